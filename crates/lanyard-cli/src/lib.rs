@@ -1,0 +1,1 @@
+//! lanyard: the command line of agents and operators.

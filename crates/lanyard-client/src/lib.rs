@@ -1,0 +1,1 @@
+//! The client: one connection, typed calls, errors that say what to do.

@@ -1,0 +1,1 @@
+//! Drives effects: mint, release, expire, revoke, recover.

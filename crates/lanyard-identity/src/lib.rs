@@ -1,0 +1,1 @@
+//! Who is asking: verified identities of agents and operators.

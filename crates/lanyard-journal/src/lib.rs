@@ -1,0 +1,1 @@
+//! An append-only, fsynced, Merkle-hashed record file.

@@ -1,0 +1,1 @@
+//! The one writer: admits commands, makes them durable, and publishes them.

@@ -1,0 +1,1 @@
+//! Mints and revokes AWS STS sessions.

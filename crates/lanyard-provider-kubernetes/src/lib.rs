@@ -1,0 +1,1 @@
+//! Mints and revokes Kubernetes service-account tokens.

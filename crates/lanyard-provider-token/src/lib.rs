@@ -1,0 +1,1 @@
+//! Mints Lanyard's own JWT access tokens.

@@ -1,0 +1,1 @@
+//! lanyardd: the listeners, the configuration, and where everything is wired.

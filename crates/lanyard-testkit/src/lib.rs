@@ -1,0 +1,1 @@
+//! Fakes, a manual clock, the conformance suite and the simulator. For tests only.

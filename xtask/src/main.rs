@@ -1,0 +1,2 @@
+//! demo, test, bench, tidy, edges.
+fn main() {}
