@@ -1,1 +1,11 @@
-//! What a charter allows, and the states a lease goes through; no IO, no clock.
+//! What a charter allows, and the states a lease goes through.
+//!
+//! Everything here is a value or a pure function of values: no IO, no clock, no randomness. Time
+//! and ids come in as arguments, so the same inputs give the same decision on every machine and on
+//! every replay of the journal.
+
+pub mod charter;
+pub mod id;
+pub mod identity;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,350 @@
+//! The charter: what an agent may do, which systems it may reach, which outcomes are prohibited, and
+//! what people must approve.
+//!
+//! [`Charter`] is the resolved form: whoever holds one need not check it again. It comes from a
+//! file that parsed, and from nowhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Identity;
+use crate::time::Ttl;
+
+mod aws;
+mod kubernetes;
+mod name;
+mod token;
+mod world;
+
+pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
+pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+pub use name::{InvalidName, Name};
+pub use token::TokenGrant;
+pub use world::{EnvironmentKind, TargetKind, World};
+
+/// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(String);
+
+impl Revision {
+    /// The revision of these bytes.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, content);
+        let hex: String = digest
+            .as_ref()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Self(format!("sha256:{hex}"))
+    }
+
+    /// The whole text, `sha256:` included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first twelve hex digits: enough for a person, never for a comparison.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(7..19).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// plan: read only, for working out a change. apply: can make it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Read only.
+    Plan,
+    /// Can change things.
+    Apply,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+        })
+    }
+}
+
+/// Whether decisions are acted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Decide, record and mint.
+    Enforce,
+    /// Decide and record; mint nothing.
+    Shadow,
+}
+
+/// How far an agent may go in one environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Autonomy {
+    /// Plan role only.
+    Observe,
+    /// Plan role, and credentials that can open a proposal.
+    Propose,
+    /// Apply, where the environment is not production.
+    ExecuteSandbox,
+    /// Apply in production.
+    ExecuteProduction,
+}
+
+/// Where in the charter's file a rule stands: 1-based line and column of its first character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// 1-based.
+    pub line: u32,
+    /// 1-based, in characters.
+    pub column: u32,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// A charter that holds together: every name in it is declared, every rule of the language is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charter {
+    /// Its name; unique in the charter directory.
+    pub name: Name,
+    /// The hash of the file it came from.
+    pub revision: Revision,
+    /// `metadata.labels`.
+    pub labels: BTreeMap<String, String>,
+    /// One sentence.
+    pub purpose: String,
+    /// Who answers for it.
+    pub owners: Owners,
+    /// Whether decisions are acted on.
+    pub mode: Mode,
+    /// Who may open a task.
+    pub agents: Vec<AgentRule>,
+    /// How far an agent may go, by environment.
+    pub environments: BTreeMap<Name, Autonomy>,
+    /// What it may be given, by name.
+    pub grants: BTreeMap<Name, Grant>,
+    /// What dominates every grant.
+    pub prohibited: Vec<Prohibition>,
+    /// Where an apply needs a plan.
+    pub plans: Option<PlanRule>,
+    /// Who must approve what.
+    pub approvals: Vec<ApprovalRule>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// The three people or groups that answer for a charter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owners {
+    /// For what it is for.
+    pub business: String,
+    /// For how it works.
+    pub technical: String,
+    /// For what can go wrong.
+    pub security: String,
+}
+
+/// Which identities are one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRule {
+    /// The exact issuer.
+    pub issuer: String,
+    /// The subject.
+    pub subject: SubjectPattern,
+    /// Where it stands.
+    pub at: Position,
+}
+
+impl AgentRule {
+    /// Whether this rule is about that identity.
+    #[must_use]
+    pub fn matches(&self, identity: &Identity) -> bool {
+        self.issuer == identity.issuer && self.subject.matches(&identity.subject)
+    }
+}
+
+/// An exact subject, or a whole-segment prefix (`system:serviceaccount:agents:*`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubjectPattern {
+    /// Every byte.
+    Exact(String),
+    /// The text up to and including the last separator (`:` or `/`); at least one more character follows, and no further separator.
+    Prefix(String),
+}
+
+impl SubjectPattern {
+    /// Whether this pattern is about that subject.
+    #[must_use]
+    pub fn matches(&self, subject: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == subject,
+            Self::Prefix(prefix) => subject
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| !rest.is_empty() && !rest.contains([':', '/'])),
+        }
+    }
+}
+
+/// One named entry: a role on one target, with its scope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name within the charter.
+    pub name: Name,
+    /// plan or apply.
+    pub role: Role,
+    /// Where it may be used.
+    pub environments: BTreeSet<Name>,
+    /// On what.
+    pub target: Name,
+    /// What it allows there.
+    pub rights: Rights,
+    /// The longest life of a credential under it, where it is shorter than the charter's.
+    pub ttl: Option<Ttl>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// What a grant allows, in the words of its provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rights {
+    /// Lanyard's own access tokens.
+    Token(TokenGrant),
+    /// An AWS STS session.
+    Aws(AwsGrant),
+    /// A Kubernetes service-account token.
+    Kubernetes(KubernetesGrant),
+}
+
+impl Rights {
+    /// The provider's name as charters and reports write it.
+    #[must_use]
+    pub const fn provider(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Aws(_) => "aws",
+            Self::Kubernetes(_) => "kubernetes",
+        }
+    }
+}
+
+/// What no grant can give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prohibition {
+    /// What is prohibited.
+    pub what: Prohibited,
+    /// Why, in the words that the agent is told.
+    pub reason: String,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// The two kinds of prohibition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prohibited {
+    /// These AWS actions, on every resource.
+    Aws(Vec<ActionPattern>),
+    /// These Kubernetes requests, in every namespace.
+    Kubernetes(PolicyRule),
+}
+
+/// Where an apply needs a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanRule {
+    /// Of this role.
+    pub role: Role,
+    /// In these environments.
+    pub environments: BTreeSet<Name>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// Who must approve what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalRule {
+    /// For this role.
+    pub role: Role,
+    /// In this environment; everywhere when absent.
+    pub environment: Option<Name>,
+    /// How many distinct people.
+    pub people: u32,
+    /// Members of any of these groups; written `group:<name>` in the file, without the prefix here.
+    pub from: BTreeSet<String>,
+    /// How long after the last approval it may be used.
+    pub expires: Ttl,
+    /// How many apply sessions it is good for.
+    pub uses: u32,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// Bounds on what one charter may have out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest life of a credential.
+    pub ttl: Ttl,
+    /// The longest life of a task.
+    pub task: Ttl,
+    /// How many credentials of one agent may live at once.
+    pub live_leases: u32,
+    /// How many may be minted within a window.
+    pub mints: Rate,
+    /// Refuse a credential whose declared worst case is longer.
+    pub revocable_within: Option<Ttl>,
+}
+
+/// So many within a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// Within this span.
+    pub per: Ttl,
+}
+
+/// Patterns for ARNs and actions: `*` for any run of characters, `?` for one. Linear in `text`'s length
+/// times the number of stars (T27).
+#[must_use]
+pub fn wildcard_matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut backtrack: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match (pattern.get(p), text.get(t)) {
+            (Some('*'), _) => {
+                backtrack = Some((p + 1, t));
+                p += 1;
+            }
+            (Some(one), Some(other)) if *one == '?' || one == other => {
+                p += 1;
+                t += 1;
+            }
+            _ => match backtrack {
+                Some((after_star, matched_to)) => {
+                    p = after_star;
+                    t = matched_to + 1;
+                    backtrack = Some((after_star, t));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|rest| *rest == '*')
+}
