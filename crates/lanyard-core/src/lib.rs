@@ -7,5 +7,9 @@
 pub mod charter;
 pub mod id;
 pub mod identity;
+pub mod lease;
+pub mod provider;
+pub mod scope;
 pub mod secret;
+pub mod task;
 pub mod time;

@@ -1,0 +1,294 @@
+//! The seam between the broker and one kind of target.
+//!
+//! A provider renders, mints, revokes and probes. It decides nothing, keeps no record, and never
+//! retries a mint: whether a credential may exist is the ledger's business.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::charter::{ActionPattern, Name, Prohibition, Revision, Rights, Role};
+use crate::id::{LeaseId, TaskId};
+use crate::identity::Identity;
+use crate::lease::{Handle, LeaseRef};
+use crate::scope::AgentName;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+/// What a target can promise about the credentials that it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// `token`, `aws`, `kubernetes`.
+    pub provider: &'static str,
+    /// How a credential is revoked, and how long that takes at worst.
+    pub revocability: Revocability,
+    /// How long an unconfirmed mint may be under way before it is given up and revoked.
+    pub mint_timeout: Duration,
+    /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
+    pub leeway: Duration,
+}
+
+/// How a credential can be revoked, declared before it is issued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocability {
+    /// One line: the mechanism.
+    pub mechanism: String,
+    /// The longest time from a kill to the last accepted request, with the provider healthy.
+    pub worst_case: Duration,
+    /// Where that figure comes from: a measurement, or a page of the provider's documentation.
+    pub source: String,
+}
+
+/// Everything that a credential depends on.
+#[derive(Debug, Clone)]
+pub struct MintRequest {
+    /// The lease, whose id names the credential at the provider.
+    pub lease: LeaseId,
+    /// Its task.
+    pub task: TaskId,
+    /// Its charter.
+    pub charter: Name,
+    /// The revision it was decided under.
+    pub revision: Revision,
+    /// The grant's name.
+    pub grant: Name,
+    /// plan or apply.
+    pub role: Role,
+    /// Where the task runs.
+    pub environment: Name,
+    /// Who asks.
+    pub agent: AgentName,
+    /// The identity behind that name.
+    pub identity: Identity,
+    /// What is allowed.
+    pub rights: Rights,
+    /// What dominates it.
+    pub prohibited: Vec<Prohibition>,
+    /// Which of the grant's destructive actions the approval names.
+    pub destructive: BTreeSet<ActionPattern>,
+    /// SHA-256 of the approved plan, in hex, for an apply.
+    pub plan_digest: Option<String>,
+    /// The time of the request.
+    pub now: Timestamp,
+    /// When the lease ends.
+    pub expires: Timestamp,
+}
+
+/// Exactly what will be asked of the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// What the credential will be revoked by.
+    pub handle: Handle,
+    /// The latest moment at which the provider could accept the credential if the broker then died.
+    pub worst_expiry: Timestamp,
+    /// The document that bounds the credential (session policy, role rules, claims), as it is sent.
+    pub document: String,
+}
+
+/// Why a request cannot be rendered. Nothing was called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrepareError {
+    /// The document is larger than the provider takes (T32).
+    #[error(
+        "the {what} takes {size} characters and {provider} accepts {limit}: use fewer or shorter statements"
+    )]
+    TooLarge {
+        /// The provider's name.
+        provider: &'static str,
+        /// Which document.
+        what: &'static str,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The target cannot give what the charter grants.
+    #[error("target cannot serve this grant: {0}")]
+    Unsupported(String),
+}
+
+/// A credential as the provider gave it.
+#[derive(Debug)]
+pub struct Minted {
+    /// The secret.
+    pub credential: Credential,
+    /// When the provider says that it ends.
+    pub expires: Timestamp,
+    /// A handle that is only known now, in place of the prepared one.
+    pub handle: Option<Handle>,
+}
+
+/// The secret itself, by kind.
+#[derive(Debug)]
+pub enum Credential {
+    /// A Lanyard access token.
+    Token {
+        /// The compact JWT.
+        jwt: Secret<String>,
+    },
+    /// An AWS session.
+    Aws {
+        /// Not secret, but identifying.
+        access_key_id: String,
+        /// Secret.
+        secret_access_key: Secret<String>,
+        /// Secret.
+        session_token: Secret<String>,
+        /// The region that the target is configured for.
+        region: String,
+    },
+    /// A Kubernetes service-account token.
+    Kubernetes {
+        /// The API server's URL.
+        server: String,
+        /// Its certificate authority, PEM; empty where the system's roots serve.
+        certificate_authority: String,
+        /// Where the rights are bound.
+        namespace: String,
+        /// The token.
+        token: Secret<String>,
+    },
+}
+
+/// Why a provider did not do as asked. It carries codes and names, never a text of the provider that
+/// could echo a credential (T50).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderError {
+    /// The provider understood and said no; nothing was created.
+    #[error("{provider} refused {operation}: {code}")]
+    Refused {
+        /// The provider's name.
+        provider: &'static str,
+        /// What was asked.
+        operation: &'static str,
+        /// The provider's code, from a known list, with what an operator needs to mend it.
+        code: String,
+    },
+    /// The provider asks to slow down; nothing was created.
+    #[error("{provider} throttles {operation}")]
+    Throttled {
+        /// The provider's name.
+        provider: &'static str,
+        /// What was asked.
+        operation: &'static str,
+    },
+    /// No answer, or half of one: it may have been done.
+    #[error("{provider} did not answer {operation}: {code}")]
+    Ambiguous {
+        /// The provider's name.
+        provider: &'static str,
+        /// What was asked.
+        operation: &'static str,
+        /// What went wrong on the way.
+        code: String,
+    },
+    /// The provider gave something other than was asked (T79).
+    #[error("{provider} answered {operation} with {found}")]
+    Excessive {
+        /// The provider's name.
+        provider: &'static str,
+        /// What was asked.
+        operation: &'static str,
+        /// In what way it differs.
+        found: String,
+    },
+}
+
+impl ProviderError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Throttled { .. } | Self::Ambiguous { .. })
+    }
+}
+
+/// What has to be dead on one target, all of it at once: a provider whose revocation is one document
+/// (a deny policy) writes it as a pure function of this.
+#[derive(Debug, Clone, Default)]
+pub struct Revocation {
+    /// Not yet acknowledged.
+    pub due: Vec<LeaseRef>,
+    /// Acknowledged before, not past their natural end: they must stay revoked.
+    pub standing: Vec<LeaseRef>,
+    /// Everything asked for before this moment has to die: a kill of the whole target.
+    pub cut: Option<Timestamp>,
+}
+
+/// What came of a revocation, lease by lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevocationReport {
+    /// For each lease that was due.
+    pub outcomes: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
+    /// When a role had to be cut: every credential of the target asked for before this moment is dead too.
+    pub cut: Option<Timestamp>,
+}
+
+/// How far a revocation got in the call itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// The provider took it, and read back the same.
+    Acknowledged,
+    /// The credential, or the provider's own check of it, was refused afterwards.
+    ProvedDead,
+}
+
+/// What a probe found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Probe {
+    /// Refused by the provider, or gone: dead.
+    Dead,
+    /// Still accepted.
+    Live,
+    /// This provider offers no probe that proves anything.
+    Unknowable,
+}
+
+/// Something at the provider that carries Lanyard's marks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The lease that it names.
+    pub lease: LeaseId,
+    /// What it can be revoked by.
+    pub handle: Handle,
+}
+
+/// One configured target.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// What the target promises. Constant.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Renders exactly what [`Provider::mint`] will ask. Pure.
+    ///
+    /// # Errors
+    /// When the provider could not take it; nothing was called.
+    fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError>;
+
+    /// Creates the credential under the prepared handle. Called once for a lease, never again.
+    ///
+    /// # Errors
+    /// See [`ProviderError`]; after [`ProviderError::Ambiguous`] the credential may exist.
+    async fn mint(
+        &self,
+        request: &MintRequest,
+        prepared: &Prepared,
+    ) -> Result<Minted, ProviderError>;
+
+    /// Revokes what is due and keeps revoked what stands. Safe to repeat; a credential that never
+    /// came to be is revoked by its handle all the same.
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport;
+
+    /// Whether one credential is dead, by a check that really shows it.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError>;
+
+    /// Everything at the provider that carries Lanyard's marks.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn list(&self) -> Result<Vec<Found>, ProviderError>;
+}

@@ -1,0 +1,109 @@
+//! What a stop reaches: scopes, and the facets of a lease or a request that they are matched against.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::{Name, Role};
+use crate::id::{LeaseId, TaskId};
+
+/// An agent's name: the configured name over all its identities, or else its one identity in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AgentName(pub String);
+
+impl fmt::Display for AgentName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0.escape_debug().to_string())
+    }
+}
+
+/// How far a kill order reaches.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Everything.
+    All,
+    /// One environment.
+    Environment(Name),
+    /// One target.
+    Target(Name),
+    /// One charter, by name, over all its revisions.
+    Charter(Name),
+    /// One agent, under all its identities.
+    Agent(AgentName),
+    /// One task and what it opened.
+    Task(TaskId),
+    /// One lease.
+    Lease(LeaseId),
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("everything"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Target(name) => write!(f, "target {name}"),
+            Self::Charter(name) => write!(f, "charter {name}"),
+            Self::Agent(name) => write!(f, "agent {name}"),
+            Self::Task(id) => write!(f, "task {id}"),
+            Self::Lease(id) => write!(f, "lease {id}"),
+        }
+    }
+}
+
+/// Which roles a stop reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleFilter {
+    /// plan and apply.
+    Both,
+    /// apply alone.
+    ApplyOnly,
+}
+
+impl RoleFilter {
+    /// Whether credentials of this role are reached.
+    #[must_use]
+    pub const fn reaches(self, role: Role) -> bool {
+        matches!(
+            (self, role),
+            (Self::Both, _) | (Self::ApplyOnly, Role::Apply)
+        )
+    }
+}
+
+/// What is known of a lease, a request or an approval that a scope can speak of.
+#[derive(Debug, Clone, Copy)]
+pub struct Facets<'a> {
+    /// Of the task.
+    pub environment: &'a Name,
+    /// Where the credential works.
+    pub target: &'a Name,
+    /// Of the task.
+    pub charter: &'a Name,
+    /// Of the task.
+    pub agent: &'a AgentName,
+    /// The task itself.
+    pub task: TaskId,
+    /// The lease, where there is one.
+    pub lease: Option<LeaseId>,
+    /// plan or apply.
+    pub role: Role,
+}
+
+impl Scope {
+    /// Whether the scope covers what has these facets.
+    #[must_use]
+    pub fn covers(&self, facets: &Facets<'_>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Environment(name) => name == facets.environment,
+            Self::Target(name) => name == facets.target,
+            Self::Charter(name) => name == facets.charter,
+            Self::Agent(name) => name == facets.agent,
+            Self::Task(id) => *id == facets.task,
+            Self::Lease(id) => Some(*id) == facets.lease,
+        }
+    }
+}

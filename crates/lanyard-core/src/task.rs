@@ -1,0 +1,34 @@
+//! A task: one run of an agent under one charter revision in one environment, with a stated reason.
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::{Name, Revision};
+use crate::id::TaskId;
+use crate::identity::Identity;
+use crate::scope::AgentName;
+use crate::time::Timestamp;
+
+/// What was said when the task was opened; it never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// Which charter.
+    pub charter: Name,
+    /// The revision it is pinned to.
+    pub revision: Revision,
+    /// Where.
+    pub environment: Name,
+    /// Who runs it.
+    pub agent: AgentName,
+    /// The identity that opened it; only this identity can use it (T15).
+    pub identity: Identity,
+    /// The person on whose behalf the agent acts, where the identity says so; never an approver (T19).
+    pub sponsor: Option<Identity>,
+    /// Why.
+    pub reason: String,
+    /// When it was opened.
+    pub opened: Timestamp,
+    /// When it ends by itself; no lease outlives it.
+    pub expires: Timestamp,
+}
