@@ -4,12 +4,19 @@
 //! and ids come in as arguments, so the same inputs give the same decision on every machine and on
 //! every replay of the journal.
 
+pub mod approval;
 pub mod charter;
+pub mod command;
+pub mod decide;
 pub mod id;
 pub mod identity;
+pub mod kill;
 pub mod lease;
+pub mod ledger;
+pub mod plan;
 pub mod provider;
 pub mod scope;
 pub mod secret;
+pub mod state;
 pub mod task;
 pub mod time;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
 use crate::id::{LeaseId, TaskId};
+use crate::task::Task;
 
 /// An agent's name: the configured name over all its identities, or else its one identity in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -104,6 +105,19 @@ impl Scope {
             Self::Agent(name) => name == facets.agent,
             Self::Task(id) => *id == facets.task,
             Self::Lease(id) => Some(*id) == facets.lease,
+        }
+    }
+
+    /// Whether everything of a task is covered, whatever targets it may reach.
+    #[must_use]
+    pub fn covers_task(&self, task: &Task) -> bool {
+        match self {
+            Self::All => true,
+            Self::Environment(name) => *name == task.environment,
+            Self::Charter(name) => *name == task.charter,
+            Self::Agent(name) => *name == task.agent,
+            Self::Task(id) => *id == task.id,
+            Self::Target(_) | Self::Lease(_) => false,
         }
     }
 }

@@ -15,12 +15,14 @@ use crate::time::Ttl;
 mod aws;
 mod kubernetes;
 mod name;
+mod narrow;
 mod token;
 mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use name::{InvalidName, Name};
+pub use narrow::pattern_contains;
 pub use token::TokenGrant;
 pub use world::{EnvironmentKind, TargetKind, World};
 

@@ -1,0 +1,249 @@
+//! People's approval of one plan: who gave it, whether it is enough, and what it was used for.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use crate::identity::{Identity, Operator, OperatorRole};
+use crate::lease::Seq;
+use crate::plan::PlanDigest;
+use crate::scope::AgentName;
+use crate::time::{Timestamp, Ttl};
+
+/// What the charter asks for, taken when the plan was submitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requirement {
+    /// How many distinct people.
+    pub people: u32,
+    /// Members of any of these groups; anybody with the approver role when empty.
+    pub from: BTreeSet<String>,
+    /// How long after the deciding approval it may be used.
+    pub expires: Ttl,
+    /// For how many apply sessions.
+    pub uses: u32,
+}
+
+impl Requirement {
+    /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
+    #[must_use]
+    pub fn narrowed(&self, other: &Self) -> Self {
+        let from = match (self.from.is_empty(), other.from.is_empty()) {
+            (true, _) => other.from.clone(),
+            (_, true) => self.from.clone(),
+            (false, false) => self.from.intersection(&other.from).cloned().collect(),
+        };
+        let impossible = from.is_empty() && !(self.from.is_empty() && other.from.is_empty());
+        Self {
+            people: if impossible {
+                u32::MAX
+            } else {
+                self.people.max(other.people)
+            },
+            from,
+            expires: self.expires.min(other.expires),
+            uses: self.uses.min(other.uses),
+        }
+    }
+}
+
+/// One person's yes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consent {
+    /// Who.
+    pub operator: Operator,
+    /// When.
+    pub at: Timestamp,
+    /// In their words.
+    pub comment: String,
+}
+
+/// One request for approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// Its id.
+    pub id: ApprovalId,
+    /// The plan.
+    pub plan: PlanId,
+    /// The digest that people approve.
+    pub digest: PlanDigest,
+    /// The task that asks.
+    pub task: TaskId,
+    /// What is asked for.
+    pub requirement: Requirement,
+    /// When it was asked for.
+    pub requested: Timestamp,
+    /// The record that asked: an order newer than this makes it dead.
+    pub seq: Seq,
+    /// Who said yes.
+    pub consents: Vec<Consent>,
+    /// Who said no, and why: final.
+    pub denied: Option<(Operator, String, Timestamp)>,
+    /// How many apply sessions were opened under it.
+    pub used: u32,
+    /// The session that is open: its newest lease.
+    pub session: Option<LeaseId>,
+}
+
+/// Why a consent is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConsentError {
+    /// Not an approver.
+    #[error("you do not have the approver role")]
+    NotApprover,
+    /// In none of the groups.
+    #[error("you are in none of the groups that may approve this: {0}")]
+    NotInGroup(String),
+    /// The requester or its sponsor (T19).
+    #[error("whoever asked for an approval cannot give it")]
+    OwnRequest,
+    /// The same person twice (T19).
+    #[error("you have already approved this")]
+    Twice,
+    /// Another content than the one that was shown (T18, T21).
+    #[error("the plan that you saw has the digest {seen}, the plan to approve has {actual}")]
+    OtherDigest {
+        /// What the approver names.
+        seen: PlanDigest,
+        /// What would be approved.
+        actual: PlanDigest,
+    },
+    /// Somebody said no.
+    #[error("this was denied: {0}")]
+    Denied(String),
+    /// Enough people said yes before.
+    #[error("this is already approved")]
+    Complete,
+    /// A kill order came after the request.
+    #[error("a kill order has ended this request")]
+    Killed,
+}
+
+impl Approval {
+    /// Whether this operator may say yes.
+    ///
+    /// # Errors
+    /// See [`ConsentError`].
+    pub fn admits(
+        &self,
+        operator: &Operator,
+        requester: &Requester<'_>,
+    ) -> Result<(), ConsentError> {
+        if !operator.is(OperatorRole::Approver) {
+            return Err(ConsentError::NotApprover);
+        }
+        if requester.is(&operator.identity) {
+            return Err(ConsentError::OwnRequest);
+        }
+        if !self.requirement.from.is_empty() && self.requirement.from.is_disjoint(&operator.groups)
+        {
+            let groups: Vec<_> = self.requirement.from.iter().map(String::as_str).collect();
+            return Err(ConsentError::NotInGroup(groups.join(", ")));
+        }
+        if let Some((_, reason, _)) = &self.denied {
+            return Err(ConsentError::Denied(reason.clone()));
+        }
+        if self
+            .consents
+            .iter()
+            .any(|consent| consent.operator.identity == operator.identity)
+        {
+            return Err(ConsentError::Twice);
+        }
+        if self.is_complete() {
+            Err(ConsentError::Complete)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether enough people said yes.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.denied.is_none()
+            && self.consents.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
+    }
+
+    /// When the deciding consent was given.
+    #[must_use]
+    pub fn decided_at(&self) -> Timestamp {
+        self.consents
+            .last()
+            .map_or(self.requested, |consent| consent.at)
+    }
+
+    /// Whether it can carry an apply session now, under the requirement that holds now (T20, T22).
+    ///
+    /// # Errors
+    /// One line that says what is missing.
+    pub fn usable(&self, now: Timestamp, current: &Requirement) -> Result<(), Unusable> {
+        let requirement = self.requirement.narrowed(current);
+        if let Some((_, reason, _)) = &self.denied {
+            return Err(Unusable::Denied(reason.clone()));
+        }
+        let counted = self
+            .consents
+            .iter()
+            .filter(|consent| {
+                consent.operator.is(OperatorRole::Approver)
+                    && (requirement.from.is_empty()
+                        || !requirement.from.is_disjoint(&consent.operator.groups))
+            })
+            .count();
+        if counted < usize::try_from(requirement.people).unwrap_or(usize::MAX) {
+            return Err(Unusable::Pending {
+                given: counted,
+                needed: requirement.people,
+            });
+        }
+        if now > self.decided_at() + requirement.expires {
+            return Err(Unusable::Expired(self.decided_at() + requirement.expires));
+        }
+        if self.session.is_none() && self.used >= requirement.uses {
+            return Err(Unusable::Used(requirement.uses));
+        }
+        Ok(())
+    }
+}
+
+/// Why an approval does not carry an apply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// Not enough people yet.
+    #[error("{given} of {needed} approvals given")]
+    Pending {
+        /// How many count.
+        given: usize,
+        /// How many are needed.
+        needed: u32,
+    },
+    /// Somebody said no.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// Too late.
+    #[error("the approval ended at {0}")]
+    Expired(Timestamp),
+    /// No session left.
+    #[error("the approval was good for {0} apply session(s), and they are used")]
+    Used(u32),
+    /// A lease of its session is still live.
+    #[error("a lease of this approval is still live: {0}")]
+    Busy(LeaseId),
+}
+
+/// Who asked: nobody of these can approve.
+#[derive(Debug, Clone, Copy)]
+pub struct Requester<'a> {
+    /// The agent's identity.
+    pub identity: &'a Identity,
+    /// The agent's name.
+    pub agent: &'a AgentName,
+    /// The person behind it.
+    pub sponsor: Option<&'a Identity>,
+}
+
+impl Requester<'_> {
+    fn is(&self, identity: &Identity) -> bool {
+        self.identity == identity || self.sponsor == Some(identity)
+    }
+}

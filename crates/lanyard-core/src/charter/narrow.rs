@@ -1,0 +1,194 @@
+//! The narrower of two grants: what both allow. Sound, never wider; an entry that is in neither side whole
+//! is dropped.
+
+use std::collections::BTreeSet;
+
+use super::{
+    AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule, Rights, TokenGrant,
+};
+
+/// Whether everything that `narrow` matches is matched by `wide`. May say no where the answer is yes.
+#[must_use]
+pub fn pattern_contains(wide: &str, narrow: &str) -> bool {
+    if wide == narrow {
+        return true;
+    }
+    // A `?` stands for one character and would take the other side's `*` for one.
+    if wide.contains('?') && narrow.contains('*') {
+        return false;
+    }
+    super::wildcard_matches(wide, narrow)
+}
+
+fn within<T: Ord + Clone>(
+    one: &BTreeSet<T>,
+    other: &BTreeSet<T>,
+    contains: impl Fn(&T, &T) -> bool,
+) -> BTreeSet<T> {
+    let kept = |from: &BTreeSet<T>, by: &BTreeSet<T>| -> Vec<T> {
+        from.iter()
+            .filter(|entry| by.iter().any(|wide| contains(wide, entry)))
+            .cloned()
+            .collect()
+    };
+    kept(one, other)
+        .into_iter()
+        .chain(kept(other, one))
+        .collect()
+}
+
+impl Rights {
+    /// What both allow; `None` when that is nothing, or when they are about different things.
+    #[must_use]
+    pub fn narrowed(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Token(one), Self::Token(two)) => one.narrowed(two).map(Self::Token),
+            (Self::Aws(one), Self::Aws(two)) => one.narrowed(two).map(Self::Aws),
+            (Self::Kubernetes(one), Self::Kubernetes(two)) => {
+                one.narrowed(two).map(Self::Kubernetes)
+            }
+            (Self::Token(_) | Self::Aws(_) | Self::Kubernetes(_), _) => None,
+        }
+    }
+}
+
+impl TokenGrant {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let scopes: BTreeSet<_> = self.scopes.intersection(&other.scopes).cloned().collect();
+        let same =
+            self.audience == other.audience && (!scopes.is_empty() || self.scopes == other.scopes);
+        same.then(|| Self {
+            audience: self.audience.clone(),
+            scopes,
+        })
+    }
+}
+
+impl AwsGrant {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let allow: Vec<_> = self
+            .allow
+            .iter()
+            .flat_map(|one| other.allow.iter().filter_map(move |two| one.narrowed(two)))
+            .collect();
+        let destructive = self
+            .destructive
+            .union(&other.destructive)
+            .cloned()
+            .collect();
+        (!allow.is_empty()).then_some(Self { allow, destructive })
+    }
+}
+
+impl AwsStatement {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let actions = within(&self.actions, &other.actions, |wide, narrow| {
+            pattern_contains(&wide.0.to_ascii_lowercase(), &narrow.0.to_ascii_lowercase())
+        });
+        let resources = within(&self.resources, &other.resources, |wide, narrow| {
+            pattern_contains(&wide.0, &narrow.0)
+        });
+        (!actions.is_empty() && !resources.is_empty()).then_some(Self { actions, resources })
+    }
+}
+
+impl KubernetesGrant {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        if self.namespace != other.namespace {
+            return None;
+        }
+        let rights = match (&self.rights, &other.rights) {
+            (KubernetesRights::ClusterRole(one), KubernetesRights::ClusterRole(two)) => {
+                (one == two).then(|| KubernetesRights::ClusterRole(one.clone()))
+            }
+            (KubernetesRights::Rules(one), KubernetesRights::Rules(two)) => {
+                let rules: Vec<_> = one
+                    .iter()
+                    .flat_map(|rule| two.iter().filter_map(move |wide| rule.narrowed(wide)))
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect();
+                (!rules.is_empty()).then_some(KubernetesRights::Rules(rules))
+            }
+            (KubernetesRights::Rules(_) | KubernetesRights::ClusterRole(_), _) => None,
+        }?;
+        Some(Self {
+            namespace: self.namespace.clone(),
+            rights,
+        })
+    }
+}
+
+impl PolicyRule {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let both = |one: &BTreeSet<String>, two: &BTreeSet<String>| -> BTreeSet<String> {
+            one.intersection(two).cloned().collect()
+        };
+        let resource_names = match (
+            self.resource_names.is_empty(),
+            other.resource_names.is_empty(),
+        ) {
+            (true, _) => other.resource_names.clone(),
+            (_, true) => self.resource_names.clone(),
+            (false, false) => {
+                let names = both(&self.resource_names, &other.resource_names);
+                if names.is_empty() {
+                    return None;
+                }
+                names
+            }
+        };
+        let rule = Self {
+            api_groups: both(&self.api_groups, &other.api_groups),
+            resources: both(&self.resources, &other.resources),
+            verbs: both(&self.verbs, &other.verbs),
+            resource_names,
+        };
+        let some =
+            !rule.api_groups.is_empty() && !rule.resources.is_empty() && !rule.verbs.is_empty();
+        some.then_some(rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::charter::{ActionPattern, ResourcePattern, wildcard_matches};
+
+    fn patterns() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[ab*?]{0,6}").unwrap()
+    }
+
+    fn set<T: Ord>(of: Vec<String>, make: impl Fn(String) -> T) -> BTreeSet<T> {
+        of.into_iter().map(make).collect()
+    }
+
+    fn statements() -> impl Strategy<Value = AwsStatement> {
+        let many = || proptest::collection::vec(patterns(), 1..3);
+        (many(), many()).prop_map(|(actions, resources)| AwsStatement {
+            actions: set(actions, ActionPattern),
+            resources: set(resources, ResourcePattern),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn containment_is_sound(wide in patterns(), narrow in patterns(), text in "[ab]{0,8}") {
+            if pattern_contains(&wide, &narrow) && wildcard_matches(&narrow, &text) {
+                prop_assert!(wildcard_matches(&wide, &text));
+            }
+        }
+
+        // T17
+        #[test]
+        fn the_narrower_allows_only_what_both_allow(
+            one in statements(), two in statements(), action in "[ab]{0,5}", arn in "[ab]{0,5}",
+        ) {
+            if let Some(narrow) = one.narrowed(&two) && narrow.matches(&action, &arn) {
+                prop_assert!(one.matches(&action, &arn) && two.matches(&action, &arn));
+            }
+        }
+    }
+}

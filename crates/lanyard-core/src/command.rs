@@ -1,0 +1,205 @@
+//! The commands that change the state: each is one record of the journal, and the audit trail.
+
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Requirement;
+use crate::charter::{Limits, Name, Revision};
+use crate::decide::Denial;
+use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, RearmId, TaskId};
+use crate::identity::{Identity, Operator};
+use crate::kill::{Actor, KillOrder, RearmProposal};
+use crate::lease::{Entry, Handle, Progress, StopCause};
+use crate::plan::{Plan, PlanDigest};
+use crate::task::Task;
+use crate::time::Timestamp;
+
+/// A command and when it was given. This is what a journal record holds, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub command: Command,
+}
+
+/// Everything that can happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Command {
+    /// A revision of a charter comes into force.
+    CharterInForce {
+        /// Its name.
+        charter: Name,
+        /// The revision.
+        revision: Revision,
+    },
+    /// A charter is in force no more: gone, or unreadable.
+    CharterWithdrawn {
+        /// Its name.
+        charter: Name,
+        /// Why.
+        reason: String,
+    },
+    /// A task begins.
+    OpenTask {
+        /// All of it.
+        task: Task,
+        /// The caller's request id, which makes a retry safe.
+        request: Option<String>,
+    },
+    /// A task ends; so do its leases.
+    CloseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Something was denied.
+    Deny {
+        /// The decision's id, for `explain`.
+        decision: DecisionId,
+        /// Who asked.
+        identity: Identity,
+        /// The task, where there was one.
+        task: Option<TaskId>,
+        /// The grant, where one was asked for.
+        grant: Option<Name>,
+        /// Why.
+        denial: Denial,
+    },
+    /// A: a credential is about to be asked of a provider.
+    BeginMint(Box<Intent>),
+    /// C: the provider gave it as asked.
+    ConfirmMint {
+        /// Which lease.
+        lease: LeaseId,
+        /// When it ends.
+        expires: Timestamp,
+        /// The handle, where it is only known now.
+        handle: Option<Handle>,
+    },
+    /// After D: these secrets were handed to the transport.
+    Delivered {
+        /// Which leases.
+        leases: Vec<LeaseId>,
+    },
+    /// These leases are to end.
+    Stop {
+        /// Which leases.
+        leases: Vec<LeaseId>,
+        /// Why.
+        cause: StopCause,
+    },
+    /// How far revocations got.
+    Advance {
+        /// Lease by lease.
+        progress: Vec<(LeaseId, Progress)>,
+    },
+    /// Nothing can be live under these any more: they leave the state.
+    Forget {
+        /// Which leases.
+        leases: Vec<LeaseId>,
+    },
+    /// A plan is submitted.
+    SubmitPlan {
+        /// All of it, without its bytes.
+        plan: Box<Plan>,
+        /// What people have to do, where the charter asks them.
+        requirement: Option<Requirement>,
+    },
+    /// A person says yes.
+    Approve {
+        /// To what.
+        approval: ApprovalId,
+        /// The digest of what that person was shown.
+        digest: PlanDigest,
+        /// Who.
+        operator: Operator,
+        /// In their words.
+        comment: String,
+    },
+    /// A person says no.
+    Reject {
+        /// To what.
+        approval: ApprovalId,
+        /// Who.
+        operator: Operator,
+        /// Why.
+        reason: String,
+    },
+    /// A kill order.
+    Kill(KillOrder),
+    /// A person proposes to lift a kill order by a step.
+    ProposeRearm(RearmProposal),
+    /// Another person confirms it.
+    ConfirmRearm {
+        /// Which proposal.
+        rearm: RearmId,
+        /// Of which order.
+        kill: KillId,
+        /// Who.
+        by: Identity,
+    },
+    /// The daemon started.
+    Started {
+        /// The version of the software.
+        version: String,
+        /// Why nothing is issued until an operator arms the broker, where that is so.
+        disarmed: Option<String>,
+    },
+    /// An operator arms a broker that came up disarmed.
+    Arm {
+        /// Who.
+        by: Actor,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is decided at A.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// The lease.
+    pub lease: LeaseId,
+    /// The decision that allowed it.
+    pub decision: DecisionId,
+    /// Its task.
+    pub task: TaskId,
+    /// The charter's entry.
+    pub entry: Entry,
+    /// The revision in force that the decision looked at.
+    pub in_force: Revision,
+    /// What it is revoked by.
+    pub handle: Handle,
+    /// When the lease ends.
+    pub expires: Timestamp,
+    /// Until when it could be live at worst.
+    pub worst_expiry: Timestamp,
+    /// When it is given up.
+    pub deadline: Timestamp,
+    /// The approval it is minted under, with what it must still meet.
+    pub approval: Option<(ApprovalId, Requirement)>,
+    /// The limits that the commit enforces.
+    pub limits: LeaseLimits,
+    /// The caller's request id.
+    pub request: Option<String>,
+    /// SHA-256 of the document that bounds the credential, in hex.
+    pub document_digest: String,
+}
+
+/// The limits of [`Limits`] that are counted in the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseLimits {
+    /// Live leases of one agent under one charter.
+    pub live: u32,
+    /// Mints of one agent under one charter.
+    pub mints: crate::charter::Rate,
+}
+
+impl From<&Limits> for LeaseLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            live: limits.live_leases,
+            mints: limits.mints,
+        }
+    }
+}

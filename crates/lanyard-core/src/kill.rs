@@ -1,0 +1,274 @@
+//! Kill orders: durable stops of a scope.
+//!
+//! An order is never deleted, only marked lifted, role by role. It makes dead for good whatever it
+//! covers and is older than it; while it is engaged, nothing new is issued in its scope.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::Role;
+use crate::id::{KillId, RearmId};
+use crate::identity::Identity;
+use crate::lease::Seq;
+use crate::scope::{Facets, RoleFilter, Scope};
+use crate::time::Timestamp;
+
+/// What an operator orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillOrder {
+    /// Its id.
+    pub id: KillId,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// Which roles it reaches.
+    pub roles: RoleFilter,
+    /// Why.
+    pub reason: String,
+    /// Who pulled.
+    pub by: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl KillOrder {
+    /// Whether what has these facets is within reach, whenever it came to be.
+    #[must_use]
+    pub fn reaches(&self, facets: &Facets<'_>) -> bool {
+        self.roles.reaches(facets.role) && self.scope.covers(facets)
+    }
+}
+
+/// Who did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// A person with a verified identity.
+    Operator(Identity),
+    /// An agent.
+    Agent(Identity),
+    /// A holder of an offline key, by the key's configured name.
+    BreakGlass(String),
+    /// A holder of a pre-signed ticket, by the ticket's id.
+    Ticket(String),
+    /// Somebody at the data directory of the daemon.
+    Local,
+    /// The broker itself.
+    Broker,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operator(identity) | Self::Agent(identity) => identity.fmt(f),
+            Self::BreakGlass(key) => write!(f, "break-glass key {}", key.escape_debug()),
+            Self::Ticket(id) => write!(f, "kill ticket {}", id.escape_debug()),
+            Self::Local => f.write_str("local operator"),
+            Self::Broker => f.write_str("the broker"),
+        }
+    }
+}
+
+/// How far an order has been lifted. Plan first, apply later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lifted {
+    /// Engaged for every role that it reaches.
+    Nothing,
+    /// The plan role may be issued again.
+    Plan,
+    /// Everything may be issued again.
+    Everything,
+}
+
+/// An order in the books.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngagedOrder {
+    /// What was ordered.
+    pub order: KillOrder,
+    /// Its place in the journal.
+    pub seq: Seq,
+    /// How far it was lifted.
+    pub lifted: Lifted,
+    /// When it was last lifted a step.
+    pub lifted_at: Option<Timestamp>,
+}
+
+impl EngagedOrder {
+    /// Whether new credentials of this role are stopped.
+    #[must_use]
+    pub const fn stops(&self, role: Role) -> bool {
+        match (self.lifted, role) {
+            (Lifted::Nothing, _) | (Lifted::Plan, Role::Apply) => true,
+            (Lifted::Plan, Role::Plan) | (Lifted::Everything, _) => false,
+        }
+    }
+}
+
+/// Which step of a re-arm is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RearmStage {
+    /// Let the plan role be issued again.
+    Plan,
+    /// Let the apply role be issued again.
+    Apply,
+}
+
+/// A proposal to lift an order by a step; good for one use, by another person, for an hour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RearmProposal {
+    /// Its id.
+    pub id: RearmId,
+    /// Which order.
+    pub kill: KillId,
+    /// Which step.
+    pub stage: RearmStage,
+    /// Who proposes.
+    pub by: Identity,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How long a re-arm proposal can be confirmed.
+pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
+
+/// Every order ever given that can still matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KillBook {
+    orders: Vec<EngagedOrder>,
+}
+
+impl KillBook {
+    /// The orders, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
+        self.orders.iter()
+    }
+
+    /// One order.
+    #[must_use]
+    pub fn get(&self, id: KillId) -> Option<&EngagedOrder> {
+        self.orders.iter().find(|engaged| engaged.order.id == id)
+    }
+
+    /// The newest order's place: nothing has to be looked at while it has not moved.
+    #[must_use]
+    pub fn epoch(&self) -> Seq {
+        self.orders.last().map_or(Seq(0), |newest| newest.seq)
+    }
+
+    /// The order that makes dead what has these facets and was recorded at `since`: final, whether or
+    /// not the order was lifted later.
+    #[must_use]
+    pub fn killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
+        self.orders
+            .iter()
+            .rev()
+            .take_while(|engaged| engaged.seq > since)
+            .find(|engaged| engaged.order.reaches(facets))
+    }
+
+    /// The engaged order that stops new credentials with these facets.
+    #[must_use]
+    pub fn stopper(&self, facets: &Facets<'_>) -> Option<&EngagedOrder> {
+        self.orders
+            .iter()
+            .rev()
+            .find(|engaged| engaged.order.reaches(facets) && engaged.stops(facets.role))
+    }
+
+    /// Takes an order in at its place, which is later than every other.
+    pub fn engage(&mut self, order: KillOrder, seq: Seq) {
+        self.orders.push(EngagedOrder {
+            order,
+            seq,
+            lifted: Lifted::Nothing,
+            lifted_at: None,
+        });
+    }
+
+    /// Lifts an order by a step.
+    pub fn lift(&mut self, id: KillId, stage: RearmStage, at: Timestamp) {
+        if let Some(engaged) = self
+            .orders
+            .iter_mut()
+            .find(|engaged| engaged.order.id == id)
+        {
+            engaged.lifted = match stage {
+                RearmStage::Plan => Lifted::Plan,
+                RearmStage::Apply => Lifted::Everything,
+            };
+            engaged.lifted_at = Some(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charter::Name;
+    use crate::id::{LeaseId, TaskId};
+    use crate::scope::AgentName;
+
+    fn order(bits: u128, scope: Scope, roles: RoleFilter) -> KillOrder {
+        KillOrder {
+            id: KillId::from_bits(bits),
+            scope,
+            roles,
+            reason: "test".into(),
+            by: Actor::Local,
+            at: Timestamp::EPOCH,
+        }
+    }
+
+    fn with_facets<R>(role: Role, test: impl FnOnce(&Facets<'_>) -> R) -> R {
+        let name: Name = "x".parse().unwrap();
+        test(&Facets {
+            environment: &name,
+            target: &name,
+            charter: &name,
+            agent: &AgentName("a".into()),
+            task: TaskId::from_bits(1),
+            lease: Some(LeaseId::from_bits(1)),
+            role,
+        })
+    }
+
+    #[test]
+    fn a_lifted_order_still_kills_what_was_older() {
+        let mut book = KillBook::default();
+        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10));
+        book.lift(KillId::from_bits(1), RearmStage::Plan, Timestamp::EPOCH);
+        book.lift(KillId::from_bits(1), RearmStage::Apply, Timestamp::EPOCH);
+        with_facets(Role::Plan, |facets| {
+            assert!(book.killer(facets, Seq(9)).is_some());
+            assert!(book.killer(facets, Seq(11)).is_none());
+            assert!(book.stopper(facets).is_none());
+        });
+    }
+
+    #[test]
+    fn an_order_for_apply_leaves_plan_alone() {
+        let mut book = KillBook::default();
+        book.engage(order(1, Scope::All, RoleFilter::ApplyOnly), Seq(10));
+        with_facets(Role::Plan, |facets| assert!(book.stopper(facets).is_none()));
+        with_facets(Role::Apply, |facets| {
+            assert!(book.stopper(facets).is_some())
+        });
+    }
+
+    #[test]
+    fn overlapping_orders_do_not_undo_each_other() {
+        let mut book = KillBook::default();
+        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10));
+        book.engage(
+            order(2, Scope::Agent(AgentName("a".into())), RoleFilter::Both),
+            Seq(11),
+        );
+        book.lift(KillId::from_bits(1), RearmStage::Apply, Timestamp::EPOCH);
+        with_facets(Role::Plan, |facets| assert!(book.stopper(facets).is_some()));
+    }
+}

@@ -1,0 +1,63 @@
+//! The seam to whatever makes commands durable. Nothing above it knows what that is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::command::Command;
+use crate::lease::Seq;
+use crate::state::{Refusal, State};
+
+/// Why a command did not take effect, or is not known to have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// Its precondition does not hold.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The ledger cannot take it: nothing may be issued.
+    #[error("the ledger is not writable: {0}")]
+    Unavailable(String),
+}
+
+/// How far a kill order is in effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// In this process.
+    Here,
+    /// In every process that could issue.
+    Everywhere,
+}
+
+/// Commands in, durable state out.
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Admits the command, makes it durable, and says at which place. A kill order goes before
+    /// everything that waits.
+    ///
+    /// # Errors
+    /// See [`CommitError`].
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError>;
+
+    /// Looks at the state as admitted: it may hold what is not durable yet. For preconditions and fences.
+    fn look(&self, at: &mut dyn FnMut(&State));
+
+    /// Waits until everything that [`Ledger::look`] has shown so far is durable.
+    ///
+    /// # Errors
+    /// When it never will be.
+    async fn settle(&self) -> Result<(), CommitError>;
+
+    /// How long what this process knows of kill orders stays valid without hearing from the others;
+    /// `None` is for ever.
+    fn fence_valid_for(&self) -> Option<Duration>;
+
+    /// Waits until every process that could issue knows of the order at this place.
+    async fn barrier(&self, order: Seq) -> Reach;
+}
+
+/// [`Ledger::look`] with an answer.
+pub fn look<R>(ledger: &(impl Ledger + ?Sized), at: impl FnOnce(&State) -> R) -> Option<R> {
+    let (mut at, mut answer) = (Some(at), None);
+    ledger.look(&mut |state| answer = at.take().map(|at| at(state)));
+    answer
+}

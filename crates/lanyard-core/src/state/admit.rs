@@ -1,0 +1,327 @@
+//! The preconditions of every command, checked against everything admitted before it.
+
+use crate::approval::{ConsentError, Requester, Unusable};
+use crate::charter::Name;
+use crate::command::{Command, Intent};
+use crate::id::{ApprovalId, KillId, LeaseId, PlanId, RearmId, TaskId};
+use crate::identity::Identity;
+use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
+use crate::lease::Stage;
+use crate::scope::Facets;
+use crate::time::Timestamp;
+
+use super::State;
+
+/// Why a command does not take effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A kill order covers it.
+    #[error("stopped by kill order {} over {}: {}", .0.order.id, .0.order.scope, .0.order.reason.escape_debug())]
+    Killed(Box<EngagedOrder>),
+    /// Nothing is issued until an operator arms the broker.
+    #[error("the broker issues nothing until it is armed: {0}")]
+    Disarmed(String),
+    /// It is already so: the id was used before.
+    #[error("{0} already exists")]
+    Exists(String),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Unknown(String),
+    /// The task has ended.
+    #[error("task {0} has ended")]
+    TaskEnded(TaskId),
+    /// The charter changed between the decision and the commit (T74).
+    #[error("charter {0} has changed: ask again")]
+    CharterMoved(Name),
+    /// Too many credentials out.
+    #[error("{agent} has {live} live leases under this charter and may have {most}")]
+    TooManyLive {
+        /// Who.
+        agent: String,
+        /// How many.
+        live: u32,
+        /// The limit.
+        most: u32,
+    },
+    /// Too many mints in the window.
+    #[error("the charter's rate of mints is used up until {until}")]
+    TooFast {
+        /// When the next is within the rate.
+        until: Timestamp,
+    },
+    /// The approval does not carry it.
+    #[error("approval {id}: {why}")]
+    NotApproved {
+        /// Which.
+        id: ApprovalId,
+        /// Why not.
+        why: Unusable,
+    },
+    /// The consent is not taken.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
+    /// The lease is not where the command needs it.
+    #[error("lease {0} is not waiting for this")]
+    LeaseMoved(LeaseId),
+    /// The re-arm breaks a rule of re-arming (T68).
+    #[error("{0}")]
+    Rearm(&'static str),
+}
+
+impl State {
+    /// Whether the command can take effect now.
+    ///
+    /// # Errors
+    /// The precondition that does not hold.
+    pub fn admit(&self, command: &Command, now: Timestamp) -> Result<(), Refusal> {
+        match command {
+            Command::OpenTask { task, .. } => self.admit_task(task),
+            Command::CloseTask { task } => self.known_task(*task).map(drop),
+            Command::BeginMint(intent) => self.admit_intent(intent, now),
+            Command::ConfirmMint { lease, .. } => self.admit_confirmation(*lease),
+            Command::SubmitPlan { plan, .. } => self.admit_plan(plan.id, plan.task, now),
+            Command::Approve {
+                approval,
+                digest,
+                operator,
+                ..
+            } => {
+                let approval = self.known_approval(*approval)?;
+                if approval.digest != *digest {
+                    let (seen, actual) = (*digest, approval.digest);
+                    return Err(ConsentError::OtherDigest { seen, actual }.into());
+                }
+                self.with_requester(approval.task, |requester| {
+                    approval.admits(operator, requester)
+                })
+            }
+            Command::Reject {
+                approval, operator, ..
+            } => {
+                let approval = self.known_approval(*approval)?;
+                match self.with_requester(approval.task, |requester| {
+                    approval.admits(operator, requester)
+                }) {
+                    Err(Refusal::Consent(ConsentError::Twice | ConsentError::Complete)) => Ok(()),
+                    other => other,
+                }
+            }
+            Command::Kill(order) if self.kills.get(order.id).is_some() => {
+                Err(Refusal::Exists(format!("kill order {}", order.id)))
+            }
+            Command::ProposeRearm(proposal) => self.admit_step(proposal.kill, proposal.stage),
+            Command::ConfirmRearm { rearm, kill, by } => self.admit_rearm(*rearm, *kill, by, now),
+            Command::CharterInForce { .. }
+            | Command::CharterWithdrawn { .. }
+            | Command::Deny { .. }
+            | Command::Delivered { .. }
+            | Command::Stop { .. }
+            | Command::Advance { .. }
+            | Command::Forget { .. }
+            | Command::Kill(_)
+            | Command::Started { .. }
+            | Command::Arm { .. } => Ok(()),
+        }
+    }
+
+    fn known_task(&self, id: TaskId) -> Result<&super::TaskEntry, Refusal> {
+        self.tasks
+            .get(&id)
+            .ok_or_else(|| Refusal::Unknown(format!("task {id}")))
+    }
+
+    fn known_approval(&self, id: ApprovalId) -> Result<&crate::approval::Approval, Refusal> {
+        self.approvals
+            .get(&id)
+            .ok_or_else(|| Refusal::Unknown(format!("approval {id}")))
+    }
+
+    fn with_requester(
+        &self,
+        task: TaskId,
+        admits: impl FnOnce(&Requester<'_>) -> Result<(), ConsentError>,
+    ) -> Result<(), Refusal> {
+        let task = &self.known_task(task)?.task;
+        let requester = Requester {
+            identity: &task.identity,
+            agent: &task.agent,
+            sponsor: task.sponsor.as_ref(),
+        };
+        Ok(admits(&requester)?)
+    }
+
+    fn admit_task(&self, task: &crate::task::Task) -> Result<(), Refusal> {
+        if self.tasks.contains_key(&task.id) {
+            return Err(Refusal::Exists(format!("task {}", task.id)));
+        }
+        self.current(&task.charter, &task.revision)?;
+        let stopper = self.kills.iter().rev().find(|engaged| {
+            let whole = engaged.order.roles == crate::scope::RoleFilter::Both
+                && engaged.lifted == Lifted::Nothing;
+            whole && engaged.order.scope.covers_task(task)
+        });
+        stopper.map_or(Ok(()), |engaged| {
+            Err(Refusal::Killed(Box::new(engaged.clone())))
+        })
+    }
+
+    fn current(&self, charter: &Name, revision: &crate::charter::Revision) -> Result<(), Refusal> {
+        match self.in_force.get(charter) {
+            Some(in_force) if in_force == revision => Ok(()),
+            Some(_) | None => Err(Refusal::CharterMoved(charter.clone())),
+        }
+    }
+
+    fn admit_intent(&self, intent: &Intent, now: Timestamp) -> Result<(), Refusal> {
+        if let Some(why) = &self.disarmed {
+            return Err(Refusal::Disarmed(why.clone()));
+        }
+        let entry = self.known_task(intent.task)?;
+        let task = &entry.task;
+        let facets = Facets {
+            environment: &task.environment,
+            target: &intent.entry.target,
+            charter: &task.charter,
+            agent: &task.agent,
+            task: task.id,
+            lease: Some(intent.lease),
+            role: intent.entry.role,
+        };
+        if let Some(engaged) = self.kills.stopper(&facets) {
+            return Err(Refusal::Killed(Box::new(engaged.clone())));
+        }
+        if !entry.is_open(now) {
+            return Err(Refusal::TaskEnded(task.id));
+        }
+        if self.leases.get(intent.lease).is_some() {
+            return Err(Refusal::Exists(format!("lease {}", intent.lease)));
+        }
+        if let Some(request) = &intent.request
+            && let Some(earlier) = self.lease_of_request(task.id, request)
+        {
+            return Err(Refusal::Exists(format!(
+                "lease {earlier} of the same request"
+            )));
+        }
+        self.current(&task.charter, &intent.in_force)?;
+        self.within_limits(intent, task, now)?;
+        self.approved(intent, &facets, now)
+    }
+
+    fn within_limits(
+        &self,
+        intent: &Intent,
+        task: &crate::task::Task,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let live = self.quotas.live(task);
+        if live >= intent.limits.live {
+            return Err(Refusal::TooManyLive {
+                agent: task.agent.to_string(),
+                live,
+                most: intent.limits.live,
+            });
+        }
+        match self.quotas.next_mint(task, intent.limits.mints, now) {
+            Some(until) => Err(Refusal::TooFast { until }),
+            None => Ok(()),
+        }
+    }
+
+    fn approved(
+        &self,
+        intent: &Intent,
+        facets: &Facets<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let Some((id, requirement)) = &intent.approval else {
+            return Ok(());
+        };
+        let approval = self.known_approval(*id)?;
+        if approval.task != intent.task {
+            return Err(Refusal::Unknown(format!("approval {id}")));
+        }
+        if let Some(engaged) = self.kills.killer(facets, approval.seq) {
+            return Err(Refusal::Killed(Box::new(engaged.clone())));
+        }
+        let not = |why| Refusal::NotApproved { id: *id, why };
+        approval.usable(now, requirement).map_err(not)?;
+        let live = approval.session.filter(|lease| {
+            self.leases
+                .get(*lease)
+                .is_some_and(crate::lease::Lease::is_live)
+        });
+        live.map_or(Ok(()), |lease| Err(not(Unusable::Busy(lease))))
+    }
+
+    /// C: an order newer than the intent refuses it, for good.
+    fn admit_confirmation(&self, id: LeaseId) -> Result<(), Refusal> {
+        let lease = self
+            .leases
+            .get(id)
+            .ok_or_else(|| Refusal::Unknown(format!("lease {id}")))?;
+        if let Some(engaged) = self.kills.killer(&lease.facets(), lease.intent) {
+            return Err(Refusal::Killed(Box::new(engaged.clone())));
+        }
+        match lease.stage {
+            Stage::Intent => Ok(()),
+            Stage::Issued { .. } | Stage::Stopping { .. } => Err(Refusal::LeaseMoved(id)),
+        }
+    }
+
+    fn admit_plan(&self, id: PlanId, task: TaskId, now: Timestamp) -> Result<(), Refusal> {
+        let entry = self.known_task(task)?;
+        if self.plans.contains_key(&id) {
+            return Err(Refusal::Exists(format!("plan {id}")));
+        }
+        if entry.is_open(now) {
+            Ok(())
+        } else {
+            Err(Refusal::TaskEnded(task))
+        }
+    }
+
+    fn admit_step(&self, kill: KillId, stage: RearmStage) -> Result<(), Refusal> {
+        let engaged = self
+            .kills
+            .get(kill)
+            .ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
+        match (engaged.lifted, stage) {
+            (Lifted::Nothing, RearmStage::Plan) | (Lifted::Plan, RearmStage::Apply) => Ok(()),
+            (Lifted::Nothing, RearmStage::Apply) => Err(Refusal::Rearm(
+                "the plan role has to be re-armed before the apply role",
+            )),
+            (Lifted::Plan, RearmStage::Plan) => {
+                Err(Refusal::Rearm("the plan role is re-armed already"))
+            }
+            (Lifted::Everything, _) => Err(Refusal::Rearm("this kill order is lifted already")),
+        }
+    }
+
+    fn admit_rearm(
+        &self,
+        rearm: RearmId,
+        kill: KillId,
+        by: &Identity,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let proposal = self
+            .rearms
+            .get(&rearm)
+            .ok_or_else(|| Refusal::Unknown(format!("re-arm {rearm}")))?;
+        if proposal.kill != kill {
+            return Err(Refusal::Rearm(
+                "this re-arm was proposed for another kill order",
+            ));
+        }
+        if proposal.by == *by {
+            return Err(Refusal::Rearm("a re-arm needs a second person"));
+        }
+        if now > proposal.at + REARM_PROPOSAL_LIFE {
+            return Err(Refusal::Rearm(
+                "this re-arm was proposed too long ago: propose it again",
+            ));
+        }
+        self.admit_step(kill, proposal.stage)
+    }
+}

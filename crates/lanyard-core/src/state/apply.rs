@@ -1,0 +1,290 @@
+//! What a command does to the state. It cannot fail: whatever was admitted, or stands in the journal, is so.
+
+use std::sync::Arc;
+
+use crate::approval::{Approval, Consent};
+use crate::command::{Command, Intent, Record};
+use crate::id::{ApprovalId, LeaseId, RearmId};
+use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
+use crate::plan::Plan;
+use crate::time::Timestamp;
+
+use super::{State, TaskEntry};
+
+/// How long an ended task, its plans and its approvals stay in memory, for those who look.
+const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+impl State {
+    /// Takes in the record at the next place, and says which place that was.
+    pub fn apply(&mut self, record: &Record) -> Seq {
+        let (seq, at) = (self.next, record.at);
+        self.next = Seq(seq.0 + 1);
+        match &record.command {
+            Command::CharterInForce { charter, revision } => {
+                self.in_force.insert(charter.clone(), revision.clone());
+            }
+            Command::CharterWithdrawn { charter, .. } => {
+                self.in_force.remove(charter);
+            }
+            Command::OpenTask { task, request } => self.open(task, request.as_ref(), at),
+            Command::CloseTask { task } => self.close(*task, at),
+            Command::BeginMint(intent) => self.begin(intent, seq, at),
+            Command::ConfirmMint {
+                lease,
+                expires,
+                handle,
+            } => {
+                self.confirm(*lease, *expires, handle.as_ref());
+            }
+            Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
+            Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
+            Command::Advance { progress } => {
+                progress
+                    .iter()
+                    .for_each(|(id, progress)| self.advance(*id, *progress));
+            }
+            Command::Forget { leases } => leases.iter().for_each(|id| self.forget(*id)),
+            Command::SubmitPlan { plan, requirement } => {
+                self.submit(plan, requirement.as_ref(), seq)
+            }
+            Command::Approve {
+                approval,
+                operator,
+                comment,
+                ..
+            } => {
+                let consent = Consent {
+                    operator: operator.clone(),
+                    at,
+                    comment: comment.clone(),
+                };
+                self.on_approval(*approval, |approval| approval.consents.push(consent));
+            }
+            Command::Reject {
+                approval,
+                operator,
+                reason,
+            } => {
+                let denied = Some((operator.clone(), reason.clone(), at));
+                self.on_approval(*approval, |approval| approval.denied = denied);
+            }
+            Command::Kill(order) => self.kills.engage(order.clone(), seq),
+            Command::ProposeRearm(proposal) => {
+                self.rearms.insert(proposal.id, proposal.clone());
+            }
+            Command::ConfirmRearm { rearm, .. } => self.lift(*rearm, at),
+            Command::Started { disarmed, .. } => {
+                if disarmed.is_some() {
+                    self.disarmed.clone_from(disarmed);
+                }
+            }
+            Command::Arm { .. } => self.disarmed = None,
+            Command::Deny { .. } => {}
+        }
+        seq
+    }
+
+    fn open(&mut self, task: &crate::task::Task, request: Option<&String>, at: Timestamp) {
+        if let Some(request) = request {
+            self.task_requests
+                .insert((task.identity.clone(), request.clone()), task.id);
+        }
+        let entry = TaskEntry {
+            task: Arc::new(task.clone()),
+            closed: None,
+            request: request.cloned(),
+        };
+        self.tasks.insert(task.id, entry);
+        self.forget_tasks(at);
+    }
+
+    fn close(&mut self, task: crate::id::TaskId, at: Timestamp) {
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.closed = entry.closed.or(Some(at));
+        }
+        let ids: Vec<_> = self.leases.of_task(task).map(|lease| lease.id).collect();
+        ids.into_iter()
+            .for_each(|id| self.stop(id, StopCause::TaskClosed));
+    }
+
+    /// Tasks that ended long ago leave with everything of theirs; looked at once for every doubling.
+    fn forget_tasks(&mut self, now: Timestamp) {
+        if self.tasks.len() < 1024 || !self.tasks.len().is_power_of_two() {
+            return;
+        }
+        let horizon = now.before(REMEMBERED);
+        let leases = &self.leases;
+        self.tasks.retain(|id, entry| {
+            let ended = entry.closed.unwrap_or(entry.task.expires);
+            ended > horizon || leases.of_task(*id).next().is_some()
+        });
+        let tasks = &self.tasks;
+        self.plans.retain(|_, plan| tasks.contains_key(&plan.task));
+        self.approvals
+            .retain(|_, approval| tasks.contains_key(&approval.task));
+        self.requests
+            .retain(|(task, _), _| tasks.contains_key(task));
+        self.task_requests
+            .retain(|_, task| tasks.contains_key(task));
+        self.rearms.retain(|_, proposal| proposal.at > horizon);
+    }
+
+    fn begin(&mut self, intent: &Intent, seq: Seq, at: Timestamp) {
+        let Some(task) = self
+            .tasks
+            .get(&intent.task)
+            .map(|entry| Arc::clone(&entry.task))
+        else {
+            return;
+        };
+        self.quotas.minted(&task, at, intent.limits.mints);
+        if let Some(request) = &intent.request {
+            self.requests
+                .insert((intent.task, request.clone()), intent.lease);
+        }
+        if let Some((id, _)) = &intent.approval {
+            let lease = intent.lease;
+            self.on_approval(*id, |approval| {
+                approval.used += u32::from(approval.session.is_none());
+                approval.session = Some(lease);
+            });
+        }
+        let entry = self.leases.share(&intent.entry);
+        self.leases.insert(Lease {
+            id: intent.lease,
+            task,
+            entry,
+            intent: seq,
+            asked: at,
+            handle: intent.handle.clone(),
+            expires: intent.expires,
+            worst_expiry: intent.worst_expiry,
+            deadline: intent.deadline,
+            approval: intent.approval.as_ref().map(|(id, _)| *id),
+            stage: Stage::Intent,
+        });
+    }
+
+    fn confirm(&mut self, id: LeaseId, expires: Timestamp, handle: Option<&Handle>) {
+        self.leases.update(id, |lease| {
+            lease.stage = Stage::Issued { delivered: false };
+            lease.expires = expires;
+            if let Some(handle) = handle {
+                lease.handle = handle.clone();
+            }
+        });
+    }
+
+    fn lift(&mut self, rearm: RearmId, at: Timestamp) {
+        if let Some(proposal) = self.rearms.remove(&rearm) {
+            self.kills.lift(proposal.kill, proposal.stage, at);
+        }
+    }
+
+    fn delivered(&mut self, id: LeaseId) {
+        self.leases.update(id, |lease| match &mut lease.stage {
+            Stage::Issued { delivered } => *delivered = true,
+            Stage::Intent | Stage::Stopping { .. } => {}
+        });
+    }
+
+    fn stop(&mut self, id: LeaseId, cause: StopCause) {
+        let Some(lease) = self.leases.get(id) else {
+            return;
+        };
+        let was_live = lease.is_live();
+        let (task, approval) = (Arc::clone(&lease.task), lease.approval);
+        self.leases.update(id, |lease| match &mut lease.stage {
+            Stage::Stopping { cause: earlier, .. } => {
+                if earlier.kill().is_none() && cause.kill().is_some() {
+                    *earlier = cause;
+                }
+            }
+            Stage::Intent | Stage::Issued { .. } => {
+                lease.stage = Stage::Stopping {
+                    cause,
+                    progress: Progress::Fenced,
+                };
+            }
+        });
+        if was_live {
+            self.quotas.stopped(&task);
+            if let Some(approval) = approval {
+                self.end_session(approval, id, cause);
+            }
+        }
+    }
+
+    /// A use whose secret was never handed over is given back; a release or a kill closes the session,
+    /// and the end of a lease's time leaves it open for the next lease under the same digest.
+    fn end_session(&mut self, id: ApprovalId, lease: LeaseId, cause: StopCause) {
+        self.on_approval(id, |approval| {
+            if approval.session != Some(lease) {
+                return;
+            }
+            match cause {
+                StopCause::Unconfirmed | StopCause::Undelivered | StopCause::Excessive => {
+                    approval.used = approval.used.saturating_sub(1);
+                    approval.session = None;
+                }
+                StopCause::Released
+                | StopCause::TaskClosed
+                | StopCause::Killed(_)
+                | StopCause::Collateral(_) => approval.session = None,
+                StopCause::Expired => {}
+            }
+        });
+    }
+
+    fn advance(&mut self, id: LeaseId, further: Progress) {
+        self.leases.update(id, |lease| match &mut lease.stage {
+            Stage::Stopping { progress, .. } => {
+                if further.is_beyond(*progress) {
+                    *progress = further;
+                }
+            }
+            Stage::Intent | Stage::Issued { .. } => {}
+        });
+    }
+
+    fn forget(&mut self, id: LeaseId) {
+        if let Some(lease) = self.leases.remove(id)
+            && lease.is_live()
+        {
+            self.quotas.stopped(&lease.task);
+        }
+    }
+
+    fn submit(
+        &mut self,
+        plan: &Plan,
+        requirement: Option<&crate::approval::Requirement>,
+        seq: Seq,
+    ) {
+        if let (Some(id), Some(requirement)) = (plan.approval, requirement) {
+            self.approvals.insert(
+                id,
+                Approval {
+                    id,
+                    plan: plan.id,
+                    digest: plan.digest,
+                    task: plan.task,
+                    requirement: requirement.clone(),
+                    requested: plan.submitted,
+                    seq,
+                    consents: Vec::new(),
+                    denied: None,
+                    used: 0,
+                    session: None,
+                },
+            );
+        }
+        self.plans.insert(plan.id, plan.clone());
+    }
+
+    fn on_approval(&mut self, id: ApprovalId, change: impl FnOnce(&mut Approval)) {
+        if let Some(approval) = self.approvals.get_mut(&id) {
+            change(approval);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! The state that the journal adds up to: tasks, leases, plans, approvals, kill orders.
+//!
+//! A command is first admitted ([`State::admit`]: preconditions, changes nothing) and then applied
+//! ([`State::apply`]: cannot fail). Replay applies without admitting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::approval::Approval;
+use crate::charter::{Name, Revision};
+use crate::id::{ApprovalId, LeaseId, PlanId, RearmId, TaskId};
+use crate::kill::{KillBook, KillOrder, RearmProposal};
+use crate::lease::{Lease, Seq};
+use crate::plan::Plan;
+use crate::task::Task;
+use crate::time::Timestamp;
+
+mod admit;
+mod apply;
+mod leases;
+mod quota;
+mod snapshot;
+
+pub use admit::Refusal;
+pub use leases::Leases;
+pub use snapshot::Image;
+
+use quota::Quotas;
+
+/// Everything that the broker knows and must not forget.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    next: Seq,
+    in_force: BTreeMap<Name, Revision>,
+    tasks: HashMap<TaskId, TaskEntry>,
+    leases: Leases,
+    quotas: Quotas,
+    plans: HashMap<PlanId, Plan>,
+    approvals: HashMap<ApprovalId, Approval>,
+    kills: KillBook,
+    rearms: BTreeMap<RearmId, RearmProposal>,
+    requests: HashMap<(TaskId, String), LeaseId>,
+    task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
+    disarmed: Option<String>,
+}
+
+/// A task and whether it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEntry {
+    /// What was said when it was opened.
+    pub task: Arc<Task>,
+    /// When it was closed.
+    pub closed: Option<Timestamp>,
+    /// The caller's request id, which makes a retry safe.
+    pub request: Option<String>,
+}
+
+impl TaskEntry {
+    /// Whether it can still be used.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.closed.is_none() && now < self.task.expires
+    }
+}
+
+impl State {
+    /// The place of the next record.
+    #[must_use]
+    pub const fn next_seq(&self) -> Seq {
+        self.next
+    }
+
+    /// The revision of a charter that is in force.
+    #[must_use]
+    pub fn in_force(&self, charter: &Name) -> Option<&Revision> {
+        self.in_force.get(charter)
+    }
+
+    /// One task.
+    #[must_use]
+    pub fn task(&self, id: TaskId) -> Option<&TaskEntry> {
+        self.tasks.get(&id)
+    }
+
+    /// Every task that has not been forgotten.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskEntry> {
+        self.tasks.values()
+    }
+
+    /// The task that an earlier request with this id opened.
+    #[must_use]
+    pub fn task_of_request(
+        &self,
+        identity: &crate::identity::Identity,
+        request: &str,
+    ) -> Option<TaskId> {
+        self.task_requests
+            .get(&(identity.clone(), request.to_owned()))
+            .copied()
+    }
+
+    /// The lease that an earlier request with this id made.
+    #[must_use]
+    pub fn lease_of_request(&self, task: TaskId, request: &str) -> Option<LeaseId> {
+        self.requests.get(&(task, request.to_owned())).copied()
+    }
+
+    /// The leases.
+    #[must_use]
+    pub const fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The orders.
+    #[must_use]
+    pub const fn kills(&self) -> &KillBook {
+        &self.kills
+    }
+
+    /// One plan.
+    #[must_use]
+    pub fn plan(&self, id: PlanId) -> Option<&Plan> {
+        self.plans.get(&id)
+    }
+
+    /// Every plan that has not been forgotten.
+    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
+        self.plans.values()
+    }
+
+    /// One approval.
+    #[must_use]
+    pub fn approval(&self, id: ApprovalId) -> Option<&Approval> {
+        self.approvals.get(&id)
+    }
+
+    /// Every approval that has not been forgotten.
+    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.values()
+    }
+
+    /// One re-arm proposal.
+    #[must_use]
+    pub fn rearm(&self, id: RearmId) -> Option<&RearmProposal> {
+        self.rearms.get(&id)
+    }
+
+    /// Why nothing is issued until an operator arms the broker.
+    #[must_use]
+    pub fn disarmed(&self) -> Option<&str> {
+        self.disarmed.as_deref()
+    }
+
+    /// The leases that an order makes dead and that are not being stopped by a kill yet, `most` at the most.
+    #[must_use]
+    pub fn unswept(&self, order: &KillOrder, seq: Seq, most: usize) -> Vec<LeaseId> {
+        self.leases
+            .in_scope(&order.scope)
+            .filter(|lease| {
+                lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)
+            })
+            .map(|lease| lease.id)
+            .take(most)
+            .collect()
+    }
+}
+
+fn needs_sweep(lease: &Lease) -> bool {
+    match lease.stage {
+        crate::lease::Stage::Intent | crate::lease::Stage::Issued { .. } => true,
+        crate::lease::Stage::Stopping { cause, progress } => {
+            cause.kill().is_none() && !progress.is_confirmed()
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What one agent has out under one charter, counted at the intent (T41).
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::charter::{Name, Rate};
+use crate::scope::AgentName;
+use crate::task::Task;
+use crate::time::Timestamp;
+
+/// How many mints of one agent under one charter are remembered: no rate can be larger.
+const REMEMBERED: usize = 10_000;
+
+#[derive(Debug, Clone, Default)]
+struct Use {
+    live: u32,
+    mints: VecDeque<Timestamp>,
+}
+
+/// Use by charter and agent.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Quotas(HashMap<(Name, AgentName), Use>);
+
+impl Quotas {
+    fn of(&self, task: &Task) -> Option<&Use> {
+        self.0.get(&(task.charter.clone(), task.agent.clone()))
+    }
+
+    pub(super) fn live(&self, task: &Task) -> u32 {
+        self.of(task).map_or(0, |used| used.live)
+    }
+
+    /// When the next mint is within the rate; `None` is now.
+    pub(super) fn next_mint(&self, task: &Task, rate: Rate, now: Timestamp) -> Option<Timestamp> {
+        let used = self.of(task)?;
+        let from = now.before(rate.per.as_duration());
+        let within = used.mints.iter().filter(|at| **at > from).count();
+        let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
+        if within < count {
+            return None;
+        }
+        let freeing = used.mints.get(used.mints.len().saturating_sub(count))?;
+        Some(*freeing + rate.per)
+    }
+
+    pub(super) fn minted(&mut self, task: &Task, at: Timestamp, rate: Rate) {
+        let used = self
+            .0
+            .entry((task.charter.clone(), task.agent.clone()))
+            .or_default();
+        used.live += 1;
+        used.mints.push_back(at);
+        let from = at.before(rate.per.as_duration());
+        while used.mints.len() > REMEMBERED
+            || used.mints.front().is_some_and(|oldest| *oldest <= from)
+        {
+            used.mints.pop_front();
+        }
+    }
+
+    pub(super) fn stopped(&mut self, task: &Task) {
+        if let Some(used) = self.0.get_mut(&(task.charter.clone(), task.agent.clone())) {
+            used.live = used.live.saturating_sub(1);
+        }
+    }
+}
