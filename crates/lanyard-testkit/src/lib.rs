@@ -1,1 +1,15 @@
-//! Fakes, a manual clock, the conformance suite and the simulator. For tests only.
+//! Fakes, a manual clock, sample worlds and the conformance suite of the providers. For tests only.
+//!
+//! | module | what it gives a test |
+//! |---|---|
+//! | [`clock`] | a clock that moves when it is told to |
+//! | [`ids`] | ids that are the same in every run |
+//! | [`world`] | a charter, a task and a request for each kind of target |
+#![expect(
+    clippy::expect_used,
+    reason = "this crate is linked into tests only, where a broken assumption has to stop the test"
+)]
+
+pub mod clock;
+pub mod ids;
+pub mod world;

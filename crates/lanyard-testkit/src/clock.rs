@@ -1,0 +1,61 @@
+//! A clock that moves when it is told to.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lanyard_core::time::Timestamp;
+
+/// Shared by reference; every reader sees the last time that was set.
+#[derive(Debug)]
+pub struct ManualClock(AtomicU64);
+
+impl ManualClock {
+    /// 2027-01-15T08:00:00Z, where the samples of this crate begin.
+    pub const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    /// A clock that stands at this time.
+    #[must_use]
+    pub const fn at(now: Timestamp) -> Self {
+        Self(AtomicU64::new(now.as_millis()))
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Moves on, and says what time it is then.
+    pub fn advance(&self, by: Duration) -> Timestamp {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let before = self.0.fetch_add(millis, Ordering::SeqCst);
+        Timestamp::from_millis(before.saturating_add(millis))
+    }
+
+    /// Jumps, backwards too (T62).
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
+    }
+}
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self::at(Self::START)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_moves_only_when_told() {
+        let clock = ManualClock::default();
+        assert_eq!(clock.now(), ManualClock::START);
+        let later = clock.advance(Duration::from_millis(1500));
+        assert_eq!(later.since(ManualClock::START), Duration::from_millis(1500));
+        assert_eq!(clock.now(), later);
+        clock.set(Timestamp::EPOCH);
+        assert_eq!(clock.now(), Timestamp::EPOCH);
+    }
+}

@@ -1,0 +1,256 @@
+//! One sample world: two environments, a target of each kind, a charter over all of them, a task
+//! under it, and a request for each kind of credential. Tests change the fields that they are about.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::charter::Position;
+use lanyard_core::charter::{
+    ActionPattern, AwsGrant, AwsStatement, EnvironmentKind, KubernetesGrant, KubernetesRights,
+    Name, PolicyRule, Prohibited, Prohibition, ResourcePattern, Revision, Rights, Role, TargetKind,
+    TokenGrant, World,
+};
+use lanyard_core::id::LeaseId;
+use lanyard_core::identity::Identity;
+use lanyard_core::provider::MintRequest;
+use lanyard_core::scope::AgentName;
+use lanyard_core::task::Task;
+use lanyard_core::time::Timestamp;
+
+use crate::ids::Ids;
+
+/// A charter that this world holds together: the grants of [`rights`], by the names of [`grant`].
+pub const CHARTER: &str = r#"apiVersion: lanyard.dev/v1
+kind: Charter
+metadata:
+  name: payments-terraform
+  labels: {team: payments}
+spec:
+  purpose: Plan and apply changes to the payments stack.
+  owners:
+    business: payments-product@acme.example
+    technical: payments-platform@acme.example
+    security: appsec@acme.example
+  mode: enforce
+  agents:
+    - issuer: https://agents.acme.example
+      subject: agent:terraformer
+  environments:
+    staging: {autonomy: execute-sandbox}
+    production: {autonomy: execute-production}
+  grants:
+    - name: read-ledger
+      role: plan
+      environments: [staging, production]
+      token:
+        target: apis
+        audience: https://ledger.acme.example
+        scopes: [ledger.read]
+    - name: read-state
+      role: plan
+      environments: [staging, production]
+      aws:
+        target: payments-aws
+        allow:
+          - actions: [s3:GetObject, s3:ListBucket]
+            resources: ["arn:aws:s3:::tfstate-payments", "arn:aws:s3:::tfstate-payments/*"]
+    - name: read-deployments
+      role: plan
+      environments: [staging, production]
+      kubernetes:
+        target: payments-cluster
+        namespace: payments
+        rules:
+          - {apiGroups: [apps], resources: [deployments], verbs: [get, list, watch]}
+    - name: restart
+      role: apply
+      environments: [staging, production]
+      kubernetes:
+        target: payments-cluster
+        namespace: payments
+        rules:
+          - {apiGroups: [apps], resources: [deployments], verbs: [get, patch]}
+  prohibited:
+    - aws: ["iam:*", "kms:ScheduleKeyDeletion"]
+      reason: identity and key material belong to the security team
+    - kubernetes: {resources: [secrets], verbs: ["*"]}
+      reason: no secret reads from agents
+  plans:
+    required: {role: apply, environments: [production]}
+  approvals:
+    - when: {role: apply, environment: production}
+      people: 2
+      from: [group:payments-oncall, group:platform]
+      expires: 30m
+      uses: 1
+  limits:
+    ttl: 10m
+    task: 2h
+    live_leases: 5
+    mints: {count: 30, per: 1h}
+"#;
+
+/// How long a sample lease lives.
+pub const TTL: Duration = Duration::from_secs(600);
+
+/// A name known to be good.
+///
+/// # Panics
+/// When it is not one.
+#[must_use]
+pub fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+/// What a daemon that serves [`CHARTER`] declares.
+#[must_use]
+pub fn world() -> World {
+    World {
+        environments: [
+            (name("staging"), EnvironmentKind::Sandbox),
+            (name("production"), EnvironmentKind::Production),
+        ]
+        .into(),
+        targets: [TargetKind::Token, TargetKind::Aws, TargetKind::Kubernetes]
+            .map(|kind| (target(kind), kind))
+            .into(),
+    }
+}
+
+/// The target of this kind.
+#[must_use]
+pub fn target(kind: TargetKind) -> Name {
+    name(match kind {
+        TargetKind::Token => "apis",
+        TargetKind::Aws => "payments-aws",
+        TargetKind::Kubernetes => "payments-cluster",
+    })
+}
+
+/// The plan grant on the target of this kind.
+#[must_use]
+pub fn grant(kind: TargetKind) -> Name {
+    name(match kind {
+        TargetKind::Token => "read-ledger",
+        TargetKind::Aws => "read-state",
+        TargetKind::Kubernetes => "read-deployments",
+    })
+}
+
+/// The agent that [`CHARTER`] names.
+#[must_use]
+pub fn agent() -> Identity {
+    Identity {
+        issuer: "https://agents.acme.example".to_owned(),
+        subject: "agent:terraformer".to_owned(),
+    }
+}
+
+/// A task of [`agent`] in staging, open for two hours.
+#[must_use]
+pub fn task(ids: &Ids, now: Timestamp) -> Task {
+    Task {
+        id: ids.task(),
+        charter: name("payments-terraform"),
+        revision: Revision::of(CHARTER.as_bytes()),
+        environment: name("staging"),
+        agent: AgentName("terraformer".to_owned()),
+        identity: agent(),
+        sponsor: None,
+        reason: "resize the queue workers".to_owned(),
+        opened: now,
+        expires: now + Duration::from_secs(2 * 60 * 60),
+    }
+}
+
+/// What an engine that decided [`task`]'s request for [`grant`] under this lease would ask.
+#[must_use]
+pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) -> MintRequest {
+    MintRequest {
+        lease,
+        task: task.id,
+        charter: task.charter.clone(),
+        revision: task.revision.clone(),
+        grant: grant(kind),
+        role: Role::Plan,
+        environment: task.environment.clone(),
+        agent: task.agent.clone(),
+        identity: task.identity.clone(),
+        rights: rights(kind),
+        prohibited: prohibited(),
+        destructive: BTreeSet::new(),
+        plan_digest: None,
+        now,
+        expires: now + TTL,
+    }
+}
+
+/// What [`grant`] allows.
+#[must_use]
+pub fn rights(kind: TargetKind) -> Rights {
+    match kind {
+        TargetKind::Token => Rights::Token(TokenGrant {
+            audience: "https://ledger.acme.example".to_owned(),
+            scopes: texts(&["ledger.read"]),
+        }),
+        TargetKind::Aws => Rights::Aws(AwsGrant {
+            allow: vec![AwsStatement {
+                actions: ["s3:GetObject", "s3:ListBucket"]
+                    .map(|action| ActionPattern(action.to_owned()))
+                    .into(),
+                resources: [
+                    "arn:aws:s3:::tfstate-payments",
+                    "arn:aws:s3:::tfstate-payments/*",
+                ]
+                .map(|resource| ResourcePattern(resource.to_owned()))
+                .into(),
+            }],
+            destructive: BTreeSet::new(),
+        }),
+        TargetKind::Kubernetes => Rights::Kubernetes(KubernetesGrant {
+            namespace: "payments".to_owned(),
+            rights: KubernetesRights::Rules(vec![PolicyRule {
+                api_groups: texts(&["apps"]),
+                resources: texts(&["deployments"]),
+                verbs: texts(&["get", "list", "watch"]),
+                resource_names: BTreeSet::new(),
+            }]),
+        }),
+    }
+}
+
+/// What [`CHARTER`] prohibits.
+#[must_use]
+pub fn prohibited() -> Vec<Prohibition> {
+    vec![
+        Prohibition {
+            what: Prohibited::Aws(
+                ["iam:*", "kms:ScheduleKeyDeletion"]
+                    .map(|action| ActionPattern(action.to_owned()))
+                    .into(),
+            ),
+            reason: "identity and key material belong to the security team".to_owned(),
+            at: Position {
+                line: 51,
+                column: 7,
+            },
+        },
+        Prohibition {
+            what: Prohibited::Kubernetes(PolicyRule {
+                api_groups: texts(&[""]),
+                resources: texts(&["secrets"]),
+                verbs: texts(&["*"]),
+                resource_names: BTreeSet::new(),
+            }),
+            reason: "no secret reads from agents".to_owned(),
+            at: Position {
+                line: 53,
+                column: 7,
+            },
+        },
+    ]
+}
+
+fn texts(texts: &[&str]) -> BTreeSet<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
