@@ -1,1 +1,22 @@
-//! Mints Lanyard's own JWT access tokens.
+//! Lanyard's own access tokens: JWTs in the profile of RFC 9068, signed with Ed25519 (RFC 8037).
+//!
+//! The provider keeps no record of what it signed. A token's truth is its lease, which the ledger
+//! holds: [`introspection`] answers from that (RFC 7662), at once and with `active: false` whenever
+//! the lease is not known to be live. Whoever verifies a token from the JWKS alone accepts it until
+//! `exp`, whatever was killed since; the mechanism line of the provider's capabilities says so.
+
+pub mod introspection;
+
+mod claims;
+mod key;
+mod key_file;
+mod keyring;
+mod provider;
+mod verify;
+
+pub use claims::Claims;
+pub use key::{Jwk, Jwks};
+pub use key_file::KeyFileError;
+pub use keyring::{Keyring, KeyringError, LONGEST_LIFETIME, PUBLISHED_BEFORE_USE};
+pub use provider::TokenProvider;
+pub use verify::VerifyError;

@@ -1,0 +1,79 @@
+//! The answer of the introspection endpoint (RFC 7662). Pure: the caller verifies the token and looks
+//! the lease up, in the state that a kill has already fenced.
+
+use lanyard_core::lease::{Lease, Stage};
+use lanyard_core::time::Timestamp;
+use serde::Serialize;
+
+use crate::claims::Claims;
+
+/// What the ledger says of a token's lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Issued, and nothing has begun to end it.
+    pub live: bool,
+    /// When the broker ends it.
+    pub expires: Timestamp,
+}
+
+impl From<&Lease> for LeaseView {
+    /// An intent is not live here: nobody has been handed its token yet.
+    fn from(lease: &Lease) -> Self {
+        let live = match lease.stage {
+            Stage::Issued { .. } => true,
+            Stage::Intent | Stage::Stopping { .. } => false,
+        };
+        Self {
+            live,
+            expires: lease.expires,
+        }
+    }
+}
+
+/// The body of the answer. An inactive one says nothing more than that (RFC 7662 section 2.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "Body")]
+pub enum Answer {
+    /// Not ours, expired, revoked, or not known to be live.
+    Inactive,
+    /// Live at this moment, with what the token says.
+    Active(Box<Claims>),
+}
+
+#[derive(Serialize)]
+struct Body {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(flatten)]
+    claims: Option<Box<Claims>>,
+}
+
+impl From<Answer> for Body {
+    fn from(answer: Answer) -> Self {
+        match answer {
+            Answer::Inactive => Self {
+                active: false,
+                token_type: None,
+                claims: None,
+            },
+            Answer::Active(claims) => Self {
+                active: true,
+                token_type: Some("Bearer"),
+                claims: Some(claims),
+            },
+        }
+    }
+}
+
+/// What to answer about a verified token whose lease is this one, if the ledger knows it.
+#[must_use]
+pub fn answer(claims: Claims, lease: Option<LeaseView>, now: Timestamp) -> Answer {
+    let ends = Timestamp::from_secs(claims.exp);
+    match lease {
+        Some(lease) if lease.live && now < lease.expires && now < ends => {
+            Answer::Active(Box::new(claims))
+        }
+        Some(_) | None => Answer::Inactive,
+    }
+}

@@ -1,0 +1,274 @@
+//! The keys that sign, one after the other, and for how long each stays published.
+//!
+//! A key signs from its own time until the next key's. It is published before its time, so that
+//! a verifier's cached JWKS has it, and until the last token that it can have signed has expired.
+//! Both follow from the keys' times alone, so a restart forgets nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+use parking_lot::RwLock;
+use ring::rand::SystemRandom;
+use ring::signature::Ed25519KeyPair;
+
+use crate::key::{Jwks, SigningKey};
+use crate::key_file::{self, KeyFileError};
+
+/// The longest life of a token; a key stays published for this long after it last signed.
+pub const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a new key is published before it signs: what a verifier may cache the JWKS for.
+pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_secs(5 * 60);
+
+/// How far past `exp` a verifier may still accept a token.
+pub(crate) const VERIFIER_LEEWAY: Duration = Duration::from_secs(60);
+
+/// How many keys may be published at once.
+const MOST_KEYS: usize = 32;
+
+/// Why there is no keyring, or no new key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyringError {
+    /// On disk.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The operating system gave no random bytes.
+    #[error("cannot generate a signing key: no random bytes from the system")]
+    NoRandomness,
+    /// Rotated too often.
+    #[error("{MOST_KEYS} signing keys are published already: wait until one retires")]
+    TooMany,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+pub struct Keyring {
+    dir: PathBuf,
+    /// INVARIANT: in the order of `not_before`, and never empty.
+    keys: RwLock<Vec<Arc<SigningKey>>>,
+}
+
+impl Keyring {
+    /// Reads the keys in this directory, or makes the first one.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or a file in it is not a key that only its owner can read.
+    pub fn load_or_create(dir: &Path, now: Timestamp) -> Result<Self, KeyringError> {
+        let mut keys: Vec<_> = key_file::read_all(dir)?.into_iter().map(Arc::new).collect();
+        if keys.is_empty() {
+            keys.push(generate(dir, now)?);
+        }
+        sort(&mut keys);
+        Ok(Self {
+            dir: dir.to_owned(),
+            keys: RwLock::new(keys),
+        })
+    }
+
+    /// Adds a key that signs from [`PUBLISHED_BEFORE_USE`] on, and removes those that have retired.
+    ///
+    /// # Errors
+    /// When the key cannot be put on disk, or too many are published; the others go on as they were.
+    pub fn rotate(&self, now: Timestamp) -> Result<(), KeyringError> {
+        self.retire(now)?;
+        if self.keys.read().len() >= MOST_KEYS {
+            return Err(KeyringError::TooMany);
+        }
+        let key = generate(&self.dir, now + PUBLISHED_BEFORE_USE)?;
+        let mut keys = self.keys.write();
+        keys.push(key);
+        sort(&mut keys);
+        Ok(())
+    }
+
+    fn retire(&self, now: Timestamp) -> Result<(), KeyringError> {
+        let mut keys = self.keys.write();
+        let retired = keys.len() - published(&keys, now).count();
+        for key in keys.drain(..retired) {
+            key_file::delete(&self.dir, &key)?;
+        }
+        Ok(())
+    }
+
+    /// The public keys, from the oldest whose tokens may still be valid.
+    #[must_use]
+    pub fn jwks(&self, now: Timestamp) -> Jwks {
+        Jwks {
+            keys: published(&self.keys.read(), now)
+                .map(|key| key.jwk())
+                .collect(),
+        }
+    }
+
+    /// Signs with the newest key whose time has come. Absent only if there were no key at all.
+    pub(crate) fn sign(&self, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
+        let key = {
+            let keys = self.keys.read();
+            // A clock that was set back finds no key whose time has come: the oldest one signs.
+            keys.iter()
+                .rfind(|key| key.not_before <= now)
+                .or_else(|| keys.first())
+                .cloned()
+        };
+        key.map(|key| key.sign(payload))
+    }
+
+    /// The published key of exactly this name.
+    pub(crate) fn key(&self, kid: &str, now: Timestamp) -> Option<Arc<SigningKey>> {
+        published(&self.keys.read(), now)
+            .find(|key| key.kid == kid)
+            .cloned()
+    }
+}
+
+fn generate(dir: &Path, not_before: Timestamp) -> Result<Arc<SigningKey>, KeyringError> {
+    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        .map(|document| Secret::new(document.as_ref().to_vec()))
+        .map_err(|_| KeyringError::NoRandomness)?;
+    let key = SigningKey::from_pkcs8(&pkcs8, not_before).map_err(|_| KeyringError::NoRandomness)?;
+    key_file::write(dir, &key, &pkcs8)?;
+    Ok(Arc::new(key))
+}
+
+fn sort(keys: &mut [Arc<SigningKey>]) {
+    keys.sort_by(|a, b| (a.not_before, &a.kid).cmp(&(b.not_before, &b.kid)));
+}
+
+/// A key is published until its successor has signed for as long as any token of it can be accepted.
+fn published(keys: &[Arc<SigningKey>], now: Timestamp) -> impl Iterator<Item = &Arc<SigningKey>> {
+    let retired = keys
+        .iter()
+        .skip(1)
+        .take_while(|successor| successor.not_before + LONGEST_LIFETIME + VERIFIER_LEEWAY <= now)
+        .count();
+    keys.iter().skip(retired)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn kids(keyring: &Keyring, now: Timestamp) -> Vec<String> {
+        keyring
+            .jwks(now)
+            .keys
+            .into_iter()
+            .map(|key| key.kid)
+            .collect()
+    }
+
+    fn signer(keyring: &Keyring, now: Timestamp) -> String {
+        let token = keyring.sign(b"{}", now).expect("signed");
+        let (message, signature) = token.expose().rsplit_once('.').expect("three parts");
+        let signature =
+            base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, signature)
+                .expect("base64url");
+        let keys = keyring.keys.read();
+        keys.iter()
+            .find(|key| key.verifies(message.as_bytes(), &signature))
+            .expect("one of ours")
+            .kid
+            .clone()
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_until_its_last_token_has_expired() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        let [first] = kids(&keyring, START).try_into().expect("one key");
+        keyring.rotate(START).expect("rotated");
+        let [_, second] = kids(&keyring, START).try_into().expect("two keys");
+
+        let handover = START + PUBLISHED_BEFORE_USE;
+        assert_eq!(signer(&keyring, handover.before(SECOND)), first);
+        assert_eq!(signer(&keyring, handover), second);
+        assert_eq!(signer(&keyring, START.before(SECOND)), first);
+
+        let retires = handover + LONGEST_LIFETIME + VERIFIER_LEEWAY;
+        assert_eq!(kids(&keyring, retires.before(SECOND)), [&*first, &*second]);
+        assert!(keyring.key(&first, retires.before(SECOND)).is_some());
+        assert_eq!(kids(&keyring, retires), [&*second]);
+        assert!(keyring.key(&first, retires).is_none());
+    }
+
+    #[test]
+    fn a_restart_has_the_same_keys_and_the_retired_ones_leave_the_disk() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        keyring.rotate(START).expect("rotated");
+        let before = kids(&keyring, START);
+        drop(keyring);
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        assert_eq!(kids(&keyring, START), before);
+        let later = START + LONGEST_LIFETIME * 2;
+        keyring.rotate(later).expect("rotated");
+        let files = std::fs::read_dir(dir.path()).expect("directory").count();
+        assert_eq!(files, kids(&keyring, later).len());
+        assert_eq!(files, 2);
+    }
+
+    #[test]
+    fn rotating_without_end_is_refused() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        for _ in 1..MOST_KEYS {
+            keyring.rotate(START).expect("rotated");
+        }
+        let refused = keyring.rotate(START).expect_err("too many");
+        assert_eq!(
+            refused.to_string(),
+            "32 signing keys are published already: wait until one retires"
+        );
+    }
+
+    // T51
+    #[test]
+    fn t51_a_key_is_readable_by_its_owner_alone_and_else_refused() {
+        let dir = tempfile::tempdir().expect("directory");
+        let keys = dir.path().join("keys");
+        Keyring::load_or_create(&keys, START).expect("keyring");
+        let mode = |path: &Path| path.metadata().expect("metadata").permissions().mode() & 0o777;
+        let file = std::fs::read_dir(&keys)
+            .expect("directory")
+            .map(|entry| entry.expect("entry").path())
+            .next()
+            .expect("one file");
+        assert_eq!((mode(&keys), mode(&file)), (0o700, 0o600));
+
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("chmod");
+        let refused = Keyring::load_or_create(&keys, START).expect_err("exposed");
+        assert!(
+            matches!(
+                refused,
+                KeyringError::File(KeyFileError::Exposed { mode: 0o640, .. })
+            ),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_and_what_a_crash_left_is_removed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let left = dir.path().join("1-x.unfinished");
+        std::fs::write(&left, b"half a k").expect("written");
+        Keyring::load_or_create(dir.path(), START).expect("keyring");
+        assert!(!left.exists());
+
+        let damaged = dir.path().join("1-x.pk8");
+        std::fs::write(&damaged, b"half a k").expect("written");
+        std::fs::set_permissions(&damaged, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        let refused = Keyring::load_or_create(dir.path(), START).expect_err("damaged");
+        assert!(
+            refused.to_string().contains("1-x.pk8 is not a key"),
+            "{refused}"
+        );
+    }
+}

@@ -1,0 +1,126 @@
+//! The token target behind the seam to the providers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::charter::Rights;
+use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::provider::{
+    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+};
+use lanyard_core::time::Timestamp;
+
+use crate::claims::Claims;
+use crate::keyring::{Keyring, LONGEST_LIFETIME, VERIFIER_LEEWAY};
+
+const PROVIDER: &str = "token";
+
+/// Signing is local; a mint that takes longer than this has not been scheduled.
+const MINT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lanyard as its own target.
+#[derive(Debug, Clone)]
+pub struct TokenProvider {
+    issuer: String,
+    keyring: Arc<Keyring>,
+}
+
+impl TokenProvider {
+    /// Signs as this issuer (`iss`, byte for byte) with these keys.
+    #[must_use]
+    pub const fn new(issuer: String, keyring: Arc<Keyring>) -> Self {
+        Self { issuer, keyring }
+    }
+}
+
+#[async_trait]
+impl Provider for TokenProvider {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            provider: PROVIDER,
+            revocability: Revocability {
+                mechanism:
+                    "introspection answers inactive from the fence on; a verifier that asks \
+                            nobody accepts the token until exp"
+                        .to_owned(),
+                worst_case: Duration::ZERO,
+                source: "introspection reads the lease itself (RFC 7662 section 2.2)".to_owned(),
+            },
+            mint_timeout: MINT_TIMEOUT,
+            leeway: VERIFIER_LEEWAY,
+        }
+    }
+
+    /// The document is the payload, byte for byte as it is signed. The handle is empty: the lease's
+    /// id is the token's `jti`.
+    fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
+        let grant = match &request.rights {
+            Rights::Token(grant) => grant,
+            rights @ (Rights::Aws(_) | Rights::Kubernetes(_)) => {
+                return Err(PrepareError::Unsupported(format!(
+                    "a token target mints no {} credentials",
+                    rights.provider()
+                )));
+            }
+        };
+        if request.expires.since(request.now) > LONGEST_LIFETIME {
+            return Err(PrepareError::Unsupported(format!(
+                "a token lives at most {} hours",
+                LONGEST_LIFETIME.as_secs() / 3600
+            )));
+        }
+        let claims = Claims::of(&self.issuer, grant, request);
+        let document = serde_json::to_string(&claims)
+            .map_err(|_| PrepareError::Unsupported("claims cannot be written".to_owned()))?;
+        Ok(Prepared {
+            handle: Handle::default(),
+            worst_expiry: request.expires,
+            document,
+        })
+    }
+
+    async fn mint(
+        &self,
+        request: &MintRequest,
+        prepared: &Prepared,
+    ) -> Result<Minted, ProviderError> {
+        let jwt = self
+            .keyring
+            .sign(prepared.document.as_bytes(), request.now)
+            .ok_or_else(|| ProviderError::Refused {
+                provider: PROVIDER,
+                operation: "mint",
+                code: "no-signing-key".to_owned(),
+            })?;
+        Ok(Minted {
+            credential: Credential::Token { jwt },
+            expires: Timestamp::from_secs(request.expires.as_secs()),
+            handle: None,
+        })
+    }
+
+    /// Proved at once: a lease that is asked to be revoked is fenced already, and introspection, which
+    /// is this provider's own check, answers from that same lease.
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
+        RevocationReport {
+            outcomes: revocation
+                .due
+                .iter()
+                .map(|lease| (lease.id, Ok(Revoked::ProvedDead)))
+                .collect(),
+            cut: None,
+        }
+    }
+
+    /// Whether a token is dead is the ledger's to say; this side of the seam keeps no record to ask.
+    async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        Ok(Probe::Unknowable)
+    }
+
+    /// A signature leaves nothing behind that could be found.
+    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        Ok(Vec::new())
+    }
+}
