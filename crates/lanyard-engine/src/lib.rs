@@ -1,1 +1,21 @@
 //! Drives effects: mint, release, expire, revoke, recover.
+//!
+//! The order of a mint is the product's first promise, and it can be read in [`mint`]: A the intent is
+//! durable, B the provider is called, C the answer is durable, D the secret goes through the [`gate`].
+//! A kill ([`kill`]) and C are serialised by the ledger's one writer; a kill and D by the gate.
+
+pub mod charters;
+pub mod clock;
+pub mod denials;
+pub mod engine;
+pub mod expiry;
+pub mod gate;
+pub mod kill;
+pub mod mint;
+pub mod plans;
+pub mod recovery;
+pub mod revoke;
+pub mod run;
+pub mod tasks;
+
+pub use engine::{Engine, Parts};

@@ -1,0 +1,60 @@
+//! The charters in force, and the older revisions that open tasks are pinned to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use lanyard_core::charter::{Charter, Name, Revision};
+use parking_lot::RwLock;
+
+/// Which charters there are; swapped as a whole when files change.
+#[derive(Debug, Default)]
+pub struct Charters {
+    books: RwLock<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    in_force: BTreeMap<Name, Arc<Charter>>,
+    revisions: HashMap<(Name, Revision), Arc<Charter>>,
+}
+
+impl Charters {
+    /// The charter of this name that is in force.
+    #[must_use]
+    pub fn in_force(&self, name: &Name) -> Option<Arc<Charter>> {
+        self.books.read().in_force.get(name).cloned()
+    }
+
+    /// This revision of it, in force or not.
+    #[must_use]
+    pub fn revision(&self, name: &Name, revision: &Revision) -> Option<Arc<Charter>> {
+        self.books
+            .read()
+            .revisions
+            .get(&(name.clone(), revision.clone()))
+            .cloned()
+    }
+
+    /// Every charter in force, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Charter>> {
+        self.books.read().in_force.values().cloned().collect()
+    }
+
+    /// Keeps a revision for the tasks that are pinned to it, without putting it in force.
+    pub fn remember(&self, charter: Charter) {
+        let key = (charter.name.clone(), charter.revision.clone());
+        self.books.write().revisions.insert(key, Arc::new(charter));
+    }
+
+    /// Puts exactly these in force.
+    pub fn replace(&self, charters: Vec<Charter>) {
+        let mut books = self.books.write();
+        books.in_force.clear();
+        for charter in charters.into_iter().map(Arc::new) {
+            let key = (charter.name.clone(), charter.revision.clone());
+            books.revisions.insert(key, Arc::clone(&charter));
+            books.in_force.insert(charter.name.clone(), charter);
+        }
+    }
+}

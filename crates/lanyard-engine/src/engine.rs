@@ -1,0 +1,163 @@
+//! What the engine is made of, and what its parts share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
+use lanyard_core::lease::Seq;
+use lanyard_core::ledger::{CommitError, Ledger, look};
+use lanyard_core::provider::Provider;
+use lanyard_core::scope::AgentName;
+use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::charters::Charters;
+use crate::clock::{Clock, NoRandomness, Randomness};
+use crate::denials::DenialMeter;
+use crate::gate::SharedGate;
+
+/// What the engine is given.
+pub struct Parts {
+    /// Makes commands durable.
+    pub ledger: Arc<dyn Ledger>,
+    /// By target.
+    pub providers: BTreeMap<Name, Arc<dyn Provider>>,
+    /// In force, and remembered.
+    pub charters: Arc<Charters>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids.
+    pub randomness: Arc<dyn Randomness>,
+    /// The configured names over identities: an identity that is not here is its own name.
+    pub agents: BTreeMap<lanyard_core::identity::Identity, AgentName>,
+}
+
+/// Mints, releases, expires, revokes, recovers.
+pub struct Engine {
+    pub(crate) parts: Parts,
+    pub(crate) gate: SharedGate,
+    pub(crate) denials: DenialMeter,
+    pub(crate) mints: Mutex<JoinSet<()>>,
+    pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
+    pub(crate) undelivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
+    pub(crate) housekeeping: Notify,
+    pub(crate) revocation: BTreeMap<Name, Notify>,
+    changes: watch::Sender<u64>,
+}
+
+impl Engine {
+    /// Puts the parts together. Nothing runs yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let revocation = parts
+            .providers
+            .keys()
+            .map(|target| (target.clone(), Notify::new()))
+            .collect();
+        Arc::new(Self {
+            gate: SharedGate::default(),
+            denials: DenialMeter::default(),
+            mints: Mutex::default(),
+            delivered: Mutex::default(),
+            undelivered: Mutex::default(),
+            housekeeping: Notify::new(),
+            revocation,
+            changes: watch::channel(0).0,
+            parts,
+        })
+    }
+
+    /// The charters.
+    #[must_use]
+    pub fn charters(&self) -> &Charters {
+        &self.parts.charters
+    }
+
+    /// The targets and what serves them.
+    #[must_use]
+    pub const fn providers(&self) -> &BTreeMap<Name, Arc<dyn Provider>> {
+        &self.parts.providers
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// The agent behind an identity.
+    #[must_use]
+    pub fn agent(&self, identity: &lanyard_core::identity::Identity) -> AgentName {
+        self.parts
+            .agents
+            .get(identity)
+            .cloned()
+            .unwrap_or_else(|| AgentName(identity.to_string()))
+    }
+
+    /// The gate that releases go through.
+    #[must_use]
+    pub fn gate(&self) -> &SharedGate {
+        &self.gate
+    }
+
+    /// Counts up whenever leases, plans or kill orders changed: for whoever watches.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// An answer from the state once everything in it is durable.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn query<R: Send>(
+        &self,
+        at: impl FnOnce(&State) -> R + Send,
+    ) -> Result<R, CommitError> {
+        let answer = self
+            .peek(at)
+            .ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
+        self.parts.ledger.settle().await?;
+        Ok(answer)
+    }
+
+    /// The state as admitted: for fences and for work lists, never for answers.
+    pub(crate) fn peek<R>(&self, at: impl FnOnce(&State) -> R) -> Option<R> {
+        look(self.parts.ledger.as_ref(), at)
+    }
+
+    pub(crate) async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        let seq = self.parts.ledger.commit(command).await?;
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+        Ok(seq)
+    }
+
+    /// A command of the engine's own, outside any request.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn record(&self, command: Command) -> Result<Seq, CommitError> {
+        self.commit(command).await
+    }
+
+    pub(crate) fn draw(&self) -> Result<u128, NoRandomness> {
+        self.parts.randomness.draw()
+    }
+
+    pub(crate) fn wake(&self, target: &Name) {
+        if let Some(worker) = self.revocation.get(target) {
+            worker.notify_one();
+        }
+    }
+
+    pub(crate) fn wake_all(&self) {
+        self.revocation.values().for_each(Notify::notify_one);
+        self.housekeeping.notify_one();
+    }
+}

@@ -1,0 +1,125 @@
+//! Time: what is due is ended, what nobody took is ended, what cannot be live any more is forgotten.
+
+use std::collections::BTreeSet;
+
+use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Lease, Progress, Stage, StopCause};
+use lanyard_core::time::Timestamp;
+
+use crate::engine::Engine;
+
+/// How many leases one record ends.
+const BATCH: usize = 4096;
+
+/// What one look at the clock found.
+#[derive(Debug, Default)]
+struct Due {
+    unconfirmed: Vec<LeaseId>,
+    expired: Vec<LeaseId>,
+    over: Vec<LeaseId>,
+    targets: BTreeSet<Name>,
+}
+
+impl Engine {
+    /// Ends what is due now; says whether anything was.
+    pub async fn expire_due(&self) -> bool {
+        let now = self.now();
+        let Some(due) = self.peek(|state| {
+            let mut due = Due::default();
+            state
+                .leases()
+                .due(now)
+                .take(BATCH)
+                .for_each(|lease| self.sort(lease, now, &mut due));
+            due
+        }) else {
+            return false;
+        };
+        let something =
+            !(due.unconfirmed.is_empty() && due.expired.is_empty() && due.over.is_empty());
+        self.stop_all(due.unconfirmed, StopCause::Unconfirmed).await;
+        self.stop_all(due.expired, StopCause::Expired).await;
+        self.forget(due.over).await;
+        due.targets.iter().for_each(|target| self.wake(target));
+        something
+    }
+
+    fn sort(&self, lease: &Lease, now: Timestamp, due: &mut Due) {
+        match lease.stage {
+            Stage::Intent => due.unconfirmed.push(lease.id),
+            Stage::Issued { .. } => due.expired.push(lease.id),
+            Stage::Stopping { .. } => {
+                let provider = self.providers().get(&lease.entry.target);
+                let leeway =
+                    provider.map_or(std::time::Duration::ZERO, |p| p.capabilities().leeway);
+                if lease.worst_expiry + leeway <= now {
+                    due.over.push(lease.id);
+                }
+                return;
+            }
+        }
+        due.targets.insert(lease.entry.target.clone());
+    }
+
+    /// Leases that are proved dead and that no kill asks after leave the state before their time.
+    pub async fn forget_dead(&self) {
+        let dead = self.peek(|state| {
+            state
+                .leases()
+                .stopping_targets()
+                .flat_map(|target| state.leases().stopping(target))
+                .filter(|lease| match lease.stage {
+                    Stage::Stopping {
+                        cause,
+                        progress: Progress::ProvedDead(_),
+                    } => cause.kill().is_none(),
+                    Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => false,
+                })
+                .map(|lease| lease.id)
+                .take(BATCH)
+                .collect()
+        });
+        self.forget(dead.unwrap_or_default()).await;
+    }
+
+    /// Writes down which secrets were handed over, and ends the leases of those that were not.
+    pub async fn settle_deliveries(&self) {
+        let delivered = std::mem::take(&mut *self.delivered.lock());
+        let undelivered = std::mem::take(&mut *self.undelivered.lock());
+        if !delivered.is_empty() {
+            self.journal(Command::Delivered { leases: delivered }).await;
+        }
+        let targets = self.peek(|state| {
+            undelivered
+                .iter()
+                .filter_map(|id| state.leases().get(*id))
+                .map(|lease| lease.entry.target.clone())
+                .collect::<BTreeSet<_>>()
+        });
+        self.stop_all(undelivered, StopCause::Undelivered).await;
+        targets
+            .unwrap_or_default()
+            .iter()
+            .for_each(|target| self.wake(target));
+    }
+
+    pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) {
+        if !leases.is_empty() {
+            self.journal(Command::Stop { leases, cause }).await;
+        }
+    }
+
+    async fn forget(&self, leases: Vec<LeaseId>) {
+        if !leases.is_empty() {
+            self.journal(Command::Forget { leases }).await;
+        }
+    }
+
+    async fn journal(&self, command: Command) {
+        if let Err(error) = self.commit(command).await {
+            tracing::error!(%error, "a transition could not be journaled");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The release gate: the last test before a secret is handed to the transport.
+//!
+//! Releases share the gate, a kill takes it alone. A kill raises its fence here on receipt, which
+//! waits for the releases under way; from then on nothing that it reaches gets through, whether or
+//! not the order could be made durable.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lanyard_core::id::KillId;
+use lanyard_core::kill::KillOrder;
+use lanyard_core::lease::{Lease, Stage};
+use lanyard_core::ledger::{Ledger, look};
+use lanyard_core::scope::Facets;
+use parking_lot::RwLock;
+
+/// Orders that are in effect in this process before, or without, being durable.
+#[derive(Debug, Default)]
+pub struct Gate {
+    raised: RwLock<Vec<KillOrder>>,
+    stuck: AtomicBool,
+}
+
+/// The gate is closed to this release.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Closed {
+    /// By an order.
+    #[error("stopped by kill order {0}")]
+    Killed(KillId),
+    /// The lease is being stopped, or is gone.
+    #[error("the lease has ended")]
+    Ended,
+    /// The ledger does not answer, or its view of kill orders is too old.
+    #[error("the kill state is not known")]
+    Unknown,
+}
+
+impl Gate {
+    /// Raises the fence of an order; returns when no release is under way.
+    pub fn raise(&self, order: &KillOrder) {
+        self.raised.write().push(order.clone());
+    }
+
+    /// The order is in the ledger, which every release looks at: the fence here is not needed any more.
+    pub fn lower(&self, id: KillId) {
+        self.raised.write().retain(|order| order.id != id);
+    }
+
+    /// The order could not be made durable: its fence stays up for the life of this process.
+    pub fn stick(&self) {
+        self.stuck.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether an order is in effect in this process only.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::SeqCst)
+    }
+
+    /// The orders in effect here that are not in the ledger.
+    #[must_use]
+    pub fn raised(&self) -> Vec<KillOrder> {
+        self.raised.read().clone()
+    }
+
+    /// The order that stops something new with these facets before the ledger knows of it.
+    #[must_use]
+    pub fn stopper(&self, facets: &Facets<'_>) -> Option<KillId> {
+        self.raised
+            .read()
+            .iter()
+            .find(|order| order.reaches(facets))
+            .map(|order| order.id)
+    }
+
+    /// D: tests, and hands over within the same guard. `hand_over` must not block.
+    ///
+    /// # Errors
+    /// Nothing was handed over.
+    pub fn release<R>(
+        &self,
+        ledger: &(impl Ledger + ?Sized),
+        lease: lanyard_core::id::LeaseId,
+        hand_over: impl FnOnce() -> R,
+    ) -> Result<R, Closed> {
+        let raised = self.raised.read();
+        if ledger.fence_valid_for().is_some_and(|left| left.is_zero()) {
+            return Err(Closed::Unknown);
+        }
+        look(ledger, |state| {
+            let lease = state.leases().get(lease).ok_or(Closed::Ended)?;
+            releasable(lease)?;
+            let facets = lease.facets();
+            if let Some(order) = raised.iter().find(|order| order.reaches(&facets)) {
+                return Err(Closed::Killed(order.id));
+            }
+            match state.kills().killer(&facets, lease.intent) {
+                Some(engaged) => Err(Closed::Killed(engaged.order.id)),
+                None => Ok(()),
+            }
+        })
+        .unwrap_or(Err(Closed::Unknown))?;
+        let handed = hand_over();
+        drop(raised);
+        Ok(handed)
+    }
+}
+
+fn releasable(lease: &Lease) -> Result<(), Closed> {
+    match lease.stage {
+        Stage::Issued { .. } => Ok(()),
+        Stage::Stopping { cause, .. } => Err(cause.kill().map_or(Closed::Ended, Closed::Killed)),
+        Stage::Intent => Err(Closed::Ended),
+    }
+}
+
+/// The gate is shared by everything that releases or kills.
+pub type SharedGate = Arc<Gate>;

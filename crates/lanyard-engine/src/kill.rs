@@ -1,0 +1,263 @@
+//! Kill orders: fence first, then durable, then the sweep; and the report of how far it got.
+
+use std::collections::BTreeMap;
+
+use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
+use lanyard_core::id::{KillId, LeaseId, RearmId};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, RearmProposal, RearmStage};
+use lanyard_core::lease::{Progress, Seq, Stage, StopCause};
+use lanyard_core::ledger::{CommitError, Reach};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::{Refusal, State};
+use lanyard_core::time::Timestamp;
+
+use crate::clock::NoRandomness;
+use crate::engine::Engine;
+
+/// How many leases one record stops.
+const BATCH: usize = 4096;
+
+/// An order that is in effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fenced {
+    /// The order.
+    pub order: KillOrder,
+    /// Its place, once durable; the fence is in this process only where there is none.
+    pub seq: Option<Seq>,
+    /// How far it is known.
+    pub reach: Reach,
+}
+
+/// What an order reaches now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlastRadius {
+    /// Live leases, by target.
+    pub leases: BTreeMap<Name, usize>,
+}
+
+/// How far a kill got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillReport {
+    /// The order, and how far it was lifted.
+    pub engaged: EngagedOrder,
+    /// Lease by lease, those that can still be of interest.
+    pub lines: Vec<KillLine>,
+    /// Leases in reach that the sweep has not come to.
+    pub unswept: usize,
+}
+
+impl KillReport {
+    /// Whether every lease in it is dead as far as can be known.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.unswept == 0 && self.lines.iter().all(|line| line.progress.is_confirmed())
+    }
+}
+
+/// One lease of a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KillLine {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Where it worked.
+    pub target: Name,
+    /// How far its revocation got.
+    pub progress: Progress,
+    /// Whether it died for its neighbour.
+    pub collateral: bool,
+    /// Until when it could be live at worst.
+    pub worst_expiry: Timestamp,
+}
+
+impl Engine {
+    /// A new order, not yet given.
+    ///
+    /// # Errors
+    /// Without random bits there is no id.
+    pub fn draft_kill(
+        &self,
+        scope: Scope,
+        roles: RoleFilter,
+        reason: String,
+        by: Actor,
+    ) -> Result<KillOrder, NoRandomness> {
+        Ok(KillOrder {
+            id: KillId::from_bits(self.draw()?),
+            scope,
+            roles,
+            reason,
+            by,
+            at: self.now(),
+        })
+    }
+
+    /// Engages an order. The fence is up when this returns, whatever it returns; giving the same order
+    /// again changes nothing.
+    pub async fn engage(&self, order: KillOrder) -> Fenced {
+        self.gate.raise(&order);
+        let outcome = self.commit(Command::Kill(order.clone())).await;
+        let seq = match outcome {
+            Ok(seq) => Some(seq),
+            Err(CommitError::Refused(refusal)) => {
+                tracing::info!(kill = %order.id, %refusal, "this order was given before");
+                self.peek(|state| state.kills().get(order.id).map(|engaged| engaged.seq))
+                    .flatten()
+            }
+            Err(CommitError::Unavailable(why)) => {
+                tracing::error!(kill = %order.id, why, "fenced in this process only: the order is not durable");
+                self.gate.stick();
+                None
+            }
+        };
+        let reach = match seq {
+            Some(seq) => {
+                self.gate.lower(order.id);
+                self.parts.ledger.barrier(seq).await
+            }
+            None => Reach::Here,
+        };
+        self.wake_all();
+        Fenced { order, seq, reach }
+    }
+
+    /// What an order would reach now.
+    #[must_use]
+    pub fn blast_radius(&self, scope: &Scope, roles: RoleFilter) -> BlastRadius {
+        let mut radius = BlastRadius::default();
+        self.peek(|state| {
+            for lease in state.leases().in_scope(scope) {
+                if lease.is_live() && roles.reaches(lease.entry.role) {
+                    *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
+                }
+            }
+        });
+        radius
+    }
+
+    /// Stops every lease that an order makes dead. Intents newer than an order are refused by the
+    /// ledger, so one pass after the order finds all there are.
+    pub async fn sweep_orders(&self) {
+        let orders: Vec<_> = self
+            .peek(|state| {
+                state
+                    .kills()
+                    .iter()
+                    .map(|engaged| (engaged.order.clone(), engaged.seq))
+                    .collect()
+            })
+            .unwrap_or_default();
+        for (order, seq) in orders {
+            loop {
+                let found = self
+                    .peek(|state| state.unswept(&order, seq, BATCH))
+                    .unwrap_or_default();
+                if found.is_empty() {
+                    break;
+                }
+                let stop = Command::Stop {
+                    leases: found,
+                    cause: StopCause::Killed(order.id),
+                };
+                if let Err(error) = self.commit(stop).await {
+                    tracing::error!(%error, kill = %order.id, "the sweep could not be journaled");
+                    return;
+                }
+                self.wake_all();
+            }
+        }
+    }
+
+    /// How far an order got.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
+        self.query(|state| report(state, id)).await
+    }
+
+    /// Proposes to lift an order by a step.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn propose_rearm(
+        &self,
+        kill: KillId,
+        stage: RearmStage,
+        by: &Identity,
+        reason: String,
+    ) -> Result<RearmProposal, CommitError> {
+        let id = RearmId::from_bits(
+            self.draw()
+                .map_err(|error| CommitError::Unavailable(error.to_string()))?,
+        );
+        let proposal = RearmProposal {
+            id,
+            kill,
+            stage,
+            by: by.clone(),
+            reason,
+            at: self.now(),
+        };
+        self.commit(Command::ProposeRearm(proposal.clone())).await?;
+        Ok(proposal)
+    }
+
+    /// Confirms one, as another person. Refused while a lease of the order is not confirmed dead.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn confirm_rearm(
+        &self,
+        rearm: RearmId,
+        by: &Identity,
+    ) -> Result<EngagedOrder, CommitError> {
+        let proposal = self.query(|state| state.rearm(rearm).cloned()).await?;
+        let unknown = || CommitError::Refused(Refusal::Unknown(format!("re-arm {rearm}")));
+        let kill = proposal.ok_or_else(unknown)?.kill;
+        if self
+            .kill_report(kill)
+            .await?
+            .is_some_and(|report| !report.is_confirmed())
+        {
+            return Err(CommitError::Refused(Refusal::Rearm(
+                "a lease of this order is neither proved nor presumed dead yet",
+            )));
+        }
+        self.commit(Command::ConfirmRearm {
+            rearm,
+            kill,
+            by: by.clone(),
+        })
+        .await?;
+        self.query(|state| state.kills().get(kill).cloned())
+            .await?
+            .ok_or_else(unknown)
+    }
+}
+
+fn report(state: &State, id: KillId) -> Option<KillReport> {
+    let engaged = state.kills().get(id)?;
+    let lines = state
+        .leases()
+        .stopping_targets()
+        .flat_map(|target| state.leases().stopping(target))
+        .filter_map(|lease| match lease.stage {
+            Stage::Stopping { cause, progress } if cause.kill() == Some(id) => Some(KillLine {
+                lease: lease.id,
+                target: lease.entry.target.clone(),
+                progress,
+                collateral: matches!(cause, StopCause::Collateral(_)),
+                worst_expiry: lease.worst_expiry,
+            }),
+            Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => None,
+        })
+        .collect();
+    let unswept = state.unswept(&engaged.order, engaged.seq, usize::MAX).len();
+    Some(KillReport {
+        engaged: engaged.clone(),
+        lines,
+        unswept,
+    })
+}

@@ -1,0 +1,485 @@
+//! A mint, from the request to the hand-over: decide, A, B, C, D.
+//!
+//! B runs in a task of its own: a caller that goes away does not leave a credential that nobody
+//! looks after (T56).
+
+use std::sync::Arc;
+
+use lanyard_core::charter::{Charter, Name, Role};
+use lanyard_core::command::{Command, Intent};
+use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, decide, not_in_force};
+use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
+use lanyard_core::identity::Identity;
+use lanyard_core::lease::{Entry, StopCause};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::plan::Plan;
+use lanyard_core::provider::{
+    Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
+};
+use lanyard_core::state::{Refusal, TaskEntry};
+use lanyard_core::time::{Timestamp, Ttl};
+
+use crate::clock::NoRandomness;
+use crate::engine::Engine;
+use crate::gate::Closed;
+use crate::tasks::TaskError;
+
+/// What an agent asks for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Under which task.
+    pub task: TaskId,
+    /// Which grant of its charter.
+    pub grant: Name,
+    /// For less time than it may have.
+    pub ttl: Option<Ttl>,
+    /// The plan that an apply goes with.
+    pub plan: Option<PlanId>,
+    /// Makes a retry safe (T57).
+    pub request: Option<String>,
+}
+
+/// Why nothing was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The charter says no.
+    #[error("{denial} (decision {decision})")]
+    Denied {
+        /// For `explain`.
+        decision: DecisionId,
+        /// Why.
+        denial: Denial,
+    },
+    /// No such task or plan, or not yours (T15).
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// People have to approve first.
+    #[error("approval {approval} of plan {plan} is needed first: {why}")]
+    ApprovalNeeded {
+        /// Of which plan.
+        plan: PlanId,
+        /// Which approval.
+        approval: ApprovalId,
+        /// What is missing.
+        why: lanyard_core::approval::Unusable,
+    },
+    /// The same request has had its credential: a secret is given once (T57).
+    #[error("this request was answered before, with lease {0}: a secret is given once")]
+    Repeated(LeaseId),
+    /// The target cannot take it.
+    #[error(transparent)]
+    Prepare(PrepareError),
+    /// The provider did not do it.
+    #[error("{0}")]
+    Provider(ProviderError),
+    /// The ledger refused, or cannot be written.
+    #[error(transparent)]
+    Commit(CommitError),
+    /// It was stopped on the way.
+    #[error(transparent)]
+    Closed(Closed),
+    /// No ids.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+}
+
+impl From<TaskError> for IssueError {
+    fn from(error: TaskError) -> Self {
+        match error {
+            TaskError::Denied { decision, denial } => Self::Denied { decision, denial },
+            TaskError::NotFound => Self::NotFound("task"),
+            TaskError::Commit(error) => Self::Commit(error),
+            TaskError::Randomness(error) => Self::Randomness(error),
+        }
+    }
+}
+
+/// A credential that has passed C and waits for D.
+pub struct Issued {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// How it can be revoked.
+    pub revocability: Revocability,
+    /// The secret.
+    pub credential: Credential,
+    /// The right to hand it over, once.
+    pub release: Release,
+}
+
+/// The right to hand one secret over. Dropped unused, it makes the lease end as undelivered.
+pub struct Release {
+    engine: Arc<Engine>,
+    lease: LeaseId,
+    handed: bool,
+}
+
+impl Release {
+    /// D: the test and the hand-over, within one guard and without an await.
+    ///
+    /// # Errors
+    /// Nothing was handed over; the lease is being ended.
+    pub fn hand_over<R>(mut self, hand_over: impl FnOnce() -> R) -> Result<R, Closed> {
+        let engine = Arc::clone(&self.engine);
+        let handed = engine
+            .gate
+            .release(engine.parts.ledger.as_ref(), self.lease, hand_over)?;
+        self.handed = true;
+        Ok(handed)
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let list = if self.handed {
+            &self.engine.delivered
+        } else {
+            &self.engine.undelivered
+        };
+        list.lock().push(self.lease);
+        self.engine.housekeeping.notify_one();
+    }
+}
+
+/// Everything between the decision and A.
+struct Cleared {
+    provider: Arc<dyn Provider>,
+    request: MintRequest,
+    prepared: Prepared,
+    intent: Intent,
+}
+
+impl Engine {
+    /// Decides; mints when the answer is yes. Returns before D.
+    ///
+    /// # Errors
+    /// See [`IssueError`]. Whatever may exist at the provider after an error is being revoked.
+    pub async fn issue(
+        self: &Arc<Self>,
+        identity: &Identity,
+        ask: Ask,
+    ) -> Result<Issued, IssueError> {
+        let cleared = self.clear(identity, &ask).await?;
+        let target = cleared.intent.entry.target.clone();
+        let revocability = cleared.provider.capabilities().revocability;
+        let lease = cleared.intent.lease;
+        self.commit(Command::BeginMint(Box::new(cleared.intent)))
+            .await
+            .map_err(IssueError::Commit)?;
+        let (answer, waiting) = tokio::sync::oneshot::channel();
+        let engine = Arc::clone(self);
+        self.supervise(async move {
+            let outcome = engine
+                .mint(&target, cleared.provider, cleared.request, cleared.prepared)
+                .await;
+            // A caller that went away drops the answer, and with it the release: undelivered.
+            drop(answer.send(outcome));
+        });
+        let (credential, expires, release) = waiting
+            .await
+            .unwrap_or(Err(IssueError::Closed(Closed::Unknown)))?;
+        Ok(Issued {
+            lease,
+            expires,
+            revocability,
+            credential,
+            release,
+        })
+    }
+
+    /// Decides without minting (AIP-163).
+    ///
+    /// # Errors
+    /// As [`Engine::issue`] would.
+    pub async fn validate(&self, identity: &Identity, ask: &Ask) -> Result<Prepared, IssueError> {
+        Ok(self.clear(identity, ask).await?.prepared)
+    }
+
+    async fn clear(&self, identity: &Identity, ask: &Ask) -> Result<Cleared, IssueError> {
+        let entry = self.task_of(identity, ask.task).await?;
+        self.not_repeated(ask).await?;
+        let plan = self.plan_for(&entry, ask).await?;
+        let now = self.now();
+        let (permit, provider) = match self.permit(&entry, ask, plan.as_ref(), now) {
+            Ok(permitted) => permitted,
+            Err(denial) => {
+                let (decision, denial) = self
+                    .deny(identity, Some(ask.task), Some(&ask.grant), *denial)
+                    .await?;
+                return Err(IssueError::Denied { decision, denial });
+            }
+        };
+        let approval = self.approval_for(&permit, plan.as_ref(), now).await?;
+        let lease = LeaseId::from_bits(self.draw()?);
+        let request = mint_request(lease, &entry, &permit, plan.as_ref(), now);
+        let prepared = provider.prepare(&request).map_err(IssueError::Prepare)?;
+        let intent = Intent {
+            lease,
+            decision: DecisionId::from_bits(self.draw()?),
+            task: ask.task,
+            entry: Entry {
+                grant: permit.grant().name.clone(),
+                role: permit.grant().role,
+                target: permit.grant().target.clone(),
+            },
+            in_force: permit.in_force().clone(),
+            handle: prepared.handle.clone(),
+            expires: request.expires,
+            worst_expiry: prepared.worst_expiry,
+            deadline: now + provider.capabilities().mint_timeout + GRACE,
+            approval,
+            limits: permit.limits().into(),
+            request: ask.request.clone(),
+            document_digest: lanyard_core::plan::PlanDigest::of(prepared.document.as_bytes())
+                .to_string(),
+        };
+        Ok(Cleared {
+            provider,
+            request,
+            prepared,
+            intent,
+        })
+    }
+
+    async fn not_repeated(&self, ask: &Ask) -> Result<(), IssueError> {
+        let Some(request) = &ask.request else {
+            return Ok(());
+        };
+        let earlier = self
+            .query(|state| state.lease_of_request(ask.task, request))
+            .await;
+        match earlier.map_err(IssueError::Commit)? {
+            Some(lease) => Err(IssueError::Repeated(lease)),
+            None => Ok(()),
+        }
+    }
+
+    async fn plan_for(&self, entry: &TaskEntry, ask: &Ask) -> Result<Option<Plan>, IssueError> {
+        let Some(id) = ask.plan else { return Ok(None) };
+        let found = self
+            .query(|state| state.plan(id).cloned())
+            .await
+            .map_err(IssueError::Commit)?;
+        found
+            .filter(|plan| plan.task == entry.task.id && plan.grant == ask.grant)
+            .map(Some)
+            .ok_or(IssueError::NotFound("plan of this task and grant"))
+    }
+
+    fn permit(
+        &self,
+        entry: &TaskEntry,
+        ask: &Ask,
+        plan: Option<&Plan>,
+        now: Timestamp,
+    ) -> Result<(Permit, Arc<dyn Provider>), Box<Denial>> {
+        let task = entry.task.as_ref();
+        let (pinned, in_force) = self
+            .revisions(task)
+            .ok_or_else(|| not_in_force(&task.charter))?;
+        // An unknown grant has no target; the decision then says so itself.
+        let provider = in_force
+            .grants
+            .get(&ask.grant)
+            .and_then(|grant| self.providers().get(&grant.target))
+            .cloned();
+        let worst_case = provider.as_ref().map_or(std::time::Duration::MAX, |p| {
+            p.capabilities().revocability.worst_case
+        });
+        let request = GrantRequest {
+            task,
+            grant: &ask.grant,
+            ttl: ask.ttl,
+            plan,
+            worst_case,
+            now,
+        };
+        let permit = decide(
+            Revisions {
+                pinned: &pinned,
+                in_force: &in_force,
+            },
+            &request,
+        )?;
+        match provider {
+            Some(provider) => Ok((permit, provider)),
+            None => Err(Box::new(not_in_force(&task.charter))),
+        }
+    }
+
+    /// Both revisions that have a say.
+    pub(crate) fn revisions(
+        &self,
+        task: &lanyard_core::task::Task,
+    ) -> Option<(Arc<Charter>, Arc<Charter>)> {
+        let pinned = self.charters().revision(&task.charter, &task.revision)?;
+        let in_force = self.charters().in_force(&task.charter)?;
+        Some((pinned, in_force))
+    }
+
+    async fn approval_for(
+        &self,
+        permit: &Permit,
+        plan: Option<&Plan>,
+        now: Timestamp,
+    ) -> Result<Option<(ApprovalId, lanyard_core::approval::Requirement)>, IssueError> {
+        let Some(requirement) = permit.requirement() else {
+            return Ok(None);
+        };
+        let (Some(plan), Some(id)) = (plan, plan.and_then(|plan| plan.approval)) else {
+            return Err(IssueError::NotFound("approved plan: submit the plan first"));
+        };
+        let found = self
+            .query(|state| state.approval(id).cloned())
+            .await
+            .map_err(IssueError::Commit)?;
+        let approval = found.ok_or(IssueError::NotFound("approval"))?;
+        approval
+            .usable(now, requirement)
+            .map_err(|why| IssueError::ApprovalNeeded {
+                plan: plan.id,
+                approval: id,
+                why,
+            })?;
+        Ok(Some((id, requirement.clone())))
+    }
+
+    /// B and C.
+    async fn mint(
+        self: &Arc<Self>,
+        target: &Name,
+        provider: Arc<dyn Provider>,
+        request: MintRequest,
+        prepared: Prepared,
+    ) -> Result<(Credential, Timestamp, Release), IssueError> {
+        let lease = request.lease;
+        let limit = provider.capabilities().mint_timeout;
+        let answer = tokio::time::timeout(limit, provider.mint(&request, &prepared)).await;
+        let minted = match answer.unwrap_or(Err(ProviderError::Ambiguous {
+            provider: provider.capabilities().provider,
+            operation: "mint",
+            code: "timeout".to_owned(),
+        })) {
+            Ok(minted) => minted,
+            Err(error) => {
+                self.stop_and_wake(lease, target, StopCause::Unconfirmed)
+                    .await;
+                return Err(IssueError::Provider(error));
+            }
+        };
+        if minted.expires > prepared.worst_expiry {
+            self.stop_and_wake(lease, target, StopCause::Excessive)
+                .await;
+            return Err(IssueError::Provider(ProviderError::Excessive {
+                provider: provider.capabilities().provider,
+                operation: "mint",
+                found: "a later expiry than was asked for".to_owned(),
+            }));
+        }
+        let expires = minted.expires.min(request.expires);
+        let release = Release {
+            engine: Arc::clone(self),
+            lease,
+            handed: false,
+        };
+        let confirm = Command::ConfirmMint {
+            lease,
+            expires,
+            handle: minted.handle,
+        };
+        match self.commit(confirm).await {
+            Ok(_) => Ok((minted.credential, expires, release)),
+            Err(error) => {
+                let cause = match &error {
+                    CommitError::Refused(Refusal::Killed(engaged)) => {
+                        StopCause::Killed(engaged.order.id)
+                    }
+                    CommitError::Refused(_) | CommitError::Unavailable(_) => StopCause::Unconfirmed,
+                };
+                self.stop_and_wake(lease, target, cause).await;
+                Err(IssueError::Commit(error))
+            }
+        }
+    }
+
+    /// Ends a lease. Where the ledger cannot say so, the lease stays an intent, which the deadline or
+    /// the next start ends.
+    pub(crate) async fn stop_and_wake(&self, lease: LeaseId, target: &Name, cause: StopCause) {
+        if let Err(error) = self
+            .commit(Command::Stop {
+                leases: vec![lease],
+                cause,
+            })
+            .await
+        {
+            tracing::error!(%error, %lease, "a stop could not be journaled; the lease's deadline will end it");
+        }
+        self.wake(target);
+    }
+
+    /// Gives a lease back before its time.
+    ///
+    /// # Errors
+    /// The same for another agent's lease and for one that never was.
+    pub async fn release_lease(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
+        let found = self.query(|state| {
+            let lease = state
+                .leases()
+                .get(id)
+                .filter(|lease| lease.task.identity == *identity)?;
+            Some(lease.entry.target.clone())
+        });
+        let target = found
+            .await
+            .map_err(IssueError::Commit)?
+            .ok_or(IssueError::NotFound("lease"))?;
+        self.commit(Command::Stop {
+            leases: vec![id],
+            cause: StopCause::Released,
+        })
+        .await
+        .map_err(IssueError::Commit)?;
+        self.wake(&target);
+        Ok(())
+    }
+
+    /// Runs a mint to its end whatever becomes of the caller.
+    fn supervise(&self, mint: impl Future<Output = ()> + Send + 'static) {
+        let mut mints = self.mints.lock();
+        while mints.try_join_next().is_some() {}
+        mints.spawn(mint);
+    }
+}
+
+/// How long past the provider's own time an intent waits for C before it is given up.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn mint_request(
+    lease: LeaseId,
+    entry: &TaskEntry,
+    permit: &Permit,
+    plan: Option<&Plan>,
+    now: Timestamp,
+) -> MintRequest {
+    let (task, grant) = (entry.task.as_ref(), permit.grant());
+    MintRequest {
+        lease,
+        task: task.id,
+        charter: task.charter.clone(),
+        revision: permit.in_force().clone(),
+        grant: grant.name.clone(),
+        role: grant.role,
+        environment: task.environment.clone(),
+        agent: task.agent.clone(),
+        identity: task.identity.clone(),
+        rights: grant.rights.clone(),
+        prohibited: permit.prohibited().to_vec(),
+        destructive: permit.destructive().clone(),
+        plan_digest: plan
+            .filter(|_| grant.role == Role::Apply)
+            .map(|plan| plan.digest.to_string()),
+        now,
+        expires: permit.expires(),
+    }
+}

@@ -1,0 +1,42 @@
+//! What a crash left behind: found at start, before anything is issued, and ended (T54).
+
+use lanyard_core::lease::{Stage, StopCause};
+
+use crate::engine::Engine;
+
+/// What was found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Intents without an answer: the credential may exist.
+    pub unconfirmed: usize,
+    /// Confirmed, but not known to have been handed over.
+    pub undelivered: usize,
+}
+
+impl Engine {
+    /// Ends every lease whose mint or hand-over was under way when the process before this one ended.
+    pub async fn recover(&self) -> Left {
+        let (mut unconfirmed, mut undelivered) = (Vec::new(), Vec::new());
+        let looked = self.peek(|state| {
+            for lease in state.leases().iter() {
+                match lease.stage {
+                    Stage::Intent => unconfirmed.push(lease.id),
+                    Stage::Issued { delivered: false } => undelivered.push(lease.id),
+                    Stage::Issued { delivered: true } | Stage::Stopping { .. } => {}
+                }
+            }
+        });
+        if looked.is_none() {
+            return Left::default();
+        }
+        let left = Left {
+            unconfirmed: unconfirmed.len(),
+            undelivered: undelivered.len(),
+        };
+        self.stop_all(unconfirmed, StopCause::Unconfirmed).await;
+        self.stop_all(undelivered, StopCause::Undelivered).await;
+        self.sweep_orders().await;
+        self.wake_all();
+        left
+    }
+}
