@@ -19,7 +19,6 @@ pub struct Record {
     /// When.
     pub at: Timestamp,
     /// What.
-    #[serde(flatten)]
     pub command: Command,
 }
 

@@ -1,1 +1,14 @@
-//! An append-only, fsynced, Merkle-hashed record file.
+//! An append-only, fsynced, Merkle-hashed record file. It knows nothing of what the records mean.
+//!
+//! [`Journal`] appends batches and makes them durable; [`merkle`] is the tree of RFC 6962 over the
+//! records; [`verify()`] reads everything again and says where it is not as it was written.
+
+mod batch;
+mod journal;
+mod lock;
+pub mod merkle;
+mod verify;
+
+pub use batch::Fault;
+pub use journal::{AppendError, Journal, OpenError, Options, Recovery};
+pub use verify::{Verified, verify};

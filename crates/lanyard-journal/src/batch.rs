@@ -1,0 +1,134 @@
+//! What a batch of records looks like in a segment, and how one is told from a torn or a damaged one.
+//!
+//! ```text
+//! segment:  "LANYARDJ" version:u32 zero:u32 first:u64            then batches
+//! batch:    "BTCH" crc:u32 body:u32 count:u32 first:u64 previous root:[32]   then the body
+//! body:     (length:u32 record)*
+//! ```
+//! All numbers are little-endian. The checksum (CRC-32C) is over everything behind it. A batch names the
+//! size and root of the tree before it, so that a batch of another history does not fit.
+
+use std::ops::Range;
+
+use crate::merkle::Hash;
+
+/// The version of this format.
+pub(crate) const VERSION: u32 = 1;
+/// Bytes before the first batch of a segment.
+pub(crate) const SEGMENT_HEADER: usize = 24;
+/// Bytes before the body of a batch.
+pub(crate) const BATCH_HEADER: usize = 56;
+const SEGMENT_MAGIC: &[u8; 8] = b"LANYARDJ";
+const BATCH_MAGIC: &[u8; 4] = b"BTCH";
+
+/// Where the journal is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("segment {segment}, byte {offset}, after record {index}: {what}")]
+pub struct Fault {
+    /// The file's name.
+    pub segment: String,
+    /// Where in it the batch begins.
+    pub offset: u64,
+    /// How many records before it are good.
+    pub index: u64,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+pub(crate) fn segment_header(first: u64) -> Vec<u8> {
+    let mut header = Vec::with_capacity(SEGMENT_HEADER);
+    header.extend_from_slice(SEGMENT_MAGIC);
+    header.extend_from_slice(&VERSION.to_le_bytes());
+    header.extend_from_slice(&[0; 4]);
+    header.extend_from_slice(&first.to_le_bytes());
+    header
+}
+
+/// The version and the first index that a segment's header names.
+pub(crate) fn read_segment_header(bytes: &[u8]) -> Option<(u32, u64)> {
+    (bytes.get(..8)? == SEGMENT_MAGIC).then_some(())?;
+    Some((u32_at(bytes, 8)?, u64_at(bytes, 16)?))
+}
+
+/// Renders a batch; `None` when a record or the batch is over 4 GiB.
+pub(crate) fn render<R: AsRef<[u8]>>(records: &[R], first: u64, root: &Hash) -> Option<Vec<u8>> {
+    let body: usize = records.iter().map(|record| 4 + record.as_ref().len()).sum();
+    let mut bytes = Vec::with_capacity(BATCH_HEADER + body);
+    bytes.extend_from_slice(BATCH_MAGIC);
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&u32::try_from(body).ok()?.to_le_bytes());
+    bytes.extend_from_slice(&u32::try_from(records.len()).ok()?.to_le_bytes());
+    bytes.extend_from_slice(&first.to_le_bytes());
+    bytes.extend_from_slice(root);
+    for record in records {
+        bytes.extend_from_slice(&u32::try_from(record.as_ref().len()).ok()?.to_le_bytes());
+        bytes.extend_from_slice(record.as_ref());
+    }
+    let checksum = crc32c::crc32c(bytes.get(8..)?);
+    bytes
+        .get_mut(4..8)?
+        .copy_from_slice(&checksum.to_le_bytes());
+    Some(bytes)
+}
+
+/// One good batch within a segment's bytes.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) first: u64,
+    pub(crate) previous_root: Hash,
+    pub(crate) records: Vec<Range<usize>>,
+    pub(crate) end: usize,
+}
+
+/// The batch that begins at `start`, when it is whole and its checksum is right.
+pub(crate) fn parse(bytes: &[u8], start: usize) -> Option<Batch> {
+    let header = bytes.get(start..start.checked_add(BATCH_HEADER)?)?;
+    (header.get(..4)? == BATCH_MAGIC).then_some(())?;
+    let (checksum, body) = (
+        u32_at(header, 4)?,
+        usize::try_from(u32_at(header, 8)?).ok()?,
+    );
+    let (count, first) = (u32_at(header, 12)?, u64_at(header, 16)?);
+    let mut previous_root = [0; 32];
+    previous_root.copy_from_slice(header.get(24..56)?);
+    let end = start.checked_add(BATCH_HEADER)?.checked_add(body)?;
+    let covered = bytes.get(start + 8..end)?;
+    (crc32c::crc32c(covered) == checksum).then_some(())?;
+    let mut records = Vec::new();
+    let mut at = start + BATCH_HEADER;
+    for _ in 0..count {
+        let length = usize::try_from(u32_at(bytes, at)?).ok()?;
+        let record = at + 4..at.checked_add(4)?.checked_add(length)?;
+        (record.end <= end).then_some(())?;
+        at = record.end;
+        records.push(record);
+    }
+    (at == end).then_some(Batch {
+        first,
+        previous_root,
+        records,
+        end,
+    })
+}
+
+/// Whether a good batch begins anywhere at or after `start`: then what is before it is damage, not a torn tail.
+pub(crate) fn any_after(bytes: &[u8], start: usize) -> bool {
+    bytes
+        .get(start..)
+        .into_iter()
+        .flat_map(|rest| rest.windows(4).enumerate())
+        .filter(|(_, window)| window == BATCH_MAGIC)
+        .any(|(at, _)| parse(bytes, start + at).is_some())
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(
+        bytes.get(at..at.checked_add(4)?)?.try_into().ok()?,
+    ))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(
+        bytes.get(at..at.checked_add(8)?)?.try_into().ok()?,
+    ))
+}

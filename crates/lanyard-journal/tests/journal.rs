@@ -1,0 +1,173 @@
+//! What a journal survives.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lanyard_journal::{Journal, OpenError, Options, Recovery, verify};
+use proptest::prelude::*;
+
+fn options() -> Options {
+    Options {
+        segment_bytes: 400,
+        reserve_bytes: 0,
+    }
+}
+
+fn open(directory: &Path) -> Result<(Journal, Recovery, Vec<Vec<u8>>), OpenError> {
+    let mut records = Vec::new();
+    let (journal, recovery) = Journal::open(directory, options(), |_, record| {
+        records.push(record.to_vec())
+    })?;
+    Ok((journal, recovery, records))
+}
+
+fn filled(directory: &Path, batches: u8) {
+    let (mut journal, ..) = open(directory).unwrap();
+    for n in 0..batches {
+        journal.append(&[vec![n; 20], vec![n; 30]]).unwrap();
+    }
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn what_was_appended_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 9);
+    let (journal, recovery, records) = open(directory.path()).unwrap();
+    assert!(segments(directory.path()).len() > 1);
+    assert_eq!(records.len(), 18);
+    assert_eq!(
+        recovery,
+        Recovery {
+            records: 18,
+            ..Recovery::default()
+        }
+    );
+    let verified = verify(directory.path(), 18).unwrap();
+    assert_eq!((verified.size, verified.root), (18, journal.root()));
+    assert_eq!(verified.root_then, Some(journal.root()));
+}
+
+#[test]
+fn t63_a_second_opener_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = open(directory.path()).unwrap();
+    assert!(matches!(open(directory.path()), Err(OpenError::Locked(_))));
+}
+
+#[test]
+fn t64_a_newer_format_is_refused_with_its_version() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 1);
+    let path = &segments(directory.path())[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] = 9;
+    fs::write(path, bytes).unwrap();
+    assert!(matches!(
+        open(directory.path()),
+        Err(OpenError::Newer { found: 9, .. })
+    ));
+}
+
+#[test]
+fn t58_a_torn_tail_is_cut_and_damage_in_the_middle_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 2);
+    let path = &segments(directory.path())[0];
+    let whole = fs::read(path).unwrap();
+    fs::write(path, &whole[..whole.len() - 5]).unwrap();
+    let (journal, recovery, records) = open(directory.path()).unwrap();
+    assert_eq!((records.len(), recovery.cut_was_written), (2, true));
+    drop(journal);
+
+    let mut damaged = whole;
+    damaged[100] ^= 1;
+    fs::write(path, damaged).unwrap();
+    let Err(OpenError::Damaged(fault)) = open(directory.path()) else {
+        panic!("damage was not seen")
+    };
+    assert_eq!((fault.offset, fault.index), (24, 0));
+}
+
+#[test]
+fn t76_an_edit_with_a_right_checksum_does_not_fit_what_follows() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    filled(one.path(), 2);
+    let (mut other, ..) = open(two.path()).unwrap();
+    other.append(&[vec![8; 20], vec![8; 30]]).unwrap();
+    let forged = fs::read(&segments(two.path())[0]).unwrap();
+    let path = &segments(one.path())[0];
+    let mut bytes = fs::read(path).unwrap();
+    bytes[..forged.len()].copy_from_slice(&forged);
+    fs::write(path, bytes).unwrap();
+    let Err(OpenError::Damaged(fault)) = verify(one.path(), 0) else {
+        panic!("the edit was not seen")
+    };
+    assert_eq!(
+        (fault.index, fault.what),
+        (2, "this batch belongs to another history")
+    );
+}
+
+#[test]
+fn t76_a_truncated_journal_is_smaller_than_what_was_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 9);
+    let last = segments(directory.path()).pop().unwrap();
+    fs::remove_file(last).unwrap();
+    assert_eq!(verify(directory.path(), 18).unwrap().root_then, None);
+}
+
+#[test]
+fn t76_a_missing_segment_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 12);
+    fs::remove_file(&segments(directory.path())[1]).unwrap();
+    assert!(matches!(
+        verify(directory.path(), 0),
+        Err(OpenError::Damaged(_))
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    // T58: whatever the length at which the file was cut, whole batches are read and nothing else.
+    #[test]
+    fn t58_any_cut_leaves_whole_batches(batches in 1_u8..5, cut in 0_usize..600) {
+        let directory = tempfile::tempdir().unwrap();
+        filled(directory.path(), batches);
+        let last = segments(directory.path()).pop().unwrap();
+        let bytes = fs::read(&last).unwrap();
+        let keep = bytes.len().saturating_sub(cut).max(24);
+        fs::write(&last, &bytes[..keep]).unwrap();
+        let (mut journal, _, records) = open(directory.path()).unwrap();
+        prop_assert_eq!(records.len() % 2, 0);
+        for (place, record) in records.iter().enumerate() {
+            prop_assert_eq!(usize::from(record[0]), place / 2);
+        }
+        journal.append(&[b"next"]).unwrap();
+        drop(journal);
+        prop_assert_eq!(open(directory.path()).unwrap().2.len(), records.len() + 1);
+    }
+
+    #[test]
+    fn hostile_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("00000000000000000000.seg"), bytes).unwrap();
+        prop_assert!(open(directory.path()).is_ok_and(|(_, _, records)| records.is_empty()) || open(directory.path()).is_err());
+    }
+}
