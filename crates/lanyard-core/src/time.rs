@@ -108,6 +108,12 @@ impl Ttl {
         }
     }
 
+    /// This many seconds, or one where that is none.
+    #[must_use]
+    pub const fn at_least_a_second(secs: u32) -> Self {
+        if secs == 0 { Self(1) } else { Self(secs) }
+    }
+
     /// Seconds.
     #[must_use]
     pub const fn as_secs(self) -> u32 {

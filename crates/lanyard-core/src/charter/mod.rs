@@ -14,6 +14,7 @@ use crate::time::Ttl;
 
 mod aws;
 mod kubernetes;
+mod language;
 mod name;
 mod narrow;
 mod token;
@@ -21,6 +22,7 @@ mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+pub use language::{Parsed, parse};
 pub use name::{InvalidName, Name};
 pub use narrow::pattern_contains;
 pub use token::TokenGrant;

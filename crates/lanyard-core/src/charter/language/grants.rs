@@ -1,0 +1,341 @@
+//! The section `grants`, by provider.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::sections::{LONGEST_TTL, ROLES, declared, named};
+use crate::charter::{
+    ActionPattern, Autonomy, AwsGrant, AwsStatement, Grant, KubernetesGrant, KubernetesRights,
+    Name, PolicyRule, ResourcePattern, Rights, TargetKind, TokenGrant, World,
+};
+use crate::document::{Diagnostic, Fields, Findings, Node, escaped};
+
+pub(super) fn all(
+    f: &Findings,
+    node: &Node,
+    world: &World,
+    known: &BTreeMap<Name, Autonomy>,
+) -> BTreeMap<Name, Grant> {
+    let mut grants = BTreeMap::new();
+    for item in f.list(node) {
+        let Some(grant) = grant(f, item, world, known) else {
+            continue;
+        };
+        if grants.contains_key(&grant.name) {
+            let message = format!("there is a grant `{}` already", grant.name);
+            f.add(Diagnostic::error("duplicate-grant", item.span, message));
+        }
+        grants.insert(grant.name.clone(), grant);
+    }
+    grants
+}
+
+fn grant(
+    f: &Findings,
+    node: &Node,
+    world: &World,
+    known: &BTreeMap<Name, Autonomy>,
+) -> Option<Grant> {
+    let fields = f.map(node)?;
+    let name = fields.required("name").and_then(|node| f.parsed(node));
+    let role = fields
+        .required("role")
+        .and_then(|node| f.one_of(node, ROLES));
+    let environments = fields
+        .required("environments")
+        .map(|node| named(f, node, known));
+    let lifetime = fields
+        .optional("ttl")
+        .and_then(|node| f.span_of_time(node, LONGEST_TTL));
+    let sections = [
+        fields.optional("token").map(|node| token(f, node, world)),
+        fields.optional("aws").map(|node| aws(f, node, world)),
+        fields
+            .optional("kubernetes")
+            .map(|node| kubernetes(f, node, world)),
+    ];
+    fields.finish();
+    let mut sections = sections.into_iter().flatten();
+    let (Some(section), None) = (sections.next(), sections.next()) else {
+        let message = "a grant is for one of `token`, `aws` and `kubernetes`".to_owned();
+        f.add(Diagnostic::error("grant-kind", node.span, message));
+        return None;
+    };
+    let (target, rights) = section?;
+    let (name, role, environments) = (name?, role?, environments?);
+    Some(Grant {
+        name,
+        role,
+        environments,
+        target,
+        rights,
+        ttl: lifetime,
+        at: node.span.at,
+    })
+}
+
+fn target(f: &Findings, fields: &Fields<'_>, world: &World, kind: TargetKind) -> Option<Name> {
+    let node = fields.required("target")?;
+    let name = f
+        .parsed(node)
+        .filter(|name| declared(f, node, name, &world.targets, "target"))?;
+    if world.targets.get(&name) != Some(&kind) {
+        let message = format!("target `{name}` is of another kind");
+        f.add(Diagnostic::error("target-kind", node.span, message));
+        return None;
+    }
+    Some(name)
+}
+
+fn token(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
+    let fields = f.map(node)?;
+    let target = target(f, &fields, world, TargetKind::Token);
+    let audience = fields.required("audience").and_then(|node| f.text(node));
+    let scopes = fields
+        .optional("scopes")
+        .map(|node| texts(f, node, scope_token))
+        .unwrap_or_default();
+    fields.finish();
+    Some((
+        target?,
+        Rights::Token(TokenGrant {
+            audience: audience?.to_owned(),
+            scopes,
+        }),
+    ))
+}
+
+/// RFC 6749, section 3.3.
+fn scope_token(text: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("a scope has no spaces, quotes or backslashes")
+    }
+}
+
+/// A list of texts, each of which passes a test.
+fn texts(
+    f: &Findings,
+    node: &Node,
+    test: fn(&str) -> Result<(), &'static str>,
+) -> BTreeSet<String> {
+    f.list(node)
+        .iter()
+        .filter_map(|item| {
+            let text = f.text(item)?;
+            test(text)
+                .map_err(|why| {
+                    f.add(Diagnostic::error(
+                        "value",
+                        item.span,
+                        format!("`{}`: {why}", escaped(text)),
+                    ));
+                })
+                .ok()?;
+            Some(text.to_owned())
+        })
+        .collect()
+}
+
+fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
+    let fields = f.map(node)?;
+    let target = target(f, &fields, world, TargetKind::Aws);
+    let allow: Vec<AwsStatement> = fields
+        .required("allow")
+        .map(|node| {
+            f.list(node)
+                .iter()
+                .filter_map(|item| statement(f, item))
+                .collect()
+        })
+        .unwrap_or_default();
+    let destructive = fields
+        .optional("destructive")
+        .map(|node| actions(f, node))
+        .unwrap_or_default();
+    fields.finish();
+    if allow.is_empty() {
+        f.add(Diagnostic::error(
+            "empty-grant",
+            node.span,
+            "this grant allows nothing".to_owned(),
+        ));
+        return None;
+    }
+    Some((target?, Rights::Aws(AwsGrant { allow, destructive })))
+}
+
+fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
+    let fields = f.map(node)?;
+    let actions = fields.required("actions").map(|node| actions(f, node));
+    let resources: Option<BTreeSet<_>> = fields.required("resources").map(|node| {
+        texts(f, node, resource)
+            .into_iter()
+            .map(ResourcePattern)
+            .collect()
+    });
+    fields.finish();
+    let (actions, resources) = (actions?, resources?);
+    (!actions.is_empty() && !resources.is_empty()).then_some(AwsStatement { actions, resources })
+}
+
+pub(super) fn actions(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
+    texts(f, node, action)
+        .into_iter()
+        .map(ActionPattern)
+        .collect()
+}
+
+fn action(text: &str) -> Result<(), &'static str> {
+    let Some((service, name)) = text.split_once(':') else {
+        return Err("write service:Action");
+    };
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let pattern = |text: &str| {
+        text.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'*' || b == b'?')
+    };
+    if service.is_empty() || !plain(service) || name.is_empty() || !pattern(name) {
+        return Err("write service:Action, with a service that is spelled out");
+    }
+    Ok(())
+}
+
+/// T30: no policy variables; wildcards in the resource part of an ARN only.
+fn resource(text: &str) -> Result<(), &'static str> {
+    if text == "*" {
+        return Ok(());
+    }
+    if text.contains("${") {
+        return Err("policy variables are not used here");
+    }
+    if text
+        .bytes()
+        .any(|byte| byte.is_ascii_control() || byte == b'"' || byte == b'\\')
+    {
+        return Err("this is not an ARN");
+    }
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    let [arn, partition, service, _region, _account, name] = parts.as_slice() else {
+        return Err("write arn:partition:service:region:account:resource");
+    };
+    if *arn != "arn" || partition.is_empty() || service.is_empty() || name.is_empty() {
+        return Err("write arn:partition:service:region:account:resource");
+    }
+    if parts.iter().take(5).any(|part| part.contains(['*', '?'])) {
+        return Err("wildcards may stand in the resource part only");
+    }
+    Ok(())
+}
+
+fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
+    let fields = f.map(node)?;
+    let target = target(f, &fields, world, TargetKind::Kubernetes);
+    let namespace = fields
+        .required("namespace")
+        .and_then(|node| f.parsed::<Name>(node));
+    let rules = fields.optional("rules").map(|node| {
+        let rules: Vec<_> = f
+            .list(node)
+            .iter()
+            .filter_map(|item| rule(f, item))
+            .collect();
+        KubernetesRights::Rules(rules)
+    });
+    let role = fields
+        .optional("clusterRole")
+        .and_then(|node| f.text(node))
+        .map(|name| KubernetesRights::ClusterRole(name.to_owned()));
+    fields.finish();
+    let rights = match (rules, role) {
+        (Some(rights), None) | (None, Some(rights)) => rights,
+        _ => {
+            let message = "write either `rules` or `clusterRole`".to_owned();
+            f.add(Diagnostic::error("value", node.span, message));
+            return None;
+        }
+    };
+    if rights == KubernetesRights::Rules(Vec::new()) {
+        f.add(Diagnostic::error(
+            "empty-grant",
+            node.span,
+            "this grant allows nothing".to_owned(),
+        ));
+        return None;
+    }
+    Some((
+        target?,
+        Rights::Kubernetes(KubernetesGrant {
+            namespace: namespace?.to_string(),
+            rights,
+        }),
+    ))
+}
+
+fn no_wildcard(text: &str) -> Result<(), &'static str> {
+    if text.contains('*') {
+        Err("wildcards are not used in the rules of a grant")
+    } else {
+        Ok(())
+    }
+}
+
+fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
+    let fields = f.map(node)?;
+    let api_groups = fields.required("apiGroups").map(|node| groups(f, node));
+    let resources = fields
+        .required("resources")
+        .map(|node| texts(f, node, no_wildcard));
+    let verbs = fields
+        .required("verbs")
+        .map(|node| texts(f, node, no_wildcard));
+    let names = fields
+        .optional("resourceNames")
+        .map(|node| texts(f, node, no_wildcard));
+    fields.finish();
+    let rule = PolicyRule {
+        api_groups: api_groups?,
+        resources: resources?,
+        verbs: verbs?,
+        resource_names: names.unwrap_or_default(),
+    };
+    super::rules::dangerous(f, node, &rule);
+    Some(rule)
+}
+
+/// API groups, among which the core group is the empty text.
+fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
+    use crate::document::Value;
+    f.list(node)
+        .iter()
+        .filter_map(|item| match &item.value {
+            Value::Scalar { text, .. } if text.is_empty() => Some(String::new()),
+            Value::Scalar { text, .. } if no_wildcard(text).is_ok() => Some(text.clone()),
+            Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
+                let message = "expected an API group without wildcards".to_owned();
+                f.add(Diagnostic::error("value", item.span, message));
+                None
+            }
+        })
+        .collect()
+}
+
+/// In a prohibition, a missing list and `*` mean everything.
+pub(super) fn prohibited_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
+    let fields = f.map(node)?;
+    let part = |name| {
+        fields
+            .optional(name)
+            .map(|node| texts(f, node, |_| Ok(())))
+            .unwrap_or_else(|| ["*".to_owned()].into())
+    };
+    let rule = PolicyRule {
+        api_groups: part("apiGroups"),
+        resources: part("resources"),
+        verbs: part("verbs"),
+        resource_names: BTreeSet::new(),
+    };
+    fields.finish();
+    Some(rule)
+}

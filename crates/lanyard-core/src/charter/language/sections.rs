@@ -1,0 +1,391 @@
+//! The sections of a charter, one function each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::grants;
+use crate::charter::{
+    AgentRule, ApprovalRule, Autonomy, Charter, Limits, Mode, Name, Owners, PlanRule, Prohibited,
+    Prohibition, Rate, Revision, Role, SubjectPattern, World,
+};
+use crate::document::{Diagnostic, Fields, Findings, Node, escaped};
+use crate::time::Ttl;
+
+/// The longest life of a credential.
+pub(super) const LONGEST_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
+/// The longest life of a task, and the longest window of a rate.
+const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
+/// How long an approval may be used where the charter does not say.
+const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
+
+pub(super) const ROLES: &[(&str, Role)] = &[("plan", Role::Plan), ("apply", Role::Apply)];
+
+pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> Option<Charter> {
+    let top = f.map(root)?;
+    constant(f, &top, "apiVersion", "lanyard.dev/v1");
+    constant(f, &top, "kind", "Charter");
+    let metadata = top.required("metadata").and_then(|node| metadata(f, node));
+    let spec = top.required("spec").and_then(|node| f.map(node));
+    top.finish();
+    let (spec, (name, labels)) = (spec?, metadata?);
+    let purpose = spec.required("purpose").and_then(|node| purpose(f, node));
+    let owners = spec.required("owners").and_then(|node| owners(f, node));
+    let modes = [("enforce", Mode::Enforce), ("shadow", Mode::Shadow)];
+    let mode = spec
+        .optional("mode")
+        .map_or(Some(Mode::Enforce), |node| f.one_of(node, &modes));
+    let agents = spec.required("agents").map(|node| agents(f, node));
+    let environments = spec
+        .required("environments")
+        .map(|node| environments(f, node, world));
+    let declared = environments.clone().unwrap_or_default();
+    let grants = spec
+        .required("grants")
+        .map(|node| grants::all(f, node, world, &declared));
+    let prohibited = spec
+        .optional("prohibited")
+        .map(|node| prohibited(f, node))
+        .unwrap_or_default();
+    let plans = spec
+        .optional("plans")
+        .and_then(|node| plans(f, node, &declared));
+    let approvals = spec
+        .optional("approvals")
+        .map(|node| approvals(f, node, &declared))
+        .unwrap_or_default();
+    let limits = spec.required("limits").and_then(|node| limits(f, node));
+    spec.finish();
+    Some(Charter {
+        name,
+        revision: Revision::of(text.as_bytes()),
+        labels,
+        purpose: purpose?,
+        owners: owners?,
+        mode: mode?,
+        agents: agents?,
+        environments: environments?,
+        grants: grants?,
+        prohibited,
+        plans,
+        approvals,
+        limits: limits?,
+    })
+}
+
+fn constant(f: &Findings, top: &Fields<'_>, name: &'static str, value: &'static str) {
+    if let Some(node) = top.required(name) {
+        f.one_of(node, &[(value, ())]);
+    }
+}
+
+fn metadata(f: &Findings, node: &Node) -> Option<(Name, BTreeMap<String, String>)> {
+    let fields = f.map(node)?;
+    let name = fields.required("name").and_then(|node| f.parsed(node));
+    let labels = fields
+        .optional("labels")
+        .and_then(|node| f.map(node))
+        .map(|labels| {
+            labels
+                .open()
+                .filter_map(|(key, _, value)| Some((key.to_owned(), f.text(value)?.to_owned())))
+                .collect()
+        });
+    fields.finish();
+    Some((name?, labels.unwrap_or_default()))
+}
+
+fn purpose(f: &Findings, node: &Node) -> Option<String> {
+    let text = f.text(node)?.trim();
+    if text.trim_end_matches('.').contains(". ") {
+        f.add(
+            Diagnostic::warning(
+                "broad-purpose",
+                node.span,
+                "the purpose takes more than one sentence".to_owned(),
+            )
+            .help("a purpose that does not fit one sentence asks for two charters"),
+        );
+    }
+    Some(text.to_owned())
+}
+
+fn owners(f: &Findings, node: &Node) -> Option<Owners> {
+    let fields = f.map(node)?;
+    let owner = |name| Some(f.text(fields.required(name)?)?.to_owned());
+    let (business, technical, security) =
+        (owner("business"), owner("technical"), owner("security"));
+    fields.finish();
+    Some(Owners {
+        business: business?,
+        technical: technical?,
+        security: security?,
+    })
+}
+
+fn agents(f: &Findings, node: &Node) -> Vec<AgentRule> {
+    let items = f.list(node);
+    if items.is_empty() {
+        f.add(Diagnostic::error(
+            "no-agents",
+            node.span,
+            "a charter needs at least one agent".to_owned(),
+        ));
+    }
+    items.iter().filter_map(|item| agent(f, item)).collect()
+}
+
+fn agent(f: &Findings, node: &Node) -> Option<AgentRule> {
+    let fields = f.map(node)?;
+    let spiffe = fields.optional("spiffe");
+    let rule = if let Some(id) = spiffe {
+        let text = f.text(id)?;
+        let domain = text
+            .strip_prefix("spiffe://")
+            .and_then(|rest| rest.split('/').next());
+        let Some(domain) = domain.filter(|domain| !domain.is_empty()) else {
+            let message = format!("`{}` is not a SPIFFE ID", escaped(text));
+            f.add(
+                Diagnostic::error("value", id.span, message)
+                    .help("write spiffe://trust-domain/path"),
+            );
+            return None;
+        };
+        subject(f, id, text).map(|subject| (format!("spiffe://{domain}"), subject))
+    } else {
+        let issuer = fields.required("issuer").and_then(|node| f.text(node));
+        let pattern = fields
+            .required("subject")
+            .and_then(|node| subject(f, node, f.text(node)?));
+        issuer.map(str::to_owned).zip(pattern)
+    };
+    fields.finish();
+    rule.map(|(issuer, subject)| AgentRule {
+        issuer,
+        subject,
+        at: node.span.at,
+    })
+}
+
+fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
+    match text.strip_suffix('*') {
+        None if !text.contains('*') => Some(SubjectPattern::Exact(text.to_owned())),
+        Some(prefix) if prefix.ends_with([':', '/']) && !prefix.contains('*') => {
+            Some(SubjectPattern::Prefix(prefix.to_owned()))
+        }
+        Some(_) | None => {
+            let message = format!(
+                "`{}` is not an exact subject, nor a prefix of whole segments",
+                escaped(text)
+            );
+            f.add(
+                Diagnostic::error("value", node.span, message)
+                    .help("put one `*` at the end, after `:` or `/`"),
+            );
+            None
+        }
+    }
+}
+
+fn environments(f: &Findings, node: &Node, world: &World) -> BTreeMap<Name, Autonomy> {
+    let words = [
+        ("observe", Autonomy::Observe),
+        ("propose", Autonomy::Propose),
+        ("execute-sandbox", Autonomy::ExecuteSandbox),
+        ("execute-production", Autonomy::ExecuteProduction),
+    ];
+    let mut environments = BTreeMap::new();
+    for (_, key, value) in f.map(node).iter().flat_map(Fields::open) {
+        let name = f
+            .parsed(key)
+            .filter(|name| declared(f, key, name, &world.environments, "environment"));
+        let autonomy = f.map(value).and_then(|fields| {
+            let autonomy = fields
+                .required("autonomy")
+                .and_then(|node| f.one_of(node, &words));
+            fields.finish();
+            autonomy
+        });
+        environments.extend(name.zip(autonomy));
+    }
+    environments
+}
+
+/// Whether the name is declared; a fault with the nearest when not.
+pub(super) fn declared<T>(
+    f: &Findings,
+    node: &Node,
+    name: &Name,
+    known: &BTreeMap<Name, T>,
+    kind: &str,
+) -> bool {
+    if known.contains_key(name) {
+        return true;
+    }
+    let finding = Diagnostic::error(
+        "undeclared",
+        node.span,
+        format!("there is no {kind} `{name}`"),
+    );
+    f.add(crate::document::suggest(
+        finding,
+        name.as_str(),
+        known.keys().map(Name::as_str),
+    ));
+    false
+}
+
+/// A list of environments of this charter.
+pub(super) fn named(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> BTreeSet<Name> {
+    f.list(node)
+        .iter()
+        .filter_map(|item| {
+            f.parsed(item)
+                .filter(|name| declared(f, item, name, known, "environment in this charter"))
+        })
+        .collect()
+}
+
+fn prohibited(f: &Findings, node: &Node) -> Vec<Prohibition> {
+    f.list(node)
+        .iter()
+        .filter_map(|item| prohibition(f, item))
+        .collect()
+}
+
+fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
+    let fields = f.map(node)?;
+    let aws = fields
+        .optional("aws")
+        .map(|node| Prohibited::Aws(grants::actions(f, node).into_iter().collect()));
+    let rule = fields
+        .optional("kubernetes")
+        .map(|node| grants::prohibited_rule(f, node).map(Prohibited::Kubernetes));
+    let reason = fields.required("reason").and_then(|node| f.text(node));
+    fields.finish();
+    let what = match (aws, rule) {
+        (Some(aws), None) => aws,
+        (None, Some(rule)) => rule?,
+        _ => {
+            let message = "a prohibition is about `aws` or about `kubernetes`".to_owned();
+            f.add(Diagnostic::error("value", node.span, message));
+            return None;
+        }
+    };
+    Some(Prohibition {
+        what,
+        reason: reason?.to_owned(),
+        at: node.span.at,
+    })
+}
+
+fn plans(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<PlanRule> {
+    let fields = f.map(node)?;
+    let required = fields.required("required");
+    fields.finish();
+    let node = required?;
+    let fields = f.map(node)?;
+    let role = fields
+        .required("role")
+        .and_then(|node| f.one_of(node, ROLES));
+    let environments = fields
+        .required("environments")
+        .map(|node| named(f, node, known));
+    fields.finish();
+    Some(PlanRule {
+        role: role?,
+        environments: environments?,
+        at: node.span.at,
+    })
+}
+
+fn approvals(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<ApprovalRule> {
+    f.list(node)
+        .iter()
+        .filter_map(|item| approval(f, item, known))
+        .collect()
+}
+
+fn approval(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<ApprovalRule> {
+    let fields = f.map(node)?;
+    let when = fields.required("when").and_then(|node| f.map(node));
+    let people = fields
+        .required("people")
+        .and_then(|node| f.number(node, 0, 20));
+    let from = fields
+        .optional("from")
+        .map(|node| groups(f, node))
+        .unwrap_or_default();
+    let expires = fields
+        .optional("expires")
+        .map_or(Some(HALF_AN_HOUR), |node| f.span_of_time(node, DAY));
+    let uses = fields
+        .optional("uses")
+        .map_or(Some(1), |node| f.number(node, 1, 100));
+    fields.finish();
+    let when = when?;
+    let role = when.required("role").and_then(|node| f.one_of(node, ROLES));
+    let environment = when.optional("environment").and_then(|node| {
+        f.parsed(node)
+            .filter(|name| declared(f, node, name, known, "environment in this charter"))
+    });
+    when.finish();
+    Some(ApprovalRule {
+        role: role?,
+        environment,
+        people: people?,
+        from,
+        expires: expires?,
+        uses: uses?,
+        at: node.span.at,
+    })
+}
+
+fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
+    let group = |item: &Node| {
+        let text = f.text(item)?;
+        let group = text
+            .strip_prefix("group:")
+            .filter(|group| !group.is_empty());
+        if group.is_none() {
+            let message = format!("`{}` is not a group", escaped(text));
+            f.add(Diagnostic::error("value", item.span, message).help("write group:name"));
+        }
+        group.map(str::to_owned)
+    };
+    f.list(node).iter().filter_map(group).collect()
+}
+
+fn limits(f: &Findings, node: &Node) -> Option<Limits> {
+    let fields = f.map(node)?;
+    let time = |name, most| f.span_of_time(fields.required(name)?, most);
+    let (longest, task) = (time("ttl", LONGEST_TTL), time("task", DAY));
+    let live_leases = fields
+        .required("live_leases")
+        .and_then(|node| f.number(node, 1, 1_000_000));
+    let mints = fields.required("mints").and_then(|node| rate(f, node));
+    let revocable_within = fields
+        .optional("revocable_within")
+        .and_then(|node| f.span_of_time(node, LONGEST_TTL));
+    fields.finish();
+    Some(Limits {
+        ttl: longest?,
+        task: task?,
+        live_leases: live_leases?,
+        mints: mints?,
+        revocable_within,
+    })
+}
+
+fn rate(f: &Findings, node: &Node) -> Option<Rate> {
+    let fields = f.map(node)?;
+    let count = fields
+        .required("count")
+        .and_then(|node| f.number(node, 1, 10_000));
+    let per = fields
+        .required("per")
+        .and_then(|node| f.span_of_time(node, DAY));
+    fields.finish();
+    Some(Rate {
+        count: count?,
+        per: per?,
+    })
+}

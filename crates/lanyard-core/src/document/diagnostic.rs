@@ -1,0 +1,144 @@
+//! What is wrong, where, and what would help.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::Span;
+
+/// Whether a finding keeps a document out of force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad.
+    pub severity: Severity,
+    /// A stable short name for the kind of finding.
+    pub code: &'static str,
+    /// Where.
+    pub span: Span,
+    /// What, in a plain sentence.
+    pub message: String,
+    /// What would help.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without help.
+    #[must_use]
+    pub const fn error(code: &'static str, span: Span, message: String) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            span,
+            message,
+            help: None,
+        }
+    }
+
+    /// A warning without help.
+    #[must_use]
+    pub const fn warning(code: &'static str, span: Span, message: String) -> Self {
+        Self {
+            severity: Severity::Warning,
+            code,
+            span,
+            message,
+            help: None,
+        }
+    }
+
+    /// The same with help.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// `file:line:column: message (help)`: one line, for logs.
+    #[must_use]
+    pub fn line(&self, name: &str) -> String {
+        let mut line = format!("{}:{}: {}", escaped(name), self.span.at, self.message);
+        if let Some(help) = &self.help {
+            line.push_str(&format!(" ({help})"));
+        }
+        line
+    }
+}
+
+/// The findings as a person reads them: the line, the place underlined, the help.
+#[must_use]
+pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
+    let renderer = Renderer::plain();
+    // A control character in the file must not reach a terminal; each is one byte and stays one.
+    let shown: String = text
+        .chars()
+        .map(|c| {
+            if (c.is_control() && c != '\n' && c != '\t') || is_invisible(c) {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect();
+    let same_places = shown.len() == text.len();
+    findings
+        .iter()
+        .map(|finding| {
+            let level = match finding.severity {
+                Severity::Error => Level::ERROR,
+                Severity::Warning => Level::WARNING,
+            };
+            if !same_places {
+                return format!("{}\n", finding.line(name));
+            }
+            let span =
+                finding.span.start..finding.span.end.max(finding.span.start).min(shown.len());
+            let snippet = Snippet::source(shown.as_str())
+                .path(name)
+                .annotation(AnnotationKind::Primary.span(first_line(&shown, span)));
+            let title = level
+                .primary_title(finding.message.as_str())
+                .id(finding.code);
+            let group = title.element(snippet);
+            let group: Group<'_> = match &finding.help {
+                Some(help) => group.element(Level::HELP.message(help.as_str())),
+                None => group,
+            };
+            format!("{}\n", renderer.render(&[group]))
+        })
+        .collect()
+}
+
+/// A finding over many lines is shown by its first.
+fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize> {
+    let line = text
+        .get(span.clone())
+        .and_then(|part| part.find('\n'))
+        .map(|end| span.start + end);
+    span.start..line.unwrap_or(span.end)
+}
+
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Text from outside, with everything that a terminal would act on or hide made visible (T21).
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    text.chars()
+        .take(128)
+        .flat_map(|c| {
+            let visible = !(c.is_control() || is_invisible(c));
+            visible
+                .then_some(c)
+                .into_iter()
+                .chain((!visible).then(|| c.escape_unicode()).into_iter().flatten())
+        })
+        .collect()
+}

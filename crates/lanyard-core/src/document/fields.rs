@@ -1,0 +1,248 @@
+//! Taking a map apart field by field: what is missing, of the wrong kind, or not known, is collected, and the
+//! walk goes on, so that one run names every fault of a file.
+
+use std::cell::RefCell;
+use std::str::FromStr;
+
+use super::{Diagnostic, Node, Span, Value, escaped};
+use crate::time::Ttl;
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub struct Findings(RefCell<Vec<Diagnostic>>);
+
+impl Findings {
+    /// Adds one.
+    pub fn add(&self, finding: Diagnostic) {
+        self.0.borrow_mut().push(finding);
+    }
+
+    /// All of them, in the order of the file.
+    #[must_use]
+    pub fn sorted(self) -> Vec<Diagnostic> {
+        let mut all = self.0.into_inner();
+        all.sort_by_key(|finding| (finding.span.start, finding.severity));
+        all.dedup();
+        all
+    }
+
+    /// The entries of a map, or a fault.
+    pub fn map<'a>(&'a self, node: &'a Node) -> Option<Fields<'a>> {
+        match &node.value {
+            Value::Map(entries) => Some(Fields {
+                findings: self,
+                span: node.span,
+                entries,
+                known: RefCell::default(),
+            }),
+            Value::Scalar { .. } | Value::List(_) => {
+                self.add(Diagnostic::error(
+                    "kind",
+                    node.span,
+                    "expected fields and values here".to_owned(),
+                ));
+                None
+            }
+        }
+    }
+
+    /// The items of a list, or a fault and none.
+    pub fn list<'a>(&self, node: &'a Node) -> &'a [Node] {
+        match &node.value {
+            Value::List(items) => items,
+            Value::Scalar { .. } | Value::Map(_) => {
+                self.add(Diagnostic::error(
+                    "kind",
+                    node.span,
+                    "expected a list here".to_owned(),
+                ));
+                &[]
+            }
+        }
+    }
+
+    /// Text, not empty, or a fault.
+    pub fn text<'a>(&self, node: &'a Node) -> Option<&'a str> {
+        match &node.value {
+            Value::Scalar { text, .. } if !text.trim().is_empty() => Some(text),
+            Value::Scalar { .. } => {
+                self.add(Diagnostic::error(
+                    "kind",
+                    node.span,
+                    "this must not be empty".to_owned(),
+                ));
+                None
+            }
+            Value::List(_) | Value::Map(_) => {
+                self.add(Diagnostic::error(
+                    "kind",
+                    node.span,
+                    "expected a text here".to_owned(),
+                ));
+                None
+            }
+        }
+    }
+
+    /// Text that parses, or a fault with the parser's own words.
+    pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, node: &Node) -> Option<T> {
+        match self.text(node)?.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(Diagnostic::error("value", node.span, format!("{error}")));
+                None
+            }
+        }
+    }
+
+    /// A whole number of at least `least`, or a fault.
+    pub fn number(&self, node: &Node, least: u32, most: u32) -> Option<u32> {
+        let text = self.text(node)?;
+        let number = text
+            .parse()
+            .ok()
+            .filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            let message = format!(
+                "expected a whole number from {least} to {most}, found `{}`",
+                escaped(text)
+            );
+            self.add(Diagnostic::error("value", node.span, message));
+        }
+        number
+    }
+
+    /// A span of time such as `90s`, `10m` or `2h`, of `most` at the most, or a fault.
+    pub fn span_of_time(&self, node: &Node, most: Ttl) -> Option<Ttl> {
+        let text = self.text(node)?;
+        let Some(ttl) = parse_time(text) else {
+            let message = format!("`{}` is not a span of time", escaped(text));
+            self.add(Diagnostic::error("value", node.span, message).help("write 90s, 10m or 2h"));
+            return None;
+        };
+        if ttl > most {
+            self.add(Diagnostic::error(
+                "value",
+                node.span,
+                format!("{ttl} is more than the {most} that is possible"),
+            ));
+            return None;
+        }
+        Some(ttl)
+    }
+
+    /// One of these words, or a fault with the nearest.
+    pub fn one_of<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text(node)?;
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return Some(*value);
+        }
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        let message = format!("`{}` is none of {}", escaped(text), known.join(", "));
+        self.add(suggest(
+            Diagnostic::error("value", node.span, message),
+            text,
+            known.iter().copied(),
+        ));
+        None
+    }
+}
+
+fn parse_time(text: &str) -> Option<Ttl> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    if !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Ttl::from_secs(number.parse::<u32>().ok()?.checked_mul(seconds)?).ok()
+}
+
+/// Adds the nearest known name as help.
+#[must_use]
+pub fn suggest<'a>(
+    finding: Diagnostic,
+    found: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Diagnostic {
+    let nearest = known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(name, found), name))
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3 + 1)
+        .min();
+    match nearest {
+        Some((_, name)) => finding.help(format!("did you mean `{name}`?")),
+        None => finding,
+    }
+}
+
+/// The fields of one map. Ask for every one there can be, then [`Fields::finish`].
+pub struct Fields<'a> {
+    findings: &'a Findings,
+    span: Span,
+    entries: &'a [(Node, Node)],
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Fields<'a> {
+    /// Where the map stands.
+    #[must_use]
+    pub const fn span(&self) -> Span {
+        self.span
+    }
+
+    /// A field that may be there.
+    pub fn optional(&self, name: &'static str) -> Option<&'a Node> {
+        self.known.borrow_mut().push(name);
+        self.entries
+            .iter()
+            .find(|(key, _)| is(key, name))
+            .map(|(_, value)| value)
+    }
+
+    /// A field that has to be there.
+    pub fn required(&self, name: &'static str) -> Option<&'a Node> {
+        let found = self.optional(name);
+        if found.is_none() {
+            let at = Span {
+                end: self.span.start,
+                ..self.span
+            };
+            self.findings.add(Diagnostic::error(
+                "missing",
+                at,
+                format!("the field `{name}` is missing here"),
+            ));
+        }
+        found
+    }
+
+    /// Every key and value, where the keys are names of the writer's own.
+    pub fn open(&self) -> impl Iterator<Item = (&'a str, &'a Node, &'a Node)> {
+        self.entries
+            .iter()
+            .filter_map(|(key, value)| match &key.value {
+                Value::Scalar { text, .. } => Some((text.as_str(), key, value)),
+                Value::List(_) | Value::Map(_) => None,
+            })
+    }
+
+    /// Names every field that nobody asked for (T26).
+    pub fn finish(self) {
+        let known = self.known.borrow();
+        for (name, key, _) in self.open().filter(|(name, ..)| !known.contains(name)) {
+            let message = format!("there is no field `{}` here", escaped(name));
+            let finding = Diagnostic::error("unknown-field", key.span, message);
+            self.findings
+                .add(suggest(finding, name, known.iter().copied()));
+        }
+    }
+}
+
+fn is(key: &Node, name: &str) -> bool {
+    matches!(&key.value, Value::Scalar { text, .. } if text == name)
+}

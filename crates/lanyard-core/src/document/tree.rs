@@ -1,0 +1,247 @@
+//! Reading: events of the YAML parser become a tree, or a diagnostic.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser's events are an open set"
+)]
+
+use granit_parser::{Event, Parser, ScalarStyle};
+
+use super::{DEPTH_LIMIT, Diagnostic, SIZE_LIMIT};
+use crate::charter::Position;
+
+/// Where something stands: bytes, and the position of its first character.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// Line and column of the first character.
+    pub at: Position,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Where.
+    pub span: Span,
+    /// What.
+    pub value: Value,
+}
+
+/// The three kinds of value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Text, whether or not it looks like a number.
+    Scalar {
+        /// The text.
+        text: String,
+        /// Whether it stood without quotes.
+        plain: bool,
+    },
+    /// A list.
+    List(Vec<Node>),
+    /// Keys and values, in the order of the file.
+    Map(Vec<(Node, Node)>),
+}
+
+/// Reads one document.
+///
+/// # Errors
+/// One diagnostic: beyond the first fault of the YAML itself nothing can be said.
+pub fn read(text: &str) -> Result<Node, Diagnostic> {
+    if text.len() > SIZE_LIMIT {
+        let message = format!(
+            "the file has {} bytes and may have {SIZE_LIMIT}",
+            text.len()
+        );
+        return Err(Diagnostic::error("too-large", start_of_file(), message));
+    }
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+        text,
+    };
+    let root = reader.document()?;
+    Ok(root)
+}
+
+const fn start_of_file() -> Span {
+    Span {
+        start: 0,
+        end: 0,
+        at: Position { line: 1, column: 1 },
+    }
+}
+
+struct Reader<'a> {
+    events: Parser<'a, granit_parser::StrInput<'a>>,
+    text: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
+        match self.events.next_event() {
+            Some(Ok((event, span))) => {
+                let span = self.span(span.start, span.end);
+                Ok((event, span))
+            }
+            Some(Err(error)) => {
+                let span = self.span(*error.marker(), *error.marker());
+                Err(Diagnostic::error(
+                    "yaml",
+                    span,
+                    format!("this is not YAML: {}", error.kind()),
+                ))
+            }
+            None => Err(Diagnostic::error(
+                "yaml",
+                start_of_file(),
+                "the document ends too early".into(),
+            )),
+        }
+    }
+
+    fn span(&self, start: granit_parser::Marker, end: granit_parser::Marker) -> Span {
+        let byte =
+            |marker: &granit_parser::Marker| marker.byte_offset().unwrap_or(0).min(self.text.len());
+        let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let (first, last) = (byte(&start), byte(&end));
+        let at = Position {
+            line: small(start.line()),
+            column: small(start.col() + 1),
+        };
+        Span {
+            start: first,
+            end: last.max(first),
+            at,
+        }
+    }
+
+    fn document(&mut self) -> Result<Node, Diagnostic> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentEnd => {}
+                Event::DocumentStart(..) if root.is_some() => {
+                    let message =
+                        "a file holds one document, and here a second one begins".to_owned();
+                    return Err(Diagnostic::error("second-document", span, message));
+                }
+                Event::DocumentStart(..) => {
+                    let (event, span) = self.next()?;
+                    root = Some(self.node(event, span, 0)?);
+                }
+                Event::StreamEnd => {
+                    return root.ok_or_else(|| {
+                        Diagnostic::error("empty", start_of_file(), "the file is empty".to_owned())
+                    });
+                }
+                other => return Err(refused(&other, span)),
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        if depth > DEPTH_LIMIT {
+            let message = format!("nested deeper than {DEPTH_LIMIT} levels");
+            return Err(Diagnostic::error("too-deep", span, message));
+        }
+        let plain_node = |anchor: usize, tagged: bool| match (anchor, tagged) {
+            (0, false) => Ok(()),
+            (0, true) => Err(Diagnostic::error(
+                "tag",
+                span,
+                "tags are not used here".to_owned(),
+            )),
+            _ => Err(Diagnostic::error(
+                "anchor",
+                span,
+                "anchors are not used here".to_owned(),
+            )),
+        };
+        let (value, end) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                plain_node(anchor, tag.is_some())?;
+                let plain = style == ScalarStyle::Plain;
+                (
+                    Value::Scalar {
+                        text: text.into_owned(),
+                        plain,
+                    },
+                    span.end,
+                )
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                plain_node(anchor, tag.is_some())?;
+                let (list, end) = self.list(depth)?;
+                (Value::List(list), end)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                plain_node(anchor, tag.is_some())?;
+                let (map, end) = self.map(depth)?;
+                (Value::Map(map), end)
+            }
+            other => return Err(refused(&other, span)),
+        };
+        Ok(Node {
+            span: Span { end, ..span },
+            value,
+        })
+    }
+
+    fn list(&mut self, depth: usize) -> Result<(Vec<Node>, usize), Diagnostic> {
+        let mut list = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::SequenceEnd {
+                return Ok((list, span.end));
+            }
+            list.push(self.node(event, span, depth + 1)?);
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Diagnostic> {
+        let mut map: Vec<(Node, Node)> = Vec::new();
+        let mut seen = std::collections::HashMap::new();
+        loop {
+            let (event, span) = self.next()?;
+            if event == Event::MappingEnd {
+                return Ok((map, span.end));
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let Value::Scalar { text, .. } = &key.value else {
+                return Err(Diagnostic::error(
+                    "key",
+                    key.span,
+                    "a key has to be text".to_owned(),
+                ));
+            };
+            if text == "<<" {
+                return Err(Diagnostic::error(
+                    "merge-key",
+                    key.span,
+                    "merge keys are not used here".to_owned(),
+                ));
+            }
+            if let Some(line) = seen.insert(text.clone(), key.span.at.line) {
+                let message = format!(
+                    "`{}` stands twice: first in line {line}",
+                    super::escaped(text)
+                );
+                return Err(Diagnostic::error("duplicate-key", key.span, message));
+            }
+            let (event, span) = self.next()?;
+            let value = self.node(event, span, depth + 1)?;
+            map.push((key, value));
+        }
+    }
+}
+
+fn refused(event: &Event<'_>, span: Span) -> Diagnostic {
+    let message = match event {
+        Event::Alias(_) => "aliases are not used here",
+        _ => "this part of YAML is not used here",
+    };
+    Diagnostic::error("alias", span, message.to_owned())
+}
