@@ -1,7 +1,10 @@
 //! The corpus of charters: each good one parses, each bad one fails with exactly the text beside it.
 //!
 //! `LANYARD_UPDATE=1` writes the texts anew; read the difference before you keep it.
-#![expect(clippy::unwrap_used, reason = "a test stops where its footing gives way")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +14,16 @@ use lanyard_core::document::render;
 use proptest::prelude::*;
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/charters").join(kind);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/charters")
+        .join(kind);
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     files
@@ -43,7 +51,10 @@ fn every_good_charter_parses() {
     for path in corpus("good") {
         let text = fs::read_to_string(&path).unwrap();
         let parsed = parse(&text, &world());
-        let shown = parsed.as_ref().err().map(|findings| render("x.yaml", &text, findings));
+        let shown = parsed
+            .as_ref()
+            .err()
+            .map(|findings| render("x.yaml", &text, findings));
         assert!(parsed.is_ok(), "{}:\n{}", path.display(), shown.unwrap());
         assert_eq!(parsed.unwrap().warnings, []);
     }
@@ -62,7 +73,11 @@ fn every_bad_charter_fails_with_its_text() {
         if update {
             fs::write(&golden, &shown).unwrap();
         }
-        assert_eq!(shown, fs::read_to_string(&golden).unwrap_or_default(), "{name}");
+        assert_eq!(
+            shown,
+            fs::read_to_string(&golden).unwrap_or_default(),
+            "{name}"
+        );
     }
 }
 

@@ -1,1 +1,11 @@
 //! Who is asking: verified identities of agents and operators.
+//!
+//! A bearer token is a JWT of a configured issuer. It is taken apart strictly ([`jws`]), checked against a key of
+//! that issuer ([`jwks`]), and its claims are held against the configuration ([`verifier`]). Nothing in the token
+//! chooses how it is checked. No error holds any part of a token.
+
+pub mod jwks;
+pub mod jws;
+pub mod verifier;
+
+pub use verifier::{Issuer, IssuerKind, RejectedToken, Verified, Verifier};

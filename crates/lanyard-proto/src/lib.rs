@@ -1,1 +1,19 @@
-//! The wire: package lanyard.v1, and its conversions to and from the core's types.
+//! The wire: package `lanyard.v1`.
+
+mod redacted;
+
+/// The generated messages, clients and servers.
+#[expect(
+    clippy::allow_attributes_without_reason,
+    clippy::too_many_lines,
+    missing_docs,
+    reason = "generated code"
+)]
+pub mod v1 {
+    tonic::include_proto!("lanyard.v1");
+}
+
+/// The largest message, in bytes (T44).
+pub const MESSAGE_LIMIT: usize = 64 * 1024;
+/// The largest chunk of a plan, in bytes.
+pub const CHUNK_LIMIT: usize = 32 * 1024;

@@ -1,0 +1,74 @@
+//! Taking a compact JWS (RFC 7515) apart, before any cryptography.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+
+use crate::RejectedToken;
+use crate::jwks::Algorithm;
+
+/// The longest token, in bytes.
+pub const TOKEN_LIMIT: usize = 8 * 1024;
+/// The longest key id, in bytes (T3).
+pub const KID_LIMIT: usize = 128;
+
+/// A token whose form is right; nothing in it is believed yet.
+#[derive(Debug)]
+pub struct Jws<'a> {
+    /// The algorithm that the header names.
+    pub algorithm: Algorithm,
+    /// The key that the header names.
+    pub kid: String,
+    /// What was signed.
+    pub message: &'a [u8],
+    /// The payload.
+    pub payload: Vec<u8>,
+    /// The signature.
+    pub signature: Vec<u8>,
+}
+
+/// Exactly the members that are understood. Another one (`jwk`, `jku`, `x5u`, `x5c`, `crit`, `b64`, `enc`), or
+/// one twice, refuses the token (T4, T5).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    alg: String,
+    kid: String,
+    typ: Option<String>,
+}
+
+impl<'a> Jws<'a> {
+    /// Takes it apart.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    pub fn parse(token: &'a str) -> Result<Self, RejectedToken> {
+        if token.len() > TOKEN_LIMIT {
+            return Err(RejectedToken::Form);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(RejectedToken::Form)?;
+        let (header, payload) = message.split_once('.').ok_or(RejectedToken::Form)?;
+        let header: Header =
+            serde_json::from_slice(&decode(header)?).map_err(|_| RejectedToken::Header)?;
+        let typed = header
+            .typ
+            .as_deref()
+            .is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"));
+        if !typed || header.kid.len() > KID_LIMIT {
+            return Err(RejectedToken::Header);
+        }
+        Ok(Self {
+            algorithm: Algorithm::parse(&header.alg).ok_or(RejectedToken::Header)?,
+            kid: header.kid,
+            message: message.as_bytes(),
+            payload: decode(payload)?,
+            signature: decode(signature)?,
+        })
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, RejectedToken> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| RejectedToken::Form)
+}

@@ -1,0 +1,305 @@
+//! What is accepted as a proof of identity, and what is not.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::jwks::{Jwks, JwksError};
+use lanyard_identity::verifier::Purpose;
+use lanyard_identity::{Issuer, IssuerKind, RejectedToken, Verified, Verifier};
+use proptest::prelude::*;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+};
+use serde_json::{Value, json};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const ISSUER: &str = "https://issuer.acme.example";
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn key() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
+}
+
+fn jwk(kid: &str) -> Value {
+    json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "x": b64(key().public_key())})
+}
+
+fn verifier() -> Verifier {
+    let keys = Jwks::parse(json!({"keys": [jwk("one")]}).to_string().as_bytes()).unwrap();
+    let issuer = Issuer {
+        name: ISSUER.to_owned(),
+        kind: IssuerKind::Operators,
+        keys,
+        groups_claim: "groups".to_owned(),
+        roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
+    };
+    Verifier::new(
+        "lanyard".to_owned(),
+        vec![issuer],
+        NOW.before(std::time::Duration::from_secs(3600)),
+    )
+}
+
+fn claims() -> Value {
+    json!({"iss": ISSUER, "sub": "alice", "aud": "lanyard", "iat": NOW.as_secs(), "exp": NOW.as_secs() + 60,
+        "jti": "1", "groups": ["oncall"]})
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    claims
+}
+
+fn without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn header() -> Value {
+    json!({"alg": "EdDSA", "kid": "one"})
+}
+
+fn sign(header: &str, claims: &str) -> String {
+    let message = format!("{}.{}", b64(header), b64(claims));
+    let signature = key().sign(message.as_bytes());
+    format!("{message}.{}", b64(signature))
+}
+
+fn token(claims: &Value) -> String {
+    sign(&header().to_string(), &claims.to_string())
+}
+
+fn outcome(token: &str) -> Result<Verified, RejectedToken> {
+    verifier().verify(token, Purpose::Ordinary, NOW)
+}
+
+#[test]
+fn a_good_token_gives_the_operator_with_its_roles() {
+    let Verified::Operator(operator) = outcome(&token(&claims())).unwrap() else {
+        panic!("not an operator")
+    };
+    assert_eq!(operator.identity.subject, "alice");
+    assert!(operator.is(OperatorRole::OnCall) && !operator.is(OperatorRole::Approver));
+}
+
+#[test]
+fn t1_t2_the_header_does_not_choose_the_algorithm() {
+    for alg in ["none", "None", "HS256", "ES256", "RS256", "EdDSA512", ""] {
+        let header = json!({"alg": alg, "kid": "one"}).to_string();
+        assert!(
+            outcome(&sign(&header, &claims().to_string())).is_err(),
+            "{alg}"
+        );
+    }
+    let unsigned = format!(
+        "{}.{}.",
+        b64(json!({"alg": "none", "kid": "one"}).to_string()),
+        b64(claims().to_string())
+    );
+    assert_eq!(outcome(&unsigned), Err(RejectedToken::Header));
+}
+
+#[test]
+fn t3_a_hostile_kid_finds_nothing() {
+    for kid in [
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "One",
+        "one\u{0}",
+        &"k".repeat(10_000),
+    ] {
+        let header = json!({"alg": "EdDSA", "kid": kid}).to_string();
+        assert!(outcome(&sign(&header, &claims().to_string())).is_err());
+    }
+}
+
+#[test]
+fn t4_t5_headers_that_bring_their_own_key_or_rules_are_refused() {
+    for name in [
+        "jwk", "jku", "x5u", "x5c", "crit", "b64", "enc", "zip", "cty",
+    ] {
+        let mut header = header();
+        header[name] = json!([name]);
+        assert_eq!(
+            outcome(&sign(&header.to_string(), &claims().to_string())),
+            Err(RejectedToken::Header)
+        );
+    }
+    let twice = r#"{"alg":"none","alg":"EdDSA","kid":"one"}"#;
+    assert_eq!(
+        outcome(&sign(twice, &claims().to_string())),
+        Err(RejectedToken::Header)
+    );
+    let duplicate = claims()
+        .to_string()
+        .replacen('{', r#"{"sub":"mallory","#, 1);
+    assert_eq!(
+        outcome(&sign(&header().to_string(), &duplicate)),
+        Err(RejectedToken::Claims)
+    );
+    assert_eq!(
+        outcome(r#"{"payload":"x","signature":"y"}"#),
+        Err(RejectedToken::Form)
+    );
+    assert_eq!(outcome("a.b.c.d.e"), Err(RejectedToken::Form));
+}
+
+#[test]
+fn t6_t7_a_set_with_one_bad_key_is_no_set() {
+    let parse = |keys: Value| Jwks::parse(json!({"keys": keys}).to_string().as_bytes()).map(drop);
+    assert_eq!(
+        parse(json!([jwk("one"), jwk("one")])),
+        Err(JwksError::DuplicateKid)
+    );
+    let bad = [
+        json!({"kty": "oct", "kid": "s", "k": "c2VjcmV0"}),
+        json!({"kty": "RSA", "kid": "r", "n": b64([0xff; 128]), "e": "AQAB"}),
+        json!({"kty": "RSA", "kid": "r", "n": b64([0xff; 256]), "e": "AQ"}),
+        json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": b64([1; 32]), "y": b64([1; 32])}),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "o", "x": b64([1; 31])}),
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": "o", "alg": "ES256", "x": b64([1; 32])}),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": b64([1; 32])}),
+    ];
+    for key in bad {
+        assert!(
+            matches!(
+                parse(json!([jwk("one"), key])),
+                Err(JwksError::Key { place: 1, .. })
+            ),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn t8_the_audience_is_this_broker_alone() {
+    for aud in [
+        json!("other"),
+        json!(["lanyard", "other"]),
+        json!([]),
+        json!(null),
+        json!({"a": 1}),
+    ] {
+        assert_eq!(
+            outcome(&token(&with("aud", aud))),
+            Err(RejectedToken::Audience)
+        );
+    }
+    assert_eq!(outcome(&token(&without("aud"))), Err(RejectedToken::Claims));
+    assert!(outcome(&token(&with("aud", json!(["lanyard"])))).is_ok());
+}
+
+#[test]
+fn t9_t14_names_are_compared_byte_for_byte() {
+    for issuer in [
+        "https://issuer.acme.example/",
+        "https://ISSUER.acme.example",
+        "https://x@issuer.acme.example",
+    ] {
+        assert_eq!(
+            outcome(&token(&with("iss", json!(issuer)))),
+            Err(RejectedToken::Issuer)
+        );
+    }
+    let composed = outcome(&token(&with("sub", json!("caf\u{e9}")))).unwrap();
+    let decomposed = outcome(&token(&with("sub", json!("cafe\u{301}")))).unwrap();
+    assert_ne!(composed.identity(), decomposed.identity());
+}
+
+#[test]
+fn t12_a_token_is_good_once_and_not_for_long() {
+    let (verifier, token) = (verifier(), token(&claims()));
+    assert!(verifier.verify(&token, Purpose::Ordinary, NOW).is_ok());
+    assert_eq!(
+        verifier.verify(&token, Purpose::Ordinary, NOW),
+        Err(RejectedToken::Replayed)
+    );
+    let old = with("iat", json!(NOW.as_secs() - 400));
+    assert_eq!(outcome(&self::token(&old)), Err(RejectedToken::Times));
+    let restarted = Verifier::new("lanyard".to_owned(), vec![], NOW);
+    assert!(restarted.verify(&token, Purpose::Ordinary, NOW).is_err());
+}
+
+#[test]
+fn t13_times_that_cannot_be_are_refused() {
+    let now = NOW.as_secs();
+    for (name, value) in [
+        ("exp", now - 31),
+        ("exp", now + 90_000),
+        ("nbf", now + 31),
+        ("iat", now + 31),
+    ] {
+        assert_eq!(
+            outcome(&token(&with(name, json!(value)))),
+            Err(RejectedToken::Times),
+            "{name}"
+        );
+    }
+    assert_eq!(outcome(&token(&without("exp"))), Err(RejectedToken::Claims));
+    assert_eq!(
+        outcome(&token(&with("exp", json!(-1)))),
+        Err(RejectedToken::Claims)
+    );
+}
+
+#[test]
+fn a_kill_is_heard_from_a_token_that_has_expired() {
+    let mut late = with("exp", json!(NOW.as_secs() - 3600));
+    late["iat"] = json!(NOW.as_secs() - 7200);
+    assert!(verifier().verify(&token(&late), Purpose::Kill, NOW).is_ok());
+    assert_eq!(outcome(&token(&late)), Err(RejectedToken::Times));
+    late["exp"] = json!(NOW.as_secs() - 13 * 3600);
+    late["iat"] = json!(NOW.as_secs() - 14 * 3600);
+    assert!(
+        verifier()
+            .verify(&token(&late), Purpose::Kill, NOW)
+            .is_err()
+    );
+}
+
+#[test]
+fn es256_is_understood() {
+    let random = ring::rand::SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
+        .unwrap();
+    let point = pair.public_key().as_ref();
+    let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": b64(&point[1..33]), "y": b64(&point[33..])});
+    let keys = Jwks::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
+    let message = b"message";
+    let signature = pair.sign(&random, message).unwrap();
+    let es256 = lanyard_identity::jwks::Algorithm::Es256;
+    assert!(keys.verifies("e", es256, message, signature.as_ref()));
+    assert!(!keys.verifies("e", es256, b"another", signature.as_ref()));
+}
+
+proptest! {
+    #[test]
+    fn a_token_that_was_changed_is_refused(at in 0_usize..400, with in any::<u8>()) {
+        let good = token(&claims());
+        let mut bytes = good.clone().into_bytes();
+        let at = at % bytes.len();
+        bytes[at] = with;
+        if let Ok(changed) = String::from_utf8(bytes) && changed != good {
+            prop_assert!(outcome(&changed).is_err());
+        }
+    }
+
+    // T49
+    #[test]
+    fn hostile_tokens_never_panic_and_are_never_repeated(text in "\\PC{0,300}") {
+        let error = outcome(&text).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        prop_assert!(text.len() < 12 || !shown.contains(&text));
+    }
+}

@@ -1,0 +1,53 @@
+//! `Debug` for the messages that carry secrets: it shows what may be shown (T49).
+
+use std::fmt;
+
+use crate::v1::{AwsCredential, KubernetesCredential, TokenCredential};
+
+impl fmt::Debug for TokenCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCredential").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AwsCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsCredential")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KubernetesCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesCredential")
+            .field("server", &self.server)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T49
+    #[test]
+    fn no_secret_is_printed() {
+        let canary = || "canary".to_owned();
+        let aws = AwsCredential {
+            secret_access_key: canary(),
+            session_token: canary(),
+            ..AwsCredential::default()
+        };
+        let kubernetes = KubernetesCredential {
+            token: canary(),
+            ..KubernetesCredential::default()
+        };
+        let shown = format!(
+            "{:?}{aws:?}{kubernetes:?}",
+            TokenCredential { jwt: canary() }
+        );
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
