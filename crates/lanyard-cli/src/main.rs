@@ -1,2 +1,103 @@
-//! The command line.
-fn main() {}
+//! `lanyard`: the command line of agents and operators. Data goes to stdout, everything else to stderr.
+
+mod approval;
+mod charter;
+mod kill;
+mod lease;
+mod outcome;
+mod output;
+mod plan;
+mod status;
+mod task;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use lanyard_client::Client;
+
+use outcome::Outcome;
+use output::Output;
+
+/// Ask for credentials, approve plans, stop agents.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Args)]
+struct Global {
+    /// The file that says where the broker is and who asks.
+    #[arg(long, env = "LANYARD_CONTEXT", global = true)]
+    context: Option<PathBuf>,
+    /// How results are printed.
+    #[arg(short, long, value_enum, default_value_t = Output::Table, global = true)]
+    output: Output,
+}
+
+impl Global {
+    async fn client(&self) -> Result<Client, Outcome> {
+        let context = self.context.as_deref().ok_or_else(|| {
+            Outcome::usage("no context: name one with --context or LANYARD_CONTEXT")
+        })?;
+        Ok(Client::connect(context).await?)
+    }
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Who the broker takes you for.
+    Whoami,
+    /// How the broker is.
+    Status,
+    /// Open and close tasks.
+    #[command(subcommand)]
+    Task(task::Command),
+    /// Ask for a credential under a grant; prints the lease, never the secret.
+    Request(lease::Request),
+    /// Print a credential in the form that a tool expects, and nothing else.
+    Creds(lease::Creds),
+    /// List and release leases.
+    #[command(subcommand)]
+    Lease(lease::Command),
+    /// Submit and read plans.
+    #[command(subcommand)]
+    Plan(plan::Command),
+    /// Read, give and refuse approvals.
+    #[command(subcommand)]
+    Approval(approval::Command),
+    /// Work with charters.
+    #[command(subcommand)]
+    Charter(charter::Command),
+    /// Stop a scope: nothing new is issued, and what is live is revoked.
+    Kill(kill::Kill),
+    /// Lift a kill order by a step: propose it, or confirm another person's proposal.
+    Rearm(kill::Rearm),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = run(&arguments.global, arguments.command).await;
+    outcome.err().unwrap_or(Outcome::Done).report()
+}
+
+async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::Whoami => status::whoami(global).await,
+        Command::Status => status::status(global).await,
+        Command::Task(command) => task::run(global, command).await,
+        Command::Request(request) => lease::request(global, request).await,
+        Command::Creds(creds) => lease::creds(global, creds).await,
+        Command::Lease(command) => lease::run(global, command).await,
+        Command::Plan(command) => plan::run(global, command).await,
+        Command::Approval(command) => approval::run(global, command).await,
+        Command::Charter(command) => charter::run(global, command),
+        Command::Kill(kill) => kill::run(global, kill).await,
+        Command::Rearm(rearm) => kill::rearm(global, rearm).await,
+    }
+}

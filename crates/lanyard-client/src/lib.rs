@@ -1,1 +1,24 @@
-//! The client: one connection, typed calls, errors that say what to do.
+//! The client: a context says where the broker is and who asks; every call proves that afresh.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), lanyard_client::ClientError> {
+//! use lanyard_client::{Client, v1};
+//! let mut client = Client::connect("contexts/agent.json".as_ref()).await?;
+//! let task = v1::OpenTaskRequest { charter: "ticket-router".into(), ..Default::default() };
+//! client.open_task(task).await?;
+//! # Ok(()) }
+//! ```
+
+mod calls;
+mod context;
+mod error;
+
+pub use calls::Client;
+pub use context::{Context, ContextError};
+pub use error::ClientError;
+pub use lanyard_proto::v1;
+
+/// A point in time on the wire.
+pub type Time = prost_types::Timestamp;
+/// A span of time on the wire.
+pub type Span = prost_types::Duration;

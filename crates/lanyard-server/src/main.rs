@@ -1,2 +1,86 @@
-//! The daemon.
-fn main() {}
+//! `lanyardd`: reads its configuration, wires the parts together, listens.
+
+mod caller;
+mod charters;
+mod config;
+mod dev;
+mod gated;
+mod http;
+mod plans;
+mod refusal;
+mod rpc;
+mod wire;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+/// The credential broker for AI agents.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve with this configuration.
+    Serve {
+        /// The configuration file.
+        #[arg(long, env = "LANYARDD_CONFIG")]
+        config: PathBuf,
+    },
+    /// Serve on loopback with an issuer, people and charters of its own, made on the first start.
+    Dev {
+        /// Where everything is kept.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// The address to listen on; loopback only.
+        #[arg(long, default_value = "127.0.0.1:7070")]
+        listen: std::net::SocketAddr,
+    },
+    /// Read the journal again and say whether it is as it was written.
+    Verify {
+        /// The data directory.
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("LANYARDD_LOG")
+                .unwrap_or_else(|_| "info".into()),
+        )
+        .init();
+    match arguments.command {
+        Command::Serve { config } => serve(&config),
+        Command::Dev { data_dir, listen } => serve(&dev::prepare(&data_dir, listen)?),
+        Command::Verify { data_dir } => verify(&data_dir),
+    }
+}
+
+fn serve(config: &std::path::Path) -> Result<()> {
+    let config = config::load(config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(wire::serve(config))
+}
+
+fn verify(data_dir: &std::path::Path) -> Result<()> {
+    let verified = lanyard_journal::verify(&data_dir.join("journal"), 0)
+        .context("the journal is not whole")?;
+    println!(
+        "ok: {} records, root {}",
+        verified.size,
+        wire::hex(&verified.root)
+    );
+    Ok(())
+}

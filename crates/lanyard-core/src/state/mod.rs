@@ -76,6 +76,11 @@ impl State {
         self.in_force.get(charter)
     }
 
+    /// Every charter in force, with its revision.
+    pub fn all_in_force(&self) -> impl Iterator<Item = (&Name, &Revision)> {
+        self.in_force.iter()
+    }
+
     /// One task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&TaskEntry> {

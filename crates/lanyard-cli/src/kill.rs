@@ -1,0 +1,278 @@
+//! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::{Args, Subcommand, ValueEnum};
+use lanyard_client::{Client, v1};
+use lanyard_core::document::escaped;
+
+use crate::Global;
+use crate::lease::{shown, state};
+use crate::outcome::Outcome;
+use crate::output::{Output, Rows};
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Kill {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    /// Why.
+    #[arg(long, required = true)]
+    reason: Option<String>,
+    /// Which role to stop.
+    #[arg(long, value_enum, default_value_t = Role::Both)]
+    role: Role,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The kill orders, newest first.
+    List,
+    /// Follow how far an order got.
+    Watch {
+        /// The order.
+        id: String,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Both,
+    Apply,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct ScopeArguments {
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// One environment.
+    #[arg(long)]
+    environment: Option<String>,
+    /// One target.
+    #[arg(long)]
+    target: Option<String>,
+    /// One charter.
+    #[arg(long)]
+    charter: Option<String>,
+    /// One agent.
+    #[arg(long)]
+    agent: Option<String>,
+    /// One task.
+    #[arg(long)]
+    task: Option<String>,
+    /// One lease.
+    #[arg(long)]
+    lease: Option<String>,
+}
+
+impl ScopeArguments {
+    fn kind(self) -> Option<v1::scope::Kind> {
+        use v1::scope::Kind;
+        let all = self.all.then_some(Kind::All(true));
+        all.or(self.environment.map(Kind::Environment))
+            .or(self.target.map(Kind::Target))
+            .or(self.charter.map(Kind::Charter))
+            .or(self.agent.map(Kind::Agent))
+            .or(self.task.map(Kind::TaskId))
+            .or(self.lease.map(Kind::LeaseId))
+    }
+}
+
+pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    match kill.command {
+        Some(Command::List) => return list(global, &mut client).await,
+        Some(Command::Watch { id }) => return watch(global, &mut client, id).await,
+        None => {}
+    }
+    let roles = match kill.role {
+        Role::Both => v1::RoleFilter::Both,
+        Role::Apply => v1::RoleFilter::ApplyOnly,
+    };
+    let mut request = v1::EngageKillRequest {
+        scope: Some(v1::Scope {
+            kind: kill.scope.kind(),
+        }),
+        roles: roles.into(),
+        reason: kill.reason.unwrap_or_default(),
+        validate_only: true,
+    };
+    if !kill.yes {
+        let radius = client.engage_kill(request.clone()).await?.live_leases;
+        confirm(&radius)?;
+    }
+    request.validate_only = false;
+    let engaged = client.engage_kill(request).await?;
+    let id = engaged.order.unwrap_or_default().id;
+    let took = engaged.fenced_in.unwrap_or_default();
+    let seconds = f64::from(took.nanos) / 1e9;
+    eprintln!("FENCED {id} {seconds:.4}s");
+    if !engaged.durable {
+        let line = format!("{id} is in effect in this process only: the journal cannot be written");
+        return Err(Outcome::Unconfirmed(line));
+    }
+    watch(global, &mut client, id).await
+}
+
+fn confirm(radius: &std::collections::HashMap<String, u64>) -> Result<(), Outcome> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Outcome::usage("without a terminal, say --yes"));
+    }
+    let sorted: BTreeMap<_, _> = radius.iter().collect();
+    eprintln!("This stops {} live leases:", radius.values().sum::<u64>());
+    sorted
+        .iter()
+        .for_each(|(target, count)| eprintln!("  {count:>8}  {}", escaped(target)));
+    eprint!("Press Enter to kill, Ctrl-C to leave: ");
+    let flushed = std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut String::new()));
+    flushed
+        .map(drop)
+        .map_err(|error| Outcome::usage(error.to_string()))
+}
+
+async fn list(global: &Global, client: &mut Client) -> Result<(), Outcome> {
+    let orders = client
+        .list_kill_orders(v1::ListKillOrdersRequest {})
+        .await?
+        .orders;
+    let mut rows = Rows::new(&["order", "scope", "lifted", "by", "at", "reason"]);
+    for order in orders {
+        let at = shown(order.engage_time);
+        let scope = scope(order.scope);
+        rows.push([
+            order.id,
+            scope,
+            order.lifted,
+            order.engaged_by,
+            at,
+            order.reason,
+        ]);
+    }
+    rows.print(global.output);
+    Ok(())
+}
+
+fn scope(scope: Option<v1::Scope>) -> String {
+    use v1::scope::Kind;
+    match scope.and_then(|scope| scope.kind) {
+        None => String::new(),
+        Some(Kind::All(_)) => "everything".to_owned(),
+        Some(Kind::Environment(name)) => format!("environment {name}"),
+        Some(Kind::Target(name)) => format!("target {name}"),
+        Some(Kind::Charter(name)) => format!("charter {name}"),
+        Some(Kind::Agent(name)) => format!("agent {name}"),
+        Some(Kind::TaskId(id) | Kind::LeaseId(id)) => id,
+    }
+}
+
+/// How long a watch goes on before it says what is not confirmed.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+async fn watch(global: &Global, client: &mut Client, id: String) -> Result<(), Outcome> {
+    let mut reports = client.watch_kill(id.clone()).await?;
+    let mut last = v1::WatchKillResponse::default();
+    let follow = async {
+        while let Some(report) = reports
+            .message()
+            .await
+            .map_err(lanyard_client::ClientError::from)?
+        {
+            last = report;
+        }
+        Ok::<(), Outcome>(())
+    };
+    if let Ok(ended) = tokio::time::timeout(PATIENCE, follow).await {
+        ended?;
+    }
+    print_report(global.output, &last);
+    if last.confirmed {
+        return Ok(());
+    }
+    let open = last
+        .lines
+        .iter()
+        .filter(|line| line.worst_expire_time.is_some())
+        .count();
+    Err(Outcome::Unconfirmed(format!(
+        "{id}: {open} revocations are not confirmed; follow with `lanyard kill watch {id}`"
+    )))
+}
+
+fn print_report(output: Output, report: &v1::WatchKillResponse) {
+    let mut rows = Rows::new(&["lease", "target", "state", "live at worst until"]);
+    for line in &report.lines {
+        let mut state = state(line.state()).to_owned();
+        if line.collateral {
+            state.push_str(" (collateral)");
+        }
+        rows.push([
+            line.lease_id.clone(),
+            line.target.clone(),
+            state,
+            shown(line.worst_expire_time),
+        ]);
+    }
+    rows.print(output);
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Stage {
+    /// Let the plan role be issued again.
+    Plan,
+    /// Let the apply role be issued again.
+    Apply,
+}
+
+#[derive(Args)]
+pub(crate) struct Rearm {
+    /// The kill order to propose for, or the proposal to confirm.
+    id: String,
+    /// Which step to propose.
+    #[arg(long, value_enum, default_value_t = Stage::Plan)]
+    stage: Stage,
+    /// Why; for a proposal.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Confirm another person's proposal.
+    #[arg(long, conflicts_with = "reason")]
+    confirm: bool,
+}
+
+pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    if rearm.confirm {
+        let request = v1::ConfirmRearmRequest { rearm_id: rearm.id };
+        let order = client
+            .confirm_rearm(request)
+            .await?
+            .order
+            .unwrap_or_default();
+        eprintln!("{} is lifted for: {}", order.id, order.lifted);
+        return Ok(());
+    }
+    let reason = rearm
+        .reason
+        .ok_or_else(|| Outcome::usage("a proposal needs --reason"))?;
+    let stage = match rearm.stage {
+        Stage::Plan => v1::RearmStage::Plan,
+        Stage::Apply => v1::RearmStage::Apply,
+    };
+    let request = v1::ProposeRearmRequest {
+        kill_id: rearm.id,
+        stage: stage.into(),
+        reason,
+    };
+    println!("{}", client.propose_rearm(request).await?.rearm_id);
+    eprintln!("another person has to confirm it within the hour: lanyard rearm --confirm <id>");
+    Ok(())
+}

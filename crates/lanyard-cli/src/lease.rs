@@ -1,0 +1,185 @@
+//! `lanyard request`, `lanyard creds` and `lanyard lease`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use lanyard_client::v1;
+use lanyard_client::v1::credential::Kind;
+use serde_json::json;
+
+use crate::Global;
+use crate::outcome::Outcome;
+use crate::output::{Rows, print_one};
+
+#[derive(Args)]
+pub(crate) struct Request {
+    /// The task.
+    #[arg(long)]
+    task: String,
+    /// The grant of its charter.
+    grant: String,
+    /// The approved plan that an apply goes with.
+    #[arg(long)]
+    plan: Option<String>,
+    /// For less time than the charter allows, in seconds.
+    #[arg(long)]
+    ttl: Option<u32>,
+    /// Decide, and mint nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Tool {
+    /// The JWT alone.
+    Token,
+    /// `credential_process` of the AWS tools.
+    Aws,
+    /// An exec plugin of kubectl.
+    Kube,
+}
+
+#[derive(Args)]
+pub(crate) struct Creds {
+    /// For which tool.
+    tool: Tool,
+    #[command(flatten)]
+    request: Request,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Your own leases; an operator sees all.
+    List,
+    /// Give a lease back before its time.
+    Release {
+        /// The lease.
+        id: String,
+    },
+}
+
+async fn issue(global: &Global, request: Request) -> Result<v1::IssueCredentialResponse, Outcome> {
+    let ask = v1::IssueCredentialRequest {
+        task_id: request.task,
+        grant: request.grant,
+        plan_id: request.plan.unwrap_or_default(),
+        validate_only: request.dry_run,
+        ttl: request.ttl.map(|secs| prost_duration(secs.into())),
+        request_id: String::new(),
+    };
+    Ok(global.client().await?.issue_credential(ask).await?)
+}
+
+fn prost_duration(seconds: i64) -> lanyard_client::Span {
+    lanyard_client::Span { seconds, nanos: 0 }
+}
+
+pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Outcome> {
+    let dry = request.dry_run;
+    let issued = issue(global, request).await?;
+    if dry {
+        eprintln!("this would be issued");
+        return Ok(());
+    }
+    let revocability = issued.revocability.unwrap_or_default();
+    let worst = revocability.worst_case.unwrap_or_default().seconds;
+    print_one(
+        global.output,
+        &[
+            ("lease", issued.lease_id),
+            ("expires", shown(issued.expire_time)),
+            ("revoked by", revocability.mechanism),
+            ("at worst within", format!("{worst} s")),
+        ],
+    );
+    Ok(())
+}
+
+pub(crate) fn shown(at: Option<lanyard_client::Time>) -> String {
+    at.and_then(|at| jiff::Timestamp::from_second(at.seconds).ok())
+        .map_or_else(String::new, |at| at.to_string())
+}
+
+/// Stdout holds exactly what the tool expects.
+pub(crate) async fn creds(global: &Global, creds: Creds) -> Result<(), Outcome> {
+    let issued = issue(global, creds.request).await?;
+    let expires = shown(issued.expire_time);
+    let kind = issued.credential.and_then(|credential| credential.kind);
+    match (creds.tool, kind) {
+        (Tool::Token, Some(Kind::Token(token))) => println!("{}", token.jwt),
+        (Tool::Aws, Some(Kind::Aws(aws))) => println!(
+            "{}",
+            json!({"Version": 1, "AccessKeyId": aws.access_key_id, "SecretAccessKey": aws.secret_access_key,
+                "SessionToken": aws.session_token, "Expiration": expires})
+        ),
+        (Tool::Kube, Some(Kind::Kubernetes(kube))) => println!(
+            "{}",
+            json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+                "status": {"token": kube.token, "expirationTimestamp": expires}})
+        ),
+        (Tool::Token | Tool::Aws | Tool::Kube, _) => {
+            return Err(Outcome::usage(
+                "this grant gives a credential of another kind",
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let mut page_token = String::new();
+    match command {
+        Command::Release { id } => {
+            client
+                .release_lease(v1::ReleaseLeaseRequest { id: id.clone() })
+                .await?;
+            eprintln!("released {id}; it is being revoked");
+        }
+        Command::List => {
+            let mut rows = Rows::new(&[
+                "lease", "state", "charter", "grant", "role", "target", "expires", "kill",
+            ]);
+            loop {
+                let request = v1::ListLeasesRequest {
+                    page_size: 0,
+                    page_token: page_token.clone(),
+                };
+                let page = client.list_leases(request).await?;
+                for lease in page.leases {
+                    let state = state(lease.state()).to_owned();
+                    let expires = shown(lease.expire_time);
+                    rows.push([
+                        lease.id,
+                        state,
+                        lease.charter,
+                        lease.grant,
+                        lease.role,
+                        lease.target,
+                        expires,
+                        lease.kill_id,
+                    ]);
+                }
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            rows.print(global.output);
+        }
+    }
+    Ok(())
+}
+
+/// A state in the words of the product.
+pub(crate) const fn state(state: v1::LeaseState) -> &'static str {
+    match state {
+        v1::LeaseState::Unspecified => "unknown",
+        v1::LeaseState::Intent => "intent",
+        v1::LeaseState::Issued => "issued",
+        v1::LeaseState::Fenced => "fenced",
+        v1::LeaseState::Requested => "requested",
+        v1::LeaseState::Acknowledged => "acknowledged",
+        v1::LeaseState::PresumedDead => "presumed dead",
+        v1::LeaseState::ProvedDead => "proved dead",
+        v1::LeaseState::Expired => "expired",
+    }
+}

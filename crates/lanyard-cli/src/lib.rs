@@ -1,1 +1,0 @@
-//! lanyard: the command line of agents and operators.

@@ -1,0 +1,57 @@
+//! How a command ended: the line on stderr and the exit code.
+
+use std::process::ExitCode;
+
+use lanyard_client::ClientError;
+
+/// Everything but plain success.
+pub(crate) enum Outcome {
+    /// 0.
+    Done,
+    /// 1: a negative answer, already printed.
+    Negative,
+    /// 2: the command was not understood, or something here is broken.
+    Usage(String),
+    /// 8: fenced, and some revocations are not confirmed.
+    Unconfirmed(String),
+    /// What the broker said.
+    Client(ClientError),
+}
+
+impl From<ClientError> for Outcome {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl Outcome {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// Prints the line, if there is one, and gives the code.
+    pub(crate) fn report(self) -> ExitCode {
+        let (code, line) = match self {
+            Self::Done => (0, None),
+            Self::Negative => (1, None),
+            Self::Usage(line) => (2, Some(line)),
+            Self::Unconfirmed(line) => (8, Some(line)),
+            Self::Client(error) => (code(&error), Some(error.to_string())),
+        };
+        if let Some(line) = line {
+            eprintln!("lanyard: {line}");
+        }
+        ExitCode::from(code)
+    }
+}
+
+const fn code(error: &ClientError) -> u8 {
+    match error {
+        ClientError::Denied(_) => 3,
+        ClientError::NotLoggedIn(_) => 4,
+        ClientError::ApprovalPending(_) => 5,
+        ClientError::Killed(_) => 6,
+        ClientError::Unavailable(_) => 7,
+        ClientError::NotFound(_) | ClientError::Refused(_) | ClientError::Context(_) => 2,
+    }
+}

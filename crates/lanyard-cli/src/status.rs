@@ -1,0 +1,53 @@
+//! `lanyard whoami` and `lanyard status`.
+
+use lanyard_client::v1;
+
+use crate::Global;
+use crate::outcome::Outcome;
+use crate::output::print_one;
+
+pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
+    let me = global
+        .client()
+        .await?
+        .who_am_i(v1::WhoAmIRequest {})
+        .await?;
+    print_one(
+        global.output,
+        &[
+            ("subject", me.subject),
+            ("issuer", me.issuer),
+            ("kind", me.kind),
+            ("roles", me.roles.join(", ")),
+        ],
+    );
+    Ok(())
+}
+
+pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
+    let status = global
+        .client()
+        .await?
+        .get_status(v1::GetStatusRequest {})
+        .await?;
+    let issuing = if status.not_issuing.is_empty() {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", status.not_issuing)
+    };
+    print_one(
+        global.output,
+        &[
+            ("issuing", issuing),
+            ("live leases", status.live_leases.to_string()),
+            (
+                "kill orders engaged",
+                status.engaged_kill_orders.to_string(),
+            ),
+            ("journal records", status.journal_size.to_string()),
+            ("journal root", status.journal_root),
+            ("version", status.version),
+        ],
+    );
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! `lanyard task`.
+
+use clap::Subcommand;
+use lanyard_client::v1;
+
+use crate::Global;
+use crate::outcome::Outcome;
+use crate::output::print_one;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Open a task under a charter.
+    Open {
+        /// The charter.
+        charter: String,
+        /// Where.
+        #[arg(long)]
+        environment: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Read a task.
+    Show {
+        /// The task.
+        id: String,
+    },
+    /// End a task and every lease of it.
+    Close {
+        /// The task.
+        id: String,
+    },
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let task = match command {
+        Command::Open {
+            charter,
+            environment,
+            reason,
+        } => {
+            let request = v1::OpenTaskRequest {
+                charter,
+                environment,
+                reason,
+                request_id: String::new(),
+            };
+            client.open_task(request).await?.task
+        }
+        Command::Show { id } => client.get_task(v1::GetTaskRequest { id }).await?.task,
+        Command::Close { id } => {
+            client
+                .close_task(v1::CloseTaskRequest { id: id.clone() })
+                .await?;
+            eprintln!("closed {id}; its leases are being revoked");
+            return Ok(());
+        }
+    };
+    let task = task.unwrap_or_default();
+    print_one(
+        global.output,
+        &[
+            ("task", task.id),
+            ("charter", task.charter),
+            ("revision", task.revision),
+            ("environment", task.environment),
+            ("reason", task.reason),
+            ("open", if task.closed { "no" } else { "yes" }.to_owned()),
+        ],
+    );
+    Ok(())
+}

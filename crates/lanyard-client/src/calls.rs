@@ -1,0 +1,158 @@
+//! One method an RPC. Each call carries a fresh proof of identity and a deadline.
+
+use std::path::Path;
+use std::time::Duration;
+
+use lanyard_proto::v1;
+use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
+use lanyard_proto::v1::audit_service_client::AuditServiceClient;
+use lanyard_proto::v1::charter_service_client::CharterServiceClient;
+use lanyard_proto::v1::credential_service_client::CredentialServiceClient;
+use lanyard_proto::v1::kill_service_client::KillServiceClient;
+use lanyard_proto::v1::plan_service_client::PlanServiceClient;
+use lanyard_proto::v1::task_service_client::TaskServiceClient;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Streaming};
+
+use crate::context::{Context, ContextError};
+use crate::error::ClientError;
+
+/// How long a call may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection to one broker under one context.
+pub struct Client {
+    context: Context,
+    channel: Channel,
+}
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $service:ident :: $name:ident ( $request:ident ) -> $response:ident;)*) => {
+        impl Client {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// See [`ClientError`].
+            pub async fn $name(&mut self, request: v1::$request) -> Result<v1::$response, ClientError> {
+                let request = self.request(request, Some(DEADLINE))?;
+                Ok($service::new(self.channel.clone()).$name(request).await?.into_inner())
+            }
+        )*}
+    };
+}
+
+calls! {
+    /// Opens a task.
+    TaskServiceClient::open_task(OpenTaskRequest) -> OpenTaskResponse;
+    /// Reads a task.
+    TaskServiceClient::get_task(GetTaskRequest) -> GetTaskResponse;
+    /// Ends a task and its leases.
+    TaskServiceClient::close_task(CloseTaskRequest) -> CloseTaskResponse;
+    /// Asks for a credential.
+    CredentialServiceClient::issue_credential(IssueCredentialRequest) -> IssueCredentialResponse;
+    /// Gives a lease back.
+    CredentialServiceClient::release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
+    /// Lists leases.
+    CredentialServiceClient::list_leases(ListLeasesRequest) -> ListLeasesResponse;
+    /// Reads a plan and what is in it.
+    PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
+    /// Lists approvals.
+    ApprovalServiceClient::list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
+    /// Reads one.
+    ApprovalServiceClient::get_approval(GetApprovalRequest) -> GetApprovalResponse;
+    /// Says yes.
+    ApprovalServiceClient::approve(ApproveRequest) -> ApproveResponse;
+    /// Says no.
+    ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
+    /// Engages a kill order.
+    KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
+    /// Lists kill orders.
+    KillServiceClient::list_kill_orders(ListKillOrdersRequest) -> ListKillOrdersResponse;
+    /// Proposes to lift an order by a step.
+    KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
+    /// Confirms a proposal.
+    KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
+    /// Lists charters.
+    CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
+    /// How the broker is.
+    AuditServiceClient::get_status(GetStatusRequest) -> GetStatusResponse;
+    /// Who the caller is.
+    AuditServiceClient::who_am_i(WhoAmIRequest) -> WhoAmIResponse;
+}
+
+impl Client {
+    /// Connects under the context in this file.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn connect(context: &Path) -> Result<Self, ClientError> {
+        let context = Context::load(context)?;
+        let clear = || ContextError::Clear(context.endpoint.clone());
+        let endpoint = Endpoint::from_shared(context.endpoint.clone()).map_err(|_| clear())?;
+        let channel = endpoint.connect_timeout(CONNECT).connect().await?;
+        Ok(Self { context, channel })
+    }
+
+    /// Submits a plan: its header, then its bytes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn submit_plan(
+        &mut self,
+        header: v1::PlanHeader,
+        content: &[u8],
+    ) -> Result<v1::Plan, ClientError> {
+        use v1::submit_plan_request::Part;
+        let chunks = content
+            .chunks(lanyard_proto::CHUNK_LIMIT)
+            .map(|chunk| Part::Chunk(chunk.to_vec()));
+        let parts: Vec<_> = std::iter::once(Part::Header(header))
+            .chain(chunks)
+            .map(|part| v1::SubmitPlanRequest { part: Some(part) })
+            .collect();
+        let request = self.request(tokio_stream::iter(parts), Some(DEADLINE))?;
+        let answer = PlanServiceClient::new(self.channel.clone())
+            .submit_plan(request)
+            .await?;
+        answer
+            .into_inner()
+            .plan
+            .ok_or_else(|| ClientError::Refused("the broker answered without a plan".into()))
+    }
+
+    /// Follows a kill until everything is confirmed.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn watch_kill(
+        &mut self,
+        id: String,
+    ) -> Result<Streaming<v1::WatchKillResponse>, ClientError> {
+        let request = self.request(v1::WatchKillRequest { id }, None)?;
+        Ok(KillServiceClient::new(self.channel.clone())
+            .watch_kill(request)
+            .await?
+            .into_inner())
+    }
+
+    fn request<T>(
+        &self,
+        message: T,
+        deadline: Option<Duration>,
+    ) -> Result<Request<T>, ClientError> {
+        let token = self.context.token()?;
+        let mut request = Request::new(message);
+        let mut header: MetadataValue<_> = format!("Bearer {token}").parse().map_err(|_| {
+            ClientError::NotLoggedIn("the identity token holds what no header can".into())
+        })?;
+        header.set_sensitive(true);
+        request.metadata_mut().insert("authorization", header);
+        if let Some(deadline) = deadline {
+            request.set_timeout(deadline);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,215 @@
+//! The charter directory: what is in it is in force, and what does not parse is not.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::{Charter, Name, Revision, World, parse};
+use lanyard_core::command::Command;
+use lanyard_core::document::Severity;
+use lanyard_engine::Engine;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+/// How often the directory is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Keeps the engine's charters equal to the directory.
+pub(crate) struct CharterDirectory {
+    directory: PathBuf,
+    /// Every revision that was ever in force, for the tasks that are pinned to one.
+    revisions: PathBuf,
+    world: World,
+    engine: Arc<Engine>,
+    problems: RwLock<Vec<String>>,
+    seen: parking_lot::Mutex<Option<BTreeMap<PathBuf, Vec<u8>>>>,
+}
+
+impl CharterDirectory {
+    pub(crate) fn new(
+        directory: PathBuf,
+        revisions: PathBuf,
+        world: World,
+        engine: Arc<Engine>,
+    ) -> std::io::Result<Self> {
+        fs::create_dir_all(&revisions)?;
+        let (problems, seen) = (RwLock::default(), parking_lot::Mutex::default());
+        let charters = Self {
+            directory,
+            revisions,
+            world,
+            engine,
+            problems,
+            seen,
+        };
+        charters.remember()?;
+        Ok(charters)
+    }
+
+    /// What keeps files out of force.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.problems.read().clone()
+    }
+
+    /// The revisions of earlier days.
+    fn remember(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.revisions)? {
+            let text = fs::read_to_string(entry?.path())?;
+            match parse(&text, &self.world) {
+                Ok(parsed) => self.engine.charters().remember(parsed.charter),
+                Err(_) => tracing::warn!("an earlier revision of a charter does not hold any more"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the directory until told to stop.
+    pub(crate) async fn follow(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        while !*stop.borrow() {
+            self.look().await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Looks once; when anything changed, all of it is read anew and swapped in as a whole.
+    pub(crate) async fn look(&self) {
+        let files = match read_all(&self.directory) {
+            Ok(files) => files,
+            Err(error) => {
+                tracing::error!(%error, "the charter directory cannot be read: nothing is in force");
+                BTreeMap::new()
+            }
+        };
+        if self.seen.lock().as_ref() == Some(&files) {
+            return;
+        }
+        let (charters, problems) = self.parse_all(&files);
+        for problem in &problems {
+            tracing::error!(problem, "a charter is not in force");
+        }
+        if self.bring_into_force(charters).await {
+            *self.problems.write() = problems;
+            *self.seen.lock() = Some(files);
+        }
+    }
+
+    fn parse_all(
+        &self,
+        files: &BTreeMap<PathBuf, Vec<u8>>,
+    ) -> (BTreeMap<Name, Charter>, Vec<String>) {
+        let (mut charters, mut problems) = (BTreeMap::new(), Vec::new());
+        for (path, bytes) in files {
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            let Ok(text) = std::str::from_utf8(bytes) else {
+                problems.push(format!("{name}: not UTF-8"));
+                continue;
+            };
+            match parse(text, &self.world) {
+                Ok(parsed) => {
+                    if let Some(other) =
+                        charters.insert(parsed.charter.name.clone(), parsed.charter)
+                    {
+                        problems.push(format!(
+                            "{name}: another file holds charter {} too",
+                            other.name
+                        ));
+                        charters.remove(&other.name);
+                    } else if let Err(error) = self.keep(text) {
+                        problems.push(format!("{name}: its revision cannot be kept: {error}"));
+                    }
+                }
+                Err(findings) => problems.extend(
+                    findings
+                        .iter()
+                        .filter(|finding| finding.severity == Severity::Error)
+                        .map(|finding| finding.line(&name)),
+                ),
+            }
+        }
+        (charters, problems)
+    }
+
+    fn keep(&self, text: &str) -> std::io::Result<()> {
+        let revision = Revision::of(text.as_bytes());
+        let path = self
+            .revisions
+            .join(format!("{}.yaml", revision.as_str().replace(':', "-")));
+        if path.exists() {
+            return Ok(());
+        }
+        let temporary = path.with_extension("new");
+        fs::write(&temporary, text)?;
+        fs::File::open(&temporary)?.sync_all()?;
+        fs::rename(temporary, path)
+    }
+
+    /// Journals what changed, then swaps. The ledger knows of a withdrawal before the engine forgets the
+    /// charter, and of a new revision before the engine uses it: in between, mints are refused.
+    async fn bring_into_force(&self, charters: BTreeMap<Name, Charter>) -> bool {
+        let before: BTreeMap<Name, Revision> = match self
+            .engine
+            .query(|state| {
+                state
+                    .all_in_force()
+                    .map(|(name, revision)| (name.clone(), revision.clone()))
+                    .collect()
+            })
+            .await
+        {
+            Ok(before) => before,
+            Err(error) => {
+                tracing::error!(%error, "the charters cannot be compared with the ledger");
+                return false;
+            }
+        };
+        let mut changes = Vec::new();
+        for name in before.keys().filter(|name| !charters.contains_key(*name)) {
+            let reason = "the file is gone or does not parse".to_owned();
+            changes.push(Command::CharterWithdrawn {
+                charter: name.clone(),
+                reason,
+            });
+        }
+        for charter in charters
+            .values()
+            .filter(|charter| before.get(&charter.name) != Some(&charter.revision))
+        {
+            let (charter, revision) = (charter.name.clone(), charter.revision.clone());
+            changes.push(Command::CharterInForce { charter, revision });
+        }
+        for change in changes {
+            if let Err(error) = self.engine.record(change).await {
+                tracing::error!(%error, "a change of the charters could not be journaled");
+                return false;
+            }
+        }
+        self.engine
+            .charters()
+            .replace(charters.into_values().collect());
+        true
+    }
+}
+
+fn read_all(directory: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            let bytes = fs::read(&path)?;
+            files.insert(path, bytes);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,284 @@
+//! The configuration: a YAML file becomes a [`Config`], or every fault of it with its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use lanyard_core::charter::{EnvironmentKind, Name, TargetKind, World};
+use lanyard_core::document::{Diagnostic, Fields, Findings, Node, read, render};
+use lanyard_core::identity::OperatorRole;
+use lanyard_identity::IssuerKind;
+
+/// Everything that the daemon is told.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) charters: PathBuf,
+    pub(crate) listen: SocketAddr,
+    /// `iss` of Lanyard's own tokens.
+    pub(crate) issuer: String,
+    /// `aud` of the identities that are presented to it.
+    pub(crate) audience: String,
+    pub(crate) issuers: Vec<IssuerConfig>,
+    pub(crate) world: World,
+}
+
+/// Where identities come from.
+#[derive(Debug)]
+pub(crate) struct IssuerConfig {
+    pub(crate) name: String,
+    pub(crate) kind: IssuerKind,
+    pub(crate) jwks: PathBuf,
+    pub(crate) groups_claim: String,
+    pub(crate) roles: BTreeMap<String, BTreeSet<OperatorRole>>,
+}
+
+/// Reads the file. Relative paths in it are relative to it.
+pub(crate) fn load(path: &Path) -> Result<Config> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let base = path.parent().unwrap_or(Path::new("."));
+    parse(&text, base).map_err(|faults| {
+        let name = path.display().to_string();
+        anyhow::anyhow!(
+            "the configuration does not hold together\n{}",
+            render(&name, &text, &faults)
+        )
+    })
+}
+
+fn parse(text: &str, base: &Path) -> Result<Config, Vec<Diagnostic>> {
+    let root = read(text).map_err(|fault| vec![fault])?;
+    let findings = Findings::default();
+    let config = config(&findings, &root, base);
+    let faults = findings.sorted();
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
+    let top = f.map(root)?;
+    let path = |name| Some(base.join(f.text(top.required(name)?)?));
+    let text = |name| Some(f.text(top.required(name)?)?.to_owned());
+    let (data_dir, charters) = (path("data_dir"), path("charters"));
+    let listen = top.required("listen").and_then(|node| listen(f, node));
+    let (issuer, audience) = (text("issuer"), text("audience"));
+    let issuers = top.required("issuers").map(|node| {
+        f.list(node)
+            .iter()
+            .filter_map(|item| issuer_config(f, item, base))
+            .collect()
+    });
+    let environments = top
+        .required("environments")
+        .map(|node| environments(f, node));
+    let targets = top.required("targets").map(|node| targets(f, node));
+    top.finish();
+    Some(Config {
+        data_dir: data_dir?,
+        charters: charters?,
+        listen: listen?,
+        issuer: issuer?,
+        audience: audience?,
+        issuers: issuers?,
+        world: World {
+            environments: environments?,
+            targets: targets?,
+        },
+    })
+}
+
+/// Without TLS nothing is served off loopback.
+fn listen(f: &Findings, node: &Node) -> Option<SocketAddr> {
+    let address: SocketAddr = f.parsed(node)?;
+    if !address.ip().is_loopback() {
+        let message = format!("{address} is not on loopback, and this version serves no TLS");
+        f.add(Diagnostic::error("listen", node.span, message).help("listen on 127.0.0.1"));
+        return None;
+    }
+    Some(address)
+}
+
+fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
+    let fields = f.map(node)?;
+    let name = fields.required("issuer").and_then(|node| f.text(node));
+    let kinds = [
+        ("agents", IssuerKind::Agents),
+        ("operators", IssuerKind::Operators),
+    ];
+    let kind = fields
+        .required("kind")
+        .and_then(|node| f.one_of(node, &kinds));
+    let jwks = fields.required("jwks_file").and_then(|node| f.text(node));
+    let claim = fields
+        .optional("groups_claim")
+        .map_or(Some("groups"), |node| f.text(node));
+    let roles = fields
+        .optional("roles")
+        .and_then(|node| f.map(node))
+        .map(|fields| roles(f, &fields));
+    fields.finish();
+    Some(IssuerConfig {
+        name: name?.to_owned(),
+        kind: kind?,
+        jwks: base.join(jwks?),
+        groups_claim: claim?.to_owned(),
+        roles: roles.unwrap_or_default(),
+    })
+}
+
+/// `role: [group, …]` in the file; by group here.
+fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
+    let words = [
+        ("viewer", OperatorRole::Viewer),
+        ("approver", OperatorRole::Approver),
+        ("on-call", OperatorRole::OnCall),
+        ("admin", OperatorRole::Admin),
+    ];
+    let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
+    for (_, key, groups) in fields.open() {
+        let Some(role) = f.one_of(key, &words) else {
+            continue;
+        };
+        for group in f.list(groups).iter().filter_map(|item| f.text(item)) {
+            roles.entry(group.to_owned()).or_default().insert(role);
+        }
+    }
+    roles
+}
+
+fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
+    let words = [
+        ("production", EnvironmentKind::Production),
+        ("sandbox", EnvironmentKind::Sandbox),
+    ];
+    f.map(node)
+        .iter()
+        .flat_map(Fields::open)
+        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, &words)?)))
+        .collect()
+}
+
+fn targets(f: &Findings, node: &Node) -> BTreeMap<Name, TargetKind> {
+    let words = [("token", TargetKind::Token)];
+    f.map(node)
+        .iter()
+        .flat_map(Fields::open)
+        .filter_map(|(_, key, value)| {
+            let fields = f.map(value)?;
+            let kind = fields
+                .required("kind")
+                .and_then(|node| f.one_of(node, &words));
+            fields.finish();
+            Some((f.parsed(key)?, kind?))
+        })
+        .collect()
+}
+
+impl IssuerConfig {
+    pub(crate) fn open(&self) -> Result<lanyard_identity::Issuer> {
+        let bytes = std::fs::read(&self.jwks).with_context(|| {
+            format!(
+                "the keys of {} cannot be read: {}",
+                self.name,
+                self.jwks.display()
+            )
+        })?;
+        let keys = match lanyard_identity::jwks::Jwks::parse(&bytes) {
+            Ok(keys) => keys,
+            Err(error) => bail!(
+                "the keys of {} in {}: {error}",
+                self.name,
+                self.jwks.display()
+            ),
+        };
+        Ok(lanyard_identity::Issuer {
+            name: self.name.clone(),
+            kind: self.kind,
+            keys,
+            groups_claim: self.groups_claim.clone(),
+            roles: self.roles.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
+        audience: lanyard\nissuers: []\nenvironments: {staging: sandbox}\ntargets: {tickets: {kind: token}}\n";
+
+    fn first_fault(text: &str) -> String {
+        let faults = parse(text, Path::new("/x")).err().unwrap();
+        faults.first().unwrap().line("lanyardd.yaml")
+    }
+
+    #[test]
+    fn a_good_one_is_read() {
+        let config = parse(GOOD, Path::new("/etc/lanyard")).unwrap();
+        assert_eq!(config.data_dir, Path::new("/etc/lanyard/data"));
+    }
+
+    #[test]
+    fn each_fault_is_named_with_its_place() {
+        let cases = [
+            (
+                "127.0.0.1:0",
+                "0.0.0.0:0",
+                "lanyardd.yaml:3:9: 0.0.0.0:0 is not on loopback, and this version serves no TLS (listen on 127.0.0.1)",
+            ),
+            (
+                "127.0.0.1:0",
+                "here",
+                "lanyardd.yaml:3:9: invalid socket address syntax",
+            ),
+            (
+                "kind: token",
+                "kind: tokn",
+                "lanyardd.yaml:8:26: `tokn` is none of token (did you mean `token`?)",
+            ),
+            (
+                "sandbox",
+                "play",
+                "lanyardd.yaml:7:25: `play` is none of production, sandbox",
+            ),
+            (
+                "audience:",
+                "audiense:",
+                "lanyardd.yaml:1:1: the field `audience` is missing here",
+            ),
+            (
+                "issuers: []",
+                "issuers: {}",
+                "lanyardd.yaml:6:10: expected a list here",
+            ),
+            (
+                "issuer: https",
+                "listen: https",
+                "lanyardd.yaml:4:1: `listen` stands twice: first in line 3",
+            ),
+            (
+                "data_dir: data",
+                "data_dir: ''",
+                "lanyardd.yaml:1:11: this must not be empty",
+            ),
+            (
+                "staging:",
+                "STAGING:",
+                "lanyardd.yaml:7:16: `STAGING` is not a name: use 1 to 63 lower-case letters, digits and inner dashes",
+            ),
+            (
+                "issuers: []",
+                "issuers: [x]",
+                "lanyardd.yaml:6:11: expected fields and values here",
+            ),
+        ];
+        for (from, to, line) in cases {
+            assert_eq!(first_fault(&GOOD.replacen(from, to, 1)), line);
+        }
+    }
+}

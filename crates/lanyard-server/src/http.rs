@@ -1,0 +1,144 @@
+//! The HTTP doors: keys, introspection, the kill in one curl line, liveness.
+
+use std::sync::Arc;
+
+use axum::extract::{DefaultBodyLimit, Form, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_identity::verifier::Purpose;
+use lanyard_provider_token::introspection::{self, Answer, LeaseView};
+use serde::Deserialize;
+use serde_json::json;
+use tonic::{Code, Status};
+
+use crate::caller;
+use crate::rpc::engage;
+use crate::wire::Broker;
+
+/// The largest body, in bytes (T44).
+const BODY_LIMIT: usize = 64 * 1024;
+
+pub(crate) fn router(broker: Arc<Broker>) -> Router {
+    Router::new()
+        .route("/.well-known/jwks.json", get(jwks))
+        .route("/oauth2/introspect", post(introspect))
+        .route("/v1/kill", post(kill))
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(broker)
+}
+
+async fn jwks(State(broker): State<Arc<Broker>>) -> Response {
+    Json(broker.keyring.jwks(broker.engine.now())).into_response()
+}
+
+/// Ready is: kills are taken. Providers and issuing do not count.
+async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
+    match broker.ledger.failure() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("revoking only: {why}\n"),
+        ),
+    }
+}
+
+#[derive(Deserialize)]
+struct Introspection {
+    token: String,
+}
+
+/// RFC 7662. The caller proves who it is; whatever is not known to be live is inactive.
+async fn introspect(
+    State(broker): State<Arc<Broker>>,
+    headers: HeaderMap,
+    Form(request): Form<Introspection>,
+) -> Response {
+    if let Err(status) = bearer(&broker, &headers, Purpose::Ordinary) {
+        return refused(&status);
+    }
+    let now = broker.engine.now();
+    let answer = match broker.keyring.verify(&request.token, &broker.issuer, now) {
+        Ok(claims) => {
+            let lease = broker
+                .engine
+                .query(|state| state.leases().get(claims.jti).map(LeaseView::from))
+                .await;
+            introspection::answer(claims, lease.ok().flatten(), now)
+        }
+        Err(_) => Answer::Inactive,
+    };
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kill {
+    scope: Scope,
+    #[serde(default = "both")]
+    roles: RoleFilter,
+    reason: String,
+}
+
+const fn both() -> RoleFilter {
+    RoleFilter::Both
+}
+
+/// `curl -H "Authorization: Bearer $TOKEN" -d '{"scope":"all","reason":"…"}' …/v1/kill`
+async fn kill(
+    State(broker): State<Arc<Broker>>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+) -> Response {
+    let operator = bearer(&broker, &headers, Purpose::Kill)
+        .and_then(|verified| caller::operator(verified, OperatorRole::OnCall));
+    let operator = match operator {
+        Ok(operator) => operator,
+        Err(status) => return refused(&status),
+    };
+    let kill: Kill = match serde_json::from_slice(&body) {
+        Ok(kill) => kill,
+        Err(error) => return refused(&Status::invalid_argument(format!("the body: {error}"))),
+    };
+    let by = Actor::Operator(operator.identity);
+    match engage(&broker, kill.scope, kill.roles, (kill.reason, by)).await {
+        Ok((fenced, took)) => Json(json!({
+            "kill_id": fenced.order.id,
+            "fenced": true,
+            "durable": fenced.seq.is_some(),
+            "fenced_in_ms": took.as_micros() as f64 / 1000.0,
+        }))
+        .into_response(),
+        Err(status) => refused(&status),
+    }
+}
+
+fn bearer(
+    broker: &Broker,
+    headers: &HeaderMap,
+    purpose: Purpose,
+) -> Result<lanyard_identity::Verified, Status> {
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    caller::verify(&broker.verifier, header, purpose, broker.engine.now())
+}
+
+fn refused(status: &Status) -> Response {
+    let known = [
+        (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
+        (Code::PermissionDenied, StatusCode::FORBIDDEN),
+        (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+    ];
+    let code = known
+        .iter()
+        .find(|(code, _)| *code == status.code())
+        .map_or(StatusCode::SERVICE_UNAVAILABLE, |(_, code)| *code);
+    (code, Json(json!({"error": status.message()}))).into_response()
+}

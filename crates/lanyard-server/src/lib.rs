@@ -1,1 +1,0 @@
-//! lanyardd: the listeners, the configuration, and where everything is wired.

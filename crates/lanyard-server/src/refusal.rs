@@ -1,0 +1,182 @@
+//! From what went wrong to what the caller is told. One place, so that forbidden and unknown look the same.
+
+use std::collections::HashMap;
+
+use lanyard_core::ledger::CommitError;
+use lanyard_core::state::Refusal;
+use lanyard_engine::gate::Closed;
+use lanyard_engine::mint::IssueError;
+use lanyard_engine::tasks::TaskError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+const DOMAIN: &str = "lanyard.dev";
+
+fn status(
+    code: Code,
+    message: impl Into<String>,
+    reason: &str,
+    facts: HashMap<String, String>,
+) -> Status {
+    let details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
+    Status::with_error_details(code, message, details)
+}
+
+pub(crate) fn unauthenticated() -> Status {
+    status(
+        Code::Unauthenticated,
+        "no accepted identity was presented",
+        "UNAUTHENTICATED",
+        HashMap::new(),
+    )
+}
+
+pub(crate) fn forbidden() -> Status {
+    status(
+        Code::PermissionDenied,
+        "your role does not allow this",
+        "ROLE_DENIED",
+        HashMap::new(),
+    )
+}
+
+pub(crate) fn not_found(what: &str) -> Status {
+    status(
+        Code::NotFound,
+        format!("there is no such {what}"),
+        "NOT_FOUND",
+        HashMap::new(),
+    )
+}
+
+pub(crate) fn invalid(field: &str, message: impl std::fmt::Display) -> Status {
+    let details = ErrorDetails::with_bad_request_violation(field, message.to_string());
+    Status::with_error_details(
+        Code::InvalidArgument,
+        format!("{field}: {message}"),
+        details,
+    )
+}
+
+fn unavailable(message: impl std::fmt::Display) -> Status {
+    status(
+        Code::Unavailable,
+        message.to_string(),
+        "UNAVAILABLE",
+        HashMap::new(),
+    )
+}
+
+fn killed(message: String, id: String) -> Status {
+    status(
+        Code::FailedPrecondition,
+        message,
+        "KILL_ENGAGED",
+        HashMap::from([("kill_id".to_owned(), id)]),
+    )
+}
+
+fn denied(denial: &lanyard_core::decide::Denial, decision: lanyard_core::id::DecisionId) -> Status {
+    let mut facts = HashMap::from([
+        ("charter".to_owned(), denial.charter.to_string()),
+        ("rule".to_owned(), denial.rule.to_string()),
+        ("decision_id".to_owned(), decision.to_string()),
+    ]);
+    if let Some(at) = denial.at {
+        facts.insert("line".to_owned(), at.line.to_string());
+    }
+    if let Some(revision) = &denial.revision {
+        facts.insert("revision".to_owned(), revision.to_string());
+    }
+    status(
+        Code::PermissionDenied,
+        format!("{denial} [{decision}]"),
+        "CHARTER_DENIED",
+        facts,
+    )
+}
+
+pub(crate) fn task(error: TaskError) -> Status {
+    match error {
+        TaskError::Denied { decision, denial } => denied(&denial, decision),
+        TaskError::NotFound => not_found("task"),
+        TaskError::Commit(error) => commit(error),
+        TaskError::Randomness(error) => unavailable(error),
+    }
+}
+
+pub(crate) fn closed(error: &Closed) -> Status {
+    match error {
+        Closed::Killed(id) => killed(error.to_string(), id.to_string()),
+        Closed::Ended => status(
+            Code::FailedPrecondition,
+            error.to_string(),
+            "LEASE_ENDED",
+            HashMap::new(),
+        ),
+        Closed::Unknown => unavailable(error),
+    }
+}
+
+pub(crate) fn issue(error: IssueError) -> Status {
+    match error {
+        IssueError::Denied { decision, denial } => denied(&denial, decision),
+        IssueError::NotFound(what) => not_found(what),
+        IssueError::ApprovalNeeded {
+            plan,
+            approval,
+            why,
+        } => status(
+            Code::FailedPrecondition,
+            format!("approval {approval} of plan {plan} is needed first: {why}"),
+            "APPROVAL_REQUIRED",
+            HashMap::from([
+                ("plan_id".to_owned(), plan.to_string()),
+                ("approval_id".to_owned(), approval.to_string()),
+            ]),
+        ),
+        IssueError::Repeated(lease) => {
+            let message = IssueError::Repeated(lease).to_string();
+            status(
+                Code::AlreadyExists,
+                message,
+                "REQUEST_REPEATED",
+                HashMap::new(),
+            )
+        }
+        IssueError::Prepare(error) => status(
+            Code::FailedPrecondition,
+            error.to_string(),
+            "CANNOT_RENDER",
+            HashMap::new(),
+        ),
+        IssueError::Provider(error) => unavailable(error),
+        IssueError::Commit(error) => commit(error),
+        IssueError::Closed(error) => closed(&error),
+        IssueError::Randomness(error) => unavailable(error),
+    }
+}
+
+pub(crate) fn commit(error: CommitError) -> Status {
+    let refusal = match error {
+        CommitError::Unavailable(_) => return unavailable(error),
+        CommitError::Refused(refusal) => refusal,
+    };
+    let message = refusal.to_string();
+    let plain = |code, reason| status(code, message.clone(), reason, HashMap::new());
+    match refusal {
+        Refusal::Killed(engaged) => killed(message, engaged.order.id.to_string()),
+        Refusal::Disarmed(_) => plain(Code::FailedPrecondition, "DISARMED"),
+        Refusal::Exists(_) => plain(Code::AlreadyExists, "EXISTS"),
+        Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),
+        Refusal::TaskEnded(_) => plain(Code::FailedPrecondition, "TASK_ENDED"),
+        Refusal::CharterMoved(_) => plain(Code::Aborted, "CHARTER_MOVED"),
+        Refusal::TooManyLive { .. } | Refusal::TooFast { .. } => {
+            plain(Code::ResourceExhausted, "QUOTA")
+        }
+        Refusal::NotApproved { .. } => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
+        Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
+        Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
+        Refusal::Rearm(_) => plain(Code::FailedPrecondition, "REARM_REFUSED"),
+    }
+}

@@ -1,0 +1,198 @@
+//! CredentialService.
+
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::lease::{Lease, Progress, Stage};
+use lanyard_core::provider::{Credential, Revocability};
+use lanyard_core::time::Ttl;
+use lanyard_engine::mint::Ask;
+use lanyard_identity::Verified;
+use lanyard_proto::v1;
+use lanyard_proto::v1::credential_service_server::CredentialService;
+use tonic::{Request, Response, Status};
+
+use super::{Services, duration, parsed, request_id, time};
+use crate::gated::Gated;
+use crate::refusal;
+
+/// The most leases of a page.
+const PAGE: usize = 1000;
+
+#[tonic::async_trait]
+impl CredentialService for Services {
+    async fn issue_credential(
+        &self,
+        request: Request<v1::IssueCredentialRequest>,
+    ) -> Result<Response<v1::IssueCredentialResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let request = request.into_inner();
+        let plan = Some(request.plan_id).filter(|id| !id.is_empty());
+        let ask = Ask {
+            task: parsed("task_id", &request.task_id)?,
+            grant: parsed("grant", &request.grant)?,
+            ttl: request.ttl.map(ttl).transpose()?,
+            plan: plan.map(|id| parsed("plan_id", &id)).transpose()?,
+            request: request_id(request.request_id)?,
+        };
+        if request.validate_only {
+            self.0
+                .engine
+                .validate(&identity, &ask)
+                .await
+                .map_err(refusal::issue)?;
+            return Ok(Response::new(v1::IssueCredentialResponse::default()));
+        }
+        let issued = self
+            .0
+            .engine
+            .issue(&identity, ask)
+            .await
+            .map_err(refusal::issue)?;
+        let mut response = Response::new(v1::IssueCredentialResponse {
+            lease_id: issued.lease.to_string(),
+            expire_time: time(issued.expires),
+            revocability: Some(revocability(issued.revocability)),
+            credential: Some(credential(&issued.credential)),
+        });
+        response.extensions_mut().insert(Gated::new(issued.release));
+        Ok(response)
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<v1::ReleaseLeaseRequest>,
+    ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        self.0
+            .engine
+            .release_lease(&identity, id)
+            .await
+            .map_err(refusal::issue)?;
+        Ok(Response::new(v1::ReleaseLeaseResponse {}))
+    }
+
+    async fn list_leases(
+        &self,
+        request: Request<v1::ListLeasesRequest>,
+    ) -> Result<Response<v1::ListLeasesResponse>, Status> {
+        let whose = match self.caller(&request)? {
+            Verified::Agent(identity, _) => Some(identity),
+            Verified::Operator(operator) if operator.is(OperatorRole::Viewer) => None,
+            Verified::Operator(_) => return Err(refusal::forbidden()),
+        };
+        let request = request.into_inner();
+        let size = usize::try_from(request.page_size).unwrap_or(0);
+        let size = if size == 0 { PAGE } else { size.min(PAGE) };
+        let after = Some(request.page_token).filter(|token| !token.is_empty());
+        let after = after
+            .map(|token| parsed("page_token", &token))
+            .transpose()?;
+        let listed = self.0.engine.query(|state| {
+            let mut leases: Vec<&Lease> = state
+                .leases()
+                .iter()
+                .filter(|lease| {
+                    whose
+                        .as_ref()
+                        .is_none_or(|identity| lease.task.identity == *identity)
+                })
+                .filter(|lease| after.is_none_or(|after| lease.id > after))
+                .collect();
+            leases.sort_by_key(|lease| lease.id);
+            leases
+                .into_iter()
+                .take(size + 1)
+                .map(message)
+                .collect::<Vec<_>>()
+        });
+        let mut leases = listed.await.map_err(refusal::commit)?;
+        let more = leases.len() > size;
+        leases.truncate(size);
+        let next = leases.last().filter(|_| more).map(|lease| lease.id.clone());
+        Ok(Response::new(v1::ListLeasesResponse {
+            leases,
+            next_page_token: next.unwrap_or_default(),
+        }))
+    }
+}
+
+fn ttl(span: prost_types::Duration) -> Result<Ttl, Status> {
+    u32::try_from(span.seconds)
+        .ok()
+        .filter(|_| span.nanos == 0)
+        .and_then(|secs| Ttl::from_secs(secs).ok())
+        .ok_or_else(|| refusal::invalid("ttl", "expected whole seconds, one at least"))
+}
+
+fn revocability(revocability: Revocability) -> v1::Revocability {
+    v1::Revocability {
+        mechanism: revocability.mechanism,
+        worst_case: duration(revocability.worst_case),
+        source: revocability.source,
+    }
+}
+
+fn credential(credential: &Credential) -> v1::Credential {
+    use v1::credential::Kind;
+    let kind = match credential {
+        Credential::Token { jwt } => Kind::Token(v1::TokenCredential {
+            jwt: jwt.expose().clone(),
+        }),
+        Credential::Aws {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            region,
+        } => Kind::Aws(v1::AwsCredential {
+            access_key_id: access_key_id.clone(),
+            secret_access_key: secret_access_key.expose().clone(),
+            session_token: session_token.expose().clone(),
+            region: region.clone(),
+        }),
+        Credential::Kubernetes {
+            server,
+            certificate_authority,
+            namespace,
+            token,
+        } => Kind::Kubernetes(v1::KubernetesCredential {
+            server: server.clone(),
+            certificate_authority: certificate_authority.clone(),
+            namespace: namespace.clone(),
+            token: token.expose().clone(),
+        }),
+    };
+    v1::Credential { kind: Some(kind) }
+}
+
+/// How a stage is called on the wire.
+pub(super) const fn state(progress: Progress) -> v1::LeaseState {
+    match progress {
+        Progress::Fenced => v1::LeaseState::Fenced,
+        Progress::Requested => v1::LeaseState::Requested,
+        Progress::Acknowledged(_) => v1::LeaseState::Acknowledged,
+        Progress::PresumedDead(_) => v1::LeaseState::PresumedDead,
+        Progress::ProvedDead(_) => v1::LeaseState::ProvedDead,
+        Progress::Expired(_) => v1::LeaseState::Expired,
+    }
+}
+
+fn message(lease: &Lease) -> v1::Lease {
+    let (state, kill) = match lease.stage {
+        Stage::Intent => (v1::LeaseState::Intent, None),
+        Stage::Issued { .. } => (v1::LeaseState::Issued, None),
+        Stage::Stopping { cause, progress } => (state(progress), cause.kill()),
+    };
+    v1::Lease {
+        id: lease.id.to_string(),
+        task_id: lease.task.id.to_string(),
+        charter: lease.task.charter.to_string(),
+        grant: lease.entry.grant.to_string(),
+        role: lease.entry.role.to_string(),
+        target: lease.entry.target.to_string(),
+        environment: lease.task.environment.to_string(),
+        agent: lease.task.agent.to_string(),
+        state: state.into(),
+        expire_time: time(lease.expires),
+        kill_id: kill.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}

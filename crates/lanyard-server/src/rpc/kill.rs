@@ -1,0 +1,246 @@
+//! KillService, and the engaging that the HTTP door shares with it.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::kill::{Actor, EngagedOrder, Lifted, RearmStage};
+use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_engine::kill::{Fenced, KillReport};
+use lanyard_identity::verifier::Purpose;
+use lanyard_proto::v1;
+use lanyard_proto::v1::kill_service_server::KillService;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{Services, credential, duration, parsed, text, time};
+use crate::caller;
+use crate::refusal;
+use crate::wire::Broker;
+
+/// How long a watcher is kept who does not read (T45).
+const UNREAD: Duration = Duration::from_secs(30);
+/// The most lines of one report.
+const MOST_LINES: usize = 400;
+
+/// Engages an order and measures from the receipt to the fence.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this measures a span; it decides nothing"
+)]
+pub(crate) async fn engage(
+    broker: &Broker,
+    scope: Scope,
+    roles: RoleFilter,
+    (reason, by): (String, Actor),
+) -> Result<(Fenced, Duration), Status> {
+    let received = Instant::now();
+    let order = broker
+        .engine
+        .draft_kill(scope, roles, reason, by)
+        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let fenced = broker.engine.engage(order).await;
+    Ok((fenced, received.elapsed()))
+}
+
+#[tonic::async_trait]
+impl KillService for Services {
+    type WatchKillStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchKillResponse, Status>> + Send>>;
+
+    async fn engage_kill(
+        &self,
+        request: Request<v1::EngageKillRequest>,
+    ) -> Result<Response<v1::EngageKillResponse>, Status> {
+        let operator = caller::operator(
+            self.caller_for(&request, Purpose::Kill)?,
+            OperatorRole::OnCall,
+        )?;
+        let request = request.into_inner();
+        let roles = match request.roles() {
+            v1::RoleFilter::Unspecified | v1::RoleFilter::Both => RoleFilter::Both,
+            v1::RoleFilter::ApplyOnly => RoleFilter::ApplyOnly,
+        };
+        let scope = scope(request.scope)?;
+        let radius = self.0.engine.blast_radius(&scope, roles);
+        let live_leases = radius
+            .leases
+            .iter()
+            .map(|(name, count)| (name.to_string(), *count as u64))
+            .collect();
+        if request.validate_only {
+            return Ok(Response::new(v1::EngageKillResponse {
+                live_leases,
+                ..Default::default()
+            }));
+        }
+        let reason = text("reason", request.reason)?;
+        let by = Actor::Operator(operator.identity);
+        let (fenced, took) = engage(&self.0, scope, roles, (reason, by)).await?;
+        Ok(Response::new(v1::EngageKillResponse {
+            durable: fenced.seq.is_some(),
+            order: Some(order(&EngagedOrder {
+                order: fenced.order,
+                seq: fenced.seq.unwrap_or_default(),
+                lifted: Lifted::Nothing,
+                lifted_at: None,
+            })),
+            fenced_in: duration(took),
+            live_leases,
+        }))
+    }
+
+    async fn list_kill_orders(
+        &self,
+        request: Request<v1::ListKillOrdersRequest>,
+    ) -> Result<Response<v1::ListKillOrdersResponse>, Status> {
+        self.caller(&request)?;
+        let listed = self
+            .0
+            .engine
+            .query(|state| state.kills().iter().rev().map(order).collect())
+            .await;
+        Ok(Response::new(v1::ListKillOrdersResponse {
+            orders: listed.map_err(refusal::commit)?,
+        }))
+    }
+
+    async fn watch_kill(
+        &self,
+        request: Request<v1::WatchKillRequest>,
+    ) -> Result<Response<Self::WatchKillStream>, Status> {
+        self.operator(&request, OperatorRole::OnCall)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        let engine = std::sync::Arc::clone(&self.0.engine);
+        let (events, stream) = tokio::sync::mpsc::channel(16);
+        // The task ends with its reader: a send fails once nobody listens, or nobody reads.
+        tokio::spawn(async move {
+            let mut changes = engine.changes();
+            loop {
+                changes.mark_unchanged();
+                let (event, last) = match engine.kill_report(id).await {
+                    Ok(Some(report)) => (Ok(message(&report)), report.is_confirmed()),
+                    Ok(None) => (Err(refusal::not_found("kill order")), true),
+                    Err(error) => (Err(refusal::commit(error)), true),
+                };
+                if events.send_timeout(event, UNREAD).await.is_err() || last {
+                    return;
+                }
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn propose_rearm(
+        &self,
+        request: Request<v1::ProposeRearmRequest>,
+    ) -> Result<Response<v1::ProposeRearmResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let request = request.into_inner();
+        let stage = match request.stage() {
+            v1::RearmStage::Plan => RearmStage::Plan,
+            v1::RearmStage::Apply => RearmStage::Apply,
+            v1::RearmStage::Unspecified => return Err(refusal::invalid("stage", "must be given")),
+        };
+        let kill = parsed("kill_id", &request.kill_id)?;
+        let reason = text("reason", request.reason)?;
+        let proposed = self
+            .0
+            .engine
+            .propose_rearm(kill, stage, &operator.identity, reason)
+            .await;
+        let rearm_id = proposed.map_err(refusal::commit)?.id.to_string();
+        Ok(Response::new(v1::ProposeRearmResponse { rearm_id }))
+    }
+
+    async fn confirm_rearm(
+        &self,
+        request: Request<v1::ConfirmRearmRequest>,
+    ) -> Result<Response<v1::ConfirmRearmResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let id = parsed("rearm_id", &request.into_inner().rearm_id)?;
+        let lifted = self
+            .0
+            .engine
+            .confirm_rearm(id, &operator.identity)
+            .await
+            .map_err(refusal::commit)?;
+        Ok(Response::new(v1::ConfirmRearmResponse {
+            order: Some(order(&lifted)),
+        }))
+    }
+}
+
+fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
+    use v1::scope::Kind;
+    match scope.and_then(|scope| scope.kind) {
+        Some(Kind::All(true)) => Ok(Scope::All),
+        Some(Kind::All(false)) | None => Err(refusal::invalid("scope", "must be given")),
+        Some(Kind::Environment(name)) => {
+            Ok(Scope::Environment(parsed("scope.environment", &name)?))
+        }
+        Some(Kind::Target(name)) => Ok(Scope::Target(parsed("scope.target", &name)?)),
+        Some(Kind::Charter(name)) => Ok(Scope::Charter(parsed("scope.charter", &name)?)),
+        Some(Kind::Agent(name)) => Ok(Scope::Agent(AgentName(text("scope.agent", name)?))),
+        Some(Kind::TaskId(id)) => Ok(Scope::Task(parsed("scope.task_id", &id)?)),
+        Some(Kind::LeaseId(id)) => Ok(Scope::Lease(parsed("scope.lease_id", &id)?)),
+    }
+}
+
+fn order(engaged: &EngagedOrder) -> v1::KillOrder {
+    use v1::scope::Kind;
+    let kind = match &engaged.order.scope {
+        Scope::All => Kind::All(true),
+        Scope::Environment(name) => Kind::Environment(name.to_string()),
+        Scope::Target(name) => Kind::Target(name.to_string()),
+        Scope::Charter(name) => Kind::Charter(name.to_string()),
+        Scope::Agent(name) => Kind::Agent(name.0.clone()),
+        Scope::Task(id) => Kind::TaskId(id.to_string()),
+        Scope::Lease(id) => Kind::LeaseId(id.to_string()),
+    };
+    let roles = match engaged.order.roles {
+        RoleFilter::Both => v1::RoleFilter::Both,
+        RoleFilter::ApplyOnly => v1::RoleFilter::ApplyOnly,
+    };
+    let lifted = match engaged.lifted {
+        Lifted::Nothing => "nothing",
+        Lifted::Plan => "plan",
+        Lifted::Everything => "everything",
+    };
+    v1::KillOrder {
+        id: engaged.order.id.to_string(),
+        scope: Some(v1::Scope { kind: Some(kind) }),
+        roles: roles.into(),
+        reason: engaged.order.reason.clone(),
+        engaged_by: engaged.order.by.to_string(),
+        engage_time: time(engaged.order.at),
+        lifted: lifted.to_owned(),
+    }
+}
+
+/// A report with the lines that are not confirmed first, as many as fit a message.
+fn message(report: &KillReport) -> v1::WatchKillResponse {
+    let mut lines: Vec<_> = report.lines.iter().collect();
+    lines.sort_by_key(|line| (line.progress.is_confirmed(), line.lease));
+    v1::WatchKillResponse {
+        order: Some(order(&report.engaged)),
+        lines: lines
+            .into_iter()
+            .take(MOST_LINES)
+            .map(|line| v1::KillLine {
+                lease_id: line.lease.to_string(),
+                target: line.target.to_string(),
+                state: credential::state(line.progress).into(),
+                collateral: line.collateral,
+                worst_expire_time: time(line.worst_expiry)
+                    .filter(|_| !line.progress.is_confirmed()),
+            })
+            .collect(),
+        unswept: report.unswept as u64,
+        confirmed: report.is_confirmed(),
+    }
+}

@@ -1,0 +1,120 @@
+//! The services: each RPC decodes, calls the engine, encodes.
+
+mod approval;
+mod audit;
+mod charter;
+mod credential;
+mod kill;
+mod plan;
+mod task;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::time::Timestamp;
+use lanyard_identity::Verified;
+use lanyard_identity::verifier::Purpose;
+use lanyard_proto::MESSAGE_LIMIT;
+use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
+use lanyard_proto::v1::audit_service_server::AuditServiceServer;
+use lanyard_proto::v1::charter_service_server::CharterServiceServer;
+use lanyard_proto::v1::credential_service_server::CredentialServiceServer;
+use lanyard_proto::v1::kill_service_server::KillServiceServer;
+use lanyard_proto::v1::plan_service_server::PlanServiceServer;
+use lanyard_proto::v1::task_service_server::TaskServiceServer;
+use tonic::{Request, Status};
+
+use crate::caller;
+use crate::refusal;
+use crate::wire::Broker;
+
+pub(crate) use kill::engage;
+
+/// The longest reason, summary or comment, in characters.
+const TEXT_LIMIT: usize = 1000;
+/// The longest request id, in bytes.
+const REQUEST_ID_LIMIT: usize = 64;
+
+/// The services over one broker.
+#[derive(Clone)]
+pub(crate) struct Services(pub(crate) Arc<Broker>);
+
+/// Everything that is listened for: gRPC and HTTP on one port.
+pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
+    let services = Services(Arc::clone(&broker));
+    let limit = MESSAGE_LIMIT;
+    tonic::service::Routes::new(
+        TaskServiceServer::new(services.clone()).max_decoding_message_size(limit),
+    )
+    .add_service(CredentialServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(PlanServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(ApprovalServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(CharterServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(AuditServiceServer::new(services).max_decoding_message_size(limit))
+    .into_axum_router()
+    .merge(crate::http::router(broker))
+    .layer(axum::middleware::map_response(crate::gated::gate))
+}
+
+impl Services {
+    fn caller<T>(&self, request: &Request<T>) -> Result<Verified, Status> {
+        self.caller_for(request, Purpose::Ordinary)
+    }
+
+    fn caller_for<T>(&self, request: &Request<T>, purpose: Purpose) -> Result<Verified, Status> {
+        let header = request
+            .metadata()
+            .get("authorization")
+            .and_then(|value| value.to_str().ok());
+        caller::verify(&self.0.verifier, header, purpose, self.0.engine.now())
+    }
+
+    fn agent<T>(&self, request: &Request<T>) -> Result<(Identity, Option<Identity>), Status> {
+        caller::agent(self.caller(request)?)
+    }
+
+    fn operator<T>(&self, request: &Request<T>, role: OperatorRole) -> Result<Operator, Status> {
+        caller::operator(self.caller(request)?, role)
+    }
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Status> {
+    text.parse().map_err(|error| refusal::invalid(field, error))
+}
+
+/// Text that has to say something, within bounds.
+fn text(field: &str, text: String) -> Result<String, Status> {
+    let length = text.chars().count();
+    if text.trim().is_empty() {
+        Err(refusal::invalid(field, "must not be empty"))
+    } else if length > TEXT_LIMIT {
+        Err(refusal::invalid(
+            field,
+            format!("has {length} characters and may have {TEXT_LIMIT}"),
+        ))
+    } else {
+        Ok(text)
+    }
+}
+
+fn request_id(text: String) -> Result<Option<String>, Status> {
+    if text.len() > REQUEST_ID_LIMIT {
+        return Err(refusal::invalid(
+            "request_id",
+            format!("may have {REQUEST_ID_LIMIT} bytes"),
+        ));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
+    let seconds = i64::try_from(at.as_secs()).ok()?;
+    let nanos = i32::try_from(at.as_millis() % 1000 * 1_000_000).ok()?;
+    Some(prost_types::Timestamp { seconds, nanos })
+}
+
+fn duration(span: std::time::Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(span).ok()
+}

@@ -1,0 +1,162 @@
+//! PlanService.
+
+use lanyard_core::charter::ActionPattern;
+use lanyard_core::document::escaped;
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::plan::{PLAN_LIMIT, Plan, PlanFormat};
+use lanyard_engine::plans::Proposal;
+use lanyard_identity::Verified;
+use lanyard_proto::v1;
+use lanyard_proto::v1::plan_service_server::PlanService;
+use lanyard_proto::v1::submit_plan_request::Part;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{Services, parsed, text, time};
+use crate::refusal;
+
+#[tonic::async_trait]
+impl PlanService for Services {
+    async fn submit_plan(
+        &self,
+        request: Request<Streaming<v1::SubmitPlanRequest>>,
+    ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let (header, content) = received(request.into_inner()).await?;
+        let proposal = proposal(header)?;
+        // Whoever may not submit leaves no bytes behind.
+        self.0
+            .engine
+            .task_of(&identity, proposal.task)
+            .await
+            .map_err(refusal::task)?;
+        let (plans, bytes) = (self.0.plans.clone(), content.clone());
+        let stored = tokio::task::spawn_blocking(move || plans.put(&bytes)).await;
+        if !stored.is_ok_and(|stored| stored.is_ok()) {
+            return Err(Status::unavailable("the plan could not be stored"));
+        }
+        let plan = self
+            .0
+            .engine
+            .submit_plan(&identity, proposal, &content)
+            .await
+            .map_err(refusal::issue)?;
+        Ok(Response::new(v1::SubmitPlanResponse {
+            plan: Some(message(&plan)),
+        }))
+    }
+
+    async fn get_plan(
+        &self,
+        request: Request<v1::GetPlanRequest>,
+    ) -> Result<Response<v1::GetPlanResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        let found = self.0.engine.query(|state| {
+            let plan = state.plan(id)?;
+            let task = &state.task(plan.task)?.task;
+            let may = match &caller {
+                Verified::Agent(identity, _) => task.identity == *identity,
+                Verified::Operator(operator) => {
+                    operator.is(OperatorRole::Viewer) || operator.is(OperatorRole::Approver)
+                }
+            };
+            may.then(|| plan.clone())
+        });
+        let plan = found
+            .await
+            .map_err(refusal::commit)?
+            .ok_or_else(|| refusal::not_found("plan"))?;
+        let plans = self.0.plans.clone();
+        let read = tokio::task::spawn_blocking(move || plans.get(plan.digest)).await;
+        let Ok(Ok(content)) = read else {
+            return Err(Status::unavailable(
+                "the stored plan cannot be read, or is not what was stored",
+            ));
+        };
+        let content = String::from_utf8_lossy(&content)
+            .split('\n')
+            .map(shown)
+            .collect::<Vec<_>>()
+            .join("\n");
+        Ok(Response::new(v1::GetPlanResponse {
+            plan: Some(message(&plan)),
+            content,
+        }))
+    }
+}
+
+/// A line as people may see it (T21).
+fn shown(line: &str) -> String {
+    let characters: Vec<char> = line.chars().collect();
+    characters
+        .chunks(100)
+        .map(|part| escaped(&part.iter().collect::<String>()))
+        .collect()
+}
+
+async fn received(
+    mut parts: Streaming<v1::SubmitPlanRequest>,
+) -> Result<(v1::PlanHeader, Vec<u8>), Status> {
+    let first = parts.message().await?.and_then(|message| message.part);
+    let Some(Part::Header(header)) = first else {
+        return Err(refusal::invalid(
+            "part",
+            "the first message has to be the header",
+        ));
+    };
+    let mut content = Vec::new();
+    while let Some(message) = parts.message().await? {
+        let Some(Part::Chunk(chunk)) = message.part else {
+            return Err(refusal::invalid(
+                "part",
+                "after the header only chunks follow",
+            ));
+        };
+        if content.len() + chunk.len() > PLAN_LIMIT {
+            return Err(refusal::invalid(
+                "chunk",
+                format!("a plan has {PLAN_LIMIT} bytes at the most"),
+            ));
+        }
+        content.extend_from_slice(&chunk);
+    }
+    if content.is_empty() {
+        return Err(refusal::invalid("chunk", "the plan is empty"));
+    }
+    Ok((header, content))
+}
+
+fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
+    let format = match header.format() {
+        v1::PlanFormat::TerraformJson => PlanFormat::TerraformJson,
+        v1::PlanFormat::ManifestDiff => PlanFormat::ManifestDiff,
+        v1::PlanFormat::Text => PlanFormat::Text,
+        v1::PlanFormat::Unspecified => return Err(refusal::invalid("format", "must be given")),
+    };
+    Ok(Proposal {
+        task: parsed("task_id", &header.task_id)?,
+        grant: parsed("grant", &header.grant)?,
+        format,
+        summary: text("summary", header.summary)?,
+        destructive: header.destructive.into_iter().map(ActionPattern).collect(),
+    })
+}
+
+fn message(plan: &Plan) -> v1::Plan {
+    let format = match plan.format {
+        PlanFormat::TerraformJson => v1::PlanFormat::TerraformJson,
+        PlanFormat::ManifestDiff => v1::PlanFormat::ManifestDiff,
+        PlanFormat::Text => v1::PlanFormat::Text,
+    };
+    v1::Plan {
+        id: plan.id.to_string(),
+        task_id: plan.task.to_string(),
+        grant: plan.grant.to_string(),
+        format: format.into(),
+        digest: plan.digest.to_string(),
+        size: plan.size,
+        summary: plan.summary.clone(),
+        submit_time: time(plan.submitted),
+        approval_id: plan.approval.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,84 @@
+//! TaskService.
+
+use lanyard_core::task::Task;
+use lanyard_engine::tasks::OpenTask;
+use lanyard_proto::v1;
+use lanyard_proto::v1::task_service_server::TaskService;
+use tonic::{Request, Response, Status};
+
+use super::{Services, parsed, request_id, text, time};
+use crate::refusal;
+
+#[tonic::async_trait]
+impl TaskService for Services {
+    async fn open_task(
+        &self,
+        request: Request<v1::OpenTaskRequest>,
+    ) -> Result<Response<v1::OpenTaskResponse>, Status> {
+        let (identity, sponsor) = self.agent(&request)?;
+        let request = request.into_inner();
+        let ask = OpenTask {
+            charter: parsed("charter", &request.charter)?,
+            environment: parsed("environment", &request.environment)?,
+            reason: text("reason", request.reason)?,
+            sponsor,
+            request: request_id(request.request_id)?,
+        };
+        let task = self
+            .0
+            .engine
+            .open_task(&identity, ask)
+            .await
+            .map_err(refusal::task)?;
+        Ok(Response::new(v1::OpenTaskResponse {
+            task: Some(message(&task, false)),
+        }))
+    }
+
+    async fn get_task(
+        &self,
+        request: Request<v1::GetTaskRequest>,
+    ) -> Result<Response<v1::GetTaskResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        let entry = self
+            .0
+            .engine
+            .task_of(&identity, id)
+            .await
+            .map_err(refusal::task)?;
+        let closed = !entry.is_open(self.0.engine.now());
+        Ok(Response::new(v1::GetTaskResponse {
+            task: Some(message(&entry.task, closed)),
+        }))
+    }
+
+    async fn close_task(
+        &self,
+        request: Request<v1::CloseTaskRequest>,
+    ) -> Result<Response<v1::CloseTaskResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        self.0
+            .engine
+            .task_of(&identity, id)
+            .await
+            .map_err(refusal::task)?;
+        self.0.engine.close_task(id).await.map_err(refusal::task)?;
+        Ok(Response::new(v1::CloseTaskResponse {}))
+    }
+}
+
+fn message(task: &Task, closed: bool) -> v1::Task {
+    v1::Task {
+        id: task.id.to_string(),
+        charter: task.charter.to_string(),
+        revision: task.revision.to_string(),
+        environment: task.environment.to_string(),
+        agent: task.agent.to_string(),
+        reason: task.reason.clone(),
+        open_time: time(task.opened),
+        expire_time: time(task.expires),
+        closed,
+    }
+}
