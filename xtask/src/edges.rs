@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-testkit", &["lanyard-core"]),
     ("lanyard-rig", &[]),
+    ("lanyard-tests", &["lanyard-rig"]),
     ("xtask", &["lanyard-rig"]),
 ];
 

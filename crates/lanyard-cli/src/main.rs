@@ -10,7 +10,7 @@ mod plan;
 mod status;
 mod task;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -40,11 +40,13 @@ struct Global {
 }
 
 impl Global {
+    fn context(&self) -> Result<&Path, Outcome> {
+        let none = || Outcome::usage("no context: name one with --context or LANYARD_CONTEXT");
+        self.context.as_deref().ok_or_else(none)
+    }
+
     async fn client(&self) -> Result<Client, Outcome> {
-        let context = self.context.as_deref().ok_or_else(|| {
-            Outcome::usage("no context: name one with --context or LANYARD_CONTEXT")
-        })?;
-        Ok(Client::connect(context).await?)
+        Ok(Client::connect(self.context()?).await?)
     }
 }
 
@@ -52,6 +54,8 @@ impl Global {
 enum Command {
     /// Who the broker takes you for.
     Whoami,
+    /// Print a token that proves once who you are, for curl.
+    Identity,
     /// How the broker is.
     Status,
     /// Open and close tasks.
@@ -89,6 +93,7 @@ async fn main() -> ExitCode {
 async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
         Command::Whoami => status::whoami(global).await,
+        Command::Identity => status::identity(global),
         Command::Status => status::status(global).await,
         Command::Task(command) => task::run(global, command).await,
         Command::Request(request) => lease::request(global, request).await,

@@ -1,6 +1,6 @@
-//! `lanyard whoami` and `lanyard status`.
+//! `lanyard whoami`, `lanyard identity` and `lanyard status`.
 
-use lanyard_client::v1;
+use lanyard_client::{ClientError, Context, v1};
 
 use crate::Global;
 use crate::outcome::Outcome;
@@ -21,6 +21,12 @@ pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
             ("roles", me.roles.join(", ")),
         ],
     );
+    Ok(())
+}
+
+pub(crate) fn identity(global: &Global) -> Result<(), Outcome> {
+    let context = Context::load(global.context()?).map_err(ClientError::from)?;
+    println!("{}", context.token().map_err(ClientError::from)?);
     Ok(())
 }
 

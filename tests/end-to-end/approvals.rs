@@ -1,0 +1,138 @@
+//! Plan and apply.
+
+use anyhow::Result;
+use lanyard_tests::Stage;
+
+#[test]
+fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let unplanned = stage
+        .agent
+        .fails(3, &["request", "--task", &task, "move-tickets"])?;
+    assert!(unplanned.contains("plans.required, line 28"), "{unplanned}");
+    let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing\n")?;
+    let apply = ["request", "--task", &task, "move-tickets", "--plan", &plan];
+    assert!(
+        stage
+            .agent
+            .fails(5, &apply)?
+            .contains("0 of 2 approvals given")
+    );
+    stage.approve("alice", &approval, &digest)?;
+    assert!(
+        stage
+            .agent
+            .fails(5, &apply)?
+            .contains("1 of 2 approvals given")
+    );
+    stage.approve("bob", &approval, &digest)?;
+    let lease = stage.agent.ok(&[&["-o", "name"], &apply[..]].concat())?;
+    assert!(stage.agent.fails(5, &apply)?.contains("is still live"));
+    stage.agent.ok(&["lease", "release", &lease])?;
+    // T20
+    assert!(stage.agent.fails(5, &apply)?.contains("they are used"));
+    Ok(())
+}
+
+// T18, T19
+#[test]
+fn t18_t19_a_consent_is_by_a_second_person_to_what_that_person_saw() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (_, digest, approval) = stage.plan(&task, "one")?;
+    let (_, other, _) = stage.plan(&task, "two")?;
+    let alice = stage.daemon.cli("alice")?;
+    let wrong = alice.fails(
+        3,
+        &[
+            "approval",
+            "approve",
+            &approval,
+            "--digest",
+            &other,
+            "--comment",
+            "x",
+        ],
+    );
+    let wrong = wrong.or_else(|_| {
+        alice.fails(
+            2,
+            &[
+                "approval",
+                "approve",
+                &approval,
+                "--digest",
+                &other,
+                "--comment",
+                "x",
+            ],
+        )
+    })?;
+    assert!(
+        wrong.contains("the plan that you saw has the digest"),
+        "{wrong}"
+    );
+    stage.approve("alice", &approval, &digest)?;
+    let twice = alice.run(&[
+        "approval",
+        "approve",
+        &approval,
+        "--digest",
+        &digest,
+        "--comment",
+        "x",
+    ])?;
+    assert!(
+        twice.code != 0 && twice.stderr.contains("you have already approved this"),
+        "{twice:?}"
+    );
+    for person in ["agent", "oncall"] {
+        let cli = stage.daemon.cli(person)?;
+        cli.fails(
+            3,
+            &[
+                "approval",
+                "approve",
+                &approval,
+                "--digest",
+                &digest,
+                "--comment",
+                "x",
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_no_is_final() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (plan, digest, approval) = stage.plan(&task, "one")?;
+    stage.approve("alice", &approval, &digest)?;
+    stage
+        .daemon
+        .cli("bob")?
+        .ok(&["approval", "deny", &approval, "--reason", "not today"])?;
+    let line = stage.agent.fails(
+        5,
+        &["request", "--task", &task, "move-tickets", "--plan", &plan],
+    )?;
+    assert!(line.contains("denied: not today"), "{line}");
+    Ok(())
+}
+
+// T21
+#[test]
+fn t21_what_a_terminal_would_act_on_is_shown_escaped() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (plan, ..) = stage.plan(&task, "delete \u{1b}[8mproduction\u{1b}[0m \u{202e}txt")?;
+    let shown = stage.daemon.cli("alice")?.ok(&["plan", "show", &plan])?;
+    assert!(
+        shown.contains("delete \\u{1b}[8mproduction\\u{1b}[0m \\u{202e}txt"),
+        "{shown}"
+    );
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Wrong requests get an error that names the place, and the daemon goes on.
+
+use anyhow::Result;
+use lanyard_tests::Stage;
+
+#[expect(clippy::too_many_lines, reason = "a table, a case an entry")]
+#[test]
+fn a_wrong_request_is_told_what_is_wrong_and_the_daemon_goes_on() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let unknown = "T-00000000000000000000000001";
+    let cases: &[(i32, &[&str], &str)] = &[
+        (
+            3,
+            &[
+                "task",
+                "open",
+                "nobody",
+                "--environment",
+                "production",
+                "--reason",
+                "x",
+            ],
+            "no such charter",
+        ),
+        (
+            3,
+            &[
+                "task",
+                "open",
+                "ticket-router",
+                "--environment",
+                "moon",
+                "--reason",
+                "x",
+            ],
+            "environment moon is not",
+        ),
+        (
+            2,
+            &[
+                "task",
+                "open",
+                "Ticket",
+                "--environment",
+                "production",
+                "--reason",
+                "x",
+            ],
+            "charter: `Ticket` is not",
+        ),
+        (
+            2,
+            &[
+                "task",
+                "open",
+                "ticket-router",
+                "--environment",
+                "production",
+                "--reason",
+                " ",
+            ],
+            "reason: must not be",
+        ),
+        (2, &["task", "show", unknown], "there is no such task"),
+        (2, &["task", "show", "T-1"], "`T-1` is not a task id"),
+        (
+            2,
+            &["request", "--task", unknown, "read-tickets"],
+            "there is no such task",
+        ),
+        (
+            3,
+            &["request", "--task", &task, "read-ticket"],
+            "there is no grant read-ticket",
+        ),
+        (
+            3,
+            &["request", "--task", &task, "read-tickets", "--ttl", "90000"],
+            "is longer than the 10m",
+        ),
+        (
+            2,
+            &[
+                "request",
+                "--task",
+                &task,
+                "read-tickets",
+                "--plan",
+                "P-00000000000000000000000001",
+            ],
+            "no such plan",
+        ),
+        (
+            2,
+            &["creds", "aws", "--task", &task, "read-tickets"],
+            "a credential of another kind",
+        ),
+        (
+            2,
+            &["lease", "release", "L-00000000000000000000000001"],
+            "there is no such lease",
+        ),
+    ];
+    for (code, arguments, expected) in cases {
+        let line = stage.agent.fails(*code, arguments)?;
+        assert!(line.contains(expected), "{arguments:?}: {line}");
+    }
+    stage.token(&task)?;
+    Ok(())
+}
+
+// T15
+#[test]
+fn t15_another_agents_task_looks_like_none() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let path = stage.directory.path().join("contexts/agent.json");
+    let context = std::fs::read_to_string(&path)?.replace("agent:router", "agent:other");
+    std::fs::write(stage.directory.path().join("contexts/other.json"), context)?;
+    let other = stage.daemon.cli("other")?;
+    let theirs = other.fails(2, &["task", "show", &task])?;
+    let nobodys = other.fails(2, &["task", "show", "T-00000000000000000000000001"])?;
+    assert_eq!(theirs, nobodys);
+    let hidden = other.fails(
+        3,
+        &[
+            "task",
+            "open",
+            "ticket-router",
+            "--environment",
+            "production",
+            "--reason",
+            "x",
+        ],
+    )?;
+    let absent = other.fails(
+        3,
+        &[
+            "task",
+            "open",
+            "no-charter",
+            "--environment",
+            "production",
+            "--reason",
+            "x",
+        ],
+    )?;
+    let kind = |line: &str| {
+        line.split("): ")
+            .nth(1)
+            .unwrap()
+            .split(" [")
+            .next()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(kind(&hidden), kind(&absent));
+    Ok(())
+}
+
+// T28
+#[test]
+fn t28_a_charter_that_is_gone_or_broken_denies_and_one_that_is_mended_serves() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    let path = stage.directory.path().join("charters/ticket-router.yaml");
+    let good = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, good.replace("purpose:", "porpoise:"))?;
+    let request = ["request", "--task", &task, "read-tickets"];
+    until(|| Ok(stage.agent.run(&request)?.code == 3))?;
+    std::fs::write(&path, &good)?;
+    until(|| Ok(stage.agent.run(&request)?.code == 0))?;
+    std::fs::remove_file(&path)?;
+    until(|| Ok(stage.agent.run(&request)?.code == 3))?;
+    Ok(())
+}
+
+/// Asks again until it is so; a request takes long enough to be its own pause.
+fn until(mut so: impl FnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..1000 {
+        if so()? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("it never came to be so")
+}

@@ -1,0 +1,144 @@
+//! The kill switch.
+
+use anyhow::Result;
+use lanyard_tests::Stage;
+
+fn proof(stage: &Stage, person: &str) -> String {
+    stage.daemon.cli(person).unwrap().ok(&["identity"]).unwrap()
+}
+
+#[test]
+fn a_kill_of_everything_ends_every_token_and_refuses_the_next() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let tokens = [stage.token(&task)?, stage.token(&task)?];
+    for token in &tokens {
+        assert!(stage.is_active(token, &proof(&stage, "oncall"))?);
+    }
+    let report = stage
+        .oncall
+        .json(&["kill", "--all", "--reason", "drill", "--yes"])?;
+    let states: Vec<_> = report
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line.get("state").unwrap())
+        .collect();
+    assert_eq!(states, ["proved dead", "proved dead"]);
+    for token in &tokens {
+        assert!(!stage.is_active(token, &proof(&stage, "oncall"))?);
+    }
+    let line = stage
+        .agent
+        .fails(6, &["request", "--task", &task, "read-tickets"])?;
+    assert!(
+        line.contains("stopped by kill order K-") && line.contains("drill"),
+        "{line}"
+    );
+    Ok(())
+}
+
+// T68, T69
+#[test]
+fn t68_rearming_takes_two_people_and_the_plan_role_comes_first() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage
+        .oncall
+        .ok(&["kill", "--all", "--reason", "drill", "--yes"])?;
+    let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    stage.oncall.fails(
+        2,
+        &["rearm", &order, "--stage", "apply", "--reason", "over"],
+    )?;
+    let proposal = stage.oncall.ok(&["rearm", &order, "--reason", "over"])?;
+    let alone = stage.oncall.fails(2, &["rearm", &proposal, "--confirm"])?;
+    assert!(alone.contains("a re-arm needs a second person"), "{alone}");
+    let second = stage.daemon.cli("oncall-two")?;
+    second.ok(&["rearm", &proposal, "--confirm"])?;
+    second.fails(2, &["rearm", &proposal, "--confirm"])?;
+    stage.token(&task)?;
+    // The agent cannot pull, and cannot re-arm.
+    stage
+        .agent
+        .fails(3, &["kill", "--all", "--reason", "drill", "--yes"])?;
+    Ok(())
+}
+
+#[test]
+fn an_order_for_apply_leaves_the_plan_role_alone() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.oncall.ok(&[
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--role",
+        "apply",
+        "--reason",
+        "drill",
+        "--yes",
+    ])?;
+    stage.token(&task)?;
+    let (plan, digest, approval) = stage.plan(&task, "x")?;
+    stage.approve("alice", &approval, &digest)?;
+    stage.approve("bob", &approval, &digest)?;
+    stage.agent.fails(
+        6,
+        &["request", "--task", &task, "move-tickets", "--plan", &plan],
+    )?;
+    Ok(())
+}
+
+#[test]
+fn each_scope_stops_what_is_in_it() -> Result<()> {
+    let stage = Stage::set()?;
+    let agent = "https://agents.dev.lanyard.invalid#agent:router";
+    let task = stage.task()?;
+    for scope in [
+        vec!["--environment", "staging"],
+        vec!["--agent", "somebody"],
+        vec!["--lease", "L-00000000000000000000000001"],
+    ] {
+        stage
+            .oncall
+            .ok(&[&["kill"], &scope[..], &["--reason", "drill", "--yes"]].concat())?;
+        stage.token(&task)?;
+    }
+    stage
+        .oncall
+        .ok(&["kill", "--task", &task, "--reason", "drill", "--yes"])?;
+    stage
+        .agent
+        .fails(6, &["request", "--task", &task, "read-tickets"])?;
+    let another = stage.task()?;
+    stage.token(&another)?;
+    stage
+        .oncall
+        .ok(&["kill", "--agent", agent, "--reason", "drill", "--yes"])?;
+    stage
+        .agent
+        .fails(6, &["request", "--task", &another, "read-tickets"])?;
+    Ok(())
+}
+
+#[test]
+fn one_http_request_stops_everything() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let bearer = format!("Bearer {}", proof(&stage, "oncall"));
+    let body = r#"{"scope":"all","reason":"paged"}"#;
+    let answer = stage
+        .daemon
+        .http("POST", "/v1/kill", &[("authorization", &bearer)], body)?;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains(r#""durable":true"#),
+        "{answer}"
+    );
+    stage
+        .agent
+        .fails(6, &["request", "--task", &task, "read-tickets"])?;
+    let anonymous = stage.daemon.http("POST", "/v1/kill", &[], body)?;
+    assert!(anonymous.starts_with("HTTP/1.1 401"), "{anonymous}");
+    Ok(())
+}

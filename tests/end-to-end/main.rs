@@ -1,0 +1,10 @@
+//! Through the command line and the HTTP doors, against a real daemon.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+mod approvals;
+mod bad_input;
+mod crash;
+mod kill;

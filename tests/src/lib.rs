@@ -1,0 +1,152 @@
+//! What the end-to-end tests share: a daemon with a task, and what can be done with it.
+
+use anyhow::{Context, Result};
+use lanyard_rig::{Cli, Daemon};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A daemon on a fresh directory, with its agent.
+pub struct Stage {
+    /// Where everything is.
+    pub directory: TempDir,
+    /// The daemon.
+    pub daemon: Daemon,
+    /// Its agent's command line.
+    pub agent: Cli,
+    /// Its on-call engineer's.
+    pub oncall: Cli,
+}
+
+impl Stage {
+    /// Sets it.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn set() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let daemon = Daemon::start(directory.path())?;
+        let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
+        Ok(Self {
+            directory,
+            daemon,
+            agent,
+            oncall,
+        })
+    }
+
+    /// Crashes the daemon with `kill -9` and starts another on the same directory.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub fn crash(self) -> Result<Self> {
+        self.daemon.crash()?;
+        let daemon = Daemon::start(self.directory.path())?;
+        let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
+        Ok(Self {
+            directory: self.directory,
+            daemon,
+            agent,
+            oncall,
+        })
+    }
+
+    /// Opens a task in production.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn task(&self) -> Result<String> {
+        let open = [
+            "-o",
+            "name",
+            "task",
+            "open",
+            "ticket-router",
+            "--environment",
+            "production",
+        ];
+        self.agent
+            .ok(&[&open[..], &["--reason", "ticket 12"]].concat())
+    }
+
+    /// A token of the plan role.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn token(&self, task: &str) -> Result<String> {
+        self.agent
+            .ok(&["creds", "token", "--task", task, "read-tickets"])
+    }
+
+    /// Whether the broker says that a token is live.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub fn is_active(&self, token: &str, proof: &str) -> Result<bool> {
+        let headers = [
+            ("authorization", format!("Bearer {proof}")),
+            (
+                "content-type",
+                "application/x-www-form-urlencoded".to_owned(),
+            ),
+        ];
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let answer = self.daemon.http(
+            "POST",
+            "/oauth2/introspect",
+            &headers,
+            &format!("token={token}"),
+        )?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let body: Value = serde_json::from_str(body).with_context(|| answer.clone())?;
+        body.get("active")
+            .and_then(Value::as_bool)
+            .context("no `active`")
+    }
+
+    /// Submits a plan for the apply grant; its id, its digest and its approval.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn plan(&self, task: &str, content: &str) -> Result<(String, String, String)> {
+        let file = self.directory.path().join("plan.txt");
+        std::fs::write(&file, content)?;
+        let file = file.to_string_lossy();
+        let plan = self.agent.json(&[
+            "plan",
+            "submit",
+            &file,
+            "--task",
+            task,
+            "--grant",
+            "move-tickets",
+            "--summary",
+            "move ticket 7",
+        ])?;
+        let field = |name: &str| {
+            plan.get(name)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+                .context("no field")
+        };
+        Ok((field("plan")?, field("digest")?, field("approval")?))
+    }
+
+    /// Approves as this person.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn approve(&self, person: &str, approval: &str, digest: &str) -> Result<String> {
+        self.daemon.cli(person)?.ok(&[
+            "approval",
+            "approve",
+            approval,
+            "--digest",
+            digest,
+            "--comment",
+            "seen",
+        ])
+    }
+}
