@@ -1,16 +1,19 @@
-//! The project's own commands: `cargo xtask test | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | edges | tidy`.
 
+mod build;
+mod demo;
 mod edges;
 mod test;
 mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <test|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|edges|tidy>";
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
+        Some("demo") => demo::run(),
         Some("test") => test::run(),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),

@@ -12,7 +12,7 @@ use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Streaming};
 
 use crate::context::{Context, ContextError};
@@ -92,6 +92,11 @@ impl Client {
         let context = Context::load(context)?;
         let clear = || ContextError::Clear(context.endpoint.clone());
         let endpoint = Endpoint::from_shared(context.endpoint.clone()).map_err(|_| clear())?;
+        let endpoint = if context.endpoint.starts_with("https://") {
+            endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?
+        } else {
+            endpoint
+        };
         let channel = endpoint.connect_timeout(CONNECT).connect().await?;
         Ok(Self { context, channel })
     }

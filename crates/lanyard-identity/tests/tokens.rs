@@ -1,6 +1,7 @@
 //! What is accepted as a proof of identity, and what is not.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops where its footing gives way"
 )]
 

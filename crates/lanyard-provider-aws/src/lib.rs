@@ -1,1 +1,0 @@
-//! Mints and revokes AWS STS sessions.

@@ -1,1 +1,0 @@
-//! Mints and revokes Kubernetes service-account tokens.
