@@ -76,6 +76,13 @@ pub enum Command {
         /// The handle, where it is only known now.
         handle: Option<Handle>,
     },
+    /// The provider gave a longer life than was asked for: it could be live until then (T79).
+    Outlives {
+        /// Which lease.
+        lease: LeaseId,
+        /// Until when.
+        until: Timestamp,
+    },
     /// After D: these secrets were handed to the transport.
     Delivered {
         /// Which leases.

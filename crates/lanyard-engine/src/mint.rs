@@ -369,6 +369,13 @@ impl Engine {
             }
         };
         if minted.expires > prepared.worst_expiry {
+            let outlives = Command::Outlives {
+                lease,
+                until: minted.expires,
+            };
+            if let Err(error) = self.commit(outlives).await {
+                tracing::error!(%error, %lease, until = %minted.expires, "a longer life could not be journaled");
+            }
             self.stop_and_wake(lease, target, StopCause::Excessive)
                 .await;
             return Err(IssueError::Provider(ProviderError::Excessive {

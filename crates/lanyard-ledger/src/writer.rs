@@ -117,6 +117,7 @@ const fn is_critical(command: &Command) -> bool {
     matches!(
         command,
         Command::Kill(_)
+            | Command::Outlives { .. }
             | Command::Stop { .. }
             | Command::Advance { .. }
             | Command::Forget { .. }

@@ -239,7 +239,7 @@ mod tests {
             (
                 "kind: token",
                 "kind: tokn",
-                "lanyardd.yaml:8:26: `tokn` is none of token (did you mean `token`?)",
+                "lanyardd.yaml:8:27: `tokn` is none of token (did you mean `token`?)",
             ),
             (
                 "sandbox",

@@ -1,8 +1,10 @@
-//! Fakes, a manual clock, sample worlds and the conformance suite of the providers. For tests only.
+//! Fakes, a manual clock and sample worlds. For tests only.
 //!
 //! | module | what it gives a test |
 //! |---|---|
 //! | [`clock`] | a clock that moves when it is told to |
+//! | [`fake`] | a provider that fails when it is told to |
+//! | [`ledger`] | a ledger in memory whose process can die |
 //! | [`ids`] | ids that are the same in every run |
 //! | [`world`] | a charter, a task and a request for each kind of target |
 #![expect(
@@ -11,5 +13,7 @@
 )]
 
 pub mod clock;
+pub mod fake;
 pub mod ids;
+pub mod ledger;
 pub mod world;

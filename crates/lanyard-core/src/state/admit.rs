@@ -114,6 +114,7 @@ impl State {
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
+            | Command::Outlives { .. }
             | Command::Delivered { .. }
             | Command::Stop { .. }
             | Command::Advance { .. }

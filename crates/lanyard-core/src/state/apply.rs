@@ -36,6 +36,9 @@ impl State {
             } => {
                 self.confirm(*lease, *expires, handle.as_ref());
             }
+            Command::Outlives { lease, until } => self.leases.update(*lease, |lease| {
+                lease.worst_expiry = lease.worst_expiry.max(*until);
+            }),
             Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
             Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
             Command::Advance { progress } => {

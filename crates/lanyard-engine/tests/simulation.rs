@@ -1,0 +1,350 @@
+//! The engine under faults, kills and crashes at every point of a mint, from seeds.
+//!
+//! After every step: each credential that is live at the provider is known to the durable state, each secret that
+//! was handed over has a durable record, and none was handed over after a kill that had been answered.
+//! `LANYARD_SEEDS=1000` plays more; a failure names its seed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::{TargetKind, parse};
+use lanyard_core::command::{Command, Record};
+use lanyard_core::id::TaskId;
+use lanyard_core::kill::Actor;
+use lanyard_core::lease::{Progress, Stage};
+use lanyard_core::ledger::{Ledger, look};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
+use lanyard_engine::charters::Charters;
+use lanyard_engine::clock::{Clock, NoRandomness, Randomness};
+use lanyard_engine::mint::{Ask, Issued};
+use lanyard_engine::revoke::Round;
+use lanyard_engine::tasks::OpenTask;
+use lanyard_engine::{Engine, Parts};
+use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::fake::{FakeProvider, MintFault};
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::ledger::MemoryLedger;
+use lanyard_testkit::world;
+
+/// How many seeds the test command plays.
+const SEEDS: u64 = 200;
+/// How many steps a seed has.
+const STEPS: usize = 60;
+
+struct Time(Arc<ManualClock>);
+
+impl Clock for Time {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+struct Dice(Arc<Ids>);
+
+impl Randomness for Dice {
+    fn draw(&self) -> Result<u128, NoRandomness> {
+        Ok(self.0.bits())
+    }
+}
+
+/// One run.
+struct Simulation {
+    dice: Arc<Ids>,
+    clock: Arc<ManualClock>,
+    provider: Arc<FakeProvider>,
+    ledger: Arc<MemoryLedger>,
+    engine: Arc<Engine>,
+    task: TaskId,
+}
+
+fn engine(
+    clock: &Arc<ManualClock>,
+    dice: &Arc<Ids>,
+    provider: &Arc<FakeProvider>,
+    ledger: &Arc<MemoryLedger>,
+) -> Arc<Engine> {
+    let text = world::CHARTER
+        .replace("live_leases: 5", "live_leases: 50")
+        .replace("count: 30", "count: 10000");
+    let charter = parse(&text, &world::world()).unwrap().charter;
+    let charters = Arc::new(Charters::default());
+    charters.replace(vec![charter]);
+    Engine::new(Parts {
+        ledger: Arc::clone(ledger) as Arc<dyn Ledger>,
+        providers: [(world::target(TargetKind::Token), Arc::clone(provider) as _)].into(),
+        charters,
+        clock: Arc::new(Time(Arc::clone(clock))),
+        randomness: Arc::new(Dice(Arc::clone(dice))),
+        agents: BTreeMap::new(),
+    })
+}
+
+impl Simulation {
+    async fn start(seed: u64) -> Self {
+        let (dice, clock) = (
+            Arc::new(Ids::seeded(seed)),
+            Arc::new(ManualClock::at(ManualClock::START)),
+        );
+        let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
+        let ledger = Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new()));
+        let engine = engine(&clock, &dice, &provider, &ledger);
+        let charter = engine.charters().all().pop().unwrap();
+        let (name, revision) = (charter.name.clone(), charter.revision.clone());
+        engine
+            .record(Command::CharterInForce {
+                charter: name,
+                revision,
+            })
+            .await
+            .unwrap();
+        let mut simulation = Self {
+            dice,
+            clock,
+            provider,
+            ledger,
+            engine,
+            task: TaskId::from_bits(0),
+        };
+        simulation.open().await;
+        simulation
+    }
+
+    async fn open(&mut self) {
+        let ask = OpenTask {
+            charter: world::name("payments-terraform"),
+            environment: world::name("staging"),
+            reason: "a run".to_owned(),
+            sponsor: None,
+            request: None,
+        };
+        // While everything is stopped there is no new task, and the old one goes on being refused.
+        if let Ok(task) = self.engine.open_task(&world::agent(), ask).await {
+            self.task = task.id;
+        }
+    }
+
+    fn roll(&self, sides: u64) -> u64 {
+        self.dice.word() % sides
+    }
+
+    async fn issue(&self) -> Option<Issued> {
+        let ask = Ask {
+            task: self.task,
+            grant: world::grant(TargetKind::Token),
+            ttl: None,
+            plan: None,
+            request: None,
+        };
+        self.engine.issue(&world::agent(), ask).await.ok()
+    }
+
+    async fn kill(engine: &Arc<Engine>) {
+        let order = engine
+            .draft_kill(Scope::All, RoleFilter::Both, "drill".into(), Actor::Local)
+            .unwrap();
+        engine.engage(order).await;
+    }
+
+    /// Lifts everything again, as two people would.
+    async fn rearm(&self) {
+        use lanyard_core::kill::RearmStage;
+        let orders: Vec<_> = look(self.ledger.as_ref(), |state| {
+            state
+                .kills()
+                .iter()
+                .map(|engaged| engaged.order.id)
+                .collect()
+        })
+        .unwrap();
+        let (mut one, mut two) = (world::agent(), world::agent());
+        one.subject = "one".to_owned();
+        two.subject = "two".to_owned();
+        for order in orders {
+            for stage in [RearmStage::Plan, RearmStage::Apply] {
+                if let Ok(proposal) = self
+                    .engine
+                    .propose_rearm(order, stage, &one, "over".to_owned())
+                    .await
+                {
+                    drop(self.engine.confirm_rearm(proposal.id, &two).await);
+                }
+            }
+        }
+    }
+
+    /// A mint with a fault, a kill or a crash in the middle of it, and its hand-over, or none.
+    async fn mint(&mut self) {
+        let faults = [
+            MintFault::None,
+            MintFault::Refuse,
+            MintFault::LostBefore,
+            MintFault::LostAfter,
+            MintFault::Hang,
+            MintFault::Longer,
+        ];
+        let fault = if self.roll(2) == 0 {
+            MintFault::None
+        } else {
+            faults[usize::try_from(self.roll(6)).unwrap()]
+        };
+        self.provider.next_mint(fault);
+        let before = self.kills();
+        let crash = self.roll(8) == 0;
+        if crash {
+            let ledger = Arc::clone(&self.ledger);
+            self.provider
+                .interrupt(Box::pin(async move { ledger.die() }));
+        } else if self.roll(6) == 0 {
+            let engine = Arc::clone(&self.engine);
+            self.provider
+                .interrupt(Box::pin(async move { Self::kill(&engine).await }));
+        }
+        let issued = self.issue().await;
+        if self.provider.minted().is_empty() || issued.is_none() {
+            self.provider.interrupt(Box::pin(async {}));
+        }
+        if let Some(issued) = issued {
+            self.hand_over(issued, before).await;
+        }
+        if crash {
+            self.restart().await;
+        }
+    }
+
+    async fn hand_over(&self, issued: Issued, before: usize) {
+        match self.roll(6) {
+            0 => return drop(issued),
+            1 => Self::kill(&self.engine).await,
+            _ => {}
+        }
+        let lease = issued.lease;
+        let killed = self.kills() > before;
+        let handed = issued.release.hand_over(|| ()).is_ok();
+        assert!(
+            !(handed && killed),
+            "{lease} was handed over after a kill was answered"
+        );
+        if handed {
+            let recorded = self.ledger.records().iter().any(|record| {
+                let record: Record = serde_json::from_slice(record).unwrap();
+                matches!(record.command, Command::ConfirmMint { lease: confirmed, .. } if confirmed == lease)
+            });
+            assert!(recorded, "{lease} was handed over without a record");
+        }
+    }
+
+    fn kills(&self) -> usize {
+        look(self.ledger.as_ref(), |state| state.kills().iter().count()).unwrap()
+    }
+
+    async fn restart(&mut self) {
+        self.ledger.die();
+        let records = self.ledger.records();
+        self.ledger = Arc::new(MemoryLedger::replay(Arc::clone(&self.clock), records));
+        self.engine = engine(&self.clock, &self.dice, &self.provider, &self.ledger);
+        self.engine.recover().await;
+    }
+
+    async fn keep_house(&self) {
+        self.engine.settle_deliveries().await;
+        self.engine.sweep_orders().await;
+        while self.engine.expire_due().await {}
+        self.engine.forget_dead().await;
+    }
+
+    async fn revoke(&self) {
+        let target = world::target(TargetKind::Token);
+        while self.engine.revoke_round(&target).await == Round::Done {}
+    }
+
+    async fn step(&mut self) {
+        match self.roll(12) {
+            0..=5 => self.mint().await,
+            6 => Self::kill(&self.engine).await,
+            7 => self.rearm().await,
+            8 => drop(self.clock.advance(Duration::from_secs(self.roll(700)))),
+            9 => self.restart().await,
+            10 => {
+                self.provider.refuse_revocations(self.roll(2) == 0);
+                self.revoke().await;
+            }
+            _ => self.keep_house().await,
+        }
+        let over = look(self.ledger.as_ref(), |state| {
+            state
+                .task(self.task)
+                .is_none_or(|entry| !entry.is_open(self.clock.now()))
+        });
+        if over.unwrap() {
+            self.open().await;
+        }
+    }
+
+    /// The first invariant.
+    fn every_live_credential_is_known(&self, seed: u64, step: usize) {
+        for lease in self.provider.live() {
+            let known = look(self.ledger.as_ref(), |state| {
+                state.leases().get(lease).is_some()
+            })
+            .unwrap();
+            assert!(
+                known,
+                "seed {seed}, step {step}: {lease} is live and nobody can revoke it"
+            );
+        }
+    }
+
+    /// With the provider well again, everything that has to be dead is.
+    async fn settle(&self, seed: u64) {
+        self.provider.refuse_revocations(false);
+        self.keep_house().await;
+        self.revoke().await;
+        let live = self.provider.live();
+        look(self.ledger.as_ref(), |state| {
+            for lease in state.leases().iter() {
+                if let Stage::Stopping { progress, .. } = lease.stage {
+                    assert!(
+                        matches!(progress, Progress::ProvedDead(_)),
+                        "seed {seed}: {progress:?}"
+                    );
+                    assert!(
+                        !live.contains(&lease.id),
+                        "seed {seed}: {} outlived its revocation",
+                        lease.id
+                    );
+                }
+                let killer = state.kills().killer(&lease.facets(), lease.intent);
+                assert!(
+                    killer.is_none() || !lease.is_live(),
+                    "seed {seed}: {} outlived a kill",
+                    lease.id
+                );
+            }
+        })
+        .unwrap();
+    }
+}
+
+// T54, T55, T56, T65, T66, T79
+#[tokio::test(start_paused = true)]
+async fn no_credential_is_lost_and_none_is_released_after_a_kill() {
+    let seeds = std::env::var("LANYARD_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(SEEDS);
+    for seed in 0..seeds {
+        let mut simulation = Simulation::start(seed).await;
+        for step in 0..STEPS {
+            simulation.step().await;
+            simulation.every_live_credential_is_known(seed, step);
+        }
+        simulation.settle(seed).await;
+    }
+}

@@ -1,0 +1,212 @@
+//! A provider that keeps what it gave, and fails when it is told to. It is never kinder than a real one: a mint
+//! that it does not answer may have created the credential all the same.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::provider::{
+    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+};
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+
+use crate::clock::ManualClock;
+
+/// What becomes of the next mint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MintFault {
+    /// It works.
+    None,
+    /// Refused; nothing was created.
+    Refuse,
+    /// No answer, and nothing was created.
+    LostBefore,
+    /// No answer, and the credential exists (T55).
+    LostAfter,
+    /// The answer never comes, and the credential exists.
+    Hang,
+    /// The credential lives longer than asked (T79).
+    Longer,
+}
+
+/// Runs in the middle of the next mint, once the credential exists.
+pub type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The provider.
+pub struct FakeProvider {
+    clock: Arc<ManualClock>,
+    live: Mutex<BTreeMap<LeaseId, Timestamp>>,
+    mints: Mutex<VecDeque<MintFault>>,
+    interruption: Mutex<Option<Interruption>>,
+    refusing_revocations: Mutex<bool>,
+    minted: Mutex<Vec<LeaseId>>,
+}
+
+impl FakeProvider {
+    /// A provider that lives by this clock.
+    #[must_use]
+    pub fn new(clock: Arc<ManualClock>) -> Self {
+        Self {
+            clock,
+            live: Mutex::default(),
+            mints: Mutex::default(),
+            interruption: Mutex::default(),
+            refusing_revocations: Mutex::default(),
+            minted: Mutex::default(),
+        }
+    }
+
+    /// Every credential that works now: what was not revoked, up to its expiry.
+    #[must_use]
+    pub fn live(&self) -> BTreeSet<LeaseId> {
+        let now = self.clock.now();
+        self.live
+            .lock()
+            .iter()
+            .filter(|(_, expires)| now < **expires)
+            .map(|(lease, _)| *lease)
+            .collect()
+    }
+
+    /// Every mint that was asked for, in order.
+    #[must_use]
+    pub fn minted(&self) -> Vec<LeaseId> {
+        self.minted.lock().clone()
+    }
+
+    /// What becomes of the next mint that has no fault yet.
+    pub fn next_mint(&self, fault: MintFault) {
+        self.mints.lock().push_back(fault);
+    }
+
+    /// Runs this in the middle of the next mint.
+    pub fn interrupt(&self, interruption: Interruption) {
+        *self.interruption.lock() = Some(interruption);
+    }
+
+    /// Whether revocations fail.
+    pub fn refuse_revocations(&self, refuse: bool) {
+        *self.refusing_revocations.lock() = refuse;
+    }
+}
+
+const fn lost(operation: &'static str) -> ProviderError {
+    ProviderError::Ambiguous {
+        provider: "fake",
+        operation,
+        code: String::new(),
+    }
+}
+
+#[async_trait]
+impl Provider for FakeProvider {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            provider: "fake",
+            revocability: Revocability {
+                mechanism: "it is taken off a list".to_owned(),
+                worst_case: Duration::from_secs(10),
+                source: "this file".to_owned(),
+            },
+            mint_timeout: Duration::from_secs(5),
+            leeway: Duration::from_secs(30),
+        }
+    }
+
+    fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
+        let handle = Handle(request.lease.to_string().into());
+        Ok(Prepared {
+            handle,
+            worst_expiry: request.expires,
+            document: String::new(),
+        })
+    }
+
+    async fn mint(
+        &self,
+        request: &MintRequest,
+        prepared: &Prepared,
+    ) -> Result<Minted, ProviderError> {
+        self.minted.lock().push(request.lease);
+        let fault = self.mints.lock().pop_front().unwrap_or(MintFault::None);
+        let longer = if fault == MintFault::Longer {
+            Duration::from_secs(3600)
+        } else {
+            Duration::ZERO
+        };
+        let expires = prepared.worst_expiry + longer;
+        match fault {
+            MintFault::Refuse => {
+                let code = "no".to_owned();
+                return Err(ProviderError::Refused {
+                    provider: "fake",
+                    operation: "mint",
+                    code,
+                });
+            }
+            MintFault::LostBefore => return Err(lost("mint")),
+            MintFault::None | MintFault::LostAfter | MintFault::Hang | MintFault::Longer => {
+                self.live.lock().insert(request.lease, expires);
+            }
+        }
+        let interruption = self.interruption.lock().take();
+        if let Some(interruption) = interruption {
+            interruption.await;
+        }
+        match fault {
+            MintFault::LostAfter => return Err(lost("mint")),
+            MintFault::Hang => std::future::pending::<()>().await,
+            MintFault::None | MintFault::Longer | MintFault::Refuse | MintFault::LostBefore => {}
+        }
+        let jwt = Secret::new(request.lease.to_string());
+        Ok(Minted {
+            credential: Credential::Token { jwt },
+            expires,
+            handle: None,
+        })
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
+        let refuse = *self.refusing_revocations.lock();
+        let mut live = self.live.lock();
+        let outcomes = revocation
+            .due
+            .iter()
+            .map(|lease| {
+                if refuse {
+                    return (lease.id, Err(lost("revoke")));
+                }
+                live.remove(&lease.id);
+                (lease.id, Ok(Revoked::ProvedDead))
+            })
+            .collect();
+        RevocationReport {
+            outcomes,
+            cut: None,
+        }
+    }
+
+    async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        Ok(if self.live().contains(&lease.id) {
+            Probe::Live
+        } else {
+            Probe::Dead
+        })
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        let found = |lease: &LeaseId| Found {
+            lease: *lease,
+            handle: Handle(lease.to_string().into()),
+        };
+        Ok(self.live().iter().map(found).collect())
+    }
+}

@@ -1,0 +1,95 @@
+//! A ledger in memory whose process can die: what was durable then is what the next one finds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::command::{Command, Record};
+use lanyard_core::lease::Seq;
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::state::State;
+use parking_lot::RwLock;
+
+use crate::clock::ManualClock;
+
+/// Every commit is durable at once, until the process dies.
+pub struct MemoryLedger {
+    clock: Arc<ManualClock>,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    state: State,
+    records: Vec<Vec<u8>>,
+    dead: bool,
+}
+
+impl MemoryLedger {
+    /// The ledger of a process that finds these records.
+    ///
+    /// # Panics
+    /// When a record is not one of ours.
+    #[must_use]
+    pub fn replay(clock: Arc<ManualClock>, records: Vec<Vec<u8>>) -> Self {
+        let mut state = State::default();
+        for record in &records {
+            let record: Record = serde_json::from_slice(record).expect("a record of ours");
+            state.apply(&record);
+        }
+        Self {
+            clock,
+            inner: RwLock::new(Inner {
+                state,
+                records,
+                dead: false,
+            }),
+        }
+    }
+
+    /// From now on nothing becomes durable.
+    pub fn die(&self) {
+        self.inner.write().dead = true;
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub fn records(&self) -> Vec<Vec<u8>> {
+        self.inner.read().records.clone()
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        let mut inner = self.inner.write();
+        if inner.dead {
+            return Err(CommitError::Unavailable("the process has died".to_owned()));
+        }
+        let record = Record {
+            at: self.clock.now(),
+            command,
+        };
+        inner.state.admit(&record.command, record.at)?;
+        inner
+            .records
+            .push(serde_json::to_vec(&record).expect("a record can be written"));
+        Ok(inner.state.apply(&record))
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        at(&self.inner.read().state);
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn barrier(&self, _order: Seq) -> Reach {
+        Reach::Everywhere
+    }
+}
