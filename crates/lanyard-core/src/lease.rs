@@ -75,6 +75,8 @@ pub struct Lease {
     pub deadline: Timestamp,
     /// The approval that it was minted under.
     pub approval: Option<ApprovalId>,
+    /// Whether the provider has said when it ends. Until then only a revocation that was taken ends it.
+    pub confirmed: bool,
     /// Where it is in its life.
     pub stage: Stage,
 }

@@ -50,6 +50,7 @@ impl Engine {
         match lease.stage {
             Stage::Intent => due.unconfirmed.push(lease.id),
             Stage::Issued { .. } => due.expired.push(lease.id),
+            Stage::Stopping { progress, .. } if progress.is_due() && !lease.confirmed => return,
             Stage::Stopping { .. } => {
                 let provider = self.providers().get(&lease.entry.target);
                 let leeway =

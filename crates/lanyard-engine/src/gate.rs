@@ -11,7 +11,6 @@ use lanyard_core::id::KillId;
 use lanyard_core::kill::KillOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::ledger::{Ledger, look};
-use lanyard_core::scope::Facets;
 use parking_lot::RwLock;
 
 /// Orders that are in effect in this process before, or without, being durable.
@@ -55,22 +54,6 @@ impl Gate {
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::SeqCst)
-    }
-
-    /// The orders in effect here that are not in the ledger.
-    #[must_use]
-    pub fn raised(&self) -> Vec<KillOrder> {
-        self.raised.read().clone()
-    }
-
-    /// The order that stops something new with these facets before the ledger knows of it.
-    #[must_use]
-    pub fn stopper(&self, facets: &Facets<'_>) -> Option<KillId> {
-        self.raised
-            .read()
-            .iter()
-            .find(|order| order.reaches(facets))
-            .map(|order| order.id)
     }
 
     /// D: tests, and hands over within the same guard. `hand_over` must not block.

@@ -6,6 +6,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     reason = "a test stops where its footing gives way"
 )]
 
@@ -301,6 +302,25 @@ impl Simulation {
         }
     }
 
+    /// An order that is older than a confirmation and younger than its intent would have refused it.
+    fn no_lease_is_confirmed_after_a_kill(&self, seed: u64) {
+        let (mut intents, mut last_kill) = (BTreeMap::new(), 0);
+        for (place, record) in self.ledger.records().iter().enumerate() {
+            let record: Record = serde_json::from_slice(record).unwrap();
+            match record.command {
+                Command::BeginMint(intent) => drop(intents.insert(intent.lease, place)),
+                Command::Kill(_) => last_kill = place,
+                Command::ConfirmMint { lease, .. } => {
+                    assert!(
+                        intents[&lease] >= last_kill,
+                        "seed {seed}: {lease} was confirmed after a kill"
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// With the provider well again, everything that has to be dead is.
     async fn settle(&self, seed: u64) {
         self.provider.refuse_revocations(false);
@@ -345,6 +365,7 @@ async fn no_credential_is_lost_and_none_is_released_after_a_kill() {
             simulation.step().await;
             simulation.every_live_credential_is_known(seed, step);
         }
+        simulation.no_lease_is_confirmed_after_a_kill(seed);
         simulation.settle(seed).await;
     }
 }

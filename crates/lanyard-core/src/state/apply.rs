@@ -38,6 +38,7 @@ impl State {
             }
             Command::Outlives { lease, until } => self.leases.update(*lease, |lease| {
                 lease.worst_expiry = lease.worst_expiry.max(*until);
+                lease.confirmed = true;
             }),
             Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
             Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
@@ -164,6 +165,7 @@ impl State {
             worst_expiry: intent.worst_expiry,
             deadline: intent.deadline,
             approval: intent.approval.as_ref().map(|(id, _)| *id),
+            confirmed: false,
             stage: Stage::Intent,
         });
     }
@@ -171,6 +173,7 @@ impl State {
     fn confirm(&mut self, id: LeaseId, expires: Timestamp, handle: Option<&Handle>) {
         self.leases.update(id, |lease| {
             lease.stage = Stage::Issued { delivered: false };
+            lease.confirmed = true;
             lease.expires = expires;
             if let Some(handle) = handle {
                 lease.handle = handle.clone();

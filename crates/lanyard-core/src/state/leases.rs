@@ -102,12 +102,6 @@ impl Leases {
             .filter_map(|(_, id)| self.all.get(id))
     }
 
-    /// When the next deadline comes.
-    #[must_use]
-    pub fn next_due(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
     /// One shared entry for all leases of the same grant.
     pub(super) fn share(&mut self, entry: &Entry) -> Arc<Entry> {
         if let Some(shared) = self.entries.get(entry) {

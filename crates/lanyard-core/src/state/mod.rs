@@ -19,11 +19,9 @@ mod admit;
 mod apply;
 mod leases;
 mod quota;
-mod snapshot;
 
 pub use admit::Refusal;
 pub use leases::Leases;
-pub use snapshot::Image;
 
 use quota::Quotas;
 
