@@ -236,11 +236,18 @@ pub struct LeaseRef {
     pub asked: Timestamp,
     /// Until when it could be live.
     pub worst_expiry: Timestamp,
+    /// The kill order behind its end: only that may take neighbours along.
+    pub kill: Option<KillId>,
 }
 
 impl From<&Lease> for LeaseRef {
     fn from(lease: &Lease) -> Self {
+        let kill = match lease.stage {
+            Stage::Stopping { cause, .. } => cause.kill(),
+            Stage::Intent | Stage::Issued { .. } => None,
+        };
         Self {
+            kill,
             id: lease.id,
             task: lease.task.id,
             handle: lease.handle.clone(),
