@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-journal", &[]),
     ("lanyard-ledger", &["lanyard-core", "lanyard-journal"]),
     ("lanyard-identity", &["lanyard-core"]),
+    ("lanyard-provider-aws", &["lanyard-core"]),
     ("lanyard-provider-token", &["lanyard-core"]),
     ("lanyard-engine", &["lanyard-core"]),
     ("lanyard-proto", &[]),

@@ -1,0 +1,237 @@
+//! What a session policy allows and denies.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a broken assumption has to stop the test"
+)]
+
+mod evaluator;
+
+use std::collections::BTreeSet;
+
+use evaluator::{Request, Verdict, evaluate};
+use lanyard_core::charter::{
+    ActionPattern, AwsGrant, AwsStatement, Position, Prohibited, Prohibition, ResourcePattern,
+    Rights, TargetKind,
+};
+use lanyard_core::provider::{MintRequest, PrepareError};
+use lanyard_core::time::Timestamp;
+use lanyard_provider_aws::policy::{SESSION_POLICY_LIMIT, session_policy};
+use lanyard_testkit::{ids::Ids, world};
+use proptest::prelude::*;
+
+const BEFORE: &str = "2027-01-15T08:05:00Z";
+const AFTER: &str = "2027-01-15T08:10:01Z";
+
+fn request() -> MintRequest {
+    let (ids, now) = (Ids::seeded(7), Timestamp::from_secs(1_800_000_000));
+    let task = world::task(&ids, now);
+    world::request(TargetKind::Aws, ids.lease(), &task, now)
+}
+
+fn grant(request: &MintRequest) -> AwsGrant {
+    match &request.rights {
+        Rights::Aws(grant) => grant.clone(),
+        other @ (Rights::Token(_) | Rights::Kubernetes(_)) => panic!("not an aws grant: {other:?}"),
+    }
+}
+
+fn actions(of: &[&str]) -> BTreeSet<ActionPattern> {
+    of.iter()
+        .map(|&text| ActionPattern(text.to_owned()))
+        .collect()
+}
+
+fn resources(of: &[&str]) -> BTreeSet<ResourcePattern> {
+    of.iter()
+        .map(|&text| ResourcePattern(text.to_owned()))
+        .collect()
+}
+
+fn verdict(policy: &str, action: &str, resource: &str, now: &str) -> Verdict {
+    let (issued, source_identity) = ("2027-01-15T08:00:00Z", "L-0");
+    evaluate(
+        policy,
+        &Request {
+            action,
+            resource,
+            now,
+            issued,
+            source_identity,
+        },
+    )
+}
+
+#[test]
+fn the_sample_session_is_as_written_down() {
+    let request = request();
+    let policy = session_policy(&grant(&request), &request).unwrap();
+    assert_eq!(policy, include_str!("golden/session.json").trim_end());
+}
+
+// T34: and the time Deny, which ends a lease below STS's fifteen minutes.
+#[test]
+fn t34_a_session_ends_on_time_and_never_reaches_iam_or_sts() {
+    let request = request();
+    let mut grant = grant(&request);
+    grant.allow[0].resources = resources(&["*"]);
+    let policy = session_policy(&grant, &request).unwrap();
+    let object = "arn:aws:s3:::tfstate-payments/a";
+    assert_eq!(
+        verdict(&policy, "s3:GetObject", object, BEFORE),
+        Verdict::Allowed
+    );
+    assert_eq!(
+        verdict(&policy, "s3:GetObject", object, AFTER),
+        Verdict::Denied
+    );
+    assert_eq!(
+        verdict(&policy, "s3:PutObject", object, BEFORE),
+        Verdict::Silent
+    );
+    for action in ["sts:AssumeRole", "STS:GetFederationToken", "iam:PassRole"] {
+        assert_eq!(
+            verdict(&policy, action, "*", BEFORE),
+            Verdict::Denied,
+            "{action}"
+        );
+    }
+}
+
+#[test]
+fn a_destructive_action_is_denied_until_the_approval_names_it() {
+    let mut request = request();
+    let mut grant = grant(&request);
+    grant.allow[0].actions = actions(&["s3:*"]);
+    grant.destructive = actions(&["s3:DeleteObject", "s3:DeleteBucket"]);
+    let object = "arn:aws:s3:::tfstate-payments/a";
+    let policy = session_policy(&grant, &request).unwrap();
+    assert_eq!(
+        verdict(&policy, "s3:DeleteObject", object, BEFORE),
+        Verdict::Denied
+    );
+    request.destructive = actions(&["s3:DeleteObject"]);
+    let policy = session_policy(&grant, &request).unwrap();
+    assert_eq!(
+        verdict(&policy, "s3:DeleteObject", object, BEFORE),
+        Verdict::Allowed
+    );
+    assert_eq!(
+        verdict(&policy, "s3:DeleteBucket", object, BEFORE),
+        Verdict::Denied
+    );
+}
+
+// T32
+#[test]
+fn t32_a_policy_over_the_limit_is_refused_with_its_size() {
+    let request = request();
+    let mut grant = grant(&request);
+    let fits = session_policy(&grant, &request).unwrap().len();
+    let long = "a".repeat(SESSION_POLICY_LIMIT - fits - r#","arn:aws:s3:::""#.len());
+    grant.allow[0]
+        .resources
+        .insert(ResourcePattern(format!("arn:aws:s3:::{long}")));
+    assert_eq!(
+        session_policy(&grant, &request).unwrap().len(),
+        SESSION_POLICY_LIMIT
+    );
+    grant.allow[0]
+        .resources
+        .insert(ResourcePattern("a".to_owned()));
+    let error = session_policy(&grant, &request).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            PrepareError::TooLarge {
+                size: 2052,
+                limit: 2048,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+// T29, T30, rule 10
+#[test]
+fn t30_what_could_reach_beyond_itself_is_refused() {
+    let request = request();
+    let try_with = |action: &str, resource: &str| {
+        let mut grant = grant(&request);
+        grant.allow = vec![AwsStatement {
+            actions: actions(&[action]),
+            resources: resources(&[resource]),
+        }];
+        session_policy(&grant, &request)
+    };
+    assert!(try_with("s3:GetObject", "*").is_ok());
+    for action in [
+        "*",
+        "*:*",
+        "s*:Get",
+        "iam:GetRole",
+        "STS:AssumeRole",
+        "s3:",
+        "s3:\",\"*",
+    ] {
+        assert!(try_with(action, "*").is_err(), "{action}");
+    }
+    for resource in [
+        "arn:aws:s3:::${aws:username}",
+        "arn:aws:s3:::a\nb",
+        "arn:aws:s3:::\u{202e}",
+    ] {
+        assert!(try_with("s3:GetObject", resource).is_err(), "{resource:?}");
+    }
+    // T29: a quote is a character of one value and opens nothing.
+    let policy = try_with("s3:GetObject", r#"arn:aws:s3:::a","*"#).unwrap();
+    assert_eq!(
+        verdict(&policy, "s3:GetObject", "arn:aws:s3:::b", BEFORE),
+        Verdict::Silent
+    );
+}
+
+fn patterns(of: &'static str) -> impl Strategy<Value = BTreeSet<String>> {
+    proptest::collection::btree_set(of, 1..4)
+}
+
+fn as_actions(of: &BTreeSet<String>) -> BTreeSet<ActionPattern> {
+    of.iter().cloned().map(ActionPattern).collect()
+}
+
+proptest! {
+    // Names of two letters in both cases, so that patterns meet requests often.
+    #[test]
+    fn a_session_allows_exactly_what_the_matchers_do(
+        allowed in patterns("s:[abAB*?]{1,4}"), resources in patterns("[xy*?]{1,4}"),
+        prohibited in patterns("s:[abAB*?]{1,4}"), destructive in patterns("s:[abAB*?]{1,4}"),
+        approve in any::<bool>(), action in "s:[abAB]{1,4}", arn in "[xy]{1,4}",
+    ) {
+        let mut request = request();
+        let grant = AwsGrant {
+            allow: vec![AwsStatement {
+                actions: as_actions(&allowed),
+                resources: resources.into_iter().map(ResourcePattern).collect(),
+            }],
+            destructive: as_actions(&destructive),
+        };
+        request.prohibited = vec![Prohibition {
+            what: Prohibited::Aws(as_actions(&prohibited).into_iter().collect()),
+            reason: "a test".to_owned(),
+            at: Position { line: 1, column: 1 },
+        }];
+        if approve {
+            request.destructive = grant.destructive.iter().take(1).cloned().collect();
+        }
+        let policy = session_policy(&grant, &request).unwrap();
+        let denied = as_actions(&prohibited).iter().any(|one| one.matches(&action))
+            || grant.destructive.difference(&request.destructive).any(|one| one.matches(&action));
+        let may = !denied && grant.allow.iter().any(|one| one.matches(&action, &arn));
+        let found = verdict(&policy, &action, &arn, BEFORE);
+        prop_assert_eq!(found == Verdict::Allowed, may, "{}", policy);
+        prop_assert_ne!(verdict(&policy, &action, &arn, AFTER), Verdict::Allowed);
+    }
+}
