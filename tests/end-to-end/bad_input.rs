@@ -110,6 +110,81 @@ fn a_wrong_request_is_told_what_is_wrong_and_the_daemon_goes_on() -> Result<()> 
     Ok(())
 }
 
+// T44
+#[test]
+fn t44_a_plan_over_the_limit_and_a_large_message_are_refused() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let file = stage.directory.path().join("large.txt");
+    std::fs::write(&file, "x".repeat(4 * 1024 * 1024 + 1))?;
+    let file = file.to_string_lossy();
+    let submit = [
+        "plan",
+        "submit",
+        &file,
+        "--task",
+        &task,
+        "--grant",
+        "move-tickets",
+        "--summary",
+        "large",
+    ];
+    assert!(
+        stage
+            .agent
+            .fails(2, &submit)?
+            .contains("4194304 bytes at the most")
+    );
+    let reason = "x".repeat(100_000);
+    let open = [
+        "task",
+        "open",
+        "ticket-router",
+        "--environment",
+        "production",
+        "--reason",
+        &reason,
+    ];
+    assert!(
+        stage
+            .agent
+            .fails(2, &open)?
+            .contains("message length too large")
+    );
+    stage.token(&task)?;
+    Ok(())
+}
+
+// T49
+#[test]
+fn t49_no_secret_is_in_the_log_or_on_the_disk() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    let proof = stage.oncall.ok(&["identity"])?;
+    stage.is_active(&token, &proof)?;
+    let mut folders = vec![stage.directory.path().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&std::fs::read(&path)?).into_owned();
+            for secret in [&token, &proof] {
+                let signature = secret.rsplit('.').next().unwrap();
+                assert!(
+                    !text.contains(signature),
+                    "a token is in {}",
+                    path.display()
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 // T15
 #[test]
 fn t15_another_agents_task_looks_like_none() -> Result<()> {

@@ -138,6 +138,26 @@ fn one_http_request_stops_everything() -> Result<()> {
     stage
         .agent
         .fails(6, &["request", "--task", &task, "read-tickets"])?;
+    for wrong in [
+        r#"{"scope":"all"}"#,
+        r#"{"scope":"al","reason":"x"}"#,
+        r#"{"scope":"all","reason":" "}"#,
+        "{",
+    ] {
+        let bearer = format!("Bearer {}", proof(&stage, "oncall"));
+        let answer = stage
+            .daemon
+            .http("POST", "/v1/kill", &[("authorization", &bearer)], wrong)?;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{wrong}: {answer}");
+    }
+    // T12
+    let again = stage.daemon.http(
+        "POST",
+        "/oauth2/introspect",
+        &[("authorization", &bearer)],
+        "token=x",
+    )?;
+    assert!(!again.contains("active"), "a proof was good twice: {again}");
     let anonymous = stage.daemon.http("POST", "/v1/kill", &[], body)?;
     assert!(anonymous.starts_with("HTTP/1.1 401"), "{anonymous}");
     Ok(())

@@ -17,7 +17,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::caller;
-use crate::rpc::engage;
+use crate::rpc::{engage, text};
 use crate::wire::Broker;
 
 /// The largest body, in bytes (T44).
@@ -106,8 +106,12 @@ async fn kill(
         Ok(kill) => kill,
         Err(error) => return refused(&Status::invalid_argument(format!("the body: {error}"))),
     };
+    let reason = match text("reason", kill.reason) {
+        Ok(reason) => reason,
+        Err(status) => return refused(&status),
+    };
     let by = Actor::Operator(operator.identity);
-    match engage(&broker, kill.scope, kill.roles, (kill.reason, by)).await {
+    match engage(&broker, kill.scope, kill.roles, (reason, by)).await {
         Ok((fenced, took)) => Json(json!({
             "kill_id": fenced.order.id,
             "fenced": true,

@@ -85,7 +85,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result
 }
 
 /// Text that has to say something, within bounds.
-fn text(field: &str, text: String) -> Result<String, Status> {
+pub(crate) fn text(field: &str, text: String) -> Result<String, Status> {
     let length = text.chars().count();
     if text.trim().is_empty() {
         Err(refusal::invalid(field, "must not be empty"))
