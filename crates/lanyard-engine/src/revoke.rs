@@ -32,7 +32,7 @@ pub enum Round {
 }
 
 impl Engine {
-    /// One round on one target: at most [`BATCH`] leases.
+    /// One round on one target: at most a thousand leases.
     pub async fn revoke_round(&self, target: &Name) -> Round {
         let Some(provider) = self.providers().get(target) else {
             return Round::Idle;
