@@ -279,11 +279,7 @@ impl Engine {
             .revisions(task)
             .ok_or_else(|| not_in_force(&task.charter))?;
         // An unknown grant has no target; the decision then says so itself.
-        let provider = in_force
-            .grants
-            .get(&ask.grant)
-            .and_then(|grant| self.providers().get(&grant.target))
-            .cloned();
+        let provider = self.provider_of(task, &ask.grant);
         let worst_case = provider.as_ref().map_or(std::time::Duration::MAX, |p| {
             p.capabilities().revocability.worst_case
         });
@@ -306,6 +302,18 @@ impl Engine {
             Some(provider) => Ok((permit, provider)),
             None => Err(Box::new(not_in_force(&task.charter))),
         }
+    }
+
+    /// What serves the target of a grant, as the charter in force names it.
+    pub(crate) fn provider_of(
+        &self,
+        task: &lanyard_core::task::Task,
+        grant: &Name,
+    ) -> Option<Arc<dyn Provider>> {
+        let charter = self.charters().in_force(&task.charter)?;
+        self.providers()
+            .get(&charter.grants.get(grant)?.target)
+            .cloned()
     }
 
     /// Both revisions that have a say.

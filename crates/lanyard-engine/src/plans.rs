@@ -1,6 +1,7 @@
 //! Plans and the approvals that they wait for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Name, Role};
 use lanyard_core::command::Command;
@@ -53,7 +54,9 @@ impl Engine {
             submitted: now,
             approval: None,
         };
-        let worst_case = std::time::Duration::ZERO;
+        let provider = self.provider_of(task, &plan.grant);
+        let worst_case =
+            provider.map_or(Duration::MAX, |p| p.capabilities().revocability.worst_case);
         let request = GrantRequest {
             task,
             grant: &plan.grant,
