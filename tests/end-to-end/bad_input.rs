@@ -157,6 +157,20 @@ fn t44_a_plan_over_the_limit_and_a_large_message_are_refused() -> Result<()> {
 
 // T49
 #[test]
+fn t49_the_daemon_leaves_no_core() -> Result<()> {
+    let stage = Stage::set()?;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", stage.daemon.process()))?;
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    let words: Vec<_> = core.split_whitespace().collect();
+    assert_eq!(words.get(4..6).unwrap(), ["0", "0"], "{core}");
+    Ok(())
+}
+
+// T49
+#[test]
 fn t49_no_secret_is_in_the_log_or_on_the_disk() -> Result<()> {
     let stage = Stage::set()?;
     let task = stage.task()?;

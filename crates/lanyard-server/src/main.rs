@@ -59,11 +59,26 @@ fn main() -> Result<()> {
                 .unwrap_or_else(|_| "info".into()),
         )
         .init();
+    leave_no_core()?;
     match arguments.command {
         Command::Serve { config } => serve(&config),
         Command::Dev { data_dir, listen } => serve(&dev::prepare(&data_dir, listen)?),
         Command::Verify { data_dir } => verify(&data_dir),
     }
+}
+
+/// A core file, or another process of the same user that looks into this one, would show secrets (T49).
+fn leave_no_core() -> Result<()> {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
 }
 
 fn serve(config: &std::path::Path) -> Result<()> {
