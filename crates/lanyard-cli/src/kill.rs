@@ -127,7 +127,10 @@ fn confirm(radius: &std::collections::HashMap<String, u64>) -> Result<(), Outcom
         return Err(Outcome::usage("without a terminal, say --yes"));
     }
     let sorted: BTreeMap<_, _> = radius.iter().collect();
-    eprintln!("This stops {} live leases:", radius.values().sum::<u64>());
+    eprintln!(
+        "Live leases that this stops: {}",
+        radius.values().sum::<u64>()
+    );
     sorted
         .iter()
         .for_each(|(target, count)| eprintln!("  {count:>8}  {}", escaped(target)));

@@ -134,8 +134,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier that starts now. Tokens older than that are refused: one of them may have been used before
-    /// a restart.
+    /// A verifier that starts now. Tokens issued before this second are refused: one of them may have been
+    /// used before a restart, and what was used then is not remembered.
     #[must_use]
     pub fn new(audience: String, issuers: Vec<Issuer>, now: Timestamp) -> Self {
         let issuers = issuers
@@ -213,7 +213,7 @@ impl Verifier {
         let (late, old) = match purpose {
             Purpose::Ordinary => (
                 now > expires + SKEW,
-                now > issued + OLDEST + SKEW || issued < self.since.before(SKEW),
+                now > issued + OLDEST + SKEW || issued < self.since,
             ),
             Purpose::Kill => (now > expires + KILL_GRACE, false),
         };
