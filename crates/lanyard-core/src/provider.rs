@@ -208,6 +208,8 @@ impl ProviderError {
 /// (a deny policy) writes it as a pure function of this.
 #[derive(Debug, Clone, Default)]
 pub struct Revocation {
+    /// Now.
+    pub now: Timestamp,
     /// Not yet acknowledged.
     pub due: Vec<LeaseRef>,
     /// Acknowledged before, not past their natural end: they must stay revoked.

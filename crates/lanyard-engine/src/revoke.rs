@@ -37,7 +37,8 @@ impl Engine {
         let Some(provider) = self.providers().get(target) else {
             return Round::Idle;
         };
-        let Some(work) = self.peek(|state| work(state, target)) else {
+        let now = self.now();
+        let Some(work) = self.peek(|state| work(state, target, now)) else {
             return Round::Failed;
         };
         if work.due.is_empty() {
@@ -136,8 +137,9 @@ impl Engine {
     }
 }
 
-fn work(state: &State, target: &Name) -> Revocation {
+fn work(state: &State, target: &Name, now: Timestamp) -> Revocation {
     let mut work = Revocation {
+        now,
         cut: cut(state, target),
         ..Revocation::default()
     };

@@ -1,10 +1,16 @@
-//! The policies that bound and revoke AWS STS sessions.
+//! Mints and revokes AWS STS sessions.
 //!
 //! A lease is a session of one of a target's two roles. It is bounded by its session policy, which also ends
 //! it on time, and revoked by an inline policy on the role that denies everything to the sessions that it names
-//! ([`policy`]). The calls to AWS are not here yet, and nothing depends on this crate.
+//! ([`policy`]). Two principals do it: one assumes the roles, the other edits that one policy on them.
 
+pub mod api;
 pub mod policy;
+mod provider;
+mod sdk;
+
+pub use provider::{AwsProvider, AwsTarget};
+pub use sdk::{Access, Sdk};
 
 /// The name in errors and reports.
 const PROVIDER: &str = "aws";

@@ -1,0 +1,65 @@
+//! The calls to AWS that the provider makes, and nothing else of it.
+
+use async_trait::async_trait;
+use lanyard_core::provider::ProviderError;
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+
+/// What is asked of STS AssumeRole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssumeRole {
+    /// The role.
+    pub role_arn: String,
+    /// The session's name and its source identity: the lease's id.
+    pub lease: String,
+    /// The session policy.
+    pub policy: String,
+    /// DurationSeconds.
+    pub seconds: i32,
+    /// Session tags.
+    pub tags: Vec<(&'static str, String)>,
+}
+
+/// What STS answers.
+#[derive(Debug)]
+pub struct Session {
+    /// Not secret, but identifying.
+    pub access_key_id: String,
+    /// Secret.
+    pub secret_access_key: Secret<String>,
+    /// Secret.
+    pub session_token: Secret<String>,
+    /// When STS ends it.
+    pub expires: Timestamp,
+    /// The ARN of the session.
+    pub arn: String,
+    /// The source identity that the session carries, where the answer says so.
+    pub source_identity: Option<String>,
+}
+
+/// STS as the minting principal, IAM as the revoking one.
+#[async_trait]
+pub trait AwsApi: Send + Sync {
+    /// Called once for a lease; never retried.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError>;
+
+    /// The inline policy of this name on a role, when there is one.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError>;
+
+    /// Writes it, whole.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn put_role_policy(
+        &self,
+        role: &str,
+        policy: &str,
+        document: &str,
+    ) -> Result<(), ProviderError>;
+}

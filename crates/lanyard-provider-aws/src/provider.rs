@@ -1,0 +1,341 @@
+//! One AWS account: a role for plan, a role for apply.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::charter::{Rights, Role};
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::provider::{
+    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+};
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+use ring::digest::{SHA256, digest};
+
+use crate::PROVIDER;
+use crate::api::{AssumeRole, AwsApi, Session};
+use crate::policy::{Composed, Demand, DenyPolicy, compose, session_policy};
+
+/// The least that STS gives, in seconds.
+const LEAST_SESSION: u64 = 900;
+/// The characters that all inline policies of a role share.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
+const INLINE_POLICIES: usize = 10_240;
+/// How long a proof that the revoking principal works is good for (rule 28 of the mint: no revoker, no credential).
+const PROOF: Duration = Duration::from_secs(300);
+/// The longest value of a session tag.
+const TAG_LIMIT: usize = 256;
+
+/// One configured account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsTarget {
+    /// The region that credentials are used in.
+    pub region: String,
+    /// The ARN of the plan role.
+    pub plan_role: String,
+    /// The ARN of the apply role.
+    pub apply_role: String,
+    /// This writer's name: its inline policy is `lanyard-deny-<instance>`.
+    pub instance: String,
+}
+
+/// The provider of one account.
+pub struct AwsProvider<A> {
+    target: AwsTarget,
+    api: A,
+    roles: Mutex<BTreeMap<String, Seen>>,
+}
+
+/// What was last seen on a role, by the revoking principal.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    policy: DenyPolicy,
+    at: Timestamp,
+}
+
+fn not_ours(operation: &'static str, found: &str) -> ProviderError {
+    ProviderError::Excessive {
+        provider: PROVIDER,
+        operation,
+        found: found.to_owned(),
+    }
+}
+
+fn refused(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Refused {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
+/// The name of a role, which is what IAM takes: the last part of its ARN.
+fn role_name(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+impl<A: AwsApi> AwsProvider<A> {
+    /// The provider of this account.
+    #[must_use]
+    pub const fn new(target: AwsTarget, api: A) -> Self {
+        Self {
+            target,
+            api,
+            roles: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    fn role(&self, role: Role) -> &str {
+        match role {
+            Role::Plan => &self.target.plan_role,
+            Role::Apply => &self.target.apply_role,
+        }
+    }
+
+    fn policy_name(&self) -> String {
+        format!("lanyard-deny-{}", self.target.instance)
+    }
+
+    /// What the role denies, read now by the revoking principal; `None` where somebody else wrote it.
+    async fn read(&self, role: &str, now: Timestamp) -> Result<Option<DenyPolicy>, ProviderError> {
+        let document = self
+            .api
+            .role_policy(role_name(role), &self.policy_name())
+            .await?;
+        let policy = match document {
+            None => Some(DenyPolicy::default()),
+            Some(text) => serde_json::from_str(&text)
+                .ok()
+                .and_then(|document| DenyPolicy::parse(&document)),
+        };
+        if let Some(policy) = policy.clone() {
+            self.roles
+                .lock()
+                .insert(role.to_owned(), Seen { policy, at: now });
+        } else {
+            self.roles.lock().remove(role);
+        }
+        Ok(policy)
+    }
+
+    /// A credential is only given while it could be revoked, and not before a cut that would take it along.
+    async fn may_mint(&self, role: &str, now: Timestamp) -> Result<(), ProviderError> {
+        let seen = self.roles.lock().get(role).cloned();
+        let policy = match seen {
+            Some(seen) if now.since(seen.at) < PROOF => seen.policy,
+            Some(_) | None => {
+                let edited = || refused("mint", "somebody else edited the deny policy");
+                self.read(role, now).await?.ok_or_else(edited)?
+            }
+        };
+        match policy.cut() {
+            Some(cut) if now <= cut => Err(refused("mint", "the role was cut and settles")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Brings one role to deny what has to be dead. Read, compose, write, read back.
+    async fn deny(&self, role: &str, revocation: &Revocation) -> Result<Composed, ProviderError> {
+        let mine = |leases: &[LeaseRef]| -> Vec<LeaseRef> {
+            leases
+                .iter()
+                .filter(|lease| &*lease.handle.0 == role)
+                .cloned()
+                .collect()
+        };
+        let (due, standing) = (mine(&revocation.due), mine(&revocation.standing));
+        let read = self.read(role, revocation.now).await?;
+        let edited = read.is_none();
+        let present = read.unwrap_or_default();
+        let composed = compose(&Demand {
+            due: &due,
+            standing: &standing,
+            cut: revocation.cut,
+            present: &present,
+            now: revocation.now,
+            budget: INLINE_POLICIES,
+        });
+        if edited || composed.policy != present && !composed.policy.is_empty() {
+            let document = serde_json::to_string(&composed.policy.document())
+                .map_err(|_| refused("iam:PutRolePolicy", "the document cannot be written"))?;
+            self.api
+                .put_role_policy(role_name(role), &self.policy_name(), &document)
+                .await?;
+            if self.read(role, revocation.now).await?.as_ref() != Some(&composed.policy) {
+                return Err(refused(
+                    "iam:PutRolePolicy",
+                    "another document was read back",
+                ));
+            }
+        }
+        Ok(composed)
+    }
+}
+
+/// Letters, digits and what AWS allows in a tag; a digest where that is not enough (T39).
+fn tag(value: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "_.:/=+-@ ".contains(c);
+    if value.len() <= TAG_LIMIT && value.chars().all(fits) {
+        return value.to_owned();
+    }
+    let hash = digest(&SHA256, value.as_bytes());
+    let hex: String = hash
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256:{hex}")
+}
+
+fn seconds(request: &MintRequest) -> i32 {
+    let whole = request
+        .expires
+        .since(request.now)
+        .as_millis()
+        .div_ceil(1000);
+    i32::try_from(whole.max(u128::from(LEAST_SESSION))).unwrap_or(i32::MAX)
+}
+
+fn checked(session: &Session, request: &MintRequest) -> Result<(), ProviderError> {
+    let lease = request.lease.to_string();
+    if !session.arn.ends_with(&format!("/{lease}")) {
+        return Err(not_ours("sts:AssumeRole", "a session of another name"));
+    }
+    if session
+        .source_identity
+        .as_ref()
+        .is_some_and(|identity| *identity != lease)
+    {
+        return Err(not_ours("sts:AssumeRole", "another source identity"));
+    }
+    let asked = request.now + Duration::from_secs(u64::try_from(seconds(request)).unwrap_or(0));
+    // STS counts from its own clock, and in whole seconds.
+    if session.expires > asked + Duration::from_secs(60) {
+        return Err(not_ours(
+            "sts:AssumeRole",
+            "a session that is longer than asked for",
+        ));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<A: AwsApi> Provider for AwsProvider<A> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            provider: PROVIDER,
+            revocability: Revocability {
+                mechanism: "an inline deny on the role names the session; past the lease's end, its own policy denies \
+                            everything"
+                    .to_owned(),
+                worst_case: Duration::from_secs(300),
+                source: "assumed: AWS names no bound \
+                         (docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html, eventual consistency)"
+                    .to_owned(),
+            },
+            mint_timeout: Duration::from_secs(20),
+            leeway: Duration::from_secs(60),
+        }
+    }
+
+    fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
+        let Rights::Aws(grant) = &request.rights else {
+            let kind = request.rights.provider();
+            return Err(PrepareError::Unsupported(format!(
+                "an aws target mints no {kind} credentials"
+            )));
+        };
+        Ok(Prepared {
+            handle: Handle(self.role(request.role).into()),
+            worst_expiry: request.expires,
+            document: session_policy(grant, request)?,
+        })
+    }
+
+    async fn mint(
+        &self,
+        request: &MintRequest,
+        prepared: &Prepared,
+    ) -> Result<Minted, ProviderError> {
+        let role = self.role(request.role);
+        self.may_mint(role, request.now).await?;
+        let session = self
+            .api
+            .assume_role(&AssumeRole {
+                role_arn: role.to_owned(),
+                lease: request.lease.to_string(),
+                policy: prepared.document.clone(),
+                seconds: seconds(request),
+                tags: vec![
+                    ("lanyard-charter", tag(request.charter.as_str())),
+                    ("lanyard-agent", tag(&request.agent.0)),
+                    ("lanyard-task", tag(&request.task.to_string())),
+                ],
+            })
+            .await?;
+        checked(&session, request)?;
+        Ok(Minted {
+            expires: session.expires.min(request.expires),
+            credential: Credential::Aws {
+                access_key_id: session.access_key_id,
+                secret_access_key: session.secret_access_key,
+                session_token: session.session_token,
+                region: self.target.region.clone(),
+            },
+            handle: None,
+        })
+    }
+
+    /// A lease that found no slot and that nobody killed rests on its time Deny: it is not acknowledged.
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
+        let mut report = RevocationReport::default();
+        for role in [&self.target.plan_role, &self.target.apply_role] {
+            let due: Vec<LeaseId> = revocation
+                .due
+                .iter()
+                .filter(|lease| *lease.handle.0 == **role)
+                .map(|lease| lease.id)
+                .collect();
+            if due.is_empty() && revocation.cut.is_none() {
+                continue;
+            }
+            match self.deny(role, revocation).await {
+                Ok(composed) => {
+                    report.cut = report.cut.max(composed.policy.cut());
+                    report.outcomes.extend(due.into_iter().map(|lease| {
+                        let unlisted = composed.unlisted.contains(&lease);
+                        let full =
+                            || refused("revoke", "the list is full: it ends by its own policy");
+                        (
+                            lease,
+                            if unlisted {
+                                Err(full())
+                            } else {
+                                Ok(Revoked::Acknowledged)
+                            },
+                        )
+                    }));
+                }
+                Err(error) => {
+                    report
+                        .outcomes
+                        .extend(due.into_iter().map(|lease| (lease, Err(error.clone()))));
+                }
+            }
+        }
+        report
+    }
+
+    /// No call shows that an STS session is dead: GetCallerIdentity works under any deny.
+    async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        Ok(Probe::Unknowable)
+    }
+
+    /// AWS lists no sessions.
+    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        Ok(Vec::new())
+    }
+}

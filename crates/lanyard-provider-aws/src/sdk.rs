@@ -1,0 +1,234 @@
+//! [`AwsApi`] on the AWS SDK, with ring and regional endpoints.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::types::Tag;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use lanyard_core::provider::ProviderError;
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+
+use crate::PROVIDER;
+use crate::api::{AssumeRole, AwsApi, Session};
+
+/// How long one call may take.
+const CALL: Duration = Duration::from_secs(15);
+
+/// Where AWS is, and as whom it is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The region whose STS is asked.
+    pub region: String,
+    /// The profile of the minting principal; the SDK's default chain where absent.
+    pub minter_profile: Option<String>,
+    /// The profile of the revoking principal; the SDK's default chain where absent.
+    pub revoker_profile: Option<String>,
+    /// Another endpoint for both services.
+    pub endpoint: Option<String>,
+}
+
+/// The SDK's clients.
+#[derive(Debug)]
+pub struct Sdk {
+    sts: aws_sdk_sts::Client,
+    iam: aws_sdk_iam::Client,
+}
+
+impl Sdk {
+    /// Sets the clients up; calls nobody but what the credential chain needs.
+    pub async fn connect(access: &Access) -> Self {
+        // A mint is never repeated, and revocations are repeated by the engine.
+        let minter = config(access, access.minter_profile.as_deref()).await;
+        let revoker = config(access, access.revoker_profile.as_deref()).await;
+        Self {
+            sts: aws_sdk_sts::Client::new(&minter),
+            iam: aws_sdk_iam::Client::new(&revoker),
+        }
+    }
+}
+
+async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .build_https();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(Region::new(access.region.clone()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().operation_timeout(CALL).build());
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(endpoint) = &access.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+#[async_trait]
+impl AwsApi for Sdk {
+    async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError> {
+        const OPERATION: &str = "sts:AssumeRole";
+        let mut call = self
+            .sts
+            .assume_role()
+            .role_arn(&ask.role_arn)
+            .role_session_name(&ask.lease)
+            .source_identity(&ask.lease)
+            .policy(&ask.policy)
+            .duration_seconds(ask.seconds);
+        for (key, value) in &ask.tags {
+            let incomplete = |_| refused(OPERATION, "tag");
+            call = call.tags(
+                Tag::builder()
+                    .key(*key)
+                    .value(value)
+                    .build()
+                    .map_err(incomplete)?,
+            );
+        }
+        let answer = call
+            .send()
+            .await
+            .map_err(|error| mapped(OPERATION, &error))?;
+        let half = || ambiguous(OPERATION, "half an answer");
+        let credentials = answer.credentials.ok_or_else(half)?;
+        let arn = answer.assumed_role_user.ok_or_else(half)?.arn;
+        Ok(Session {
+            access_key_id: credentials.access_key_id,
+            secret_access_key: Secret::new(credentials.secret_access_key),
+            session_token: Secret::new(credentials.session_token),
+            expires: Timestamp::from_secs(
+                u64::try_from(credentials.expiration.secs()).map_err(|_| half())?,
+            ),
+            arn,
+            source_identity: answer.source_identity,
+        })
+    }
+
+    async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError> {
+        const OPERATION: &str = "iam:GetRolePolicy";
+        let answer = self
+            .iam
+            .get_role_policy()
+            .role_name(role)
+            .policy_name(policy)
+            .send()
+            .await;
+        match answer {
+            Ok(found) => unescaped(&found.policy_document)
+                .map(Some)
+                .ok_or_else(|| ambiguous(OPERATION, "not UTF-8")),
+            Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
+            Err(error) => Err(mapped(OPERATION, &error)),
+        }
+    }
+
+    async fn put_role_policy(
+        &self,
+        role: &str,
+        policy: &str,
+        document: &str,
+    ) -> Result<(), ProviderError> {
+        let call = self
+            .iam
+            .put_role_policy()
+            .role_name(role)
+            .policy_name(policy)
+            .policy_document(document);
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| mapped("iam:PutRolePolicy", &error))
+    }
+}
+
+/// IAM answers documents percent-encoded (RFC 3986).
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRolePolicy.html>
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let hex = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn refused(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Refused {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
+fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Ambiguous {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
+/// What AWS says by code alone: its texts can echo what was sent (T50).
+fn mapped<E: ProvideErrorMetadata, R>(
+    operation: &'static str,
+    error: &SdkError<E, R>,
+) -> ProviderError {
+    const THROTTLING: &[&str] = &[
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TooManyRequestsException",
+    ];
+    let code: String = error
+        .code()
+        .unwrap_or("unnamed")
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(64)
+        .collect();
+    let said = matches!(error, SdkError::ServiceError(_));
+    let broken = code == "unnamed" || code.starts_with("Internal") || code == "ServiceFailure";
+    if said && THROTTLING.contains(&code.as_str()) {
+        ProviderError::Throttled {
+            provider: PROVIDER,
+            operation,
+        }
+    } else if said && !broken {
+        refused(operation, &code)
+    } else if matches!(error, SdkError::ConstructionFailure(_)) {
+        refused(operation, "the request could not be built")
+    } else if matches!(error, SdkError::TimeoutError(_)) {
+        ambiguous(operation, "timeout")
+    } else if matches!(error, SdkError::DispatchFailure(_)) {
+        ambiguous(operation, "not reached, or no credentials")
+    } else {
+        ambiguous(operation, &code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn documents_are_read_as_they_were_written() {
+        assert_eq!(
+            unescaped("%7B%22a%22%3A1%7D+").as_deref(),
+            Some("{\"a\":1}+")
+        );
+        assert_eq!(unescaped("%7"), None);
+        assert_eq!(unescaped("%ff"), None);
+    }
+}

@@ -1,0 +1,237 @@
+//! The provider on a fake that is as strict as AWS in what it accepts.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::charter::TargetKind;
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::LeaseRef;
+use lanyard_core::provider::{MintRequest, Provider, ProviderError, Revocation, Revoked};
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+use lanyard_provider_aws::api::{AssumeRole, AwsApi, Session};
+use lanyard_provider_aws::{AwsProvider, AwsTarget};
+use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+use parking_lot::Mutex;
+
+const NOW: Timestamp = ManualClock::START;
+const ROLE: &str = "arn:aws:iam::111122223333:role/lanyard/plan";
+
+#[derive(Default)]
+struct Account {
+    asked: Mutex<Vec<AssumeRole>>,
+    policies: Mutex<BTreeMap<(String, String), String>>,
+    longer: Mutex<bool>,
+    iam_is_down: Mutex<bool>,
+}
+
+struct Fake(Arc<Account>);
+
+fn down() -> ProviderError {
+    ProviderError::Ambiguous {
+        provider: "aws",
+        operation: "iam",
+        code: "down".to_owned(),
+    }
+}
+
+#[async_trait]
+impl AwsApi for Fake {
+    async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError> {
+        let name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        assert!((2..=64).contains(&ask.lease.len()) && ask.lease.chars().all(name));
+        assert!((900..=3600).contains(&ask.seconds) && ask.policy.len() <= 2048);
+        serde_json::from_str::<serde_json::Value>(&ask.policy).unwrap();
+        self.0.asked.lock().push(ask.clone());
+        let longer = if *self.0.longer.lock() { 3600 } else { 0 };
+        let seconds = u64::try_from(ask.seconds).unwrap() + longer;
+        Ok(Session {
+            access_key_id: "ASIA".to_owned(),
+            secret_access_key: Secret::new("canary".to_owned()),
+            session_token: Secret::new("canary".to_owned()),
+            expires: NOW + Duration::from_secs(seconds),
+            arn: format!("arn:aws:sts::111122223333:assumed-role/plan/{}", ask.lease),
+            source_identity: Some(ask.lease.clone()),
+        })
+    }
+
+    async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError> {
+        if *self.0.iam_is_down.lock() {
+            return Err(down());
+        }
+        Ok(self
+            .0
+            .policies
+            .lock()
+            .get(&(role.to_owned(), policy.to_owned()))
+            .cloned())
+    }
+
+    async fn put_role_policy(
+        &self,
+        role: &str,
+        policy: &str,
+        document: &str,
+    ) -> Result<(), ProviderError> {
+        if *self.0.iam_is_down.lock() {
+            return Err(down());
+        }
+        assert!(document.len() <= 10_240);
+        self.0
+            .policies
+            .lock()
+            .insert((role.to_owned(), policy.to_owned()), document.to_owned());
+        Ok(())
+    }
+}
+
+fn provider() -> (AwsProvider<Fake>, Arc<Account>) {
+    let account = Arc::new(Account::default());
+    let target = AwsTarget {
+        region: "eu-west-1".to_owned(),
+        plan_role: ROLE.to_owned(),
+        apply_role: "arn:aws:iam::111122223333:role/lanyard/apply".to_owned(),
+        instance: "one".to_owned(),
+    };
+    (
+        AwsProvider::new(target, Fake(Arc::clone(&account))),
+        account,
+    )
+}
+
+fn request() -> MintRequest {
+    let ids = Ids::seeded(1);
+    let task = world::task(&ids, NOW);
+    world::request(TargetKind::Aws, ids.lease(), &task, NOW)
+}
+
+fn lease(bits: u128) -> LeaseRef {
+    LeaseRef {
+        id: LeaseId::from_bits(bits),
+        task: request().task,
+        handle: lanyard_core::lease::Handle(ROLE.into()),
+        asked: NOW,
+        worst_expiry: NOW + Duration::from_secs(600),
+        kill: None,
+    }
+}
+
+fn deny_policy(account: &Account) -> String {
+    account
+        .policies
+        .lock()
+        .get(&("plan".to_owned(), "lanyard-deny-one".to_owned()))
+        .cloned()
+        .unwrap_or_default()
+}
+
+async fn revoke(
+    provider: &AwsProvider<Fake>,
+    due: Vec<LeaseRef>,
+) -> Vec<Result<Revoked, ProviderError>> {
+    let revocation = Revocation {
+        now: NOW,
+        due,
+        ..Revocation::default()
+    };
+    provider
+        .revoke(&revocation)
+        .await
+        .outcomes
+        .into_iter()
+        .map(|(_, outcome)| outcome)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_session_is_named_after_its_lease_and_told_to_end_with_it() {
+    let (provider, account) = provider();
+    let request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    let minted = provider.mint(&request, &prepared).await.unwrap();
+    assert_eq!(minted.expires, request.expires);
+    let asked = account.asked.lock().pop().unwrap();
+    assert_eq!(
+        (asked.lease, asked.seconds),
+        (request.lease.to_string(), 900)
+    );
+    assert!(asked.policy.contains(&request.expires.to_string()));
+}
+
+#[tokio::test]
+async fn t79_a_longer_session_than_asked_for_is_refused() {
+    let (provider, account) = provider();
+    *account.longer.lock() = true;
+    let request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    let refused = provider.mint(&request, &prepared).await.unwrap_err();
+    assert!(
+        matches!(refused, ProviderError::Excessive { .. }),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_minted_that_could_not_be_revoked() {
+    let (provider, account) = provider();
+    *account.iam_is_down.lock() = true;
+    let request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    assert!(provider.mint(&request, &prepared).await.is_err());
+    assert!(account.asked.lock().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_lease_is_named_and_stays_named_and_is_never_called_proved_dead() {
+    let (provider, account) = provider();
+    assert_eq!(
+        revoke(&provider, vec![lease(1)]).await,
+        [Ok(Revoked::Acknowledged)]
+    );
+    assert_eq!(
+        revoke(&provider, vec![lease(2)]).await,
+        [Ok(Revoked::Acknowledged)]
+    );
+    for bits in [1, 2] {
+        assert!(deny_policy(&account).contains(&LeaseId::from_bits(bits).to_string()));
+    }
+    assert_eq!(
+        revoke(&provider, vec![lease(2)]).await,
+        [Ok(Revoked::Acknowledged)]
+    );
+}
+
+#[tokio::test]
+async fn t66_a_revocation_that_was_not_taken_is_not_acknowledged() {
+    let (provider, account) = provider();
+    *account.iam_is_down.lock() = true;
+    assert_eq!(revoke(&provider, vec![lease(1)]).await, [Err(down())]);
+    assert_eq!(deny_policy(&account), "");
+}
+
+#[tokio::test]
+async fn a_policy_that_somebody_edited_stops_mints_and_is_written_anew() {
+    let (provider, account) = provider();
+    let name = ("plan".to_owned(), "lanyard-deny-one".to_owned());
+    account.policies.lock().insert(
+        name,
+        r#"{"Version":"2012-10-17","Statement":[]}"#.replace("[]", "{}"),
+    );
+    let request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    assert!(provider.mint(&request, &prepared).await.is_err());
+    assert_eq!(
+        revoke(&provider, vec![lease(1)]).await,
+        [Ok(Revoked::Acknowledged)]
+    );
+    assert!(deny_policy(&account).contains(&LeaseId::from_bits(1).to_string()));
+    assert!(provider.mint(&request, &prepared).await.is_ok());
+}
