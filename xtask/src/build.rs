@@ -1,7 +1,6 @@
 //! What the other commands need built or installed first.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -31,31 +30,6 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     } else {
         bail!("{name} ended with {status}")
     }
-}
-
-/// A Python with this package, in a cached environment of its own.
-pub(crate) fn python(package: &str) -> Result<PathBuf> {
-    let cache = std::env::var_os("LANYARD_CACHE").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/lanyard"));
-    let folder: String = package
-        .chars()
-        .map(|c| if c.is_alphanumeric() { c } else { '-' })
-        .collect();
-    let environment = cache
-        .or(home)
-        .context("neither LANYARD_CACHE nor HOME is set")?
-        .join(folder);
-    let python = environment.join("bin/python");
-    if !environment.join("complete").exists() {
-        succeed(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&environment),
-        )?;
-        succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", package]))?;
-        std::fs::write(environment.join("complete"), package)?;
-    }
-    Ok(python)
 }
 
 /// Runs a command with this on its standard input and wants success; its standard output.

@@ -236,7 +236,7 @@ fn active(daemon: &Daemon, oncall: &Cli, token: &str, expected: bool) -> Result<
 
 /// The token verified by another library, from the key set alone.
 fn outside(story: &mut Story, daemon: &Daemon, token: &str) -> Result<()> {
-    let python = match build::python(PYJWT) {
+    let python = match lanyard_rig::python(PYJWT) {
         Ok(python) => python,
         Err(error) => {
             story

@@ -1,0 +1,194 @@
+//! The provider on the real SDK against moto: the wire protocol, not what the policies mean.
+//!
+//! `cargo xtask test` starts moto and names it in `LANYARD_MOTO_URL`; without that, this says that it does not run.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region};
+use lanyard_core::charter::TargetKind;
+use lanyard_core::lease::LeaseRef;
+use lanyard_core::provider::{
+    Credential, MintRequest, Provider, ProviderError, Revocation, Revoked,
+};
+use lanyard_core::time::Timestamp;
+use lanyard_provider_aws::api::AwsApi as _;
+use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
+
+/// The roles of one test, so that tests do not meet.
+struct Account {
+    access: Access,
+    target: AwsTarget,
+}
+
+async fn account(name: &str) -> Option<Account> {
+    let Ok(endpoint) = std::env::var("LANYARD_MOTO_URL") else {
+        eprintln!("NOT RUN: LANYARD_MOTO_URL names no moto; `cargo xtask test` starts one");
+        return None;
+    };
+    let region = "eu-west-1".to_owned();
+    let loader =
+        aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.clone()));
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let config = loader
+        .endpoint_url(&endpoint)
+        .http_client(http)
+        .load()
+        .await;
+    let iam = aws_sdk_iam::Client::new(&config);
+    let mut roles = Vec::new();
+    for role in ["plan", "apply"] {
+        let role = format!("{name}-{role}");
+        let created = iam
+            .create_role()
+            .role_name(&role)
+            .assume_role_policy_document(TRUST)
+            .send()
+            .await
+            .unwrap();
+        roles.push(created.role.unwrap().arn);
+    }
+    let apply_role = roles.pop().unwrap();
+    let plan_role = roles.pop().unwrap();
+    let target = AwsTarget {
+        region: region.clone(),
+        plan_role,
+        apply_role,
+        instance: "test".to_owned(),
+    };
+    let access = Access {
+        region,
+        minter_profile: None,
+        revoker_profile: None,
+        endpoint: Some(endpoint),
+    };
+    Some(Account { access, target })
+}
+
+/// STS stamps its sessions by the real time.
+#[expect(clippy::disallowed_methods, reason = "moto has no other clock")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    Timestamp::from_secs(since.as_secs())
+}
+
+fn request(seed: u64) -> MintRequest {
+    let ids = Ids::seeded(seed);
+    let (lease, now) = (ids.lease(), now());
+    world::request(TargetKind::Aws, lease, &world::task(&ids, now), now)
+}
+
+#[tokio::test]
+async fn a_session_is_minted_and_its_lease_is_denied_on_the_role() {
+    let Some(account) = account("minted").await else {
+        return;
+    };
+    let sdk = Sdk::connect(&account.access).await;
+    let provider = AwsProvider::new(account.target.clone(), Sdk::connect(&account.access).await);
+    let request = request(1);
+    let prepared = provider.prepare(&request).unwrap();
+    let minted = provider.mint(&request, &prepared).await.unwrap();
+    assert_eq!(minted.expires, request.expires);
+    assert!(
+        matches!(&minted.credential, Credential::Aws { access_key_id, .. } if access_key_id.starts_with("ASIA"))
+    );
+
+    let due = vec![LeaseRef {
+        id: request.lease,
+        task: request.task,
+        handle: prepared.handle,
+        asked: request.now,
+        worst_expiry: prepared.worst_expiry,
+        kill: None,
+    }];
+    for _ in 0..2 {
+        let revocation = Revocation {
+            now: now(),
+            due: due.clone(),
+            ..Revocation::default()
+        };
+        let report = provider.revoke(&revocation).await;
+        assert_eq!(
+            report.outcomes,
+            [(request.lease, Ok(Revoked::Acknowledged))]
+        );
+    }
+    let written = sdk
+        .role_policy("minted-plan", "lanyard-deny-test")
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(written.contains(&request.lease.to_string()), "{written}");
+    assert_eq!(
+        sdk.role_policy("minted-apply", "lanyard-deny-test")
+            .await
+            .unwrap(),
+        None
+    );
+}
+
+#[tokio::test]
+async fn a_kill_of_the_target_cuts_both_roles_and_they_settle_before_they_mint() {
+    let Some(account) = account("cut").await else {
+        return;
+    };
+    let provider = AwsProvider::new(account.target, Sdk::connect(&account.access).await);
+    let request = request(2);
+    let prepared = provider.prepare(&request).unwrap();
+    provider.mint(&request, &prepared).await.unwrap();
+    let order = now();
+    let revocation = Revocation {
+        now: order,
+        cut: Some(order),
+        ..Revocation::default()
+    };
+    let cut = provider.revoke(&revocation).await.cut.unwrap();
+    assert!(cut > order);
+    let refused = provider.mint(&request, &prepared).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("the role was cut and settles"),
+        "{refused}"
+    );
+    let mut later = request;
+    later.now = cut + Duration::from_secs(1);
+    later.expires = later.now + Duration::from_secs(600);
+    let prepared = provider.prepare(&later).unwrap();
+    assert!(provider.mint(&later, &prepared).await.is_ok());
+}
+
+// T50, T66
+#[tokio::test]
+async fn a_role_that_is_not_there_is_named_by_a_code_alone() {
+    let Some(mut account) = account("missing").await else {
+        return;
+    };
+    account.target.plan_role = "arn:aws:iam::123456789012:role/nobody".to_owned();
+    let provider = AwsProvider::new(account.target, Sdk::connect(&account.access).await);
+    let lease = LeaseRef {
+        id: request(3).lease,
+        task: request(3).task,
+        handle: lanyard_core::lease::Handle("arn:aws:iam::123456789012:role/nobody".into()),
+        asked: now(),
+        worst_expiry: now(),
+        kill: None,
+    };
+    let revocation = Revocation {
+        now: now(),
+        due: vec![lease],
+        ..Revocation::default()
+    };
+    let (_, outcome) = provider.revoke(&revocation).await.outcomes.pop().unwrap();
+    let Err(ProviderError::Refused { code, .. }) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(code, "NoSuchEntity");
+}
