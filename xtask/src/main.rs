@@ -1,20 +1,22 @@
-//! The project's own commands: `cargo xtask demo | test | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | servers | edges | tidy`.
 
 mod build;
 mod demo;
 mod edges;
+mod servers;
 mod test;
 mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|servers|edges|tidy>";
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
         Some("demo") => demo::run(),
         Some("test") => test::run(),
+        Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),
         Some(other) => bail!("there is no command `{other}`; {USAGE}"),

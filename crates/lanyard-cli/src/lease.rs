@@ -80,14 +80,19 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
         return Ok(());
     }
     let revocability = issued.revocability.unwrap_or_default();
-    let worst = revocability.worst_case.unwrap_or_default().seconds;
+    let bound = revocability
+        .worst_case
+        .map(|worst| format!("{} s", worst.seconds));
     print_one(
         global.output,
         &[
             ("lease", issued.lease_id),
             ("expires", shown(issued.expire_time)),
             ("revoked by", revocability.mechanism),
-            ("at worst within", format!("{worst} s")),
+            (
+                "at worst within",
+                bound.unwrap_or_else(|| "unbounded: open streams outlive a kill".to_owned()),
+            ),
         ],
     );
     Ok(())

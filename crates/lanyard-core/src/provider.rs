@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::{ActionPattern, Name, Prohibition, Revision, Rights, Role};
 use crate::id::{LeaseId, TaskId};
 use crate::identity::Identity;
-use crate::lease::{Handle, LeaseRef};
+use crate::lease::{Handle, LeaseRef, Seq};
 use crate::scope::AgentName;
 use crate::secret::Secret;
 use crate::time::Timestamp;
@@ -22,8 +22,8 @@ use crate::time::Timestamp;
 pub struct Capabilities {
     /// `token`, `aws`, `kubernetes`.
     pub provider: &'static str,
-    /// How a credential is revoked, and how long that takes at worst.
-    pub revocability: Revocability,
+    /// Past this, an acknowledged revocation is presumed to hold for every new request.
+    pub settles: Duration,
     /// How long an unconfirmed mint may be under way before it is given up and revoked.
     pub mint_timeout: Duration,
     /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
@@ -35,8 +35,9 @@ pub struct Capabilities {
 pub struct Revocability {
     /// One line: the mechanism.
     pub mechanism: String,
-    /// The longest time from a kill to the last accepted request, with the provider healthy.
-    pub worst_case: Duration,
+    /// The longest time from a kill to the end of what the credential can do, with the provider healthy;
+    /// `None` where nothing bounds it, as with a stream that stays open.
+    pub worst_case: Option<Duration>,
     /// Where that figure comes from: a measurement, or a page of the provider's documentation.
     pub source: String,
 }
@@ -70,6 +71,9 @@ pub struct MintRequest {
     pub destructive: BTreeSet<ActionPattern>,
     /// SHA-256 of the approved plan, in hex, for an apply.
     pub plan_digest: Option<String>,
+    /// The newest kill order that was in the books. What credentials share at the provider is named after
+    /// it, so that nothing which a kill took down is put up again by a later mint.
+    pub epoch: Seq,
     /// The time of the request.
     pub now: Timestamp,
     /// When the lease ends.
@@ -261,6 +265,9 @@ pub struct Found {
 pub trait Provider: Send + Sync {
     /// What the target promises. Constant.
     fn capabilities(&self) -> Capabilities;
+
+    /// How a credential with these rights is revoked, and how long that takes at worst.
+    fn revocability(&self, rights: &Rights) -> Revocability;
 
     /// Renders exactly what [`Provider::mint`] will ask. Pure.
     ///

@@ -4,13 +4,14 @@
 //! looks after (T56).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Name, Role};
 use lanyard_core::command::{Command, Intent};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, decide, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::lease::{Entry, StopCause};
+use lanyard_core::lease::{Entry, Seq, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{
@@ -162,7 +163,7 @@ impl Engine {
     ) -> Result<Issued, IssueError> {
         let cleared = self.clear(identity, &ask).await?;
         let target = cleared.intent.entry.target.clone();
-        let revocability = cleared.provider.capabilities().revocability;
+        let revocability = cleared.provider.revocability(&cleared.request.rights);
         let lease = cleared.intent.lease;
         self.commit(Command::BeginMint(Box::new(cleared.intent)))
             .await
@@ -212,7 +213,11 @@ impl Engine {
         };
         let approval = self.approval_for(&permit, plan.as_ref(), now).await?;
         let lease = LeaseId::from_bits(self.draw()?);
-        let request = mint_request(lease, &entry, &permit, plan.as_ref(), now);
+        let epoch = self.peek(|state| state.kills().epoch());
+        let request = MintRequest {
+            epoch: epoch.unwrap_or_default(),
+            ..mint_request(lease, &entry, &permit, plan.as_ref(), now)
+        };
         let prepared = provider.prepare(&request).map_err(IssueError::Prepare)?;
         let intent = Intent {
             lease,
@@ -280,9 +285,7 @@ impl Engine {
             .ok_or_else(|| not_in_force(&task.charter))?;
         // An unknown grant has no target; the decision then says so itself.
         let provider = self.provider_of(task, &ask.grant);
-        let worst_case = provider.as_ref().map_or(std::time::Duration::MAX, |p| {
-            p.capabilities().revocability.worst_case
-        });
+        let worst_case = self.worst_case(task, &ask.grant);
         let request = GrantRequest {
             task,
             grant: &ask.grant,
@@ -314,6 +317,17 @@ impl Engine {
         self.providers()
             .get(&charter.grants.get(grant)?.target)
             .cloned()
+    }
+
+    /// How long a credential of this grant could go on after a kill.
+    pub(crate) fn worst_case(&self, task: &lanyard_core::task::Task, grant: &Name) -> Duration {
+        let charter = self.charters().in_force(&task.charter);
+        let found = charter.as_ref().and_then(|charter| {
+            let grant = charter.grants.get(grant)?;
+            let provider = self.providers().get(&grant.target)?;
+            provider.revocability(&grant.rights).worst_case
+        });
+        found.unwrap_or(Duration::MAX)
     }
 
     /// Both revisions that have a say.
@@ -494,6 +508,7 @@ fn mint_request(
         plan_digest: plan
             .filter(|_| grant.role == Role::Apply)
             .map(|plan| plan.digest.to_string()),
+        epoch: Seq::default(),
         now,
         expires: permit.expires(),
     }

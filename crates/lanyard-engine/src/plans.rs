@@ -1,7 +1,6 @@
 //! Plans and the approvals that they wait for.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Name, Role};
 use lanyard_core::command::Command;
@@ -54,9 +53,7 @@ impl Engine {
             submitted: now,
             approval: None,
         };
-        let provider = self.provider_of(task, &plan.grant);
-        let worst_case =
-            provider.map_or(Duration::MAX, |p| p.capabilities().revocability.worst_case);
+        let worst_case = self.worst_case(task, &plan.grant);
         let request = GrantRequest {
             task,
             grant: &plan.grant,

@@ -118,7 +118,7 @@ impl Engine {
         let Some(provider) = self.providers().get(target) else {
             return;
         };
-        let (bound, now) = (provider.capabilities().revocability.worst_case, self.now());
+        let (bound, now) = (provider.capabilities().settles, self.now());
         let due = self.peek(|state| {
             state
                 .leases()

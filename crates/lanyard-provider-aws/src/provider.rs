@@ -26,6 +26,8 @@ const LEAST_SESSION: u64 = 900;
 const INLINE_POLICIES: usize = 10_240;
 /// How long a proof that the revoking principal works is good for (rule 28 of the mint: no revoker, no credential).
 const PROOF: Duration = Duration::from_secs(300);
+/// How long a change of a role's policies is taken to need to reach everywhere.
+const PROPAGATION: Duration = Duration::from_secs(300);
 /// The longest value of a session tag.
 const TAG_LIMIT: usize = 256;
 
@@ -227,17 +229,21 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            revocability: Revocability {
-                mechanism: "an inline deny on the role names the session; past the lease's end, its own policy denies \
-                            everything"
-                    .to_owned(),
-                worst_case: Duration::from_secs(300),
-                source: "assumed: AWS names no bound \
-                         (docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html, eventual consistency)"
-                    .to_owned(),
-            },
+            settles: PROPAGATION,
             mint_timeout: Duration::from_secs(20),
             leeway: Duration::from_secs(60),
+        }
+    }
+
+    fn revocability(&self, _rights: &Rights) -> Revocability {
+        Revocability {
+            mechanism: "an inline deny on the role names the session; past the lease's end, its own policy denies \
+                        everything"
+                .to_owned(),
+            worst_case: Some(PROPAGATION),
+            source: "assumed: AWS names no bound \
+                     (docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html, eventual consistency)"
+                .to_owned(),
         }
     }
 

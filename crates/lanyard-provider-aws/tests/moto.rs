@@ -17,6 +17,7 @@ use lanyard_core::provider::{
 use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::api::AwsApi as _;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_testkit::conformance::{self, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 
@@ -85,6 +86,41 @@ fn request(seed: u64) -> MintRequest {
     let ids = Ids::seeded(seed);
     let (lease, now) = (ids.lease(), now());
     world::request(TargetKind::Aws, lease, &world::task(&ids, now), now)
+}
+
+struct OnMoto(AwsProvider<Sdk>);
+
+#[async_trait::async_trait]
+impl Subject for OnMoto {
+    fn provider(&self) -> &dyn Provider {
+        &self.0
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Aws
+    }
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    /// moto knows no conditions: whom a policy means is not seen here.
+    async fn used(&self, _credential: &Credential) -> Verdict {
+        Verdict::Unknown
+    }
+
+    fn lists(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn it_does_what_every_provider_does() {
+    let Some(account) = account("conformance").await else {
+        return;
+    };
+    let sdk = Sdk::connect(&account.access).await;
+    conformance::all(&OnMoto(AwsProvider::new(account.target, sdk)), 42).await;
 }
 
 #[tokio::test]

@@ -12,12 +12,15 @@ use async_trait::async_trait;
 use lanyard_core::charter::TargetKind;
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
-use lanyard_core::provider::{MintRequest, Provider, ProviderError, Revocation, Revoked};
+use lanyard_core::provider::{
+    Credential, MintRequest, Provider, ProviderError, Revocation, Revoked,
+};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::api::{AssumeRole, AwsApi, Session};
 use lanyard_provider_aws::{AwsProvider, AwsTarget};
 use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::conformance::{self, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 use parking_lot::Mutex;
@@ -56,7 +59,7 @@ impl AwsApi for Fake {
         Ok(Session {
             access_key_id: "ASIA".to_owned(),
             secret_access_key: Secret::new("canary".to_owned()),
-            session_token: Secret::new("canary".to_owned()),
+            session_token: Secret::new(format!("session of {}", ask.lease)),
             expires: NOW + Duration::from_secs(seconds),
             arn: format!("arn:aws:sts::111122223333:assumed-role/plan/{}", ask.lease),
             source_identity: Some(ask.lease.clone()),
@@ -105,6 +108,50 @@ fn provider() -> (AwsProvider<Fake>, Arc<Account>) {
         AwsProvider::new(target, Fake(Arc::clone(&account))),
         account,
     )
+}
+
+struct Faked {
+    provider: AwsProvider<Fake>,
+    account: Arc<Account>,
+}
+
+#[async_trait]
+impl Subject for Faked {
+    fn provider(&self) -> &dyn Provider {
+        &self.provider
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Aws
+    }
+
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    /// A session is refused where the role's policy names it, or was cut.
+    async fn used(&self, credential: &Credential) -> Verdict {
+        let Credential::Aws { session_token, .. } = credential else {
+            unreachable!("a credential of another kind")
+        };
+        let policy = deny_policy(&self.account);
+        let lease = session_token.expose().rsplit(' ').next().unwrap();
+        if policy.contains(lease) || policy.contains("aws:TokenIssueTime") {
+            Verdict::Refused
+        } else {
+            Verdict::Accepted
+        }
+    }
+
+    fn lists(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn it_does_what_every_provider_does() {
+    let (provider, account) = provider();
+    conformance::all(&Faked { provider, account }, 41).await;
 }
 
 fn request() -> MintRequest {

@@ -40,16 +40,19 @@ impl Provider for TokenProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            revocability: Revocability {
-                mechanism:
-                    "introspection answers inactive from the fence on; a verifier that asks \
-                            nobody accepts the token until exp"
-                        .to_owned(),
-                worst_case: Duration::ZERO,
-                source: "introspection reads the lease itself (RFC 7662 section 2.2)".to_owned(),
-            },
+            settles: Duration::ZERO,
             mint_timeout: MINT_TIMEOUT,
             leeway: VERIFIER_LEEWAY,
+        }
+    }
+
+    fn revocability(&self, _rights: &Rights) -> Revocability {
+        Revocability {
+            mechanism: "introspection answers inactive from the fence on; a verifier that asks \
+                        nobody accepts the token until exp"
+                .to_owned(),
+            worst_case: Some(Duration::ZERO),
+            source: "introspection reads the lease itself (RFC 7662 section 2.2)".to_owned(),
         }
     }
 

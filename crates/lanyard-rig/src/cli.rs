@@ -23,6 +23,17 @@ pub struct Answer {
     pub stderr: String,
 }
 
+impl Answer {
+    pub(crate) fn of(output: &std::process::Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+}
+
 impl Cli {
     pub(crate) const fn new(binary: PathBuf, context: PathBuf) -> Self {
         Self { binary, context }
@@ -39,15 +50,7 @@ impl Cli {
             .args(arguments)
             .output()
             .context("lanyard does not start")?;
-        Ok(Answer {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8_lossy(&output.stdout)
-                .trim_end()
-                .to_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr)
-                .trim_end()
-                .to_owned(),
-        })
+        Ok(Answer::of(&output))
     }
 
     /// Runs it and wants success; its stdout.

@@ -2,10 +2,25 @@
 
 mod cli;
 mod daemon;
+mod kubernetes;
 mod moto;
 mod python;
 
 pub use cli::{Answer, Cli};
 pub use daemon::{Daemon, binaries, free_port};
+pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::Moto;
 pub use python::python;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+/// Where what was installed or built is kept between runs: `LANYARD_CACHE` or `~/.cache/lanyard`.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let named = std::env::var_os("LANYARD_CACHE").map(PathBuf::from);
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/lanyard"));
+    named
+        .or(home)
+        .context("neither LANYARD_CACHE nor HOME is set")
+}

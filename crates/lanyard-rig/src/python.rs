@@ -5,21 +5,18 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cache;
+
 /// The environment with this package from PyPI; made on the first use, under `LANYARD_CACHE` or `~/.cache/lanyard`.
 ///
 /// # Errors
 /// When there is no Python, or the package cannot be installed.
 pub fn python(package: &str) -> Result<PathBuf> {
-    let cache = std::env::var_os("LANYARD_CACHE").map(PathBuf::from);
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/lanyard"));
     let folder: String = package
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
-    let environment = cache
-        .or(home)
-        .context("neither LANYARD_CACHE nor HOME is set")?
-        .join(folder);
+    let environment = cache()?.join(folder);
     let python = environment.join("bin/python");
     if !environment.join("complete").exists() {
         succeed(

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lanyard_core::charter::Rights;
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
@@ -111,13 +112,17 @@ impl Provider for FakeProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: "fake",
-            revocability: Revocability {
-                mechanism: "it is taken off a list".to_owned(),
-                worst_case: Duration::from_secs(10),
-                source: "this file".to_owned(),
-            },
+            settles: Duration::from_secs(10),
             mint_timeout: Duration::from_secs(5),
             leeway: Duration::from_secs(30),
+        }
+    }
+
+    fn revocability(&self, _rights: &Rights) -> Revocability {
+        Revocability {
+            mechanism: "it is taken off a list".to_owned(),
+            worst_case: Some(Duration::from_secs(10)),
+            source: "this file".to_owned(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! | module | what it gives a test |
 //! |---|---|
 //! | [`clock`] | a clock that moves when it is told to |
+//! | [`conformance`] | what every provider does |
 //! | [`fake`] | a provider that fails when it is told to |
 //! | [`ledger`] | a ledger in memory whose process can die |
 //! | [`ids`] | ids that are the same in every run |
@@ -13,6 +14,7 @@
 )]
 
 pub mod clock;
+pub mod conformance;
 pub mod fake;
 pub mod ids;
 pub mod ledger;

@@ -12,6 +12,7 @@ use lanyard_core::charter::{
 };
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::Identity;
+use lanyard_core::lease::Seq;
 use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
@@ -180,6 +181,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         prohibited: prohibited(),
         destructive: BTreeSet::new(),
         plan_digest: None,
+        epoch: Seq(7),
         now,
         expires: now + TTL,
     }

@@ -1,9 +1,11 @@
-//! The rights of a `kubernetes` grant.
+//! The rights of a `kubernetes` grant, and what no agent is given.
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 /// Rules of Kubernetes RBAC, without wildcards.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PolicyRule {
     /// The empty group is written `""`.
     pub api_groups: BTreeSet<String>,
@@ -31,4 +33,91 @@ pub struct KubernetesGrant {
     pub namespace: String,
     /// The rights.
     pub rights: KubernetesRights,
+}
+
+/// Verbs that only read.
+const READING_VERBS: &[&str] = &["get", "list", "watch"];
+/// Subresources that a reading verb turns into more than reading: a websocket exec is a GET (T36).
+const MORE_THAN_READING: &[&str] = &[
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "pods/proxy",
+    "pods/ephemeralcontainers",
+    "services/proxy",
+];
+/// What no agent gets, with any verb (T36).
+const NEVER: &[&str] = &[
+    "secrets",
+    "nodes/proxy",
+    "serviceaccounts/token",
+    "certificatesigningrequests",
+    "certificatesigningrequests/approval",
+    "validatingwebhookconfigurations",
+    "mutatingwebhookconfigurations",
+    "clusterroles",
+    "clusterrolebindings",
+    "roles",
+    "rolebindings",
+];
+const NEVER_VERBS: &[&str] = &["escalate", "bind", "impersonate", "approve", "sign"];
+/// What opens a stream, which goes on after its credential is dead.
+const STREAMS: &[&str] = &[
+    "pods/log",
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "pods/proxy",
+    "services/proxy",
+];
+
+impl PolicyRule {
+    /// What of it no agent is ever given. A wildcard holds all of that.
+    pub fn never_given(&self) -> impl Iterator<Item = &str> {
+        let resources = self
+            .resources
+            .iter()
+            .filter(|resource| resource.contains('*') || NEVER.contains(&resource.as_str()));
+        let verbs = self
+            .verbs
+            .iter()
+            .filter(|verb| verb.contains('*') || NEVER_VERBS.contains(&verb.as_str()));
+        let groups = self.api_groups.iter().filter(|group| group.contains('*'));
+        resources.chain(verbs).chain(groups).map(String::as_str)
+    }
+
+    /// What of it can do more than read.
+    pub fn more_than_reading(&self) -> impl Iterator<Item = &str> {
+        let verbs = self
+            .verbs
+            .iter()
+            .filter(|verb| !READING_VERBS.contains(&verb.as_str()));
+        let resources = self
+            .resources
+            .iter()
+            .filter(|resource| MORE_THAN_READING.contains(&resource.as_str()));
+        verbs.chain(resources).map(String::as_str)
+    }
+
+    /// Whether any of it is in a prohibition, whose `*` means everything. RBAC knows no denial: such a rule
+    /// cannot be given at all.
+    #[must_use]
+    pub fn is_touched_by(&self, prohibited: &Self) -> bool {
+        let touch = |one: &BTreeSet<String>, two: &BTreeSet<String>| {
+            one.contains("*") || two.contains("*") || !one.is_disjoint(two)
+        };
+        touch(&prohibited.api_groups, &self.api_groups)
+            && touch(&prohibited.resources, &self.resources)
+            && touch(&prohibited.verbs, &self.verbs)
+    }
+
+    /// Whether it opens what goes on after the credential is dead: a watch, a log, a shell.
+    #[must_use]
+    pub fn opens_streams(&self) -> bool {
+        self.verbs.contains("watch")
+            || self
+                .resources
+                .iter()
+                .any(|resource| STREAMS.contains(&resource.as_str()))
+    }
 }

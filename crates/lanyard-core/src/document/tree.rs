@@ -80,7 +80,11 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
-        match self.events.next_event() {
+        let mut event = self.events.next_event();
+        while let Some(Ok((Event::Comment(..), _))) = event {
+            event = self.events.next_event();
+        }
+        match event {
             Some(Ok((event, span))) => {
                 let span = self.span(span.start, span.end);
                 Ok((event, span))

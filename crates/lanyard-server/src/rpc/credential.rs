@@ -127,7 +127,7 @@ fn ttl(span: prost_types::Duration) -> Result<Ttl, Status> {
 fn revocability(revocability: Revocability) -> v1::Revocability {
     v1::Revocability {
         mechanism: revocability.mechanism,
-        worst_case: duration(revocability.worst_case),
+        worst_case: revocability.worst_case.and_then(duration),
         source: revocability.source,
     }
 }

@@ -128,44 +128,9 @@ fn prohibited_whole(charter: &Charter, action: &ActionPattern) -> bool {
     })
 }
 
-/// Verbs that only read.
-const READING_VERBS: &[&str] = &["get", "list", "watch"];
-/// Subresources and resources that a reading verb turns into more than reading (T36).
-const NOT_FOR_PLAN: &[&str] = &[
-    "pods/exec",
-    "pods/attach",
-    "pods/portforward",
-    "pods/proxy",
-    "pods/ephemeralcontainers",
-    "services/proxy",
-];
-/// What no agent gets, with any verb (T36).
-const NEVER: &[&str] = &[
-    "secrets",
-    "nodes/proxy",
-    "serviceaccounts/token",
-    "certificatesigningrequests",
-    "certificatesigningrequests/approval",
-    "validatingwebhookconfigurations",
-    "mutatingwebhookconfigurations",
-    "clusterroles",
-    "clusterrolebindings",
-    "roles",
-    "rolebindings",
-];
-const NEVER_VERBS: &[&str] = &["escalate", "bind", "impersonate", "approve", "sign"];
-
 /// What no rule of a grant may hold, whatever its role.
 pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
-    let bad = rule
-        .resources
-        .iter()
-        .filter(|resource| NEVER.contains(&resource.as_str()));
-    let verbs = rule
-        .verbs
-        .iter()
-        .filter(|verb| NEVER_VERBS.contains(&verb.as_str()));
-    for what in bad.chain(verbs) {
+    for what in rule.never_given() {
         let message = format!(
             "`{}` is never given to an agent",
             crate::document::escaped(what)
@@ -176,15 +141,7 @@ pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
 
 fn kubernetes(f: &Findings, span: Span, grant: &Grant, rule: &PolicyRule, charter: &Charter) {
     if grant.role == Role::Plan {
-        let writes = rule
-            .verbs
-            .iter()
-            .filter(|verb| !READING_VERBS.contains(&verb.as_str()));
-        let more = rule
-            .resources
-            .iter()
-            .filter(|resource| NOT_FOR_PLAN.contains(&resource.as_str()));
-        for what in writes.chain(more) {
+        for what in rule.more_than_reading() {
             let message = format!(
                 "grant {} has the plan role, and {what} can do more than read",
                 grant.name
@@ -194,7 +151,7 @@ fn kubernetes(f: &Findings, span: Span, grant: &Grant, rule: &PolicyRule, charte
     }
     for prohibition in &charter.prohibited {
         if let Prohibited::Kubernetes(bad) = &prohibition.what
-            && overlaps(bad, rule)
+            && rule.is_touched_by(bad)
         {
             let message = format!(
                 "grant {} reaches what this charter prohibits: {}",
@@ -203,17 +160,6 @@ fn kubernetes(f: &Findings, span: Span, grant: &Grant, rule: &PolicyRule, charte
             f.add(Diagnostic::error("prohibited", span, message));
         }
     }
-}
-
-/// RBAC knows no denial: a rule that a prohibition touches cannot be given at all.
-fn overlaps(bad: &PolicyRule, rule: &PolicyRule) -> bool {
-    let touch = |one: &std::collections::BTreeSet<String>,
-                 two: &std::collections::BTreeSet<String>| {
-        one.contains("*") || !one.is_disjoint(two)
-    };
-    touch(&bad.api_groups, &rule.api_groups)
-        && touch(&bad.resources, &rule.resources)
-        && touch(&bad.verbs, &rule.verbs)
 }
 
 fn applies(f: &Findings, span: Span, grant: &Grant, charter: &Charter, world: &World) {

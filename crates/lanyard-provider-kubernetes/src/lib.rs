@@ -1,0 +1,20 @@
+//! Mints and revokes Kubernetes service-account tokens.
+//!
+//! A lease is a ServiceAccount and a Secret of its own in the broker's namespace, a RoleBinding in the namespace
+//! that the charter names, and one token that is bound to the Secret. Deleting the RoleBinding ends what the
+//! token may do; deleting the Secret and the ServiceAccount ends the token
+//! (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens>).
+
+pub mod api;
+mod cluster;
+mod objects;
+mod provider;
+mod rules;
+
+pub use cluster::{Cluster, ConnectError};
+pub use objects::Question;
+pub use provider::{KubernetesProvider, KubernetesTarget};
+pub use rules::{digest, exceeding};
+
+/// The name in errors and reports.
+const PROVIDER: &str = "kubernetes";

@@ -1,0 +1,448 @@
+//! One cluster: what a lease is there, and how it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use lanyard_core::charter::{
+    KubernetesGrant, KubernetesRights, PolicyRule, Prohibited, Rights, Role,
+};
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::provider::{
+    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+};
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+
+use crate::PROVIDER;
+use crate::api::{Kind, KubernetesApi, Object, RoleRef, TokenAsk};
+use crate::objects::{ASKED, HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name, user};
+use crate::rules::{digest, exceeding};
+
+/// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease itself.
+/// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>
+const LEAST_LIFE: u64 = 600;
+/// This very number makes some servers extend a token to a year (the kubelet's legacy).
+const EXTENDED: u64 = 3607;
+/// How long an API server goes on accepting a token that it has cached after its bound object is gone.
+const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
+/// How long past its expiry a token is accepted: the leeway of a minute, and the cache.
+const LEEWAY: Duration = Duration::from_secs(70);
+/// What the server's clock and rounding may add to an expiry without it being another one.
+const ROUNDING: Duration = Duration::from_secs(5);
+/// How many leases are revoked at the same time.
+const AT_ONCE: usize = 16;
+/// How often, and how many times, it is asked whether a change of RBAC has arrived: half a second in all.
+const ASK_EVERY: Duration = Duration::from_millis(10);
+const ASK_TIMES: u32 = 50;
+
+/// One configured cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesTarget {
+    /// The broker's namespace: ServiceAccounts and Secrets of leases, and nothing else.
+    pub namespace: String,
+    /// The ClusterRoles that a charter may name, each pinned to the digest of its rules.
+    pub cluster_roles: BTreeMap<String, String>,
+}
+
+/// The provider of one cluster.
+pub struct KubernetesProvider<A> {
+    target: KubernetesTarget,
+    api: A,
+}
+
+fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {
+    ProviderError::Refused {
+        provider: PROVIDER,
+        operation,
+        code: code.into(),
+    }
+}
+
+fn excessive(operation: &'static str, found: String) -> ProviderError {
+    ProviderError::Excessive {
+        provider: PROVIDER,
+        operation,
+        found,
+    }
+}
+
+fn seconds(request: &MintRequest) -> u64 {
+    let whole = request
+        .expires
+        .since(request.now)
+        .as_millis()
+        .div_ceil(1000);
+    let whole = u64::try_from(whole).unwrap_or(u64::MAX).max(LEAST_LIFE);
+    if whole == EXTENDED { whole + 1 } else { whole }
+}
+
+fn worst_expiry(request: &MintRequest) -> Timestamp {
+    request.now + Duration::from_secs(seconds(request)) + ROUNDING
+}
+
+fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
+    match &request.rights {
+        Rights::Kubernetes(grant) => Some(grant),
+        Rights::Token(_) | Rights::Aws(_) => None,
+    }
+}
+
+impl<A: KubernetesApi> KubernetesProvider<A> {
+    /// The provider of this cluster.
+    pub const fn new(target: KubernetesTarget, api: A) -> Self {
+        Self { target, api }
+    }
+
+    fn home(&self) -> &str {
+        &self.target.namespace
+    }
+
+    /// The rules that the lease gets, and what its binding refers to.
+    async fn role(
+        &self,
+        request: &MintRequest,
+        grant: &KubernetesGrant,
+    ) -> Result<(RoleRef, Vec<PolicyRule>), ProviderError> {
+        match &grant.rights {
+            KubernetesRights::Rules(rules) => {
+                let name = role_name(self.home(), request, rules);
+                let marks = role_marks(self.home(), request);
+                let there = self
+                    .api
+                    .create_role(&grant.namespace, &name, &marks, rules)
+                    .await?;
+                let edited = there.is_some_and(|there| {
+                    there.iter().collect::<BTreeSet<_>>() != rules.iter().collect()
+                });
+                if edited {
+                    let what = format!("role {name} in {} was edited", grant.namespace);
+                    return Err(refused("create role", what));
+                }
+                Ok((RoleRef::Role(name), rules.clone()))
+            }
+            KubernetesRights::ClusterRole(name) => {
+                let rules = self.cluster_role(request, name).await?;
+                Ok((RoleRef::ClusterRole(name.clone()), rules))
+            }
+        }
+    }
+
+    /// A ClusterRole belongs to others: it is only bound while it is what the configuration pins, and within
+    /// what a charter's own rules may hold.
+    async fn cluster_role(
+        &self,
+        request: &MintRequest,
+        name: &str,
+    ) -> Result<Vec<PolicyRule>, ProviderError> {
+        let no = |why: String| refused("bind clusterrole", format!("{name}: {why}"));
+        let Some(pinned) = self.target.cluster_roles.get(name) else {
+            return Err(no("the target's cluster_roles do not name it".to_owned()));
+        };
+        let found = self
+            .api
+            .cluster_role(name)
+            .await?
+            .ok_or_else(|| no("it does not exist".to_owned()))?;
+        if found.aggregated || found.urls {
+            return Err(no(
+                "it is aggregated from others, or has rules on URLs".to_owned()
+            ));
+        }
+        let now = digest(&found.rules);
+        if now != *pinned {
+            return Err(no(format!(
+                "its rules have the digest {now}, and the configuration pins {pinned}"
+            )));
+        }
+        for rule in &found.rules {
+            let bad = rule.never_given().next().or_else(|| {
+                let plan = request.role == Role::Plan;
+                plan.then(|| rule.more_than_reading().next()).flatten()
+            });
+            if let Some(what) = bad {
+                return Err(no(format!("it holds {what}")));
+            }
+            let prohibition = request.prohibited.iter().find(|prohibition| {
+                matches!(&prohibition.what, Prohibited::Kubernetes(bad) if rule.is_touched_by(bad))
+            });
+            if let Some(prohibition) = prohibition {
+                return Err(no(format!("prohibited: {}", prohibition.reason)));
+            }
+        }
+        Ok(found.rules)
+    }
+
+    /// Nothing beyond the grant may show (rule 19 of a mint: it is asked with the token itself); and the agent
+    /// gets its token when the grant has arrived, not before it.
+    async fn checked(
+        &self,
+        token: &Secret<String>,
+        namespace: &str,
+        granted: &[PolicyRule],
+    ) -> Result<(), ProviderError> {
+        const OPERATION: &str = "create selfsubjectrulesreviews";
+        for _ in 0..ASK_TIMES {
+            let allowed = self.api.rules_of(token, namespace).await?;
+            if let Some(more) = exceeding(&allowed.rules, granted) {
+                return Err(excessive(
+                    OPERATION,
+                    format!("more than was granted: {more}"),
+                ));
+            }
+            if allowed.incomplete {
+                tracing::warn!(
+                    namespace,
+                    "an authorizer of the cluster does not list its rules"
+                );
+            }
+            if exceeding(granted, &allowed.rules).is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+        tracing::warn!(
+            namespace,
+            "the rights of a lease had not arrived when it was issued"
+        );
+        Ok(())
+    }
+
+    async fn give_up(&self, lease: LeaseId, held: &Held, kind: Kind) -> Result<(), ProviderError> {
+        let name = name(lease);
+        let namespace = if kind == Kind::RoleBinding {
+            &held.namespace
+        } else {
+            &held.home
+        };
+        self.api
+            .delete(Object {
+                kind,
+                namespace,
+                name: &name,
+            })
+            .await
+    }
+
+    /// Ends what the token may do.
+    async fn unbind(&self, lease: LeaseRef) -> (LeaseId, Result<Held, ProviderError>) {
+        let Some(held) = Held::read(&lease.handle) else {
+            let unreadable = refused("revoke", "the handle cannot be read");
+            return (lease.id, Err(unreadable));
+        };
+        let unbound = self.give_up(lease.id, &held, Kind::RoleBinding).await;
+        (lease.id, unbound.map(|()| held))
+    }
+
+    /// Ends the token itself, and asks whether its rights are gone.
+    async fn end(&self, lease: LeaseId, held: &Held) -> Result<Revoked, ProviderError> {
+        self.give_up(lease, held, Kind::Secret).await?;
+        self.give_up(lease, held, Kind::ServiceAccount).await?;
+        for _ in 0..ASK_TIMES {
+            match self.is_dead(lease, held).await? {
+                Probe::Dead => return Ok(Revoked::ProvedDead),
+                Probe::Unknowable => return Ok(Revoked::Acknowledged),
+                Probe::Live => tokio::time::sleep(ASK_EVERY).await,
+            }
+        }
+        // Somebody else gives every service account this right: the lease's own objects are gone all the same.
+        Ok(Revoked::Acknowledged)
+    }
+
+    async fn is_dead(&self, lease: LeaseId, held: &Held) -> Result<Probe, ProviderError> {
+        let Some(question) = &held.ask else {
+            return Ok(Probe::Unknowable);
+        };
+        let user = user(&held.home, lease);
+        let live = self.api.allows(&user, &held.namespace, question).await?;
+        Ok(if live { Probe::Live } else { Probe::Dead })
+    }
+
+    /// A kill of the whole target: each shared Role is one write for all of its leases. What is left of
+    /// it is deleted with each lease.
+    async fn cut(&self, revocation: &Revocation, at: Timestamp) {
+        let namespaces: BTreeSet<String> = revocation
+            .due
+            .iter()
+            .filter_map(|lease| Some(Held::read(&lease.handle)?.namespace))
+            .collect();
+        for namespace in namespaces {
+            let roles = self.api.marked(Kind::Role, &namespace, self.home()).await;
+            for role in roles.unwrap_or_default() {
+                let asked = role
+                    .annotations
+                    .get(ASKED)
+                    .and_then(|text| text.parse().ok());
+                // The mints after a re-arm use other Roles: their names hold the newest order.
+                if asked.is_some_and(|asked| Timestamp::from_millis(asked) <= at) {
+                    let object = Object {
+                        kind: Kind::Role,
+                        namespace: &namespace,
+                        name: &role.name,
+                    };
+                    if let Err(error) = self.api.delete(object).await {
+                        tracing::warn!(%error, role = role.name, "a shared role could not be deleted");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            provider: PROVIDER,
+            settles: AUTHENTICATION_CACHE,
+            mint_timeout: Duration::from_secs(20),
+            leeway: LEEWAY,
+        }
+    }
+
+    fn revocability(&self, rights: &Rights) -> Revocability {
+        let streams = match rights {
+            Rights::Kubernetes(grant) => match &grant.rights {
+                KubernetesRights::Rules(rules) => rules.iter().any(PolicyRule::opens_streams),
+                // What it holds is only known at the mint.
+                KubernetesRights::ClusterRole(_) => true,
+            },
+            Rights::Token(_) | Rights::Aws(_) => false,
+        };
+        Revocability {
+            mechanism: "its role binding is deleted, then the secret that its token is bound to, and its service \
+                        account"
+                .to_owned(),
+            worst_case: (!streams).then_some(AUTHENTICATION_CACHE),
+            source: if streams {
+                "an API server does not close a watch, a log or a shell whose token has died".to_owned()
+            } else {
+                "the API server's cache of authentications, 10 s; measured on 1.36: refused within 8 ms"
+                    .to_owned()
+            },
+        }
+    }
+
+    fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
+        let Some(grant) = grant(request) else {
+            let kind = request.rights.provider();
+            return Err(PrepareError::Unsupported(format!(
+                "a kubernetes target mints no {kind} credentials"
+            )));
+        };
+        if grant.namespace == self.target.namespace {
+            return Err(PrepareError::Unsupported(format!(
+                "{} is the broker's own namespace",
+                grant.namespace
+            )));
+        }
+        let document = match &grant.rights {
+            KubernetesRights::Rules(rules) => serde_json::json!(rules),
+            KubernetesRights::ClusterRole(name) => serde_json::json!({"clusterRole": name}),
+        };
+        Ok(Prepared {
+            handle: Held::new(self.home(), grant).handle(),
+            worst_expiry: worst_expiry(request),
+            document: document.to_string(),
+        })
+    }
+
+    async fn mint(
+        &self,
+        request: &MintRequest,
+        prepared: &Prepared,
+    ) -> Result<Minted, ProviderError> {
+        let Some(grant) = grant(request) else {
+            return Err(refused("mint", "a request of another kind"));
+        };
+        let (home, name) = (self.home(), name(request.lease));
+        let marks = lease_marks(home, request, &prepared.handle);
+        let (role, granted) = self.role(request, grant).await?;
+        self.api.create_service_account(home, &name, &marks).await?;
+        let bound_to = self.api.create_secret(home, &name, &marks).await?;
+        let binding = Object {
+            kind: Kind::RoleBinding,
+            namespace: &grant.namespace,
+            name: &name,
+        };
+        self.api
+            .create_role_binding(binding, &marks, &role, home)
+            .await?;
+        let ask = TokenAsk {
+            namespace: home,
+            name: &name,
+            bound_to: &bound_to,
+            seconds: i64::try_from(seconds(request)).unwrap_or(i64::MAX),
+        };
+        let token = self.api.request_token(&ask).await?;
+        self.checked(&token.token, &grant.namespace, &granted)
+            .await?;
+        let endpoint = self.api.endpoint();
+        Ok(Minted {
+            // The engine refuses one past the worst that was prepared for (T79).
+            expires: token.expires,
+            credential: Credential::Kubernetes {
+                server: endpoint.server,
+                certificate_authority: endpoint.certificate_authority,
+                namespace: grant.namespace.clone(),
+                token: token.token,
+            },
+            handle: None,
+        })
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
+        if let Some(at) = revocation.cut {
+            self.cut(revocation, at).await;
+        }
+        // Every binding first: that is what kills.
+        let unbound: Vec<_> = stream::iter(revocation.due.clone())
+            .map(|lease| self.unbind(lease))
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let outcomes = stream::iter(unbound)
+            .map(|(lease, unbound)| async move {
+                match unbound {
+                    Ok(held) => (lease, self.end(lease, &held).await),
+                    Err(error) => (lease, Err(error)),
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        RevocationReport {
+            outcomes,
+            cut: None,
+        }
+    }
+
+    /// Asks the authorizer, for the user that the token stands for: no token is kept to try.
+    async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        match Held::read(&lease.handle) {
+            Some(held) => self.is_dead(lease.id, &held).await,
+            None => Ok(Probe::Unknowable),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        let accounts = self
+            .api
+            .marked(Kind::ServiceAccount, self.home(), self.home())
+            .await?;
+        Ok(accounts
+            .into_iter()
+            .filter_map(|account| {
+                let handle = Handle(account.annotations.get(HANDLE)?.as_str().into());
+                // Only what is where this target puts it.
+                Held::read(&handle).filter(|held| held.home == self.home())?;
+                let lease: LeaseId = account.annotations.get(LEASE)?.parse().ok()?;
+                (name(lease) == account.name).then_some(Found { lease, handle })
+            })
+            .collect())
+    }
+}

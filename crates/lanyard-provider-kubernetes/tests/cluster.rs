@@ -1,0 +1,296 @@
+//! The provider on a real Kubernetes API server, with the rights of the broker alone.
+//!
+//! `cargo xtask test` starts one; without it, this says that it does not run.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use lanyard_core::charter::{KubernetesGrant, KubernetesRights, Rights, TargetKind};
+use lanyard_core::provider::{Credential, MintRequest, Provider, ProviderError};
+use lanyard_core::time::Timestamp;
+use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
+use lanyard_testkit::conformance::{self, Subject, Verdict};
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+
+struct Real {
+    provider: KubernetesProvider<Cluster>,
+    cluster: lanyard_rig::Cluster,
+    namespace: String,
+    directory: tempfile::TempDir,
+}
+
+/// Namespaces of its own for each test, so that tests do not meet.
+async fn real(name: &str, pins: &[(&str, &str)]) -> Option<Real> {
+    let Some(cluster) = lanyard_rig::Cluster::shared() else {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return None;
+    };
+    let (home, namespace) = (format!("{name}-leases"), format!("{name}-target"));
+    cluster.namespaces(&home, &namespace).unwrap();
+    let api = Cluster::connect(Some(&cluster.kubeconfig("broker")), None)
+        .await
+        .unwrap();
+    let pins = pins
+        .iter()
+        .map(|(role, digest)| ((*role).to_owned(), (*digest).to_owned()));
+    let target = KubernetesTarget {
+        namespace: home,
+        cluster_roles: pins.collect::<BTreeMap<_, _>>(),
+    };
+    Some(Real {
+        provider: KubernetesProvider::new(target, api),
+        cluster,
+        namespace,
+        directory: tempfile::tempdir().unwrap(),
+    })
+}
+
+impl Real {
+    /// kubectl with nothing but the credential.
+    fn kubectl(&self, credential: &Credential, arguments: &[&str]) -> lanyard_rig::Answer {
+        self.cluster
+            .kubectl_with(&self.kubeconfig(credential), arguments)
+            .unwrap()
+    }
+
+    fn kubeconfig(&self, credential: &Credential) -> PathBuf {
+        let Credential::Kubernetes {
+            server,
+            certificate_authority,
+            namespace,
+            token,
+        } = credential
+        else {
+            unreachable!("a credential of another kind")
+        };
+        let authority = self.directory.path().join("authority.pem");
+        std::fs::write(&authority, certificate_authority).unwrap();
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": server, "certificate-authority": authority}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": namespace}}],
+            "users": [{"name": "it", "user": {"token": token.expose()}}],
+        });
+        let file = self.directory.path().join("kubeconfig");
+        std::fs::write(&file, text.to_string()).unwrap();
+        file
+    }
+
+    fn request(&self, seed: u64) -> MintRequest {
+        let (ids, now) = (Ids::seeded(seed), self.now());
+        let task = world::task(&ids, now);
+        let kind = TargetKind::Kubernetes;
+        self.fit(world::request(kind, ids.lease(), &task, now))
+    }
+
+    async fn refused(&self, request: &MintRequest) -> String {
+        let prepared = self.provider.prepare(request).unwrap();
+        match self.provider.mint(request, &prepared).await {
+            Err(error @ (ProviderError::Refused { .. } | ProviderError::Excessive { .. })) => {
+                error.to_string()
+            }
+            other => unreachable!("{other:?}"),
+        }
+    }
+}
+
+#[async_trait]
+impl Subject for Real {
+    fn provider(&self) -> &dyn Provider {
+        &self.provider
+    }
+
+    fn kind(&self) -> TargetKind {
+        TargetKind::Kubernetes
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a real server has the real clock"
+    )]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap())
+    }
+
+    fn fit(&self, mut request: MintRequest) -> MintRequest {
+        if let Rights::Kubernetes(grant) = &mut request.rights {
+            grant.namespace.clone_from(&self.namespace);
+        }
+        request
+    }
+
+    async fn used(&self, credential: &Credential) -> Verdict {
+        let answer = self.kubectl(credential, &["get", "deployments"]);
+        if answer.code == 0 {
+            return Verdict::Accepted;
+        }
+        let words = ["Forbidden", "Unauthorized", "must be logged in"];
+        let said = words.iter().any(|word| answer.stderr.contains(word));
+        assert!(said, "refused for another reason: {}", answer.stderr);
+        Verdict::Refused
+    }
+
+    fn lists(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn it_does_what_every_provider_does() {
+    let Some(real) = real("conformance", &[]).await else {
+        return;
+    };
+    conformance::all(&real, 11).await;
+    let left = ["roles", "rolebindings", "serviceaccounts", "secrets"].map(|kind| {
+        let selector = "app.kubernetes.io/managed-by=lanyardd";
+        let all = ["get", kind, "-A", "-l", selector, "--no-headers"];
+        let listed = real.cluster.kubectl("admin", &all).unwrap();
+        listed.stdout.matches("conformance-").count()
+    });
+    assert_eq!(left, [0; 4], "nothing of it is left in the cluster");
+}
+
+#[tokio::test]
+async fn a_token_reads_what_was_granted_and_nothing_else() {
+    let Some(real) = real("narrow", &[]).await else {
+        return;
+    };
+    let request = real.request(12);
+    let prepared = real.provider.prepare(&request).unwrap();
+    let minted = real.provider.mint(&request, &prepared).await.unwrap();
+    let read = real.kubectl(&minted.credential, &["get", "deployments"]);
+    assert_eq!(read.code, 0, "{}", read.stderr);
+    for denied in [
+        &["delete", "deployment", "web"][..],
+        &["get", "secrets"],
+        &["get", "deployments", "-n", "default"],
+        &["create", "token", "default"],
+    ] {
+        let answer = real.kubectl(&minted.credential, denied);
+        assert!(
+            answer.stderr.contains("orbidden"),
+            "{denied:?}: {}",
+            answer.stderr
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lease_shorter_than_the_least_token_is_asked_for_as_that_and_ends_by_deletion() {
+    let Some(real) = real("short", &[]).await else {
+        return;
+    };
+    let mut request = real.request(13);
+    request.expires = request.now + Duration::from_secs(60);
+    let prepared = real.provider.prepare(&request).unwrap();
+    let minted = real.provider.mint(&request, &prepared).await.unwrap();
+    assert!(minted.expires > request.now + Duration::from_secs(590));
+    assert!(minted.expires <= prepared.worst_expiry);
+}
+
+/// T79: a right that somebody gave to every service account of the broker's namespace.
+#[tokio::test]
+async fn t79_more_than_was_granted_is_refused() {
+    let Some(real) = real("wider", &[]).await else {
+        return;
+    };
+    let manifest = "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\n\
+        metadata: {name: too-much, namespace: wider-target}\n\
+        rules: [{apiGroups: [''], resources: [secrets], verbs: [get]}]\n---\n\
+        apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\n\
+        metadata: {name: too-much, namespace: wider-target}\n\
+        roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: too-much}\n\
+        subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: 'system:serviceaccounts:wider-leases'}]\n";
+    real.cluster.apply(manifest).unwrap();
+    let why = real.refused(&real.request(14)).await;
+    assert!(why.contains("more than was granted: get secrets"), "{why}");
+}
+
+/// What the broker needs for a ClusterRole: the right to bind that one.
+const MAY_BIND: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: lanyardd-binds-readers}
+rules: [{apiGroups: [rbac.authorization.k8s.io], resources: [clusterroles], verbs: [bind], resourceNames: [readers]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: lanyardd-binds-readers}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: lanyardd-binds-readers}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: lanyardd}]
+";
+
+fn cluster_role(real: &Real, rules: &str) {
+    let manifest = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: readers}\nrules: ";
+    real.cluster.apply(&format!("{manifest}{rules}\n")).unwrap();
+}
+
+#[tokio::test]
+async fn t36_a_cluster_role_is_bound_as_it_is_pinned_or_not_at_all() {
+    let Some(first) = real("pinned", &[("readers", "sha256:another")]).await else {
+        return;
+    };
+    let mut request = first.request(15);
+    request.rights = Rights::Kubernetes(KubernetesGrant {
+        namespace: first.namespace.clone(),
+        rights: KubernetesRights::ClusterRole("readers".to_owned()),
+    });
+    let pinned = |why: &str| {
+        let mut words = why.split([' ', ',']);
+        words
+            .find(|word| word.starts_with("sha256:"))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(first.refused(&request).await.contains("does not exist"));
+
+    cluster_role(
+        &first,
+        "[{apiGroups: [''], resources: [pods], verbs: [get, delete]}]",
+    );
+    let digest = pinned(&first.refused(&request).await);
+    let writes = real("pinned", &[("readers", &digest)]).await.unwrap();
+    let why = writes.refused(&request).await;
+    assert!(why.contains("it holds delete"), "{why}");
+
+    cluster_role(
+        &first,
+        "[{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]",
+    );
+    let digest = pinned(&first.refused(&request).await);
+    first.cluster.apply(MAY_BIND).unwrap();
+    let reads = real("pinned", &[("readers", &digest)]).await.unwrap();
+    let prepared = reads.provider.prepare(&request).unwrap();
+    let minted = reads.provider.mint(&request, &prepared).await.unwrap();
+    assert_eq!(reads.used(&minted.credential).await, Verdict::Accepted);
+
+    cluster_role(
+        &first,
+        "[{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]",
+    );
+    request.lease = Ids::seeded(16).lease();
+    assert!(reads.refused(&request).await.contains("pins"));
+}
+
+#[tokio::test]
+async fn what_the_broker_may_not_do_is_said_in_the_api_servers_words() {
+    let Some(real) = real("outside", &[]).await else {
+        return;
+    };
+    let mut request = real.request(17);
+    if let Rights::Kubernetes(grant) = &mut request.rights {
+        "kube-system".clone_into(&mut grant.namespace);
+    }
+    let why = real.refused(&request).await;
+    assert!(
+        why.contains("cannot create resource \"roles\"") && why.contains("kube-system"),
+        "{why}"
+    );
+}

@@ -1,0 +1,301 @@
+//! A Kubernetes API server with its etcd, built from their Go modules. There is no controller manager: nothing
+//! collects garbage, and what is deleted was deleted by the broker.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::{Answer, cache, free_port};
+
+/// The release that the module is of.
+const VERSION: &str = "v1.36.3";
+/// How often it is asked whether it is ready, and how long between: a minute in all.
+const ASKED: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(100);
+/// The static users: an administrator, and the broker, whose rights are in `broker.yaml` alone.
+const USERS: &str = "admin-token,admin,admin,system:masters\nbroker-token,lanyardd,lanyardd\n";
+const BROKER: &str = include_str!("../kubernetes/broker.yaml");
+const BROKER_CLUSTER: &str = include_str!("../kubernetes/broker-cluster.yaml");
+
+/// A running API server, which ends with its owner.
+pub struct Kubernetes {
+    children: Vec<Child>,
+    access: Cluster,
+}
+
+/// Access to an API server that runs.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    directory: PathBuf,
+    kubectl: PathBuf,
+}
+
+impl Kubernetes {
+    /// Builds it where that was not done, and starts it with its files in this directory.
+    ///
+    /// # Errors
+    /// When there is no Go, or it does not come up; the logs are in the directory.
+    pub fn start(directory: &Path) -> Result<Self> {
+        let binaries = build()?;
+        let (client, peer, server) = (free_port()?, free_port()?, free_port()?);
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(directory.join("users.csv"), USERS)?;
+        let [private, public] = keys()?;
+        std::fs::write(directory.join("service-accounts.pem"), private)?;
+        std::fs::write(directory.join("service-accounts.pub.pem"), public)?;
+        let url = |address: SocketAddr| format!("http://{address}");
+        let mut etcd = Command::new(binaries.join("etcd"));
+        etcd.arg("--data-dir").arg(directory.join("etcd"));
+        etcd.args(["--listen-client-urls", &url(client)]);
+        etcd.args(["--advertise-client-urls", &url(client)]);
+        etcd.args(["--listen-peer-urls", &url(peer)]);
+        etcd.args(["--initial-advertise-peer-urls", &url(peer)]);
+        etcd.args(["--initial-cluster", &format!("default={}", url(peer))]);
+        etcd.arg("--unsafe-no-fsync");
+        let mut api = Command::new(binaries.join("kube-apiserver"));
+        api.args(["--etcd-servers", &url(client)]);
+        api.args(["--bind-address", "127.0.0.1", "--secure-port"]);
+        api.arg(server.port().to_string());
+        api.arg("--cert-dir").arg(directory.join("certificates"));
+        api.arg("--token-auth-file")
+            .arg(directory.join("users.csv"));
+        api.arg("--service-account-signing-key-file")
+            .arg(directory.join("service-accounts.pem"));
+        api.arg("--service-account-key-file")
+            .arg(directory.join("service-accounts.pub.pem"));
+        api.args(["--service-account-issuer", "https://kubernetes.invalid"]);
+        api.args(["--authorization-mode", "RBAC"]);
+        api.args(["--service-cluster-ip-range", "10.0.0.0/24"]);
+        let access = Cluster {
+            directory: directory.to_path_buf(),
+            kubectl: binaries.join("kubectl"),
+        };
+        for user in ["admin", "broker"] {
+            let text = kubeconfig(directory, server, user);
+            std::fs::write(access.kubeconfig(user), text)?;
+        }
+        let mut running = Self {
+            children: vec![spawn(&mut etcd, &directory.join("etcd.log"))?],
+            access,
+        };
+        running
+            .children
+            .push(spawn(&mut api, &directory.join("kube-apiserver.log"))?);
+        running.wait()?;
+        running.access.apply(BROKER_CLUSTER)?;
+        Ok(running)
+    }
+
+    /// Access to it.
+    #[must_use]
+    pub const fn cluster(&self) -> &Cluster {
+        &self.access
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        for _ in 0..ASKED {
+            let ready = self.access.kubectl("admin", &["get", "--raw", "/readyz"])?;
+            if ready.code == 0 {
+                return Ok(());
+            }
+            for child in &mut self.children {
+                if let Some(status) = child.try_wait()? {
+                    let log = self.access.directory.join("kube-apiserver.log");
+                    let log = std::fs::read_to_string(log).unwrap_or_default();
+                    let end: Vec<&str> = log.lines().rev().take(5).collect();
+                    bail!("the API server or its etcd ended with {status}: {end:?}");
+                }
+            }
+            std::thread::sleep(PAUSE);
+        }
+        bail!("the API server does not get ready");
+    }
+}
+
+impl Drop for Kubernetes {
+    fn drop(&mut self) {
+        for child in self.children.iter_mut().rev() {
+            // It may have ended before: then there is nothing to end.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+impl Cluster {
+    /// The one that the test command started, where it did.
+    #[must_use]
+    pub fn shared() -> Option<Self> {
+        let directory = PathBuf::from(std::env::var_os("LANYARD_KUBERNETES")?);
+        let kubectl = PathBuf::from(std::env::var_os("LANYARD_KUBECTL")?);
+        Some(Self { directory, kubectl })
+    }
+
+    /// What makes [`Cluster::shared`] find this one in a child process.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            ("LANYARD_KUBERNETES", self.directory.clone()),
+            ("LANYARD_KUBECTL", self.kubectl.clone()),
+        ]
+    }
+
+    /// The kubeconfig of `admin`, or of `broker`.
+    #[must_use]
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.directory.join(format!("{user}.kubeconfig"))
+    }
+
+    /// kubectl itself.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.kubectl
+    }
+
+    /// kubectl as one of the two users, whatever comes of it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn kubectl(&self, user: &str, arguments: &[&str]) -> Result<Answer> {
+        self.kubectl_with(&self.kubeconfig(user), arguments)
+    }
+
+    /// kubectl with any kubeconfig.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn kubectl_with(&self, kubeconfig: &Path, arguments: &[&str]) -> Result<Answer> {
+        let output = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(kubeconfig)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .context("kubectl does not start")?;
+        Ok(Answer::of(&output))
+    }
+
+    /// Applies manifests as the administrator.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub fn apply(&self, manifests: &str) -> Result<()> {
+        use std::io::Write as _;
+        let mut child = Command::new(&self.kubectl)
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig("admin"))
+            .args(["apply", "-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        child
+            .stdin
+            .take()
+            .context("no standard input")?
+            .write_all(manifests.as_bytes())?;
+        let status = child.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            bail!("kubectl apply ended with {status}")
+        }
+    }
+
+    /// Two fresh namespaces, with the rights that the broker needs in them: its own for leases, and one that
+    /// charters name.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub fn namespaces(&self, home: &str, target: &str) -> Result<()> {
+        self.apply(&BROKER.replace("HOME", home).replace("TARGET", target))
+    }
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
+    let log = std::fs::File::create(log)?;
+    command
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    let name = command.get_program().to_string_lossy().into_owned();
+    command
+        .spawn()
+        .with_context(|| format!("{name} does not start"))
+}
+
+/// The key that signs service-account tokens, ES256, and its public half: PKCS #8 and RFC 5480, in PEM.
+fn keys() -> Result<[String; 2]> {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+    /// SubjectPublicKeyInfo of a point on P-256, up to the point.
+    const PUBLIC: &[u8] = &[
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08,
+        0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    let (random, algorithm) = (
+        ring::rand::SystemRandom::new(),
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+    );
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).ok();
+    let pkcs8 = pkcs8.context("the system gives no random bits")?;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).ok();
+    let pair = pair.context("a fresh key cannot be read")?;
+    let public = [PUBLIC, pair.public_key().as_ref()].concat();
+    let pem = |label: &str, der: &[u8]| {
+        let text = STANDARD.encode(der);
+        format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
+    };
+    Ok([
+        pem("PRIVATE KEY", pkcs8.as_ref()),
+        pem("PUBLIC KEY", &public),
+    ])
+}
+
+fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
+    let authority = directory.join("certificates/apiserver.crt");
+    let authority = authority.display();
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: it\n\
+         clusters: [{{name: it, cluster: {{server: \"https://{server}\", certificate-authority: \"{authority}\"}}}}]\n\
+         contexts: [{{name: it, context: {{cluster: it, user: it}}}}]\n\
+         users: [{{name: it, user: {{token: {user}-token}}}}]\n"
+    )
+}
+
+/// The folder with kube-apiserver, etcd and kubectl; minutes on the first call, nothing after it.
+fn build() -> Result<PathBuf> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes");
+    let mut hasher = DefaultHasher::new();
+    for file in [
+        "go.mod",
+        "go.sum",
+        "kube-apiserver/main.go",
+        "kubectl/main.go",
+        "etcd/main.go",
+    ] {
+        std::fs::read(module.join(file))?.hash(&mut hasher);
+    }
+    let folder = cache()?.join(format!("kubernetes-{VERSION}-{:016x}", hasher.finish()));
+    if !folder.join("complete").exists() {
+        eprintln!("building kube-apiserver, etcd and kubectl {VERSION}: some minutes, once");
+        std::fs::create_dir_all(&folder)?;
+        let stamp = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
+        let status = Command::new("go")
+            .args(["build", "-trimpath", "-ldflags", &stamp, "-o"])
+            .arg(&folder)
+            .arg("./...")
+            .current_dir(&module)
+            .status()
+            .context("go does not start")?;
+        if !status.success() {
+            bail!("go build ended with {status}");
+        }
+        std::fs::write(folder.join("complete"), VERSION)?;
+    }
+    Ok(folder)
+}

@@ -1,0 +1,75 @@
+//! The real servers that the tests run against, once for a whole run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use lanyard_rig::{Kubernetes, Moto};
+
+/// What could be started, and why not.
+pub(crate) struct Servers {
+    pub(crate) moto: Result<Moto>,
+    pub(crate) kubernetes: Result<Kubernetes>,
+}
+
+impl Servers {
+    pub(crate) fn start(directory: &Path) -> Self {
+        Self {
+            moto: Moto::start(&directory.join("moto.log")),
+            kubernetes: Kubernetes::start(&directory.join("kubernetes")),
+        }
+    }
+
+    /// What tells a child process where they are.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut environment = Vec::new();
+        if let Ok(moto) = &self.moto {
+            // Credentials that mean nothing, so that no others are found and used.
+            environment.extend([
+                ("LANYARD_MOTO_URL", moto.url().into()),
+                ("AWS_ACCESS_KEY_ID", "testing".into()),
+                ("AWS_SECRET_ACCESS_KEY", "testing".into()),
+                ("AWS_EC2_METADATA_DISABLED", "true".into()),
+            ]);
+        }
+        if let Ok(kubernetes) = &self.kubernetes {
+            environment.extend(kubernetes.cluster().environment());
+        }
+        environment
+    }
+
+    /// A line for each: what ran on it, or why nothing did.
+    pub(crate) fn report(&self) {
+        let lines = [
+            (
+                "the AWS provider on the SDK against moto",
+                self.moto.as_ref().err(),
+            ),
+            (
+                "the Kubernetes provider against kube-apiserver and etcd",
+                self.kubernetes.as_ref().err(),
+            ),
+        ];
+        for (what, error) in lines {
+            match error {
+                None => println!("ran: {what}"),
+                Some(error) => println!("DID NOT RUN: {what}: {error:#}"),
+            }
+        }
+    }
+}
+
+/// `cargo xtask servers COMMAND…`: runs a command with the servers up.
+pub(crate) fn run(command: &[String]) -> Result<()> {
+    let [program, arguments @ ..] = command else {
+        anyhow::bail!("usage: cargo xtask servers COMMAND [ARGUMENT…]");
+    };
+    let directory = tempfile::tempdir()?;
+    let servers = Servers::start(directory.path());
+    servers.report();
+    crate::build::succeed(
+        Command::new(program)
+            .args(arguments)
+            .envs(servers.environment()),
+    )
+}
