@@ -52,6 +52,18 @@ impl Daemon {
     /// # Errors
     /// When it does not come up; its log is in `lanyardd.log` in the directory.
     pub fn start(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &[], &[])
+    }
+
+    /// As [`Daemon::start`], with further arguments and environment.
+    ///
+    /// # Errors
+    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    pub fn start_with(
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, PathBuf)],
+    ) -> Result<Self> {
         let address = free_port()?;
         let log = File::options()
             .create(true)
@@ -61,6 +73,8 @@ impl Daemon {
             .args(["dev", "--data-dir"])
             .arg(directory)
             .args(["--listen", &address.to_string()])
+            .args(arguments)
+            .envs(environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

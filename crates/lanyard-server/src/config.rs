@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lanyard_core::charter::{EnvironmentKind, Name, TargetKind, World};
+use lanyard_core::charter::{EnvironmentKind, Name, World};
 use lanyard_core::document::{Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::identity::OperatorRole;
 use lanyard_identity::IssuerKind;
+
+use crate::targets::{TargetConfig, targets};
 
 /// Everything that the daemon is told.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Config {
     /// `aud` of the identities that are presented to it.
     pub(crate) audience: String,
     pub(crate) issuers: Vec<IssuerConfig>,
+    pub(crate) targets: BTreeMap<Name, TargetConfig>,
+    /// What charters may name: the environments and the targets.
     pub(crate) world: World,
 }
 
@@ -75,8 +79,9 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let environments = top
         .required("environments")
         .map(|node| environments(f, node));
-    let targets = top.required("targets").map(|node| targets(f, node));
+    let targets = top.required("targets").map(|node| targets(f, node, base));
     top.finish();
+    let targets = targets?;
     Some(Config {
         data_dir: data_dir?,
         charters: charters?,
@@ -86,8 +91,12 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         issuers: issuers?,
         world: World {
             environments: environments?,
-            targets: targets?,
+            targets: targets
+                .iter()
+                .map(|(name, target)| (name.clone(), target.kind()))
+                .collect(),
         },
+        targets,
     })
 }
 
@@ -162,22 +171,6 @@ fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
         .collect()
 }
 
-fn targets(f: &Findings, node: &Node) -> BTreeMap<Name, TargetKind> {
-    let words = [("token", TargetKind::Token)];
-    f.map(node)
-        .iter()
-        .flat_map(Fields::open)
-        .filter_map(|(_, key, value)| {
-            let fields = f.map(value)?;
-            let kind = fields
-                .required("kind")
-                .and_then(|node| f.one_of(node, &words));
-            fields.finish();
-            Some((f.parsed(key)?, kind?))
-        })
-        .collect()
-}
-
 impl IssuerConfig {
     pub(crate) fn open(&self) -> Result<lanyard_identity::Issuer> {
         let bytes = std::fs::read(&self.jwks).with_context(|| {
@@ -239,7 +232,7 @@ mod tests {
             (
                 "kind: token",
                 "kind: tokn",
-                "lanyardd.yaml:8:27: `tokn` is none of token (did you mean `token`?)",
+                "lanyardd.yaml:8:27: `tokn` is none of token, aws, kubernetes (did you mean `token`?)",
             ),
             (
                 "sandbox",
@@ -279,6 +272,59 @@ mod tests {
         ];
         for (from, to, line) in cases {
             assert_eq!(first_fault(&GOOD.replacen(from, to, 1)), line);
+        }
+    }
+
+    const AWS: &str = "kind: aws, region: eu-west-1, plan_role: 'arn:aws:iam::111122223333:role/lanyard/plan', \
+        apply_role: 'arn:aws:iam::111122223333:role/lanyard/apply'";
+
+    #[test]
+    fn an_account_is_read_and_its_deny_policy_is_named_after_the_target() {
+        let text = GOOD.replacen("kind: token", AWS, 1);
+        let config = parse(&text, Path::new("/x")).unwrap();
+        let target = config.targets.values().next().unwrap();
+        assert!(
+            matches!(target, TargetConfig::Aws { target, .. } if target.instance == "tickets"),
+            "{target:?}"
+        );
+    }
+
+    #[test]
+    fn each_fault_of_a_target_is_named_with_its_place() {
+        let cases = [
+            (
+                "lanyard/apply",
+                "lanyard/plan",
+                "plan and apply need a role each: what is cut for one must not cut the other",
+            ),
+            (
+                "'arn:aws:iam::111122223333:role/lanyard/plan'",
+                "plan",
+                "expected the ARN of a role: arn:aws:iam::123456789012:role/name",
+            ),
+            (
+                "region: eu-west-1, ",
+                "",
+                "the field `region` is missing here",
+            ),
+            (
+                "region:",
+                "regon: x, region:",
+                "there is no field `regon` here (did you mean `region`?)",
+            ),
+            (
+                "kind: aws, region: eu-west-1",
+                "kind: kubernetes, namespace: Leases",
+                "`Leases` is not a name: use 1 to 63 lower-case letters, digits and inner dashes",
+            ),
+        ];
+        for (from, to, expected) in cases {
+            let text = GOOD.replacen("kind: token", &AWS.replacen(from, to, 1), 1);
+            let line = first_fault(&text);
+            assert!(
+                line.starts_with("lanyardd.yaml:8:") && line.ends_with(expected),
+                "{line}"
+            );
         }
     }
 }

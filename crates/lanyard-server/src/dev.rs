@@ -47,7 +47,11 @@ const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
 ];
 
 /// Makes what is missing; says where the configuration is.
-pub(crate) fn prepare(directory: &Path, listen: SocketAddr) -> Result<PathBuf> {
+pub(crate) fn prepare(
+    directory: &Path,
+    listen: SocketAddr,
+    targets: Option<&Path>,
+) -> Result<PathBuf> {
     if !listen.ip().is_loopback() {
         bail!("{listen} is not on loopback: `lanyardd dev` serves this machine alone");
     }
@@ -73,7 +77,17 @@ pub(crate) fn prepare(directory: &Path, listen: SocketAddr) -> Result<PathBuf> {
         )?;
     }
     let config = directory.join("lanyardd.yaml");
-    let text = include_str!("dev/lanyardd.yaml").replace("LISTEN", &listen.to_string());
+    let mut text = include_str!("dev/lanyardd.yaml").replace("LISTEN", &listen.to_string());
+    if let Some(file) = targets {
+        let further = fs::read_to_string(file)
+            .with_context(|| format!("{} cannot be read", file.display()))?;
+        // `targets` is the last field: what follows it, two spaces in, is in it.
+        for line in further.lines() {
+            text.push_str("  ");
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
     fs::write(&config, text).with_context(|| config.display().to_string())?;
     eprintln!(
         "lanyardd dev: contexts for the command line are in {}",

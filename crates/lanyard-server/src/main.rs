@@ -9,6 +9,7 @@ mod http;
 mod plans;
 mod refusal;
 mod rpc;
+mod targets;
 mod wire;
 
 use std::path::PathBuf;
@@ -40,6 +41,9 @@ enum Command {
         /// The address to listen on; loopback only.
         #[arg(long, default_value = "127.0.0.1:7070")]
         listen: std::net::SocketAddr,
+        /// A file of further targets, in the form of `targets` in a configuration.
+        #[arg(long)]
+        targets: Option<PathBuf>,
     },
     /// Read the journal again and say whether it is as it was written.
     Verify {
@@ -62,7 +66,11 @@ fn main() -> Result<()> {
     leave_no_core()?;
     match arguments.command {
         Command::Serve { config } => serve(&config),
-        Command::Dev { data_dir, listen } => serve(&dev::prepare(&data_dir, listen)?),
+        Command::Dev {
+            data_dir,
+            listen,
+            targets,
+        } => serve(&dev::prepare(&data_dir, listen, targets.as_deref())?),
         Command::Verify { data_dir } => verify(&data_dir),
     }
 }

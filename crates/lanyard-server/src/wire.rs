@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Name, TargetKind};
+use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::provider::Provider;
 use lanyard_engine::charters::Charters;
@@ -12,7 +12,7 @@ use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
 use lanyard_identity::Verifier;
 use lanyard_ledger::Embedded;
-use lanyard_provider_token::{Keyring, TokenProvider};
+use lanyard_provider_token::Keyring;
 use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
@@ -38,7 +38,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// Serves until the process is told to end.
 pub(crate) async fn serve(config: Config) -> Result<()> {
     let clock = Arc::new(SystemClock::default());
-    let broker = assemble(&config, &clock)?;
+    let broker = assemble(&config, &clock).await?;
     let engine = Arc::clone(&broker.engine);
     engine
         .record(Command::Started {
@@ -83,7 +83,7 @@ async fn told_to_end() {
     }
 }
 
-fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
+async fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
     let now = clock.now();
     let stamp = Arc::clone(clock);
     let (ledger, recovery) = Embedded::open(
@@ -99,16 +99,11 @@ fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
         );
     }
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
-    let providers: BTreeMap<Name, Arc<dyn Provider>> = config
-        .world
-        .targets
-        .iter()
-        .filter(|(_, kind)| **kind == TargetKind::Token)
-        .map(|(name, _)| {
-            let provider = TokenProvider::new(config.issuer.clone(), Arc::clone(&keyring));
-            (name.clone(), Arc::new(provider) as Arc<dyn Provider>)
-        })
-        .collect();
+    let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
+    for (name, target) in &config.targets {
+        let provider = target.connect(name, &config.issuer, &keyring).await?;
+        providers.insert(name.clone(), provider);
+    }
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,

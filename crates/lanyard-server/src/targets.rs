@@ -1,0 +1,199 @@
+//! The section `targets` of the configuration, and the providers that it comes to.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use lanyard_core::charter::{Name, TargetKind};
+use lanyard_core::document::{Diagnostic, Fields, Findings, Node, Span};
+use lanyard_core::provider::Provider;
+use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
+use lanyard_provider_token::{Keyring, TokenProvider};
+
+/// One target, as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TargetConfig {
+    /// Lanyard's own tokens.
+    Token,
+    /// An AWS account.
+    Aws {
+        target: AwsTarget,
+        access: Box<Access>,
+    },
+    /// A Kubernetes cluster.
+    Kubernetes {
+        target: KubernetesTarget,
+        /// The broker's own access; in a pod, its service account.
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+    },
+}
+
+impl TargetConfig {
+    pub(crate) const fn kind(&self) -> TargetKind {
+        match self {
+            Self::Token => TargetKind::Token,
+            Self::Aws { .. } => TargetKind::Aws,
+            Self::Kubernetes { .. } => TargetKind::Kubernetes,
+        }
+    }
+
+    /// The provider of this target. A cluster or an account that cannot be reached is no error here: its
+    /// credentials are then refused one by one, and the kill switch is up.
+    pub(crate) async fn connect(
+        &self,
+        name: &Name,
+        issuer: &str,
+        keyring: &Arc<Keyring>,
+    ) -> Result<Arc<dyn Provider>> {
+        Ok(match self {
+            Self::Token => Arc::new(TokenProvider::new(issuer.to_owned(), Arc::clone(keyring))),
+            Self::Aws { target, access } => {
+                if access.minter_profile == access.revoker_profile {
+                    tracing::warn!(target = %name, "one AWS principal both mints and revokes: give the revoker its own");
+                }
+                Arc::new(AwsProvider::new(target.clone(), Sdk::connect(access).await))
+            }
+            Self::Kubernetes {
+                target,
+                kubeconfig,
+                context,
+            } => {
+                let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref())
+                    .await
+                    .with_context(|| format!("target {name}"))?;
+                Arc::new(KubernetesProvider::new(target.clone(), cluster))
+            }
+        })
+    }
+}
+
+/// Reads the section.
+pub(crate) fn targets(f: &Findings, node: &Node, base: &Path) -> BTreeMap<Name, TargetConfig> {
+    f.map(node)
+        .iter()
+        .flat_map(Fields::open)
+        .filter_map(|(_, key, value)| {
+            let name: Name = f.parsed(key)?;
+            let target = target(f, value, &name, base)?;
+            Some((name, target))
+        })
+        .collect()
+}
+
+fn target(f: &Findings, node: &Node, name: &Name, base: &Path) -> Option<TargetConfig> {
+    let words = [
+        ("token", TargetKind::Token),
+        ("aws", TargetKind::Aws),
+        ("kubernetes", TargetKind::Kubernetes),
+    ];
+    let fields = f.map(node)?;
+    let kind = fields
+        .required("kind")
+        .and_then(|node| f.one_of(node, &words));
+    let target = match kind {
+        Some(TargetKind::Token) => Some(TargetConfig::Token),
+        Some(TargetKind::Aws) => aws(f, &fields, name),
+        Some(TargetKind::Kubernetes) => kubernetes(f, &fields, base),
+        // What the other fields should be is not known.
+        None => return None,
+    };
+    fields.finish();
+    target
+}
+
+fn aws(f: &Findings, fields: &Fields<'_>, name: &Name) -> Option<TargetConfig> {
+    let optional = |name| {
+        fields
+            .optional(name)
+            .and_then(|node| f.text(node))
+            .map(str::to_owned)
+    };
+    let region = fields
+        .required("region")
+        .and_then(|node| f.text(node))
+        .map(str::to_owned);
+    let plan_role = fields.required("plan_role").and_then(|node| role(f, node));
+    let apply_role = fields.required("apply_role").and_then(|node| role(f, node));
+    let instance = fields.optional("instance");
+    let instance = instance.map_or(Some(name.clone()), |node| f.parsed::<Name>(node));
+    let (minter_profile, revoker_profile) =
+        (optional("minter_profile"), optional("revoker_profile"));
+    let endpoint = optional("endpoint");
+    let ((plan_role, _), (apply_role, span)) = (plan_role?, apply_role?);
+    if plan_role == apply_role {
+        let message = "plan and apply need a role each: what is cut for one must not cut the other";
+        f.add(Diagnostic::error("aws-role", span, message.to_owned()));
+        return None;
+    }
+    let region = region?;
+    Some(TargetConfig::Aws {
+        access: Box::new(Access {
+            region: region.clone(),
+            minter_profile,
+            revoker_profile,
+            endpoint,
+        }),
+        target: AwsTarget {
+            region,
+            plan_role,
+            apply_role,
+            instance: instance?.to_string(),
+        },
+    })
+}
+
+/// `arn:partition:iam::account:role/path/name`.
+fn role(f: &Findings, node: &Node) -> Option<(String, Span)> {
+    let text = f.text(node)?;
+    let parts: Vec<&str> = text.split(':').collect();
+    let well = match parts.as_slice() {
+        ["arn", partition, "iam", "", account, resource] => {
+            !partition.is_empty()
+                && account.len() == 12
+                && account.bytes().all(|byte| byte.is_ascii_digit())
+                && resource
+                    .strip_prefix("role/")
+                    .is_some_and(|name| !name.is_empty() && !name.ends_with('/'))
+        }
+        _ => false,
+    };
+    if !well {
+        let message = "expected the ARN of a role: arn:aws:iam::123456789012:role/name".to_owned();
+        f.add(Diagnostic::error("aws-role", node.span, message));
+        return None;
+    }
+    Some((text.to_owned(), node.span))
+}
+
+fn kubernetes(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<TargetConfig> {
+    let namespace = fields
+        .required("namespace")
+        .and_then(|node| f.parsed::<Name>(node));
+    let pinned = |node| {
+        let entries = f.map(node).into_iter();
+        let texts = entries.flat_map(|entries| entries.open().collect::<Vec<_>>());
+        texts
+            .filter_map(|(name, _, digest)| Some((name.to_owned(), f.text(digest)?.to_owned())))
+            .collect()
+    };
+    let cluster_roles = fields.optional("cluster_roles").map(pinned);
+    let kubeconfig = fields
+        .optional("kubeconfig")
+        .and_then(|node| f.text(node))
+        .map(|path| base.join(path));
+    let context = fields
+        .optional("context")
+        .and_then(|node| f.text(node))
+        .map(str::to_owned);
+    Some(TargetConfig::Kubernetes {
+        target: KubernetesTarget {
+            namespace: namespace?.to_string(),
+            cluster_roles: cluster_roles.unwrap_or_default(),
+        },
+        kubeconfig,
+        context,
+    })
+}
