@@ -8,3 +8,4 @@ mod approvals;
 mod bad_input;
 mod crash;
 mod kill;
+mod providers;

@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: a daemon with a task, and what can be done with it.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use lanyard_rig::{Cli, Daemon};
 use serde_json::Value;
@@ -15,6 +17,7 @@ pub struct Stage {
     pub agent: Cli,
     /// Its on-call engineer's.
     pub oncall: Cli,
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Stage {
@@ -23,14 +26,41 @@ impl Stage {
     /// # Errors
     /// When the daemon does not come up.
     pub fn set() -> Result<Self> {
-        let directory = tempfile::tempdir()?;
-        let daemon = Daemon::start(directory.path())?;
+        Self::start(tempfile::tempdir()?, Vec::new())
+    }
+
+    /// Sets it in this directory with further targets, and a charter over them.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn set_with(
+        directory: TempDir,
+        targets: &str,
+        charter: &str,
+        environment: &[(&'static str, PathBuf)],
+    ) -> Result<Self> {
+        std::fs::write(directory.path().join("targets.yaml"), targets)?;
+        std::fs::create_dir(directory.path().join("charters"))?;
+        std::fs::write(directory.path().join("charters/more.yaml"), charter)?;
+        Self::start(directory, environment.to_vec())
+    }
+
+    fn start(directory: TempDir, environment: Vec<(&'static str, PathBuf)>) -> Result<Self> {
+        let targets = directory.path().join("targets.yaml");
+        let named = targets.to_string_lossy();
+        let arguments: &[&str] = if targets.exists() {
+            &["--targets", &named]
+        } else {
+            &[]
+        };
+        let daemon = Daemon::start_with(directory.path(), arguments, &environment)?;
         let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
         Ok(Self {
             directory,
             daemon,
             agent,
             oncall,
+            environment,
         })
     }
 
@@ -40,14 +70,7 @@ impl Stage {
     /// When it does not come up again.
     pub fn crash(self) -> Result<Self> {
         self.daemon.crash()?;
-        let daemon = Daemon::start(self.directory.path())?;
-        let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
-        Ok(Self {
-            directory: self.directory,
-            daemon,
-            agent,
-            oncall,
-        })
+        Self::start(self.directory, self.environment)
     }
 
     /// Opens a task in production.
@@ -55,12 +78,20 @@ impl Stage {
     /// # Errors
     /// When it is refused.
     pub fn task(&self) -> Result<String> {
+        self.task_of("ticket-router")
+    }
+
+    /// Opens a task in production under this charter.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn task_of(&self, charter: &str) -> Result<String> {
         let open = [
             "-o",
             "name",
             "task",
             "open",
-            "ticket-router",
+            charter,
             "--environment",
             "production",
         ];

@@ -24,13 +24,7 @@ impl Servers {
     pub(crate) fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         let mut environment = Vec::new();
         if let Ok(moto) = &self.moto {
-            // Credentials that mean nothing, so that no others are found and used.
-            environment.extend([
-                ("LANYARD_MOTO_URL", moto.url().into()),
-                ("AWS_ACCESS_KEY_ID", "testing".into()),
-                ("AWS_SECRET_ACCESS_KEY", "testing".into()),
-                ("AWS_EC2_METADATA_DISABLED", "true".into()),
-            ]);
+            environment.extend(moto.aws().environment());
         }
         if let Ok(kubernetes) = &self.kubernetes {
             environment.extend(kubernetes.cluster().environment());
@@ -38,19 +32,20 @@ impl Servers {
         environment
     }
 
-    /// A line for each: what ran on it, or why nothing did.
-    pub(crate) fn report(&self) {
-        let lines = [
+    /// What each is for, and why it is not there.
+    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 2] {
+        [
+            ("AWS, on the SDK against moto", self.moto.as_ref().err()),
             (
-                "the AWS provider on the SDK against moto",
-                self.moto.as_ref().err(),
-            ),
-            (
-                "the Kubernetes provider against kube-apiserver and etcd",
+                "Kubernetes, on kube-apiserver and etcd",
                 self.kubernetes.as_ref().err(),
             ),
-        ];
-        for (what, error) in lines {
+        ]
+    }
+
+    /// A line for each: what ran on it, or why nothing did.
+    pub(crate) fn report(&self) {
+        for (what, error) in self.lines() {
             match error {
                 None => println!("ran: {what}"),
                 Some(error) => println!("DID NOT RUN: {what}: {error:#}"),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, v1};
@@ -28,6 +29,10 @@ pub(crate) struct Kill {
     /// Do not ask.
     #[arg(long)]
     yes: bool,
+    /// Follow until everything is confirmed, at most this many seconds; without it, until every provider has
+    /// acknowledged, at most a minute.
+    #[arg(long)]
+    wait: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -38,6 +43,9 @@ enum Command {
     Watch {
         /// The order.
         id: String,
+        /// Follow until everything is confirmed, at most this many seconds.
+        #[arg(long)]
+        wait: Option<u64>,
     },
 }
 
@@ -90,7 +98,7 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     match kill.command {
         Some(Command::List) => return list(global, &mut client).await,
-        Some(Command::Watch { id }) => return watch(global, &mut client, id).await,
+        Some(Command::Watch { id, wait }) => return watch(global, &mut client, id, wait).await,
         None => {}
     }
     let roles = match kill.role {
@@ -119,7 +127,7 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         let line = format!("{id} is in effect in this process only: the journal cannot be written");
         return Err(Outcome::Unconfirmed(line));
     }
-    watch(global, &mut client, id).await
+    watch(global, &mut client, id, kill.wait).await
 }
 
 fn confirm(radius: &std::collections::HashMap<String, u64>) -> Result<(), Outcome> {
@@ -178,12 +186,20 @@ fn scope(scope: Option<v1::Scope>) -> String {
     }
 }
 
-/// How long a watch goes on before it says what is not confirmed.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long a watch goes on at most, where nothing else was said.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn watch(global: &Global, client: &mut Client, id: String) -> Result<(), Outcome> {
+/// Follows an order and prints its report. Without `wait`, that is until every provider has acknowledged: what
+/// some of them then still need is time, which the report names.
+async fn watch(
+    global: &Global,
+    client: &mut Client,
+    id: String,
+    wait: Option<u64>,
+) -> Result<(), Outcome> {
     let mut reports = client.watch_kill(id.clone()).await?;
     let mut last = v1::WatchKillResponse::default();
+    let mut progress = Progress::default();
     let follow = async {
         while let Some(report) = reports
             .message()
@@ -191,24 +207,82 @@ async fn watch(global: &Global, client: &mut Client, id: String) -> Result<(), O
             .map_err(lanyard_client::ClientError::from)?
         {
             last = report;
+            progress.show(&last);
+            if wait.is_none() && last.lines.iter().all(is_acknowledged) {
+                break;
+            }
         }
         Ok::<(), Outcome>(())
     };
-    if let Ok(ended) = tokio::time::timeout(PATIENCE, follow).await {
+    let patience = wait.map_or(PATIENCE, Duration::from_secs);
+    if let Ok(ended) = tokio::time::timeout(patience, follow).await {
         ended?;
     }
+    progress.end();
     print_report(global.output, &last);
     if last.confirmed {
         return Ok(());
     }
-    let open = last
+    let open: Vec<_> = last
         .lines
         .iter()
         .filter(|line| line.worst_expire_time.is_some())
-        .count();
+        .collect();
+    let acknowledged = open.iter().filter(|line| is_acknowledged(line)).count();
     Err(Outcome::Unconfirmed(format!(
-        "{id}: {open} revocations are not confirmed; follow with `lanyard kill watch {id}`"
+        "{id}: {} revocations are not confirmed, of which {acknowledged} are acknowledged by their provider; \
+         follow with `lanyard kill watch {id} --wait 600`",
+        open.len()
     )))
+}
+
+fn is_acknowledged(line: &v1::KillLine) -> bool {
+    match line.state() {
+        v1::LeaseState::Acknowledged
+        | v1::LeaseState::PresumedDead
+        | v1::LeaseState::ProvedDead
+        | v1::LeaseState::Expired => true,
+        v1::LeaseState::Unspecified
+        | v1::LeaseState::Intent
+        | v1::LeaseState::Issued
+        | v1::LeaseState::Fenced
+        | v1::LeaseState::Requested => false,
+    }
+}
+
+/// How far an order got, on stderr: one line that changes in place on a terminal, a line a change elsewhere.
+#[derive(Default)]
+struct Progress {
+    shown: String,
+}
+
+impl Progress {
+    fn show(&mut self, report: &v1::WatchKillResponse) {
+        let mut counts = BTreeMap::new();
+        for line in &report.lines {
+            *counts.entry(line.state()).or_insert(0_u32) += 1;
+        }
+        let parts = counts
+            .into_iter()
+            .rev()
+            .map(|(of, count)| format!("{count} {}", state(of)));
+        let line = parts.collect::<Vec<_>>().join(", ");
+        if line.is_empty() || line == self.shown {
+            return;
+        }
+        if std::io::stderr().is_terminal() {
+            eprint!("\r\x1b[2K{line}");
+        } else {
+            eprintln!("{line}");
+        }
+        self.shown = line;
+    }
+
+    fn end(&self) {
+        if !self.shown.is_empty() && std::io::stderr().is_terminal() {
+            eprintln!();
+        }
+    }
 }
 
 fn print_report(output: Output, report: &v1::WatchKillResponse) {
@@ -249,12 +323,18 @@ pub(crate) struct Rearm {
     /// Confirm another person's proposal.
     #[arg(long, conflicts_with = "reason")]
     confirm: bool,
+    /// Even while revocations of the order are not confirmed; both people have to say so.
+    #[arg(long)]
+    despite_unconfirmed: bool,
 }
 
 pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     if rearm.confirm {
-        let request = v1::ConfirmRearmRequest { rearm_id: rearm.id };
+        let request = v1::ConfirmRearmRequest {
+            rearm_id: rearm.id,
+            despite_unconfirmed: rearm.despite_unconfirmed,
+        };
         let order = client
             .confirm_rearm(request)
             .await?
@@ -274,6 +354,7 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
         kill_id: rearm.id,
         stage: stage.into(),
         reason,
+        despite_unconfirmed: rearm.despite_unconfirmed,
     };
     println!("{}", client.propose_rearm(request).await?.rearm_id);
     eprintln!("another person has to confirm it within the hour: lanyard rearm --confirm <id>");

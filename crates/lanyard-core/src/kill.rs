@@ -131,6 +131,8 @@ pub struct RearmProposal {
     pub reason: String,
     /// When.
     pub at: Timestamp,
+    /// Whether it is meant even while revocations of the order are not confirmed.
+    pub despite_unconfirmed: bool,
 }
 
 /// How long a re-arm proposal can be confirmed.

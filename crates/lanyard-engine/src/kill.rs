@@ -183,10 +183,8 @@ impl Engine {
     /// As of the ledger.
     pub async fn propose_rearm(
         &self,
-        kill: KillId,
-        stage: RearmStage,
+        step: RearmStep,
         by: &Identity,
-        reason: String,
     ) -> Result<RearmProposal, CommitError> {
         let id = RearmId::from_bits(
             self.draw()
@@ -194,17 +192,19 @@ impl Engine {
         );
         let proposal = RearmProposal {
             id,
-            kill,
-            stage,
+            kill: step.kill,
+            stage: step.stage,
             by: by.clone(),
-            reason,
+            reason: step.reason,
             at: self.now(),
+            despite_unconfirmed: step.despite_unconfirmed,
         };
         self.commit(Command::ProposeRearm(proposal.clone())).await?;
         Ok(proposal)
     }
 
-    /// Confirms one, as another person. Refused while a lease of the order is not confirmed dead.
+    /// Confirms one, as another person. Refused while a lease of the order is not confirmed dead, unless both
+    /// people say that they know.
     ///
     /// # Errors
     /// As of the ledger.
@@ -212,17 +212,18 @@ impl Engine {
         &self,
         rearm: RearmId,
         by: &Identity,
+        despite_unconfirmed: bool,
     ) -> Result<EngagedOrder, CommitError> {
         let proposal = self.query(|state| state.rearm(rearm).cloned()).await?;
         let unknown = || CommitError::Refused(Refusal::Unknown(format!("re-arm {rearm}")));
-        let kill = proposal.ok_or_else(unknown)?.kill;
-        if self
-            .kill_report(kill)
-            .await?
-            .is_some_and(|report| !report.is_confirmed())
-        {
+        let proposal = proposal.ok_or_else(unknown)?;
+        let kill = proposal.kill;
+        let report = self.kill_report(kill).await?;
+        let open = report.is_some_and(|report| !report.is_confirmed());
+        if open && !(proposal.despite_unconfirmed && despite_unconfirmed) {
             return Err(CommitError::Refused(Refusal::Rearm(
-                "a lease of this order is neither proved nor presumed dead yet",
+                "a lease of this order is neither proved nor presumed dead yet: wait, or let both people say \
+                 that they re-arm despite that",
             )));
         }
         self.commit(Command::ConfirmRearm {
@@ -235,6 +236,19 @@ impl Engine {
             .await?
             .ok_or_else(unknown)
     }
+}
+
+/// What is proposed.
+#[derive(Debug, Clone)]
+pub struct RearmStep {
+    /// Which order.
+    pub kill: KillId,
+    /// Which step.
+    pub stage: RearmStage,
+    /// Why.
+    pub reason: String,
+    /// Whether it is meant even while revocations of the order are not confirmed.
+    pub despite_unconfirmed: bool,
 }
 
 fn report(state: &State, id: KillId) -> Option<KillReport> {

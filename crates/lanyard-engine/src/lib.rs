@@ -16,6 +16,7 @@ pub mod plans;
 pub mod recovery;
 pub mod revoke;
 pub mod run;
+pub mod strays;
 pub mod tasks;
 
 pub use engine::{Engine, Parts};

@@ -52,7 +52,12 @@ impl Engine {
             return;
         };
         let mut wait = FIRST;
+        let mut look = self.now();
         while !*stop.borrow() {
+            if look <= self.now() {
+                self.revoke_strays(&target).await;
+                look = self.now() + crate::strays::EVERY;
+            }
             let pause = match self.revoke_round(&target).await {
                 Round::Done => {
                     wait = FIRST;

@@ -156,6 +156,7 @@ impl Simulation {
     /// Lifts everything again, as two people would.
     async fn rearm(&self) {
         use lanyard_core::kill::RearmStage;
+        use lanyard_engine::kill::RearmStep;
         let orders: Vec<_> = look(self.ledger.as_ref(), |state| {
             state
                 .kills()
@@ -169,12 +170,15 @@ impl Simulation {
         two.subject = "two".to_owned();
         for order in orders {
             for stage in [RearmStage::Plan, RearmStage::Apply] {
-                if let Ok(proposal) = self
-                    .engine
-                    .propose_rearm(order, stage, &one, "over".to_owned())
-                    .await
-                {
-                    drop(self.engine.confirm_rearm(proposal.id, &two).await);
+                let despite = self.roll(2) == 0;
+                let step = RearmStep {
+                    kill: order,
+                    stage,
+                    reason: "over".to_owned(),
+                    despite_unconfirmed: despite,
+                };
+                if let Ok(proposal) = self.engine.propose_rearm(step, &one).await {
+                    drop(self.engine.confirm_rearm(proposal.id, &two, despite).await);
                 }
             }
         }

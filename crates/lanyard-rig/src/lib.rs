@@ -9,7 +9,7 @@ mod python;
 pub use cli::{Answer, Cli};
 pub use daemon::{Daemon, binaries, free_port};
 pub use kubernetes::{Cluster, Kubernetes};
-pub use moto::Moto;
+pub use moto::{Account, Aws, Moto};
 pub use python::python;
 
 use std::path::PathBuf;

@@ -1,16 +1,22 @@
-//! The wire protocol of STS and IAM, by moto. It enforces little: what a policy means is not proved by it.
+//! The wire protocol of STS and IAM, by moto with authorization on. It checks signatures and, by action and resource,
+//! what identity policies allow and deny; it knows no session policies, no conditions and no expiry: what those mean
+//! is not proved by it.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
-use crate::{free_port, python};
+use crate::{Answer, free_port, python};
 
 /// What is installed.
 const MOTO: &str = "moto[server]==5.2.5";
+const AWS_CLI: &str = "awscli==1.46.2";
+const ACCOUNT: &str = include_str!("../aws/account.py");
 /// How often it is asked whether it listens, and how long between: a minute in all.
 const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -18,7 +24,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A running moto, which ends with its owner.
 pub struct Moto {
     child: Child,
-    address: SocketAddr,
+    access: Aws,
+}
+
+/// Access to a moto that runs, as its administrator.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    url: String,
+    key: String,
+    secret: String,
+}
+
+/// Two lease roles, and the broker's two principals.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The plan role's ARN.
+    pub plan_role: String,
+    /// The apply role's ARN.
+    pub apply_role: String,
+    /// A credentials file with the profiles `minter` and `revoker`.
+    pub credentials: PathBuf,
 }
 
 impl Moto {
@@ -37,12 +62,27 @@ impl Moto {
             .stderr(log)
             .spawn()
             .context("moto does not start")?;
-        let mut moto = Self { child, address };
+        let mut moto = Self {
+            child,
+            access: Aws {
+                url: format!("http://{address}"),
+                key: String::new(),
+                secret: String::new(),
+            },
+        };
+        moto.wait(address)?;
+        let made = account(&[&moto.access.url, "first"])?;
+        moto.access.key = text(&made, "/admin/key")?;
+        moto.access.secret = text(&made, "/admin/secret")?;
+        Ok(moto)
+    }
+
+    fn wait(&mut self, address: SocketAddr) -> Result<()> {
         for _ in 0..ASKED {
             if TcpStream::connect(address).is_ok() {
-                return Ok(moto);
+                return Ok(());
             }
-            if let Some(status) = moto.child.try_wait()? {
+            if let Some(status) = self.child.try_wait()? {
                 bail!("moto ended with {status}");
             }
             std::thread::sleep(PAUSE);
@@ -50,10 +90,10 @@ impl Moto {
         bail!("moto does not listen")
     }
 
-    /// Its endpoint, for every service.
+    /// Access to it.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub const fn aws(&self) -> &Aws {
+        &self.access
     }
 }
 
@@ -63,4 +103,132 @@ impl Drop for Moto {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+impl Aws {
+    /// The one that the test command started, where it did.
+    #[must_use]
+    pub fn shared() -> Option<Self> {
+        Some(Self {
+            url: std::env::var("LANYARD_MOTO_URL").ok()?,
+            key: std::env::var("AWS_ACCESS_KEY_ID").ok()?,
+            secret: std::env::var("AWS_SECRET_ACCESS_KEY").ok()?,
+        })
+    }
+
+    /// What makes [`Aws::shared`] find this one in a child process, and the SDKs nothing else.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, PathBuf); 4] {
+        [
+            ("LANYARD_MOTO_URL", self.url.clone().into()),
+            ("AWS_ACCESS_KEY_ID", self.key.clone().into()),
+            ("AWS_SECRET_ACCESS_KEY", self.secret.clone().into()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+        ]
+    }
+
+    /// Its endpoint, for every service.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Fresh roles and principals; their credentials go into a file of this directory.
+    ///
+    /// # Errors
+    /// When moto refuses.
+    pub fn account(&self, name: &str, directory: &Path) -> Result<Account> {
+        use std::io::Write as _;
+        let made = account(&[&self.url, name, &self.key, &self.secret])?;
+        let credentials = directory.join("aws-credentials");
+        let mut file = std::fs::File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&credentials)?;
+        for principal in ["minter", "revoker"] {
+            writeln!(
+                file,
+                "[{principal}]\naws_access_key_id = {}\naws_secret_access_key = {}",
+                text(&made, &format!("/{principal}/key"))?,
+                text(&made, &format!("/{principal}/secret"))?
+            )?;
+        }
+        Ok(Account {
+            plan_role: text(&made, "/plan_role")?,
+            apply_role: text(&made, "/apply_role")?,
+            credentials,
+        })
+    }
+
+    /// The aws command line as the administrator.
+    ///
+    /// # Errors
+    /// When it cannot be installed or does not start.
+    pub fn admin(&self, arguments: &[&str]) -> Result<Answer> {
+        let output = self
+            .command()?
+            .env("AWS_ACCESS_KEY_ID", &self.key)
+            .env("AWS_SECRET_ACCESS_KEY", &self.secret)
+            .args(arguments)
+            .output()?;
+        Ok(Answer::of(&output))
+    }
+
+    /// The aws command line with what a `credential_process` prints, as an agent has it.
+    ///
+    /// # Errors
+    /// When it cannot be installed or does not start.
+    pub fn through(&self, process: &str, directory: &Path, arguments: &[&str]) -> Result<Answer> {
+        let config = directory.join("aws-config");
+        std::fs::write(
+            &config,
+            format!("[default]\ncredential_process = {process}\n"),
+        )?;
+        let output = self
+            .command()?
+            .env("AWS_CONFIG_FILE", config)
+            .args(arguments)
+            .output()?;
+        Ok(Answer::of(&output))
+    }
+
+    /// The aws command line, which finds no credentials of anybody.
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(python(AWS_CLI)?.with_file_name("aws"));
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_PROFILE",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .args(["--endpoint-url", &self.url])
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_DEFAULT_REGION", "eu-west-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .stdin(Stdio::null());
+        Ok(command)
+    }
+}
+
+fn account(arguments: &[&str]) -> Result<Value> {
+    let output = Command::new(python(MOTO)?)
+        .args(["-c", ACCOUNT])
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()?;
+    if !output.status.success() {
+        bail!("the account could not be set up: {}", output.status);
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn text(made: &Value, pointer: &str) -> Result<String> {
+    let found = made.pointer(pointer).and_then(Value::as_str);
+    Ok(found.context("the account is not whole")?.to_owned())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::{Actor, EngagedOrder, Lifted, RearmStage};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
-use lanyard_engine::kill::{Fenced, KillReport};
+use lanyard_engine::kill::{Fenced, KillReport, RearmStep};
 use lanyard_identity::verifier::Purpose;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
@@ -147,12 +147,13 @@ impl KillService for Services {
             v1::RearmStage::Unspecified => return Err(refusal::invalid("stage", "must be given")),
         };
         let kill = parsed("kill_id", &request.kill_id)?;
-        let reason = text("reason", request.reason)?;
-        let proposed = self
-            .0
-            .engine
-            .propose_rearm(kill, stage, &operator.identity, reason)
-            .await;
+        let step = RearmStep {
+            kill,
+            stage,
+            reason: text("reason", request.reason)?,
+            despite_unconfirmed: request.despite_unconfirmed,
+        };
+        let proposed = self.0.engine.propose_rearm(step, &operator.identity).await;
         let rearm_id = proposed.map_err(refusal::commit)?.id.to_string();
         Ok(Response::new(v1::ProposeRearmResponse { rearm_id }))
     }
@@ -162,11 +163,12 @@ impl KillService for Services {
         request: Request<v1::ConfirmRearmRequest>,
     ) -> Result<Response<v1::ConfirmRearmResponse>, Status> {
         let operator = self.operator(&request, OperatorRole::OnCall)?;
-        let id = parsed("rearm_id", &request.into_inner().rearm_id)?;
+        let request = request.into_inner();
+        let id = parsed("rearm_id", &request.rearm_id)?;
         let lifted = self
             .0
             .engine
-            .confirm_rearm(id, &operator.identity)
+            .confirm_rearm(id, &operator.identity, request.despite_unconfirmed)
             .await
             .map_err(refusal::commit)?;
         Ok(Response::new(v1::ConfirmRearmResponse {

@@ -1,22 +1,14 @@
-//! A plan that could not be applied is denied when it is submitted, before people are asked.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops where its footing gives way"
-)]
+//! An engine on fakes, with one charter in force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lanyard_core::charter::{TargetKind, parse};
+use lanyard_core::charter::{Name, TargetKind, parse};
 use lanyard_core::command::Command;
-use lanyard_core::decide::Rule;
-use lanyard_core::plan::PlanFormat;
+use lanyard_core::id::TaskId;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
-use lanyard_engine::mint::IssueError;
-use lanyard_engine::plans::Proposal;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
 use lanyard_testkit::clock::ManualClock;
@@ -32,19 +24,24 @@ impl Clock for Time {
     }
 }
 
-/// What comes of a plan for a target that revokes within ten seconds, where the charter asks for this.
-async fn submitted(revocable_within: &str) -> Result<(), Rule> {
+/// The engine, its only target's provider, and an open task.
+pub(crate) struct Bench {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) provider: Arc<FakeProvider>,
+    pub(crate) target: Name,
+    pub(crate) task: TaskId,
+}
+
+/// Under this charter, on the Kubernetes target.
+pub(crate) async fn bench(charter: &str) -> Bench {
     let clock = Arc::new(ManualClock::at(ManualClock::START));
     let charters = Arc::new(Charters::default());
-    let text = format!(
-        "{}    revocable_within: {revocable_within}\n",
-        world::CHARTER
-    );
-    charters.replace(vec![parse(&text, &world::world()).unwrap().charter]);
+    charters.replace(vec![parse(charter, &world::world()).unwrap().charter]);
     let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
+    let target = world::target(TargetKind::Kubernetes);
     let engine = Engine::new(Parts {
         ledger: Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new())),
-        providers: [(world::target(TargetKind::Kubernetes), provider as _)].into(),
+        providers: [(target.clone(), Arc::clone(&provider) as _)].into(),
         charters,
         clock: Arc::new(Time(clock)),
         randomness: Arc::new(SystemRandomness::default()),
@@ -67,25 +64,10 @@ async fn submitted(revocable_within: &str) -> Result<(), Rule> {
         request: None,
     };
     let task = engine.open_task(&world::agent(), ask).await.unwrap().id;
-    let proposal = Proposal {
+    Bench {
+        engine,
+        provider,
+        target,
         task,
-        grant: world::name("restart"),
-        format: PlanFormat::Text,
-        summary: "restart".to_owned(),
-        destructive: BTreeSet::new(),
-    };
-    match engine
-        .submit_plan(&world::agent(), proposal, b"restart")
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(IssueError::Denied { denial, .. }) => Err(denial.rule),
-        Err(other) => panic!("{other}"),
     }
-}
-
-#[tokio::test]
-async fn a_plan_whose_credential_revokes_too_slowly_is_denied_at_once() {
-    assert_eq!(submitted("10s").await, Ok(()));
-    assert_eq!(submitted("9s").await, Err(Rule::Limits));
 }

@@ -1,0 +1,10 @@
+//! The engine on fakes, from its own interface.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where its footing gives way"
+)]
+
+mod common;
+mod plans;
+mod strays;

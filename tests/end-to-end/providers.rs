@@ -1,0 +1,252 @@
+//! Kubernetes and AWS behind a real daemon, through the tools that agents use.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use lanyard_rig::{Answer, Aws, Cluster};
+use lanyard_tests::Stage;
+use serde_json::Value;
+
+/// A daemon with a cluster and an account, and the agent's task on both.
+struct Both {
+    stage: Stage,
+    cluster: Cluster,
+    aws: Aws,
+    home: String,
+    task: String,
+}
+
+const GRANTS: &str = "
+    - name: read-workers
+      role: plan
+      environments: [production]
+      kubernetes:
+        target: cluster
+        namespace: TARGET
+        rules: [{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]
+    - name: read-queue
+      role: plan
+      environments: [production]
+      aws:
+        target: account
+        allow: [{actions: [sqs:ListQueues], resources: ['*']}]
+";
+
+fn both(name: &str) -> Option<Both> {
+    let (Some(cluster), Some(aws)) = (Cluster::shared(), Aws::shared()) else {
+        eprintln!("NOT RUN: no API server or no moto is named; `cargo xtask test` starts them");
+        return None;
+    };
+    let (home, target) = (format!("{name}-leases"), format!("{name}-target"));
+    cluster.namespaces(&home, &target).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let account = aws.account(name, directory.path()).unwrap();
+    let targets = format!(
+        "cluster: {{kind: kubernetes, namespace: {home}, kubeconfig: {}}}\n\
+         account: {{kind: aws, region: eu-west-1, endpoint: '{}', plan_role: '{}', apply_role: '{}', \
+         minter_profile: minter, revoker_profile: revoker}}\n",
+        cluster.kubeconfig("broker").display(),
+        aws.url(),
+        account.plan_role,
+        account.apply_role
+    );
+    let charter = include_str!("both.yaml").trim_end().to_owned();
+    let charter = charter + &GRANTS.replace("TARGET", &target);
+    let environment = [("AWS_SHARED_CREDENTIALS_FILE", account.credentials)];
+    let stage = Stage::set_with(directory, &targets, &charter, &environment).unwrap();
+    let task = stage.task_of("both").unwrap();
+    Some(Both {
+        stage,
+        cluster,
+        aws,
+        home,
+        task,
+    })
+}
+
+impl Both {
+    fn creds(&self, tool: &str, grant: &str) -> Result<String> {
+        let creds = ["creds", tool, "--task", &self.task, grant];
+        self.stage.agent.ok(&creds)
+    }
+
+    fn kept(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let file = self.stage.directory.path().join(name);
+        std::fs::write(&file, text)?;
+        Ok(file)
+    }
+
+    /// kubectl with this ExecCredential.
+    fn kubectl(&self, credential: &str) -> Result<Answer> {
+        let credential: Value = serde_json::from_str(credential)?;
+        let token = credential.pointer("/status/token").and_then(Value::as_str);
+        let admin = std::fs::read_to_string(self.cluster.kubeconfig("admin"))?;
+        let token = format!("token: {}", token.context("no token")?);
+        let file = self.kept("kubeconfig", &admin.replace("token: admin-token", &token))?;
+        let namespace = self.home.replace("-leases", "-target");
+        self.cluster
+            .kubectl_with(&file, &["get", "deployments", "-n", &namespace])
+    }
+
+    fn queues(&self, process: &Path) -> Result<Answer> {
+        let directory = self.stage.directory.path();
+        let process = format!("cat {}", process.display());
+        self.aws
+            .through(&process, directory, &["sqs", "list-queues"])
+    }
+
+    /// What the broker has in the cluster.
+    fn accounts(&self) -> Result<usize> {
+        let listed = ["get", "serviceaccounts", "-n", &self.home, "-o", "name"];
+        let listed = self.cluster.kubectl("admin", &listed)?;
+        Ok(listed
+            .stdout
+            .lines()
+            .filter(|name| name.contains("lanyard-l-"))
+            .count())
+    }
+
+    /// Asks again until it holds, for half a minute.
+    fn until(&self, what: &str, holds: impl Fn() -> Result<bool>) -> Result<()> {
+        for _ in 0..300 {
+            if holds()? {
+                return Ok(());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        anyhow::bail!("{what}: {}", self.stage.daemon.log())
+    }
+}
+
+#[test]
+fn a_kill_ends_what_the_cluster_gave_and_says_that_aws_is_only_acknowledged() -> Result<()> {
+    let Some(both) = both("killed") else {
+        return Ok(());
+    };
+    let kube = both.creds("kube", "read-workers")?;
+    let session = both.kept("session", &both.creds("aws", "read-queue")?)?;
+    assert_eq!(both.kubectl(&kube)?.code, 0);
+    assert_eq!(both.queues(&session)?.code, 0);
+    let kill = [
+        "-o",
+        "json",
+        "kill",
+        "--charter",
+        "both",
+        "--reason",
+        "drill",
+        "--yes",
+    ];
+    let report = both.stage.oncall.run(&kill)?;
+    assert_eq!(report.code, 8, "{}", report.stderr);
+    let lines: Vec<Value> = serde_json::from_str(&report.stdout)?;
+    let mut states: Vec<_> = lines
+        .iter()
+        .map(|line| ["target", "state"].map(|field| line.get(field).and_then(Value::as_str)))
+        .collect();
+    states.sort_unstable();
+    assert_eq!(
+        states,
+        [
+            [Some("account"), Some("acknowledged")],
+            [Some("cluster"), Some("proved dead")]
+        ]
+    );
+    assert!(both.kubectl(&kube)?.stderr.contains("orbidden"));
+    assert!(both.queues(&session)?.stderr.contains("AccessDenied"));
+    // T68: nothing is armed again over what is not known to be dead, unless two people say so.
+    let order = both.stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    let second = both.stage.daemon.cli("oncall-two")?;
+    let proposal = both
+        .stage
+        .oncall
+        .ok(&["rearm", &order, "--reason", "over"])?;
+    for flags in [&[][..], &["--despite-unconfirmed"]] {
+        let confirm = ["rearm", &proposal, "--confirm"];
+        let line = second.fails(2, &[&confirm, flags].concat())?;
+        assert!(line.contains("neither proved nor presumed dead"), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_lease_shorter_than_any_token_of_the_cluster_ends_on_time() -> Result<()> {
+    let Some(both) = both("brief") else {
+        return Ok(());
+    };
+    let creds = [
+        "creds",
+        "kube",
+        "--task",
+        &both.task,
+        "read-workers",
+        "--ttl",
+        "3",
+    ];
+    let kube = both.stage.agent.ok(&creds)?;
+    assert_eq!(both.kubectl(&kube)?.code, 0);
+    both.until("it goes on", || Ok(both.kubectl(&kube)?.code != 0))?;
+    both.until("it is left over", || Ok(both.accounts()? == 0))
+}
+
+#[test]
+fn releasing_a_lease_ends_it_and_leaves_its_neighbour() -> Result<()> {
+    let Some(both) = both("released") else {
+        return Ok(());
+    };
+    let kube = both.creds("kube", "read-workers")?;
+    let lease = both.stage.agent.ok(&["-o", "name", "lease", "list"])?;
+    let other = both.creds("kube", "read-workers")?;
+    both.stage.agent.ok(&["lease", "release", &lease])?;
+    both.until("it goes on", || Ok(both.kubectl(&kube)?.code != 0))?;
+    assert_eq!(both.kubectl(&other)?.code, 0);
+    Ok(())
+}
+
+/// T54, on a real cluster: whatever moment the daemon dies at, what it then has there is what its ledger says.
+#[test]
+fn t54_what_a_crash_leaves_in_the_cluster_is_found_and_ended() -> Result<()> {
+    let Some(mut both) = both("crashed") else {
+        return Ok(());
+    };
+    for _ in 0..4 {
+        std::thread::scope(|scope| -> Result<()> {
+            let agents: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let ask = ["creds", "kube", "--task", &both.task, "read-workers"];
+                        both.stage.agent.run(&ask)
+                    })
+                })
+                .collect();
+            // Until the first objects are there: the others are on their way.
+            both.until("nothing is minted", || Ok(both.accounts()? > 0))?;
+            let id = i32::try_from(both.stage.daemon.process())?;
+            let id = rustix::process::Pid::from_raw(id).context("no process id")?;
+            rustix::process::kill_process(id, rustix::process::Signal::KILL)?;
+            for agent in agents {
+                drop(agent.join());
+            }
+            Ok(())
+        })?;
+        both.stage = both.stage.crash()?;
+        both.until("the cluster has what the ledger does not know", || {
+            let live = both.stage.agent.json(&["lease", "list"])?;
+            let live = live.as_array().map_or(0, |leases| {
+                let issued = leases
+                    .iter()
+                    .filter(|lease| lease.get("state").and_then(Value::as_str) == Some("issued"));
+                issued.count()
+            });
+            Ok(both.accounts()? == live)
+        })?;
+        let release = both.stage.agent.json(&["lease", "list"])?;
+        for lease in release.as_array().into_iter().flatten() {
+            if let Some(id) = lease.get("lease").and_then(Value::as_str) {
+                both.stage.agent.run(&["lease", "release", id])?;
+            }
+        }
+        both.until("released leases stay", || Ok(both.accounts()? == 0))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,340 @@
+//! `cargo xtask demo`: the whole story through the command line, on a daemon of its own and on the real servers
+//! that this machine can have.
+
+mod aws;
+mod kubernetes;
+mod token;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use lanyard_rig::{Aws, Cli, Cluster, Daemon};
+use serde_json::Value;
+
+use crate::build;
+use crate::servers::Servers;
+
+const CHARTER: &str = include_str!("shop-operator.yaml");
+
+/// The story as far as it has been told.
+struct Story {
+    steps: usize,
+    left_out: Vec<String>,
+}
+
+impl Story {
+    fn step<T>(&mut self, what: &str, done: Result<T>) -> Result<T> {
+        let value =
+            done.with_context(|| format!("demo: failed at step {}: {what}", self.steps + 1))?;
+        self.steps += 1;
+        println!("ok {:>3}  {what}", self.steps);
+        Ok(value)
+    }
+}
+
+/// Where it plays.
+struct Stage<'a> {
+    directory: &'a Path,
+    daemon: Daemon,
+    agent: Cli,
+    oncall: Cli,
+    cluster: Option<&'a Cluster>,
+    aws: Option<&'a Aws>,
+    task: String,
+}
+
+/// What the agent holds when everything is stopped.
+struct Held {
+    token: String,
+    kubeconfig: Option<PathBuf>,
+    aws: Option<String>,
+}
+
+/// Plays it.
+pub(crate) fn run() -> Result<()> {
+    build::binaries()?;
+    let directory = tempfile::tempdir()?;
+    let directory = directory.path();
+    let servers = Servers::start(directory);
+    let mut story = Story {
+        steps: 0,
+        left_out: Vec::new(),
+    };
+    for (what, error) in servers.lines() {
+        if let Some(error) = error {
+            story.left_out.push(format!("{what}: {error:#}"));
+        }
+    }
+    let stage = open(&mut story, directory, &servers)?;
+    let held = plan(&mut story, &stage)?;
+    apply(&mut story, &stage)?;
+    prohibited(&mut story, &stage)?;
+    kill(&mut story, &stage, &held)?;
+    rearm(&mut story, &stage)?;
+    story.step("the daemon ends cleanly", stage.daemon.stop())?;
+    let mut verify = Command::new(lanyard_rig::binaries()?.join("lanyardd"));
+    verify
+        .args(["verify", "--data-dir"])
+        .arg(directory.join("data"));
+    story.step("the journal is verified", build::succeed(&mut verify))?;
+    for what in &story.left_out {
+        println!("left out: {what}");
+    }
+    println!("demo: ok ({} steps)", story.steps);
+    Ok(())
+}
+
+/// The daemon, its charter, the task.
+fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Result<Stage<'a>> {
+    let cluster = servers.kubernetes.as_ref().ok().map(|it| it.cluster());
+    let aws = servers.moto.as_ref().ok().map(|it| it.aws());
+    let (mut charter, mut targets, mut environment) = (CHARTER.to_owned(), String::new(), vec![]);
+    if let Some(cluster) = cluster {
+        charter.push_str(kubernetes::GRANTS);
+        targets.push_str(&kubernetes::target(cluster)?);
+    }
+    if let Some(aws) = aws {
+        charter.push_str(aws::GRANTS);
+        let (target, credentials) = aws::target(aws, directory)?;
+        targets.push_str(&target);
+        environment.push(("AWS_SHARED_CREDENTIALS_FILE", credentials));
+    }
+    let file = directory.join("charters/shop-operator.yaml");
+    std::fs::create_dir_all(directory.join("charters"))?;
+    std::fs::write(&file, &charter)?;
+    std::fs::write(directory.join("targets.yaml"), &targets)?;
+    let named = directory.join("targets.yaml");
+    let daemon = Daemon::start_with(
+        directory,
+        &["--targets", &named.to_string_lossy()],
+        &environment,
+    );
+    let daemon = story.step("lanyardd starts on a data directory", daemon)?;
+    let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
+    let world = [
+        "--environment=production=production",
+        "--target=tickets=token",
+        "--target=cluster=kubernetes",
+        "--target=account=aws",
+    ];
+    let file = file.to_string_lossy();
+    let linted = agent.ok(&[&["charter", "lint", &file], &world[..]].concat());
+    story.step("the charter is linted", linted)?;
+    let open = ["-o", "name", "task", "open", "shop-operator"];
+    let why = ["--environment", "production", "--reason", "orders pile up"];
+    let task = agent.ok(&[&open[..], &why].concat());
+    let task = story.step("the agent opens a task", task)?;
+    Ok(Stage {
+        directory,
+        daemon,
+        agent,
+        oncall,
+        cluster,
+        aws,
+        task,
+    })
+}
+
+/// The words of the command line that print a credential.
+fn creds(stage: &Stage<'_>, tool: &str, grant: &str) -> Result<Vec<String>> {
+    let program = lanyard_rig::binaries()?.join("lanyard");
+    let context = stage.directory.join("contexts/agent.json");
+    Ok([
+        &program.to_string_lossy(),
+        "--context",
+        &context.to_string_lossy(),
+        "creds",
+        tool,
+        "--task",
+        &stage.task,
+        grant,
+    ]
+    .map(str::to_owned)
+    .into())
+}
+
+/// Plan credentials on every target, and used.
+fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
+    let (agent, task) = (&stage.agent, stage.task.as_str());
+    let token = agent.ok(&["creds", "token", "--task", task, "read-tickets"]);
+    let token = story.step("and gets a token to read tickets", token)?;
+    token::outside(story, &stage.daemon, &token)?;
+    let active = token::active(&stage.daemon, &stage.oncall, &token, true);
+    story.step("introspection says that it is live", active)?;
+    let mut held = Held {
+        token,
+        kubeconfig: None,
+        aws: None,
+    };
+    if let Some(cluster) = stage.cluster {
+        let command = creds(stage, "kube", "read-workers")?;
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let config = kubernetes::kubeconfig(cluster, stage.directory, "agent", &command)?;
+        let read = ["get", "deployments", "-n", "shop"];
+        let read = kubernetes::works(cluster, &config, &read);
+        story.step("kubectl reads with lanyard as its credential plugin", read)?;
+        let write = ["delete", "deployment", "workers", "-n", "shop"];
+        let write = kubernetes::refused(cluster, &config, &write);
+        story.step("and is refused a write", write)?;
+        let secret = agent.ok(&["creds", "kube", "--task", task, "read-workers"])?;
+        let kept = kubernetes::kept(stage.directory, "kube.json", &secret)?;
+        let command = ["cat", &kept.to_string_lossy()];
+        held.kubeconfig = Some(kubernetes::kubeconfig(
+            cluster,
+            stage.directory,
+            "held",
+            &command,
+        )?);
+    }
+    if let Some(aws) = stage.aws {
+        let process = creds(stage, "aws", "read-queue")?.join(" ");
+        let read = aws::works(aws, stage.directory, &process);
+        story.step("aws reads with lanyard as its credential process", read)?;
+        let purge = ["sqs", "delete-queue", "--queue-url", "orders"];
+        let purge = aws::refused(aws, stage.directory, &process, &purge);
+        story.step("and is refused a write", purge)?;
+        let secret = agent.ok(&["creds", "aws", "--task", task, "read-queue"])?;
+        let kept = kubernetes::kept(stage.directory, "aws.json", &secret)?;
+        held.aws = Some(format!("cat {}", kept.display()));
+    }
+    Ok(held)
+}
+
+fn refused(cli: &Cli, code: i32, arguments: &[&str], expected: &str) -> Result<()> {
+    let line = cli.fails(code, arguments)?;
+    if !line.contains(expected) {
+        bail!("it was refused with another line: {line}");
+    }
+    println!("         {line}");
+    Ok(())
+}
+
+/// An apply, which waits for two people to approve the very plan that it came with.
+fn apply(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
+    let (agent, task) = (&stage.agent, stage.task.as_str());
+    let (tool, grant) = match stage.cluster {
+        Some(_) => ("kube", "scale-workers"),
+        None => ("token", "move-tickets"),
+    };
+    let request = ["creds", tool, "--task", task, grant];
+    let without = refused(agent, 3, &request, "plans.required");
+    story.step("an apply without a plan is refused", without)?;
+    let file = stage.directory.join("plan.txt");
+    std::fs::write(&file, "scale deployment workers from 1 to 3\n")?;
+    let file = file.to_string_lossy();
+    let submit = ["plan", "submit", &file, "--task", task, "--grant", grant];
+    let submit = [&submit[..], &["--summary", "three workers"]].concat();
+    let plan = story.step("the agent submits its plan", agent.json(&submit))?;
+    let field = |name: &str| plan.get(name).and_then(Value::as_str).unwrap_or_default();
+    let request = [&request[..], &["--plan", field("plan")]].concat();
+    let early = refused(agent, 5, &request, "0 of 2 approvals given");
+    story.step("an apply without approval is refused", early)?;
+    for person in ["alice", "bob"] {
+        let approve = ["approval", "approve", field("approval"), "--digest"];
+        let seen = [field("digest"), "--comment", "seen"];
+        let approved = stage
+            .daemon
+            .cli(person)?
+            .ok(&[&approve[..], &seen].concat());
+        story.step(&format!("{person} approves what was hashed"), approved)?;
+    }
+    let secret = story.step("the apply credential is issued", agent.ok(&request))?;
+    if let Some(cluster) = stage.cluster {
+        let kept = kubernetes::kept(stage.directory, "apply.json", &secret)?;
+        let command = ["cat", &kept.to_string_lossy()];
+        let config = kubernetes::kubeconfig(cluster, stage.directory, "apply", &command)?;
+        let scale = [
+            "scale",
+            "deployment",
+            "workers",
+            "--replicas=3",
+            "-n",
+            "shop",
+        ];
+        let scale = kubernetes::works(cluster, &config, &scale);
+        story.step("and kubectl applies the plan with it", scale)?;
+    }
+    let twice = refused(agent, 5, &request, "is still live");
+    story.step("it is issued only once", twice)
+}
+
+/// What the charter prohibits, and what it does not grant.
+fn prohibited(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
+    let (agent, task) = (&stage.agent, stage.task.as_str());
+    let unknown = ["request", "--task", task, "delete-tickets"];
+    let unknown = refused(agent, 3, &unknown, "there is no grant");
+    story.step("what the charter does not grant is denied", unknown)?;
+    if stage.aws.is_none() {
+        return Ok(());
+    }
+    let file = stage.directory.join("plan.txt");
+    let file = file.to_string_lossy();
+    let submit = [
+        "plan",
+        "submit",
+        &file,
+        "--task",
+        task,
+        "--grant",
+        "purge-queue",
+    ];
+    let more = ["--summary", "no queue", "--destructive", "sqs:DeleteQueue"];
+    let submit = [&submit[..], &more].concat();
+    let denied = refused(agent, 3, &submit, "sqs:DeleteQueue is prohibited");
+    story.step("what it prohibits is denied, with the line", denied)
+}
+
+/// Everything is stopped; every credential is tried again.
+fn kill(story: &mut Story, stage: &Stage<'_>, held: &Held) -> Result<()> {
+    if let (Some(cluster), Some(config)) = (stage.cluster, &held.kubeconfig) {
+        let read = kubernetes::works(cluster, config, &["get", "deployments", "-n", "shop"]);
+        story.step("a cluster token works before the kill", read)?;
+    }
+    if let (Some(aws), Some(process)) = (stage.aws, &held.aws) {
+        let read = aws::works(aws, stage.directory, process);
+        story.step("an AWS session works before the kill", read)?;
+    }
+    let report = stage
+        .oncall
+        .run(&["kill", "--all", "--reason", "drill", "--yes"])?;
+    println!("{}\n{}", report.stderr, report.stdout);
+    // Nothing proves an STS session dead: it is acknowledged, and said to be no more than that.
+    let expected = if stage.aws.is_some() { 8 } else { 0 };
+    let stopped = if report.code == expected {
+        Ok(())
+    } else {
+        Err(anyhow::anyhow!("exit code {}", report.code))
+    };
+    story.step("the on-call engineer stops everything", stopped)?;
+    let active = token::active(&stage.daemon, &stage.oncall, &held.token, false);
+    story.step("the token is dead", active)?;
+    if let (Some(cluster), Some(config)) = (stage.cluster, &held.kubeconfig) {
+        let read = kubernetes::refused(cluster, config, &["get", "deployments", "-n", "shop"]);
+        story.step("the cluster refuses its token", read)?;
+    }
+    if let (Some(aws), Some(process)) = (stage.aws, &held.aws) {
+        let read = aws::refused(aws, stage.directory, process, aws::READ);
+        story.step("AWS refuses its session", read)?;
+    }
+    Ok(())
+}
+
+fn rearm(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
+    let (agent, oncall) = (&stage.agent, &stage.oncall);
+    let request = ["request", "--task", &stage.task, "read-tickets"];
+    let stopped = refused(agent, 6, &request, "stopped by kill order");
+    story.step("nothing new is issued", stopped)?;
+    let order = oncall.ok(&["-o", "name", "kill", "list"])?;
+    // AWS sessions are acknowledged and no more than that for minutes: both people say that they know.
+    let despite = "--despite-unconfirmed";
+    let proposal = oncall.ok(&["rearm", &order, "--reason", "the drill is over", despite])?;
+    let alone = ["rearm", &proposal, "--confirm", despite];
+    let refused = refused(oncall, 2, &alone, "a second person");
+    story.step("one person cannot re-arm", refused)?;
+    let second = stage.daemon.cli("oncall-two")?.ok(&alone);
+    story.step("two can, the plan role first", second)?;
+    story
+        .step("and the agent reads again", agent.ok(&request))
+        .map(drop)
+}
