@@ -10,6 +10,8 @@ use lanyard_rig::{Kubernetes, Moto};
 pub(crate) struct Servers {
     pub(crate) moto: Result<Moto>,
     pub(crate) kubernetes: Result<Kubernetes>,
+    /// Whether iam-simulate can be asked; it is no server.
+    pub(crate) simulator: Result<Vec<String>>,
 }
 
 impl Servers {
@@ -17,6 +19,7 @@ impl Servers {
         Self {
             moto: Moto::start(&directory.join("moto.log")),
             kubernetes: Kubernetes::start(&directory.join("kubernetes")),
+            simulator: lanyard_rig::simulate(&[]),
         }
     }
 
@@ -29,16 +32,23 @@ impl Servers {
         if let Ok(kubernetes) = &self.kubernetes {
             environment.extend(kubernetes.cluster().environment());
         }
+        if self.simulator.is_ok() {
+            environment.push(("LANYARD_IAM_SIMULATE", "yes".into()));
+        }
         environment
     }
 
     /// What each is for, and why it is not there.
-    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 2] {
+    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 3] {
         [
             ("AWS, on the SDK against moto", self.moto.as_ref().err()),
             (
                 "Kubernetes, on kube-apiserver and etcd",
                 self.kubernetes.as_ref().err(),
+            ),
+            (
+                "what AWS policies mean, by iam-simulate",
+                self.simulator.as_ref().err(),
             ),
         ]
     }

@@ -5,12 +5,16 @@ mod daemon;
 mod kubernetes;
 mod moto;
 mod python;
+mod recorder;
+mod simulate;
 
 pub use cli::{Answer, Cli};
 pub use daemon::{Daemon, binaries, free_port};
 pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};
 pub use python::python;
+pub use recorder::Recorder;
+pub use simulate::simulate;
 
 use std::path::PathBuf;
 

@@ -61,7 +61,11 @@ pub(crate) fn run() -> Result<()> {
         steps: 0,
         left_out: Vec::new(),
     };
-    for (what, error) in servers.lines() {
+    let errors = [
+        ("AWS", servers.moto.as_ref().err()),
+        ("Kubernetes", servers.kubernetes.as_ref().err()),
+    ];
+    for (what, error) in errors {
         if let Some(error) = error {
             story.left_out.push(format!("{what}: {error:#}"));
         }

@@ -1,0 +1,255 @@
+//! What the documents mean that were really sent to STS and IAM, by another evaluator than ours.
+//!
+//! moto takes the requests and a relay before it keeps them; iam-simulate, in a process of its own, says what AWS
+//! would make of them. `cargo xtask test` starts moto; without it, this says that it does not run.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::charter::{ActionPattern, Rights, TargetKind};
+use lanyard_core::lease::LeaseRef;
+use lanyard_core::provider::{MintRequest, Prepared, Provider, Revocation};
+use lanyard_core::time::Timestamp;
+use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_rig::{Aws, Recorder, simulate};
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+use serde_json::{Value, json};
+
+const OBJECT: &str = "arn:aws:s3:::tfstate-payments/a";
+const ALLOWED: &str = "Allowed";
+const DENIED: &str = "ExplicitlyDenied";
+const NOT_GRANTED: &str = "ImplicitlyDenied";
+
+struct Sent {
+    recorder: Recorder,
+    provider: AwsProvider<Sdk>,
+    role: String,
+    now: Timestamp,
+    ids: Ids,
+}
+
+#[expect(clippy::disallowed_methods, reason = "moto has no other clock")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    Timestamp::from_secs(since.as_secs())
+}
+
+async fn sent(name: &str) -> Option<Sent> {
+    let simulator = std::env::var_os("LANYARD_IAM_SIMULATE");
+    let (Some(aws), Some(_)) = (Aws::shared(), simulator) else {
+        eprintln!("NOT RUN: no moto or no iam-simulate is there; `cargo xtask test` starts both");
+        return None;
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let account = aws
+        .account(&format!("simulated-{name}"), directory.path())
+        .unwrap();
+    let recorder = Recorder::start(aws.url()).unwrap();
+    let region = "eu-west-1".to_owned();
+    let access = Access {
+        region: region.clone(),
+        minter_profile: None,
+        revoker_profile: None,
+        endpoint: Some(recorder.url()),
+    };
+    let target = AwsTarget {
+        region,
+        plan_role: account.plan_role.clone(),
+        apply_role: account.apply_role,
+        instance: "simulated".to_owned(),
+    };
+    Some(Sent {
+        provider: AwsProvider::new(target, Sdk::connect(&access).await),
+        recorder,
+        role: account.plan_role,
+        now: now(),
+        ids: Ids::seeded(71),
+    })
+}
+
+impl Sent {
+    fn request(&self) -> MintRequest {
+        let task = world::task(&self.ids, self.now);
+        world::request(TargetKind::Aws, self.ids.lease(), &task, self.now)
+    }
+
+    /// Mints; the session policy as STS received it.
+    async fn mint(&self, request: &MintRequest) -> (Prepared, Value) {
+        let prepared = self.provider.prepare(request).unwrap();
+        self.provider.mint(request, &prepared).await.unwrap();
+        let form = self.recorder.forms("AssumeRole").pop().unwrap();
+        let field = |name: &str| {
+            let found = form.iter().find(|(field, _)| field == name);
+            found.map(|(_, value)| value.as_str())
+        };
+        let lease = request.lease.to_string();
+        assert_eq!(field("RoleSessionName"), Some(lease.as_str()));
+        assert_eq!(field("SourceIdentity"), Some(lease.as_str()));
+        assert_eq!(field("DurationSeconds"), Some("900"));
+        assert_eq!(field("Tags.member.1.Key"), Some("lanyard-charter"));
+        let policy = serde_json::from_str(field("Policy").unwrap()).unwrap();
+        (prepared, policy)
+    }
+
+    /// Revokes; what the role denies now, as IAM received it.
+    async fn revoke(&self, due: Vec<LeaseRef>, cut: Option<Timestamp>) -> Value {
+        let revocation = Revocation {
+            now: self.now,
+            due,
+            cut,
+            ..Revocation::default()
+        };
+        let report = self.provider.revoke(&revocation).await;
+        assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+        let form = self.recorder.forms("PutRolePolicy").pop().unwrap();
+        let document = form.iter().find(|(name, _)| name == "PolicyDocument");
+        serde_json::from_str(&document.unwrap().1).unwrap()
+    }
+
+    fn case(&self, session: &MintRequest, policy: &Value, more: Value) -> Value {
+        let mut case = json!({
+            "role": self.role, "session": session.lease.to_string(), "policy": policy,
+            "action": "s3:GetObject", "resource": OBJECT, "rolePolicies": [everything()], "context": {},
+            "issued": self.now.to_string(), "at": (self.now + Duration::from_secs(60)).to_string(),
+        });
+        if let (Value::Object(case), Value::Object(more)) = (&mut case, more) {
+            case.extend(more);
+        }
+        case
+    }
+}
+
+/// The role itself allows everything: what is denied, the lease's own documents deny.
+fn everything() -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+}
+
+fn reference(request: &MintRequest, prepared: &Prepared) -> LeaseRef {
+    LeaseRef {
+        id: request.lease,
+        task: request.task,
+        handle: prepared.handle.clone(),
+        asked: request.now,
+        worst_expiry: prepared.worst_expiry,
+        kill: None,
+    }
+}
+
+fn check(cases: Vec<(Value, &str)>) {
+    let (asked, expected): (Vec<Value>, Vec<&str>) = cases.into_iter().unzip();
+    let answered = simulate(&asked).unwrap();
+    for ((case, expected), answered) in asked.iter().zip(expected).zip(answered) {
+        assert_eq!(answered, expected, "{case:#}");
+    }
+}
+
+/// T33, T34
+#[tokio::test]
+async fn t34_a_session_does_what_was_granted_until_it_ends_and_never_reaches_sts_or_iam() {
+    let Some(sent) = sent("session").await else {
+        return;
+    };
+    let request = sent.request();
+    let (_, policy) = sent.mint(&request).await;
+    let with = |more| sent.case(&request, &policy, more);
+    let late = (request.expires + Duration::from_secs(1)).to_string();
+    let last = request.expires.to_string();
+    let role = "arn:aws:iam::123456789012:role/other";
+    check(vec![
+        (with(json!({})), ALLOWED),
+        (with(json!({"at": last})), ALLOWED),
+        (with(json!({"at": late})), DENIED),
+        (with(json!({"action": "s3:PutObject"})), NOT_GRANTED),
+        (
+            with(json!({"resource": "arn:aws:s3:::other/a"})),
+            NOT_GRANTED,
+        ),
+        (
+            with(json!({"action": "sts:AssumeRole", "resource": role})),
+            DENIED,
+        ),
+        (
+            with(json!({"action": "iam:GetRole", "resource": role})),
+            DENIED,
+        ),
+        // A prohibition of the sample charter.
+        (
+            with(json!({"action": "kms:ScheduleKeyDeletion",
+                "resource": "arn:aws:kms:eu-west-1:123456789012:key/x"})),
+            DENIED,
+        ),
+    ]);
+}
+
+#[tokio::test]
+async fn what_is_destructive_is_denied_unless_the_approval_names_it() {
+    let Some(sent) = sent("destructive").await else {
+        return;
+    };
+    let delete = ActionPattern("s3:DeleteObject".to_owned());
+    let mut request = sent.request();
+    if let Rights::Aws(grant) = &mut request.rights {
+        for statement in &mut grant.allow {
+            statement.actions.insert(delete.clone());
+        }
+        grant.destructive.insert(delete.clone());
+    }
+    let (_, without) = sent.mint(&request).await;
+    let mut named = request.clone();
+    named.lease = sent.ids.lease();
+    named.destructive = BTreeSet::from([delete]);
+    let (_, with) = sent.mint(&named).await;
+    let action = json!({"action": "s3:DeleteObject"});
+    check(vec![
+        (sent.case(&request, &without, json!({})), ALLOWED),
+        (sent.case(&request, &without, action.clone()), DENIED),
+        (sent.case(&named, &with, action), ALLOWED),
+    ]);
+}
+
+#[tokio::test]
+async fn a_killed_lease_is_denied_and_its_neighbour_is_not() {
+    let Some(sent) = sent("killed-lease").await else {
+        return;
+    };
+    let (one, other) = (sent.request(), sent.request());
+    let (prepared, policy) = sent.mint(&one).await;
+    let (_, of_other) = sent.mint(&other).await;
+    let deny = sent.revoke(vec![reference(&one, &prepared)], None).await;
+    let roles = json!({"rolePolicies": [everything(), deny]});
+    check(vec![
+        (sent.case(&one, &policy, roles.clone()), DENIED),
+        (sent.case(&other, &of_other, roles), ALLOWED),
+    ]);
+}
+
+#[tokio::test]
+async fn a_cut_denies_every_session_before_it_and_none_after_it() {
+    let Some(sent) = sent("cut").await else {
+        return;
+    };
+    let (one, other) = (sent.request(), sent.request());
+    let (prepared, policy) = sent.mint(&one).await;
+    let (_, of_other) = sent.mint(&other).await;
+    let due = vec![reference(&one, &prepared)];
+    let deny = sent.revoke(due, Some(sent.now)).await;
+    let roles = json!({"rolePolicies": [everything(), deny.clone()]});
+    let hours = |count: u64| (sent.now + Duration::from_secs(3600 * count)).to_string();
+    let later = json!({"rolePolicies": [everything(), deny], "issued": hours(1), "at": hours(1)});
+    let mut fresh = sent.request();
+    fresh.expires = sent.now + Duration::from_secs(7200);
+    let prepared = sent.provider.prepare(&fresh).unwrap();
+    let of_fresh: Value = serde_json::from_str(&prepared.document).unwrap();
+    check(vec![
+        (sent.case(&one, &policy, roles.clone()), DENIED),
+        (sent.case(&other, &of_other, roles), DENIED),
+        (sent.case(&fresh, &of_fresh, later), ALLOWED),
+    ]);
+}
