@@ -162,3 +162,71 @@ fn one_http_request_stops_everything() -> Result<()> {
     assert!(anonymous.starts_with("HTTP/1.1 401"), "{anonymous}");
     Ok(())
 }
+
+/// Rule of the offline door: a ticket stops its scope, on the kill plane too, and nothing else.
+#[test]
+fn a_ticket_stops_its_scope_without_any_issuer() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    let key = stage.directory.path().join("dev-issuer.pk8");
+    let key = key.to_string_lossy();
+    let sign = ["kill", "ticket", "--key", &key, "--kid", "dev"];
+    let scope = ["--audience", "lanyard-dev", "--charter", "ticket-router"];
+    let ticket = stage.agent.ok(&[&sign[..], &scope].concat())?;
+    let bearer = format!("Bearer {ticket}");
+    let headers = [("authorization", bearer.as_str())];
+    let everything = r#"{"scope":"all","reason":"drill"}"#;
+    let wider = stage.daemon.kill_plane(&headers, everything)?;
+    assert!(wider.starts_with("HTTP/1.1 403"), "{wider}");
+    let charter = r#"{"scope":{"charter":"ticket-router"},"reason":"drill"}"#;
+    let answer = stage.daemon.kill_plane(&headers, charter)?;
+    assert!(answer.contains(r#""durable":true"#), "{answer}");
+    assert!(!stage.is_active(&token, &proof(&stage, "oncall"))?);
+    let by = stage.oncall.ok(&["kill", "list"])?;
+    assert!(by.contains("of dev"), "{by}");
+    Ok(())
+}
+
+/// T75: with a daemon that runs, it takes the order over; without one, the command revokes by itself.
+#[test]
+fn t75_a_kill_on_the_machine_needs_neither_network_nor_daemon() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    let running = stage.local_kill(&["--charter", "ticket-router"])?;
+    assert_eq!(running.code, 8, "{}", running.stderr);
+    assert!(running.stderr.contains("FENCED"), "{}", running.stderr);
+    assert!(!stage.is_active(&token, &proof(&stage, "oncall"))?);
+
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    let stage = stage.stop()?;
+    let alone = stage.local_kill(&["--all"])?;
+    assert_eq!(alone.code, 0, "{}", alone.stderr);
+    assert!(alone.stdout.contains("proved dead"), "{}", alone.stdout);
+    let stage = stage.start_again()?;
+    let line = stage
+        .agent
+        .fails(6, &["request", "--task", &task, "read-tickets"])?;
+    assert!(line.contains("stopped by kill order"), "{line}");
+    Ok(())
+}
+
+/// An order that cannot be read may be about anything: nothing is issued.
+#[test]
+fn a_broken_order_in_the_spool_stops_all_issuing() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let stage = stage.stop()?;
+    let spool = stage.directory.path().join("data/kill-spool");
+    std::fs::write(spool.join("K-1.json"), "{")?;
+    let stage = stage.start_again()?;
+    stage
+        .agent
+        .fails(7, &["request", "--task", &task, "read-tickets"])?;
+    let log = stage.daemon.log();
+    assert!(log.contains("K-1.json cannot be read"), "{log}");
+    Ok(())
+}

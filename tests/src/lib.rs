@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use lanyard_rig::{Cli, Daemon};
+use lanyard_rig::{Answer, Cli, Daemon};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -71,6 +71,26 @@ impl Stage {
     pub fn crash(self) -> Result<Self> {
         self.daemon.crash()?;
         Self::start(self.directory, self.environment)
+    }
+
+    /// Ends the daemon cleanly.
+    ///
+    /// # Errors
+    /// When it ends with a failure.
+    pub fn stop(self) -> Result<Stopped> {
+        self.daemon.stop()?;
+        Ok(Stopped {
+            directory: self.directory,
+            environment: self.environment,
+        })
+    }
+
+    /// `lanyardd kill --local`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn local_kill(&self, scope: &[&str]) -> Result<Answer> {
+        local_kill(&self.directory, scope)
     }
 
     /// Opens a task in production.
@@ -180,4 +200,36 @@ impl Stage {
             "seen",
         ])
     }
+}
+
+/// A stage whose daemon has ended.
+pub struct Stopped {
+    /// Where everything is.
+    pub directory: TempDir,
+    environment: Vec<(&'static str, PathBuf)>,
+}
+
+impl Stopped {
+    /// Starts a daemon again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_again(self) -> Result<Stage> {
+        Stage::start(self.directory, self.environment)
+    }
+
+    /// `lanyardd kill --local`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn local_kill(&self, scope: &[&str]) -> Result<Answer> {
+        local_kill(&self.directory, scope)
+    }
+}
+
+fn local_kill(directory: &TempDir, scope: &[&str]) -> Result<Answer> {
+    let config = directory.path().join("lanyardd.yaml");
+    let config = config.to_string_lossy();
+    let kill = ["kill", "--local", "--config", &config, "--reason", "drill"];
+    lanyard_rig::daemon_command(&[&kill[..], scope].concat())
 }

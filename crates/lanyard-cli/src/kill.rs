@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use lanyard_client::{Client, v1};
+use lanyard_client::{Client, ticket, v1};
 use lanyard_core::document::escaped;
+use serde_json::json;
 
 use crate::Global;
 use crate::lease::{shown, state};
@@ -39,6 +41,8 @@ pub(crate) struct Kill {
 enum Command {
     /// The kill orders, newest first.
     List,
+    /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
+    Ticket(Ticket),
     /// Follow how far an order got.
     Watch {
         /// The order.
@@ -47,6 +51,42 @@ enum Command {
         #[arg(long)]
         wait: Option<u64>,
     },
+}
+
+#[derive(Args)]
+struct Ticket {
+    /// The offline key: Ed25519, PKCS #8.
+    #[arg(long)]
+    key: PathBuf,
+    /// The key's name in the broker's `kill_tickets`.
+    #[arg(long)]
+    kid: String,
+    /// The broker's `audience`.
+    #[arg(long)]
+    audience: String,
+    /// How long it is good for; a year at most.
+    #[arg(long, default_value_t = 90)]
+    days: u32,
+    #[command(flatten)]
+    scope: ScopeArguments,
+}
+
+impl Ticket {
+    fn sign(self) -> Result<String, Outcome> {
+        use v1::scope::Kind;
+        let scope = match self.scope.kind() {
+            Some(Kind::Environment(name)) => json!({"environment": name}),
+            Some(Kind::Target(name)) => json!({"target": name}),
+            Some(Kind::Charter(name)) => json!({"charter": name}),
+            Some(Kind::Agent(name)) => json!({"agent": name}),
+            Some(Kind::TaskId(id)) => json!({"task": id}),
+            Some(Kind::LeaseId(id)) => json!({"lease": id}),
+            Some(Kind::All(_)) | None => json!("all"),
+        };
+        let life = Duration::from_secs(u64::from(self.days) * 24 * 3600);
+        let signed = ticket::sign(&self.key, &self.kid, &self.audience, &scope, life);
+        signed.map_err(|error| Outcome::usage(error.to_string()))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -95,11 +135,15 @@ impl ScopeArguments {
 }
 
 pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
+    if let Some(Command::Ticket(ticket)) = kill.command {
+        println!("{}", ticket.sign()?);
+        return Ok(());
+    }
     let mut client = global.client().await?;
     match kill.command {
         Some(Command::List) => return list(global, &mut client).await,
         Some(Command::Watch { id, wait }) => return watch(global, &mut client, id, wait).await,
-        None => {}
+        Some(Command::Ticket(_)) | None => {}
     }
     let roles = match kill.role {
         Role::Both => v1::RoleFilter::Both,

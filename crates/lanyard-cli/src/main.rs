@@ -78,7 +78,7 @@ enum Command {
     #[command(subcommand)]
     Charter(charter::Command),
     /// Stop a scope: nothing new is issued, and what is live is revoked.
-    Kill(kill::Kill),
+    Kill(Box<kill::Kill>),
     /// Lift a kill order by a step: propose it, or confirm another person's proposal.
     Rearm(kill::Rearm),
 }
@@ -102,7 +102,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Charter(command) => charter::run(global, command),
-        Command::Kill(kill) => kill::run(global, kill).await,
+        Command::Kill(kill) => kill::run(global, *kill).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
     }
 }

@@ -12,7 +12,7 @@ use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
 use tonic::metadata::MetadataValue;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Streaming};
 
 use crate::context::{Context, ContextError};
@@ -93,7 +93,11 @@ impl Client {
         let clear = || ContextError::Clear(context.endpoint.clone());
         let endpoint = Endpoint::from_shared(context.endpoint.clone()).map_err(|_| clear())?;
         let endpoint = if context.endpoint.starts_with("https://") {
-            endpoint.tls_config(ClientTlsConfig::new().with_native_roots())?
+            let tls = ClientTlsConfig::new();
+            endpoint.tls_config(match &context.authority {
+                Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
+                None => tls.with_native_roots(),
+            })?
         } else {
             endpoint
         };

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SecureRandom as _;
 use ring::signature::Ed25519KeyPair;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long an identity token of ours is good for, in seconds: each is used once, at once.
 const TOKEN_LIFE: u64 = 60;
@@ -47,6 +47,8 @@ pub enum ContextError {
 /// Where the broker is, and who asks.
 pub struct Context {
     pub(crate) endpoint: String,
+    /// What the broker's certificate is held against, in PEM; the system's roots where absent.
+    pub(crate) authority: Option<Vec<u8>>,
     identity: Identity,
     base: PathBuf,
 }
@@ -55,6 +57,7 @@ pub struct Context {
 #[serde(deny_unknown_fields)]
 struct File {
     endpoint: String,
+    ca_file: Option<PathBuf>,
     identity: Identity,
 }
 
@@ -99,8 +102,10 @@ impl Context {
             return Err(ContextError::Clear(file.endpoint));
         }
         let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let authority = file.ca_file.map(|file| read(&base.join(file)));
         Ok(Self {
             endpoint: file.endpoint,
+            authority: authority.transpose()?,
             identity: file.identity,
             base,
         })
@@ -129,27 +134,51 @@ fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
 }
 
 impl KeyIdentity {
-    #[expect(clippy::disallowed_methods, reason = "a token says when it was issued")]
     fn sign(&self, base: &Path) -> Result<String, ContextError> {
-        let path = base.join(&self.key_file);
-        let bytes = read(&path)?;
-        let pair = Ed25519KeyPair::from_pkcs8(&bytes).map_err(|_| ContextError::Key(path))?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_err(|_| ContextError::System)?
-            .as_secs();
-        let mut id = [0; 16];
-        ring::rand::SystemRandom::new()
-            .fill(&mut id)
-            .map_err(|_| ContextError::System)?;
+        let signer = Signer::open(&base.join(&self.key_file))?;
+        let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
-            "exp": now + TOKEN_LIFE, "jti": URL_SAFE_NO_PAD.encode(id), "groups": self.groups});
-        let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(header), part(claims));
-        let signature = URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes()));
-        Ok(format!("{message}.{signature}"))
+            "exp": now + TOKEN_LIFE, "jti": fresh_id()?, "groups": self.groups});
+        Ok(signer.sign(&header, &claims))
     }
+}
+
+/// A key that signs compact JWS.
+pub(crate) struct Signer(Ed25519KeyPair);
+
+impl Signer {
+    pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
+        let bytes = read(path)?;
+        let pair = Ed25519KeyPair::from_pkcs8(&bytes);
+        pair.map(Self)
+            .map_err(|_| ContextError::Key(path.to_path_buf()))
+    }
+
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+}
+
+/// Seconds since the epoch.
+#[expect(clippy::disallowed_methods, reason = "a token says when it was issued")]
+pub(crate) fn now() -> Result<u64, ContextError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since
+        .map(|since| since.as_secs())
+        .map_err(|_| ContextError::System)
+}
+
+/// 128 random bits.
+pub(crate) fn fresh_id() -> Result<String, ContextError> {
+    let mut id = [0; 16];
+    ring::rand::SystemRandom::new()
+        .fill(&mut id)
+        .map_err(|_| ContextError::System)?;
+    Ok(URL_SAFE_NO_PAD.encode(id))
 }
 
 #[cfg(test)]

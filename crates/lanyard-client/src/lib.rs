@@ -12,6 +12,7 @@
 mod calls;
 mod context;
 mod error;
+pub mod ticket;
 
 pub use calls::Client;
 pub use context::{Context, ContextError};

@@ -48,10 +48,13 @@ pub enum Actor {
     Operator(Identity),
     /// An agent.
     Agent(Identity),
-    /// A holder of an offline key, by the key's configured name.
-    BreakGlass(String),
-    /// A holder of a pre-signed ticket, by the ticket's id.
-    Ticket(String),
+    /// A holder of a ticket that an offline key signed.
+    Ticket {
+        /// The ticket's id.
+        id: String,
+        /// The key's configured name.
+        key: String,
+    },
     /// Somebody at the data directory of the daemon.
     Local,
     /// The broker itself.
@@ -62,8 +65,12 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Operator(identity) | Self::Agent(identity) => identity.fmt(f),
-            Self::BreakGlass(key) => write!(f, "break-glass key {}", key.escape_debug()),
-            Self::Ticket(id) => write!(f, "kill ticket {}", id.escape_debug()),
+            Self::Ticket { id, key } => write!(
+                f,
+                "kill ticket {} of {}",
+                id.escape_debug(),
+                key.escape_debug()
+            ),
             Self::Local => f.write_str("local operator"),
             Self::Broker => f.write_str("the broker"),
         }

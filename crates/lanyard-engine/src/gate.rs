@@ -17,7 +17,7 @@ use parking_lot::RwLock;
 #[derive(Debug, Default)]
 pub struct Gate {
     raised: RwLock<Vec<KillOrder>>,
-    stuck: AtomicBool,
+    shut: AtomicBool,
 }
 
 /// The gate is closed to this release.
@@ -45,15 +45,16 @@ impl Gate {
         self.raised.write().retain(|order| order.id != id);
     }
 
-    /// The order could not be made durable: its fence stays up for the life of this process.
-    pub fn stick(&self) {
-        self.stuck.store(true, Ordering::SeqCst);
+    /// Nothing is issued or released any more for the life of this process: an order could not be made durable,
+    /// or could not be read.
+    pub fn shut(&self) {
+        self.shut.store(true, Ordering::SeqCst);
     }
 
-    /// Whether an order is in effect in this process only.
+    /// Whether it was shut.
     #[must_use]
-    pub fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::SeqCst)
+    pub fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::SeqCst)
     }
 
     /// D: tests, and hands over within the same guard. `hand_over` must not block.
@@ -67,7 +68,8 @@ impl Gate {
         hand_over: impl FnOnce() -> R,
     ) -> Result<R, Closed> {
         let raised = self.raised.read();
-        if ledger.fence_valid_for().is_some_and(|left| left.is_zero()) {
+        let old = ledger.fence_valid_for().is_some_and(|left| left.is_zero());
+        if old || self.is_shut() {
             return Err(Closed::Unknown);
         }
         look(ledger, |state| {

@@ -24,8 +24,10 @@ const BATCH: usize = 4096;
 pub struct Fenced {
     /// The order.
     pub order: KillOrder,
-    /// Its place, once durable; the fence is in this process only where there is none.
+    /// Its place in the journal, once durable there.
     pub seq: Option<Seq>,
+    /// Whether it is kept elsewhere for the next start, where the journal does not take it.
+    pub spooled: bool,
     /// How far it is known.
     pub reach: Reach,
 }
@@ -71,6 +73,14 @@ pub struct KillLine {
     pub worst_expiry: Timestamp,
 }
 
+impl Fenced {
+    /// Whether it outlives this process.
+    #[must_use]
+    pub const fn is_durable(&self) -> bool {
+        self.seq.is_some() || self.spooled
+    }
+}
+
 impl Engine {
     /// A new order, not yet given.
     ///
@@ -107,7 +117,7 @@ impl Engine {
             }
             Err(CommitError::Unavailable(why)) => {
                 tracing::error!(kill = %order.id, why, "fenced in this process only: the order is not durable");
-                self.gate.stick();
+                self.gate.shut();
                 None
             }
         };
@@ -119,7 +129,12 @@ impl Engine {
             None => Reach::Here,
         };
         self.wake_all();
-        Fenced { order, seq, reach }
+        Fenced {
+            order,
+            seq,
+            spooled: false,
+            reach,
+        }
     }
 
     /// What an order would reach now.

@@ -162,6 +162,9 @@ impl Engine {
         ask: Ask,
     ) -> Result<Issued, IssueError> {
         let cleared = self.clear(identity, &ask).await?;
+        if self.gate.is_shut() {
+            return Err(IssueError::Closed(Closed::Unknown));
+        }
         let target = cleared.intent.entry.target.clone();
         let revocability = cleared.provider.revocability(&cleared.request.rights);
         let lease = cleared.intent.lease;

@@ -43,6 +43,23 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
     pub fn parse(token: &'a str) -> Result<Self, RejectedToken> {
+        Self::typed(token, |typ| {
+            typ.is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"))
+        })
+    }
+
+    /// As [`Jws::parse`], where the header has to name this type.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    pub fn parse_as(token: &'a str, expected: &str) -> Result<Self, RejectedToken> {
+        Self::typed(token, |typ| typ == Some(expected))
+    }
+
+    fn typed(
+        token: &'a str,
+        accepts: impl Fn(Option<&str>) -> bool,
+    ) -> Result<Self, RejectedToken> {
         if token.len() > TOKEN_LIMIT {
             return Err(RejectedToken::Form);
         }
@@ -50,11 +67,7 @@ impl<'a> Jws<'a> {
         let (header, payload) = message.split_once('.').ok_or(RejectedToken::Form)?;
         let header: Header =
             serde_json::from_slice(&decode(header)?).map_err(|_| RejectedToken::Header)?;
-        let typed = header
-            .typ
-            .as_deref()
-            .is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"));
-        if !typed || header.kid.len() > KID_LIMIT {
+        if !accepts(header.typ.as_deref()) || header.kid.len() > KID_LIMIT {
             return Err(RejectedToken::Header);
         }
         Ok(Self {

@@ -6,6 +6,8 @@
 
 pub mod jwks;
 pub mod jws;
+pub mod ticket;
 pub mod verifier;
 
+pub use ticket::{Ticket, Tickets};
 pub use verifier::{Issuer, IssuerKind, RejectedToken, Verified, Verifier};

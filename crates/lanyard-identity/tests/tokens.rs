@@ -8,10 +8,12 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::identity::OperatorRole;
+use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Jwks, JwksError};
+use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::Purpose;
-use lanyard_identity::{Issuer, IssuerKind, RejectedToken, Verified, Verifier};
+use lanyard_identity::{Issuer, IssuerKind, RejectedToken, Tickets, Verified, Verifier};
 use proptest::prelude::*;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
@@ -314,4 +316,65 @@ proptest! {
         let shown = format!("{error} {error:?}");
         prop_assert!(text.len() < 12 || !shown.contains(&text));
     }
+}
+
+fn tickets(withdrawn: &[&str]) -> Tickets {
+    let keys = Jwks::parse(json!({"keys": [jwk("one")]}).to_string().as_bytes()).unwrap();
+    let withdrawn = withdrawn.iter().map(|&id| id.to_owned()).collect();
+    Tickets::new("lanyard".to_owned(), keys, withdrawn)
+}
+
+fn ticket_claims() -> Value {
+    let month = 30 * 24 * 3600;
+    json!({"aud": "lanyard", "iat": NOW.as_secs() - month, "exp": NOW.as_secs() + month, "jti": "safe-3",
+        "scope": {"charter": "payments"}})
+}
+
+fn ticket(claims: &Value) -> String {
+    let header = json!({"alg": "EdDSA", "kid": "one", "typ": TICKET_TYPE});
+    sign(&header.to_string(), &claims.to_string())
+}
+
+#[test]
+fn a_ticket_covers_its_scope_and_can_be_shown_again() {
+    let text = ticket(&ticket_claims());
+    assert!(Tickets::is_one(&text));
+    for _ in 0..2 {
+        let found = tickets(&[]).verify(&text, NOW).unwrap();
+        assert_eq!((found.id.as_str(), found.key.as_str()), ("safe-3", "one"));
+        assert!(found.covers(&Scope::Charter("payments".parse().unwrap())));
+        assert!(!found.covers(&Scope::Charter("other".parse().unwrap())));
+        assert!(!found.covers(&Scope::All));
+    }
+}
+
+#[test]
+fn a_ticket_that_is_late_withdrawn_or_of_another_kind_is_refused() {
+    let with = |name: &str, value: Value| {
+        let mut claims = ticket_claims();
+        claims[name] = value;
+        tickets(&[]).verify(&ticket(&claims), NOW).unwrap_err()
+    };
+    assert_eq!(with("exp", json!(NOW.as_secs() - 1)), RejectedToken::Times);
+    let decade = NOW.as_secs() + 10 * 366 * 24 * 3600;
+    assert_eq!(with("exp", json!(decade)), RejectedToken::Times);
+    assert_eq!(with("aud", json!("other")), RejectedToken::Audience);
+    assert_eq!(with("more", json!(1)), RejectedToken::Claims);
+    assert_eq!(with("scope", json!("nothing")), RejectedToken::Claims);
+    let text = ticket(&ticket_claims());
+    assert_eq!(
+        tickets(&["safe-3"]).verify(&text, NOW),
+        Err(RejectedToken::Replayed)
+    );
+    // A ticket is no identity, and an identity no ticket.
+    assert_eq!(outcome(&text), Err(RejectedToken::Header));
+    assert!(!Tickets::is_one(&token(&claims())));
+    assert_eq!(
+        tickets(&[]).verify(&token(&claims()), NOW),
+        Err(RejectedToken::Header)
+    );
+    let mut broken = text;
+    broken.pop();
+    broken.push('A');
+    assert!(tickets(&[]).verify(&broken, NOW).is_err());
 }

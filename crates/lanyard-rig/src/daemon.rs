@@ -5,11 +5,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::Cli;
+use crate::{Answer, Cli};
 
 /// How long a daemon may take to listen, and how often it is asked: 20 seconds in all.
 const ASKED: u32 = 400;
@@ -39,10 +43,24 @@ pub fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
+/// `lanyardd` with these arguments, until it ends.
+///
+/// # Errors
+/// When it is not built or does not start.
+pub fn daemon_command(arguments: &[&str]) -> Result<Answer> {
+    let output = Command::new(binaries()?.join("lanyardd"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .context("lanyardd does not start")?;
+    Ok(Answer::of(&output))
+}
+
 /// A running daemon.
 pub struct Daemon {
     child: Child,
     address: SocketAddr,
+    kill_address: SocketAddr,
     directory: PathBuf,
 }
 
@@ -64,7 +82,7 @@ impl Daemon {
         arguments: &[&str],
         environment: &[(&str, PathBuf)],
     ) -> Result<Self> {
-        let address = free_port()?;
+        let (address, kill_address) = (free_port()?, free_port()?);
         let log = File::options()
             .create(true)
             .append(true)
@@ -73,6 +91,7 @@ impl Daemon {
             .args(["dev", "--data-dir"])
             .arg(directory)
             .args(["--listen", &address.to_string()])
+            .args(["--kill-listen", &kill_address.to_string()])
             .args(arguments)
             .envs(environment.iter().cloned())
             .stdin(Stdio::null())
@@ -83,6 +102,7 @@ impl Daemon {
         let mut daemon = Self {
             child,
             address,
+            kill_address,
             directory: directory.to_path_buf(),
         };
         for _ in 0..ASKED {
@@ -141,8 +161,27 @@ impl Daemon {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<String> {
-        let mut stream = TcpStream::connect(self.address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        self.http_at(self.address, (method, path), headers, body)
+    }
+
+    /// The same, on the kill plane.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn kill_plane(&self, headers: &[(&str, &str)], body: &str) -> Result<String> {
+        self.http_at(self.kill_address, ("POST", "/v1/kill"), headers, body)
+    }
+
+    fn http_at(
+        &self,
+        address: SocketAddr,
+        (method, path): (&str, &str),
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<String> {
+        let tcp = TcpStream::connect(address)?;
+        tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut stream = StreamOwned::new(self.tls()?, tcp);
         let headers: String = headers
             .iter()
             .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -152,9 +191,28 @@ impl Daemon {
             stream,
             "{method} {path} HTTP/1.1\r\nhost: lanyard\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut answer = Vec::new();
+        // The server may close without the alert that TLS has for it: what came is what it said.
+        let read = stream.read_to_end(&mut answer);
+        if answer.is_empty() {
+            read?;
+        }
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// A client that believes this daemon's own authority and nobody else.
+    fn tls(&self) -> Result<ClientConnection> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(
+            self.directory.join("dev-ca.pem"),
+        )?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1")?;
+        Ok(ClientConnection::new(Arc::new(config), name)?)
     }
 
     /// `kill -9`.

@@ -9,7 +9,7 @@ mod recorder;
 mod simulate;
 
 pub use cli::{Answer, Cli};
-pub use daemon::{Daemon, binaries, free_port};
+pub use daemon::{Daemon, binaries, daemon_command, free_port};
 pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};
 pub use python::python;

@@ -1,12 +1,15 @@
 //! Who calls: the bearer token of a request, verified.
 
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::verifier::Purpose;
-use lanyard_identity::{Verified, Verifier};
+use lanyard_identity::{Tickets, Verified, Verifier};
 use tonic::Status;
 
 use crate::refusal;
+use crate::wire::Broker;
 
 /// The verified caller; a coarse refusal otherwise.
 pub(crate) fn verify(
@@ -22,6 +25,36 @@ pub(crate) fn verify(
         tracing::info!(%error, "an identity was not accepted");
         refusal::unauthenticated()
     })
+}
+
+/// Who engages a kill of this scope: an on-call engineer, or the holder of a ticket for it.
+pub(crate) fn killer(
+    broker: &Broker,
+    header: Option<&str>,
+    scope: &Scope,
+) -> Result<Actor, Status> {
+    let now = broker.engine.now();
+    let token = header.and_then(|header| header.strip_prefix("Bearer "));
+    if let (Some(tickets), Some(token)) = (&broker.tickets, token)
+        && Tickets::is_one(token)
+    {
+        let ticket = tickets.verify(token, now).map_err(|error| {
+            tracing::warn!(%error, "a kill ticket was not accepted");
+            refusal::unauthenticated()
+        })?;
+        return if ticket.covers(scope) {
+            Ok(Actor::Ticket {
+                id: ticket.id,
+                key: ticket.key,
+            })
+        } else {
+            Err(refusal::forbidden())
+        };
+    }
+    let verified = verify(&broker.verifier, header, Purpose::Kill, now)?;
+    Ok(Actor::Operator(
+        operator(verified, OperatorRole::OnCall)?.identity,
+    ))
 }
 
 /// The operator, if the caller is one and has this role.

@@ -9,8 +9,10 @@ use lanyard_core::charter::{EnvironmentKind, Name, World};
 use lanyard_core::document::{Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::identity::OperatorRole;
 use lanyard_identity::IssuerKind;
+use lanyard_identity::jwks::Jwks;
 
 use crate::targets::{TargetConfig, targets};
+use crate::tls::TlsFiles;
 
 /// Everything that the daemon is told.
 #[derive(Debug)]
@@ -18,6 +20,11 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) charters: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// Where kills are taken besides, by threads of their own.
+    pub(crate) kill_listen: Option<SocketAddr>,
+    pub(crate) tls: Option<TlsFiles>,
+    /// Offline keys whose tickets may engage a kill.
+    pub(crate) tickets: Option<TicketConfig>,
     /// `iss` of Lanyard's own tokens.
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
@@ -26,6 +33,13 @@ pub(crate) struct Config {
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
     pub(crate) world: World,
+}
+
+/// The keys of kill tickets, and the tickets that are withdrawn.
+#[derive(Debug)]
+pub(crate) struct TicketConfig {
+    pub(crate) jwks: PathBuf,
+    pub(crate) withdrawn: BTreeSet<String>,
 }
 
 /// Where identities come from.
@@ -68,7 +82,14 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let path = |name| Some(base.join(f.text(top.required(name)?)?));
     let text = |name| Some(f.text(top.required(name)?)?.to_owned());
     let (data_dir, charters) = (path("data_dir"), path("charters"));
-    let listen = top.required("listen").and_then(|node| listen(f, node));
+    let tls = top.optional("tls").and_then(|node| tls(f, node, base));
+    let listen = top
+        .required("listen")
+        .and_then(|node| address(f, node, tls.as_ref()));
+    let kill_listen = top.optional("kill_listen");
+    let kill_listen = kill_listen.and_then(|node| address(f, node, tls.as_ref()));
+    let tickets = top.optional("kill_tickets");
+    let tickets = tickets.and_then(|node| kill_tickets(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
     let issuers = top.required("issuers").map(|node| {
         f.list(node)
@@ -86,6 +107,9 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         data_dir: data_dir?,
         charters: charters?,
         listen: listen?,
+        kill_listen,
+        tls,
+        tickets,
         issuer: issuer?,
         audience: audience?,
         issuers: issuers?,
@@ -101,14 +125,39 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
 }
 
 /// Without TLS nothing is served off loopback.
-fn listen(f: &Findings, node: &Node) -> Option<SocketAddr> {
+fn address(f: &Findings, node: &Node, tls: Option<&TlsFiles>) -> Option<SocketAddr> {
     let address: SocketAddr = f.parsed(node)?;
-    if !address.ip().is_loopback() {
-        let message = format!("{address} is not on loopback, and this version serves no TLS");
-        f.add(Diagnostic::error("listen", node.span, message).help("listen on 127.0.0.1"));
+    if !address.ip().is_loopback() && tls.is_none() {
+        let message = format!("{address} is not on loopback, and there is no `tls`");
+        f.add(Diagnostic::error("listen", node.span, message).help("name a certificate and a key"));
         return None;
     }
     Some(address)
+}
+
+fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
+    let fields = f.map(node)?;
+    let path = |name| Some(base.join(f.text(fields.required(name)?)?));
+    let (certificate, key) = (path("certificate"), path("key"));
+    fields.finish();
+    Some(TlsFiles {
+        certificate: certificate?,
+        key: key?,
+    })
+}
+
+fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> {
+    let fields = f.map(node)?;
+    let jwks = fields.required("jwks_file").and_then(|node| f.text(node));
+    let withdrawn = fields.optional("withdrawn").map(|node| {
+        let ids = f.list(node).iter().filter_map(|item| f.text(item));
+        ids.map(str::to_owned).collect()
+    });
+    fields.finish();
+    Some(TicketConfig {
+        jwks: base.join(jwks?),
+        withdrawn: withdrawn.unwrap_or_default(),
+    })
 }
 
 fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
@@ -171,23 +220,28 @@ fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
         .collect()
 }
 
+fn keys(of: &str, path: &Path) -> Result<Jwks> {
+    let bytes = std::fs::read(path)
+        .with_context(|| format!("the keys of {of} cannot be read: {}", path.display()))?;
+    match Jwks::parse(&bytes) {
+        Ok(keys) => Ok(keys),
+        Err(error) => bail!("the keys of {of} in {}: {error}", path.display()),
+    }
+}
+
+impl TicketConfig {
+    pub(crate) fn open(&self, audience: &str) -> Result<lanyard_identity::Tickets> {
+        Ok(lanyard_identity::Tickets::new(
+            audience.to_owned(),
+            keys("kill tickets", &self.jwks)?,
+            self.withdrawn.clone(),
+        ))
+    }
+}
+
 impl IssuerConfig {
     pub(crate) fn open(&self) -> Result<lanyard_identity::Issuer> {
-        let bytes = std::fs::read(&self.jwks).with_context(|| {
-            format!(
-                "the keys of {} cannot be read: {}",
-                self.name,
-                self.jwks.display()
-            )
-        })?;
-        let keys = match lanyard_identity::jwks::Jwks::parse(&bytes) {
-            Ok(keys) => keys,
-            Err(error) => bail!(
-                "the keys of {} in {}: {error}",
-                self.name,
-                self.jwks.display()
-            ),
-        };
+        let keys = keys(&self.name, &self.jwks)?;
         Ok(lanyard_identity::Issuer {
             name: self.name.clone(),
             kind: self.kind,
@@ -222,7 +276,7 @@ mod tests {
             (
                 "127.0.0.1:0",
                 "0.0.0.0:0",
-                "lanyardd.yaml:3:9: 0.0.0.0:0 is not on loopback, and this version serves no TLS (listen on 127.0.0.1)",
+                "lanyardd.yaml:3:9: 0.0.0.0:0 is not on loopback, and there is no `tls` (name a certificate and a key)",
             ),
             (
                 "127.0.0.1:0",

@@ -50,10 +50,13 @@ const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
 pub(crate) fn prepare(
     directory: &Path,
     listen: SocketAddr,
+    kill_listen: Option<SocketAddr>,
     targets: Option<&Path>,
 ) -> Result<PathBuf> {
-    if !listen.ip().is_loopback() {
-        bail!("{listen} is not on loopback: `lanyardd dev` serves this machine alone");
+    for address in [Some(listen), kill_listen].into_iter().flatten() {
+        if !address.ip().is_loopback() {
+            bail!("{address} is not on loopback: `lanyardd dev` serves this machine alone");
+        }
     }
     let contexts = directory.join("contexts");
     fs::create_dir_all(&contexts)?;
@@ -65,9 +68,11 @@ pub(crate) fn prepare(
     if !charter.exists() {
         fs::write(&charter, include_str!("dev/ticket-router.yaml"))?;
     }
+    certificate(directory)?;
     for (name, issuer, subject, groups) in PEOPLE {
         let context = json!({
-            "endpoint": format!("http://{listen}"),
+            "endpoint": format!("https://{listen}"),
+            "ca_file": "../dev-ca.pem",
             "identity": {"key_file": "../dev-issuer.pk8", "kid": "dev", "issuer": issuer, "subject": subject,
                 "groups": groups, "audience": "lanyard-dev"},
         });
@@ -78,6 +83,9 @@ pub(crate) fn prepare(
     }
     let config = directory.join("lanyardd.yaml");
     let mut text = include_str!("dev/lanyardd.yaml").replace("LISTEN", &listen.to_string());
+    if let Some(address) = kill_listen {
+        text = text.replacen("tls:", &format!("kill_listen: {address}\ntls:"), 1);
+    }
     if let Some(file) = targets {
         let further = fs::read_to_string(file)
             .with_context(|| format!("{} cannot be read", file.display()))?;
@@ -94,6 +102,43 @@ pub(crate) fn prepare(
         contexts.display()
     );
     Ok(config)
+}
+
+/// A certificate authority that signs one certificate for this machine, both made on the first start. Its own key
+/// is then forgotten.
+fn certificate(directory: &Path) -> Result<()> {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let (ca, chain, key) = (
+        directory.join("dev-ca.pem"),
+        directory.join("dev-tls.pem"),
+        directory.join("dev-tls.key"),
+    );
+    if key.exists() {
+        return Ok(());
+    }
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "lanyardd dev");
+    let own = KeyPair::generate()?;
+    let authority = params.self_signed(&own)?;
+    let names = [
+        "localhost".to_owned(),
+        "127.0.0.1".to_owned(),
+        "::1".to_owned(),
+    ];
+    let pair = KeyPair::generate()?;
+    let signed =
+        CertificateParams::new(names)?.signed_by(&pair, &Issuer::from_params(&params, &own))?;
+    fs::write(ca, authority.pem())?;
+    fs::write(chain, signed.pem())?;
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(key)?;
+    Ok(file.write_all(pair.serialize_pem().as_bytes())?)
 }
 
 /// The issuer's key, made on the first start; readable by nobody else (T51).

@@ -6,10 +6,13 @@ mod config;
 mod dev;
 mod gated;
 mod http;
+mod local;
 mod plans;
 mod refusal;
 mod rpc;
+mod spool;
 mod targets;
+mod tls;
 mod wire;
 
 use std::path::PathBuf;
@@ -41,9 +44,20 @@ enum Command {
         /// The address to listen on; loopback only.
         #[arg(long, default_value = "127.0.0.1:7070")]
         listen: std::net::SocketAddr,
+        /// An address of the kill plane; loopback only.
+        #[arg(long)]
+        kill_listen: Option<std::net::SocketAddr>,
         /// A file of further targets, in the form of `targets` in a configuration.
         #[arg(long)]
         targets: Option<PathBuf>,
+    },
+    /// Stop a scope from this machine, whether or not a daemon runs.
+    Kill {
+        /// The configuration file.
+        #[arg(long, env = "LANYARDD_CONFIG")]
+        config: PathBuf,
+        #[command(flatten)]
+        kill: local::LocalKill,
     },
     /// Read the journal again and say whether it is as it was written.
     Verify {
@@ -53,7 +67,10 @@ enum Command {
     },
 }
 
-fn main() -> Result<()> {
+/// The exit code while revocations are not confirmed.
+const UNCONFIRMED: u8 = 8;
+
+fn main() -> Result<std::process::ExitCode> {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .json()
@@ -65,14 +82,27 @@ fn main() -> Result<()> {
         .init();
     leave_no_core()?;
     match arguments.command {
-        Command::Serve { config } => serve(&config),
+        Command::Serve { config } => serve(&config)?,
         Command::Dev {
             data_dir,
             listen,
+            kill_listen,
             targets,
-        } => serve(&dev::prepare(&data_dir, listen, targets.as_deref())?),
-        Command::Verify { data_dir } => verify(&data_dir),
+        } => serve(&dev::prepare(
+            &data_dir,
+            listen,
+            kill_listen,
+            targets.as_deref(),
+        )?)?,
+        Command::Kill { config, kill } => {
+            let config = config::load(&config)?;
+            if !runtime()?.block_on(local::run(&config, kill))? {
+                return Ok(UNCONFIRMED.into());
+            }
+        }
+        Command::Verify { data_dir } => verify(&data_dir)?,
     }
+    Ok(std::process::ExitCode::SUCCESS)
 }
 
 /// A core file, or another process of the same user that looks into this one, would show secrets (T49).
@@ -91,10 +121,13 @@ fn leave_no_core() -> Result<()> {
 
 fn serve(config: &std::path::Path) -> Result<()> {
     let config = config::load(config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    runtime()?.block_on(wire::serve(config))
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?;
-    runtime.block_on(wire::serve(config))
+        .build()
 }
 
 fn verify(data_dir: &std::path::Path) -> Result<()> {

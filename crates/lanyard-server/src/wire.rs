@@ -1,6 +1,7 @@
 //! Where everything meets: the ledger, the providers, the engine, the listeners.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -10,14 +11,17 @@ use lanyard_core::provider::Provider;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
-use lanyard_identity::Verifier;
+use lanyard_identity::{Tickets, Verifier};
 use lanyard_ledger::Embedded;
 use lanyard_provider_token::Keyring;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
 use crate::config::Config;
 use crate::plans::PlanStore;
+use crate::spool::Spool;
+use crate::tls::{TlsFiles, TlsListener};
 
 /// What every request may need.
 pub(crate) struct Broker {
@@ -28,6 +32,8 @@ pub(crate) struct Broker {
     pub(crate) plans: PlanStore,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) issuer: String,
+    pub(crate) tickets: Option<Tickets>,
+    pub(crate) spool: Spool,
 }
 
 /// Lower-case hex.
@@ -37,38 +43,117 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Serves until the process is told to end.
 pub(crate) async fn serve(config: Config) -> Result<()> {
-    let clock = Arc::new(SystemClock::default());
-    let broker = assemble(&config, &clock).await?;
+    let broker = Arc::new(assemble(&config).await?);
     let engine = Arc::clone(&broker.engine);
+    begin(&broker).await?;
+    broker.charters.look().await;
+
+    let (stop, stopping) = watch::channel(false);
+    let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
+    let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
+    let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping));
+    let (close, closing) = watch::channel(false);
+    let kills = kill_plane(&config, &broker, closing.clone())?;
+    let router = crate::rpc::router(Arc::clone(&broker));
+    let served = listen(config.listen, config.tls.clone(), router, closing);
+    let ended = async {
+        told_to_end().await;
+        close.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        served = served => served?,
+        () = ended => {}
+    }
+    if let Some(kills) = kills {
+        tokio::task::spawn_blocking(move || kills.join())
+            .await?
+            .ok();
+    }
+    stop.send_replace(true);
+    engine_runs.await?;
+    charters_followed.await?;
+    spool_followed.await?;
+    let ledger = Arc::clone(&broker.ledger);
+    tokio::task::spawn_blocking(move || ledger.close()).await?;
+    Ok(())
+}
+
+/// What comes before anything is issued: the orders in the spool, then what the last process left.
+pub(crate) async fn begin(broker: &Broker) -> Result<()> {
+    let engine = &broker.engine;
     engine
         .record(Command::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             disarmed: None,
         })
         .await?;
+    if let Err(error) = broker.spool.take_over(engine).await {
+        tracing::error!(%error, "nothing is issued until it is mended and the daemon restarted");
+        engine.gate().shut();
+    }
     let left = engine.recover().await;
     tracing::info!(
         left.unconfirmed,
         left.undelivered,
         "what the last process left is being revoked"
     );
-    broker.charters.look().await;
+    Ok(())
+}
 
-    let (stop, stopping) = watch::channel(false);
-    let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
-    let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping));
-    let listener = tokio::net::TcpListener::bind(config.listen)
+/// The kill plane: a listener and a thread of its own, which nothing else can keep busy (T48).
+fn kill_plane(
+    config: &Config,
+    broker: &Arc<Broker>,
+    closing: watch::Receiver<bool>,
+) -> Result<Option<std::thread::JoinHandle<()>>> {
+    let Some(address) = config.kill_listen else {
+        return Ok(None);
+    };
+    let (tls, router) = (
+        config.tls.clone(),
+        crate::rpc::kill_router(Arc::clone(broker)),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let served = std::thread::Builder::new()
+        .name("kill".to_owned())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(listen(address, tls, router, closing)) {
+                tracing::error!(error = format!("{error:#}"), "the kill plane is not served");
+            }
+        })?;
+    Ok(Some(served))
+}
+
+async fn listen(
+    address: SocketAddr,
+    tls: Option<TlsFiles>,
+    router: axum::Router,
+    mut closing: watch::Receiver<bool>,
+) -> Result<()> {
+    let tcp = TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {}", config.listen))?;
-    tracing::info!(address = %listener.local_addr()?, "listening");
-    let ledger = Arc::clone(&broker.ledger);
-    axum::serve(listener, crate::rpc::router(Arc::new(broker)))
-        .with_graceful_shutdown(told_to_end())
-        .await?;
-    stop.send_replace(true);
-    engine_runs.await?;
-    charters_followed.await?;
-    tokio::task::spawn_blocking(move || ledger.close()).await?;
+        .with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %tcp.local_addr()?, tls = tls.is_some(), "listening");
+    let closed = async move {
+        // Nobody can close any more what nobody holds.
+        drop(closing.wait_for(|closing| *closing).await);
+    };
+    match tls {
+        Some(files) => {
+            let listener = TlsListener::new(tcp, files.acceptor()?)?;
+            axum::serve(listener, router)
+                .with_graceful_shutdown(closed)
+                .await?;
+        }
+        None => {
+            axum::serve(tcp, router)
+                .with_graceful_shutdown(closed)
+                .await?;
+        }
+    }
     Ok(())
 }
 
@@ -83,9 +168,14 @@ async fn told_to_end() {
     }
 }
 
-async fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
+/// Wires the parts together.
+///
+/// # Errors
+/// When one of them cannot be set up; [`StartError::Journal`] with a locked directory where a daemon runs.
+pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
+    let clock = Arc::new(SystemClock::default());
     let now = clock.now();
-    let stamp = Arc::clone(clock);
+    let stamp = Arc::clone(&clock);
     let (ledger, recovery) = Embedded::open(
         &config.data_dir.join("journal"),
         lanyard_journal::Options::default(),
@@ -108,7 +198,7 @@ async fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,
         charters: Arc::new(Charters::default()),
-        clock: Arc::clone(clock) as Arc<dyn Clock>,
+        clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
     });
@@ -117,6 +207,10 @@ async fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
         .iter()
         .map(crate::config::IssuerConfig::open)
         .collect::<Result<Vec<_>>>()?;
+    let tickets = config.tickets.as_ref();
+    let tickets = tickets
+        .map(|tickets| tickets.open(&config.audience))
+        .transpose()?;
     let charters = CharterDirectory::new(
         config.charters.clone(),
         config.data_dir.join("revisions"),
@@ -131,6 +225,8 @@ async fn assemble(config: &Config, clock: &Arc<SystemClock>) -> Result<Broker> {
         plans: PlanStore::open(config.data_dir.join("plans"))?,
         keyring,
         issuer: config.issuer.clone(),
+        tickets,
+        spool: Spool::open(&config.data_dir)?,
     };
     Ok(broker)
 }

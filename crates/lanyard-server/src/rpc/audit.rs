@@ -33,11 +33,11 @@ impl AuditService for Services {
         });
         let (live_leases, engaged_kill_orders, disarmed) = asked.await.map_err(refusal::commit)?;
         let (journal_size, root) = broker.ledger.tree();
-        let stuck = broker
+        let shut = broker
             .engine
             .gate()
-            .is_stuck()
-            .then(|| "a kill order is not durable".to_owned());
+            .is_shut()
+            .then(|| "a kill order could not be made durable, or not be read".to_owned());
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,
@@ -47,7 +47,7 @@ impl AuditService for Services {
             not_issuing: broker
                 .ledger
                 .failure()
-                .or(stuck)
+                .or(shut)
                 .or(disarmed)
                 .unwrap_or_default(),
         }))

@@ -7,14 +7,13 @@ use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::{Actor, EngagedOrder, Lifted, RearmStage};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_engine::kill::{Fenced, KillReport, RearmStep};
-use lanyard_identity::verifier::Purpose;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, credential, duration, parsed, text, time};
+use super::{Services, authorization, credential, duration, parsed, text, time};
 use crate::caller;
 use crate::refusal;
 use crate::wire::Broker;
@@ -41,7 +40,16 @@ pub(crate) async fn engage(
         .draft_kill(scope, roles, reason, by)
         .map_err(|error| Status::unavailable(error.to_string()))?;
     let fenced = broker.engine.engage(order).await;
-    Ok((fenced, received.elapsed()))
+    if fenced.is_durable() {
+        return Ok((fenced, received.elapsed()));
+    }
+    // The journal does not take it: the next start takes it from the spool.
+    let kept = broker.spool.keep(&fenced.order);
+    let spooled = kept.is_ok();
+    if let Err(error) = kept {
+        tracing::error!(%error, kill = %fenced.order.id, "the spool does not take it either");
+    }
+    Ok((Fenced { spooled, ..fenced }, received.elapsed()))
 }
 
 #[tonic::async_trait]
@@ -53,16 +61,15 @@ impl KillService for Services {
         &self,
         request: Request<v1::EngageKillRequest>,
     ) -> Result<Response<v1::EngageKillResponse>, Status> {
-        let operator = caller::operator(
-            self.caller_for(&request, Purpose::Kill)?,
-            OperatorRole::OnCall,
-        )?;
+        let asked = scope(request.get_ref().scope.clone());
+        let killer = asked.as_ref().unwrap_or(&Scope::All);
+        let by = caller::killer(&self.0, authorization(&request), killer)?;
+        let scope = asked?;
         let request = request.into_inner();
         let roles = match request.roles() {
             v1::RoleFilter::Unspecified | v1::RoleFilter::Both => RoleFilter::Both,
             v1::RoleFilter::ApplyOnly => RoleFilter::ApplyOnly,
         };
-        let scope = scope(request.scope)?;
         let radius = self.0.engine.blast_radius(&scope, roles);
         let live_leases = radius
             .leases
@@ -76,10 +83,9 @@ impl KillService for Services {
             }));
         }
         let reason = text("reason", request.reason)?;
-        let by = Actor::Operator(operator.identity);
         let (fenced, took) = engage(&self.0, scope, roles, (reason, by)).await?;
         Ok(Response::new(v1::EngageKillResponse {
-            durable: fenced.seq.is_some(),
+            durable: fenced.is_durable(),
             order: Some(order(&EngagedOrder {
                 order: fenced.order,
                 seq: fenced.seq.unwrap_or_default(),

@@ -58,17 +58,25 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .layer(axum::middleware::map_response(crate::gated::gate))
 }
 
+/// What the kill plane serves: KillService and its HTTP door.
+pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
+    let services = Services(Arc::clone(&broker));
+    let kills = KillServiceServer::new(services).max_decoding_message_size(MESSAGE_LIMIT);
+    tonic::service::Routes::new(kills)
+        .into_axum_router()
+        .merge(crate::http::kill_router(broker))
+}
+
+fn authorization<T>(request: &Request<T>) -> Option<&str> {
+    let header = request.metadata().get("authorization")?;
+    header.to_str().ok()
+}
+
 impl Services {
     fn caller<T>(&self, request: &Request<T>) -> Result<Verified, Status> {
-        self.caller_for(request, Purpose::Ordinary)
-    }
-
-    fn caller_for<T>(&self, request: &Request<T>, purpose: Purpose) -> Result<Verified, Status> {
-        let header = request
-            .metadata()
-            .get("authorization")
-            .and_then(|value| value.to_str().ok());
-        caller::verify(&self.0.verifier, header, purpose, self.0.engine.now())
+        let header = authorization(request);
+        let now = self.0.engine.now();
+        caller::verify(&self.0.verifier, header, Purpose::Ordinary, now)
     }
 
     fn agent<T>(&self, request: &Request<T>) -> Result<(Identity, Option<Identity>), Status> {

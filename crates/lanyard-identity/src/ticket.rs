@@ -1,0 +1,115 @@
+//! Kill tickets: signed beforehand by an offline key, good for engaging a kill of one scope and for nothing else.
+//! They are what is left when the identity provider is down.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::scope::Scope;
+use lanyard_core::time::Timestamp;
+use serde::Deserialize;
+
+use crate::RejectedToken;
+use crate::jwks::{Algorithm, Jwks};
+use crate::jws::Jws;
+
+/// `typ` of a ticket, so that it is taken for nothing else (RFC 8725, section 3.11).
+pub const TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
+/// The longest life of a ticket.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// The longest id, in bytes.
+const ID_LIMIT: usize = 128;
+
+/// The offline keys, and the tickets that are withdrawn.
+#[derive(Debug)]
+pub struct Tickets {
+    audience: String,
+    keys: Jwks,
+    withdrawn: BTreeSet<String>,
+}
+
+/// A ticket that is good now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// Its id.
+    pub id: String,
+    /// The key that signed it.
+    pub key: String,
+    /// What it may stop: that, or anything where it is everything.
+    pub scope: Scope,
+}
+
+impl Ticket {
+    /// Whether it is good for an order over this scope.
+    #[must_use]
+    pub fn covers(&self, scope: &Scope) -> bool {
+        self.scope == Scope::All || self.scope == *scope
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    aud: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    scope: Scope,
+}
+
+impl Tickets {
+    /// Tickets for this audience.
+    #[must_use]
+    pub const fn new(audience: String, keys: Jwks, withdrawn: BTreeSet<String>) -> Self {
+        Self {
+            audience,
+            keys,
+            withdrawn,
+        }
+    }
+
+    /// Whether a bearer token says of itself that it is a ticket; nothing in it is believed yet.
+    #[must_use]
+    pub fn is_one(token: &str) -> bool {
+        Jws::parse_as(token, TICKET_TYPE).is_ok()
+    }
+
+    /// The ticket. It may be presented again and again: to stop what is stopped changes nothing.
+    ///
+    /// # Errors
+    /// See [`RejectedToken`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Ticket, RejectedToken> {
+        let jws = Jws::parse_as(token, TICKET_TYPE)?;
+        if jws.algorithm != Algorithm::EdDsa {
+            return Err(RejectedToken::Header);
+        }
+        if !self
+            .keys
+            .verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature)
+        {
+            return Err(RejectedToken::Signature);
+        }
+        let claims: Claims =
+            serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
+        if claims.aud != self.audience {
+            return Err(RejectedToken::Audience);
+        }
+        let (issued, expires) = (
+            Timestamp::from_secs(claims.iat),
+            Timestamp::from_secs(claims.exp),
+        );
+        if now > expires || expires > issued + LONGEST {
+            return Err(RejectedToken::Times);
+        }
+        if claims.jti.is_empty() || claims.jti.len() > ID_LIMIT {
+            return Err(RejectedToken::Claims);
+        }
+        if self.withdrawn.contains(&claims.jti) {
+            return Err(RejectedToken::Replayed);
+        }
+        Ok(Ticket {
+            id: claims.jti,
+            key: jws.kid,
+            scope: claims.scope,
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! `lanyardd kill --local`: stops a scope from the data directory, with or without a running daemon (T75).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lanyard_core::id::KillId;
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::lease::Progress;
+use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_engine::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
+use lanyard_engine::kill::KillReport;
+use lanyard_journal::OpenError;
+use lanyard_ledger::StartError;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::spool::Spool;
+use crate::wire::{self, Broker};
+
+/// How long a running daemon has to take the order over.
+const TAKEN_OVER: Duration = Duration::from_secs(10);
+/// How long revocations are followed.
+const FOLLOWED: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What to stop.
+#[derive(Args)]
+pub(crate) struct LocalKill {
+    /// On this machine, in the data directory of the configuration; no network, no identity provider.
+    #[arg(long, required = true)]
+    local: bool,
+    #[command(flatten)]
+    scope: LocalScope,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+    /// Stop the apply role alone.
+    #[arg(long)]
+    apply_only: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct LocalScope {
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// One environment.
+    #[arg(long)]
+    environment: Option<String>,
+    /// One target.
+    #[arg(long)]
+    target: Option<String>,
+    /// One charter.
+    #[arg(long)]
+    charter: Option<String>,
+    /// One agent.
+    #[arg(long)]
+    agent: Option<String>,
+}
+
+impl LocalScope {
+    fn scope(self) -> Result<Scope> {
+        Ok(
+            match (self.environment, self.target, self.charter, self.agent) {
+                (Some(name), ..) => Scope::Environment(name.parse()?),
+                (_, Some(name), ..) => Scope::Target(name.parse()?),
+                (_, _, Some(name), _) => Scope::Charter(name.parse()?),
+                (_, _, _, Some(name)) => Scope::Agent(AgentName(name)),
+                (None, None, None, None) if self.all => Scope::All,
+                (None, None, None, None) => bail!("name what to stop"),
+            },
+        )
+    }
+}
+
+/// Keeps the order, then has it carried out. Whether everything is confirmed.
+pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
+    let bits = SystemRandomness::default().draw();
+    let order = KillOrder {
+        id: KillId::from_bits(bits.context("the system gives no random bits")?),
+        scope: kill.scope.scope()?,
+        roles: if kill.apply_only {
+            RoleFilter::ApplyOnly
+        } else {
+            RoleFilter::Both
+        },
+        reason: kill.reason,
+        by: Actor::Local,
+        at: SystemClock::default().now(),
+    };
+    let spool = Spool::open(&config.data_dir).context("the kill spool cannot be used")?;
+    spool.keep(&order).context("the order cannot be kept")?;
+    eprintln!(
+        "KEPT {}: nothing is issued in {} before this order is in effect",
+        order.id, order.scope
+    );
+    match wire::assemble(config).await {
+        Ok(broker) => carry_out(Arc::new(broker), &order).await,
+        Err(error) if is_locked(&error) => taken_over(&spool, &order).await,
+        Err(error) => Err(error.context(
+            "the order is kept, but its leases cannot be revoked: the data directory does not open",
+        )),
+    }
+}
+
+fn is_locked(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(StartError::Journal(OpenError::Locked(_)))
+    )
+}
+
+/// A daemon runs: it looks into the spool several times a second.
+async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
+    let taken = async {
+        while spool.waits(order) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if tokio::time::timeout(TAKEN_OVER, taken).await.is_err() {
+        bail!(
+            "the daemon that runs has not taken the order over; its next start does, before it issues anything"
+        );
+    }
+    eprintln!("FENCED {} by the daemon that runs, which revokes", order.id);
+    eprintln!("follow with: lanyard kill watch {}", order.id);
+    Ok(false)
+}
+
+/// No daemon runs: this process revokes, and issues nothing.
+async fn carry_out(broker: Arc<Broker>, order: &KillOrder) -> Result<bool> {
+    let engine = Arc::clone(&broker.engine);
+    wire::begin(&broker).await?;
+    eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
+    let (stop, stopping) = watch::channel(false);
+    let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
+    let mut changes = engine.changes();
+    let follow = async {
+        loop {
+            changes.mark_unchanged();
+            let report = engine.kill_report(order.id).await?;
+            if report.as_ref().is_some_and(is_out_of_hand) || changes.changed().await.is_err() {
+                return Ok::<_, anyhow::Error>(report);
+            }
+        }
+    };
+    let report = match tokio::time::timeout(FOLLOWED, follow).await {
+        Ok(report) => report?,
+        Err(_) => engine.kill_report(order.id).await?,
+    };
+    stop.send_replace(true);
+    runs.await?;
+    let ledger = Arc::clone(&broker.ledger);
+    tokio::task::spawn_blocking(move || ledger.close()).await?;
+    Ok(report.is_some_and(|report| print(&report)))
+}
+
+/// Whether nothing is left to do but to wait.
+fn is_out_of_hand(report: &KillReport) -> bool {
+    let taken = |progress: &Progress| {
+        matches!(progress, Progress::Acknowledged(_)) || progress.is_confirmed()
+    };
+    report.unswept == 0 && report.lines.iter().all(|line| taken(&line.progress))
+}
+
+fn print(report: &KillReport) -> bool {
+    for line in &report.lines {
+        let open = if line.progress.is_confirmed() {
+            String::new()
+        } else {
+            format!("  live at worst until {}", line.worst_expiry)
+        };
+        println!(
+            "{}  {}  {}{open}",
+            line.lease,
+            line.target,
+            word(line.progress)
+        );
+    }
+    report.is_confirmed()
+}
+
+const fn word(progress: Progress) -> &'static str {
+    match progress {
+        Progress::Fenced => "fenced",
+        Progress::Requested => "requested",
+        Progress::Acknowledged(_) => "acknowledged",
+        Progress::PresumedDead(_) => "presumed dead",
+        Progress::ProvedDead(_) => "proved dead",
+        Progress::Expired(_) => "expired",
+    }
+}
