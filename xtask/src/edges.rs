@@ -20,7 +20,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-client", &["lanyard-proto"]),
     (
         "lanyard-cli",
-        &["lanyard-client", "lanyard-core", "lanyard-proto"],
+        &[
+            "lanyard-client",
+            "lanyard-core",
+            "lanyard-journal",
+            "lanyard-proto",
+        ],
     ),
     (
         "lanyard-server",

@@ -1,6 +1,7 @@
 //! `lanyard`: the command line of agents and operators. Data goes to stdout, everything else to stderr.
 
 mod approval;
+mod audit;
 mod charter;
 mod kill;
 mod lease;
@@ -74,6 +75,9 @@ enum Command {
     /// Read, give and refuse approvals.
     #[command(subcommand)]
     Approval(approval::Command),
+    /// What happened: query, follow and verify the journal.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Work with charters.
     #[command(subcommand)]
     Charter(charter::Command),
@@ -102,6 +106,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Charter(command) => charter::run(global, command),
+        Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
     }

@@ -79,6 +79,8 @@ calls! {
     CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
     /// How the broker is.
     AuditServiceClient::get_status(GetStatusRequest) -> GetStatusResponse;
+    /// Records of the journal.
+    AuditServiceClient::query_records(QueryRecordsRequest) -> QueryRecordsResponse;
     /// Who the caller is.
     AuditServiceClient::who_am_i(WhoAmIRequest) -> WhoAmIResponse;
 }
@@ -143,6 +145,22 @@ impl Client {
         let request = self.request(v1::WatchKillRequest { id }, None)?;
         Ok(KillServiceClient::new(self.channel.clone())
             .watch_kill(request)
+            .await?
+            .into_inner())
+    }
+
+    /// Follows the journal from this record on; from what comes next, where there is none.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn tail_records(
+        &mut self,
+        from: Option<u64>,
+    ) -> Result<Streaming<v1::TailRecordsResponse>, ClientError> {
+        let from_index = from.map_or(-1, |from| i64::try_from(from).unwrap_or(i64::MAX));
+        let request = self.request(v1::TailRecordsRequest { from_index }, None)?;
+        Ok(AuditServiceClient::new(self.channel.clone())
+            .tail_records(request)
             .await?
             .into_inner())
     }

@@ -85,31 +85,37 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal in this directory, or begins one, and gives every record to `each`.
+    /// Opens the journal in this directory, or begins one, and gives every record behind `from` to `each`: the
+    /// tree over the records that a snapshot stands for, or an empty one.
     ///
     /// # Errors
     /// See [`OpenError`]; `each` has then seen the records before the fault.
     pub fn open(
         directory: &Path,
         options: Options,
+        from: Frontier,
         mut each: impl FnMut(u64, &[u8]),
     ) -> Result<(Self, Recovery), OpenError> {
         fs::create_dir_all(directory)?;
         let lock = DirectoryLock::take(directory)?
             .ok_or_else(|| OpenError::Locked(directory.to_path_buf()))?;
-        let mut frontier = Frontier::default();
+        let mut frontier = from;
         let mut recovery = Recovery::default();
         let segments = segments(directory)?;
         let mut last = None;
         for (place, path) in segments.iter().enumerate() {
             let is_last = place + 1 == segments.len();
+            let next = segments.get(place + 1).and_then(|path| first_of(path));
+            if next.is_some_and(|next| next <= frontier.size()) {
+                continue;
+            }
             let end = read_segment(path, is_last, &mut frontier, &mut recovery, &mut each)?;
             last = Some((path.clone(), end));
         }
         recovery.records = frontier.size();
         let (file, written) = match last {
             Some((path, end)) => reopen(&path, end)?,
-            None => (begin(directory, 0)?, SEGMENT_HEADER as u64),
+            None => (begin(directory, frontier.size())?, SEGMENT_HEADER as u64),
         };
         reserve(directory, options.reserve_bytes)?;
         let directory = directory.to_path_buf();
@@ -250,6 +256,11 @@ pub(crate) fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The first record of a segment, by its name.
+fn first_of(path: &Path) -> Option<u64> {
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
 fn begin(directory: &Path, first: u64) -> io::Result<File> {
     let path = directory.join(format!("{first:020}.seg"));
     let mut file = File::options()
@@ -303,12 +314,9 @@ pub(crate) fn read_segment(
             known: batch::VERSION,
         });
     }
-    if first != frontier.size() {
-        return Err(fault(
-            0,
-            frontier.size(),
-            "a segment before this one is missing",
-        ));
+    let start = frontier.size();
+    if first > start {
+        return Err(fault(0, start, "a segment before this one is missing"));
     }
     let mut at = SEGMENT_HEADER;
     while at < bytes.len() {
@@ -321,6 +329,12 @@ pub(crate) fn read_segment(
             recovery.cut_was_written = tail.iter().any(|byte| *byte != 0);
             break;
         };
+        let end = batch.first + batch.records.len() as u64;
+        if frontier.size() == start && end <= start {
+            // The snapshot stands for this one.
+            at = batch.end;
+            continue;
+        }
         if batch.first != frontier.size() || batch.previous_root != frontier.root() {
             return Err(fault(
                 at,

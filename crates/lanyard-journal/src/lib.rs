@@ -4,11 +4,15 @@
 //! records; [`verify()`] reads everything again and says where it is not as it was written.
 
 mod batch;
+mod cursor;
 mod journal;
 mod lock;
 pub mod merkle;
+mod snapshot;
 mod verify;
 
 pub use batch::Fault;
+pub use cursor::Cursor;
 pub use journal::{AppendError, Journal, OpenError, Options, Recovery};
+pub use snapshot::Snapshot;
 pub use verify::{Verified, verify};

@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanyard_journal::{Journal, OpenError, Options, Recovery, verify};
+use lanyard_journal::merkle::Frontier;
+use lanyard_journal::{Cursor, Journal, OpenError, Options, Recovery, verify};
 use proptest::prelude::*;
 
 fn options() -> Options {
@@ -19,9 +20,10 @@ fn options() -> Options {
 
 fn open(directory: &Path) -> Result<(Journal, Recovery, Vec<Vec<u8>>), OpenError> {
     let mut records = Vec::new();
-    let (journal, recovery) = Journal::open(directory, options(), |_, record| {
-        records.push(record.to_vec())
-    })?;
+    let (journal, recovery) =
+        Journal::open(directory, options(), Frontier::default(), |_, record| {
+            records.push(record.to_vec())
+        })?;
     Ok((journal, recovery, records))
 }
 
@@ -170,4 +172,54 @@ proptest! {
         fs::write(directory.path().join("00000000000000000000.seg"), bytes).unwrap();
         prop_assert!(open(directory.path()).is_ok_and(|(_, _, records)| records.is_empty()) || open(directory.path()).is_err());
     }
+}
+
+#[test]
+fn a_cursor_reads_what_is_appended_across_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut journal, ..) = open(directory.path()).unwrap();
+    let mut cursor = Cursor::at(directory.path(), 3);
+    let mut seen = Vec::new();
+    for n in 0..9_u8 {
+        journal.append(&[vec![n; 20], vec![n; 30]]).unwrap();
+        cursor
+            .read(journal.len(), |index, record| {
+                seen.push((index, record.len()))
+            })
+            .unwrap();
+    }
+    let expected: Vec<_> = (3..18_u64)
+        .map(|index| (index, if index % 2 == 0 { 20 } else { 30 }))
+        .collect();
+    assert_eq!(seen, expected);
+    assert!(cursor.read(99, |_, _| {}).is_err());
+}
+
+#[test]
+fn a_start_behind_a_snapshot_reads_no_more_than_what_is_behind_it() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 9);
+    let mut frontier = Frontier::default();
+    Cursor::at(directory.path(), 0)
+        .read(10, |_, record| frontier.push(record))
+        .unwrap();
+    let gone = segments(directory.path())[0].clone();
+    let behind = |frontier: Frontier| {
+        let mut seen = Vec::new();
+        let opened = Journal::open(directory.path(), options(), frontier, |index, _| {
+            seen.push(index);
+        });
+        opened.map(|(journal, _)| (journal.root(), seen))
+    };
+    let (root, seen) = behind(frontier.clone()).unwrap();
+    assert_eq!(seen, (10..18).collect::<Vec<_>>());
+    assert_eq!(root, verify(directory.path(), 0).unwrap().root);
+    // What it stands for is not needed any more.
+    fs::remove_file(gone).unwrap();
+    assert_eq!(behind(frontier).unwrap().0, root);
+    assert!(behind(Frontier::default()).is_err());
+    // A snapshot of another history does not fit.
+    let mut other = Frontier::default();
+    (0..10_u8).for_each(|n| other.push(&[n]));
+    assert!(matches!(behind(other), Err(OpenError::Damaged(_))));
 }

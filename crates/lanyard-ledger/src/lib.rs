@@ -3,10 +3,12 @@
 //! [`Embedded`] keeps the journal in a directory of its own. Commands are admitted in order against
 //! everything admitted before; a batch of them is made durable by one fsync; only then are they answered.
 
+pub mod history;
+mod projector;
 mod queue;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,10 +19,12 @@ use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
-use lanyard_journal::{Journal, OpenError, Options, Recovery};
+use lanyard_journal::{Cursor, Journal, OpenError, Options, Recovery};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use history::History;
+use projector::{Bell, Projector};
 use queue::Queue;
 use writer::Writer;
 
@@ -49,7 +53,32 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// A ledger in a directory of this machine.
 pub struct Embedded {
     shared: Arc<Shared>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    history: Arc<History>,
+    directory: PathBuf,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// How a ledger is kept.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of the journal.
+    pub journal: Options,
+    /// Where the history is.
+    pub history: PathBuf,
+    /// After how many records another snapshot is written.
+    pub snapshot_every: u64,
+}
+
+impl Settings {
+    /// The usual ones, with the history in this folder.
+    #[must_use]
+    pub fn with_history(history: PathBuf) -> Self {
+        Self {
+            journal: Options::default(),
+            history,
+            snapshot_every: 100_000,
+        }
+    }
 }
 
 /// What the writer and the readers share.
@@ -68,17 +97,18 @@ pub(crate) struct Durable {
 }
 
 impl Embedded {
-    /// Opens the ledger in this directory and replays its journal.
+    /// Opens the ledger in this directory: the newest snapshot, then the journal behind it.
     ///
     /// # Errors
     /// See [`StartError`]. A journal whose tail was cut opens; the caller looks at the recovery.
     pub fn open(
         directory: &Path,
-        options: Options,
+        settings: &Settings,
         now: Now,
     ) -> Result<(Self, Recovery), StartError> {
-        let (mut state, mut bad) = (State::default(), None);
-        let (journal, recovery) = Journal::open(directory, options, |index, bytes| {
+        let (mut state, from) = projector::start(directory)?;
+        let (snapped, known, mut bad) = (from.size(), from.clone(), None);
+        let opened = Journal::open(directory, settings.journal, from, |index, bytes| {
             if bad.is_some() {
                 return;
             }
@@ -86,7 +116,8 @@ impl Embedded {
                 Ok(record) => drop(state.apply(&record)),
                 Err(source) => bad = Some(StartError::Record { index, source }),
             }
-        })?;
+        });
+        let (journal, recovery) = opened?;
         if let Some(bad) = bad {
             return Err(bad);
         }
@@ -100,18 +131,57 @@ impl Embedded {
             state: RwLock::new(state),
             queue: Queue::default(),
         });
-        let writer = Writer::new(journal, Arc::clone(&shared), now);
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || writer.run())
-            .map_err(StartError::Thread)?;
+        let history = Arc::new(History::open(directory, &settings.history, known));
+        let projector = Projector {
+            shared: Arc::clone(&shared),
+            history: Arc::clone(&history),
+            directory: directory.to_path_buf(),
+            every: settings.snapshot_every,
+            snapped,
+        };
+        let (bell, rung) = Bell::new();
+        let writer = Writer::new(journal, Arc::clone(&shared), now, bell);
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(run)
+                .map_err(StartError::Thread)
+        };
+        let threads = vec![
+            spawn("ledger", Box::new(move || writer.run()))?,
+            spawn("history", Box::new(move || projector.run(&rung)))?,
+        ];
         Ok((
             Self {
                 shared,
-                writer: Mutex::new(Some(thread)),
+                history,
+                directory: directory.to_path_buf(),
+                threads: Mutex::new(threads),
             },
             recovery,
         ))
+    }
+
+    /// What happened, to be asked about.
+    #[must_use]
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// The records from this one on, as they stand in the journal.
+    #[must_use]
+    pub fn records(&self, from: u64) -> Cursor {
+        Cursor::at(&self.directory, from)
+    }
+
+    /// How many records are durable, once that is more than `beyond`; `None` when there will be no more.
+    pub async fn grown(&self, beyond: u64) -> Option<u64> {
+        let mut durable = self.shared.durable.subscribe();
+        let grown = durable
+            .wait_for(|durable| durable.next.0 > beyond || durable.failed.is_some())
+            .await
+            .ok()?;
+        (grown.next.0 > beyond).then_some(grown.next.0)
     }
 
     /// How many records are durable, and the root of the tree over them.
@@ -126,12 +196,13 @@ impl Embedded {
         self.shared.durable.borrow().failed.clone()
     }
 
-    /// Writes what waits, then ends the writer.
+    /// Writes what waits, then ends the writer and what follows it.
     pub fn close(&self) {
         self.shared.queue.close();
-        let ended = self.writer.lock().take().map(JoinHandle::join);
-        if ended.is_some_and(|joined| joined.is_err()) {
-            tracing::error!("the ledger's writer ended by itself");
+        for thread in self.threads.lock().drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the ledger ended by itself");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use lanyard_core::lease::Seq;
 use lanyard_core::ledger::CommitError;
 use lanyard_journal::{AppendError, Journal};
 
+use crate::projector::Bell;
 use crate::queue::Answer;
 use crate::{Durable, Now, Shared};
 
@@ -14,6 +15,7 @@ pub(crate) struct Writer {
     journal: Journal,
     shared: Arc<Shared>,
     now: Now,
+    bell: Bell,
     failed: Option<String>,
     full: bool,
 }
@@ -21,11 +23,12 @@ pub(crate) struct Writer {
 type Pending = (Answer, Result<Seq, CommitError>);
 
 impl Writer {
-    pub(crate) const fn new(journal: Journal, shared: Arc<Shared>, now: Now) -> Self {
+    pub(crate) const fn new(journal: Journal, shared: Arc<Shared>, now: Now, bell: Bell) -> Self {
         Self {
             journal,
             shared,
             now,
+            bell,
             failed: None,
             full: false,
         }
@@ -101,6 +104,7 @@ impl Writer {
             next,
             failed: failed.clone(),
         });
+        self.bell.ring();
         for (answer, outcome) in answers {
             let outcome = match (&failed, outcome) {
                 (Some(why), Ok(_)) => Err(CommitError::Unavailable(why.clone())),

@@ -4,32 +4,242 @@
     reason = "a test stops where its footing gives way"
 )]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use lanyard_core::charter::Revision;
-use lanyard_core::command::Command;
-use lanyard_core::id::KillId;
+use lanyard_core::charter::{Rate, Revision, Role};
+use lanyard_core::command::{Command, Intent, LeaseLimits};
+use lanyard_core::id::{DecisionId, KillId, LeaseId};
 use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::lease::{Entry, Handle, StopCause};
 use lanyard_core::ledger::{CommitError, Ledger, look};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::Refusal;
-use lanyard_core::time::Timestamp;
+use lanyard_core::task::Task;
+use lanyard_core::time::{Timestamp, Ttl};
 use lanyard_journal::Options;
-use lanyard_ledger::Embedded;
+use lanyard_ledger::history::{Query, kind_of};
+use lanyard_ledger::{Embedded, Settings};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 fn open(directory: &Path) -> Embedded {
-    let options = Options {
-        reserve_bytes: 4096,
-        ..Options::default()
+    open_with(directory, 1_000_000)
+}
+
+fn open_with(directory: &Path, snapshot_every: u64) -> Embedded {
+    let settings = Settings {
+        journal: Options {
+            reserve_bytes: 4096,
+            segment_bytes: 4096,
+        },
+        history: directory.join("history"),
+        snapshot_every,
     };
-    Embedded::open(directory, options, Arc::new(|| NOW))
+    Embedded::open(directory, &settings, Arc::new(|| NOW))
         .unwrap()
         .0
+}
+
+/// A task with leases in every stage, and an order over some of them.
+async fn filled(ledger: &Embedded, ids: &Ids) -> Task {
+    let task = world::task(ids, NOW);
+    let (charter, revision) = (task.charter.clone(), task.revision.clone());
+    ledger
+        .commit(Command::CharterInForce { charter, revision })
+        .await
+        .unwrap();
+    let (open, request) = (task.clone(), Some("again".to_owned()));
+    ledger
+        .commit(Command::OpenTask {
+            task: open,
+            request,
+        })
+        .await
+        .unwrap();
+    for turn in 0..40 {
+        let lease = ids.lease();
+        let begin = Command::BeginMint(Box::new(intent(lease, &task, turn)));
+        ledger.commit(begin).await.unwrap();
+        if turn % 2 == 0 {
+            let (expires, handle) = (NOW + Duration::from_secs(500), None);
+            let confirm = Command::ConfirmMint {
+                lease,
+                expires,
+                handle,
+            };
+            ledger.commit(confirm).await.unwrap();
+        }
+        if turn % 5 == 0 {
+            let (leases, cause) = (vec![lease], StopCause::Released);
+            ledger
+                .commit(Command::Stop { leases, cause })
+                .await
+                .unwrap();
+        }
+    }
+    ledger.commit(Command::Kill(order(7))).await.unwrap();
+    task
+}
+
+fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
+    Intent {
+        lease,
+        decision: DecisionId::from_bits(1),
+        task: task.id,
+        entry: Entry {
+            grant: world::name("read-ledger"),
+            role: Role::Plan,
+            target: world::name("apis"),
+        },
+        in_force: task.revision.clone(),
+        handle: Handle("h".into()),
+        expires: NOW + Duration::from_secs(600),
+        worst_expiry: NOW + Duration::from_secs(700),
+        deadline: NOW + Duration::from_secs(30),
+        approval: None,
+        limits: LeaseLimits {
+            live: 100,
+            mints: Rate {
+                count: 1000,
+                per: Ttl::from_secs(3600).unwrap(),
+            },
+        },
+        request: turn.is_multiple_of(3).then(|| turn.to_string()),
+        document_digest: String::new(),
+    }
+}
+
+/// Everything in the state, in an order.
+fn image(ledger: &Embedded) -> Vec<String> {
+    let image = look(ledger, |state| {
+        let items = state
+            .image()
+            .map(|item| serde_json::to_string(&item).unwrap());
+        items.collect::<Vec<_>>()
+    });
+    let mut image = image.unwrap();
+    image.sort();
+    image
+}
+
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect();
+    found.sort();
+    found
+}
+
+#[tokio::test]
+async fn a_start_from_a_snapshot_comes_to_the_same_state_as_the_whole_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open_with(directory.path(), 20);
+    filled(&ledger, &Ids::seeded(3)).await;
+    let (image_then, tree) = (image(&ledger), ledger.tree());
+    drop(ledger);
+    assert_eq!(files(directory.path(), "snapshot").len(), 2);
+
+    let from_snapshot = open(directory.path());
+    assert_eq!(
+        (image(&from_snapshot), from_snapshot.tree()),
+        (image_then.clone(), tree)
+    );
+    drop(from_snapshot);
+
+    // A snapshot that is damaged is passed over, and so is the one before it.
+    for path in files(directory.path(), "snapshot") {
+        std::fs::write(path, "LANYARDS").unwrap();
+    }
+    let from_all = open(directory.path());
+    assert_eq!((image(&from_all), from_all.tree()), (image_then, tree));
+}
+
+#[tokio::test]
+async fn segments_that_a_snapshot_stands_for_can_be_archived() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open_with(directory.path(), 20);
+    filled(&ledger, &Ids::seeded(4)).await;
+    let (image_then, tree) = (image(&ledger), ledger.tree());
+    drop(ledger);
+    let oldest = files(directory.path(), "seg").remove(0);
+    std::fs::remove_file(oldest).unwrap();
+    let again = open(directory.path());
+    assert_eq!((image(&again), again.tree()), (image_then, tree));
+}
+
+async fn asked(ledger: &Embedded, query: Query) -> Vec<String> {
+    let size = ledger.tree().0;
+    // The history follows the writer; it is asked until it is there.
+    while ledger.history().applied() < size {
+        tokio::task::yield_now().await;
+    }
+    let (found, _) = ledger.history().query(&query);
+    let kinds = found.into_iter().map(|(_, record)| {
+        let record = serde_json::from_slice(&record).unwrap();
+        kind_of(&record).unwrap().to_owned()
+    });
+    kinds.collect()
+}
+
+#[tokio::test]
+async fn the_history_finds_what_mentions_an_id_or_a_name_and_is_made_again_when_it_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path());
+    let task = filled(&ledger, &Ids::seeded(5)).await;
+    let everything = Query {
+        limit: 1000,
+        ..Query::default()
+    };
+    let by_task = Query {
+        mentions: Some(task.id.to_string()),
+        ..everything.clone()
+    };
+    let kills = Query {
+        kind: Some("kill".to_owned()),
+        ..everything.clone()
+    };
+    assert_eq!(asked(&ledger, by_task.clone()).await.len(), 41);
+    assert_eq!(asked(&ledger, kills.clone()).await, ["kill"]);
+    let by_charter = Query {
+        mentions: Some(task.charter.to_string()),
+        ..everything.clone()
+    };
+    assert_eq!(
+        asked(&ledger, by_charter).await,
+        ["charter-in-force", "open-task"]
+    );
+    let paged = Query {
+        limit: 10,
+        ..everything
+    };
+    let (first, next) = ledger.history().query(&paged);
+    assert_eq!((first.len(), next), (10, Some(10)));
+    drop(ledger);
+
+    for broken in ["deleted", "overwritten", "another journal's"] {
+        let history = directory.path().join("history");
+        match broken {
+            "deleted" => std::fs::remove_dir_all(&history).unwrap(),
+            "overwritten" => std::fs::write(history.join("db"), "x".repeat(4096)).unwrap(),
+            _ => {
+                let other = tempfile::tempdir().unwrap();
+                let ledger = open(other.path());
+                filled(&ledger, &Ids::seeded(6)).await;
+                drop(ledger);
+                std::fs::remove_dir_all(&history).unwrap();
+                std::fs::rename(other.path().join("history"), &history).unwrap();
+            }
+        }
+        let again = open(directory.path());
+        assert_eq!(asked(&again, by_task.clone()).await.len(), 41, "{broken}");
+        assert_eq!(asked(&again, kills.clone()).await, ["kill"], "{broken}");
+    }
 }
 
 fn order(bits: u128) -> KillOrder {

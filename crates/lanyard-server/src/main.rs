@@ -17,7 +17,7 @@ mod wire;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// The credential broker for AI agents.
@@ -59,12 +59,6 @@ enum Command {
         #[command(flatten)]
         kill: local::LocalKill,
     },
-    /// Read the journal again and say whether it is as it was written.
-    Verify {
-        /// The data directory.
-        #[arg(long)]
-        data_dir: PathBuf,
-    },
 }
 
 /// The exit code while revocations are not confirmed.
@@ -100,7 +94,6 @@ fn main() -> Result<std::process::ExitCode> {
                 return Ok(UNCONFIRMED.into());
             }
         }
-        Command::Verify { data_dir } => verify(&data_dir)?,
     }
     Ok(std::process::ExitCode::SUCCESS)
 }
@@ -128,15 +121,4 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-}
-
-fn verify(data_dir: &std::path::Path) -> Result<()> {
-    let verified = lanyard_journal::verify(&data_dir.join("journal"), 0)
-        .context("the journal is not whole")?;
-    println!(
-        "ok: {} records, root {}",
-        verified.size,
-        wire::hex(&verified.root)
-    );
-    Ok(())
 }

@@ -12,7 +12,7 @@ use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
 use lanyard_identity::{Tickets, Verifier};
-use lanyard_ledger::Embedded;
+use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_token::Keyring;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -178,7 +178,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let stamp = Arc::clone(&clock);
     let (ledger, recovery) = Embedded::open(
         &config.data_dir.join("journal"),
-        lanyard_journal::Options::default(),
+        &Settings::with_history(config.data_dir.join("history")),
         Arc::new(move || stamp.now()),
     )?;
     let ledger = Arc::new(ledger);

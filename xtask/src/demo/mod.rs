@@ -6,7 +6,6 @@ mod kubernetes;
 mod token;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use lanyard_rig::{Aws, Cli, Cluster, Daemon};
@@ -76,12 +75,15 @@ pub(crate) fn run() -> Result<()> {
     prohibited(&mut story, &stage)?;
     kill(&mut story, &stage, &held)?;
     rearm(&mut story, &stage)?;
+    let kills = stage.oncall.ok(&["audit", "query", "--kind", "kill"]);
+    let kills = story.step("the kill stands in the journal", kills)?;
+    println!("         {}", kills.lines().last().unwrap_or_default());
+    let auditor = stage.daemon.cli("oncall")?;
     story.step("the daemon ends cleanly", stage.daemon.stop())?;
-    let mut verify = Command::new(lanyard_rig::binaries()?.join("lanyardd"));
-    verify
-        .args(["verify", "--data-dir"])
-        .arg(directory.join("data"));
-    story.step("the journal is verified", build::succeed(&mut verify))?;
+    let data = directory.join("data");
+    let verify = ["audit", "verify", "--data-dir", &data.to_string_lossy()];
+    let verified = story.step("the journal is verified", auditor.ok(&verify))?;
+    println!("         {verified}");
     for what in &story.left_out {
         println!("left out: {what}");
     }

@@ -17,10 +17,12 @@ use crate::time::Timestamp;
 
 mod admit;
 mod apply;
+mod image;
 mod leases;
 mod quota;
 
 pub use admit::Refusal;
+pub use image::Image;
 pub use leases::Leases;
 
 use quota::Quotas;

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::charter::{Name, Rate};
 use crate::scope::AgentName;
 use crate::task::Task;
@@ -10,8 +12,8 @@ use crate::time::Timestamp;
 /// How many mints of one agent under one charter are remembered: no rate can be larger.
 const REMEMBERED: usize = 10_000;
 
-#[derive(Debug, Clone, Default)]
-struct Use {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Use {
     live: u32,
     mints: VecDeque<Timestamp>,
 }
@@ -21,6 +23,14 @@ struct Use {
 pub(super) struct Quotas(HashMap<(Name, AgentName), Use>);
 
 impl Quotas {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&(Name, AgentName), &Use)> {
+        self.0.iter()
+    }
+
+    pub(super) fn restore(&mut self, of: (Name, AgentName), used: Use) {
+        self.0.insert(of, used);
+    }
+
     fn of(&self, task: &Task) -> Option<&Use> {
         self.0.get(&(task.charter.clone(), task.agent.clone()))
     }

@@ -1,15 +1,33 @@
 //! AuditService.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::Lifted;
+use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
+use lanyard_ledger::Embedded;
+use lanyard_ledger::history::{MOST, Query, kind_of};
 use lanyard_proto::v1;
 use lanyard_proto::v1::audit_service_server::AuditService;
+use serde_json::Value;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::Services;
+use super::{Services, parsed, time};
 use crate::refusal;
 use crate::wire::hex;
+
+/// Records of one answer, where nothing else was asked for.
+const PAGE: usize = 100;
+/// How long a watcher is kept who does not read (T45).
+const UNREAD: Duration = Duration::from_secs(30);
+/// How often, and how many times, the history is looked at until it has caught up: two seconds in all.
+const LOOK: Duration = Duration::from_millis(10);
+const LOOKS: u32 = 200;
 
 #[tonic::async_trait]
 impl AuditService for Services {
@@ -53,6 +71,73 @@ impl AuditService for Services {
         }))
     }
 
+    type TailRecordsStream =
+        Pin<Box<dyn Stream<Item = Result<v1::TailRecordsResponse, Status>> + Send>>;
+
+    async fn query_records(
+        &self,
+        request: Request<v1::QueryRecordsRequest>,
+    ) -> Result<Response<v1::QueryRecordsResponse>, Status> {
+        self.operator(&request, OperatorRole::Viewer)?;
+        let request = request.into_inner();
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        let size = usize::try_from(request.page_size).unwrap_or(0);
+        let query = Query {
+            mentions: given(request.mentions),
+            kind: given(request.kind),
+            from: match given(request.page_token) {
+                Some(token) => parsed("page_token", &token)?,
+                None => 0,
+            },
+            limit: if size == 0 { PAGE } else { size.min(MOST) },
+        };
+        let ledger = Arc::clone(&self.0.ledger);
+        caught_up(&ledger).await;
+        let asked = tokio::task::spawn_blocking(move || ledger.history().query(&query));
+        let (found, next) = asked
+            .await
+            .map_err(|_| Status::internal("the history could not be read"))?;
+        Ok(Response::new(v1::QueryRecordsResponse {
+            records: found.iter().map(|(at, bytes)| record(*at, bytes)).collect(),
+            next_page_token: next.map_or_else(String::new, |next| next.to_string()),
+        }))
+    }
+
+    async fn tail_records(
+        &self,
+        request: Request<v1::TailRecordsRequest>,
+    ) -> Result<Response<Self::TailRecordsStream>, Status> {
+        self.operator(&request, OperatorRole::Viewer)?;
+        let ledger = Arc::clone(&self.0.ledger);
+        let from = u64::try_from(request.into_inner().from_index);
+        let from = from.unwrap_or_else(|_| ledger.tree().0);
+        let (events, stream) = tokio::sync::mpsc::channel(16);
+        // The task ends with its reader: a send fails once nobody listens, or nobody reads.
+        tokio::spawn(async move {
+            let mut cursor = ledger.records(from);
+            while let Some(durable) = ledger.grown(cursor.index()).await {
+                let until = durable.min(cursor.index() + PAGE as u64);
+                let read = tokio::task::spawn_blocking(move || {
+                    let mut records = Vec::new();
+                    let read = cursor.read(until, |at, bytes| records.push(record(at, bytes)));
+                    (cursor, read.map(|()| records))
+                });
+                let Ok((back, records)) = read.await else {
+                    return;
+                };
+                cursor = back;
+                let event = records
+                    .map(|records| v1::TailRecordsResponse { records })
+                    .map_err(|error| Status::data_loss(error.to_string()));
+                let failed = event.is_err();
+                if events.send_timeout(event, UNREAD).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
     async fn who_am_i(
         &self,
         request: Request<v1::WhoAmIRequest>,
@@ -77,6 +162,29 @@ impl AuditService for Services {
             agent,
             roles,
         }))
+    }
+}
+
+/// Waits, not for long, until the history holds what is durable now: who asks sees its own writes.
+async fn caught_up(ledger: &Embedded) {
+    let size = ledger.tree().0;
+    for _ in 0..LOOKS {
+        if ledger.history().applied() >= size {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn record(index: u64, bytes: &[u8]) -> v1::AuditRecord {
+    let parsed: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let at = parsed.get("at").cloned();
+    let at: Option<Timestamp> = at.and_then(|at| serde_json::from_value(at).ok());
+    v1::AuditRecord {
+        index,
+        time: at.and_then(time),
+        kind: kind_of(&parsed).unwrap_or_default().to_owned(),
+        body: String::from_utf8_lossy(bytes).into_owned(),
     }
 }
 

@@ -1,0 +1,254 @@
+//! The state as a value that can be written down: the image that a snapshot holds.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::approval::Approval;
+use crate::charter::{Name, Revision};
+use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
+use crate::kill::{KillBook, RearmProposal};
+use crate::lease::{Entry, Handle, Lease, Seq, Stage};
+use crate::plan::Plan;
+use crate::scope::AgentName;
+use crate::task::Task;
+use crate::time::Timestamp;
+
+use super::quota::Use;
+use super::{State, TaskEntry};
+
+/// The whole state, item by item, so that it can be written and read as a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "item", rename_all = "kebab-case")]
+pub enum Image {
+    /// First: what there is one of.
+    Head {
+        /// The place of the next record.
+        next: Seq,
+        /// Charters in force.
+        in_force: BTreeMap<Name, Revision>,
+        /// The orders.
+        kills: KillBook,
+        /// Proposals to lift them.
+        rearms: BTreeMap<RearmId, RearmProposal>,
+        /// Why nothing is issued.
+        disarmed: Option<String>,
+    },
+    /// A task; before its leases.
+    Task {
+        /// What was said.
+        task: Task,
+        /// When it was closed.
+        closed: Option<Timestamp>,
+        /// The request that opened it.
+        request: Option<String>,
+    },
+    /// A plan.
+    Plan(Box<Plan>),
+    /// An approval.
+    Approval(Box<Approval>),
+    /// A lease.
+    Lease(Box<LeaseImage>),
+    /// What an agent has used of a charter.
+    Used {
+        /// The charter.
+        charter: Name,
+        /// The agent.
+        agent: AgentName,
+        /// How much.
+        used: UseImage,
+    },
+    /// Which lease a request made.
+    Request {
+        /// Of which task.
+        task: TaskId,
+        /// The request id.
+        request: String,
+        /// The lease.
+        lease: LeaseId,
+    },
+}
+
+/// What was used: how much is live, and when the last mints were.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UseImage(Use);
+
+/// A lease, with its task by id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseImage {
+    id: LeaseId,
+    task: TaskId,
+    entry: Entry,
+    intent: Seq,
+    asked: Timestamp,
+    handle: Handle,
+    expires: Timestamp,
+    worst_expiry: Timestamp,
+    deadline: Timestamp,
+    approval: Option<ApprovalId>,
+    confirmed: bool,
+    stage: Stage,
+}
+
+impl From<&Lease> for LeaseImage {
+    fn from(lease: &Lease) -> Self {
+        Self {
+            id: lease.id,
+            task: lease.task.id,
+            entry: Entry::clone(&lease.entry),
+            intent: lease.intent,
+            asked: lease.asked,
+            handle: lease.handle.clone(),
+            expires: lease.expires,
+            worst_expiry: lease.worst_expiry,
+            deadline: lease.deadline,
+            approval: lease.approval,
+            confirmed: lease.confirmed,
+            stage: lease.stage,
+        }
+    }
+}
+
+impl State {
+    /// The state, item by item, in the order in which [`State::restore`] wants it.
+    pub fn image(&self) -> impl Iterator<Item = Image> {
+        let head = Image::Head {
+            next: self.next,
+            in_force: self.in_force.clone(),
+            kills: self.kills.clone(),
+            rearms: self.rearms.clone(),
+            disarmed: self.disarmed.clone(),
+        };
+        let tasks = self.tasks.values().map(|entry| Image::Task {
+            task: Task::clone(&entry.task),
+            closed: entry.closed,
+            request: entry.request.clone(),
+        });
+        let requests = self
+            .requests
+            .iter()
+            .map(|((task, request), lease)| Image::Request {
+                task: *task,
+                request: request.clone(),
+                lease: *lease,
+            });
+        let used = self
+            .quotas
+            .iter()
+            .map(|((charter, agent), used)| Image::Used {
+                charter: charter.clone(),
+                agent: agent.clone(),
+                used: UseImage(used.clone()),
+            });
+        std::iter::once(head)
+            .chain(tasks)
+            .chain(
+                self.plans
+                    .values()
+                    .map(|plan| Image::Plan(Box::new(plan.clone()))),
+            )
+            .chain(
+                self.approvals
+                    .values()
+                    .map(|approval| Image::Approval(Box::new(approval.clone()))),
+            )
+            .chain(
+                self.leases
+                    .iter()
+                    .map(|lease| Image::Lease(Box::new(lease.into()))),
+            )
+            .chain(requests)
+            .chain(used)
+    }
+
+    /// Takes in one item of an image. A lease whose task is not there is left out and reported as `false`:
+    /// such an image is not whole.
+    #[must_use]
+    pub fn restore(&mut self, item: Image) -> bool {
+        match item {
+            Image::Head {
+                next,
+                in_force,
+                kills,
+                rearms,
+                disarmed,
+            } => {
+                *self = Self {
+                    next,
+                    in_force,
+                    kills,
+                    rearms,
+                    disarmed,
+                    tasks: HashMap::new(),
+                    ..Self::default()
+                };
+            }
+            Image::Task {
+                task,
+                closed,
+                request,
+            } => {
+                if let Some(request) = &request {
+                    self.task_requests
+                        .insert((task.identity.clone(), request.clone()), task.id);
+                }
+                self.tasks.insert(
+                    task.id,
+                    TaskEntry {
+                        task: Arc::new(task),
+                        closed,
+                        request,
+                    },
+                );
+            }
+            Image::Plan(plan) => {
+                self.plans.insert(plan.id, *plan);
+            }
+            Image::Approval(approval) => {
+                self.approvals.insert(approval.id, *approval);
+            }
+            Image::Used {
+                charter,
+                agent,
+                used,
+            } => self.quotas.restore((charter, agent), used.0),
+            Image::Lease(lease) => return self.restore_lease(*lease),
+            Image::Request {
+                task,
+                request,
+                lease,
+            } => {
+                self.requests.insert((task, request), lease);
+            }
+        }
+        true
+    }
+
+    fn restore_lease(&mut self, image: LeaseImage) -> bool {
+        let Some(task) = self
+            .tasks
+            .get(&image.task)
+            .map(|entry| Arc::clone(&entry.task))
+        else {
+            return false;
+        };
+        let lease = Lease {
+            id: image.id,
+            entry: self.leases.share(&image.entry),
+            task,
+            intent: image.intent,
+            asked: image.asked,
+            handle: image.handle,
+            expires: image.expires,
+            worst_expiry: image.worst_expiry,
+            deadline: image.deadline,
+            approval: image.approval,
+            confirmed: image.confirmed,
+            stage: image.stage,
+        };
+        self.leases.insert(lease);
+        true
+    }
+}

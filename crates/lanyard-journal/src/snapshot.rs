@@ -1,0 +1,167 @@
+//! Snapshots: what the records before some place add up to, so that a start need not read them again.
+//!
+//! ```text
+//! "LANYARDS" version:u32 crc:u32 size:u64 roots:u32 [32]*roots length:u64 payload
+//! ```
+//! All numbers are little-endian. The checksum (CRC-32C) is over everything behind it. The roots are the right edge of
+//! the tree over the records before, so that the journal goes on exactly there.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::merkle::{Frontier, Hash};
+
+const MAGIC: &[u8; 8] = b"LANYARDS";
+const VERSION: u32 = 1;
+/// How many are kept.
+const KEPT: usize = 2;
+
+/// One snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The tree over the records that it stands for.
+    pub frontier: Frontier,
+    /// What they add up to; the journal does not look into it.
+    pub payload: Vec<u8>,
+}
+
+impl Snapshot {
+    /// Writes it beside the segments, durable when this returns; older ones but one are removed.
+    ///
+    /// # Errors
+    /// As of the file system.
+    pub fn write(&self, directory: &Path) -> io::Result<()> {
+        let name = format!("{:020}.snapshot", self.frontier.size());
+        let unfinished = directory.join("unfinished-snapshot");
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&self.rendered())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, directory.join(name))?;
+        File::open(directory)?.sync_all()?;
+        let all = snapshots(directory)?;
+        for old in all.iter().rev().skip(KEPT) {
+            fs::remove_file(old)?;
+        }
+        Ok(())
+    }
+
+    /// The newest one in the directory that is whole.
+    ///
+    /// # Errors
+    /// As of the file system. One that is not whole is passed over.
+    pub fn newest(directory: &Path) -> io::Result<Option<Self>> {
+        for path in snapshots(directory)?.iter().rev() {
+            if let Some(found) = Self::parsed(&fs::read(path)?) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn rendered(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.payload.len() + 4096);
+        let roots = self.frontier.roots();
+        body.extend_from_slice(&self.frontier.size().to_le_bytes());
+        body.extend_from_slice(&u32::try_from(roots.len()).unwrap_or(u32::MAX).to_le_bytes());
+        roots.iter().for_each(|root| body.extend_from_slice(root));
+        body.extend_from_slice(&(self.payload.len() as u64).to_le_bytes());
+        body.extend_from_slice(&self.payload);
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&VERSION.to_le_bytes());
+        bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        bytes.extend_from_slice(&body);
+        bytes
+    }
+
+    fn parsed(bytes: &[u8]) -> Option<Self> {
+        let (magic, rest) = bytes.split_at_checked(8)?;
+        let (version, rest) = number::<4>(rest)?;
+        let (checksum, body) = number::<4>(rest)?;
+        let whole = magic == MAGIC
+            && u32::from_le_bytes(version) == VERSION
+            && u32::from_le_bytes(checksum) == crc32c::crc32c(body);
+        whole.then_some(())?;
+        let (size, rest) = number::<8>(body)?;
+        let (count, mut rest) = number::<4>(rest)?;
+        let mut roots: Vec<Hash> = Vec::new();
+        for _ in 0..u32::from_le_bytes(count) {
+            let (root, after) = number::<32>(rest)?;
+            roots.push(root);
+            rest = after;
+        }
+        let (length, payload) = number::<8>(rest)?;
+        (payload.len() as u64 == u64::from_le_bytes(length)).then_some(())?;
+        Some(Self {
+            frontier: Frontier::from_parts(u64::from_le_bytes(size), roots)?,
+            payload: payload.to_vec(),
+        })
+    }
+}
+
+fn number<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    let (first, rest) = bytes.split_at_checked(N)?;
+    Some((first.try_into().ok()?, rest))
+}
+
+fn snapshots(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "snapshot")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(records: u64) -> Snapshot {
+        let mut frontier = Frontier::default();
+        (0..records).for_each(|index| frontier.push(&index.to_le_bytes()));
+        Snapshot {
+            frontier,
+            payload: format!("{records} records").into_bytes(),
+        }
+    }
+
+    #[test]
+    fn the_newest_whole_one_is_found_and_two_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Snapshot::newest(directory.path()).unwrap(), None);
+        for records in [3, 5, 9] {
+            snapshot(records).write(directory.path()).unwrap();
+        }
+        assert_eq!(snapshots(directory.path()).unwrap().len(), KEPT);
+        let newest = Snapshot::newest(directory.path()).unwrap();
+        assert_eq!(newest, Some(snapshot(9)));
+    }
+
+    #[test]
+    fn one_with_any_byte_changed_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        snapshot(3).write(directory.path()).unwrap();
+        snapshot(9).write(directory.path()).unwrap();
+        let path = snapshots(directory.path()).unwrap().pop().unwrap();
+        let good = fs::read(&path).unwrap();
+        for place in 0..good.len() {
+            let mut bad = good.clone();
+            *bad.get_mut(place).unwrap() ^= 1;
+            fs::write(&path, bad).unwrap();
+            let found = Snapshot::newest(directory.path()).unwrap();
+            assert_eq!(found, Some(snapshot(3)), "byte {place}");
+        }
+        fs::write(&path, good.get(..40).unwrap()).unwrap();
+        assert_eq!(
+            Snapshot::newest(directory.path()).unwrap(),
+            Some(snapshot(3))
+        );
+    }
+}
