@@ -8,5 +8,7 @@ mod approvals;
 mod audit;
 mod bad_input;
 mod crash;
+mod discovery;
 mod kill;
 mod providers;
+mod reference;

@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo | test | servers | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | bench | servers | edges | tidy`.
 
+mod bench;
 mod build;
 mod demo;
 mod edges;
@@ -9,13 +10,14 @@ mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|servers|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|bench|servers|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("demo") => demo::run(),
         Some("test") => test::run(),
+        Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),

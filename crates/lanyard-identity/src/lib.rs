@@ -10,4 +10,4 @@ pub mod ticket;
 pub mod verifier;
 
 pub use ticket::{Ticket, Tickets};
-pub use verifier::{Issuer, IssuerKind, RejectedToken, Verified, Verifier};
+pub use verifier::{Issuer, IssuerKind, Keys, RejectedToken, Verified, Verifier};

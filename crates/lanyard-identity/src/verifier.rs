@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -42,11 +42,29 @@ pub struct Issuer {
     /// Whom it speaks for.
     pub kind: IssuerKind,
     /// Its keys.
-    pub keys: Jwks,
+    pub keys: Keys,
     /// The claim that holds the groups of an operator.
     pub groups_claim: String,
     /// Which roles the members of a group have.
     pub roles: BTreeMap<String, BTreeSet<OperatorRole>>,
+}
+
+/// The keys of an issuer, which may be renewed while they are used.
+#[derive(Debug)]
+pub struct Keys(RwLock<(Option<Jwks>, Timestamp)>);
+
+impl Keys {
+    /// Keys that hold until the daemon is restarted: of a file.
+    #[must_use]
+    pub const fn fixed(keys: Jwks) -> Self {
+        Self(RwLock::new((Some(keys), Timestamp::NEVER)))
+    }
+
+    /// Keys that have yet to be fetched. Until then the issuer's tokens are refused.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self(RwLock::new((None, Timestamp::EPOCH)))
+    }
 }
 
 /// Why a token is not accepted. Callers are told nothing of this but that it was not.
@@ -64,6 +82,9 @@ pub enum RejectedToken {
     /// Not signed by a key of the issuer (T1, T2, T3).
     #[error("the token's signature does not verify")]
     Signature,
+    /// The issuer's keys were not fetched for too long (T11).
+    #[error("the keys of the token's issuer are too old")]
+    StaleKeys,
     /// The claims are not of the expected shape.
     #[error("the token's claims are not of the expected shape")]
     Claims,
@@ -164,12 +185,7 @@ impl Verifier {
         let claims: Claims =
             serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
         let issuer = self.issuers.get(&claims.iss).ok_or(RejectedToken::Issuer)?;
-        if !issuer
-            .keys
-            .verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature)
-        {
-            return Err(RejectedToken::Signature);
-        }
+        issuer.signed(&jws, purpose, now)?;
         self.addressed(&claims)?;
         self.timely(&claims, purpose, now)?;
         if claims.sub.is_empty() || claims.sub.len() > SUBJECT_LIMIT || claims.jti.is_empty() {
@@ -179,6 +195,14 @@ impl Verifier {
             self.once(&claims, now)?;
         }
         Ok(verified(issuer, claims))
+    }
+
+    /// Takes in fresh keys of an issuer, good for ordinary use until then; a kill is engaged with the last
+    /// known ones at any age.
+    pub fn renew(&self, issuer: &str, keys: Jwks, until: Timestamp) {
+        if let Some(issuer) = self.issuers.get(issuer) {
+            *issuer.keys.0.write() = (Some(keys), until);
+        }
     }
 
     fn addressed(&self, claims: &Claims) -> Result<(), RejectedToken> {
@@ -248,6 +272,22 @@ impl Verifier {
         }
         used.insert((until, digest), ());
         Ok(())
+    }
+}
+
+impl Issuer {
+    fn signed(&self, jws: &Jws<'_>, purpose: Purpose, now: Timestamp) -> Result<(), RejectedToken> {
+        let held = self.keys.0.read();
+        let (keys, until) = (held.0.as_ref(), held.1);
+        if purpose == Purpose::Ordinary && now > until {
+            return Err(RejectedToken::StaleKeys);
+        }
+        let keys = keys.ok_or(RejectedToken::StaleKeys)?;
+        if keys.verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature) {
+            Ok(())
+        } else {
+            Err(RejectedToken::Signature)
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Jwks, JwksError};
 use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::Purpose;
-use lanyard_identity::{Issuer, IssuerKind, RejectedToken, Tickets, Verified, Verifier};
+use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Tickets, Verified, Verifier};
 use proptest::prelude::*;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
@@ -44,7 +44,7 @@ fn verifier_since(since: Timestamp) -> Verifier {
     let issuer = Issuer {
         name: ISSUER.to_owned(),
         kind: IssuerKind::Operators,
-        keys,
+        keys: Keys::fixed(keys),
         groups_claim: "groups".to_owned(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
     };
@@ -377,4 +377,30 @@ fn a_ticket_that_is_late_withdrawn_or_of_another_kind_is_refused() {
     broken.pop();
     broken.push('A');
     assert!(tickets(&[]).verify(&broken, NOW).is_err());
+}
+
+/// T11: what was fetched is good for a while; a kill is engaged with it at any age.
+#[test]
+fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
+    let issuer = Issuer {
+        name: ISSUER.to_owned(),
+        kind: IssuerKind::Operators,
+        keys: Keys::unknown(),
+        groups_claim: "groups".to_owned(),
+        roles: [].into(),
+    };
+    let verifier = Verifier::new("lanyard".to_owned(), vec![issuer], Timestamp::EPOCH);
+    let stale = Err(RejectedToken::StaleKeys);
+    let text = token(&claims());
+    assert_eq!(verifier.verify(&text, Purpose::Kill, NOW), stale);
+    let keys = || Jwks::parse(json!({"keys": [jwk("one")]}).to_string().as_bytes()).unwrap();
+    verifier.renew(
+        ISSUER,
+        keys(),
+        NOW.before(std::time::Duration::from_secs(1)),
+    );
+    assert_eq!(verifier.verify(&text, Purpose::Ordinary, NOW), stale);
+    assert!(verifier.verify(&text, Purpose::Kill, NOW).is_ok());
+    verifier.renew(ISSUER, keys(), NOW);
+    assert!(verifier.verify(&text, Purpose::Ordinary, NOW).is_ok());
 }

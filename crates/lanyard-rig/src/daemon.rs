@@ -82,18 +82,43 @@ impl Daemon {
         arguments: &[&str],
         environment: &[(&str, PathBuf)],
     ) -> Result<Self> {
-        let (address, kill_address) = (free_port()?, free_port()?);
+        let addresses = (free_port()?, free_port()?);
+        let mut command = Command::new(binaries()?.join("lanyardd"));
+        command
+            .args(["dev", "--data-dir"])
+            .arg(directory)
+            .args(["--listen", &addresses.0.to_string()])
+            .args(["--kill-listen", &addresses.1.to_string()])
+            .args(arguments)
+            .envs(environment.iter().cloned());
+        Self::up(command, directory, addresses)
+    }
+
+    /// Stops it, and serves again on the same addresses with its configuration changed like this.
+    ///
+    /// # Errors
+    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    pub fn serve_again(self, change: impl FnOnce(String) -> String) -> Result<Self> {
+        let (directory, addresses) = (self.directory.clone(), (self.address, self.kill_address));
+        let config = std::fs::read_to_string(directory.join("lanyardd.yaml"))?;
+        self.stop()?;
+        let changed = directory.join("changed.yaml");
+        std::fs::write(&changed, change(config))?;
+        let mut command = Command::new(binaries()?.join("lanyardd"));
+        command.args(["serve", "--config"]).arg(changed);
+        Self::up(command, &directory, addresses)
+    }
+
+    fn up(
+        mut command: Command,
+        directory: &Path,
+        (address, kill_address): (SocketAddr, SocketAddr),
+    ) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
             .open(directory.join("lanyardd.log"))?;
-        let child = Command::new(binaries()?.join("lanyardd"))
-            .args(["dev", "--data-dir"])
-            .arg(directory)
-            .args(["--listen", &address.to_string()])
-            .args(["--kill-listen", &kill_address.to_string()])
-            .args(arguments)
-            .envs(environment.iter().cloned())
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

@@ -20,8 +20,8 @@ const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The static users: an administrator, and the broker, whose rights are in `broker.yaml` alone.
 const USERS: &str = "admin-token,admin,admin,system:masters\nbroker-token,lanyardd,lanyardd\n";
-const BROKER: &str = include_str!("../kubernetes/broker.yaml");
-const BROKER_CLUSTER: &str = include_str!("../kubernetes/broker-cluster.yaml");
+const BROKER: &str = include_str!("../../../docs/kubernetes/namespaces.yaml");
+const BROKER_CLUSTER: &str = include_str!("../../../docs/kubernetes/cluster.yaml");
 
 /// A running API server, which ends with its owner.
 pub struct Kubernetes {

@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod https;
 mod kubernetes;
 mod moto;
 mod python;
@@ -10,6 +11,7 @@ mod simulate;
 
 pub use cli::{Answer, Cli};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
+pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};
 pub use python::python;

@@ -17,6 +17,25 @@ use crate::{Answer, free_port, python};
 const MOTO: &str = "moto[server]==5.2.5";
 const AWS_CLI: &str = "awscli==1.46.2";
 const ACCOUNT: &str = include_str!("../aws/account.py");
+/// The policies that the documentation tells operators to set up.
+const DOCUMENTS: [(&str, &str); 4] = [
+    (
+        "lease-role-trust",
+        include_str!("../../../docs/aws/lease-role-trust.json"),
+    ),
+    (
+        "lease-role-boundary",
+        include_str!("../../../docs/aws/lease-role-boundary.json"),
+    ),
+    (
+        "minter-policy",
+        include_str!("../../../docs/aws/minter-policy.json"),
+    ),
+    (
+        "revoker-policy",
+        include_str!("../../../docs/aws/revoker-policy.json"),
+    ),
+];
 /// How often it is asked whether it listens, and how long between: a minute in all.
 const ASKED: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -71,7 +90,7 @@ impl Moto {
             },
         };
         moto.wait(address)?;
-        let made = account(&[&moto.access.url, "first"])?;
+        let made = account(&moto.access.url, "first", &[])?;
         moto.access.key = text(&made, "/admin/key")?;
         moto.access.secret = text(&made, "/admin/secret")?;
         Ok(moto)
@@ -139,7 +158,7 @@ impl Aws {
     /// When moto refuses.
     pub fn account(&self, name: &str, directory: &Path) -> Result<Account> {
         use std::io::Write as _;
-        let made = account(&[&self.url, name, &self.key, &self.secret])?;
+        let made = account(&self.url, name, &[&self.key, &self.secret])?;
         let credentials = directory.join("aws-credentials");
         let mut file = std::fs::File::options()
             .write(true)
@@ -216,10 +235,12 @@ impl Aws {
     }
 }
 
-fn account(arguments: &[&str]) -> Result<Value> {
+fn account(url: &str, name: &str, admin: &[&str]) -> Result<Value> {
+    let documents = DOCUMENTS.map(|(name, text)| format!("{name:?}: {text}"));
+    let documents = format!("{{{}}}", documents.join(", "));
     let output = Command::new(python(MOTO)?)
-        .args(["-c", ACCOUNT])
-        .args(arguments)
+        .args(["-c", ACCOUNT, url, name, &documents])
+        .args(admin)
         .stderr(Stdio::inherit())
         .output()?;
     if !output.status.success() {

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use lanyard_core::charter::{EnvironmentKind, Name, World};
 use lanyard_core::document::{Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::identity::OperatorRole;
-use lanyard_identity::IssuerKind;
 use lanyard_identity::jwks::Jwks;
+use lanyard_identity::{IssuerKind, Keys};
 
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
@@ -47,7 +47,7 @@ pub(crate) struct TicketConfig {
 pub(crate) struct IssuerConfig {
     pub(crate) name: String,
     pub(crate) kind: IssuerKind,
-    pub(crate) jwks: PathBuf,
+    pub(crate) keys: KeySource,
     pub(crate) groups_claim: String,
     pub(crate) roles: BTreeMap<String, BTreeSet<OperatorRole>>,
 }
@@ -170,7 +170,17 @@ fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig>
     let kind = fields
         .required("kind")
         .and_then(|node| f.one_of(node, &kinds));
-    let jwks = fields.required("jwks_file").and_then(|node| f.text(node));
+    let jwks = fields.optional("jwks_file");
+    let discovery = fields.optional("discovery");
+    let keys = match (jwks, discovery) {
+        (Some(file), None) => f.text(file).map(|file| KeySource::File(base.join(file))),
+        (None, Some(node)) => discovered(f, node, name, base),
+        (Some(_), Some(_)) | (None, None) => {
+            let message = "write either `jwks_file` or `discovery`".to_owned();
+            f.add(Diagnostic::error("issuer", node.span, message));
+            None
+        }
+    };
     let claim = fields
         .optional("groups_claim")
         .map_or(Some("groups"), |node| f.text(node));
@@ -182,9 +192,24 @@ fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig>
     Some(IssuerConfig {
         name: name?.to_owned(),
         kind: kind?,
-        jwks: base.join(jwks?),
+        keys: keys?,
         groups_claim: claim?.to_owned(),
         roles: roles.unwrap_or_default(),
+    })
+}
+
+/// `discovery: {}`, or with a `ca_file`.
+fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
+    let fields = f.map(node)?;
+    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
+    fields.finish();
+    if issuer.is_some_and(|issuer| !issuer.starts_with("https://")) {
+        let message = "keys are discovered from an issuer of https alone".to_owned();
+        f.add(Diagnostic::error("issuer", node.span, message));
+        return None;
+    }
+    Some(KeySource::Discovery {
+        ca_file: ca_file.map(|file| base.join(file)),
     })
 }
 
@@ -229,6 +254,15 @@ fn keys(of: &str, path: &Path) -> Result<Jwks> {
     }
 }
 
+/// Where the keys of an issuer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// Where its OpenID configuration says, under its own name; believed by this authority, where one is named.
+    Discovery { ca_file: Option<PathBuf> },
+}
+
 impl TicketConfig {
     pub(crate) fn open(&self, audience: &str) -> Result<lanyard_identity::Tickets> {
         Ok(lanyard_identity::Tickets::new(
@@ -241,7 +275,10 @@ impl TicketConfig {
 
 impl IssuerConfig {
     pub(crate) fn open(&self) -> Result<lanyard_identity::Issuer> {
-        let keys = keys(&self.name, &self.jwks)?;
+        let keys = match &self.keys {
+            KeySource::File(path) => Keys::fixed(keys(&self.name, path)?),
+            KeySource::Discovery { .. } => Keys::unknown(),
+        };
         Ok(lanyard_identity::Issuer {
             name: self.name.clone(),
             kind: self.kind,

@@ -4,6 +4,7 @@ mod caller;
 mod charters;
 mod config;
 mod dev;
+mod discovery;
 mod gated;
 mod http;
 mod local;
@@ -75,6 +76,10 @@ fn main() -> Result<std::process::ExitCode> {
         )
         .init();
     leave_no_core()?;
+    // One provider of cryptography for every TLS client and server of this process; the first one stays.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     match arguments.command {
         Command::Serve { config } => serve(&config)?,
         Command::Dev {

@@ -51,7 +51,11 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
-    let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping));
+    let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping.clone()));
+    let config = Arc::new(config);
+    let (of, with) = (Arc::clone(&config), Arc::clone(&broker));
+    let keys_followed =
+        tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
     let (close, closing) = watch::channel(false);
     let kills = kill_plane(&config, &broker, closing.clone())?;
     let router = crate::rpc::router(Arc::clone(&broker));
@@ -74,6 +78,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     engine_runs.await?;
     charters_followed.await?;
     spool_followed.await?;
+    keys_followed.await?;
     let ledger = Arc::clone(&broker.ledger);
     tokio::task::spawn_blocking(move || ledger.close()).await?;
     Ok(())
@@ -171,7 +176,7 @@ async fn told_to_end() {
 /// Wires the parts together.
 ///
 /// # Errors
-/// When one of them cannot be set up; [`StartError::Journal`] with a locked directory where a daemon runs.
+/// When one of them cannot be set up: where a daemon runs, the journal is locked.
 pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let clock = Arc::new(SystemClock::default());
     let now = clock.now();

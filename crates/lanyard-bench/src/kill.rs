@@ -1,0 +1,185 @@
+//! A kill of everything with many live leases; the start after it; what a lease takes of memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lanyard_core::charter::{Rate, TargetKind};
+use lanyard_core::command::{Command, Intent, LeaseLimits};
+use lanyard_core::id::DecisionId;
+use lanyard_core::kill::Actor;
+use lanyard_core::lease::{Entry, Handle};
+use lanyard_core::ledger::Ledger;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::task::Task;
+use lanyard_core::time::Ttl;
+use lanyard_engine::charters::Charters;
+use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
+use lanyard_engine::{Engine, Parts};
+use lanyard_ledger::{Embedded, Settings};
+use lanyard_provider_token::{Keyring, TokenProvider};
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+use tokio::sync::watch;
+
+use crate::stopwatch;
+
+/// How many leases a task has.
+const OF_A_TASK: usize = 1000;
+
+pub(crate) async fn run(leases: usize) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let clock = Arc::new(SystemClock::default());
+    let open = || {
+        let settings = Settings::with_history(directory.path().join("history"));
+        let stamp = Arc::clone(&clock);
+        let journal = directory.path().join("journal");
+        Embedded::open(&journal, &settings, Arc::new(move || stamp.now()))
+    };
+    println!("{leases} live token leases");
+    let before = resident()?;
+    let ledger = Arc::new(open()?.0);
+    fill(&ledger, &clock, leases).await?;
+    let taken = resident()?.saturating_sub(before);
+    println!(
+        "  memory of a lease    {:>8} bytes, with everything that is kept of it",
+        taken / leases
+    );
+
+    let keyring = Keyring::load_or_create(&directory.path().join("keys"), clock.now())?;
+    let provider = TokenProvider::new("https://bench.invalid".to_owned(), Arc::new(keyring));
+    let target = world::target(TargetKind::Token);
+    let engine = Engine::new(Parts {
+        ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
+        providers: [(target, Arc::new(provider) as _)].into(),
+        charters: Arc::new(Charters::default()),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        randomness: Arc::new(SystemRandomness::default()),
+        agents: BTreeMap::new(),
+    });
+    let order = engine.draft_kill(
+        Scope::All,
+        RoleFilter::Both,
+        "a measurement".to_owned(),
+        Actor::Local,
+    )?;
+    let (stop, stopping) = watch::channel(false);
+    let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
+    let id = order.id;
+    let began = stopwatch();
+    engine.engage(order).await;
+    println!("  fence of a kill      {:>8.2?}", began.elapsed());
+    let mut left = usize::MAX;
+    while left > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        left = engine.query(|state| state.leases().live()).await?;
+    }
+    println!("  every lease stopped  {:>8.2?}", began.elapsed());
+    loop {
+        let report = engine.kill_report(id).await?;
+        if report.context("no report")?.is_confirmed() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("  every lease dead     {:>8.2?}", began.elapsed());
+    stop.send_replace(true);
+    runs.await?;
+    drop(engine);
+    ledger.close();
+    drop(ledger);
+    let began = stopwatch();
+    let (again, _) = open()?;
+    let (size, _) = again.tree();
+    println!(
+        "  start                {:>8.2?}, {size} records",
+        began.elapsed()
+    );
+    Ok(())
+}
+
+/// Leases that were asked for and issued, a thousand a task, 256 commits in flight.
+async fn fill(ledger: &Arc<Embedded>, clock: &Arc<SystemClock>, leases: usize) -> Result<()> {
+    let (ids, now, second) = (Ids::seeded(1), clock.now(), Ttl::from_secs(1)?);
+    let first = world::task(&ids, now);
+    let in_force = Command::CharterInForce {
+        charter: first.charter.clone(),
+        revision: first.revision.clone(),
+    };
+    ledger.commit(in_force).await?;
+    let began = stopwatch();
+    let mut left = leases;
+    while left > 0 {
+        let task = world::task(&ids, now);
+        let (open, request) = (task.clone(), None);
+        ledger
+            .commit(Command::OpenTask {
+                task: open,
+                request,
+            })
+            .await?;
+        let count = left.min(OF_A_TASK);
+        let mut minting = tokio::task::JoinSet::new();
+        for _ in 0..count {
+            let (ledger, intent) = (Arc::clone(ledger), intent(&ids, &task, second));
+            minting.spawn(async move {
+                let (lease, expires) = (intent.lease, intent.expires);
+                ledger.commit(Command::BeginMint(Box::new(intent))).await?;
+                let confirm = Command::ConfirmMint {
+                    lease,
+                    expires,
+                    handle: None,
+                };
+                ledger.commit(confirm).await
+            });
+        }
+        while let Some(minted) = minting.join_next().await {
+            minted??;
+        }
+        left -= count;
+    }
+    let took = began.elapsed();
+    println!(
+        "  journaled            {:>8.0} leases a second: an intent and an answer each, durable",
+        leases as f64 / took.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
+    let hours = Duration::from_secs(3600);
+    Intent {
+        lease: ids.lease(),
+        decision: DecisionId::from_bits(ids.bits()),
+        task: task.id,
+        entry: Entry {
+            grant: world::grant(TargetKind::Token),
+            role: lanyard_core::charter::Role::Plan,
+            target: world::target(TargetKind::Token),
+        },
+        in_force: task.revision.clone(),
+        handle: Handle::default(),
+        expires: task.opened + hours,
+        worst_expiry: task.opened + hours,
+        deadline: task.opened + hours,
+        approval: None,
+        limits: LeaseLimits {
+            live: u32::MAX,
+            mints: Rate {
+                count: u32::MAX,
+                per: second,
+            },
+        },
+        request: None,
+        document_digest: "0".repeat(64),
+    }
+}
+
+/// The resident memory of this process, in bytes.
+fn resident() -> Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes.context("no VmRSS")?.parse::<usize>()? * 1024)
+}

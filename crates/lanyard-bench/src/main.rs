@@ -1,0 +1,67 @@
+//! Measurements, as ratios within one run where there is something to compare with. Nothing here is a test.
+
+mod decide;
+mod echo;
+mod issue;
+mod kill;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Decisions a second, by the number of charters.
+    Decide,
+    /// Tokens issued a second by lanyardd, beside a bare echo.
+    Issue {
+        /// How long each is measured, in seconds.
+        #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// A kill of everything, a start, and the memory of a lease.
+    Kill {
+        /// How many live leases.
+        leases: usize,
+    },
+    /// The echo itself.
+    #[command(hide = true)]
+    Echo {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long)]
+        directory: PathBuf,
+        #[arg(long)]
+        sign: bool,
+    },
+}
+
+fn main() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    match Arguments::parse().what {
+        What::Decide => decide::run(),
+        What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
+        What::Kill { leases } => runtime.block_on(kill::run(leases)),
+        What::Echo {
+            listen,
+            directory,
+            sign,
+        } => runtime.block_on(echo::run(listen, &directory, sign)),
+    }
+}
+
+/// Now, for a span.
+#[expect(clippy::disallowed_methods, reason = "a measurement measures")]
+fn stopwatch() -> std::time::Instant {
+    std::time::Instant::now()
+}
