@@ -44,11 +44,13 @@ fn both(name: &str) -> Option<Both> {
     let targets = format!(
         "cluster: {{kind: kubernetes, namespace: {home}, kubeconfig: {}}}\n\
          account: {{kind: aws, region: eu-west-1, endpoint: '{}', plan_role: '{}', apply_role: '{}', \
-         minter_profile: minter, revoker_profile: revoker}}\n",
+         minter_profile: {}, revoker_profile: {}}}\n",
         cluster.kubeconfig("broker").display(),
         aws.url(),
         account.plan_role,
-        account.apply_role
+        account.apply_role,
+        account.minter,
+        account.revoker
     );
     let charter = include_str!("both.yaml").trim_end().to_owned();
     let charter = charter + &GRANTS.replace("TARGET", &target);

@@ -8,6 +8,7 @@ use lanyard_rig::{Kubernetes, Moto};
 
 /// What could be started, and why not.
 pub(crate) struct Servers {
+    directory: PathBuf,
     pub(crate) moto: Result<Moto>,
     pub(crate) kubernetes: Result<Kubernetes>,
     /// Whether iam-simulate can be asked; it is no server.
@@ -17,6 +18,7 @@ pub(crate) struct Servers {
 impl Servers {
     pub(crate) fn start(directory: &Path) -> Self {
         Self {
+            directory: directory.to_path_buf(),
             moto: Moto::start(&directory.join("moto.log")),
             kubernetes: Kubernetes::start(&directory.join("kubernetes")),
             simulator: lanyard_rig::simulate(&[]),
@@ -28,6 +30,10 @@ impl Servers {
         let mut environment = Vec::new();
         if let Ok(moto) = &self.moto {
             environment.extend(moto.aws().environment());
+            environment.push((
+                "AWS_SHARED_CREDENTIALS_FILE",
+                self.directory.join("aws-credentials"),
+            ));
         }
         if let Ok(kubernetes) = &self.kubernetes {
             environment.extend(kubernetes.cluster().environment());

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -57,12 +59,19 @@ async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .build_https();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http.clone())
         .region(Region::new(access.region.clone()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::builder().operation_timeout(CALL).build());
     if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
+        // Of this profile alone: the usual chain would look at the environment first.
+        let provided = ProviderConfig::default()
+            .with_http_client(http)
+            .with_region(Some(Region::new(access.region.clone())));
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .configure(&provided)
+            .profile_name(profile);
+        loader = loader.credentials_provider(credentials.build());
     }
     if let Some(endpoint) = &access.endpoint {
         loader = loader.endpoint_url(endpoint);

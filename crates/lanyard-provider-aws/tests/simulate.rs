@@ -55,8 +55,8 @@ async fn sent(name: &str) -> Option<Sent> {
     let region = "eu-west-1".to_owned();
     let access = Access {
         region: region.clone(),
-        minter_profile: None,
-        revoker_profile: None,
+        minter_profile: Some(account.minter),
+        revoker_profile: Some(account.revoker),
         endpoint: Some(recorder.url()),
     };
     let target = AwsTarget {

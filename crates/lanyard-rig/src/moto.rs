@@ -61,8 +61,12 @@ pub struct Account {
     pub plan_role: String,
     /// The apply role's ARN.
     pub apply_role: String,
-    /// A credentials file with the profiles `minter` and `revoker`.
+    /// The credentials file that has the two profiles.
     pub credentials: PathBuf,
+    /// The profile that mints.
+    pub minter: String,
+    /// The profile that revokes.
+    pub revoker: String,
 }
 
 impl Moto {
@@ -152,32 +156,38 @@ impl Aws {
         &self.url
     }
 
-    /// Fresh roles and principals; their credentials go into a file of this directory.
+    /// Fresh roles and principals; their credentials go into the file that the environment names, or else into one
+    /// of this directory.
     ///
     /// # Errors
     /// When moto refuses.
     pub fn account(&self, name: &str, directory: &Path) -> Result<Account> {
+        use std::fmt::Write as _;
         use std::io::Write as _;
         let made = account(&self.url, name, &[&self.key, &self.secret])?;
-        let credentials = directory.join("aws-credentials");
-        let mut file = std::fs::File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&credentials)?;
+        let named = std::env::var_os("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from);
+        let credentials = named.unwrap_or_else(|| directory.join("aws-credentials"));
+        let mut profiles = String::new();
         for principal in ["minter", "revoker"] {
             writeln!(
-                file,
-                "[{principal}]\naws_access_key_id = {}\naws_secret_access_key = {}",
+                profiles,
+                "[{name}-{principal}]\naws_access_key_id = {}\naws_secret_access_key = {}",
                 text(&made, &format!("/{principal}/key"))?,
                 text(&made, &format!("/{principal}/secret"))?
             )?;
         }
+        std::fs::File::options()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&credentials)?
+            .write_all(profiles.as_bytes())?;
         Ok(Account {
             plan_role: text(&made, "/plan_role")?,
             apply_role: text(&made, "/apply_role")?,
             credentials,
+            minter: format!("{name}-minter"),
+            revoker: format!("{name}-revoker"),
         })
     }
 

@@ -38,10 +38,12 @@ pub(super) fn target(aws: &Aws, directory: &Path) -> Result<(String, PathBuf)> {
     }
     let target = format!(
         "account: {{kind: aws, region: eu-west-1, endpoint: \"{}\", plan_role: \"{}\", apply_role: \"{}\", \
-         minter_profile: minter, revoker_profile: revoker}}\n",
+         minter_profile: {}, revoker_profile: {}}}\n",
         aws.url(),
         account.plan_role,
-        account.apply_role
+        account.apply_role,
+        account.minter,
+        account.revoker
     );
     Ok((target, account.credentials))
 }
