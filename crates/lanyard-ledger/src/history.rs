@@ -14,6 +14,8 @@ use sled::{Batch, Db};
 const BATCH: u64 = 1024;
 /// How much memory sled may keep pages in, in bytes.
 const CACHE: u64 = 32 << 20;
+/// How often sled writes out, in milliseconds: seldom, since the journal waits for the same disk.
+const FLUSH: u64 = 10_000;
 /// The most records of one answer.
 pub const MOST: usize = 1000;
 /// Members whose text a record can be found by, besides every id.
@@ -45,8 +47,8 @@ pub struct History {
     journal: PathBuf,
     path: PathBuf,
     db: RwLock<Option<Db>>,
-    /// The tree over what it has taken in.
-    tree: Mutex<Frontier>,
+    /// How far it is, and the tree over what it has taken in.
+    taken: Mutex<(Cursor, Frontier)>,
 }
 
 /// Keys: one letter, then what it is about, then the place, so that a prefix is in order.
@@ -75,7 +77,7 @@ impl History {
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
             db: RwLock::new(open(path)),
-            tree: Mutex::new(from),
+            taken: Mutex::new((Cursor::at(journal, from.size()), from)),
         };
         if !history.fits() {
             history.again();
@@ -93,10 +95,9 @@ impl History {
 
     /// Whether it was made from this journal: the root that it keeps is that of the journal's first records.
     fn fits(&self) -> bool {
-        let (applied, mut tree) = (self.applied(), self.tree.lock());
-        let read = Cursor::at(&self.journal, tree.size()).read(applied, |_, record| {
-            tree.push(record);
-        });
+        let (applied, mut taken) = (self.applied(), self.taken.lock());
+        let (cursor, tree) = &mut *taken;
+        let read = cursor.read(applied, |_, record| tree.push(record));
         let db = self.db.read();
         let kept = db.as_ref().and_then(|db| db.get(ROOT).ok().flatten());
         let same = kept.is_some_and(|kept| *kept == tree.root());
@@ -115,13 +116,13 @@ impl History {
             tracing::error!(%error, "the old history cannot be removed");
         }
         *db = open(&self.path);
-        *self.tree.lock() = Frontier::default();
+        *self.taken.lock() = (Cursor::at(&self.journal, 0), Frontier::default());
     }
 
     /// Takes in what is new, up to and without `until`. A failure leaves it behind: no more than that.
     pub(crate) fn catch_up(&self, until: u64) {
-        let mut tree = self.tree.lock();
-        let mut cursor = Cursor::at(&self.journal, tree.size());
+        let mut taken = self.taken.lock();
+        let (cursor, tree) = &mut *taken;
         while cursor.index() < until {
             let mut batch = Batch::default();
             let mut grown = tree.clone();
@@ -132,6 +133,7 @@ impl History {
             });
             if let Err(error) = read {
                 tracing::warn!(%error, "the history stays behind");
+                *cursor = Cursor::at(&self.journal, tree.size());
                 return;
             }
             batch.insert(APPLIED, &grown.size().to_be_bytes());
@@ -140,6 +142,7 @@ impl History {
             let written = db.as_ref().map(|db| db.apply_batch(batch));
             if let Some(Err(error)) = written {
                 tracing::warn!(%error, "the history stays behind");
+                *cursor = Cursor::at(&self.journal, tree.size());
                 return;
             }
             *tree = grown;
@@ -201,7 +204,11 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 fn open(path: &Path) -> Option<Db> {
-    let opened = sled::Config::new().path(path).cache_capacity(CACHE).open();
+    let opened = sled::Config::new()
+        .path(path)
+        .cache_capacity(CACHE)
+        .flush_every_ms(Some(FLUSH))
+        .open();
     opened
         .map_err(|error| tracing::warn!(%error, "the history does not open"))
         .ok()

@@ -125,6 +125,8 @@ impl TlsListener {
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 };
+                // An answer is not held back for more: without this each waits for an acknowledgement.
+                stream.set_nodelay(true).ok();
                 let (acceptor, done) = (acceptor.clone(), done.clone());
                 tokio::spawn(async move {
                     let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;

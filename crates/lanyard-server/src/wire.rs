@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use axum::serve::ListenerExt as _;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::provider::Provider;
@@ -154,6 +155,9 @@ async fn listen(
                 .await?;
         }
         None => {
+            let tcp = tcp.tap_io(|stream| {
+                stream.set_nodelay(true).ok();
+            });
             axum::serve(tcp, router)
                 .with_graceful_shutdown(closed)
                 .await?;
