@@ -136,3 +136,30 @@ fn t21_what_a_terminal_would_act_on_is_shown_escaped() -> Result<()> {
     );
     Ok(())
 }
+
+/// T22: a consent counts while its giver may give it. The charter in force asks others now.
+#[test]
+fn t22_a_consent_of_people_who_may_no_longer_give_it_does_not_count() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing\n")?;
+    for person in ["alice", "bob"] {
+        stage.approve(person, &approval, &digest)?;
+    }
+    let path = stage.directory.path().join("charters/ticket-router.yaml");
+    let charter = std::fs::read_to_string(&path)?;
+    std::fs::write(
+        &path,
+        charter.replace("group:support-leads", "group:finance"),
+    )?;
+    let in_force = ["audit", "query", "--kind", "charter-in-force"];
+    let followed = (0..1000).any(|_| {
+        let answer = stage.oncall.json(&in_force).unwrap_or_default();
+        answer.as_array().is_some_and(|records| records.len() > 1)
+    });
+    assert!(followed, "the charter was not read again");
+    let apply = ["request", "--task", &task, "move-tickets", "--plan", &plan];
+    let refused = stage.agent.fails(5, &apply)?;
+    assert!(refused.contains("people of other groups"), "{refused}");
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod crash;
 mod discovery;
+mod disk;
 mod kill;
 mod providers;
 mod reference;

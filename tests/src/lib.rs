@@ -54,13 +54,24 @@ impl Stage {
             &[]
         };
         let daemon = Daemon::start_with(directory.path(), arguments, &environment)?;
+        Ok(Self {
+            environment,
+            ..Self::of(directory, daemon)?
+        })
+    }
+
+    /// Around a daemon that runs on this directory.
+    ///
+    /// # Errors
+    /// When the binaries are not there.
+    pub fn of(directory: TempDir, daemon: Daemon) -> Result<Self> {
         let (agent, oncall) = (daemon.cli("agent")?, daemon.cli("oncall")?);
         Ok(Self {
             directory,
             daemon,
             agent,
             oncall,
-            environment,
+            environment: Vec::new(),
         })
     }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lanyard_core::charter::{Rate, TargetKind};
-use lanyard_core::command::{Command, Intent, LeaseLimits};
+use lanyard_core::command::{Command, Intent, LeaseLimits, Record};
 use lanyard_core::id::DecisionId;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Entry, Handle};
 use lanyard_core::ledger::Ledger;
 use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Ttl;
 use lanyard_engine::charters::Charters;
@@ -38,14 +39,10 @@ pub(crate) async fn run(leases: usize) -> Result<()> {
         Embedded::open(&journal, &settings, Arc::new(move || stamp.now()))
     };
     println!("{leases} live token leases");
-    let before = resident()?;
+    let taken = state(&clock, leases)?;
+    println!("  memory of a lease    {:>8} bytes", taken / leases);
     let ledger = Arc::new(open()?.0);
     fill(&ledger, &clock, leases).await?;
-    let taken = resident()?.saturating_sub(before);
-    println!(
-        "  memory of a lease    {:>8} bytes, with everything that is kept of it",
-        taken / leases
-    );
 
     let keyring = Keyring::load_or_create(&directory.path().join("keys"), clock.now())?;
     let provider = TokenProvider::new("https://bench.invalid".to_owned(), Arc::new(keyring));
@@ -97,6 +94,38 @@ pub(crate) async fn run(leases: usize) -> Result<()> {
         began.elapsed()
     );
     Ok(())
+}
+
+/// What the state itself takes in memory.
+fn state(clock: &SystemClock, leases: usize) -> Result<usize> {
+    let (ids, at, second) = (Ids::seeded(2), clock.now(), Ttl::from_secs(1)?);
+    let before = resident()?;
+    let mut state = State::default();
+    let mut task = world::task(&ids, at);
+    for n in 0..leases {
+        if n % OF_A_TASK == 0 {
+            task = world::task(&ids, at);
+            let (open, request) = (task.clone(), None);
+            let command = Command::OpenTask {
+                task: open,
+                request,
+            };
+            state.apply(&Record { at, command });
+        }
+        let intent = intent(&ids, &task, second);
+        let (lease, expires, handle) = (intent.lease, intent.expires, None);
+        let command = Command::BeginMint(Box::new(intent));
+        state.apply(&Record { at, command });
+        let command = Command::ConfirmMint {
+            lease,
+            expires,
+            handle,
+        };
+        state.apply(&Record { at, command });
+    }
+    let taken = resident()?.saturating_sub(before);
+    drop(state);
+    Ok(taken)
 }
 
 /// Leases that were asked for and issued, a thousand a task, 256 commits in flight.

@@ -24,6 +24,9 @@ pub struct Requirement {
     pub uses: u32,
 }
 
+/// As many people as there are not: what two lists of groups without a common one come to.
+const IMPOSSIBLE: u32 = u32::MAX;
+
 impl Requirement {
     /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
     #[must_use]
@@ -36,7 +39,7 @@ impl Requirement {
         let impossible = from.is_empty() && !(self.from.is_empty() && other.from.is_empty());
         Self {
             people: if impossible {
-                u32::MAX
+                IMPOSSIBLE
             } else {
                 self.people.max(other.people)
             },
@@ -181,6 +184,9 @@ impl Approval {
         if let Some((_, reason, _)) = &self.denied {
             return Err(Unusable::Denied(reason.clone()));
         }
+        if requirement.people == IMPOSSIBLE {
+            return Err(Unusable::Nobody);
+        }
         let counted = self
             .consents
             .iter()
@@ -217,6 +223,12 @@ pub enum Unusable {
         /// How many are needed.
         needed: u32,
     },
+    /// The charter asks other groups now than when the plan was submitted.
+    #[error(
+        "the charter in force asks for people of other groups than when the plan was submitted; open a new task \
+         and submit it again"
+    )]
+    Nobody,
     /// Somebody said no.
     #[error("denied: {0}")]
     Denied(String),

@@ -24,6 +24,10 @@ pub struct Capabilities {
     pub provider: &'static str,
     /// Past this, an acknowledged revocation is presumed to hold for every new request.
     pub settles: Duration,
+    /// How many leases one call of [`Provider::revoke`] is given at most.
+    pub at_once: usize,
+    /// Whether that call has to be told again of what was revoked before: where it writes one document for all.
+    pub whole: bool,
     /// How long an unconfirmed mint may be under way before it is given up and revoked.
     pub mint_timeout: Duration,
     /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.

@@ -1,10 +1,11 @@
 //! What the engine is made of, and what its parts share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
+use lanyard_core::id::KillId;
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, look};
 use lanyard_core::provider::Provider;
@@ -45,6 +46,8 @@ pub struct Engine {
     pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
     pub(crate) undelivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
     pub(crate) housekeeping: Notify,
+    /// Orders whose leases are all being stopped: there will be no more of them.
+    pub(crate) swept: Mutex<BTreeSet<KillId>>,
     pub(crate) revocation: BTreeMap<Name, Notify>,
     changes: watch::Sender<u64>,
 }
@@ -63,6 +66,7 @@ impl Engine {
             denials: DenialMeter::default(),
             mints: Mutex::default(),
             delivered: Mutex::default(),
+            swept: Mutex::default(),
             undelivered: Mutex::default(),
             housekeeping: Notify::new(),
             revocation,

@@ -154,25 +154,22 @@ impl Engine {
     /// Stops every lease that an order makes dead. Intents newer than an order are refused by the
     /// ledger, so one pass after the order finds all there are.
     pub async fn sweep_orders(&self) {
+        let swept = self.swept.lock().clone();
         let orders: Vec<_> = self
             .peek(|state| {
-                state
-                    .kills()
-                    .iter()
-                    .map(|engaged| (engaged.order.clone(), engaged.seq))
+                let orders = state.kills().iter();
+                let open = orders.filter(|engaged| !swept.contains(&engaged.order.id));
+                open.map(|engaged| (engaged.order.clone(), engaged.seq))
                     .collect()
             })
             .unwrap_or_default();
         for (order, seq) in orders {
-            loop {
-                let found = self
-                    .peek(|state| state.unswept(&order, seq, BATCH))
-                    .unwrap_or_default();
-                if found.is_empty() {
-                    break;
-                }
+            let Some(found) = self.peek(|state| state.unswept(&order, seq)) else {
+                return;
+            };
+            for some in found.chunks(BATCH) {
                 let stop = Command::Stop {
-                    leases: found,
+                    leases: some.to_vec(),
                     cause: StopCause::Killed(order.id),
                 };
                 if let Err(error) = self.commit(stop).await {
@@ -181,6 +178,7 @@ impl Engine {
                 }
                 self.wake_all();
             }
+            self.swept.lock().insert(order.id);
         }
     }
 
@@ -283,7 +281,7 @@ fn report(state: &State, id: KillId) -> Option<KillReport> {
             Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => None,
         })
         .collect();
-    let unswept = state.unswept(&engaged.order, engaged.seq, usize::MAX).len();
+    let unswept = state.unswept(&engaged.order, engaged.seq).len();
     Some(KillReport {
         engaged: engaged.clone(),
         lines,

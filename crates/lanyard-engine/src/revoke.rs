@@ -8,14 +8,14 @@ use lanyard_core::command::Command;
 use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Lifted;
 use lanyard_core::lease::{Lease, LeaseRef, Progress, Stage, StopCause};
-use lanyard_core::provider::{Revocation, Revoked};
+use lanyard_core::provider::{Capabilities, Revocation, Revoked};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 
-/// How many leases one call to a provider is asked to revoke.
+/// How many leases one record presumes dead.
 const BATCH: usize = 1000;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(30);
@@ -32,13 +32,14 @@ pub enum Round {
 }
 
 impl Engine {
-    /// One round on one target: at most a thousand leases.
+    /// One round on one target: as many leases as its provider takes at once.
     pub async fn revoke_round(&self, target: &Name) -> Round {
         let Some(provider) = self.providers().get(target) else {
             return Round::Idle;
         };
         let now = self.now();
-        let Some(work) = self.peek(|state| work(state, target, now)) else {
+        let limits = provider.capabilities();
+        let Some(work) = self.peek(|state| work(state, target, now, &limits)) else {
             return Round::Failed;
         };
         if work.due.is_empty() {
@@ -137,7 +138,7 @@ impl Engine {
     }
 }
 
-fn work(state: &State, target: &Name, now: Timestamp) -> Revocation {
+fn work(state: &State, target: &Name, now: Timestamp, limits: &Capabilities) -> Revocation {
     let mut work = Revocation {
         now,
         cut: cut(state, target),
@@ -145,11 +146,12 @@ fn work(state: &State, target: &Name, now: Timestamp) -> Revocation {
     };
     for lease in state.leases().stopping(target) {
         match progress(lease) {
-            Some(progress) if progress.is_due() && work.due.len() < BATCH => {
+            Some(progress) if progress.is_due() && work.due.len() < limits.at_once => {
                 work.due.push(LeaseRef::from(lease));
             }
-            Some(_) => work.standing.push(LeaseRef::from(lease)),
-            None => {}
+            Some(_) if limits.whole => work.standing.push(LeaseRef::from(lease)),
+            Some(_) if work.due.len() >= limits.at_once => break,
+            Some(_) | None => {}
         }
     }
     work

@@ -230,6 +230,8 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         Capabilities {
             provider: PROVIDER,
             settles: PROPAGATION,
+            at_once: 1000,
+            whole: true,
             mint_timeout: Duration::from_secs(20),
             leeway: Duration::from_secs(60),
         }

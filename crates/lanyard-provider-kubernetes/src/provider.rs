@@ -299,6 +299,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         Capabilities {
             provider: PROVIDER,
             settles: AUTHENTICATION_CACHE,
+            at_once: 1000,
+            whole: false,
             mint_timeout: Duration::from_secs(20),
             leeway: LEEWAY,
         }

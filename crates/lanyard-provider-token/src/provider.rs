@@ -41,6 +41,8 @@ impl Provider for TokenProvider {
         Capabilities {
             provider: PROVIDER,
             settles: Duration::ZERO,
+            at_once: 20_000,
+            whole: false,
             mint_timeout: MINT_TIMEOUT,
             leeway: VERIFIER_LEEWAY,
         }

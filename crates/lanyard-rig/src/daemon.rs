@@ -82,8 +82,29 @@ impl Daemon {
         arguments: &[&str],
         environment: &[(&str, PathBuf)],
     ) -> Result<Self> {
+        Self::start_under(&[], directory, arguments, environment)
+    }
+
+    /// As [`Daemon::start_with`], as the last arguments of another program: a shell that sets limits, say.
+    ///
+    /// # Errors
+    /// When it does not come up; its log is in `lanyardd.log` in the directory.
+    pub fn start_under(
+        program: &[&str],
+        directory: &Path,
+        arguments: &[&str],
+        environment: &[(&str, PathBuf)],
+    ) -> Result<Self> {
         let addresses = (free_port()?, free_port()?);
-        let mut command = Command::new(binaries()?.join("lanyardd"));
+        let daemon = binaries()?.join("lanyardd");
+        let mut command = match program {
+            [] => Command::new(daemon),
+            [first, more @ ..] => {
+                let mut command = Command::new(first);
+                command.args(more).arg(daemon);
+                command
+            }
+        };
         command
             .args(["dev", "--data-dir"])
             .arg(directory)

@@ -113,6 +113,8 @@ impl Provider for FakeProvider {
         Capabilities {
             provider: "fake",
             settles: Duration::from_secs(10),
+            at_once: 1000,
+            whole: true,
             mint_timeout: Duration::from_secs(5),
             leeway: Duration::from_secs(30),
         }

@@ -156,16 +156,15 @@ impl State {
         self.disarmed.as_deref()
     }
 
-    /// The leases that an order makes dead and that are not being stopped by a kill yet, `most` at the most.
+    /// The leases that an order makes dead and that are not being stopped by a kill yet.
     #[must_use]
-    pub fn unswept(&self, order: &KillOrder, seq: Seq, most: usize) -> Vec<LeaseId> {
+    pub fn unswept(&self, order: &KillOrder, seq: Seq) -> Vec<LeaseId> {
         self.leases
             .in_scope(&order.scope)
             .filter(|lease| {
                 lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)
             })
             .map(|lease| lease.id)
-            .take(most)
             .collect()
     }
 }

@@ -7,4 +7,5 @@
 
 mod common;
 mod plans;
+mod repeated;
 mod strays;
