@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lanyard_client::{ClientError, v1};
-use lanyard_core::document::escaped;
+use lanyard_core::document::visible;
 use lanyard_journal::verify;
 use serde_json::Value;
 
@@ -94,8 +94,8 @@ async fn tail(global: &Global, from: Option<u64>) -> Result<(), Outcome> {
                     "{:>8}  {}  {:<18}  {}",
                     record.index,
                     shown(record.time),
-                    escaped(&record.kind),
-                    escaped(&what(&record.body))
+                    visible(&record.kind),
+                    visible(&what(&record.body))
                 ),
             }
         }
@@ -128,7 +128,8 @@ fn check(asked: &Verify) -> Result<(), Outcome> {
     let found = match verify(&journal, asked.size.unwrap_or(0)) {
         Ok(found) => found,
         Err(error) => {
-            eprintln!("lanyard: the journal is not whole: {error}");
+            let place = journal.display();
+            eprintln!("lanyard: the journal in {place} is not whole: {error}");
             return Err(Outcome::Negative);
         }
     };

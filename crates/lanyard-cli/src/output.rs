@@ -1,7 +1,7 @@
 //! Printing: a table for people, JSON for programs. Text from outside is escaped before a terminal sees it.
 
 use clap::ValueEnum;
-use lanyard_core::document::escaped;
+use lanyard_core::document::visible;
 use serde_json::{Map, Value};
 
 /// How results are printed.
@@ -61,7 +61,7 @@ impl Rows {
         let shown: Vec<Vec<String>> = self
             .rows
             .iter()
-            .map(|row| row.iter().map(|cell| escaped(cell)).collect())
+            .map(|row| row.iter().map(|cell| visible(cell)).collect())
             .collect();
         let width = |column: usize| {
             let cells = shown
@@ -100,7 +100,7 @@ pub(crate) fn print_one(output: Output, fields: &[(&'static str, String)]) {
         Output::Table => {
             let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
             for (name, value) in fields {
-                println!("{name:<width$}  {}", escaped(value));
+                println!("{name:<width$}  {}", visible(value));
             }
         }
     }

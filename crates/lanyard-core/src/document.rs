@@ -7,7 +7,7 @@ mod diagnostic;
 mod fields;
 mod tree;
 
-pub use diagnostic::{Diagnostic, Severity, escaped, render};
+pub use diagnostic::{Diagnostic, Severity, escaped, render, visible};
 pub use fields::suggest;
 pub use fields::{Fields, Findings};
 pub use tree::{Node, Span, Value, read};

@@ -69,40 +69,40 @@ const APPLIED: &[u8] = b"applied";
 const ROOT: &[u8] = b"root";
 
 impl History {
-    /// The history of a journal, in this folder. What cannot be opened, or is not of this journal by its tree, is
-    /// made again. `from` is a tree over the journal's first records that is known already.
-    #[must_use]
-    pub(crate) fn open(journal: &Path, path: &Path, from: Frontier) -> Self {
-        let history = Self {
+    /// The history of a journal, in this folder; empty until it is prepared. `from` is a tree over the journal's first
+    /// records that is known already.
+    pub(crate) fn new(journal: &Path, path: &Path, from: Frontier) -> Self {
+        Self {
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
-            db: RwLock::new(open(path)),
+            db: RwLock::new(None),
             taken: Mutex::new((Cursor::at(journal, from.size()), from)),
-        };
-        if !history.fits() {
-            history.again();
         }
-        history
+    }
+
+    /// Opens it. What cannot be opened, or is not of this journal by its tree, is made again.
+    pub(crate) fn prepare(&self) {
+        match open(&self.path).filter(|db| self.fits(db)) {
+            Some(db) => *self.db.write() = Some(db),
+            None => self.again(),
+        }
     }
 
     /// How many records it has taken in.
     #[must_use]
     pub fn applied(&self) -> u64 {
-        let db = self.db.read();
-        let applied = db.as_ref().and_then(|db| db.get(APPLIED).ok().flatten());
-        applied.map_or(0, |bytes| number(&bytes))
+        self.db.read().as_ref().map_or(0, applied)
     }
 
     /// Whether it was made from this journal: the root that it keeps is that of the journal's first records.
-    fn fits(&self) -> bool {
-        let (applied, mut taken) = (self.applied(), self.taken.lock());
+    fn fits(&self, db: &Db) -> bool {
+        let (applied, mut taken) = (applied(db), self.taken.lock());
         let (cursor, tree) = &mut *taken;
         let read = cursor.read(applied, |_, record| tree.push(record));
-        let db = self.db.read();
-        let kept = db.as_ref().and_then(|db| db.get(ROOT).ok().flatten());
+        let kept = db.get(ROOT).ok().flatten();
         let same = kept.is_some_and(|kept| *kept == tree.root());
         let empty = applied == 0 && tree.size() == 0;
-        db.is_some() && (empty || (read.is_ok() && tree.size() == applied && same))
+        empty || (read.is_ok() && tree.size() == applied && same)
     }
 
     /// Deletes it and begins again.
@@ -197,6 +197,11 @@ impl Place for sled::IVec {
         let (_, last) = self.split_at_checked(self.len().checked_sub(bytes)?)?;
         Some(number(last))
     }
+}
+
+fn applied(db: &Db) -> u64 {
+    let found = db.get(APPLIED).ok().flatten();
+    found.map_or(0, |bytes| number(&bytes))
 }
 
 fn number(bytes: &[u8]) -> u64 {

@@ -131,7 +131,7 @@ impl Embedded {
             state: RwLock::new(state),
             queue: Queue::default(),
         });
-        let history = Arc::new(History::open(directory, &settings.history, known));
+        let history = Arc::new(History::new(directory, &settings.history, known));
         let projector = Projector {
             shared: Arc::clone(&shared),
             history: Arc::clone(&history),

@@ -38,6 +38,8 @@ pub(crate) struct Projector {
 
 impl Projector {
     pub(crate) fn run(mut self, rung: &Receiver<()>) {
+        // A start does not wait for it.
+        self.history.prepare();
         self.catch_up();
         while rung.recv().is_ok() {
             self.catch_up();

@@ -143,7 +143,7 @@ async fn a_start_from_a_snapshot_comes_to_the_same_state_as_the_whole_journal() 
     filled(&ledger, &Ids::seeded(3)).await;
     let (image_then, tree) = (image(&ledger), ledger.tree());
     drop(ledger);
-    assert_eq!(files(directory.path(), "snapshot").len(), 2);
+    assert!(!files(directory.path(), "snapshot").is_empty());
 
     let from_snapshot = open(directory.path());
     assert_eq!(

@@ -94,7 +94,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
     let spool = Spool::open(&config.data_dir).context("the kill spool cannot be used")?;
     spool.keep(&order).context("the order cannot be kept")?;
     eprintln!(
-        "KEPT {}: nothing is issued in {} before this order is in effect",
+        "KEPT {} over {}: nothing there is issued before it is in effect",
         order.id, order.scope
     );
     match wire::assemble(config).await {

@@ -128,11 +128,20 @@ const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Text from outside, with everything that a terminal would act on or hide made visible (T21).
+/// As [`visible`], cut to what fits into a sentence.
 #[must_use]
 pub fn escaped(text: &str) -> String {
+    const LONGEST: usize = 128;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => visible(text.get(..end).unwrap_or_default()) + "…",
+        None => visible(text),
+    }
+}
+
+/// Text from outside, with everything that a terminal would act on or hide made visible (T21).
+#[must_use]
+pub fn visible(text: &str) -> String {
     text.chars()
-        .take(128)
         .flat_map(|c| {
             let visible = !(c.is_control() || is_invisible(c));
             visible
