@@ -126,11 +126,16 @@ impl Engine {
         let answer = self
             .peek(at)
             .ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
-        self.parts.ledger.settle().await?;
+        self.settle().await?;
         Ok(answer)
     }
 
-    /// The state as admitted: for fences and for work lists, never for answers.
+    /// Waits until everything that was looked at is durable.
+    pub(crate) async fn settle(&self) -> Result<(), CommitError> {
+        self.parts.ledger.settle().await
+    }
+
+    /// The state as admitted: for fences, work lists and what a commit follows. An answer needs [`Engine::settle`].
     pub(crate) fn peek<R>(&self, at: impl FnOnce(&State) -> R) -> Option<R> {
         look(self.parts.ledger.as_ref(), at)
     }

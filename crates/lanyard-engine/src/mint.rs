@@ -161,7 +161,10 @@ impl Engine {
         identity: &Identity,
         ask: Ask,
     ) -> Result<Issued, IssueError> {
-        let cleared = self.clear(identity, &ask).await?;
+        let cleared = match self.clear(identity, &ask).await {
+            Ok(cleared) => cleared,
+            Err(error) => return Err(self.settled(error).await),
+        };
         if self.gate.is_shut() {
             return Err(IssueError::Closed(Closed::Unknown));
         }
@@ -197,13 +200,29 @@ impl Engine {
     /// # Errors
     /// As [`Engine::issue`] would.
     pub async fn validate(&self, identity: &Identity, ask: &Ask) -> Result<Prepared, IssueError> {
-        Ok(self.clear(identity, ask).await?.prepared)
+        let cleared = self.clear(identity, ask).await;
+        self.settle().await.map_err(IssueError::Commit)?;
+        Ok(cleared?.prepared)
     }
 
+    /// What was answered from, durable: an error rests on the state as it was admitted.
+    async fn settled(&self, error: IssueError) -> IssueError {
+        match self.settle().await {
+            Ok(()) => error,
+            Err(unavailable) => IssueError::Commit(unavailable),
+        }
+    }
+
+    /// Decides on the state as it was admitted. An intent that follows is behind all of it in the journal, so it is
+    /// durable only when that is; any other answer has to wait.
     async fn clear(&self, identity: &Identity, ask: &Ask) -> Result<Cleared, IssueError> {
-        let entry = self.task_of(identity, ask.task).await?;
-        self.not_repeated(ask).await?;
-        let plan = self.plan_for(&entry, ask).await?;
+        let entry = self
+            .peek(|state| state.task(ask.task).cloned())
+            .flatten()
+            .filter(|entry| entry.task.identity == *identity)
+            .ok_or(IssueError::NotFound("task"))?;
+        self.not_repeated(ask)?;
+        let plan = self.plan_for(&entry, ask)?;
         let now = self.now();
         let (permit, provider) = match self.permit(&entry, ask, plan.as_ref(), now) {
             Ok(permitted) => permitted,
@@ -214,7 +233,7 @@ impl Engine {
                 return Err(IssueError::Denied { decision, denial });
             }
         };
-        let approval = self.approval_for(&permit, plan.as_ref(), now).await?;
+        let approval = self.approval_for(&permit, plan.as_ref(), now)?;
         let lease = LeaseId::from_bits(self.draw()?);
         let epoch = self.peek(|state| state.kills().epoch());
         let request = MintRequest {
@@ -250,26 +269,21 @@ impl Engine {
         })
     }
 
-    async fn not_repeated(&self, ask: &Ask) -> Result<(), IssueError> {
+    fn not_repeated(&self, ask: &Ask) -> Result<(), IssueError> {
         let Some(request) = &ask.request else {
             return Ok(());
         };
-        let earlier = self
-            .query(|state| state.lease_of_request(ask.task, request))
-            .await;
-        match earlier.map_err(IssueError::Commit)? {
+        let earlier = self.peek(|state| state.lease_of_request(ask.task, request));
+        match earlier.flatten() {
             Some(lease) => Err(IssueError::Repeated(lease)),
             None => Ok(()),
         }
     }
 
-    async fn plan_for(&self, entry: &TaskEntry, ask: &Ask) -> Result<Option<Plan>, IssueError> {
+    fn plan_for(&self, entry: &TaskEntry, ask: &Ask) -> Result<Option<Plan>, IssueError> {
         let Some(id) = ask.plan else { return Ok(None) };
-        let found = self
-            .query(|state| state.plan(id).cloned())
-            .await
-            .map_err(IssueError::Commit)?;
-        found
+        self.peek(|state| state.plan(id).cloned())
+            .flatten()
             .filter(|plan| plan.task == entry.task.id && plan.grant == ask.grant)
             .map(Some)
             .ok_or(IssueError::NotFound("plan of this task and grant"))
@@ -343,7 +357,7 @@ impl Engine {
         Some((pinned, in_force))
     }
 
-    async fn approval_for(
+    fn approval_for(
         &self,
         permit: &Permit,
         plan: Option<&Plan>,
@@ -355,10 +369,7 @@ impl Engine {
         let (Some(plan), Some(id)) = (plan, plan.and_then(|plan| plan.approval)) else {
             return Err(IssueError::NotFound("approved plan: submit the plan first"));
         };
-        let found = self
-            .query(|state| state.approval(id).cloned())
-            .await
-            .map_err(IssueError::Commit)?;
+        let found = self.peek(|state| state.approval(id).cloned()).flatten();
         let approval = found.ok_or(IssueError::NotFound("approval"))?;
         approval
             .usable(now, requirement)

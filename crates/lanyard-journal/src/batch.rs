@@ -80,6 +80,24 @@ pub(crate) struct Batch {
     pub(crate) end: usize,
 }
 
+/// How far a batch reaches, by its header alone.
+pub(crate) struct Extent {
+    /// From its begin to its end.
+    pub(crate) bytes: usize,
+    /// The record after its last one.
+    pub(crate) until: u64,
+}
+
+/// What a header says, unchecked.
+pub(crate) fn extent(header: &[u8]) -> Option<Extent> {
+    (header.get(..4)? == BATCH_MAGIC).then_some(())?;
+    let body = usize::try_from(u32_at(header, 8)?).ok()?;
+    Some(Extent {
+        bytes: BATCH_HEADER.checked_add(body)?,
+        until: u64_at(header, 16)?.checked_add(u64::from(u32_at(header, 12)?))?,
+    })
+}
+
 /// The batch that begins at `start`, when it is whole and its checksum is right.
 pub(crate) fn parse(bytes: &[u8], start: usize) -> Option<Batch> {
     let header = bytes.get(start..start.checked_add(BATCH_HEADER)?)?;

@@ -1,19 +1,49 @@
 //! Reading records again while the journal grows, up to what is known to be durable.
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::batch::{self, Fault, SEGMENT_HEADER};
-use crate::journal::{OpenError, segments};
+use crate::batch::{self, BATCH_HEADER, Batch, Fault, SEGMENT_HEADER};
+use crate::journal::{OpenError, first_of, segments};
+
+/// Where a batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Its first record.
+    pub first: u64,
+    /// The first record of its segment, which is the segment's name.
+    pub segment: u64,
+    /// Bytes from the segment's begin.
+    pub offset: u64,
+}
+
+/// One record, as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// Its place in the order of records.
+    pub index: u64,
+    /// The batch that it is in.
+    pub batch: Place,
+    /// What was appended.
+    pub record: &'a [u8],
+}
 
 /// A place in the journal of a directory. It takes no lock.
 #[derive(Debug)]
 pub struct Cursor {
     directory: PathBuf,
-    segment: Option<PathBuf>,
-    offset: u64,
+    segment: Option<Segment>,
     index: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    file: File,
+    first: u64,
+    /// Where the next batch begins.
+    offset: u64,
 }
 
 impl Cursor {
@@ -23,9 +53,22 @@ impl Cursor {
         Self {
             directory: directory.to_path_buf(),
             segment: None,
-            offset: 0,
             index,
         }
+    }
+
+    /// Before a batch that was read earlier.
+    ///
+    /// # Errors
+    /// When its segment cannot be opened.
+    pub fn at_batch(directory: &Path, place: Place) -> io::Result<Self> {
+        let mut segment = Segment::open(directory, place.segment)?;
+        segment.offset = place.offset;
+        Ok(Self {
+            directory: directory.to_path_buf(),
+            segment: Some(segment),
+            index: place.first,
+        })
     }
 
     /// The record that comes next.
@@ -34,66 +77,125 @@ impl Cursor {
         self.index
     }
 
-    /// Gives every record from here up to, and without, `until`, which has to be durable.
+    /// Gives every record from here up to `until`, which has to be durable, and to the end of that one's batch.
     ///
     /// # Errors
     /// When the journal does not hold them. What was given before was whole.
-    pub fn read(&mut self, until: u64, mut each: impl FnMut(u64, &[u8])) -> Result<(), OpenError> {
+    pub fn read(&mut self, until: u64, mut each: impl FnMut(Entry<'_>)) -> Result<(), OpenError> {
         while self.index < until {
-            let before = self.index;
-            self.enter()?;
-            let bytes = self.rest()?;
-            let mut at = 0;
-            while self.index < until
-                && let Some(batch) = batch::parse(&bytes, at)
-            {
-                for (index, record) in (batch.first..).zip(batch.records) {
-                    if index >= self.index {
-                        each(index, bytes.get(record).unwrap_or_default());
-                        self.index = index + 1;
-                    }
+            let index = self.index;
+            let segment = self.enter()?;
+            let Some((batch, bytes, place)) = segment.next(index)? else {
+                self.missing()?;
+                continue;
+            };
+            for (index, record) in (batch.first..).zip(batch.records) {
+                if index >= self.index {
+                    let record = bytes.get(record).unwrap_or_default();
+                    each(Entry {
+                        index,
+                        batch: place,
+                        record,
+                    });
+                    self.index = index + 1;
                 }
-                at = batch.end;
-            }
-            self.offset += at as u64;
-            if self.index == before {
-                return Err(self.missing());
             }
         }
         Ok(())
     }
 
-    /// Opens the segment that the next record is in, where that is another one.
-    fn enter(&mut self) -> Result<(), OpenError> {
-        let paths = segments(&self.directory)?;
-        let holds = |path: &&PathBuf| {
-            let name = path.file_stem().and_then(|name| name.to_str());
-            name.and_then(|name| name.parse::<u64>().ok())
-                .is_some_and(|first| first <= self.index)
+    /// The segment that the next record is in.
+    fn enter(&mut self) -> Result<&mut Segment, OpenError> {
+        let entered = match self.segment.take() {
+            Some(segment) => segment,
+            None => {
+                let paths = segments(&self.directory)?;
+                let mut firsts = paths.iter().rev().filter_map(|path| first_of(path));
+                let first = firsts
+                    .find(|first| *first <= self.index)
+                    .ok_or_else(|| self.fault(0))?;
+                Segment::open(&self.directory, first)?
+            }
         };
-        let found = paths.iter().rfind(holds).ok_or_else(|| self.missing())?;
-        if self.segment.as_ref() != Some(found) {
-            self.segment = Some(found.clone());
-            self.offset = SEGMENT_HEADER as u64;
+        Ok(self.segment.insert(entered))
+    }
+
+    /// At the end of a segment: there is another one, or the record is missing.
+    fn missing(&mut self) -> Result<(), OpenError> {
+        let ended = self.segment.take();
+        let (first, offset) = ended.map_or((0, 0), |segment| (segment.first, segment.offset));
+        let next = segment_path(&self.directory, self.index);
+        if first == self.index || !next.exists() {
+            return Err(self.fault(offset));
         }
         Ok(())
     }
 
-    fn rest(&self) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.segment.as_deref().unwrap_or(&self.directory))?;
-        file.seek(SeekFrom::Start(self.offset))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn missing(&self) -> OpenError {
-        let name = self.segment.as_ref().and_then(|path| path.file_name());
+    fn fault(&self, offset: u64) -> OpenError {
         OpenError::Damaged(Fault {
-            segment: name.unwrap_or_default().to_string_lossy().into_owned(),
-            offset: self.offset,
+            segment: self.directory.display().to_string(),
+            offset,
             index: self.index,
             what: "the next record is not there",
         })
     }
+}
+
+impl Segment {
+    fn open(directory: &Path, first: u64) -> io::Result<Self> {
+        Ok(Self {
+            file: File::open(segment_path(directory, first))?,
+            first,
+            offset: SEGMENT_HEADER as u64,
+        })
+    }
+
+    /// The next batch that holds this record or a later one; `None` where no whole batch follows.
+    fn next(&mut self, index: u64) -> io::Result<Option<(Batch, Vec<u8>, Place)>> {
+        loop {
+            let mut bytes = vec![0; BATCH_HEADER];
+            if !self.fill(&mut bytes, self.offset)? {
+                return Ok(None);
+            }
+            let Some(extent) = batch::extent(&bytes) else {
+                return Ok(None);
+            };
+            let end = self.offset + extent.bytes as u64;
+            if extent.until <= index {
+                self.offset = end;
+                continue;
+            }
+            // A length that is not true must not take all memory.
+            if end > self.file.metadata()?.len() {
+                return Ok(None);
+            }
+            bytes.resize(extent.bytes, 0);
+            let body = bytes.get_mut(BATCH_HEADER..).unwrap_or_default();
+            if !self.fill(body, self.offset + BATCH_HEADER as u64)? {
+                return Ok(None);
+            }
+            let Some(batch) = batch::parse(&bytes, 0) else {
+                return Ok(None);
+            };
+            let place = Place {
+                first: batch.first,
+                segment: self.first,
+                offset: self.offset,
+            };
+            self.offset = end;
+            return Ok(Some((batch, bytes, place)));
+        }
+    }
+
+    fn fill(&self, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
+        match self.file.read_exact_at(bytes, offset) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn segment_path(directory: &Path, first: u64) -> PathBuf {
+    directory.join(format!("{first:020}.seg"))
 }

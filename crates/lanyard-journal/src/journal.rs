@@ -257,7 +257,7 @@ pub(crate) fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The first record of a segment, by its name.
-fn first_of(path: &Path) -> Option<u64> {
+pub(crate) fn first_of(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 

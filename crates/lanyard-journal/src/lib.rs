@@ -12,7 +12,7 @@ mod snapshot;
 mod verify;
 
 pub use batch::Fault;
-pub use cursor::Cursor;
+pub use cursor::{Cursor, Entry, Place};
 pub use journal::{AppendError, Journal, OpenError, Options, Recovery};
 pub use snapshot::Snapshot;
 pub use verify::{Verified, verify};

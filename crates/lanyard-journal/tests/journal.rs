@@ -4,6 +4,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -179,12 +180,13 @@ fn a_cursor_reads_what_is_appended_across_segments() {
     let directory = tempfile::tempdir().unwrap();
     let (mut journal, ..) = open(directory.path()).unwrap();
     let mut cursor = Cursor::at(directory.path(), 3);
-    let mut seen = Vec::new();
+    let (mut seen, mut places) = (Vec::new(), BTreeSet::new());
     for n in 0..9_u8 {
         journal.append(&[vec![n; 20], vec![n; 30]]).unwrap();
         cursor
-            .read(journal.len(), |index, record| {
-                seen.push((index, record.len()))
+            .read(journal.len(), |entry| {
+                seen.push((entry.index, entry.record.len()));
+                places.insert(entry.batch);
             })
             .unwrap();
     }
@@ -192,7 +194,16 @@ fn a_cursor_reads_what_is_appended_across_segments() {
         .map(|index| (index, if index % 2 == 0 { 20 } else { 30 }))
         .collect();
     assert_eq!(seen, expected);
-    assert!(cursor.read(99, |_, _| {}).is_err());
+    assert!(cursor.read(99, |_| {}).is_err());
+
+    for place in places {
+        let mut again = Vec::new();
+        Cursor::at_batch(directory.path(), place)
+            .unwrap()
+            .read(place.first + 1, |entry| again.push(entry.index))
+            .unwrap();
+        assert_eq!(again, [place.first, place.first + 1]);
+    }
 }
 
 #[test]
@@ -201,7 +212,7 @@ fn a_start_behind_a_snapshot_reads_no_more_than_what_is_behind_it() {
     filled(directory.path(), 9);
     let mut frontier = Frontier::default();
     Cursor::at(directory.path(), 0)
-        .read(10, |_, record| frontier.push(record))
+        .read(10, |entry| frontier.push(entry.record))
         .unwrap();
     let gone = segments(directory.path())[0].clone();
     let behind = |frontier: Frontier| {

@@ -1,17 +1,27 @@
 //! What happened, to be asked about: a projection of the journal into sled, by what each record mentions.
 //!
 //! It can be deleted at any time. Whatever is doubtful about it is: then it is made again from the journal.
+//! It says where records are; their bytes are in the journal alone.
+//!
+//! ```text
+//! b first                -> segment offset     where a batch of the journal begins
+//! k kind 0 first         -> index*             the records of a kind, from this one on
+//! m mention 0 first      -> index*             the records that mention something
+//! applied, root                                how many records were taken in, and the tree over them
+//! ```
+//! Numbers are of 64 bits, big-endian. A list holds what was taken in together.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lanyard_journal::Cursor;
 use lanyard_journal::merkle::Frontier;
+use lanyard_journal::{Cursor, Entry, OpenError, Place};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use sled::{Batch, Db};
 
 /// How many records one write takes in.
-const BATCH: u64 = 1024;
+const BATCH: u64 = 8192;
 /// How much memory sled may keep pages in, in bytes.
 const CACHE: u64 = 32 << 20;
 /// How often sled writes out, in milliseconds: seldom, since the journal waits for the same disk.
@@ -51,22 +61,25 @@ pub struct History {
     taken: Mutex<(Cursor, Frontier)>,
 }
 
-/// Keys: one letter, then what it is about, then the place, so that a prefix is in order.
-fn key(letter: u8, of: &str, index: u64) -> Vec<u8> {
+/// Where a list begins, without its first record.
+fn list(letter: u8, of: &str) -> Vec<u8> {
     let mut key = vec![letter];
     key.extend_from_slice(of.as_bytes());
-    if letter != RECORD {
-        key.push(0);
-    }
-    key.extend_from_slice(&index.to_be_bytes());
+    key.push(0);
     key
 }
 
-const RECORD: u8 = b'r';
+fn key(mut prefix: Vec<u8>, index: u64) -> Vec<u8> {
+    prefix.extend_from_slice(&index.to_be_bytes());
+    prefix
+}
+
+const BATCH_AT: u8 = b'b';
 const MENTION: u8 = b'm';
 const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
-const ROOT: &[u8] = b"root";
+/// The number is that of the format: another one is a history of another kind.
+const ROOT: &[u8] = b"root/2";
 
 impl History {
     /// The history of a journal, in this folder; empty until it is prepared. `from` is a tree over the journal's first
@@ -98,7 +111,7 @@ impl History {
     fn fits(&self, db: &Db) -> bool {
         let (applied, mut taken) = (applied(db), self.taken.lock());
         let (cursor, tree) = &mut *taken;
-        let read = cursor.read(applied, |_, record| tree.push(record));
+        let read = cursor.read(applied, |entry| tree.push(entry.record));
         let kept = db.get(ROOT).ok().flatten();
         let same = kept.is_some_and(|kept| *kept == tree.root());
         let empty = applied == 0 && tree.size() == 0;
@@ -124,17 +137,23 @@ impl History {
         let mut taken = self.taken.lock();
         let (cursor, tree) = &mut *taken;
         while cursor.index() < until {
-            let mut batch = Batch::default();
+            let mut taken = Taken::default();
             let mut grown = tree.clone();
             let to = until.min(cursor.index() + BATCH);
-            let read = cursor.read(to, |index, record| {
-                grown.push(record);
-                take_in(&mut batch, index, record);
+            let read = cursor.read(to, |entry| {
+                grown.push(entry.record);
+                taken.take_in(entry);
             });
             if let Err(error) = read {
                 tracing::warn!(%error, "the history stays behind");
                 *cursor = Cursor::at(&self.journal, tree.size());
                 return;
+            }
+            let mut batch = taken.batch;
+            for (prefix, indices) in taken.lists {
+                let first = indices.first().copied().unwrap_or_default();
+                let indices: Vec<u8> = indices.into_iter().flat_map(u64::to_be_bytes).collect();
+                batch.insert(key(prefix, first), indices);
             }
             batch.insert(APPLIED, &grown.size().to_be_bytes());
             batch.insert(ROOT, &grown.root());
@@ -157,22 +176,20 @@ impl History {
             return (Vec::new(), None);
         };
         let limit = query.limit.clamp(1, MOST);
-        let (letter, of) = match (&query.mentions, &query.kind) {
-            (Some(mention), _) => (MENTION, mention.as_str()),
-            (None, Some(kind)) => (KIND, kind.as_str()),
-            (None, None) => (RECORD, ""),
+        let applied = applied(db);
+        let indices: Box<dyn Iterator<Item = u64>> = match (&query.mentions, &query.kind) {
+            (Some(mention), _) => Box::new(listed(db, list(MENTION, mention), query.from)),
+            (None, Some(kind)) => Box::new(listed(db, list(KIND, kind), query.from)),
+            (None, None) => Box::new(query.from..applied),
         };
+        let mut held = Held::default();
         let mut found = Vec::new();
-        let range = key(letter, of, query.from)..=key(letter, of, u64::MAX);
-        for entry in db.range(range).keys().flatten() {
-            let Some(index) = entry.rchunk(8) else {
-                continue;
-            };
-            let Ok(Some(record)) = db.get(key(RECORD, "", index)) else {
+        for index in indices {
+            let Some(record) = held.record(&self.journal, db, index) else {
                 continue;
             };
             let wanted = query.kind.as_deref().is_none_or(|kind| {
-                let parsed = serde_json::from_slice(&record).unwrap_or(Value::Null);
+                let parsed = serde_json::from_slice(record).unwrap_or(Value::Null);
                 kind_of(&parsed) == Some(kind)
             });
             if !wanted {
@@ -187,16 +204,58 @@ impl History {
     }
 }
 
-/// The place at the end of a key.
-trait Place {
-    fn rchunk(&self, bytes: usize) -> Option<u64>;
+/// The indices of a list from this one on.
+fn listed(db: &Db, prefix: Vec<u8>, from: u64) -> impl Iterator<Item = u64> + use<> {
+    // The entry that begins before it may reach behind it.
+    let before = db.get_lt(key(prefix.clone(), from)).ok().flatten();
+    let length = prefix.len() + 8;
+    let before = before.filter(|(key, _)| key.starts_with(&prefix) && key.len() == length);
+    let begin = before.map_or_else(|| key(prefix.clone(), from), |(found, _)| found.to_vec());
+    db.range(begin..=key(prefix, u64::MAX))
+        .flatten()
+        // A mention may hold a zero, and so begin as this list's keys do.
+        .filter(move |(key, _)| key.len() == length)
+        .flat_map(|(_, indices)| indices.chunks_exact(8).map(number).collect::<Vec<_>>())
+        .filter(move |index| *index >= from)
 }
 
-impl Place for sled::IVec {
-    fn rchunk(&self, bytes: usize) -> Option<u64> {
-        let (_, last) = self.split_at_checked(self.len().checked_sub(bytes)?)?;
-        Some(number(last))
+/// The batch that was read last: the next record is often in the same.
+#[derive(Default)]
+struct Held {
+    first: u64,
+    records: Vec<Vec<u8>>,
+}
+
+impl Held {
+    fn record(&mut self, journal: &Path, db: &Db, index: u64) -> Option<&[u8]> {
+        let within = |first: u64| usize::try_from(index.checked_sub(first)?).ok();
+        if within(self.first).is_none_or(|at| at >= self.records.len()) {
+            let place = place(db, index)?;
+            (self.first, self.records) = (place.first, Vec::new());
+            let records = &mut self.records;
+            let read = Cursor::at_batch(journal, place).map_err(OpenError::from);
+            let read = read.and_then(|mut cursor| {
+                cursor.read(place.first + 1, |entry| records.push(entry.record.to_vec()))
+            });
+            if let Err(error) = read {
+                tracing::warn!(%error, index, "a record cannot be read from the journal");
+                return None;
+            }
+        }
+        self.records.get(within(self.first)?).map(Vec::as_slice)
     }
+}
+
+/// Where the batch of a record begins.
+fn place(db: &Db, index: u64) -> Option<Place> {
+    let end = key(vec![BATCH_AT], index.checked_add(1)?);
+    let (found, at) = db.get_lt(end).ok().flatten()?;
+    let (segment, offset) = at.split_at_checked(8)?;
+    Some(Place {
+        first: number(found.strip_prefix(&[BATCH_AT])?),
+        segment: number(segment),
+        offset: number(offset),
+    })
 }
 
 fn applied(db: &Db) -> u64 {
@@ -219,17 +278,39 @@ fn open(path: &Path) -> Option<Db> {
         .ok()
 }
 
-fn take_in(batch: &mut Batch, index: u64, record: &[u8]) {
-    batch.insert(key(RECORD, "", index), record);
-    let Ok(parsed) = serde_json::from_slice::<Value>(record) else {
-        return;
-    };
-    if let Some(kind) = kind_of(&parsed) {
-        batch.insert(key(KIND, kind, index), &[]);
+/// What some records add.
+#[derive(Default)]
+struct Taken {
+    batch: Batch,
+    lists: BTreeMap<Vec<u8>, Vec<u64>>,
+    last: Option<Place>,
+}
+
+impl Taken {
+    fn take_in(&mut self, entry: Entry<'_>) {
+        let place = entry.batch;
+        if self.last.replace(place) != Some(place) {
+            let mut at = place.segment.to_be_bytes().to_vec();
+            at.extend_from_slice(&place.offset.to_be_bytes());
+            self.batch.insert(key(vec![BATCH_AT], place.first), at);
+        }
+        let Ok(parsed) = serde_json::from_slice::<Value>(entry.record) else {
+            return;
+        };
+        if let Some(kind) = kind_of(&parsed) {
+            self.note(list(KIND, kind), entry.index);
+        }
+        mentions(None, &parsed, &mut |mention| {
+            self.note(list(MENTION, mention), entry.index);
+        });
     }
-    mentions(None, &parsed, &mut |mention| {
-        batch.insert(key(MENTION, mention, index), &[]);
-    });
+
+    fn note(&mut self, list: Vec<u8>, index: u64) {
+        let indices = self.lists.entry(list).or_default();
+        if indices.last() != Some(&index) {
+            indices.push(index);
+        }
+    }
 }
 
 /// The kind of a record, as the journal writes it.

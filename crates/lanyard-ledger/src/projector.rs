@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use lanyard_core::command::Record;
 use lanyard_core::state::{Image, State};
@@ -12,19 +13,49 @@ use lanyard_journal::{Cursor, OpenError, Snapshot};
 use crate::Shared;
 use crate::history::History;
 
+/// What comes within this time is taken in together, which costs far less than one by one.
+const TOGETHER: Duration = Duration::from_millis(100);
+
 /// Rings when something became durable.
 #[derive(Debug, Clone)]
-pub(crate) struct Bell(SyncSender<()>);
+pub(crate) struct Bell {
+    ring: SyncSender<()>,
+    _alive: SyncSender<()>,
+}
+
+/// The other end of the bell.
+pub(crate) struct Rung {
+    rung: Receiver<()>,
+    gone: Receiver<()>,
+}
 
 impl Bell {
-    pub(crate) fn new() -> (Self, Receiver<()>) {
+    pub(crate) fn new() -> (Self, Rung) {
         let (ring, rung) = sync_channel(1);
-        (Self(ring), rung)
+        let (alive, gone) = sync_channel(0);
+        let bell = Self {
+            ring,
+            _alive: alive,
+        };
+        (bell, Rung { rung, gone })
     }
 
     pub(crate) fn ring(&self) {
         // Otherwise it rings already, or nobody listens any more.
-        self.0.try_send(()).ok();
+        self.ring.try_send(()).ok();
+    }
+}
+
+impl Rung {
+    /// Waits for the next ring; false once the bell is gone.
+    fn next(&self) -> bool {
+        self.rung.recv().is_ok()
+    }
+
+    /// Waits a moment, or until the bell is gone.
+    fn rest(&self) {
+        // Nothing is ever sent: this ends by the time or by the bell's end.
+        self.gone.recv_timeout(TOGETHER).ok();
     }
 }
 
@@ -37,12 +68,13 @@ pub(crate) struct Projector {
 }
 
 impl Projector {
-    pub(crate) fn run(mut self, rung: &Receiver<()>) {
+    pub(crate) fn run(mut self, rung: &Rung) {
         // A start does not wait for it.
         self.history.prepare();
         self.catch_up();
-        while rung.recv().is_ok() {
+        while rung.next() {
             self.catch_up();
+            rung.rest();
         }
         self.catch_up();
     }
@@ -68,9 +100,9 @@ impl Projector {
 fn compact(directory: &Path, until: u64) -> Result<(), OpenError> {
     let (mut state, mut frontier) = start(directory)?;
     let mut bad = false;
-    Cursor::at(directory, frontier.size()).read(until, |_, record| {
-        frontier.push(record);
-        match serde_json::from_slice::<Record>(record) {
+    Cursor::at(directory, frontier.size()).read(until, |entry| {
+        frontier.push(entry.record);
+        match serde_json::from_slice::<Record>(entry.record) {
             Ok(record) => drop(state.apply(&record)),
             Err(_) => bad = true,
         }

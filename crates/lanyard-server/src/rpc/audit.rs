@@ -92,7 +92,7 @@ impl AuditService for Services {
             limit: if size == 0 { PAGE } else { size.min(MOST) },
         };
         let ledger = Arc::clone(&self.0.ledger);
-        caught_up(&ledger).await;
+        caught_up(&ledger).await?;
         let asked = tokio::task::spawn_blocking(move || ledger.history().query(&query));
         let (found, next) = asked
             .await
@@ -119,7 +119,9 @@ impl AuditService for Services {
                 let until = durable.min(cursor.index() + PAGE as u64);
                 let read = tokio::task::spawn_blocking(move || {
                     let mut records = Vec::new();
-                    let read = cursor.read(until, |at, bytes| records.push(record(at, bytes)));
+                    let read = cursor.read(until, |entry| {
+                        records.push(record(entry.index, entry.record))
+                    });
                     (cursor, read.map(|()| records))
                 });
                 let Ok((back, records)) = read.await else {
@@ -166,14 +168,18 @@ impl AuditService for Services {
 }
 
 /// Waits, not for long, until the history holds what is durable now: who asks sees its own writes.
-async fn caught_up(ledger: &Embedded) {
+async fn caught_up(ledger: &Embedded) -> Result<(), Status> {
     let size = ledger.tree().0;
     for _ in 0..LOOKS {
         if ledger.history().applied() >= size {
-            return;
+            return Ok(());
         }
         tokio::time::sleep(LOOK).await;
     }
+    let applied = ledger.history().applied();
+    Err(Status::unavailable(format!(
+        "the history has taken in {applied} of {size} records: ask again"
+    )))
 }
 
 fn record(index: u64, bytes: &[u8]) -> v1::AuditRecord {
