@@ -1,6 +1,7 @@
 //! A kill of everything with many live leases; the start after it; what a lease takes of memory.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,22 +30,17 @@ use crate::stopwatch;
 /// How many leases a task has.
 const OF_A_TASK: usize = 1000;
 
-pub(crate) async fn run(leases: usize) -> Result<()> {
-    let directory = tempfile::tempdir()?;
+pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let directory = keep.unwrap_or_else(|| temporary.path().to_owned());
     let clock = Arc::new(SystemClock::default());
-    let open = || {
-        let settings = Settings::with_history(directory.path().join("history"));
-        let stamp = Arc::clone(&clock);
-        let journal = directory.path().join("journal");
-        Embedded::open(&journal, &settings, Arc::new(move || stamp.now()))
-    };
     println!("{leases} live token leases");
     let taken = state(&clock, leases)?;
     println!("  memory of a lease    {:>8} bytes", taken / leases);
-    let ledger = Arc::new(open()?.0);
+    let ledger = Arc::new(open(&directory, &clock)?);
     fill(&ledger, &clock, leases).await?;
 
-    let keyring = Keyring::load_or_create(&directory.path().join("keys"), clock.now())?;
+    let keyring = Keyring::load_or_create(&directory.join("keys"), clock.now())?;
     let provider = TokenProvider::new("https://bench.invalid".to_owned(), Arc::new(keyring));
     let target = world::target(TargetKind::Token);
     let engine = Engine::new(Parts {
@@ -86,14 +82,27 @@ pub(crate) async fn run(leases: usize) -> Result<()> {
     drop(engine);
     ledger.close();
     drop(ledger);
+    start(&directory)
+}
+
+/// What it takes until the state is there.
+pub(crate) fn start(directory: &Path) -> Result<()> {
+    let clock = Arc::new(SystemClock::default());
     let began = stopwatch();
-    let (again, _) = open()?;
+    let again = open(directory, &clock)?;
     let (size, _) = again.tree();
     println!(
         "  start                {:>8.2?}, {size} records",
         began.elapsed()
     );
     Ok(())
+}
+
+fn open(directory: &Path, clock: &Arc<SystemClock>) -> Result<Embedded> {
+    let settings = Settings::with_history(directory.join("history"));
+    let stamp = Arc::clone(clock);
+    let now = Arc::new(move || stamp.now());
+    Ok(Embedded::open(&directory.join("journal"), &settings, now)?.0)
 }
 
 /// What the state itself takes in memory.

@@ -31,6 +31,14 @@ enum What {
     Kill {
         /// How many live leases.
         leases: usize,
+        /// Where the data is left; otherwise it is removed.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+    /// A start on what a kill left.
+    Start {
+        /// Where that is.
+        directory: PathBuf,
     },
     /// The echo itself.
     #[command(hide = true)]
@@ -51,7 +59,8 @@ fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Decide => decide::run(),
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
-        What::Kill { leases } => runtime.block_on(kill::run(leases)),
+        What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
+        What::Start { directory } => kill::start(&directory),
         What::Echo {
             listen,
             directory,

@@ -101,6 +101,22 @@ impl Lease {
     pub const fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Intent | Stage::Issued { .. })
     }
+
+    /// What it waits for, when it is being stopped.
+    #[must_use]
+    pub const fn awaits(&self) -> Option<Awaits> {
+        let Stage::Stopping { cause, progress } = self.stage else {
+            return None;
+        };
+        Some(match progress {
+            Progress::Fenced | Progress::Requested => Awaits::Provider,
+            Progress::Acknowledged(_) => Awaits::Bound,
+            Progress::ProvedDead(_) if cause.kill().is_none() => Awaits::Nothing,
+            Progress::PresumedDead(_) | Progress::ProvedDead(_) | Progress::Expired(_) => {
+                Awaits::End
+            }
+        })
+    }
 }
 
 /// Where a lease is in its life.
@@ -208,6 +224,19 @@ impl Progress {
     pub const fn is_due(self) -> bool {
         self.rank() < 2
     }
+}
+
+/// What a lease that is being stopped waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Awaits {
+    /// The provider has to take its revocation.
+    Provider,
+    /// The provider has; its declared bound has to pass.
+    Bound,
+    /// It is dead, and stays in the books until nothing of it could be live or asked after.
+    End,
+    /// Proved dead, and no kill asks after it: it can be forgotten.
+    Nothing,
 }
 
 impl fmt::Display for Progress {

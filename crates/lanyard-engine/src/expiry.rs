@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::id::LeaseId;
-use lanyard_core::lease::{Lease, Progress, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Lease, Stage, StopCause};
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
@@ -70,14 +70,7 @@ impl Engine {
             state
                 .leases()
                 .stopping_targets()
-                .flat_map(|target| state.leases().stopping(target))
-                .filter(|lease| match lease.stage {
-                    Stage::Stopping {
-                        cause,
-                        progress: Progress::ProvedDead(_),
-                    } => cause.kill().is_none(),
-                    Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => false,
-                })
+                .flat_map(|target| state.leases().awaiting(target, Awaits::Nothing))
                 .map(|lease| lease.id)
                 .take(BATCH)
                 .collect()

@@ -7,7 +7,7 @@ use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Lifted;
-use lanyard_core::lease::{Lease, LeaseRef, Progress, Stage, StopCause};
+use lanyard_core::lease::{Awaits, LeaseRef, Progress, Stage, StopCause};
 use lanyard_core::provider::{Capabilities, Revocation, Revoked};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
@@ -16,7 +16,7 @@ use lanyard_core::time::Timestamp;
 use crate::engine::Engine;
 
 /// How many leases one record presumes dead.
-const BATCH: usize = 1000;
+const BATCH: usize = 4096;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(30);
 
@@ -123,7 +123,7 @@ impl Engine {
         let due = self.peek(|state| {
             state
                 .leases()
-                .stopping(target)
+                .awaiting(target, Awaits::Bound)
                 .filter_map(|lease| match lease.stage {
                     Stage::Stopping {
                         progress: Progress::Acknowledged(at),
@@ -144,24 +144,18 @@ fn work(state: &State, target: &Name, now: Timestamp, limits: &Capabilities) -> 
         cut: cut(state, target),
         ..Revocation::default()
     };
-    for lease in state.leases().stopping(target) {
-        match progress(lease) {
-            Some(progress) if progress.is_due() && work.due.len() < limits.at_once => {
-                work.due.push(LeaseRef::from(lease));
-            }
-            Some(_) if limits.whole => work.standing.push(LeaseRef::from(lease)),
-            Some(_) if work.due.len() >= limits.at_once => break,
-            Some(_) | None => {}
-        }
+    let mut due = state.leases().awaiting(target, Awaits::Provider);
+    work.due = due
+        .by_ref()
+        .take(limits.at_once)
+        .map(LeaseRef::from)
+        .collect();
+    if limits.whole && !work.due.is_empty() {
+        let others = [Awaits::Bound, Awaits::End, Awaits::Nothing].into_iter();
+        let others = others.flat_map(|what| state.leases().awaiting(target, what));
+        work.standing = due.chain(others).map(LeaseRef::from).collect();
     }
     work
-}
-
-const fn progress(lease: &Lease) -> Option<Progress> {
-    match lease.stage {
-        Stage::Stopping { progress, .. } => Some(progress),
-        Stage::Intent | Stage::Issued { .. } => None,
-    }
 }
 
 /// The newest order over the whole target, of both roles, while it is engaged or anything under it could live.

@@ -51,14 +51,23 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// How far it is.
+#[derive(Debug)]
+struct Progress {
+    cursor: Cursor,
+    /// The tree over what was taken in.
+    tree: Frontier,
+    /// Whether it was said that it stays behind.
+    behind: bool,
+}
+
 /// The projection.
 #[derive(Debug)]
 pub struct History {
     journal: PathBuf,
     path: PathBuf,
     db: RwLock<Option<Db>>,
-    /// How far it is, and the tree over what it has taken in.
-    taken: Mutex<(Cursor, Frontier)>,
+    taken: Mutex<Progress>,
 }
 
 /// Where a list begins, without its first record.
@@ -81,6 +90,16 @@ const APPLIED: &[u8] = b"applied";
 /// The number is that of the format: another one is a history of another kind.
 const ROOT: &[u8] = b"root/2";
 
+impl Progress {
+    fn at(journal: &Path, tree: Frontier) -> Self {
+        Self {
+            cursor: Cursor::at(journal, tree.size()),
+            tree,
+            behind: false,
+        }
+    }
+}
+
 impl History {
     /// The history of a journal, in this folder; empty until it is prepared. `from` is a tree over the journal's first
     /// records that is known already.
@@ -89,7 +108,7 @@ impl History {
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
             db: RwLock::new(None),
-            taken: Mutex::new((Cursor::at(journal, from.size()), from)),
+            taken: Mutex::new(Progress::at(journal, from)),
         }
     }
 
@@ -110,7 +129,7 @@ impl History {
     /// Whether it was made from this journal: the root that it keeps is that of the journal's first records.
     fn fits(&self, db: &Db) -> bool {
         let (applied, mut taken) = (applied(db), self.taken.lock());
-        let (cursor, tree) = &mut *taken;
+        let Progress { cursor, tree, .. } = &mut *taken;
         let read = cursor.read(applied, |entry| tree.push(entry.record));
         let kept = db.get(ROOT).ok().flatten();
         let same = kept.is_some_and(|kept| *kept == tree.root());
@@ -129,43 +148,43 @@ impl History {
             tracing::error!(%error, "the old history cannot be removed");
         }
         *db = open(&self.path);
-        *self.taken.lock() = (Cursor::at(&self.journal, 0), Frontier::default());
+        *self.taken.lock() = Progress::at(&self.journal, Frontier::default());
     }
 
-    /// Takes in what is new, up to and without `until`. A failure leaves it behind: no more than that.
-    pub(crate) fn catch_up(&self, until: u64) {
+    /// Takes in some of what is new, up to `until`; says whether there is more. A failure leaves it behind: no
+    /// more than that.
+    pub(crate) fn catch_up(&self, until: u64) -> bool {
         let mut taken = self.taken.lock();
-        let (cursor, tree) = &mut *taken;
-        while cursor.index() < until {
-            let mut taken = Taken::default();
-            let mut grown = tree.clone();
-            let to = until.min(cursor.index() + BATCH);
-            let read = cursor.read(to, |entry| {
-                grown.push(entry.record);
-                taken.take_in(entry);
-            });
-            if let Err(error) = read {
-                tracing::warn!(%error, "the history stays behind");
-                *cursor = Cursor::at(&self.journal, tree.size());
-                return;
-            }
-            let mut batch = taken.batch;
-            for (prefix, indices) in taken.lists {
-                let first = indices.first().copied().unwrap_or_default();
-                let indices: Vec<u8> = indices.into_iter().flat_map(u64::to_be_bytes).collect();
-                batch.insert(key(prefix, first), indices);
-            }
-            batch.insert(APPLIED, &grown.size().to_be_bytes());
-            batch.insert(ROOT, &grown.root());
-            let db = self.db.read();
-            let written = db.as_ref().map(|db| db.apply_batch(batch));
-            if let Some(Err(error)) = written {
-                tracing::warn!(%error, "the history stays behind");
-                *cursor = Cursor::at(&self.journal, tree.size());
-                return;
-            }
-            *tree = grown;
+        let Progress {
+            cursor,
+            tree,
+            behind,
+        } = &mut *taken;
+        if cursor.index() >= until {
+            return false;
         }
+        let (mut new, mut grown) = (Taken::default(), tree.clone());
+        let to = until.min(cursor.index() + BATCH);
+        let read = cursor.read(to, |entry| {
+            grown.push(entry.record);
+            new.take_in(entry);
+        });
+        let written = read.map_err(|error| error.to_string()).and_then(|()| {
+            let batch = new.into_batch(&grown);
+            match self.db.read().as_ref() {
+                Some(db) => db.apply_batch(batch).map_err(|error| error.to_string()),
+                None => Err("it is not open".to_owned()),
+            }
+        });
+        if let Err(error) = written {
+            if !std::mem::replace(behind, true) {
+                tracing::warn!(error, "the history stays behind");
+            }
+            *cursor = Cursor::at(&self.journal, tree.size());
+            return false;
+        }
+        (*tree, *behind) = (grown, false);
+        cursor.index() < until
     }
 
     /// The records that are asked for, oldest first, and where to go on after them.
@@ -303,6 +322,18 @@ impl Taken {
         mentions(None, &parsed, &mut |mention| {
             self.note(list(MENTION, mention), entry.index);
         });
+    }
+
+    fn into_batch(self, tree: &Frontier) -> Batch {
+        let mut batch = self.batch;
+        for (prefix, indices) in self.lists {
+            let first = indices.first().copied().unwrap_or_default();
+            let indices: Vec<u8> = indices.into_iter().flat_map(u64::to_be_bytes).collect();
+            batch.insert(key(prefix, first), indices);
+        }
+        batch.insert(APPLIED, &tree.size().to_be_bytes());
+        batch.insert(ROOT, &tree.root());
+        batch
     }
 
     fn note(&mut self, list: Vec<u8>, index: u64) {

@@ -1,8 +1,10 @@
 //! A thread behind the writer: it keeps the history, and writes snapshots. The writer never waits for it.
 
+use std::collections::VecDeque;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use lanyard_core::command::Record;
@@ -52,6 +54,10 @@ impl Rung {
         self.rung.recv().is_ok()
     }
 
+    fn is_gone(&self) -> bool {
+        self.gone.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
     /// Waits a moment, or until the bell is gone.
     fn rest(&self) {
         // Nothing is ever sent: this ends by the time or by the bell's end.
@@ -71,28 +77,29 @@ impl Projector {
     pub(crate) fn run(mut self, rung: &Rung) {
         // A start does not wait for it.
         self.history.prepare();
-        self.catch_up();
-        while rung.next() {
-            self.catch_up();
+        loop {
+            let durable = self.shared.durable.borrow().next.0;
+            self.snapshot(durable);
+            // An end does not wait for it either: the next start goes on where this one stopped.
+            while !rung.is_gone() && self.history.catch_up(durable) {}
+            if !rung.next() {
+                break;
+            }
             rung.rest();
         }
-        self.catch_up();
+        let durable = self.shared.durable.borrow().next.0;
+        self.snapshot(durable);
     }
 
-    fn catch_up(&mut self) {
-        let durable = self.shared.durable.borrow().next.0;
-        self.history.catch_up(durable);
+    fn snapshot(&mut self, durable: u64) {
         if durable.saturating_sub(self.snapped) < self.every {
             return;
         }
-        match compact(&self.directory, durable) {
-            Ok(()) => self.snapped = durable,
-            Err(error) => {
-                tracing::warn!(%error, "no snapshot was written: the next start takes longer");
-                // Not again for every record.
-                self.snapped = durable;
-            }
+        if let Err(error) = compact(&self.directory, durable) {
+            tracing::warn!(%error, "no snapshot was written: the next start takes longer");
         }
+        // After a failure, not again for every record.
+        self.snapped = durable;
     }
 }
 
@@ -129,16 +136,53 @@ pub(crate) fn start(directory: &Path) -> Result<(State, Frontier), OpenError> {
         return Ok((State::default(), Frontier::default()));
     };
     let mut state = State::default();
-    let lines = snapshot.payload.split(|byte| *byte == b'\n');
-    for line in lines.filter(|line| !line.is_empty()) {
-        let restored = serde_json::from_slice::<Image>(line).is_ok_and(|item| state.restore(item));
-        if !restored {
-            tracing::warn!("the newest snapshot is of another version: the whole journal is read");
-            return Ok((State::default(), Frontier::default()));
-        }
+    if !restore(&mut state, &snapshot.payload) {
+        tracing::warn!("the newest snapshot is of another version: the whole journal is read");
+        return Ok((State::default(), Frontier::default()));
     }
     if state.next_seq().0 != snapshot.frontier.size() {
         return Ok((State::default(), Frontier::default()));
     }
     Ok((state, snapshot.frontier))
+}
+
+/// Takes in an image. While a piece of it is taken in, the next ones are parsed. Says whether all of it was taken.
+fn restore(state: &mut State, image: &[u8]) -> bool {
+    let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        let mut parsing = VecDeque::with_capacity(at_once);
+        let mut rest = image;
+        loop {
+            while parsing.len() < at_once && !rest.is_empty() {
+                let (piece, after) = rest.split_at(piece(rest));
+                parsing.push_back(scope.spawn(move || parse(piece)));
+                rest = after;
+            }
+            let Some(parsed) = parsing.pop_front() else {
+                return true;
+            };
+            let taken = match parsed.join() {
+                Ok(Some(items)) => items.into_iter().all(|item| state.restore(item)),
+                Ok(None) | Err(_) => false,
+            };
+            if !taken {
+                return false;
+            }
+        }
+    })
+}
+
+/// How many bytes of an image are parsed together: whole lines.
+fn piece(image: &[u8]) -> usize {
+    const AT_LEAST: usize = 4 << 20;
+    let end = image.iter().skip(AT_LEAST).position(|byte| *byte == b'\n');
+    end.map_or(image.len(), |end| AT_LEAST + end + 1)
+}
+
+fn parse(lines: &[u8]) -> Option<Vec<Image>> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).ok())
+        .collect()
 }

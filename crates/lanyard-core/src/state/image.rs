@@ -20,7 +20,7 @@ use super::{State, TaskEntry};
 
 /// The whole state, item by item, so that it can be written and read as a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "item", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Image {
     /// First: what there is one of.
     Head {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::charter::Name;
 use crate::id::{LeaseId, TaskId};
-use crate::lease::{Entry, Lease, Stage};
+use crate::lease::{Awaits, Entry, Lease, Stage};
 use crate::scope::Scope;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -17,7 +17,7 @@ pub struct Leases {
     by_task: HashMap<TaskId, (Arc<Task>, BTreeSet<LeaseId>)>,
     entries: BTreeSet<Arc<Entry>>,
     due: BTreeSet<(Timestamp, LeaseId)>,
-    stopping: BTreeMap<Name, BTreeSet<LeaseId>>,
+    stopping: Stopping,
     live: usize,
 }
 
@@ -84,6 +84,17 @@ impl Leases {
         self.stopping
             .get(target)
             .into_iter()
+            .flat_map(BTreeMap::values)
+            .flatten()
+            .filter_map(|id| self.all.get(id))
+    }
+
+    /// Those of them that wait for this.
+    pub fn awaiting(&self, target: &Name, what: Awaits) -> impl Iterator<Item = &Lease> {
+        self.stopping
+            .get(target)
+            .and_then(|steps| steps.get(&what))
+            .into_iter()
             .flatten()
             .filter_map(|id| self.all.get(id))
     }
@@ -121,12 +132,8 @@ impl Leases {
             .insert(lease.id);
         if lease.is_live() {
             self.live += 1;
-        } else {
-            self.stopping
-                .entry(lease.entry.target.clone())
-                .or_default()
-                .insert(lease.id);
         }
+        note(&mut self.stopping, &lease, None);
         self.all.insert(lease.id, lease);
     }
 
@@ -135,20 +142,17 @@ impl Leases {
         let Some(lease) = self.all.get_mut(&id) else {
             return;
         };
-        let (was_due, was_live) = (deadline(lease), lease.is_live());
+        let (was_due, was_live, awaited) = (deadline(lease), lease.is_live(), lease.awaits());
         change(lease);
-        let (is_due, is_live) = (deadline(lease), lease.is_live());
+        let is_due = deadline(lease);
         if was_due != is_due {
             self.due.remove(&(was_due, id));
             self.due.insert((is_due, id));
         }
-        if was_live && !is_live {
+        if was_live && !lease.is_live() {
             self.live -= 1;
-            self.stopping
-                .entry(lease.entry.target.clone())
-                .or_default()
-                .insert(id);
         }
+        note(&mut self.stopping, lease, awaited);
     }
 
     pub(super) fn remove(&mut self, id: LeaseId) -> Option<Lease> {
@@ -157,11 +161,8 @@ impl Leases {
         if lease.is_live() {
             self.live -= 1;
         }
-        if let Some(ids) = self.stopping.get_mut(&lease.entry.target) {
-            ids.remove(&id);
-            if ids.is_empty() {
-                self.stopping.remove(&lease.entry.target);
-            }
+        if let Some(awaited) = lease.awaits() {
+            unnote(&mut self.stopping, &lease, awaited);
         }
         if let Some((_, ids)) = self.by_task.get_mut(&lease.task.id) {
             ids.remove(&id);
@@ -170,6 +171,39 @@ impl Leases {
             }
         }
         Some(lease)
+    }
+}
+
+type Stopping = BTreeMap<Name, BTreeMap<Awaits, BTreeSet<LeaseId>>>;
+
+/// Moves a lease to what it waits for now.
+fn note(stopping: &mut Stopping, lease: &Lease, before: Option<Awaits>) {
+    let now = lease.awaits();
+    if now == before {
+        return;
+    }
+    if let Some(now) = now {
+        let steps = stopping.entry(lease.entry.target.clone()).or_default();
+        steps.entry(now).or_default().insert(lease.id);
+    }
+    if let Some(before) = before {
+        unnote(stopping, lease, before);
+    }
+}
+
+fn unnote(stopping: &mut Stopping, lease: &Lease, before: Awaits) {
+    let target = &lease.entry.target;
+    let Some(steps) = stopping.get_mut(target) else {
+        return;
+    };
+    if let Some(ids) = steps.get_mut(&before) {
+        ids.remove(&lease.id);
+        if ids.is_empty() {
+            steps.remove(&before);
+        }
+    }
+    if steps.is_empty() {
+        stopping.remove(target);
     }
 }
 

@@ -43,13 +43,10 @@ impl Quotas {
     pub(super) fn next_mint(&self, task: &Task, rate: Rate, now: Timestamp) -> Option<Timestamp> {
         let used = self.of(task)?;
         let from = now.before(rate.per.as_duration());
-        let within = used.mints.iter().filter(|at| **at > from).count();
         let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
-        if within < count {
-            return None;
-        }
-        let freeing = used.mints.get(used.mints.len().saturating_sub(count))?;
-        Some(*freeing + rate.per)
+        // They are in order: the one that has to fall out of the window for another to be within the rate.
+        let freeing = used.mints.get(used.mints.len().checked_sub(count)?)?;
+        (*freeing > from).then(|| *freeing + rate.per)
     }
 
     pub(super) fn minted(&mut self, task: &Task, at: Timestamp, rate: Rate) {
