@@ -82,7 +82,11 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     drop(engine);
     ledger.close();
     drop(ledger);
-    start(&directory)
+    // In a process of its own, as a start is.
+    let mut again = std::process::Command::new(std::env::current_exe()?);
+    let ended = again.arg("start").arg(&directory).status()?;
+    anyhow::ensure!(ended.success(), "the start failed");
+    Ok(())
 }
 
 /// What it takes until the state is there.

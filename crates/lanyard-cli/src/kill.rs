@@ -252,7 +252,7 @@ async fn watch(
         {
             last = report;
             progress.show(&last);
-            if wait.is_none() && last.lines.iter().all(is_acknowledged) {
+            if wait.is_none() && last.unswept == 0 && last.requested == 0 {
                 break;
             }
         }
@@ -267,31 +267,12 @@ async fn watch(
     if last.confirmed {
         return Ok(());
     }
-    let open: Vec<_> = last
-        .lines
-        .iter()
-        .filter(|line| line.worst_expire_time.is_some())
-        .collect();
-    let acknowledged = open.iter().filter(|line| is_acknowledged(line)).count();
+    let acknowledged = last.acknowledged;
+    let open = last.unswept + last.requested + acknowledged;
     Err(Outcome::Unconfirmed(format!(
-        "{id}: {} revocations are not confirmed, of which {acknowledged} are acknowledged by their provider; \
-         follow with `lanyard kill watch {id} --wait 600`",
-        open.len()
+        "{id}: {open} revocations are not confirmed, of which {acknowledged} are acknowledged by their provider; \
+         follow with `lanyard kill watch {id} --wait 600`"
     )))
-}
-
-fn is_acknowledged(line: &v1::KillLine) -> bool {
-    match line.state() {
-        v1::LeaseState::Acknowledged
-        | v1::LeaseState::PresumedDead
-        | v1::LeaseState::ProvedDead
-        | v1::LeaseState::Expired => true,
-        v1::LeaseState::Unspecified
-        | v1::LeaseState::Intent
-        | v1::LeaseState::Issued
-        | v1::LeaseState::Fenced
-        | v1::LeaseState::Requested => false,
-    }
 }
 
 /// How far an order got, on stderr: one line that changes in place on a terminal, a line a change elsewhere.
@@ -302,14 +283,14 @@ struct Progress {
 
 impl Progress {
     fn show(&mut self, report: &v1::WatchKillResponse) {
-        let mut counts = BTreeMap::new();
-        for line in &report.lines {
-            *counts.entry(line.state()).or_insert(0_u32) += 1;
-        }
-        let parts = counts
-            .into_iter()
-            .rev()
-            .map(|(of, count)| format!("{count} {}", state(of)));
+        let counts = [
+            (report.dead, "dead"),
+            (report.acknowledged, "acknowledged"),
+            (report.requested, "requested"),
+            (report.unswept, "fenced"),
+        ];
+        let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+        let parts = counts.map(|(count, what)| format!("{count} {what}"));
         let line = parts.collect::<Vec<_>>().join(", ");
         if line.is_empty() || line == self.shown {
             return;
@@ -344,6 +325,11 @@ fn print_report(output: Output, report: &v1::WatchKillResponse) {
         ]);
     }
     rows.print(output);
+    let all = report.requested + report.acknowledged + report.dead;
+    let more = all.saturating_sub(report.lines.len() as u64);
+    if more > 0 {
+        eprintln!("and {more} more, no further from dead than these");
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]

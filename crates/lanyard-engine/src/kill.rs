@@ -7,7 +7,7 @@ use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, LeaseId, RearmId};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, RearmProposal, RearmStage};
-use lanyard_core::lease::{Progress, Seq, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Lease, Progress, Seq, Stage, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::{Refusal, State};
@@ -18,6 +18,8 @@ use crate::engine::Engine;
 
 /// How many leases one record stops.
 const BATCH: usize = 4096;
+/// How many leases a report lists one by one.
+const MOST_LINES: usize = 1000;
 
 /// An order that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +46,29 @@ pub struct BlastRadius {
 pub struct KillReport {
     /// The order, and how far it was lifted.
     pub engaged: EngagedOrder,
-    /// Lease by lease, those that can still be of interest.
+    /// Lease by lease, those first that are furthest from dead; a thousand at most.
     pub lines: Vec<KillLine>,
     /// Leases in reach that the sweep has not come to.
     pub unswept: usize,
+    /// Leases whose revocation no provider has taken yet.
+    pub requested: usize,
+    /// Leases whose revocation was taken, and whose declared bound has not passed.
+    pub acknowledged: usize,
+    /// Leases that are dead as far as can be known.
+    pub dead: usize,
 }
 
 impl KillReport {
     /// Whether every lease in it is dead as far as can be known.
     #[must_use]
-    pub fn is_confirmed(&self) -> bool {
-        self.unswept == 0 && self.lines.iter().all(|line| line.progress.is_confirmed())
+    pub const fn is_confirmed(&self) -> bool {
+        self.is_taken() && self.acknowledged == 0
+    }
+
+    /// Whether nothing is left to do but to wait.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.unswept == 0 && self.requested == 0
     }
 }
 
@@ -187,7 +201,8 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot say.
     pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
-        self.query(|state| report(state, id)).await
+        let swept = self.swept.lock().contains(&id);
+        self.query(|state| report(state, id, swept)).await
     }
 
     /// Proposes to lift an order by a step.
@@ -264,27 +279,34 @@ pub struct RearmStep {
     pub despite_unconfirmed: bool,
 }
 
-fn report(state: &State, id: KillId) -> Option<KillReport> {
+fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
     let engaged = state.kills().get(id)?;
-    let lines = state
-        .leases()
-        .stopping_targets()
-        .flat_map(|target| state.leases().stopping(target))
-        .filter_map(|lease| match lease.stage {
-            Stage::Stopping { cause, progress } if cause.kill() == Some(id) => Some(KillLine {
-                lease: lease.id,
-                target: lease.entry.target.clone(),
-                progress,
-                collateral: matches!(cause, StopCause::Collateral(_)),
-                worst_expiry: lease.worst_expiry,
-            }),
-            Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => None,
-        })
-        .collect();
-    let unswept = state.unswept(&engaged.order, engaged.seq).len();
+    let leases = state.leases();
+    let steps = [Awaits::Provider, Awaits::Bound, Awaits::End];
+    let line = |lease: &Lease| match lease.stage {
+        Stage::Stopping { cause, progress } => Some(KillLine {
+            lease: lease.id,
+            target: lease.entry.target.clone(),
+            progress,
+            collateral: matches!(cause, StopCause::Collateral(_)),
+            worst_expiry: lease.worst_expiry,
+        }),
+        Stage::Intent | Stage::Issued { .. } => None,
+    };
+    let lines = steps
+        .into_iter()
+        .flat_map(|what| leases.killed(id, what))
+        .filter_map(line);
     Some(KillReport {
+        lines: lines.take(MOST_LINES).collect(),
+        unswept: if swept {
+            0
+        } else {
+            state.unswept(&engaged.order, engaged.seq).len()
+        },
+        requested: leases.count_killed(id, Awaits::Provider),
+        acknowledged: leases.count_killed(id, Awaits::Bound),
+        dead: leases.count_killed(id, Awaits::End),
         engaged: engaged.clone(),
-        lines,
-        unswept,
     })
 }

@@ -18,7 +18,7 @@ use lanyard_core::charter::{TargetKind, parse};
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::TaskId;
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Progress, Stage};
+use lanyard_core::lease::{Awaits, Progress, Stage};
 use lanyard_core::ledger::{Ledger, look};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
@@ -306,6 +306,39 @@ impl Simulation {
         }
     }
 
+    /// What a report counts is what a look at every lease finds.
+    fn every_stopped_lease_is_counted_once(&self, seed: u64, step: usize) {
+        let looked = look(self.ledger.as_ref(), |state| {
+            let (leases, target) = (state.leases(), world::target(TargetKind::Token));
+            for what in [
+                Awaits::Provider,
+                Awaits::Bound,
+                Awaits::End,
+                Awaits::Nothing,
+            ] {
+                let all = || leases.iter().filter(|lease| lease.awaits() == Some(what));
+                assert_eq!(
+                    leases.awaiting(&target, what).count(),
+                    all().count(),
+                    "seed {seed}, step {step}: {what:?}"
+                );
+                for engaged in state.kills().iter() {
+                    let id = engaged.order.id;
+                    let killed = all().filter(|lease| match lease.stage {
+                        Stage::Stopping { cause, .. } => cause.kill() == Some(id),
+                        Stage::Intent | Stage::Issued { .. } => false,
+                    });
+                    assert_eq!(
+                        leases.count_killed(id, what),
+                        killed.count(),
+                        "seed {seed}, step {step}: {what:?} of {id}"
+                    );
+                }
+            }
+        });
+        looked.unwrap();
+    }
+
     /// An order that is older than a confirmation and younger than its intent would have refused it.
     fn no_lease_is_confirmed_after_a_kill(&self, seed: u64) {
         let (mut intents, mut last_kill) = (BTreeMap::new(), 0);
@@ -368,6 +401,7 @@ async fn no_credential_is_lost_and_none_is_released_after_a_kill() {
         for step in 0..STEPS {
             simulation.step().await;
             simulation.every_live_credential_is_known(seed, step);
+            simulation.every_stopped_lease_is_counted_once(seed, step);
         }
         simulation.no_lease_is_confirmed_after_a_kill(seed);
         simulation.settle(seed).await;

@@ -13,7 +13,7 @@ use crate::merkle::{Frontier, Hash};
 pub struct Options {
     /// A segment that has reached this size, in bytes, is followed by a new one.
     pub segment_bytes: u64,
-    /// Blocks, in bytes, that are set aside for [`Journal::append_critical`].
+    /// Blocks, in bytes, that are set aside for [`Journal::append_critical`], and by which that grows.
     pub reserve_bytes: u64,
 }
 
@@ -79,6 +79,7 @@ pub struct Journal {
     options: Options,
     file: File,
     written: u64,
+    reserved: u64,
     frontier: Frontier,
     poisoned: Option<String>,
     _lock: DirectoryLock,
@@ -117,13 +118,18 @@ impl Journal {
             Some((path, end)) => reopen(&path, end)?,
             None => (begin(directory, frontier.size())?, SEGMENT_HEADER as u64),
         };
-        reserve(directory, options.reserve_bytes)?;
+        let reserved = match reserve(directory, options.reserve_bytes) {
+            // Kills have to be taken on a full disk too: whoever issues asks for its own reserve first.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => 0,
+            reserved => reserved?,
+        };
         let directory = directory.to_path_buf();
         let journal = Self {
             directory,
             options,
             file,
             written,
+            reserved,
             frontier,
             poisoned: None,
             _lock: lock,
@@ -169,6 +175,18 @@ impl Journal {
     /// See [`AppendError`].
     pub fn append_critical<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<u64, AppendError> {
         self.write(records, true)
+    }
+
+    /// Sees to it that at least so many bytes are set aside for [`Journal::append_critical`].
+    ///
+    /// # Errors
+    /// When the disk does not hold them: what was set aside before still is.
+    pub fn set_aside(&mut self, bytes: u64) -> io::Result<()> {
+        if bytes > self.reserved {
+            let step = self.options.reserve_bytes.max(1);
+            self.reserved = reserve(&self.directory, bytes.div_ceil(step) * step)?;
+        }
+        Ok(())
     }
 
     fn write<R: AsRef<[u8]>>(&mut self, records: &[R], critical: bool) -> Result<u64, AppendError> {
@@ -232,15 +250,22 @@ impl Journal {
 
 const RESERVE: &str = "reserve";
 
-/// Sets blocks aside by writing them: a sparse file would hold none.
-fn reserve(directory: &Path, bytes: u64) -> io::Result<()> {
-    let path = directory.join(RESERVE);
-    if fs::metadata(&path).is_ok_and(|found| found.len() >= bytes) {
-        return Ok(());
+/// Sets blocks aside by writing them: a sparse file would hold none. Says how many bytes there are now.
+fn reserve(directory: &Path, bytes: u64) -> io::Result<u64> {
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(directory.join(RESERVE))?;
+    let before = file.metadata()?.len();
+    let missing = bytes.saturating_sub(before);
+    let grown = io::copy(&mut io::Read::take(io::repeat(0), missing), &mut file)
+        .and_then(|_| file.sync_all());
+    if let Err(error) = grown {
+        // What cannot be had whole is left to the records.
+        file.set_len(before)?;
+        return Err(error);
     }
-    let mut file = File::create(&path)?;
-    io::copy(&mut io::Read::take(io::repeat(0), bytes), &mut file)?;
-    file.sync_all()
+    Ok(bytes.max(before))
 }
 
 /// The segments, oldest first.

@@ -15,7 +15,7 @@ use proptest::prelude::*;
 fn options() -> Options {
     Options {
         segment_bytes: 400,
-        reserve_bytes: 0,
+        reserve_bytes: 16,
     }
 }
 
@@ -233,4 +233,25 @@ fn a_start_behind_a_snapshot_reads_no_more_than_what_is_behind_it() {
     let mut other = Frontier::default();
     (0..10_u8).for_each(|n| other.push(&[n]));
     assert!(matches!(behind(other), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn what_is_set_aside_grows_in_steps_and_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let reserve = || {
+        fs::metadata(directory.path().join("reserve"))
+            .unwrap()
+            .len()
+    };
+    let (mut journal, ..) = open(directory.path()).unwrap();
+    let step = reserve();
+    assert_eq!(step, options().reserve_bytes);
+    journal.set_aside(step).unwrap();
+    assert_eq!(reserve(), step);
+    journal.set_aside(step * 2 + 1).unwrap();
+    assert_eq!(reserve(), step * 3);
+    drop(journal);
+    let (mut journal, ..) = open(directory.path()).unwrap();
+    journal.set_aside(1).unwrap();
+    assert_eq!(reserve(), step * 3);
 }

@@ -142,7 +142,8 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder) -> Result<bool> {
         loop {
             changes.mark_unchanged();
             let report = engine.kill_report(order.id).await?;
-            if report.as_ref().is_some_and(is_out_of_hand) || changes.changed().await.is_err() {
+            if report.as_ref().is_some_and(KillReport::is_taken) || changes.changed().await.is_err()
+            {
                 return Ok::<_, anyhow::Error>(report);
             }
         }
@@ -158,14 +159,6 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder) -> Result<bool> {
     Ok(report.is_some_and(|report| print(&report)))
 }
 
-/// Whether nothing is left to do but to wait.
-fn is_out_of_hand(report: &KillReport) -> bool {
-    let taken = |progress: &Progress| {
-        matches!(progress, Progress::Acknowledged(_)) || progress.is_confirmed()
-    };
-    report.unswept == 0 && report.lines.iter().all(|line| taken(&line.progress))
-}
-
 fn print(report: &KillReport) -> bool {
     for line in &report.lines {
         let open = if line.progress.is_confirmed() {
@@ -179,6 +172,11 @@ fn print(report: &KillReport) -> bool {
             line.target,
             word(line.progress)
         );
+    }
+    let listed = report.lines.len();
+    let all = report.requested + report.acknowledged + report.dead;
+    if all > listed {
+        println!("and {} more, no further from dead than these", all - listed);
     }
     report.is_confirmed()
 }

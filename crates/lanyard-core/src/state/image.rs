@@ -16,7 +16,7 @@ use crate::task::Task;
 use crate::time::Timestamp;
 
 use super::quota::Use;
-use super::{State, TaskEntry};
+use super::{Leases, State, TaskEntry};
 
 /// The whole state, item by item, so that it can be written and read as a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub enum Image {
         rearms: BTreeMap<RearmId, RearmProposal>,
         /// Why nothing is issued.
         disarmed: Option<String>,
+        /// How many leases follow, so that there is room for them.
+        leases: usize,
     },
     /// A task; before its leases.
     Task {
@@ -120,6 +122,7 @@ impl State {
             kills: self.kills.clone(),
             rearms: self.rearms.clone(),
             disarmed: self.disarmed.clone(),
+            leases: self.leases.len(),
         };
         let tasks = self.tasks.values().map(|entry| Image::Task {
             task: Task::clone(&entry.task),
@@ -156,7 +159,7 @@ impl State {
             )
             .chain(
                 self.leases
-                    .iter()
+                    .by_deadline()
                     .map(|lease| Image::Lease(Box::new(lease.into()))),
             )
             .chain(requests)
@@ -174,8 +177,10 @@ impl State {
                 kills,
                 rearms,
                 disarmed,
+                leases,
             } => {
                 *self = Self {
+                    leases: Leases::with_room(leases),
                     next,
                     in_force,
                     kills,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::charter::Name;
-use crate::id::{LeaseId, TaskId};
+use crate::id::{KillId, LeaseId, TaskId};
 use crate::lease::{Awaits, Entry, Lease, Stage};
 use crate::scope::Scope;
 use crate::task::Task;
@@ -13,7 +13,8 @@ use crate::time::Timestamp;
 /// Every lease under which something may be live or must stay revoked.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
-    all: HashMap<LeaseId, Lease>,
+    /// Boxed: a table has twice as many places as it needs after it grew.
+    all: HashMap<LeaseId, Box<Lease>>,
     by_task: HashMap<TaskId, (Arc<Task>, BTreeSet<LeaseId>)>,
     entries: BTreeSet<Arc<Entry>>,
     due: BTreeSet<(Timestamp, LeaseId)>,
@@ -25,12 +26,12 @@ impl Leases {
     /// One lease.
     #[must_use]
     pub fn get(&self, id: LeaseId) -> Option<&Lease> {
-        self.all.get(&id)
+        self.all.get(&id).map(Box::as_ref)
     }
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Lease> {
-        self.all.values()
+        self.all.values().map(Box::as_ref)
     }
 
     /// How many there are.
@@ -57,22 +58,22 @@ impl Leases {
             .get(&task)
             .into_iter()
             .flat_map(|(_, ids)| ids.iter())
-            .filter_map(|id| self.all.get(id))
+            .filter_map(|id| self.get(*id))
     }
 
     /// The leases that a scope covers, whatever their role.
     pub fn in_scope<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
         match scope {
-            Scope::Lease(id) => Box::new(self.all.get(id).into_iter()),
+            Scope::Lease(id) => Box::new(self.get(*id).into_iter()),
             Scope::Task(id) => Box::new(self.of_task(*id)),
-            Scope::All => Box::new(self.all.values()),
+            Scope::All => Box::new(self.iter()),
             Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Target(_) => {
                 Box::new(
                     self.by_task
                         .values()
                         .filter(|(task, _)| could_cover(scope, task))
                         .flat_map(|(_, ids)| ids.iter())
-                        .filter_map(|id| self.all.get(id))
+                        .filter_map(|id| self.get(*id))
                         .filter(|lease| scope.covers(&lease.facets())),
                 )
             }
@@ -82,26 +83,47 @@ impl Leases {
     /// The leases of one target that are being stopped.
     pub fn stopping(&self, target: &Name) -> impl Iterator<Item = &Lease> {
         self.stopping
+            .by_target
             .get(target)
             .into_iter()
             .flat_map(BTreeMap::values)
             .flatten()
-            .filter_map(|id| self.all.get(id))
+            .filter_map(|id| self.get(*id))
     }
 
     /// Those of them that wait for this.
     pub fn awaiting(&self, target: &Name, what: Awaits) -> impl Iterator<Item = &Lease> {
         self.stopping
+            .by_target
             .get(target)
             .and_then(|steps| steps.get(&what))
             .into_iter()
             .flatten()
-            .filter_map(|id| self.all.get(id))
+            .filter_map(|id| self.get(*id))
+    }
+
+    /// The leases that an order killed, and that wait for this.
+    pub fn killed(&self, kill: KillId, what: Awaits) -> impl Iterator<Item = &Lease> {
+        let steps = self.stopping.by_kill.get(&kill);
+        steps
+            .and_then(|steps| steps.get(&what))
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.get(*id))
+    }
+
+    /// How many those are.
+    #[must_use]
+    pub fn count_killed(&self, kill: KillId, what: Awaits) -> usize {
+        let steps = self.stopping.by_kill.get(&kill);
+        steps
+            .and_then(|steps| steps.get(&what))
+            .map_or(0, BTreeSet::len)
     }
 
     /// The targets with leases that are being stopped.
     pub fn stopping_targets(&self) -> impl Iterator<Item = &Name> {
-        self.stopping.keys()
+        self.stopping.by_target.keys()
     }
 
     /// The leases whose next deadline has come, soonest first. A lease's deadline is the end of its
@@ -110,7 +132,21 @@ impl Leases {
         self.due
             .iter()
             .take_while(move |(at, _)| *at <= now)
-            .filter_map(|(_, id)| self.all.get(id))
+            .filter_map(|(_, id)| self.get(*id))
+    }
+
+    /// All of them, soonest deadline first: the order in which they are quickest to insert.
+    pub(super) fn by_deadline(&self) -> impl Iterator<Item = &Lease> {
+        self.due.iter().filter_map(|(_, id)| self.get(*id))
+    }
+
+    /// None yet, with room for so many; an untrue number is only slower.
+    pub(super) fn with_room(leases: usize) -> Self {
+        const MOST: usize = 1 << 22;
+        Self {
+            all: HashMap::with_capacity(leases.min(MOST)),
+            ..Self::default()
+        }
     }
 
     /// One shared entry for all leases of the same grant.
@@ -133,8 +169,8 @@ impl Leases {
         if lease.is_live() {
             self.live += 1;
         }
-        note(&mut self.stopping, &lease, None);
-        self.all.insert(lease.id, lease);
+        self.stopping.moved(&lease, None);
+        self.all.insert(lease.id, Box::new(lease));
     }
 
     /// Changes a lease and keeps the indexes right.
@@ -142,7 +178,7 @@ impl Leases {
         let Some(lease) = self.all.get_mut(&id) else {
             return;
         };
-        let (was_due, was_live, awaited) = (deadline(lease), lease.is_live(), lease.awaits());
+        let (was_due, was_live, before) = (deadline(lease), lease.is_live(), found(lease));
         change(lease);
         let is_due = deadline(lease);
         if was_due != is_due {
@@ -152,7 +188,7 @@ impl Leases {
         if was_live && !lease.is_live() {
             self.live -= 1;
         }
-        note(&mut self.stopping, lease, awaited);
+        self.stopping.moved(lease, before);
     }
 
     pub(super) fn remove(&mut self, id: LeaseId) -> Option<Lease> {
@@ -161,50 +197,85 @@ impl Leases {
         if lease.is_live() {
             self.live -= 1;
         }
-        if let Some(awaited) = lease.awaits() {
-            unnote(&mut self.stopping, &lease, awaited);
-        }
+        self.stopping.taken_out(&lease);
         if let Some((_, ids)) = self.by_task.get_mut(&lease.task.id) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.by_task.remove(&lease.task.id);
             }
         }
-        Some(lease)
+        Some(*lease)
     }
 }
 
-type Stopping = BTreeMap<Name, BTreeMap<Awaits, BTreeSet<LeaseId>>>;
+/// Leases by what they wait for.
+type Steps = BTreeMap<Awaits, BTreeSet<LeaseId>>;
 
-/// Moves a lease to what it waits for now.
-fn note(stopping: &mut Stopping, lease: &Lease, before: Option<Awaits>) {
-    let now = lease.awaits();
-    if now == before {
-        return;
-    }
-    if let Some(now) = now {
-        let steps = stopping.entry(lease.entry.target.clone()).or_default();
-        steps.entry(now).or_default().insert(lease.id);
-    }
-    if let Some(before) = before {
-        unnote(stopping, lease, before);
+/// What is being stopped, found by its target and by the order that killed it.
+#[derive(Debug, Clone, Default)]
+struct Stopping {
+    by_target: BTreeMap<Name, Steps>,
+    by_kill: HashMap<KillId, Steps>,
+}
+
+/// Where a lease is to be found.
+type Found = Option<(Awaits, Option<KillId>)>;
+
+fn found(lease: &Lease) -> Found {
+    match lease.stage {
+        Stage::Stopping { cause, .. } => lease.awaits().map(|what| (what, cause.kill())),
+        Stage::Intent | Stage::Issued { .. } => None,
     }
 }
 
-fn unnote(stopping: &mut Stopping, lease: &Lease, before: Awaits) {
-    let target = &lease.entry.target;
-    let Some(steps) = stopping.get_mut(target) else {
-        return;
-    };
-    if let Some(ids) = steps.get_mut(&before) {
-        ids.remove(&lease.id);
-        if ids.is_empty() {
-            steps.remove(&before);
+impl Stopping {
+    fn taken_out(&mut self, lease: &Lease) {
+        self.take_out(lease, found(lease));
+    }
+
+    fn moved(&mut self, lease: &Lease, before: Found) {
+        let now = found(lease);
+        if now == before {
+            return;
+        }
+        self.take_out(lease, before);
+        if let Some((what, kill)) = now {
+            let target = lease.entry.target.clone();
+            let steps = self.by_target.entry(target).or_default();
+            steps.entry(what).or_default().insert(lease.id);
+            if let Some(kill) = kill {
+                let steps = self.by_kill.entry(kill).or_default();
+                steps.entry(what).or_default().insert(lease.id);
+            }
         }
     }
-    if steps.is_empty() {
-        stopping.remove(target);
+
+    fn take_out(&mut self, lease: &Lease, before: Found) {
+        if let Some((what, kill)) = before {
+            let target = &lease.entry.target;
+            if take_out(self.by_target.get_mut(target), what, lease.id) {
+                self.by_target.remove(target);
+            }
+            if let Some(kill) = kill
+                && take_out(self.by_kill.get_mut(&kill), what, lease.id)
+            {
+                self.by_kill.remove(&kill);
+            }
+        }
     }
+}
+
+/// Says whether nothing is left.
+fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
+    steps.is_some_and(|steps| {
+        if let Some(ids) = steps.get_mut(&what) {
+            ids.remove(&id);
+            if ids.is_empty() {
+                steps.remove(&what);
+            }
+        }
+        steps.is_empty()
+    })
 }
 
 fn could_cover(scope: &Scope, task: &Task) -> bool {

@@ -20,8 +20,8 @@ use crate::wire::Broker;
 
 /// How long a watcher is kept who does not read (T45).
 const UNREAD: Duration = Duration::from_secs(30);
-/// The most lines of one report.
-const MOST_LINES: usize = 400;
+/// The least time between two reports.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// Engages an order and measures from the receipt to the fence.
 #[expect(
@@ -133,6 +133,7 @@ impl KillService for Services {
                 if events.send_timeout(event, UNREAD).await.is_err() || last {
                     return;
                 }
+                tokio::time::sleep(BETWEEN).await;
                 if changes.changed().await.is_err() {
                     return;
                 }
@@ -230,15 +231,12 @@ fn order(engaged: &EngagedOrder) -> v1::KillOrder {
     }
 }
 
-/// A report with the lines that are not confirmed first, as many as fit a message.
 fn message(report: &KillReport) -> v1::WatchKillResponse {
-    let mut lines: Vec<_> = report.lines.iter().collect();
-    lines.sort_by_key(|line| (line.progress.is_confirmed(), line.lease));
     v1::WatchKillResponse {
         order: Some(order(&report.engaged)),
-        lines: lines
-            .into_iter()
-            .take(MOST_LINES)
+        lines: report
+            .lines
+            .iter()
             .map(|line| v1::KillLine {
                 lease_id: line.lease.to_string(),
                 target: line.target.to_string(),
@@ -250,5 +248,8 @@ fn message(report: &KillReport) -> v1::WatchKillResponse {
             .collect(),
         unswept: report.unswept as u64,
         confirmed: report.is_confirmed(),
+        requested: report.requested as u64,
+        acknowledged: report.acknowledged as u64,
+        dead: report.dead as u64,
     }
 }
