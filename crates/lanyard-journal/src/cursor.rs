@@ -77,6 +77,12 @@ impl Cursor {
         self.index
     }
 
+    /// Whether the segment of the next record is there: old ones may have been archived.
+    #[must_use]
+    pub fn is_there(&mut self) -> bool {
+        self.enter().is_ok()
+    }
+
     /// Gives every record from here up to `until`, which has to be durable, and to the end of that one's batch.
     ///
     /// # Errors

@@ -67,6 +67,8 @@ pub struct History {
     journal: PathBuf,
     path: PathBuf,
     db: RwLock<Option<Db>>,
+    /// A tree over the journal's first records.
+    known: Frontier,
     taken: Mutex<Progress>,
 }
 
@@ -108,7 +110,8 @@ impl History {
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
             db: RwLock::new(None),
-            taken: Mutex::new(Progress::at(journal, from)),
+            taken: Mutex::new(Progress::at(journal, from.clone())),
+            known: from,
         }
     }
 
@@ -148,7 +151,19 @@ impl History {
             tracing::error!(%error, "the old history cannot be removed");
         }
         *db = open(&self.path);
-        *self.taken.lock() = Progress::at(&self.journal, Frontier::default());
+        let mut from = Frontier::default();
+        if !Cursor::at(&self.journal, 0).is_there() {
+            from = self.known.clone();
+            tracing::warn!(
+                from = from.size(),
+                "the journal's first segments are not there: the history begins behind them"
+            );
+        }
+        if let Some(db) = db.as_ref() {
+            let begun = db.apply_batch(Taken::default().into_batch(&from));
+            begun.unwrap_or_else(|error| tracing::warn!(%error, "the history cannot be begun"));
+        }
+        *self.taken.lock() = Progress::at(&self.journal, from);
     }
 
     /// Takes in some of what is new, up to `until`; says whether there is more. A failure leaves it behind: no

@@ -171,6 +171,14 @@ async fn segments_that_a_snapshot_stands_for_can_be_archived() {
     std::fs::remove_file(oldest).unwrap();
     let again = open(directory.path());
     assert_eq!((image(&again), again.tree()), (image_then, tree));
+    drop(again);
+    // A history that has to be made again begins with what is there.
+    std::fs::remove_dir_all(directory.path().join("history")).unwrap();
+    let again = open(directory.path());
+    drop(asked(&again, Query::default()).await);
+    let held = again.history().applied();
+    again.close();
+    assert_eq!(held, again.tree().0);
 }
 
 async fn asked(ledger: &Embedded, query: Query) -> Vec<String> {
