@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Requirement;
 use crate::charter::{Limits, Name, Revision};
-use crate::decide::Denial;
+use crate::decide::{Denial, Rule};
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::plan::{Plan, PlanDigest};
+use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -64,6 +65,17 @@ pub enum Command {
         grant: Option<Name>,
         /// Why.
         denial: Denial,
+    },
+    /// So many denials were not journaled one by one.
+    DenyMore {
+        /// Whose; of many agents when there is none.
+        agent: Option<AgentName>,
+        /// By which rule.
+        rule: Rule,
+        /// From when on.
+        since: Timestamp,
+        /// How many.
+        count: u32,
     },
     /// A: a credential is about to be asked of a provider.
     BeginMint(Box<Intent>),

@@ -38,6 +38,7 @@ impl Engine {
             self.sweep_orders().await;
             while self.expire_due().await {}
             self.forget_dead().await;
+            self.settle_denials(false).await;
             tokio::select! {
                 () = self.housekeeping.notified() => {}
                 () = tokio::time::sleep(TICK) => {}
@@ -45,6 +46,7 @@ impl Engine {
             }
         }
         self.settle_deliveries().await;
+        self.settle_denials(true).await;
     }
 
     async fn revoke_until(self: Arc<Self>, target: Name, mut stop: watch::Receiver<bool>) {

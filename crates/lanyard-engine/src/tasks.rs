@@ -142,7 +142,8 @@ impl Engine {
         denial: Denial,
     ) -> Result<(DecisionId, Denial), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
-        if self.denials.admits(&self.agent(identity), self.now()) {
+        let agent = self.agent(identity);
+        if self.denials.admits(&agent, denial.rule, self.now()) {
             let record = Command::Deny {
                 decision,
                 identity: identity.clone(),
@@ -155,5 +156,20 @@ impl Engine {
             }
         }
         Ok((decision, denial))
+    }
+
+    /// Journals how many denials were not journaled, for the windows that are over, or for all.
+    pub async fn settle_denials(&self, all: bool) {
+        for left in self.denials.over(self.now(), all) {
+            let record = Command::DenyMore {
+                agent: left.agent,
+                rule: left.rule,
+                since: left.since,
+                count: left.count,
+            };
+            if let Err(error) = self.commit(record).await {
+                tracing::error!(%error, count = left.count, "denials could not be journaled");
+            }
+        }
     }
 }

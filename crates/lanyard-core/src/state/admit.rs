@@ -114,6 +114,7 @@ impl State {
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
+            | Command::DenyMore { .. }
             | Command::Outlives { .. }
             | Command::Delivered { .. }
             | Command::Stop { .. }

@@ -83,7 +83,7 @@ impl State {
                 }
             }
             Command::Arm { .. } => self.disarmed = None,
-            Command::Deny { .. } => {}
+            Command::Deny { .. } | Command::DenyMore { .. } => {}
         }
         seq
     }
