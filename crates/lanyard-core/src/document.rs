@@ -3,11 +3,13 @@
 //! The subset is deliberate: one document, no anchors, aliases, tags or merge keys, no duplicate keys, bounded
 //! size and depth (T24). Charters and the configuration are read through here, so both fail alike.
 
+mod code;
 mod diagnostic;
 mod fields;
 mod tree;
 
-pub use diagnostic::{Diagnostic, Severity, escaped, render, visible};
+pub use code::{Code, Severity};
+pub use diagnostic::{Diagnostic, escaped, render, visible};
 pub use fields::suggest;
 pub use fields::{Fields, Findings};
 pub use tree::{Node, Span, Value, read};

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanyard_core::charter::{EnvironmentKind, TargetKind, World, parse};
-use lanyard_core::document::render;
+use lanyard_core::document::{Code, render};
 use proptest::prelude::*;
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
@@ -84,7 +84,7 @@ fn every_bad_charter_fails_with_its_text() {
 #[test]
 fn t24_a_large_file_is_refused_before_it_is_read() {
     let text = "a: b\n".repeat(60_000);
-    assert_eq!(parse(&text, &world()).unwrap_err()[0].code, "too-large");
+    assert_eq!(parse(&text, &world()).unwrap_err()[0].code, Code::TooLarge);
 }
 
 proptest! {

@@ -130,7 +130,7 @@ impl CharterDirectory {
                 Err(findings) => problems.extend(
                     findings
                         .iter()
-                        .filter(|finding| finding.severity == Severity::Error)
+                        .filter(|finding| finding.severity() == Severity::Error)
                         .map(|finding| finding.line(&name)),
                 ),
             }

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lanyard_core::charter::{EnvironmentKind, Name, World};
-use lanyard_core::document::{Diagnostic, Fields, Findings, Node, read, render};
+use lanyard_core::charter::{Name, World, environments};
+use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::identity::OperatorRole;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::{IssuerKind, Keys};
@@ -129,7 +129,9 @@ fn address(f: &Findings, node: &Node, tls: Option<&TlsFiles>) -> Option<SocketAd
     let address: SocketAddr = f.parsed(node)?;
     if !address.ip().is_loopback() && tls.is_none() {
         let message = format!("{address} is not on loopback, and there is no `tls`");
-        f.add(Diagnostic::error("listen", node.span, message).help("name a certificate and a key"));
+        f.add(
+            Diagnostic::new(Code::Listen, node.span, message).help("name a certificate and a key"),
+        );
         return None;
     }
     Some(address)
@@ -177,7 +179,7 @@ fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig>
         (None, Some(node)) => discovered(f, node, name, base),
         (Some(_), Some(_)) | (None, None) => {
             let message = "write either `jwks_file` or `discovery`".to_owned();
-            f.add(Diagnostic::error("issuer", node.span, message));
+            f.add(Diagnostic::new(Code::Issuer, node.span, message));
             None
         }
     };
@@ -205,7 +207,7 @@ fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> O
     fields.finish();
     if issuer.is_some_and(|issuer| !issuer.starts_with("https://")) {
         let message = "keys are discovered from an issuer of https alone".to_owned();
-        f.add(Diagnostic::error("issuer", node.span, message));
+        f.add(Diagnostic::new(Code::Issuer, node.span, message));
         return None;
     }
     Some(KeySource::Discovery {
@@ -231,18 +233,6 @@ fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<Operato
         }
     }
     roles
-}
-
-fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
-    let words = [
-        ("production", EnvironmentKind::Production),
-        ("sandbox", EnvironmentKind::Sandbox),
-    ];
-    f.map(node)
-        .iter()
-        .flat_map(Fields::open)
-        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, &words)?)))
-        .collect()
 }
 
 fn keys(of: &str, path: &Path) -> Result<Jwks> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use lanyard_core::charter::{Name, TargetKind};
-use lanyard_core::document::{Diagnostic, Fields, Findings, Node, Span};
+use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
@@ -125,7 +125,7 @@ fn aws(f: &Findings, fields: &Fields<'_>, name: &Name) -> Option<TargetConfig> {
     let ((plan_role, _), (apply_role, span)) = (plan_role?, apply_role?);
     if plan_role == apply_role {
         let message = "plan and apply need a role each: what is cut for one must not cut the other";
-        f.add(Diagnostic::error("aws-role", span, message.to_owned()));
+        f.add(Diagnostic::new(Code::AwsRole, span, message.to_owned()));
         return None;
     }
     let region = region?;
@@ -162,7 +162,7 @@ fn role(f: &Findings, node: &Node) -> Option<(String, Span)> {
     };
     if !well {
         let message = "expected the ARN of a role: arn:aws:iam::123456789012:role/name".to_owned();
-        f.add(Diagnostic::error("aws-role", node.span, message));
+        f.add(Diagnostic::new(Code::AwsRole, node.span, message));
         return None;
     }
     Some((text.to_owned(), node.span))

@@ -70,7 +70,7 @@ spec:
         target: payments-cluster
         namespace: payments
         rules:
-          - {apiGroups: [apps], resources: [deployments], verbs: [get, patch]}
+          - {apiGroups: [apps], resources: [deployments/scale], verbs: [get, patch]}
   prohibited:
     - aws: ["iam:*", "kms:ScheduleKeyDeletion"]
       reason: identity and key material belong to the security team

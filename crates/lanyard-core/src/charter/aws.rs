@@ -19,6 +19,12 @@ impl ActionPattern {
         self.0.contains(['*', '?'])
     }
 
+    /// In lower case, as patterns are compared.
+    #[must_use]
+    pub fn lower(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
     /// Whether it matches this action.
     #[must_use]
     pub fn matches(&self, action: &str) -> bool {

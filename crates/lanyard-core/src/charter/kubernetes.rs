@@ -35,6 +35,19 @@ pub struct KubernetesGrant {
     pub rights: KubernetesRights,
 }
 
+impl KubernetesGrant {
+    /// Whether it may hold something of a prohibition; of a ClusterRole that is not known here.
+    #[must_use]
+    pub fn may_touch(&self, prohibited: &PolicyRule) -> bool {
+        match &self.rights {
+            KubernetesRights::Rules(rules) => {
+                rules.iter().any(|rule| rule.is_touched_by(prohibited))
+            }
+            KubernetesRights::ClusterRole(_) => true,
+        }
+    }
+}
+
 /// Verbs that only read.
 const READING_VERBS: &[&str] = &["get", "list", "watch"];
 /// Subresources that a reading verb turns into more than reading: a websocket exec is a GET (T36).

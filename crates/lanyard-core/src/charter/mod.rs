@@ -26,7 +26,9 @@ pub use language::{Parsed, parse};
 pub use name::{InvalidName, Name};
 pub use narrow::pattern_contains;
 pub use token::TokenGrant;
-pub use world::{EnvironmentKind, TargetKind, World};
+pub use world::{
+    ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, environments,
+};
 
 /// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Name;
+use crate::document::{Diagnostic, Fields, Findings, Node, read};
 
 /// Which kind of target a name stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,18 @@ pub enum EnvironmentKind {
     Sandbox,
 }
 
+/// How a kind of target is written.
+pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
+    ("token", TargetKind::Token),
+    ("aws", TargetKind::Aws),
+    ("kubernetes", TargetKind::Kubernetes),
+];
+/// How a kind of environment is written.
+pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[
+    ("production", EnvironmentKind::Production),
+    ("sandbox", EnvironmentKind::Sandbox),
+];
+
 /// The environments and targets that exist.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
@@ -31,4 +44,49 @@ pub struct World {
     pub environments: BTreeMap<Name, EnvironmentKind>,
     /// By name.
     pub targets: BTreeMap<Name, TargetKind>,
+}
+
+impl World {
+    /// What a daemon's configuration declares. Its other sections are not looked at.
+    ///
+    /// # Errors
+    /// Every fault of the two sections.
+    pub fn of_configuration(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let root = read(text).map_err(|fault| vec![fault])?;
+        let findings = Findings::default();
+        let world = world(&findings, &root);
+        let faults = findings.sorted();
+        match world {
+            Some(world) if faults.is_empty() => Ok(world),
+            Some(_) | None => Err(faults),
+        }
+    }
+}
+
+fn world(f: &Findings, root: &Node) -> Option<World> {
+    let top = f.map(root)?;
+    let environments = top
+        .required("environments")
+        .map(|node| environments(f, node));
+    let targets = top.required("targets").map(|node| {
+        let kind = |value| f.one_of(f.map(value)?.required("kind")?, TARGET_KINDS);
+        f.map(node)
+            .iter()
+            .flat_map(Fields::open)
+            .filter_map(|(_, key, value)| Some((f.parsed(key)?, kind(value)?)))
+            .collect()
+    });
+    Some(World {
+        environments: environments?,
+        targets: targets?,
+    })
+}
+
+/// The section `environments` of the configuration.
+pub fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
+    f.map(node)
+        .iter()
+        .flat_map(Fields::open)
+        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, ENVIRONMENT_KINDS)?)))
+        .collect()
 }

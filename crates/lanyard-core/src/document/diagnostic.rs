@@ -3,23 +3,13 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::Span;
-
-/// Whether a finding keeps a document out of force.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// It does.
-    Error,
-    /// It does not.
-    Warning,
-}
+use super::code::{Code, Severity};
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad.
-    pub severity: Severity,
-    /// A stable short name for the kind of finding.
-    pub code: &'static str,
+    /// What kind of finding.
+    pub code: Code,
     /// Where.
     pub span: Span,
     /// What, in a plain sentence.
@@ -29,11 +19,10 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// An error without help.
+    /// One without help.
     #[must_use]
-    pub const fn error(code: &'static str, span: Span, message: String) -> Self {
+    pub const fn new(code: Code, span: Span, message: String) -> Self {
         Self {
-            severity: Severity::Error,
             code,
             span,
             message,
@@ -41,16 +30,10 @@ impl Diagnostic {
         }
     }
 
-    /// A warning without help.
+    /// How bad.
     #[must_use]
-    pub const fn warning(code: &'static str, span: Span, message: String) -> Self {
-        Self {
-            severity: Severity::Warning,
-            code,
-            span,
-            message,
-            help: None,
-        }
+    pub const fn severity(&self) -> Severity {
+        self.code.severity()
     }
 
     /// The same with help.
@@ -90,7 +73,7 @@ pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
     findings
         .iter()
         .map(|finding| {
-            let level = match finding.severity {
+            let level = match finding.severity() {
                 Severity::Error => Level::ERROR,
                 Severity::Warning => Level::WARNING,
             };
@@ -104,7 +87,7 @@ pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
                 .annotation(AnnotationKind::Primary.span(first_line(&shown, span)));
             let title = level
                 .primary_title(finding.message.as_str())
-                .id(finding.code);
+                .id(finding.code.id());
             let group = title.element(snippet);
             let group: Group<'_> = match &finding.help {
                 Some(help) => group.element(Level::HELP.message(help.as_str())),

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::str::FromStr;
 
-use super::{Diagnostic, Node, Span, Value, escaped};
+use super::{Code, Diagnostic, Node, Severity, Span, Value, escaped};
 use crate::time::Ttl;
 
 /// The faults found so far.
@@ -17,11 +17,19 @@ impl Findings {
         self.0.borrow_mut().push(finding);
     }
 
+    /// Whether there are none so far that keep a document out of force.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let findings = self.0.borrow();
+        let mut severities = findings.iter().map(Diagnostic::severity);
+        severities.all(|severity| severity == Severity::Warning)
+    }
+
     /// All of them, in the order of the file.
     #[must_use]
     pub fn sorted(self) -> Vec<Diagnostic> {
         let mut all = self.0.into_inner();
-        all.sort_by_key(|finding| (finding.span.start, finding.severity));
+        all.sort_by_key(|finding| (finding.span.start, finding.severity()));
         all.dedup();
         all
     }
@@ -36,8 +44,8 @@ impl Findings {
                 known: RefCell::default(),
             }),
             Value::Scalar { .. } | Value::List(_) => {
-                self.add(Diagnostic::error(
-                    "kind",
+                self.add(Diagnostic::new(
+                    Code::Kind,
                     node.span,
                     "expected fields and values here".to_owned(),
                 ));
@@ -51,8 +59,8 @@ impl Findings {
         match &node.value {
             Value::List(items) => items,
             Value::Scalar { .. } | Value::Map(_) => {
-                self.add(Diagnostic::error(
-                    "kind",
+                self.add(Diagnostic::new(
+                    Code::Kind,
                     node.span,
                     "expected a list here".to_owned(),
                 ));
@@ -66,16 +74,16 @@ impl Findings {
         match &node.value {
             Value::Scalar { text, .. } if !text.trim().is_empty() => Some(text),
             Value::Scalar { .. } => {
-                self.add(Diagnostic::error(
-                    "kind",
+                self.add(Diagnostic::new(
+                    Code::Kind,
                     node.span,
                     "this must not be empty".to_owned(),
                 ));
                 None
             }
             Value::List(_) | Value::Map(_) => {
-                self.add(Diagnostic::error(
-                    "kind",
+                self.add(Diagnostic::new(
+                    Code::Kind,
                     node.span,
                     "expected a text here".to_owned(),
                 ));
@@ -89,7 +97,7 @@ impl Findings {
         match self.text(node)?.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.add(Diagnostic::error("value", node.span, format!("{error}")));
+                self.add(Diagnostic::new(Code::Value, node.span, format!("{error}")));
                 None
             }
         }
@@ -107,7 +115,7 @@ impl Findings {
                 "expected a whole number from {least} to {most}, found `{}`",
                 escaped(text)
             );
-            self.add(Diagnostic::error("value", node.span, message));
+            self.add(Diagnostic::new(Code::Value, node.span, message));
         }
         number
     }
@@ -117,12 +125,12 @@ impl Findings {
         let text = self.text(node)?;
         let Some(ttl) = parse_time(text) else {
             let message = format!("`{}` is not a span of time", escaped(text));
-            self.add(Diagnostic::error("value", node.span, message).help("write 90s, 10m or 2h"));
+            self.add(Diagnostic::new(Code::Value, node.span, message).help("write 90s, 10m or 2h"));
             return None;
         };
         if ttl > most {
-            self.add(Diagnostic::error(
-                "value",
+            self.add(Diagnostic::new(
+                Code::Value,
                 node.span,
                 format!("{ttl} is more than the {most} that is possible"),
             ));
@@ -140,7 +148,7 @@ impl Findings {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let message = format!("`{}` is none of {}", escaped(text), known.join(", "));
         self.add(suggest(
-            Diagnostic::error("value", node.span, message),
+            Diagnostic::new(Code::Value, node.span, message),
             text,
             known.iter().copied(),
         ));
@@ -212,8 +220,8 @@ impl<'a> Fields<'a> {
                 end: self.span.start,
                 ..self.span
             };
-            self.findings.add(Diagnostic::error(
-                "missing",
+            self.findings.add(Diagnostic::new(
+                Code::Missing,
                 at,
                 format!("the field `{name}` is missing here"),
             ));
@@ -236,7 +244,7 @@ impl<'a> Fields<'a> {
         let known = self.known.borrow();
         for (name, key, _) in self.open().filter(|(name, ..)| !known.contains(name)) {
             let message = format!("there is no field `{}` here", escaped(name));
-            let finding = Diagnostic::error("unknown-field", key.span, message);
+            let finding = Diagnostic::new(Code::UnknownField, key.span, message);
             self.findings
                 .add(suggest(finding, name, known.iter().copied()));
         }

@@ -6,7 +6,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::{DEPTH_LIMIT, Diagnostic, SIZE_LIMIT};
+use super::{Code, DEPTH_LIMIT, Diagnostic, SIZE_LIMIT};
 use crate::charter::Position;
 
 /// Where something stands: bytes, and the position of its first character.
@@ -55,7 +55,7 @@ pub fn read(text: &str) -> Result<Node, Diagnostic> {
             "the file has {} bytes and may have {SIZE_LIMIT}",
             text.len()
         );
-        return Err(Diagnostic::error("too-large", start_of_file(), message));
+        return Err(Diagnostic::new(Code::TooLarge, start_of_file(), message));
     }
     let mut reader = Reader {
         events: Parser::new_from_str(text),
@@ -91,14 +91,14 @@ impl<'a> Reader<'a> {
             }
             Some(Err(error)) => {
                 let span = self.span(*error.marker(), *error.marker());
-                Err(Diagnostic::error(
-                    "yaml",
+                Err(Diagnostic::new(
+                    Code::Yaml,
                     span,
                     format!("this is not YAML: {}", error.kind()),
                 ))
             }
-            None => Err(Diagnostic::error(
-                "yaml",
+            None => Err(Diagnostic::new(
+                Code::Yaml,
                 start_of_file(),
                 "the document ends too early".into(),
             )),
@@ -130,7 +130,7 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(..) if root.is_some() => {
                     let message =
                         "a file holds one document, and here a second one begins".to_owned();
-                    return Err(Diagnostic::error("second-document", span, message));
+                    return Err(Diagnostic::new(Code::SecondDocument, span, message));
                 }
                 Event::DocumentStart(..) => {
                     let (event, span) = self.next()?;
@@ -138,7 +138,11 @@ impl<'a> Reader<'a> {
                 }
                 Event::StreamEnd => {
                     return root.ok_or_else(|| {
-                        Diagnostic::error("empty", start_of_file(), "the file is empty".to_owned())
+                        Diagnostic::new(
+                            Code::Empty,
+                            start_of_file(),
+                            "the file is empty".to_owned(),
+                        )
                     });
                 }
                 other => return Err(refused(&other, span)),
@@ -149,17 +153,17 @@ impl<'a> Reader<'a> {
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         if depth > DEPTH_LIMIT {
             let message = format!("nested deeper than {DEPTH_LIMIT} levels");
-            return Err(Diagnostic::error("too-deep", span, message));
+            return Err(Diagnostic::new(Code::TooDeep, span, message));
         }
         let plain_node = |anchor: usize, tagged: bool| match (anchor, tagged) {
             (0, false) => Ok(()),
-            (0, true) => Err(Diagnostic::error(
-                "tag",
+            (0, true) => Err(Diagnostic::new(
+                Code::Tag,
                 span,
                 "tags are not used here".to_owned(),
             )),
-            _ => Err(Diagnostic::error(
-                "anchor",
+            _ => Err(Diagnostic::new(
+                Code::Anchor,
                 span,
                 "anchors are not used here".to_owned(),
             )),
@@ -215,15 +219,15 @@ impl<'a> Reader<'a> {
             }
             let key = self.node(event, span, depth + 1)?;
             let Value::Scalar { text, .. } = &key.value else {
-                return Err(Diagnostic::error(
-                    "key",
+                return Err(Diagnostic::new(
+                    Code::Key,
                     key.span,
                     "a key has to be text".to_owned(),
                 ));
             };
             if text == "<<" {
-                return Err(Diagnostic::error(
-                    "merge-key",
+                return Err(Diagnostic::new(
+                    Code::MergeKey,
                     key.span,
                     "merge keys are not used here".to_owned(),
                 ));
@@ -233,7 +237,7 @@ impl<'a> Reader<'a> {
                     "`{}` stands twice: first in line {line}",
                     super::escaped(text)
                 );
-                return Err(Diagnostic::error("duplicate-key", key.span, message));
+                return Err(Diagnostic::new(Code::DuplicateKey, key.span, message));
             }
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
@@ -247,5 +251,5 @@ fn refused(event: &Event<'_>, span: Span) -> Diagnostic {
         Event::Alias(_) => "aliases are not used here",
         _ => "this part of YAML is not used here",
     };
-    Diagnostic::error("alias", span, message.to_owned())
+    Diagnostic::new(Code::Alias, span, message.to_owned())
 }

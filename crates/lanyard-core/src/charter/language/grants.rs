@@ -7,7 +7,7 @@ use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, AwsStatement, Grant, KubernetesGrant, KubernetesRights,
     Name, PolicyRule, ResourcePattern, Rights, TargetKind, TokenGrant, World,
 };
-use crate::document::{Diagnostic, Fields, Findings, Node, escaped};
+use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 
 pub(super) fn all(
     f: &Findings,
@@ -22,7 +22,7 @@ pub(super) fn all(
         };
         if grants.contains_key(&grant.name) {
             let message = format!("there is a grant `{}` already", grant.name);
-            f.add(Diagnostic::error("duplicate-grant", item.span, message));
+            f.add(Diagnostic::new(Code::DuplicateGrant, item.span, message));
         }
         grants.insert(grant.name.clone(), grant);
     }
@@ -57,7 +57,7 @@ fn grant(
     let mut sections = sections.into_iter().flatten();
     let (Some(section), None) = (sections.next(), sections.next()) else {
         let message = "a grant is for one of `token`, `aws` and `kubernetes`".to_owned();
-        f.add(Diagnostic::error("grant-kind", node.span, message));
+        f.add(Diagnostic::new(Code::GrantKind, node.span, message));
         return None;
     };
     let (target, rights) = section?;
@@ -80,7 +80,7 @@ fn target(f: &Findings, fields: &Fields<'_>, world: &World, kind: TargetKind) ->
         .filter(|name| declared(f, node, name, &world.targets, "target"))?;
     if world.targets.get(&name) != Some(&kind) {
         let message = format!("target `{name}` is of another kind");
-        f.add(Diagnostic::error("target-kind", node.span, message));
+        f.add(Diagnostic::new(Code::TargetKind, node.span, message));
         return None;
     }
     Some(name)
@@ -126,8 +126,8 @@ fn texts(
             let text = f.text(item)?;
             test(text)
                 .map_err(|why| {
-                    f.add(Diagnostic::error(
-                        "value",
+                    f.add(Diagnostic::new(
+                        Code::Value,
                         item.span,
                         format!("`{}`: {why}", escaped(text)),
                     ));
@@ -156,8 +156,8 @@ fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
         .unwrap_or_default();
     fields.finish();
     if allow.is_empty() {
-        f.add(Diagnostic::error(
-            "empty-grant",
+        f.add(Diagnostic::new(
+            Code::EmptyGrant,
             node.span,
             "this grant allows nothing".to_owned(),
         ));
@@ -252,13 +252,13 @@ fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
         (Some(rights), None) | (None, Some(rights)) => rights,
         _ => {
             let message = "write either `rules` or `clusterRole`".to_owned();
-            f.add(Diagnostic::error("value", node.span, message));
+            f.add(Diagnostic::new(Code::Value, node.span, message));
             return None;
         }
     };
     if rights == KubernetesRights::Rules(Vec::new()) {
-        f.add(Diagnostic::error(
-            "empty-grant",
+        f.add(Diagnostic::new(
+            Code::EmptyGrant,
             node.span,
             "this grant allows nothing".to_owned(),
         ));
@@ -314,7 +314,7 @@ fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
             Value::Scalar { text, .. } if no_wildcard(text).is_ok() => Some(text.clone()),
             Value::Scalar { .. } | Value::List(_) | Value::Map(_) => {
                 let message = "expected an API group without wildcards".to_owned();
-                f.add(Diagnostic::error("value", item.span, message));
+                f.add(Diagnostic::new(Code::Value, item.span, message));
                 None
             }
         })

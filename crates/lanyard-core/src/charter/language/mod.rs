@@ -1,6 +1,10 @@
 //! The language of charters: a file becomes a [`Charter`], or every fault of it in one run.
 
+mod allow;
 mod grants;
+mod lints;
+mod places;
+mod powers;
 mod reads;
 mod rules;
 mod sections;
@@ -28,12 +32,16 @@ pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
     if let Some(charter) = &charter {
         rules::check(&findings, charter, &root, world);
     }
-    let all = findings.sorted();
+    if let Some(charter) = charter.as_ref().filter(|_| findings.is_sound()) {
+        // What is odd about a charter that is wrong mostly comes from what is wrong.
+        lints::look(&findings, charter, &root, world);
+    }
+    let all = allow::apply(text, findings.sorted());
     match charter {
         Some(charter)
             if all
                 .iter()
-                .all(|finding| finding.severity == Severity::Warning) =>
+                .all(|finding| finding.severity() == Severity::Warning) =>
         {
             Ok(Parsed {
                 charter,

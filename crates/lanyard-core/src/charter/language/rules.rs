@@ -1,50 +1,217 @@
 //! The rules that hold whatever a charter says.
 
-use super::reads;
+use super::places::Places;
+use super::{powers, reads};
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, Grant, KubernetesRights, Name,
-    PolicyRule, Position, Prohibited, Rights, Role, World,
+    PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
 };
-use crate::document::{Diagnostic, Findings, Node, Span};
+use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 
-/// How many people an apply in production needs at least.
-const PEOPLE_IN_PRODUCTION: u32 = 2;
+/// How many people an apply in production needs at least, and a grant that could raise its own power anywhere.
+const PEOPLE: u32 = 2;
 
 pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World) {
+    let rules = Rules {
+        f,
+        charter,
+        places: Places::new(root),
+        world,
+    };
     for grant in charter.grants.values() {
-        let span = at(root, grant.at);
         match &grant.rights {
-            Rights::Aws(rights) => aws(f, span, (grant, rights), charter, world),
+            Rights::Aws(rights) => rules.aws(grant, rights),
             Rights::Kubernetes(rights) => {
-                if let KubernetesRights::Rules(rules) = &rights.rights {
-                    rules
-                        .iter()
-                        .for_each(|rule| kubernetes(f, span, grant, rule, charter));
+                if let KubernetesRights::Rules(all) = &rights.rights {
+                    all.iter().for_each(|rule| rules.kubernetes(grant, rule));
                 }
             }
             Rights::Token(_) => {}
         }
         if grant.role == Role::Apply {
-            applies(f, span, grant, charter, world);
+            rules.applies(grant);
+        }
+        rules.admin_equivalent(grant);
+    }
+    rules.autonomy();
+}
+
+/// What no rule of a grant may hold, whatever its role.
+pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
+    let places = Places::new(node);
+    for what in rule.never_given() {
+        let message = format!("`{}` is never given to an agent", escaped(what));
+        let span = places.word(node.span.at, what);
+        f.add(Diagnostic::new(Code::DangerousRbac, span, message));
+    }
+}
+
+struct Rules<'a> {
+    f: &'a Findings,
+    charter: &'a Charter,
+    places: Places<'a>,
+    world: &'a World,
+}
+
+impl Rules<'_> {
+    fn about(&self, grant: &Grant, word: &str, code: Code, message: String) -> Diagnostic {
+        Diagnostic::new(code, self.places.word(grant.at, word), message)
+    }
+
+    fn aws(&self, grant: &Grant, rights: &AwsGrant) {
+        let name = &grant.name;
+        for action in rights.allow.iter().flat_map(|statement| &statement.actions) {
+            let add = |code, message| self.f.add(self.about(grant, &action.0, code, message));
+            let lower = action.lower();
+            if lower.starts_with("iam:") || lower.starts_with("sts:") {
+                let message = format!("grant {name}: {action} is never given to an agent");
+                add(Code::IdentityAction, message);
+            }
+            if grant.role == Role::Plan
+                && let Some(why) = reads::refused(action)
+            {
+                let message = format!("grant {name} has the plan role, and {action}: {why}");
+                add(Code::PlanWrites, message);
+            }
+            if grant.role == Role::Apply && self.in_production(grant) && action.is_wild() {
+                let message = format!("grant {name}: {action} holds a wildcard");
+                add(Code::WildcardInProduction, message);
+            }
+            if prohibited_whole(self.charter, action) {
+                let message = format!("grant {name}: {action} is prohibited by this charter");
+                add(Code::Prohibited, message);
+            }
+        }
+        for action in &rights.destructive {
+            let mut allowed = rights.allow.iter().flat_map(|statement| &statement.actions);
+            if !allowed.any(|wide| wide.matches(&action.0)) {
+                let message =
+                    format!("grant {name}: {action} is called destructive and is not allowed");
+                let finding = self.about(grant, &action.0, Code::Destructive, message);
+                self.f.add(finding);
+            }
         }
     }
-    autonomy(f, charter, root, world);
-}
 
-/// The smallest thing that can be underlined for a rule found again after parsing: its first line.
-fn at(root: &Node, position: Position) -> Span {
-    find(root, position).unwrap_or(root.span)
-}
-
-fn find(node: &Node, position: Position) -> Option<Span> {
-    use crate::document::Value;
-    if node.span.at == position {
-        return Some(node.span);
+    fn kubernetes(&self, grant: &Grant, rule: &PolicyRule) {
+        let name = &grant.name;
+        if grant.role == Role::Plan {
+            for what in rule.more_than_reading() {
+                let message =
+                    format!("grant {name} has the plan role, and {what} can do more than read");
+                self.f
+                    .add(self.about(grant, what, Code::PlanWrites, message));
+            }
+        }
+        for prohibition in &self.charter.prohibited {
+            if let Prohibited::Kubernetes(bad) = &prohibition.what
+                && rule.is_touched_by(bad)
+            {
+                let message = format!(
+                    "grant {name} reaches what this charter prohibits: {}",
+                    prohibition.reason
+                );
+                let word = rule
+                    .resources
+                    .iter()
+                    .find(|one| bad.resources.contains(*one));
+                let word = word.map_or(name.as_str(), String::as_str);
+                self.f
+                    .add(self.about(grant, word, Code::Prohibited, message));
+            }
+        }
     }
-    match &node.value {
-        Value::Scalar { .. } => None,
-        Value::List(items) => items.iter().find_map(|item| find(item, position)),
-        Value::Map(entries) => entries.iter().find_map(|(_, value)| find(value, position)),
+
+    fn applies(&self, grant: &Grant) {
+        let production = |name: &&Name| is_production(name, self.world);
+        for environment in grant.environments.iter().filter(production) {
+            self.people(grant, environment, "applies in");
+            let planned = self.charter.plans.as_ref().is_some_and(|rule| {
+                rule.role == Role::Apply && rule.environments.contains(environment)
+            });
+            if !planned {
+                let message = format!(
+                    "grant {} applies in {environment}, and no plan is required there",
+                    grant.name
+                );
+                let finding = self.about(grant, grant.name.as_str(), Code::NoPlan, message);
+                self.f.add(finding.help("name it in plans.required"));
+            }
+        }
+    }
+
+    fn people(&self, grant: &Grant, environment: &Name, what: &str) {
+        let people = self
+            .charter
+            .approvals
+            .iter()
+            .filter(|rule| rule.role == grant.role)
+            .filter(|rule| {
+                let of = rule.environment.as_ref();
+                of.is_none_or(|name| name == environment)
+            })
+            .map(|rule| rule.people)
+            .max()
+            .unwrap_or(0);
+        if people < PEOPLE {
+            let message = format!(
+                "grant {} {what} {environment}, which needs {PEOPLE} people, and the approvals ask for {people}",
+                grant.name
+            );
+            let finding = self.about(grant, grant.name.as_str(), Code::TooFewPeople, message);
+            self.f.add(finding);
+        }
+    }
+
+    /// In production every apply needs as many.
+    fn admin_equivalent(&self, grant: &Grant) {
+        let paths = powers::paths(&grant.rights);
+        let elsewhere = |name: &&Name| !is_production(name, self.world);
+        if !paths.is_empty() && grant.role == Role::Apply {
+            for environment in grant.environments.iter().filter(elsewhere) {
+                self.people(grant, environment, "could raise its own power in");
+            }
+        }
+    }
+
+    fn in_production(&self, grant: &Grant) -> bool {
+        grant.is_in_production(self.world)
+    }
+
+    fn autonomy(&self) {
+        for (name, autonomy) in &self.charter.environments {
+            let span = self.places.field(&["spec", "environments", name.as_str()]);
+            if *autonomy == Autonomy::ExecuteSandbox && is_production(name, self.world) {
+                let message =
+                    format!("{name} is production, and execute-sandbox is for anything else");
+                let finding = Diagnostic::new(Code::Autonomy, span, message);
+                self.f
+                    .add(finding.help("use observe, propose or execute-production"));
+            }
+            if !matches!(autonomy, Autonomy::Observe | Autonomy::Propose) {
+                continue;
+            }
+            let applies =
+                |grant: &&Grant| grant.role == Role::Apply && grant.environments.contains(name);
+            for grant in self.charter.grants.values().filter(applies) {
+                let message = format!(
+                    "grant {} has the apply role, and the autonomy in {name} is for the plan role alone",
+                    grant.name
+                );
+                let finding = self.about(grant, name.as_str(), Code::Autonomy, message);
+                self.f.add(finding);
+            }
+        }
+    }
+}
+
+impl Grant {
+    /// Whether one of its environments is production.
+    #[must_use]
+    pub fn is_in_production(&self, world: &World) -> bool {
+        self.environments
+            .iter()
+            .any(|name| is_production(name, world))
     }
 }
 
@@ -52,167 +219,11 @@ fn is_production(name: &Name, world: &World) -> bool {
     world.environments.get(name) == Some(&EnvironmentKind::Production)
 }
 
-fn aws(
-    f: &Findings,
-    span: Span,
-    (grant, rights): (&Grant, &AwsGrant),
-    charter: &Charter,
-    world: &World,
-) {
-    let error = |code, message| f.add(Diagnostic::error(code, span, message));
-    for action in rights.allow.iter().flat_map(|statement| &statement.actions) {
-        let lower = action.0.to_ascii_lowercase();
-        if lower.starts_with("iam:") || lower.starts_with("sts:") {
-            error(
-                "identity-action",
-                format!("grant {}: {action} is never given to an agent", grant.name),
-            );
-        }
-        if grant.role == Role::Plan
-            && let Some(why) = reads::refused(action)
-        {
-            error(
-                "plan-writes",
-                format!(
-                    "grant {} has the plan role, and {action}: {why}",
-                    grant.name
-                ),
-            );
-        }
-        let production = grant
-            .environments
-            .iter()
-            .any(|name| is_production(name, world));
-        if grant.role == Role::Apply && production && action.is_wild() {
-            error(
-                "wildcard-in-production",
-                format!("grant {}: {action} holds a wildcard", grant.name),
-            );
-        }
-        if prohibited_whole(charter, action) {
-            error(
-                "prohibited",
-                format!(
-                    "grant {}: {action} is prohibited by this charter",
-                    grant.name
-                ),
-            );
-        }
-    }
-    for action in &rights.destructive {
-        let allowed = rights
-            .allow
-            .iter()
-            .any(|statement| statement.actions.iter().any(|wide| wide.matches(&action.0)));
-        if !allowed {
-            error(
-                "destructive",
-                format!(
-                    "grant {}: {action} is called destructive and is not allowed",
-                    grant.name
-                ),
-            );
-        }
-    }
-}
-
 fn prohibited_whole(charter: &Charter, action: &ActionPattern) -> bool {
     charter.prohibited.iter().any(|rule| match &rule.what {
-        Prohibited::Aws(patterns) => patterns.iter().any(|pattern| {
-            crate::charter::pattern_contains(
-                &pattern.0.to_ascii_lowercase(),
-                &action.0.to_ascii_lowercase(),
-            )
-        }),
+        Prohibited::Aws(patterns) => patterns
+            .iter()
+            .any(|pattern| pattern_contains(&pattern.lower(), &action.lower())),
         Prohibited::Kubernetes(_) => false,
     })
-}
-
-/// What no rule of a grant may hold, whatever its role.
-pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
-    for what in rule.never_given() {
-        let message = format!(
-            "`{}` is never given to an agent",
-            crate::document::escaped(what)
-        );
-        f.add(Diagnostic::error("dangerous-rbac", node.span, message));
-    }
-}
-
-fn kubernetes(f: &Findings, span: Span, grant: &Grant, rule: &PolicyRule, charter: &Charter) {
-    if grant.role == Role::Plan {
-        for what in rule.more_than_reading() {
-            let message = format!(
-                "grant {} has the plan role, and {what} can do more than read",
-                grant.name
-            );
-            f.add(Diagnostic::error("plan-writes", span, message));
-        }
-    }
-    for prohibition in &charter.prohibited {
-        if let Prohibited::Kubernetes(bad) = &prohibition.what
-            && rule.is_touched_by(bad)
-        {
-            let message = format!(
-                "grant {} reaches what this charter prohibits: {}",
-                grant.name, prohibition.reason
-            );
-            f.add(Diagnostic::error("prohibited", span, message));
-        }
-    }
-}
-
-fn applies(f: &Findings, span: Span, grant: &Grant, charter: &Charter, world: &World) {
-    for environment in grant
-        .environments
-        .iter()
-        .filter(|name| is_production(name, world))
-    {
-        let people = charter
-            .approvals
-            .iter()
-            .filter(|rule| rule.role == Role::Apply)
-            .filter(|rule| {
-                rule.environment
-                    .as_ref()
-                    .is_none_or(|name| name == environment)
-            })
-            .map(|rule| rule.people)
-            .max()
-            .unwrap_or(0);
-        if people < PEOPLE_IN_PRODUCTION {
-            let message = format!(
-                "grant {} applies in {environment}, which needs {PEOPLE_IN_PRODUCTION} people, and the approvals ask for {people}",
-                grant.name
-            );
-            f.add(Diagnostic::error("too-few-people", span, message));
-        }
-        let planned = charter.plans.as_ref().is_some_and(|rule| {
-            rule.role == Role::Apply && rule.environments.contains(environment)
-        });
-        if !planned {
-            let message = format!(
-                "grant {} applies in {environment}, and no plan is required there",
-                grant.name
-            );
-            f.add(Diagnostic::error("no-plan", span, message).help("name it in plans.required"));
-        }
-    }
-}
-
-fn autonomy(f: &Findings, charter: &Charter, root: &Node, world: &World) {
-    for (name, autonomy) in &charter.environments {
-        let production = is_production(name, world);
-        if *autonomy == Autonomy::ExecuteSandbox && production {
-            let message = format!("{name} is production, and execute-sandbox is for anything else");
-            let span = Span {
-                end: root.span.start,
-                ..root.span
-            };
-            f.add(
-                Diagnostic::error("autonomy", span, message)
-                    .help("use observe, propose or execute-production"),
-            );
-        }
-    }
 }

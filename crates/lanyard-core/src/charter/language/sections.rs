@@ -7,7 +7,7 @@ use crate::charter::{
     AgentRule, ApprovalRule, Autonomy, Charter, Limits, Mode, Name, Owners, PlanRule, Prohibited,
     Prohibition, Rate, Revision, Role, SubjectPattern, World,
 };
-use crate::document::{Diagnostic, Fields, Findings, Node, escaped};
+use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
 
 /// The longest life of a credential.
@@ -97,8 +97,8 @@ fn purpose(f: &Findings, node: &Node) -> Option<String> {
     let text = f.text(node)?.trim();
     if text.trim_end_matches('.').contains(". ") {
         f.add(
-            Diagnostic::warning(
-                "broad-purpose",
+            Diagnostic::new(
+                Code::BroadPurpose,
                 node.span,
                 "the purpose takes more than one sentence".to_owned(),
             )
@@ -124,8 +124,8 @@ fn owners(f: &Findings, node: &Node) -> Option<Owners> {
 fn agents(f: &Findings, node: &Node) -> Vec<AgentRule> {
     let items = f.list(node);
     if items.is_empty() {
-        f.add(Diagnostic::error(
-            "no-agents",
+        f.add(Diagnostic::new(
+            Code::NoAgents,
             node.span,
             "a charter needs at least one agent".to_owned(),
         ));
@@ -144,7 +144,7 @@ fn agent(f: &Findings, node: &Node) -> Option<AgentRule> {
         let Some(domain) = domain.filter(|domain| !domain.is_empty()) else {
             let message = format!("`{}` is not a SPIFFE ID", escaped(text));
             f.add(
-                Diagnostic::error("value", id.span, message)
+                Diagnostic::new(Code::Value, id.span, message)
                     .help("write spiffe://trust-domain/path"),
             );
             return None;
@@ -177,7 +177,7 @@ fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
                 escaped(text)
             );
             f.add(
-                Diagnostic::error("value", node.span, message)
+                Diagnostic::new(Code::Value, node.span, message)
                     .help("put one `*` at the end, after `:` or `/`"),
             );
             None
@@ -220,8 +220,8 @@ pub(super) fn declared<T>(
     if known.contains_key(name) {
         return true;
     }
-    let finding = Diagnostic::error(
-        "undeclared",
+    let finding = Diagnostic::new(
+        Code::Undeclared,
         node.span,
         format!("there is no {kind} `{name}`"),
     );
@@ -266,7 +266,7 @@ fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
         (None, Some(rule)) => rule?,
         _ => {
             let message = "a prohibition is about `aws` or about `kubernetes`".to_owned();
-            f.add(Diagnostic::error("value", node.span, message));
+            f.add(Diagnostic::new(Code::Value, node.span, message));
             return None;
         }
     };
@@ -347,7 +347,7 @@ fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
             .filter(|group| !group.is_empty());
         if group.is_none() {
             let message = format!("`{}` is not a group", escaped(text));
-            f.add(Diagnostic::error("value", item.span, message).help("write group:name"));
+            f.add(Diagnostic::new(Code::Value, item.span, message).help("write group:name"));
         }
         group.map(str::to_owned)
     };

@@ -1,0 +1,100 @@
+//! `# lanyard:allow LC210 because …`: a warning that somebody looked at, on its line or on the line before.
+
+use crate::charter::Position;
+use crate::document::{Code, Diagnostic, Severity, Span, escaped};
+
+const MARK: &str = "lanyard:allow";
+
+struct Allow {
+    span: Span,
+    code: Option<Code>,
+    word: String,
+    has_reason: bool,
+    used: bool,
+}
+
+/// The findings without those that are allowed, and with what is wrong about the allows.
+pub(super) fn apply(text: &str, findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut allows = allows(text);
+    if allows.is_empty() {
+        return findings;
+    }
+    let mut left: Vec<_> = findings
+        .into_iter()
+        .filter(|finding| {
+            let line = finding.span.at.line;
+            let allow = allows.iter_mut().find(|allow| {
+                let near = allow.span.at.line == line || allow.span.at.line + 1 == line;
+                near && allow.code == Some(finding.code)
+            });
+            let allowed = finding.severity() == Severity::Warning
+                && allow.as_ref().is_some_and(|allow| allow.has_reason);
+            if let Some(allow) = allow {
+                allow.used = true;
+            }
+            !allowed
+        })
+        .collect();
+    left.extend(allows.iter().filter_map(complaint));
+    left.sort_by_key(|finding| (finding.span.start, finding.severity()));
+    left
+}
+
+fn complaint(allow: &Allow) -> Option<Diagnostic> {
+    let Some(code) = allow.code else {
+        let message = format!("`{}` is no code of a finding", escaped(&allow.word));
+        let names = Code::ALL.iter().map(|code| code.id());
+        let finding = Diagnostic::new(Code::AllowReason, allow.span, message);
+        return Some(crate::document::suggest(finding, &allow.word, names));
+    };
+    let finding = |code, message| Some(Diagnostic::new(code, allow.span, message));
+    if code.severity() == Severity::Error {
+        let message = format!("{code} is an error, and only warnings can be allowed");
+        return finding(Code::AllowError, message);
+    }
+    if !allow.has_reason {
+        let message = format!("{code} is allowed here without a reason");
+        return finding(Code::AllowReason, message)
+            .map(|finding| finding.help("write it behind the code"));
+    }
+    let message = format!("{code} is not found here any more");
+    (!allow.used).then(|| Diagnostic::new(Code::UnusedAllow, allow.span, message))
+}
+
+fn allows(text: &str) -> Vec<Allow> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for (line, number) in text.split_inclusive('\n').zip(1_u32..) {
+        if let Some((at, said)) = comment(line) {
+            let mut words = said.split_whitespace();
+            let word = words.next().unwrap_or_default().to_owned();
+            let column = line.get(..at).map_or(0, |before| before.chars().count());
+            found.push(Allow {
+                span: Span {
+                    start: start + at,
+                    end: start + line.trim_end().len(),
+                    at: Position {
+                        line: number,
+                        column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1),
+                    },
+                },
+                code: Code::find(&word),
+                word,
+                has_reason: words.any(|word| word != "because" && word.len() > 1),
+                used: false,
+            });
+        }
+        start += line.len();
+    }
+    found
+}
+
+/// Where the comment begins, and what it says behind the mark.
+fn comment(line: &str) -> Option<(usize, &str)> {
+    line.match_indices('#').find_map(|(at, _)| {
+        let before = line.get(..at)?.chars().next_back();
+        before.is_none_or(char::is_whitespace).then_some(())?;
+        let said = line.get(at + 1..)?.trim_start();
+        Some((at, said.strip_prefix(MARK)?))
+    })
+}

@@ -1,0 +1,274 @@
+//! The catalogue of findings: every kind has a code that stays, a name, one line, and what to do about it.
+//!
+//! From here come the enum, `lanyard explain`, the page of the documentation and the rules of a SARIF report.
+
+use std::fmt;
+
+macro_rules! catalogue {
+    ($( $variant:ident $id:literal $name:literal $severity:ident $summary:literal $text:literal; )*) => {
+        /// A kind of finding.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $( #[doc = $summary] $variant, )*
+        }
+
+        impl Code {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$( Self::$variant, )*];
+
+            /// `LC014`: it never changes, and is never used for something else.
+            #[must_use]
+            pub const fn id(self) -> &'static str {
+                match self { $( Self::$variant => $id, )* }
+            }
+
+            /// A name that can be read.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$variant => $name, )* }
+            }
+
+            /// Whether it keeps a document out of force.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self { $( Self::$variant => Severity::$severity, )* }
+            }
+
+            /// One line.
+            #[must_use]
+            pub const fn summary(self) -> &'static str {
+                match self { $( Self::$variant => $summary, )* }
+            }
+
+            /// Why it is so, and what to do.
+            #[must_use]
+            pub const fn explanation(self) -> &'static str {
+                match self { $( Self::$variant => $text, )* }
+            }
+        }
+    };
+}
+
+/// Whether a finding keeps a document out of force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+impl Code {
+    /// The one of this id or name.
+    #[must_use]
+    pub fn find(text: &str) -> Option<Self> {
+        let is = |code: &&Self| code.id().eq_ignore_ascii_case(text) || code.name() == text;
+        Self::ALL.iter().find(is).copied()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.id())
+    }
+}
+
+catalogue! {
+    Yaml "LC001" "yaml" Error
+        "The file is not YAML."
+        "The parser stopped at the place that is shown; what is behind it was not read. Mostly it is an indentation \
+         with tabs, a missing colon, or a quote that is not closed.";
+    Empty "LC002" "empty" Error
+        "The file holds nothing."
+        "A charter file holds one charter. An empty file is refused because it is mostly the trace of a write that \
+         was cut off.";
+    TooLarge "LC003" "too-large" Error
+        "The file is larger than 256 KiB."
+        "A charter for one purpose takes a few kilobytes. Split the charter by purpose.";
+    TooDeep "LC004" "too-deep" Error
+        "Something is nested deeper than 64 levels."
+        "No part of a charter needs more than ten levels.";
+    SecondDocument "LC005" "second-document" Error
+        "There is a second document in the file."
+        "One file, one charter: a reviewer has to see all of a charter in one change. Put the second one into a file \
+         of its own.";
+    Anchor "LC006" "anchor" Error
+        "Anchors are not used here."
+        "With anchors, a reader has to look elsewhere for what a line means, and a small file can stand for a huge one. \
+         Write it out.";
+    Alias "LC007" "alias" Error
+        "Aliases are not used here."
+        "With aliases, a reader has to look elsewhere for what a line means, and a small file can stand for a huge one. \
+         Write it out.";
+    Tag "LC008" "tag" Error
+        "Tags are not used here."
+        "A tag changes how a value is read. Every value in a charter is a text, a list or a map.";
+    MergeKey "LC009" "merge-key" Error
+        "Merge keys are not used here."
+        "`<<` takes fields from somewhere else, and which ones win is easily misread. Write the fields out.";
+    DuplicateKey "LC010" "duplicate-key" Error
+        "A field stands twice."
+        "Parsers disagree on which of the two wins, so a review could have seen the other one. Remove one.";
+    Key "LC011" "key" Error
+        "A key is not a plain text."
+        "Keys are names. YAML also takes lists and maps as keys; a charter does not.";
+    Missing "LC012" "missing-field" Error
+        "A field that has to be there is missing."
+        "What a field means and which are required is in the charter reference; `lanyard charter init` writes a charter \
+         that has them all.";
+    UnknownField "LC013" "unknown-field" Error
+        "There is no such field here."
+        "A field that is not known is refused and not passed over: a misspelt limit would be no limit.";
+    Kind "LC014" "wrong-kind" Error
+        "A list, a map or a text stands where another of these belongs."
+        "The message names what is expected at this place.";
+    Value "LC015" "value" Error
+        "The value is not one that can stand here."
+        "The message names what can. Spans of time are written 90s, 10m or 2h; names are lower-case letters, digits and \
+         dashes, as Kubernetes names are.";
+    Undeclared "LC016" "undeclared" Error
+        "The name is not declared."
+        "Environments and targets are declared once, in the daemon's configuration, with what is production and which \
+         account or cluster a target is. A charter names them and does not make them up; within a charter, a section \
+         names the environments of that charter.";
+    TargetKind "LC017" "target-kind" Error
+        "The target is of another kind than the grant."
+        "An `aws` grant needs a target that is declared as an AWS account, and so on.";
+    NoAgents "LC018" "no-agents" Error
+        "The charter is for nobody."
+        "Name at least one agent, by issuer and subject or by SPIFFE ID.";
+    GrantKind "LC019" "grant-kind" Error
+        "A grant is for exactly one provider."
+        "Write one of the provider's sections in each grant. Two systems take two grants.";
+    DuplicateGrant "LC020" "duplicate-grant" Error
+        "Two grants have the same name."
+        "Requests, approvals and the journal name a grant by its name within the charter.";
+    EmptyGrant "LC021" "empty-grant" Error
+        "The grant allows nothing."
+        "A grant without a right is a mistake: remove it, or say what it allows.";
+    IdentityAction "LC101" "identity-action" Error
+        "Identity is never given to an agent."
+        "`iam:` and `sts:` actions change who may do what, or make other credentials that no kill reaches. They are not \
+         given to agents, in either role.";
+    PlanWrites "LC102" "plan-writes" Error
+        "The plan role can do more than read."
+        "The plan role works out a change, unattended, in production too. It is given reads alone, without those that \
+         hand on a secret or another credential. An action that is not known counts as a write. Give the action to a \
+         grant with the apply role.";
+    WildcardInProduction "LC103" "wildcard-in-production" Error
+        "An apply in production names its actions one by one."
+        "A wildcard also holds the actions that the provider adds next year. Write the actions out.";
+    Prohibited "LC104" "prohibited-grant" Error
+        "A grant gives what the charter prohibits."
+        "What is prohibited dominates every grant, so this right could never be used. Remove one of the two.";
+    Destructive "LC105" "destructive" Error
+        "What is called destructive is not allowed by the grant."
+        "`destructive` picks, from what the grant allows, what an approval has to name. An action that the grant does \
+         not allow is misspelt, or belongs to `prohibited`.";
+    DangerousRbac "LC106" "dangerous-rbac" Error
+        "These Kubernetes rights are never given to an agent."
+        "Secrets, roles and bindings, tokens of other service accounts, admission webhooks, certificate signing, \
+         `escalate`, `bind` and `impersonate` each lead to more power than a charter can bound; a wildcard holds them \
+         all.";
+    Autonomy "LC107" "autonomy" Error
+        "The autonomy does not fit the environment, or the grant the autonomy."
+        "observe and propose are for the plan role; execute-sandbox is for environments that are not production; \
+         execute-production is for those that are.";
+    TooFewPeople "LC108" "too-few-people" Error
+        "Too few people approve this."
+        "An apply in production takes at least two people, and so does a right that could raise its own power, in every \
+         environment.";
+    NoPlan "LC109" "no-plan" Error
+        "An apply in production needs a plan."
+        "People approve a plan: the bytes that will be applied. Without one they would approve a promise. Name the \
+         environment in `plans.required`.";
+    BroadPurpose "LC201" "broad-purpose" Warning
+        "The purpose takes more than one sentence."
+        "If the purpose of a charter does not fit one sentence, the charter is too broad: it asks for two charters.";
+    UnusedEnvironment "LC202" "unused-environment" Warning
+        "No grant is for this environment."
+        "A task can be opened there, and can be given nothing.";
+    IdleProhibition "LC203" "idle-prohibition" Warning
+        "No grant could reach what is prohibited."
+        "The prohibition changes nothing today, since nothing is given but by a grant. It may be misspelt; if it is \
+         meant for later grants, allow it with a reason.";
+    IdleApproval "LC204" "idle-approval" Warning
+        "No grant needs this approval."
+        "No grant has this role in this environment. It may be misspelt.";
+    IdlePlan "LC205" "idle-plan" Warning
+        "No grant needs a plan in this environment."
+        "`plans.required` names an environment in which no grant has that role.";
+    IdleTtl "LC206" "idle-ttl" Warning
+        "The grant's ttl is longer than the charter's."
+        "The shorter one holds, so the grant's has no effect.";
+    LongTtl "LC207" "long-ttl" Warning
+        "A credential may live longer than an hour."
+        "What leaks is of use until it ends. Agents can ask again: short lives cost them one call.";
+    AnybodyApproves "LC208" "anybody-approves" Warning
+        "Everybody with the approver role may approve this."
+        "Without `from`, an approver of any team counts. Name the groups that know the system.";
+    ManyUses "LC209" "many-uses" Warning
+        "One approval is good for several applies."
+        "Each of them applies the plan that was approved, but people decided on one. `uses: 1` is the usual.";
+    EveryResource "LC210" "every-resource" Warning
+        "A grant that can change things is for every resource."
+        "`*` as the resource holds every resource of the account, now and later. Some actions know no resources; for \
+         those, allow this with a reason.";
+    OneOwner "LC211" "one-owner" Warning
+        "The security owner is also the business or the technical owner."
+        "The security owner is there to say no to the other two.";
+    NoBound "LC212" "no-revocation-bound" Warning
+        "The charter applies in production and says nothing about how fast its credentials can be revoked."
+        "`limits.revocable_within` refuses a credential that could go on for longer than this after a kill.";
+    AdminEquivalent "LC213" "admin-equivalent" Warning
+        "The grant could raise its own power."
+        "Whoever can run code or start workloads as a stronger identity has that identity's rights. The message names \
+         the path. Such a grant needs two people in every environment.";
+    UnusedAllow "LC301" "unused-allow" Warning
+        "This allow is not needed."
+        "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";
+    AllowReason "LC302" "allow-without-reason" Error
+        "An allow needs a reason."
+        "Write `# lanyard:allow LC210 because …` on the line of the finding, or on the line before it. Whoever reads the \
+         charter next has to know why.";
+    AllowError "LC303" "allow-of-an-error" Error
+        "Only warnings can be allowed."
+        "The rules behind the errors hold whatever a charter says.";
+    Listen "LC401" "listen" Error
+        "The daemon does not listen there."
+        "Off loopback, nothing is served without TLS: name a certificate and its key.";
+    Issuer "LC402" "issuer" Error
+        "The issuer cannot be used."
+        "An issuer is trusted to say who somebody is; its keys come from a file or over https.";
+    AwsRole "LC403" "aws-role" Error
+        "The role cannot be used."
+        "A target names the ARN of the role that a session is made of, for plan and for apply; the two differ.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_id_and_its_name_and_by_nothing_else() {
+        let mut seen = BTreeSet::new();
+        for code in Code::ALL {
+            assert_eq!(Code::find(code.id()), Some(*code));
+            assert_eq!(Code::find(code.name()), Some(*code));
+            assert!(seen.insert(code.id()) && seen.insert(code.name()), "{code}");
+        }
+        assert!(Code::ALL.is_sorted_by_key(|code| code.id()));
+        assert_eq!(Code::find("LC000"), None);
+    }
+}
