@@ -7,6 +7,7 @@
 mod approvals;
 mod audit;
 mod bad_input;
+mod charters;
 mod crash;
 mod discovery;
 mod disk;

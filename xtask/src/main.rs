@@ -1,16 +1,17 @@
-//! The project's own commands: `cargo xtask demo | test | bench | servers | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | bench | servers | iam-data | edges | tidy`.
 
 mod bench;
 mod build;
 mod demo;
 mod edges;
+mod iam_data;
 mod servers;
 mod test;
 mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|bench|servers|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|bench|servers|iam-data|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> Result<()> {
         Some("test") => test::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
+        Some("iam-data") => iam_data::run(),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),
         Some(other) => bail!("there is no command `{other}`; {USAGE}"),

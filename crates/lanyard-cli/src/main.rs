@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod charter;
+mod explain;
 mod kill;
 mod lease;
 mod outcome;
@@ -81,6 +82,8 @@ enum Command {
     /// Work with charters.
     #[command(subcommand)]
     Charter(charter::Command),
+    /// What a finding means, and what to do.
+    Explain(explain::Explain),
     /// Stop a scope: nothing new is issued, and what is live is revoked.
     Kill(Box<kill::Kill>),
     /// Lift a kill order by a step: propose it, or confirm another person's proposal.
@@ -89,9 +92,22 @@ enum Command {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    quiet_on_a_closed_pipe();
     let arguments = Arguments::parse();
     let outcome = run(&arguments.global, arguments.command).await;
     outcome.err().unwrap_or(Outcome::Done).report()
+}
+
+/// A reader that has seen enough (`| head`) is no fault of ours.
+fn quiet_on_a_closed_pipe() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to std") {
+            std::process::exit(141);
+        }
+        usual(panic);
+    }));
 }
 
 async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
@@ -106,6 +122,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Charter(command) => charter::run(global, command),
+        Command::Explain(asked) => explain::run(global, &asked),
         Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,

@@ -9,9 +9,8 @@ mod fields;
 mod tree;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, escaped, render, visible};
-pub use fields::suggest;
-pub use fields::{Fields, Findings};
+pub use diagnostic::{Diagnostic, Fix, escaped, render, visible};
+pub use fields::{Fields, Findings, nearest, suggest};
 pub use tree::{Node, Span, Value, read};
 
 /// The largest document, in bytes.

@@ -16,6 +16,7 @@ pub mod lease;
 pub mod ledger;
 pub mod plan;
 pub mod provider;
+pub mod question;
 pub mod scope;
 pub mod secret;
 pub mod state;

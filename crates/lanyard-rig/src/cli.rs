@@ -39,6 +39,17 @@ impl Cli {
         Self { binary, context }
     }
 
+    /// For the commands that need no broker.
+    ///
+    /// # Errors
+    /// When the binaries are not where this one is.
+    pub fn offline() -> Result<Self> {
+        Ok(Self::new(
+            crate::binaries()?.join("lanyard"),
+            PathBuf::from("no-context"),
+        ))
+    }
+
     /// Runs it, whatever comes of it.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! The charter directory: what is in it is in force, and what does not parse is not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name, Revision, World, parse};
+use lanyard_core::charter::{Charter, Name, Revision, World, is_charter_file, parse};
 use lanyard_core::command::Command;
 use lanyard_core::document::Severity;
 use lanyard_engine::Engine;
@@ -103,6 +103,7 @@ impl CharterDirectory {
         files: &BTreeMap<PathBuf, Vec<u8>>,
     ) -> (BTreeMap<Name, Charter>, Vec<String>) {
         let (mut charters, mut problems) = (BTreeMap::new(), Vec::new());
+        let mut twice = BTreeSet::new();
         for (path, bytes) in files {
             let name = path
                 .file_name()
@@ -122,7 +123,7 @@ impl CharterDirectory {
                             "{name}: another file holds charter {} too",
                             other.name
                         ));
-                        charters.remove(&other.name);
+                        twice.insert(other.name);
                     } else if let Err(error) = self.keep(text) {
                         problems.push(format!("{name}: its revision cannot be kept: {error}"));
                     }
@@ -135,6 +136,8 @@ impl CharterDirectory {
                 ),
             }
         }
+        // Neither of two is in force, nor the third.
+        charters.retain(|name, _| !twice.contains(name));
         (charters, problems)
     }
 
@@ -203,10 +206,7 @@ fn read_all(directory: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        if is_charter_file(&path) {
             let bytes = fs::read(&path)?;
             files.insert(path, bytes);
         }

@@ -22,7 +22,7 @@ mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
-pub use language::{Parsed, parse};
+pub use language::{Parsed, is_charter_file, parse};
 pub use name::{InvalidName, Name};
 pub use narrow::pattern_contains;
 pub use token::TokenGrant;
@@ -108,6 +108,17 @@ pub enum Autonomy {
     ExecuteSandbox,
     /// Apply in production.
     ExecuteProduction,
+}
+
+impl fmt::Display for Autonomy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Observe => "observe",
+            Self::Propose => "propose",
+            Self::ExecuteSandbox => "execute-sandbox",
+            Self::ExecuteProduction => "execute-production",
+        })
+    }
 }
 
 /// Where in the charter's file a rule stands: 1-based line and column of its first character.

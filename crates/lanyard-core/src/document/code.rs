@@ -155,6 +155,9 @@ catalogue! {
     EmptyGrant "LC021" "empty-grant" Error
         "The grant allows nothing."
         "A grant without a right is a mistake: remove it, or say what it allows.";
+    DuplicateCharter "LC022" "duplicate-charter" Error
+        "Two files hold a charter of the same name."
+        "A task names its charter by its name, so there is one. Neither of the two would be in force.";
     IdentityAction "LC101" "identity-action" Error
         "Identity is never given to an agent."
         "`iam:` and `sts:` actions change who may do what, or make other credentials that no kill reaches. They are not \
@@ -233,6 +236,10 @@ catalogue! {
         "The grant could raise its own power."
         "Whoever can run code or start workloads as a stronger identity has that identity's rights. The message names \
          the path. Such a grant needs two people in every environment.";
+    UnknownAction "LC214" "unknown-action" Warning
+        "AWS lists no such action."
+        "The table of actions is AWS's service authorization reference, at the date of this version. An action that it does \
+         not know gives nothing, or something that nobody looked at.";
     UnusedAllow "LC301" "unused-allow" Warning
         "This allow is not needed."
         "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";

@@ -16,6 +16,26 @@ pub struct Diagnostic {
     pub message: String,
     /// What would help.
     pub help: Option<String>,
+    /// What could be written instead, where that changes nothing but the fault.
+    pub fix: Option<Fix>,
+}
+
+/// Another text for a part of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// The bytes that go.
+    pub bytes: std::ops::Range<usize>,
+    /// What comes there.
+    pub text: String,
+}
+
+impl Fix {
+    /// The file with this fix; `None` when it is not of this file.
+    #[must_use]
+    pub fn apply(&self, text: &str) -> Option<String> {
+        let (before, after) = (text.get(..self.bytes.start)?, text.get(self.bytes.end..)?);
+        Some(format!("{before}{}{after}", self.text))
+    }
 }
 
 impl Diagnostic {
@@ -27,6 +47,7 @@ impl Diagnostic {
             span,
             message,
             help: None,
+            fix: None,
         }
     }
 
@@ -40,6 +61,16 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same with a fix.
+    #[must_use]
+    pub fn fix(mut self, bytes: std::ops::Range<usize>, text: impl Into<String>) -> Self {
+        self.fix = Some(Fix {
+            bytes,
+            text: text.into(),
+        });
         self
     }
 

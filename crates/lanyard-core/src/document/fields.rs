@@ -170,6 +170,22 @@ fn parse_time(text: &str) -> Option<Ttl> {
     Ttl::from_secs(number.parse::<u32>().ok()?.checked_mul(seconds)?).ok()
 }
 
+/// As [`suggest`]; where the nearest is one slip of the keyboard away, it is a fix as well.
+fn near<'a>(
+    finding: Diagnostic,
+    found: &str,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> Diagnostic {
+    let span = finding.span;
+    let slips = |name: &&str| strsim::damerau_levenshtein(name, found) == 1;
+    let mut one = known.clone().into_iter().filter(slips);
+    let finding = suggest(finding, found, known);
+    match (one.next(), one.next()) {
+        (Some(name), None) => finding.fix(span.start..span.end, name),
+        _ => finding,
+    }
+}
+
 /// Adds the nearest known name as help.
 #[must_use]
 pub fn suggest<'a>(
@@ -177,15 +193,19 @@ pub fn suggest<'a>(
     found: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Diagnostic {
-    let nearest = known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(name, found), name))
-        .filter(|(distance, name)| *distance <= name.len().max(3) / 3 + 1)
-        .min();
-    match nearest {
-        Some((_, name)) => finding.help(format!("did you mean `{name}`?")),
+    match nearest(found, known) {
+        Some(name) => finding.help(format!("did you mean `{name}`?")),
         None => finding,
     }
+}
+
+/// The known name that is nearest, if one is near.
+pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(name, found), name))
+        .filter(|(distance, name)| *distance <= name.len().max(3) / 3 + 1);
+    near.min().map(|(_, name)| name)
 }
 
 /// The fields of one map. Ask for every one there can be, then [`Fields::finish`].
@@ -246,7 +266,7 @@ impl<'a> Fields<'a> {
             let message = format!("there is no field `{}` here", escaped(name));
             let finding = Diagnostic::new(Code::UnknownField, key.span, message);
             self.findings
-                .add(suggest(finding, name, known.iter().copied()));
+                .add(near(finding, name, known.iter().copied()));
         }
     }
 }

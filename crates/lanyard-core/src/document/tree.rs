@@ -20,6 +20,18 @@ pub struct Span {
     pub at: Position,
 }
 
+impl Span {
+    /// Before the first character.
+    #[must_use]
+    pub const fn start() -> Self {
+        Self {
+            start: 0,
+            end: 0,
+            at: Position { line: 1, column: 1 },
+        }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {

@@ -1,5 +1,7 @@
 //! `# lanyard:allow LC210 because …`: a warning that somebody looked at, on its line or on the line before.
 
+use std::ops::Range;
+
 use crate::charter::Position;
 use crate::document::{Code, Diagnostic, Severity, Span, escaped};
 
@@ -7,6 +9,8 @@ const MARK: &str = "lanyard:allow";
 
 struct Allow {
     span: Span,
+    /// With the space before it, and with its line where nothing else stands there.
+    whole: Range<usize>,
     code: Option<Code>,
     word: String,
     has_reason: bool,
@@ -58,7 +62,8 @@ fn complaint(allow: &Allow) -> Option<Diagnostic> {
             .map(|finding| finding.help("write it behind the code"));
     }
     let message = format!("{code} is not found here any more");
-    (!allow.used).then(|| Diagnostic::new(Code::UnusedAllow, allow.span, message))
+    let bytes = allow.whole.clone();
+    (!allow.used).then(|| Diagnostic::new(Code::UnusedAllow, allow.span, message).fix(bytes, ""))
 }
 
 fn allows(text: &str) -> Vec<Allow> {
@@ -78,6 +83,7 @@ fn allows(text: &str) -> Vec<Allow> {
                         column: u32::try_from(column).unwrap_or(u32::MAX).saturating_add(1),
                     },
                 },
+                whole: whole(line, at, start),
                 code: Code::find(&word),
                 word,
                 has_reason: words.any(|word| word != "because" && word.len() > 1),
@@ -87,6 +93,16 @@ fn allows(text: &str) -> Vec<Allow> {
         start += line.len();
     }
     found
+}
+
+fn whole(line: &str, at: usize, start: usize) -> Range<usize> {
+    let before = line.get(..at).unwrap_or_default().trim_end();
+    let end = if before.is_empty() {
+        line.len()
+    } else {
+        line.trim_end_matches(['\r', '\n']).len()
+    };
+    start + before.len()..start + end
 }
 
 /// Where the comment begins, and what it says behind the mark.

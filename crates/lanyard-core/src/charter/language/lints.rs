@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::places::Places;
-use super::powers;
+use super::{powers, reads};
 use crate::charter::{
     ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World, pattern_contains,
 };
@@ -23,6 +23,7 @@ pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) 
     owners(f, charter, &places);
     for grant in charter.grants.values() {
         resources(f, grant, &places);
+        actions(f, grant, &places);
         powers_of(f, grant, &places);
     }
     let production = |grant: &&Grant| grant.role == Role::Apply && grant.is_in_production(world);
@@ -147,6 +148,27 @@ fn owners(f: &Findings, charter: &Charter, places: &Places<'_>) {
         let message = format!("{} answers for security and for more", owners.security);
         let span = places.field(&["spec", "owners", "security"]);
         f.add(Diagnostic::new(Code::OneOwner, span, message));
+    }
+}
+
+fn actions(f: &Findings, grant: &Grant, places: &Places<'_>) {
+    let Rights::Aws(rights) = &grant.rights else {
+        return;
+    };
+    for action in rights.allow.iter().flat_map(|statement| &statement.actions) {
+        let Some(meant) = reads::unknown(action) else {
+            continue;
+        };
+        let message = format!("grant {}: AWS lists no action {action}", grant.name);
+        let finding = Diagnostic::new(
+            Code::UnknownAction,
+            places.word(grant.at, &action.0),
+            message,
+        );
+        f.add(match meant {
+            Some(meant) => finding.help(meant),
+            None => finding,
+        });
     }
 }
 

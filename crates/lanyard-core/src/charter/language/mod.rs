@@ -9,6 +9,8 @@ mod reads;
 mod rules;
 mod sections;
 
+use std::path::Path;
+
 use super::{Charter, World};
 use crate::document::{Diagnostic, Findings, Severity, read};
 
@@ -19,6 +21,17 @@ pub struct Parsed {
     pub charter: Charter,
     /// Findings that do not keep it out of force.
     pub warnings: Vec<Diagnostic>,
+}
+
+/// Whether a file of this name in a folder of charters is one: `name.yaml` or `name.yml`, not hidden, and not the golden
+/// cases beside one (`name.test.yaml`).
+#[must_use]
+pub fn is_charter_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let yaml = name
+        .strip_suffix(".yaml")
+        .or_else(|| name.strip_suffix(".yml"));
+    yaml.is_some_and(|stem| !stem.starts_with('.') && !stem.ends_with(".test"))
 }
 
 /// Parses one file.

@@ -197,3 +197,17 @@ fn workload(rule: &PolicyRule) -> Option<(String, String)> {
     );
     Some(((*resource).to_owned(), path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charter::ActionPattern;
+
+    #[test]
+    fn every_action_that_leads_to_more_power_exists() {
+        for (name, _) in AWS {
+            let found = super::super::reads::unknown(&ActionPattern((*name).to_owned()));
+            assert_eq!(found, None, "{name}");
+        }
+    }
+}

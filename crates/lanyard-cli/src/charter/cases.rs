@@ -1,0 +1,247 @@
+//! Golden cases: a file beside the charter, `name.test.yaml`, with requests and what the charter has to answer.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
+use lanyard_core::identity::Identity;
+use lanyard_core::question::{Answer, Question, Usage};
+use lanyard_core::time::Ttl;
+
+use super::explain::usage;
+
+/// The longest span of time that a case may name.
+const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
+
+/// A file of cases.
+pub(crate) struct Cases {
+    /// The charter, beside the file.
+    pub(crate) charter: PathBuf,
+    pub(crate) cases: Vec<Case>,
+}
+
+/// One request and its golden answer.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) question: Question,
+    pub(crate) expected: Expected,
+    /// Where the expectation stands.
+    pub(crate) at: Span,
+}
+
+/// What a case looks at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) allow: Option<bool>,
+    /// The rule that says no.
+    pub(crate) rule: Option<String>,
+    pub(crate) people: Option<u32>,
+    pub(crate) ttl: Option<Ttl>,
+}
+
+impl Expected {
+    /// Everything about an answer.
+    pub(crate) fn of(answer: &Answer) -> Self {
+        match &answer.verdict {
+            Ok(allowed) => Self {
+                allow: Some(true),
+                rule: None,
+                people: Some(allowed.people()),
+                ttl: Some(allowed.ttl),
+            },
+            Err(denial) => Self {
+                allow: Some(false),
+                rule: Some(denial.rule.to_string()),
+                people: None,
+                ttl: None,
+            },
+        }
+    }
+
+    /// What of it is otherwise; what is not said is not looked at.
+    pub(crate) fn against(&self, found: &Self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if *self == Self::default() {
+            wrong.push("the case expects nothing: say what, or run with --update".to_owned());
+        }
+        if self.allow.is_some() && self.allow != found.allow {
+            let word = |allow| if allow == Some(true) { "allow" } else { "deny" };
+            wrong.push(format!(
+                "decision {}, not {}",
+                word(found.allow),
+                word(self.allow)
+            ));
+        }
+        let shown = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+        let mut compare = |what, expected: Option<String>, found: Option<String>| {
+            if expected.is_some() && expected != found {
+                wrong.push(format!("{what} {}, not {}", shown(found), shown(expected)));
+            }
+        };
+        compare("rule", self.rule.clone(), found.rule.clone());
+        let number = |people: Option<u32>| people.map(|people| people.to_string());
+        compare("people", number(self.people), number(found.people));
+        let time = |ttl: Option<Ttl>| ttl.map(|ttl| ttl.to_string());
+        compare("ttl", time(self.ttl), time(found.ttl));
+        wrong
+    }
+}
+
+impl std::fmt::Display for Expected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(allow) = self.allow {
+            parts.push(format!(
+                "decision: {}",
+                if allow { "allow" } else { "deny" }
+            ));
+        }
+        parts.extend(self.rule.as_ref().map(|rule| format!("rule: {rule}")));
+        parts.extend(self.people.map(|people| format!("people: {people}")));
+        parts.extend(self.ttl.map(|ttl| format!("ttl: {ttl}")));
+        write!(f, "{{{}}}", parts.join(", "))
+    }
+}
+
+/// Parses a file of cases.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Cases, Vec<Diagnostic>> {
+    let root = read(text).map_err(|fault| vec![fault])?;
+    let findings = Findings::default();
+    let cases = file(&findings, &root, path);
+    let faults = findings.sorted();
+    match cases {
+        Some(cases) if faults.is_empty() => Ok(cases),
+        Some(_) | None => Err(faults),
+    }
+}
+
+fn file(f: &Findings, root: &Node, path: &Path) -> Option<Cases> {
+    let top = f.map(root)?;
+    for (name, value) in [("apiVersion", "lanyard.dev/v1"), ("kind", "CharterTest")] {
+        if let Some(node) = top.required(name) {
+            f.one_of(node, &[(value, ())]);
+        }
+    }
+    let charter = top.required("charter").and_then(|node| f.text(node));
+    let agent = top.optional("agent").and_then(|node| identity(f, node));
+    let cases = top.required("cases").map(|node| {
+        let items = f.list(node).iter();
+        items
+            .filter_map(|item| case(f, item, agent.as_ref()))
+            .collect()
+    });
+    top.finish();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Some(Cases {
+        charter: folder.join(charter?),
+        cases: cases?,
+    })
+}
+
+fn identity(f: &Findings, node: &Node) -> Option<Identity> {
+    let fields = f.map(node)?;
+    let text = |name| Some(f.text(fields.required(name)?)?.to_owned());
+    let (issuer, subject) = (text("issuer"), text("subject"));
+    fields.finish();
+    Some(Identity {
+        issuer: issuer?,
+        subject: subject?,
+    })
+}
+
+fn case(f: &Findings, node: &Node, usual: Option<&Identity>) -> Option<Case> {
+    let fields = f.map(node)?;
+    let name = fields.required("name").and_then(|node| f.text(node));
+    let identity = fields
+        .optional("agent")
+        .and_then(|node| identity(f, node))
+        .or_else(|| usual.cloned());
+    if identity.is_none() {
+        let message = "no agent asks: name one here, or for the whole file".to_owned();
+        f.add(Diagnostic::new(Code::Missing, node.span, message));
+    }
+    let environment = fields
+        .required("environment")
+        .and_then(|node| f.parsed::<Name>(node));
+    let grant = fields
+        .required("grant")
+        .and_then(|node| f.parsed::<Name>(node));
+    let lifetime = fields
+        .optional("ttl")
+        .and_then(|node| f.span_of_time(node, DAY));
+    let worst = fields
+        .optional("worst_case")
+        .and_then(|node| f.span_of_time(node, DAY));
+    let plan = fields.optional("plan").and_then(|node| plan(f, node));
+    let using = fields.optional("using").and_then(|node| using(f, node));
+    let expected = fields.required("expect");
+    fields.finish();
+    let expected = expected?;
+    Some(Case {
+        name: name?.to_owned(),
+        question: Question {
+            identity: identity?,
+            environment: environment?,
+            grant: grant?,
+            ttl: lifetime,
+            plan,
+            usage: using,
+            worst_case: worst.map_or(Duration::ZERO, Ttl::as_duration),
+        },
+        at: expected.span,
+        expected: expectation(f, expected)?,
+    })
+}
+
+/// The destructive actions that the plan names: `plan: {destructive: []}`.
+fn plan(f: &Findings, node: &Node) -> Option<BTreeSet<ActionPattern>> {
+    let fields = f.map(node)?;
+    let destructive = fields
+        .optional("destructive")
+        .map_or(&[][..], |node| f.list(node));
+    fields.finish();
+    let actions = destructive.iter().filter_map(|item| f.text(item));
+    Some(
+        actions
+            .map(|action| ActionPattern(action.to_owned()))
+            .collect(),
+    )
+}
+
+fn using(f: &Findings, node: &Node) -> Option<Usage> {
+    let parts: Vec<&str> = f
+        .list(node)
+        .iter()
+        .filter_map(|item| f.text(item))
+        .collect();
+    let [action, resource] = parts.as_slice() else {
+        let message = "expected an action and a resource".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+        return None;
+    };
+    Some(usage(action, resource))
+}
+
+fn expectation(f: &Findings, node: &Node) -> Option<Expected> {
+    let fields: Fields<'_> = f.map(node)?;
+    let words = [("allow", true), ("deny", false)];
+    let expected = Expected {
+        allow: fields
+            .optional("decision")
+            .and_then(|node| f.one_of(node, &words)),
+        rule: fields
+            .optional("rule")
+            .and_then(|node| f.text(node))
+            .map(str::to_owned),
+        people: fields
+            .optional("people")
+            .and_then(|node| f.number(node, 0, 20)),
+        ttl: fields
+            .optional("ttl")
+            .and_then(|node| f.span_of_time(node, DAY)),
+    };
+    fields.finish();
+    Some(expected)
+}

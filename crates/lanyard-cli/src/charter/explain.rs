@@ -1,0 +1,172 @@
+//! `lanyard charter explain`: what a charter would answer, by which of its rules, and what it would allow instead.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::identity::Identity;
+use lanyard_core::question::{Question, Usage, ask, nearest};
+use lanyard_core::time::{Timestamp, Ttl};
+
+use super::files::{self, Declared};
+use crate::outcome::Outcome;
+
+#[derive(Args)]
+pub(crate) struct Explain {
+    /// The charter's file.
+    file: PathBuf,
+    #[command(flatten)]
+    declared: Declared,
+    /// Who asks: the issuer and the subject.
+    #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"], required = true)]
+    agent: Vec<String>,
+    /// Where.
+    #[arg(long)]
+    r#in: Name,
+    /// For which grant.
+    #[arg(long)]
+    grant: Name,
+    /// For how long, in seconds.
+    #[arg(long, value_parser = ttl)]
+    ttl: Option<Ttl>,
+    /// It comes with a plan.
+    #[arg(long)]
+    plan: bool,
+    /// A destructive action that the plan names.
+    #[arg(long, requires = "plan")]
+    destructive: Vec<String>,
+    /// What the credential would be used for: an AWS action and an ARN, or a verb and resource[.group][/name], or `scope` and a
+    /// scope.
+    #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
+    using: Vec<String>,
+    /// How long the target's revocation takes at worst, in seconds.
+    #[arg(long, default_value_t = 0)]
+    worst_case: u64,
+}
+
+fn ttl(text: &str) -> Result<Ttl, String> {
+    let seconds = text.parse().map_err(|error| format!("{error}"))?;
+    Ttl::from_secs(seconds).map_err(|error| error.to_string())
+}
+
+pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
+    let world = asked.declared.world()?;
+    let (charter, _) = files::charter(&asked.file, &world)?;
+    let question = question(asked)?;
+    // The answer does not depend on the time of day.
+    let now = Timestamp::from_secs(0);
+    let answer = ask(&charter, &question, now);
+    let file = asked.file.display();
+    for met in &answer.met {
+        let place = met
+            .at
+            .map_or_else(|| file.to_string(), |at| format!("{file}:{at}"));
+        println!("{:<15} {}  ({place})", met.rule.to_string(), met.what);
+    }
+    match answer.verdict {
+        Ok(allowed) => {
+            println!("allowed for {}", allowed.ttl);
+            if let Some(needed) = &allowed.requirement {
+                let from: Vec<&str> = needed.from.iter().map(String::as_str).collect();
+                println!(
+                    "after {} people of {} approved its plan, within {}",
+                    needed.people,
+                    if from.is_empty() {
+                        "all approvers".to_owned()
+                    } else {
+                        from.join(", ")
+                    },
+                    needed.expires
+                );
+            }
+            Ok(())
+        }
+        Err(denial) => {
+            println!("{denial}");
+            if let Some(near) = nearest(&charter, &question, now) {
+                println!("this would be allowed: {}", difference(&question, &near));
+            }
+            Err(Outcome::Negative)
+        }
+    }
+}
+
+fn question(asked: &Explain) -> Result<Question, Outcome> {
+    let [issuer, subject] = asked.agent.as_slice() else {
+        return Err(Outcome::usage("--agent takes an issuer and a subject"));
+    };
+    let destructive: BTreeSet<_> = asked
+        .destructive
+        .iter()
+        .cloned()
+        .map(ActionPattern)
+        .collect();
+    let usage = match asked.using.as_slice() {
+        [action, resource] => Some(usage(action, resource)),
+        _ => None,
+    };
+    Ok(Question {
+        identity: Identity {
+            issuer: issuer.clone(),
+            subject: subject.clone(),
+        },
+        environment: asked.r#in.clone(),
+        grant: asked.grant.clone(),
+        ttl: asked.ttl,
+        plan: asked.plan.then_some(destructive),
+        usage,
+        worst_case: Duration::from_secs(asked.worst_case),
+    })
+}
+
+/// `get deployments.apps/web`, `s3:GetObject arn:…`, `scope tickets.read`.
+pub(crate) fn usage(action: &str, resource: &str) -> Usage {
+    if action == "scope" {
+        return Usage::Scope(resource.to_owned());
+    }
+    if action.contains(':') {
+        return Usage::Aws {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+        };
+    }
+    let (kind, rest) = match resource.split_once('.') {
+        Some((kind, rest)) => (kind, Some(rest)),
+        None => (resource, None),
+    };
+    let (group, name) = match rest.map(|rest| rest.split_once('/')) {
+        Some(Some((group, name))) => (group, Some(name)),
+        Some(None) => (rest.unwrap_or_default(), None),
+        None => ("", None),
+    };
+    Usage::Kubernetes {
+        group: group.to_owned(),
+        resource: kind.to_owned(),
+        verb: action.to_owned(),
+        name: name.map(str::to_owned),
+    }
+}
+
+fn difference(asked: &Question, near: &Question) -> String {
+    let mut parts = Vec::new();
+    if near.environment != asked.environment {
+        parts.push(format!("in {}", near.environment));
+    }
+    if near.grant != asked.grant {
+        parts.push(format!("grant {}", near.grant));
+    }
+    if near.ttl != asked.ttl {
+        parts.push("without a ttl of its own".to_owned());
+    }
+    match (&asked.plan, &near.plan) {
+        (None, Some(_)) => parts.push("with a plan".to_owned()),
+        (Some(_), None) => parts.push("without a plan".to_owned()),
+        (Some(one), Some(two)) if one != two => {
+            parts.push("with a plan that names nothing destructive".to_owned());
+        }
+        _ => {}
+    }
+    parts.join(", ")
+}

@@ -1,0 +1,150 @@
+//! Which files are meant, and the world that their charters are about.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lanyard_core::charter::{
+    Charter, ENVIRONMENT_KINDS, EnvironmentKind, Name, Parsed, TARGET_KINDS, TargetKind, World,
+    is_charter_file, parse,
+};
+use lanyard_core::document::{Severity, render};
+
+use crate::outcome::Outcome;
+
+/// What a charter may name: as the daemon's configuration declares it, or word by word.
+#[derive(Args)]
+pub(crate) struct Declared {
+    /// The daemon's configuration: its environments and targets are what a charter may name.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// An environment and its kind: name=production or name=sandbox.
+    #[arg(long = "environment", value_name = "NAME=KIND", value_parser = environment)]
+    environments: Vec<(Name, EnvironmentKind)>,
+    /// A target and its kind: name=token, name=aws or name=kubernetes.
+    #[arg(long = "target", value_name = "NAME=KIND", value_parser = target)]
+    targets: Vec<(Name, TargetKind)>,
+}
+
+fn environment(text: &str) -> Result<(Name, EnvironmentKind), String> {
+    pair(text, ENVIRONMENT_KINDS)
+}
+
+fn target(text: &str) -> Result<(Name, TargetKind), String> {
+    pair(text, TARGET_KINDS)
+}
+
+fn pair<T: Copy>(text: &str, kinds: &[(&str, T)]) -> Result<(Name, T), String> {
+    let (name, kind) = text.split_once('=').ok_or("write name=kind")?;
+    let name = name.parse().map_err(|error| format!("{error}"))?;
+    let found = kinds.iter().find(|(word, _)| *word == kind);
+    let (_, kind) = found.ok_or_else(|| {
+        let words: Vec<&str> = kinds.iter().map(|(word, _)| *word).collect();
+        format!("`{kind}` is none of {}", words.join(", "))
+    })?;
+    Ok((name, *kind))
+}
+
+impl Declared {
+    pub(crate) fn world(&self) -> Result<World, Outcome> {
+        let mut world = match &self.config {
+            Some(path) => {
+                let text = read(path)?;
+                World::of_configuration(&text).map_err(|faults| {
+                    let name = path.display().to_string();
+                    Outcome::usage(format!(
+                        "the configuration does not say what is declared\n{}",
+                        render(&name, &text, &faults)
+                    ))
+                })?
+            }
+            None => World::default(),
+        };
+        world.environments.extend(self.environments.iter().cloned());
+        world.targets.extend(self.targets.iter().cloned());
+        Ok(world)
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<String, Outcome> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Outcome::usage(format!("{} cannot be read: {error}", path.display())))
+}
+
+/// The files, and every `.yaml` and `.yml` of the folders among them, in the order of their names.
+pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            folder(path, &mut found, false)?;
+        } else {
+            found.push(path.clone());
+        }
+    }
+    if found.is_empty() {
+        return Err(Outcome::usage("there is no charter file here"));
+    }
+    Ok(found)
+}
+
+/// The same for files of cases.
+pub(crate) fn case_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            folder(path, &mut found, true)?;
+        } else {
+            found.push(path.clone());
+        }
+    }
+    if found.is_empty() {
+        return Err(Outcome::usage(
+            "there is no file of cases here: name.test.yaml",
+        ));
+    }
+    Ok(found)
+}
+
+fn folder(path: &Path, found: &mut Vec<PathBuf>, cases: bool) -> Result<(), Outcome> {
+    let fault = |error| Outcome::usage(format!("{} cannot be read: {error}", path.display()));
+    let entries = std::fs::read_dir(path).map_err(fault)?;
+    let mut inner: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    inner.sort();
+    for path in inner {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // A mounted ConfigMap keeps its content in hidden folders, and links to it.
+        if name.starts_with('.') {
+            continue;
+        }
+        if path.is_dir() {
+            folder(&path, found, cases)?;
+        } else if (cases && is_cases(&path)) || (!cases && is_charter_file(&path)) {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Golden cases stand beside their charter: `name.test.yaml`.
+fn is_cases(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// A charter that holds together, or its faults as a person reads them.
+pub(crate) fn charter(path: &Path, world: &World) -> Result<(Charter, String), Outcome> {
+    let text = read(path)?;
+    match parse(&text, world) {
+        Ok(Parsed { charter, .. }) => Ok((charter, text)),
+        Err(findings) => {
+            let errors: Vec<_> = findings
+                .into_iter()
+                .filter(|finding| finding.severity() == Severity::Error)
+                .collect();
+            eprint!("{}", render(&path.display().to_string(), &text, &errors));
+            Err(Outcome::usage(format!(
+                "{} does not hold together",
+                path.display()
+            )))
+        }
+    }
+}

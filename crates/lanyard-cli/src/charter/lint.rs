@@ -1,0 +1,123 @@
+//! `lanyard charter lint`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use lanyard_core::charter::{Name, World, parse};
+use lanyard_core::document::{Code, Diagnostic, Severity};
+
+use super::files::{self, Declared};
+use super::report::{self, File};
+use crate::outcome::Outcome;
+
+/// How findings are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The line, the place underlined, the help.
+    Text,
+    /// One line each.
+    Concise,
+    /// A list of objects.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of a GitHub workflow.
+    Github,
+    /// JUnit XML: a test for each file.
+    Junit,
+}
+
+#[derive(Args)]
+pub(crate) struct Lint {
+    /// Charter files, or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    declared: Declared,
+    /// How findings are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Fail on warnings too.
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Write the fixes that change nothing but the fault.
+    #[arg(long)]
+    fix: bool,
+}
+
+pub(crate) fn run(asked: &Lint) -> Result<(), Outcome> {
+    let world = asked.declared.world()?;
+    let mut linted = Vec::new();
+    let mut names: BTreeMap<Name, String> = BTreeMap::new();
+    for path in files::files(&asked.paths)? {
+        let name = path.display().to_string();
+        let mut text = files::read(&path)?;
+        if asked.fix
+            && let Some(fixed) = fixed(&text, &world)
+        {
+            std::fs::write(&path, &fixed)
+                .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
+            eprintln!("fixed {name}");
+            text = fixed;
+        }
+        let (charter, mut findings) = match parse(&text, &world) {
+            Ok(parsed) => (Some(parsed.charter), parsed.warnings),
+            Err(findings) => (None, findings),
+        };
+        if let Some(charter) = charter
+            && let Some(first) = names.insert(charter.name.clone(), name.clone())
+        {
+            findings.push(same_name(&charter.name, &first));
+        }
+        linted.push(File {
+            name,
+            text,
+            findings,
+        });
+    }
+    report::print(asked.format, &linted);
+    let count = |severity| {
+        let all = linted.iter().flat_map(|file| &file.findings);
+        all.filter(|finding| finding.severity() == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    eprintln!(
+        "{} of {} charters hold together: {errors} errors, {warnings} warnings",
+        linted.iter().filter(|file| file.is_sound()).count(),
+        linted.len()
+    );
+    if errors > 0 || (asked.deny_warnings && warnings > 0) {
+        return Err(Outcome::Negative);
+    }
+    Ok(())
+}
+
+fn same_name(name: &Name, first: &str) -> Diagnostic {
+    let span = lanyard_core::document::Span::start();
+    Diagnostic::new(
+        Code::DuplicateCharter,
+        span,
+        format!("{first} holds a charter {name} too"),
+    )
+}
+
+/// The text with every fix written in, as often as one makes another possible.
+fn fixed(text: &str, world: &World) -> Option<String> {
+    let mut now = text.to_owned();
+    // Each round removes a fault; a fix that did not would end it.
+    for _ in 0..100 {
+        let findings = match parse(&now, world) {
+            Ok(parsed) => parsed.warnings,
+            Err(findings) => findings,
+        };
+        let fix = findings.into_iter().find_map(|finding| finding.fix);
+        let Some(fix) = fix else { break };
+        let next = fix.apply(&now)?;
+        if next == now {
+            break;
+        }
+        now = next;
+    }
+    (now != text).then_some(now)
+}

@@ -1,0 +1,31 @@
+//! `lanyard charter`: everything about charter files, offline.
+
+mod cases;
+mod explain;
+mod files;
+mod lint;
+mod report;
+mod test;
+
+use clap::Subcommand;
+
+use crate::Global;
+use crate::outcome::Outcome;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Say every fault of charter files, and what is odd about them.
+    Lint(lint::Lint),
+    /// Hold charters to the golden cases beside them.
+    Test(test::Test),
+    /// Say what a charter would answer, by which of its rules, and what it would allow instead.
+    Explain(Box<explain::Explain>),
+}
+
+pub(crate) fn run(_global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::Lint(lint) => lint::run(&lint),
+        Command::Test(test) => test::run(&test),
+        Command::Explain(asked) => explain::run(&asked),
+    }
+}

@@ -1,0 +1,223 @@
+//! `lanyard charter test`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use lanyard_core::charter::{Charter, Position, World};
+use lanyard_core::document::render;
+use lanyard_core::question::{Answer, ask};
+use lanyard_core::time::Timestamp;
+
+use super::cases::{self, Case, Cases, Expected};
+use super::files::{self, Declared};
+use super::report::xml;
+use crate::outcome::Outcome;
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line for each case.
+    Text,
+    /// JUnit XML.
+    Junit,
+}
+
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Files of cases (`name.test.yaml`), or folders of them.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    declared: Declared,
+    /// Name the parts of each charter that no case met.
+    #[arg(long)]
+    coverage: bool,
+    /// Write what the charter answers into the files.
+    #[arg(long)]
+    update: bool,
+    /// How results are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+struct Result {
+    file: String,
+    case: String,
+    wrong: Vec<String>,
+    why: Option<String>,
+}
+
+pub(crate) fn run(asked: &Test) -> std::result::Result<(), Outcome> {
+    let world = asked.declared.world()?;
+    let mut results = Vec::new();
+    for path in files::case_files(&asked.paths)? {
+        file(asked, &path, &world, &mut results)?;
+    }
+    match asked.format {
+        Format::Text => results.iter().for_each(print),
+        Format::Junit => print!("{}", junit(&results)),
+    }
+    let failed = results
+        .iter()
+        .filter(|result| !result.wrong.is_empty())
+        .count();
+    eprintln!("{} of {} cases hold", results.len() - failed, results.len());
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Outcome::Negative)
+    }
+}
+
+fn file(
+    asked: &Test,
+    path: &Path,
+    world: &World,
+    results: &mut Vec<Result>,
+) -> std::result::Result<(), Outcome> {
+    let name = path.display().to_string();
+    let text = files::read(path)?;
+    let Cases { charter, cases } = cases::parse(path, &text).map_err(|faults| {
+        eprint!("{}", render(&name, &text, &faults));
+        Outcome::usage(format!("{name} cannot be read"))
+    })?;
+    let (charter_file, (charter, _)) = (charter.clone(), files::charter(&charter, world)?);
+    let answers: Vec<Answer> = cases
+        .iter()
+        .map(|case| ask(&charter, &case.question, Timestamp::from_secs(0)))
+        .collect();
+    if asked.update {
+        let updated = updated(&text, &cases, &answers);
+        if updated != text {
+            std::fs::write(path, updated)
+                .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
+            eprintln!("updated {name}");
+        }
+    }
+    for (case, answer) in cases.iter().zip(&answers) {
+        let wrong = case.expected.against(&Expected::of(answer));
+        results.push(Result {
+            file: name.clone(),
+            case: case.name.clone(),
+            wrong: if asked.update { Vec::new() } else { wrong },
+            why: answer.verdict.as_ref().err().map(ToString::to_string),
+        });
+    }
+    if asked.coverage {
+        coverage(&charter, &charter_file, &answers);
+    }
+    Ok(())
+}
+
+fn print(result: &Result) {
+    if result.wrong.is_empty() {
+        println!("ok    {}: {}", result.file, result.case);
+        return;
+    }
+    println!(
+        "FAIL  {}: {}: {}",
+        result.file,
+        result.case,
+        result.wrong.join("; ")
+    );
+    if let Some(why) = &result.why {
+        println!("      {why}");
+    }
+}
+
+/// The file with each expectation replaced; from the end, so that places stay true.
+fn updated(text: &str, cases: &[Case], answers: &[Answer]) -> String {
+    let mut updated = text.to_owned();
+    for (case, answer) in cases.iter().zip(answers).rev() {
+        let found = Expected::of(answer);
+        if case.expected.against(&found).is_empty() {
+            continue;
+        }
+        let written = updated.get(case.at.start..case.at.end).unwrap_or_default();
+        // A map over several lines ends behind its last line.
+        let end = case.at.start + written.trim_end().len();
+        updated.replace_range(case.at.start..end, &found.to_string());
+    }
+    updated
+}
+
+/// The parts of the charter that no case met.
+fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
+    let met: BTreeSet<Position> = answers
+        .iter()
+        .flat_map(|answer| {
+            let denied = answer.verdict.as_ref().err().and_then(|denial| denial.at);
+            answer.met.iter().filter_map(|met| met.at).chain(denied)
+        })
+        .collect();
+    let environments: BTreeSet<&str> = answers
+        .iter()
+        .flat_map(|answer| &answer.met)
+        .filter_map(|met| met.what.split_once(": ").map(|(name, _)| name))
+        .collect();
+    let mut parts: Vec<(String, Position)> = Vec::new();
+    let mut part = |what: String, at| parts.push((what, at));
+    charter
+        .agents
+        .iter()
+        .for_each(|rule| part(format!("agent {}", rule.issuer), rule.at));
+    for grant in charter.grants.values() {
+        part(format!("grant {}", grant.name), grant.at);
+    }
+    for rule in &charter.prohibited {
+        part(format!("prohibition: {}", rule.reason), rule.at);
+    }
+    charter
+        .plans
+        .iter()
+        .for_each(|rule| part("plans.required".to_owned(), rule.at));
+    for rule in &charter.approvals {
+        part(format!("approval by {} people", rule.people), rule.at);
+    }
+    let all = parts.len() + charter.environments.len();
+    parts.retain(|(_, at)| !met.contains(at));
+    let unmet: Vec<_> = charter
+        .environments
+        .keys()
+        .filter(|name| !environments.contains(name.as_str()))
+        .collect();
+    for (what, at) in &parts {
+        println!("unmet {}:{at}: {what}", file.display());
+    }
+    for name in &unmet {
+        println!("unmet {}: environment {name}", file.display());
+    }
+    let left = parts.len() + unmet.len();
+    println!(
+        "{}: {} of {all} parts are met by a case",
+        file.display(),
+        all - left
+    );
+}
+
+fn junit(results: &[Result]) -> String {
+    let failed = results
+        .iter()
+        .filter(|result| !result.wrong.is_empty())
+        .count();
+    let mut document = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"charter cases\" tests=\"{}\" failures=\"{failed}\">\n",
+        results.len()
+    );
+    for result in results {
+        let (file, case) = (xml(&result.file), xml(&result.case));
+        document.push_str(&format!("<testcase classname=\"{file}\" name=\"{case}\">"));
+        if !result.wrong.is_empty() {
+            let why = result.why.as_deref().unwrap_or_default();
+            document.push_str(&format!(
+                "<failure message=\"{}\">{}</failure>",
+                xml(&result.wrong.join("; ")),
+                xml(why)
+            ));
+        }
+        document.push_str("</testcase>\n");
+    }
+    document.push_str("</testsuite>\n</testsuites>\n");
+    document
+}

@@ -1,0 +1,356 @@
+//! A request that nobody made: what a charter would answer, and by which of its rules.
+//!
+//! The answer is that of [`decide`], on a task and a plan that exist only for the question.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::approval::Requirement;
+use crate::charter::{
+    ActionPattern, Charter, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
+    Rights, Role,
+};
+use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide, may_open};
+use crate::id::{PlanId, TaskId};
+use crate::identity::Identity;
+use crate::plan::{Plan, PlanDigest, PlanFormat};
+use crate::scope::AgentName;
+use crate::task::Task;
+use crate::time::{Timestamp, Ttl};
+
+/// The request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Who asks.
+    pub identity: Identity,
+    /// Where.
+    pub environment: Name,
+    /// For which grant.
+    pub grant: Name,
+    /// For how long, where it asks for less than it may have.
+    pub ttl: Option<Ttl>,
+    /// The destructive actions of the plan that it comes with, if it comes with one.
+    pub plan: Option<BTreeSet<ActionPattern>>,
+    /// What it would do with the credential.
+    pub usage: Option<Usage>,
+    /// The worst case of the target's revocation.
+    pub worst_case: Duration,
+}
+
+/// One use of a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Usage {
+    /// An AWS action on one resource.
+    Aws {
+        /// `s3:GetObject`.
+        action: String,
+        /// Its ARN.
+        resource: String,
+    },
+    /// A Kubernetes request in the grant's namespace.
+    Kubernetes {
+        /// The API group; empty for the core group.
+        group: String,
+        /// `deployments`, `pods/log`.
+        resource: String,
+        /// `get`.
+        verb: String,
+        /// The object's name, where the request names one.
+        name: Option<String>,
+    },
+    /// A scope of a token.
+    Scope(String),
+}
+
+/// What the charter says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Yes, with the bounds, or no, with the rule.
+    pub verdict: Result<Allowed, Denial>,
+    /// The parts of the charter that had a say, in the order in which they were looked at.
+    pub met: Vec<Met>,
+}
+
+/// A yes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// For how long.
+    pub ttl: Ttl,
+    /// What people must have approved first.
+    pub requirement: Option<Requirement>,
+}
+
+impl Allowed {
+    /// How many people must approve.
+    #[must_use]
+    pub fn people(&self) -> u32 {
+        self.requirement.as_ref().map_or(0, |needed| needed.people)
+    }
+}
+
+/// A part of the charter that had a say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// Which kind of rule.
+    pub rule: Rule,
+    /// Where it stands, where it stands at one place.
+    pub at: Option<Position>,
+    /// What it said.
+    pub what: String,
+}
+
+/// Asks.
+#[must_use]
+pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
+    let (task, plan) = (task(charter, question, now), plan(question, now));
+    let request = GrantRequest {
+        task: &task,
+        grant: &question.grant,
+        ttl: question.ttl,
+        plan: plan.as_ref(),
+        worst_case: question.worst_case,
+        now,
+    };
+    let revisions = Revisions {
+        pinned: charter,
+        in_force: charter,
+    };
+    let verdict = may_open(charter, &question.identity, &question.environment)
+        .and_then(|()| decide(revisions, &request));
+    let verdict = verdict.and_then(|permit| {
+        if let Some(usage) = &question.usage {
+            used(charter, &permit, usage)?;
+        }
+        Ok(permit)
+    });
+    let met = met(charter, question, verdict.as_ref().ok());
+    let verdict = verdict.map(|permit| Allowed {
+        ttl: Ttl::at_least_a_second(
+            u32::try_from(permit.expires().since(now).as_secs()).unwrap_or(u32::MAX),
+        ),
+        requirement: permit.requirement().cloned(),
+    });
+    Answer { verdict, met }
+}
+
+/// The questions that differ from this one in as little as possible and that the charter allows, nearest first.
+#[must_use]
+pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option<Question> {
+    let mut near = Vec::new();
+    let with = |change: &dyn Fn(&mut Question)| {
+        let mut other = question.clone();
+        change(&mut other);
+        other
+    };
+    near.push(with(&|other| other.ttl = None));
+    near.push(with(&|other| other.plan = Some(BTreeSet::new())));
+    near.push(with(&|other| {
+        other.ttl = None;
+        other.plan = Some(BTreeSet::new());
+    }));
+    for environment in charter.environments.keys() {
+        near.push(with(&|other| {
+            other.environment = environment.clone();
+            other.ttl = None;
+            let applies = charter.grants.get(&other.grant);
+            let applies = applies.is_some_and(|grant| grant.role == Role::Apply);
+            other.plan = applies.then(BTreeSet::new);
+        }));
+    }
+    // The same outcome by another grant is nearer than another outcome.
+    let role = charter.grants.get(&question.grant).map(|grant| grant.role);
+    let mut grants: Vec<_> = charter.grants.values().collect();
+    grants.sort_by_key(|grant| Some(grant.role) != role);
+    for grant in &grants {
+        near.push(with(&|other| {
+            other.grant = grant.name.clone();
+            other.ttl = None;
+            other.plan = (grant.role == Role::Apply).then(BTreeSet::new);
+        }));
+    }
+    near.into_iter()
+        .filter(|other| other != question)
+        .find(|other| ask(charter, other, now).verdict.is_ok())
+}
+
+fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
+    Task {
+        id: TaskId::from_bits(0),
+        charter: charter.name.clone(),
+        revision: charter.revision.clone(),
+        environment: question.environment.clone(),
+        agent: AgentName(question.identity.to_string()),
+        identity: question.identity.clone(),
+        sponsor: None,
+        reason: String::new(),
+        opened: now,
+        expires: now + charter.limits.task,
+    }
+}
+
+fn plan(question: &Question, now: Timestamp) -> Option<Plan> {
+    let destructive = question.plan.clone()?;
+    Some(Plan {
+        id: PlanId::from_bits(0),
+        task: TaskId::from_bits(0),
+        grant: question.grant.clone(),
+        format: PlanFormat::Text,
+        digest: PlanDigest::of(b""),
+        size: 0,
+        summary: String::new(),
+        destructive,
+        submitted: now,
+        approval: None,
+    })
+}
+
+/// Whether the credential of this permit could be used so.
+fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial> {
+    let deny = |rule, at, message, next: &str| Denial {
+        charter: charter.name.clone(),
+        revision: Some(charter.revision.clone()),
+        rule,
+        at,
+        message,
+        next: next.to_owned(),
+    };
+    let grant = permit.grant();
+    if let Some(rule) = permit.prohibited().iter().find(|rule| reaches(rule, usage)) {
+        let message = format!("this is prohibited: {}", rule.reason);
+        return Err(deny(
+            Rule::Prohibited,
+            Some(rule.at),
+            message,
+            "no grant gives it",
+        ));
+    }
+    if !gives(&grant.rights, usage) {
+        let message = format!("grant {} does not give this", grant.name);
+        let next = "use a grant that does";
+        return Err(deny(Rule::Grants, Some(grant.at), message, next));
+    }
+    if let (Rights::Aws(rights), Usage::Aws { action, .. }) = (&grant.rights, usage) {
+        let is = |pattern: &&ActionPattern| pattern.matches(action);
+        let named = permit.destructive().iter().any(|pattern| is(&pattern));
+        if let Some(pattern) = rights.destructive.iter().find(is).filter(|_| !named) {
+            let message = format!("{pattern} is destructive, and the plan does not name it");
+            let next = "name it in the plan";
+            return Err(deny(Rule::Grants, Some(grant.at), message, next));
+        }
+    }
+    Ok(())
+}
+
+fn reaches(rule: &Prohibition, usage: &Usage) -> bool {
+    match (&rule.what, usage) {
+        (Prohibited::Aws(patterns), Usage::Aws { action, .. }) => {
+            patterns.iter().any(|pattern| pattern.matches(action))
+        }
+        (Prohibited::Kubernetes(prohibited), Usage::Kubernetes { .. }) => {
+            as_rule(usage).is_some_and(|rule| rule.is_touched_by(prohibited))
+        }
+        (Prohibited::Aws(_) | Prohibited::Kubernetes(_), _) => false,
+    }
+}
+
+fn as_rule(usage: &Usage) -> Option<PolicyRule> {
+    let Usage::Kubernetes {
+        group,
+        resource,
+        verb,
+        name,
+    } = usage
+    else {
+        return None;
+    };
+    Some(PolicyRule {
+        api_groups: [group.clone()].into(),
+        resources: [resource.clone()].into(),
+        verbs: [verb.clone()].into(),
+        resource_names: name.iter().cloned().collect(),
+    })
+}
+
+fn gives(rights: &Rights, usage: &Usage) -> bool {
+    match (rights, usage) {
+        (Rights::Token(rights), Usage::Scope(scope)) => rights.scopes.contains(scope),
+        (Rights::Aws(rights), Usage::Aws { action, resource }) => {
+            let mut statements = rights.allow.iter();
+            statements.any(|statement| statement.matches(action, resource))
+        }
+        (Rights::Kubernetes(rights), Usage::Kubernetes { name, .. }) => {
+            let (KubernetesRights::Rules(rules), Some(asked)) = (&rights.rights, as_rule(usage))
+            else {
+                // What a ClusterRole holds is known to the cluster alone.
+                return false;
+            };
+            rules.iter().any(|rule| {
+                let names = &rule.resource_names;
+                let named = name.as_ref().is_some_and(|name| names.contains(name));
+                rule.is_touched_by(&asked) && (names.is_empty() || named)
+            })
+        }
+        (Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_), _) => false,
+    }
+}
+
+/// The parts that had a say, as far as the question got.
+fn met(charter: &Charter, question: &Question, permit: Option<&Permit>) -> Vec<Met> {
+    let mut met = Vec::new();
+    let mut say = |rule, at, what| met.push(Met { rule, at, what });
+    let agent = charter
+        .agents
+        .iter()
+        .find(|rule| rule.matches(&question.identity));
+    let Some(agent) = agent else { return met };
+    say(Rule::Agents, Some(agent.at), question.identity.to_string());
+    let Some(autonomy) = charter.environments.get(&question.environment) else {
+        return met;
+    };
+    let what = format!("{}: {autonomy}", question.environment);
+    say(Rule::Environments, None, what);
+    let Some(grant) = charter.grants.get(&question.grant) else {
+        return met;
+    };
+    let what = format!("{}: {} on {}", grant.name, grant.role, grant.target);
+    say(Rule::Grants, Some(grant.at), what);
+    if let Some(rule) = &charter.plans
+        && rule.role == grant.role
+        && rule.environments.contains(&question.environment)
+    {
+        let with = if question.plan.is_some() {
+            "there is one"
+        } else {
+            "there is none"
+        };
+        let what = format!("a plan is required: {with}");
+        say(Rule::PlanRequired, Some(rule.at), what);
+    }
+    for rule in charter.approvals.iter().filter(|rule| {
+        let there = |name: &Name| *name == question.environment;
+        rule.role == grant.role && rule.environment.as_ref().is_none_or(there)
+    }) {
+        let from: Vec<&str> = rule.from.iter().map(String::as_str).collect();
+        let from = if from.is_empty() {
+            "all approvers".to_owned()
+        } else {
+            from.join(", ")
+        };
+        let what = format!("{} people of {from}", rule.people);
+        say(Rule::Approvals, Some(rule.at), what);
+    }
+    if let Some(usage) = &question.usage {
+        for rule in charter
+            .prohibited
+            .iter()
+            .filter(|rule| reaches(rule, usage))
+        {
+            say(Rule::Prohibited, Some(rule.at), rule.reason.clone());
+        }
+    }
+    if let Some(permit) = permit {
+        let what = format!("ttl {} at most", permit.limits().ttl);
+        say(Rule::Limits, None, what);
+    }
+    met
+}

@@ -1,0 +1,238 @@
+//! `lanyard charter`: the tools of whoever writes charters, without a broker.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use lanyard_rig::Cli;
+use serde_json::Value;
+
+const WORLD: &[&str] = &[
+    "--environment",
+    "staging=sandbox",
+    "--environment",
+    "production=production",
+    "--target",
+    "tickets=token",
+    "--target",
+    "payments-prod=aws",
+    "--target",
+    "prod-eu=kubernetes",
+];
+
+fn corpus(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("charters")
+        .join(file)
+}
+
+fn tool(command: &str, arguments: &[&str]) -> Result<lanyard_rig::Answer> {
+    let words = [&["charter", command], WORLD, arguments].concat();
+    Cli::offline()?.run(&words)
+}
+
+/// A good charter with one more line behind the one that begins so, in a folder of its own.
+fn with(before: &str, line: &str) -> Result<(tempfile::TempDir, String)> {
+    let folder = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(corpus("good/ticket-router.yaml"))?;
+    let changed: String = text
+        .split_inclusive('\n')
+        .flat_map(|found| {
+            let more = found.trim_start().starts_with(before);
+            [
+                found.to_owned(),
+                if more {
+                    format!("{line}\n")
+                } else {
+                    String::new()
+                },
+            ]
+        })
+        .collect();
+    let file = folder.path().join("router.yaml");
+    std::fs::write(&file, changed)?;
+    let file = file.to_string_lossy().into_owned();
+    Ok((folder, file))
+}
+
+#[test]
+fn findings_come_in_the_forms_that_machines_read() -> Result<()> {
+    let bad = corpus("bad/plan-writes.yaml");
+    let bad = bad.to_str().unwrap();
+    let lint = |format: &str| -> Result<String> {
+        let answer = tool("lint", &[bad, "--format", format])?;
+        assert_eq!(answer.code, 1, "{}", answer.stderr);
+        Ok(answer.stdout)
+    };
+    let json: Value = serde_json::from_str(&lint("json")?)?;
+    let of = |pointer: &str| json.pointer(pointer).cloned().unwrap_or_default();
+    assert_eq!((of("/0/code"), of("/0/line")), ("LC102".into(), 25.into()));
+    assert_eq!(
+        (of("/0/column"), of("/0/end_column")),
+        (23.into(), 35.into())
+    );
+
+    let sarif: Value = serde_json::from_str(&lint("sarif")?)?;
+    let result = sarif.pointer("/runs/0/results/0").unwrap();
+    let place = result.get("ruleIndex").and_then(Value::as_u64).unwrap();
+    let rule = sarif.pointer(&format!("/runs/0/tool/driver/rules/{place}/id"));
+    assert_eq!(rule, result.get("ruleId"));
+
+    assert!(lint("concise")?.contains(":25:23: error[LC102]: grant read-state"));
+    assert!(lint("github")?.starts_with("::error file="));
+    assert!(lint("junit")?.contains("<failure message="));
+    Ok(())
+}
+
+#[test]
+fn a_warning_is_allowed_with_a_reason_and_an_allow_is_not_left_behind() -> Result<()> {
+    let idle = "  prohibited:\n    - aws: [\"iam:*\"]\n      reason: identity is not for agents";
+    let (_folder, file) = with("revocable_within", idle)?;
+    let warned = tool("lint", &[&file])?;
+    assert_eq!(warned.code, 0, "{}", warned.stdout);
+    assert!(
+        warned.stdout.contains("warning[LC203]"),
+        "{}",
+        warned.stdout
+    );
+    assert_eq!(tool("lint", &[&file, "--deny-warnings"])?.code, 1);
+
+    let allowed = idle.replace(
+        "\n    - aws",
+        "\n    # lanyard:allow LC203 because later grants\n    - aws",
+    );
+    let (_folder, file) = with("revocable_within", &allowed)?;
+    let quiet = tool("lint", &[&file, "--deny-warnings"])?;
+    assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
+
+    let (_folder, file) = with(
+        "revocable_within",
+        &allowed.replace(" because later grants", ""),
+    )?;
+    let bare = tool("lint", &[&file])?;
+    assert!(bare.stdout.contains("error[LC302]"), "{}", bare.stdout);
+
+    let (_folder, file) = with(
+        "limits:",
+        "    # lanyard:allow LC207 because it was longer once",
+    )?;
+    let unused = tool("lint", &[&file])?;
+    assert!(
+        unused.stdout.contains("warning[LC301]"),
+        "{}",
+        unused.stdout
+    );
+    tool("lint", &[&file, "--fix"])?;
+    let fixed = std::fs::read_to_string(&file)?;
+    assert_eq!(
+        fixed,
+        std::fs::read_to_string(corpus("good/ticket-router.yaml"))?
+    );
+
+    let (_folder, file) = with("limits:", "    # lanyard:allow LC108 because we are few")?;
+    let error = tool("lint", &[&file])?;
+    assert!(error.stdout.contains("error[LC303]"), "{}", error.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_slip_of_the_keyboard_is_fixed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(corpus("good/ticket-router.yaml"))?;
+    let file = folder.path().join("router.yaml");
+    std::fs::write(&file, text.replace("live_leases:", "live_lease:"))?;
+    let file = file.to_string_lossy();
+    assert_eq!(tool("lint", &[&file])?.code, 1);
+    assert_eq!(tool("lint", &[&file, "--fix"])?.code, 0);
+    assert_eq!(std::fs::read_to_string(&*file)?, text);
+    Ok(())
+}
+
+#[test]
+fn two_files_cannot_hold_one_charter() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for name in ["one.yaml", "two.yaml"] {
+        std::fs::copy(corpus("good/ticket-router.yaml"), folder.path().join(name))?;
+    }
+    let answer = tool("lint", &[folder.path().to_str().unwrap()])?;
+    assert_eq!(answer.code, 1);
+    assert!(answer.stdout.contains("LC022"), "{}", answer.stdout);
+    Ok(())
+}
+
+#[test]
+fn golden_cases_hold_and_a_wrong_one_is_named_and_written_anew() -> Result<()> {
+    let good = corpus("good");
+    let answer = tool("test", &[good.to_str().unwrap(), "--coverage"])?;
+    assert_eq!(answer.code, 0, "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("10 of 11 parts are met"),
+        "{}",
+        answer.stdout
+    );
+
+    let folder = tempfile::tempdir()?;
+    for name in ["payments-terraform.yaml", "payments-terraform.test.yaml"] {
+        std::fs::copy(good.join(name), folder.path().join(name))?;
+    }
+    let cases = folder.path().join("payments-terraform.test.yaml");
+    let text = std::fs::read_to_string(&cases)?;
+    std::fs::write(
+        &cases,
+        text.replace("people: 2, ttl: 10m", "people: 1, ttl: 5m"),
+    )?;
+    let place = folder.path().to_str().unwrap();
+    let wrong = tool("test", &[place])?;
+    assert_eq!(wrong.code, 1);
+    assert!(
+        wrong.stdout.contains("people 2, not 1; ttl 10m, not 5m"),
+        "{}",
+        wrong.stdout
+    );
+    assert_eq!(tool("test", &[place, "--update"])?.code, 0);
+    assert_eq!(std::fs::read_to_string(&cases)?, text);
+    Ok(())
+}
+
+#[test]
+fn an_answer_is_explained_by_the_rules_that_were_met_and_by_what_would_be_allowed() -> Result<()> {
+    let file = corpus("good/payments-terraform.yaml");
+    let file = file.to_str().unwrap();
+    let agent = [
+        "--agent",
+        "https://issuer.acme.example",
+        "system:serviceaccount:agents:tf",
+    ];
+    let asked = [
+        &[file],
+        &agent[..],
+        &["--in", "production", "--grant", "restart"],
+    ]
+    .concat();
+    let denied = tool("explain", &asked)?;
+    assert_eq!(denied.code, 1, "{}", denied.stderr);
+    for part in [
+        "yaml:12:7)",
+        "denied by charter payments-terraform (grants, line 36)",
+        "would be allowed: in staging, with a plan",
+    ] {
+        assert!(denied.stdout.contains(part), "{part}: {}", denied.stdout);
+    }
+    let stranger = ["--agent", "https://issuer.acme.example", "somebody"];
+    let asked = [
+        &[file],
+        &stranger[..],
+        &["--in", "staging", "--grant", "restart"],
+    ]
+    .concat();
+    let nothing = tool("explain", &asked)?;
+    assert!(!nothing.stdout.contains("yaml:"), "{}", nothing.stdout);
+
+    let code = Cli::offline()?.run(&["explain", "too-few-peopel"])?;
+    assert_eq!(code.code, 2);
+    assert!(
+        code.stderr.contains("did you mean too-few-people?"),
+        "{}",
+        code.stderr
+    );
+    Ok(())
+}
