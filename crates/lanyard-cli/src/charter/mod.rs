@@ -1,6 +1,7 @@
 //! `lanyard charter`: everything about charter files, offline.
 
 mod cases;
+mod diff;
 mod explain;
 mod files;
 mod lint;
@@ -16,6 +17,8 @@ use crate::outcome::Outcome;
 pub(crate) enum Command {
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
+    /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when it allows more.
+    Diff(diff::Diff),
     /// Hold charters to the golden cases beside them.
     Test(test::Test),
     /// Say what a charter would answer, by which of its rules, and what it would allow instead.
@@ -25,6 +28,7 @@ pub(crate) enum Command {
 pub(crate) fn run(_global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
         Command::Lint(lint) => lint::run(&lint),
+        Command::Diff(asked) => diff::run(&asked),
         Command::Test(test) => test::run(&test),
         Command::Explain(asked) => explain::run(&asked),
     }

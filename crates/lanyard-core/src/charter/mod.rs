@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::time::Ttl;
 
 mod aws;
+mod diff;
 mod kubernetes;
 mod language;
 mod name;
@@ -21,6 +22,7 @@ mod token;
 mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
+pub use diff::{Change, Effect, diff};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{Parsed, is_charter_file, parse};
 pub use name::{InvalidName, Name};

@@ -1,0 +1,108 @@
+//! `lanyard charter diff`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use lanyard_core::charter::{Change, Effect, diff};
+use serde_json::json;
+
+use super::files::{self, Declared};
+use crate::outcome::Outcome;
+
+/// How changes are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line each.
+    Text,
+    /// A comment for a pull request.
+    Markdown,
+    /// A list of objects.
+    Json,
+}
+
+#[derive(Args)]
+pub(crate) struct Diff {
+    /// The charter as it was.
+    old: PathBuf,
+    /// The charter as it is to be.
+    new: PathBuf,
+    #[command(flatten)]
+    declared: Declared,
+    /// How changes are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+pub(crate) fn run(asked: &Diff) -> Result<(), Outcome> {
+    let world = asked.declared.world()?;
+    let (old, _) = files::charter(&asked.old, &world)?;
+    let (new, _) = files::charter(&asked.new, &world)?;
+    let changes = diff(&old, &new);
+    match asked.format {
+        Format::Text => {
+            for change in &changes {
+                println!("{:<9}  {}{}", change.effect, change.what, place(change));
+            }
+        }
+        Format::Markdown => markdown(&old.name.to_string(), &changes),
+        Format::Json => {
+            let all: Vec<_> = changes
+                .iter()
+                .map(|change| {
+                    json!({
+                        "effect": change.effect.to_string(),
+                        "what": change.what,
+                        "line": change.at.map(|at| at.line),
+                    })
+                })
+                .collect();
+            println!("{:#}", json!(all));
+        }
+    }
+    let count = |effect| {
+        changes
+            .iter()
+            .filter(|change| change.effect == effect)
+            .count()
+    };
+    let widenings = count(Effect::Widening);
+    eprintln!(
+        "{widenings} widenings, {} narrowings",
+        count(Effect::Narrowing)
+    );
+    if widenings > 0 {
+        Err(Outcome::Negative)
+    } else {
+        Ok(())
+    }
+}
+
+fn place(change: &Change) -> String {
+    change
+        .at
+        .map_or_else(String::new, |at| format!("  (line {})", at.line))
+}
+
+fn markdown(name: &str, changes: &[Change]) {
+    println!("### Charter `{name}`\n");
+    if changes.is_empty() {
+        println!("Nothing changed.");
+    }
+    for (effect, title) in [
+        (Effect::Widening, "Allowed from now on"),
+        (Effect::Narrowing, "Not allowed any more"),
+        (Effect::Neutral, "Neither"),
+    ] {
+        let lines: Vec<_> = changes
+            .iter()
+            .filter(|change| change.effect == effect)
+            .collect();
+        if !lines.is_empty() {
+            println!("**{title}**\n");
+            for change in lines {
+                println!("- {}{}", change.what.replace('*', "\\*"), place(change));
+            }
+            println!();
+        }
+    }
+}

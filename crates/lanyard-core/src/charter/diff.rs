@@ -1,0 +1,507 @@
+//! What a change of a charter means: what it allows that was not allowed, and the other way round.
+//!
+//! Compared is what can be asked for: each grant in each environment where it can be used at all. Where two patterns cannot
+//! be compared, the change counts as a widening.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::{
+    ActionPattern, AgentRule, Autonomy, AwsGrant, Charter, Grant, KubernetesGrant,
+    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, SubjectPattern,
+    TokenGrant, pattern_contains,
+};
+use crate::approval::Requirement;
+use crate::decide::{Revisions, requirement};
+
+/// What a change does to what is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Something is allowed that was not.
+    Widening,
+    /// Something is not allowed that was.
+    Narrowing,
+    /// Neither.
+    Neutral,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Widening => "widening",
+            Self::Narrowing => "narrowing",
+            Self::Neutral => "neutral",
+        })
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// What it does.
+    pub effect: Effect,
+    /// What changed, in a line.
+    pub what: String,
+    /// Where it stands: in the new file, or in the old one for what is gone.
+    pub at: Option<Position>,
+}
+
+/// What changed from one to the other, widenings first.
+#[must_use]
+pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
+    let mut changes = Changes::default();
+    let (before, after) = (usable(old), usable(new));
+    for (name, environment) in before.union(&after) {
+        let pair = (name.clone(), environment.clone());
+        let at = |charter: &Charter| charter.grants.get(name).map(|grant| grant.at);
+        match (before.contains(&pair), after.contains(&pair)) {
+            (true, true) => changes.grant(old, new, name, environment),
+            (false, _) => changes.add(
+                Effect::Widening,
+                format!("grant {name} can be used in {environment}"),
+                at(new),
+            ),
+            (true, false) => changes.add(
+                Effect::Narrowing,
+                format!("grant {name} cannot be used in {environment} any more"),
+                at(old),
+            ),
+        }
+    }
+    if !before.is_empty() && !after.is_empty() {
+        changes.agents(&old.agents, &new.agents);
+        changes.limits(old, new);
+    }
+    changes.neutral(old, new);
+    changes.0.into_iter().collect()
+}
+
+/// Which grants can be used, and where.
+fn usable(charter: &Charter) -> BTreeSet<(Name, Name)> {
+    if charter.mode == Mode::Shadow || charter.agents.is_empty() {
+        return BTreeSet::new();
+    }
+    let applies = |name| {
+        matches!(
+            charter.environments.get(name),
+            Some(Autonomy::ExecuteSandbox | Autonomy::ExecuteProduction)
+        )
+    };
+    let mut usable = BTreeSet::new();
+    for grant in charter.grants.values() {
+        for name in &grant.environments {
+            let known = charter.environments.contains_key(name);
+            if known && (grant.role == Role::Plan || applies(name)) {
+                usable.insert((grant.name.clone(), name.clone()));
+            }
+        }
+    }
+    usable
+}
+
+#[derive(Default)]
+struct Changes(BTreeSet<Change>);
+
+impl Changes {
+    fn add(&mut self, effect: Effect, what: String, at: Option<Position>) {
+        self.0.insert(Change { effect, what, at });
+    }
+
+    /// A number of which more is wider.
+    fn more<T: PartialOrd + fmt::Display>(
+        &mut self,
+        what: &str,
+        (old, new): (T, T),
+        at: Option<Position>,
+    ) {
+        let effect = match old.partial_cmp(&new) {
+            Some(std::cmp::Ordering::Less) => Effect::Widening,
+            Some(std::cmp::Ordering::Greater) => Effect::Narrowing,
+            Some(std::cmp::Ordering::Equal) | None => return,
+        };
+        self.add(effect, format!("{what}: {old}, now {new}"), at);
+    }
+
+    fn grant(&mut self, old: &Charter, new: &Charter, name: &Name, environment: &Name) {
+        let (Some(one), Some(two)) = (old.grants.get(name), new.grants.get(name)) else {
+            return;
+        };
+        let at = Some(two.at);
+        if one.target != two.target || one.role != two.role {
+            let what = format!(
+                "grant {name}: {} on {}, now {} on {}",
+                one.role, one.target, two.role, two.target
+            );
+            self.add(Effect::Widening, what.clone(), at);
+            self.add(Effect::Narrowing, what, at);
+            return;
+        }
+        let (gained, lost) = (given(two, new, one, old), given(one, old, two, new));
+        for what in gained {
+            self.add(Effect::Widening, format!("grant {name}: {what}"), at);
+        }
+        for what in lost {
+            let what = format!("grant {name}: no more {what}");
+            self.add(Effect::Narrowing, what, at);
+        }
+        let life = |charter: &Charter, grant: &Grant| {
+            let most = charter.limits.ttl;
+            grant.ttl.map_or(most, |own| own.min(most))
+        };
+        let lives = (life(old, one), life(new, two));
+        self.more(&format!("grant {name}: ttl"), lives, at);
+        self.planned(old, new, two, environment);
+        let needed = |charter| {
+            let revisions = Revisions {
+                pinned: charter,
+                in_force: charter,
+            };
+            requirement(revisions, two.role, environment)
+        };
+        self.approved((needed(old), needed(new)), two.role, environment);
+    }
+
+    fn planned(&mut self, old: &Charter, new: &Charter, grant: &Grant, environment: &Name) {
+        let needs = |charter: &Charter| {
+            let rule = charter.plans.as_ref();
+            rule.is_some_and(|rule| {
+                rule.role == grant.role && rule.environments.contains(environment)
+            })
+        };
+        let role = grant.role;
+        match (needs(old), needs(new)) {
+            (true, false) => self.add(
+                Effect::Widening,
+                format!("{role} in {environment} needs no plan any more"),
+                None,
+            ),
+            (false, true) => self.add(
+                Effect::Narrowing,
+                format!("{role} in {environment} needs a plan"),
+                new.plans.as_ref().map(|rule| rule.at),
+            ),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    fn approved(
+        &mut self,
+        (old, new): (Option<Requirement>, Option<Requirement>),
+        role: Role,
+        environment: &Name,
+    ) {
+        let of = format!("{role} in {environment}");
+        let people = |needed: &Option<Requirement>| needed.as_ref().map_or(0, |it| it.people);
+        // Fewer people is wider.
+        self.more(
+            &format!("{of}: people who approve"),
+            (Fewer(people(&old)), Fewer(people(&new))),
+            None,
+        );
+        let (Some(old), Some(new)) = (old, new) else {
+            return;
+        };
+        self.more(
+            &format!("{of}: an approval lasts"),
+            (old.expires, new.expires),
+            None,
+        );
+        self.more(
+            &format!("{of}: uses of an approval"),
+            (old.uses, new.uses),
+            None,
+        );
+        let within = |one: &BTreeSet<String>, all: &BTreeSet<String>| {
+            all.is_empty() || (!one.is_empty() && one.is_subset(all))
+        };
+        let groups = |all: &BTreeSet<String>| {
+            let names: Vec<&str> = all.iter().map(String::as_str).collect();
+            if names.is_empty() {
+                "everybody".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
+        let what = format!(
+            "{of}: approved by {}, now {}",
+            groups(&old.from),
+            groups(&new.from)
+        );
+        if !within(&new.from, &old.from) {
+            self.add(Effect::Widening, what.clone(), None);
+        }
+        if !within(&old.from, &new.from) {
+            self.add(Effect::Narrowing, what, None);
+        }
+    }
+
+    fn agents(&mut self, old: &[AgentRule], new: &[AgentRule]) {
+        let known = |rule: &AgentRule, all: &[AgentRule]| {
+            all.iter()
+                .any(|wide| wide.issuer == rule.issuer && covers(&wide.subject, &rule.subject))
+        };
+        for rule in new.iter().filter(|rule| !known(rule, old)) {
+            self.add(
+                Effect::Widening,
+                format!("agent {} may open tasks", shown(rule)),
+                Some(rule.at),
+            );
+        }
+        for rule in old.iter().filter(|rule| !known(rule, new)) {
+            let what = format!("agent {} may not open tasks any more", shown(rule));
+            self.add(Effect::Narrowing, what, Some(rule.at));
+        }
+    }
+
+    fn limits(&mut self, old: &Charter, new: &Charter) {
+        let (old, new) = (&old.limits, &new.limits);
+        self.more("limits: task", (old.task, new.task), None);
+        self.more(
+            "limits: live leases",
+            (old.live_leases, new.live_leases),
+            None,
+        );
+        let (rate, now) = (old.mints, new.mints);
+        let what = format!(
+            "limits: mints: {} per {}, now {} per {}",
+            rate.count, rate.per, now.count, now.per
+        );
+        if now.count > rate.count || now.per < rate.per {
+            self.add(Effect::Widening, what.clone(), None);
+        }
+        if now.count < rate.count || now.per > rate.per {
+            self.add(Effect::Narrowing, what, None);
+        }
+        let bound = |bound: Option<crate::time::Ttl>| Bound(bound);
+        let bounds = (bound(old.revocable_within), bound(new.revocable_within));
+        self.more("limits: revocable within", bounds, None);
+    }
+
+    fn neutral(&mut self, old: &Charter, new: &Charter) {
+        let mut changed = |what: &str, is: bool| {
+            if is {
+                self.add(Effect::Neutral, format!("{what} changed"), None);
+            }
+        };
+        changed("the purpose", old.purpose != new.purpose);
+        changed("an owner", old.owners != new.owners);
+        changed("a label", old.labels != new.labels);
+        changed("the name", old.name != new.name);
+        let same = self.0.is_empty() && old.revision != new.revision;
+        if same {
+            let what = "the text changed, and nothing that is allowed".to_owned();
+            self.add(Effect::Neutral, what, None);
+        }
+    }
+}
+
+/// A number of which less is wider.
+#[derive(PartialEq)]
+struct Fewer(u32);
+
+impl PartialOrd for Fewer {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        other.0.partial_cmp(&self.0)
+    }
+}
+
+impl fmt::Display for Fewer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A bound; none is the widest.
+#[derive(PartialEq)]
+struct Bound(Option<crate::time::Ttl>);
+
+impl PartialOrd for Bound {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        match (self.0, other.0) {
+            (Some(one), Some(two)) => one.partial_cmp(&two),
+            (one, two) => one.is_none().partial_cmp(&two.is_none()),
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bound) => bound.fmt(f),
+            None => f.write_str("no bound"),
+        }
+    }
+}
+
+fn covers(wide: &SubjectPattern, narrow: &SubjectPattern) -> bool {
+    match (wide, narrow) {
+        (_, SubjectPattern::Exact(subject)) => wide.matches(subject),
+        (SubjectPattern::Prefix(one), SubjectPattern::Prefix(two)) => one == two,
+        (SubjectPattern::Exact(_), SubjectPattern::Prefix(_)) => false,
+    }
+}
+
+fn shown(rule: &AgentRule) -> String {
+    match &rule.subject {
+        SubjectPattern::Exact(subject) => format!("{subject} of {}", rule.issuer),
+        SubjectPattern::Prefix(prefix) => format!("{prefix}* of {}", rule.issuer),
+    }
+}
+
+/// What the grant of this charter gives and the other does not.
+fn given(grant: &Grant, charter: &Charter, other: &Grant, of: &Charter) -> Vec<String> {
+    match (&grant.rights, &other.rights) {
+        (Rights::Token(one), Rights::Token(two)) => token(one, two),
+        (Rights::Aws(one), Rights::Aws(two)) => aws((one, charter), (two, of)),
+        (Rights::Kubernetes(one), Rights::Kubernetes(two)) => kubernetes(one, two),
+        (Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_), _) => {
+            vec![format!("a credential of {}", grant.rights.provider())]
+        }
+    }
+}
+
+fn token(one: &TokenGrant, two: &TokenGrant) -> Vec<String> {
+    if one.audience != two.audience {
+        return vec![format!("audience {}", one.audience)];
+    }
+    let scopes = one.scopes.difference(&two.scopes);
+    scopes.map(|scope| format!("scope {scope}")).collect()
+}
+
+fn aws((one, charter): (&AwsGrant, &Charter), (two, of): (&AwsGrant, &Charter)) -> Vec<String> {
+    let mut given = Vec::new();
+    let prohibited = |charter: &Charter| -> Vec<ActionPattern> {
+        let rules = charter.prohibited.iter();
+        rules
+            .filter_map(|rule| match &rule.what {
+                Prohibited::Aws(patterns) => Some(patterns.clone()),
+                Prohibited::Kubernetes(_) => None,
+            })
+            .flatten()
+            .collect()
+    };
+    let (here, there) = (prohibited(charter), prohibited(of));
+    let within = |wide: &ActionPattern, narrow: &ActionPattern| {
+        pattern_contains(&wide.lower(), &narrow.lower())
+    };
+    for statement in &one.allow {
+        for action in &statement.actions {
+            if here.iter().any(|pattern| within(pattern, action)) {
+                continue;
+            }
+            for resource in &statement.resources {
+                let known = two.allow.iter().any(|other| {
+                    let mut actions = other.actions.iter();
+                    let mut resources = other.resources.iter();
+                    actions.any(|wide| within(wide, action))
+                        && resources.any(|wide| pattern_contains(&wide.0, &resource.0))
+                });
+                if !known {
+                    given.push(format!("{action} on {resource}"));
+                }
+            }
+            let touches =
+                |pattern: &&ActionPattern| within(pattern, action) || within(action, pattern);
+            for pattern in there.iter().filter(touches) {
+                if !here.iter().any(|kept| within(kept, pattern)) {
+                    given.push(format!("{action}, of which {pattern} was prohibited"));
+                }
+            }
+            for pattern in two
+                .destructive
+                .iter()
+                .filter(|pattern| within(action, pattern))
+            {
+                if !one.destructive.iter().any(|kept| within(kept, pattern)) {
+                    given.push(format!("{pattern} without being named by the plan"));
+                }
+            }
+        }
+    }
+    given
+}
+
+fn kubernetes(one: &KubernetesGrant, two: &KubernetesGrant) -> Vec<String> {
+    if one.namespace != two.namespace {
+        return vec![format!("namespace {}", one.namespace)];
+    }
+    match (&one.rights, &two.rights) {
+        (KubernetesRights::ClusterRole(name), other) => {
+            let same = *other == one.rights;
+            (!same)
+                .then(|| format!("ClusterRole {name}"))
+                .into_iter()
+                .collect()
+        }
+        (KubernetesRights::Rules(rules), KubernetesRights::Rules(others)) => {
+            let known = |asked: &PolicyRule| others.iter().any(|rule| rule.holds(asked));
+            let atoms = rules.iter().flat_map(PolicyRule::atoms);
+            atoms
+                .filter(|atom| !known(atom))
+                .map(|atom| atom.line())
+                .collect()
+        }
+        (KubernetesRights::Rules(rules), KubernetesRights::ClusterRole(_)) => {
+            rules.iter().map(PolicyRule::line).collect()
+        }
+    }
+}
+
+impl PolicyRule {
+    /// Rules of one group, resource, verb and name each, which together are this one.
+    fn atoms(&self) -> Vec<Self> {
+        let names: Vec<BTreeSet<String>> = if self.resource_names.is_empty() {
+            vec![BTreeSet::new()]
+        } else {
+            self.resource_names
+                .iter()
+                .map(|name| [name.clone()].into())
+                .collect()
+        };
+        let mut atoms = Vec::new();
+        for group in &self.api_groups {
+            for resource in &self.resources {
+                for verb in &self.verbs {
+                    atoms.extend(names.iter().map(|names| Self {
+                        api_groups: [group.clone()].into(),
+                        resources: [resource.clone()].into(),
+                        verbs: [verb.clone()].into(),
+                        resource_names: names.clone(),
+                    }));
+                }
+            }
+        }
+        atoms
+    }
+
+    /// Whether all of an atom is in this rule.
+    fn holds(&self, atom: &Self) -> bool {
+        let names = &self.resource_names;
+        atom.api_groups.is_subset(&self.api_groups)
+            && atom.resources.is_subset(&self.resources)
+            && atom.verbs.is_subset(&self.verbs)
+            && (names.is_empty()
+                || (!atom.resource_names.is_empty() && atom.resource_names.is_subset(names)))
+    }
+
+    fn line(&self) -> String {
+        let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
+        let group = words(&self.api_groups);
+        let group = if group.is_empty() {
+            String::new()
+        } else {
+            format!(".{group}")
+        };
+        let names = words(&self.resource_names);
+        let names = if names.is_empty() {
+            String::new()
+        } else {
+            format!("/{names}")
+        };
+        format!(
+            "{} {}{group}{names}",
+            words(&self.verbs),
+            words(&self.resources)
+        )
+    }
+}

@@ -1,0 +1,278 @@
+//! `diff` against the answers themselves: it names a widening exactly when something is allowed that was not.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lanyard_core::charter::{
+    ActionPattern, Charter, Effect, EnvironmentKind, TargetKind, World, diff, parse,
+};
+use lanyard_core::identity::Identity;
+use lanyard_core::question::{Question, Usage, ask};
+use lanyard_core::time::{Timestamp, Ttl};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+const ACTIONS: &[&str] = &["s3:GetObject", "s3:Get*", "s3:PutObject", "s3:DeleteObject"];
+const ASKED: &[&str] = &[
+    "s3:GetObject",
+    "s3:GetBucketAcl",
+    "s3:GetObjectAcl",
+    "s3:PutObject",
+    "s3:DeleteObject",
+];
+const RESOURCES: &[&str] = &["arn:aws:s3:::a/*", "arn:aws:s3:::a/b", "arn:aws:s3:::c"];
+const OBJECTS: &[&str] = &["arn:aws:s3:::a/b", "arn:aws:s3:::a/d", "arn:aws:s3:::c"];
+const SCOPES: &[&str] = &["one", "two"];
+const SUBJECTS: &[&str] = &["agent:x", "agent:*", "other"];
+const IDENTITIES: &[&str] = &["agent:x", "agent:y", "other"];
+
+fn world() -> World {
+    let name = |text: &str| text.parse().unwrap();
+    World {
+        environments: [
+            (name("staging"), EnvironmentKind::Sandbox),
+            (name("production"), EnvironmentKind::Production),
+        ]
+        .into(),
+        targets: [
+            (name("account"), TargetKind::Aws),
+            (name("broker"), TargetKind::Token),
+        ]
+        .into(),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Drawn {
+    actions: Vec<&'static str>,
+    resources: Vec<&'static str>,
+    destructive: bool,
+    prohibited: Vec<&'static str>,
+    scopes: Vec<&'static str>,
+    subjects: Vec<&'static str>,
+    autonomy: &'static str,
+    reads_in: Vec<&'static str>,
+    people: u32,
+    plan: bool,
+    ttl: &'static str,
+    shadow: bool,
+}
+
+fn some(of: &'static [&'static str], least: usize) -> impl Strategy<Value = Vec<&'static str>> {
+    subsequence(of, least..=of.len())
+}
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let rights = (
+        some(ACTIONS, 1),
+        some(RESOURCES, 1),
+        any::<bool>(),
+        subsequence(&["s3:DeleteObject", "s3:GetBucket*"], 0..=2),
+        some(SCOPES, 1),
+    );
+    let bounds = (
+        some(SUBJECTS, 1),
+        select(&["observe", "execute-sandbox"]),
+        some(&["staging", "production"], 1),
+        0_u32..3,
+        any::<bool>(),
+        select(&["5m", "10m"]),
+        prop::bool::weighted(0.1),
+    );
+    (rights, bounds).prop_map(|(rights, bounds)| {
+        let (actions, resources, destructive, prohibited, scopes) = rights;
+        let (subjects, autonomy, reads_in, people, plan, ttl, shadow) = bounds;
+        Drawn {
+            actions,
+            resources,
+            destructive,
+            prohibited,
+            scopes,
+            subjects,
+            autonomy,
+            reads_in,
+            people,
+            plan,
+            ttl,
+            shadow,
+        }
+    })
+}
+
+/// The same but for a field or two.
+fn changed(old: &Drawn, other: Drawn, taken: [u8; 12]) -> Drawn {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = taken.map(|byte| byte < 40);
+    let old = old.clone();
+    Drawn {
+        actions: if a { other.actions } else { old.actions },
+        resources: if b { other.resources } else { old.resources },
+        destructive: if c {
+            other.destructive
+        } else {
+            old.destructive
+        },
+        prohibited: if d { other.prohibited } else { old.prohibited },
+        scopes: if e { other.scopes } else { old.scopes },
+        subjects: if f { other.subjects } else { old.subjects },
+        autonomy: if g { other.autonomy } else { old.autonomy },
+        reads_in: if h { other.reads_in } else { old.reads_in },
+        people: if i { other.people } else { old.people },
+        plan: if j { other.plan } else { old.plan },
+        ttl: if k { other.ttl } else { old.ttl },
+        shadow: if l { other.shadow } else { old.shadow },
+    }
+}
+
+/// The charter, where it is one: some draws break the rules of the language.
+fn charter(of: &Drawn) -> Option<Charter> {
+    let list = |items: &[&str]| {
+        format!(
+            "[{}]",
+            items
+                .iter()
+                .map(|i| format!("\"{i}\""))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    };
+    let mut text = format!(
+        "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: drawn}}\nspec:\n  purpose: To be compared.\n\
+         \x20 owners: {{business: a, technical: b, security: c}}\n  mode: {}\n  agents:\n",
+        if of.shadow { "shadow" } else { "enforce" }
+    );
+    for subject in &of.subjects {
+        writeln!(
+            text,
+            "    - {{issuer: https://i.example, subject: \"{subject}\"}}"
+        )
+        .unwrap();
+    }
+    writeln!(
+        text,
+        "  environments: {{staging: {{autonomy: {}}}, production: {{autonomy: observe}}}}\n  grants:",
+        of.autonomy
+    )
+    .unwrap();
+    if of.autonomy != "observe" {
+        writeln!(
+            text,
+            "    - name: change\n      role: apply\n      environments: [staging]\n      aws:\n        target: account\n        allow: [{{actions: {}, resources: {}}}]",
+            list(&of.actions),
+            list(&of.resources)
+        )
+        .unwrap();
+        if of.destructive && of.actions.contains(&"s3:DeleteObject") {
+            text.push_str("        destructive: [\"s3:DeleteObject\"]\n");
+        }
+    }
+    writeln!(
+        text,
+        "    - name: read\n      role: plan\n      environments: {}\n      token: {{target: broker, audience: https://a.example, scopes: {}}}",
+        list(&of.reads_in),
+        list(&of.scopes)
+    )
+    .unwrap();
+    if !of.prohibited.is_empty() {
+        writeln!(
+            text,
+            "  prohibited: [{{aws: {}, reason: no}}]",
+            list(&of.prohibited)
+        )
+        .unwrap();
+    }
+    if of.plan {
+        text.push_str("  plans: {required: {role: apply, environments: [staging]}}\n");
+    }
+    writeln!(
+        text,
+        "  approvals: [{{when: {{role: apply}}, people: {}}}]\n  limits: {{ttl: {}, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}",
+        of.people, of.ttl
+    )
+    .unwrap();
+    parse(&text, &world()).ok().map(|parsed| parsed.charter)
+}
+
+fn questions() -> Vec<Question> {
+    let aws = ASKED.iter().flat_map(|action| {
+        OBJECTS.iter().map(|resource| Usage::Aws {
+            action: (*action).to_owned(),
+            resource: (*resource).to_owned(),
+        })
+    });
+    let scopes = SCOPES.iter().map(|scope| Usage::Scope((*scope).to_owned()));
+    let usages: Vec<(&str, Option<Usage>)> = aws
+        .map(|usage| ("change", Some(usage)))
+        .chain(scopes.map(|usage| ("read", Some(usage))))
+        .chain([("change", None), ("read", None)])
+        .collect();
+    let deleting: BTreeSet<_> = [ActionPattern("s3:DeleteObject".to_owned())].into();
+    let plans = [None, Some(BTreeSet::new()), Some(deleting)];
+    let mut all = Vec::new();
+    for subject in IDENTITIES {
+        for environment in ["staging", "production"] {
+            for (grant, usage) in &usages {
+                for plan in &plans {
+                    all.push(Question {
+                        identity: Identity {
+                            issuer: "https://i.example".to_owned(),
+                            subject: (*subject).to_owned(),
+                        },
+                        environment: environment.parse().unwrap(),
+                        grant: grant.parse().unwrap(),
+                        ttl: None,
+                        plan: plan.clone(),
+                        usage: usage.clone(),
+                        worst_case: Duration::ZERO,
+                    });
+                }
+            }
+        }
+    }
+    all
+}
+
+/// How long, and approved by how many.
+fn answer(charter: &Charter, question: &Question) -> Option<(Ttl, u32)> {
+    let ask = |question: &Question| {
+        let answer = ask(charter, question, Timestamp::from_secs(0));
+        answer.verdict.ok()
+    };
+    // To name what need not be named is refused; the same can then be had without the name.
+    let unnamed = || {
+        let named = question.plan.as_ref().is_some_and(|plan| !plan.is_empty());
+        let plan = named.then(BTreeSet::new);
+        plan.and_then(|plan| {
+            ask(&Question {
+                plan: Some(plan),
+                ..question.clone()
+            })
+        })
+    };
+    let allowed = ask(question).or_else(unnamed)?;
+    Some((allowed.ttl, allowed.people()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_widening_is_named_exactly_when_there_is_one(old in drawn(), other in drawn(), taken in any::<[u8; 12]>()) {
+        let new = changed(&old, other, taken);
+        let (Some(old), Some(new)) = (charter(&old), charter(&new)) else { return Ok(()) };
+        let wider = questions().into_iter().find(|question| match (answer(&old, question), answer(&new, question)) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(before), Some(after)) => after.0 > before.0 || after.1 < before.1,
+        });
+        let named: Vec<_> = diff(&old, &new)
+            .into_iter()
+            .filter(|change| change.effect == Effect::Widening)
+            .collect();
+        prop_assert_eq!(wider.is_some(), !named.is_empty(), "{:?}\n{:#?}", wider, named);
+    }
+}
