@@ -236,3 +236,76 @@ fn an_answer_is_explained_by_the_rules_that_were_met_and_by_what_would_be_allowe
     );
     Ok(())
 }
+
+#[test]
+fn a_widening_ends_with_1_and_is_named() -> Result<()> {
+    let old = corpus("good/payments-terraform.yaml");
+    let old = old.to_str().unwrap();
+    let folder = tempfile::tempdir()?;
+    let new = folder.path().join("new.yaml");
+    let text = std::fs::read_to_string(old)?;
+    let diff = |text: String, more: &[&str]| -> Result<lanyard_rig::Answer> {
+        std::fs::write(&new, text)?;
+        tool("diff", &[&[old, new.to_str().unwrap()], more].concat())
+    };
+    let same = diff(text.clone(), &[])?;
+    assert_eq!((same.code, same.stdout.as_str()), (0, ""));
+    let narrower = diff(text.replace("people: 2", "people: 3"), &[])?;
+    assert_eq!(narrower.code, 0, "{}", narrower.stdout);
+    assert!(
+        narrower
+            .stdout
+            .contains("apply in production: people who approve: 2, now 3")
+    );
+    let wider = text.replace("s3:ListBucket]", "s3:ListBucket, s3:GetBucketAcl]");
+    let wider = diff(wider, &["--format", "markdown"])?;
+    assert_eq!(wider.code, 1, "{}", wider.stdout);
+    let named = "- grant read-state: s3:GetBucketAcl on arn:aws:s3:::tfstate-payments ";
+    assert!(
+        wider.stdout.contains("**Allowed from now on**"),
+        "{}",
+        wider.stdout
+    );
+    assert!(wider.stdout.contains(named), "{}", wider.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_charter_comes_to_policies_whose_size_is_said() -> Result<()> {
+    let file = corpus("good/payments-terraform.yaml");
+    let compiled = tool("compile", &[file.to_str().unwrap()])?;
+    assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+    for part in [
+        "# session policy: 413 of 2048 characters",
+        "# production: 600 s at most; 2 people of payments-oncall, platform approve its plan",
+        "\"kind\": \"Role\"",
+    ] {
+        assert!(
+            compiled.stdout.contains(part),
+            "{part}: {}",
+            compiled.stdout
+        );
+    }
+    let folder = tempfile::tempdir()?;
+    let large = folder.path().join("large.yaml");
+    let many: Vec<String> = (0..90)
+        .map(|n| format!("\"arn:aws:sqs:eu-west-1:111122223333:payments-{n}\""))
+        .collect();
+    let text = std::fs::read_to_string(&file)?;
+    let text = text.replace(
+        "\"arn:aws:sqs:eu-west-1:111122223333:payments-*\"",
+        &many.join(", "),
+    );
+    std::fs::write(&large, text)?;
+    let compiled = tool(
+        "compile",
+        &[large.to_str().unwrap(), "--grant", "change-queues"],
+    )?;
+    assert_eq!(compiled.code, 1);
+    assert!(
+        compiled.stdout.contains("aws accepts 2048"),
+        "{}",
+        compiled.stdout
+    );
+    Ok(())
+}

@@ -12,7 +12,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-journal", &[]),
     ("lanyard-ledger", &["lanyard-core", "lanyard-journal"]),
     ("lanyard-identity", &["lanyard-core"]),
-    ("lanyard-provider-aws", &["lanyard-core"]),
+    ("lanyard-aws-policy", &["lanyard-core"]),
+    (
+        "lanyard-provider-aws",
+        &["lanyard-aws-policy", "lanyard-core"],
+    ),
     ("lanyard-provider-kubernetes", &["lanyard-core"]),
     ("lanyard-provider-token", &["lanyard-core"]),
     ("lanyard-engine", &["lanyard-core"]),
@@ -21,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lanyard-cli",
         &[
+            "lanyard-aws-policy",
             "lanyard-client",
             "lanyard-core",
             "lanyard-journal",

@@ -99,9 +99,11 @@ pub struct Met {
     pub what: String,
 }
 
-/// Asks.
-#[must_use]
-pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
+/// The permit that the request would have.
+///
+/// # Errors
+/// The rule that says no.
+pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<Permit, Denial> {
     let (task, plan) = (task(charter, question, now), plan(question, now));
     let request = GrantRequest {
         task: &task,
@@ -115,9 +117,14 @@ pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
         pinned: charter,
         in_force: charter,
     };
-    let verdict = may_open(charter, &question.identity, &question.environment)
-        .and_then(|()| decide(revisions, &request));
-    let verdict = verdict.and_then(|permit| {
+    may_open(charter, &question.identity, &question.environment)?;
+    decide(revisions, &request)
+}
+
+/// Asks.
+#[must_use]
+pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
+    let verdict = permit(charter, question, now).and_then(|permit| {
         if let Some(usage) = &question.usage {
             used(charter, &permit, usage)?;
         }

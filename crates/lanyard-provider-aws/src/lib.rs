@@ -5,12 +5,10 @@
 //! ([`policy`]). Two principals do it: one assumes the roles, the other edits that one policy on them.
 
 pub mod api;
-pub mod policy;
 mod provider;
 mod sdk;
 
+pub use lanyard_aws_policy as policy;
+use lanyard_aws_policy::PROVIDER;
 pub use provider::{AwsProvider, AwsTarget};
 pub use sdk::{Access, Sdk};
-
-/// The name in errors and reports.
-const PROVIDER: &str = "aws";

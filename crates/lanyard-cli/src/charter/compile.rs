@@ -1,0 +1,218 @@
+//! `lanyard charter compile`: what a charter comes to at the providers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
+use lanyard_core::charter::{
+    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights, Role,
+    SubjectPattern,
+};
+use lanyard_core::decide::Permit;
+use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_core::identity::Identity;
+use lanyard_core::lease::Seq;
+use lanyard_core::provider::{MintRequest, PrepareError};
+use lanyard_core::question::{Question, permit};
+use lanyard_core::scope::AgentName;
+use lanyard_core::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::files::{self, Declared};
+use crate::outcome::Outcome;
+
+#[derive(Args)]
+pub(crate) struct Compile {
+    /// The charter's file.
+    file: PathBuf,
+    #[command(flatten)]
+    declared: Declared,
+    /// This grant alone.
+    #[arg(long)]
+    grant: Option<Name>,
+}
+
+pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
+    let world = asked.declared.world()?;
+    let (charter, _) = files::charter(&asked.file, &world)?;
+    if let Some(name) = asked
+        .grant
+        .as_ref()
+        .filter(|name| !charter.grants.contains_key(*name))
+    {
+        return Err(Outcome::usage(format!("there is no grant {name}")));
+    }
+    let mut fits = true;
+    let chosen = |grant: &&Grant| asked.grant.as_ref().is_none_or(|name| *name == grant.name);
+    for grant in charter.grants.values().filter(chosen) {
+        // What it comes to is the same in every environment; who approves is not.
+        let names: Vec<&str> = grant.environments.iter().map(Name::as_str).collect();
+        println!(
+            "# grant {}: {} on {}, in {}",
+            grant.name,
+            grant.role,
+            grant.target,
+            names.join(", ")
+        );
+        approvals(&charter, grant);
+        fits &= rights(&charter, grant);
+        println!();
+    }
+    if fits { Ok(()) } else { Err(Outcome::Negative) }
+}
+
+fn approvals(charter: &Charter, grant: &Grant) {
+    for environment in &grant.environments {
+        let question = question(charter, grant, environment);
+        match permit(charter, &question, Timestamp::from_secs(0)) {
+            Ok(permit) => {
+                let needed = permit.requirement().map_or_else(
+                    || "nobody approves".to_owned(),
+                    |needed| {
+                        let from: Vec<&str> = needed.from.iter().map(String::as_str).collect();
+                        let from = if from.is_empty() {
+                            "all approvers".to_owned()
+                        } else {
+                            from.join(", ")
+                        };
+                        format!("{} people of {from} approve its plan", needed.people)
+                    },
+                );
+                let life = permit.expires().since(Timestamp::from_secs(0));
+                println!("# {environment}: {} s at most; {needed}", life.as_secs());
+            }
+            Err(denial) => println!("# {environment}: {denial}"),
+        }
+    }
+}
+
+/// The request that the first agent would make, with the plan that it needs.
+fn question(charter: &Charter, grant: &Grant, environment: &Name) -> Question {
+    let agent = charter.agents.first();
+    let (issuer, subject) = agent.map_or_else(Default::default, |rule| {
+        let subject = match &rule.subject {
+            SubjectPattern::Exact(subject) => subject.clone(),
+            SubjectPattern::Prefix(prefix) => format!("{prefix}agent"),
+        };
+        (rule.issuer.clone(), subject)
+    });
+    Question {
+        identity: Identity { issuer, subject },
+        environment: environment.clone(),
+        grant: grant.name.clone(),
+        ttl: None,
+        plan: (grant.role == Role::Apply).then(Default::default),
+        usage: None,
+        worst_case: Duration::ZERO,
+    }
+}
+
+/// Prints what is asked of the provider; whether it can be asked.
+fn rights(charter: &Charter, grant: &Grant) -> bool {
+    match &grant.rights {
+        Rights::Token(rights) => {
+            let scopes: Vec<&str> = rights.scopes.iter().map(String::as_str).collect();
+            println!(
+                "{:#}",
+                json!({"aud": rights.audience, "scope": scopes.join(" ")})
+            );
+            true
+        }
+        Rights::Kubernetes(rights) => {
+            println!("{:#}", kubernetes(charter, grant, rights));
+            true
+        }
+        Rights::Aws(rights) => aws(charter, grant, rights),
+    }
+}
+
+fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
+    let Some(environment) = grant.environments.first() else {
+        return true;
+    };
+    let question = question(charter, grant, environment);
+    let permit = match permit(charter, &question, Timestamp::from_secs(0)) {
+        Ok(permit) => permit,
+        Err(denial) => {
+            println!("# {denial}");
+            return true;
+        }
+    };
+    match session_policy(rights, &request(charter, &question, &permit)) {
+        Ok(policy) => {
+            let size = policy.chars().count();
+            let text: Value = serde_json::from_str(&policy).unwrap_or_default();
+            println!(
+                "# session policy: {size} of {SESSION_POLICY_LIMIT} characters; the last Deny begins at the lease's end"
+            );
+            println!("{text:#}");
+            true
+        }
+        Err(error @ PrepareError::TooLarge { .. }) => {
+            println!("# {error}");
+            println!(
+                "# split the grant, or shorten its resources: nothing is ever left out to make it fit"
+            );
+            false
+        }
+        Err(error) => {
+            println!("# {error}");
+            false
+        }
+    }
+}
+
+fn request(charter: &Charter, question: &Question, permit: &Permit) -> MintRequest {
+    let grant = permit.grant();
+    MintRequest {
+        lease: LeaseId::from_bits(0),
+        task: TaskId::from_bits(0),
+        charter: charter.name.clone(),
+        revision: charter.revision.clone(),
+        grant: grant.name.clone(),
+        role: grant.role,
+        environment: question.environment.clone(),
+        agent: AgentName(question.identity.to_string()),
+        identity: question.identity.clone(),
+        rights: grant.rights.clone(),
+        prohibited: permit.prohibited().to_vec(),
+        destructive: permit.destructive().clone(),
+        plan_digest: None,
+        epoch: Seq::default(),
+        now: Timestamp::from_secs(0),
+        expires: permit.expires(),
+    }
+}
+
+fn kubernetes(charter: &Charter, grant: &Grant, rights: &KubernetesGrant) -> Value {
+    let name = format!("{}-{}", charter.name, grant.name);
+    match &rights.rights {
+        KubernetesRights::ClusterRole(role) => json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": name, "namespace": rights.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        }),
+        KubernetesRights::Rules(rules) => json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": {"name": name, "namespace": rights.namespace},
+            "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn rule(rule: &PolicyRule) -> Value {
+    let mut fields: BTreeMap<&str, Value> = [
+        ("apiGroups", json!(rule.api_groups)),
+        ("resources", json!(rule.resources)),
+        ("verbs", json!(rule.verbs)),
+    ]
+    .into();
+    if !rule.resource_names.is_empty() {
+        fields.insert("resourceNames", json!(rule.resource_names));
+    }
+    json!(fields)
+}
