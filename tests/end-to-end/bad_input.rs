@@ -259,10 +259,53 @@ fn t28_a_charter_that_is_gone_or_broken_denies_and_one_that_is_mended_serves() -
     std::fs::write(&path, good.replace("purpose:", "porpoise:"))?;
     let request = ["request", "--task", &task, "read-tickets"];
     until(|| Ok(stage.agent.run(&request)?.code == 3))?;
+    let listed = stage.oncall.run(&["charter", "list"])?;
+    assert_eq!(listed.code, 1, "{}", listed.stdout);
+    let said = "ticket-router.yaml:7:3: error[LC013]: there is no field `porpoise` here";
+    assert!(listed.stderr.contains(said), "{}", listed.stderr);
+    assert!(stage.daemon.log().contains(said), "{}", stage.daemon.log());
     std::fs::write(&path, &good)?;
     until(|| Ok(stage.agent.run(&request)?.code == 0))?;
     std::fs::remove_file(&path)?;
     until(|| Ok(stage.agent.run(&request)?.code == 3))?;
+    Ok(())
+}
+
+/// As Kubernetes mounts a ConfigMap: files are links through a link to a folder, which is swapped.
+#[test]
+fn a_mounted_folder_of_charters_is_swapped_as_a_whole() -> Result<()> {
+    use std::os::unix::fs::symlink;
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let charters = stage.directory.path().join("charters");
+    let good = std::fs::read_to_string(charters.join("ticket-router.yaml"))?;
+    let fill = |folder: &str, text: &str| -> Result<()> {
+        std::fs::create_dir(charters.join(folder))?;
+        std::fs::write(charters.join(folder).join("ticket-router.yaml"), text)?;
+        Ok(())
+    };
+    let point = |folder: &str| -> Result<()> {
+        symlink(folder, charters.join("..data_tmp"))?;
+        std::fs::rename(charters.join("..data_tmp"), charters.join("..data"))?;
+        Ok(())
+    };
+    fill("..one", &good)?;
+    fill(
+        "..two",
+        &good.replace("name: read-tickets", "name: see-tickets"),
+    )?;
+    point("..one")?;
+    std::fs::remove_file(charters.join("ticket-router.yaml"))?;
+    symlink(
+        "..data/ticket-router.yaml",
+        charters.join("ticket-router.yaml"),
+    )?;
+    let request = ["request", "--task", &task, "read-tickets"];
+    until(|| Ok(stage.agent.run(&request)?.code == 0))?;
+    point("..two")?;
+    until(|| Ok(stage.agent.run(&request)?.code == 3))?;
+    let grants = stage.oncall.ok(&["charter", "list"])?;
+    assert!(grants.contains("see-tickets"), "{grants}");
     Ok(())
 }
 

@@ -1,10 +1,11 @@
-//! docs/cli.md is what the binaries say of themselves. `LANYARD_UPDATE=1` writes it anew.
+//! docs/cli.md and docs/findings.md are what the binaries say of themselves. `LANYARD_UPDATE=1` writes them anew.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 
 const HEAD: &str = "# The command line
 
@@ -52,14 +53,53 @@ fn the_reference_says_what_the_binaries_say() -> Result<()> {
     for program in ["lanyard", "lanyardd"] {
         describe(&lanyard_rig::binaries()?.join(program), &[], &mut text)?;
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
+    is_written("cli.md", &text)
+}
+
+/// Holds a page to its text, or writes it.
+fn is_written(page: &str, text: &str) -> Result<()> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs")
+        .join(page);
     if std::env::var_os("LANYARD_UPDATE").is_some() {
-        std::fs::write(&file, &text)?;
+        std::fs::write(&file, text)?;
     }
     let written = std::fs::read_to_string(&file)?;
     assert!(
         written == text,
-        "docs/cli.md is out of date: run this test with LANYARD_UPDATE=1"
+        "docs/{page} is out of date: run this test with LANYARD_UPDATE=1"
     );
     Ok(())
+}
+
+const FINDINGS: &str = "# Findings
+
+What `lanyard charter lint` and the daemon say of a charter or a configuration. A code never changes its meaning. An error keeps a
+file out of force; a warning does not, and can be allowed on its line or on the line before it:
+
+    # lanyard:allow LC213 because a restart is a patch, and two people approve it
+";
+
+#[test]
+fn the_findings_are_those_that_the_tool_explains() -> Result<()> {
+    let tool = lanyard_rig::Cli::offline()?;
+    let mut text = FINDINGS.to_owned();
+    let all = tool.json(&["explain"])?;
+    for code in all.as_array().context("no list")? {
+        let id = code
+            .get("code")
+            .and_then(Value::as_str)
+            .context("no code")?;
+        let one = tool.json(&["explain", id])?;
+        let part = |name| one.get(name).and_then(Value::as_str).unwrap_or_default();
+        write!(
+            text,
+            "\n## {id} {}\n\n*{}.* {} {}\n",
+            part("name"),
+            part("severity"),
+            part("summary"),
+            part("explanation")
+        )?;
+    }
+    is_written("findings.md", &text)
 }

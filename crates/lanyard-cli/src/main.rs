@@ -121,7 +121,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Lease(command) => lease::run(global, command).await,
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
-        Command::Charter(command) => charter::run(global, command),
+        Command::Charter(command) => charter::run(global, command).await,
         Command::Explain(asked) => explain::run(global, &asked),
         Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,

@@ -61,6 +61,10 @@ pub enum Rule {
     Grants,
     /// `mode: shadow`.
     Shadow,
+    /// `expires`: the charter has ended.
+    Expires,
+    /// `freezes`.
+    Freezes,
     /// `prohibited`.
     Prohibited,
     /// `plans.required`.
@@ -82,6 +86,8 @@ impl fmt::Display for Rule {
             Self::Autonomy => "autonomy",
             Self::Grants => "grants",
             Self::Shadow => "mode",
+            Self::Expires => "expires",
+            Self::Freezes => "freezes",
             Self::Prohibited => "prohibited",
             Self::PlanRequired => "plans.required",
             Self::Approvals => "approvals",
@@ -205,9 +211,22 @@ pub fn not_in_force(charter: &Name) -> Denial {
 ///
 /// # Errors
 /// The rule that says no. To somebody who is no agent of the charter it looks as if there were none (T15).
-pub fn may_open(charter: &Charter, identity: &Identity, environment: &Name) -> Result<(), Denial> {
+pub fn may_open(
+    charter: &Charter,
+    identity: &Identity,
+    environment: &Name,
+    now: Timestamp,
+) -> Result<(), Denial> {
     if !charter.agents.iter().any(|rule| rule.matches(identity)) {
         return Err(not_in_force(&charter.name));
+    }
+    if let Some(end) = charter.expires.filter(|end| end.when <= now) {
+        return Err(Sayer(charter).no(
+            Rule::Expires,
+            Some(end.at),
+            format!("the charter ended at {}", end.when),
+            "ask its owners whether it is still needed",
+        ));
     }
     if !charter.environments.contains_key(environment) {
         return Err(Sayer(charter).no(
@@ -243,14 +262,29 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         destructive,
         limits,
         in_force: revisions.in_force.revision.clone(),
-        expires: (request.now + ttl).min(request.task.expires),
+        expires: until(revisions, current.role, request, ttl),
     })
+}
+
+/// The end of a credential: that of its task, of a charter, or the begin of a freeze, where one comes first.
+fn until(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>, ttl: Ttl) -> Timestamp {
+    let charters = [revisions.pinned, revisions.in_force];
+    let ends = charters.iter().filter_map(|charter| charter.expires);
+    let freezes = charters.iter().flat_map(|charter| &charter.freezes);
+    let begins = freezes
+        .filter(|freeze| freeze.is_about(role, &request.task.environment))
+        .map(|freeze| freeze.from)
+        .filter(|from| *from > request.now);
+    ends.map(|end| end.when).chain(begins).fold(
+        (request.now + ttl).min(request.task.expires),
+        Timestamp::min,
+    )
 }
 
 /// What one revision says by itself.
 fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Grant, Denial> {
     let (task, say) = (request.task, Sayer(charter));
-    may_open(charter, &task.identity, &task.environment)?;
+    may_open(charter, &task.identity, &task.environment, request.now)?;
     if task.expires <= request.now {
         return Err(say.no(
             Rule::Task,
@@ -290,6 +324,7 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
         ));
     }
     autonomous(charter, grant, task)?;
+    thawed(charter, grant, request)?;
     planned(charter, grant, request)?;
     Ok(grant)
 }
@@ -316,6 +351,24 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
         ));
     }
     Ok(())
+}
+
+fn thawed(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
+    let environment = &request.task.environment;
+    let freeze = charter
+        .freezes
+        .iter()
+        .find(|freeze| freeze.is_about(grant.role, environment) && freeze.holds(request.now));
+    let Some(freeze) = freeze else { return Ok(()) };
+    Err(Sayer(charter).no(
+        Rule::Freezes,
+        Some(freeze.at),
+        format!(
+            "{} is frozen in {environment} until {}: {}",
+            grant.role, freeze.to, freeze.reason
+        ),
+        "wait, or ask for the charter to be changed",
+    ))
 }
 
 fn planned(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {

@@ -117,7 +117,7 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         pinned: charter,
         in_force: charter,
     };
-    may_open(charter, &question.identity, &question.environment)?;
+    may_open(charter, &question.identity, &question.environment, now)?;
     decide(revisions, &request)
 }
 
@@ -130,7 +130,7 @@ pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
         }
         Ok(permit)
     });
-    let met = met(charter, question, verdict.as_ref().ok());
+    let met = met(charter, question, verdict.as_ref().ok(), now);
     let verdict = verdict.map(|permit| Allowed {
         ttl: Ttl::at_least_a_second(
             u32::try_from(permit.expires().since(now).as_secs()).unwrap_or(u32::MAX),
@@ -302,7 +302,12 @@ fn gives(rights: &Rights, usage: &Usage) -> bool {
 }
 
 /// The parts that had a say, as far as the question got.
-fn met(charter: &Charter, question: &Question, permit: Option<&Permit>) -> Vec<Met> {
+fn met(
+    charter: &Charter,
+    question: &Question,
+    permit: Option<&Permit>,
+    now: Timestamp,
+) -> Vec<Met> {
     let mut met = Vec::new();
     let mut say = |rule, at, what| met.push(Met { rule, at, what });
     let agent = charter
@@ -345,6 +350,13 @@ fn met(charter: &Charter, question: &Question, permit: Option<&Permit>) -> Vec<M
         };
         let what = format!("{} people of {from}", rule.people);
         say(Rule::Approvals, Some(rule.at), what);
+    }
+    for freeze in charter
+        .freezes
+        .iter()
+        .filter(|freeze| freeze.is_about(grant.role, &question.environment) && freeze.holds(now))
+    {
+        say(Rule::Freezes, Some(freeze.at), freeze.reason.clone());
     }
     if let Some(usage) = &question.usage {
         for rule in charter

@@ -276,3 +276,33 @@ proptest! {
         prop_assert_eq!(wider.is_some(), !named.is_empty(), "{:?}\n{:#?}", wider, named);
     }
 }
+
+#[test]
+fn a_shorter_freeze_and_a_later_end_are_widenings() {
+    let base = |more: &str| {
+        let text = format!(
+            "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: broker, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
+        );
+        parse(&text, &world()).unwrap().charter
+    };
+    let freeze = |to: &str| {
+        base(&format!(
+            "  freezes: [{{from: 2026-12-20, to: {to}, roles: [plan, apply], reason: r}}]\n"
+        ))
+    };
+    let ends = |day: &str| base(&format!("  expires: {day}\n"));
+    let effects = |old: &Charter, new: &Charter| -> Vec<Effect> {
+        diff(old, new).iter().map(|change| change.effect).collect()
+    };
+    let (long, short) = (freeze("2027-01-04"), freeze("2026-12-31"));
+    for (old, new) in [
+        (&long, &base("")),
+        (&ends("2027-01-01"), &ends("2027-02-01")),
+        (&ends("2027-01-01"), &base("")),
+    ] {
+        assert_eq!(effects(old, new), [Effect::Widening]);
+        assert_eq!(effects(new, old), [Effect::Narrowing]);
+    }
+    assert!(effects(&long, &short).contains(&Effect::Widening));
+    assert!(!effects(&base(""), &short).contains(&Effect::Widening));
+}

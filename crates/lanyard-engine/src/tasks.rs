@@ -62,7 +62,7 @@ impl Engine {
         let charter = self.charters().in_force(&ask.charter);
         let verdict = charter.as_ref().map_or_else(
             || Err(not_in_force(&ask.charter)),
-            |charter| may_open(charter, identity, &ask.environment).map(|()| charter),
+            |charter| may_open(charter, identity, &ask.environment, now).map(|()| charter),
         );
         let charter = match verdict {
             Ok(charter) => charter,

@@ -8,7 +8,7 @@ use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Answer, Question, Usage};
-use lanyard_core::time::Ttl;
+use lanyard_core::time::{Timestamp, Ttl};
 
 use super::explain::usage;
 
@@ -26,6 +26,8 @@ pub(crate) struct Cases {
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) question: Question,
+    /// When it is asked; long ago, where the case does not say.
+    pub(crate) now: Timestamp,
     pub(crate) expected: Expected,
     /// Where the expectation stands.
     pub(crate) at: Span,
@@ -174,6 +176,9 @@ fn case(f: &Findings, node: &Node, usual: Option<&Identity>) -> Option<Case> {
     let worst = fields
         .optional("worst_case")
         .and_then(|node| f.span_of_time(node, DAY));
+    let now = fields
+        .optional("at")
+        .map_or(Some(Timestamp::EPOCH), |node| f.time(node, false));
     let plan = fields.optional("plan").and_then(|node| plan(f, node));
     let using = fields.optional("using").and_then(|node| using(f, node));
     let expected = fields.required("expect");
@@ -190,6 +195,7 @@ fn case(f: &Findings, node: &Node, usual: Option<&Identity>) -> Option<Case> {
             usage: using,
             worst_case: worst.map_or(Duration::ZERO, Ttl::as_duration),
         },
+        now: now?,
         at: expected.span,
         expected: expectation(f, expected)?,
     })

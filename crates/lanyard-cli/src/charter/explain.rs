@@ -41,6 +41,9 @@ pub(crate) struct Explain {
     /// scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
     using: Vec<String>,
+    /// When, as 2026-12-24T12:00:00Z; freezes and the charter's end depend on it. Now, when it is left out.
+    #[arg(long)]
+    at: Option<jiff::Timestamp>,
     /// How long the target's revocation takes at worst, in seconds.
     #[arg(long, default_value_t = 0)]
     worst_case: u64,
@@ -55,8 +58,8 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     let question = question(asked)?;
-    // The answer does not depend on the time of day.
-    let now = Timestamp::from_secs(0);
+    let at = asked.at.unwrap_or_else(jiff::Timestamp::now);
+    let now = Timestamp::from_secs(u64::try_from(at.as_second()).unwrap_or_default());
     let answer = ask(&charter, &question, now);
     let file = asked.file.display();
     for met in &answer.met {

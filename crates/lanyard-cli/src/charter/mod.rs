@@ -1,4 +1,4 @@
-//! `lanyard charter`: everything about charter files, offline.
+//! `lanyard charter`: everything about charter files, offline, and which of them a broker has in force.
 
 mod cases;
 mod compile;
@@ -10,12 +10,16 @@ mod report;
 mod test;
 
 use clap::Subcommand;
+use lanyard_client::v1;
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::output::Rows;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    /// List the charters that a broker has in force; the files that are not, and why, are on stderr, with exit code 1.
+    List,
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
     /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when it allows more.
@@ -28,12 +32,36 @@ pub(crate) enum Command {
     Explain(Box<explain::Explain>),
 }
 
-pub(crate) fn run(_global: &Global, command: Command) -> Result<(), Outcome> {
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
+        Command::List => list(global).await,
         Command::Lint(lint) => lint::run(&lint),
         Command::Diff(asked) => diff::run(&asked),
         Command::Compile(asked) => compile::run(&asked),
         Command::Test(test) => test::run(&test),
         Command::Explain(asked) => explain::run(&asked),
+    }
+}
+
+async fn list(global: &Global) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let listed = client.list_charters(v1::ListChartersRequest {}).await?;
+    let mut rows = Rows::new(&["name", "grants", "revision", "purpose"]);
+    for charter in listed.charters {
+        rows.push([
+            charter.name,
+            charter.grants.join(", "),
+            charter.revision,
+            charter.purpose,
+        ]);
+    }
+    rows.print(global.output);
+    for problem in &listed.problems {
+        eprintln!("not in force: {problem}");
+    }
+    if listed.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(Outcome::Negative)
     }
 }

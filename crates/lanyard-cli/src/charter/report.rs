@@ -1,6 +1,6 @@
 //! Findings in the forms that people, editors and CI systems read.
 
-use lanyard_core::document::{Code, Diagnostic, Severity, escaped, render, visible};
+use lanyard_core::document::{Code, Diagnostic, Severity, render, visible};
 use serde_json::{Value, json};
 
 use super::lint::Format;
@@ -24,7 +24,9 @@ pub(crate) fn print(format: Format, files: &[File]) {
         Format::Text => files
             .iter()
             .for_each(|file| print!("{}", render(&file.name, &file.text, &file.findings))),
-        Format::Concise => each(files, |file, finding| println!("{}", line(file, finding))),
+        Format::Concise => each(files, |file, finding| {
+            println!("{}", finding.line(&file.name))
+        }),
         Format::Github => each(files, |file, finding| println!("{}", github(file, finding))),
         Format::Json => println!("{:#}", json(files)),
         Format::Sarif => println!("{:#}", sarif(files)),
@@ -38,20 +40,6 @@ fn each(files: &[File], print: impl Fn(&File, &Diagnostic)) {
             .iter()
             .for_each(|finding| print(file, finding));
     }
-}
-
-/// `file:line:column: error[LC108]: message (help)`
-fn line(file: &File, finding: &Diagnostic) -> String {
-    let help = finding.help.as_ref();
-    let help = help.map_or_else(String::new, |help| format!(" ({help})"));
-    format!(
-        "{}:{}: {}[{}]: {}{help}",
-        escaped(&file.name),
-        finding.span.at,
-        finding.severity(),
-        finding.code,
-        finding.message,
-    )
 }
 
 /// Line and column behind the last character, both from 1.

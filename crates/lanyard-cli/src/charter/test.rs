@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use lanyard_core::charter::{Charter, Position, World};
 use lanyard_core::document::render;
 use lanyard_core::question::{Answer, ask};
-use lanyard_core::time::Timestamp;
 
 use super::cases::{self, Case, Cases, Expected};
 use super::files::{self, Declared};
@@ -85,7 +84,7 @@ fn file(
     let (charter_file, (charter, _)) = (charter.clone(), files::charter(&charter, world)?);
     let answers: Vec<Answer> = cases
         .iter()
-        .map(|case| ask(&charter, &case.question, Timestamp::from_secs(0)))
+        .map(|case| ask(&charter, &case.question, case.now))
         .collect();
     if asked.update {
         let updated = updated(&text, &cases, &answers);
@@ -167,6 +166,9 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
     }
     for rule in &charter.prohibited {
         part(format!("prohibition: {}", rule.reason), rule.at);
+    }
+    for freeze in &charter.freezes {
+        part(format!("freeze: {}", freeze.reason), freeze.at);
     }
     charter
         .plans

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    ActionPattern, AgentRule, Autonomy, AwsGrant, Charter, Grant, KubernetesGrant,
+    ActionPattern, AgentRule, Autonomy, AwsGrant, Charter, Freeze, Grant, KubernetesGrant,
     KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, SubjectPattern,
     TokenGrant, pattern_contains,
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
+use crate::time::Timestamp;
 
 /// What a change does to what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +72,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
     if !before.is_empty() && !after.is_empty() {
         changes.agents(&old.agents, &new.agents);
         changes.limits(old, new);
+        changes.calendar(old, new);
     }
     changes.neutral(old, new);
     changes.0.into_iter().collect()
@@ -277,6 +279,42 @@ impl Changes {
         self.more("limits: revocable within", bounds, None);
     }
 
+    fn calendar(&mut self, old: &Charter, new: &Charter) {
+        let ends = (
+            Until(old.expires.map(|end| end.when)),
+            Until(new.expires.map(|end| end.when)),
+        );
+        self.more("expires", ends, new.expires.map(|end| end.at));
+        let kept = |freeze: &Freeze, all: &[Freeze]| {
+            all.iter().any(|other| {
+                let environments = &other.environments;
+                let named = &freeze.environments;
+                other.from <= freeze.from
+                    && freeze.to <= other.to
+                    && freeze.roles.is_subset(&other.roles)
+                    && (environments.is_empty()
+                        || (!named.is_empty() && named.is_subset(environments)))
+            })
+        };
+        let line = |freeze: &Freeze| format!("{} to {}: {}", freeze.from, freeze.to, freeze.reason);
+        for freeze in old
+            .freezes
+            .iter()
+            .filter(|freeze| !kept(freeze, &new.freezes))
+        {
+            let what = format!("the freeze from {} is gone, or shorter", line(freeze));
+            self.add(Effect::Widening, what, Some(freeze.at));
+        }
+        for freeze in new
+            .freezes
+            .iter()
+            .filter(|freeze| !kept(freeze, &old.freezes))
+        {
+            let what = format!("a freeze from {}", line(freeze));
+            self.add(Effect::Narrowing, what, Some(freeze.at));
+        }
+    }
+
     fn neutral(&mut self, old: &Charter, new: &Charter) {
         let mut changed = |what: &str, is: bool| {
             if is {
@@ -329,6 +367,28 @@ impl fmt::Display for Bound {
         match self.0 {
             Some(bound) => bound.fmt(f),
             None => f.write_str("no bound"),
+        }
+    }
+}
+
+/// A time; none is the latest.
+#[derive(PartialEq)]
+struct Until(Option<Timestamp>);
+
+impl PartialOrd for Until {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        match (self.0, other.0) {
+            (Some(one), Some(two)) => one.partial_cmp(&two),
+            (one, two) => one.is_none().partial_cmp(&two.is_none()),
+        }
+    }
+}
+
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(when) => when.fmt(f),
+            None => f.write_str("never"),
         }
     }
 }

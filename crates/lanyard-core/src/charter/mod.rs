@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::time::Ttl;
 
 mod aws;
+mod calendar;
 mod diff;
 mod kubernetes;
 mod language;
@@ -22,6 +23,7 @@ mod token;
 mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
+pub use calendar::{End, Freeze};
 pub use diff::{Change, Effect, diff};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{Parsed, is_charter_file, parse};
@@ -167,6 +169,10 @@ pub struct Charter {
     pub approvals: Vec<ApprovalRule>,
     /// Bounds.
     pub limits: Limits,
+    /// When it is not given what it allows.
+    pub freezes: Vec<Freeze>,
+    /// When the charter ends, if it does.
+    pub expires: Option<End>,
 }
 
 /// The three people or groups that answer for a charter.

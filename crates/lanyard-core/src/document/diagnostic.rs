@@ -74,10 +74,15 @@ impl Diagnostic {
         self
     }
 
-    /// `file:line:column: message (help)`: one line, for logs.
+    /// `file:line:column: error[LC012]: message (help)`: one line, for logs.
     #[must_use]
     pub fn line(&self, name: &str) -> String {
-        let mut line = format!("{}:{}: {}", escaped(name), self.span.at, self.message);
+        let (at, severity, code) = (self.span.at, self.severity(), self.code);
+        let mut line = format!(
+            "{}:{at}: {severity}[{code}]: {}",
+            escaped(name),
+            self.message
+        );
         if let Some(help) = &self.help {
             line.push_str(&format!(" ({help})"));
         }

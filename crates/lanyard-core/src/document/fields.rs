@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::str::FromStr;
 
 use super::{Code, Diagnostic, Node, Severity, Span, Value, escaped};
-use crate::time::Ttl;
+use crate::time::{Timestamp, Ttl};
 
 /// The faults found so far.
 #[derive(Debug, Default)]
@@ -137,6 +137,37 @@ impl Findings {
             return None;
         }
         Some(ttl)
+    }
+
+    /// A day (2026-12-20) or a moment (2026-12-20T18:00:00Z), or a fault. A day is its first moment in UTC, or the moment
+    /// after it where it is an end.
+    pub fn time(&self, node: &Node, is_end: bool) -> Option<Timestamp> {
+        let text = self.text(node)?;
+        let day = text
+            .parse::<jiff::civil::Date>()
+            .ok()
+            .filter(|_| text.len() == 10);
+        let moment = match day {
+            Some(day) => {
+                let day = if is_end {
+                    day.tomorrow().ok()
+                } else {
+                    Some(day)
+                };
+                let zoned = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok());
+                zoned.map(|zoned| zoned.timestamp())
+            }
+            None => text.parse::<jiff::Timestamp>().ok(),
+        };
+        let seconds = moment.and_then(|moment| u64::try_from(moment.as_second()).ok());
+        if seconds.is_none() {
+            let message = format!("`{}` is not a time", escaped(text));
+            self.add(
+                Diagnostic::new(Code::Value, node.span, message)
+                    .help("write 2026-12-20 or 2026-12-20T18:00:00Z"),
+            );
+        }
+        seconds.map(Timestamp::from_secs)
     }
 
     /// One of these words, or a fault with the nearest.

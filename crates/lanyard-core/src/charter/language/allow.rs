@@ -17,8 +17,9 @@ struct Allow {
     used: bool,
 }
 
-/// The findings without those that are allowed, and with what is wrong about the allows.
-pub(super) fn apply(text: &str, findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
+/// The findings without those that are allowed, and with what is wrong about the allows. Where warnings were not looked
+/// for, an allow that nothing needs is none that can go.
+pub(super) fn apply(text: &str, findings: Vec<Diagnostic>, looked: bool) -> Vec<Diagnostic> {
     let mut allows = allows(text);
     if allows.is_empty() {
         return findings;
@@ -39,7 +40,8 @@ pub(super) fn apply(text: &str, findings: Vec<Diagnostic>) -> Vec<Diagnostic> {
             !allowed
         })
         .collect();
-    left.extend(allows.iter().filter_map(complaint));
+    let complaints = allows.iter().filter_map(complaint);
+    left.extend(complaints.filter(|finding| looked || finding.code != Code::UnusedAllow));
     left.sort_by_key(|finding| (finding.span.start, finding.severity()));
     left
 }

@@ -45,11 +45,12 @@ pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
     if let Some(charter) = &charter {
         rules::check(&findings, charter, &root, world);
     }
-    if let Some(charter) = charter.as_ref().filter(|_| findings.is_sound()) {
+    let sound = charter.as_ref().filter(|_| findings.is_sound());
+    if let Some(charter) = sound {
         // What is odd about a charter that is wrong mostly comes from what is wrong.
         lints::look(&findings, charter, &root, world);
     }
-    let all = allow::apply(text, findings.sorted());
+    let all = allow::apply(text, findings.sorted(), sound.is_some());
     match charter {
         Some(charter)
             if all

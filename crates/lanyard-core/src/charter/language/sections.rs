@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grants;
 use crate::charter::{
-    AgentRule, ApprovalRule, Autonomy, Charter, Limits, Mode, Name, Owners, PlanRule, Prohibited,
-    Prohibition, Rate, Revision, Role, SubjectPattern, World,
+    AgentRule, ApprovalRule, Autonomy, Charter, End, Freeze, Limits, Mode, Name, Owners, PlanRule,
+    Prohibited, Prohibition, Rate, Revision, Role, SubjectPattern, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -53,6 +53,16 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         .map(|node| approvals(f, node, &declared))
         .unwrap_or_default();
     let limits = spec.required("limits").and_then(|node| limits(f, node));
+    let freezes = spec
+        .optional("freezes")
+        .map(|node| freezes(f, node, &declared))
+        .unwrap_or_default();
+    let expires = spec.optional("expires").and_then(|node| {
+        f.time(node, false).map(|when| End {
+            when,
+            at: node.span.at,
+        })
+    });
     spec.finish();
     Some(Charter {
         name,
@@ -68,6 +78,8 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         plans,
         approvals,
         limits: limits?,
+        freezes,
+        expires,
     })
 }
 
@@ -372,6 +384,40 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         live_leases: live_leases?,
         mints: mints?,
         revocable_within,
+    })
+}
+
+fn freezes(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<Freeze> {
+    let items = f.list(node).iter();
+    items.filter_map(|item| freeze(f, item, known)).collect()
+}
+
+fn freeze(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<Freeze> {
+    let fields = f.map(node)?;
+    let from = fields.required("from").and_then(|node| f.time(node, false));
+    let to = fields.required("to").and_then(|node| f.time(node, true));
+    let roles = fields.required("roles").map(|node| {
+        let items = f.list(node).iter();
+        items.filter_map(|item| f.one_of(item, ROLES)).collect()
+    });
+    let environments = fields
+        .optional("environments")
+        .map(|node| named(f, node, known))
+        .unwrap_or_default();
+    let reason = fields.required("reason").and_then(|node| f.text(node));
+    fields.finish();
+    let (from, to) = (from?, to?);
+    if to <= from {
+        let message = "the freeze ends before it begins".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+    }
+    Some(Freeze {
+        from,
+        to,
+        roles: roles?,
+        environments,
+        reason: reason?.to_owned(),
+        at: node.span.at,
     })
 }
 
