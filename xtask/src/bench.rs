@@ -22,6 +22,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     for what in [
         &["decide"][..],
+        &["lint"],
         &["issue"],
         &["kill", "100000"],
         &["kill", "1000000"],

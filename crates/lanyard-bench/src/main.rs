@@ -4,6 +4,7 @@ mod decide;
 mod echo;
 mod issue;
 mod kill;
+mod lint;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ struct Arguments {
 enum What {
     /// Decisions a second, by the number of charters.
     Decide,
+    /// Lint of a thousand charters, beside a plain parse.
+    Lint,
     /// Tokens issued a second by lanyardd, beside a bare echo.
     Issue {
         /// How long each is measured, in seconds.
@@ -58,6 +61,7 @@ fn main() -> Result<()> {
         .build()?;
     match Arguments::parse().what {
         What::Decide => decide::run(),
+        What::Lint => lint::run(),
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
         What::Start { directory } => kill::start(&directory),

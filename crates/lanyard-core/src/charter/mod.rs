@@ -347,29 +347,35 @@ pub struct Rate {
 /// times the number of stars (T27).
 #[must_use]
 pub fn wildcard_matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    if pattern.is_ascii() && text.is_ascii() {
+        return matches(pattern.as_bytes(), text.as_bytes(), |byte| byte.into());
+    }
+    let chars = |text: &str| text.chars().collect::<Vec<char>>();
+    matches(&chars(pattern), &chars(text), |c| c)
+}
+
+fn matches<T: Copy + PartialEq>(pattern: &[T], text: &[T], as_char: fn(T) -> char) -> bool {
+    let is = |item: Option<&T>, c: char| item.is_some_and(|item| as_char(*item) == c);
     let (mut p, mut t) = (0, 0);
     let mut backtrack: Option<(usize, usize)> = None;
     while t < text.len() {
-        match (pattern.get(p), text.get(t)) {
-            (Some('*'), _) => {
-                backtrack = Some((p + 1, t));
-                p += 1;
-            }
-            (Some(one), Some(other)) if *one == '?' || one == other => {
-                p += 1;
-                t += 1;
-            }
-            _ => match backtrack {
+        let one = pattern.get(p);
+        if is(one, '*') {
+            backtrack = Some((p + 1, t));
+            p += 1;
+        } else if one.is_some() && (is(one, '?') || one == text.get(t)) {
+            p += 1;
+            t += 1;
+        } else {
+            match backtrack {
                 Some((after_star, matched_to)) => {
                     p = after_star;
                     t = matched_to + 1;
                     backtrack = Some((after_star, t));
                 }
                 None => return false,
-            },
+            }
         }
     }
-    pattern.iter().skip(p).all(|rest| *rest == '*')
+    pattern.iter().skip(p).all(|rest| as_char(*rest) == '*')
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sections::{LONGEST_TTL, ROLES, declared, named};
+use super::sections::{LONGEST_TTL, ROLES, at_most, declared, named};
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, AwsStatement, Grant, KubernetesGrant, KubernetesRights,
     Name, PolicyRule, ResourcePattern, Rights, TargetKind, TokenGrant, World,
@@ -16,6 +16,9 @@ pub(super) fn all(
     known: &BTreeMap<Name, Autonomy>,
 ) -> BTreeMap<Name, Grant> {
     let mut grants = BTreeMap::new();
+    if !at_most(f, node, "grants", f.list(node).len()) {
+        return grants;
+    }
     for item in f.list(node) {
         let Some(grant) = grant(f, item, world, known) else {
             continue;
@@ -155,6 +158,16 @@ fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
         .map(|node| actions(f, node))
         .unwrap_or_default();
     fields.finish();
+    let actions = allow.iter().map(|statement| statement.actions.len()).sum();
+    let resources = allow
+        .iter()
+        .map(|statement| statement.resources.len())
+        .sum();
+    if !at_most(f, node, "actions in a grant", actions)
+        || !at_most(f, node, "resources in a grant", resources)
+    {
+        return None;
+    }
     if allow.is_empty() {
         f.add(Diagnostic::new(
             Code::EmptyGrant,

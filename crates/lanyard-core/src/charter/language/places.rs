@@ -1,40 +1,47 @@
 //! Where things stand: the smallest part of the file that a finding is about.
 
+use std::collections::HashMap;
+
 use crate::charter::Position;
 use crate::document::{Node, Span, Value};
 
-/// The tree that a charter was made from.
-#[derive(Clone, Copy)]
-pub(super) struct Places<'a>(&'a Node);
+/// The tree that a charter was made from, and what begins where.
+pub(super) struct Places<'a> {
+    root: &'a Node,
+    begins: HashMap<Position, &'a Node>,
+}
 
 impl<'a> Places<'a> {
-    pub(super) const fn new(root: &'a Node) -> Self {
-        Self(root)
+    pub(super) fn new(root: &'a Node) -> Self {
+        let mut begins = HashMap::new();
+        note(root, &mut begins);
+        Self { root, begins }
     }
 
     /// The part that begins here.
-    pub(super) fn at(self, position: Position) -> Span {
-        node_at(self.0, position).map_or(self.0.span, |node| node.span)
+    pub(super) fn at(&self, position: Position) -> Span {
+        let found = self.begins.get(&position);
+        found.map_or(self.root.span, |node| node.span)
     }
 
     /// The first text of this wording within the part that begins here; the part itself when there is none.
-    pub(super) fn word(self, position: Position, word: &str) -> Span {
-        let Some(node) = node_at(self.0, position) else {
-            return self.0.span;
+    pub(super) fn word(&self, position: Position, word: &str) -> Span {
+        let Some(node) = self.begins.get(&position) else {
+            return self.root.span;
         };
         text(node, word).unwrap_or(node.span)
     }
 
     /// The value of a field of the part that begins here.
-    pub(super) fn field_of(self, position: Position, name: &str) -> Span {
-        let part = node_at(self.0, position);
+    pub(super) fn field_of(&self, position: Position, name: &str) -> Span {
+        let part = self.begins.get(&position).copied();
         let found = part.and_then(|node| value(node, name));
-        found.or(part).map_or(self.0.span, |node| node.span)
+        found.or(part).map_or(self.root.span, |node| node.span)
     }
 
     /// The key that is reached by these names, or the deepest that there is.
-    pub(super) fn field(self, path: &[&str]) -> Span {
-        let (mut span, mut node) = (self.0.span, self.0);
+    pub(super) fn field(&self, path: &[&str]) -> Span {
+        let (mut span, mut node) = (self.root.span, self.root);
         for name in path {
             let Value::Map(entries) = &node.value else {
                 break;
@@ -48,16 +55,13 @@ impl<'a> Places<'a> {
     }
 }
 
-fn node_at(node: &Node, position: Position) -> Option<&Node> {
-    if node.span.at == position {
-        return Some(node);
-    }
+/// What begins at one place is found by its outermost part.
+fn note<'a>(node: &'a Node, begins: &mut HashMap<Position, &'a Node>) {
+    begins.entry(node.span.at).or_insert(node);
     match &node.value {
-        Value::Scalar { .. } => None,
-        Value::List(items) => items.iter().find_map(|item| node_at(item, position)),
-        Value::Map(entries) => entries
-            .iter()
-            .find_map(|(_, value)| node_at(value, position)),
+        Value::Scalar { .. } => {}
+        Value::List(items) => items.iter().for_each(|item| note(item, begins)),
+        Value::Map(entries) => entries.iter().for_each(|(_, value)| note(value, begins)),
     }
 }
 

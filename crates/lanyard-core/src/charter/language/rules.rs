@@ -16,6 +16,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         f,
         charter,
         places: Places::new(root),
+        prohibited: prohibited(charter),
         world,
     };
     for grant in charter.grants.values() {
@@ -50,6 +51,8 @@ struct Rules<'a> {
     f: &'a Findings,
     charter: &'a Charter,
     places: Places<'a>,
+    /// In lower case.
+    prohibited: Vec<String>,
     world: &'a World,
 }
 
@@ -77,7 +80,11 @@ impl Rules<'_> {
                 let message = format!("grant {name}: {action} holds a wildcard");
                 add(Code::WildcardInProduction, message);
             }
-            if prohibited_whole(self.charter, action) {
+            if self
+                .prohibited
+                .iter()
+                .any(|pattern| pattern_contains(pattern, &lower))
+            {
                 let message = format!("grant {name}: {action} is prohibited by this charter");
                 add(Code::Prohibited, message);
             }
@@ -219,11 +226,11 @@ fn is_production(name: &Name, world: &World) -> bool {
     world.environments.get(name) == Some(&EnvironmentKind::Production)
 }
 
-fn prohibited_whole(charter: &Charter, action: &ActionPattern) -> bool {
-    charter.prohibited.iter().any(|rule| match &rule.what {
-        Prohibited::Aws(patterns) => patterns
-            .iter()
-            .any(|pattern| pattern_contains(&pattern.lower(), &action.lower())),
-        Prohibited::Kubernetes(_) => false,
-    })
+fn prohibited(charter: &Charter) -> Vec<String> {
+    let rules = charter.prohibited.iter();
+    let patterns = rules.filter_map(|rule| match &rule.what {
+        Prohibited::Aws(patterns) => Some(patterns),
+        Prohibited::Kubernetes(_) => None,
+    });
+    patterns.flatten().map(ActionPattern::lower).collect()
 }

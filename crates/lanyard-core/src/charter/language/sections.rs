@@ -205,7 +205,12 @@ fn environments(f: &Findings, node: &Node, world: &World) -> BTreeMap<Name, Auto
         ("execute-production", Autonomy::ExecuteProduction),
     ];
     let mut environments = BTreeMap::new();
-    for (_, key, value) in f.map(node).iter().flat_map(Fields::open) {
+    let entries = f.map(node);
+    let count = entries.as_ref().map_or(0, |all| all.open().count());
+    if !at_most(f, node, "environments", count) {
+        return environments;
+    }
+    for (_, key, value) in entries.iter().flat_map(Fields::open) {
         let name = f
             .parsed(key)
             .filter(|name| declared(f, key, name, &world.environments, "environment"));
@@ -257,10 +262,28 @@ pub(super) fn named(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>)
 }
 
 fn prohibited(f: &Findings, node: &Node) -> Vec<Prohibition> {
-    f.list(node)
-        .iter()
-        .filter_map(|item| prohibition(f, item))
-        .collect()
+    let items = f.list(node).iter();
+    let all: Vec<_> = items.filter_map(|item| prohibition(f, item)).collect();
+    let patterns = all.iter().map(|rule| match &rule.what {
+        Prohibited::Aws(patterns) => patterns.len(),
+        Prohibited::Kubernetes(_) => 1,
+    });
+    if at_most(f, node, "prohibitions", patterns.sum()) {
+        all
+    } else {
+        Vec::new()
+    }
+}
+
+/// Whether there are not more than any credential could carry. What is checked against each other has to be bounded
+/// (T27).
+pub(super) fn at_most(f: &Findings, node: &Node, what: &str, count: usize) -> bool {
+    const MOST: usize = 200;
+    if count > MOST {
+        let message = format!("a charter has {MOST} {what} at most, and these are {count}");
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+    }
+    count <= MOST
 }
 
 fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
