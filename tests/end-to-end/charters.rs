@@ -309,3 +309,24 @@ fn a_charter_comes_to_policies_whose_size_is_said() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_first_charter_holds_together_on_every_kind_of_target() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for target in ["tickets", "payments-prod", "prod-eu"] {
+        let file = folder.path().join(format!("{target}.yaml"));
+        let file = file.to_str().unwrap();
+        let agent = ["--agent", "https://i.example", "agent:*"];
+        let owners = ["--owners", "a@x.example", "b@x.example", "c@x.example"];
+        let place = ["--in", "production", "--on", target, "--out", file];
+        let purpose = ["--purpose", "Look: at \"things\"."];
+        let words = [&[target], &agent[..], &owners, &place, &purpose].concat();
+        let made = tool("init", &words)?;
+        assert_eq!(made.code, 0, "{}", made.stderr);
+        let linted = tool("lint", &[file, "--deny-warnings"])?;
+        assert_eq!(linted.code, 0, "{}", linted.stdout);
+        let again = tool("init", &words)?;
+        assert_eq!(again.code, 2, "a file that is there is not written over");
+    }
+    Ok(())
+}

@@ -5,8 +5,10 @@ mod compile;
 mod diff;
 mod explain;
 mod files;
+mod init;
 mod lint;
 mod report;
+mod schema;
 mod test;
 
 use clap::Subcommand;
@@ -20,6 +22,10 @@ use crate::output::Rows;
 pub(crate) enum Command {
     /// List the charters that a broker has in force; the files that are not, and why, are on stderr, with exit code 1.
     List,
+    /// Write a first charter that holds together: one that reads.
+    Init(Box<init::Init>),
+    /// Print the JSON Schema of charters, for editors.
+    Schema,
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
     /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when it allows more.
@@ -35,6 +41,11 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
         Command::List => list(global).await,
+        Command::Init(asked) => init::run(&asked),
+        Command::Schema => {
+            println!("{:#}", schema::charter());
+            Ok(())
+        }
         Command::Lint(lint) => lint::run(&lint),
         Command::Diff(asked) => diff::run(&asked),
         Command::Compile(asked) => compile::run(&asked),
