@@ -1,0 +1,203 @@
+//! What a charter answers is what its session policy means, by an evaluator that is not ours: every good charter of
+//! the corpus, each action that its grants name and some that they do not, with and without the name of what is
+//! destructive. `cargo xtask test` brings iam-simulate; without it, this says that it does not run.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use lanyard_aws_policy::session_policy;
+use lanyard_core::charter::{
+    AwsGrant, Charter, EnvironmentKind, Grant, Name, Rights, Role, SubjectPattern, TargetKind,
+    World, is_charter_file, parse,
+};
+use lanyard_core::decide::Permit;
+use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_core::identity::Identity;
+use lanyard_core::lease::Seq;
+use lanyard_core::provider::MintRequest;
+use lanyard_core::question::{Question, Usage, ask, permit};
+use lanyard_core::scope::AgentName;
+use lanyard_core::time::Timestamp;
+use lanyard_rig::simulate;
+use serde_json::{Value, json};
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+/// Asked of every grant, on resources of its own.
+const OTHERS: &[(&str, &str)] = &[
+    ("s3:DeleteObject", "arn:aws:s3:::tfstate-payments/state"),
+    (
+        "sqs:DeleteQueue",
+        "arn:aws:sqs:eu-west-1:111122223333:payments-old",
+    ),
+    (
+        "sqs:DeleteQueue",
+        "arn:aws:sqs:eu-west-1:111122223333:other",
+    ),
+    (
+        "rds:DeleteDBInstance",
+        "arn:aws:rds:eu-west-1:111122223333:db:payments",
+    ),
+    ("iam:GetRole", "arn:aws:iam::111122223333:role/other"),
+    ("sts:AssumeRole", "arn:aws:iam::111122223333:role/other"),
+];
+
+fn world() -> World {
+    let name = |text: &str| text.parse().unwrap();
+    World {
+        environments: [
+            (name("staging"), EnvironmentKind::Sandbox),
+            (name("production"), EnvironmentKind::Production),
+        ]
+        .into(),
+        targets: [
+            (name("tickets"), TargetKind::Token),
+            (name("payments-prod"), TargetKind::Aws),
+            (name("prod-eu"), TargetKind::Kubernetes),
+        ]
+        .into(),
+    }
+}
+
+fn charters() -> Vec<Charter> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/charters/good");
+    let entries = std::fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| is_charter_file(path))
+        .map(|path| {
+            let text = std::fs::read_to_string(path).unwrap();
+            parse(&text, &world()).unwrap().charter
+        })
+        .collect()
+}
+
+fn question(charter: &Charter, grant: &Grant, environment: &Name) -> Question {
+    let agent = charter.agents.first().unwrap();
+    let subject = match &agent.subject {
+        SubjectPattern::Exact(subject) => subject.clone(),
+        SubjectPattern::Prefix(prefix) => format!("{prefix}one"),
+    };
+    Question {
+        identity: Identity {
+            issuer: agent.issuer.clone(),
+            subject,
+        },
+        environment: environment.clone(),
+        grant: grant.name.clone(),
+        ttl: None,
+        plan: None,
+        usage: None,
+        worst_case: Duration::ZERO,
+    }
+}
+
+fn request(charter: &Charter, question: &Question, permit: &Permit) -> MintRequest {
+    let grant = permit.grant();
+    MintRequest {
+        lease: LeaseId::from_bits(1),
+        task: TaskId::from_bits(1),
+        charter: charter.name.clone(),
+        revision: charter.revision.clone(),
+        grant: grant.name.clone(),
+        role: grant.role,
+        environment: question.environment.clone(),
+        agent: AgentName("agent".to_owned()),
+        identity: question.identity.clone(),
+        rights: grant.rights.clone(),
+        prohibited: permit.prohibited().to_vec(),
+        destructive: permit.destructive().clone(),
+        plan_digest: None,
+        epoch: Seq::default(),
+        now: NOW,
+        expires: permit.expires(),
+    }
+}
+
+/// Each action without a wildcard on a resource of each pattern, then the others.
+fn uses(grant: &AwsGrant) -> BTreeSet<(String, String)> {
+    let mut uses: BTreeSet<_> = OTHERS
+        .iter()
+        .map(|(action, resource)| ((*action).to_owned(), (*resource).to_owned()))
+        .collect();
+    for statement in &grant.allow {
+        for action in statement.actions.iter().filter(|action| !action.is_wild()) {
+            for resource in &statement.resources {
+                let whole = resource.0 == "*";
+                let one = if whole {
+                    "*".to_owned()
+                } else {
+                    resource.0.replace('*', "one")
+                };
+                uses.insert((action.0.clone(), one));
+            }
+        }
+    }
+    uses
+}
+
+#[test]
+fn a_charter_answers_what_its_session_policy_means() {
+    if std::env::var_os("LANYARD_IAM_SIMULATE").is_none() {
+        eprintln!("NOT RUN: no iam-simulate is there; `cargo xtask test` brings it");
+        return;
+    }
+    let (mut asked, mut expected) = (Vec::new(), Vec::new());
+    for charter in charters() {
+        for grant in charter.grants.values() {
+            let Rights::Aws(rights) = &grant.rights else {
+                continue;
+            };
+            for environment in &grant.environments {
+                let named = [BTreeSet::new(), rights.destructive.clone()];
+                let plans = named.map(Some);
+                let plans = if grant.role == Role::Apply {
+                    plans.to_vec()
+                } else {
+                    vec![None]
+                };
+                for plan in plans {
+                    let question = Question {
+                        plan,
+                        ..question(&charter, grant, environment)
+                    };
+                    let Ok(permit) = permit(&charter, &question, NOW) else {
+                        continue;
+                    };
+                    let request = request(&charter, &question, &permit);
+                    let policy = session_policy(rights, &request).unwrap();
+                    let policy: Value = serde_json::from_str(&policy).unwrap();
+                    for (action, resource) in uses(rights) {
+                        asked.push(json!({
+                            "role": "arn:aws:iam::111122223333:role/lease", "session": "L-1",
+                            "policy": policy, "action": action, "resource": resource, "context": {},
+                            "rolePolicies": [{"Version": "2012-10-17",
+                                "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}],
+                            "issued": NOW.to_string(), "at": (NOW + Duration::from_secs(1)).to_string(),
+                        }));
+                        let used = Question {
+                            usage: Some(Usage::Aws { action, resource }),
+                            ..question.clone()
+                        };
+                        expected.push(ask(&charter, &used, NOW).verdict.is_ok());
+                    }
+                }
+            }
+        }
+    }
+    let answered = simulate(&asked).unwrap();
+    let (mut allowed, mut denied) = (0, 0);
+    for ((case, expected), answered) in asked.iter().zip(expected).zip(answered) {
+        // AWS knows no request of this action on such a resource.
+        if answered.starts_with("no result") {
+            continue;
+        }
+        assert_eq!(answered == "Allowed", expected, "{answered}: {case:#}");
+        if expected { allowed += 1 } else { denied += 1 }
+    }
+    assert!(allowed > 20 && denied > 50, "{allowed} and {denied}");
+}
