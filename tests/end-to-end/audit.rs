@@ -41,6 +41,32 @@ fn a_lease_can_be_followed_from_its_intent_to_its_end() -> Result<()> {
 }
 
 #[test]
+fn a_decision_is_explained_by_its_id() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let denied = stage
+        .agent
+        .fails(3, &["request", "--task", &task, "close-tickets"])?;
+    let words = denied.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+    let id = words.into_iter().find(|word| word.starts_with("D-"));
+    let why = stage.oncall.ok(&["explain", id.context("no decision")?])?;
+    for part in [
+        "denied",
+        "rule",
+        "grants",
+        "there is no grant close-tickets",
+        "the grants are",
+    ] {
+        assert!(why.contains(part), "{part}: {why}");
+    }
+    let nothing = stage
+        .oncall
+        .fails(2, &["explain", "D-00000000000000000000000000"])?;
+    assert!(nothing.contains("there is no decision"), "{nothing}");
+    Ok(())
+}
+
+#[test]
 fn t76_a_journal_is_verified_against_what_was_seen_before() -> Result<()> {
     let stage = Stage::set()?;
     let status = stage.oncall.json(&["status"])?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lanyard_rig::Cli;
+use lanyard_tests::Stage;
 use serde_json::Value;
 
 const WORLD: &[&str] = &[
@@ -328,5 +329,50 @@ fn a_first_charter_holds_together_on_every_kind_of_target() -> Result<()> {
         let again = tool("init", &words)?;
         assert_eq!(again.code, 2, "a file that is there is not written over");
     }
+    Ok(())
+}
+
+#[test]
+fn what_was_really_asked_is_asked_of_a_proposed_charter() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    stage
+        .agent
+        .fails(3, &["request", "--task", &task, "close-tickets"])?;
+    let charter = stage.directory.path().join("charters/ticket-router.yaml");
+    let text = std::fs::read_to_string(&charter)?;
+    let data = stage.directory.path().join("data");
+    let folder = tempfile::tempdir()?;
+    let proposed = folder.path().join("proposed.yaml");
+    let simulate = |text: &str| -> Result<lanyard_rig::Answer> {
+        std::fs::write(&proposed, text)?;
+        let words = [
+            proposed.to_str().unwrap(),
+            "--data-dir",
+            data.to_str().unwrap(),
+        ];
+        tool("simulate", &words)
+    };
+    let same = simulate(&text)?;
+    assert_eq!(same.code, 0, "{} {}", same.stdout, same.stderr);
+    assert!(
+        same.stderr
+            .contains("2 decisions of ticket-router: 2 unchanged"),
+        "{}",
+        same.stderr
+    );
+    let other = simulate(&text.replace("name: read-tickets", "name: close-tickets"))?;
+    assert_eq!(other.code, 1, "{}", other.stderr);
+    assert!(
+        other.stderr.contains("1 deny to allow, 1 allow to deny"),
+        "{}",
+        other.stderr
+    );
+    assert!(
+        other.stdout.contains("there is no grant read-tickets"),
+        "{}",
+        other.stdout
+    );
     Ok(())
 }

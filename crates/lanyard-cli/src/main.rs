@@ -82,7 +82,7 @@ enum Command {
     /// Work with charters.
     #[command(subcommand)]
     Charter(charter::Command),
-    /// What a finding means, and what to do.
+    /// What a finding means and what to do, or why a decision came out as it did.
     Explain(explain::Explain),
     /// Stop a scope: nothing new is issued, and what is live is revoked.
     Kill(Box<kill::Kill>),
@@ -122,7 +122,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Charter(command) => charter::run(global, command).await,
-        Command::Explain(asked) => explain::run(global, &asked),
+        Command::Explain(asked) => explain::run(global, &asked).await,
         Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,

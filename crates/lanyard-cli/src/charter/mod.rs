@@ -9,6 +9,7 @@ mod init;
 mod lint;
 mod report;
 mod schema;
+mod simulate;
 mod test;
 
 use clap::Subcommand;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Diff(diff::Diff),
     /// Print what a charter comes to: session policies with their size, RBAC, claims, and who approves.
     Compile(compile::Compile),
+    /// Ask a proposed charter what was really asked, from a journal; 1 when an answer would be another one.
+    Simulate(simulate::Simulate),
     /// Hold charters to the golden cases beside them.
     Test(test::Test),
     /// Say what a charter would answer, by which of its rules, and what it would allow instead.
@@ -49,6 +52,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Lint(lint) => lint::run(&lint),
         Command::Diff(asked) => diff::run(&asked),
         Command::Compile(asked) => compile::run(&asked),
+        Command::Simulate(asked) => simulate::run(global, &asked),
         Command::Test(test) => test::run(&test),
         Command::Explain(asked) => explain::run(&asked),
     }
