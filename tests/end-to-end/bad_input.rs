@@ -271,6 +271,33 @@ fn t28_a_charter_that_is_gone_or_broken_denies_and_one_that_is_mended_serves() -
     Ok(())
 }
 
+#[test]
+fn a_charter_that_asks_for_a_ticket_opens_no_task_without_one() -> Result<()> {
+    let stage = Stage::set()?;
+    let path = stage.directory.path().join("charters/ticket-router.yaml");
+    let good = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, format!("{good}  requires: [reason, ticket]\n"))?;
+    let open = [
+        "task",
+        "open",
+        "ticket-router",
+        "--environment",
+        "staging",
+        "--reason",
+        "r",
+    ];
+    until(|| Ok(stage.agent.run(&open)?.code == 3))?;
+    let line = stage.agent.fails(3, &open)?;
+    assert!(
+        line.contains("(requires): the task names no ticket"),
+        "{line}"
+    );
+    let with = [&open[..], &["--ticket", "OPS-7"]].concat();
+    let task = stage.agent.ok(&with)?;
+    assert!(task.contains("OPS-7"), "{task}");
+    Ok(())
+}
+
 /// As Kubernetes mounts a ConfigMap: files are links through a link to a folder, which is swapped.
 #[test]
 fn a_mounted_folder_of_charters_is_swapped_as_a_whole() -> Result<()> {

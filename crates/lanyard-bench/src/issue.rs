@@ -42,7 +42,7 @@ pub(crate) async fn run(seconds: u64) -> Result<()> {
         charter: "bench".to_owned(),
         environment: "production".to_owned(),
         reason: "a measurement".to_owned(),
-        request_id: String::new(),
+        ..Default::default()
     };
     let task = client.open_task(open).await?.task.context("no task")?.id;
     println!("issuing, {IN_FLIGHT} in flight over TLS, {seconds} s each, everything durable");

@@ -19,6 +19,9 @@ pub(crate) enum Command {
         /// Why.
         #[arg(long)]
         reason: String,
+        /// The ticket that it belongs to.
+        #[arg(long, default_value = "")]
+        ticket: String,
     },
     /// Read a task.
     Show {
@@ -39,11 +42,13 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             charter,
             environment,
             reason,
+            ticket,
         } => {
             let request = v1::OpenTaskRequest {
                 charter,
                 environment,
                 reason,
+                ticket,
                 request_id: String::new(),
             };
             client.open_task(request).await?.task
@@ -66,6 +71,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ("revision", task.revision),
             ("environment", task.environment),
             ("reason", task.reason),
+            ("ticket", task.ticket),
             ("open", if task.closed { "no" } else { "yes" }.to_owned()),
         ],
     );

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Requirement;
 use crate::charter::{
     ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Position, Prohibited, Prohibition,
-    Revision, Rights, Role,
+    Revision, Rights, Role, Stated,
 };
 use crate::identity::Identity;
 use crate::plan::Plan;
@@ -61,6 +61,8 @@ pub enum Rule {
     Grants,
     /// `mode: shadow`.
     Shadow,
+    /// `requires`: the task does not state it.
+    Requires,
     /// `expires`: the charter has ended.
     Expires,
     /// `freezes`.
@@ -86,6 +88,7 @@ impl fmt::Display for Rule {
             Self::Autonomy => "autonomy",
             Self::Grants => "grants",
             Self::Shadow => "mode",
+            Self::Requires => "requires",
             Self::Expires => "expires",
             Self::Freezes => "freezes",
             Self::Prohibited => "prohibited",
@@ -215,6 +218,7 @@ pub fn may_open(
     charter: &Charter,
     identity: &Identity,
     environment: &Name,
+    ticket: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Denial> {
     if !charter.agents.iter().any(|rule| rule.matches(identity)) {
@@ -226,6 +230,14 @@ pub fn may_open(
             Some(end.at),
             format!("the charter ended at {}", end.when),
             "ask its owners whether it is still needed",
+        ));
+    }
+    if charter.requires.contains(&Stated::Ticket) && ticket.is_none() {
+        return Err(Sayer(charter).no(
+            Rule::Requires,
+            None,
+            "the task names no ticket".into(),
+            "open the task with the ticket that it belongs to",
         ));
     }
     if !charter.environments.contains_key(environment) {
@@ -284,7 +296,13 @@ fn until(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>, ttl: 
 /// What one revision says by itself.
 fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Grant, Denial> {
     let (task, say) = (request.task, Sayer(charter));
-    may_open(charter, &task.identity, &task.environment, request.now)?;
+    may_open(
+        charter,
+        &task.identity,
+        &task.environment,
+        task.ticket.as_deref(),
+        request.now,
+    )?;
     if task.expires <= request.now {
         return Err(say.no(
             Rule::Task,

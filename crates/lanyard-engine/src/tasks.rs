@@ -21,6 +21,8 @@ pub struct OpenTask {
     pub environment: Name,
     /// Why.
     pub reason: String,
+    /// The ticket that it belongs to.
+    pub ticket: Option<String>,
     /// The person behind it, as the identity says.
     pub sponsor: Option<Identity>,
     /// Makes a retry safe.
@@ -62,7 +64,10 @@ impl Engine {
         let charter = self.charters().in_force(&ask.charter);
         let verdict = charter.as_ref().map_or_else(
             || Err(not_in_force(&ask.charter)),
-            |charter| may_open(charter, identity, &ask.environment, now).map(|()| charter),
+            |charter| {
+                let ticket = ask.ticket.as_deref();
+                may_open(charter, identity, &ask.environment, ticket, now).map(|()| charter)
+            },
         );
         let charter = match verdict {
             Ok(charter) => charter,
@@ -80,6 +85,7 @@ impl Engine {
             identity: identity.clone(),
             sponsor: ask.sponsor,
             reason: ask.reason,
+            ticket: ask.ticket,
             opened: now,
             expires: now + charter.limits.task,
         };

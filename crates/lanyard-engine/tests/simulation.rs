@@ -122,6 +122,7 @@ impl Simulation {
             charter: world::name("payments-terraform"),
             environment: world::name("staging"),
             reason: "a run".to_owned(),
+            ticket: None,
             sponsor: None,
             request: None,
         };

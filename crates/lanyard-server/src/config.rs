@@ -303,52 +303,52 @@ mod tests {
             (
                 "127.0.0.1:0",
                 "0.0.0.0:0",
-                "lanyardd.yaml:3:9: 0.0.0.0:0 is not on loopback, and there is no `tls` (name a certificate and a key)",
+                "lanyardd.yaml:3:9: error[LC401]: 0.0.0.0:0 is not on loopback, and there is no `tls` (name a certificate and a key)",
             ),
             (
                 "127.0.0.1:0",
                 "here",
-                "lanyardd.yaml:3:9: invalid socket address syntax",
+                "lanyardd.yaml:3:9: error[LC015]: invalid socket address syntax",
             ),
             (
                 "kind: token",
                 "kind: tokn",
-                "lanyardd.yaml:8:27: `tokn` is none of token, aws, kubernetes (did you mean `token`?)",
+                "lanyardd.yaml:8:27: error[LC015]: `tokn` is none of token, aws, kubernetes (did you mean `token`?)",
             ),
             (
                 "sandbox",
                 "play",
-                "lanyardd.yaml:7:25: `play` is none of production, sandbox",
+                "lanyardd.yaml:7:25: error[LC015]: `play` is none of production, sandbox",
             ),
             (
                 "audience:",
                 "audiense:",
-                "lanyardd.yaml:1:1: the field `audience` is missing here",
+                "lanyardd.yaml:1:1: error[LC012]: the field `audience` is missing here",
             ),
             (
                 "issuers: []",
                 "issuers: {}",
-                "lanyardd.yaml:6:10: expected a list here",
+                "lanyardd.yaml:6:10: error[LC014]: expected a list here",
             ),
             (
                 "issuer: https",
                 "listen: https",
-                "lanyardd.yaml:4:1: `listen` stands twice: first in line 3",
+                "lanyardd.yaml:4:1: error[LC010]: `listen` stands twice: first in line 3",
             ),
             (
                 "data_dir: data",
                 "data_dir: ''",
-                "lanyardd.yaml:1:11: this must not be empty",
+                "lanyardd.yaml:1:11: error[LC014]: this must not be empty",
             ),
             (
                 "staging:",
                 "STAGING:",
-                "lanyardd.yaml:7:16: `STAGING` is not a name: use 1 to 63 lower-case letters, digits and inner dashes",
+                "lanyardd.yaml:7:16: error[LC015]: `STAGING` is not a name: use 1 to 63 lower-case letters, digits and inner dashes",
             ),
             (
                 "issuers: []",
                 "issuers: [x]",
-                "lanyardd.yaml:6:11: expected fields and values here",
+                "lanyardd.yaml:6:11: error[LC014]: expected fields and values here",
             ),
         ];
         for (from, to, line) in cases {

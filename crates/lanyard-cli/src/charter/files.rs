@@ -116,7 +116,10 @@ fn folder(path: &Path, found: &mut Vec<PathBuf>, cases: bool) -> Result<(), Outc
             continue;
         }
         if path.is_dir() {
-            folder(&path, found, cases)?;
+            // A link could lead around in a circle.
+            if !path.is_symlink() {
+                folder(&path, found, cases)?;
+            }
         } else if (cases && is_cases(&path)) || (!cases && is_charter_file(&path)) {
             found.push(path);
         }

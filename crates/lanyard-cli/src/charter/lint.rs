@@ -3,30 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use lanyard_core::charter::{Name, World, parse};
 use lanyard_core::document::{Code, Diagnostic, Severity};
 
 use super::files::{self, Declared};
-use super::report::{self, File};
+use super::report::{self, File, Format};
 use crate::outcome::Outcome;
-
-/// How findings are printed.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// The line, the place underlined, the help.
-    Text,
-    /// One line each.
-    Concise,
-    /// A list of objects.
-    Json,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// Annotations of a GitHub workflow.
-    Github,
-    /// JUnit XML: a test for each file.
-    Junit,
-}
 
 #[derive(Args)]
 pub(crate) struct Lint {

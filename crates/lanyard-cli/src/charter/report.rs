@@ -1,9 +1,25 @@
 //! Findings in the forms that people, editors and CI systems read.
 
+use clap::ValueEnum;
 use lanyard_core::document::{Code, Diagnostic, Severity, render, visible};
 use serde_json::{Value, json};
 
-use super::lint::Format;
+/// How findings are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The line, the place underlined, the help.
+    Text,
+    /// One line each.
+    Concise,
+    /// A list of objects.
+    Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of a GitHub workflow.
+    Github,
+    /// JUnit XML: a test for each file.
+    Junit,
+}
 
 /// A file and what was found in it.
 pub(crate) struct File {

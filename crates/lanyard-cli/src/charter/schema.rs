@@ -116,6 +116,7 @@ fn spec() -> Value {
         }),
     );
     add("freezes", list(freeze, 0));
+    add("requires", list(words(&["reason", "ticket"]), 0));
     add("expires", day("From then on nothing is given."));
     let needed = [
         "purpose",

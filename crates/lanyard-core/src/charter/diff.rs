@@ -8,8 +8,8 @@ use std::fmt;
 
 use super::{
     ActionPattern, AgentRule, Autonomy, AwsGrant, Charter, Freeze, Grant, KubernetesGrant,
-    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, SubjectPattern,
-    TokenGrant, pattern_contains,
+    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated,
+    SubjectPattern, TokenGrant, pattern_contains,
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
@@ -73,6 +73,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         changes.agents(&old.agents, &new.agents);
         changes.limits(old, new);
         changes.calendar(old, new);
+        changes.requires(old, new);
     }
     changes.neutral(old, new);
     changes.0.into_iter().collect()
@@ -277,6 +278,23 @@ impl Changes {
         let bound = |bound: Option<crate::time::Ttl>| Bound(bound);
         let bounds = (bound(old.revocable_within), bound(new.revocable_within));
         self.more("limits: revocable within", bounds, None);
+    }
+
+    fn requires(&mut self, old: &Charter, new: &Charter) {
+        let ticket = |charter: &Charter| charter.requires.contains(&Stated::Ticket);
+        match (ticket(old), ticket(new)) {
+            (true, false) => self.add(
+                Effect::Widening,
+                "a task need not name a ticket".to_owned(),
+                None,
+            ),
+            (false, true) => self.add(
+                Effect::Narrowing,
+                "a task has to name a ticket".to_owned(),
+                None,
+            ),
+            (true, true) | (false, false) => {}
+        }
     }
 
     fn calendar(&mut self, old: &Charter, new: &Charter) {

@@ -90,6 +90,15 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a charter may ask of a task to state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stated {
+    /// Why: every task does.
+    Reason,
+    /// The ticket that it belongs to.
+    Ticket,
+}
+
 /// Whether decisions are acted on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -169,6 +178,8 @@ pub struct Charter {
     pub approvals: Vec<ApprovalRule>,
     /// Bounds.
     pub limits: Limits,
+    /// What a task has to state.
+    pub requires: BTreeSet<Stated>,
     /// When it is not given what it allows.
     pub freezes: Vec<Freeze>,
     /// When the charter ends, if it does.

@@ -60,6 +60,7 @@ pub(crate) async fn bench(charter: &str) -> Bench {
         charter,
         environment: world::name("staging"),
         reason: "a run".to_owned(),
+        ticket: None,
         sponsor: None,
         request: None,
     };

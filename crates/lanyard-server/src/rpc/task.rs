@@ -21,6 +21,10 @@ impl TaskService for Services {
             charter: parsed("charter", &request.charter)?,
             environment: parsed("environment", &request.environment)?,
             reason: text("reason", request.reason)?,
+            ticket: match request.ticket {
+                ticket if ticket.is_empty() => None,
+                ticket => Some(text("ticket", ticket)?),
+            },
             sponsor,
             request: request_id(request.request_id)?,
         };
@@ -77,6 +81,7 @@ fn message(task: &Task, closed: bool) -> v1::Task {
         environment: task.environment.to_string(),
         agent: task.agent.to_string(),
         reason: task.reason.clone(),
+        ticket: task.ticket.clone().unwrap_or_default(),
         open_time: time(task.opened),
         expire_time: time(task.expires),
         closed,

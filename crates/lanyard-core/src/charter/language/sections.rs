@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::grants;
 use crate::charter::{
     AgentRule, ApprovalRule, Autonomy, Charter, End, Freeze, Limits, Mode, Name, Owners, PlanRule,
-    Prohibited, Prohibition, Rate, Revision, Role, SubjectPattern, World,
+    Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -57,6 +57,11 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         .optional("freezes")
         .map(|node| freezes(f, node, &declared))
         .unwrap_or_default();
+    let stated = [("reason", Stated::Reason), ("ticket", Stated::Ticket)];
+    let requires = spec.optional("requires").map(|node| {
+        let items = f.list(node).iter();
+        items.filter_map(|item| f.one_of(item, &stated)).collect()
+    });
     let expires = spec.optional("expires").and_then(|node| {
         f.time(node, false).map(|when| End {
             when,
@@ -78,6 +83,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         plans,
         approvals,
         limits: limits?,
+        requires: requires.unwrap_or_default(),
         freezes,
         expires,
     })
