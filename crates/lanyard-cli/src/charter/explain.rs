@@ -37,7 +37,7 @@ pub(crate) struct Explain {
     /// A destructive action that the plan names.
     #[arg(long, requires = "plan")]
     destructive: Vec<String>,
-    /// What the credential would be used for: an AWS action and an ARN, or a verb and resource[.group][/name], or `scope` and a
+    /// What the credential would be used for: an AWS action and an ARN, or a verb and `resource.group/name`, or `scope` and a
     /// scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
     using: Vec<String>,
