@@ -159,7 +159,16 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
     };
     if !kill.yes {
         let radius = client.engage_kill(request.clone()).await?.live_leases;
-        confirm(&radius)?;
+        // Everything at once is asked for by the name of the place, so that nobody stops the wrong one.
+        let all = matches!(
+            request.scope,
+            Some(v1::Scope {
+                kind: Some(v1::scope::Kind::All(_))
+            })
+        );
+        let name = global.context()?.file_stem().unwrap_or_default();
+        let name = all.then(|| name.to_string_lossy().into_owned());
+        confirm(&radius, name.as_deref())?;
     }
     request.validate_only = false;
     let engaged = client.engage_kill(request).await?;
@@ -174,7 +183,10 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
     watch(global, &mut client, id, kill.wait).await
 }
 
-fn confirm(radius: &std::collections::HashMap<String, u64>) -> Result<(), Outcome> {
+fn confirm(
+    radius: &std::collections::HashMap<String, u64>,
+    name: Option<&str>,
+) -> Result<(), Outcome> {
     if !std::io::stdin().is_terminal() {
         return Err(Outcome::usage("without a terminal, say --yes"));
     }
@@ -186,13 +198,21 @@ fn confirm(radius: &std::collections::HashMap<String, u64>) -> Result<(), Outcom
     sorted
         .iter()
         .for_each(|(target, count)| eprintln!("  {count:>8}  {}", escaped(target)));
-    eprint!("Press Enter to kill, Ctrl-C to leave: ");
-    let flushed = std::io::stderr()
+    match name {
+        Some(name) => eprint!("Type `{}` to kill everything there: ", escaped(name)),
+        None => eprint!("Press Enter to kill, Ctrl-C to leave: "),
+    }
+    let mut typed = String::new();
+    std::io::stderr()
         .flush()
-        .and_then(|()| std::io::stdin().read_line(&mut String::new()));
-    flushed
-        .map(drop)
-        .map_err(|error| Outcome::usage(error.to_string()))
+        .and_then(|()| std::io::stdin().read_line(&mut typed))
+        .map_err(|error| Outcome::usage(error.to_string()))?;
+    // Without the end of a line nothing was entered: the terminal was closed.
+    let entered = typed.strip_suffix('\n').map(str::trim);
+    if entered.is_some_and(|entered| name.is_none_or(|name| name == entered)) {
+        return Ok(());
+    }
+    Err(Outcome::usage("nothing was stopped"))
 }
 
 async fn list(global: &Global, client: &mut Client) -> Result<(), Outcome> {
