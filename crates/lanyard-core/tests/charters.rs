@@ -9,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lanyard_core::charter::{EnvironmentKind, TargetKind, World, parse};
+use lanyard_core::charter::{World, parse};
 use lanyard_core::document::{Code, render};
 use proptest::prelude::*;
 
@@ -30,20 +30,8 @@ fn corpus(kind: &str) -> Vec<PathBuf> {
 }
 
 fn world() -> World {
-    let name = |text: &str| text.parse().unwrap();
-    World {
-        environments: [
-            (name("staging"), EnvironmentKind::Sandbox),
-            (name("production"), EnvironmentKind::Production),
-        ]
-        .into(),
-        targets: [
-            (name("tickets"), TargetKind::Token),
-            (name("payments-prod"), TargetKind::Aws),
-            (name("prod-eu"), TargetKind::Kubernetes),
-        ]
-        .into(),
-    }
+    let declared = include_str!("../../../tests/charters/lanyard.yaml");
+    World::of_configuration(declared).unwrap()
 }
 
 #[test]

@@ -8,9 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use lanyard_core::charter::{
-    ActionPattern, Charter, Effect, EnvironmentKind, TargetKind, World, diff, parse,
-};
+use lanyard_core::charter::{ActionPattern, Charter, Effect, World, diff, parse};
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Question, Usage, ask};
 use lanyard_core::time::{Timestamp, Ttl};
@@ -32,19 +30,8 @@ const SUBJECTS: &[&str] = &["agent:x", "agent:*", "other"];
 const IDENTITIES: &[&str] = &["agent:x", "agent:y", "other"];
 
 fn world() -> World {
-    let name = |text: &str| text.parse().unwrap();
-    World {
-        environments: [
-            (name("staging"), EnvironmentKind::Sandbox),
-            (name("production"), EnvironmentKind::Production),
-        ]
-        .into(),
-        targets: [
-            (name("account"), TargetKind::Aws),
-            (name("broker"), TargetKind::Token),
-        ]
-        .into(),
-    }
+    let declared = include_str!("../../../tests/charters/lanyard.yaml");
+    World::of_configuration(declared).unwrap()
 }
 
 #[derive(Debug, Clone)]
@@ -161,7 +148,7 @@ fn charter(of: &Drawn) -> Option<Charter> {
     if of.autonomy != "observe" {
         writeln!(
             text,
-            "    - name: change\n      role: apply\n      environments: [staging]\n      aws:\n        target: account\n        allow: [{{actions: {}, resources: {}}}]",
+            "    - name: change\n      role: apply\n      environments: [staging]\n      aws:\n        target: payments-prod\n        allow: [{{actions: {}, resources: {}}}]",
             list(&of.actions),
             list(&of.resources)
         )
@@ -172,7 +159,7 @@ fn charter(of: &Drawn) -> Option<Charter> {
     }
     writeln!(
         text,
-        "    - name: read\n      role: plan\n      environments: {}\n      token: {{target: broker, audience: https://a.example, scopes: {}}}",
+        "    - name: read\n      role: plan\n      environments: {}\n      token: {{target: tickets, audience: https://a.example, scopes: {}}}",
         list(&of.reads_in),
         list(&of.scopes)
     )
@@ -281,7 +268,7 @@ proptest! {
 fn a_shorter_freeze_and_a_later_end_are_widenings() {
     let base = |more: &str| {
         let text = format!(
-            "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: broker, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
+            "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: tickets, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
         );
         parse(&text, &world()).unwrap().charter
     };
