@@ -12,16 +12,10 @@ use std::time::Duration;
 
 use lanyard_aws_policy::session_policy;
 use lanyard_core::charter::{
-    AwsGrant, Charter, EnvironmentKind, Grant, Name, Rights, Role, SubjectPattern, TargetKind,
-    World, is_charter_file, parse,
+    AwsGrant, Charter, Grant, Name, Rights, Role, SubjectPattern, World, is_charter_file, parse,
 };
-use lanyard_core::decide::Permit;
-use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::lease::Seq;
-use lanyard_core::provider::MintRequest;
-use lanyard_core::question::{Question, Usage, ask, permit};
-use lanyard_core::scope::AgentName;
+use lanyard_core::question::{Question, Usage, ask, mint_request};
 use lanyard_core::time::Timestamp;
 use lanyard_rig::simulate;
 use serde_json::{Value, json};
@@ -47,20 +41,8 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 fn world() -> World {
-    let name = |text: &str| text.parse().unwrap();
-    World {
-        environments: [
-            (name("staging"), EnvironmentKind::Sandbox),
-            (name("production"), EnvironmentKind::Production),
-        ]
-        .into(),
-        targets: [
-            (name("tickets"), TargetKind::Token),
-            (name("payments-prod"), TargetKind::Aws),
-            (name("prod-eu"), TargetKind::Kubernetes),
-        ]
-        .into(),
-    }
+    let declared = include_str!("../../../tests/charters/lanyard.yaml");
+    World::of_configuration(declared).unwrap()
 }
 
 fn charters() -> Vec<Charter> {
@@ -93,28 +75,6 @@ fn question(charter: &Charter, grant: &Grant, environment: &Name) -> Question {
         plan: None,
         usage: None,
         worst_case: Duration::ZERO,
-    }
-}
-
-fn request(charter: &Charter, question: &Question, permit: &Permit) -> MintRequest {
-    let grant = permit.grant();
-    MintRequest {
-        lease: LeaseId::from_bits(1),
-        task: TaskId::from_bits(1),
-        charter: charter.name.clone(),
-        revision: charter.revision.clone(),
-        grant: grant.name.clone(),
-        role: grant.role,
-        environment: question.environment.clone(),
-        agent: AgentName("agent".to_owned()),
-        identity: question.identity.clone(),
-        rights: grant.rights.clone(),
-        prohibited: permit.prohibited().to_vec(),
-        destructive: permit.destructive().clone(),
-        plan_digest: None,
-        epoch: Seq::default(),
-        now: NOW,
-        expires: permit.expires(),
     }
 }
 
@@ -165,10 +125,9 @@ fn a_charter_answers_what_its_session_policy_means() {
                         plan,
                         ..question(&charter, grant, environment)
                     };
-                    let Ok(permit) = permit(&charter, &question, NOW) else {
+                    let Ok(request) = mint_request(&charter, &question, NOW) else {
                         continue;
                     };
-                    let request = request(&charter, &question, &permit);
                     let policy = session_policy(rights, &request).unwrap();
                     let policy: Value = serde_json::from_str(&policy).unwrap();
                     for (action, resource) in uses(rights) {

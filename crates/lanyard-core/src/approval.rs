@@ -24,6 +24,16 @@ pub struct Requirement {
     pub uses: u32,
 }
 
+/// The groups that people who approve come from, for a sentence.
+#[must_use]
+pub fn approvers(from: &BTreeSet<String>) -> String {
+    if from.is_empty() {
+        return "all approvers".to_owned();
+    }
+    let names: Vec<&str> = from.iter().map(String::as_str).collect();
+    names.join(", ")
+}
+
 /// As many people as there are not: what two lists of groups without a common one come to.
 const IMPOSSIBLE: u32 = u32::MAX;
 

@@ -109,6 +109,17 @@ pub struct Revisions<'a> {
     pub in_force: &'a Charter,
 }
 
+impl<'a> Revisions<'a> {
+    /// One revision, pinned and in force.
+    #[must_use]
+    pub const fn of(charter: &'a Charter) -> Self {
+        Self {
+            pinned: charter,
+            in_force: charter,
+        }
+    }
+}
+
 /// What is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct GrantRequest<'a> {
@@ -353,11 +364,7 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
         .get(&task.environment)
         .copied()
         .unwrap_or(Autonomy::Observe);
-    let applies = matches!(
-        autonomy,
-        Autonomy::ExecuteSandbox | Autonomy::ExecuteProduction
-    );
-    if grant.role == Role::Apply && !applies {
+    if grant.role == Role::Apply && !autonomy.applies() {
         return Err(Sayer(charter).no(
             Rule::Autonomy,
             Some(grant.at),
@@ -393,7 +400,7 @@ fn planned(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Resu
     let Some(rule) = charter.plans.as_ref() else {
         return Ok(());
     };
-    let asked = rule.role == grant.role && rule.environments.contains(&request.task.environment);
+    let asked = rule.is_about(grant.role, &request.task.environment);
     if asked && request.plan.is_none() {
         return Err(Sayer(charter).no(
             Rule::PlanRequired,
@@ -526,13 +533,7 @@ pub fn requirement(
     [revisions.pinned, revisions.in_force]
         .into_iter()
         .flat_map(|charter| charter.approvals.iter())
-        .filter(|rule| {
-            rule.role == role
-                && rule
-                    .environment
-                    .as_ref()
-                    .is_none_or(|name| name == environment)
-        })
+        .filter(|rule| rule.is_about(role, environment))
         .map(|rule| Requirement {
             people: rule.people,
             from: rule.from.clone(),

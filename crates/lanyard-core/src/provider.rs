@@ -10,11 +10,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::charter::{ActionPattern, Name, Prohibition, Revision, Rights, Role};
+use crate::decide::Permit;
 use crate::id::{LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::lease::{Handle, LeaseRef, Seq};
+use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::secret::Secret;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 /// What a target can promise about the credentials that it gives.
@@ -82,6 +85,40 @@ pub struct MintRequest {
     pub now: Timestamp,
     /// When the lease ends.
     pub expires: Timestamp,
+}
+
+impl MintRequest {
+    /// What a permit comes to for this lease; without the newest kill order.
+    #[must_use]
+    pub fn of(
+        lease: LeaseId,
+        task: &Task,
+        permit: &Permit,
+        plan: Option<&Plan>,
+        now: Timestamp,
+    ) -> Self {
+        let grant = permit.grant();
+        Self {
+            lease,
+            task: task.id,
+            charter: task.charter.clone(),
+            revision: permit.in_force().clone(),
+            grant: grant.name.clone(),
+            role: grant.role,
+            environment: task.environment.clone(),
+            agent: task.agent.clone(),
+            identity: task.identity.clone(),
+            rights: grant.rights.clone(),
+            prohibited: permit.prohibited().to_vec(),
+            destructive: permit.destructive().clone(),
+            plan_digest: plan
+                .filter(|_| grant.role == Role::Apply)
+                .map(|plan| plan.digest.to_string()),
+            epoch: Seq::default(),
+            now,
+            expires: permit.expires(),
+        }
+    }
 }
 
 /// Exactly what will be asked of the provider.

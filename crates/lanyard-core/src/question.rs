@@ -5,15 +5,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::approval::Requirement;
+use crate::approval::{Requirement, approvers};
 use crate::charter::{
-    ActionPattern, Charter, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
-    Rights, Role,
+    ActionPattern, ApprovalRule, Charter, KubernetesRights, Name, PolicyRule, Position, Prohibited,
+    Prohibition, Rights, Role,
 };
 use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
-use crate::id::{PlanId, TaskId};
+use crate::id::{LeaseId, PlanId, TaskId};
 use crate::identity::Identity;
 use crate::plan::{Plan, PlanDigest, PlanFormat};
+use crate::provider::MintRequest;
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
@@ -113,11 +114,21 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         worst_case: question.worst_case,
         now,
     };
-    let revisions = Revisions {
-        pinned: charter,
-        in_force: charter,
-    };
-    decide(revisions, &request)
+    decide(Revisions::of(charter), &request)
+}
+
+/// What would be asked of the provider for it, under a lease that never is.
+///
+/// # Errors
+/// The rule that says no.
+pub fn mint_request(
+    charter: &Charter,
+    question: &Question,
+    now: Timestamp,
+) -> Result<MintRequest, Denial> {
+    let permit = permit(charter, question, now)?;
+    let (lease, task) = (LeaseId::from_bits(0), task(charter, question, now));
+    Ok(MintRequest::of(lease, &task, &permit, None, now))
 }
 
 /// Asks.
@@ -328,8 +339,7 @@ fn met(
     let what = format!("{}: {} on {}", grant.name, grant.role, grant.target);
     say(Rule::Grants, Some(grant.at), what);
     if let Some(rule) = &charter.plans
-        && rule.role == grant.role
-        && rule.environments.contains(&question.environment)
+        && rule.is_about(grant.role, &question.environment)
     {
         let with = if question.plan.is_some() {
             "there is one"
@@ -339,17 +349,9 @@ fn met(
         let what = format!("a plan is required: {with}");
         say(Rule::PlanRequired, Some(rule.at), what);
     }
-    for rule in charter.approvals.iter().filter(|rule| {
-        let there = |name: &Name| *name == question.environment;
-        rule.role == grant.role && rule.environment.as_ref().is_none_or(there)
-    }) {
-        let from: Vec<&str> = rule.from.iter().map(String::as_str).collect();
-        let from = if from.is_empty() {
-            "all approvers".to_owned()
-        } else {
-            from.join(", ")
-        };
-        let what = format!("{} people of {from}", rule.people);
+    let about = |rule: &&ApprovalRule| rule.is_about(grant.role, &question.environment);
+    for rule in charter.approvals.iter().filter(about) {
+        let what = format!("{} people of {}", rule.people, approvers(&rule.from));
         say(Rule::Approvals, Some(rule.at), what);
     }
     for freeze in charter

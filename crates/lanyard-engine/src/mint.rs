@@ -6,12 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name, Role};
+use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::{Command, Intent};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, decide, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::lease::{Entry, Seq, StopCause};
+use lanyard_core::lease::{Entry, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{
@@ -238,7 +238,7 @@ impl Engine {
         let epoch = self.peek(|state| state.kills().epoch());
         let request = MintRequest {
             epoch: epoch.unwrap_or_default(),
-            ..mint_request(lease, &entry, &permit, plan.as_ref(), now)
+            ..MintRequest::of(lease, &entry.task, &permit, plan.as_ref(), now)
         };
         let prepared = provider.prepare(&request).map_err(IssueError::Prepare)?;
         let intent = Intent {
@@ -497,33 +497,3 @@ impl Engine {
 
 /// How long past the provider's own time an intent waits for C before it is given up.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
-
-fn mint_request(
-    lease: LeaseId,
-    entry: &TaskEntry,
-    permit: &Permit,
-    plan: Option<&Plan>,
-    now: Timestamp,
-) -> MintRequest {
-    let (task, grant) = (entry.task.as_ref(), permit.grant());
-    MintRequest {
-        lease,
-        task: task.id,
-        charter: task.charter.clone(),
-        revision: permit.in_force().clone(),
-        grant: grant.name.clone(),
-        role: grant.role,
-        environment: task.environment.clone(),
-        agent: task.agent.clone(),
-        identity: task.identity.clone(),
-        rights: grant.rights.clone(),
-        prohibited: permit.prohibited().to_vec(),
-        destructive: permit.destructive().clone(),
-        plan_digest: plan
-            .filter(|_| grant.role == Role::Apply)
-            .map(|plan| plan.digest.to_string()),
-        epoch: Seq::default(),
-        now,
-        expires: permit.expires(),
-    }
-}

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
+use lanyard_core::approval::approvers;
 use lanyard_core::charter::{
     AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights, Role,
     SubjectPattern,
 };
-use lanyard_core::decide::Permit;
-use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::lease::Seq;
-use lanyard_core::provider::{MintRequest, PrepareError};
-use lanyard_core::question::{Question, permit};
-use lanyard_core::scope::AgentName;
+use lanyard_core::provider::PrepareError;
+use lanyard_core::question::{Question, mint_request, permit};
 use lanyard_core::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -71,12 +68,7 @@ fn approvals(charter: &Charter, grant: &Grant) {
                 let needed = permit.requirement().map_or_else(
                     || "nobody approves".to_owned(),
                     |needed| {
-                        let from: Vec<&str> = needed.from.iter().map(String::as_str).collect();
-                        let from = if from.is_empty() {
-                            "all approvers".to_owned()
-                        } else {
-                            from.join(", ")
-                        };
+                        let from = approvers(&needed.from);
                         format!("{} people of {from} approve its plan", needed.people)
                     },
                 );
@@ -133,14 +125,14 @@ fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
         return true;
     };
     let question = question(charter, grant, environment);
-    let permit = match permit(charter, &question, Timestamp::from_secs(0)) {
-        Ok(permit) => permit,
+    let request = match mint_request(charter, &question, Timestamp::from_secs(0)) {
+        Ok(request) => request,
         Err(denial) => {
             println!("# {denial}");
             return true;
         }
     };
-    match session_policy(rights, &request(charter, &question, &permit)) {
+    match session_policy(rights, &request) {
         Ok(policy) => {
             let size = policy.chars().count();
             let text: Value = serde_json::from_str(&policy).unwrap_or_default();
@@ -161,28 +153,6 @@ fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
             println!("# {error}");
             false
         }
-    }
-}
-
-fn request(charter: &Charter, question: &Question, permit: &Permit) -> MintRequest {
-    let grant = permit.grant();
-    MintRequest {
-        lease: LeaseId::from_bits(0),
-        task: TaskId::from_bits(0),
-        charter: charter.name.clone(),
-        revision: charter.revision.clone(),
-        grant: grant.name.clone(),
-        role: grant.role,
-        environment: question.environment.clone(),
-        agent: AgentName(question.identity.to_string()),
-        identity: question.identity.clone(),
-        rights: grant.rights.clone(),
-        prohibited: permit.prohibited().to_vec(),
-        destructive: permit.destructive().clone(),
-        plan_digest: None,
-        epoch: Seq::default(),
-        now: Timestamp::from_secs(0),
-        expires: permit.expires(),
     }
 }
 

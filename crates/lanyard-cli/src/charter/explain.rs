@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use lanyard_core::approval::approvers;
 use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Question, Usage, ask, nearest};
@@ -72,15 +73,10 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
         Ok(allowed) => {
             println!("allowed for {}", allowed.ttl);
             if let Some(needed) = &allowed.requirement {
-                let from: Vec<&str> = needed.from.iter().map(String::as_str).collect();
                 println!(
                     "after {} people of {} approved its plan, within {}",
                     needed.people,
-                    if from.is_empty() {
-                        "all approvers".to_owned()
-                    } else {
-                        from.join(", ")
-                    },
+                    approvers(&needed.from),
                     needed.expires
                 );
             }

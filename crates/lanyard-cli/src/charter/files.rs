@@ -70,41 +70,33 @@ pub(crate) fn read(path: &Path) -> Result<String, Outcome> {
         .map_err(|error| Outcome::usage(format!("{} cannot be read: {error}", path.display())))
 }
 
-/// The files, and every `.yaml` and `.yml` of the folders among them, in the order of their names.
+/// The files, and every charter of the folders among them, in the order of their names.
 pub(crate) fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
-    let mut found = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            folder(path, &mut found, false)?;
-        } else {
-            found.push(path.clone());
-        }
-    }
-    if found.is_empty() {
-        return Err(Outcome::usage("there is no charter file here"));
-    }
-    Ok(found)
+    found(paths, is_charter_file, "there is no charter file here")
 }
 
 /// The same for files of cases.
 pub(crate) fn case_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Outcome> {
+    let none = "there is no file of cases here: name.test.yaml";
+    found(paths, is_cases, none)
+}
+
+fn found(paths: &[PathBuf], is: fn(&Path) -> bool, none: &str) -> Result<Vec<PathBuf>, Outcome> {
     let mut found = Vec::new();
     for path in paths {
         if path.is_dir() {
-            folder(path, &mut found, true)?;
+            folder(path, is, &mut found)?;
         } else {
             found.push(path.clone());
         }
     }
     if found.is_empty() {
-        return Err(Outcome::usage(
-            "there is no file of cases here: name.test.yaml",
-        ));
+        return Err(Outcome::usage(none));
     }
     Ok(found)
 }
 
-fn folder(path: &Path, found: &mut Vec<PathBuf>, cases: bool) -> Result<(), Outcome> {
+fn folder(path: &Path, is: fn(&Path) -> bool, found: &mut Vec<PathBuf>) -> Result<(), Outcome> {
     let fault = |error| Outcome::usage(format!("{} cannot be read: {error}", path.display()));
     let entries = std::fs::read_dir(path).map_err(fault)?;
     let mut inner: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -118,9 +110,9 @@ fn folder(path: &Path, found: &mut Vec<PathBuf>, cases: bool) -> Result<(), Outc
         if path.is_dir() {
             // A link could lead around in a circle.
             if !path.is_symlink() {
-                folder(&path, found, cases)?;
+                folder(&path, is, found)?;
             }
-        } else if (cases && is_cases(&path)) || (!cases && is_charter_file(&path)) {
+        } else if is(&path) {
             found.push(path);
         }
     }

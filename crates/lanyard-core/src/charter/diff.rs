@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    ActionPattern, AgentRule, Autonomy, AwsGrant, Charter, Freeze, Grant, KubernetesGrant,
-    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated,
-    SubjectPattern, TokenGrant, pattern_contains,
+    ActionPattern, AgentRule, AwsGrant, Charter, Freeze, Grant, KubernetesGrant, KubernetesRights,
+    Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated, SubjectPattern, TokenGrant,
+    pattern_contains,
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
@@ -84,17 +84,11 @@ fn usable(charter: &Charter) -> BTreeSet<(Name, Name)> {
     if charter.mode == Mode::Shadow || charter.agents.is_empty() {
         return BTreeSet::new();
     }
-    let applies = |name| {
-        matches!(
-            charter.environments.get(name),
-            Some(Autonomy::ExecuteSandbox | Autonomy::ExecuteProduction)
-        )
-    };
     let mut usable = BTreeSet::new();
     for grant in charter.grants.values() {
         for name in &grant.environments {
-            let known = charter.environments.contains_key(name);
-            if known && (grant.role == Role::Plan || applies(name)) {
+            let autonomy = charter.environments.get(name);
+            if autonomy.is_some_and(|autonomy| grant.role == Role::Plan || autonomy.applies()) {
                 usable.insert((grant.name.clone(), name.clone()));
             }
         }
@@ -154,22 +148,14 @@ impl Changes {
         let lives = (life(old, one), life(new, two));
         self.more(&format!("grant {name}: ttl"), lives, at);
         self.planned(old, new, two, environment);
-        let needed = |charter| {
-            let revisions = Revisions {
-                pinned: charter,
-                in_force: charter,
-            };
-            requirement(revisions, two.role, environment)
-        };
+        let needed = |charter| requirement(Revisions::of(charter), two.role, environment);
         self.approved((needed(old), needed(new)), two.role, environment);
     }
 
     fn planned(&mut self, old: &Charter, new: &Charter, grant: &Grant, environment: &Name) {
         let needs = |charter: &Charter| {
             let rule = charter.plans.as_ref();
-            rule.is_some_and(|rule| {
-                rule.role == grant.role && rule.environments.contains(environment)
-            })
+            rule.is_some_and(|rule| rule.is_about(grant.role, environment))
         };
         let role = grant.role;
         match (needs(old), needs(new)) {
@@ -214,9 +200,6 @@ impl Changes {
             (old.uses, new.uses),
             None,
         );
-        let within = |one: &BTreeSet<String>, all: &BTreeSet<String>| {
-            all.is_empty() || (!one.is_empty() && one.is_subset(all))
-        };
         let groups = |all: &BTreeSet<String>| {
             let names: Vec<&str> = all.iter().map(String::as_str).collect();
             if names.is_empty() {
@@ -305,13 +288,10 @@ impl Changes {
         self.more("expires", ends, new.expires.map(|end| end.at));
         let kept = |freeze: &Freeze, all: &[Freeze]| {
             all.iter().any(|other| {
-                let environments = &other.environments;
-                let named = &freeze.environments;
                 other.from <= freeze.from
                     && freeze.to <= other.to
                     && freeze.roles.is_subset(&other.roles)
-                    && (environments.is_empty()
-                        || (!named.is_empty() && named.is_subset(environments)))
+                    && within(&freeze.environments, &other.environments)
             })
         };
         let line = |freeze: &Freeze| format!("{} to {}: {}", freeze.from, freeze.to, freeze.reason);
@@ -409,6 +389,11 @@ impl fmt::Display for Until {
             None => f.write_str("never"),
         }
     }
+}
+
+/// Whether one set is in the other, where an empty one stands for everything.
+fn within<T: Ord>(one: &BTreeSet<T>, all: &BTreeSet<T>) -> bool {
+    all.is_empty() || (!one.is_empty() && one.is_subset(all))
 }
 
 fn covers(wide: &SubjectPattern, narrow: &SubjectPattern) -> bool {
@@ -554,12 +539,10 @@ impl PolicyRule {
 
     /// Whether all of an atom is in this rule.
     fn holds(&self, atom: &Self) -> bool {
-        let names = &self.resource_names;
         atom.api_groups.is_subset(&self.api_groups)
             && atom.resources.is_subset(&self.resources)
             && atom.verbs.is_subset(&self.verbs)
-            && (names.is_empty()
-                || (!atom.resource_names.is_empty() && atom.resource_names.is_subset(names)))
+            && within(&atom.resource_names, &self.resource_names)
     }
 
     fn line(&self) -> String {

@@ -123,6 +123,17 @@ pub enum Autonomy {
     ExecuteProduction,
 }
 
+impl Autonomy {
+    /// Whether the apply role is given.
+    #[must_use]
+    pub const fn applies(self) -> bool {
+        match self {
+            Self::Observe | Self::Propose => false,
+            Self::ExecuteSandbox | Self::ExecuteProduction => true,
+        }
+    }
+}
+
 impl fmt::Display for Autonomy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -328,6 +339,23 @@ pub struct ApprovalRule {
     pub uses: u32,
     /// Where it stands.
     pub at: Position,
+}
+
+impl PlanRule {
+    /// Whether it is about this role there.
+    #[must_use]
+    pub fn is_about(&self, role: Role, environment: &Name) -> bool {
+        self.role == role && self.environments.contains(environment)
+    }
+}
+
+impl ApprovalRule {
+    /// Whether it is about this role there.
+    #[must_use]
+    pub fn is_about(&self, role: Role, environment: &Name) -> bool {
+        let of = self.environment.as_ref();
+        self.role == role && of.is_none_or(|name| name == environment)
+    }
 }
 
 /// Bounds on what one charter may have out.

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use super::places::Places;
 use super::{powers, reads};
 use crate::charter::{
-    ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World, pattern_contains,
+    ActionPattern, ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World,
+    pattern_contains,
 };
 use crate::document::{Code, Diagnostic, Findings, Node};
 use crate::time::Ttl;
@@ -52,26 +53,26 @@ fn environments(f: &Findings, charter: &Charter, places: &Places<'_>) {
 }
 
 fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
+    let rights = || charter.grants.values().map(|grant| &grant.rights);
+    let allowed: BTreeSet<String> = rights()
+        .filter_map(|rights| match rights {
+            Rights::Aws(rights) => Some(&rights.allow),
+            Rights::Token(_) | Rights::Kubernetes(_) => None,
+        })
+        .flatten()
+        .flat_map(|statement| statement.actions.iter().map(ActionPattern::lower))
+        .collect();
     for prohibition in &charter.prohibited {
-        let reached =
-            charter
-                .grants
-                .values()
-                .any(|grant| match (&prohibition.what, &grant.rights) {
-                    (Prohibited::Aws(patterns), Rights::Aws(rights)) => {
-                        let actions = rights.allow.iter().flat_map(|statement| &statement.actions);
-                        actions.into_iter().any(|action| {
-                            patterns.iter().any(|pattern| {
-                                let (one, two) = (pattern.lower(), action.lower());
-                                pattern_contains(&one, &two) || pattern_contains(&two, &one)
-                            })
-                        })
-                    }
-                    (Prohibited::Kubernetes(rule), Rights::Kubernetes(rights)) => {
-                        rights.may_touch(rule)
-                    }
-                    (Prohibited::Aws(_) | Prohibited::Kubernetes(_), _) => false,
-                });
+        let reached = match &prohibition.what {
+            Prohibited::Aws(patterns) => patterns.iter().map(ActionPattern::lower).any(|one| {
+                let mut actions = allowed.iter();
+                actions.any(|two| pattern_contains(&one, two) || pattern_contains(two, &one))
+            }),
+            Prohibited::Kubernetes(rule) => rights().any(|rights| match rights {
+                Rights::Kubernetes(rights) => rights.may_touch(rule),
+                Rights::Token(_) | Rights::Aws(_) => false,
+            }),
+        };
         if !reached {
             let message = "no grant could reach what is prohibited here".to_owned();
             let span = places.at(prohibition.at);

@@ -133,9 +133,8 @@ impl Rules<'_> {
         let production = |name: &&Name| is_production(name, self.world);
         for environment in grant.environments.iter().filter(production) {
             self.people(grant, environment, "applies in");
-            let planned = self.charter.plans.as_ref().is_some_and(|rule| {
-                rule.role == Role::Apply && rule.environments.contains(environment)
-            });
+            let plans = self.charter.plans.as_ref();
+            let planned = plans.is_some_and(|rule| rule.is_about(Role::Apply, environment));
             if !planned {
                 let message = format!(
                     "grant {} applies in {environment}, and no plan is required there",
@@ -152,11 +151,7 @@ impl Rules<'_> {
             .charter
             .approvals
             .iter()
-            .filter(|rule| rule.role == grant.role)
-            .filter(|rule| {
-                let of = rule.environment.as_ref();
-                of.is_none_or(|name| name == environment)
-            })
+            .filter(|rule| rule.is_about(grant.role, environment))
             .map(|rule| rule.people)
             .max()
             .unwrap_or(0);
@@ -195,7 +190,7 @@ impl Rules<'_> {
                 self.f
                     .add(finding.help("use observe, propose or execute-production"));
             }
-            if !matches!(autonomy, Autonomy::Observe | Autonomy::Propose) {
+            if autonomy.applies() {
                 continue;
             }
             let applies =
