@@ -1,7 +1,7 @@
 //! Wrong requests get an error that names the place, and the daemon goes on.
 
 use anyhow::Result;
-use lanyard_tests::Stage;
+use lanyard_tests::{Stage, until};
 
 #[expect(clippy::too_many_lines, reason = "a table, a case an entry")]
 #[test]
@@ -334,14 +334,4 @@ fn a_mounted_folder_of_charters_is_swapped_as_a_whole() -> Result<()> {
     let grants = stage.oncall.ok(&["charter", "list"])?;
     assert!(grants.contains("see-tickets"), "{grants}");
     Ok(())
-}
-
-/// Asks again until it is so; a request takes long enough to be its own pause.
-fn until(mut so: impl FnMut() -> Result<bool>) -> Result<()> {
-    for _ in 0..1000 {
-        if so()? {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("it never came to be so")
 }

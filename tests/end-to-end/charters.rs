@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lanyard_rig::Cli;
-use lanyard_tests::Stage;
+use lanyard_tests::{Stage, until};
 use serde_json::Value;
 
 const WORLD: &[&str] = &[
@@ -278,7 +278,7 @@ fn a_charter_comes_to_policies_whose_size_is_said() -> Result<()> {
     assert_eq!(compiled.code, 0, "{}", compiled.stderr);
     for part in [
         "# session policy: 413 of 2048 characters",
-        "# production: 600 s at most; 2 people of payments-oncall, platform approve its plan",
+        "# production: 600 s at most; its plan needs the approval of 2 people of payments-oncall, platform",
         "\"kind\": \"Role\"",
     ] {
         assert!(
@@ -375,4 +375,39 @@ fn what_was_really_asked_is_asked_of_a_proposed_charter() -> Result<()> {
         other.stdout
     );
     Ok(())
+}
+
+#[test]
+fn what_shadow_and_an_unlisted_version_would_get_is_recorded_and_not_given() -> Result<()> {
+    let stage = Stage::set()?;
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let usual = std::fs::read_to_string(&file)?;
+    let open = |more: &[&str]| {
+        let first = ["-o", "name", "task", "open", "ticket-router"];
+        let said = ["--environment", "production", "--reason", "x"];
+        stage.agent.ok(&[&first[..], &said[..], more].concat())
+    };
+    let token = |task: &str| {
+        stage
+            .agent
+            .run(&["creds", "token", "--task", task, "read-tickets"])
+    };
+    let versions = "  versions: [{model: acme-coder-5}]\n";
+    std::fs::write(&file, format!("{}\n{versions}", usual.trim_end()))?;
+    until(|| {
+        let answer = token(&open(&[])?)?;
+        Ok(answer.code == 3 && answer.stderr.contains("does not state which version"))
+    })?;
+    let other = token(&open(&["--model", "acme-coder-6"])?)?;
+    assert_eq!(other.code, 3, "{other:?}");
+    let said = "(versions, line 39): this would be allowed; acme-coder-6 is not among the versions";
+    assert!(other.stderr.contains(said), "{other:?}");
+    let listed = open(&["--model", "acme-coder-5"])?;
+    assert_eq!(token(&listed)?.code, 0);
+    let shown = stage.agent.ok(&["task", "show", &listed])?;
+    assert!(shown.contains("acme-coder-5"), "{shown}");
+
+    std::fs::write(&file, usual.replace("spec:\n", "spec:\n  mode: shadow\n"))?;
+    let said = "(mode): this would be allowed; the charter only records decisions";
+    until(|| Ok(token(&listed)?.stderr.contains(said)))
 }

@@ -244,3 +244,16 @@ fn local_kill(directory: &TempDir, scope: &[&str]) -> Result<Answer> {
     let kill = ["kill", "--local", "--config", &config, "--reason", "drill"];
     lanyard_rig::daemon_command(&[&kill[..], scope].concat())
 }
+
+/// Asks again until it holds.
+///
+/// # Errors
+/// As of the question, or when it does not hold in time.
+pub fn until(mut so: impl FnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..1000 {
+        if so()? {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("it never came to be so")
+}

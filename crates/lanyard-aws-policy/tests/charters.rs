@@ -11,10 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanyard_aws_policy::session_policy;
-use lanyard_core::charter::{
-    AwsGrant, Charter, Grant, Name, Rights, Role, SubjectPattern, World, is_charter_file, parse,
-};
-use lanyard_core::identity::Identity;
+use lanyard_core::charter::{AwsGrant, Charter, Rights, Role, World, is_charter_file, parse};
 use lanyard_core::question::{Question, Usage, ask, mint_request};
 use lanyard_core::time::Timestamp;
 use lanyard_rig::simulate;
@@ -56,26 +53,6 @@ fn charters() -> Vec<Charter> {
             parse(&text, &world()).unwrap().charter
         })
         .collect()
-}
-
-fn question(charter: &Charter, grant: &Grant, environment: &Name) -> Question {
-    let agent = charter.agents.first().unwrap();
-    let subject = match &agent.subject {
-        SubjectPattern::Exact(subject) => subject.clone(),
-        SubjectPattern::Prefix(prefix) => format!("{prefix}one"),
-    };
-    Question {
-        identity: Identity {
-            issuer: agent.issuer.clone(),
-            subject,
-        },
-        environment: environment.clone(),
-        grant: grant.name.clone(),
-        ttl: None,
-        plan: None,
-        usage: None,
-        worst_case: Duration::ZERO,
-    }
 }
 
 /// Each action without a wildcard on a resource of each pattern, then the others.
@@ -123,7 +100,7 @@ fn a_charter_answers_what_its_session_policy_means() {
                 for plan in plans {
                     let question = Question {
                         plan,
-                        ..question(&charter, grant, environment)
+                        ..Question::usual(&charter, grant, environment)
                     };
                     let Ok(request) = mint_request(&charter, &question, NOW) else {
                         continue;

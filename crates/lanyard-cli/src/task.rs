@@ -22,6 +22,12 @@ pub(crate) enum Command {
         /// The ticket that it belongs to.
         #[arg(long, default_value = "")]
         ticket: String,
+        /// The agent's model, where the charter lists the versions that may act.
+        #[arg(long, default_value = "")]
+        model: String,
+        /// The digest of the agent's instructions, as sha256:…
+        #[arg(long, default_value = "", requires = "model")]
+        prompt_digest: String,
     },
     /// Read a task.
     Show {
@@ -43,12 +49,19 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             environment,
             reason,
             ticket,
+            model,
+            prompt_digest,
         } => {
+            let stated = v1::AgentVersion {
+                model,
+                prompt_digest,
+            };
             let request = v1::OpenTaskRequest {
                 charter,
                 environment,
                 reason,
                 ticket,
+                version: (!stated.model.is_empty()).then_some(stated),
                 request_id: String::new(),
             };
             client.open_task(request).await?.task
@@ -72,8 +85,17 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ("environment", task.environment),
             ("reason", task.reason),
             ("ticket", task.ticket),
+            ("version", version(task.version.as_ref())),
             ("open", if task.closed { "no" } else { "yes" }.to_owned()),
         ],
     );
     Ok(())
+}
+
+fn version(stated: Option<&v1::AgentVersion>) -> String {
+    match stated {
+        Some(stated) if stated.prompt_digest.is_empty() => stated.model.clone(),
+        Some(stated) => format!("{} with {}", stated.model, stated.prompt_digest),
+        None => String::new(),
+    }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use crate::identity::{Identity, Operator, OperatorRole};
 use crate::lease::Seq;
-use crate::plan::PlanDigest;
 use crate::scope::AgentName;
 use crate::time::{Timestamp, Ttl};
 
@@ -34,10 +34,28 @@ pub fn approvers(from: &BTreeSet<String>) -> String {
     names.join(", ")
 }
 
+/// `1 person`, `2 people`.
+#[must_use]
+pub fn persons(count: u32) -> String {
+    let word = if count == 1 { "person" } else { "people" };
+    format!("{count} {word}")
+}
+
 /// As many people as there are not: what two lists of groups without a common one come to.
 const IMPOSSIBLE: u32 = u32::MAX;
 
 impl Requirement {
+    /// One person with the approver role, for one use within half an hour.
+    #[must_use]
+    pub const fn of_one() -> Self {
+        Self {
+            people: 1,
+            from: BTreeSet::new(),
+            expires: Ttl::at_least_a_second(1800),
+            uses: 1,
+        }
+    }
+
     /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
     #[must_use]
     pub fn narrowed(&self, other: &Self) -> Self {
@@ -79,7 +97,7 @@ pub struct Approval {
     /// The plan.
     pub plan: PlanId,
     /// The digest that people approve.
-    pub digest: PlanDigest,
+    pub digest: Digest,
     /// The task that asks.
     pub task: TaskId,
     /// What is asked for.
@@ -117,9 +135,9 @@ pub enum ConsentError {
     #[error("the plan that you saw has the digest {seen}, the plan to approve has {actual}")]
     OtherDigest {
         /// What the approver names.
-        seen: PlanDigest,
+        seen: Digest,
         /// What would be approved.
-        actual: PlanDigest,
+        actual: Digest,
     },
     /// Somebody said no.
     #[error("this was denied: {0}")]

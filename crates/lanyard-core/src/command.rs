@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::approval::Requirement;
 use crate::charter::{Limits, Name, Revision};
 use crate::decide::{Denial, Rule};
+use crate::digest::Digest;
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
-use crate::plan::{Plan, PlanDigest};
+use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -129,7 +130,7 @@ pub enum Command {
         /// To what.
         approval: ApprovalId,
         /// The digest of what that person was shown.
-        digest: PlanDigest,
+        digest: Digest,
         /// Who.
         operator: Operator,
         /// In their words.

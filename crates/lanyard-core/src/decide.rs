@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::approval::Requirement;
+use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Position, Prohibited, Prohibition,
-    Revision, Rights, Role, Stated,
+    ActionPattern, Autonomy, Charter, Grant, Hours, Limits, Mode, Name, Outside, Position,
+    Prohibited, Prohibition, Revision, Rights, Role, Stated, VersionRule,
 };
 use crate::identity::Identity;
 use crate::plan::Plan;
@@ -67,6 +67,10 @@ pub enum Rule {
     Expires,
     /// `freezes`.
     Freezes,
+    /// `hours`.
+    Hours,
+    /// `versions`: this build of the agent is not among them.
+    Versions,
     /// `prohibited`.
     Prohibited,
     /// `plans.required`.
@@ -91,6 +95,8 @@ impl fmt::Display for Rule {
             Self::Requires => "requires",
             Self::Expires => "expires",
             Self::Freezes => "freezes",
+            Self::Hours => "hours",
+            Self::Versions => "versions",
             Self::Prohibited => "prohibited",
             Self::PlanRequired => "plans.required",
             Self::Approvals => "approvals",
@@ -265,7 +271,7 @@ pub fn may_open(
 /// Whether a credential may be minted, and bounded by what.
 ///
 /// # Errors
-/// The first rule that says no.
+/// The first rule that says no. `mode: shadow` and `versions` come last, and say that everything else would allow it.
 pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit, Denial> {
     let pinned = under(revisions.pinned, request)?;
     let current = under(revisions.in_force, request)?;
@@ -275,8 +281,8 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let prohibited = union(&revisions.pinned.prohibited, &revisions.in_force.prohibited);
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
-    Ok(Permit {
-        requirement: requirement(revisions, current.role, &request.task.environment),
+    let permit = Permit {
+        requirement: required(revisions, current.role, request),
         grant: Grant {
             rights,
             ..current.clone()
@@ -286,10 +292,59 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         limits,
         in_force: revisions.in_force.revision.clone(),
         expires: until(revisions, current.role, request, ttl),
-    })
+    };
+    acted_on(revisions.pinned, request.task, &permit)?;
+    acted_on(revisions.in_force, request.task, &permit)?;
+    Ok(permit)
 }
 
-/// The end of a credential: that of its task, of a charter, or the begin of a freeze, where one comes first.
+/// Whether what would be allowed is given: not in shadow, and not to a version of the agent that nobody has listed.
+fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denial> {
+    let say = Sayer(charter);
+    let people = permit
+        .requirement
+        .as_ref()
+        .map_or(0, |needed| needed.people);
+    let would = match people {
+        0 => "this would be allowed".to_owned(),
+        _ => format!(
+            "this would be allowed with the approval of {}",
+            persons(people)
+        ),
+    };
+    if charter.mode == Mode::Shadow {
+        return Err(say.no(
+            Rule::Shadow,
+            None,
+            format!("{would}; the charter only records decisions"),
+            "ask the platform team to set mode: enforce",
+        ));
+    }
+    let version = task.version.as_ref();
+    let listed = |rule: &VersionRule| version.is_some_and(|version| rule.matches(version));
+    if charter.versions.is_empty() || charter.versions.iter().any(listed) {
+        return Ok(());
+    }
+    let (what, next) = match version {
+        Some(version) => (
+            format!("{would}; {version} is not among the versions that may act"),
+            "ask the charter's owners to list this version",
+        ),
+        None => (
+            format!("{would}; the task does not state which version of the agent runs it"),
+            "open the task with its model and the digest of its prompt",
+        ),
+    };
+    Err(say.no(
+        Rule::Versions,
+        charter.versions.first().map(|rule| rule.at),
+        what,
+        next,
+    ))
+}
+
+/// The end of a credential: that of its task, of a charter, of its hours, or the begin of a freeze, where one comes
+/// first.
 fn until(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>, ttl: Ttl) -> Timestamp {
     let charters = [revisions.pinned, revisions.in_force];
     let ends = charters.iter().filter_map(|charter| charter.expires);
@@ -298,7 +353,11 @@ fn until(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>, ttl: 
         .filter(|freeze| freeze.is_about(role, &request.task.environment))
         .map(|freeze| freeze.from)
         .filter(|from| *from > request.now);
-    ends.map(|end| end.when).chain(begins).fold(
+    let hours = charters.iter().filter_map(|charter| charter.hours.as_ref());
+    let closes = hours
+        .filter(|hours| hours.is_about(role, &request.task.environment))
+        .filter_map(|hours| hours.until(request.now));
+    ends.map(|end| end.when).chain(begins).chain(closes).fold(
         (request.now + ttl).min(request.task.expires),
         Timestamp::min,
     )
@@ -320,14 +379,6 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
             None,
             "the task has ended".into(),
             "open a new one",
-        ));
-    }
-    if charter.mode == Mode::Shadow {
-        return Err(say.no(
-            Rule::Shadow,
-            None,
-            "this charter only records decisions".into(),
-            "ask the platform team to set mode: enforce",
         ));
     }
     let grant = charter.grants.get(request.grant).ok_or_else(|| {
@@ -354,6 +405,7 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
     }
     autonomous(charter, grant, task)?;
     thawed(charter, grant, request)?;
+    in_hours(charter, grant, request)?;
     planned(charter, grant, request)?;
     Ok(grant)
 }
@@ -393,6 +445,29 @@ fn thawed(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Resul
             grant.role, freeze.to, freeze.reason
         ),
         "wait, or ask for the charter to be changed",
+    ))
+}
+
+/// The hours that this request is outside of.
+fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> Option<&'a Hours> {
+    charter.hours.as_ref().filter(|hours| {
+        hours.is_about(role, &request.task.environment) && hours.until(request.now).is_none()
+    })
+}
+
+fn in_hours(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
+    let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
+    let Some(hours) = denied else { return Ok(()) };
+    Err(Sayer(charter).no(
+        Rule::Hours,
+        Some(hours.at),
+        format!(
+            "{} is not given in {} outside the hours {}",
+            grant.role,
+            request.task.environment,
+            hours.shown()
+        ),
+        "wait for them, or ask for the charter to be changed",
     ))
 }
 
@@ -520,6 +595,23 @@ fn union(one: &[Prohibition], two: &[Prohibition]) -> Vec<Prohibition> {
             .cloned(),
     );
     all
+}
+
+/// What people must have approved first, at this hour.
+fn required(
+    revisions: Revisions<'_>,
+    role: Role,
+    request: &GrantRequest<'_>,
+) -> Option<Requirement> {
+    let usual = requirement(revisions, role, &request.task.environment);
+    let charters = [revisions.pinned, revisions.in_force];
+    let outside = charters
+        .iter()
+        .any(|charter| closed(charter, role, request).is_some());
+    if outside {
+        return Some(usual.unwrap_or_else(Requirement::of_one));
+    }
+    usual
 }
 
 /// What people must have approved before this role is issued in this environment: the strictest of

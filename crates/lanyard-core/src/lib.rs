@@ -8,6 +8,7 @@ pub mod approval;
 pub mod charter;
 pub mod command;
 pub mod decide;
+pub mod digest;
 pub mod document;
 pub mod id;
 pub mod identity;

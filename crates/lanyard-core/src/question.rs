@@ -5,18 +5,19 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::approval::{Requirement, approvers};
+use crate::approval::{Requirement, approvers, persons};
 use crate::charter::{
-    ActionPattern, ApprovalRule, Charter, KubernetesRights, Name, PolicyRule, Position, Prohibited,
-    Prohibition, Rights, Role,
+    ActionPattern, ApprovalRule, Charter, Grant, KubernetesRights, Name, PolicyRule, Position,
+    Prohibited, Prohibition, Rights, Role, SubjectPattern, VersionRule,
 };
 use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
+use crate::digest::Digest;
 use crate::id::{LeaseId, PlanId, TaskId};
 use crate::identity::Identity;
-use crate::plan::{Plan, PlanDigest, PlanFormat};
+use crate::plan::{Plan, PlanFormat};
 use crate::provider::MintRequest;
 use crate::scope::AgentName;
-use crate::task::Task;
+use crate::task::{Task, Version};
 use crate::time::{Timestamp, Ttl};
 
 /// The request.
@@ -30,12 +31,39 @@ pub struct Question {
     pub grant: Name,
     /// For how long, where it asks for less than it may have.
     pub ttl: Option<Ttl>,
+    /// Which build of the agent asks, where it says so.
+    pub version: Option<Version>,
     /// The destructive actions of the plan that it comes with, if it comes with one.
     pub plan: Option<BTreeSet<ActionPattern>>,
     /// What it would do with the credential.
     pub usage: Option<Usage>,
     /// The worst case of the target's revocation.
     pub worst_case: Duration,
+}
+
+impl Question {
+    /// The request that the charter's first agent would make in its first version, with the plan that an apply needs.
+    #[must_use]
+    pub fn usual(charter: &Charter, grant: &Grant, environment: &Name) -> Self {
+        let agent = charter.agents.first();
+        let (issuer, subject) = agent.map_or_else(Default::default, |rule| {
+            let subject = match &rule.subject {
+                SubjectPattern::Exact(subject) => subject.clone(),
+                SubjectPattern::Prefix(prefix) => format!("{prefix}agent"),
+            };
+            (rule.issuer.clone(), subject)
+        });
+        Self {
+            identity: Identity { issuer, subject },
+            environment: environment.clone(),
+            grant: grant.name.clone(),
+            ttl: None,
+            version: charter.versions.first().map(VersionRule::version),
+            plan: (grant.role == Role::Apply).then(BTreeSet::new),
+            usage: None,
+            worst_case: Duration::ZERO,
+        }
+    }
 }
 
 /// One use of a credential.
@@ -165,6 +193,9 @@ pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option
         other.ttl = None;
         other.plan = Some(BTreeSet::new());
     }));
+    for rule in &charter.versions {
+        near.push(with(&|other| other.version = Some(rule.version())));
+    }
     for environment in charter.environments.keys() {
         near.push(with(&|other| {
             other.environment = environment.clone();
@@ -202,6 +233,7 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
         reason: String::new(),
         // What has to be stated is taken to be.
         ticket: Some(String::new()),
+        version: question.version.clone(),
         opened: now,
         expires: now + charter.limits.task,
     }
@@ -214,7 +246,7 @@ fn plan(question: &Question, now: Timestamp) -> Option<Plan> {
         task: TaskId::from_bits(0),
         grant: question.grant.clone(),
         format: PlanFormat::Text,
-        digest: PlanDigest::of(b""),
+        digest: Digest::of(b""),
         size: 0,
         summary: String::new(),
         destructive,
@@ -351,15 +383,14 @@ fn met(
     }
     let about = |rule: &&ApprovalRule| rule.is_about(grant.role, &question.environment);
     for rule in charter.approvals.iter().filter(about) {
-        let what = format!("{} people of {}", rule.people, approvers(&rule.from));
+        let what = format!("{} of {}", persons(rule.people), approvers(&rule.from));
         say(Rule::Approvals, Some(rule.at), what);
     }
-    for freeze in charter
-        .freezes
-        .iter()
-        .filter(|freeze| freeze.is_about(grant.role, &question.environment) && freeze.holds(now))
+    calendar(charter, question, grant.role, now, &mut say);
+    if let Some(version) = &question.version
+        && let Some(rule) = charter.versions.iter().find(|rule| rule.matches(version))
     {
-        say(Rule::Freezes, Some(freeze.at), freeze.reason.clone());
+        say(Rule::Versions, Some(rule.at), version.to_string());
     }
     if let Some(usage) = &question.usage {
         for rule in charter
@@ -375,4 +406,35 @@ fn met(
         say(Rule::Limits, None, what);
     }
     met
+}
+
+/// The freezes and the hours that had a say.
+fn calendar(
+    charter: &Charter,
+    question: &Question,
+    role: Role,
+    now: Timestamp,
+    say: &mut impl FnMut(Rule, Option<Position>, String),
+) {
+    for freeze in charter
+        .freezes
+        .iter()
+        .filter(|freeze| freeze.is_about(role, &question.environment) && freeze.holds(now))
+    {
+        say(Rule::Freezes, Some(freeze.at), freeze.reason.clone());
+    }
+    if let Some(hours) = &charter.hours
+        && hours.is_about(role, &question.environment)
+    {
+        let where_ = if hours.until(now).is_some() {
+            "within"
+        } else {
+            "outside"
+        };
+        say(
+            Rule::Hours,
+            Some(hours.at),
+            format!("{where_} {}", hours.shown()),
+        );
+    }
 }

@@ -205,6 +205,7 @@ fn questions() -> Vec<Question> {
             for (grant, usage) in &usages {
                 for plan in &plans {
                     all.push(Question {
+                        version: None,
                         identity: Identity {
                             issuer: "https://i.example".to_owned(),
                             subject: (*subject).to_owned(),

@@ -258,7 +258,7 @@ impl Engine {
             approval,
             limits: permit.limits().into(),
             request: ask.request.clone(),
-            document_digest: lanyard_core::plan::PlanDigest::of(prepared.document.as_bytes())
+            document_digest: lanyard_core::digest::Digest::of(prepared.document.as_bytes())
                 .to_string(),
         };
         Ok(Cleared {

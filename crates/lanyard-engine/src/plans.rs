@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::{ActionPattern, Name, Role};
+use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::command::Command;
-use lanyard_core::decide::{GrantRequest, Revisions, decide, not_in_force, requirement};
+use lanyard_core::decide::{GrantRequest, Revisions, decide, not_in_force};
+use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanDigest, PlanFormat};
+use lanyard_core::plan::{Plan, PlanFormat};
 
 use crate::engine::Engine;
 use crate::mint::IssueError;
@@ -46,7 +47,7 @@ impl Engine {
             task: task.id,
             grant: proposal.grant,
             format: proposal.format,
-            digest: PlanDigest::of(content),
+            digest: Digest::of(content),
             size: u64::try_from(content.len()).unwrap_or(u64::MAX),
             summary: proposal.summary,
             destructive: proposal.destructive,
@@ -65,8 +66,7 @@ impl Engine {
         let verdict = match &self.revisions(task) {
             Some((pinned, in_force)) => {
                 let revisions = Revisions { pinned, in_force };
-                decide(revisions, &request)
-                    .map(|_| requirement(revisions, Role::Apply, &task.environment))
+                decide(revisions, &request).map(|permit| permit.requirement().cloned())
             }
             None => Err(not_in_force(&task.charter)),
         };
@@ -97,7 +97,7 @@ impl Engine {
     pub async fn approve(
         &self,
         approval: ApprovalId,
-        digest: PlanDigest,
+        digest: Digest,
         operator: Operator,
         comment: String,
     ) -> Result<(), CommitError> {

@@ -7,7 +7,7 @@ use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::{Refusal, TaskEntry};
-use lanyard_core::task::Task;
+use lanyard_core::task::{Task, Version};
 
 use crate::clock::NoRandomness;
 use crate::engine::Engine;
@@ -23,6 +23,8 @@ pub struct OpenTask {
     pub reason: String,
     /// The ticket that it belongs to.
     pub ticket: Option<String>,
+    /// Which build of the agent runs it.
+    pub version: Option<Version>,
     /// The person behind it, as the identity says.
     pub sponsor: Option<Identity>,
     /// Makes a retry safe.
@@ -86,6 +88,7 @@ impl Engine {
             sponsor: ask.sponsor,
             reason: ask.reason,
             ticket: ask.ticket,
+            version: ask.version,
             opened: now,
             expires: now + charter.limits.task,
         };

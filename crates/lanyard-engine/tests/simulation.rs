@@ -119,6 +119,7 @@ impl Simulation {
 
     async fn open(&mut self) {
         let ask = OpenTask {
+            version: None,
             charter: world::name("payments-terraform"),
             environment: world::name("staging"),
             reason: "a run".to_owned(),

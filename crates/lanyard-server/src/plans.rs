@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
-use lanyard_core::plan::PlanDigest;
+use lanyard_core::digest::Digest;
 
 /// A directory of plans. A file's name is the digest of what is in it, which is checked when it is read.
 #[derive(Debug, Clone)]
@@ -16,13 +16,13 @@ impl PlanStore {
         Ok(Self(directory))
     }
 
-    fn path(&self, digest: PlanDigest) -> PathBuf {
+    fn path(&self, digest: Digest) -> PathBuf {
         self.0.join(digest.to_string().replace(':', "-"))
     }
 
     /// Stores the bytes; on return they survive a crash.
-    pub(crate) fn put(&self, content: &[u8]) -> io::Result<PlanDigest> {
-        let digest = PlanDigest::of(content);
+    pub(crate) fn put(&self, content: &[u8]) -> io::Result<Digest> {
+        let digest = Digest::of(content);
         let path = self.path(digest);
         if path.exists() {
             return Ok(digest);
@@ -37,9 +37,9 @@ impl PlanStore {
     }
 
     /// The bytes, if they are still what was stored (T18).
-    pub(crate) fn get(&self, digest: PlanDigest) -> io::Result<Vec<u8>> {
+    pub(crate) fn get(&self, digest: Digest) -> io::Result<Vec<u8>> {
         let content = fs::read(self.path(digest))?;
-        if PlanDigest::of(&content) == digest {
+        if Digest::of(&content) == digest {
             Ok(content)
         } else {
             Err(io::Error::new(

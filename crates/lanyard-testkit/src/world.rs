@@ -159,6 +159,7 @@ pub fn task(ids: &Ids, now: Timestamp) -> Task {
         identity: agent(),
         sponsor: None,
         reason: "resize the queue workers".to_owned(),
+        version: None,
         ticket: None,
         opened: now,
         expires: now + Duration::from_secs(2 * 60 * 60),

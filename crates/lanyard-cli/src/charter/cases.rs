@@ -8,6 +8,7 @@ use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Answer, Question, Usage};
+use lanyard_core::task::Version;
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::explain::usage;
@@ -128,10 +129,11 @@ fn file(f: &Findings, root: &Node, path: &Path) -> Option<Cases> {
     }
     let charter = top.required("charter").and_then(|node| f.text(node));
     let agent = top.optional("agent").and_then(|node| identity(f, node));
+    let version = top.optional("version").and_then(|node| version(f, node));
     let cases = top.required("cases").map(|node| {
         let items = f.list(node).iter();
         items
-            .filter_map(|item| case(f, item, agent.as_ref()))
+            .filter_map(|item| case(f, item, agent.as_ref(), version.as_ref()))
             .collect()
     });
     top.finish();
@@ -153,8 +155,25 @@ fn identity(f: &Findings, node: &Node) -> Option<Identity> {
     })
 }
 
-fn case(f: &Findings, node: &Node, usual: Option<&Identity>) -> Option<Case> {
+fn version(f: &Findings, node: &Node) -> Option<Version> {
     let fields = f.map(node)?;
+    let model = fields.required("model").and_then(|node| f.text(node));
+    let prompt = fields.optional("prompt").and_then(|node| f.parsed(node));
+    fields.finish();
+    Some(Version {
+        model: model?.to_owned(),
+        prompt,
+    })
+}
+
+fn case(
+    f: &Findings,
+    node: &Node,
+    usual: Option<&Identity>,
+    usual_version: Option<&Version>,
+) -> Option<Case> {
+    let fields = f.map(node)?;
+    let stated = fields.optional("version").and_then(|node| version(f, node));
     let name = fields.required("name").and_then(|node| f.text(node));
     let identity = fields
         .optional("agent")
@@ -191,6 +210,7 @@ fn case(f: &Findings, node: &Node, usual: Option<&Identity>) -> Option<Case> {
             environment: environment?,
             grant: grant?,
             ttl: lifetime,
+            version: stated.or_else(|| usual_version.cloned()),
             plan,
             usage: using,
             worst_case: worst.map_or(Duration::ZERO, Ttl::as_duration),

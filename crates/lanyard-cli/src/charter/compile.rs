@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
-use lanyard_core::approval::approvers;
+use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{
-    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights, Role,
-    SubjectPattern,
+    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Mode, Name, PolicyRule, Rights,
 };
-use lanyard_core::identity::Identity;
 use lanyard_core::provider::PrepareError;
 use lanyard_core::question::{Question, mint_request, permit};
 use lanyard_core::time::Timestamp;
@@ -34,6 +31,14 @@ pub(crate) struct Compile {
 pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
+    // Shown is what is given when something is given, whatever day it is.
+    let charter = Charter {
+        mode: Mode::Enforce,
+        freezes: Vec::new(),
+        hours: None,
+        expires: None,
+        ..charter
+    };
     if let Some(name) = asked
         .grant
         .as_ref()
@@ -62,14 +67,17 @@ pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
 
 fn approvals(charter: &Charter, grant: &Grant) {
     for environment in &grant.environments {
-        let question = question(charter, grant, environment);
+        let question = Question::usual(charter, grant, environment);
         match permit(charter, &question, Timestamp::from_secs(0)) {
             Ok(permit) => {
                 let needed = permit.requirement().map_or_else(
                     || "nobody approves".to_owned(),
                     |needed| {
                         let from = approvers(&needed.from);
-                        format!("{} people of {from} approve its plan", needed.people)
+                        format!(
+                            "its plan needs the approval of {} of {from}",
+                            persons(needed.people)
+                        )
                     },
                 );
                 let life = permit.expires().since(Timestamp::from_secs(0));
@@ -77,27 +85,6 @@ fn approvals(charter: &Charter, grant: &Grant) {
             }
             Err(denial) => println!("# {environment}: {denial}"),
         }
-    }
-}
-
-/// The request that the first agent would make, with the plan that it needs.
-fn question(charter: &Charter, grant: &Grant, environment: &Name) -> Question {
-    let agent = charter.agents.first();
-    let (issuer, subject) = agent.map_or_else(Default::default, |rule| {
-        let subject = match &rule.subject {
-            SubjectPattern::Exact(subject) => subject.clone(),
-            SubjectPattern::Prefix(prefix) => format!("{prefix}agent"),
-        };
-        (rule.issuer.clone(), subject)
-    });
-    Question {
-        identity: Identity { issuer, subject },
-        environment: environment.clone(),
-        grant: grant.name.clone(),
-        ttl: None,
-        plan: (grant.role == Role::Apply).then(Default::default),
-        usage: None,
-        worst_case: Duration::ZERO,
     }
 }
 
@@ -124,7 +111,7 @@ fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
     let Some(environment) = grant.environments.first() else {
         return true;
     };
-    let question = question(charter, grant, environment);
+    let question = Question::usual(charter, grant, environment);
     let request = match mint_request(charter, &question, Timestamp::from_secs(0)) {
         Ok(request) => request,
         Err(denial) => {

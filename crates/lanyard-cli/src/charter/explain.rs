@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lanyard_core::approval::approvers;
+use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::digest::Digest;
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Question, Usage, ask, nearest};
+use lanyard_core::task::Version;
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::files::{self, Declared};
@@ -32,6 +34,12 @@ pub(crate) struct Explain {
     /// For how long, in seconds.
     #[arg(long, value_parser = ttl)]
     ttl: Option<Ttl>,
+    /// The agent's model.
+    #[arg(long)]
+    model: Option<String>,
+    /// The digest of the agent's instructions.
+    #[arg(long, requires = "model")]
+    prompt_digest: Option<Digest>,
     /// It comes with a plan.
     #[arg(long)]
     plan: bool,
@@ -42,7 +50,7 @@ pub(crate) struct Explain {
     /// scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
     using: Vec<String>,
-    /// When, as 2026-12-24T12:00:00Z; freezes and the charter's end depend on it. Now, when it is left out.
+    /// When, as 2026-12-24T12:00:00Z; hours, freezes and the charter's end depend on it. Now, when it is left out.
     #[arg(long)]
     at: Option<jiff::Timestamp>,
     /// How long the target's revocation takes at worst, in seconds.
@@ -74,8 +82,8 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
             println!("allowed for {}", allowed.ttl);
             if let Some(needed) = &allowed.requirement {
                 println!(
-                    "after {} people of {} approved its plan, within {}",
-                    needed.people,
+                    "after {} of {} approved its plan, within {}",
+                    persons(needed.people),
                     approvers(&needed.from),
                     needed.expires
                 );
@@ -114,6 +122,10 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
         environment: asked.r#in.clone(),
         grant: asked.grant.clone(),
         ttl: asked.ttl,
+        version: asked.model.clone().map(|model| Version {
+            model,
+            prompt: asked.prompt_digest,
+        }),
         plan: asked.plan.then_some(destructive),
         usage,
         worst_case: Duration::from_secs(asked.worst_case),
@@ -158,6 +170,13 @@ fn difference(asked: &Question, near: &Question) -> String {
     }
     if near.ttl != asked.ttl {
         parts.push("without a ttl of its own".to_owned());
+    }
+    if let Some(version) = near
+        .version
+        .as_ref()
+        .filter(|_| near.version != asked.version)
+    {
+        parts.push(format!("by {version}"));
     }
     match (&asked.plan, &near.plan) {
         (None, Some(_)) => parts.push("with a plan".to_owned()),

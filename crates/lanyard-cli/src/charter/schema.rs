@@ -42,6 +42,14 @@ fn day(description: &str) -> Value {
     })
 }
 
+fn time(description: &str) -> Value {
+    json!({
+        "type": "string",
+        "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$",
+        "description": description,
+    })
+}
+
 /// The schema.
 pub(crate) fn charter() -> Value {
     let mut schema = fields(
@@ -105,19 +113,11 @@ fn spec() -> Value {
     );
     add("approvals", list(approval(), 0));
     add("limits", limits());
-    let freeze = fields(
-        &["from", "to", "roles", "reason"],
-        json!({
-            "from": day("Its first day, in UTC."),
-            "to": day("Its last day."),
-            "roles": list(role(), 0),
-            "environments": environments(),
-            "reason": text("What the agent is told."),
-        }),
-    );
-    add("freezes", list(freeze, 0));
+    add("versions", list(version(), 1));
     add("requires", list(words(&["reason", "ticket"]), 0));
-    add("expires", day("From then on nothing is given."));
+    for (name, schema) in calendar() {
+        add(name, schema);
+    }
     let needed = [
         "purpose",
         "owners",
@@ -127,6 +127,51 @@ fn spec() -> Value {
         "limits",
     ];
     fields(&needed, Value::Object(properties))
+}
+
+fn calendar() -> [(&'static str, Value); 3] {
+    let freeze = fields(
+        &["from", "to", "roles", "reason"],
+        json!({
+            "from": day("Its first day, in UTC."),
+            "to": day("Its last day."),
+            "roles": list(words(&["plan", "apply"]), 0),
+            "environments": list(name("One of this charter's environments."), 0),
+            "reason": text("What the agent is told."),
+        }),
+    );
+    let days = words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"]);
+    let hours = fields(
+        &["zone", "days", "from", "to", "outside"],
+        json!({
+            "zone": text("Of the IANA database, such as Europe/Berlin."),
+            "days": list(days, 1),
+            "from": time("When they begin."),
+            "to": time("When they end: on the next day, where that is not after `from`."),
+            "outside": words(&["require-approval", "deny"]),
+            "roles": list(words(&["plan", "apply"]), 1),
+            "environments": list(name("One of this charter's environments."), 0),
+        }),
+    );
+    [
+        ("freezes", list(freeze, 0)),
+        ("hours", hours),
+        ("expires", day("From then on nothing is given.")),
+    ]
+}
+
+fn version() -> Value {
+    fields(
+        &["model"],
+        json!({
+            "model": text("As the task states it."),
+            "prompt": {
+                "type": "string",
+                "pattern": "^sha256:[0-9a-f]{64}$",
+                "description": "The digest of its instructions; any when absent.",
+            },
+        }),
+    )
 }
 
 fn approval() -> Value {

@@ -176,6 +176,7 @@ fn question(charter: &Charter, task: &Task, made: &Made) -> Question {
         environment: task.environment.clone(),
         grant: made.grant.clone(),
         ttl: None,
+        version: task.version.clone(),
         plan: applies.then(BTreeSet::new),
         usage: None,
         worst_case: Duration::ZERO,

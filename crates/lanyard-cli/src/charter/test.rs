@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use lanyard_core::approval::persons;
 use lanyard_core::charter::{Charter, Position, World};
 use lanyard_core::document::render;
 use lanyard_core::question::{Answer, ask};
@@ -170,12 +171,18 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
     for freeze in &charter.freezes {
         part(format!("freeze: {}", freeze.reason), freeze.at);
     }
+    if let Some(hours) = &charter.hours {
+        part(format!("hours: {}", hours.shown()), hours.at);
+    }
+    for rule in &charter.versions {
+        part(format!("version {}", rule.version()), rule.at);
+    }
     charter
         .plans
         .iter()
         .for_each(|rule| part("plans.required".to_owned(), rule.at));
     for rule in &charter.approvals {
-        part(format!("approval by {} people", rule.people), rule.at);
+        part(format!("approval by {}", persons(rule.people)), rule.at);
     }
     let all = parts.len() + charter.environments.len();
     parts.retain(|(_, at)| !met.contains(at));

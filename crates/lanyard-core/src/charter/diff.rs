@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    ActionPattern, AgentRule, AwsGrant, Charter, Freeze, Grant, KubernetesGrant, KubernetesRights,
-    Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated, SubjectPattern, TokenGrant,
-    pattern_contains,
+    ActionPattern, AgentRule, AwsGrant, Charter, Freeze, Grant, Hours, KubernetesGrant,
+    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated,
+    SubjectPattern, TokenGrant, VersionRule, pattern_contains,
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
@@ -73,10 +73,21 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         changes.agents(&old.agents, &new.agents);
         changes.limits(old, new);
         changes.calendar(old, new);
+        changes.hours(old, new);
+        changes.versions(old, new);
         changes.requires(old, new);
     }
     changes.neutral(old, new);
     changes.0.into_iter().collect()
+}
+
+/// Whether whatever one gives is given by the other too. Hours of different zones cannot be compared.
+fn as_strict(one: &Hours, other: &Hours) -> bool {
+    one.zone == other.zone
+        && one.minutes().is_subset(&other.minutes())
+        && one.outside >= other.outside
+        && one.roles.is_superset(&other.roles)
+        && within(&other.environments, &one.environments)
 }
 
 /// Which grants can be used, and where.
@@ -310,6 +321,65 @@ impl Changes {
         {
             let what = format!("a freeze from {}", line(freeze));
             self.add(Effect::Narrowing, what, Some(freeze.at));
+        }
+    }
+
+    fn hours(&mut self, old: &Charter, new: &Charter) {
+        let at = |hours: &Hours| Some(hours.at);
+        let (one, two) = match (&old.hours, &new.hours) {
+            (None, None) => return,
+            (Some(one), None) => {
+                let what = format!("no hours any more; they were {}", one.shown());
+                return self.add(Effect::Widening, what, at(one));
+            }
+            (None, Some(two)) => {
+                let what = format!("hours {}, outside: {}", two.shown(), two.outside);
+                return self.add(Effect::Narrowing, what, at(two));
+            }
+            (Some(one), Some(two)) => (one, two),
+        };
+        let what = format!(
+            "hours {}, outside: {}; now {}, outside: {}",
+            one.shown(),
+            one.outside,
+            two.shown(),
+            two.outside
+        );
+        if !as_strict(two, one) {
+            self.add(Effect::Widening, what.clone(), at(two));
+        }
+        if !as_strict(one, two) {
+            self.add(Effect::Narrowing, what, at(two));
+        }
+    }
+
+    fn versions(&mut self, old: &Charter, new: &Charter) {
+        let known = |rule: &VersionRule, all: &[VersionRule]| {
+            let covers = |wide: &VersionRule| {
+                wide.model == rule.model && (wide.prompt.is_none() || wide.prompt == rule.prompt)
+            };
+            all.is_empty() || all.iter().any(covers)
+        };
+        let (one, two) = (&old.versions, &new.versions);
+        match (one.is_empty(), two.is_empty()) {
+            (true, true) => return,
+            (false, true) => {
+                let what = "every version of the agent may act".to_owned();
+                return self.add(Effect::Widening, what, None);
+            }
+            (true, false) => {
+                let what = "only listed versions of the agent may act".to_owned();
+                self.add(Effect::Narrowing, what, two.first().map(|rule| rule.at));
+            }
+            (false, false) => {}
+        }
+        for rule in two.iter().filter(|rule| !known(rule, one)) {
+            let what = format!("version {} may act", rule.version());
+            self.add(Effect::Widening, what, Some(rule.at));
+        }
+        for rule in one.iter().filter(|rule| !known(rule, two)) {
+            let what = format!("version {} may not act any more", rule.version());
+            self.add(Effect::Narrowing, what, Some(rule.at));
         }
     }
 

@@ -9,7 +9,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::identity::Identity;
+use crate::task::Version;
 use crate::time::Ttl;
 
 mod aws;
@@ -23,7 +25,7 @@ mod token;
 mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
-pub use calendar::{End, Freeze};
+pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{Parsed, is_charter_file, parse};
@@ -193,6 +195,10 @@ pub struct Charter {
     pub requires: BTreeSet<Stated>,
     /// When it is not given what it allows.
     pub freezes: Vec<Freeze>,
+    /// The hours in which it gives what it allows; always when absent.
+    pub hours: Option<Hours>,
+    /// The builds of the agent that may act; every one when empty.
+    pub versions: Vec<VersionRule>,
     /// When the charter ends, if it does.
     pub expires: Option<End>,
 }
@@ -224,6 +230,35 @@ impl AgentRule {
     #[must_use]
     pub fn matches(&self, identity: &Identity) -> bool {
         self.issuer == identity.issuer && self.subject.matches(&identity.subject)
+    }
+}
+
+/// One build of an agent that may act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionRule {
+    /// The model, as the task states it.
+    pub model: String,
+    /// The digest of its instructions; any when absent.
+    pub prompt: Option<Digest>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+impl VersionRule {
+    /// The build that it is about.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        Version {
+            model: self.model.clone(),
+            prompt: self.prompt,
+        }
+    }
+
+    /// Whether this rule is about that build.
+    #[must_use]
+    pub fn matches(&self, version: &Version) -> bool {
+        let prompt = self.prompt.is_none() || self.prompt == version.prompt;
+        self.model == version.model && prompt
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Image {
     /// A task; before its leases.
     Task {
         /// What was said.
-        task: Task,
+        task: Box<Task>,
         /// When it was closed.
         closed: Option<Timestamp>,
         /// The request that opened it.
@@ -125,7 +125,7 @@ impl State {
             leases: self.leases.len(),
         };
         let tasks = self.tasks.values().map(|entry| Image::Task {
-            task: Task::clone(&entry.task),
+            task: Box::new(Task::clone(&entry.task)),
             closed: entry.closed,
             request: entry.request.clone(),
         });
@@ -202,7 +202,7 @@ impl State {
                 self.tasks.insert(
                     task.id,
                     TaskEntry {
-                        task: Arc::new(task),
+                        task: Arc::from(task),
                         closed,
                         request,
                     },

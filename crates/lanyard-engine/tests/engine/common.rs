@@ -57,6 +57,7 @@ pub(crate) async fn bench(charter: &str) -> Bench {
         .await
         .unwrap();
     let ask = OpenTask {
+        version: None,
         charter,
         environment: world::name("staging"),
         reason: "a run".to_owned(),

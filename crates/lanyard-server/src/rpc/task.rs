@@ -1,6 +1,6 @@
 //! TaskService.
 
-use lanyard_core::task::Task;
+use lanyard_core::task::{Task, Version};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_proto::v1;
 use lanyard_proto::v1::task_service_server::TaskService;
@@ -25,6 +25,7 @@ impl TaskService for Services {
                 ticket if ticket.is_empty() => None,
                 ticket => Some(text("ticket", ticket)?),
             },
+            version: request.version.map(version).transpose()?,
             sponsor,
             request: request_id(request.request_id)?,
         };
@@ -73,6 +74,21 @@ impl TaskService for Services {
     }
 }
 
+fn version(stated: v1::AgentVersion) -> Result<Version, Status> {
+    if stated.model.is_empty() || stated.model.chars().count() > 200 {
+        let message = "version.model: expected 1 to 200 characters";
+        return Err(Status::invalid_argument(message));
+    }
+    let prompt = stated.prompt_digest;
+    Ok(Version {
+        model: text("version.model", stated.model)?,
+        prompt: match prompt.as_str() {
+            "" => None,
+            digest => Some(parsed("version.prompt_digest", digest)?),
+        },
+    })
+}
+
 fn message(task: &Task, closed: bool) -> v1::Task {
     v1::Task {
         id: task.id.to_string(),
@@ -82,6 +98,10 @@ fn message(task: &Task, closed: bool) -> v1::Task {
         agent: task.agent.to_string(),
         reason: task.reason.clone(),
         ticket: task.ticket.clone().unwrap_or_default(),
+        version: task.version.as_ref().map(|version| v1::AgentVersion {
+            model: version.model.clone(),
+            prompt_digest: version.prompt.map(|it| it.to_string()).unwrap_or_default(),
+        }),
         open_time: time(task.opened),
         expire_time: time(task.expires),
         closed,

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::grants;
+use super::{calendar, grants};
 use crate::charter::{
-    AgentRule, ApprovalRule, Autonomy, Charter, End, Freeze, Limits, Mode, Name, Owners, PlanRule,
-    Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, World,
+    AgentRule, ApprovalRule, Autonomy, Charter, End, Limits, Mode, Name, Owners, PlanRule,
+    Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -41,27 +41,16 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
     let grants = spec
         .required("grants")
         .map(|node| grants::all(f, node, world, &declared));
-    let prohibited = spec
-        .optional("prohibited")
-        .map(|node| prohibited(f, node))
-        .unwrap_or_default();
-    let plans = spec
-        .optional("plans")
-        .and_then(|node| plans(f, node, &declared));
-    let approvals = spec
-        .optional("approvals")
-        .map(|node| approvals(f, node, &declared))
-        .unwrap_or_default();
+    let prohibited = section(&spec, "prohibited", |node| prohibited(f, node));
+    let plans = section(&spec, "plans", |node| plans(f, node, &declared));
+    let approvals = section(&spec, "approvals", |node| approvals(f, node, &declared));
     let limits = spec.required("limits").and_then(|node| limits(f, node));
-    let freezes = spec
-        .optional("freezes")
-        .map(|node| freezes(f, node, &declared))
-        .unwrap_or_default();
-    let stated = [("reason", Stated::Reason), ("ticket", Stated::Ticket)];
-    let requires = spec.optional("requires").map(|node| {
-        let items = f.list(node).iter();
-        items.filter_map(|item| f.one_of(item, &stated)).collect()
+    let freezes = section(&spec, "freezes", |node| {
+        calendar::freezes(f, node, &declared)
     });
+    let hours = section(&spec, "hours", |node| calendar::hours(f, node, &declared));
+    let versions = section(&spec, "versions", |node| versions(f, node));
+    let requires = section(&spec, "requires", |node| requires(f, node));
     let expires = spec.optional("expires").and_then(|node| {
         f.time(node, false).map(|when| End {
             when,
@@ -83,10 +72,23 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         plans,
         approvals,
         limits: limits?,
-        requires: requires.unwrap_or_default(),
+        requires,
         freezes,
+        hours,
+        versions,
         expires,
     })
+}
+
+/// A section that may be left out.
+fn section<T: Default>(spec: &Fields<'_>, name: &'static str, read: impl FnOnce(&Node) -> T) -> T {
+    spec.optional(name).map(read).unwrap_or_default()
+}
+
+fn requires(f: &Findings, node: &Node) -> BTreeSet<Stated> {
+    let stated = [("reason", Stated::Reason), ("ticket", Stated::Ticket)];
+    let items = f.list(node).iter();
+    items.filter_map(|item| f.one_of(item, &stated)).collect()
 }
 
 fn constant(f: &Findings, top: &Fields<'_>, name: &'static str, value: &'static str) {
@@ -416,40 +418,6 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
     })
 }
 
-fn freezes(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<Freeze> {
-    let items = f.list(node).iter();
-    items.filter_map(|item| freeze(f, item, known)).collect()
-}
-
-fn freeze(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<Freeze> {
-    let fields = f.map(node)?;
-    let from = fields.required("from").and_then(|node| f.time(node, false));
-    let to = fields.required("to").and_then(|node| f.time(node, true));
-    let roles = fields.required("roles").map(|node| {
-        let items = f.list(node).iter();
-        items.filter_map(|item| f.one_of(item, ROLES)).collect()
-    });
-    let environments = fields
-        .optional("environments")
-        .map(|node| named(f, node, known))
-        .unwrap_or_default();
-    let reason = fields.required("reason").and_then(|node| f.text(node));
-    fields.finish();
-    let (from, to) = (from?, to?);
-    if to <= from {
-        let message = "the freeze ends before it begins".to_owned();
-        f.add(Diagnostic::new(Code::Value, node.span, message));
-    }
-    Some(Freeze {
-        from,
-        to,
-        roles: roles?,
-        environments,
-        reason: reason?.to_owned(),
-        at: node.span.at,
-    })
-}
-
 fn rate(f: &Findings, node: &Node) -> Option<Rate> {
     let fields = f.map(node)?;
     let count = fields
@@ -462,5 +430,30 @@ fn rate(f: &Findings, node: &Node) -> Option<Rate> {
     Some(Rate {
         count: count?,
         per: per?,
+    })
+}
+
+fn versions(f: &Findings, node: &Node) -> Vec<VersionRule> {
+    let items = f.list(node);
+    if items.is_empty() {
+        let message = "no version of the agent may act".to_owned();
+        let finding = Diagnostic::new(Code::Value, node.span, message);
+        f.add(finding.help("name one, or leave `versions` out for all"));
+    }
+    items.iter().filter_map(|item| version(f, item)).collect()
+}
+
+fn version(f: &Findings, node: &Node) -> Option<VersionRule> {
+    let fields = f.map(node)?;
+    let model = fields.required("model").and_then(|node| f.text(node));
+    let prompt = fields.optional("prompt").map(|node| f.parsed(node));
+    fields.finish();
+    Some(VersionRule {
+        model: model?.to_owned(),
+        prompt: match prompt {
+            Some(parsed) => Some(parsed?),
+            None => None,
+        },
+        at: node.span.at,
     })
 }
