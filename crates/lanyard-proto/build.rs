@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "charter",
         "credential",
         "kill",
+        "pause",
         "plan",
         "task",
     ]

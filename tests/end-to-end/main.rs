@@ -7,6 +7,7 @@
 mod approvals;
 mod audit;
 mod bad_input;
+mod breakers;
 mod charters;
 mod crash;
 mod discovery;

@@ -40,6 +40,7 @@ pub(crate) fn run() -> Result<()> {
                 grant: &grant,
                 ttl: None,
                 plan: None,
+                watched: false,
                 worst_case: Duration::ZERO,
                 now,
             };

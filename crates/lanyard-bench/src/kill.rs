@@ -148,6 +148,7 @@ async fn fill(ledger: &Arc<Embedded>, clock: &Arc<SystemClock>, leases: usize) -
     let in_force = Command::CharterInForce {
         charter: first.charter.clone(),
         revision: first.revision.clone(),
+        breakers: Vec::new(),
     };
     ledger.commit(in_force).await?;
     let began = stopwatch();
@@ -214,6 +215,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
             },
         },
         request: None,
+        outside_hours: false,
         document_digest: "0".repeat(64),
     }
 }

@@ -8,6 +8,7 @@ mod kill;
 mod lease;
 mod outcome;
 mod output;
+mod pause;
 mod plan;
 mod status;
 mod task;
@@ -86,6 +87,10 @@ enum Command {
     Explain(explain::Explain),
     /// Stop a scope: nothing new is issued, and what is live is revoked.
     Kill(Box<kill::Kill>),
+    /// Stop issuing within a reach, and revoke nothing.
+    Pause(Box<pause::Pause>),
+    /// End a pause.
+    Resume(pause::Resume),
     /// Lift a kill order by a step: propose it, or confirm another person's proposal.
     Rearm(kill::Rearm),
 }
@@ -125,6 +130,8 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Explain(asked) => explain::run(global, &asked).await,
         Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,
+        Command::Pause(asked) => pause::run(global, *asked).await,
+        Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
     }
 }

@@ -50,6 +50,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
                 "kill orders engaged",
                 status.engaged_kill_orders.to_string(),
             ),
+            ("pauses", status.pauses.to_string()),
             ("journal records", status.journal_size.to_string()),
             ("journal root", status.journal_root),
             ("version", status.version),

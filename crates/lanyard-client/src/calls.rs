@@ -9,6 +9,7 @@ use lanyard_proto::v1::audit_service_client::AuditServiceClient;
 use lanyard_proto::v1::charter_service_client::CharterServiceClient;
 use lanyard_proto::v1::credential_service_client::CredentialServiceClient;
 use lanyard_proto::v1::kill_service_client::KillServiceClient;
+use lanyard_proto::v1::pause_service_client::PauseServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
 use tonic::metadata::MetadataValue;
@@ -69,6 +70,12 @@ calls! {
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
+    /// Pauses.
+    PauseServiceClient::create_pause(CreatePauseRequest) -> CreatePauseResponse;
+    /// Lists pauses.
+    PauseServiceClient::list_pauses(ListPausesRequest) -> ListPausesResponse;
+    /// Ends a pause.
+    PauseServiceClient::resume(ResumeRequest) -> ResumeResponse;
     /// Lists kill orders.
     KillServiceClient::list_kill_orders(ListKillOrdersRequest) -> ListKillOrdersResponse;
     /// Proposes to lift an order by a step.

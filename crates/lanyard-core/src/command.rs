@@ -3,13 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Requirement;
+use crate::breaker::{BreakerRule, Trip};
 use crate::charter::{Limits, Name, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
-use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, RearmId, TaskId};
+use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
+use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
@@ -34,6 +36,9 @@ pub enum Command {
         charter: Name,
         /// The revision.
         revision: Revision,
+        /// What it counts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        breakers: Vec<BreakerRule>,
     },
     /// A charter is in force no more: gone, or unreadable.
     CharterWithdrawn {
@@ -60,6 +65,8 @@ pub enum Command {
         decision: DecisionId,
         /// Who asked.
         identity: Identity,
+        /// That agent's name.
+        agent: AgentName,
         /// The task, where there was one.
         task: Option<TaskId>,
         /// The grant, where one was asked for.
@@ -71,6 +78,8 @@ pub enum Command {
     DenyMore {
         /// Whose; of many agents when there is none.
         agent: Option<AgentName>,
+        /// By which charter.
+        charter: Name,
         /// By which rule.
         rule: Rule,
         /// From when on.
@@ -147,6 +156,19 @@ pub enum Command {
     },
     /// A kill order.
     Kill(KillOrder),
+    /// A pause.
+    Pause(Box<Pause>),
+    /// A person ends a pause.
+    Resume {
+        /// Which.
+        pause: PauseId,
+        /// Who.
+        by: Identity,
+        /// Why.
+        reason: String,
+    },
+    /// A breaker tripped that only says so.
+    Alert(Box<Trip>),
     /// A person proposes to lift a kill order by a step.
     ProposeRearm(RearmProposal),
     /// Another person confirms it.
@@ -197,6 +219,9 @@ pub struct Intent {
     pub deadline: Timestamp,
     /// The approval it is minted under, with what it must still meet.
     pub approval: Option<(ApprovalId, Requirement)>,
+    /// Whether it is outside the charter's hours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub outside_hours: bool,
     /// The limits that the commit enforces.
     pub limits: LeaseLimits,
     /// The caller's request id.

@@ -137,6 +137,8 @@ pub struct GrantRequest<'a> {
     pub ttl: Option<Ttl>,
     /// The plan that an apply goes with.
     pub plan: Option<&'a Plan>,
+    /// Whether a pause asks for a person's approval where the charter asks for nobody's.
+    pub watched: bool,
     /// The worst case that the target declares.
     pub worst_case: Duration,
     /// Now.
@@ -152,6 +154,7 @@ pub struct Permit {
     requirement: Option<Requirement>,
     limits: Limits,
     in_force: Revision,
+    outside_hours: bool,
     expires: Timestamp,
 }
 
@@ -190,6 +193,12 @@ impl Permit {
     #[must_use]
     pub const fn in_force(&self) -> &Revision {
         &self.in_force
+    }
+
+    /// Whether it is outside the hours of a revision.
+    #[must_use]
+    pub const fn is_outside_hours(&self) -> bool {
+        self.outside_hours
     }
 
     /// When the credential ends.
@@ -291,6 +300,7 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         destructive,
         limits,
         in_force: revisions.in_force.revision.clone(),
+        outside_hours: is_outside(revisions, current.role, request),
         expires: until(revisions, current.role, request, ttl),
     };
     acted_on(revisions.pinned, request.task, &permit)?;
@@ -455,6 +465,13 @@ fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> O
     })
 }
 
+fn is_outside(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>) -> bool {
+    let charters = [revisions.pinned, revisions.in_force];
+    charters
+        .iter()
+        .any(|charter| closed(charter, role, request).is_some())
+}
+
 fn in_hours(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
     let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
     let Some(hours) = denied else { return Ok(()) };
@@ -604,11 +621,7 @@ fn required(
     request: &GrantRequest<'_>,
 ) -> Option<Requirement> {
     let usual = requirement(revisions, role, &request.task.environment);
-    let charters = [revisions.pinned, revisions.in_force];
-    let outside = charters
-        .iter()
-        .any(|charter| closed(charter, role, request).is_some());
-    if outside {
+    if request.watched || is_outside(revisions, role, request) {
         return Some(usual.unwrap_or_else(Requirement::of_one));
     }
     usual

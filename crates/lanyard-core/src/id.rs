@@ -133,6 +133,8 @@ ids! {
     KillId = "K", "a kill order";
     /// One proposal to lift a kill order.
     RearmId = "R", "a re-arm";
+    /// One pause.
+    PauseId = "H", "a pause";
     /// One recorded decision.
     DecisionId = "D", "a decision";
 }

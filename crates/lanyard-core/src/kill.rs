@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Role;
+use crate::charter::{Name, Role};
 use crate::id::{KillId, RearmId};
 use crate::identity::Identity;
 use crate::lease::Seq;
@@ -30,6 +30,9 @@ pub struct KillOrder {
     pub by: Actor,
     /// When.
     pub at: Timestamp,
+    /// The records that it rests on, where a breaker pulled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Seq>,
 }
 
 impl KillOrder {
@@ -57,6 +60,15 @@ pub enum Actor {
     },
     /// Somebody at the data directory of the daemon.
     Local,
+    /// A breaker of a charter, which tripped by itself.
+    Breaker {
+        /// The charter.
+        charter: Name,
+        /// Where in its file the breaker stands.
+        line: u32,
+        /// The record that tripped it.
+        record: Seq,
+    },
     /// The broker itself.
     Broker,
 }
@@ -72,6 +84,9 @@ impl fmt::Display for Actor {
                 key.escape_debug()
             ),
             Self::Local => f.write_str("local operator"),
+            Self::Breaker { charter, line, .. } => {
+                write!(f, "breaker of charter {charter}, line {line}")
+            }
             Self::Broker => f.write_str("the broker"),
         }
     }
@@ -218,7 +233,6 @@ impl KillBook {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::charter::Name;
     use crate::id::{LeaseId, TaskId};
     use crate::scope::AgentName;
 
@@ -230,6 +244,7 @@ mod tests {
             reason: "test".into(),
             by: Actor::Local,
             at: Timestamp::EPOCH,
+            evidence: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! every replay of the journal.
 
 pub mod approval;
+pub mod breaker;
 pub mod charter;
 pub mod command;
 pub mod decide;
@@ -15,6 +16,7 @@ pub mod identity;
 pub mod kill;
 pub mod lease;
 pub mod ledger;
+pub mod pause;
 pub mod plan;
 pub mod provider;
 pub mod question;

@@ -139,6 +139,7 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         grant: &question.grant,
         ttl: question.ttl,
         plan: plan.as_ref(),
+        watched: false,
         worst_case: question.worst_case,
         now,
     };

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use lanyard_core::decide::Rule;
+use lanyard_core::charter::Name;
+use lanyard_core::decide::{Denial, Rule};
 use lanyard_core::scope::AgentName;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ const MOST: u32 = 60;
 const MOST_COUNTED: usize = 10_000;
 
 /// What denials are counted by; all agents together when there is none.
-type Of = (Option<AgentName>, Rule);
+type Of = (Option<AgentName>, Name, Rule);
 
 #[derive(Debug)]
 struct Count {
@@ -34,6 +35,8 @@ pub struct DenialMeter(Mutex<HashMap<Of, Count>>);
 pub struct Uncounted {
     /// Whose; of many agents when there is none.
     pub agent: Option<AgentName>,
+    /// By which charter.
+    pub charter: Name,
     /// By which rule.
     pub rule: Rule,
     /// From when on.
@@ -44,11 +47,15 @@ pub struct Uncounted {
 
 impl DenialMeter {
     /// Whether this denial is to be journaled by itself.
-    pub fn admits(&self, agent: &AgentName, rule: Rule, now: Timestamp) -> bool {
+    pub fn admits(&self, agent: &AgentName, denial: &Denial, now: Timestamp) -> bool {
         let mut counts = self.0.lock();
-        let mut of = (Some(agent.clone()), rule);
+        let mut of = (Some(agent.clone()), denial.charter.clone(), denial.rule);
         if counts.len() >= MOST_COUNTED && !counts.contains_key(&of) {
             of.0 = None;
+            // Names of charters that do not exist are made up as easily as those of agents.
+            if counts.len() >= 2 * MOST_COUNTED && !counts.contains_key(&of) {
+                return false;
+            }
         }
         let count = counts.entry(of).or_insert(Count {
             since: now,
@@ -67,8 +74,9 @@ impl DenialMeter {
             .extract_if(|_, count| ended(count))
             .collect::<Vec<_>>();
         let left = counts.into_iter().filter(|(_, count)| count.seen > MOST);
-        left.map(|((agent, rule), count)| Uncounted {
+        left.map(|((agent, charter, rule), count)| Uncounted {
             agent,
+            charter,
             rule,
             since: count.since,
             count: count.seen - MOST,
@@ -79,9 +87,16 @@ impl DenialMeter {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_core::decide::not_in_force;
+
     use super::*;
 
-    const RULE: Rule = Rule::Grants;
+    fn denial(rule: Rule) -> Denial {
+        Denial {
+            rule,
+            ..not_in_force(&"payments".parse().unwrap())
+        }
+    }
 
     fn agent(name: &str) -> AgentName {
         AgentName(name.into())
@@ -91,27 +106,28 @@ mod tests {
     fn a_flood_is_counted_and_the_next_window_starts_afresh() {
         let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
         let journaled = (0..1000)
-            .filter(|_| meter.admits(&agent("a"), RULE, start))
+            .filter(|_| meter.admits(&agent("a"), &denial(Rule::Grants), start))
             .count();
         assert_eq!(journaled, usize::try_from(MOST).unwrap());
-        assert!(meter.admits(&agent("a"), Rule::Limits, start));
+        assert!(meter.admits(&agent("a"), &denial(Rule::Limits), start));
         assert_eq!(meter.over(start, false), []);
         let left = Uncounted {
             agent: Some(agent("a")),
-            rule: RULE,
+            charter: "payments".parse().unwrap(),
+            rule: Rule::Grants,
             since: start,
             count: 1000 - MOST,
         };
         assert_eq!(meter.over(start + WINDOW, false), [left]);
         assert_eq!(meter.over(start + WINDOW, false), []);
-        assert!(meter.admits(&agent("a"), RULE, start + WINDOW));
+        assert!(meter.admits(&agent("a"), &denial(Rule::Grants), start + WINDOW));
     }
 
     #[test]
     fn ever_new_agents_do_not_fill_the_memory() {
         let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
         for n in 0..MOST_COUNTED + 100 {
-            meter.admits(&agent(&n.to_string()), RULE, start);
+            meter.admits(&agent(&n.to_string()), &denial(Rule::Grants), start);
         }
         let left = meter.over(start, true);
         assert_eq!(

@@ -144,6 +144,9 @@ impl Engine {
         let seq = self.parts.ledger.commit(command).await?;
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
+        if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
+            self.housekeeping.notify_one();
+        }
         Ok(seq)
     }
 

@@ -114,6 +114,7 @@ impl Engine {
             reason,
             by,
             at: self.now(),
+            evidence: Vec::new(),
         })
     }
 

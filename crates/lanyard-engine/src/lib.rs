@@ -12,6 +12,7 @@ pub mod expiry;
 pub mod gate;
 pub mod kill;
 pub mod mint;
+pub mod pause;
 pub mod plans;
 pub mod recovery;
 pub mod revoke;

@@ -13,10 +13,12 @@ use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Entry, StopCause};
 use lanyard_core::ledger::CommitError;
+use lanyard_core::pause::Demand;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{
     Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
 };
+use lanyard_core::scope::Facets;
 use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::time::{Timestamp, Ttl};
 
@@ -256,6 +258,7 @@ impl Engine {
             worst_expiry: prepared.worst_expiry,
             deadline: now + provider.capabilities().mint_timeout + GRACE,
             approval,
+            outside_hours: permit.is_outside_hours(),
             limits: permit.limits().into(),
             request: ask.request.clone(),
             document_digest: lanyard_core::digest::Digest::of(prepared.document.as_bytes())
@@ -308,6 +311,7 @@ impl Engine {
             grant: &ask.grant,
             ttl: ask.ttl,
             plan,
+            watched: self.is_watched(task, &ask.grant, now),
             worst_case,
             now,
         };
@@ -334,6 +338,31 @@ impl Engine {
         self.providers()
             .get(&charter.grants.get(grant)?.target)
             .cloned()
+    }
+
+    /// Whether a pause asks for a person's approval of what this grant gives.
+    pub(crate) fn is_watched(
+        &self,
+        task: &lanyard_core::task::Task,
+        grant: &Name,
+        now: Timestamp,
+    ) -> bool {
+        let charter = self.charters().in_force(&task.charter);
+        let grant = charter
+            .as_ref()
+            .and_then(|charter| charter.grants.get(grant));
+        let Some(grant) = grant else { return false };
+        let facets = Facets {
+            environment: &task.environment,
+            target: &grant.target,
+            charter: &task.charter,
+            agent: &task.agent,
+            task: task.id,
+            lease: None,
+            role: grant.role,
+        };
+        let asked = self.peek(|state| state.pausing(&facets, Demand::Approval, now).is_some());
+        asked.unwrap_or(true)
     }
 
     /// How long a credential of this grant could go on after a kill.

@@ -60,6 +60,7 @@ impl Engine {
             grant: &plan.grant,
             ttl: None,
             plan: Some(&plan),
+            watched: self.is_watched(task, &plan.grant, now),
             worst_case,
             now,
         };

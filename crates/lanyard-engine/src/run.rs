@@ -35,6 +35,7 @@ impl Engine {
     async fn housekeep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             self.settle_deliveries().await;
+            self.answer_trips().await;
             self.sweep_orders().await;
             while self.expire_due().await {}
             self.forget_dead().await;

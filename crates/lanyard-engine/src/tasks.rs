@@ -152,10 +152,11 @@ impl Engine {
     ) -> Result<(DecisionId, Denial), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
-        if self.denials.admits(&agent, denial.rule, self.now()) {
+        if self.denials.admits(&agent, &denial, self.now()) {
             let record = Command::Deny {
                 decision,
                 identity: identity.clone(),
+                agent,
                 task,
                 grant: grant.cloned(),
                 denial: denial.clone(),
@@ -172,6 +173,7 @@ impl Engine {
         for left in self.denials.over(self.now(), all) {
             let record = Command::DenyMore {
                 agent: left.agent,
+                charter: left.charter,
                 rule: left.rule,
                 since: left.since,
                 count: left.count,

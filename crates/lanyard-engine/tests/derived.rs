@@ -136,6 +136,7 @@ fn permitted(text: &str, grant: &str) -> Option<(Permit, MintRequest)> {
     let mut task = world::task(&ids, NOW);
     task.revision = charter.revision.clone();
     let request = GrantRequest {
+        watched: false,
         task: &task,
         grant: &world::name(grant),
         ttl: None,

@@ -138,6 +138,8 @@ const fn is_critical(command: &Command) -> bool {
     matches!(
         command,
         Command::Kill(_)
+            | Command::Pause(_)
+            | Command::Alert(_)
             | Command::Outlives { .. }
             | Command::Stop { .. }
             | Command::Advance { .. }

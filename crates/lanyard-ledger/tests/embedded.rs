@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Rate, Revision, Role};
+use lanyard_core::breaker::{Breaker, BreakerRule, Event, Per, Then};
+use lanyard_core::charter::{Name, Position, Rate, Revision, Role};
 use lanyard_core::command::{Command, Intent, LeaseLimits};
-use lanyard_core::id::{DecisionId, KillId, LeaseId};
+use lanyard_core::id::{DecisionId, KillId, LeaseId, PauseId};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Entry, Handle, StopCause};
 use lanyard_core::ledger::{CommitError, Ledger, look};
+use lanyard_core::pause::{Demand, Pause, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
@@ -44,14 +46,33 @@ fn open_with(directory: &Path, snapshot_every: u64) -> Embedded {
         .0
 }
 
+fn in_force(charter: Name, revision: Revision) -> Command {
+    let rule = |on, then, count| BreakerRule {
+        breaker: Breaker {
+            on,
+            count,
+            within: Ttl::at_least_a_second(600),
+            per: Per::Agent,
+            then,
+            lasts: None,
+        },
+        at: Position { line: 1, column: 1 },
+    };
+    Command::CharterInForce {
+        charter,
+        revision,
+        breakers: vec![
+            rule(Event::Minted, Then::Alert, 30),
+            rule(Event::NewTarget, Then::StopAgent, 2),
+        ],
+    }
+}
+
 /// A task with leases in every stage, and an order over some of them.
 async fn filled(ledger: &Embedded, ids: &Ids) -> Task {
     let task = world::task(ids, NOW);
     let (charter, revision) = (task.charter.clone(), task.revision.clone());
-    ledger
-        .commit(Command::CharterInForce { charter, revision })
-        .await
-        .unwrap();
+    ledger.commit(in_force(charter, revision)).await.unwrap();
     let (open, request) = (task.clone(), Some("again".to_owned()));
     ledger
         .commit(Command::OpenTask {
@@ -82,6 +103,20 @@ async fn filled(ledger: &Embedded, ids: &Ids) -> Task {
         }
     }
     ledger.commit(Command::Kill(order(7))).await.unwrap();
+    let pause = Pause {
+        id: PauseId::from_bits(9),
+        reach: Reach::default(),
+        demand: Demand::Stillness,
+        reason: "looking".into(),
+        by: Actor::Local,
+        at: NOW,
+        until: None,
+        evidence: Vec::new(),
+    };
+    ledger
+        .commit(Command::Pause(Box::new(pause)))
+        .await
+        .unwrap();
     task
 }
 
@@ -109,6 +144,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
             },
         },
         request: turn.is_multiple_of(3).then(|| turn.to_string()),
+        outside_hours: false,
         document_digest: String::new(),
     }
 }
@@ -258,6 +294,7 @@ fn order(bits: u128) -> KillOrder {
         reason: "drill".to_owned(),
         by: Actor::Local,
         at: NOW,
+        evidence: Vec::new(),
     }
 }
 
@@ -267,10 +304,7 @@ async fn what_was_answered_is_there_after_a_restart() {
     let task = world::task(&Ids::seeded(1), NOW);
     let ledger = open(directory.path());
     let (charter, revision) = (task.charter.clone(), task.revision.clone());
-    ledger
-        .commit(Command::CharterInForce { charter, revision })
-        .await
-        .unwrap();
+    ledger.commit(in_force(charter, revision)).await.unwrap();
     ledger
         .commit(Command::OpenTask {
             task: task.clone(),
@@ -326,10 +360,7 @@ async fn t74_an_open_under_a_revision_that_has_moved_is_refused() {
     let ledger = open(directory.path());
     let task = world::task(&Ids::seeded(1), NOW);
     let (charter, revision) = (task.charter.clone(), Revision::of(b"another"));
-    ledger
-        .commit(Command::CharterInForce { charter, revision })
-        .await
-        .unwrap();
+    ledger.commit(in_force(charter, revision)).await.unwrap();
     let refused = ledger
         .commit(Command::OpenTask {
             task: task.clone(),

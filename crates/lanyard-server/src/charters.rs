@@ -186,8 +186,11 @@ impl CharterDirectory {
             .values()
             .filter(|charter| before.get(&charter.name) != Some(&charter.revision))
         {
-            let (charter, revision) = (charter.name.clone(), charter.revision.clone());
-            changes.push(Command::CharterInForce { charter, revision });
+            changes.push(Command::CharterInForce {
+                charter: charter.name.clone(),
+                revision: charter.revision.clone(),
+                breakers: charter.breakers.clone(),
+            });
         }
         for change in changes {
             if let Err(error) = self.engine.record(change).await {

@@ -90,6 +90,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         reason: kill.reason,
         by: Actor::Local,
         at: SystemClock::default().now(),
+        evidence: Vec::new(),
     };
     let spool = Spool::open(&config.data_dir).context("the kill spool cannot be used")?;
     spool.keep(&order).context("the order cannot be kept")?;

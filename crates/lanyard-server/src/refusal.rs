@@ -166,6 +166,8 @@ pub(crate) fn commit(error: CommitError) -> Status {
     let plain = |code, reason| status(code, message.clone(), reason, HashMap::new());
     match refusal {
         Refusal::Killed(engaged) => killed(message, engaged.order.id.to_string()),
+        Refusal::Paused(_) | Refusal::Tripped(_) => plain(Code::FailedPrecondition, "PAUSED"),
+        Refusal::ApprovalAsked(_) => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
         Refusal::Disarmed(_) => plain(Code::FailedPrecondition, "DISARMED"),
         Refusal::Exists(_) => plain(Code::AlreadyExists, "EXISTS"),
         Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),

@@ -151,6 +151,7 @@ mod tests {
             reason: "drill".to_owned(),
             by: Actor::Local,
             at: Timestamp::EPOCH,
+            evidence: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The JSON Schema (draft 2020-12) of a charter, for editors: what lint says of fields and values, not of rules.
 
+use lanyard_core::breaker::{EVENTS, PERS, THENS};
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -114,6 +115,7 @@ fn spec() -> Value {
     add("approvals", list(approval(), 0));
     add("limits", limits());
     add("versions", list(version(), 1));
+    add("breakers", list(breaker(), 0));
     add("requires", list(words(&["reason", "ticket"]), 0));
     for (name, schema) in calendar() {
         add(name, schema);
@@ -158,6 +160,23 @@ fn calendar() -> [(&'static str, Value); 3] {
         ("hours", hours),
         ("expires", day("From then on nothing is given.")),
     ]
+}
+
+fn breaker() -> Value {
+    let events: Vec<_> = EVENTS.iter().map(|(word, _)| *word).collect();
+    let pers: Vec<_> = PERS.iter().map(|(word, _)| *word).collect();
+    let thens: Vec<_> = THENS.iter().map(|(word, _)| *word).collect();
+    fields(
+        &["on", "count", "within", "then"],
+        json!({
+            "on": words(&events),
+            "count": {"type": "integer", "minimum": 1, "maximum": 10_000},
+            "within": span("A sliding window; 24h at most."),
+            "per": words(&pers),
+            "then": words(&thens),
+            "lasts": span("When what happened ends by itself; only a person ends it when absent."),
+        }),
+    )
 }
 
 fn version() -> Value {

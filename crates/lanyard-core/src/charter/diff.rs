@@ -12,6 +12,7 @@ use super::{
     SubjectPattern, TokenGrant, VersionRule, pattern_contains,
 };
 use crate::approval::Requirement;
+use crate::breaker::{Breaker, BreakerRule};
 use crate::decide::{Revisions, requirement};
 use crate::time::Timestamp;
 
@@ -75,10 +76,18 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         changes.calendar(old, new);
         changes.hours(old, new);
         changes.versions(old, new);
+        changes.breakers(&old.breakers, &new.breakers);
         changes.requires(old, new);
     }
     changes.neutral(old, new);
     changes.0.into_iter().collect()
+}
+
+/// Whether one trips whenever the other does, with the same consequence for as long.
+fn as_quick(one: &Breaker, other: &Breaker) -> bool {
+    let alike = (one.on, one.per, one.then) == (other.on, other.per, other.then);
+    let as_long = one.lasts.is_none() || other.lasts.is_some_and(|it| Some(it) <= one.lasts);
+    alike && one.count <= other.count && one.within >= other.within && as_long
 }
 
 /// Whether whatever one gives is given by the other too. Hours of different zones cannot be compared.
@@ -379,6 +388,21 @@ impl Changes {
         }
         for rule in one.iter().filter(|rule| !known(rule, two)) {
             let what = format!("version {} may not act any more", rule.version());
+            self.add(Effect::Narrowing, what, Some(rule.at));
+        }
+    }
+
+    fn breakers(&mut self, old: &[BreakerRule], new: &[BreakerRule]) {
+        let kept = |rule: &BreakerRule, all: &[BreakerRule]| {
+            all.iter()
+                .any(|other| as_quick(&other.breaker, &rule.breaker))
+        };
+        for rule in old.iter().filter(|rule| !kept(rule, new)) {
+            let what = format!("breaker {} is gone, or slower", rule.breaker);
+            self.add(Effect::Widening, what, Some(rule.at));
+        }
+        for rule in new.iter().filter(|rule| !kept(rule, old)) {
+            let what = format!("breaker {}", rule.breaker);
             self.add(Effect::Narrowing, what, Some(rule.at));
         }
     }

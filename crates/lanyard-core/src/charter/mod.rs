@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::breaker::BreakerRule;
 use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::task::Version;
@@ -197,6 +198,8 @@ pub struct Charter {
     pub freezes: Vec<Freeze>,
     /// The hours in which it gives what it allows; always when absent.
     pub hours: Option<Hours>,
+    /// What is counted, and what happens when there is too much of it.
+    pub breakers: Vec<BreakerRule>,
     /// The builds of the agent that may act; every one when empty.
     pub versions: Vec<VersionRule>,
     /// When the charter ends, if it does.

@@ -7,6 +7,7 @@ use crate::id::{ApprovalId, KillId, LeaseId, PlanId, RearmId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
 use crate::lease::Stage;
+use crate::pause::{Demand, Pause};
 use crate::scope::Facets;
 use crate::time::Timestamp;
 
@@ -21,6 +22,21 @@ pub enum Refusal {
     /// Nothing is issued until an operator arms the broker.
     #[error("the broker issues nothing until it is armed: {0}")]
     Disarmed(String),
+    /// A pause covers it.
+    #[error(
+        "paused by {} over {}: {}; an operator resumes it with `lanyard resume {}`",
+        .0.id, .0.reach, .0.reason.escape_debug(), .0.id
+    )]
+    Paused(Box<Pause>),
+    /// A breaker tripped a moment ago.
+    #[error("stopped by a {0}")]
+    Tripped(String),
+    /// A pause asks for a person's approval.
+    #[error(
+        "pause {} over {} asks for a person's approval: {}; submit a plan, and name it in the request",
+        .0.id, .0.reach, .0.reason.escape_debug()
+    )]
+    ApprovalAsked(Box<Pause>),
     /// It is already so: the id was used before.
     #[error("{0} already exists")]
     Exists(String),
@@ -75,7 +91,7 @@ impl State {
     /// The precondition that does not hold.
     pub fn admit(&self, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         match command {
-            Command::OpenTask { task, .. } => self.admit_task(task),
+            Command::OpenTask { task, .. } => self.admit_task(task, now),
             Command::CloseTask { task } => self.known_task(*task).map(drop),
             Command::BeginMint(intent) => self.admit_intent(intent, now),
             Command::ConfirmMint { lease, .. } => self.admit_confirmation(*lease),
@@ -109,6 +125,12 @@ impl State {
             Command::Kill(order) if self.kills.get(order.id).is_some() => {
                 Err(Refusal::Exists(format!("kill order {}", order.id)))
             }
+            Command::Pause(pause) if self.pauses.contains_key(&pause.id) => {
+                Err(Refusal::Exists(format!("pause {}", pause.id)))
+            }
+            Command::Resume { pause, .. } if !self.pauses.contains_key(pause) => {
+                Err(Refusal::Unknown(format!("pause {pause}")))
+            }
             Command::ProposeRearm(proposal) => self.admit_step(proposal.kill, proposal.stage),
             Command::ConfirmRearm { rearm, kill, by } => self.admit_rearm(*rearm, *kill, by, now),
             Command::CharterInForce { .. }
@@ -121,6 +143,9 @@ impl State {
             | Command::Advance { .. }
             | Command::Forget { .. }
             | Command::Kill(_)
+            | Command::Pause(_)
+            | Command::Resume { .. }
+            | Command::Alert(_)
             | Command::Started { .. }
             | Command::Arm { .. } => Ok(()),
         }
@@ -152,7 +177,7 @@ impl State {
         Ok(admits(&requester)?)
     }
 
-    fn admit_task(&self, task: &crate::task::Task) -> Result<(), Refusal> {
+    fn admit_task(&self, task: &crate::task::Task, now: Timestamp) -> Result<(), Refusal> {
         if self.tasks.contains_key(&task.id) {
             return Err(Refusal::Exists(format!("task {}", task.id)));
         }
@@ -162,8 +187,14 @@ impl State {
                 && engaged.lifted == Lifted::Nothing;
             whole && engaged.order.scope.covers_task(task)
         });
-        stopper.map_or(Ok(()), |engaged| {
-            Err(Refusal::Killed(Box::new(engaged.clone())))
+        if let Some(engaged) = stopper {
+            return Err(Refusal::Killed(Box::new(engaged.clone())));
+        }
+        let still = |pause: &&Pause| pause.demand == Demand::Stillness && pause.lasts(now);
+        let mut pauses = self.pauses.values().filter(still);
+        let pausing = pauses.find(|pause| pause.reach.covers_task(task));
+        pausing.map_or(Ok(()), |pause| {
+            Err(Refusal::Paused(Box::new(pause.clone())))
         })
     }
 
@@ -192,6 +223,7 @@ impl State {
         if let Some(engaged) = self.kills.stopper(&facets) {
             return Err(Refusal::Killed(Box::new(engaged.clone())));
         }
+        self.unpaused(intent, &facets, now)?;
         if !entry.is_open(now) {
             return Err(Refusal::TaskEnded(task.id));
         }
@@ -208,6 +240,26 @@ impl State {
         self.current(&task.charter, &intent.in_force)?;
         self.within_limits(intent, task, now)?;
         self.approved(intent, &facets, now)
+    }
+
+    fn unpaused(
+        &self,
+        intent: &Intent,
+        facets: &Facets<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if let Some(trip) = self.breakers.holding(facets) {
+            return Err(Refusal::Tripped(trip.reason()));
+        }
+        if let Some(pause) = self.pausing(facets, Demand::Stillness, now) {
+            return Err(Refusal::Paused(Box::new(pause.clone())));
+        }
+        match self.pausing(facets, Demand::Approval, now) {
+            Some(pause) if intent.approval.is_none() => {
+                Err(Refusal::ApprovalAsked(Box::new(pause.clone())))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn within_limits(

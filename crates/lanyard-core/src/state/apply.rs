@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
 use crate::id::{ApprovalId, LeaseId, RearmId};
+use crate::identity::Operator;
 use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
+use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
@@ -19,8 +21,11 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);
         self.next = Seq(seq.0 + 1);
+        self.count(&record.command, at, seq);
         match &record.command {
-            Command::CharterInForce { charter, revision } => {
+            Command::CharterInForce {
+                charter, revision, ..
+            } => {
                 self.in_force.insert(charter.clone(), revision.clone());
             }
             Command::CharterWithdrawn { charter, .. } => {
@@ -57,12 +62,7 @@ impl State {
                 comment,
                 ..
             } => {
-                let consent = Consent {
-                    operator: operator.clone(),
-                    at,
-                    comment: comment.clone(),
-                };
-                self.on_approval(*approval, |approval| approval.consents.push(consent));
+                self.consent(*approval, operator, comment, at);
             }
             Command::Reject {
                 approval,
@@ -73,6 +73,8 @@ impl State {
                 self.on_approval(*approval, |approval| approval.denied = denied);
             }
             Command::Kill(order) => self.kills.engage(order.clone(), seq),
+            Command::Pause(pause) => self.pause(pause, at),
+            Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
             Command::ProposeRearm(proposal) => {
                 self.rearms.insert(proposal.id, proposal.clone());
             }
@@ -83,9 +85,23 @@ impl State {
                 }
             }
             Command::Arm { .. } => self.disarmed = None,
-            Command::Deny { .. } | Command::DenyMore { .. } => {}
+            Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
         }
         seq
+    }
+
+    fn pause(&mut self, pause: &Pause, at: Timestamp) {
+        self.pauses.retain(|_, pause| pause.lasts(at));
+        self.pauses.insert(pause.id, pause.clone());
+    }
+
+    fn consent(&mut self, approval: ApprovalId, operator: &Operator, comment: &str, at: Timestamp) {
+        let consent = Consent {
+            operator: operator.clone(),
+            at,
+            comment: comment.to_owned(),
+        };
+        self.on_approval(approval, |approval| approval.consents.push(consent));
     }
 
     fn open(&mut self, task: &crate::task::Task, request: Option<&String>, at: Timestamp) {

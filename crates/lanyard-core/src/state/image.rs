@@ -7,14 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
-use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
+use crate::id::{ApprovalId, LeaseId, PauseId, RearmId, TaskId};
 use crate::kill::{KillBook, RearmProposal};
 use crate::lease::{Entry, Handle, Lease, Seq, Stage};
+use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
 
+use super::breakers::{Breakers, BreakersImage};
 use super::quota::Use;
 use super::{Leases, State, TaskEntry};
 
@@ -34,6 +36,12 @@ pub enum Image {
         rearms: BTreeMap<RearmId, RearmProposal>,
         /// Why nothing is issued.
         disarmed: Option<String>,
+        /// The pauses.
+        #[serde(default)]
+        pauses: BTreeMap<PauseId, Pause>,
+        /// What breakers have counted.
+        #[serde(default)]
+        breakers: Box<BreakersImage>,
         /// How many leases follow, so that there is room for them.
         leases: usize,
     },
@@ -122,6 +130,8 @@ impl State {
             kills: self.kills.clone(),
             rearms: self.rearms.clone(),
             disarmed: self.disarmed.clone(),
+            pauses: self.pauses.clone(),
+            breakers: Box::new(self.breakers.image()),
             leases: self.leases.len(),
         };
         let tasks = self.tasks.values().map(|entry| Image::Task {
@@ -177,6 +187,8 @@ impl State {
                 kills,
                 rearms,
                 disarmed,
+                pauses,
+                breakers,
                 leases,
             } => {
                 *self = Self {
@@ -186,6 +198,8 @@ impl State {
                     kills,
                     rearms,
                     disarmed,
+                    pauses,
+                    breakers: Breakers::restore(*breakers),
                     tasks: HashMap::new(),
                     ..Self::default()
                 };

@@ -7,16 +7,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::approval::Approval;
+use crate::breaker::Trip;
 use crate::charter::{Name, Revision};
-use crate::id::{ApprovalId, LeaseId, PlanId, RearmId, TaskId};
+use crate::id::{ApprovalId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::kill::{KillBook, KillOrder, RearmProposal};
 use crate::lease::{Lease, Seq};
+use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
+use crate::scope::Facets;
 use crate::task::Task;
 use crate::time::Timestamp;
 
 mod admit;
 mod apply;
+mod breakers;
 mod image;
 mod leases;
 mod quota;
@@ -25,6 +29,7 @@ pub use admit::Refusal;
 pub use image::Image;
 pub use leases::Leases;
 
+use breakers::Breakers;
 use quota::Quotas;
 
 /// Everything that the broker knows and must not forget.
@@ -42,6 +47,8 @@ pub struct State {
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
     disarmed: Option<String>,
+    pauses: BTreeMap<PauseId, Pause>,
+    breakers: Breakers,
 }
 
 /// A task and whether it is over.
@@ -148,6 +155,24 @@ impl State {
     #[must_use]
     pub fn rearm(&self, id: RearmId) -> Option<&RearmProposal> {
         self.rearms.get(&id)
+    }
+
+    /// The pauses that nobody has ended and that may have ended by themselves; oldest first by id.
+    pub fn pauses(&self) -> impl Iterator<Item = &Pause> {
+        self.pauses.values()
+    }
+
+    /// The pause that asks this of what has these facets.
+    #[must_use]
+    pub fn pausing(&self, facets: &Facets<'_>, demand: Demand, now: Timestamp) -> Option<&Pause> {
+        let mut asking = self.pauses.values().filter(|pause| pause.demand == demand);
+        asking.find(|pause| pause.lasts(now) && pause.reach.covers(facets))
+    }
+
+    /// The breakers that tripped and whose consequences are not recorded yet.
+    #[must_use]
+    pub fn tripped(&self) -> &[Trip] {
+        self.breakers.tripped()
     }
 
     /// Why nothing is issued until an operator arms the broker.

@@ -30,6 +30,42 @@ pub(crate) struct Bench {
     pub(crate) provider: Arc<FakeProvider>,
     pub(crate) target: Name,
     pub(crate) task: TaskId,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) ledger: Arc<MemoryLedger>,
+    charters: Arc<Charters>,
+}
+
+impl Bench {
+    /// The engine of the next process, on what is durable.
+    pub(crate) fn restarted(self) -> Self {
+        let records = self.ledger.records();
+        let ledger = Arc::new(MemoryLedger::replay(Arc::clone(&self.clock), records));
+        let parts = (&self.clock, &ledger, &self.charters, &self.provider);
+        Self {
+            engine: engine(parts),
+            ledger,
+            ..self
+        }
+    }
+}
+
+type Made<'a> = (
+    &'a Arc<ManualClock>,
+    &'a Arc<MemoryLedger>,
+    &'a Arc<Charters>,
+    &'a Arc<FakeProvider>,
+);
+
+fn engine((clock, ledger, charters, provider): Made<'_>) -> Arc<Engine> {
+    let target = world::target(TargetKind::Kubernetes);
+    Engine::new(Parts {
+        ledger: Arc::clone(ledger) as _,
+        providers: [(target, Arc::clone(provider) as _)].into(),
+        charters: Arc::clone(charters),
+        clock: Arc::new(Time(Arc::clone(clock))),
+        randomness: Arc::new(SystemRandomness::default()),
+        agents: BTreeMap::new(),
+    })
 }
 
 /// Under this charter, on the Kubernetes target.
@@ -38,21 +74,16 @@ pub(crate) async fn bench(charter: &str) -> Bench {
     let charters = Arc::new(Charters::default());
     charters.replace(vec![parse(charter, &world::world()).unwrap().charter]);
     let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
-    let target = world::target(TargetKind::Kubernetes);
-    let engine = Engine::new(Parts {
-        ledger: Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new())),
-        providers: [(target.clone(), Arc::clone(&provider) as _)].into(),
-        charters,
-        clock: Arc::new(Time(clock)),
-        randomness: Arc::new(SystemRandomness::default()),
-        agents: BTreeMap::new(),
-    });
+    let ledger = Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new()));
+    let engine = engine((&clock, &ledger, &charters, &provider));
     let charter = engine.charters().all().pop().unwrap();
+    let breakers = charter.breakers.clone();
     let (charter, revision) = (charter.name.clone(), charter.revision.clone());
     engine
         .record(Command::CharterInForce {
             charter: charter.clone(),
             revision,
+            breakers,
         })
         .await
         .unwrap();
@@ -69,7 +100,10 @@ pub(crate) async fn bench(charter: &str) -> Bench {
     Bench {
         engine,
         provider,
-        target,
+        target: world::target(TargetKind::Kubernetes),
         task,
+        clock,
+        ledger,
+        charters,
     }
 }

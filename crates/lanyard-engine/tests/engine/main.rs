@@ -5,6 +5,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod breakers;
 mod common;
 mod plans;
 mod repeated;

@@ -37,19 +37,23 @@ impl AuditService for Services {
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
         self.operator(&request, OperatorRole::Viewer)?;
         let broker = &self.0;
+        let now = broker.engine.now();
         let asked = broker.engine.query(|state| {
             let engaged = state
                 .kills()
                 .iter()
                 .filter(|order| order.lifted != Lifted::Everything)
                 .count();
+            let pauses = state.pauses().filter(|pause| pause.lasts(now)).count();
             (
                 state.leases().live() as u64,
                 engaged as u64,
+                pauses as u64,
                 state.disarmed().map(str::to_owned),
             )
         });
-        let (live_leases, engaged_kill_orders, disarmed) = asked.await.map_err(refusal::commit)?;
+        let (live_leases, engaged_kill_orders, pauses, disarmed) =
+            asked.await.map_err(refusal::commit)?;
         let (journal_size, root) = broker.ledger.tree();
         let shut = broker
             .engine
@@ -60,6 +64,7 @@ impl AuditService for Services {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,
             engaged_kill_orders,
+            pauses,
             journal_size,
             journal_root: hex(&root),
             not_issuing: broker

@@ -228,6 +228,7 @@ fn order(engaged: &EngagedOrder) -> v1::KillOrder {
         engaged_by: engaged.order.by.to_string(),
         engage_time: time(engaged.order.at),
         lifted: lifted.to_owned(),
+        evidence: engaged.order.evidence.iter().map(|seq| seq.0).collect(),
     }
 }
 

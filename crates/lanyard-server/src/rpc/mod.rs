@@ -5,6 +5,7 @@ mod audit;
 mod charter;
 mod credential;
 mod kill;
+mod pause;
 mod plan;
 mod task;
 
@@ -21,6 +22,7 @@ use lanyard_proto::v1::audit_service_server::AuditServiceServer;
 use lanyard_proto::v1::charter_service_server::CharterServiceServer;
 use lanyard_proto::v1::credential_service_server::CredentialServiceServer;
 use lanyard_proto::v1::kill_service_server::KillServiceServer;
+use lanyard_proto::v1::pause_service_server::PauseServiceServer;
 use lanyard_proto::v1::plan_service_server::PlanServiceServer;
 use lanyard_proto::v1::task_service_server::TaskServiceServer;
 use tonic::{Request, Status};
@@ -51,6 +53,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .add_service(PlanServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ApprovalServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(PauseServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(CharterServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(AuditServiceServer::new(services).max_decoding_message_size(limit))
     .into_axum_router()

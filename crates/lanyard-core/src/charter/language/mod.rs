@@ -1,6 +1,7 @@
 //! The language of charters: a file becomes a [`Charter`], or every fault of it in one run.
 
 mod allow;
+mod breakers;
 mod calendar;
 mod grants;
 mod lints;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{calendar, grants};
+use super::{breakers, calendar, grants};
 use crate::charter::{
     AgentRule, ApprovalRule, Autonomy, Charter, End, Limits, Mode, Name, Owners, PlanRule,
     Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, VersionRule, World,
@@ -13,7 +13,7 @@ use crate::time::Ttl;
 /// The longest life of a credential.
 pub(super) const LONGEST_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// The longest life of a task, and the longest window of a rate.
-const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
+pub(super) const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
 /// How long an approval may be used where the charter does not say.
 const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
@@ -49,6 +49,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         calendar::freezes(f, node, &declared)
     });
     let hours = section(&spec, "hours", |node| calendar::hours(f, node, &declared));
+    let breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
     let expires = spec.optional("expires").and_then(|node| {
@@ -75,6 +76,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         requires,
         freezes,
         hours,
+        breakers,
         versions,
         expires,
     })

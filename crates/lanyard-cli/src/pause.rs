@@ -1,0 +1,143 @@
+//! `lanyard pause` and `lanyard resume`.
+
+use clap::{Args, Subcommand};
+use lanyard_client::v1;
+use lanyard_core::document::escaped;
+
+use crate::Global;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::Rows;
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Pause {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Everything.
+    #[arg(long, conflicts_with_all = ["environment", "target", "charter", "agent", "task"])]
+    all: bool,
+    /// In this environment.
+    #[arg(long, default_value = "")]
+    environment: String,
+    /// On this target.
+    #[arg(long, default_value = "")]
+    target: String,
+    /// Under this charter.
+    #[arg(long, default_value = "")]
+    charter: String,
+    /// To this agent.
+    #[arg(long, default_value = "")]
+    agent: String,
+    /// Of this task.
+    #[arg(long, default_value = "")]
+    task: String,
+    /// Why.
+    #[arg(long, required = true)]
+    reason: Option<String>,
+    /// Go on issuing, with a person's approval, where nobody's was asked for.
+    #[arg(long)]
+    approval: bool,
+    /// End it by itself after so many minutes; only a person ends it otherwise.
+    #[arg(long)]
+    minutes: Option<u32>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The pauses that last, newest first.
+    List,
+}
+
+#[derive(Args)]
+pub(crate) struct Resume {
+    /// The pause.
+    id: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
+    if let Some(Command::List) = asked.command {
+        return list(global).await;
+    }
+    let reach = v1::Reach {
+        environment: asked.environment,
+        target: asked.target,
+        charter: asked.charter,
+        agent: asked.agent,
+        task_id: asked.task,
+    };
+    if reach == v1::Reach::default() && !asked.all {
+        return Err(Outcome::usage("name what to pause, or say --all"));
+    }
+    let demand = if asked.approval {
+        v1::Demand::Approval
+    } else {
+        v1::Demand::Stillness
+    };
+    let request = v1::CreatePauseRequest {
+        reach: Some(reach),
+        demand: demand.into(),
+        reason: asked.reason.unwrap_or_default(),
+        lasts: asked.minutes.map(|minutes| lanyard_client::Span {
+            seconds: i64::from(minutes) * 60,
+            nanos: 0,
+        }),
+    };
+    let answer = global.client().await?.create_pause(request).await?;
+    let id = answer.pause.unwrap_or_default().id;
+    println!("{id}");
+    eprintln!("nothing is revoked; end it with: lanyard resume {id} --reason …");
+    Ok(())
+}
+
+pub(crate) async fn resume(global: &Global, asked: Resume) -> Result<(), Outcome> {
+    let request = v1::ResumeRequest {
+        id: asked.id.clone(),
+        reason: asked.reason,
+    };
+    global.client().await?.resume(request).await?;
+    eprintln!("{} is over", escaped(&asked.id));
+    Ok(())
+}
+
+async fn list(global: &Global) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let pauses = client.list_pauses(v1::ListPausesRequest {}).await?.pauses;
+    let mut rows = Rows::new(&["pause", "of", "asks for", "by", "since", "until", "reason"]);
+    for pause in pauses {
+        let asks = match pause.demand() {
+            v1::Demand::Unspecified | v1::Demand::Stillness => "nothing issued",
+            v1::Demand::Approval => "approval",
+        };
+        rows.push([
+            pause.id,
+            reach(&pause.reach.unwrap_or_default()),
+            asks.to_owned(),
+            pause.paused_by,
+            shown(pause.pause_time),
+            shown(pause.expire_time),
+            pause.reason,
+        ]);
+    }
+    rows.print(global.output);
+    Ok(())
+}
+
+fn reach(reach: &v1::Reach) -> String {
+    let named = [
+        ("environment", &reach.environment),
+        ("charter", &reach.charter),
+        ("target", &reach.target),
+        ("agent", &reach.agent),
+        ("task", &reach.task_id),
+    ];
+    let named = named.into_iter().filter(|(_, name)| !name.is_empty());
+    let parts: Vec<String> = named.map(|(what, name)| format!("{what} {name}")).collect();
+    if parts.is_empty() {
+        return "everything".to_owned();
+    }
+    parts.join(", ")
+}

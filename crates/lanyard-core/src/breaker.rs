@@ -1,0 +1,297 @@
+//! Breakers: what a charter counts, and what happens by itself when there is too much of it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::{Name, Position};
+use crate::id::TaskId;
+use crate::lease::Seq;
+use crate::pause::Reach;
+use crate::scope::{AgentName, Scope};
+use crate::time::{Timestamp, Ttl};
+
+/// One breaker of a charter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Breaker {
+    /// What is counted.
+    pub on: Event,
+    /// How many trip it.
+    pub count: u32,
+    /// Within which span.
+    pub within: Ttl,
+    /// Counted for each of these by itself.
+    pub per: Per,
+    /// What happens then.
+    pub then: Then,
+    /// When what happened ends by itself, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<Ttl>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    /// A request that the charter denied. What it denies to strangers, and what only shadow or a version that is not
+    /// listed denies, does not count.
+    Denied,
+    /// A credential that was asked of a provider.
+    Minted,
+    /// One that was asked for outside the charter's hours.
+    OutsideHours,
+    /// The first on a target that the agent had nothing on under this charter, as far as is remembered.
+    NewTarget,
+    /// A credential that its provider did not give as asked.
+    ProviderError,
+    /// An approval that a person refused.
+    Rejected,
+}
+
+/// What is counted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// The whole charter.
+    Charter,
+    /// Each agent.
+    Agent,
+    /// Each task.
+    Task,
+    /// Each target.
+    Target,
+}
+
+/// What happens when a breaker trips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Then {
+    /// A kill order over the task.
+    StopTask,
+    /// A kill order over the agent.
+    StopAgent,
+    /// A pause of the charter on the target.
+    PauseTarget,
+    /// A pause of what was counted.
+    Pause,
+    /// What was counted needs a person's approval.
+    RequireApproval,
+    /// It is recorded, logged and counted, and nothing else.
+    Alert,
+}
+
+/// How an event is written.
+pub const EVENTS: &[(&str, Event)] = &[
+    ("denied", Event::Denied),
+    ("minted", Event::Minted),
+    ("outside-hours", Event::OutsideHours),
+    ("new-target", Event::NewTarget),
+    ("provider-error", Event::ProviderError),
+    ("rejected", Event::Rejected),
+];
+/// How a unit of counting is written.
+pub const PERS: &[(&str, Per)] = &[
+    ("charter", Per::Charter),
+    ("agent", Per::Agent),
+    ("task", Per::Task),
+    ("target", Per::Target),
+];
+/// How a consequence is written.
+pub const THENS: &[(&str, Then)] = &[
+    ("stop-task", Then::StopTask),
+    ("stop-agent", Then::StopAgent),
+    ("pause-target", Then::PauseTarget),
+    ("pause", Then::Pause),
+    ("require-approval", Then::RequireApproval),
+    ("alert", Then::Alert),
+];
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(word(EVENTS, *self))
+    }
+}
+
+impl fmt::Display for Per {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(word(PERS, *self))
+    }
+}
+
+impl fmt::Display for Then {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(word(THENS, *self))
+    }
+}
+
+fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], one: T) -> &'static str {
+    let found = words.iter().find(|(_, known)| *known == one);
+    found.map_or("", |(word, _)| word)
+}
+
+impl Then {
+    /// What is counted by itself where the charter does not say.
+    #[must_use]
+    pub const fn usual_per(self) -> Per {
+        match self {
+            Self::StopTask => Per::Task,
+            Self::PauseTarget => Per::Target,
+            Self::StopAgent | Self::Pause | Self::RequireApproval | Self::Alert => Per::Agent,
+        }
+    }
+
+    /// Whether it can end by itself.
+    #[must_use]
+    pub const fn can_end(self) -> bool {
+        matches!(
+            self,
+            Self::PauseTarget | Self::Pause | Self::RequireApproval
+        )
+    }
+
+    /// Whether this can follow from what is counted so.
+    #[must_use]
+    pub const fn follows(self, per: Per) -> bool {
+        match self {
+            Self::StopTask => matches!(per, Per::Task),
+            Self::StopAgent => matches!(per, Per::Task | Per::Agent),
+            Self::PauseTarget => matches!(per, Per::Target),
+            Self::Pause | Self::RequireApproval | Self::Alert => true,
+        }
+    }
+}
+
+impl Event {
+    /// Whether its records say this.
+    #[must_use]
+    pub const fn knows(self, per: Per) -> bool {
+        match (self, per) {
+            // A denial may be of a task that was never opened, or of a grant that does not exist.
+            (Self::Denied, Per::Task | Per::Target) | (Self::Rejected, Per::Target) => false,
+            (
+                Self::Denied
+                | Self::Minted
+                | Self::OutsideHours
+                | Self::NewTarget
+                | Self::ProviderError
+                | Self::Rejected,
+                _,
+            ) => true,
+        }
+    }
+}
+
+/// `3 denied within 10m: stop-agent`.
+impl fmt::Display for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} within {} per {}: {}",
+            self.count, self.on, self.within, self.per, self.then
+        )
+    }
+}
+
+/// A breaker and where in its charter it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerRule {
+    /// What it is.
+    #[serde(flatten)]
+    pub breaker: Breaker,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// What a breaker counts by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Counted {
+    /// The charter.
+    Charter,
+    /// One agent of it.
+    Agent(AgentName),
+    /// One task of it, and whose.
+    Task(TaskId, AgentName),
+    /// One target of it.
+    Target(Name),
+}
+
+/// A breaker that has tripped, and whose consequence is not recorded yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trip {
+    /// Of which charter.
+    pub charter: Name,
+    /// Which.
+    pub rule: BreakerRule,
+    /// What was counted.
+    pub of: Counted,
+    /// When.
+    pub at: Timestamp,
+    /// What tripped it: the newest records that were counted, a hundred at most, oldest first.
+    pub evidence: Vec<Seq>,
+}
+
+/// How many records a trip names.
+pub const EVIDENCE: usize = 100;
+
+impl Trip {
+    /// The record that tripped it.
+    #[must_use]
+    pub fn record(&self) -> Seq {
+        self.evidence.last().copied().unwrap_or_default()
+    }
+
+    /// What is held until the consequence is recorded, and by a pause after that; nothing by an alert.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        let mut reach = Reach {
+            charter: Some(self.charter.clone()),
+            ..Reach::default()
+        };
+        match &self.of {
+            Counted::Charter => {}
+            Counted::Agent(agent) => reach.agent = Some(agent.clone()),
+            Counted::Task(task, _) => reach.task = Some(*task),
+            Counted::Target(target) => reach.target = Some(target.clone()),
+        }
+        reach
+    }
+
+    /// What a kill order for it covers; none where it asks for a pause or for nothing.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        match (self.rule.breaker.then, &self.of) {
+            (Then::StopTask, Counted::Task(task, _)) => Some(Scope::Task(*task)),
+            (Then::StopAgent, Counted::Agent(agent) | Counted::Task(_, agent)) => {
+                Some(Scope::Agent(agent.clone()))
+            }
+            (Then::StopTask | Then::StopAgent, _) => Some(Scope::Charter(self.charter.clone())),
+            (Then::PauseTarget | Then::Pause | Then::RequireApproval | Then::Alert, _) => None,
+        }
+    }
+
+    /// Why, for people.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let records: Vec<String> = self.evidence.iter().map(|seq| seq.0.to_string()).collect();
+        let shown = records
+            .iter()
+            .rev()
+            .take(5)
+            .rev()
+            .cloned()
+            .collect::<Vec<_>>();
+        format!(
+            "breaker of charter {}, line {}: {} (records {}{})",
+            self.charter,
+            self.rule.at.line,
+            self.rule.breaker,
+            if shown.len() < records.len() {
+                "… "
+            } else {
+                ""
+            },
+            shown.join(", ")
+        )
+    }
+}

@@ -1,0 +1,68 @@
+//! The section `breakers`.
+
+use super::sections::{DAY, at_most};
+use crate::breaker::{Breaker, BreakerRule, EVENTS, PERS, THENS};
+use crate::document::{Code, Diagnostic, Findings, Node};
+
+pub(super) fn breakers(f: &Findings, node: &Node) -> Vec<BreakerRule> {
+    let items = f.list(node);
+    if !at_most(f, node, "breakers", items.len()) {
+        return Vec::new();
+    }
+    items.iter().filter_map(|item| breaker(f, item)).collect()
+}
+
+fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
+    let fields = f.map(node)?;
+    let on = fields.required("on");
+    let event = on.and_then(|node| f.one_of(node, EVENTS));
+    let count = fields
+        .required("count")
+        .and_then(|node| f.number(node, 1, 10_000));
+    let within = fields
+        .required("within")
+        .and_then(|node| f.span_of_time(node, DAY));
+    let then = fields
+        .required("then")
+        .and_then(|node| f.one_of(node, THENS));
+    let per_node = fields.optional("per");
+    let per = per_node.map(|node| f.one_of(node, PERS));
+    let lasts_node = fields.optional("lasts");
+    let lasts = lasts_node.and_then(|node| f.span_of_time(node, DAY));
+    fields.finish();
+    let (on, event, then) = (on?, event?, then?);
+    let per = match per {
+        Some(per) => per?,
+        None => then.usual_per(),
+    };
+    let at = per_node.unwrap_or(node).span;
+    if !then.follows(per) {
+        let message = format!("{} cannot follow from what is counted per {}", then, per);
+        let help = format!("leave `per` out: it is counted per {}", then.usual_per());
+        f.add(Diagnostic::new(Code::Value, at, message).help(help));
+    } else if !event.knows(per) {
+        let message = format!("what is {event} is not known per {per}");
+        f.add(
+            Diagnostic::new(Code::Value, on.span, message)
+                .help("count it per agent or per charter"),
+        );
+    }
+    if let Some(node) = lasts_node.filter(|_| !then.can_end()) {
+        let message = format!("{then} does not end by itself");
+        f.add(
+            Diagnostic::new(Code::Value, node.span, message)
+                .help("a pause and require-approval can"),
+        );
+    }
+    Some(BreakerRule {
+        breaker: Breaker {
+            on: event,
+            count: count?,
+            within: within?,
+            per,
+            then,
+            lasts,
+        },
+        at: node.span.at,
+    })
+}

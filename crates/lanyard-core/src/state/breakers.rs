@@ -1,0 +1,339 @@
+//! What breakers have counted: windows over the records, so that a restart forgets nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::State;
+use crate::breaker::{BreakerRule, Counted, EVIDENCE, Event, Per, Then, Trip};
+use crate::charter::Name;
+use crate::command::{Command, Intent};
+use crate::decide::Rule;
+use crate::id::{ApprovalId, LeaseId};
+use crate::kill::Actor;
+use crate::lease::{Seq, StopCause};
+use crate::scope::{AgentName, Facets};
+use crate::task::Task;
+use crate::time::Timestamp;
+
+/// How many windows of one breaker are kept before those that are over are looked for.
+const MANY: usize = 1024;
+
+/// The breakers of the charters in force, what they have counted, and which have tripped.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Breakers {
+    watched: BTreeMap<Name, Vec<Watch>>,
+    tripped: Vec<Trip>,
+    /// Which targets an agent had something on, by charter.
+    reached: BTreeMap<(Name, AgentName), BTreeSet<Name>>,
+}
+
+/// One breaker and its windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Watch {
+    rule: BreakerRule,
+    windows: Vec<(Counted, VecDeque<(Timestamp, Seq)>)>,
+    #[serde(skip)]
+    places: HashMap<Counted, usize>,
+}
+
+/// What happened, as far as it is counted.
+#[derive(Debug, Clone, Copy)]
+struct Happened<'a> {
+    event: Event,
+    charter: &'a Name,
+    agent: &'a AgentName,
+    task: Option<&'a Task>,
+    target: Option<&'a Name>,
+    times: u32,
+}
+
+impl<'a> Happened<'a> {
+    const fn of(event: Event, task: &'a Task, target: Option<&'a Name>) -> Self {
+        Self {
+            event,
+            charter: &task.charter,
+            agent: &task.agent,
+            task: Some(task),
+            target,
+            times: 1,
+        }
+    }
+
+    fn counted(&self, per: Per) -> Option<Counted> {
+        Some(match per {
+            Per::Charter => Counted::Charter,
+            Per::Agent => Counted::Agent(self.agent.clone()),
+            Per::Task => Counted::Task(self.task?.id, self.agent.clone()),
+            Per::Target => Counted::Target(self.target?.clone()),
+        })
+    }
+}
+
+impl Watch {
+    fn new(rule: BreakerRule) -> Self {
+        Self {
+            rule,
+            windows: Vec::new(),
+            places: HashMap::new(),
+        }
+    }
+
+    /// Counts; what tripped it, when it did. Its window is then empty.
+    fn count(&mut self, happened: &Happened<'_>, at: Timestamp, seq: Seq) -> Option<Trip> {
+        let breaker = &self.rule.breaker;
+        if breaker.on != happened.event {
+            return None;
+        }
+        let of = happened.counted(breaker.per)?;
+        let (most, from) = (
+            usize::try_from(breaker.count).unwrap_or(usize::MAX),
+            at.before(breaker.within.as_duration()),
+        );
+        let place = self.place(&of, from);
+        let (_, window) = self.windows.get_mut(place)?;
+        for _ in 0..happened.times.min(self.rule.breaker.count) {
+            window.push_back((at, seq));
+        }
+        while window.len() > most || window.front().is_some_and(|(oldest, _)| *oldest <= from) {
+            window.pop_front();
+        }
+        if window.len() < most {
+            return None;
+        }
+        let counted = std::mem::take(window);
+        let mut evidence: Vec<Seq> = counted.into_iter().map(|(_, seq)| seq).collect();
+        evidence.dedup();
+        let evidence = evidence.split_off(evidence.len().saturating_sub(EVIDENCE));
+        Some(Trip {
+            charter: happened.charter.clone(),
+            rule: self.rule.clone(),
+            of,
+            at,
+            evidence,
+        })
+    }
+
+    fn place(&mut self, of: &Counted, from: Timestamp) -> usize {
+        if self.windows.len() >= MANY && self.windows.len().is_power_of_two() {
+            let open = |window: &VecDeque<(Timestamp, Seq)>| {
+                window.back().is_some_and(|(newest, _)| *newest > from)
+            };
+            self.windows.retain(|(_, window)| open(window));
+            self.index();
+        }
+        if let Some(place) = self.places.get(of) {
+            return *place;
+        }
+        self.places.insert(of.clone(), self.windows.len());
+        self.windows.push((of.clone(), VecDeque::new()));
+        self.windows.len() - 1
+    }
+
+    fn index(&mut self) {
+        let places = self.windows.iter().enumerate();
+        self.places = places.map(|(place, (of, _))| (of.clone(), place)).collect();
+    }
+}
+
+impl Breakers {
+    /// The breakers of a revision that comes into force; what one has counted stays where it has not changed.
+    fn watch(&mut self, charter: &Name, rules: &[BreakerRule]) {
+        let mut before = self.watched.remove(charter).unwrap_or_default();
+        let watches: Vec<_> = rules
+            .iter()
+            .map(|rule| {
+                let same = before
+                    .iter()
+                    .position(|watch| watch.rule.breaker == rule.breaker);
+                let mut watch = same.map_or_else(
+                    || Watch::new(rule.clone()),
+                    |place| before.swap_remove(place),
+                );
+                watch.rule.at = rule.at;
+                watch
+            })
+            .collect();
+        if !watches.is_empty() {
+            self.watched.insert(charter.clone(), watches);
+        }
+    }
+
+    fn count(&mut self, happened: &Happened<'_>, (at, seq): (Timestamp, Seq)) {
+        let Some(watches) = self.watched.get_mut(happened.charter) else {
+            return;
+        };
+        let trips = watches
+            .iter_mut()
+            .filter_map(|watch| watch.count(happened, at, seq));
+        self.tripped.extend(trips);
+    }
+
+    /// Whether this target is new to the agent; from now on it is not.
+    fn reaches(&mut self, task: &Task, target: &Name) -> bool {
+        let watches = self.watched.get(&task.charter);
+        let counted = |watch: &Watch| watch.rule.breaker.on == Event::NewTarget;
+        if !watches.is_some_and(|watches| watches.iter().any(counted)) {
+            return false;
+        }
+        let key = (task.charter.clone(), task.agent.clone());
+        self.reached.entry(key).or_default().insert(target.clone())
+    }
+
+    pub(super) fn tripped(&self) -> &[Trip] {
+        &self.tripped
+    }
+
+    /// The trip that holds this up until its consequence is recorded.
+    pub(super) fn holding(&self, facets: &Facets<'_>) -> Option<&Trip> {
+        let holds =
+            |trip: &&Trip| trip.rule.breaker.then != Then::Alert && trip.reach().covers(facets);
+        self.tripped.iter().find(holds)
+    }
+
+    /// The consequence of a trip is recorded.
+    fn answered(&mut self, charter: &Name, line: u32, record: Seq) {
+        let is = |trip: &Trip| {
+            trip.charter == *charter && trip.rule.at.line == line && trip.record() == record
+        };
+        self.tripped.retain(|trip| !is(trip));
+    }
+
+    pub(super) fn image(&self) -> BreakersImage {
+        BreakersImage {
+            watched: self.watched.clone(),
+            tripped: self.tripped.clone(),
+            reached: self
+                .reached
+                .iter()
+                .map(|(of, names)| (of.clone(), names.clone()))
+                .collect(),
+        }
+    }
+
+    pub(super) fn restore(image: BreakersImage) -> Self {
+        let mut breakers = Self {
+            watched: image.watched,
+            tripped: image.tripped,
+            reached: image.reached.into_iter().collect(),
+        };
+        breakers
+            .watched
+            .values_mut()
+            .flatten()
+            .for_each(Watch::index);
+        breakers
+    }
+}
+
+/// The breakers as a value that can be written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakersImage {
+    watched: BTreeMap<Name, Vec<Watch>>,
+    tripped: Vec<Trip>,
+    reached: Vec<((Name, AgentName), BTreeSet<Name>)>,
+}
+
+impl State {
+    /// Counts what a record says, before it takes effect.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "of all that happens, these are counted"
+    )]
+    pub(super) fn count(&mut self, command: &Command, at: Timestamp, seq: Seq) {
+        let when = (at, seq);
+        match command {
+            // What was counted stays when a charter is withdrawn: it may come back.
+            Command::CharterInForce {
+                charter, breakers, ..
+            } => self.breakers.watch(charter, breakers),
+            Command::Deny { agent, denial, .. } => {
+                self.count_denials((&denial.charter, agent), denial.rule, 1, when);
+            }
+            Command::DenyMore {
+                agent: Some(agent),
+                charter,
+                rule,
+                count,
+                ..
+            } => self.count_denials((charter, agent), *rule, *count, when),
+            Command::BeginMint(intent) => self.count_mint(intent, when),
+            Command::Stop {
+                leases,
+                cause: StopCause::Unconfirmed | StopCause::Excessive,
+            } => leases.iter().for_each(|id| self.count_error(*id, when)),
+            Command::Reject { approval, .. } => self.count_rejection(*approval, when),
+            Command::Kill(order) => self.answered(&order.by),
+            Command::Pause(pause) => self.answered(&pause.by),
+            Command::Alert(trip) => {
+                let (line, record) = (trip.rule.at.line, trip.record());
+                self.breakers.answered(&trip.charter, line, record);
+            }
+            _ => {}
+        }
+    }
+
+    fn count_denials(
+        &mut self,
+        (charter, agent): (&Name, &AgentName),
+        rule: Rule,
+        times: u32,
+        when: (Timestamp, Seq),
+    ) {
+        if matches!(rule, Rule::NotInForce | Rule::Shadow | Rule::Versions) {
+            return;
+        }
+        let happened = Happened {
+            event: Event::Denied,
+            charter,
+            agent,
+            task: None,
+            target: None,
+            times,
+        };
+        self.breakers.count(&happened, when);
+    }
+
+    fn count_mint(&mut self, intent: &Intent, when: (Timestamp, Seq)) {
+        let Some(entry) = self.tasks.get(&intent.task) else {
+            return;
+        };
+        let target = &intent.entry.target;
+        let new = self.breakers.reaches(&entry.task, target);
+        let happened = |event| Happened::of(event, &entry.task, Some(target));
+        self.breakers.count(&happened(Event::Minted), when);
+        if new {
+            self.breakers.count(&happened(Event::NewTarget), when);
+        }
+        if intent.outside_hours {
+            self.breakers.count(&happened(Event::OutsideHours), when);
+        }
+    }
+
+    fn count_error(&mut self, id: LeaseId, when: (Timestamp, Seq)) {
+        if let Some(lease) = self.leases.get(id).filter(|lease| lease.is_live()) {
+            let target = Some(&lease.entry.target);
+            let happened = Happened::of(Event::ProviderError, &lease.task, target);
+            self.breakers.count(&happened, when);
+        }
+    }
+
+    fn count_rejection(&mut self, id: ApprovalId, when: (Timestamp, Seq)) {
+        let approval = self.approvals.get(&id);
+        if let Some(entry) = approval.and_then(|approval| self.tasks.get(&approval.task)) {
+            let happened = Happened::of(Event::Rejected, &entry.task, None);
+            self.breakers.count(&happened, when);
+        }
+    }
+
+    fn answered(&mut self, by: &Actor) {
+        if let Actor::Breaker {
+            charter,
+            line,
+            record,
+        } = by
+        {
+            self.breakers.answered(charter, *line, *record);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Pauses by people, and what breakers that tripped come to.
+
+use lanyard_core::breaker::{Then, Trip};
+use lanyard_core::command::Command;
+use lanyard_core::id::{KillId, PauseId};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::pause::{Demand, Pause, Reach};
+use lanyard_core::scope::RoleFilter;
+use lanyard_core::time::Timestamp;
+
+use crate::clock::NoRandomness;
+use crate::engine::Engine;
+
+/// What a person pauses.
+#[derive(Debug, Clone)]
+pub struct PauseRequest {
+    /// What it is about.
+    pub reach: Reach,
+    /// What it asks for.
+    pub demand: Demand,
+    /// Why.
+    pub reason: String,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Pauses. Nothing of the kind is issued once this returns; nothing is revoked.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn pause(&self, asked: PauseRequest, by: Actor) -> Result<Pause, CommitError> {
+        let unavailable = |error: NoRandomness| CommitError::Unavailable(error.to_string());
+        let pause = Pause {
+            id: PauseId::from_bits(self.draw().map_err(unavailable)?),
+            reach: asked.reach,
+            demand: asked.demand,
+            reason: asked.reason,
+            by,
+            at: self.now(),
+            until: asked.until,
+            evidence: Vec::new(),
+        };
+        self.commit(Command::Pause(Box::new(pause.clone()))).await?;
+        Ok(pause)
+    }
+
+    /// Ends a pause.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn resume(
+        &self,
+        pause: PauseId,
+        by: &Identity,
+        reason: String,
+    ) -> Result<(), CommitError> {
+        let by = by.clone();
+        self.commit(Command::Resume { pause, by, reason })
+            .await
+            .map(drop)
+    }
+
+    /// Records what the breakers that tripped come to. Until then the ledger itself holds up what they are about.
+    pub async fn answer_trips(&self) {
+        let tripped = self.peek(|state| state.tripped().to_vec());
+        for trip in tripped.unwrap_or_default() {
+            tracing::warn!(charter = %trip.charter, reason = trip.reason(), "a breaker tripped");
+            if let Err(error) = self.answer(&trip).await {
+                tracing::error!(%error, "what a breaker asks for could not be recorded: it is tried again");
+                return;
+            }
+        }
+    }
+
+    async fn answer(&self, trip: &Trip) -> Result<(), CommitError> {
+        let unavailable = |error: NoRandomness| CommitError::Unavailable(error.to_string());
+        let bits = self.draw().map_err(unavailable)?;
+        let by = Actor::Breaker {
+            charter: trip.charter.clone(),
+            line: trip.rule.at.line,
+            record: trip.record(),
+        };
+        if let Some(scope) = trip.scope() {
+            let fenced = self
+                .engage(KillOrder {
+                    id: KillId::from_bits(bits),
+                    scope,
+                    roles: RoleFilter::Both,
+                    reason: trip.reason(),
+                    by,
+                    at: self.now(),
+                    evidence: trip.evidence.clone(),
+                })
+                .await;
+            let lost = "the kill order of a breaker is not durable".to_owned();
+            return fenced.seq.map(drop).ok_or(CommitError::Unavailable(lost));
+        }
+        let demand = match trip.rule.breaker.then {
+            Then::Alert => {
+                let alert = Command::Alert(Box::new(trip.clone()));
+                return self.commit(alert).await.map(drop);
+            }
+            Then::RequireApproval => Demand::Approval,
+            Then::StopTask | Then::StopAgent | Then::PauseTarget | Then::Pause => Demand::Stillness,
+        };
+        let pause = Pause {
+            id: PauseId::from_bits(bits),
+            reach: trip.reach(),
+            demand,
+            reason: trip.reason(),
+            by,
+            at: self.now(),
+            until: trip.rule.breaker.lasts.map(|lasts| self.now() + lasts),
+            evidence: trip.evidence.clone(),
+        };
+        self.commit(Command::Pause(Box::new(pause))).await.map(drop)
+    }
+}

@@ -1,0 +1,181 @@
+//! Breakers and pauses.
+
+use std::time::Duration;
+
+use lanyard_core::charter::TargetKind;
+use lanyard_core::id::LeaseId;
+use lanyard_core::kill::Actor;
+use lanyard_core::ledger::CommitError;
+use lanyard_core::pause::{Demand, Reach};
+use lanyard_core::scope::Scope;
+use lanyard_core::state::Refusal;
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::pause::PauseRequest;
+use lanyard_testkit::fake::MintFault;
+use lanyard_testkit::world;
+
+use crate::common::{Bench, bench};
+
+async fn with(breaker: &str) -> Bench {
+    bench(&format!("{}  breakers:\n    - {breaker}\n", world::CHARTER)).await
+}
+
+fn ask(bench: &Bench, grant: &str) -> Ask {
+    Ask {
+        task: bench.task,
+        grant: world::name(grant),
+        ttl: None,
+        plan: None,
+        request: None,
+    }
+}
+
+async fn mint(bench: &Bench) -> Result<LeaseId, IssueError> {
+    let grant = world::grant(TargetKind::Kubernetes);
+    let asked = ask(bench, grant.as_str());
+    let issued = bench.engine.issue(&world::agent(), asked).await?;
+    let lease = issued.lease;
+    issued.release.hand_over(|| ()).unwrap();
+    Ok(lease)
+}
+
+async fn deny(bench: &Bench) {
+    let denied = bench
+        .engine
+        .issue(&world::agent(), ask(bench, "nothing"))
+        .await;
+    assert!(matches!(denied, Err(IssueError::Denied { .. })));
+}
+
+fn refused(outcome: Result<LeaseId, IssueError>) -> Refusal {
+    match outcome {
+        Err(IssueError::Commit(CommitError::Refused(refusal))) => refusal,
+        Err(other) => panic!("{other}"),
+        Ok(lease) => panic!("{lease} was issued"),
+    }
+}
+
+#[tokio::test]
+async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_say_so() {
+    let bench = with("{on: denied, count: 3, within: 10m, then: stop-agent}").await;
+    deny(&bench).await;
+    deny(&bench).await;
+    bench.clock.advance(Duration::from_secs(601));
+    deny(&bench).await;
+    deny(&bench).await;
+    let lease = mint(&bench).await.unwrap();
+    deny(&bench).await;
+    // The ledger holds it up before anybody has answered the trip, and across a crash.
+    assert!(matches!(refused(mint(&bench).await), Refusal::Tripped(_)));
+    let bench = bench.restarted();
+    assert!(matches!(refused(mint(&bench).await), Refusal::Tripped(_)));
+
+    bench.engine.answer_trips().await;
+    bench.engine.answer_trips().await;
+    let Refusal::Killed(engaged) = refused(mint(&bench).await) else {
+        panic!("not killed");
+    };
+    assert!(matches!(engaged.order.scope, Scope::Agent(_)));
+    assert!(
+        matches!(engaged.order.by, Actor::Breaker { line: 70, .. }),
+        "{engaged:?}"
+    );
+    assert_eq!(engaged.order.evidence.len(), 3);
+    let of = &engaged.order.reason;
+    assert!(
+        of.contains("line 70: 3 denied within 10m per agent: stop-agent (records "),
+        "{of}"
+    );
+    let report = bench
+        .engine
+        .kill_report(engaged.order.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(report.unswept, 1, "{lease} dies with it");
+    let orders = bench
+        .engine
+        .query(|state| state.kills().iter().count())
+        .await;
+    assert_eq!(orders.unwrap(), 1, "one trip, one order");
+}
+
+#[tokio::test]
+async fn what_was_counted_survives_a_restart() {
+    let bench = with("{on: minted, count: 3, within: 10m, then: pause}").await;
+    mint(&bench).await.unwrap();
+    mint(&bench).await.unwrap();
+    let bench = bench.restarted();
+    let last = mint(&bench).await.unwrap();
+    assert!(
+        bench.provider.live().contains(&last),
+        "a pause revokes nothing"
+    );
+    bench.engine.answer_trips().await;
+    let Refusal::Paused(pause) = refused(mint(&bench).await) else {
+        panic!("not paused");
+    };
+    bench
+        .engine
+        .resume(pause.id, &world::agent(), "looked at it".into())
+        .await
+        .unwrap();
+    mint(&bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_of_a_breaker_ends_by_itself_where_the_charter_says_when() {
+    let bench =
+        with("{on: provider-error, count: 1, within: 5m, then: pause-target, lasts: 15m}").await;
+    bench.provider.next_mint(MintFault::Refuse);
+    assert!(matches!(mint(&bench).await, Err(IssueError::Provider(_))));
+    bench.engine.answer_trips().await;
+    assert!(matches!(refused(mint(&bench).await), Refusal::Paused(_)));
+    bench.clock.advance(Duration::from_secs(15 * 60));
+    mint(&bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_trip_that_asks_for_people_nothing_is_given_without_them() {
+    let bench = with("{on: new-target, count: 1, within: 1h, then: require-approval}").await;
+    mint(&bench).await.unwrap();
+    bench.engine.answer_trips().await;
+    let asked = mint(&bench).await;
+    assert!(
+        matches!(asked, Err(IssueError::NotFound(what)) if what.contains("submit the plan first"))
+    );
+}
+
+#[tokio::test]
+async fn an_alert_stops_nothing_and_is_recorded_once() {
+    let bench = with("{on: minted, count: 2, within: 10m, then: alert}").await;
+    for _ in 0..3 {
+        mint(&bench).await.unwrap();
+        bench.engine.answer_trips().await;
+    }
+    let is = |record: &&Vec<u8>| String::from_utf8_lossy(record).contains("\"type\":\"alert\"");
+    assert_eq!(bench.ledger.records().iter().filter(is).count(), 1);
+}
+
+#[tokio::test]
+async fn a_person_pauses_a_reach_and_nothing_beside_it() {
+    let bench = bench(world::CHARTER).await;
+    let pause = |reach: Reach| {
+        let asked = PauseRequest {
+            reach,
+            demand: Demand::Stillness,
+            reason: "looking".into(),
+            until: None,
+        };
+        bench.engine.pause(asked, Actor::Local)
+    };
+    let other = pause(Reach {
+        charter: Some(world::name("payments-terraform")),
+        target: Some(world::name("apis")),
+        ..Reach::default()
+    });
+    other.await.unwrap();
+    mint(&bench).await.unwrap();
+    pause(Reach::default()).await.unwrap();
+    assert!(matches!(refused(mint(&bench).await), Refusal::Paused(_)));
+}

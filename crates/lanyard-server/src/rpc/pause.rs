@@ -1,0 +1,133 @@
+//! PauseService.
+
+use std::time::Duration;
+
+use lanyard_core::identity::OperatorRole;
+use lanyard_core::kill::Actor;
+use lanyard_core::pause::{Demand, Pause, Reach};
+use lanyard_core::scope::AgentName;
+use lanyard_core::time::Timestamp;
+use lanyard_engine::pause::PauseRequest;
+use lanyard_proto::v1;
+use lanyard_proto::v1::pause_service_server::PauseService;
+use tonic::{Request, Response, Status};
+
+use super::{Services, parsed, text, time};
+use crate::refusal;
+
+/// The longest pause that ends by itself.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[tonic::async_trait]
+impl PauseService for Services {
+    async fn create_pause(
+        &self,
+        request: Request<v1::CreatePauseRequest>,
+    ) -> Result<Response<v1::CreatePauseResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let request = request.into_inner();
+        let demand = match request.demand() {
+            v1::Demand::Unspecified | v1::Demand::Stillness => Demand::Stillness,
+            v1::Demand::Approval => Demand::Approval,
+        };
+        let asked = PauseRequest {
+            demand,
+            until: until(request.lasts, self.0.engine.now())?,
+            reach: reach(request.reach.unwrap_or_default())?,
+            reason: text("reason", request.reason)?,
+        };
+        let by = Actor::Operator(operator.identity);
+        let pause = self.0.engine.pause(asked, by).await;
+        Ok(Response::new(v1::CreatePauseResponse {
+            pause: Some(message(&pause.map_err(refusal::commit)?)),
+        }))
+    }
+
+    async fn list_pauses(
+        &self,
+        request: Request<v1::ListPausesRequest>,
+    ) -> Result<Response<v1::ListPausesResponse>, Status> {
+        self.operator(&request, OperatorRole::Viewer)?;
+        let now = self.0.engine.now();
+        let listed = self.0.engine.query(|state| {
+            let lasting = state.pauses().filter(|pause| pause.lasts(now));
+            let mut pauses: Vec<_> = lasting.cloned().collect();
+            pauses.sort_by_key(|pause| std::cmp::Reverse(pause.at));
+            pauses
+        });
+        let pauses = listed.await.map_err(refusal::commit)?;
+        Ok(Response::new(v1::ListPausesResponse {
+            pauses: pauses.iter().map(message).collect(),
+        }))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let request = request.into_inner();
+        let id = parsed("id", &request.id)?;
+        let reason = text("reason", request.reason)?;
+        let resumed = self.0.engine.resume(id, &operator.identity, reason).await;
+        resumed.map_err(refusal::commit)?;
+        Ok(Response::new(v1::ResumeResponse {}))
+    }
+}
+
+fn until(
+    lasts: Option<prost_types::Duration>,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Status> {
+    let Some(lasts) = lasts else { return Ok(None) };
+    let span = Duration::try_from(lasts).ok();
+    let span = span.filter(|span| !span.is_zero() && *span <= LONGEST);
+    let wrong = || refusal::invalid("lasts", "must be more than nothing and a week at most");
+    Ok(Some(now + span.ok_or_else(wrong)?))
+}
+
+fn reach(named: v1::Reach) -> Result<Reach, Status> {
+    fn given<T>(
+        text: String,
+        read: impl FnOnce(&str) -> Result<T, Status>,
+    ) -> Result<Option<T>, Status> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        read(&text).map(Some)
+    }
+    Ok(Reach {
+        environment: given(named.environment, |name| parsed("reach.environment", name))?,
+        target: given(named.target, |name| parsed("reach.target", name))?,
+        charter: given(named.charter, |name| parsed("reach.charter", name))?,
+        agent: given(named.agent, |name| {
+            text("reach.agent", name.to_owned()).map(AgentName)
+        })?,
+        task: given(named.task_id, |id| parsed("reach.task_id", id))?,
+    })
+}
+
+fn message(pause: &Pause) -> v1::Pause {
+    let text = |name: Option<String>| name.unwrap_or_default();
+    let reach = &pause.reach;
+    let demand = match pause.demand {
+        Demand::Stillness => v1::Demand::Stillness,
+        Demand::Approval => v1::Demand::Approval,
+    };
+    v1::Pause {
+        id: pause.id.to_string(),
+        reach: Some(v1::Reach {
+            environment: text(reach.environment.as_ref().map(ToString::to_string)),
+            target: text(reach.target.as_ref().map(ToString::to_string)),
+            charter: text(reach.charter.as_ref().map(ToString::to_string)),
+            agent: text(reach.agent.as_ref().map(|agent| agent.0.clone())),
+            task_id: text(reach.task.map(|id| id.to_string())),
+        }),
+        demand: demand.into(),
+        reason: pause.reason.clone(),
+        paused_by: pause.by.to_string(),
+        pause_time: time(pause.at),
+        expire_time: pause.until.and_then(time),
+        evidence: pause.evidence.iter().map(|seq| seq.0).collect(),
+    }
+}

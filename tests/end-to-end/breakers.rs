@@ -1,0 +1,149 @@
+//! What stops by itself, and pauses.
+
+use anyhow::Result;
+use lanyard_tests::{Stage, until};
+
+/// The dev charter with these breakers.
+fn with(breakers: &str) -> Result<Stage> {
+    let stage = Stage::set()?;
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let usual = std::fs::read_to_string(&file)?;
+    let before = stage.oncall.ok(&["charter", "list"])?;
+    std::fs::write(
+        &file,
+        format!("{}\n  breakers:\n{breakers}", usual.trim_end()),
+    )?;
+    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    Ok(stage)
+}
+
+fn active(stage: &Stage, token: &str) -> Result<bool> {
+    stage.is_active(token, &stage.agent.ok(&["identity"])?)
+}
+
+#[test]
+fn t41_an_agent_that_asks_for_what_it_may_not_have_is_stopped_with_the_evidence() -> Result<()> {
+    let stage = with("    - {on: denied, count: 3, within: 10m, then: stop-agent}\n")?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    for _ in 0..3 {
+        stage
+            .agent
+            .fails(3, &["request", "--task", &task, "move-tickets"])?;
+    }
+    let stopped = ["request", "--task", &task, "read-tickets"];
+    let refused = stage.agent.run(&stopped)?;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    until(|| {
+        Ok(stage
+            .agent
+            .run(&stopped)?
+            .stderr
+            .contains("stopped by kill order K-"))
+    })?;
+    let orders = stage.oncall.ok(&["kill", "list"])?;
+    assert!(
+        orders.contains("3 denied within 10m per agent: stop-agent (records "),
+        "{orders}"
+    );
+    assert!(
+        orders.contains("breaker of charter ticket-router, line 40"),
+        "{orders}"
+    );
+    until(|| Ok(!active(&stage, &token)?))?;
+
+    // A restart changes nothing of it.
+    let stage = stage.crash()?;
+    assert!(
+        stage
+            .agent
+            .run(&stopped)?
+            .stderr
+            .contains("stopped by kill order K-")
+    );
+    Ok(())
+}
+
+#[test]
+fn five_tickets_in_ten_minutes_pause_the_charter_until_a_person_resumes() -> Result<()> {
+    let stage = with("    - {on: minted, count: 5, within: 10m, then: pause, per: charter}\n")?;
+    let task = stage.task()?;
+    let mut tokens = Vec::new();
+    for turn in 0..5 {
+        tokens.push(stage.token(&task)?);
+        if turn == 2 {
+            // What was counted is counted on the disk.
+            let before = stage.oncall.ok(&["status"])?;
+            assert!(before.contains("pauses"), "{before}");
+        }
+    }
+    let stage = stage.crash()?;
+    let request = ["request", "--task", &task, "read-tickets"];
+    let refused = stage.agent.run(&request)?;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    until(|| Ok(stage.agent.run(&request)?.stderr.contains("paused by H-")))?;
+    for token in &tokens {
+        assert!(active(&stage, token)?, "a pause revokes nothing");
+    }
+    let listed = stage.oncall.ok(&["pause", "list"])?;
+    assert!(
+        listed.contains("charter ticket-router") && listed.contains("5 minted within 10m"),
+        "{listed}"
+    );
+    let id = stage.oncall.ok(&["pause", "list", "-o", "name"])?;
+    stage.agent.fails(3, &["resume", &id, "--reason", "x"])?;
+    stage
+        .oncall
+        .ok(&["resume", &id, "--reason", "they were all asked for"])?;
+    stage.token(&task)?;
+    assert!(
+        stage
+            .oncall
+            .run(&["resume", &id, "--reason", "x"])?
+            .stderr
+            .contains("there is no pause")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_person_pauses_a_target_and_asks_for_approvals_of_an_agent() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let id = stage.oncall.ok(&[
+        "pause",
+        "--target",
+        "tickets",
+        "--reason",
+        "the ticket system is down",
+    ])?;
+    let refused = stage
+        .agent
+        .run(&["request", "--task", &task, "read-tickets"])?;
+    assert!(
+        refused
+            .stderr
+            .contains("over target tickets: the ticket system is down"),
+        "{refused:?}"
+    );
+    stage.oncall.ok(&["resume", &id, "--reason", "up again"])?;
+    let watched = [
+        "pause",
+        "--charter",
+        "ticket-router",
+        "--approval",
+        "--reason",
+        "odd requests",
+    ];
+    stage.oncall.ok(&watched)?;
+    let refused = stage
+        .agent
+        .run(&["request", "--task", &task, "read-tickets"])?;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    let nothing = stage.oncall.fails(2, &["pause", "--reason", "x"])?;
+    assert!(
+        nothing.contains("name what to pause, or say --all"),
+        "{nothing}"
+    );
+    Ok(())
+}
