@@ -147,3 +147,49 @@ fn a_person_pauses_a_target_and_asks_for_approvals_of_an_agent() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn an_emergency_lifts_the_freeze_for_what_its_terms_name_and_a_second_person_approves() -> Result<()>
+{
+    let stage = Stage::set()?;
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let usual = std::fs::read_to_string(&file)?;
+    let before = stage.oncall.ok(&["charter", "list"])?;
+    let more = "  emergency: {grants: [move-tickets], people: 1, lasts: 1h}\n  freezes:\n    \
+                - {from: 2020-01-01, to: 2099-01-01, roles: [apply], reason: nobody is there}\n";
+    std::fs::write(&file, format!("{}\n{more}", usual.trim_end()))?;
+    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    let task = stage.task()?;
+    let frozen = stage.plan(&task, "one").unwrap_err().to_string();
+    assert!(
+        frozen.contains("apply is frozen in production until 2099-01-02"),
+        "{frozen}"
+    );
+    stage.agent.fails(
+        3,
+        &["emergency", "declare", "ticket-router", "--reason", "x"],
+    )?;
+    let declare = [
+        "emergency",
+        "declare",
+        "ticket-router",
+        "--reason",
+        "tickets pile up",
+    ];
+    let said = stage.oncall.run(&declare)?;
+    assert!(
+        said.stderr
+            .starts_with("EMERGENCY under charter ticket-router until 2"),
+        "{said:?}"
+    );
+    assert!(stage.oncall.ok(&["status"])?.contains("ticket-router"));
+    let (plan, digest, approval) = stage.plan(&task, "one")?;
+    stage.approve("alice", &approval, &digest)?;
+    let apply = ["request", "--task", &task, "move-tickets", "--plan", &plan];
+    stage.agent.ok(&apply)?;
+    stage
+        .oncall
+        .ok(&["emergency", "end", "ticket-router", "--reason", "over"])?;
+    stage.agent.fails(3, &apply)?;
+    Ok(())
+}

@@ -3,6 +3,7 @@
 mod approval;
 mod audit;
 mod charter;
+mod emergency;
 mod explain;
 mod kill;
 mod lease;
@@ -87,6 +88,9 @@ enum Command {
     Explain(explain::Explain),
     /// Stop a scope: nothing new is issued, and what is live is revoked.
     Kill(Box<kill::Kill>),
+    /// Declare an emergency under a charter, and end it.
+    #[command(subcommand)]
+    Emergency(emergency::Command),
     /// Stop issuing within a reach, and revoke nothing.
     Pause(Box<pause::Pause>),
     /// End a pause.
@@ -130,6 +134,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Explain(asked) => explain::run(global, &asked).await,
         Command::Audit(command) => audit::run(global, command).await,
         Command::Kill(kill) => kill::run(global, *kill).await,
+        Command::Emergency(command) => emergency::run(global, command).await,
         Command::Pause(asked) => pause::run(global, *asked).await,
         Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,

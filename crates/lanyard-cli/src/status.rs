@@ -51,6 +51,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
                 status.engaged_kill_orders.to_string(),
             ),
             ("pauses", status.pauses.to_string()),
+            ("emergencies", status.emergencies.join(", ")),
             ("journal records", status.journal_size.to_string()),
             ("journal root", status.journal_root),
             ("version", status.version),

@@ -70,6 +70,12 @@ calls! {
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
+    /// Declares an emergency.
+    CharterServiceClient::declare_emergency(DeclareEmergencyRequest) -> DeclareEmergencyResponse;
+    /// Ends an emergency.
+    CharterServiceClient::end_emergency(EndEmergencyRequest) -> EndEmergencyResponse;
+    /// Lists emergencies.
+    CharterServiceClient::list_emergencies(ListEmergenciesRequest) -> ListEmergenciesResponse;
     /// Pauses.
     PauseServiceClient::create_pause(CreatePauseRequest) -> CreatePauseResponse;
     /// Lists pauses.

@@ -22,6 +22,9 @@ pub struct Requirement {
     pub expires: Ttl,
     /// For how many apply sessions.
     pub uses: u32,
+    /// Whose approval does not count: they have had their say.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub besides: BTreeSet<Identity>,
 }
 
 /// The groups that people who approve come from, for a sentence.
@@ -53,6 +56,7 @@ impl Requirement {
             from: BTreeSet::new(),
             expires: Ttl::at_least_a_second(1800),
             uses: 1,
+            besides: BTreeSet::new(),
         }
     }
 
@@ -74,6 +78,7 @@ impl Requirement {
             from,
             expires: self.expires.min(other.expires),
             uses: self.uses.min(other.uses),
+            besides: self.besides.union(&other.besides).cloned().collect(),
         }
     }
 }
@@ -128,6 +133,9 @@ pub enum ConsentError {
     /// The requester or its sponsor (T19).
     #[error("whoever asked for an approval cannot give it")]
     OwnRequest,
+    /// Whoever declared the emergency (T19).
+    #[error("you declared the emergency: the approval has to be another person's")]
+    OwnEmergency,
     /// The same person twice (T19).
     #[error("you have already approved this")]
     Twice,
@@ -165,6 +173,9 @@ impl Approval {
         }
         if requester.is(&operator.identity) {
             return Err(ConsentError::OwnRequest);
+        }
+        if self.requirement.besides.contains(&operator.identity) {
+            return Err(ConsentError::OwnEmergency);
         }
         if !self.requirement.from.is_empty() && self.requirement.from.is_disjoint(&operator.groups)
         {
@@ -220,6 +231,7 @@ impl Approval {
             .iter()
             .filter(|consent| {
                 consent.operator.is(OperatorRole::Approver)
+                    && !requirement.besides.contains(&consent.operator.identity)
                     && (requirement.from.is_empty()
                         || !requirement.from.is_disjoint(&consent.operator.groups))
             })

@@ -7,6 +7,7 @@ use crate::breaker::{BreakerRule, Trip};
 use crate::charter::{Limits, Name, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
+use crate::emergency::Emergency;
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
@@ -162,6 +163,17 @@ pub enum Command {
     Resume {
         /// Which.
         pause: PauseId,
+        /// Who.
+        by: Identity,
+        /// Why.
+        reason: String,
+    },
+    /// A person declares an emergency.
+    DeclareEmergency(Box<Emergency>),
+    /// A person ends an emergency before its time.
+    EndEmergency {
+        /// Under which charter.
+        charter: Name,
         /// Who.
         by: Identity,
         /// Why.

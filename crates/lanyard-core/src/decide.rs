@@ -2,6 +2,8 @@
 //!
 //! A [`Permit`] can be had from [`decide`] alone, and only a permit mints.
 
+mod people;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
@@ -10,13 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Charter, Grant, Hours, Limits, Mode, Name, Outside, Position,
-    Prohibited, Prohibition, Revision, Rights, Role, Stated, VersionRule,
+    ActionPattern, Autonomy, Charter, EmergencyRule, Grant, Hours, Limits, Mode, Name, Outside,
+    Position, Prohibited, Prohibition, Revision, Rights, Role, Stated, VersionRule,
 };
+use crate::emergency::Emergency;
 use crate::identity::Identity;
 use crate::plan::Plan;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
+
+use people::required;
+pub use people::requirement;
 
 /// Which rule of which charter said no, and what to do next. One self-contained line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -69,6 +75,8 @@ pub enum Rule {
     Freezes,
     /// `hours`.
     Hours,
+    /// `emergency`: its terms.
+    Emergency,
     /// `versions`: this build of the agent is not among them.
     Versions,
     /// `prohibited`.
@@ -96,6 +104,7 @@ impl fmt::Display for Rule {
             Self::Expires => "expires",
             Self::Freezes => "freezes",
             Self::Hours => "hours",
+            Self::Emergency => "emergency",
             Self::Versions => "versions",
             Self::Prohibited => "prohibited",
             Self::PlanRequired => "plans.required",
@@ -124,6 +133,11 @@ impl<'a> Revisions<'a> {
             in_force: charter,
         }
     }
+
+    /// The two.
+    const fn both(self) -> [&'a Charter; 2] {
+        [self.pinned, self.in_force]
+    }
 }
 
 /// What is asked for.
@@ -139,6 +153,8 @@ pub struct GrantRequest<'a> {
     pub plan: Option<&'a Plan>,
     /// Whether a pause asks for a person's approval where the charter asks for nobody's.
     pub watched: bool,
+    /// The emergency that a person declared under the charter, while it lasts.
+    pub emergency: Option<&'a Emergency>,
     /// The worst case that the target declares.
     pub worst_case: Duration,
     /// Now.
@@ -291,7 +307,7 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
     let permit = Permit {
-        requirement: required(revisions, current.role, request),
+        requirement: required(revisions, current, request),
         grant: Grant {
             rights,
             ..current.clone()
@@ -300,8 +316,11 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         destructive,
         limits,
         in_force: revisions.in_force.revision.clone(),
-        outside_hours: is_outside(revisions, current.role, request),
-        expires: until(revisions, current.role, request, ttl),
+        outside_hours: revisions
+            .both()
+            .iter()
+            .any(|charter| is_outside(charter, current.role, request)),
+        expires: until(revisions, current, request, ttl),
     };
     acted_on(revisions.pinned, request.task, &permit)?;
     acted_on(revisions.in_force, request.task, &permit)?;
@@ -353,24 +372,51 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
     ))
 }
 
-/// The end of a credential: that of its task, of a charter, of its hours, or the begin of a freeze, where one comes
-/// first.
-fn until(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>, ttl: Ttl) -> Timestamp {
-    let charters = [revisions.pinned, revisions.in_force];
-    let ends = charters.iter().filter_map(|charter| charter.expires);
-    let freezes = charters.iter().flat_map(|charter| &charter.freezes);
+/// The end of a credential: that of its task, of a charter, of its hours or of an emergency, or the begin of a freeze, where
+/// one comes first.
+fn until(
+    revisions: Revisions<'_>,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+    ttl: Ttl,
+) -> Timestamp {
+    let usual = (request.now + ttl).min(request.task.expires);
+    let ends = revisions
+        .both()
+        .map(|charter| ends(charter, grant, request));
+    ends.into_iter().flatten().fold(usual, Timestamp::min)
+}
+
+/// The first moment at which a revision gives this no more.
+fn ends(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Option<Timestamp> {
+    let (role, environment) = (grant.role, &request.task.environment);
+    let end = charter.expires.map(|end| end.when);
+    if terms(charter, grant, request).is_some() {
+        let over = request.emergency.map(|emergency| emergency.until);
+        return over.into_iter().chain(end).min();
+    }
+    let freezes = charter.freezes.iter();
     let begins = freezes
-        .filter(|freeze| freeze.is_about(role, &request.task.environment))
+        .filter(|freeze| freeze.is_about(role, environment))
         .map(|freeze| freeze.from)
         .filter(|from| *from > request.now);
-    let hours = charters.iter().filter_map(|charter| charter.hours.as_ref());
+    let hours = charter.hours.as_ref();
     let closes = hours
-        .filter(|hours| hours.is_about(role, &request.task.environment))
-        .filter_map(|hours| hours.until(request.now));
-    ends.map(|end| end.when).chain(begins).chain(closes).fold(
-        (request.now + ttl).min(request.task.expires),
-        Timestamp::min,
-    )
+        .filter(|hours| hours.is_about(role, environment))
+        .and_then(|hours| hours.until(request.now));
+    begins.chain(closes).chain(end).min()
+}
+
+/// The terms of an emergency under which this revision gives the grant now.
+fn terms<'a>(
+    charter: &'a Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Option<&'a EmergencyRule> {
+    let emergency = request.emergency?;
+    let lasts = emergency.charter == charter.name && emergency.lasts(request.now);
+    let rule = charter.emergency.as_ref()?;
+    (lasts && rule.grants.contains(&grant.name)).then_some(rule)
 }
 
 /// What one revision says by itself.
@@ -414,8 +460,10 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
         ));
     }
     autonomous(charter, grant, task)?;
-    thawed(charter, grant, request)?;
-    in_hours(charter, grant, request)?;
+    if terms(charter, grant, request).is_none() {
+        thawed(charter, grant, request)?;
+        in_hours(charter, grant, request)?;
+    }
     planned(charter, grant, request)?;
     Ok(grant)
 }
@@ -465,11 +513,8 @@ fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> O
     })
 }
 
-fn is_outside(revisions: Revisions<'_>, role: Role, request: &GrantRequest<'_>) -> bool {
-    let charters = [revisions.pinned, revisions.in_force];
-    charters
-        .iter()
-        .any(|charter| closed(charter, role, request).is_some())
+fn is_outside(charter: &Charter, role: Role, request: &GrantRequest<'_>) -> bool {
+    closed(charter, role, request).is_some()
 }
 
 fn in_hours(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
@@ -612,39 +657,4 @@ fn union(one: &[Prohibition], two: &[Prohibition]) -> Vec<Prohibition> {
             .cloned(),
     );
     all
-}
-
-/// What people must have approved first, at this hour.
-fn required(
-    revisions: Revisions<'_>,
-    role: Role,
-    request: &GrantRequest<'_>,
-) -> Option<Requirement> {
-    let usual = requirement(revisions, role, &request.task.environment);
-    if request.watched || is_outside(revisions, role, request) {
-        return Some(usual.unwrap_or_else(Requirement::of_one));
-    }
-    usual
-}
-
-/// What people must have approved before this role is issued in this environment: the strictest of
-/// every rule of both revisions.
-#[must_use]
-pub fn requirement(
-    revisions: Revisions<'_>,
-    role: Role,
-    environment: &Name,
-) -> Option<Requirement> {
-    [revisions.pinned, revisions.in_force]
-        .into_iter()
-        .flat_map(|charter| charter.approvals.iter())
-        .filter(|rule| rule.is_about(role, environment))
-        .map(|rule| Requirement {
-            people: rule.people,
-            from: rule.from.clone(),
-            expires: rule.expires,
-            uses: rule.uses,
-        })
-        .reduce(|one, two| one.narrowed(&two))
-        .filter(|requirement| requirement.people > 0)
 }

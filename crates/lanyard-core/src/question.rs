@@ -12,6 +12,7 @@ use crate::charter::{
 };
 use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use crate::digest::Digest;
+use crate::emergency::Emergency;
 use crate::id::{LeaseId, PlanId, TaskId};
 use crate::identity::Identity;
 use crate::plan::{Plan, PlanFormat};
@@ -33,6 +34,8 @@ pub struct Question {
     pub ttl: Option<Ttl>,
     /// Which build of the agent asks, where it says so.
     pub version: Option<Version>,
+    /// Whether somebody else has declared an emergency a moment ago.
+    pub emergency: bool,
     /// The destructive actions of the plan that it comes with, if it comes with one.
     pub plan: Option<BTreeSet<ActionPattern>>,
     /// What it would do with the credential.
@@ -59,6 +62,7 @@ impl Question {
             grant: grant.name.clone(),
             ttl: None,
             version: charter.versions.first().map(VersionRule::version),
+            emergency: false,
             plan: (grant.role == Role::Apply).then(BTreeSet::new),
             usage: None,
             worst_case: Duration::ZERO,
@@ -134,12 +138,24 @@ pub struct Met {
 /// The rule that says no.
 pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<Permit, Denial> {
     let (task, plan) = (task(charter, question, now), plan(question, now));
+    let rule = charter.emergency.as_ref().filter(|_| question.emergency);
+    let emergency = rule.map(|rule| Emergency {
+        charter: charter.name.clone(),
+        by: Identity {
+            issuer: String::new(),
+            subject: String::new(),
+        },
+        reason: String::new(),
+        at: now,
+        until: now + rule.lasts,
+    });
     let request = GrantRequest {
         task: &task,
         grant: &question.grant,
         ttl: question.ttl,
         plan: plan.as_ref(),
         watched: false,
+        emergency: emergency.as_ref(),
         worst_case: question.worst_case,
         now,
     };
@@ -388,6 +404,12 @@ fn met(
         say(Rule::Approvals, Some(rule.at), what);
     }
     calendar(charter, question, grant.role, now, &mut say);
+    if let Some(rule) = charter.emergency.as_ref().filter(|_| question.emergency)
+        && rule.grants.contains(&grant.name)
+    {
+        let what = format!("{} besides whoever declared it", persons(rule.people));
+        say(Rule::Emergency, Some(rule.at), what);
+    }
     if let Some(version) = &question.version
         && let Some(rule) = charter.versions.iter().find(|rule| rule.matches(version))
     {

@@ -206,6 +206,7 @@ fn questions() -> Vec<Question> {
                 for plan in &plans {
                     all.push(Question {
                         version: None,
+                        emergency: false,
                         identity: Identity {
                             issuer: "https://i.example".to_owned(),
                             subject: (*subject).to_owned(),

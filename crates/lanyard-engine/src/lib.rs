@@ -7,6 +7,7 @@
 pub mod charters;
 pub mod clock;
 pub mod denials;
+pub mod emergency;
 pub mod engine;
 pub mod expiry;
 pub mod gate;

@@ -306,12 +306,14 @@ impl Engine {
         // An unknown grant has no target; the decision then says so itself.
         let provider = self.provider_of(task, &ask.grant);
         let worst_case = self.worst_case(task, &ask.grant);
+        let emergency = self.emergency(&task.charter);
         let request = GrantRequest {
             task,
             grant: &ask.grant,
             ttl: ask.ttl,
             plan,
             watched: self.is_watched(task, &ask.grant, now),
+            emergency: emergency.as_ref(),
             worst_case,
             now,
         };

@@ -55,12 +55,14 @@ impl Engine {
             approval: None,
         };
         let worst_case = self.worst_case(task, &plan.grant);
+        let emergency = self.emergency(&task.charter);
         let request = GrantRequest {
             task,
             grant: &plan.grant,
             ttl: None,
             plan: Some(&plan),
             watched: self.is_watched(task, &plan.grant, now),
+            emergency: emergency.as_ref(),
             worst_case,
             now,
         };

@@ -198,6 +198,9 @@ fn case(
     let now = fields
         .optional("at")
         .map_or(Some(Timestamp::EPOCH), |node| f.time(node, false));
+    let emergency = fields.optional("emergency").map_or(Some(false), |node| {
+        f.one_of(node, &[("true", true), ("false", false)])
+    });
     let plan = fields.optional("plan").and_then(|node| plan(f, node));
     let using = fields.optional("using").and_then(|node| using(f, node));
     let expected = fields.required("expect");
@@ -210,6 +213,7 @@ fn case(
             environment: environment?,
             grant: grant?,
             ttl: lifetime,
+            emergency: emergency?,
             version: stated.or_else(|| usual_version.cloned()),
             plan,
             usage: using,

@@ -40,6 +40,9 @@ pub(crate) struct Explain {
     /// The digest of the agent's instructions.
     #[arg(long, requires = "model")]
     prompt_digest: Option<Digest>,
+    /// In an emergency that somebody else declared.
+    #[arg(long)]
+    emergency: bool,
     /// It comes with a plan.
     #[arg(long)]
     plan: bool,
@@ -122,6 +125,7 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
         environment: asked.r#in.clone(),
         grant: asked.grant.clone(),
         ttl: asked.ttl,
+        emergency: asked.emergency,
         version: asked.model.clone().map(|model| Version {
             model,
             prompt: asked.prompt_digest,

@@ -116,6 +116,15 @@ fn spec() -> Value {
     add("limits", limits());
     add("versions", list(version(), 1));
     add("breakers", list(breaker(), 0));
+    let emergency = fields(
+        &["grants", "people", "lasts"],
+        json!({
+            "grants": list(name("One of this charter's grants."), 0),
+            "people": {"type": "integer", "minimum": 0, "maximum": 20},
+            "lasts": span("After that it is over by itself; 24h at most."),
+        }),
+    );
+    add("emergency", emergency);
     add("requires", list(words(&["reason", "ticket"]), 0));
     for (name, schema) in calendar() {
         add(name, schema);

@@ -176,6 +176,7 @@ fn question(charter: &Charter, task: &Task, made: &Made) -> Question {
         environment: task.environment.clone(),
         grant: made.grant.clone(),
         ttl: None,
+        emergency: false,
         version: task.version.clone(),
         plan: applies.then(BTreeSet::new),
         usage: None,

@@ -174,6 +174,9 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
     if let Some(hours) = &charter.hours {
         part(format!("hours: {}", hours.shown()), hours.at);
     }
+    if let Some(rule) = &charter.emergency {
+        part("emergency".to_owned(), rule.at);
+    }
     for rule in &charter.versions {
         part(format!("version {}", rule.version()), rule.at);
     }

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::{
-    ActionPattern, AgentRule, AwsGrant, Charter, Freeze, Grant, Hours, KubernetesGrant,
-    KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated,
-    SubjectPattern, TokenGrant, VersionRule, pattern_contains,
+    ActionPattern, AgentRule, AwsGrant, Charter, EmergencyRule, Freeze, Grant, Hours,
+    KubernetesGrant, KubernetesRights, Mode, Name, PolicyRule, Position, Prohibited, Rights, Role,
+    Stated, SubjectPattern, TokenGrant, VersionRule, pattern_contains,
 };
 use crate::approval::Requirement;
 use crate::breaker::{Breaker, BreakerRule};
@@ -77,6 +77,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         changes.hours(old, new);
         changes.versions(old, new);
         changes.breakers(&old.breakers, &new.breakers);
+        changes.emergency(old.emergency.as_ref(), new.emergency.as_ref());
         changes.requires(old, new);
     }
     changes.neutral(old, new);
@@ -404,6 +405,26 @@ impl Changes {
         for rule in new.iter().filter(|rule| !kept(rule, old)) {
             let what = format!("breaker {}", rule.breaker);
             self.add(Effect::Narrowing, what, Some(rule.at));
+        }
+    }
+
+    fn emergency(&mut self, old: Option<&EmergencyRule>, new: Option<&EmergencyRule>) {
+        let of =
+            |rule: Option<&EmergencyRule>| rule.map(|rule| rule.grants.clone()).unwrap_or_default();
+        let at = new.or(old).map(|rule| rule.at);
+        for name in of(new).difference(&of(old)) {
+            let what = format!("grant {name} is given on easier terms in an emergency");
+            self.add(Effect::Widening, what, at);
+        }
+        for name in of(old).difference(&of(new)) {
+            let what =
+                format!("grant {name} is not given on easier terms in an emergency any more");
+            self.add(Effect::Narrowing, what, at);
+        }
+        if let (Some(old), Some(new)) = (old, new) {
+            let people = (Fewer(old.people), Fewer(new.people));
+            self.more("emergency: people who approve", people, at);
+            self.more("emergency: lasts", (old.lasts, new.lasts), at);
         }
     }
 

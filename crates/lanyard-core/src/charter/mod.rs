@@ -198,6 +198,8 @@ pub struct Charter {
     pub freezes: Vec<Freeze>,
     /// The hours in which it gives what it allows; always when absent.
     pub hours: Option<Hours>,
+    /// What is given on easier terms in an emergency.
+    pub emergency: Option<EmergencyRule>,
     /// What is counted, and what happens when there is too much of it.
     pub breakers: Vec<BreakerRule>,
     /// The builds of the agent that may act; every one when empty.
@@ -234,6 +236,20 @@ impl AgentRule {
     pub fn matches(&self, identity: &Identity) -> bool {
         self.issuer == identity.issuer && self.subject.matches(&identity.subject)
     }
+}
+
+/// What is given on easier terms once a person says that there is an emergency: no freeze and no hours hold it up, and fewer
+/// people approve, besides the one who said so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EmergencyRule {
+    /// Which grants.
+    pub grants: BTreeSet<Name>,
+    /// How many people approve, besides whoever declared it.
+    pub people: u32,
+    /// How long it lasts.
+    pub lasts: Ttl,
+    /// Where it stands.
+    pub at: Position,
 }
 
 /// One build of an agent that may act.

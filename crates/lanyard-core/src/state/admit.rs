@@ -3,6 +3,7 @@
 use crate::approval::{ConsentError, Requester, Unusable};
 use crate::charter::Name;
 use crate::command::{Command, Intent};
+use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, PlanId, RearmId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
@@ -131,6 +132,10 @@ impl State {
             Command::Resume { pause, .. } if !self.pauses.contains_key(pause) => {
                 Err(Refusal::Unknown(format!("pause {pause}")))
             }
+            Command::DeclareEmergency(emergency) => self.admit_emergency(emergency, now),
+            Command::EndEmergency { charter, .. } if !self.emergencies.contains_key(charter) => {
+                Err(Refusal::Unknown(format!("emergency of charter {charter}")))
+            }
             Command::ProposeRearm(proposal) => self.admit_step(proposal.kill, proposal.stage),
             Command::ConfirmRearm { rearm, kill, by } => self.admit_rearm(*rearm, *kill, by, now),
             Command::CharterInForce { .. }
@@ -146,6 +151,7 @@ impl State {
             | Command::Pause(_)
             | Command::Resume { .. }
             | Command::Alert(_)
+            | Command::EndEmergency { .. }
             | Command::Started { .. }
             | Command::Arm { .. } => Ok(()),
         }
@@ -196,6 +202,17 @@ impl State {
         pausing.map_or(Ok(()), |pause| {
             Err(Refusal::Paused(Box::new(pause.clone())))
         })
+    }
+
+    fn admit_emergency(&self, emergency: &Emergency, now: Timestamp) -> Result<(), Refusal> {
+        let before = self.emergencies.get(&emergency.charter);
+        match before.filter(|before| before.lasts(now)) {
+            Some(before) => Err(Refusal::Exists(format!(
+                "an emergency of charter {} until {}",
+                before.charter, before.until
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn current(&self, charter: &Name, revision: &crate::charter::Revision) -> Result<(), Refusal> {

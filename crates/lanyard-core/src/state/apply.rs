@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
+use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, RearmId};
 use crate::identity::Operator;
 use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
@@ -41,10 +42,7 @@ impl State {
             } => {
                 self.confirm(*lease, *expires, handle.as_ref());
             }
-            Command::Outlives { lease, until } => self.leases.update(*lease, |lease| {
-                lease.worst_expiry = lease.worst_expiry.max(*until);
-                lease.confirmed = true;
-            }),
+            Command::Outlives { lease, until } => self.outlives(*lease, *until),
             Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
             Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
             Command::Advance { progress } => {
@@ -74,6 +72,8 @@ impl State {
             }
             Command::Kill(order) => self.kills.engage(order.clone(), seq),
             Command::Pause(pause) => self.pause(pause, at),
+            Command::DeclareEmergency(emergency) => self.declare(emergency),
+            Command::EndEmergency { charter, .. } => drop(self.emergencies.remove(charter)),
             Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
             Command::ProposeRearm(proposal) => {
                 self.rearms.insert(proposal.id, proposal.clone());
@@ -88,6 +88,18 @@ impl State {
             Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
         }
         seq
+    }
+
+    fn outlives(&mut self, lease: LeaseId, until: Timestamp) {
+        self.leases.update(lease, |lease| {
+            lease.worst_expiry = lease.worst_expiry.max(until);
+            lease.confirmed = true;
+        });
+    }
+
+    fn declare(&mut self, emergency: &Emergency) {
+        let charter = emergency.charter.clone();
+        self.emergencies.insert(charter, emergency.clone());
     }
 
     fn pause(&mut self, pause: &Pause, at: Timestamp) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
+use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, PauseId, RearmId, TaskId};
 use crate::kill::{KillBook, RearmProposal};
 use crate::lease::{Entry, Handle, Lease, Seq, Stage};
@@ -39,6 +40,9 @@ pub enum Image {
         /// The pauses.
         #[serde(default)]
         pauses: BTreeMap<PauseId, Pause>,
+        /// The emergencies.
+        #[serde(default)]
+        emergencies: BTreeMap<Name, Emergency>,
         /// What breakers have counted.
         #[serde(default)]
         breakers: Box<BreakersImage>,
@@ -131,6 +135,7 @@ impl State {
             rearms: self.rearms.clone(),
             disarmed: self.disarmed.clone(),
             pauses: self.pauses.clone(),
+            emergencies: self.emergencies.clone(),
             breakers: Box::new(self.breakers.image()),
             leases: self.leases.len(),
         };
@@ -188,6 +193,7 @@ impl State {
                 rearms,
                 disarmed,
                 pauses,
+                emergencies,
                 breakers,
                 leases,
             } => {
@@ -199,6 +205,7 @@ impl State {
                     rearms,
                     disarmed,
                     pauses,
+                    emergencies,
                     breakers: Breakers::restore(*breakers),
                     tasks: HashMap::new(),
                     ..Self::default()

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::approval::Approval;
 use crate::breaker::Trip;
 use crate::charter::{Name, Revision};
+use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::kill::{KillBook, KillOrder, RearmProposal};
 use crate::lease::{Lease, Seq};
@@ -48,6 +49,7 @@ pub struct State {
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
     disarmed: Option<String>,
     pauses: BTreeMap<PauseId, Pause>,
+    emergencies: BTreeMap<Name, Emergency>,
     breakers: Breakers,
 }
 
@@ -167,6 +169,17 @@ impl State {
     pub fn pausing(&self, facets: &Facets<'_>, demand: Demand, now: Timestamp) -> Option<&Pause> {
         let mut asking = self.pauses.values().filter(|pause| pause.demand == demand);
         asking.find(|pause| pause.lasts(now) && pause.reach.covers(facets))
+    }
+
+    /// The emergency that was last declared under a charter, if nobody has ended it.
+    #[must_use]
+    pub fn emergency(&self, charter: &Name) -> Option<&Emergency> {
+        self.emergencies.get(charter)
+    }
+
+    /// Every emergency that nobody has ended and that may have ended by itself.
+    pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
+        self.emergencies.values()
     }
 
     /// The breakers that tripped and whose consequences are not recorded yet.

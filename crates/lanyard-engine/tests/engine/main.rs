@@ -7,6 +7,7 @@
 
 mod breakers;
 mod common;
+mod emergency;
 mod plans;
 mod repeated;
 mod strays;

@@ -49,10 +49,15 @@ impl AuditService for Services {
                 state.leases().live() as u64,
                 engaged as u64,
                 pauses as u64,
+                state
+                    .emergencies()
+                    .filter(|emergency| emergency.lasts(now))
+                    .map(|emergency| emergency.charter.to_string())
+                    .collect(),
                 state.disarmed().map(str::to_owned),
             )
         });
-        let (live_leases, engaged_kill_orders, pauses, disarmed) =
+        let (live_leases, engaged_kill_orders, pauses, emergencies, disarmed) =
             asked.await.map_err(refusal::commit)?;
         let (journal_size, root) = broker.ledger.tree();
         let shut = broker
@@ -65,6 +70,7 @@ impl AuditService for Services {
             live_leases,
             engaged_kill_orders,
             pauses,
+            emergencies,
             journal_size,
             journal_root: hex(&root),
             not_issuing: broker

@@ -1,11 +1,13 @@
 //! CharterService.
 
+use lanyard_core::emergency::Emergency;
 use lanyard_core::identity::OperatorRole;
 use lanyard_proto::v1;
 use lanyard_proto::v1::charter_service_server::CharterService;
 use tonic::{Request, Response, Status};
 
-use super::Services;
+use super::{Services, parsed, text, time};
+use crate::refusal;
 
 #[tonic::async_trait]
 impl CharterService for Services {
@@ -31,5 +33,59 @@ impl CharterService for Services {
             charters,
             problems: self.0.charters.problems(),
         }))
+    }
+
+    async fn declare_emergency(
+        &self,
+        request: Request<v1::DeclareEmergencyRequest>,
+    ) -> Result<Response<v1::DeclareEmergencyResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let request = request.into_inner();
+        let charter = parsed("charter", &request.charter)?;
+        let reason = text("reason", request.reason)?;
+        let engine = &self.0.engine;
+        let declared = engine.declare_emergency(&charter, &operator.identity, reason);
+        Ok(Response::new(v1::DeclareEmergencyResponse {
+            emergency: Some(message(&declared.await.map_err(refusal::commit)?)),
+        }))
+    }
+
+    async fn end_emergency(
+        &self,
+        request: Request<v1::EndEmergencyRequest>,
+    ) -> Result<Response<v1::EndEmergencyResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let request = request.into_inner();
+        let charter = parsed("charter", &request.charter)?;
+        let reason = text("reason", request.reason)?;
+        let engine = &self.0.engine;
+        let ended = engine.end_emergency(&charter, &operator.identity, reason);
+        ended.await.map_err(refusal::commit)?;
+        Ok(Response::new(v1::EndEmergencyResponse {}))
+    }
+
+    async fn list_emergencies(
+        &self,
+        request: Request<v1::ListEmergenciesRequest>,
+    ) -> Result<Response<v1::ListEmergenciesResponse>, Status> {
+        self.operator(&request, OperatorRole::Viewer)?;
+        let now = self.0.engine.now();
+        let listed = self.0.engine.query(|state| {
+            let lasting = state.emergencies().filter(|emergency| emergency.lasts(now));
+            lasting.map(message).collect()
+        });
+        Ok(Response::new(v1::ListEmergenciesResponse {
+            emergencies: listed.await.map_err(refusal::commit)?,
+        }))
+    }
+}
+
+fn message(emergency: &Emergency) -> v1::Emergency {
+    v1::Emergency {
+        charter: emergency.charter.to_string(),
+        reason: emergency.reason.clone(),
+        declared_by: emergency.by.to_string(),
+        declare_time: time(emergency.at),
+        expire_time: time(emergency.until),
     }
 }

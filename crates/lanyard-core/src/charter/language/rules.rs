@@ -2,6 +2,7 @@
 
 use super::places::Places;
 use super::{powers, reads};
+use crate::approval::persons;
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, Grant, KubernetesRights, Name,
     PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
@@ -35,6 +36,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         rules.admin_equivalent(grant);
     }
     rules.autonomy();
+    rules.emergency();
 }
 
 /// What no rule of a grant may hold, whatever its role.
@@ -172,6 +174,34 @@ impl Rules<'_> {
         if !paths.is_empty() && grant.role == Role::Apply {
             for environment in grant.environments.iter().filter(elsewhere) {
                 self.people(grant, environment, "could raise its own power in");
+            }
+        }
+    }
+
+    /// Whoever declares an emergency is one of the people that a grant needs.
+    fn emergency(&self) {
+        let Some(rule) = &self.charter.emergency else {
+            return;
+        };
+        for name in &rule.grants {
+            let Some(grant) = self.charter.grants.get(name) else {
+                continue;
+            };
+            let applies = grant.role == Role::Apply;
+            let least = match powers::paths(&grant.rights).is_empty() {
+                false if applies => PEOPLE,
+                _ if applies && self.in_production(grant) => PEOPLE - 1,
+                _ => 0,
+            };
+            if rule.people < least {
+                let message = format!(
+                    "grant {name} needs {} besides whoever declares the emergency, and this asks for {}",
+                    persons(least),
+                    rule.people
+                );
+                let span = self.places.field_of(rule.at, "people");
+                self.f
+                    .add(Diagnostic::new(Code::TooFewPeople, span, message));
             }
         }
     }

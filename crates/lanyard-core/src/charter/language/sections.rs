@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{breakers, calendar, grants};
 use crate::charter::{
-    AgentRule, ApprovalRule, Autonomy, Charter, End, Limits, Mode, Name, Owners, PlanRule,
-    Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, VersionRule, World,
+    AgentRule, ApprovalRule, Autonomy, Charter, EmergencyRule, End, Grant, Limits, Mode, Name,
+    Owners, PlanRule, Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern,
+    VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -49,6 +50,8 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         calendar::freezes(f, node, &declared)
     });
     let hours = section(&spec, "hours", |node| calendar::hours(f, node, &declared));
+    let known = grants.clone().unwrap_or_default();
+    let emergency = section(&spec, "emergency", |node| emergency(f, node, &known));
     let breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
@@ -76,6 +79,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         requires,
         freezes,
         hours,
+        emergency,
         breakers,
         versions,
         expires,
@@ -432,6 +436,30 @@ fn rate(f: &Findings, node: &Node) -> Option<Rate> {
     Some(Rate {
         count: count?,
         per: per?,
+    })
+}
+
+fn emergency(f: &Findings, node: &Node, known: &BTreeMap<Name, Grant>) -> Option<EmergencyRule> {
+    let fields = f.map(node)?;
+    let grants = fields.required("grants").map(|node| {
+        let names = f.list(node).iter().filter_map(|item| {
+            f.parsed(item)
+                .filter(|name| declared(f, item, name, known, "grant in this charter"))
+        });
+        names.collect()
+    });
+    let people = fields
+        .required("people")
+        .and_then(|node| f.number(node, 0, 20));
+    let lasts = fields
+        .required("lasts")
+        .and_then(|node| f.span_of_time(node, DAY));
+    fields.finish();
+    Some(EmergencyRule {
+        grants: grants?,
+        people: people?,
+        lasts: lasts?,
+        at: node.span.at,
     })
 }
 

@@ -1,0 +1,76 @@
+//! Who has to approve: the strictest of every rule of both revisions, at this hour and in this state of things.
+
+use super::{GrantRequest, Revisions, is_outside, terms};
+use crate::approval::Requirement;
+use crate::charter::{Charter, Grant, Name, Role};
+
+/// What people must have approved before this role is issued in this environment, within the hours and without an
+/// emergency.
+#[must_use]
+pub fn requirement(
+    revisions: Revisions<'_>,
+    role: Role,
+    environment: &Name,
+) -> Option<Requirement> {
+    strictest(
+        revisions
+            .both()
+            .map(|charter| usual(charter, role, environment)),
+    )
+}
+
+/// What people must have approved before this is issued now.
+pub(super) fn required(
+    revisions: Revisions<'_>,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Option<Requirement> {
+    let needed = revisions.both().map(|charter| now(charter, grant, request));
+    let needed = strictest(needed);
+    if request.watched {
+        return needed.or_else(|| Some(Requirement::of_one()));
+    }
+    needed
+}
+
+fn now(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Option<Requirement> {
+    let usual = usual(charter, grant.role, &request.task.environment);
+    if let (Some(rule), Some(emergency)) = (terms(charter, grant, request), request.emergency) {
+        let usual = usual?;
+        return Some(Requirement {
+            people: usual.people.min(rule.people),
+            // Whoever declared it has had a say, and is no second person.
+            besides: [emergency.by.clone()].into(),
+            ..usual
+        });
+    }
+    let outside = is_outside(charter, grant.role, request);
+    let nobody = usual.as_ref().is_none_or(|needed| needed.people == 0);
+    if outside && nobody {
+        return Some(Requirement::of_one());
+    }
+    usual
+}
+
+fn usual(charter: &Charter, role: Role, environment: &Name) -> Option<Requirement> {
+    let about = charter
+        .approvals
+        .iter()
+        .filter(|rule| rule.is_about(role, environment));
+    let each = about.map(|rule| Requirement {
+        people: rule.people,
+        from: rule.from.clone(),
+        expires: rule.expires,
+        uses: rule.uses,
+        besides: std::collections::BTreeSet::new(),
+    });
+    each.reduce(|one, two| one.narrowed(&two))
+}
+
+fn strictest(needed: [Option<Requirement>; 2]) -> Option<Requirement> {
+    let strictest = needed
+        .into_iter()
+        .flatten()
+        .reduce(|one, two| one.narrowed(&two));
+    strictest.filter(|requirement| requirement.people > 0)
+}

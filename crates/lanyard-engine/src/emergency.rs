@@ -1,0 +1,66 @@
+//! Emergencies: declared by a person, over by themselves.
+
+use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
+use lanyard_core::emergency::Emergency;
+use lanyard_core::identity::Identity;
+use lanyard_core::ledger::CommitError;
+use lanyard_core::state::Refusal;
+
+use crate::engine::Engine;
+
+impl Engine {
+    /// Declares one, on the terms of the charter in force.
+    ///
+    /// # Errors
+    /// As of the ledger; a charter that is not in force or has no terms for one is unknown.
+    pub async fn declare_emergency(
+        &self,
+        charter: &Name,
+        by: &Identity,
+        reason: String,
+    ) -> Result<Emergency, CommitError> {
+        let found = self.charters().in_force(charter);
+        let rule = found.as_ref().and_then(|found| found.emergency.as_ref());
+        let rule = rule.ok_or_else(|| {
+            let what = format!("charter {charter} with terms for an emergency");
+            CommitError::Refused(Refusal::Unknown(what))
+        })?;
+        let emergency = Emergency {
+            charter: charter.clone(),
+            by: by.clone(),
+            reason,
+            at: self.now(),
+            until: self.now() + rule.lasts,
+        };
+        let declare = Command::DeclareEmergency(Box::new(emergency.clone()));
+        self.commit(declare).await?;
+        tracing::warn!(%charter, by = %emergency.by, until = %emergency.until, "an emergency is declared");
+        Ok(emergency)
+    }
+
+    /// Ends one before its time. What was given under it ends by its own time.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn end_emergency(
+        &self,
+        charter: &Name,
+        by: &Identity,
+        reason: String,
+    ) -> Result<(), CommitError> {
+        let (charter, by) = (charter.clone(), by.clone());
+        let end = Command::EndEmergency {
+            charter,
+            by,
+            reason,
+        };
+        self.commit(end).await.map(drop)
+    }
+
+    /// The one that lasts under this charter, or that did.
+    pub(crate) fn emergency(&self, charter: &Name) -> Option<Emergency> {
+        self.peek(|state| state.emergency(charter).cloned())
+            .flatten()
+    }
+}

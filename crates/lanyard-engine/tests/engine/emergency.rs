@@ -1,0 +1,159 @@
+//! Emergencies.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::approval::ConsentError;
+use lanyard_core::decide::Rule;
+use lanyard_core::id::{ApprovalId, LeaseId, PlanId};
+use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::plan::{Plan, PlanFormat};
+use lanyard_core::state::Refusal;
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::plans::Proposal;
+use lanyard_testkit::world;
+
+use crate::common::{Bench, bench};
+
+/// The clock of the tests stands in January 2027, in the freeze.
+const TERMS: &str = "  emergency: {grants: [restart], people: 1, lasts: 30m}
+  freezes: [{from: 2027-01-01, to: 2027-02-01, roles: [apply], reason: the turn of the year}]
+";
+
+async fn frozen() -> Bench {
+    let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
+    bench(&format!("{charter}{TERMS}")).await
+}
+
+fn person(name: &str) -> Operator {
+    Operator {
+        identity: Identity {
+            issuer: "https://people.acme.example".to_owned(),
+            subject: name.to_owned(),
+        },
+        groups: ["platform".to_owned()].into(),
+        roles: [OperatorRole::Approver, OperatorRole::OnCall].into(),
+    }
+}
+
+async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
+    let proposal = Proposal {
+        task: bench.task,
+        grant: world::name("restart"),
+        format: PlanFormat::Text,
+        summary: "restart".to_owned(),
+        destructive: BTreeSet::new(),
+    };
+    bench
+        .engine
+        .submit_plan(&world::agent(), proposal, b"restart")
+        .await
+}
+
+async fn approve(bench: &Bench, plan: &Plan, by: &str) -> Result<(), CommitError> {
+    let approval: ApprovalId = plan.approval.unwrap();
+    bench
+        .engine
+        .approve(approval, plan.digest, person(by), "seen".into())
+        .await
+}
+
+async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Duration), IssueError> {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::name("restart"),
+        ttl: None,
+        plan: Some(plan),
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let (lease, life) = (issued.lease, issued.expires.since(bench.clock.now()));
+    issued.release.hand_over(|| ()).unwrap();
+    Ok((lease, life))
+}
+
+fn rule<T>(outcome: Result<T, IssueError>) -> Rule {
+    match outcome {
+        Err(IssueError::Denied { denial, .. }) => denial.rule,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was given"),
+    }
+}
+
+#[tokio::test]
+async fn in_an_emergency_a_second_person_is_enough_and_no_freeze_holds_it_up() {
+    let bench = frozen().await;
+    assert_eq!(rule(submit(&bench).await), Rule::Freezes);
+    let charter = world::name("payments-terraform");
+    let one = person("one").identity;
+    let declared = bench
+        .engine
+        .declare_emergency(&charter, &one, "payments are down".into());
+    let declared = declared.await.unwrap();
+    let again = bench
+        .engine
+        .declare_emergency(&charter, &one, "still".into())
+        .await;
+    assert!(
+        matches!(again, Err(CommitError::Refused(Refusal::Exists(_)))),
+        "{again:?}"
+    );
+
+    let plan = submit(&bench).await.unwrap();
+    let own = approve(&bench, &plan, "one").await;
+    let Err(CommitError::Refused(Refusal::Consent(why))) = own else {
+        panic!("{own:?}");
+    };
+    assert_eq!(why, ConsentError::OwnEmergency);
+    approve(&bench, &plan, "two").await.unwrap();
+    // A crash changes nothing of it.
+    let bench = bench.restarted();
+    bench
+        .clock
+        .set(declared.until.before(Duration::from_secs(60)));
+    let (_, life) = apply(&bench, plan.id).await.unwrap();
+    assert_eq!(
+        life,
+        Duration::from_secs(60),
+        "no credential outlives the emergency"
+    );
+    bench.clock.set(declared.until);
+    assert_eq!(rule(apply(&bench, plan.id).await), Rule::Freezes);
+}
+
+#[tokio::test]
+async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever() {
+    let bench = frozen().await;
+    let charter = world::name("payments-terraform");
+    let one = person("one").identity;
+    bench
+        .engine
+        .declare_emergency(&charter, &one, "down".into())
+        .await
+        .unwrap();
+    submit(&bench).await.unwrap();
+    bench
+        .engine
+        .end_emergency(&charter, &one, "over".into())
+        .await
+        .unwrap();
+    assert_eq!(rule(submit(&bench).await), Rule::Freezes);
+    let twice = bench
+        .engine
+        .end_emergency(&charter, &one, "over".into())
+        .await;
+    assert!(
+        matches!(twice, Err(CommitError::Refused(Refusal::Unknown(_)))),
+        "{twice:?}"
+    );
+    let none = world::name("nothing");
+    let unknown = bench
+        .engine
+        .declare_emergency(&none, &one, "down".into())
+        .await;
+    assert!(
+        matches!(unknown, Err(CommitError::Refused(Refusal::Unknown(_)))),
+        "{unknown:?}"
+    );
+}
