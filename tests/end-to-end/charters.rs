@@ -31,6 +31,11 @@ fn tool(command: &str, arguments: &[&str]) -> Result<lanyard_rig::Answer> {
     Cli::offline()?.run(&words)
 }
 
+/// What needs to know of no environment and no target.
+fn tool_alone(command: &str, arguments: &[&str]) -> Result<lanyard_rig::Answer> {
+    Cli::offline()?.run(&[&["charter", command], arguments].concat())
+}
+
 /// A good charter with one more line behind the one that begins so, in a folder of its own.
 fn with(before: &str, line: &str) -> Result<(tempfile::TempDir, String)> {
     let folder = tempfile::tempdir()?;
@@ -410,4 +415,33 @@ fn what_shadow_and_an_unlisted_version_would_get_is_recorded_and_not_given() -> 
     std::fs::write(&file, usual.replace("spec:\n", "spec:\n  mode: shadow\n"))?;
     let said = "(mode): this would be allowed; the charter only records decisions";
     until(|| Ok(token(&listed)?.stderr.contains(said)))
+}
+
+#[test]
+fn a_charter_is_laid_out_in_place_and_from_the_standard_input() -> Result<()> {
+    let (folder, file) = with(
+        "purpose:",
+        "  # why it is so\n  mode:    enforce   # not yet shadow",
+    )?;
+    let place = folder.path().to_str().unwrap();
+    let checked = tool_alone("fmt", &[place, "--check"])?;
+    assert_eq!(
+        (checked.code, checked.stdout.trim()),
+        (1, file.as_str()),
+        "{checked:?}"
+    );
+    assert_eq!(tool_alone("fmt", &[place])?.code, 0);
+    let text = std::fs::read_to_string(&file)?;
+    assert!(
+        text.contains("\n  # why it is so\n  mode: enforce      # not yet shadow\n"),
+        "{text}"
+    );
+    assert_eq!(tool_alone("fmt", &[place, "--check"])?.code, 0);
+    let broken = corpus("bad/anchor.yaml");
+    let answer = tool_alone("fmt", &[broken.to_str().unwrap()])?;
+    assert!(
+        answer.code == 2 && answer.stderr.contains("error[LC006]"),
+        "{answer:?}"
+    );
+    Ok(())
 }

@@ -103,3 +103,97 @@ fn the_findings_are_those_that_the_tool_explains() -> Result<()> {
     }
     is_written("findings.md", &text)
 }
+
+const CHARTER: &str = "# Charter reference
+
+Every field of a charter, from the schema that `lanyard charter schema` prints; [charter.md](charter.md) says what they mean together.
+A field in bold has to be there. What lint says of each is in [findings.md](findings.md).
+
+| field | value | meaning |
+|---|---|---|
+";
+
+/// What can stand at a place, in words.
+fn kind(schema: &Value) -> String {
+    let text = |name: &str| schema.get(name).and_then(Value::as_str).unwrap_or_default();
+    if let Some(constant) = schema.get("const").and_then(Value::as_str) {
+        return format!("`{constant}`");
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+        return format!("`{}`", words.join("`, `"));
+    }
+    match (text("type"), text("pattern")) {
+        ("integer", _) => {
+            let bound = |name| schema.get(name).and_then(Value::as_u64).unwrap_or_default();
+            format!("a number from {} to {}", bound("minimum"), bound("maximum"))
+        }
+        ("array", _) => {
+            let items = schema.get("items").map(kind).unwrap_or_default();
+            format!("a list: {items}")
+        }
+        ("object", _) => "a map".to_owned(),
+        (_, pattern) if pattern.contains("[smh]") => "a span: `90s`, `10m`, `2h`".to_owned(),
+        (_, pattern) if pattern.contains("{4}-[0-9]{2}") => "a day or a moment".to_owned(),
+        (_, pattern) if pattern.contains("24:00") => "a time of day".to_owned(),
+        (_, pattern) if pattern.contains("[a-z0-9-]{0,61}") => "a name".to_owned(),
+        (_, pattern) if pattern.contains("sha256") => "a digest: `sha256:…`".to_owned(),
+        ("string", _) => "a text".to_owned(),
+        _ => "a map".to_owned(),
+    }
+}
+
+fn rows(schema: &Value, path: &str, out: &mut String) -> Result<()> {
+    if let Some(items) = schema.get("items") {
+        return rows(items, &format!("{path}[]"), out);
+    }
+    if let Some(any) = schema
+        .get("additionalProperties")
+        .filter(|any| any.is_object())
+    {
+        return rows(any, &format!("{path}.*"), out);
+    }
+    let either = schema.get("oneOf").and_then(Value::as_array);
+    if schema.get("properties").is_none() {
+        return either
+            .into_iter()
+            .flatten()
+            .try_for_each(|one| rows(one, path, out));
+    }
+    let required = schema.get("required").and_then(Value::as_array);
+    let has_to = |name: &str| required.is_some_and(|all| all.iter().any(|one| one == name));
+    let fields = schema.get("properties").and_then(Value::as_object);
+    for (name, inner) in fields.into_iter().flatten() {
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        let shown = if has_to(name) {
+            format!("**`{path}`**")
+        } else {
+            format!("`{path}`")
+        };
+        let of = |schema: &Value| {
+            schema
+                .get("description")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        let meaning = of(inner)
+            .or_else(|| inner.get("items").and_then(of))
+            .unwrap_or_default();
+        anyhow::ensure!(!meaning.is_empty(), "{path} has no description");
+        writeln!(out, "| {shown} | {} | {meaning} |", kind(inner))?;
+        rows(inner, &path, out)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_charter_reference_is_the_schema() -> Result<()> {
+    let schema = lanyard_rig::Cli::offline()?.json(&["charter", "schema"])?;
+    let mut text = CHARTER.to_owned();
+    rows(&schema, "", &mut text)?;
+    is_written("charter-reference.md", &text)
+}

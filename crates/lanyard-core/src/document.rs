@@ -6,12 +6,14 @@
 mod code;
 mod diagnostic;
 mod fields;
+mod print;
 mod tree;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Fix, escaped, render, visible};
 pub use fields::{Fields, Findings, nearest, suggest};
-pub use tree::{Node, Span, Value, read};
+pub use print::print;
+pub use tree::{Node, Span, Style, Value, read};
 
 /// The largest document, in bytes.
 pub const SIZE_LIMIT: usize = 256 * 1024;

@@ -5,6 +5,7 @@ mod compile;
 mod diff;
 mod explain;
 mod files;
+mod fmt;
 mod init;
 mod lint;
 mod report;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Schema,
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
+    /// Lay charter files out, with their comments: two spaces a level, a space behind a colon.
+    Fmt(fmt::Fmt),
     /// Say what a change of a charter allows that was not allowed, and the other way round; 1 when it allows more.
     Diff(diff::Diff),
     /// Print what a charter comes to: session policies with their size, RBAC, claims, and who approves.
@@ -50,6 +53,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             Ok(())
         }
         Command::Lint(lint) => lint::run(&lint),
+        Command::Fmt(asked) => fmt::run(&asked),
         Command::Diff(asked) => diff::run(&asked),
         Command::Compile(asked) => compile::run(&asked),
         Command::Simulate(asked) => simulate::run(global, &asked),

@@ -27,6 +27,10 @@ fn list(of: Value, least: u32) -> Value {
     json!({"type": "array", "items": of, "minItems": least})
 }
 
+fn strings(description: &str) -> Value {
+    section(description, list(json!({"type": "string"}), 0))
+}
+
 fn span(description: &str) -> Value {
     json!({"type": "string", "pattern": "^[0-9]+[smh]$", "description": description})
 }
@@ -56,13 +60,16 @@ pub(crate) fn charter() -> Value {
     let mut schema = fields(
         &["apiVersion", "kind", "metadata", "spec"],
         json!({
-            "apiVersion": {"const": "lanyard.dev/v1"},
-            "kind": {"const": "Charter"},
-            "metadata": fields(&["name"], json!({
+            "apiVersion": section("The version of the language.", json!({"const": "lanyard.dev/v1"})),
+            "kind": section("What the file holds.", json!({"const": "Charter"})),
+            "metadata": section("What it is known by.", fields(&["name"], json!({
                 "name": name("Unique in the directory."),
-                "labels": {"type": "object", "additionalProperties": {"type": "string"}},
-            })),
-            "spec": spec(),
+                "labels": {
+                    "type": "object", "additionalProperties": {"type": "string"},
+                    "description": "For whoever looks; they decide nothing.",
+                },
+            }))),
+            "spec": section("What it allows.", spec()),
         }),
     );
     if let Some(schema) = schema.as_object_mut() {
@@ -75,59 +82,51 @@ pub(crate) fn charter() -> Value {
     schema
 }
 
+/// What a section means, where its schema does not say so itself.
+fn section(meaning: &str, mut schema: Value) -> Value {
+    if let Some(fields) = schema.as_object_mut() {
+        fields.insert("description".to_owned(), Value::from(meaning));
+    }
+    schema
+}
+
 fn spec() -> Value {
-    let owner = || text("A person or a group.");
     let mut properties = Map::new();
-    let mut add = |name: &str, schema| properties.insert(name.to_owned(), schema);
-    add("purpose", text("One sentence."));
+    let mut add = |name: &str, meaning: &str, schema| {
+        properties.insert(name.to_owned(), section(meaning, schema));
+    };
+    add("purpose", "What it is for, in one sentence.", text(""));
+    add("owners", "Who answers for it.", owners());
+    let mode = words(&["enforce", "shadow"]);
     add(
-        "owners",
-        fields(
-            &["business", "technical", "security"],
-            json!({"business": owner(), "technical": owner(), "security": owner()}),
-        ),
+        "mode",
+        "`shadow` decides and records, and issues nothing.",
+        mode,
     );
-    add("mode", words(&["enforce", "shadow"]));
-    add("agents", list(agent(), 1));
-    let autonomy = words(&[
-        "observe",
-        "propose",
-        "execute-sandbox",
-        "execute-production",
-    ]);
-    let environment = fields(&["autonomy"], json!({"autonomy": autonomy}));
+    add("agents", "Who may open a task.", list(agent(), 1));
+    let meaning = "How far an agent may go, by environment.";
+    add("environments", meaning, environments());
+    add("grants", "What it may be given.", list(grant(), 0));
+    let meaning = "What dominates every grant.";
+    add("prohibited", meaning, list(prohibition(), 0));
+    add("plans", "Where an apply needs a plan.", plans());
+    let meaning = "Who has to approve what; the rules that meet a request count together.";
+    add("approvals", meaning, list(approval(), 0));
+    add("limits", "Bounds.", limits());
+    let meaning = "The builds of the agent that may act; every one when absent.";
+    add("versions", meaning, list(version(), 1));
+    let meaning = "What is counted, and what happens by itself when there is too much of it.";
+    add("breakers", meaning, list(breaker(), 0));
+    let meaning = "What is given on easier terms in an emergency that a person declares.";
+    add("emergency", meaning, emergency());
+    let stated = list(words(&["reason", "ticket"]), 0);
     add(
-        "environments",
-        json!({"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": environment}),
+        "requires",
+        "What a task has to state; a reason always.",
+        stated,
     );
-    add("grants", list(grant(), 0));
-    add("prohibited", list(prohibition(), 0));
-    let role = || words(&["plan", "apply"]);
-    let environments = || list(name("One of this charter's environments."), 0);
-    let required = fields(
-        &["role", "environments"],
-        json!({"role": role(), "environments": environments()}),
-    );
-    add(
-        "plans",
-        fields(&["required"], json!({"required": required})),
-    );
-    add("approvals", list(approval(), 0));
-    add("limits", limits());
-    add("versions", list(version(), 1));
-    add("breakers", list(breaker(), 0));
-    let emergency = fields(
-        &["grants", "people", "lasts"],
-        json!({
-            "grants": list(name("One of this charter's grants."), 0),
-            "people": {"type": "integer", "minimum": 0, "maximum": 20},
-            "lasts": span("After that it is over by itself; 24h at most."),
-        }),
-    );
-    add("emergency", emergency);
-    add("requires", list(words(&["reason", "ticket"]), 0));
-    for (name, schema) in calendar() {
-        add(name, schema);
+    for (name, meaning, schema) in calendar() {
+        add(name, meaning, schema);
     }
     let needed = [
         "purpose",
@@ -140,14 +139,69 @@ fn spec() -> Value {
     fields(&needed, Value::Object(properties))
 }
 
-fn calendar() -> [(&'static str, Value); 3] {
+fn owners() -> Value {
+    let owner = || text("A person or a group.");
+    fields(
+        &["business", "technical", "security"],
+        json!({"business": owner(), "technical": owner(), "security": owner()}),
+    )
+}
+
+fn environments() -> Value {
+    let autonomy = words(&[
+        "observe",
+        "propose",
+        "execute-sandbox",
+        "execute-production",
+    ]);
+    let meaning = "Plans alone; proposals too; applies outside production; applies in production.";
+    let environment = fields(
+        &["autonomy"],
+        json!({"autonomy": section(meaning, autonomy)}),
+    );
+    json!({"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": environment})
+}
+
+fn role() -> Value {
+    section("`plan` reads, `apply` changes.", words(&["plan", "apply"]))
+}
+
+fn own_environments() -> Value {
+    list(name("One of this charter's environments."), 0)
+}
+
+fn plans() -> Value {
+    let required = fields(
+        &["role", "environments"],
+        json!({"role": role(), "environments": own_environments()}),
+    );
+    let required = section("What needs one.", required);
+    fields(&["required"], json!({"required": required}))
+}
+
+fn emergency() -> Value {
+    let grants = list(name("One of this charter's grants."), 0);
+    fields(
+        &["grants", "people", "lasts"],
+        json!({
+            "grants": section("Which grants of this charter.", grants),
+            "people": {
+                "type": "integer", "minimum": 0, "maximum": 20,
+                "description": "How many approve, besides whoever declared it.",
+            },
+            "lasts": span("After that it is over by itself; 24h at most."),
+        }),
+    )
+}
+
+fn calendar() -> [(&'static str, &'static str, Value); 3] {
     let freeze = fields(
         &["from", "to", "roles", "reason"],
         json!({
             "from": day("Its first day, in UTC."),
             "to": day("Its last day."),
-            "roles": list(words(&["plan", "apply"]), 0),
-            "environments": list(name("One of this charter's environments."), 0),
+            "roles": section("Which roles it stops.", list(role(), 0)),
+            "environments": section("Where; everywhere when absent.", own_environments()),
             "reason": text("What the agent is told."),
         }),
     );
@@ -156,18 +210,25 @@ fn calendar() -> [(&'static str, Value); 3] {
         &["zone", "days", "from", "to", "outside"],
         json!({
             "zone": text("Of the IANA database, such as Europe/Berlin."),
-            "days": list(days, 1),
+            "days": section("On which they begin.", list(days, 1)),
             "from": time("When they begin."),
             "to": time("When they end: on the next day, where that is not after `from`."),
-            "outside": words(&["require-approval", "deny"]),
-            "roles": list(words(&["plan", "apply"]), 1),
-            "environments": list(name("One of this charter's environments."), 0),
+            "outside": section(
+                "One person approves, where nobody had to; or nothing is given.",
+                words(&["require-approval", "deny"]),
+            ),
+            "roles": section("Of which roles; both when absent.", list(role(), 1)),
+            "environments": section("Where; everywhere when absent.", own_environments()),
         }),
     );
     [
-        ("freezes", list(freeze, 0)),
-        ("hours", hours),
-        ("expires", day("From then on nothing is given.")),
+        (
+            "freezes",
+            "When something is not given: the change calendar.",
+            list(freeze, 0),
+        ),
+        ("hours", "When it gives what it allows.", hours),
+        ("expires", "From then on nothing is given.", day("")),
     ]
 }
 
@@ -178,11 +239,14 @@ fn breaker() -> Value {
     fields(
         &["on", "count", "within", "then"],
         json!({
-            "on": words(&events),
-            "count": {"type": "integer", "minimum": 1, "maximum": 10_000},
+            "on": section("What is counted.", words(&events)),
+            "count": {
+                "type": "integer", "minimum": 1, "maximum": 10_000,
+                "description": "How many trip it.",
+            },
             "within": span("A sliding window; 24h at most."),
-            "per": words(&pers),
-            "then": words(&thens),
+            "per": section("Counted for each of these by itself.", words(&pers)),
+            "then": section("What happens then.", words(&thens)),
             "lasts": span("When what happened ends by itself; only a person ends it when absent."),
         }),
     )
@@ -205,16 +269,25 @@ fn version() -> Value {
 fn approval() -> Value {
     let when = fields(
         &["role"],
-        json!({"role": words(&["plan", "apply"]), "environment": name("Everywhere when absent.")}),
+        json!({"role": role(), "environment": name("Everywhere when absent.")}),
     );
     fields(
         &["when", "people"],
         json!({
-            "when": when,
-            "people": {"type": "integer", "minimum": 0, "maximum": 20},
-            "from": list(json!({"type": "string", "pattern": "^group:.+$"}), 0),
+            "when": section("What it is about.", when),
+            "people": {
+                "type": "integer", "minimum": 0, "maximum": 20,
+                "description": "How many distinct people.",
+            },
+            "from": section(
+                "Of any of these groups, written `group:name`; anybody with the approver role when absent.",
+                list(json!({"type": "string", "pattern": "^group:.+$"}), 0),
+            ),
             "expires": span("After the deciding approval; 30m when absent."),
-            "uses": {"type": "integer", "minimum": 1, "maximum": 100},
+            "uses": {
+                "type": "integer", "minimum": 1, "maximum": 100,
+                "description": "How many apply sessions it is good for; 1 when absent.",
+            },
         }),
     )
 }
@@ -227,7 +300,10 @@ fn agent() -> Value {
             "subject": text("Exact, or with one `*` for the last segment."),
         }),
     );
-    let spiffe = json!({"type": "string", "pattern": "^spiffe://[^/]+"});
+    let spiffe = json!({
+        "type": "string", "pattern": "^spiffe://[^/]+",
+        "description": "Instead of issuer and subject: a SPIFFE ID, exact or with one `*` for the last segment.",
+    });
     json!({"oneOf": [named, fields(&["spiffe"], json!({"spiffe": spiffe}))]})
 }
 
@@ -242,24 +318,34 @@ fn grant() -> Value {
     let target = || name("As the daemon's configuration declares it.");
     let token = fields(
         &["target", "audience"],
-        json!({"target": target(), "audience": text("`aud`."), "scopes": list(text("A scope."), 0)}),
+        json!({
+            "target": target(),
+            "audience": text("`aud`."),
+            "scopes": section("What `scope` holds.", list(text("A scope."), 0)),
+        }),
     );
     let statement = fields(
         &["actions", "resources"],
-        json!({"actions": actions(), "resources": list(text("An ARN, or `*`."), 1)}),
+        json!({
+            "actions": section("`service:Action`, with `*` and `?`.", actions()),
+            "resources": list(text("An ARN, or `*`."), 1),
+        }),
     );
     let aws = fields(
         &["target", "allow"],
-        json!({"target": target(), "allow": list(statement, 1), "destructive": actions()}),
+        json!({
+            "target": target(),
+            "allow": section("What the session may do.", list(statement, 1)),
+            "destructive": section("Denied, unless the approved plan names them.", actions()),
+        }),
     );
-    let words = || list(json!({"type": "string"}), 0);
     let rule = fields(
         &["apiGroups", "resources", "verbs"],
         json!({
-            "apiGroups": words(),
-            "resources": words(),
-            "verbs": words(),
-            "resourceNames": words(),
+            "apiGroups": strings("`\"\"` is the core group."),
+            "resources": strings("In the plural, with a subresource where one is meant: `pods/log`."),
+            "verbs": strings("Of RBAC."),
+            "resourceNames": strings("These objects alone."),
         }),
     );
     let mut kubernetes = fields(
@@ -267,7 +353,7 @@ fn grant() -> Value {
         json!({
             "target": target(),
             "namespace": name("Where the rights are bound."),
-            "rules": list(rule, 1),
+            "rules": section("What may be done there; or `clusterRole`.", list(rule, 1)),
             "clusterRole": text("A role that the cluster's owners made."),
         }),
     );
@@ -279,12 +365,12 @@ fn grant() -> Value {
         &["name", "role", "environments"],
         json!({
             "name": name("Unique in the charter."),
-            "role": self::words(&["plan", "apply"]),
-            "environments": list(name("One of this charter's environments."), 0),
+            "role": role(),
+            "environments": section("Where it may be used.", own_environments()),
             "ttl": span("Where it is shorter than limits.ttl."),
-            "token": token,
-            "aws": aws,
-            "kubernetes": kubernetes,
+            "token": section("One of Lanyard's own access tokens.", token),
+            "aws": section("An AWS STS session.", aws),
+            "kubernetes": section("A Kubernetes service-account token.", kubernetes),
         }),
     );
     if let Some(schema) = grant.as_object_mut() {
@@ -296,14 +382,21 @@ fn grant() -> Value {
 }
 
 fn prohibition() -> Value {
-    let words = || list(json!({"type": "string"}), 0);
     let rule = fields(
         &[],
-        json!({"apiGroups": words(), "resources": words(), "verbs": words()}),
+        json!({
+            "apiGroups": strings("All when absent."),
+            "resources": strings("All when absent."),
+            "verbs": strings("All when absent."),
+        }),
     );
     let mut schema = fields(
         &["reason"],
-        json!({"aws": actions(), "kubernetes": rule, "reason": text("What the agent is told.")}),
+        json!({
+            "aws": section("These actions, on every resource.", actions()),
+            "kubernetes": section("These requests, in every namespace.", rule),
+            "reason": text("What the agent is told."),
+        }),
     );
     if let Some(schema) = schema.as_object_mut() {
         let either = json!([{"required": ["aws"]}, {"required": ["kubernetes"]}]);
@@ -315,15 +408,24 @@ fn prohibition() -> Value {
 fn limits() -> Value {
     let rate = fields(
         &["count", "per"],
-        json!({"count": {"type": "integer", "minimum": 1, "maximum": 10_000}, "per": span("A window.")}),
+        json!({
+            "count": {
+                "type": "integer", "minimum": 1, "maximum": 10_000,
+                "description": "How many.",
+            },
+            "per": span("In each window of this length; 24h at most."),
+        }),
     );
     fields(
         &["ttl", "task", "live_leases", "mints"],
         json!({
             "ttl": span("Of a credential; 12h at most."),
             "task": span("Of a task; 24h at most."),
-            "live_leases": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
-            "mints": rate,
+            "live_leases": {
+                "type": "integer", "minimum": 1, "maximum": 1_000_000,
+                "description": "How many credentials of one agent may live at once.",
+            },
+            "mints": section("How many credentials one agent may be given in a while.", rate),
             "revocable_within": span("Refuse a credential whose declared worst case is longer."),
         }),
     )

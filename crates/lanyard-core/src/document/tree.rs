@@ -48,13 +48,24 @@ pub enum Value {
     Scalar {
         /// The text.
         text: String,
-        /// Whether it stood without quotes.
-        plain: bool,
+        /// How it was written.
+        style: Style,
     },
     /// A list.
     List(Vec<Node>),
     /// Keys and values, in the order of the file.
     Map(Vec<(Node, Node)>),
+}
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// In quotes.
+    Quoted,
+    /// On lines of its own, behind `|` or `>`.
+    Block,
 }
 
 /// Reads one document.
@@ -183,11 +194,15 @@ impl<'a> Reader<'a> {
         let (value, end) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 plain_node(anchor, tag.is_some())?;
-                let plain = style == ScalarStyle::Plain;
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+                    _ => Style::Quoted,
+                };
                 (
                     Value::Scalar {
                         text: text.into_owned(),
-                        plain,
+                        style,
                     },
                     span.end,
                 )

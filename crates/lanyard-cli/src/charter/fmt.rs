@@ -1,0 +1,57 @@
+//! `lanyard charter fmt`: one layout for every charter.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use lanyard_core::document::{print, render};
+
+use super::files;
+use crate::outcome::Outcome;
+
+#[derive(Args)]
+pub(crate) struct Fmt {
+    /// Charter files, or folders of them; `-` lays out the standard input to the standard output.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Write nothing; name what is laid out otherwise, with exit code 1.
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(asked: &Fmt) -> Result<(), Outcome> {
+    if asked.paths.iter().any(|path| path.as_os_str() == "-") {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|error| Outcome::usage(format!("the input cannot be read: {error}")))?;
+        print!("{}", laid_out("-", &text)?);
+        return Ok(());
+    }
+    let mut otherwise = 0;
+    for path in files::files(&asked.paths)? {
+        let (name, text) = (path.display().to_string(), files::read(&path)?);
+        let printed = laid_out(&name, &text)?;
+        if printed == text {
+            continue;
+        }
+        otherwise += 1;
+        println!("{name}");
+        if !asked.check {
+            std::fs::write(&path, printed)
+                .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
+        }
+    }
+    if asked.check && otherwise > 0 {
+        eprintln!("{otherwise} files are laid out otherwise");
+        return Err(Outcome::Negative);
+    }
+    Ok(())
+}
+
+fn laid_out(name: &str, text: &str) -> Result<String, Outcome> {
+    print(text).map_err(|fault| {
+        eprint!("{}", render(name, text, &[fault]));
+        Outcome::usage(format!("{name} cannot be read"))
+    })
+}
