@@ -445,3 +445,63 @@ fn a_charter_is_laid_out_in_place_and_from_the_standard_input() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn what_is_wrong_with_a_charter_is_said_by_the_status_the_log_and_a_metric() -> Result<()> {
+    let mut stage = Stage::set()?;
+    let metrics = lanyard_rig::free_port()?;
+    let more = format!("metrics_listen: {metrics}\ntls:");
+    stage.daemon = stage
+        .daemon
+        .serve_again(|text| text.replacen("tls:", &more, 1))?;
+    let count = |stage: &Stage, name: &str| -> Result<i64> {
+        let answer = stage.daemon.http_on(metrics, "/metrics")?;
+        let line = answer
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("lanyard_{name} ")));
+        Ok(line.unwrap_or("-1").parse()?)
+    };
+    until(|| Ok(count(&stage, "charters_in_force").unwrap_or(-1) == 1))?;
+    let found = [
+        "charters_out_of_force",
+        "admin_equivalent_grants",
+        "issuing",
+        "pauses",
+    ];
+    let found: Vec<i64> = found
+        .iter()
+        .map(|name| count(&stage, name))
+        .collect::<Result<_>>()?;
+    assert_eq!(found, [0, 0, 1, 0]);
+    stage.token(&stage.task()?)?;
+    assert_eq!(count(&stage, "live_leases")?, 1);
+
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let good = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, good.replace("people: 2", "people: 1"))?;
+    until(|| Ok(count(&stage, "charters_out_of_force")? == 1))?;
+    assert_eq!(count(&stage, "charters_in_force")?, 0);
+    let name = file.to_string_lossy().into_owned();
+    let config = stage
+        .directory
+        .path()
+        .join("lanyardd.yaml")
+        .to_string_lossy()
+        .into_owned();
+    let lint = [
+        "charter", "lint", &name, "--config", &config, "--format", "concise",
+    ];
+    let linted = Cli::offline()?.run(&lint)?.stdout;
+    let said = linted
+        .lines()
+        .next()
+        .unwrap()
+        .rsplit_once("ticket-router.yaml")
+        .unwrap()
+        .1;
+    assert!(said.contains("error[LC108]"), "{said}");
+    let status = stage.oncall.run(&["status"])?.stderr;
+    assert!(status.contains(said), "{status} lacks {said}");
+    assert!(stage.daemon.log().contains(said));
+    Ok(())
+}

@@ -57,5 +57,8 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
             ("version", status.version),
         ],
     );
+    for problem in &status.charter_problems {
+        eprintln!("not in force: {}", lanyard_core::document::visible(problem));
+    }
     Ok(())
 }

@@ -218,6 +218,14 @@ impl Daemon {
         self.http_at(self.kill_address, ("POST", "/v1/kill"), headers, body)
     }
 
+    /// What is served at another of its addresses.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn http_on(&self, address: SocketAddr, path: &str) -> Result<String> {
+        self.http_at(address, ("GET", path), &[], "")
+    }
+
     fn http_at(
         &self,
         address: SocketAddr,

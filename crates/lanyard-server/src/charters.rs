@@ -23,7 +23,8 @@ pub(crate) struct CharterDirectory {
     revisions: PathBuf,
     world: World,
     engine: Arc<Engine>,
-    problems: RwLock<Vec<String>>,
+    /// By file, what keeps it out of force.
+    problems: RwLock<BTreeMap<String, Vec<String>>>,
     seen: parking_lot::Mutex<Option<BTreeMap<PathBuf, Vec<u8>>>>,
 }
 
@@ -50,7 +51,12 @@ impl CharterDirectory {
 
     /// What keeps files out of force.
     pub(crate) fn problems(&self) -> Vec<String> {
-        self.problems.read().clone()
+        self.problems.read().values().flatten().cloned().collect()
+    }
+
+    /// How many files are not in force.
+    pub(crate) fn out_of_force(&self) -> usize {
+        self.problems.read().len()
     }
 
     /// The revisions of earlier days.
@@ -89,7 +95,7 @@ impl CharterDirectory {
             return;
         }
         let (charters, problems) = self.parse_all(&files);
-        for problem in &problems {
+        for problem in problems.values().flatten() {
             tracing::error!(problem, "a charter is not in force");
         }
         if self.bring_into_force(charters).await {
@@ -101,8 +107,10 @@ impl CharterDirectory {
     fn parse_all(
         &self,
         files: &BTreeMap<PathBuf, Vec<u8>>,
-    ) -> (BTreeMap<Name, Charter>, Vec<String>) {
-        let (mut charters, mut problems) = (BTreeMap::new(), Vec::new());
+    ) -> (BTreeMap<Name, Charter>, BTreeMap<String, Vec<String>>) {
+        let (mut charters, mut problems) = (BTreeMap::new(), BTreeMap::new());
+        let mut found =
+            |file: &str, lines: Vec<String>| drop(problems.insert(file.to_owned(), lines));
         let mut twice = BTreeSet::new();
         for (path, bytes) in files {
             let name = path
@@ -111,7 +119,7 @@ impl CharterDirectory {
                 .to_string_lossy()
                 .into_owned();
             let Ok(text) = std::str::from_utf8(bytes) else {
-                problems.push(format!("{name}: not UTF-8"));
+                found(&name, vec![format!("{name}: not UTF-8")]);
                 continue;
             };
             match parse(text, &self.world) {
@@ -119,21 +127,19 @@ impl CharterDirectory {
                     if let Some(other) =
                         charters.insert(parsed.charter.name.clone(), parsed.charter)
                     {
-                        problems.push(format!(
-                            "{name}: another file holds charter {} too",
-                            other.name
-                        ));
+                        let line = format!("{name}: another file holds charter {} too", other.name);
+                        found(&name, vec![line]);
                         twice.insert(other.name);
                     } else if let Err(error) = self.keep(text) {
-                        problems.push(format!("{name}: its revision cannot be kept: {error}"));
+                        let line = format!("{name}: its revision cannot be kept: {error}");
+                        found(&name, vec![line]);
                     }
                 }
-                Err(findings) => problems.extend(
-                    findings
-                        .iter()
-                        .filter(|finding| finding.severity() == Severity::Error)
-                        .map(|finding| finding.line(&name)),
-                ),
+                Err(findings) => {
+                    let errors = findings.iter();
+                    let errors = errors.filter(|finding| finding.severity() == Severity::Error);
+                    found(&name, errors.map(|finding| finding.line(&name)).collect());
+                }
             }
         }
         // Neither of two is in force, nor the third.

@@ -22,6 +22,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Where kills are taken besides, by threads of their own.
     pub(crate) kill_listen: Option<SocketAddr>,
+    /// Where monitoring asks for numbers.
+    pub(crate) metrics_listen: Option<SocketAddr>,
     pub(crate) tls: Option<TlsFiles>,
     /// Offline keys whose tickets may engage a kill.
     pub(crate) tickets: Option<TicketConfig>,
@@ -88,6 +90,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         .and_then(|node| address(f, node, tls.as_ref()));
     let kill_listen = top.optional("kill_listen");
     let kill_listen = kill_listen.and_then(|node| address(f, node, tls.as_ref()));
+    let metrics_listen = top.optional("metrics_listen");
+    let metrics_listen = metrics_listen.and_then(|node| address(f, node, tls.as_ref()));
     let tickets = top.optional("kill_tickets");
     let tickets = tickets.and_then(|node| kill_tickets(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
@@ -108,6 +112,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         charters: charters?,
         listen: listen?,
         kill_listen,
+        metrics_listen,
         tls,
         tickets,
         issuer: issuer?,

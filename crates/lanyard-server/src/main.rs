@@ -8,6 +8,7 @@ mod discovery;
 mod gated;
 mod http;
 mod local;
+mod metrics;
 mod plans;
 mod refusal;
 mod rpc;

@@ -37,6 +37,17 @@ pub(crate) struct Broker {
     pub(crate) spool: Spool,
 }
 
+impl Broker {
+    /// Why nothing is issued, where that is so.
+    pub(crate) fn not_issuing(&self) -> Option<String> {
+        let shut = || {
+            let shut = self.engine.gate().is_shut();
+            shut.then(|| "a kill order could not be made durable, or not be read".to_owned())
+        };
+        self.ledger.failure().or_else(shut)
+    }
+}
+
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -59,6 +70,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
     let (close, closing) = watch::channel(false);
     let kills = kill_plane(&config, &broker, closing.clone())?;
+    let metrics = metrics(&config, &broker, closing.clone());
     let router = crate::rpc::router(Arc::clone(&broker));
     let served = listen(config.listen, config.tls.clone(), router, closing);
     let ended = async {
@@ -70,6 +82,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         served = served => served?,
         () = ended => {}
     }
+    metrics.await?;
     if let Some(kills) = kills {
         tokio::task::spawn_blocking(move || kills.join())
             .await?
@@ -105,6 +118,22 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
         "what the last process left is being revoked"
     );
     Ok(())
+}
+
+/// The numbers, on an address of their own. Without them the daemon goes on.
+fn metrics(
+    config: &Config,
+    broker: &Arc<Broker>,
+    closing: watch::Receiver<bool>,
+) -> tokio::task::JoinHandle<()> {
+    let (address, tls) = (config.metrics_listen, config.tls.clone());
+    let router = crate::metrics::router(Arc::clone(broker));
+    tokio::spawn(async move {
+        let Some(address) = address else { return };
+        if let Err(error) = listen(address, tls, router, closing).await {
+            tracing::error!(error = format!("{error:#}"), "the metrics are not served");
+        }
+    })
 }
 
 /// The kill plane: a listener and a thread of its own, which nothing else can keep busy (T48).

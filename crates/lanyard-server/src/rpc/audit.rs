@@ -60,11 +60,6 @@ impl AuditService for Services {
         let (live_leases, engaged_kill_orders, pauses, emergencies, disarmed) =
             asked.await.map_err(refusal::commit)?;
         let (journal_size, root) = broker.ledger.tree();
-        let shut = broker
-            .engine
-            .gate()
-            .is_shut()
-            .then(|| "a kill order could not be made durable, or not be read".to_owned());
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,
@@ -73,12 +68,8 @@ impl AuditService for Services {
             emergencies,
             journal_size,
             journal_root: hex(&root),
-            not_issuing: broker
-                .ledger
-                .failure()
-                .or(shut)
-                .or(disarmed)
-                .unwrap_or_default(),
+            not_issuing: broker.not_issuing().or(disarmed).unwrap_or_default(),
+            charter_problems: broker.charters.problems(),
         }))
     }
 

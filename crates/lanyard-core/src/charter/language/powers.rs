@@ -1,6 +1,6 @@
 //! Grants that could raise their own power, and by which path.
 
-use crate::charter::{KubernetesRights, PolicyRule, Rights, pattern_contains};
+use crate::charter::{Charter, Grant, KubernetesRights, PolicyRule, Rights, pattern_contains};
 
 /// AWS actions that run code or commands under an identity which is not the session's.
 const AWS: &[(&str, &str)] = &[
@@ -160,6 +160,14 @@ const WORKLOADS: &[&str] = &[
 const CHANGING: &[&str] = &["create", "update", "patch"];
 
 /// The word of the grant, and the path from there.
+impl Charter {
+    /// The grants that could raise their own power.
+    pub fn admin_equivalent(&self) -> impl Iterator<Item = &Grant> {
+        let grants = self.grants.values();
+        grants.filter(|grant| !paths(&grant.rights).is_empty())
+    }
+}
+
 pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
     match rights {
         Rights::Aws(rights) => {
