@@ -345,6 +345,10 @@ fn what_was_really_asked_is_asked_of_a_proposed_charter() -> Result<()> {
     stage
         .agent
         .fails(3, &["request", "--task", &task, "close-tickets"])?;
+    let long = ["request", "--task", &task, "--ttl", "1200", "read-tickets"];
+    stage.agent.fails(3, &long)?;
+    let unplanned = ["request", "--task", &task, "move-tickets"];
+    stage.agent.fails(3, &unplanned)?;
     let charter = stage.directory.path().join("charters/ticket-router.yaml");
     let text = std::fs::read_to_string(&charter)?;
     let data = stage.directory.path().join("data");
@@ -363,9 +367,18 @@ fn what_was_really_asked_is_asked_of_a_proposed_charter() -> Result<()> {
     assert_eq!(same.code, 0, "{} {}", same.stdout, same.stderr);
     assert!(
         same.stderr
-            .contains("2 decisions of ticket-router: 2 unchanged"),
+            .contains("4 decisions of ticket-router: 4 unchanged"),
         "{}",
         same.stderr
+    );
+    // How long was asked for, and whether there was a plan, is asked again too.
+    let longer = simulate(&text.replace("ttl: 10m", "ttl: 30m"))?;
+    assert!(
+        longer
+            .stderr
+            .contains("3 unchanged, 1 deny to allow, 0 allow to deny"),
+        "{}",
+        longer.stderr
     );
     let other = simulate(&text.replace("name: read-tickets", "name: close-tickets"))?;
     assert_eq!(other.code, 1, "{}", other.stderr);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lanyard_core::charter::{Rate, TargetKind};
-use lanyard_core::command::{Command, Intent, LeaseLimits, Record};
+use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
 use lanyard_core::id::DecisionId;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Entry, Handle};
@@ -215,6 +215,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
             },
         },
         request: None,
+        asked: Asked::default(),
         outside_hours: false,
         document_digest: "0".repeat(64),
     }

@@ -1,14 +1,16 @@
 //! The commands that change the state: each is one record of the journal, and the audit trail.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Requirement;
 use crate::breaker::{BreakerRule, Trip};
-use crate::charter::{Limits, Name, Revision};
+use crate::charter::{ActionPattern, Limits, Name, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, RearmId, TaskId};
+use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
@@ -16,7 +18,7 @@ use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Ttl};
 
 /// A command and when it was given. This is what a journal record holds, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,9 @@ pub enum Command {
         task: Option<TaskId>,
         /// The grant, where one was asked for.
         grant: Option<Name>,
+        /// The rest of what was asked.
+        #[serde(default, skip_serializing_if = "Asked::is_plain")]
+        asked: Asked,
         /// Why.
         denial: Denial,
     },
@@ -208,6 +213,28 @@ pub enum Command {
     },
 }
 
+/// What a request says besides its grant: with it, a decision can be made again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// For how long, where it was for less than it may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
+    /// With which plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanId>,
+    /// The destructive actions of a plan that was proposed and not taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposed: Option<BTreeSet<ActionPattern>>,
+}
+
+impl Asked {
+    /// Whether it says nothing.
+    #[must_use]
+    pub const fn is_plain(&self) -> bool {
+        self.ttl.is_none() && self.plan.is_none() && self.proposed.is_none()
+    }
+}
+
 /// What is decided at A.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -231,6 +258,9 @@ pub struct Intent {
     pub deadline: Timestamp,
     /// The approval it is minted under, with what it must still meet.
     pub approval: Option<(ApprovalId, Requirement)>,
+    /// What was asked besides the grant.
+    #[serde(default, skip_serializing_if = "Asked::is_plain")]
+    pub asked: Asked,
     /// Whether it is outside the charter's hours.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_hours: bool,

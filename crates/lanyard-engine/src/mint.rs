@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Name};
-use lanyard_core::command::{Command, Intent};
+use lanyard_core::command::{Asked, Command, Intent};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, decide, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Identity;
@@ -40,6 +40,16 @@ pub struct Ask {
     pub plan: Option<PlanId>,
     /// Makes a retry safe (T57).
     pub request: Option<String>,
+}
+
+impl Ask {
+    const fn asked(&self) -> Asked {
+        Asked {
+            ttl: self.ttl,
+            plan: self.plan,
+            proposed: None,
+        }
+    }
 }
 
 /// Why nothing was issued.
@@ -230,7 +240,11 @@ impl Engine {
             Ok(permitted) => permitted,
             Err(denial) => {
                 let (decision, denial) = self
-                    .deny(identity, Some(ask.task), Some(&ask.grant), *denial)
+                    .deny(
+                        identity,
+                        (Some(ask.task), Some((&ask.grant, ask.asked()))),
+                        *denial,
+                    )
                     .await?;
                 return Err(IssueError::Denied { decision, denial });
             }
@@ -258,6 +272,7 @@ impl Engine {
             worst_expiry: prepared.worst_expiry,
             deadline: now + provider.capabilities().mint_timeout + GRACE,
             approval,
+            asked: ask.asked(),
             outside_hours: permit.is_outside_hours(),
             limits: permit.limits().into(),
             request: ask.request.clone(),

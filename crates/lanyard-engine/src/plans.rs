@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lanyard_core::charter::{ActionPattern, Name};
-use lanyard_core::command::Command;
+use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{GrantRequest, Revisions, decide, not_in_force};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, PlanId, TaskId};
@@ -76,8 +76,16 @@ impl Engine {
         let requirement = match verdict {
             Ok(requirement) => requirement,
             Err(denial) => {
+                let asked = Asked {
+                    proposed: Some(plan.destructive.clone()),
+                    ..Asked::default()
+                };
                 let (decision, denial) = self
-                    .deny(identity, Some(task.id), Some(&plan.grant), denial)
+                    .deny(
+                        identity,
+                        (Some(task.id), Some((&plan.grant, asked))),
+                        denial,
+                    )
                     .await?;
                 return Err(IssueError::Denied { decision, denial });
             }

@@ -1,7 +1,7 @@
 //! Opening and closing tasks.
 
 use lanyard_core::charter::Name;
-use lanyard_core::command::Command;
+use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, may_open, not_in_force};
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::Identity;
@@ -74,7 +74,7 @@ impl Engine {
         let charter = match verdict {
             Ok(charter) => charter,
             Err(denial) => {
-                let (decision, denial) = self.deny(identity, None, None, denial).await?;
+                let (decision, denial) = self.deny(identity, (None, None), denial).await?;
                 return Err(TaskError::Denied { decision, denial });
             }
         };
@@ -146,19 +146,20 @@ impl Engine {
     pub(crate) async fn deny(
         &self,
         identity: &Identity,
-        task: Option<TaskId>,
-        grant: Option<&Name>,
+        (task, ask): (Option<TaskId>, Option<(&Name, Asked)>),
         denial: Denial,
     ) -> Result<(DecisionId, Denial), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
         if self.denials.admits(&agent, &denial, self.now()) {
+            let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
             let record = Command::Deny {
                 decision,
                 identity: identity.clone(),
                 agent,
                 task,
-                grant: grant.cloned(),
+                grant,
+                asked: asked.unwrap_or_default(),
                 denial: denial.clone(),
             };
             if let Err(error) = self.commit(record).await {

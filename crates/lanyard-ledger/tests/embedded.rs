@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lanyard_core::breaker::{Breaker, BreakerRule, Event, Per, Then};
 use lanyard_core::charter::{Name, Position, Rate, Revision, Role};
-use lanyard_core::command::{Command, Intent, LeaseLimits};
+use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
 use lanyard_core::id::{DecisionId, KillId, LeaseId, PauseId};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Entry, Handle, StopCause};
@@ -144,6 +144,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
             },
         },
         request: turn.is_multiple_of(3).then(|| turn.to_string()),
+        asked: Asked::default(),
         outside_hours: false,
         document_digest: String::new(),
     }

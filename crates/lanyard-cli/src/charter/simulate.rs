@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lanyard_core::charter::{Charter, Name, Role};
-use lanyard_core::command::{Command, Record};
-use lanyard_core::id::{DecisionId, TaskId};
+use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::command::{Asked, Command, Record};
+use lanyard_core::id::{DecisionId, PlanId, TaskId};
 use lanyard_core::question::{Question, ask};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
@@ -38,6 +38,7 @@ struct Made {
     at: Timestamp,
     task: TaskId,
     grant: Name,
+    asked: Asked,
     allowed: bool,
 }
 
@@ -45,6 +46,7 @@ struct Made {
 struct Replay {
     tasks: HashMap<TaskId, Task>,
     made: Vec<Made>,
+    plans: HashMap<PlanId, BTreeSet<ActionPattern>>,
     unreadable: u64,
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
         else {
             continue;
         };
-        let answer = ask(&charter, &question(&charter, task, made), made.at);
+        let answer = ask(&charter, &replay.question(task, made), made.at);
         let (kind, why) = match (made.allowed, &answer.verdict) {
             (true, Ok(_)) | (false, Err(_)) => ("unchanged", String::new()),
             (false, Ok(_)) => ("deny to allow", format!("grant {}", made.grant)),
@@ -147,39 +149,46 @@ impl Replay {
                 at,
                 task: intent.task,
                 grant: intent.entry.grant,
+                asked: intent.asked,
                 allowed: true,
             }),
             Command::Deny {
                 decision,
                 task: Some(task),
                 grant: Some(grant),
+                asked,
                 ..
             } => self.made.push(Made {
                 id: decision,
                 at,
                 task,
                 grant,
+                asked,
                 allowed: false,
             }),
+            Command::SubmitPlan { plan, .. } => {
+                self.plans.insert(plan.id, plan.destructive);
+            }
             _ => {}
         }
     }
 }
 
-/// The same request. How long it asked for, what its plan named and what it did with the credential is not in the
-/// journal.
-fn question(charter: &Charter, task: &Task, made: &Made) -> Question {
-    let grant = charter.grants.get(&made.grant);
-    let applies = grant.is_some_and(|grant| grant.role == Role::Apply);
-    Question {
-        identity: task.identity.clone(),
-        environment: task.environment.clone(),
-        grant: made.grant.clone(),
-        ttl: None,
-        emergency: false,
-        version: task.version.clone(),
-        plan: applies.then(BTreeSet::new),
-        usage: None,
-        worst_case: Duration::ZERO,
+impl Replay {
+    /// The same request. What it did with the credential is not in the journal.
+    fn question(&self, task: &Task, made: &Made) -> Question {
+        let taken = made.asked.plan;
+        let taken = taken.map(|plan| self.plans.get(&plan).cloned().unwrap_or_default());
+        Question {
+            identity: task.identity.clone(),
+            environment: task.environment.clone(),
+            grant: made.grant.clone(),
+            ttl: made.asked.ttl,
+            emergency: false,
+            version: task.version.clone(),
+            plan: taken.or_else(|| made.asked.proposed.clone()),
+            usage: None,
+            worst_case: Duration::ZERO,
+        }
     }
 }
