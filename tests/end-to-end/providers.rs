@@ -252,3 +252,54 @@ fn t54_what_a_crash_leaves_in_the_cluster_is_found_and_ended() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn lint_against_a_broker_says_what_is_not_set_up_at_the_targets() -> Result<()> {
+    let Some(both) = both("against") else {
+        return Ok(());
+    };
+    let directory = both.stage.directory.path();
+    let file = directory.join("proposed.yaml");
+    let context = directory.join("contexts/oncall.json");
+    let config = directory.join("lanyardd.yaml");
+    let lint = |text: &str| -> Result<Answer> {
+        std::fs::write(&file, text)?;
+        let words = [
+            &["charter", "lint", "--format", "concise"],
+            &[
+                "--config",
+                config.to_str().unwrap(),
+                "--against",
+                context.to_str().unwrap(),
+            ][..],
+            &[file.to_str().unwrap()],
+        ];
+        both.stage.agent.run(&words.concat())
+    };
+    let good = std::fs::read_to_string(directory.join("charters/more.yaml"))?;
+    let answer = lint(&good)?;
+    assert_eq!(answer.code, 0, "{} {}", answer.stdout, answer.stderr);
+
+    let rules = "rules: [{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]";
+    let missing = lint(&good.replace(rules, "clusterRole: nowhere"))?;
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(
+        missing
+            .stdout
+            .contains("error[LC501]: grant read-workers: ClusterRole nowhere: "),
+        "{missing:?}"
+    );
+
+    let many: Vec<String> = (0..60)
+        .map(|n| format!("'arn:aws:sqs:eu-west-1:123456789012:queue-{n}'"))
+        .collect();
+    let large = lint(&good.replace(
+        "resources: ['*']",
+        &format!("resources: [{}]", many.join(", ")),
+    ))?;
+    assert!(
+        large.stdout.contains("error[LC501]: grant read-queue: ") && large.stdout.contains("2048"),
+        "{large:?}"
+    );
+    Ok(())
+}

@@ -70,6 +70,8 @@ calls! {
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
+    /// Looks at the targets of a charter.
+    CharterServiceClient::inspect_charter(InspectCharterRequest) -> InspectCharterResponse;
     /// Declares an emergency.
     CharterServiceClient::declare_emergency(DeclareEmergencyRequest) -> DeclareEmergencyResponse;
     /// Ends an emergency.

@@ -336,6 +336,15 @@ pub trait Provider: Send + Sync {
     /// When the provider could not be asked.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError>;
 
+    /// What at the provider stands in the way of such a credential, a line each; nothing is made. A provider that needs
+    /// nothing set up has nothing to say.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn inspect(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+        Ok(Vec::new())
+    }
+
     /// Everything at the provider that carries Lanyard's marks.
     ///
     /// # Errors

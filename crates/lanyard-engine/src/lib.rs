@@ -11,6 +11,7 @@ pub mod emergency;
 pub mod engine;
 pub mod expiry;
 pub mod gate;
+mod inspect;
 pub mod kill;
 pub mod mint;
 pub mod pause;

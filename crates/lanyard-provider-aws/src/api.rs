@@ -37,6 +37,15 @@ pub struct Session {
     pub source_identity: Option<String>,
 }
 
+/// How a role is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleFacts {
+    /// The ARN of its permissions boundary.
+    pub boundary: Option<String>,
+    /// Who may assume it: its trust policy, as JSON.
+    pub trust: String,
+}
+
 /// STS as the minting principal, IAM as the revoking one.
 #[async_trait]
 pub trait AwsApi: Send + Sync {
@@ -51,6 +60,18 @@ pub trait AwsApi: Send + Sync {
     /// # Errors
     /// See [`ProviderError`].
     async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError>;
+
+    /// How a role is set up, when there is one.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError>;
+
+    /// The ARN of the minting principal.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn minter(&self) -> Result<String, ProviderError>;
 
     /// Writes it, whole.
     ///

@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::PROVIDER;
 use crate::api::{AssumeRole, AwsApi, Session};
+use crate::inspect;
 use crate::policy::{Composed, Demand, DenyPolicy, compose, session_policy};
 
 /// The least that STS gives, in seconds.
@@ -343,6 +344,22 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     }
 
     /// AWS lists no sessions.
+    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+        let arn = self.role(request.role);
+        let Some(facts) = self.api.role_facts(role_name(arn)).await? else {
+            return Ok(vec![format!("role {arn} does not exist")]);
+        };
+        let minter = inspect::principal(&self.api.minter().await?);
+        let mut faults = inspect::faults(arn, &facts, &minter);
+        if self.read(arn, request.now).await?.is_none() {
+            let policy = self.policy_name();
+            faults.push(format!(
+                "somebody else edited the inline policy {policy} of role {arn}"
+            ));
+        }
+        Ok(faults)
+    }
+
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
     }

@@ -16,7 +16,7 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
 use crate::PROVIDER;
-use crate::api::{AssumeRole, AwsApi, Session};
+use crate::api::{AssumeRole, AwsApi, RoleFacts, Session};
 
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(15);
@@ -136,6 +136,30 @@ impl AwsApi for Sdk {
             Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
             Err(error) => Err(mapped(OPERATION, &error)),
         }
+    }
+
+    async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError> {
+        const OPERATION: &str = "iam:GetRole";
+        let found = match self.iam.get_role().role_name(role).send().await {
+            Ok(answer) => answer.role,
+            Err(error) if error.code() == Some("NoSuchEntity") => None,
+            Err(error) => return Err(mapped(OPERATION, &error)),
+        };
+        let Some(found) = found else { return Ok(None) };
+        let trust = found.assume_role_policy_document.unwrap_or_default();
+        Ok(Some(RoleFacts {
+            boundary: found
+                .permissions_boundary
+                .and_then(|attached| attached.permissions_boundary_arn),
+            trust: unescaped(&trust).ok_or_else(|| ambiguous(OPERATION, "not UTF-8"))?,
+        }))
+    }
+
+    async fn minter(&self) -> Result<String, ProviderError> {
+        const OPERATION: &str = "sts:GetCallerIdentity";
+        let answer = self.sts.get_caller_identity().send().await;
+        let answer = answer.map_err(|error| mapped(OPERATION, &error))?;
+        answer.arn.ok_or_else(|| ambiguous(OPERATION, "no ARN"))
     }
 
     async fn put_role_policy(

@@ -228,3 +228,32 @@ async fn a_role_that_is_not_there_is_named_by_a_code_alone() {
     };
     assert_eq!(code, "NoSuchEntity");
 }
+
+#[tokio::test]
+async fn what_is_wrong_with_a_lease_role_is_said_line_by_line() {
+    let Some(account) = account("inspected").await else {
+        return;
+    };
+    let request = request(4);
+    let provider = AwsProvider::new(account.target.clone(), Sdk::connect(&account.access).await);
+    let found = provider.inspect(&request).await.unwrap();
+    let starts = [
+        "role arn:aws:iam::123456789012:role/inspected-plan has no permissions boundary",
+        "the trust policy of role arn:aws:iam::123456789012:role/inspected-plan does not allow sts:SetSourceIdentity to arn:aws:",
+        "the trust policy of role arn:aws:iam::123456789012:role/inspected-plan does not allow sts:TagSession to arn:aws:",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (line, start) in found.iter().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+    let target = AwsTarget {
+        plan_role: "arn:aws:iam::123456789012:role/nobody".to_owned(),
+        ..account.target
+    };
+    let provider = AwsProvider::new(target, Sdk::connect(&account.access).await);
+    let found = provider.inspect(&request).await.unwrap();
+    assert_eq!(
+        found,
+        ["role arn:aws:iam::123456789012:role/nobody does not exist"]
+    );
+}

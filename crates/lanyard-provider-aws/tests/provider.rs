@@ -17,7 +17,7 @@ use lanyard_core::provider::{
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_provider_aws::api::{AssumeRole, AwsApi, Session};
+use lanyard_provider_aws::api::{AssumeRole, AwsApi, RoleFacts, Session};
 use lanyard_provider_aws::{AwsProvider, AwsTarget};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::{self, Subject, Verdict};
@@ -76,6 +76,17 @@ impl AwsApi for Fake {
             .lock()
             .get(&(role.to_owned(), policy.to_owned()))
             .cloned())
+    }
+
+    async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError> {
+        Ok((role == "plan").then(|| RoleFacts {
+            boundary: None,
+            trust: "{}".to_owned(),
+        }))
+    }
+
+    async fn minter(&self) -> Result<String, ProviderError> {
+        Ok("arn:aws:iam::111122223333:user/minter".to_owned())
     }
 
     async fn put_role_policy(

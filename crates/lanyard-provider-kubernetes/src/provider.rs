@@ -431,6 +431,20 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         }
     }
 
+    async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+        let Rights::Kubernetes(grant) = &request.rights else {
+            return Ok(Vec::new());
+        };
+        let KubernetesRights::ClusterRole(name) = &grant.rights else {
+            return Ok(Vec::new());
+        };
+        match self.cluster_role(request, name).await {
+            Ok(_) => Ok(Vec::new()),
+            Err(ProviderError::Refused { code, .. }) => Ok(vec![format!("ClusterRole {code}")]),
+            Err(other) => Err(other),
+        }
+    }
+
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         let accounts = self
             .api

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Name, Revision, World, is_charter_file, parse};
 use lanyard_core::command::Command;
-use lanyard_core::document::Severity;
+use lanyard_core::document::{Diagnostic, Severity};
 use lanyard_engine::Engine;
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -47,6 +47,11 @@ impl CharterDirectory {
         };
         charters.remember()?;
         Ok(charters)
+    }
+
+    /// A charter as it would be read here.
+    pub(crate) fn parsed(&self, text: &str) -> Result<Charter, Vec<Diagnostic>> {
+        parse(text, &self.world).map(|parsed| parsed.charter)
     }
 
     /// What keeps files out of force.

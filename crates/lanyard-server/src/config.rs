@@ -124,6 +124,10 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
                 .iter()
                 .map(|(name, target)| (name.clone(), target.kind()))
                 .collect(),
+            accounts: targets
+                .iter()
+                .filter_map(|(name, target)| Some((name.clone(), target.account()?)))
+                .collect(),
         },
         targets,
     })

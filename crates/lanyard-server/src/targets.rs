@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Name, TargetKind};
+use lanyard_core::charter::{Name, TargetKind, account_of};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
@@ -37,6 +37,14 @@ impl TargetConfig {
             Self::Token => TargetKind::Token,
             Self::Aws { .. } => TargetKind::Aws,
             Self::Kubernetes { .. } => TargetKind::Kubernetes,
+        }
+    }
+
+    /// The number of the account, of AWS.
+    pub(crate) fn account(&self) -> Option<String> {
+        match self {
+            Self::Aws { target, .. } => account_of(&target.plan_role),
+            Self::Token | Self::Kubernetes { .. } => None,
         }
     }
 

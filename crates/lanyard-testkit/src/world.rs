@@ -115,6 +115,7 @@ pub fn world() -> World {
         targets: [TargetKind::Token, TargetKind::Aws, TargetKind::Kubernetes]
             .map(|kind| (target(kind), kind))
             .into(),
+        accounts: [(target(TargetKind::Aws), "111122223333".to_owned())].into(),
     }
 }
 

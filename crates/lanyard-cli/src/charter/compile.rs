@@ -7,7 +7,7 @@ use clap::Args;
 use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
 use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{
-    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Mode, Name, PolicyRule, Rights,
+    AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
 };
 use lanyard_core::provider::PrepareError;
 use lanyard_core::question::{Question, mint_request, permit};
@@ -32,13 +32,7 @@ pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     // Shown is what is given when something is given, whatever day it is.
-    let charter = Charter {
-        mode: Mode::Enforce,
-        freezes: Vec::new(),
-        hours: None,
-        expires: None,
-        ..charter
-    };
+    let charter = charter.on_a_good_day();
     if let Some(name) = asked
         .grant
         .as_ref()

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use lanyard_client::{Client, v1};
 use lanyard_core::charter::{Name, World, parse};
-use lanyard_core::document::{Code, Diagnostic, Severity};
+use lanyard_core::document::{Code, Diagnostic, Severity, Span};
 
 use super::files::{self, Declared};
 use super::report::{self, File, Format};
@@ -27,10 +28,17 @@ pub(crate) struct Lint {
     /// Write the fixes that change nothing but the fault.
     #[arg(long)]
     fix: bool,
+    /// Also ask the broker of this context what at its targets stands in the way: roles, trust, boundaries, ClusterRoles.
+    #[arg(long, value_name = "CONTEXT")]
+    against: Option<PathBuf>,
 }
 
-pub(crate) fn run(asked: &Lint) -> Result<(), Outcome> {
+pub(crate) async fn run(asked: &Lint) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
+    let mut broker = match &asked.against {
+        Some(context) => Some(Client::connect(context).await?),
+        None => None,
+    };
     let mut linted = Vec::new();
     let mut names: BTreeMap<Name, String> = BTreeMap::new();
     for path in files::files(&asked.paths)? {
@@ -53,6 +61,10 @@ pub(crate) fn run(asked: &Lint) -> Result<(), Outcome> {
         {
             findings.push(same_name(&charter.name, &first));
         }
+        let sound = findings.iter().all(|it| it.severity() == Severity::Warning);
+        if let Some(broker) = broker.as_mut().filter(|_| sound) {
+            findings.extend(obstacles(broker, &text).await?);
+        }
         linted.push(File {
             name,
             text,
@@ -74,6 +86,20 @@ pub(crate) fn run(asked: &Lint) -> Result<(), Outcome> {
         return Err(Outcome::Negative);
     }
     Ok(())
+}
+
+/// What the broker finds at its targets.
+async fn obstacles(broker: &mut Client, text: &str) -> Result<Vec<Diagnostic>, Outcome> {
+    let request = v1::InspectCharterRequest {
+        text: text.to_owned(),
+    };
+    let found = broker.inspect_charter(request).await?.obstacles;
+    let finding = |obstacle: v1::Obstacle| {
+        let span = Span::of_line(text, obstacle.line, obstacle.column);
+        let message = format!("grant {}: {}", obstacle.grant, obstacle.message);
+        Diagnostic::new(Code::NotSetUp, span, message)
+    };
+    Ok(found.into_iter().map(finding).collect())
 }
 
 fn same_name(name: &Name, first: &str) -> Diagnostic {

@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             println!("{:#}", schema::charter());
             Ok(())
         }
-        Command::Lint(lint) => lint::run(&lint),
+        Command::Lint(lint) => lint::run(&lint).await,
         Command::Fmt(asked) => fmt::run(&asked),
         Command::Diff(asked) => diff::run(&asked),
         Command::Compile(asked) => compile::run(&asked),

@@ -34,7 +34,7 @@ pub use name::{InvalidName, Name};
 pub use narrow::pattern_contains;
 pub use token::TokenGrant;
 pub use world::{
-    ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, environments,
+    ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
 };
 
 /// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
@@ -206,6 +206,20 @@ pub struct Charter {
     pub versions: Vec<VersionRule>,
     /// When the charter ends, if it does.
     pub expires: Option<End>,
+}
+
+impl Charter {
+    /// The charter as it is on a day on which nothing holds it up: enforced, within its hours, in no freeze, before its end.
+    #[must_use]
+    pub fn on_a_good_day(self) -> Self {
+        Self {
+            mode: Mode::Enforce,
+            freezes: Vec::new(),
+            hours: None,
+            expires: None,
+            ..self
+        }
+    }
 }
 
 /// The three people or groups that answer for a charter.

@@ -44,6 +44,15 @@ pub struct World {
     pub environments: BTreeMap<Name, EnvironmentKind>,
     /// By name.
     pub targets: BTreeMap<Name, TargetKind>,
+    /// The account numbers of AWS targets, where they are known.
+    pub accounts: BTreeMap<Name, String>,
+}
+
+/// The account in the ARN of a role.
+#[must_use]
+pub fn account_of(role: &str) -> Option<String> {
+    let account = role.split(':').nth(4)?;
+    (account.len() == 12).then(|| account.to_owned())
 }
 
 impl World {
@@ -76,9 +85,21 @@ fn world(f: &Findings, root: &Node) -> Option<World> {
             .filter_map(|(_, key, value)| Some((f.parsed(key)?, kind(value)?)))
             .collect()
     });
+    let accounts = top.optional("targets").map(|node| {
+        let account = |value| {
+            let role = f.map(value)?.optional("plan_role")?;
+            account_of(f.text(role)?)
+        };
+        f.map(node)
+            .iter()
+            .flat_map(Fields::open)
+            .filter_map(|(_, key, value)| Some((f.parsed(key)?, account(value)?)))
+            .collect()
+    });
     Some(World {
         environments: environments?,
         targets: targets?,
+        accounts: accounts.unwrap_or_default(),
     })
 }
 

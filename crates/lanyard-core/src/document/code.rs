@@ -240,6 +240,10 @@ catalogue! {
         "AWS lists no such action."
         "The table of actions is AWS's service authorization reference, at the date of this version. An action that it does \
          not know gives nothing, or something that nobody looked at.";
+    ForeignAccount "LC215" "foreign-account" Warning
+        "The resource is in another account than the target."
+        "A session of the target's account reaches it only if a policy of the other account lets it. Mostly it is a slip in a \
+         number of twelve digits.";
     UnusedAllow "LC301" "unused-allow" Warning
         "This allow is not needed."
         "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";
@@ -259,6 +263,11 @@ catalogue! {
     AwsRole "LC403" "aws-role" Error
         "The role cannot be used."
         "A target names the ARN of the role that a session is made of, for plan and for apply; the two differ.";
+    NotSetUp "LC501" "not-set-up" Error
+        "What the grant needs is not there, or not as it has to be."
+        "Found by `lanyard charter lint --against`, where the broker looks at its targets: whether the lease role exists, lets \
+         the minting principal in and has a permissions boundary, whether a ClusterRole exists and is what the \
+         configuration pins, and whether the session policy is within STS's limits.";
 }
 
 #[cfg(test)]

@@ -32,6 +32,27 @@ impl Span {
     }
 }
 
+impl Span {
+    /// From this place, counted from 1, to the end of its line.
+    #[must_use]
+    pub fn of_line(text: &str, line: u32, column: u32) -> Self {
+        let skipped = usize::try_from(line).unwrap_or(1).saturating_sub(1);
+        let before: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
+        let rest = text.get(before..).unwrap_or_default();
+        let own = rest.lines().next().unwrap_or_default();
+        let chars = usize::try_from(column).unwrap_or(1).saturating_sub(1);
+        let inner = own
+            .char_indices()
+            .nth(chars)
+            .map_or(own.len(), |(at, _)| at);
+        Self {
+            start: before + inner,
+            end: before + own.len(),
+            at: Position { line, column },
+        }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {

@@ -1,5 +1,6 @@
 //! CharterService.
 
+use lanyard_core::charter::Grant;
 use lanyard_core::emergency::Emergency;
 use lanyard_core::identity::OperatorRole;
 use lanyard_proto::v1;
@@ -32,6 +33,28 @@ impl CharterService for Services {
         Ok(Response::new(v1::ListChartersResponse {
             charters,
             problems: self.0.charters.problems(),
+        }))
+    }
+
+    async fn inspect_charter(
+        &self,
+        request: Request<v1::InspectCharterRequest>,
+    ) -> Result<Response<v1::InspectCharterResponse>, Status> {
+        self.operator(&request, OperatorRole::Viewer)?;
+        let text = request.into_inner().text;
+        let parsed = self.0.charters.parsed(&text).map_err(|findings| {
+            let first = findings.first().map(|finding| finding.line("text"));
+            refusal::invalid("text", first.unwrap_or_default())
+        })?;
+        let found = self.0.engine.inspect(parsed).await;
+        let obstacle = |(grant, message): (Grant, String)| v1::Obstacle {
+            grant: grant.name.to_string(),
+            line: grant.at.line,
+            column: grant.at.column,
+            message,
+        };
+        Ok(Response::new(v1::InspectCharterResponse {
+            obstacles: found.into_iter().map(obstacle).collect(),
         }))
     }
 

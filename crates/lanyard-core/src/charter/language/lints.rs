@@ -25,6 +25,7 @@ pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) 
     for grant in charter.grants.values() {
         resources(f, grant, &places);
         actions(f, grant, &places);
+        accounts(f, grant, &places, world);
         powers_of(f, grant, &places);
     }
     let production = |grant: &&Grant| grant.role == Role::Apply && grant.is_in_production(world);
@@ -178,6 +179,29 @@ fn powers_of(f: &Findings, grant: &Grant, places: &Places<'_>) {
         let message = format!("grant {} could raise its own power: {path}", grant.name);
         let span = places.word(grant.at, &word);
         f.add(Diagnostic::new(Code::AdminEquivalent, span, message));
+    }
+}
+
+fn accounts(f: &Findings, grant: &Grant, places: &Places<'_>, world: &World) {
+    let (Rights::Aws(rights), Some(own)) = (&grant.rights, world.accounts.get(&grant.target))
+    else {
+        return;
+    };
+    let resources = rights
+        .allow
+        .iter()
+        .flat_map(|statement| &statement.resources);
+    for resource in resources {
+        let account = resource.0.split(':').nth(4).unwrap_or_default();
+        if account.is_empty() || account.contains('*') || account == own || account == "aws" {
+            continue;
+        }
+        let message = format!(
+            "grant {}: {resource} is in account {account}, and target {} is account {own}",
+            grant.name, grant.target
+        );
+        let span = places.word(grant.at, &resource.0);
+        f.add(Diagnostic::new(Code::ForeignAccount, span, message));
     }
 }
 
