@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo | test | bench | servers | iam-data | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | bench | fuzz | servers | iam-data | edges | tidy`.
 
 mod bench;
 mod build;
 mod demo;
 mod edges;
+mod fuzz;
 mod iam_data;
 mod servers;
 mod test;
@@ -11,7 +12,7 @@ mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|bench|servers|iam-data|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|bench|fuzz|servers|iam-data|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> Result<()> {
         Some("demo") => demo::run(),
         Some("test") => test::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
+        Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),
         Some("edges") => edges::run(),

@@ -5,7 +5,11 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build;
+use crate::fuzz;
 use crate::servers::Servers;
+
+/// For how long the fuzzer runs, in seconds.
+const FUZZED: u32 = 10;
 
 /// Builds the binaries, starts the servers once, and runs the tests of the whole workspace.
 pub(crate) fn run() -> Result<()> {
@@ -17,6 +21,12 @@ pub(crate) fn run() -> Result<()> {
     build::succeed(tests.envs(servers.environment()))?;
     println!("ran: unit, property, golden and simulation tests");
     println!("ran: end to end on a daemon of its own, through the command line and HTTP");
+    if fuzz::can_be_built() {
+        fuzz::charters(FUZZED)?;
+        println!("ran: the fuzzer on charters, for {FUZZED} s");
+    } else {
+        println!("NOT RUN: the fuzzer on charters: there is no C++ compiler");
+    }
     servers.report();
     println!("test: ok");
     Ok(())
