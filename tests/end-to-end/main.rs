@@ -10,6 +10,7 @@ mod bad_input;
 mod breakers;
 mod charters;
 mod crash;
+mod delegation;
 mod discovery;
 mod disk;
 mod kill;

@@ -41,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
                 ttl: None,
                 plan: None,
                 watched: false,
+                ancestors: &[],
                 emergency: None,
                 worst_case: Duration::ZERO,
                 now,

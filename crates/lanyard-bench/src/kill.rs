@@ -216,6 +216,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         },
         request: None,
         asked: Asked::default(),
+        above: Vec::new(),
         outside_hours: false,
         document_digest: "0".repeat(64),
     }

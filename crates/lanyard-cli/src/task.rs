@@ -28,6 +28,12 @@ pub(crate) enum Command {
         /// The digest of the agent's instructions, as sha256:…
         #[arg(long, default_value = "", requires = "model")]
         prompt_digest: String,
+        /// Under this task of yours, for another agent: it gets what both charters allow, and ends with this task.
+        #[arg(long, default_value = "", requires = "delegate")]
+        under: String,
+        /// Who is to run it: the issuer and the subject.
+        #[arg(long = "for", id = "delegate", num_args = 2, value_names = ["ISSUER", "SUBJECT"], requires = "under")]
+        delegate: Vec<String>,
     },
     /// Read a task.
     Show {
@@ -51,6 +57,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ticket,
             model,
             prompt_digest,
+            under,
+            delegate,
         } => {
             let stated = v1::AgentVersion {
                 model,
@@ -62,6 +70,14 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 reason,
                 ticket,
                 version: (!stated.model.is_empty()).then_some(stated),
+                parent_task_id: under,
+                delegate: match delegate.as_slice() {
+                    [issuer, subject] => Some(v1::AgentIdentity {
+                        issuer: issuer.clone(),
+                        subject: subject.clone(),
+                    }),
+                    _ => None,
+                },
                 request_id: String::new(),
             };
             client.open_task(request).await?.task
@@ -86,6 +102,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ("reason", task.reason),
             ("ticket", task.ticket),
             ("version", version(task.version.as_ref())),
+            ("under", task.parent_task_ids.join(" ")),
             ("open", if task.closed { "no" } else { "yes" }.to_owned()),
         ],
     );

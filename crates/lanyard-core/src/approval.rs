@@ -60,6 +60,15 @@ impl Requirement {
         }
     }
 
+    /// Both, where there are two.
+    #[must_use]
+    pub fn both(one: Option<Self>, two: Option<Self>) -> Option<Self> {
+        match (one, two) {
+            (Some(one), Some(two)) => Some(one.narrowed(&two)),
+            (one, two) => one.or(two),
+        }
+    }
+
     /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
     #[must_use]
     pub fn narrowed(&self, other: &Self) -> Self {

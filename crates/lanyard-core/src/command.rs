@@ -248,6 +248,9 @@ pub struct Intent {
     pub entry: Entry,
     /// The revision in force that the decision looked at.
     pub in_force: Revision,
+    /// The same of the charters above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub above: Vec<(Name, Revision)>,
     /// What it is revoked by.
     pub handle: Handle,
     /// When the lease ends.

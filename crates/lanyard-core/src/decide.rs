@@ -2,6 +2,7 @@
 //!
 //! A [`Permit`] can be had from [`decide`] alone, and only a permit mints.
 
+mod delegation;
 mod people;
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::plan::Plan;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
+pub use delegation::{Ancestor, LONGEST_LINEAGE, may_delegate};
 use people::required;
 pub use people::requirement;
 
@@ -77,6 +79,8 @@ pub enum Rule {
     Hours,
     /// `emergency`: its terms.
     Emergency,
+    /// `delegates`: of a charter above.
+    Delegates,
     /// `versions`: this build of the agent is not among them.
     Versions,
     /// `prohibited`.
@@ -105,6 +109,7 @@ impl fmt::Display for Rule {
             Self::Freezes => "freezes",
             Self::Hours => "hours",
             Self::Emergency => "emergency",
+            Self::Delegates => "delegates",
             Self::Versions => "versions",
             Self::Prohibited => "prohibited",
             Self::PlanRequired => "plans.required",
@@ -153,6 +158,8 @@ pub struct GrantRequest<'a> {
     pub plan: Option<&'a Plan>,
     /// Whether a pause asks for a person's approval where the charter asks for nobody's.
     pub watched: bool,
+    /// The tasks above this one, nearest first.
+    pub ancestors: &'a [Ancestor<'a>],
     /// The emergency that a person declared under the charter, while it lasts.
     pub emergency: Option<&'a Emergency>,
     /// The worst case that the target declares.
@@ -170,6 +177,7 @@ pub struct Permit {
     requirement: Option<Requirement>,
     limits: Limits,
     in_force: Revision,
+    above: Vec<(Name, Revision)>,
     outside_hours: bool,
     expires: Timestamp,
 }
@@ -209,6 +217,12 @@ impl Permit {
     #[must_use]
     pub const fn in_force(&self) -> &Revision {
         &self.in_force
+    }
+
+    /// The revisions in force of the charters above that were looked at.
+    #[must_use]
+    pub fn above(&self) -> &[(Name, Revision)] {
+        &self.above
     }
 
     /// Whether it is outside the hours of a revision.
@@ -301,13 +315,18 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let pinned = under(revisions.pinned, request)?;
     let current = under(revisions.in_force, request)?;
     let say = Sayer(revisions.in_force);
-    let rights = narrowed(&say, pinned, current)?;
+    let own = narrowed(&say, pinned, current)?;
+    let above = delegation::beneath(own, current, request)?;
     let limits = tighter(&revisions.pinned.limits, &revisions.in_force.limits);
+    let limits = above.bounded(limits);
     let prohibited = union(&revisions.pinned.prohibited, &revisions.in_force.prohibited);
+    let prohibited = union(&above.prohibited, &prohibited);
+    let rights = above.rights;
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
     let permit = Permit {
-        requirement: required(revisions, current, request),
+        requirement: Requirement::both(required(revisions, current, request), above.requirement),
+        above: above.in_force,
         grant: Grant {
             rights,
             ..current.clone()
@@ -320,10 +339,12 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
             .both()
             .iter()
             .any(|charter| is_outside(charter, current.role, request)),
-        expires: until(revisions, current, request, ttl),
+        expires: until(revisions, current, request, ttl)
+            .min(above.ends.unwrap_or(Timestamp::NEVER)),
     };
     acted_on(revisions.pinned, request.task, &permit)?;
     acted_on(revisions.in_force, request.task, &permit)?;
+    delegation::acted_on_above(request, &permit)?;
     Ok(permit)
 }
 

@@ -256,6 +256,7 @@ mod tests {
             charter: &name,
             agent: &AgentName("a".into()),
             task: TaskId::from_bits(1),
+            lineage: &[],
             lease: Some(LeaseId::from_bits(1)),
             role,
         })

@@ -91,6 +91,7 @@ impl Lease {
             charter: &self.task.charter,
             agent: &self.task.agent,
             task: self.task.id,
+            lineage: &self.task.lineage,
             lease: Some(self.id),
             role: self.entry.role,
         }

@@ -8,7 +8,7 @@ use crate::charter::Name;
 use crate::id::{PauseId, TaskId};
 use crate::kill::Actor;
 use crate::lease::Seq;
-use crate::scope::{AgentName, Facets};
+use crate::scope::{AgentName, Facets, Scope};
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -70,11 +70,12 @@ impl Reach {
     #[must_use]
     pub fn covers(&self, facets: &Facets<'_>) -> bool {
         let is = |named: &Option<Name>, found: &Name| named.as_ref().is_none_or(|one| one == found);
+        let covers = |named: Option<Scope>| named.is_none_or(|scope| scope.covers(facets));
         is(&self.environment, facets.environment)
             && is(&self.target, facets.target)
-            && is(&self.charter, facets.charter)
-            && self.agent.as_ref().is_none_or(|one| one == facets.agent)
-            && self.task.is_none_or(|one| one == facets.task)
+            && covers(self.charter.clone().map(Scope::Charter))
+            && covers(self.agent.clone().map(Scope::Agent))
+            && covers(self.task.map(Scope::Task))
     }
 
     /// Whether everything of a task is within reach, whatever targets it may reach.
@@ -88,6 +89,7 @@ impl Reach {
                 charter: &task.charter,
                 agent: &task.agent,
                 task: task.id,
+                lineage: &task.lineage,
                 lease: None,
                 role: crate::charter::Role::Plan,
             })

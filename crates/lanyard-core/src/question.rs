@@ -155,6 +155,7 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         ttl: question.ttl,
         plan: plan.as_ref(),
         watched: false,
+        ancestors: &[],
         emergency: emergency.as_ref(),
         worst_case: question.worst_case,
         now,
@@ -251,6 +252,7 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
         // What has to be stated is taken to be.
         ticket: Some(String::new()),
         version: question.version.clone(),
+        lineage: Vec::new(),
         opened: now,
         expires: now + charter.limits.task,
     }

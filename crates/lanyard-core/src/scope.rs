@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
 use crate::id::{LeaseId, TaskId};
-use crate::task::Task;
+use crate::task::{Above, Task};
 
 /// An agent's name: the configured name over all its identities, or else its one identity in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,11 +29,11 @@ pub enum Scope {
     Environment(Name),
     /// One target.
     Target(Name),
-    /// One charter, by name, over all its revisions.
+    /// One charter, by name, over all its revisions, and what was opened under its tasks.
     Charter(Name),
-    /// One agent, under all its identities.
+    /// One agent, under all its identities, and what was opened under its tasks.
     Agent(AgentName),
-    /// One task and what it opened.
+    /// One task and what was opened under it.
     Task(TaskId),
     /// One lease.
     Lease(LeaseId),
@@ -87,6 +87,8 @@ pub struct Facets<'a> {
     pub agent: &'a AgentName,
     /// The task itself.
     pub task: TaskId,
+    /// The tasks above it.
+    pub lineage: &'a [Above],
     /// The lease, where there is one.
     pub lease: Option<LeaseId>,
     /// plan or apply.
@@ -101,9 +103,15 @@ impl Scope {
             Self::All => true,
             Self::Environment(name) => name == facets.environment,
             Self::Target(name) => name == facets.target,
-            Self::Charter(name) => name == facets.charter,
-            Self::Agent(name) => name == facets.agent,
-            Self::Task(id) => *id == facets.task,
+            Self::Charter(name) => {
+                name == facets.charter || facets.lineage.iter().any(|above| above.charter == *name)
+            }
+            Self::Agent(name) => {
+                name == facets.agent || facets.lineage.iter().any(|above| above.agent == *name)
+            }
+            Self::Task(id) => {
+                *id == facets.task || facets.lineage.iter().any(|above| above.task == *id)
+            }
             Self::Lease(id) => Some(*id) == facets.lease,
         }
     }
@@ -111,12 +119,13 @@ impl Scope {
     /// Whether everything of a task is covered, whatever targets it may reach.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
+        let above = |is: &dyn Fn(&Above) -> bool| task.lineage.iter().any(is);
         match self {
             Self::All => true,
             Self::Environment(name) => *name == task.environment,
-            Self::Charter(name) => *name == task.charter,
-            Self::Agent(name) => *name == task.agent,
-            Self::Task(id) => *id == task.id,
+            Self::Charter(name) => *name == task.charter || above(&|above| above.charter == *name),
+            Self::Agent(name) => *name == task.agent || above(&|above| above.agent == *name),
+            Self::Task(id) => *id == task.id || above(&|above| above.task == *id),
             Self::Target(_) | Self::Lease(_) => false,
         }
     }

@@ -11,6 +11,17 @@ use crate::identity::Identity;
 use crate::scope::AgentName;
 use crate::time::Timestamp;
 
+/// A task above another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Above {
+    /// Its id.
+    pub task: TaskId,
+    /// Its charter.
+    pub charter: Name,
+    /// Who runs it.
+    pub agent: AgentName,
+}
+
 /// A build of an agent: its model and what it was told to do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version {
@@ -55,8 +66,26 @@ pub struct Task {
     /// Which build of the agent runs it, as the agent says; nothing proves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
+    /// The tasks above it, nearest first, where it was opened for another agent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<Above>,
     /// When it was opened.
     pub opened: Timestamp,
     /// When it ends by itself; no lease outlives it.
     pub expires: Timestamp,
+}
+
+impl Task {
+    /// The tasks above one that is opened under this one.
+    #[must_use]
+    pub fn lineage_below(&self) -> Vec<Above> {
+        let own = Above {
+            task: self.id,
+            charter: self.charter.clone(),
+            agent: self.agent.clone(),
+        };
+        std::iter::once(own)
+            .chain(self.lineage.iter().cloned())
+            .collect()
+    }
 }

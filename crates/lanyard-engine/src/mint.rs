@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::{Asked, Command, Intent};
-use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, decide, not_in_force};
+use lanyard_core::decide::{
+    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
+};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Entry, StopCause};
@@ -20,6 +22,7 @@ use lanyard_core::provider::{
 };
 use lanyard_core::scope::Facets;
 use lanyard_core::state::{Refusal, TaskEntry};
+use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
 use crate::clock::NoRandomness;
@@ -267,6 +270,7 @@ impl Engine {
                 target: permit.grant().target.clone(),
             },
             in_force: permit.in_force().clone(),
+            above: permit.above().to_vec(),
             handle: prepared.handle.clone(),
             expires: request.expires,
             worst_expiry: prepared.worst_expiry,
@@ -315,42 +319,62 @@ impl Engine {
         now: Timestamp,
     ) -> Result<(Permit, Arc<dyn Provider>), Box<Denial>> {
         let task = entry.task.as_ref();
-        let (pinned, in_force) = self
-            .revisions(task)
-            .ok_or_else(|| not_in_force(&task.charter))?;
         // An unknown grant has no target; the decision then says so itself.
         let provider = self.provider_of(task, &ask.grant);
-        let worst_case = self.worst_case(task, &ask.grant);
-        let emergency = self.emergency(&task.charter);
-        let request = GrantRequest {
-            task,
-            grant: &ask.grant,
-            ttl: ask.ttl,
-            plan,
-            watched: self.is_watched(task, &ask.grant, now),
-            emergency: emergency.as_ref(),
-            worst_case,
-            now,
-        };
-        let permit = decide(
-            Revisions {
-                pinned: &pinned,
-                in_force: &in_force,
-            },
-            &request,
-        )?;
+        let permit = self.decide(task, (&ask.grant, ask.ttl), plan, now)?;
         match provider {
             Some(provider) => Ok((permit, provider)),
             None => Err(Box::new(not_in_force(&task.charter))),
         }
     }
 
-    /// What serves the target of a grant, as the charter in force names it.
-    pub(crate) fn provider_of(
+    /// What the charters of a task and of those above it say.
+    pub(crate) fn decide(
         &self,
-        task: &lanyard_core::task::Task,
-        grant: &Name,
-    ) -> Option<Arc<dyn Provider>> {
+        task: &Task,
+        (grant, ttl): (&Name, Option<Ttl>),
+        plan: Option<&Plan>,
+        now: Timestamp,
+    ) -> Result<Permit, Denial> {
+        let gone = |task: &Task| not_in_force(&task.charter);
+        let (pinned, in_force) = self.revisions(task).ok_or_else(|| gone(task))?;
+        let mut above = Vec::with_capacity(task.lineage.len());
+        for Above { task: id, .. } in &task.lineage {
+            let found = self.peek(|state| state.task(*id).cloned()).flatten();
+            let found = found.ok_or_else(|| gone(task))?;
+            let revisions = self
+                .revisions(&found.task)
+                .ok_or_else(|| gone(&found.task))?;
+            above.push((found.task, revisions));
+        }
+        let ancestors: Vec<_> = above
+            .iter()
+            .map(|(task, (pinned, in_force))| Ancestor {
+                task,
+                revisions: Revisions { pinned, in_force },
+            })
+            .collect();
+        let emergency = self.emergency(&task.charter);
+        let request = GrantRequest {
+            task,
+            grant,
+            ttl,
+            plan,
+            watched: self.is_watched(task, grant, now),
+            ancestors: &ancestors,
+            emergency: emergency.as_ref(),
+            worst_case: self.worst_case(task, grant),
+            now,
+        };
+        let revisions = Revisions {
+            pinned: &pinned,
+            in_force: &in_force,
+        };
+        decide(revisions, &request)
+    }
+
+    /// What serves the target of a grant, as the charter in force names it.
+    pub(crate) fn provider_of(&self, task: &Task, grant: &Name) -> Option<Arc<dyn Provider>> {
         let charter = self.charters().in_force(&task.charter)?;
         self.providers()
             .get(&charter.grants.get(grant)?.target)
@@ -358,12 +382,7 @@ impl Engine {
     }
 
     /// Whether a pause asks for a person's approval of what this grant gives.
-    pub(crate) fn is_watched(
-        &self,
-        task: &lanyard_core::task::Task,
-        grant: &Name,
-        now: Timestamp,
-    ) -> bool {
+    pub(crate) fn is_watched(&self, task: &Task, grant: &Name, now: Timestamp) -> bool {
         let charter = self.charters().in_force(&task.charter);
         let grant = charter
             .as_ref()
@@ -375,6 +394,7 @@ impl Engine {
             charter: &task.charter,
             agent: &task.agent,
             task: task.id,
+            lineage: &task.lineage,
             lease: None,
             role: grant.role,
         };
@@ -383,7 +403,7 @@ impl Engine {
     }
 
     /// How long a credential of this grant could go on after a kill.
-    pub(crate) fn worst_case(&self, task: &lanyard_core::task::Task, grant: &Name) -> Duration {
+    pub(crate) fn worst_case(&self, task: &Task, grant: &Name) -> Duration {
         let charter = self.charters().in_force(&task.charter);
         let found = charter.as_ref().and_then(|charter| {
             let grant = charter.grants.get(grant)?;
@@ -394,10 +414,7 @@ impl Engine {
     }
 
     /// Both revisions that have a say.
-    pub(crate) fn revisions(
-        &self,
-        task: &lanyard_core::task::Task,
-    ) -> Option<(Arc<Charter>, Arc<Charter>)> {
+    pub(crate) fn revisions(&self, task: &Task) -> Option<(Arc<Charter>, Arc<Charter>)> {
         let pinned = self.charters().revision(&task.charter, &task.revision)?;
         let in_force = self.charters().in_force(&task.charter)?;
         Some((pinned, in_force))

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::command::{Asked, Command};
-use lanyard_core::decide::{GrantRequest, Revisions, decide, not_in_force};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator};
@@ -54,25 +53,9 @@ impl Engine {
             submitted: now,
             approval: None,
         };
-        let worst_case = self.worst_case(task, &plan.grant);
-        let emergency = self.emergency(&task.charter);
-        let request = GrantRequest {
-            task,
-            grant: &plan.grant,
-            ttl: None,
-            plan: Some(&plan),
-            watched: self.is_watched(task, &plan.grant, now),
-            emergency: emergency.as_ref(),
-            worst_case,
-            now,
-        };
-        let verdict = match &self.revisions(task) {
-            Some((pinned, in_force)) => {
-                let revisions = Revisions { pinned, in_force };
-                decide(revisions, &request).map(|permit| permit.requirement().cloned())
-            }
-            None => Err(not_in_force(&task.charter)),
-        };
+        let verdict = self
+            .decide(task, (&plan.grant, None), Some(&plan), now)
+            .map(|permit| permit.requirement().cloned());
         let requirement = match verdict {
             Ok(requirement) => requirement,
             Err(denial) => {

@@ -2,12 +2,13 @@
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::{Asked, Command};
-use lanyard_core::decide::{Denial, may_open, not_in_force};
+use lanyard_core::decide::{Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force};
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::{Task, Version};
+use lanyard_core::time::Timestamp;
 
 use crate::clock::NoRandomness;
 use crate::engine::Engine;
@@ -27,6 +28,8 @@ pub struct OpenTask {
     pub version: Option<Version>,
     /// The person behind it, as the identity says.
     pub sponsor: Option<Identity>,
+    /// Under which task of the caller's, and for whom: the agent that is to run it.
+    pub under: Option<(TaskId, Identity)>,
     /// Makes a retry safe.
     pub request: Option<String>,
 }
@@ -63,34 +66,16 @@ impl Engine {
             return Ok(earlier);
         }
         let now = self.now();
-        let charter = self.charters().in_force(&ask.charter);
-        let verdict = charter.as_ref().map_or_else(
-            || Err(not_in_force(&ask.charter)),
-            |charter| {
-                let ticket = ask.ticket.as_deref();
-                may_open(charter, identity, &ask.environment, ticket, now).map(|()| charter)
-            },
-        );
-        let charter = match verdict {
-            Ok(charter) => charter,
+        let above = match &ask.under {
+            Some((id, _)) => Some(self.task_of(identity, *id).await?.task),
+            None => None,
+        };
+        let task = match self.drafted(identity, &ask, above.as_deref(), now)? {
+            Ok(task) => task,
             Err(denial) => {
                 let (decision, denial) = self.deny(identity, (None, None), denial).await?;
                 return Err(TaskError::Denied { decision, denial });
             }
-        };
-        let task = Task {
-            id: TaskId::from_bits(self.draw()?),
-            charter: charter.name.clone(),
-            revision: charter.revision.clone(),
-            environment: ask.environment,
-            agent: self.agent(identity),
-            identity: identity.clone(),
-            sponsor: ask.sponsor,
-            reason: ask.reason,
-            ticket: ask.ticket,
-            version: ask.version,
-            opened: now,
-            expires: now + charter.limits.task,
         };
         let command = Command::OpenTask {
             task: task.clone(),
@@ -98,6 +83,70 @@ impl Engine {
         };
         self.commit(command).await.map_err(TaskError::Commit)?;
         Ok(task)
+    }
+
+    /// The task, if the charter in force lets it be opened; under another one, if that one's charter does too.
+    fn drafted(
+        &self,
+        identity: &Identity,
+        ask: &OpenTask,
+        above: Option<&Task>,
+        now: Timestamp,
+    ) -> Result<Result<Task, Denial>, NoRandomness> {
+        let runs = ask.under.as_ref().map_or(identity, |(_, agent)| agent);
+        let charter = self.charters().in_force(&ask.charter);
+        let Some(charter) = charter else {
+            return Ok(Err(not_in_force(&ask.charter)));
+        };
+        let ticket = ask.ticket.as_deref();
+        if let Err(denial) = may_open(&charter, runs, &ask.environment, ticket, now) {
+            return Ok(Err(denial));
+        }
+        let expires = now + charter.limits.task;
+        let task = Task {
+            id: TaskId::from_bits(self.draw()?),
+            charter: charter.name.clone(),
+            revision: charter.revision.clone(),
+            environment: ask.environment.clone(),
+            agent: self.agent(runs),
+            identity: runs.clone(),
+            sponsor: above.map_or_else(|| ask.sponsor.clone(), |above| above.sponsor.clone()),
+            reason: ask.reason.clone(),
+            ticket: ask.ticket.clone(),
+            version: ask.version.clone(),
+            lineage: above.map(Task::lineage_below).unwrap_or_default(),
+            opened: now,
+            expires: above.map_or(expires, |above| expires.min(above.expires)),
+        };
+        let delegated = above.map_or(Ok(()), |above| self.may_open_under(above, &task));
+        Ok(delegated.map(|()| task))
+    }
+
+    fn may_open_under(&self, above: &Task, task: &Task) -> Result<(), Denial> {
+        let revisions = self.revisions(above);
+        let (pinned, in_force) = revisions.ok_or_else(|| not_in_force(&above.charter))?;
+        may_delegate(&pinned, task)?;
+        may_delegate(&in_force, task)?;
+        let no = |message: String| Denial {
+            revision: Some(in_force.revision.clone()),
+            rule: Rule::Delegates,
+            message,
+            next: "open it where the task above it may".to_owned(),
+            ..not_in_force(&above.charter)
+        };
+        if task.environment != above.environment {
+            let (one, two) = (&task.environment, &above.environment);
+            return Err(no(format!(
+                "the task above is in {two}, and this one in {one}"
+            )));
+        }
+        if task.lineage.len() > LONGEST_LINEAGE {
+            let most = LONGEST_LINEAGE + 1;
+            return Err(no(format!(
+                "tasks are opened under each other to a depth of {most}"
+            )));
+        }
+        Ok(())
     }
 
     async fn earlier_task(

@@ -131,6 +131,7 @@ impl Simulation {
     async fn open(&mut self) {
         let ask = OpenTask {
             version: None,
+            under: None,
             charter: world::name("payments-terraform"),
             environment: world::name("staging"),
             reason: "a run".to_owned(),

@@ -145,6 +145,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         },
         request: turn.is_multiple_of(3).then(|| turn.to_string()),
         asked: Asked::default(),
+        above: Vec::new(),
         outside_hours: false,
         document_digest: String::new(),
     }

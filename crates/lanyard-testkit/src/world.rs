@@ -161,6 +161,7 @@ pub fn task(ids: &Ids, now: Timestamp) -> Task {
         sponsor: None,
         reason: "resize the queue workers".to_owned(),
         version: None,
+        lineage: Vec::new(),
         ticket: None,
         opened: now,
         expires: now + Duration::from_secs(2 * 60 * 60),

@@ -106,6 +106,8 @@ fn spec() -> Value {
     add("agents", "Who may open a task.", list(agent(), 1));
     let meaning = "How far an agent may go, by environment.";
     add("environments", meaning, environments());
+    let meaning = "Charters under which a task of this one may open tasks for other agents.";
+    add("delegates", meaning, list(name("A charter."), 0));
     add("grants", "What it may be given.", list(grant(), 0));
     let meaning = "What dominates every grant.";
     add("prohibited", meaning, list(prohibition(), 0));

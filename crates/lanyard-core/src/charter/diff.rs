@@ -76,6 +76,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
         changes.calendar(old, new);
         changes.hours(old, new);
         changes.versions(old, new);
+        changes.delegates(&old.delegates, &new.delegates);
         changes.breakers(&old.breakers, &new.breakers);
         changes.emergency(old.emergency.as_ref(), new.emergency.as_ref());
         changes.requires(old, new);
@@ -425,6 +426,17 @@ impl Changes {
             let people = (Fewer(old.people), Fewer(new.people));
             self.more("emergency: people who approve", people, at);
             self.more("emergency: lasts", (old.lasts, new.lasts), at);
+        }
+    }
+
+    fn delegates(&mut self, old: &BTreeSet<Name>, new: &BTreeSet<Name>) {
+        for name in new.difference(old) {
+            let what = format!("tasks may be opened for the agents of charter {name}");
+            self.add(Effect::Widening, what, None);
+        }
+        for name in old.difference(new) {
+            let what = format!("tasks may not be opened for the agents of charter {name} any more");
+            self.add(Effect::Narrowing, what, None);
         }
     }
 

@@ -182,6 +182,8 @@ pub struct Charter {
     pub agents: Vec<AgentRule>,
     /// How far an agent may go, by environment.
     pub environments: BTreeMap<Name, Autonomy>,
+    /// Under which charters a task of this one may open tasks for other agents.
+    pub delegates: BTreeSet<Name>,
     /// What it may be given, by name.
     pub grants: BTreeMap<Name, Grant>,
     /// What dominates every grant.

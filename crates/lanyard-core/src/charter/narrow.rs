@@ -52,6 +52,39 @@ impl Rights {
     }
 }
 
+impl Rights {
+    /// What one or the other allows, of two that were narrowed from the same.
+    #[must_use]
+    pub(crate) fn with(self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Token(mut one), Self::Token(two)) if one.audience == two.audience => {
+                one.scopes.extend(two.scopes.iter().cloned());
+                Self::Token(one)
+            }
+            (Self::Aws(mut one), Self::Aws(two)) => {
+                let new = two.allow.iter().filter(|more| !one.allow.contains(more));
+                let new: Vec<_> = new.cloned().collect();
+                one.allow.extend(new);
+                one.destructive.extend(two.destructive.iter().cloned());
+                Self::Aws(one)
+            }
+            (Self::Kubernetes(mut one), Self::Kubernetes(two))
+                if one.namespace == two.namespace =>
+            {
+                if let (KubernetesRights::Rules(rules), KubernetesRights::Rules(more)) =
+                    (&mut one.rights, &two.rights)
+                {
+                    let all: BTreeSet<_> = rules.drain(..).chain(more.iter().cloned()).collect();
+                    rules.extend(all);
+                }
+                Self::Kubernetes(one)
+            }
+            // About different things: there is no more than the first.
+            (first, _) => first,
+        }
+    }
+}
+
 impl TokenGrant {
     fn narrowed(&self, other: &Self) -> Option<Self> {
         let scopes: BTreeSet<_> = self.scopes.intersection(&other.scopes).cloned().collect();

@@ -188,6 +188,11 @@ impl State {
             return Err(Refusal::Exists(format!("task {}", task.id)));
         }
         self.current(&task.charter, &task.revision)?;
+        if let Some(above) = task.lineage.first()
+            && !self.known_task(above.task)?.is_open(now)
+        {
+            return Err(Refusal::TaskEnded(above.task));
+        }
         let stopper = self.kills.iter().rev().find(|engaged| {
             let whole = engaged.order.roles == crate::scope::RoleFilter::Both
                 && engaged.lifted == Lifted::Nothing;
@@ -234,6 +239,7 @@ impl State {
             charter: &task.charter,
             agent: &task.agent,
             task: task.id,
+            lineage: &task.lineage,
             lease: Some(intent.lease),
             role: intent.entry.role,
         };
@@ -255,6 +261,9 @@ impl State {
             )));
         }
         self.current(&task.charter, &intent.in_force)?;
+        for (charter, revision) in &intent.above {
+            self.current(charter, revision)?;
+        }
         self.within_limits(intent, task, now)?;
         self.approved(intent, &facets, now)
     }

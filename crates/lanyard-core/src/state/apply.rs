@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, LeaseId, RearmId};
-use crate::identity::Operator;
+use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
+use crate::identity::{Identity, Operator};
 use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
+use crate::task::Task;
 use crate::time::Timestamp;
 
 use super::{State, TaskEntry};
@@ -116,10 +117,10 @@ impl State {
         self.on_approval(approval, |approval| approval.consents.push(consent));
     }
 
-    fn open(&mut self, task: &crate::task::Task, request: Option<&String>, at: Timestamp) {
+    fn open(&mut self, task: &Task, request: Option<&String>, at: Timestamp) {
         if let Some(request) = request {
-            self.task_requests
-                .insert((task.identity.clone(), request.clone()), task.id);
+            let asker = self.asker(task);
+            self.task_requests.insert((asker, request.clone()), task.id);
         }
         let entry = TaskEntry {
             task: Arc::new(task.clone()),
@@ -127,16 +128,40 @@ impl State {
             request: request.cloned(),
         };
         self.tasks.insert(task.id, entry);
+        self.note_lineage(task);
         self.forget_tasks(at);
     }
 
-    fn close(&mut self, task: crate::id::TaskId, at: Timestamp) {
-        if let Some(entry) = self.tasks.get_mut(&task) {
-            entry.closed = entry.closed.or(Some(at));
+    /// Who opened it: the agent of the task above, where there is one.
+    pub(super) fn asker(&self, task: &Task) -> Identity {
+        let above = task.lineage.first();
+        let above = above.and_then(|above| self.tasks.get(&above.task));
+        above
+            .map_or(&task.identity, |above| &above.task.identity)
+            .clone()
+    }
+
+    fn close(&mut self, task: TaskId, at: Timestamp) {
+        for id in self.opened_under(task) {
+            if let Some(entry) = self.tasks.get_mut(&id) {
+                entry.closed = entry.closed.or(Some(at));
+            }
+            let ids: Vec<_> = self.leases.of_task(id).map(|lease| lease.id).collect();
+            ids.into_iter()
+                .for_each(|id| self.stop(id, StopCause::TaskClosed));
         }
-        let ids: Vec<_> = self.leases.of_task(task).map(|lease| lease.id).collect();
-        ids.into_iter()
-            .for_each(|id| self.stop(id, StopCause::TaskClosed));
+    }
+
+    /// The task, and those that have it above them.
+    fn opened_under(&self, task: TaskId) -> Vec<TaskId> {
+        let below = self.below.get(&task).into_iter().flatten();
+        std::iter::once(task).chain(below.copied()).collect()
+    }
+
+    pub(super) fn note_lineage(&mut self, task: &Task) {
+        for above in &task.lineage {
+            self.below.entry(above.task).or_default().push(task.id);
+        }
     }
 
     /// Tasks that ended long ago leave with everything of theirs; looked at once for every doubling.
@@ -151,6 +176,7 @@ impl State {
             ended > horizon || leases.of_task(*id).next().is_some()
         });
         let tasks = &self.tasks;
+        self.below.retain(|task, _| tasks.contains_key(task));
         self.plans.retain(|_, plan| tasks.contains_key(&plan.task));
         self.approvals
             .retain(|_, approval| tasks.contains_key(&approval.task));

@@ -9,6 +9,7 @@ use crate::approval::Approval;
 use crate::charter::{Name, Revision};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, PauseId, RearmId, TaskId};
+use crate::identity::Identity;
 use crate::kill::{KillBook, RearmProposal};
 use crate::lease::{Entry, Handle, Lease, Seq, Stage};
 use crate::pause::Pause;
@@ -57,6 +58,9 @@ pub enum Image {
         closed: Option<Timestamp>,
         /// The request that opened it.
         request: Option<String>,
+        /// Who asked, where that was another than who runs it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asker: Option<Identity>,
     },
     /// A plan.
     Plan(Box<Plan>),
@@ -143,6 +147,7 @@ impl State {
             task: Box::new(Task::clone(&entry.task)),
             closed: entry.closed,
             request: entry.request.clone(),
+            asker: (!entry.task.lineage.is_empty()).then(|| self.asker(&entry.task)),
         });
         let requests = self
             .requests
@@ -215,11 +220,13 @@ impl State {
                 task,
                 closed,
                 request,
+                asker,
             } => {
                 if let Some(request) = &request {
-                    self.task_requests
-                        .insert((task.identity.clone(), request.clone()), task.id);
+                    let asker = asker.unwrap_or_else(|| task.identity.clone());
+                    self.task_requests.insert((asker, request.clone()), task.id);
                 }
+                self.note_lineage(&task);
                 self.tasks.insert(
                     task.id,
                     TaskEntry {

@@ -65,18 +65,19 @@ impl Leases {
     pub fn in_scope<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
         match scope {
             Scope::Lease(id) => Box::new(self.get(*id).into_iter()),
-            Scope::Task(id) => Box::new(self.of_task(*id)),
             Scope::All => Box::new(self.iter()),
-            Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Target(_) => {
-                Box::new(
-                    self.by_task
-                        .values()
-                        .filter(|(task, _)| could_cover(scope, task))
-                        .flat_map(|(_, ids)| ids.iter())
-                        .filter_map(|id| self.get(*id))
-                        .filter(|lease| scope.covers(&lease.facets())),
-                )
-            }
+            Scope::Charter(_)
+            | Scope::Agent(_)
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Task(_) => Box::new(
+                self.by_task
+                    .values()
+                    .filter(|(task, _)| could_cover(scope, task))
+                    .flat_map(|(_, ids)| ids.iter())
+                    .filter_map(|id| self.get(*id))
+                    .filter(|lease| scope.covers(&lease.facets())),
+            ),
         }
     }
 
@@ -280,10 +281,10 @@ fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
 
 fn could_cover(scope: &Scope, task: &Task) -> bool {
     match scope {
-        Scope::Charter(name) => *name == task.charter,
-        Scope::Agent(name) => *name == task.agent,
-        Scope::Environment(name) => *name == task.environment,
-        Scope::All | Scope::Target(_) | Scope::Task(_) | Scope::Lease(_) => true,
+        Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Task(_) => {
+            scope.covers_task(task)
+        }
+        Scope::All | Scope::Target(_) | Scope::Lease(_) => true,
     }
 }
 

@@ -48,6 +48,8 @@ pub struct State {
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
     disarmed: Option<String>,
+    /// The tasks that have one above them.
+    below: HashMap<TaskId, Vec<TaskId>>,
     pauses: BTreeMap<PauseId, Pause>,
     emergencies: BTreeMap<Name, Emergency>,
     breakers: Breakers,

@@ -70,25 +70,33 @@ fn engine((clock, ledger, charters, provider): Made<'_>) -> Arc<Engine> {
 
 /// Under this charter, on the Kubernetes target.
 pub(crate) async fn bench(charter: &str) -> Bench {
+    bench_of(&[charter]).await
+}
+
+/// Under the first of these charters, with all of them in force.
+pub(crate) async fn bench_of(texts: &[&str]) -> Bench {
     let clock = Arc::new(ManualClock::at(ManualClock::START));
     let charters = Arc::new(Charters::default());
-    charters.replace(vec![parse(charter, &world::world()).unwrap().charter]);
+    let parsed = texts
+        .iter()
+        .map(|text| parse(text, &world::world()).unwrap().charter);
+    let parsed: Vec<_> = parsed.collect();
+    charters.replace(parsed.clone());
     let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
     let ledger = Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new()));
     let engine = engine((&clock, &ledger, &charters, &provider));
-    let charter = engine.charters().all().pop().unwrap();
-    let breakers = charter.breakers.clone();
-    let (charter, revision) = (charter.name.clone(), charter.revision.clone());
-    engine
-        .record(Command::CharterInForce {
-            charter: charter.clone(),
-            revision,
-            breakers,
-        })
-        .await
-        .unwrap();
+    for charter in &parsed {
+        let in_force = Command::CharterInForce {
+            charter: charter.name.clone(),
+            revision: charter.revision.clone(),
+            breakers: charter.breakers.clone(),
+        };
+        engine.record(in_force).await.unwrap();
+    }
+    let charter = parsed.first().unwrap().name.clone();
     let ask = OpenTask {
         version: None,
+        under: None,
         charter,
         environment: world::name("staging"),
         reason: "a run".to_owned(),

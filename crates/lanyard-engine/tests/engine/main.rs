@@ -7,6 +7,7 @@
 
 mod breakers;
 mod common;
+mod delegation;
 mod emergency;
 mod plans;
 mod repeated;

@@ -1,5 +1,7 @@
 //! TaskService.
 
+use lanyard_core::id::TaskId;
+use lanyard_core::identity::Identity;
 use lanyard_core::task::{Task, Version};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_proto::v1;
@@ -27,6 +29,7 @@ impl TaskService for Services {
             },
             version: request.version.map(version).transpose()?,
             sponsor,
+            under: under(&request.parent_task_id, request.delegate)?,
             request: request_id(request.request_id)?,
         };
         let task = self
@@ -74,6 +77,31 @@ impl TaskService for Services {
     }
 }
 
+/// A task above, and who is to run this one: both or neither.
+fn under(
+    parent: &str,
+    delegate: Option<v1::AgentIdentity>,
+) -> Result<Option<(TaskId, Identity)>, Status> {
+    match (parent, delegate) {
+        ("", None) => Ok(None),
+        ("", Some(_)) => Err(refusal::invalid(
+            "delegate",
+            "is for a task under another: name parent_task_id",
+        )),
+        (_, None) => Err(refusal::invalid(
+            "delegate",
+            "must be given with parent_task_id",
+        )),
+        (parent, Some(agent)) => {
+            let identity = Identity {
+                issuer: text("delegate.issuer", agent.issuer)?,
+                subject: text("delegate.subject", agent.subject)?,
+            };
+            Ok(Some((parsed("parent_task_id", parent)?, identity)))
+        }
+    }
+}
+
 fn version(stated: v1::AgentVersion) -> Result<Version, Status> {
     if stated.model.is_empty() || stated.model.chars().count() > 200 {
         let message = "version.model: expected 1 to 200 characters";
@@ -102,6 +130,11 @@ fn message(task: &Task, closed: bool) -> v1::Task {
             model: version.model.clone(),
             prompt_digest: version.prompt.map(|it| it.to_string()).unwrap_or_default(),
         }),
+        parent_task_ids: task
+            .lineage
+            .iter()
+            .map(|above| above.task.to_string())
+            .collect(),
         open_time: time(task.opened),
         expire_time: time(task.expires),
         closed,

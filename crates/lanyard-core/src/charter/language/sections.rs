@@ -53,6 +53,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
     let known = grants.clone().unwrap_or_default();
     let emergency = section(&spec, "emergency", |node| emergency(f, node, &known));
     let breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
+    let delegates = section(&spec, "delegates", |node| delegates(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
     let expires = spec.optional("expires").and_then(|node| {
@@ -70,6 +71,7 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         owners: owners?,
         mode: mode?,
         agents: agents?,
+        delegates,
         environments: environments?,
         grants: grants?,
         prohibited,
@@ -461,6 +463,14 @@ fn emergency(f: &Findings, node: &Node, known: &BTreeMap<Name, Grant>) -> Option
         lasts: lasts?,
         at: node.span.at,
     })
+}
+
+fn delegates(f: &Findings, node: &Node) -> BTreeSet<Name> {
+    let items = f.list(node);
+    if !at_most(f, node, "charters to delegate to", items.len()) {
+        return BTreeSet::new();
+    }
+    items.iter().filter_map(|item| f.parsed(item)).collect()
 }
 
 fn versions(f: &Findings, node: &Node) -> Vec<VersionRule> {

@@ -1,0 +1,167 @@
+//! Delegation: a task that was opened for another agent gets what its own charter and those of all tasks above it allow.
+
+use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, under};
+use crate::approval::Requirement;
+use crate::charter::{Charter, Grant, Limits, Name, Prohibition, Revision, Rights};
+use crate::task::Task;
+use crate::time::{Timestamp, Ttl};
+
+/// How many tasks there may be above one: three in a row.
+pub const LONGEST_LINEAGE: usize = 2;
+
+/// A task above the one that asks, with the revisions that have a say in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ancestor<'a> {
+    /// The task.
+    pub task: &'a Task,
+    /// Its charter.
+    pub revisions: Revisions<'a>,
+}
+
+/// What the tasks above leave of a grant.
+pub(super) struct Beneath {
+    pub(super) rights: Rights,
+    pub(super) prohibited: Vec<Prohibition>,
+    pub(super) requirement: Option<Requirement>,
+    pub(super) ttl: Option<Ttl>,
+    pub(super) revocable_within: Option<Ttl>,
+    pub(super) ends: Option<Timestamp>,
+    pub(super) in_force: Vec<(Name, Revision)>,
+}
+
+impl Beneath {
+    /// The limits, within those above.
+    pub(super) fn bounded(&self, limits: Limits) -> Limits {
+        let within = limits
+            .revocable_within
+            .into_iter()
+            .chain(self.revocable_within);
+        Limits {
+            ttl: self.ttl.map_or(limits.ttl, |ttl| ttl.min(limits.ttl)),
+            revocable_within: within.min(),
+            ..limits
+        }
+    }
+}
+
+/// Narrows a grant by every task above, nearest first.
+pub(super) fn beneath(
+    rights: Rights,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Result<Beneath, Denial> {
+    let mut left = Beneath {
+        rights,
+        prohibited: Vec::new(),
+        requirement: None,
+        ttl: None,
+        revocable_within: None,
+        ends: None,
+        in_force: Vec::new(),
+    };
+    let mut below = request.task;
+    for ancestor in request.ancestors {
+        let above = GrantRequest {
+            task: ancestor.task,
+            ancestors: &[],
+            // Its own credentials are what these were declared and asked for.
+            emergency: None,
+            watched: false,
+            ..*request
+        };
+        for charter in ancestor.revisions.both() {
+            may_delegate(charter, below)?;
+            left.rights = ceiling(charter, &left.rights, grant, &above)?;
+            left.prohibited = super::union(&charter.prohibited, &left.prohibited);
+            let least = |one: Option<Ttl>, two: Option<Ttl>| one.into_iter().chain(two).min();
+            left.ttl = least(left.ttl, Some(charter.limits.ttl));
+            left.revocable_within = least(left.revocable_within, charter.limits.revocable_within);
+            left.ends = left
+                .ends
+                .into_iter()
+                .chain(ends(charter, grant, &above))
+                .min();
+        }
+        left.ends = left.ends.into_iter().chain([ancestor.task.expires]).min();
+        let needed = super::people::required(ancestor.revisions, grant, &above);
+        left.requirement = Requirement::both(left.requirement.take(), needed);
+        let in_force = ancestor.revisions.in_force;
+        left.in_force
+            .push((in_force.name.clone(), in_force.revision.clone()));
+        below = ancestor.task;
+    }
+    Ok(left)
+}
+
+/// Whether a charter lets tasks under it open tasks under this one's charter.
+///
+/// # Errors
+/// The rule that says no.
+pub fn may_delegate(charter: &Charter, below: &Task) -> Result<(), Denial> {
+    if charter.delegates.contains(&below.charter) {
+        return Ok(());
+    }
+    let names: Vec<&str> = charter.delegates.iter().map(Name::as_str).collect();
+    let next = if names.is_empty() {
+        "this charter delegates to none".to_owned()
+    } else {
+        format!("it delegates to {}", names.join(", "))
+    };
+    let message = format!(
+        "a task under this charter opens none under charter {}",
+        below.charter
+    );
+    Err(Sayer(charter).no(Rule::Delegates, None, message, &next))
+}
+
+/// What of these rights a revision above allows too, by all of its grants together.
+fn ceiling(
+    charter: &Charter,
+    rights: &Rights,
+    grant: &Grant,
+    above: &GrantRequest<'_>,
+) -> Result<Rights, Denial> {
+    let alike = |other: &&Grant| other.role == grant.role && other.target == grant.target;
+    let mut first = None;
+    let mut kept: Option<Rights> = None;
+    for other in charter.grants.values().filter(alike) {
+        let asked = GrantRequest {
+            grant: &other.name,
+            ..*above
+        };
+        match under(charter, &asked) {
+            Ok(own) => {
+                if let Some(both) = rights.narrowed(&own.rights) {
+                    kept = Some(kept.map_or_else(|| both.clone(), |kept| kept.with(&both)));
+                }
+            }
+            Err(denial) => first = first.or(Some(denial)),
+        }
+    }
+    let nothing = || {
+        let message = format!(
+            "nothing of grant {} is allowed by the charter of the task above it",
+            grant.name
+        );
+        Sayer(charter).no(
+            Rule::Delegates,
+            None,
+            message,
+            "ask for less, or let that charter allow it",
+        )
+    };
+    kept.ok_or_else(|| first.unwrap_or_else(nothing))
+}
+
+/// Whether what would be allowed is given, by every charter above.
+pub(super) fn acted_on_above(
+    request: &GrantRequest<'_>,
+    permit: &super::Permit,
+) -> Result<(), Denial> {
+    for ancestor in request.ancestors {
+        for charter in ancestor.revisions.both() {
+            acted_on(charter, ancestor.task, permit)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! Tasks that one agent opens for another.
+
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_rig::{Answer, Cli};
+use lanyard_tests::{Stage, until};
+
+/// A stage with a second agent, the helper, under a charter of its own that allows more.
+fn stage() -> Result<(Stage, Cli)> {
+    let stage = Stage::set()?;
+    let folder = stage.directory.path();
+    let usual = std::fs::read_to_string(folder.join("charters/ticket-router.yaml"))?;
+    let helper = usual
+        .replace("name: ticket-router", "name: helper")
+        .replace("agent:router", "agent:helper")
+        .replace("[tickets.read]}", "[tickets.read, tickets.list]}");
+    std::fs::write(folder.join("charters/helper.yaml"), helper)?;
+    let agent = std::fs::read_to_string(folder.join("contexts/agent.json"))?;
+    let other = agent.replace("agent:router", "agent:helper");
+    std::fs::write(folder.join("contexts/helper.json"), other)?;
+    let helper = stage.daemon.cli("helper")?;
+    until(|| Ok(stage.oncall.ok(&["charter", "list"])?.contains("helper")))?;
+    Ok((stage, helper))
+}
+
+/// Opens a task for the helper under this one.
+fn delegate(stage: &Stage, task: &str) -> Result<Answer> {
+    let issuer = "https://agents.dev.lanyard.invalid";
+    let place = [
+        "helper",
+        "--environment",
+        "production",
+        "--reason",
+        "find it",
+    ];
+    let under = ["--under", task, "--for", issuer, "agent:helper"];
+    stage
+        .agent
+        .run(&[&["-o", "name", "task", "open"], &place[..], &under].concat())
+}
+
+/// What a token says of itself.
+fn claims(token: &str) -> Result<String> {
+    let payload = token.split('.').nth(1).unwrap_or_default();
+    Ok(String::from_utf8(URL_SAFE_NO_PAD.decode(payload)?)?)
+}
+
+#[test]
+fn a_task_for_another_agent_gets_what_both_charters_allow_and_ends_with_the_one_above() -> Result<()>
+{
+    let (stage, helper) = stage()?;
+    let early = stage.task()?;
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let usual = std::fs::read_to_string(&file)?;
+    let before = stage.oncall.ok(&["charter", "list"])?;
+    std::fs::write(
+        &file,
+        format!("{}\n  delegates: [helper]\n", usual.trim_end()),
+    )?;
+    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    // A task is held to the charter that it was opened under as well.
+    let denied = delegate(&stage, &early)?;
+    assert!(
+        denied
+            .stderr
+            .contains("(delegates): a task under this charter opens none"),
+        "{denied:?}"
+    );
+
+    let task = stage.task()?;
+    let opened = delegate(&stage, &task)?;
+    assert_eq!(opened.code, 0, "{opened:?}");
+    let below = opened.stdout.trim();
+    assert_ne!(
+        stage.agent.run(&["task", "show", below])?.code,
+        0,
+        "it is the helper's"
+    );
+    assert!(helper.ok(&["task", "show", below])?.contains(&task));
+    let ask = ["creds", "token", "--task", below, "read-tickets"];
+    let token = helper.ok(&ask)?;
+    let said = claims(&token)?;
+    assert!(said.contains("\"scope\":\"tickets.read\""), "{said}");
+    let active = || stage.is_active(&token, &stage.agent.ok(&["identity"])?);
+    assert!(active()?);
+
+    stage.agent.ok(&["task", "close", &task])?;
+    until(|| Ok(!active()?))?;
+    let refused = helper.run(&ask)?;
+    assert!(
+        refused.code != 0 && refused.stderr.contains("has ended"),
+        "{refused:?}"
+    );
+    Ok(())
+}
