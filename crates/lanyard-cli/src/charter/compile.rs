@@ -120,6 +120,10 @@ fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
             println!(
                 "# session policy: {size} of {SESSION_POLICY_LIMIT} characters; the last Deny begins at the lease's end"
             );
+            println!(
+                "# packed: about {} bytes; STS packs policy and tags by a format of its own, and refuses what is over its limit",
+                packed(&policy)
+            );
             println!("{text:#}");
             true
         }
@@ -135,6 +139,13 @@ fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
             false
         }
     }
+}
+
+/// How much a policy comes to when it is packed, by what DEFLATE makes of it: STS names neither its format nor its limit, and says
+/// only of a session that was made how full that was (`PackedPolicySize`).
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+fn packed(policy: &str) -> usize {
+    miniz_oxide::deflate::compress_to_vec(policy.as_bytes(), 9).len()
 }
 
 fn kubernetes(charter: &Charter, grant: &Grant, rights: &KubernetesGrant) -> Value {
