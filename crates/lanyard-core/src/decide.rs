@@ -320,7 +320,10 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let limits = tighter(&revisions.pinned.limits, &revisions.in_force.limits);
     let limits = above.bounded(limits);
     let prohibited = union(&revisions.pinned.prohibited, &revisions.in_force.prohibited);
-    let prohibited = union(&above.prohibited, &prohibited);
+    let prohibited = match above.prohibited.as_slice() {
+        [] => prohibited,
+        more => union(more, &prohibited),
+    };
     let rights = above.rights;
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
