@@ -188,8 +188,8 @@ catalogue! {
          execute-production is for those that are.";
     TooFewPeople "LC108" "too-few-people" Error
         "Too few people approve this."
-        "An apply in production takes at least two people, and so does a right that could raise its own power, in every \
-         environment.";
+        "An apply in production takes at least two people. So does, in every environment, a right that could raise its own \
+         power, open the network perimeter, or delete what holds state.";
     NoPlan "LC109" "no-plan" Error
         "An apply in production needs a plan."
         "People approve a plan: the bytes that will be applied. Without one they would approve a promise. Name the \

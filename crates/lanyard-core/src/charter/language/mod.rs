@@ -5,6 +5,7 @@ mod breakers;
 mod calendar;
 mod grants;
 mod lints;
+mod perils;
 mod places;
 mod powers;
 mod reads;

@@ -159,7 +159,6 @@ const WORKLOADS: &[&str] = &[
 ];
 const CHANGING: &[&str] = &["create", "update", "patch"];
 
-/// The word of the grant, and the path from there.
 impl Charter {
     /// The grants that could raise their own power.
     pub fn admin_equivalent(&self) -> impl Iterator<Item = &Grant> {
@@ -168,6 +167,12 @@ impl Charter {
     }
 }
 
+/// Whether an action, in lower case, and a known one could be the same.
+pub(super) fn meets(action: &str, known: &str) -> bool {
+    pattern_contains(action, known) || pattern_contains(known, action)
+}
+
+/// The word of the grant, and the path from there.
 pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
     match rights {
         Rights::Aws(rights) => {
@@ -175,9 +180,7 @@ pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
             actions
                 .filter_map(|action| {
                     let lower = action.lower();
-                    let (name, how) = AWS.iter().find(|(name, _)| {
-                        pattern_contains(&lower, name) || pattern_contains(name, &lower)
-                    })?;
+                    let (name, how) = AWS.iter().find(|(name, _)| meets(&lower, name))?;
                     let through = if action.is_wild() {
                         format!(" ({name})")
                     } else {

@@ -1,7 +1,7 @@
 //! The rules that hold whatever a charter says.
 
 use super::places::Places;
-use super::{powers, reads};
+use super::{perils, powers, reads};
 use crate::approval::persons;
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, Grant, KubernetesRights, Name,
@@ -33,7 +33,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         if grant.role == Role::Apply {
             rules.applies(grant);
         }
-        rules.admin_equivalent(grant);
+        rules.always_two(grant);
     }
     rules.autonomy();
     rules.emergency();
@@ -168,12 +168,11 @@ impl Rules<'_> {
     }
 
     /// In production every apply needs as many.
-    fn admin_equivalent(&self, grant: &Grant) {
-        let paths = powers::paths(&grant.rights);
+    fn always_two(&self, grant: &Grant) {
         let elsewhere = |name: &&Name| !is_production(name, self.world);
-        if !paths.is_empty() && grant.role == Role::Apply {
+        if let Some(why) = grave(grant).filter(|_| grant.role == Role::Apply) {
             for environment in grant.environments.iter().filter(elsewhere) {
-                self.people(grant, environment, "could raise its own power in");
+                self.people(grant, environment, &format!("{why} in"));
             }
         }
     }
@@ -188,8 +187,8 @@ impl Rules<'_> {
                 continue;
             };
             let applies = grant.role == Role::Apply;
-            let least = match powers::paths(&grant.rights).is_empty() {
-                false if applies => PEOPLE,
+            let least = match grave(grant) {
+                Some(_) if applies => PEOPLE,
                 _ if applies && self.in_production(grant) => PEOPLE - 1,
                 _ => 0,
             };
@@ -235,6 +234,13 @@ impl Rules<'_> {
             }
         }
     }
+}
+
+/// Why a grant takes two people wherever it applies, if it does.
+fn grave(grant: &Grant) -> Option<String> {
+    let power = powers::paths(&grant.rights).into_iter().next();
+    let power = power.map(|_| "could raise its own power".to_owned());
+    power.or_else(|| perils::found(&grant.rights).map(|(word, why)| format!("{why} ({word})")))
 }
 
 impl Grant {
