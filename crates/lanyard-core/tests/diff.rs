@@ -266,14 +266,110 @@ proptest! {
     }
 }
 
+/// One input, narrowed by a step; the same where it is as narrow as it can be.
+fn narrowed(of: &Drawn, which: u8) -> Drawn {
+    let fewer = |items: &[&'static str]| match items {
+        [_, rest @ ..] if !rest.is_empty() => rest.to_vec(),
+        one => one.to_vec(),
+    };
+    let mut new = of.clone();
+    match which % 9 {
+        0 => new.actions = fewer(&of.actions),
+        1 => new.resources = fewer(&of.resources),
+        2 => new.scopes = fewer(&of.scopes),
+        3 => new.subjects = fewer(&of.subjects),
+        4 => new.reads_in = fewer(&of.reads_in),
+        5 => new.people += 1,
+        6 => new.plan = true,
+        7 => new.ttl = "5m",
+        _ => new.shadow = true,
+    }
+    new
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    // T17
+    #[test]
+    fn narrowing_an_input_never_widens_an_answer(old in drawn(), which in any::<u8>()) {
+        let new = narrowed(&old, which);
+        let (Some(old), Some(new)) = (charter(&old), charter(&new)) else { return Ok(()) };
+        for question in questions() {
+            let (before, after) = (answer(&old, &question), answer(&new, &question));
+            let Some(after) = after else { continue };
+            prop_assert!(before.is_some_and(|before| after.0 <= before.0 && after.1 >= before.1), "{question:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_prohibited_is_never_given(of in drawn()) {
+        let Some(charter) = charter(&of) else { return Ok(()) };
+        let prohibited = |action: &str| {
+            of.prohibited.iter().any(|pattern| ActionPattern((*pattern).to_owned()).matches(action))
+        };
+        for question in questions() {
+            if let Some(Usage::Aws { action, .. }) = &question.usage && prohibited(action) {
+                prop_assert_eq!(answer(&charter, &question), None, "{:?}", question);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_done_by_hours_versions_breakers_emergencies_and_delegation_widens_or_narrows() {
+    let hours = |to: &str, outside: &str| {
+        base(&format!(
+            "  hours: {{zone: UTC, days: [mon, tue], from: '08:00', to: '{to}', outside: {outside}}}\n"
+        ))
+    };
+    let versions = |all: &str| base(&format!("  versions: [{all}]\n"));
+    let breaker = |count: u32| {
+        base(&format!(
+            "  breakers: [{{on: denied, count: {count}, within: 10m, then: stop-agent}}]\n"
+        ))
+    };
+    let emergency = |lasts: &str| {
+        base(&format!(
+            "  emergency: {{grants: [read], people: 0, lasts: {lasts}}}\n"
+        ))
+    };
+    let wider = [
+        (hours("18:00", "deny"), hours("20:00", "deny")),
+        (hours("18:00", "deny"), hours("18:00", "require-approval")),
+        (hours("18:00", "deny"), base("")),
+        (versions("{model: a}"), versions("{model: a}, {model: b}")),
+        (versions("{model: a}"), base("")),
+        (breaker(3), breaker(4)),
+        (breaker(3), base("")),
+        (base(""), emergency("1h")),
+        (emergency("1h"), emergency("2h")),
+        (base(""), base("  delegates: [other]\n")),
+    ];
+    for (old, new) in wider {
+        assert!(widens(&old, &new).0, "{:#?}", diff(&old, &new));
+        let (widened, narrowed) = widens(&new, &old);
+        assert!(narrowed && !widened, "{:#?}", diff(&new, &old));
+        assert_eq!(diff(&old, &old), []);
+    }
+}
+
+/// Whether something is widened, and whether something is narrowed.
+fn widens(old: &Charter, new: &Charter) -> (bool, bool) {
+    let changes = diff(old, new);
+    let any = |effect| changes.iter().any(|change| change.effect == effect);
+    (any(Effect::Widening), any(Effect::Narrowing))
+}
+
+fn base(more: &str) -> Charter {
+    let text = format!(
+        "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: tickets, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
+    );
+    parse(&text, &world()).unwrap().charter
+}
+
 #[test]
 fn a_shorter_freeze_and_a_later_end_are_widenings() {
-    let base = |more: &str| {
-        let text = format!(
-            "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: tickets, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
-        );
-        parse(&text, &world()).unwrap().charter
-    };
     let freeze = |to: &str| {
         base(&format!(
             "  freezes: [{{from: 2026-12-20, to: {to}, roles: [plan, apply], reason: r}}]\n"
