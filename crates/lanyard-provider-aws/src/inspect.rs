@@ -10,12 +10,21 @@ use crate::api::RoleFacts;
 const NEEDED: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
 
 /// What is wrong with the role, a line each.
-pub(crate) fn faults(arn: &str, facts: &RoleFacts, minter: &str) -> Vec<String> {
+pub(crate) fn faults(
+    arn: &str,
+    facts: &RoleFacts,
+    minter: &str,
+    expected: Option<&str>,
+) -> Vec<String> {
     let mut faults = Vec::new();
-    if facts.boundary.is_none() {
-        faults.push(format!(
+    match (&facts.boundary, expected) {
+        (None, _) => faults.push(format!(
             "role {arn} has no permissions boundary: without one, whoever may write its policies is an administrator"
-        ));
+        )),
+        (Some(found), Some(expected)) if found != expected => faults.push(format!(
+            "role {arn} has the permissions boundary {found}, and {expected} is expected"
+        )),
+        (Some(_), _) => {}
     }
     let trust: Value = serde_json::from_str(&facts.trust).unwrap_or_default();
     for action in NEEDED {
@@ -82,7 +91,12 @@ mod tests {
                 .replace("MINTER", "minter"),
             boundary: boundary.map(str::to_owned),
         };
-        faults(ROLE, &facts, MINTER)
+        faults(
+            ROLE,
+            &facts,
+            MINTER,
+            Some("arn:aws:iam::111122223333:policy/b"),
+        )
     }
 
     #[test]
@@ -91,6 +105,11 @@ mod tests {
         assert_eq!(faults_of(DOCUMENTED, boundary), Vec::<String>::new());
         let cases = [
             (DOCUMENTED.to_owned(), None, "no permissions boundary"),
+            (
+                DOCUMENTED.to_owned(),
+                Some("arn:aws:iam::111122223333:policy/wide"),
+                "policy/b is expected",
+            ),
             (
                 DOCUMENTED.replace("user/MINTER", "user/other"),
                 boundary,

@@ -41,6 +41,8 @@ pub struct AwsTarget {
     pub plan_role: String,
     /// The ARN of the apply role.
     pub apply_role: String,
+    /// The ARN of the permissions boundary that both roles are expected to have, where one is named.
+    pub boundary: Option<String>,
     /// This writer's name: its inline policy is `lanyard-deny-<instance>`.
     pub instance: String,
 }
@@ -350,7 +352,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             return Ok(vec![format!("role {arn} does not exist")]);
         };
         let minter = inspect::principal(&self.api.minter().await?);
-        let mut faults = inspect::faults(arn, &facts, &minter);
+        let mut faults = inspect::faults(arn, &facts, &minter, self.target.boundary.as_deref());
         if self.read(arn, request.now).await?.is_none() {
             let policy = self.policy_name();
             faults.push(format!(

@@ -62,6 +62,7 @@ async fn account(name: &str) -> Option<Account> {
         region: region.clone(),
         plan_role,
         apply_role,
+        boundary: None,
         instance: "test".to_owned(),
     };
     let access = Access {

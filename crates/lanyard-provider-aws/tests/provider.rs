@@ -113,6 +113,7 @@ fn provider() -> (AwsProvider<Fake>, Arc<Account>) {
         region: "eu-west-1".to_owned(),
         plan_role: ROLE.to_owned(),
         apply_role: "arn:aws:iam::111122223333:role/lanyard/apply".to_owned(),
+        boundary: None,
         instance: "one".to_owned(),
     };
     (

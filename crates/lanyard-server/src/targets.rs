@@ -129,7 +129,7 @@ fn aws(f: &Findings, fields: &Fields<'_>, name: &Name) -> Option<TargetConfig> {
     let instance = instance.map_or(Some(name.clone()), |node| f.parsed::<Name>(node));
     let (minter_profile, revoker_profile) =
         (optional("minter_profile"), optional("revoker_profile"));
-    let endpoint = optional("endpoint");
+    let (endpoint, boundary) = (optional("endpoint"), optional("boundary"));
     let ((plan_role, _), (apply_role, span)) = (plan_role?, apply_role?);
     if plan_role == apply_role {
         let message = "plan and apply need a role each: what is cut for one must not cut the other";
@@ -148,6 +148,7 @@ fn aws(f: &Findings, fields: &Fields<'_>, name: &Name) -> Option<TargetConfig> {
             region,
             plan_role,
             apply_role,
+            boundary,
             instance: instance?.to_string(),
         },
     })
