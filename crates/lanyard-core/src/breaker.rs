@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::{Name, Position};
 use crate::id::TaskId;
 use crate::lease::Seq;
-use crate::pause::Reach;
+use crate::pause::{Demand, Reach};
 use crate::scope::{AgentName, Scope};
 use crate::time::{Timestamp, Ttl};
 
@@ -267,6 +267,16 @@ impl Trip {
             }
             (Then::StopTask | Then::StopAgent, _) => Some(Scope::Charter(self.charter.clone())),
             (Then::PauseTarget | Then::Pause | Then::RequireApproval | Then::Alert, _) => None,
+        }
+    }
+
+    /// What a pause for it asks for; none where it asks for a kill order or for nothing.
+    #[must_use]
+    pub const fn demand(&self) -> Option<Demand> {
+        match self.rule.breaker.then {
+            Then::PauseTarget | Then::Pause => Some(Demand::Stillness),
+            Then::RequireApproval => Some(Demand::Approval),
+            Then::StopTask | Then::StopAgent | Then::Alert => None,
         }
     }
 

@@ -318,7 +318,10 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let own = narrowed(&say, pinned, current)?;
     let above = delegation::beneath(own, current, request)?;
     let limits = tighter(&revisions.pinned.limits, &revisions.in_force.limits);
-    let limits = above.bounded(limits);
+    let limits = match &above.limits {
+        Some(least) => tighter(&limits, least),
+        None => limits,
+    };
     let prohibited = union(&revisions.pinned.prohibited, &revisions.in_force.prohibited);
     let prohibited = match above.prohibited.as_slice() {
         [] => prohibited,

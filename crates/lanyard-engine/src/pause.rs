@@ -1,6 +1,6 @@
 //! Pauses by people, and what breakers that tripped come to.
 
-use lanyard_core::breaker::{Then, Trip};
+use lanyard_core::breaker::Trip;
 use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, PauseId};
 use lanyard_core::identity::Identity;
@@ -98,13 +98,9 @@ impl Engine {
             let lost = "the kill order of a breaker is not durable".to_owned();
             return fenced.seq.map(drop).ok_or(CommitError::Unavailable(lost));
         }
-        let demand = match trip.rule.breaker.then {
-            Then::Alert => {
-                let alert = Command::Alert(Box::new(trip.clone()));
-                return self.commit(alert).await.map(drop);
-            }
-            Then::RequireApproval => Demand::Approval,
-            Then::StopTask | Then::StopAgent | Then::PauseTarget | Then::Pause => Demand::Stillness,
+        let Some(demand) = trip.demand() else {
+            let alert = Command::Alert(Box::new(trip.clone()));
+            return self.commit(alert).await.map(drop);
         };
         let pause = Pause {
             id: PauseId::from_bits(bits),

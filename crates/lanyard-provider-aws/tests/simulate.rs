@@ -63,6 +63,7 @@ async fn sent(name: &str) -> Option<Sent> {
         region,
         plan_role: account.plan_role.clone(),
         apply_role: account.apply_role,
+        boundary: None,
         instance: "simulated".to_owned(),
     };
     Some(Sent {

@@ -1,10 +1,10 @@
 //! Delegation: a task that was opened for another agent gets what its own charter and those of all tasks above it allow.
 
-use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, under};
+use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
 use crate::approval::Requirement;
 use crate::charter::{Charter, Grant, Limits, Name, Prohibition, Revision, Rights};
 use crate::task::Task;
-use crate::time::{Timestamp, Ttl};
+use crate::time::Timestamp;
 
 /// How many tasks there may be above one: three in a row.
 pub const LONGEST_LINEAGE: usize = 2;
@@ -23,25 +23,9 @@ pub(super) struct Beneath {
     pub(super) rights: Rights,
     pub(super) prohibited: Vec<Prohibition>,
     pub(super) requirement: Option<Requirement>,
-    pub(super) ttl: Option<Ttl>,
-    pub(super) revocable_within: Option<Ttl>,
+    pub(super) limits: Option<Limits>,
     pub(super) ends: Option<Timestamp>,
     pub(super) in_force: Vec<(Name, Revision)>,
-}
-
-impl Beneath {
-    /// The limits, within those above.
-    pub(super) fn bounded(&self, limits: Limits) -> Limits {
-        let within = limits
-            .revocable_within
-            .into_iter()
-            .chain(self.revocable_within);
-        Limits {
-            ttl: self.ttl.map_or(limits.ttl, |ttl| ttl.min(limits.ttl)),
-            revocable_within: within.min(),
-            ..limits
-        }
-    }
 }
 
 /// Narrows a grant by every task above, nearest first.
@@ -54,8 +38,7 @@ pub(super) fn beneath(
         rights,
         prohibited: Vec::new(),
         requirement: None,
-        ttl: None,
-        revocable_within: None,
+        limits: None,
         ends: None,
         in_force: Vec::new(),
     };
@@ -73,9 +56,12 @@ pub(super) fn beneath(
             may_delegate(charter, below)?;
             left.rights = ceiling(charter, &left.rights, grant, &above)?;
             left.prohibited = super::union(&charter.prohibited, &left.prohibited);
-            let least = |one: Option<Ttl>, two: Option<Ttl>| one.into_iter().chain(two).min();
-            left.ttl = least(left.ttl, Some(charter.limits.ttl));
-            left.revocable_within = least(left.revocable_within, charter.limits.revocable_within);
+            let limits = left.limits.as_ref();
+            let limits = limits.map_or_else(
+                || charter.limits.clone(),
+                |own| tighter(own, &charter.limits),
+            );
+            left.limits = Some(limits);
             left.ends = left
                 .ends
                 .into_iter()

@@ -10,9 +10,9 @@ use crate::charter::Name;
 use crate::command::{Command, Intent};
 use crate::decide::Rule;
 use crate::id::{ApprovalId, LeaseId};
-use crate::kill::Actor;
+use crate::kill::{Actor, Lifted};
 use crate::lease::{Seq, StopCause};
-use crate::scope::{AgentName, Facets};
+use crate::scope::{AgentName, Facets, RoleFilter};
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -159,14 +159,15 @@ impl Breakers {
         }
     }
 
-    fn count(&mut self, happened: &Happened<'_>, (at, seq): (Timestamp, Seq)) {
+    /// Counts; which breakers that makes trip.
+    fn count(&mut self, happened: &Happened<'_>, (at, seq): (Timestamp, Seq)) -> Vec<Trip> {
         let Some(watches) = self.watched.get_mut(happened.charter) else {
-            return;
+            return Vec::new();
         };
-        let trips = watches
-            .iter_mut()
-            .filter_map(|watch| watch.count(happened, at, seq));
-        self.tripped.extend(trips);
+        let trips = watches.iter_mut();
+        trips
+            .filter_map(|watch| watch.count(happened, at, seq))
+            .collect()
     }
 
     /// Whether this target is new to the agent; from now on it is not.
@@ -291,7 +292,8 @@ impl State {
             target: None,
             times,
         };
-        self.breakers.count(&happened, when);
+        let trips = self.breakers.count(&happened, when);
+        self.trip(trips, when.0);
     }
 
     fn count_mint(&mut self, intent: &Intent, when: (Timestamp, Seq)) {
@@ -301,20 +303,22 @@ impl State {
         let target = &intent.entry.target;
         let new = self.breakers.reaches(&entry.task, target);
         let happened = |event| Happened::of(event, &entry.task, Some(target));
-        self.breakers.count(&happened(Event::Minted), when);
+        let mut trips = self.breakers.count(&happened(Event::Minted), when);
         if new {
-            self.breakers.count(&happened(Event::NewTarget), when);
+            trips.extend(self.breakers.count(&happened(Event::NewTarget), when));
         }
         if intent.outside_hours {
-            self.breakers.count(&happened(Event::OutsideHours), when);
+            trips.extend(self.breakers.count(&happened(Event::OutsideHours), when));
         }
+        self.trip(trips, when.0);
     }
 
     fn count_error(&mut self, id: LeaseId, when: (Timestamp, Seq)) {
         if let Some(lease) = self.leases.get(id).filter(|lease| lease.is_live()) {
             let target = Some(&lease.entry.target);
             let happened = Happened::of(Event::ProviderError, &lease.task, target);
-            self.breakers.count(&happened, when);
+            let trips = self.breakers.count(&happened, when);
+            self.trip(trips, when.0);
         }
     }
 
@@ -322,8 +326,39 @@ impl State {
         let approval = self.approvals.get(&id);
         if let Some(entry) = approval.and_then(|approval| self.tasks.get(&approval.task)) {
             let happened = Happened::of(Event::Rejected, &entry.task, None);
-            self.breakers.count(&happened, when);
+            let trips = self.breakers.count(&happened, when);
+            self.trip(trips, when.0);
         }
+    }
+
+    /// Notes trips, but for those whose consequence is in effect already: whoever goes on makes no further orders.
+    fn trip(&mut self, trips: Vec<Trip>, at: Timestamp) {
+        for trip in trips {
+            if !self.in_effect(&trip, at) {
+                self.breakers.tripped.push(trip);
+            }
+        }
+    }
+
+    fn in_effect(&self, trip: &Trip, at: Timestamp) -> bool {
+        let noted = |other: &Trip| other.rule == trip.rule && other.of == trip.of;
+        if self.breakers.tripped.iter().any(noted) {
+            return true;
+        }
+        if let Some(scope) = trip.scope() {
+            let mut orders = self.kills.iter();
+            return orders.any(|engaged| {
+                let whole =
+                    engaged.lifted == Lifted::Nothing && engaged.order.roles == RoleFilter::Both;
+                whole && engaged.order.scope == scope
+            });
+        }
+        let Some(demand) = trip.demand() else {
+            return false;
+        };
+        let reach = trip.reach();
+        let mut pauses = self.pauses.values();
+        pauses.any(|pause| pause.lasts(at) && pause.demand == demand && pause.reach == reach)
     }
 
     fn answered(&mut self, by: &Actor) {

@@ -179,3 +179,33 @@ async fn a_person_pauses_a_reach_and_nothing_beside_it() {
     pause(Reach::default()).await.unwrap();
     assert!(matches!(refused(mint(&bench).await), Refusal::Paused(_)));
 }
+
+#[tokio::test]
+async fn t41_whoever_goes_on_after_a_trip_makes_no_further_orders_and_no_further_pauses() {
+    for (then, most) in [
+        ("stop-agent", 1),
+        ("pause", 1),
+        ("require-approval", 1),
+        ("alert", 10),
+    ] {
+        let bench = with(&format!(
+            "{{on: denied, count: 2, within: 10m, then: {then}}}"
+        ))
+        .await;
+        for _ in 0..20 {
+            deny(&bench).await;
+            bench.engine.answer_trips().await;
+        }
+        let is = |record: &&Vec<u8>| {
+            let text = String::from_utf8_lossy(record);
+            ["kill", "pause", "alert"]
+                .iter()
+                .any(|kind| text.contains(&format!("\"type\":\"{kind}\"")))
+        };
+        assert_eq!(
+            bench.ledger.records().iter().filter(is).count(),
+            most,
+            "{then}"
+        );
+    }
+}
