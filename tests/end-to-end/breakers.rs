@@ -6,14 +6,7 @@ use lanyard_tests::{Stage, until};
 /// The dev charter with these breakers.
 fn with(breakers: &str) -> Result<Stage> {
     let stage = Stage::set()?;
-    let file = stage.directory.path().join("charters/ticket-router.yaml");
-    let usual = std::fs::read_to_string(&file)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    std::fs::write(
-        &file,
-        format!("{}\n  breakers:\n{breakers}", usual.trim_end()),
-    )?;
-    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    stage.amend(&format!("  breakers:\n{breakers}"))?;
     Ok(stage)
 }
 
@@ -152,13 +145,10 @@ fn a_person_pauses_a_target_and_asks_for_approvals_of_an_agent() -> Result<()> {
 fn an_emergency_lifts_the_freeze_for_what_its_terms_name_and_a_second_person_approves() -> Result<()>
 {
     let stage = Stage::set()?;
-    let file = stage.directory.path().join("charters/ticket-router.yaml");
-    let usual = std::fs::read_to_string(&file)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    let more = "  emergency: {grants: [move-tickets], people: 1, lasts: 1h}\n  freezes:\n    \
-                - {from: 2020-01-01, to: 2099-01-01, roles: [apply], reason: nobody is there}\n";
-    std::fs::write(&file, format!("{}\n{more}", usual.trim_end()))?;
-    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    stage.amend(
+        "  emergency: {grants: [move-tickets], people: 1, lasts: 1h}\n  freezes:\n    \
+         - {from: 2020-01-01, to: 2099-01-01, roles: [apply], reason: nobody is there}\n",
+    )?;
     let task = stage.task()?;
     let frozen = stage.plan(&task, "one").unwrap_err().to_string();
     assert!(

@@ -51,14 +51,7 @@ fn a_task_for_another_agent_gets_what_both_charters_allow_and_ends_with_the_one_
 {
     let (stage, helper) = stage()?;
     let early = stage.task()?;
-    let file = stage.directory.path().join("charters/ticket-router.yaml");
-    let usual = std::fs::read_to_string(&file)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    std::fs::write(
-        &file,
-        format!("{}\n  delegates: [helper]\n", usual.trim_end()),
-    )?;
-    until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    stage.amend("  delegates: [helper]\n")?;
     // A task is held to the charter that it was opened under as well.
     let denied = delegate(&stage, &early)?;
     assert!(

@@ -104,6 +104,18 @@ impl Stage {
         local_kill(&self.directory, scope)
     }
 
+    /// Adds these lines to the charter of the agent, and waits until that is in force.
+    ///
+    /// # Errors
+    /// When it does not come into force.
+    pub fn amend(&self, lines: &str) -> Result<()> {
+        let file = self.directory.path().join("charters/ticket-router.yaml");
+        let text = std::fs::read_to_string(&file)?;
+        let before = self.oncall.ok(&["charter", "list"])?;
+        std::fs::write(&file, format!("{}\n{lines}", text.trim_end()))?;
+        until(|| Ok(self.oncall.run(&["charter", "list"])?.stdout != before))
+    }
+
     /// Opens a task in production.
     ///
     /// # Errors

@@ -70,17 +70,9 @@ impl Real {
         else {
             unreachable!("a credential of another kind")
         };
-        let authority = self.directory.path().join("authority.pem");
-        std::fs::write(&authority, certificate_authority).unwrap();
-        let text = serde_json::json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "it",
-            "clusters": [{"name": "it", "cluster": {"server": server, "certificate-authority": authority}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": namespace}}],
-            "users": [{"name": "it", "user": {"token": token.expose()}}],
-        });
-        let file = self.directory.path().join("kubeconfig");
-        std::fs::write(&file, text.to_string()).unwrap();
-        file
+        let at = (server.as_str(), certificate_authority.as_str());
+        let folder = self.directory.path();
+        lanyard_rig::Cluster::kubeconfig_of(folder, at, namespace, token.expose()).unwrap()
     }
 
     fn request(&self, seed: u64) -> MintRequest {

@@ -152,6 +152,29 @@ impl Cluster {
         self.directory.join(format!("{user}.kubeconfig"))
     }
 
+    /// Writes a kubeconfig with nothing but this token into a folder.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn kubeconfig_of(
+        folder: &Path,
+        (server, certificate_authority): (&str, &str),
+        namespace: &str,
+        token: &str,
+    ) -> Result<PathBuf> {
+        let authority = folder.join("authority.pem");
+        std::fs::write(&authority, certificate_authority)?;
+        let text = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": server, "certificate-authority": authority}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it", "namespace": namespace}}],
+            "users": [{"name": "it", "user": {"token": token}}],
+        });
+        let file = folder.join("kubeconfig");
+        std::fs::write(&file, text.to_string())?;
+        Ok(file)
+    }
+
     /// kubectl itself.
     #[must_use]
     pub fn program(&self) -> &Path {
