@@ -333,7 +333,30 @@ fn a_first_charter_holds_together_on_every_kind_of_target() -> Result<()> {
         assert_eq!(linted.code, 0, "{}", linted.stdout);
         let again = tool("init", &words)?;
         assert_eq!(again.code, 2, "a file that is there is not written over");
+        assert_eq!(tool_alone("fmt", &[file, "--check"])?.code, 0);
+        let text = std::fs::read_to_string(file)?;
+        assert!(text.starts_with("# yaml-language-server: $schema=charter.schema.json\n"));
+        let beside = Path::new(file).with_file_name("charter.schema.json");
+        let schema = tool_alone("schema", &[])?.stdout;
+        let written = std::fs::read_to_string(beside)?;
+        assert!(
+            written.trim() == schema.trim(),
+            "another schema is beside it"
+        );
     }
+    Ok(())
+}
+
+#[test]
+fn what_init_is_not_told_it_asks_for_and_without_a_terminal_it_says_what() -> Result<()> {
+    let silent = tool("init", &["looker", "--purpose", "Look at things."])?;
+    assert_eq!(silent.code, 2, "{silent:?}");
+    assert!(
+        silent
+            .stderr
+            .contains("without a terminal: The agent's issuer"),
+        "{silent:?}"
+    );
     Ok(())
 }
 

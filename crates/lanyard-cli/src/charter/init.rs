@@ -1,44 +1,60 @@
 //! `lanyard charter init`.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lanyard_core::charter::{Name, TargetKind, World, parse};
 use lanyard_core::document::render;
 
 use super::files::Declared;
+use super::schema;
 use crate::outcome::Outcome;
 
+/// What is not said is asked for, on a terminal.
 #[derive(Args)]
 pub(crate) struct Init {
     /// The charter's name.
-    name: Name,
+    name: Option<Name>,
     #[command(flatten)]
     declared: Declared,
     /// What the agent is for, in one sentence.
     #[arg(long)]
-    purpose: String,
+    purpose: Option<String>,
     /// Who may open a task: the issuer and the subject.
-    #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"], required = true)]
+    #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"])]
     agent: Vec<String>,
     /// Where.
     #[arg(long)]
-    r#in: Name,
+    r#in: Option<Name>,
     /// On which target.
     #[arg(long)]
-    on: Name,
+    on: Option<Name>,
     /// Who answers for it: for what it is for, for how it works, and for what can go wrong.
-    #[arg(long, num_args = 3, value_names = ["BUSINESS", "TECHNICAL", "SECURITY"], required = true)]
+    #[arg(long, num_args = 3, value_names = ["BUSINESS", "TECHNICAL", "SECURITY"])]
     owners: Vec<String>,
-    /// Write it there, where no file is yet.
+    /// Write it there, where no file is yet, and the schema for editors beside it.
     #[arg(long)]
     out: Option<PathBuf>,
 }
 
+/// Everything that a first charter needs.
+struct Answers {
+    name: Name,
+    purpose: String,
+    agent: [String; 2],
+    environment: Name,
+    target: Name,
+    owners: [String; 3],
+}
+
+/// The name of the schema's file, and the line by which editors find it.
+const SCHEMA: &str = "charter.schema.json";
+const MODELINE: &str = "# yaml-language-server: $schema=charter.schema.json\n";
+
 pub(crate) fn run(asked: &Init) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
-    let text = text(asked, &world)?;
+    let text = text(&answers(asked, &world)?, &world)?;
     // What was asked for may not hold together: then nothing is written.
     if let Err(findings) = parse(&text, &world) {
         eprint!("{}", render("charter.yaml", &text, &findings));
@@ -48,27 +64,94 @@ pub(crate) fn run(asked: &Init) -> Result<(), Outcome> {
         print!("{text}");
         return Ok(());
     };
-    let created = std::fs::File::options()
+    write(path, &format!("{MODELINE}{text}"))?;
+    let schema = path.with_file_name(SCHEMA);
+    if !schema.exists() {
+        write(&schema, &format!("{:#}\n", schema::charter()))?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Outcome> {
+    let file = std::fs::File::options()
         .write(true)
         .create_new(true)
         .open(path);
-    let written = created.and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written
         .map_err(|error| Outcome::usage(format!("{} cannot be written: {error}", path.display())))
 }
 
-fn text(asked: &Init, world: &World) -> Result<String, Outcome> {
-    let ([issuer, subject], [business, technical, security]) =
-        (asked.agent.as_slice(), asked.owners.as_slice())
-    else {
-        return Err(Outcome::usage(
-            "two words name an agent, and three the owners",
-        ));
+fn answers(asked: &Init, world: &World) -> Result<Answers, Outcome> {
+    let names = |all: Vec<&str>| all.join(", ");
+    let environments = names(world.environments.keys().map(Name::as_str).collect());
+    let targets = names(world.targets.keys().map(Name::as_str).collect());
+    let several = |given: &[String], what: &[&str]| -> Result<Vec<String>, Outcome> {
+        if given.is_empty() {
+            return what.iter().map(|what| said(what)).collect();
+        }
+        Ok(given.to_vec())
     };
-    let Some(kind) = world.targets.get(&asked.on) else {
+    let agent = several(&asked.agent, &["The agent's issuer", "The agent's subject"])?;
+    let owners = several(
+        &asked.owners,
+        &[
+            "Who answers for what it is for",
+            "Who answers for how it works",
+            "Who answers for what can go wrong",
+        ],
+    )?;
+    let count = |_| Outcome::usage("two words name an agent, and three the owners");
+    let name = |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(what), Ok);
+    Ok(Answers {
+        name: name(&asked.name, "The charter's name")?,
+        purpose: match &asked.purpose {
+            Some(purpose) => purpose.clone(),
+            None => said("What the agent is for, in one sentence")?,
+        },
+        agent: agent.try_into().map_err(count)?,
+        environment: name(&asked.r#in, &format!("Where ({environments})"))?,
+        target: name(&asked.on, &format!("On which target ({targets})"))?,
+        owners: owners.try_into().map_err(count)?,
+    })
+}
+
+/// Asks on the terminal until something is said.
+fn said(what: &str) -> Result<String, Outcome> {
+    let fault = |error: std::io::Error| Outcome::usage(error.to_string());
+    if !std::io::stdin().is_terminal() {
+        let message =
+            format!("not said, and nobody can be asked without a terminal: {what}; see --help");
+        return Err(Outcome::usage(message));
+    }
+    loop {
+        eprint!("{what}: ");
+        std::io::stderr().flush().map_err(fault)?;
+        let mut line = String::new();
+        if std::io::stdin().read_line(&mut line).map_err(fault)? == 0 {
+            return Err(Outcome::usage("nothing was written"));
+        }
+        if !line.trim().is_empty() {
+            return Ok(line.trim().to_owned());
+        }
+    }
+}
+
+fn parsed(what: &str) -> Result<Name, Outcome> {
+    loop {
+        match said(what)?.parse() {
+            Ok(name) => return Ok(name),
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
+    let ([issuer, subject], [business, technical, security]) = (&asked.agent, &asked.owners);
+    let Some(kind) = world.targets.get(&asked.target) else {
         return Err(Outcome::usage(format!(
             "no target {} is declared",
-            asked.on
+            asked.target
         )));
     };
     let rights = match kind {
@@ -82,7 +165,7 @@ fn text(asked: &Init, world: &World) -> Result<String, Outcome> {
             "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n"
         }
     };
-    let rights = rights.replace("TARGET", asked.on.as_str());
+    let rights = rights.replace("TARGET", asked.target.as_str());
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     Ok(format!(
         "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata:\n  name: {}\nspec:\n  purpose: {}\n  owners:\n    business: {}\n    \
@@ -97,7 +180,7 @@ fn text(asked: &Init, world: &World) -> Result<String, Outcome> {
         quoted(security),
         quoted(issuer),
         quoted(subject),
-        asked.r#in,
-        asked.r#in,
+        asked.environment,
+        asked.environment,
     ))
 }
