@@ -2,19 +2,18 @@
 //!
 //! A [`Permit`] can be had from [`decide`] alone, and only a permit mints.
 
+mod calendar;
 mod delegation;
+mod denial;
 mod people;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Charter, EmergencyRule, Grant, Hours, Limits, Mode, Name, Outside,
-    Position, Prohibited, Prohibition, Revision, Rights, Role, Stated, VersionRule,
+    ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition, Revision,
+    Rights, Role, Stated, VersionRule,
 };
 use crate::emergency::Emergency;
 use crate::identity::Identity;
@@ -22,103 +21,12 @@ use crate::plan::Plan;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
+use calendar::{ends, in_hours, is_outside, terms, thawed, until};
 pub use delegation::{Ancestor, LONGEST_LINEAGE, may_delegate};
+use denial::Sayer;
+pub use denial::{Denial, Rule, not_in_force};
 use people::required;
 pub use people::requirement;
-
-/// Which rule of which charter said no, and what to do next. One self-contained line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub struct Denial {
-    /// The charter's name, as it was asked for.
-    pub charter: Name,
-    /// The revision that said no; none when there is no such charter in force.
-    pub revision: Option<Revision>,
-    /// The rule.
-    pub rule: Rule,
-    /// Where the rule stands in the charter's file.
-    pub at: Option<Position>,
-    /// Why, in a sentence.
-    pub message: String,
-    /// What would help, in a sentence.
-    pub next: String,
-}
-
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "denied by charter {} ({}", self.charter, self.rule)?;
-        if let Some(at) = self.at {
-            write!(f, ", line {}", at.line)?;
-        }
-        write!(f, "): {}; {}", self.message, self.next)
-    }
-}
-
-/// The kinds of rule that can say no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// No charter of that name is in force.
-    NotInForce,
-    /// `agents`.
-    Agents,
-    /// `environments`.
-    Environments,
-    /// The autonomy of the environment.
-    Autonomy,
-    /// `grants`.
-    Grants,
-    /// `mode: shadow`.
-    Shadow,
-    /// `requires`: the task does not state it.
-    Requires,
-    /// `expires`: the charter has ended.
-    Expires,
-    /// `freezes`.
-    Freezes,
-    /// `hours`.
-    Hours,
-    /// `emergency`: its terms.
-    Emergency,
-    /// `delegates`: of a charter above.
-    Delegates,
-    /// `versions`: this build of the agent is not among them.
-    Versions,
-    /// `prohibited`.
-    Prohibited,
-    /// `plans.required`.
-    PlanRequired,
-    /// `approvals`.
-    Approvals,
-    /// `limits`.
-    Limits,
-    /// The task has ended, or never was this agent's.
-    Task,
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::NotInForce => "not in force",
-            Self::Agents => "agents",
-            Self::Environments => "environments",
-            Self::Autonomy => "autonomy",
-            Self::Grants => "grants",
-            Self::Shadow => "mode",
-            Self::Requires => "requires",
-            Self::Expires => "expires",
-            Self::Freezes => "freezes",
-            Self::Hours => "hours",
-            Self::Emergency => "emergency",
-            Self::Delegates => "delegates",
-            Self::Versions => "versions",
-            Self::Prohibited => "prohibited",
-            Self::PlanRequired => "plans.required",
-            Self::Approvals => "approvals",
-            Self::Limits => "limits",
-            Self::Task => "task",
-        })
-    }
-}
 
 /// The revision a task is pinned to, and the one in force now: both must allow.
 #[derive(Debug, Clone, Copy)]
@@ -235,34 +143,6 @@ impl Permit {
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.expires
-    }
-}
-
-struct Sayer<'a>(&'a Charter);
-
-impl Sayer<'_> {
-    fn no(&self, rule: Rule, at: Option<Position>, message: String, next: &str) -> Denial {
-        Denial {
-            charter: self.0.name.clone(),
-            revision: Some(self.0.revision.clone()),
-            rule,
-            at,
-            message,
-            next: next.to_owned(),
-        }
-    }
-}
-
-/// The denial when no charter of that name is in force.
-#[must_use]
-pub fn not_in_force(charter: &Name) -> Denial {
-    Denial {
-        charter: charter.clone(),
-        revision: None,
-        rule: Rule::NotInForce,
-        at: None,
-        message: "no such charter is in force for you".to_owned(),
-        next: "check the name, or ask the platform team whether it loads".to_owned(),
     }
 }
 
@@ -399,53 +279,6 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
     ))
 }
 
-/// The end of a credential: that of its task, of a charter, of its hours or of an emergency, or the begin of a freeze, where
-/// one comes first.
-fn until(
-    revisions: Revisions<'_>,
-    grant: &Grant,
-    request: &GrantRequest<'_>,
-    ttl: Ttl,
-) -> Timestamp {
-    let usual = (request.now + ttl).min(request.task.expires);
-    let ends = revisions
-        .both()
-        .map(|charter| ends(charter, grant, request));
-    ends.into_iter().flatten().fold(usual, Timestamp::min)
-}
-
-/// The first moment at which a revision gives this no more.
-fn ends(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Option<Timestamp> {
-    let (role, environment) = (grant.role, &request.task.environment);
-    let end = charter.expires.map(|end| end.when);
-    if terms(charter, grant, request).is_some() {
-        let over = request.emergency.map(|emergency| emergency.until);
-        return over.into_iter().chain(end).min();
-    }
-    let freezes = charter.freezes.iter();
-    let begins = freezes
-        .filter(|freeze| freeze.is_about(role, environment))
-        .map(|freeze| freeze.from)
-        .filter(|from| *from > request.now);
-    let hours = charter.hours.as_ref();
-    let closes = hours
-        .filter(|hours| hours.is_about(role, environment))
-        .and_then(|hours| hours.until(request.now));
-    begins.chain(closes).chain(end).min()
-}
-
-/// The terms of an emergency under which this revision gives the grant now.
-fn terms<'a>(
-    charter: &'a Charter,
-    grant: &Grant,
-    request: &GrantRequest<'_>,
-) -> Option<&'a EmergencyRule> {
-    let emergency = request.emergency?;
-    let lasts = emergency.charter == charter.name && emergency.lasts(request.now);
-    let rule = charter.emergency.as_ref()?;
-    (lasts && rule.grants.contains(&grant.name)).then_some(rule)
-}
-
 /// What one revision says by itself.
 fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Grant, Denial> {
     let (task, say) = (request.task, Sayer(charter));
@@ -513,51 +346,6 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
         ));
     }
     Ok(())
-}
-
-fn thawed(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
-    let environment = &request.task.environment;
-    let freeze = charter
-        .freezes
-        .iter()
-        .find(|freeze| freeze.is_about(grant.role, environment) && freeze.holds(request.now));
-    let Some(freeze) = freeze else { return Ok(()) };
-    Err(Sayer(charter).no(
-        Rule::Freezes,
-        Some(freeze.at),
-        format!(
-            "{} is frozen in {environment} until {}: {}",
-            grant.role, freeze.to, freeze.reason
-        ),
-        "wait, or ask for the charter to be changed",
-    ))
-}
-
-/// The hours that this request is outside of.
-fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> Option<&'a Hours> {
-    charter.hours.as_ref().filter(|hours| {
-        hours.is_about(role, &request.task.environment) && hours.until(request.now).is_none()
-    })
-}
-
-fn is_outside(charter: &Charter, role: Role, request: &GrantRequest<'_>) -> bool {
-    closed(charter, role, request).is_some()
-}
-
-fn in_hours(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
-    let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
-    let Some(hours) = denied else { return Ok(()) };
-    Err(Sayer(charter).no(
-        Rule::Hours,
-        Some(hours.at),
-        format!(
-            "{} is not given in {} outside the hours {}",
-            grant.role,
-            request.task.environment,
-            hours.shown()
-        ),
-        "wait for them, or ask for the charter to be changed",
-    ))
 }
 
 fn planned(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {

@@ -92,6 +92,14 @@ fn answers(asked: &Init, world: &World) -> Result<Answers, Outcome> {
         }
         Ok(given.to_vec())
     };
+    let count = |_| Outcome::usage("two words name an agent, and three the owners");
+    let name = |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(what), Ok);
+    // In the order in which a person would say it.
+    let own = name(&asked.name, "The charter's name")?;
+    let purpose = match &asked.purpose {
+        Some(purpose) => purpose.clone(),
+        None => said("What the agent is for, in one sentence")?,
+    };
     let agent = several(&asked.agent, &["The agent's issuer", "The agent's subject"])?;
     let owners = several(
         &asked.owners,
@@ -101,14 +109,9 @@ fn answers(asked: &Init, world: &World) -> Result<Answers, Outcome> {
             "Who answers for what can go wrong",
         ],
     )?;
-    let count = |_| Outcome::usage("two words name an agent, and three the owners");
-    let name = |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(what), Ok);
     Ok(Answers {
-        name: name(&asked.name, "The charter's name")?,
-        purpose: match &asked.purpose {
-            Some(purpose) => purpose.clone(),
-            None => said("What the agent is for, in one sentence")?,
-        },
+        name: own,
+        purpose,
         agent: agent.try_into().map_err(count)?,
         environment: name(&asked.r#in, &format!("Where ({environments})"))?,
         target: name(&asked.on, &format!("On which target ({targets})"))?,

@@ -1,0 +1,109 @@
+//! When: the freezes, the hours, the ends, and the emergencies that lift some of them.
+
+use super::{Denial, GrantRequest, Revisions, Rule, Sayer};
+use crate::charter::{Charter, EmergencyRule, Grant, Hours, Outside, Role};
+use crate::time::{Timestamp, Ttl};
+
+/// The end of a credential: that of its task, of a charter, of its hours or of an emergency, or the begin of a freeze, where
+/// one comes first.
+pub(super) fn until(
+    revisions: Revisions<'_>,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+    ttl: Ttl,
+) -> Timestamp {
+    let usual = (request.now + ttl).min(request.task.expires);
+    let ends = revisions
+        .both()
+        .map(|charter| ends(charter, grant, request));
+    ends.into_iter().flatten().fold(usual, Timestamp::min)
+}
+
+/// The first moment at which a revision gives this no more.
+pub(super) fn ends(
+    charter: &Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Option<Timestamp> {
+    let (role, environment) = (grant.role, &request.task.environment);
+    let end = charter.expires.map(|end| end.when);
+    if terms(charter, grant, request).is_some() {
+        let over = request.emergency.map(|emergency| emergency.until);
+        return over.into_iter().chain(end).min();
+    }
+    let freezes = charter.freezes.iter();
+    let begins = freezes
+        .filter(|freeze| freeze.is_about(role, environment))
+        .map(|freeze| freeze.from)
+        .filter(|from| *from > request.now);
+    let hours = charter.hours.as_ref();
+    let closes = hours
+        .filter(|hours| hours.is_about(role, environment))
+        .and_then(|hours| hours.until(request.now));
+    begins.chain(closes).chain(end).min()
+}
+
+/// The terms of an emergency under which this revision gives the grant now.
+pub(super) fn terms<'a>(
+    charter: &'a Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Option<&'a EmergencyRule> {
+    let emergency = request.emergency?;
+    let lasts = emergency.charter == charter.name && emergency.lasts(request.now);
+    let rule = charter.emergency.as_ref()?;
+    (lasts && rule.grants.contains(&grant.name)).then_some(rule)
+}
+
+pub(super) fn thawed(
+    charter: &Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Result<(), Denial> {
+    let environment = &request.task.environment;
+    let freeze = charter
+        .freezes
+        .iter()
+        .find(|freeze| freeze.is_about(grant.role, environment) && freeze.holds(request.now));
+    let Some(freeze) = freeze else { return Ok(()) };
+    Err(Sayer(charter).no(
+        Rule::Freezes,
+        Some(freeze.at),
+        format!(
+            "{} is frozen in {environment} until {}: {}",
+            grant.role, freeze.to, freeze.reason
+        ),
+        "wait, or ask for the charter to be changed",
+    ))
+}
+
+/// The hours that this request is outside of.
+fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> Option<&'a Hours> {
+    charter.hours.as_ref().filter(|hours| {
+        hours.is_about(role, &request.task.environment) && hours.until(request.now).is_none()
+    })
+}
+
+pub(super) fn is_outside(charter: &Charter, role: Role, request: &GrantRequest<'_>) -> bool {
+    closed(charter, role, request).is_some()
+}
+
+pub(super) fn in_hours(
+    charter: &Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Result<(), Denial> {
+    let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
+    let Some(hours) = denied else { return Ok(()) };
+    Err(Sayer(charter).no(
+        Rule::Hours,
+        Some(hours.at),
+        format!(
+            "{} is not given in {} outside the hours {}",
+            grant.role,
+            request.task.environment,
+            hours.shown()
+        ),
+        "wait for them, or ask for the charter to be changed",
+    ))
+}

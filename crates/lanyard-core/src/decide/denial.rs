@@ -1,0 +1,135 @@
+//! A no: by which rule of which charter, why, and what to do next.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::{Charter, Name, Position, Revision};
+
+/// Which rule of which charter said no, and what to do next. One self-contained line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub struct Denial {
+    /// The charter's name, as it was asked for.
+    pub charter: Name,
+    /// The revision that said no; none when there is no such charter in force.
+    pub revision: Option<Revision>,
+    /// The rule.
+    pub rule: Rule,
+    /// Where the rule stands in the charter's file.
+    pub at: Option<Position>,
+    /// Why, in a sentence.
+    pub message: String,
+    /// What would help, in a sentence.
+    pub next: String,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "denied by charter {} ({}", self.charter, self.rule)?;
+        if let Some(at) = self.at {
+            write!(f, ", line {}", at.line)?;
+        }
+        write!(f, "): {}; {}", self.message, self.next)
+    }
+}
+
+/// The kinds of rule that can say no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// No charter of that name is in force.
+    NotInForce,
+    /// `agents`.
+    Agents,
+    /// `environments`.
+    Environments,
+    /// The autonomy of the environment.
+    Autonomy,
+    /// `grants`.
+    Grants,
+    /// `mode: shadow`.
+    Shadow,
+    /// `requires`: the task does not state it.
+    Requires,
+    /// `expires`: the charter has ended.
+    Expires,
+    /// `freezes`.
+    Freezes,
+    /// `hours`.
+    Hours,
+    /// `emergency`: its terms.
+    Emergency,
+    /// `delegates`: of a charter above.
+    Delegates,
+    /// `versions`: this build of the agent is not among them.
+    Versions,
+    /// `prohibited`.
+    Prohibited,
+    /// `plans.required`.
+    PlanRequired,
+    /// `approvals`.
+    Approvals,
+    /// `limits`.
+    Limits,
+    /// The task has ended, or never was this agent's.
+    Task,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::NotInForce => "not in force",
+            Self::Agents => "agents",
+            Self::Environments => "environments",
+            Self::Autonomy => "autonomy",
+            Self::Grants => "grants",
+            Self::Shadow => "mode",
+            Self::Requires => "requires",
+            Self::Expires => "expires",
+            Self::Freezes => "freezes",
+            Self::Hours => "hours",
+            Self::Emergency => "emergency",
+            Self::Delegates => "delegates",
+            Self::Versions => "versions",
+            Self::Prohibited => "prohibited",
+            Self::PlanRequired => "plans.required",
+            Self::Approvals => "approvals",
+            Self::Limits => "limits",
+            Self::Task => "task",
+        })
+    }
+}
+
+pub(super) struct Sayer<'a>(pub(super) &'a Charter);
+
+impl Sayer<'_> {
+    pub(super) fn no(
+        &self,
+        rule: Rule,
+        at: Option<Position>,
+        message: String,
+        next: &str,
+    ) -> Denial {
+        Denial {
+            charter: self.0.name.clone(),
+            revision: Some(self.0.revision.clone()),
+            rule,
+            at,
+            message,
+            next: next.to_owned(),
+        }
+    }
+}
+
+/// The denial when no charter of that name is in force.
+#[must_use]
+pub fn not_in_force(charter: &Name) -> Denial {
+    Denial {
+        charter: charter.clone(),
+        revision: None,
+        rule: Rule::NotInForce,
+        at: None,
+        message: "no such charter is in force for you".to_owned(),
+        next: "check the name, or ask the platform team whether it loads".to_owned(),
+    }
+}
