@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Requirement;
-use crate::breaker::{BreakerRule, Trip};
-use crate::charter::{ActionPattern, Limits, Name, Revision};
+use crate::charter::{ActionPattern, BreakerRule, Limits, Name, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
 use crate::emergency::Emergency;
@@ -19,6 +18,7 @@ use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
+use crate::trip::Trip;
 
 /// A command and when it was given. This is what a journal record holds, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,6 @@
 //! every replay of the journal.
 
 pub mod approval;
-pub mod breaker;
 pub mod charter;
 pub mod command;
 pub mod decide;
@@ -26,3 +25,4 @@ pub mod secret;
 pub mod state;
 pub mod task;
 pub mod time;
+pub mod trip;

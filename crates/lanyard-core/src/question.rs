@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::approval::{Requirement, approvers, persons};
 use crate::charter::{
     ActionPattern, ApprovalRule, Charter, Grant, KubernetesRights, Name, PolicyRule, Position,
-    Prohibited, Prohibition, Rights, Role, SubjectPattern, VersionRule,
+    Prohibited, Prohibition, Rights, Role, SubjectPattern, Version, VersionRule,
 };
 use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use crate::digest::Digest;
@@ -18,7 +18,7 @@ use crate::identity::Identity;
 use crate::plan::{Plan, PlanFormat};
 use crate::provider::MintRequest;
 use crate::scope::AgentName;
-use crate::task::{Task, Version};
+use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
 /// The request.

@@ -1,11 +1,8 @@
 //! A task: one run of an agent under one charter revision in one environment, with a stated reason.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Revision};
-use crate::digest::Digest;
+use crate::charter::{Name, Revision, Version};
 use crate::id::TaskId;
 use crate::identity::Identity;
 use crate::scope::AgentName;
@@ -20,25 +17,6 @@ pub struct Above {
     pub charter: Name,
     /// Who runs it.
     pub agent: AgentName,
-}
-
-/// A build of an agent: its model and what it was told to do.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Version {
-    /// The model.
-    pub model: String,
-    /// The digest of its instructions, where it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<Digest>,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.prompt {
-            Some(prompt) => write!(f, "{} with {prompt}", self.model),
-            None => f.write_str(&self.model),
-        }
-    }
 }
 
 /// What was said when the task was opened; it never changes.

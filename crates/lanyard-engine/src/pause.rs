@@ -1,6 +1,5 @@
 //! Pauses by people, and what breakers that tripped come to.
 
-use lanyard_core::breaker::Trip;
 use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, PauseId};
 use lanyard_core::identity::Identity;
@@ -9,6 +8,7 @@ use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::{Demand, Pause, Reach};
 use lanyard_core::scope::RoleFilter;
 use lanyard_core::time::Timestamp;
+use lanyard_core::trip::Trip;
 
 use crate::clock::NoRandomness;
 use crate::engine::Engine;

@@ -1,13 +1,13 @@
 //! Opening and closing tasks.
 
-use lanyard_core::charter::Name;
+use lanyard_core::charter::{Name, Version};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force};
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::{Refusal, TaskEntry};
-use lanyard_core::task::{Task, Version};
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::clock::NoRandomness;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::breaker::{Breaker, BreakerRule, Event, Per, Then};
-use lanyard_core::charter::{Name, Position, Rate, Revision, Role};
+use lanyard_core::charter::{
+    Breaker, BreakerRule, Event, Name, Per, Position, Rate, Revision, Role, Then,
+};
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
 use lanyard_core::id::{DecisionId, KillId, LeaseId, PauseId};
 use lanyard_core::kill::{Actor, KillOrder};

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::Position;
 use lanyard_core::charter::{
     ActionPattern, AwsGrant, AwsStatement, EnvironmentKind, KubernetesGrant, KubernetesRights,
-    Name, PolicyRule, Prohibited, Prohibition, ResourcePattern, Revision, Rights, Role, TargetKind,
-    TokenGrant, World,
+    Name, PolicyRule, Position, Prohibited, Prohibition, ResourcePattern, Revision, Rights, Role,
+    TargetKind, TokenGrant, World,
 };
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::Identity;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::charter::{ActionPattern, Name, Version};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Answer, Question, Usage};
-use lanyard_core::task::Version;
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::explain::usage;

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 use lanyard_core::approval::{approvers, persons};
-use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::charter::{ActionPattern, Name, Version};
 use lanyard_core::digest::Digest;
 use lanyard_core::identity::Identity;
 use lanyard_core::question::{Question, Usage, ask, nearest};
-use lanyard_core::task::Version;
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::files::{self, Declared};

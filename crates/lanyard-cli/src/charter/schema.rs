@@ -1,6 +1,6 @@
 //! The JSON Schema (draft 2020-12) of a charter, for editors: what lint says of fields and values, not of rules.
 
-use lanyard_core::breaker::{EVENTS, PERS, THENS};
+use lanyard_core::charter::{EVENTS, PERS, THENS};
 use serde_json::{Map, Value, json};
 
 const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";

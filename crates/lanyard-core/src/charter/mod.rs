@@ -9,13 +9,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::breaker::BreakerRule;
-use crate::digest::Digest;
 use crate::identity::Identity;
-use crate::task::Version;
 use crate::time::Ttl;
 
 mod aws;
+mod breaker;
 mod calendar;
 mod diff;
 mod kubernetes;
@@ -23,9 +21,11 @@ mod language;
 mod name;
 mod narrow;
 mod token;
+mod version;
 mod world;
 
 pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
+pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
@@ -33,6 +33,7 @@ pub use language::{Parsed, is_charter_file, parse};
 pub use name::{InvalidName, Name};
 pub use narrow::pattern_contains;
 pub use token::TokenGrant;
+pub use version::{Version, VersionRule};
 pub use world::{
     ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
 };
@@ -266,35 +267,6 @@ pub struct EmergencyRule {
     pub lasts: Ttl,
     /// Where it stands.
     pub at: Position,
-}
-
-/// One build of an agent that may act.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VersionRule {
-    /// The model, as the task states it.
-    pub model: String,
-    /// The digest of its instructions; any when absent.
-    pub prompt: Option<Digest>,
-    /// Where it stands.
-    pub at: Position,
-}
-
-impl VersionRule {
-    /// The build that it is about.
-    #[must_use]
-    pub fn version(&self) -> Version {
-        Version {
-            model: self.model.clone(),
-            prompt: self.prompt,
-        }
-    }
-
-    /// Whether this rule is about that build.
-    #[must_use]
-    pub fn matches(&self, version: &Version) -> bool {
-        let prompt = self.prompt.is_none() || self.prompt == version.prompt;
-        self.model == version.model && prompt
-    }
 }
 
 /// An exact subject, or a whole-segment prefix (`system:serviceaccount:agents:*`).

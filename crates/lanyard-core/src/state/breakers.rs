@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use crate::breaker::{BreakerRule, Counted, EVIDENCE, Event, Per, Then, Trip};
-use crate::charter::Name;
+use crate::charter::{BreakerRule, Event, Name, Per, Then};
 use crate::command::{Command, Intent};
 use crate::decide::Rule;
 use crate::id::{ApprovalId, LeaseId};
@@ -15,6 +14,7 @@ use crate::lease::{Seq, StopCause};
 use crate::scope::{AgentName, Facets, RoleFilter};
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::trip::{Counted, EVIDENCE, Trip};
 
 /// How many windows of one breaker are kept before those that are over are looked for.
 const MANY: usize = 1024;

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::approval::Approval;
-use crate::breaker::Trip;
 use crate::charter::{Name, Revision};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, PauseId, PlanId, RearmId, TaskId};
@@ -18,6 +17,7 @@ use crate::plan::Plan;
 use crate::scope::Facets;
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::trip::Trip;
 
 mod admit;
 mod apply;

@@ -1,8 +1,9 @@
 //! TaskService.
 
+use lanyard_core::charter::Version;
 use lanyard_core::id::TaskId;
 use lanyard_core::identity::Identity;
-use lanyard_core::task::{Task, Version};
+use lanyard_core::task::Task;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_proto::v1;
 use lanyard_proto::v1::task_service_server::TaskService;

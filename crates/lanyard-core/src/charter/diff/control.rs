@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Changes, Effect, Fewer, within};
-use crate::breaker::{Breaker, BreakerRule};
-use crate::charter::{Charter, EmergencyRule, Hours, Name, VersionRule};
+use crate::charter::{Breaker, BreakerRule, Charter, EmergencyRule, Hours, Name, VersionRule};
 
 impl Changes {
     pub(super) fn hours(&mut self, old: &Charter, new: &Charter) {

@@ -1,7 +1,7 @@
 //! The section `breakers`.
 
 use super::sections::{DAY, at_most};
-use crate::breaker::{Breaker, BreakerRule, EVENTS, PERS, THENS};
+use crate::charter::{Breaker, BreakerRule, EVENTS, PERS, THENS};
 use crate::document::{Code, Diagnostic, Findings, Node};
 
 pub(super) fn breakers(f: &Findings, node: &Node) -> Vec<BreakerRule> {
