@@ -433,12 +433,13 @@ fn what_shadow_and_an_unlisted_version_would_get_is_recorded_and_not_given() -> 
             .agent
             .run(&["creds", "token", "--task", task, "read-tickets"])
     };
-    let versions = "  versions: [{model: acme-coder-5}]\n";
-    std::fs::write(&file, format!("{}\n{versions}", usual.trim_end()))?;
-    until(|| {
-        let answer = token(&open(&[])?)?;
-        Ok(answer.code == 3 && answer.stderr.contains("does not state which version"))
-    })?;
+    stage.amend("  versions: [{model: acme-coder-5}]\n")?;
+    let silent = token(&open(&[])?)?;
+    assert_eq!(silent.code, 3, "{silent:?}");
+    assert!(
+        silent.stderr.contains("does not state which version"),
+        "{silent:?}"
+    );
     let other = token(&open(&["--model", "acme-coder-6"])?)?;
     assert_eq!(other.code, 3, "{other:?}");
     let said = "(versions, line 39): this would be allowed; acme-coder-6 is not among the versions";
