@@ -1,7 +1,5 @@
 //! Whether what a charter grants is set up at its targets.
 
-use std::time::Duration;
-
 use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::question::{Question, mint_request};
 
@@ -27,9 +25,8 @@ impl Engine {
             return vec![format!("target {} is not served here", grant.target)];
         };
         let question = Question::usual(charter, grant, environment);
-        let worst_case = provider.revocability(&grant.rights).worst_case;
         let question = Question {
-            worst_case: worst_case.unwrap_or(Duration::MAX),
+            worst_case: self.worst_case(grant),
             ..question
         };
         let request = match mint_request(charter, &question, self.now()) {

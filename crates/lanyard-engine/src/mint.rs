@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name};
+use lanyard_core::charter::{Charter, Grant, Name};
 use lanyard_core::command::{Asked, Command, Intent};
 use lanyard_core::decide::{
     Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
@@ -355,15 +355,17 @@ impl Engine {
             })
             .collect();
         let emergency = self.emergency(&task.charter);
+        // Of an unknown grant the decision says so itself.
+        let named = in_force.grants.get(grant);
         let request = GrantRequest {
             task,
             grant,
             ttl,
             plan,
-            watched: self.is_watched(task, grant, now),
+            watched: named.is_some_and(|grant| self.is_watched(task, grant, now)),
             ancestors: &ancestors,
             emergency: emergency.as_ref(),
-            worst_case: self.worst_case(task, grant),
+            worst_case: named.map_or(Duration::MAX, |grant| self.worst_case(grant)),
             now,
         };
         let revisions = Revisions {
@@ -382,12 +384,7 @@ impl Engine {
     }
 
     /// Whether a pause asks for a person's approval of what this grant gives.
-    pub(crate) fn is_watched(&self, task: &Task, grant: &Name, now: Timestamp) -> bool {
-        let charter = self.charters().in_force(&task.charter);
-        let grant = charter
-            .as_ref()
-            .and_then(|charter| charter.grants.get(grant));
-        let Some(grant) = grant else { return false };
+    fn is_watched(&self, task: &Task, grant: &Grant, now: Timestamp) -> bool {
         let facets = Facets {
             environment: &task.environment,
             target: &grant.target,
@@ -403,14 +400,10 @@ impl Engine {
     }
 
     /// How long a credential of this grant could go on after a kill.
-    pub(crate) fn worst_case(&self, task: &Task, grant: &Name) -> Duration {
-        let charter = self.charters().in_force(&task.charter);
-        let found = charter.as_ref().and_then(|charter| {
-            let grant = charter.grants.get(grant)?;
-            let provider = self.providers().get(&grant.target)?;
-            provider.revocability(&grant.rights).worst_case
-        });
-        found.unwrap_or(Duration::MAX)
+    pub(crate) fn worst_case(&self, grant: &Grant) -> Duration {
+        let provider = self.providers().get(&grant.target);
+        let bound = provider.and_then(|it| it.revocability(&grant.rights).worst_case);
+        bound.unwrap_or(Duration::MAX)
     }
 
     /// Both revisions that have a say.

@@ -120,7 +120,8 @@ impl fmt::Display for Then {
     }
 }
 
-fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], one: T) -> &'static str {
+/// How one of a table is written.
+pub(super) fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], one: T) -> &'static str {
     let found = words.iter().find(|(_, known)| *known == one);
     found.map_or("", |(word, _)| word)
 }
@@ -161,19 +162,11 @@ impl Event {
     /// Whether its records say this.
     #[must_use]
     pub const fn knows(self, per: Per) -> bool {
-        match (self, per) {
-            // A denial may be of a task that was never opened, or of a grant that does not exist.
-            (Self::Denied, Per::Task | Per::Target) | (Self::Rejected, Per::Target) => false,
-            (
-                Self::Denied
-                | Self::Minted
-                | Self::OutsideHours
-                | Self::NewTarget
-                | Self::ProviderError
-                | Self::Rejected,
-                _,
-            ) => true,
-        }
+        // A denial may be of a task that was never opened, or of a grant that does not exist.
+        !matches!(
+            (self, per),
+            (Self::Denied, Per::Task | Per::Target) | (Self::Rejected, Per::Target)
+        )
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
+use super::breaker::word;
 use super::{Name, Position, Role};
 use crate::time::Timestamp;
 
@@ -30,8 +31,7 @@ impl Freeze {
     /// Whether it is about this role there.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name) -> bool {
-        let there = self.environments.is_empty() || self.environments.contains(environment);
-        there && self.roles.contains(&role)
+        is_about(&self.roles, &self.environments, (role, environment))
     }
 
     /// Whether it holds now.
@@ -93,8 +93,7 @@ impl Hours {
     /// Whether they are about this role there.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name) -> bool {
-        let there = self.environments.is_empty() || self.environments.contains(environment);
-        there && self.roles.contains(&role)
+        is_about(&self.roles, &self.environments, (role, environment))
     }
 
     /// When they end, where this moment is within them. A time that the zone skips or has twice is taken as RFC 5545 does.
@@ -150,7 +149,7 @@ impl Hours {
     /// `mon tue 08:00 to 18:00 Europe/Berlin`, for a sentence.
     #[must_use]
     pub fn shown(&self) -> String {
-        let days: Vec<&str> = self.days.iter().map(|day| word(*day)).collect();
+        let days: Vec<&str> = self.days.iter().map(|day| word(DAYS, *day)).collect();
         let (from, to) = (self.from.strftime("%H:%M"), self.to.strftime("%H:%M"));
         let zone = self.zone.iana_name().unwrap_or("UTC");
         format!("{} {from} to {to} {zone}", days.join(" "))
@@ -168,9 +167,14 @@ pub(super) const DAYS: &[(&str, Weekday)] = &[
     ("sun", Weekday::Sunday),
 ];
 
-fn word(day: Weekday) -> &'static str {
-    let found = DAYS.iter().find(|(_, known)| *known == day);
-    found.map_or("", |(word, _)| word)
+/// Whether something for these roles and environments, everywhere when there are none, is about this role there.
+fn is_about(
+    roles: &BTreeSet<Role>,
+    environments: &BTreeSet<Name>,
+    (role, environment): (Role, &Name),
+) -> bool {
+    let there = environments.is_empty() || environments.contains(environment);
+    there && roles.contains(&role)
 }
 
 #[cfg(test)]
