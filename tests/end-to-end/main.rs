@@ -14,5 +14,6 @@ mod delegation;
 mod discovery;
 mod disk;
 mod kill;
+mod plans;
 mod providers;
 mod reference;

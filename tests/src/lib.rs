@@ -40,7 +40,7 @@ impl Stage {
         environment: &[(&'static str, PathBuf)],
     ) -> Result<Self> {
         std::fs::write(directory.path().join("targets.yaml"), targets)?;
-        std::fs::create_dir(directory.path().join("charters"))?;
+        std::fs::create_dir_all(directory.path().join("charters"))?;
         std::fs::write(directory.path().join("charters/more.yaml"), charter)?;
         Self::start(directory, environment.to_vec())
     }

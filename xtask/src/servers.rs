@@ -13,6 +13,8 @@ pub(crate) struct Servers {
     pub(crate) kubernetes: Result<Kubernetes>,
     /// Whether iam-simulate can be asked; it is no server.
     pub(crate) simulator: Result<Vec<String>>,
+    /// Open Policy Agent; it is no server either.
+    pub(crate) opa: Result<PathBuf>,
 }
 
 impl Servers {
@@ -22,6 +24,7 @@ impl Servers {
             moto: Moto::start(&directory.join("moto.log")),
             kubernetes: Kubernetes::start(&directory.join("kubernetes")),
             simulator: lanyard_rig::simulate(&[]),
+            opa: lanyard_rig::opa(),
         }
     }
 
@@ -41,11 +44,14 @@ impl Servers {
         if self.simulator.is_ok() {
             environment.push(("LANYARD_IAM_SIMULATE", "yes".into()));
         }
+        if let Ok(opa) = &self.opa {
+            environment.push(("LANYARD_OPA", opa.clone()));
+        }
         environment
     }
 
     /// What each is for, and why it is not there.
-    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 3] {
+    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 4] {
         [
             ("AWS, on the SDK against moto", self.moto.as_ref().err()),
             (
@@ -56,6 +62,7 @@ impl Servers {
                 "what AWS policies mean, by iam-simulate",
                 self.simulator.as_ref().err(),
             ),
+            ("what Rego policies mean, by opa", self.opa.as_ref().err()),
         ]
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use lanyard_aws_policy::session_policy;
 use lanyard_core::charter::{AwsGrant, Charter, Rights, Role, World, is_charter_file, parse};
-use lanyard_core::question::{Question, Usage, ask, mint_request};
+use lanyard_core::question::{Planned, Question, Usage, ask, mint_request};
 use lanyard_core::time::Timestamp;
 use lanyard_rig::simulate;
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ fn a_charter_answers_what_its_session_policy_means() {
                 };
                 for plan in plans {
                     let question = Question {
-                        plan,
+                        plan: plan.map(Planned::naming),
                         ..Question::usual(&charter, grant, environment)
                     };
                     let Ok(request) = mint_request(&charter, &question, NOW) else {

@@ -22,6 +22,7 @@ use lanyard_engine::{Engine, Parts};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_token::{Keyring, TokenProvider};
 use lanyard_testkit::ids::Ids;
+use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::world;
 use tokio::sync::watch;
 
@@ -47,6 +48,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
         providers: [(target, Arc::new(provider) as _)].into(),
         charters: Arc::new(Charters::default()),
+        judge: Arc::new(CannotRead),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),

@@ -4,19 +4,33 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use lanyard_client::v1;
+use lanyard_core::plan::PlanFormat;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::print_one;
+use crate::output::{Output, print_one};
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
     /// As `terraform show -json` prints it.
     TerraformJson,
+    /// Kubernetes manifests, as they are applied.
+    Manifests,
     /// A unified diff of manifests.
     ManifestDiff,
     /// Anything else.
     Text,
+}
+
+impl Format {
+    pub(crate) const fn known(self) -> PlanFormat {
+        match self {
+            Self::TerraformJson => PlanFormat::TerraformJson,
+            Self::Manifests => PlanFormat::Manifests,
+            Self::ManifestDiff => PlanFormat::ManifestDiff,
+            Self::Text => PlanFormat::Text,
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -63,6 +77,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             })?;
             let format = match format {
                 Format::TerraformJson => v1::PlanFormat::TerraformJson,
+                Format::Manifests => v1::PlanFormat::Manifests,
                 Format::ManifestDiff => v1::PlanFormat::ManifestDiff,
                 Format::Text => v1::PlanFormat::Text,
             };
@@ -83,22 +98,58 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 .get_plan(v1::GetPlanRequest { id })
                 .await?;
             print(global, shown.plan.unwrap_or_default());
-            eprintln!();
-            println!("{}", shown.content);
+            if global.output == Output::Table {
+                println!("\n{}", shown.content.trim_end());
+            }
         }
     }
     Ok(())
 }
 
 fn print(global: &Global, plan: v1::Plan) {
-    print_one(
-        global.output,
-        &[
-            ("plan", plan.id),
-            ("grant", plan.grant),
-            ("digest", plan.digest),
-            ("summary", plan.summary),
-            ("approval", plan.approval_id),
-        ],
-    );
+    let risk = risk(plan.risk());
+    let effects = plan.effects.unwrap_or_default();
+    let mut fields = vec![
+        ("plan", plan.id),
+        ("task", plan.task_id),
+        ("grant", plan.grant),
+        ("digest", plan.digest),
+        ("summary", plan.summary),
+        ("approval", plan.approval_id),
+        ("risk", risk.to_owned()),
+        ("effects", effects_line(effects)),
+    ];
+    let each = |name, lines: Vec<String>| lines.into_iter().map(move |line| (name, line));
+    if global.output == Output::Table {
+        fields.extend(each("because", plan.reasons));
+        fields.extend(each("warning", plan.warnings));
+        fields.extend(each("destroys", plan.destructive));
+        if plan.reach.is_empty() {
+            let whole = "the whole grant: the plan does not narrow the credential";
+            fields.push(("reach", whole.to_owned()));
+        }
+        fields.extend(each("reach", plan.reach));
+    } else {
+        fields.push(("because", plan.reasons.join("\n")));
+        fields.push(("warnings", plan.warnings.join("\n")));
+        fields.push(("destroys", plan.destructive.join("\n")));
+        fields.push(("reach", plan.reach.join("\n")));
+    }
+    print_one(global.output, &fields);
+}
+
+/// As charters write it.
+pub(crate) const fn risk(risk: v1::Risk) -> &'static str {
+    match risk {
+        v1::Risk::Low => "low",
+        v1::Risk::Medium => "medium",
+        v1::Risk::High | v1::Risk::Unspecified => "high",
+    }
+}
+
+pub(crate) fn effects_line(effects: v1::PlanEffects) -> String {
+    format!(
+        "{} created, {} updated, {} replaced, {} destroyed",
+        effects.created, effects.updated, effects.replaced, effects.destroyed
+    )
 }

@@ -22,6 +22,9 @@ pub struct Requirement {
     pub expires: Ttl,
     /// For how many apply sessions.
     pub uses: u32,
+    /// One of the people has to be in each of these groups, whose members may approve whatever `from` says.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub also: BTreeSet<String>,
     /// Whose approval does not count: they have had their say.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub besides: BTreeSet<Identity>,
@@ -56,8 +59,25 @@ impl Requirement {
             from: BTreeSet::new(),
             expires: Ttl::at_least_a_second(1800),
             uses: 1,
+            also: BTreeSet::new(),
             besides: BTreeSet::new(),
         }
+    }
+
+    /// Whether somebody of these groups is asked.
+    #[must_use]
+    pub fn asks(&self, groups: &BTreeSet<String>) -> bool {
+        self.from.is_empty() || !self.from.is_disjoint(groups) || !self.also.is_disjoint(groups)
+    }
+
+    /// The groups of which nobody is among these people, and somebody has to be.
+    pub fn without<'a>(&'a self, consents: &'a [&Consent]) -> impl Iterator<Item = &'a String> {
+        let said = move |group: &&String| {
+            consents
+                .iter()
+                .any(|consent| consent.operator.groups.contains(*group))
+        };
+        self.also.iter().filter(move |group| !said(group))
     }
 
     /// Both, where there are two.
@@ -87,6 +107,7 @@ impl Requirement {
             from,
             expires: self.expires.min(other.expires),
             uses: self.uses.min(other.uses),
+            also: self.also.union(&other.also).cloned().collect(),
             besides: self.besides.union(&other.besides).cloned().collect(),
         }
     }
@@ -186,9 +207,13 @@ impl Approval {
         if self.requirement.besides.contains(&operator.identity) {
             return Err(ConsentError::OwnEmergency);
         }
-        if !self.requirement.from.is_empty() && self.requirement.from.is_disjoint(&operator.groups)
-        {
-            let groups: Vec<_> = self.requirement.from.iter().map(String::as_str).collect();
+        let needed = &self.requirement;
+        if !needed.asks(&operator.groups) {
+            let groups: Vec<_> = needed
+                .from
+                .union(&needed.also)
+                .map(String::as_str)
+                .collect();
             return Err(ConsentError::NotInGroup(groups.join(", ")));
         }
         if let Some((_, reason, _)) = &self.denied {
@@ -211,8 +236,10 @@ impl Approval {
     /// Whether enough people said yes.
     #[must_use]
     pub fn is_complete(&self) -> bool {
+        let given: Vec<_> = self.consents.iter().collect();
         self.denied.is_none()
-            && self.consents.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
+            && given.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
+            && self.requirement.without(&given).next().is_none()
     }
 
     /// When the deciding consent was given.
@@ -235,21 +262,20 @@ impl Approval {
         if requirement.people == IMPOSSIBLE {
             return Err(Unusable::Nobody);
         }
-        let counted = self
-            .consents
-            .iter()
-            .filter(|consent| {
-                consent.operator.is(OperatorRole::Approver)
-                    && !requirement.besides.contains(&consent.operator.identity)
-                    && (requirement.from.is_empty()
-                        || !requirement.from.is_disjoint(&consent.operator.groups))
-            })
-            .count();
-        if counted < usize::try_from(requirement.people).unwrap_or(usize::MAX) {
+        let counts = |consent: &&Consent| {
+            consent.operator.is(OperatorRole::Approver)
+                && !requirement.besides.contains(&consent.operator.identity)
+                && requirement.asks(&consent.operator.groups)
+        };
+        let counted: Vec<_> = self.consents.iter().filter(counts).collect();
+        if counted.len() < usize::try_from(requirement.people).unwrap_or(usize::MAX) {
             return Err(Unusable::Pending {
-                given: counted,
+                given: counted.len(),
                 needed: requirement.people,
             });
+        }
+        if let Some(group) = requirement.without(&counted).next() {
+            return Err(Unusable::Missing(group.clone()));
         }
         if now > self.decided_at() + requirement.expires {
             return Err(Unusable::Expired(self.decided_at() + requirement.expires));
@@ -272,6 +298,9 @@ pub enum Unusable {
         /// How many are needed.
         needed: u32,
     },
+    /// Enough people, and none of this group.
+    #[error("nobody of {0} has approved yet")]
+    Missing(String),
     /// The charter asks other groups now than when the plan was submitted.
     #[error(
         "the charter in force asks for people of other groups than when the plan was submitted; open a new task \

@@ -6,6 +6,7 @@ mod calendar;
 mod delegation;
 mod denial;
 mod people;
+mod plan;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::charter::{
 };
 use crate::emergency::Emergency;
 use crate::identity::Identity;
-use crate::plan::Plan;
+use crate::plan::{Plan, Risk};
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
@@ -82,6 +83,8 @@ pub struct Permit {
     grant: Grant,
     prohibited: Vec<Prohibition>,
     destructive: BTreeSet<ActionPattern>,
+    whole: Option<String>,
+    risk: Risk,
     requirement: Option<Requirement>,
     limits: Limits,
     in_force: Revision,
@@ -107,6 +110,18 @@ impl Permit {
     #[must_use]
     pub const fn destructive(&self) -> &BTreeSet<ActionPattern> {
         &self.destructive
+    }
+
+    /// Why the grant is not narrowed to the plan that it comes with; nothing where it is, or where there is none.
+    #[must_use]
+    pub fn whole(&self) -> Option<&str> {
+        self.whole.as_deref()
+    }
+
+    /// The risk that people are asked for.
+    #[must_use]
+    pub const fn risk(&self) -> Risk {
+        self.risk
     }
 
     /// What people must have approved first.
@@ -196,7 +211,8 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let current = under(revisions.in_force, request)?;
     let say = Sayer(revisions.in_force);
     let own = narrowed(&say, pinned, current)?;
-    let above = delegation::beneath(own, current, request)?;
+    let risk = plan::risk(&own, request);
+    let above = delegation::beneath((own, risk), current, request)?;
     let limits = tighter(&revisions.pinned.limits, &revisions.in_force.limits);
     let limits = match &above.limits {
         Some(least) => tighter(&limits, least),
@@ -208,17 +224,26 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         more => union(more, &prohibited),
     };
     let rights = above.rights;
+    let planned = plan::narrowed(&say, &rights, request)?;
     let destructive = destructive(&say, &rights, &prohibited, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
     let permit = Permit {
-        requirement: Requirement::both(required(revisions, current, request), above.requirement),
+        requirement: plan::asked(
+            Requirement::both(
+                required(revisions, current, request, risk),
+                above.requirement,
+            ),
+            request.plan,
+        ),
         above: above.in_force,
         grant: Grant {
-            rights,
+            rights: planned.rights,
             ..current.clone()
         },
         prohibited,
         destructive,
+        whole: planned.whole,
+        risk,
         limits,
         in_force: revisions.in_force.revision.clone(),
         outside_hours: revisions
@@ -324,7 +349,7 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
         thawed(charter, grant, request)?;
         in_hours(charter, grant, request)?;
     }
-    planned(charter, grant, request)?;
+    plan::planned(charter, grant, request)?;
     Ok(grant)
 }
 
@@ -343,25 +368,6 @@ fn autonomous(charter: &Charter, grant: &Grant, task: &Task) -> Result<(), Denia
                 task.environment
             ),
             "use a plan grant, and propose the change to people",
-        ));
-    }
-    Ok(())
-}
-
-fn planned(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Result<(), Denial> {
-    let Some(rule) = charter.plans.as_ref() else {
-        return Ok(());
-    };
-    let asked = rule.is_about(grant.role, &request.task.environment);
-    if asked && request.plan.is_none() {
-        return Err(Sayer(charter).no(
-            Rule::PlanRequired,
-            Some(rule.at),
-            format!(
-                "grant {} needs a plan in environment {}",
-                grant.name, request.task.environment
-            ),
-            "submit one with `lanyard plan submit` and name it in the request",
         ));
     }
     Ok(())

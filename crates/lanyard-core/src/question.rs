@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::emergency::Emergency;
 use crate::id::{LeaseId, PlanId, TaskId};
 use crate::identity::Identity;
-use crate::plan::{Plan, PlanFormat};
+use crate::plan::{Effects, Judgement, Plan, PlanFormat, PlanReach, Risk};
 use crate::provider::MintRequest;
 use crate::scope::AgentName;
 use crate::task::Task;
@@ -36,8 +36,10 @@ pub struct Question {
     pub version: Option<Version>,
     /// Whether somebody else has declared an emergency a moment ago.
     pub emergency: bool,
-    /// The destructive actions of the plan that it comes with, if it comes with one.
-    pub plan: Option<BTreeSet<ActionPattern>>,
+    /// The plan that it comes with, if it comes with one.
+    pub plan: Option<Planned>,
+    /// The ticket that its task names.
+    pub ticket: Option<String>,
     /// What it would do with the credential.
     pub usage: Option<Usage>,
     /// The worst case of the target's revocation.
@@ -63,9 +65,34 @@ impl Question {
             ttl: None,
             version: charter.versions.first().map(VersionRule::version),
             emergency: false,
-            plan: (grant.role == Role::Apply).then(BTreeSet::new),
+            plan: (grant.role == Role::Apply).then(Planned::default),
+            ticket: None,
             usage: None,
             worst_case: Duration::ZERO,
+        }
+    }
+}
+
+/// A plan that nobody submitted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// The destructive actions that it names.
+    pub destructive: BTreeSet<ActionPattern>,
+    /// In what form it is; in one that the charter takes, when it is only supposed.
+    pub format: Option<PlanFormat>,
+    /// What it says, and what the charter's policies say of it; of one that is only supposed, nothing is held against it, and
+    /// its risk is high.
+    pub read: Option<(Option<PlanReach>, Judgement)>,
+}
+
+impl Planned {
+    /// One that names these destructive actions.
+    #[must_use]
+    pub fn naming(destructive: BTreeSet<ActionPattern>) -> Self {
+        Self {
+            destructive,
+            format: None,
+            read: None,
         }
     }
 }
@@ -137,7 +164,7 @@ pub struct Met {
 /// # Errors
 /// The rule that says no.
 pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<Permit, Denial> {
-    let (task, plan) = (task(charter, question, now), plan(question, now));
+    let (task, plan) = drafted(charter, question, now);
     let rule = charter.emergency.as_ref().filter(|_| question.emergency);
     let emergency = rule.map(|rule| Emergency {
         charter: charter.name.clone(),
@@ -206,10 +233,10 @@ pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option
         other
     };
     near.push(with(&|other| other.ttl = None));
-    near.push(with(&|other| other.plan = Some(BTreeSet::new())));
+    near.push(with(&|other| other.plan = Some(Planned::default())));
     near.push(with(&|other| {
         other.ttl = None;
-        other.plan = Some(BTreeSet::new());
+        other.plan = Some(Planned::default());
     }));
     for rule in &charter.versions {
         near.push(with(&|other| other.version = Some(rule.version())));
@@ -220,7 +247,7 @@ pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option
             other.ttl = None;
             let applies = charter.grants.get(&other.grant);
             let applies = applies.is_some_and(|grant| grant.role == Role::Apply);
-            other.plan = applies.then(BTreeSet::new);
+            other.plan = applies.then(Planned::default);
         }));
     }
     // The same outcome by another grant is nearer than another outcome.
@@ -231,12 +258,18 @@ pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option
         near.push(with(&|other| {
             other.grant = grant.name.clone();
             other.ttl = None;
-            other.plan = (grant.role == Role::Apply).then(BTreeSet::new);
+            other.plan = (grant.role == Role::Apply).then(Planned::default);
         }));
     }
     near.into_iter()
         .filter(|other| other != question)
         .find(|other| ask(charter, other, now).verdict.is_ok())
+}
+
+/// The task and the plan that exist only for the question.
+#[must_use]
+pub fn drafted(charter: &Charter, question: &Question, now: Timestamp) -> (Task, Option<Plan>) {
+    (task(charter, question, now), plan(charter, question, now))
 }
 
 fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
@@ -250,7 +283,7 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
         sponsor: None,
         reason: String::new(),
         // What has to be stated is taken to be.
-        ticket: Some(String::new()),
+        ticket: Some(question.ticket.clone().unwrap_or_default()),
         version: question.version.clone(),
         lineage: Vec::new(),
         opened: now,
@@ -258,17 +291,30 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
     }
 }
 
-fn plan(question: &Question, now: Timestamp) -> Option<Plan> {
-    let destructive = question.plan.clone()?;
+fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> {
+    let Planned {
+        destructive,
+        format,
+        read,
+    } = question.plan.clone()?;
+    let rule = charter.plans.as_ref();
+    let taken = rule.and_then(|rule| rule.formats.first().copied());
+    let (reach, judgement) = match read {
+        Some((reach, judgement)) => (reach, judgement),
+        None => (None, Judgement::unread(charter.policies_digest())),
+    };
     Some(Plan {
         id: PlanId::from_bits(0),
         task: TaskId::from_bits(0),
         grant: question.grant.clone(),
-        format: PlanFormat::Text,
+        format: format.or(taken).unwrap_or(PlanFormat::Text),
         digest: Digest::of(b""),
         size: 0,
         summary: String::new(),
         destructive,
+        effects: Effects::default(),
+        reach,
+        judgements: vec![judgement],
         submitted: now,
         approval: None,
     })
@@ -400,7 +446,8 @@ fn met(
         let what = format!("a plan is required: {with}");
         say(Rule::PlanRequired, Some(rule.at), what);
     }
-    let about = |rule: &&ApprovalRule| rule.is_about(grant.role, &question.environment);
+    let risk = permit.map_or(Risk::High, Permit::risk);
+    let about = |rule: &&ApprovalRule| rule.is_about(grant.role, &question.environment, risk);
     for rule in charter.approvals.iter().filter(about) {
         let what = format!("{} of {}", persons(rule.people), approvers(&rule.from));
         say(Rule::Approvals, Some(rule.at), what);

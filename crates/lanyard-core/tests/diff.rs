@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Charter, Effect, World, diff, parse};
 use lanyard_core::identity::Identity;
-use lanyard_core::question::{Question, Usage, ask};
+use lanyard_core::question::{Planned, Question, Usage, ask};
 use lanyard_core::time::{Timestamp, Ttl};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
@@ -214,7 +214,8 @@ fn questions() -> Vec<Question> {
                         environment: environment.parse().unwrap(),
                         grant: grant.parse().unwrap(),
                         ttl: None,
-                        plan: plan.clone(),
+                        plan: plan.clone().map(Planned::naming),
+                        ticket: None,
                         usage: usage.clone(),
                         worst_case: Duration::ZERO,
                     });
@@ -233,8 +234,11 @@ fn answer(charter: &Charter, question: &Question) -> Option<(Ttl, u32)> {
     };
     // To name what need not be named is refused; the same can then be had without the name.
     let unnamed = || {
-        let named = question.plan.as_ref().is_some_and(|plan| !plan.is_empty());
-        let plan = named.then(BTreeSet::new);
+        let named = question
+            .plan
+            .as_ref()
+            .is_some_and(|plan| !plan.destructive.is_empty());
+        let plan = named.then(Planned::default);
         plan.and_then(|plan| {
             ask(&Question {
                 plan: Some(plan),

@@ -8,6 +8,7 @@ use lanyard_core::command::Command;
 use lanyard_core::id::KillId;
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, look};
+use lanyard_core::plan::Judge;
 use lanyard_core::provider::Provider;
 use lanyard_core::scope::AgentName;
 use lanyard_core::state::State;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub providers: BTreeMap<Name, Arc<dyn Provider>>,
     /// In force, and remembered.
     pub charters: Arc<Charters>,
+    /// Reads plans and asks policies.
+    pub judge: Arc<dyn Judge>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids.

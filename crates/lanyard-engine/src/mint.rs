@@ -16,7 +16,7 @@ use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Entry, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Demand;
-use lanyard_core::plan::Plan;
+use lanyard_core::plan::{Plan, Unjudged};
 use lanyard_core::provider::{
     Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
 };
@@ -94,6 +94,9 @@ pub enum IssueError {
     /// It was stopped on the way.
     #[error(transparent)]
     Closed(Closed),
+    /// The plan cannot be read or judged.
+    #[error(transparent)]
+    Plan(#[from] Unjudged),
     /// No ids.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -237,7 +240,10 @@ impl Engine {
             .filter(|entry| entry.task.identity == *identity)
             .ok_or(IssueError::NotFound("task"))?;
         self.not_repeated(ask)?;
-        let plan = self.plan_for(&entry, ask)?;
+        let mut plan = self.plan_for(&entry, ask)?;
+        if let Some(plan) = &mut plan {
+            self.judge(&entry.task, plan).await;
+        }
         let now = self.now();
         let (permit, provider) = match self.permit(&entry, ask, plan.as_ref(), now) {
             Ok(permitted) => permitted,
@@ -300,6 +306,36 @@ impl Engine {
             Some(lease) => Err(IssueError::Repeated(lease)),
             None => Ok(()),
         }
+    }
+
+    /// Asks every charter that has a say and has not been asked: one may have come into force since the plan was
+    /// submitted. Where that cannot be done, the plan stays without a judgement, and the decision denies it.
+    pub(crate) async fn judge(&self, task: &Task, plan: &mut Plan) {
+        for charter in self.with_a_say(task) {
+            if plan.judged_by(charter.policies_digest()).is_some() {
+                continue;
+            }
+            match self.parts.judge.judge(&charter, task, plan).await {
+                Ok(judgement) => plan.judgements.push(judgement),
+                Err(error) => {
+                    tracing::error!(%error, plan = %plan.id, charter = %charter.name, "a plan could not be judged");
+                }
+            }
+        }
+    }
+
+    /// The revisions that decide about a task: of its own charter, and of those of the tasks above it.
+    fn with_a_say(&self, task: &Task) -> Vec<Arc<Charter>> {
+        let above = task.lineage.iter().filter_map(|above| {
+            let found = self.peek(|state| state.task(above.task).cloned()).flatten();
+            Some(found?.task)
+        });
+        let above: Vec<_> = above.collect();
+        let all = std::iter::once(task).chain(above.iter().map(AsRef::as_ref));
+        let pairs = all.filter_map(|task| self.revisions(task));
+        pairs
+            .flat_map(|(pinned, in_force)| [pinned, in_force])
+            .collect()
     }
 
     fn plan_for(&self, entry: &TaskEntry, ask: &Ask) -> Result<Option<Plan>, IssueError> {

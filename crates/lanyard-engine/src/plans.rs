@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use lanyard_core::approval::Requirement;
 use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::command::{Asked, Command};
+use lanyard_core::decide::{Denial, Permit};
 use lanyard_core::digest::Digest;
-use lanyard_core::id::{ApprovalId, PlanId, TaskId};
+use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanFormat};
+use lanyard_core::plan::{Plan, PlanFormat, PlanReach};
+use lanyard_core::provider::MintRequest;
+use lanyard_core::task::Task;
+use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::mint::IssueError;
@@ -40,6 +45,7 @@ impl Engine {
         content: &[u8],
     ) -> Result<Plan, IssueError> {
         let entry = self.task_of(identity, proposal.task).await?;
+        let reading = self.parts.judge.read(proposal.format, content).await?;
         let (task, now) = (entry.task.as_ref(), self.now());
         let mut plan = Plan {
             id: PlanId::from_bits(self.draw()?),
@@ -50,13 +56,14 @@ impl Engine {
             size: u64::try_from(content.len()).unwrap_or(u64::MAX),
             summary: proposal.summary,
             destructive: proposal.destructive,
+            effects: reading.effects,
+            reach: None,
+            judgements: Vec::new(),
             submitted: now,
             approval: None,
         };
-        let verdict = self
-            .decide(task, (&plan.grant, None), Some(&plan), now)
-            .map(|permit| permit.requirement().cloned());
-        let requirement = match verdict {
+        self.judge(task, &mut plan).await;
+        let requirement = match self.weigh(task, &mut plan, reading.reach, now) {
             Ok(requirement) => requirement,
             Err(denial) => {
                 let asked = Asked {
@@ -82,6 +89,37 @@ impl Engine {
         };
         self.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)
+    }
+
+    /// What people have to approve, after the plan is narrowed as far as a credential can be: what does not fit is the whole
+    /// grant, and the approvers see that.
+    fn weigh(
+        &self,
+        task: &Task,
+        plan: &mut Plan,
+        reach: PlanReach,
+        now: Timestamp,
+    ) -> Result<Option<Requirement>, Denial> {
+        let rights = self.charters().in_force(&task.charter);
+        let rights =
+            rights.and_then(|charter| Some(charter.grants.get(&plan.grant)?.rights.clone()));
+        plan.reach = rights.and_then(|rights| reach.about(&rights));
+        let mut permit = self.decide(task, (&plan.grant, None), Some(plan), now)?;
+        if plan.reach.is_some()
+            && !(permit.whole().is_none() && self.fits(task, plan, &permit, now))
+        {
+            plan.reach = None;
+            permit = self.decide(task, (&plan.grant, None), Some(plan), now)?;
+        }
+        Ok(permit.requirement().cloned())
+    }
+
+    /// Whether the provider takes a credential that is narrowed so.
+    fn fits(&self, task: &Task, plan: &Plan, permit: &Permit, now: Timestamp) -> bool {
+        let lease = LeaseId::from_bits(u128::MAX);
+        let request = MintRequest::of(lease, task, permit, Some(plan), now);
+        self.provider_of(task, &plan.grant)
+            .is_some_and(|provider| provider.prepare(&request).is_ok())
     }
 
     /// One person's yes, to the digest that they were shown.

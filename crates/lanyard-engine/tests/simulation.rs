@@ -31,6 +31,7 @@ use lanyard_engine::{Engine, Parts};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::{FakeProvider, MintFault};
 use lanyard_testkit::ids::Ids;
+use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 
@@ -91,6 +92,7 @@ fn engine(
         ledger: Arc::clone(ledger) as Arc<dyn Ledger>,
         providers: [(world::target(TargetKind::Token), Arc::clone(provider) as _)].into(),
         charters,
+        judge: Arc::new(CannotRead),
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(Dice(Arc::clone(dice))),
         agents: BTreeMap::new(),

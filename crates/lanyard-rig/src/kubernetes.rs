@@ -1,7 +1,6 @@
 //! A Kubernetes API server with its etcd, built from their Go modules. There is no controller manager: nothing
 //! collects garbage, and what is deleted was deleted by the broker.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{Answer, cache, free_port};
+use crate::{Answer, free_port};
 
 /// The release that the module is of.
 const VERSION: &str = "v1.36.3";
@@ -290,35 +289,9 @@ fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
     )
 }
 
-/// The folder with kube-apiserver, etcd and kubectl; minutes on the first call, nothing after it.
+/// The folder with kube-apiserver, etcd and kubectl.
 fn build() -> Result<PathBuf> {
-    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("kubernetes");
-    let mut hasher = DefaultHasher::new();
-    for file in [
-        "go.mod",
-        "go.sum",
-        "kube-apiserver/main.go",
-        "kubectl/main.go",
-        "etcd/main.go",
-    ] {
-        std::fs::read(module.join(file))?.hash(&mut hasher);
-    }
-    let folder = cache()?.join(format!("kubernetes-{VERSION}-{:016x}", hasher.finish()));
-    if !folder.join("complete").exists() {
-        eprintln!("building kube-apiserver, etcd and kubectl {VERSION}: some minutes, once");
-        std::fs::create_dir_all(&folder)?;
-        let stamp = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
-        let status = Command::new("go")
-            .args(["build", "-trimpath", "-ldflags", &stamp, "-o"])
-            .arg(&folder)
-            .arg("./...")
-            .current_dir(&module)
-            .status()
-            .context("go does not start")?;
-        if !status.success() {
-            bail!("go build ended with {status}");
-        }
-        std::fs::write(folder.join("complete"), VERSION)?;
-    }
-    Ok(folder)
+    let programs = ["kube-apiserver/main.go", "kubectl/main.go", "etcd/main.go"];
+    let stamp = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
+    crate::go::build("kubernetes", VERSION, &programs, &stamp)
 }

@@ -2,9 +2,11 @@
 
 mod cli;
 mod daemon;
+mod go;
 mod https;
 mod kubernetes;
 mod moto;
+mod opa;
 mod python;
 mod recorder;
 mod simulate;
@@ -14,6 +16,7 @@ pub use daemon::{Daemon, binaries, daemon_command, free_port};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};
+pub use opa::opa;
 pub use python::python;
 pub use recorder::Recorder;
 pub use simulate::simulate;

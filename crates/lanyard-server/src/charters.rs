@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name, Revision, World, is_charter_file, parse};
+use lanyard_core::charter::{Charter, Name, Revision, World, is_charter_file, parse_with};
 use lanyard_core::command::Command;
 use lanyard_core::document::{Diagnostic, Severity};
 use lanyard_engine::Engine;
+use lanyard_plan::PolicyFolder;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
+/// What a charter's file is called among the revisions, with its policies beside it.
+const CHARTER: &str = "charter.yaml";
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -49,9 +52,10 @@ impl CharterDirectory {
         Ok(charters)
     }
 
-    /// A charter as it would be read here.
+    /// A charter as it would be read here. The policies that it names have to be beside those in force.
     pub(crate) fn parsed(&self, text: &str) -> Result<Charter, Vec<Diagnostic>> {
-        parse(text, &self.world).map(|parsed| parsed.charter)
+        let files = PolicyFolder::at(self.directory.clone());
+        parse_with(text, &self.world, &files).map(|parsed| parsed.charter)
     }
 
     /// What keeps files out of force.
@@ -67,8 +71,13 @@ impl CharterDirectory {
     /// The revisions of earlier days.
     fn remember(&self) -> std::io::Result<()> {
         for entry in fs::read_dir(&self.revisions)? {
-            let text = fs::read_to_string(entry?.path())?;
-            match parse(&text, &self.world) {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let folder = entry.path();
+            let text = fs::read_to_string(folder.join(CHARTER))?;
+            match parse_with(&text, &self.world, &PolicyFolder::at(folder)) {
                 Ok(parsed) => self.engine.charters().remember(parsed.charter),
                 Err(_) => tracing::warn!("an earlier revision of a charter does not hold any more"),
             }
@@ -117,7 +126,8 @@ impl CharterDirectory {
         let mut found =
             |file: &str, lines: Vec<String>| drop(problems.insert(file.to_owned(), lines));
         let mut twice = BTreeSet::new();
-        for (path, bytes) in files {
+        let policies = PolicyFolder::at(self.directory.clone());
+        for (path, bytes) in files.iter().filter(|(path, _)| is_charter_file(path)) {
             let name = path
                 .file_name()
                 .unwrap_or_default()
@@ -127,15 +137,16 @@ impl CharterDirectory {
                 found(&name, vec![format!("{name}: not UTF-8")]);
                 continue;
             };
-            match parse(text, &self.world) {
+            match parse_with(text, &self.world, &policies) {
                 Ok(parsed) => {
+                    let kept = self.keep(text, &parsed.charter);
                     if let Some(other) =
                         charters.insert(parsed.charter.name.clone(), parsed.charter)
                     {
                         let line = format!("{name}: another file holds charter {} too", other.name);
                         found(&name, vec![line]);
                         twice.insert(other.name);
-                    } else if let Err(error) = self.keep(text) {
+                    } else if let Err(error) = kept {
                         let line = format!("{name}: its revision cannot be kept: {error}");
                         found(&name, vec![line]);
                     }
@@ -152,18 +163,27 @@ impl CharterDirectory {
         (charters, problems)
     }
 
-    fn keep(&self, text: &str) -> std::io::Result<()> {
-        let revision = Revision::of(text.as_bytes());
-        let path = self
-            .revisions
-            .join(format!("{}.yaml", revision.as_str().replace(':', "-")));
-        if path.exists() {
+    /// Writes a revision down with all that it is made of, as a folder that is there whole or not at all.
+    fn keep(&self, text: &str, charter: &Charter) -> std::io::Result<()> {
+        let name = charter.revision.as_str().replace(':', "-");
+        let folder = self.revisions.join(&name);
+        if folder.exists() {
             return Ok(());
         }
-        let temporary = path.with_extension("new");
-        fs::write(&temporary, text)?;
-        fs::File::open(&temporary)?.sync_all()?;
-        fs::rename(temporary, path)
+        let temporary = self.revisions.join(format!(".{name}.new"));
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary)?;
+        }
+        let policies = charter.policies().iter();
+        let files = policies.map(|policy| (policy.path.as_str(), &*policy.text));
+        for (path, text) in files.chain([(CHARTER, text)]) {
+            let path = temporary.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&temporary))?;
+            fs::write(&path, text)?;
+            fs::File::open(&path)?.sync_all()?;
+        }
+        fs::rename(temporary, folder)?;
+        fs::File::open(&self.revisions)?.sync_all()
     }
 
     /// Journals what changed, then swaps. The ledger knows of a withdrawal before the engine forgets the
@@ -216,6 +236,7 @@ impl CharterDirectory {
     }
 }
 
+/// The charters of a folder, and the policies anywhere beneath it: a change of either is a change.
 fn read_all(directory: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
@@ -225,5 +246,30 @@ fn read_all(directory: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
             files.insert(path, bytes);
         }
     }
+    policies(directory, DEEPEST, &mut files)?;
     Ok(files)
+}
+
+/// How deep policies are looked for.
+const DEEPEST: usize = 8;
+
+fn policies(
+    directory: &Path,
+    depth: usize,
+    files: &mut BTreeMap<PathBuf, Vec<u8>>,
+) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            let hidden = entry.file_name().to_string_lossy().starts_with('.');
+            if depth > 0 && !hidden {
+                policies(&path, depth - 1, files)?;
+            }
+        } else if path.extension().is_some_and(|it| it == "rego") {
+            // A link that leads nowhere is the charter's fault, and is said there.
+            files.insert(path.clone(), fs::read(&path).unwrap_or_default());
+        }
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ mod dev;
 mod discovery;
 mod gated;
 mod http;
+mod judge;
 mod local;
 mod metrics;
 mod plans;

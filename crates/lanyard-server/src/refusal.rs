@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use lanyard_core::ledger::CommitError;
+use lanyard_core::plan::Unjudged;
 use lanyard_core::state::Refusal;
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
@@ -153,6 +154,8 @@ pub(crate) fn issue(error: IssueError) -> Status {
         IssueError::Provider(error) => unavailable(error),
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
+        IssueError::Plan(error @ Unjudged::Form { .. }) => invalid("content", error),
+        IssueError::Plan(error) => unavailable(error),
         IssueError::Randomness(error) => unavailable(error),
     }
 }

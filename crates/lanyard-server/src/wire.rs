@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
 use crate::config::Config;
+use crate::judge::Assessor;
 use crate::plans::PlanStore;
 use crate::spool::Spool;
 use crate::tls::{TlsFiles, TlsListener};
@@ -232,10 +233,12 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         let provider = target.connect(name, &config.issuer, &keyring).await?;
         providers.insert(name.clone(), provider);
     }
+    let plans = PlanStore::open(config.data_dir.join("plans"))?;
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,
         charters: Arc::new(Charters::default()),
+        judge: Arc::new(Assessor::new(plans.clone())),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
@@ -260,7 +263,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         ledger,
         verifier: Verifier::new(config.audience.clone(), issuers, now),
         charters: Arc::new(charters),
-        plans: PlanStore::open(config.data_dir.join("plans"))?,
+        plans,
         keyring,
         issuer: config.issuer.clone(),
         tickets,

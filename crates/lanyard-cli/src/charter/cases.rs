@@ -1,16 +1,17 @@
 //! Golden cases: a file beside the charter, `name.test.yaml`, with requests and what the charter has to answer.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Name, Version};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
 use lanyard_core::identity::Identity;
-use lanyard_core::question::{Answer, Question, Usage};
+use lanyard_core::plan::{PLAN_FORMATS, PlanFormat};
+use lanyard_core::question::{Answer, Planned, Question, Usage};
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::explain::usage;
+use super::plans::PlanFile;
 
 /// The longest span of time that a case may name.
 const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
@@ -26,6 +27,8 @@ pub(crate) struct Cases {
 pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) question: Question,
+    /// The plan, beside the file of cases.
+    pub(crate) plan_file: Option<PlanFile>,
     /// When it is asked; long ago, where the case does not say.
     pub(crate) now: Timestamp,
     pub(crate) expected: Expected,
@@ -200,7 +203,14 @@ fn case(
     let emergency = fields.optional("emergency").map_or(Some(false), |node| {
         f.one_of(node, &[("true", true), ("false", false)])
     });
-    let plan = fields.optional("plan").and_then(|node| plan(f, node));
+    let ticket = fields.optional("ticket").and_then(|node| f.text(node));
+    let (plan, plan_file) = match fields.optional("plan") {
+        Some(node) => {
+            let (plan, file) = plan(f, node)?;
+            (Some(plan), file)
+        }
+        None => (None, None),
+    };
     let using = fields.optional("using").and_then(|node| using(f, node));
     let expected = fields.required("expect");
     fields.finish();
@@ -215,28 +225,38 @@ fn case(
             emergency: emergency?,
             version: stated.or_else(|| usual_version.cloned()),
             plan,
+            ticket: ticket.map(str::to_owned),
             usage: using,
             worst_case: worst.map_or(Duration::ZERO, Ttl::as_duration),
         },
+        plan_file,
         now: now?,
         at: expected.span,
         expected: expectation(f, expected)?,
     })
 }
 
-/// The destructive actions that the plan names: `plan: {destructive: []}`.
-fn plan(f: &Findings, node: &Node) -> Option<BTreeSet<ActionPattern>> {
+/// `plan: {file: plans/queue.json, form: terraform-json, destructive: []}`; without a file, one that is supposed.
+fn plan(f: &Findings, node: &Node) -> Option<(Planned, Option<PlanFile>)> {
     let fields = f.map(node)?;
     let destructive = fields
         .optional("destructive")
         .map_or(&[][..], |node| f.list(node));
+    let file = fields.optional("file").and_then(|node| f.text(node));
+    let form = fields
+        .optional("form")
+        .map_or(Some(PlanFormat::TerraformJson), |node| {
+            f.one_of(node, PLAN_FORMATS)
+        });
     fields.finish();
     let actions = destructive.iter().filter_map(|item| f.text(item));
-    Some(
-        actions
-            .map(|action| ActionPattern(action.to_owned()))
-            .collect(),
-    )
+    let named = actions.map(|action| ActionPattern(action.to_owned()));
+    let format = form?;
+    let file = file.map(|path| PlanFile {
+        path: PathBuf::from(path),
+        format,
+    });
+    Some((Planned::naming(named.collect()), file))
 }
 
 fn using(f: &Findings, node: &Node) -> Option<Usage> {

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use clap::Args;
 use lanyard_core::approval::{approvers, persons};
-use lanyard_core::charter::{ActionPattern, Name, Version};
+use lanyard_core::charter::{ActionPattern, Charter, Name, Rights, Version};
 use lanyard_core::digest::Digest;
 use lanyard_core::identity::Identity;
-use lanyard_core::question::{Question, Usage, ask, nearest};
+use lanyard_core::question::{Planned, Question, Usage, ask, nearest, permit};
 use lanyard_core::time::{Timestamp, Ttl};
 
 use super::files::{self, Declared};
+use super::plans::{PlanFile, with_plan};
 use crate::outcome::Outcome;
+use crate::plan::Format;
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -46,8 +48,17 @@ pub(crate) struct Explain {
     #[arg(long)]
     plan: bool,
     /// A destructive action that the plan names.
-    #[arg(long, requires = "plan")]
+    #[arg(long)]
     destructive: Vec<String>,
+    /// The plan itself; its policies, its risk and its narrowing are then worked out.
+    #[arg(long, value_name = "FILE")]
+    plan_file: Option<PathBuf>,
+    /// In what form it is.
+    #[arg(long, value_enum, default_value_t = Format::TerraformJson)]
+    plan_format: Format,
+    /// The ticket that the task names.
+    #[arg(long)]
+    ticket: Option<String>,
     /// What the credential would be used for: an AWS action and an ARN, or a verb and `resource.group/name`, or `scope` and a
     /// scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
@@ -68,9 +79,14 @@ fn ttl(text: &str) -> Result<Ttl, String> {
 pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
-    let question = question(asked)?;
+    let mut question = question(asked)?;
     let at = asked.at.unwrap_or_else(jiff::Timestamp::now);
     let now = Timestamp::from_secs(u64::try_from(at.as_second()).unwrap_or_default());
+    if let Some(path) = &asked.plan_file {
+        let (path, format) = (path.clone(), asked.plan_format.known());
+        question = with_plan(&charter, &question, &PlanFile { path, format }, now)?;
+        plan(&charter, &question, now);
+    }
     let answer = ask(&charter, &question, now);
     let file = asked.file.display();
     for met in &answer.met {
@@ -102,6 +118,40 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
     }
 }
 
+/// What the plan comes to: its risk, what its judges say, and what of the grant it leaves.
+fn plan(charter: &Charter, question: &Question, now: Timestamp) {
+    if let Some((_, judgement)) = question.plan.as_ref().and_then(|plan| plan.read.as_ref()) {
+        println!("risk            {}", judgement.risk);
+        for reason in &judgement.reasons {
+            println!("                {reason}");
+        }
+        for warning in &judgement.warned {
+            println!("warning         {warning}");
+        }
+        for denial in &judgement.denied {
+            println!("denied          {denial}");
+        }
+    }
+    let Ok(permit) = permit(charter, question, now) else {
+        return;
+    };
+    let before = charter
+        .grants
+        .get(&question.grant)
+        .map(|grant| &grant.rights);
+    for line in before.into_iter().flat_map(Rights::lines) {
+        println!("grant           {line}");
+    }
+    match permit.whole() {
+        None => {
+            for line in permit.grant().rights.lines() {
+                println!("with this plan  {line}");
+            }
+        }
+        Some(why) => println!("with this plan  the same: {why}"),
+    }
+}
+
 fn question(asked: &Explain) -> Result<Question, Outcome> {
     let [issuer, subject] = asked.agent.as_slice() else {
         return Err(Outcome::usage("--agent takes an issuer and a subject"));
@@ -129,7 +179,8 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
             model,
             prompt: asked.prompt_digest,
         }),
-        plan: asked.plan.then_some(destructive),
+        plan: (asked.plan || !destructive.is_empty()).then(|| Planned::naming(destructive)),
+        ticket: asked.ticket.clone(),
         usage,
         worst_case: Duration::from_secs(asked.worst_case),
     })
@@ -184,7 +235,7 @@ fn difference(asked: &Question, near: &Question) -> String {
     match (&asked.plan, &near.plan) {
         (None, Some(_)) => parts.push("with a plan".to_owned()),
         (Some(_), None) => parts.push("without a plan".to_owned()),
-        (Some(one), Some(two)) if one != two => {
+        (Some(one), Some(two)) if one.destructive != two.destructive => {
             parts.push("with a plan that names nothing destructive".to_owned());
         }
         _ => {}

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lanyard_core::charter::{
     Charter, ENVIRONMENT_KINDS, EnvironmentKind, Name, Parsed, TARGET_KINDS, TargetKind, World,
-    is_charter_file, parse,
+    is_charter_file, parse_with,
 };
 use lanyard_core::document::{Severity, render};
+use lanyard_plan::PolicyFolder;
 
 use crate::outcome::Outcome;
 
@@ -128,7 +129,7 @@ fn is_cases(path: &Path) -> bool {
 /// A charter that holds together, or its faults as a person reads them.
 pub(crate) fn charter(path: &Path, world: &World) -> Result<(Charter, String), Outcome> {
     let text = read(path)?;
-    match parse(&text, world) {
+    match parse_with(&text, world, &PolicyFolder::beside(path)) {
         Ok(Parsed { charter, .. }) => Ok((charter, text)),
         Err(findings) => {
             let errors: Vec<_> = findings

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lanyard_client::{Client, v1};
-use lanyard_core::charter::{Name, World, parse};
+use lanyard_core::charter::{Name, World, parse_with};
 use lanyard_core::document::{Code, Diagnostic, Severity, Span};
+use lanyard_plan::PolicyFolder;
 
 use super::files::{self, Declared};
 use super::report::{self, File, Format};
@@ -44,15 +45,16 @@ pub(crate) async fn run(asked: &Lint) -> Result<(), Outcome> {
     for path in files::files(&asked.paths)? {
         let name = path.display().to_string();
         let mut text = files::read(&path)?;
+        let policies = PolicyFolder::beside(&path);
         if asked.fix
-            && let Some(fixed) = fixed(&text, &world)
+            && let Some(fixed) = fixed(&text, &world, &policies)
         {
             std::fs::write(&path, &fixed)
                 .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
             eprintln!("fixed {name}");
             text = fixed;
         }
-        let (charter, mut findings) = match parse(&text, &world) {
+        let (charter, mut findings) = match parse_with(&text, &world, &policies) {
             Ok(parsed) => (Some(parsed.charter), parsed.warnings),
             Err(findings) => (None, findings),
         };
@@ -112,11 +114,11 @@ fn same_name(name: &Name, first: &str) -> Diagnostic {
 }
 
 /// The text with every fix written in, as often as one makes another possible.
-fn fixed(text: &str, world: &World) -> Option<String> {
+fn fixed(text: &str, world: &World, policies: &PolicyFolder) -> Option<String> {
     let mut now = text.to_owned();
     // Each round removes a fault; a fix that did not would end it.
     for _ in 0..100 {
-        let findings = match parse(&now, world) {
+        let findings = match parse_with(&now, world, policies) {
             Ok(parsed) => parsed.warnings,
             Err(findings) => findings,
         };

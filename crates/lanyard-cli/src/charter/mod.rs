@@ -8,6 +8,7 @@ mod files;
 mod fmt;
 mod init;
 mod lint;
+mod plans;
 mod report;
 mod schema;
 mod simulate;

@@ -178,7 +178,21 @@ fn plans() -> Value {
         json!({"role": role(), "environments": own_environments()}),
     );
     let required = section("What needs one.", required);
-    fields(&["required"], json!({"required": required}))
+    let policy = json!({
+        "type": "string", "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\.rego$",
+        "description": "A file in Rego, beneath the charter's folder.",
+    });
+    let meaning = "What judges every plan that is submitted under the charter: `deny`, `violation` and `warn` as conftest reads them, `risk` and `approval`.";
+    let forms = words(&["terraform-json", "manifests", "manifest-diff", "text"]);
+    let taken = "In which forms a plan is taken. All of them when absent; terraform-json where there are policies.";
+    fields(
+        &["required"],
+        json!({
+            "required": required,
+            "policies": section(meaning, list(policy, 0)),
+            "formats": section(taken, list(forms, 1)),
+        }),
+    )
 }
 
 fn emergency() -> Value {
@@ -269,10 +283,21 @@ fn version() -> Value {
 }
 
 fn approval() -> Value {
-    let when = fields(
-        &["role"],
-        json!({"role": role(), "environment": name("Everywhere when absent.")}),
+    let mut when = fields(
+        &[],
+        json!({
+            "role": section("apply, where a risk is named.", role()),
+            "environment": name("Everywhere when absent."),
+            "risk": section(
+                "For plans of this risk and above; it counts as high where the credential is not narrowed to the plan.",
+                words(&["low", "medium", "high"]),
+            ),
+        }),
     );
+    if let Value::Object(when) = &mut when {
+        let either = json!([{"required": ["role"]}, {"required": ["risk"]}]);
+        when.insert("anyOf".to_owned(), either);
+    }
     fields(
         &["when", "people"],
         json!({

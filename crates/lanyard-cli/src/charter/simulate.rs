@@ -8,7 +8,7 @@ use clap::Args;
 use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::command::{Asked, Command, Record};
 use lanyard_core::id::{DecisionId, PlanId, TaskId};
-use lanyard_core::question::{Question, ask};
+use lanyard_core::question::{Planned, Question, ask};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_journal::{Cursor, verify};
@@ -186,7 +186,10 @@ impl Replay {
             ttl: made.asked.ttl,
             emergency: false,
             version: task.version.clone(),
-            plan: taken.or_else(|| made.asked.proposed.clone()),
+            ticket: task.ticket.clone(),
+            plan: taken
+                .or_else(|| made.asked.proposed.clone())
+                .map(Planned::naming),
             usage: None,
             worst_case: Duration::ZERO,
         }

@@ -11,6 +11,7 @@ use lanyard_core::question::{Answer, ask};
 
 use super::cases::{self, Case, Cases, Expected};
 use super::files::{self, Declared};
+use super::plans::{PlanFile, with_plan};
 use super::report::xml;
 use crate::outcome::Outcome;
 
@@ -83,10 +84,22 @@ fn file(
         Outcome::usage(format!("{name} cannot be read"))
     })?;
     let (charter_file, (charter, _)) = (charter.clone(), files::charter(&charter, world)?);
-    let answers: Vec<Answer> = cases
-        .iter()
-        .map(|case| ask(&charter, &case.question, case.now))
-        .collect();
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut answers = Vec::with_capacity(cases.len());
+    for case in &cases {
+        answers.push(match &case.plan_file {
+            Some(file) => {
+                let path = folder.join(&file.path);
+                let file = PlanFile {
+                    path,
+                    ..file.clone()
+                };
+                let question = with_plan(&charter, &case.question, &file, case.now)?;
+                ask(&charter, &question, case.now)
+            }
+            None => ask(&charter, &case.question, case.now),
+        });
+    }
     if asked.update {
         let updated = updated(&text, &cases, &answers);
         if updated != text {

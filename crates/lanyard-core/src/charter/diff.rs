@@ -15,6 +15,7 @@ use super::{
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
+use crate::plan::Risk;
 use crate::time::Timestamp;
 
 /// What a change does to what is allowed.
@@ -74,6 +75,8 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
     if !before.is_empty() && !after.is_empty() {
         changes.agents(&old.agents, &new.agents);
         changes.limits(old, new);
+        changes.formats(old, new);
+        changes.policies(old.policies(), new.policies());
         changes.calendar(old, new);
         changes.hours(old, new);
         changes.versions(old, new);
@@ -155,8 +158,18 @@ impl Changes {
         let lives = (life(old, one), life(new, two));
         self.more(&format!("grant {name}: ttl"), lives, at);
         self.planned(old, new, two, environment);
-        let needed = |charter| requirement(Revisions::of(charter), two.role, environment);
-        self.approved((needed(old), needed(new)), two.role, environment);
+        let needed = |risk| {
+            let of = |charter| requirement(Revisions::of(charter), two.role, environment, risk);
+            (of(old), of(new))
+        };
+        let at_most = needed(Risk::High);
+        for risk in [Risk::Low, Risk::Medium] {
+            let less = needed(risk);
+            if less != at_most {
+                self.approved(less, two.role, (environment, risk));
+            }
+        }
+        self.approved(at_most, two.role, (environment, Risk::High));
     }
 
     fn planned(&mut self, old: &Charter, new: &Charter, grant: &Grant, environment: &Name) {
@@ -184,9 +197,13 @@ impl Changes {
         &mut self,
         (old, new): (Option<Requirement>, Option<Requirement>),
         role: Role,
-        environment: &Name,
+        (environment, risk): (&Name, Risk),
     ) {
         let of = format!("{role} in {environment}");
+        let of = match risk {
+            Risk::High => of,
+            Risk::Low | Risk::Medium => format!("{of} at {risk} risk"),
+        };
         let people = |needed: &Option<Requirement>| needed.as_ref().map_or(0, |it| it.people);
         // Fewer people is wider.
         self.more(

@@ -1,6 +1,7 @@
 //! The rights of a `kubernetes` grant, and what no agent is given.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,18 @@ pub struct PolicyRule {
     pub verbs: BTreeSet<String>,
     /// Limits the rule to these objects, where not empty.
     pub resource_names: BTreeSet<String>,
+}
+
+impl fmt::Display for PolicyRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |of: &BTreeSet<String>| of.iter().cloned().collect::<Vec<_>>().join(", ");
+        write!(f, "{} {}", list(&self.verbs), list(&self.resources))?;
+        if self.resource_names.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " named {}", list(&self.resource_names))
+        }
+    }
 }
 
 /// Where the rules come from.

@@ -6,10 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::identity::Identity;
+use crate::plan::{PlanFormat, Risk};
 use crate::time::Ttl;
 
 mod aws;
@@ -29,9 +32,9 @@ pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
-pub use language::{Parsed, is_charter_file, parse};
+pub use language::{NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with};
 pub use name::{InvalidName, Name};
-pub use narrow::pattern_contains;
+pub use narrow::{ToPlan, pattern_contains};
 pub use token::TokenGrant;
 pub use version::{Version, VersionRule};
 pub use world::{
@@ -54,6 +57,16 @@ impl Revision {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         Self(format!("sha256:{hex}"))
+    }
+
+    /// The revision of these bytes together with the policies that they name: another policy is another revision (T25).
+    #[must_use]
+    pub fn of_all(content: &[u8], policies: &[Policy]) -> Self {
+        if policies.is_empty() {
+            return Self::of(content);
+        }
+        let own = Self::of(content);
+        Self::of(format!("{own}\n{}\n", Policy::digest(policies)).as_bytes())
     }
 
     /// The whole text, `sha256:` included.
@@ -211,7 +224,32 @@ pub struct Charter {
     pub expires: Option<End>,
 }
 
+impl Policy {
+    /// Over the paths and the texts of several, in their order.
+    #[must_use]
+    pub fn digest(policies: &[Self]) -> Digest {
+        let lines = policies.iter().map(|policy| {
+            let digest = Digest::of(policy.text.as_bytes());
+            format!("{digest} {}\n", policy.path)
+        });
+        Digest::of(lines.collect::<String>().as_bytes())
+    }
+}
+
 impl Charter {
+    /// What judges plans that are submitted under it.
+    #[must_use]
+    pub fn policies(&self) -> &[Policy] {
+        self.plans.as_ref().map_or(&[], |rule| &rule.policies)
+    }
+
+    /// Over those.
+    #[must_use]
+    pub fn policies_digest(&self) -> Digest {
+        let rule = self.plans.as_ref();
+        rule.map_or_else(|| Policy::digest(&[]), |rule| rule.policies_digest)
+    }
+
     /// The charter as it is on a day on which nothing holds it up: enforced, within its hours, in no freeze, before its end.
     #[must_use]
     pub fn on_a_good_day(self) -> Self {
@@ -331,6 +369,38 @@ impl Rights {
             Self::Kubernetes(_) => "kubernetes",
         }
     }
+
+    /// What it allows, a line for each entry, for people.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        fn list<'a>(of: impl IntoIterator<Item = &'a str>) -> String {
+            of.into_iter().collect::<Vec<_>>().join(", ")
+        }
+        match self {
+            Self::Token(grant) => {
+                let scopes = list(grant.scopes.iter().map(String::as_str));
+                vec![format!("{scopes} at {}", grant.audience)]
+            }
+            Self::Aws(grant) => grant
+                .allow
+                .iter()
+                .map(|statement| {
+                    let actions = list(statement.actions.iter().map(|it| it.0.as_str()));
+                    let resources = list(statement.resources.iter().map(|it| it.0.as_str()));
+                    format!("{actions} on {resources}")
+                })
+                .collect(),
+            Self::Kubernetes(grant) => match &grant.rights {
+                KubernetesRights::ClusterRole(name) => {
+                    vec![format!("ClusterRole {name} in {}", grant.namespace)]
+                }
+                KubernetesRights::Rules(rules) => rules
+                    .iter()
+                    .map(|rule| format!("{rule} in {}", grant.namespace))
+                    .collect(),
+            },
+        }
+    }
 }
 
 /// What no grant can give.
@@ -360,7 +430,25 @@ pub struct PlanRule {
     pub role: Role,
     /// In these environments.
     pub environments: BTreeSet<Name>,
+    /// In which forms a plan is taken. Where there are policies and nothing else is said, in that of Terraform: a plan in another
+    /// form could pass by them.
+    pub formats: BTreeSet<PlanFormat>,
+    /// What judges every plan that is submitted under the charter.
+    pub policies: Vec<Policy>,
+    /// Over those.
+    pub policies_digest: Digest,
     /// Where it stands.
+    pub at: Position,
+}
+
+/// A policy in Rego, of a file beside the charter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Its path, from the charter's folder.
+    pub path: String,
+    /// What is in it.
+    pub text: Arc<str>,
+    /// Where the charter names it.
     pub at: Position,
 }
 
@@ -371,6 +459,8 @@ pub struct ApprovalRule {
     pub role: Role,
     /// In this environment; everywhere when absent.
     pub environment: Option<Name>,
+    /// For plans of this risk and above; for every one when absent.
+    pub risk: Option<Risk>,
     /// How many distinct people.
     pub people: u32,
     /// Members of any of these groups; written `group:<name>` in the file, without the prefix here.
@@ -392,11 +482,13 @@ impl PlanRule {
 }
 
 impl ApprovalRule {
-    /// Whether it is about this role there.
+    /// Whether it is about this role there, at this risk.
     #[must_use]
-    pub fn is_about(&self, role: Role, environment: &Name) -> bool {
+    pub fn is_about(&self, role: Role, environment: &Name, risk: Risk) -> bool {
         let of = self.environment.as_ref();
-        self.role == role && of.is_none_or(|name| name == environment)
+        self.role == role
+            && of.is_none_or(|name| name == environment)
+            && self.risk.is_none_or(|least| risk >= least)
     }
 }
 

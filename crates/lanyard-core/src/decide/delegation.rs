@@ -3,6 +3,7 @@
 use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
 use crate::approval::Requirement;
 use crate::charter::{Charter, Grant, Limits, Name, Prohibition, Revision, Rights};
+use crate::plan::Risk;
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -30,7 +31,7 @@ pub(super) struct Beneath {
 
 /// Narrows a grant by every task above, nearest first.
 pub(super) fn beneath(
-    rights: Rights,
+    (rights, risk): (Rights, Risk),
     grant: &Grant,
     request: &GrantRequest<'_>,
 ) -> Result<Beneath, Denial> {
@@ -69,7 +70,7 @@ pub(super) fn beneath(
                 .min();
         }
         left.ends = left.ends.into_iter().chain([ancestor.task.expires]).min();
-        let needed = super::people::required(ancestor.revisions, grant, &above);
+        let needed = super::people::required(ancestor.revisions, grant, &above, risk);
         left.requirement = Requirement::both(left.requirement.take(), needed);
         let in_force = ancestor.revisions.in_force;
         left.in_force

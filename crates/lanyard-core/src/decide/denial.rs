@@ -67,6 +67,8 @@ pub enum Rule {
     Prohibited,
     /// `plans.required`.
     PlanRequired,
+    /// `plans.policies`: what judges a plan.
+    Policies,
     /// `approvals`.
     Approvals,
     /// `limits`.
@@ -93,6 +95,7 @@ impl fmt::Display for Rule {
             Self::Versions => "versions",
             Self::Prohibited => "prohibited",
             Self::PlanRequired => "plans.required",
+            Self::Policies => "plans.policies",
             Self::Approvals => "approvals",
             Self::Limits => "limits",
             Self::Task => "task",

@@ -3,19 +3,21 @@
 use super::{GrantRequest, Revisions, is_outside, terms};
 use crate::approval::Requirement;
 use crate::charter::{Charter, Grant, Name, Role};
+use crate::plan::Risk;
 
-/// What people must have approved before this role is issued in this environment, within the hours and without an
-/// emergency.
+/// What people must have approved before this role is issued in this environment for a plan of this risk, within the hours
+/// and without an emergency.
 #[must_use]
 pub fn requirement(
     revisions: Revisions<'_>,
     role: Role,
     environment: &Name,
+    risk: Risk,
 ) -> Option<Requirement> {
     strictest(
         revisions
             .both()
-            .map(|charter| usual(charter, role, environment)),
+            .map(|charter| usual(charter, role, environment, risk)),
     )
 }
 
@@ -24,8 +26,11 @@ pub(super) fn required(
     revisions: Revisions<'_>,
     grant: &Grant,
     request: &GrantRequest<'_>,
+    risk: Risk,
 ) -> Option<Requirement> {
-    let needed = revisions.both().map(|charter| now(charter, grant, request));
+    let needed = revisions
+        .both()
+        .map(|charter| now(charter, grant, request, risk));
     let needed = strictest(needed);
     if request.watched {
         return needed.or_else(|| Some(Requirement::of_one()));
@@ -33,8 +38,13 @@ pub(super) fn required(
     needed
 }
 
-fn now(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Option<Requirement> {
-    let usual = usual(charter, grant.role, &request.task.environment);
+fn now(
+    charter: &Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+    risk: Risk,
+) -> Option<Requirement> {
+    let usual = usual(charter, grant.role, &request.task.environment, risk);
     if let (Some(rule), Some(emergency)) = (terms(charter, grant, request), request.emergency) {
         let usual = usual?;
         return Some(Requirement {
@@ -52,16 +62,17 @@ fn now(charter: &Charter, grant: &Grant, request: &GrantRequest<'_>) -> Option<R
     usual
 }
 
-fn usual(charter: &Charter, role: Role, environment: &Name) -> Option<Requirement> {
+fn usual(charter: &Charter, role: Role, environment: &Name, risk: Risk) -> Option<Requirement> {
     let about = charter
         .approvals
         .iter()
-        .filter(|rule| rule.is_about(role, environment));
+        .filter(|rule| rule.is_about(role, environment, risk));
     let each = about.map(|rule| Requirement {
         people: rule.people,
         from: rule.from.clone(),
         expires: rule.expires,
         uses: rule.uses,
+        also: std::collections::BTreeSet::new(),
         besides: std::collections::BTreeSet::new(),
     });
     each.reduce(|one, two| one.narrowed(&two))

@@ -158,6 +158,11 @@ catalogue! {
     DuplicateCharter "LC022" "duplicate-charter" Error
         "Two files hold a charter of the same name."
         "A task names its charter by its name, so there is one. Neither of the two would be in force.";
+    Policy "LC023" "policy" Error
+        "A policy cannot be used."
+        "`plans.policies` names files in Rego beneath the charter's folder, without `..` and without links. They are compiled \
+         together, as Rego v1 or, where that fails, as v0; each package may hold `deny`, `violation` and `warn` as conftest reads \
+         them, `risk` and `approval`. A policy that cannot be used denies every plan, so the charter is not in force with one.";
     IdentityAction "LC101" "identity-action" Error
         "Identity is never given to an agent."
         "`iam:` and `sts:` actions change who may do what, or make other credentials that no kill reaches. They are not \

@@ -13,6 +13,7 @@ use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::FakeProvider;
+use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 
@@ -62,6 +63,7 @@ fn engine((clock, ledger, charters, provider): Made<'_>) -> Arc<Engine> {
         ledger: Arc::clone(ledger) as _,
         providers: [(target, Arc::clone(provider) as _)].into(),
         charters: Arc::clone(charters),
+        judge: Arc::new(CannotRead),
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),

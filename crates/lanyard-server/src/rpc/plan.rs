@@ -1,11 +1,11 @@
 //! PlanService.
 
 use lanyard_core::charter::ActionPattern;
-use lanyard_core::document::escaped;
 use lanyard_core::identity::OperatorRole;
-use lanyard_core::plan::{PLAN_LIMIT, Plan, PlanFormat};
+use lanyard_core::plan::{Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Risk};
 use lanyard_engine::plans::Proposal;
 use lanyard_identity::Verified;
+use lanyard_plan::Document;
 use lanyard_proto::v1;
 use lanyard_proto::v1::plan_service_server::PlanService;
 use lanyard_proto::v1::submit_plan_request::Part;
@@ -67,31 +67,22 @@ impl PlanService for Services {
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("plan"))?;
         let plans = self.0.plans.clone();
-        let read = tokio::task::spawn_blocking(move || plans.get(plan.digest)).await;
-        let Ok(Ok(content)) = read else {
+        let (digest, format) = (plan.digest, plan.format);
+        let read = tokio::task::spawn_blocking(move || {
+            let content = plans.get(digest).ok()?;
+            Some(Document::read(format, &content).ok()?.text())
+        })
+        .await;
+        let Ok(Some(content)) = read else {
             return Err(Status::unavailable(
                 "the stored plan cannot be read, or is not what was stored",
             ));
         };
-        let content = String::from_utf8_lossy(&content)
-            .split('\n')
-            .map(shown)
-            .collect::<Vec<_>>()
-            .join("\n");
         Ok(Response::new(v1::GetPlanResponse {
             plan: Some(message(&plan)),
             content,
         }))
     }
-}
-
-/// A line as people may see it (T21).
-fn shown(line: &str) -> String {
-    let characters: Vec<char> = line.chars().collect();
-    characters
-        .chunks(100)
-        .map(|part| escaped(&part.iter().collect::<String>()))
-        .collect()
 }
 
 async fn received(
@@ -129,6 +120,7 @@ async fn received(
 fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
     let format = match header.format() {
         v1::PlanFormat::TerraformJson => PlanFormat::TerraformJson,
+        v1::PlanFormat::Manifests => PlanFormat::Manifests,
         v1::PlanFormat::ManifestDiff => PlanFormat::ManifestDiff,
         v1::PlanFormat::Text => PlanFormat::Text,
         v1::PlanFormat::Unspecified => return Err(refusal::invalid("format", "must be given")),
@@ -145,6 +137,7 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
 fn message(plan: &Plan) -> v1::Plan {
     let format = match plan.format {
         PlanFormat::TerraformJson => v1::PlanFormat::TerraformJson,
+        PlanFormat::Manifests => v1::PlanFormat::Manifests,
         PlanFormat::ManifestDiff => v1::PlanFormat::ManifestDiff,
         PlanFormat::Text => v1::PlanFormat::Text,
     };
@@ -158,5 +151,48 @@ fn message(plan: &Plan) -> v1::Plan {
         summary: plan.summary.clone(),
         submit_time: time(plan.submitted),
         approval_id: plan.approval.map(|id| id.to_string()).unwrap_or_default(),
+        effects: Some(v1::PlanEffects {
+            created: plan.effects.created,
+            updated: plan.effects.updated,
+            replaced: plan.effects.replaced,
+            destroyed: plan.effects.destroyed,
+        }),
+        risk: risk(plan.risk()).into(),
+        reasons: each(plan, |judgement| &judgement.reasons),
+        warnings: each(plan, |judgement| &judgement.warned),
+        reach: plan.reach.as_ref().map(reach).unwrap_or_default(),
+        destructive: plan.destructive.iter().map(|it| it.0.clone()).collect(),
+    }
+}
+
+pub(super) const fn risk(risk: Risk) -> v1::Risk {
+    match risk {
+        Risk::Low => v1::Risk::Low,
+        Risk::Medium => v1::Risk::Medium,
+        Risk::High => v1::Risk::High,
+    }
+}
+
+/// What the judges say, each thing once.
+fn each(plan: &Plan, of: impl Fn(&Judgement) -> &Vec<String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for line in plan.judgements.iter().flat_map(of) {
+        if !all.contains(line) {
+            all.push(line.clone());
+        }
+    }
+    all
+}
+
+fn reach(reach: &PlanReach) -> Vec<String> {
+    let aws = lines(&reach.aws);
+    aws.into_iter().chain(lines(&reach.kubernetes)).collect()
+}
+
+fn lines<T: Ord + ToString>(of: &Named<T>) -> Vec<String> {
+    if of.is_whole() {
+        of.named.iter().map(ToString::to_string).collect()
+    } else {
+        Vec::new()
     }
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Changes, Effect, Fewer, within};
-use crate::charter::{Breaker, BreakerRule, Charter, EmergencyRule, Hours, Name, VersionRule};
+use crate::charter::{
+    Breaker, BreakerRule, Charter, EmergencyRule, Hours, Name, Policy, VersionRule,
+};
+use crate::plan::{PLAN_FORMATS, PlanFormat};
 
 impl Changes {
     pub(super) fn hours(&mut self, old: &Charter, new: &Charter) {
@@ -32,6 +35,50 @@ impl Changes {
         }
         if !as_strict(one, two) {
             self.add(Effect::Narrowing, what, at(two));
+        }
+    }
+
+    pub(super) fn formats(&mut self, old: &Charter, new: &Charter) {
+        let taken = |charter: &Charter| {
+            let all = || PLAN_FORMATS.iter().map(|(_, format)| *format).collect();
+            let rule = charter.plans.as_ref();
+            rule.map_or_else(all, |rule| rule.formats.clone())
+        };
+        let (one, two): (BTreeSet<PlanFormat>, BTreeSet<PlanFormat>) = (taken(old), taken(new));
+        let at = new.plans.as_ref().map(|rule| rule.at);
+        for format in two.difference(&one) {
+            let what = format!("a plan may be in the form {format}");
+            self.add(Effect::Widening, what, at);
+        }
+        for format in one.difference(&two) {
+            let what = format!("a plan may not be in the form {format} any more");
+            self.add(Effect::Narrowing, what, at);
+        }
+    }
+
+    pub(super) fn policies(&mut self, old: &[Policy], new: &[Policy]) {
+        let find = |path: &str, all: &[Policy]| all.iter().find(|it| it.path == path).cloned();
+        for policy in new {
+            let (path, at) = (&policy.path, Some(policy.at));
+            match find(path, old) {
+                None => {
+                    let what = format!("policy {path} judges plans");
+                    self.add(Effect::Narrowing, what, at);
+                }
+                Some(before) if before.text != policy.text => {
+                    let what = format!("policy {path} has changed: it may deny less, and more");
+                    self.add(Effect::Widening, what.clone(), at);
+                    self.add(Effect::Narrowing, what, at);
+                }
+                Some(_) => {}
+            }
+        }
+        for policy in old
+            .iter()
+            .filter(|policy| find(&policy.path, new).is_none())
+        {
+            let what = format!("policy {} judges plans no more", policy.path);
+            self.add(Effect::Widening, what, Some(policy.at));
         }
     }
 

@@ -7,14 +7,16 @@ mod grants;
 mod lints;
 mod perils;
 mod places;
+mod plans;
 mod powers;
 mod reads;
 mod rules;
 mod sections;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Charter, World};
+use super::{ActionPattern, Charter, World};
 use crate::document::{Diagnostic, Findings, Severity, read};
 
 /// A charter and what is odd about it.
@@ -37,14 +39,56 @@ pub fn is_charter_file(path: &Path) -> bool {
     yaml.is_some_and(|stem| !stem.starts_with('.') && !stem.ends_with(".test"))
 }
 
+/// Whether an action of AWS, or every one that a pattern holds, only reads.
+pub(super) fn only_reads(action: &ActionPattern) -> bool {
+    reads::refused(action).is_none()
+}
+
+/// The policies beside a charter.
+pub trait PolicyFiles {
+    /// The texts of these files, which hold together as one set of policies.
+    ///
+    /// # Errors
+    /// By its place among the paths, what is wrong with a file; beneath the charter's folder is where it has to be (T25).
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>>;
+}
+
+/// Beside a charter that is no file there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct NoPolicies;
+
+impl PolicyFiles for NoPolicies {
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+        let none = |(place, path): (usize, &&str)| (place, format!("there is no {path} here"));
+        let missing: Vec<_> = paths.iter().enumerate().map(none).collect();
+        if missing.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(missing)
+        }
+    }
+}
+
+/// Parses a charter that names no policies.
+///
+/// # Errors
+/// As of [`parse_with`].
+pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
+    parse_with(text, world, &NoPolicies)
+}
+
 /// Parses one file.
 ///
 /// # Errors
 /// Every fault, in the order of the file; at least one is an error.
-pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
+pub fn parse_with(
+    text: &str,
+    world: &World,
+    files: &dyn PolicyFiles,
+) -> Result<Parsed, Vec<Diagnostic>> {
     let root = read(text).map_err(|fault| vec![fault])?;
     let findings = Findings::default();
-    let charter = sections::charter(&findings, &root, text, world);
+    let charter = sections::charter(&findings, &root, text, (world, files));
     if let Some(charter) = &charter {
         rules::check(&findings, charter, &root, world);
     }

@@ -8,6 +8,7 @@ use crate::charter::{
     PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
 };
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
+use crate::plan::Risk;
 
 /// How many people an apply in production needs at least, and a grant that could raise its own power anywhere.
 const PEOPLE: u32 = 2;
@@ -153,7 +154,7 @@ impl Rules<'_> {
             .charter
             .approvals
             .iter()
-            .filter(|rule| rule.is_about(grant.role, environment))
+            .filter(|rule| rule.is_about(grant.role, environment, Risk::Low))
             .map(|rule| rule.people)
             .max()
             .unwrap_or(0);

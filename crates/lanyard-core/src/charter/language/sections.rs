@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{breakers, calendar, grants};
+use super::{PolicyFiles, breakers, calendar, grants, plans};
 use crate::charter::{
     AgentRule, ApprovalRule, Autonomy, Charter, EmergencyRule, End, Grant, Limits, Mode, Name,
-    Owners, PlanRule, Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern,
-    VersionRule, World,
+    Owners, Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, VersionRule,
+    World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -20,7 +20,12 @@ const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
 pub(super) const ROLES: &[(&str, Role)] = &[("plan", Role::Plan), ("apply", Role::Apply)];
 
-pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> Option<Charter> {
+pub(super) fn charter(
+    f: &Findings,
+    root: &Node,
+    text: &str,
+    (world, files): (&World, &dyn PolicyFiles),
+) -> Option<Charter> {
     let top = f.map(root)?;
     constant(f, &top, "apiVersion", "lanyard.dev/v1");
     constant(f, &top, "kind", "Charter");
@@ -43,7 +48,9 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
         .required("grants")
         .map(|node| grants::all(f, node, world, &declared));
     let prohibited = section(&spec, "prohibited", |node| prohibited(f, node));
-    let plans = section(&spec, "plans", |node| plans(f, node, &declared));
+    let plans = section(&spec, "plans", |node| {
+        plans::plans(f, node, &declared, files)
+    });
     let approvals = section(&spec, "approvals", |node| approvals(f, node, &declared));
     let limits = spec.required("limits").and_then(|node| limits(f, node));
     let freezes = section(&spec, "freezes", |node| {
@@ -65,7 +72,10 @@ pub(super) fn charter(f: &Findings, root: &Node, text: &str, world: &World) -> O
     spec.finish();
     Some(Charter {
         name,
-        revision: Revision::of(text.as_bytes()),
+        revision: Revision::of_all(
+            text.as_bytes(),
+            plans.as_ref().map_or(&[], |rule| &rule.policies),
+        ),
         labels,
         purpose: purpose?,
         owners: owners?,
@@ -328,26 +338,6 @@ fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
     })
 }
 
-fn plans(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Option<PlanRule> {
-    let fields = f.map(node)?;
-    let required = fields.required("required");
-    fields.finish();
-    let node = required?;
-    let fields = f.map(node)?;
-    let role = fields
-        .required("role")
-        .and_then(|node| f.one_of(node, ROLES));
-    let environments = fields
-        .required("environments")
-        .map(|node| named(f, node, known));
-    fields.finish();
-    Some(PlanRule {
-        role: role?,
-        environments: environments?,
-        at: node.span.at,
-    })
-}
-
 fn approvals(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Vec<ApprovalRule> {
     f.list(node)
         .iter()
@@ -373,15 +363,28 @@ fn approval(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Opti
         .map_or(Some(1), |node| f.number(node, 1, 100));
     fields.finish();
     let when = when?;
-    let role = when.required("role").and_then(|node| f.one_of(node, ROLES));
+    let risk = when
+        .optional("risk")
+        .map(|node| f.one_of(node, plans::RISKS));
+    // Only an apply has a plan, and only a plan has a risk.
+    let role = match (&risk, when.optional("role")) {
+        (Some(_), None) => Some(Role::Apply),
+        (_, Some(node)) => f.one_of(node, ROLES),
+        (None, None) => when.required("role").and_then(|node| f.one_of(node, ROLES)),
+    };
     let environment = when.optional("environment").and_then(|node| {
         f.parsed(node)
             .filter(|name| declared(f, node, name, known, "environment in this charter"))
     });
     when.finish();
+    let risk = match risk {
+        Some(read) => Some(read?),
+        None => None,
+    };
     Some(ApprovalRule {
         role: role?,
         environment,
+        risk,
         people: people?,
         from,
         expires: expires?,

@@ -1,7 +1,11 @@
 //! The narrower of two grants: what both allow. Sound, never wider; an entry that is in neither side whole
 //! is dropped.
 
+mod plan;
+
 use std::collections::BTreeSet;
+
+pub use plan::ToPlan;
 
 use super::{
     AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule, Rights, TokenGrant,

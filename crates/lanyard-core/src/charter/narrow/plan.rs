@@ -1,0 +1,428 @@
+//! What of a grant a plan needs: the grant's own rights, on what the plan names.
+//!
+//! Every entry of the outcome is within one of the grant's. What only reads stays as it is, because a tool reads more than
+//! it changes; so does what the grant gives on `*`, which is for actions that name no resource.
+
+use std::collections::BTreeSet;
+
+use crate::charter::language::only_reads;
+use crate::charter::{
+    ActionPattern, AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule,
+    ResourcePattern, Rights, pattern_contains,
+};
+use crate::plan::{Arn, KubernetesObject, PlanReach};
+
+/// What narrowing to a plan came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToPlan {
+    /// To less, or the same by name.
+    Narrowed(Rights),
+    /// It cannot be, for this reason: the whole grant is meant.
+    Whole(String),
+    /// Nothing that the plan names is the grant's to change.
+    Nothing,
+}
+
+impl Rights {
+    /// What of these rights the plan needs.
+    #[must_use]
+    pub fn to_plan(&self, reach: &PlanReach) -> ToPlan {
+        match self {
+            Self::Token(_) => ToPlan::Whole("a token is not about resources".to_owned()),
+            Self::Aws(grant) => {
+                if let Some(why) = unnamed(&reach.aws.unnamed, reach.aws.named.is_empty()) {
+                    return ToPlan::Whole(why);
+                }
+                grant
+                    .to_arns(&reach.aws.named)
+                    .map_or(ToPlan::Nothing, |it| ToPlan::Narrowed(Self::Aws(it)))
+            }
+            Self::Kubernetes(grant) => {
+                let objects = &reach.kubernetes;
+                if let Some(why) = unnamed(&objects.unnamed, objects.named.is_empty()) {
+                    return ToPlan::Whole(why);
+                }
+                let KubernetesRights::Rules(rules) = &grant.rights else {
+                    return ToPlan::Whole("what a ClusterRole holds is the cluster's".to_owned());
+                };
+                let rules = to_objects(rules, &grant.namespace, &objects.named);
+                rules.map_or(ToPlan::Nothing, |rules| {
+                    ToPlan::Narrowed(Self::Kubernetes(KubernetesGrant {
+                        namespace: grant.namespace.clone(),
+                        rights: KubernetesRights::Rules(rules),
+                    }))
+                })
+            }
+        }
+    }
+}
+
+fn unnamed(unnamed: &BTreeSet<String>, nothing_named: bool) -> Option<String> {
+    match unnamed.first() {
+        Some(first) if unnamed.len() == 1 => Some(format!("the plan does not name {first}")),
+        Some(first) => Some(format!(
+            "the plan does not name {first} and {} more",
+            unnamed.len() - 1
+        )),
+        None if nothing_named => Some("the plan names no resource".to_owned()),
+        None => None,
+    }
+}
+
+impl AwsGrant {
+    fn to_arns(&self, arns: &BTreeSet<Arn>) -> Option<Self> {
+        let mut writes = false;
+        let mut allow = Vec::new();
+        for statement in &self.allow {
+            let free = statement.resources.iter().any(|pattern| pattern.0 == "*");
+            let (kept, narrowed): (BTreeSet<ActionPattern>, _) = statement
+                .actions
+                .iter()
+                .cloned()
+                .partition(|action| free || only_reads(action));
+            if !kept.is_empty() {
+                allow.push(AwsStatement {
+                    actions: kept,
+                    resources: statement.resources.clone(),
+                });
+            }
+            let resources: BTreeSet<_> = statement
+                .resources
+                .iter()
+                .flat_map(|pattern| arns.iter().flat_map(move |arn| both(&pattern.0, arn)))
+                .map(ResourcePattern)
+                .collect();
+            writes |= free;
+            if !narrowed.is_empty() && !resources.is_empty() {
+                writes = true;
+                allow.push(AwsStatement {
+                    actions: narrowed,
+                    resources,
+                });
+            }
+        }
+        writes.then(|| Self {
+            allow,
+            destructive: self.destructive.clone(),
+        })
+    }
+}
+
+/// What of the pattern is about this ARN, or about what is beneath it.
+fn both(pattern: &str, arn: &Arn) -> Vec<String> {
+    let beneath = match arn.service.as_str() {
+        "s3" | "dynamodb" => Some("/*"),
+        "logs" | "lambda" => Some(":*"),
+        _ => None,
+    };
+    let own = format!("{}{}", arn.resource, beneath.unwrap_or_default());
+    let resources = std::iter::once(arn.resource.clone()).chain(beneath.map(|_| own));
+    resources
+        .filter_map(|resource| meet(pattern, arn, &resource))
+        .collect()
+}
+
+/// The ARN within the pattern: what the plan leaves open is as the pattern has it.
+fn meet(pattern: &str, arn: &Arn, resource: &str) -> Option<String> {
+    let parts: Vec<&str> = pattern.splitn(6, ':').collect();
+    let [head, partition, service, region, account, wide] = parts.as_slice() else {
+        return None;
+    };
+    let part = |of: &str, known: Option<&String>| match known {
+        None => Some(of.to_owned()),
+        Some(known) => pattern_contains(of, known).then(|| known.clone()),
+    };
+    let region = part(region, arn.region.as_ref())?;
+    let account = part(account, arn.account.as_ref())?;
+    let met = format!(
+        "{head}:{partition}:{}:{region}:{account}:{resource}",
+        arn.service
+    );
+    let within = pattern_contains(service, &arn.service) && pattern_contains(wide, resource);
+    (within && pattern_contains(pattern, &met)).then_some(met)
+}
+
+/// Verbs that do not change anything.
+const READING: &[&str] = &["get", "list", "watch"];
+
+fn to_objects(
+    rules: &[PolicyRule],
+    namespace: &str,
+    objects: &BTreeSet<KubernetesObject>,
+) -> Option<Vec<PolicyRule>> {
+    let mut narrowed = BTreeSet::new();
+    let mut writes = false;
+    for rule in rules {
+        let (reading, writing): (BTreeSet<String>, BTreeSet<String>) = rule
+            .verbs
+            .iter()
+            .cloned()
+            .partition(|verb| READING.contains(&verb.as_str()));
+        if !reading.is_empty() {
+            narrowed.insert(PolicyRule {
+                verbs: reading,
+                ..rule.clone()
+            });
+        }
+        if writing.is_empty() {
+            continue;
+        }
+        let pairs = rule
+            .api_groups
+            .iter()
+            .flat_map(|group| rule.resources.iter().map(move |resource| (group, resource)));
+        for (group, resource) in pairs {
+            let kind = resource.split('/').next().unwrap_or_default();
+            let about: Vec<_> = objects
+                .iter()
+                .filter(|it| it.group == *group && it.resource == kind && it.namespace == namespace)
+                .collect();
+            let of = |verbs: BTreeSet<String>, names: BTreeSet<String>| PolicyRule {
+                api_groups: [group.clone()].into(),
+                resources: [resource.clone()].into(),
+                verbs,
+                resource_names: names,
+            };
+            let made = about.iter().any(|object| object.created);
+            if made && writing.contains("create") {
+                writes = true;
+                let verbs = ["create".to_owned()].into();
+                narrowed.insert(of(verbs, rule.resource_names.clone()));
+            }
+            let names = &rule.resource_names;
+            let named: BTreeSet<String> = about
+                .iter()
+                .map(|object| object.name.clone())
+                .filter(|name| names.is_empty() || names.contains(name))
+                .collect();
+            let verbs = writing.iter().filter(|verb| changes_one(verb)).cloned();
+            let verbs: BTreeSet<String> = verbs.collect();
+            if !named.is_empty() && !verbs.is_empty() {
+                writes = true;
+                narrowed.insert(of(verbs, named));
+            }
+        }
+    }
+    writes.then(|| narrowed.into_iter().collect())
+}
+
+/// Whether a request of this verb names one object. The names of a rule do not bind the others.
+fn changes_one(verb: &str) -> bool {
+    !matches!(verb, "create" | "deletecollection")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::Named;
+
+    fn arn(text: &str) -> Arn {
+        Arn::parse(text).unwrap()
+    }
+
+    fn statement(actions: &[&str], resources: &[&str]) -> AwsStatement {
+        AwsStatement {
+            actions: actions
+                .iter()
+                .map(|it| ActionPattern((*it).to_owned()))
+                .collect(),
+            resources: resources
+                .iter()
+                .map(|it| ResourcePattern((*it).to_owned()))
+                .collect(),
+        }
+    }
+
+    fn aws(allow: Vec<AwsStatement>) -> Rights {
+        Rights::Aws(AwsGrant {
+            allow,
+            destructive: BTreeSet::new(),
+        })
+    }
+
+    fn reach(arns: &[Arn]) -> PlanReach {
+        PlanReach {
+            aws: Named {
+                named: arns.iter().cloned().collect(),
+                unnamed: BTreeSet::new(),
+            },
+            ..PlanReach::default()
+        }
+    }
+
+    const QUEUES: &str = "arn:aws:sqs:eu-west-1:111122223333:payments-*";
+
+    #[test]
+    fn writes_are_narrowed_to_what_the_plan_names_and_reads_are_not() {
+        let rights = aws(vec![
+            statement(
+                &["sqs:SetQueueAttributes", "sqs:GetQueueAttributes"],
+                &[QUEUES],
+            ),
+            statement(&["ec2:CreateTags"], &["*"]),
+        ]);
+        let new = Arn {
+            region: None,
+            account: None,
+            ..arn("arn:aws:sqs:::payments-new")
+        };
+        let outside = arn("arn:aws:sqs:eu-west-1:111122223333:billing");
+        let found = rights.to_plan(&reach(&[new, outside]));
+        let expected = aws(vec![
+            statement(&["sqs:GetQueueAttributes"], &[QUEUES]),
+            statement(
+                &["sqs:SetQueueAttributes"],
+                &["arn:aws:sqs:eu-west-1:111122223333:payments-new"],
+            ),
+            statement(&["ec2:CreateTags"], &["*"]),
+        ]);
+        assert_eq!(found, ToPlan::Narrowed(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_named_is_the_whole_grant_and_what_is_elsewhere_is_nothing() {
+        let rights = aws(vec![statement(&["sqs:SetQueueAttributes"], &[QUEUES])]);
+        let elsewhere = arn("arn:aws:sqs:eu-west-1:999900001111:payments-orders");
+        assert_eq!(rights.to_plan(&reach(&[elsewhere])), ToPlan::Nothing);
+        let mut unknown = reach(&[arn("arn:aws:sqs:eu-west-1:111122223333:payments-a")]);
+        unknown.aws.unnamed.insert("aws_sqs_queue.later".to_owned());
+        let why = "the plan does not name aws_sqs_queue.later".to_owned();
+        assert_eq!(rights.to_plan(&unknown), ToPlan::Whole(why));
+        let none = "the plan names no resource".to_owned();
+        assert_eq!(rights.to_plan(&PlanReach::default()), ToPlan::Whole(none));
+    }
+
+    #[test]
+    fn what_is_beneath_a_bucket_goes_with_it() {
+        let both = "arn:aws:s3:::logs-*";
+        let rights = aws(vec![statement(&["s3:PutObject"], &[both])]);
+        let ToPlan::Narrowed(narrowed) = rights.to_plan(&reach(&[arn("arn:aws:s3:::logs-a")]))
+        else {
+            unreachable!("a bucket of the grant");
+        };
+        let expected = statement(
+            &["s3:PutObject"],
+            &["arn:aws:s3:::logs-a", "arn:aws:s3:::logs-a/*"],
+        );
+        assert_eq!(narrowed, aws(vec![expected]));
+    }
+
+    // T30
+    #[test]
+    fn a_name_that_means_more_than_a_name_is_none() {
+        for text in [
+            "arn:aws:sqs:eu-west-1:111122223333:*",
+            "arn:aws:sqs:eu-west-1:111122223333:a?",
+            "arn:aws:sqs:eu-west-1:111122223333:${aws:username}",
+            "arn:aws:sqs:*:111122223333:a",
+            "arn:aws:sqs:eu-west-1:111122223333:",
+            "arn:aws:sqs:eu-west-1",
+        ] {
+            assert_eq!(Arn::parse(text), None, "{text}");
+        }
+    }
+
+    fn objects(names: &[(&str, bool)]) -> PlanReach {
+        let named = names.iter().map(|(name, created)| KubernetesObject {
+            group: "apps".to_owned(),
+            resource: "deployments".to_owned(),
+            namespace: "payments".to_owned(),
+            name: (*name).to_owned(),
+            created: *created,
+        });
+        PlanReach {
+            kubernetes: Named {
+                named: named.collect(),
+                unnamed: BTreeSet::new(),
+            },
+            ..PlanReach::default()
+        }
+    }
+
+    fn rule(verbs: &[&str], resources: &[&str], names: &[&str]) -> PolicyRule {
+        let set = |of: &[&str]| of.iter().map(|it| (*it).to_owned()).collect();
+        PolicyRule {
+            api_groups: set(&["apps"]),
+            resources: set(resources),
+            verbs: set(verbs),
+            resource_names: set(names),
+        }
+    }
+
+    fn kubernetes(rules: Vec<PolicyRule>) -> Rights {
+        Rights::Kubernetes(KubernetesGrant {
+            namespace: "payments".to_owned(),
+            rights: KubernetesRights::Rules(rules),
+        })
+    }
+
+    #[test]
+    fn objects_are_changed_by_their_names_and_made_only_where_the_plan_makes_one() {
+        let rights = kubernetes(vec![rule(
+            &["get", "list", "create", "patch", "deletecollection"],
+            &["deployments", "statefulsets"],
+            &[],
+        )]);
+        let patched = [
+            rule(&["get", "list"], &["deployments", "statefulsets"], &[]),
+            rule(&["patch"], &["deployments"], &["web"]),
+        ];
+        let sorted = |rules: &[PolicyRule]| {
+            let all: BTreeSet<_> = rules.iter().cloned().collect();
+            ToPlan::Narrowed(kubernetes(all.into_iter().collect()))
+        };
+        assert_eq!(
+            rights.to_plan(&objects(&[("web", false)])),
+            sorted(&patched)
+        );
+        let made = [
+            patched[0].clone(),
+            rule(&["create"], &["deployments"], &[]),
+            rule(&["patch"], &["deployments"], &["web"]),
+        ];
+        assert_eq!(rights.to_plan(&objects(&[("web", true)])), sorted(&made));
+        let named = kubernetes(vec![rule(&["patch"], &["deployments"], &["other"])]);
+        assert_eq!(named.to_plan(&objects(&[("web", false)])), ToPlan::Nothing);
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[ab*]{1,4}").unwrap()
+    }
+
+    proptest! {
+        // Narrowing to a plan never gives what the grant does not, nor writes on what the plan does not name.
+        #[test]
+        fn narrowing_to_a_plan_is_within_the_grant(
+            patterns in proptest::collection::btree_set((words(), words()), 1..4),
+            names in proptest::collection::btree_set("[ab]{1,4}", 1..3),
+            (asked, region) in ("[ab]{1,5}", "[ab]{1,2}"),
+        ) {
+            let resources: BTreeSet<_> = patterns
+                .iter()
+                .map(|(region, name)| ResourcePattern(format!("arn:aws:sqs:{region}:1:{name}")))
+                .collect();
+            let actions = ["sqs:SendMessage", "sqs:GetQueueUrl"].map(|it| ActionPattern(it.to_owned())).into();
+            let grant = AwsGrant { allow: vec![AwsStatement { actions, resources }], destructive: BTreeSet::new() };
+            let arns: Vec<Arn> = names
+                .iter()
+                .map(|name| Arn { region: None, ..arn(&format!("arn:aws:sqs:x:1:{name}")) })
+                .collect();
+            let asked_arn = format!("arn:aws:sqs:{region}:1:{asked}");
+            if let ToPlan::Narrowed(Rights::Aws(narrowed)) = Rights::Aws(grant.clone()).to_plan(&reach(&arns)) {
+                for action in ["sqs:SendMessage", "sqs:GetQueueUrl"] {
+                    let gives = |grant: &AwsGrant| grant.allow.iter().any(|it| it.matches(action, &asked_arn));
+                    prop_assert!(!gives(&narrowed) || gives(&grant));
+                    if action == "sqs:SendMessage" && gives(&narrowed) {
+                        prop_assert!(names.contains(&asked));
+                    }
+                    if action == "sqs:SendMessage" && gives(&grant) && names.contains(&asked) {
+                        // What has a plain region in the grant is reached; a wild one stays as the grant has it.
+                        prop_assert!(gives(&narrowed));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The plan that an apply goes with: what its judges say, and what it narrows the grant to.
+
+use super::{Denial, GrantRequest, Rule, Sayer};
+use crate::approval::Requirement;
+use crate::charter::{Charter, Grant, Rights, ToPlan};
+use crate::plan::{Judgement, Plan, Risk};
+
+/// Whether the plan is there where one is asked for, and the charter's policies have nothing against it.
+pub(super) fn planned(
+    charter: &Charter,
+    grant: &Grant,
+    request: &GrantRequest<'_>,
+) -> Result<(), Denial> {
+    let Some(rule) = charter.plans.as_ref() else {
+        return Ok(());
+    };
+    let Some(plan) = request.plan else {
+        if !rule.is_about(grant.role, &request.task.environment) {
+            return Ok(());
+        }
+        return Err(Sayer(charter).no(
+            Rule::PlanRequired,
+            Some(rule.at),
+            format!(
+                "grant {} needs a plan in environment {}",
+                grant.name, request.task.environment
+            ),
+            "submit one with `lanyard plan submit` and name it in the request",
+        ));
+    };
+    if !rule.formats.contains(&plan.format) {
+        let taken: Vec<String> = rule.formats.iter().map(ToString::to_string).collect();
+        return Err(Sayer(charter).no(
+            Rule::PlanRequired,
+            Some(rule.at),
+            format!("a plan in the form {} is not taken", plan.format),
+            &format!("submit it as {}", taken.join(" or ")),
+        ));
+    }
+    if rule.policies.is_empty() {
+        return Ok(());
+    }
+    let Some(judgement) = plan.judged_by(charter.policies_digest()) else {
+        return Err(Sayer(charter).no(
+            Rule::Policies,
+            Some(rule.at),
+            "the policies in force have not judged this plan".into(),
+            "submit it again",
+        ));
+    };
+    match judgement.denied.as_slice() {
+        [] => Ok(()),
+        [why, more @ ..] => {
+            let more = match more.len() {
+                0 => String::new(),
+                1 => " (and another denial)".to_owned(),
+                many => format!(" (and {many} more denials)"),
+            };
+            let message = format!("a policy denies the plan: {why}{more}");
+            let at = rule.policies.first().map(|policy| policy.at);
+            Err(Sayer(charter).no(Rule::Policies, at, message, "change the plan"))
+        }
+    }
+}
+
+/// A grant as far as a plan needs it.
+pub(super) struct Narrowed {
+    pub(super) rights: Rights,
+    /// Why it is all of the grant.
+    pub(super) whole: Option<String>,
+}
+
+/// Narrows a grant to the plan.
+pub(super) fn narrowed(
+    say: &Sayer<'_>,
+    rights: &Rights,
+    request: &GrantRequest<'_>,
+) -> Result<Narrowed, Denial> {
+    let whole = |why| Narrowed {
+        rights: rights.clone(),
+        whole: why,
+    };
+    let Some(plan) = request.plan else {
+        return Ok(whole(None));
+    };
+    match to_plan(rights, plan) {
+        ToPlan::Narrowed(rights) => Ok(Narrowed {
+            rights,
+            whole: None,
+        }),
+        ToPlan::Whole(why) => Ok(whole(Some(why))),
+        ToPlan::Nothing => Err(say.no(
+            Rule::Grants,
+            None,
+            format!(
+                "grant {} gives nothing of what the plan changes",
+                request.grant
+            ),
+            "submit the plan for the grant that does",
+        )),
+    }
+}
+
+fn to_plan(rights: &Rights, plan: &Plan) -> ToPlan {
+    let no_reach = || {
+        let why = "the plan's form names no resources, or they do not fit into a credential";
+        ToPlan::Whole(why.to_owned())
+    };
+    let reach = plan.reach.as_ref();
+    reach.map_or_else(no_reach, |reach| rights.to_plan(reach))
+}
+
+/// The risk that people are asked for. It is less than high only where the credential can be narrowed to the plan: what it
+/// could do besides is not low.
+pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
+    let Some(plan) = request.plan else {
+        return Risk::High;
+    };
+    match to_plan(rights, plan) {
+        ToPlan::Narrowed(_) | ToPlan::Nothing => plan.risk(),
+        ToPlan::Whole(_) => Risk::High,
+    }
+}
+
+/// What the charter asks of people, and what the plan's judges ask besides.
+pub(super) fn asked(needed: Option<Requirement>, plan: Option<&Plan>) -> Option<Requirement> {
+    let judgements = plan.map_or(&[][..], |plan| &plan.judgements);
+    let asks = |judgement: &&Judgement| judgement.people > 0 || !judgement.groups.is_empty();
+    let demands = judgements.iter().filter(asks).map(|judgement| Requirement {
+        people: judgement.people.max(1),
+        also: judgement.groups.clone(),
+        ..Requirement::of_one()
+    });
+    demands.fold(needed, |needed, demand| {
+        Requirement::both(needed, Some(demand))
+    })
+}

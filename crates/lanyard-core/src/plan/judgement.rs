@@ -1,0 +1,118 @@
+//! What policies say of a plan.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::{Effects, Plan, PlanFormat, PlanReach};
+use crate::charter::Charter;
+use crate::digest::Digest;
+use crate::task::Task;
+
+/// How much a plan could break.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// What can be undone by another apply.
+    Low,
+    /// What runs changes.
+    Medium,
+    /// Data, identity or the network perimeter change, or nobody can tell.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}
+
+/// What the policies of one charter, and the rules of risk, say of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// Over the policies that were asked.
+    pub policies: Digest,
+    /// Why it must not be applied; nothing where it may be.
+    pub denied: Vec<String>,
+    /// What its approvers should know.
+    pub warned: Vec<String>,
+    /// How much it could break.
+    pub risk: Risk,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// At least so many people have to approve it.
+    pub people: u32,
+    /// One of the people has to be in each of these groups.
+    pub groups: BTreeSet<String>,
+}
+
+impl Judgement {
+    /// Of a plan that nobody can read: nothing is held against it, and its risk is high.
+    #[must_use]
+    pub const fn unread(policies: Digest) -> Self {
+        Self {
+            policies,
+            denied: Vec::new(),
+            warned: Vec::new(),
+            risk: Risk::High,
+            reasons: Vec::new(),
+            people: 0,
+            groups: BTreeSet::new(),
+        }
+    }
+}
+
+/// What the bytes of a plan say by themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// How much it does.
+    pub effects: Effects,
+    /// To what.
+    pub reach: PlanReach,
+}
+
+/// Why there is no judgement.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unjudged {
+    /// The bytes are not in the form that was named.
+    #[error("the plan is not {form}: {why}")]
+    Form {
+        /// What it should be.
+        form: &'static str,
+        /// Where and why it is not.
+        why: String,
+    },
+    /// The policies cannot be asked.
+    #[error("the policies cannot be asked: {0}")]
+    Policies(String),
+    /// The stored bytes cannot be read.
+    #[error("the stored plan cannot be read: {0}")]
+    Store(String),
+}
+
+/// Reads plans and asks policies. Whatever keeps a policy from an answer is a denial within the judgement.
+#[async_trait]
+pub trait Judge: Send + Sync {
+    /// What these bytes say.
+    ///
+    /// # Errors
+    /// When they are not in that form.
+    async fn read(&self, format: PlanFormat, content: &[u8]) -> Result<Reading, Unjudged>;
+
+    /// What the policies of a charter say of a plan whose bytes are stored.
+    ///
+    /// # Errors
+    /// When its bytes are gone, or are not what was stored.
+    async fn judge(
+        &self,
+        charter: &Charter,
+        task: &Task,
+        plan: &Plan,
+    ) -> Result<Judgement, Unjudged>;
+}

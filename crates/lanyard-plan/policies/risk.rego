@@ -1,0 +1,155 @@
+# How much a plan could break. Every plan is judged by these rules; a charter's own policies can add to them in any package:
+#
+#   risk contains {"level": "high", "msg": "…"} if …       the highest level of all counts; low where no rule speaks
+#   approval contains {"people": 2, "msg": "…"} if …       at least so many people have to approve
+#   approval contains {"group": "security", "msg": "…"} if …   one of them has to be of this group
+#
+# The input is what `terraform show -json` prints, or one Kubernetes object.
+package lanyard.risk
+
+# Kinds with which data goes. By type, or by the first part of one.
+stateful_types := {
+	"aws_backup_vault", "aws_cloudwatch_log_group", "aws_docdb_cluster", "aws_dynamodb_table", "aws_ebs_volume",
+	"aws_ecr_repository", "aws_efs_file_system", "aws_elasticsearch_domain", "aws_fsx_lustre_file_system",
+	"aws_kinesis_stream", "aws_kms_key", "aws_mq_broker", "aws_msk_cluster", "aws_neptune_cluster",
+	"aws_opensearch_domain", "aws_redshift_cluster", "aws_s3_bucket", "aws_secretsmanager_secret", "aws_sqs_queue",
+	"azurerm_key_vault", "azurerm_managed_disk", "azurerm_storage_account", "google_bigquery_dataset",
+	"google_compute_disk", "google_kms_crypto_key", "google_spanner_instance", "google_storage_bucket",
+	"kubernetes_namespace", "kubernetes_namespace_v1", "kubernetes_persistent_volume",
+	"kubernetes_persistent_volume_claim", "kubernetes_persistent_volume_claim_v1", "kubernetes_persistent_volume_v1",
+	"kubernetes_stateful_set", "kubernetes_stateful_set_v1",
+}
+
+stateful_prefixes := {
+	"aws_db_", "aws_elasticache_", "aws_memorydb_", "aws_rds_", "aws_timestreamwrite_", "azurerm_cosmosdb_",
+	"azurerm_mssql_", "azurerm_mysql_", "azurerm_postgresql_", "google_sql_",
+}
+
+# Kinds that say who may do what.
+identity_types := {
+	"aws_ecr_repository_policy", "aws_kms_grant", "aws_kms_key_policy", "aws_lambda_permission", "aws_s3_bucket_policy",
+	"aws_secretsmanager_secret_policy", "aws_sns_topic_policy", "aws_sqs_queue_policy",
+}
+
+identity_prefixes := {
+	"aws_iam_", "aws_identitystore_", "aws_organizations_", "aws_ssoadmin_", "azuread_", "azurerm_role_",
+	"google_project_iam_", "google_service_account", "kubernetes_cluster_role", "kubernetes_role", "vault_",
+}
+
+# Kinds that say who reaches what.
+perimeter_types := {
+	"aws_default_security_group", "aws_egress_only_internet_gateway", "aws_internet_gateway", "aws_lambda_function_url",
+	"aws_nat_gateway", "aws_s3_account_public_access_block", "aws_s3_bucket_acl", "aws_s3_bucket_public_access_block",
+	"aws_security_group", "aws_security_group_rule", "aws_vpc_endpoint", "aws_vpn_connection",
+}
+
+perimeter_prefixes := {
+	"aws_ec2_transit_gateway", "aws_network_acl", "aws_network_firewall_", "aws_networkfirewall_", "aws_route",
+	"aws_vpc_peering_", "aws_vpc_security_group_", "aws_waf", "azurerm_firewall", "azurerm_network_security_",
+	"google_compute_firewall", "google_compute_route", "kubernetes_ingress", "kubernetes_network_policy",
+	"kubernetes_service",
+}
+
+# What the tags of a thing are called.
+tags := {"labels", "tags", "tags_all"}
+
+is_stateful(type) if type in stateful_types
+
+is_stateful(type) if {
+	some prefix in stateful_prefixes
+	startswith(type, prefix)
+}
+
+is_identity(type) if type in identity_types
+
+is_identity(type) if {
+	some prefix in identity_prefixes
+	startswith(type, prefix)
+}
+
+# A service account says who a workload is, and a service who reaches it.
+is_perimeter(type) if type in perimeter_types
+
+is_perimeter(type) if {
+	some prefix in perimeter_prefixes
+	startswith(type, prefix)
+	not startswith(type, "kubernetes_service_account")
+}
+
+# Terraform.
+
+changes contains change if {
+	some change in object.get(input, "resource_changes", [])
+	object.get(change, "mode", "managed") == "managed"
+	some action in change.change.actions
+	action in {"create", "update", "delete", "forget"}
+}
+
+goes(change) if "delete" in change.change.actions
+
+goes(change) if "forget" in change.change.actions
+
+only_tags(change) if {
+	change.change.actions == ["update"]
+	before := object.remove(change.change.before, tags)
+	after := object.remove(change.change.after, tags)
+	before == after
+	object.remove(object.get(change.change, "after_unknown", {}), tags) == {}
+}
+
+grave contains sprintf("%s, which holds state, is destroyed", [change.address]) if {
+	some change in changes
+	is_stateful(change.type)
+	goes(change)
+}
+
+grave contains sprintf("%s says who may do what", [change.address]) if {
+	some change in changes
+	is_identity(change.type)
+	not only_tags(change)
+}
+
+grave contains sprintf("%s says who reaches what", [change.address]) if {
+	some change in changes
+	is_perimeter(change.type)
+	not only_tags(change)
+}
+
+risk contains {"level": "medium", "msg": sprintf("%s is destroyed", [change.address])} if {
+	some change in changes
+	goes(change)
+}
+
+risk contains {"level": "medium", "msg": sprintf("%s changes in place", [change.address])} if {
+	some change in changes
+	change.change.actions == ["update"]
+	not only_tags(change)
+}
+
+# Kubernetes: an object is applied over whatever is there.
+
+grave contains sprintf("%s %s says who may do what", [input.kind, input.metadata.name]) if {
+	input.kind in {
+		"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "Role", "RoleBinding", "ServiceAccount",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
+	}
+}
+
+grave contains sprintf("%s %s says who reaches what", [input.kind, input.metadata.name]) if {
+	input.kind in {"Gateway", "HTTPRoute", "Ingress", "NetworkPolicy", "Service"}
+}
+
+grave contains sprintf("%s %s is about the whole cluster", [input.kind, input.metadata.name]) if {
+	input.kind in {"APIService", "CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass"}
+}
+
+risk contains {"level": "medium", "msg": sprintf("%s %s is applied", [input.kind, input.metadata.name])} if {
+	is_string(input.kind)
+	not input.kind in {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+}
+
+# What is grave is high, and takes two people wherever it is.
+
+risk contains {"level": "high", "msg": msg} if some msg in grave
+
+approval contains {"people": 2, "msg": msg} if some msg in grave

@@ -1,0 +1,78 @@
+//! The policies in a charter's folder.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lanyard_core::charter::PolicyFiles;
+
+use crate::policy::PolicySet;
+
+/// The longest policy, in bytes.
+const LONGEST: u64 = 256 * 1024;
+
+/// A folder with charters, and policies beneath it.
+#[derive(Debug, Clone)]
+pub struct PolicyFolder(PathBuf);
+
+impl PolicyFolder {
+    /// This folder.
+    #[must_use]
+    pub const fn at(folder: PathBuf) -> Self {
+        Self(folder)
+    }
+
+    /// The folder that a charter's file is in.
+    #[must_use]
+    pub fn beside(charter: &Path) -> Self {
+        let parent = charter.parent().filter(|it| !it.as_os_str().is_empty());
+        Self(parent.unwrap_or(Path::new(".")).to_path_buf())
+    }
+
+    /// One file. No part of its path may be a link, so that it is beneath the folder wherever it seems to be; the folder
+    /// itself may be one, as in a mounted ConfigMap, and so may a link to what lies in the folder's own hidden part (T25).
+    fn file(&self, path: &str) -> Result<Arc<str>, String> {
+        let unreadable = |error: std::io::Error| format!("{path} cannot be read: {error}");
+        let root = fs::canonicalize(&self.0).map_err(unreadable)?;
+        let real = fs::canonicalize(root.join(path)).map_err(unreadable)?;
+        if !real.starts_with(&root) {
+            return Err(format!("{path} leads out of the charter's folder"));
+        }
+        let mut text = String::new();
+        let file = fs::File::open(&real).map_err(unreadable)?;
+        if !file.metadata().map_err(unreadable)?.is_file() {
+            return Err(format!("{path} is not a file"));
+        }
+        file.take(LONGEST + 1)
+            .read_to_string(&mut text)
+            .map_err(unreadable)?;
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > LONGEST {
+            return Err(format!("{path} is larger than {} KiB", LONGEST / 1024));
+        }
+        Ok(text.into())
+    }
+}
+
+impl PolicyFiles for PolicyFolder {
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+        let (mut texts, mut faults) = (Vec::new(), Vec::new());
+        for (place, path) in paths.iter().enumerate() {
+            match self.file(path) {
+                Ok(text) => texts.push(text),
+                Err(why) => faults.push((place, why)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let files = paths.iter().copied().zip(texts.iter().map(|text| &**text));
+        match PolicySet::compile(files) {
+            Ok(_) => Ok(texts),
+            Err(faults) => Err(faults
+                .into_iter()
+                .map(|fault| (fault.place, fault.to_string()))
+                .collect()),
+        }
+    }
+}

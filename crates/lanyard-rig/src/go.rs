@@ -1,0 +1,36 @@
+//! Servers and tools that are built from their Go modules, once for a machine.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache;
+
+/// The folder with what a module of this crate builds; minutes on the first call, nothing after it.
+pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> Result<PathBuf> {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let mut hasher = DefaultHasher::new();
+    for file in ["go.mod", "go.sum"].iter().chain(files) {
+        std::fs::read(module.join(file))?.hash(&mut hasher);
+    }
+    let folder = cache()?.join(format!("{name}-{version}-{:016x}", hasher.finish()));
+    if !folder.join("complete").exists() {
+        eprintln!("building {name} {version}: some minutes, once");
+        std::fs::create_dir_all(&folder)?;
+        let status = Command::new("go")
+            .args(["build", "-trimpath", "-ldflags", flags, "-o"])
+            .arg(&folder)
+            .arg("./...")
+            .current_dir(&module)
+            .status()
+            .context("go does not start")?;
+        if !status.success() {
+            bail!("go build ended with {status}");
+        }
+        std::fs::write(folder.join("complete"), version)?;
+    }
+    Ok(folder)
+}
