@@ -1,21 +1,32 @@
 //! `lanyard approval`.
 
+use std::io::IsTerminal as _;
+
 use clap::Subcommand;
-use lanyard_client::v1;
+use lanyard_client::{Client, Time, v1};
+use lanyard_core::document::visible;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::output::{Output, Rows, print_one};
+use crate::plan::{effects_line, risk};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// What waits for approval, and what was approved.
     List,
+    /// One request: what, why, how risky, who has said yes, and the plan itself.
+    Show {
+        /// The approval.
+        id: String,
+    },
+    /// What waits for people, as it changes.
+    Watch,
     /// Say yes to a plan, by the digest that you were shown.
     Approve {
         /// The approval.
         id: String,
-        /// The digest that `lanyard plan show` printed.
+        /// The digest that `lanyard approval show` printed.
         #[arg(long)]
         digest: String,
         /// In your words.
@@ -24,6 +35,14 @@ pub(crate) enum Command {
     },
     /// Say no; that is final.
     Deny {
+        /// The approval.
+        id: String,
+        /// Why; the agent is told.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Take your own yes back. What was issued under it goes on until its time.
+    Withdraw {
         /// The approval.
         id: String,
         /// Why.
@@ -41,6 +60,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 .await?
                 .approvals
         }
+        Command::Show { id } => return show(global, client, id).await,
+        Command::Watch => return watch(global, client).await,
         Command::Approve {
             id,
             digest,
@@ -51,36 +72,212 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 plan_digest: digest,
                 comment,
             };
-            client
-                .approve(request)
-                .await?
-                .approval
-                .into_iter()
-                .collect()
+            let answer = client.approve(request).await?;
+            answer.approval.into_iter().collect()
         }
-        Command::Deny { id, reason } => client
-            .deny(v1::DenyRequest { id, reason })
-            .await?
-            .approval
-            .into_iter()
-            .collect(),
+        Command::Deny { id, reason } => {
+            let answer = client.deny(v1::DenyRequest { id, reason }).await?;
+            answer.approval.into_iter().collect()
+        }
+        Command::Withdraw { id, reason } => {
+            let answer = client.withdraw(v1::WithdrawRequest { id, reason }).await?;
+            answer.approval.into_iter().collect()
+        }
     };
-    let mut rows = Rows::new(&["approval", "state", "given", "plan", "digest"]);
+    table(approvals).print(global.output);
+    Ok(())
+}
+
+fn table(approvals: Vec<v1::Approval>) -> Rows {
+    let mut rows = Rows::new(&[
+        "approval", "state", "given", "risk", "what", "agent", "left", "plan", "digest",
+    ]);
     for approval in approvals {
-        let state = match (approval.denied.is_empty(), approval.complete) {
-            (false, _) => format!("denied: {}", approval.denied),
-            (true, true) => "approved".to_owned(),
-            (true, false) => "waiting".to_owned(),
-        };
-        let given = format!("{} of {}", approval.consents.len(), approval.people_needed);
         rows.push([
-            approval.id,
-            state,
-            given,
+            approval.id.clone(),
+            state(&approval),
+            given(&approval),
+            risk(approval.risk()).to_owned(),
+            format!("{} in {}", approval.grant, approval.environment),
+            approval.agent.clone(),
+            left(approval.expire_time.as_ref()),
             approval.plan_id,
             approval.plan_digest,
         ]);
     }
-    rows.print(global.output);
+    rows
+}
+
+fn state(approval: &v1::Approval) -> String {
+    match (approval.denied.is_empty(), approval.complete) {
+        (false, _) => format!("denied: {}", approval.denied),
+        (true, true) => "approved".to_owned(),
+        (true, false) => "waiting".to_owned(),
+    }
+}
+
+fn given(approval: &v1::Approval) -> String {
+    format!("{} of {}", approval.given.len(), approval.people_needed)
+}
+
+/// How long until then.
+fn left(until: Option<&Time>) -> String {
+    let Some(until) = until else {
+        return String::new();
+    };
+    let left = until
+        .seconds
+        .saturating_sub(jiff::Timestamp::now().as_second());
+    match left {
+        ..=0 => "over".to_owned(),
+        seconds @ 1..=119 => format!("{seconds}s"),
+        seconds @ 120..=7199 => format!("{}m", seconds / 60),
+        seconds => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// Who may say yes, and who has to be among them.
+fn who(approval: &v1::Approval) -> String {
+    let from = match approval.groups.as_slice() {
+        [] => "anybody who approves".to_owned(),
+        groups => groups.join(", "),
+    };
+    match approval.also_groups.as_slice() {
+        [] => from,
+        also => format!("{from}; one of {}", also.join(" and one of ")),
+    }
+}
+
+async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Outcome> {
+    let found = client.get_approval(v1::GetApprovalRequest { id }).await?;
+    let approval = found.approval.unwrap_or_default();
+    let id = approval.plan_id.clone();
+    let shown = client.get_plan(v1::GetPlanRequest { id }).await?;
+    let plan = shown.plan.unwrap_or_default();
+    let mut fields = vec![
+        ("approval", approval.id.clone()),
+        ("state", state(&approval)),
+        ("given", given(&approval)),
+        ("by", who(&approval)),
+        ("left", left(approval.expire_time.as_ref())),
+        ("agent", approval.agent.clone()),
+        ("charter", approval.charter.clone()),
+        (
+            "grant",
+            format!("{} in {}", approval.grant, approval.environment),
+        ),
+        ("reason", approval.reason.clone()),
+        ("ticket", approval.ticket.clone()),
+        ("summary", approval.summary.clone()),
+        ("risk", risk(approval.risk()).to_owned()),
+        (
+            "effects",
+            effects_line(approval.effects.unwrap_or_default()),
+        ),
+        ("plan", approval.plan_id.clone()),
+        ("digest", approval.plan_digest.clone()),
+    ];
+    let table = global.output == Output::Table;
+    let mut add = |name, lines: Vec<String>| {
+        if table {
+            fields.extend(lines.into_iter().map(|line| (name, line)));
+        } else {
+            fields.push((name, lines.join("\n")));
+        }
+    };
+    add("risk, as", approval.reasons.clone());
+    add("warning", plan.warnings);
+    add("destroys", plan.destructive);
+    add("reach", plan.reach);
+    let yes = |consent: &v1::Consent| format!("{}: {}", consent.person, consent.comment);
+    add("yes", approval.given.iter().map(yes).collect());
+    print_one(global.output, &fields);
+    if table {
+        println!("\n{}", shown.content.trim_end());
+        if approval.denied.is_empty() && !approval.complete {
+            eprintln!(
+                "\nto approve: lanyard approval approve {} --digest {} --comment …",
+                approval.id, approval.plan_digest
+            );
+        }
+    }
     Ok(())
+}
+
+/// On a terminal the whole list, drawn anew; elsewhere a line for each request that comes or goes.
+async fn watch(global: &Global, mut client: Client) -> Result<(), Outcome> {
+    let mut stream = client.watch_approvals(v1::WatchApprovalsRequest {}).await?;
+    let drawn = std::io::stdout().is_terminal() && global.output == Output::Table;
+    let mut before: Vec<v1::Approval> = Vec::new();
+    while let Some(now) = stream
+        .message()
+        .await
+        .map_err(lanyard_client::ClientError::from)?
+    {
+        if drawn {
+            // The cursor goes home, and what was there is cleared.
+            print!("\u{1b}[H\u{1b}[2J");
+            match now.approvals.as_slice() {
+                [] => println!("nothing waits for approval"),
+                waiting => draw(waiting),
+            }
+        } else {
+            lines(global.output, &before, &now.approvals);
+        }
+        before = now.approvals;
+    }
+    Ok(())
+}
+
+fn draw(waiting: &[v1::Approval]) {
+    for approval in waiting {
+        println!(
+            "{}  {} risk  {} given  {} left",
+            approval.id,
+            risk(approval.risk()),
+            given(approval),
+            left(approval.expire_time.as_ref())
+        );
+        println!(
+            "  {} asks for {} in {}, by {}",
+            visible(&approval.agent),
+            approval.grant,
+            approval.environment,
+            visible(&who(approval))
+        );
+        println!("  {}", visible(&approval.summary));
+        println!("  reason: {}", visible(&approval.reason));
+        println!("  lanyard approval show {}\n", approval.id);
+    }
+}
+
+fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
+    let is_in = |one: &v1::Approval, all: &[v1::Approval]| all.iter().any(|it| it.id == one.id);
+    let new: Vec<_> = now
+        .iter()
+        .filter(|it| !is_in(it, before))
+        .cloned()
+        .collect();
+    match output {
+        Output::Table => {
+            for approval in new {
+                println!(
+                    "waits  {}  {} risk  {} in {}  {}",
+                    approval.id,
+                    risk(approval.risk()),
+                    approval.grant,
+                    approval.environment,
+                    visible(&approval.summary)
+                );
+            }
+            for gone in before.iter().filter(|it| !is_in(it, now)) {
+                println!("gone   {}", gone.id);
+            }
+        }
+        Output::Json | Output::Name => {
+            if !new.is_empty() {
+                table(new).print(output);
+            }
+        }
+    }
 }

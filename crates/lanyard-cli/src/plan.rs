@@ -121,7 +121,7 @@ fn print(global: &Global, plan: v1::Plan) {
     ];
     let each = |name, lines: Vec<String>| lines.into_iter().map(move |line| (name, line));
     if global.output == Output::Table {
-        fields.extend(each("because", plan.reasons));
+        fields.extend(each("risk, as", plan.reasons));
         fields.extend(each("warning", plan.warnings));
         fields.extend(each("destroys", plan.destructive));
         if plan.reach.is_empty() {
@@ -130,7 +130,7 @@ fn print(global: &Global, plan: v1::Plan) {
         }
         fields.extend(each("reach", plan.reach));
     } else {
-        fields.push(("because", plan.reasons.join("\n")));
+        fields.push(("risk, as", plan.reasons.join("\n")));
         fields.push(("warnings", plan.warnings.join("\n")));
         fields.push(("destroys", plan.destructive.join("\n")));
         fields.push(("reach", plan.reach.join("\n")));
@@ -148,6 +148,9 @@ pub(crate) const fn risk(risk: v1::Risk) -> &'static str {
 }
 
 pub(crate) fn effects_line(effects: v1::PlanEffects) -> String {
+    if effects == v1::PlanEffects::default() {
+        return "none that the plan's form tells".to_owned();
+    }
     format!(
         "{} created, {} updated, {} replaced, {} destroyed",
         effects.created, effects.updated, effects.replaced, effects.destroyed

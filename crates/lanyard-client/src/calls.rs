@@ -68,6 +68,8 @@ calls! {
     ApprovalServiceClient::approve(ApproveRequest) -> ApproveResponse;
     /// Says no.
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
+    /// Takes one's own yes back.
+    ApprovalServiceClient::withdraw(WithdrawRequest) -> WithdrawResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
     /// Looks at the targets of a charter.
@@ -147,6 +149,21 @@ impl Client {
             .into_inner()
             .plan
             .ok_or_else(|| ClientError::Refused("the broker answered without a plan".into()))
+    }
+
+    /// What waits for people, now and whenever it changes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn watch_approvals(
+        &mut self,
+        request: v1::WatchApprovalsRequest,
+    ) -> Result<Streaming<v1::WatchApprovalsResponse>, ClientError> {
+        let request = self.request(request, None)?;
+        Ok(ApprovalServiceClient::new(self.channel.clone())
+            .watch_approvals(request)
+            .await?
+            .into_inner())
     }
 
     /// Follows a kill until everything is confirmed.

@@ -42,7 +42,7 @@ impl From<Status> for ClientError {
             .unwrap_or_default();
         let message = status.message().to_owned();
         match (reason.as_str(), status.code()) {
-            ("CHARTER_DENIED" | "ROLE_DENIED", _) => Self::Denied(message),
+            ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(message),
             ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(message),
             ("KILL_ENGAGED", _) => Self::Killed(message),
             (_, Code::Unauthenticated) => Self::NotLoggedIn(message),

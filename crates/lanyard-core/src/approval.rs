@@ -236,10 +236,26 @@ impl Approval {
     /// Whether enough people said yes.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let given: Vec<_> = self.consents.iter().collect();
+        let given = self.counted(&self.requirement);
         self.denied.is_none()
             && given.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
             && self.requirement.without(&given).next().is_none()
+    }
+
+    /// The consents of people who may still give one.
+    fn counted(&self, requirement: &Requirement) -> Vec<&Consent> {
+        let counts = |consent: &&Consent| {
+            consent.operator.is(OperatorRole::Approver)
+                && !requirement.besides.contains(&consent.operator.identity)
+                && requirement.asks(&consent.operator.groups)
+        };
+        self.consents.iter().filter(counts).collect()
+    }
+
+    /// Whether people can still say yes, and have to.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.denied.is_none() && !self.is_complete()
     }
 
     /// When the deciding consent was given.
@@ -262,12 +278,7 @@ impl Approval {
         if requirement.people == IMPOSSIBLE {
             return Err(Unusable::Nobody);
         }
-        let counts = |consent: &&Consent| {
-            consent.operator.is(OperatorRole::Approver)
-                && !requirement.besides.contains(&consent.operator.identity)
-                && requirement.asks(&consent.operator.groups)
-        };
-        let counted: Vec<_> = self.consents.iter().filter(counts).collect();
+        let counted = self.counted(&requirement);
         if counted.len() < usize::try_from(requirement.people).unwrap_or(usize::MAX) {
             return Err(Unusable::Pending {
                 given: counted.len(),

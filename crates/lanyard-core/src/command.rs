@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::approval::Requirement;
-use crate::charter::{ActionPattern, BreakerRule, Limits, Name, Revision};
+use crate::charter::{ActionPattern, BreakerRule, Limits, Name, RequestLimits, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
 use crate::emergency::Emergency;
@@ -139,6 +139,9 @@ pub enum Command {
         plan: Box<Plan>,
         /// What people have to do, where the charter asks them.
         requirement: Option<Requirement>,
+        /// How often they may be asked.
+        #[serde(default)]
+        requests: RequestLimits,
     },
     /// A person says yes.
     Approve {
@@ -160,6 +163,17 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// A person takes a yes back.
+    Withdraw {
+        /// Of what.
+        approval: ApprovalId,
+        /// Who.
+        by: Identity,
+        /// Why.
+        reason: String,
+    },
+    /// A person who said yes to something has other groups or roles than then (T22).
+    Recognize(Box<Operator>),
     /// A kill order.
     Kill(KillOrder),
     /// A pause.

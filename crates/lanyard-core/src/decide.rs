@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition, Revision,
-    Rights, Role, Stated, VersionRule,
+    ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition,
+    RequestLimits, Revision, Rights, Role, Stated, VersionRule,
 };
 use crate::emergency::Emergency;
 use crate::identity::Identity;
@@ -463,6 +463,10 @@ fn tighter(one: &Limits, two: &Limits) -> Limits {
         task: one.task.min(two.task),
         live_leases: one.live_leases.min(two.live_leases),
         mints: rate,
+        requests: RequestLimits {
+            open: one.requests.open.min(two.requests.open),
+            cooldown: one.requests.cooldown.max(two.requests.cooldown),
+        },
         revocable_within: match (one.revocable_within, two.revocable_within) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::approval::Requirement;
 use lanyard_core::charter::{ActionPattern, Name};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, Permit};
@@ -63,8 +62,8 @@ impl Engine {
             approval: None,
         };
         self.judge(task, &mut plan).await;
-        let requirement = match self.weigh(task, &mut plan, reading.reach, now) {
-            Ok(requirement) => requirement,
+        let (requirement, requests) = match self.weigh(task, &mut plan, reading.reach, now) {
+            Ok(permit) => (permit.requirement().cloned(), permit.limits().requests),
             Err(denial) => {
                 let asked = Asked {
                     proposed: Some(plan.destructive.clone()),
@@ -86,12 +85,13 @@ impl Engine {
         let submit = Command::SubmitPlan {
             plan: Box::new(plan.clone()),
             requirement,
+            requests,
         };
         self.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)
     }
 
-    /// What people have to approve, after the plan is narrowed as far as a credential can be: what does not fit is the whole
+    /// What is allowed, after the plan is narrowed as far as a credential can be: what does not fit is the whole
     /// grant, and the approvers see that.
     fn weigh(
         &self,
@@ -99,7 +99,7 @@ impl Engine {
         plan: &mut Plan,
         reach: PlanReach,
         now: Timestamp,
-    ) -> Result<Option<Requirement>, Denial> {
+    ) -> Result<Permit, Denial> {
         let rights = self.charters().in_force(&task.charter);
         let rights =
             rights.and_then(|charter| Some(charter.grants.get(&plan.grant)?.rights.clone()));
@@ -111,7 +111,7 @@ impl Engine {
             plan.reach = None;
             permit = self.decide(task, (&plan.grant, None), Some(plan), now)?;
         }
-        Ok(permit.requirement().cloned())
+        Ok(permit)
     }
 
     /// Whether the provider takes a credential that is narrowed so.
@@ -141,6 +141,36 @@ impl Engine {
         })
         .await
         .map(drop)
+    }
+
+    /// Takes a yes back. What was issued under it goes on; the next session has to do without it.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn withdraw(
+        &self,
+        approval: ApprovalId,
+        by: Identity,
+        reason: String,
+    ) -> Result<(), CommitError> {
+        let withdraw = Command::Withdraw {
+            approval,
+            by,
+            reason,
+        };
+        self.commit(withdraw).await.map(drop)
+    }
+
+    /// Takes note of what a person may do now, where that person has said yes to something under other rights (T22).
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn recognize(&self, operator: &Operator) -> Result<(), CommitError> {
+        if self.peek(|state| state.knows_otherwise(operator)) != Some(true) {
+            return Ok(());
+        }
+        let recognize = Command::Recognize(Box::new(operator.clone()));
+        self.commit(recognize).await.map(drop)
     }
 
     /// One person's no: final.

@@ -145,6 +145,14 @@ struct Claims {
     others: BTreeMap<String, Value>,
 }
 
+impl Issuer {
+    /// The roles that the members of these groups have.
+    fn roles_of(&self, groups: &BTreeSet<String>) -> BTreeSet<OperatorRole> {
+        let mapped = groups.iter().filter_map(|group| self.roles.get(group));
+        mapped.flatten().copied().collect()
+    }
+}
+
 /// Verifies tokens of the configured issuers, each once.
 #[derive(Debug)]
 pub struct Verifier {
@@ -168,6 +176,17 @@ impl Verifier {
             issuers,
             used: Mutex::default(),
             since: Timestamp::from_secs(now.as_secs()),
+        }
+    }
+
+    /// An operator of earlier, as the configuration has them now: without roles, where it does not know them any more.
+    #[must_use]
+    pub fn again(&self, operator: &Operator) -> Operator {
+        let issuer = self.issuers.get(&operator.identity.issuer);
+        let roles = issuer.map(|issuer| issuer.roles_of(&operator.groups));
+        Operator {
+            roles: roles.unwrap_or_default(),
+            ..operator.clone()
         }
     }
 
@@ -312,12 +331,7 @@ fn verified(issuer: &Issuer, claims: Claims) -> Verified {
                 .filter_map(Value::as_str)
                 .map(str::to_owned)
                 .collect();
-            let roles = groups
-                .iter()
-                .filter_map(|group| issuer.roles.get(group))
-                .flatten()
-                .copied()
-                .collect();
+            let roles = issuer.roles_of(&groups);
             Verified::Operator(Operator {
                 identity,
                 groups,

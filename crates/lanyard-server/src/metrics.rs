@@ -59,7 +59,12 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 6], bool) {
     let engaged = orders.filter(|order| order.lifted != Lifted::Everything);
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
-    let waits = |approval: &&Approval| approval.denied.is_none() && !approval.is_complete();
+    let waits = |approval: &&Approval| {
+        let open = state
+            .task(approval.task)
+            .is_some_and(|task| task.is_open(now));
+        open && approval.waits()
+    };
     let waiting = state.approvals().filter(waits);
     let counts = [
         (

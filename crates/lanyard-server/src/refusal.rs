@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use lanyard_core::approval::Unusable;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::state::Refusal;
@@ -124,6 +125,16 @@ pub(crate) fn issue(error: IssueError) -> Status {
         IssueError::Denied { decision, denial } => denied(&denial, decision),
         IssueError::NotFound(what) => not_found(what),
         IssueError::ApprovalNeeded {
+            approval,
+            why: why @ Unusable::Denied(_),
+            ..
+        } => status(
+            Code::PermissionDenied,
+            format!("approval {approval}: {why}"),
+            "APPROVAL_DENIED",
+            HashMap::from([("approval_id".to_owned(), approval.to_string())]),
+        ),
+        IssueError::ApprovalNeeded {
             plan,
             approval,
             why,
@@ -176,9 +187,10 @@ pub(crate) fn commit(error: CommitError) -> Status {
         Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),
         Refusal::TaskEnded(_) => plain(Code::FailedPrecondition, "TASK_ENDED"),
         Refusal::CharterMoved(_) => plain(Code::Aborted, "CHARTER_MOVED"),
-        Refusal::TooManyLive { .. } | Refusal::TooFast { .. } => {
-            plain(Code::ResourceExhausted, "QUOTA")
-        }
+        Refusal::TooManyLive { .. }
+        | Refusal::TooFast { .. }
+        | Refusal::TooManyRequests { .. }
+        | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
         Refusal::NotApproved { .. } => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
         Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
         Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),

@@ -9,6 +9,7 @@ use axum::serve::ListenerExt as _;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::provider::Provider;
+use lanyard_core::state::State;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
@@ -111,6 +112,10 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     if let Err(error) = broker.spool.take_over(engine).await {
         tracing::error!(%error, "nothing is issued until it is mended and the daemon restarted");
         engine.gate().shut();
+    }
+    let said = engine.query(State::consenting).await?;
+    for operator in said {
+        engine.recognize(&broker.verifier.again(&operator)).await?;
     }
     let left = engine.recover().await;
     tracing::info!(

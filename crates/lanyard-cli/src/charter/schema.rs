@@ -448,6 +448,19 @@ fn limits() -> Value {
         json!({
             "ttl": span("Of a credential; 12h at most."),
             "task": span("Of a task; 24h at most."),
+            "approval_requests": section(
+                "How often one agent may ask people; 10 open requests and 1m when absent.",
+                fields(
+                    &["open", "cooldown"],
+                    json!({
+                        "open": {
+                            "type": "integer", "minimum": 1, "maximum": 1000,
+                            "description": "How many requests may wait at once.",
+                        },
+                        "cooldown": span("For how long after a denial nothing can be asked; 24h at most."),
+                    }),
+                ),
+            ),
             "live_leases": {
                 "type": "integer", "minimum": 1, "maximum": 1_000_000,
                 "description": "How many credentials of one agent may live at once.",

@@ -271,6 +271,12 @@ impl Changes {
             (old.live_leases, new.live_leases),
             None,
         );
+        let (one, two) = (old.requests, new.requests);
+        let what = "limits: open requests for approval";
+        self.more(what, (one.open, two.open), None);
+        let what = "limits: seconds of quiet after a denied approval";
+        let seconds = |of: super::RequestLimits| Fewer(of.cooldown.as_secs());
+        self.more(what, (seconds(one), seconds(two)), None);
         let (rate, now) = (old.mints, new.mints);
         let what = format!(
             "limits: mints: {} per {}, now {} per {}",

@@ -503,8 +503,28 @@ pub struct Limits {
     pub live_leases: u32,
     /// How many may be minted within a window.
     pub mints: Rate,
+    /// How much of people's attention one agent may ask for.
+    pub requests: RequestLimits,
     /// Refuse a credential whose declared worst case is longer.
     pub revocable_within: Option<Ttl>,
+}
+
+/// How often one agent may ask people under one charter (T23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLimits {
+    /// How many requests may wait at once.
+    pub open: u32,
+    /// For how long after a denial nothing can be asked.
+    pub cooldown: Ttl,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            open: 10,
+            cooldown: Ttl::at_least_a_second(60),
+        }
+    }
 }
 
 /// So many within a window.

@@ -1,10 +1,10 @@
 //! The preconditions of every command, checked against everything admitted before it.
 
-use crate::approval::{ConsentError, Requester, Unusable};
+use crate::approval::{ConsentError, Unusable};
 use crate::charter::Name;
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, KillId, LeaseId, PlanId, RearmId, TaskId};
+use crate::id::{ApprovalId, KillId, LeaseId, RearmId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
 use crate::lease::Stage;
@@ -74,6 +74,26 @@ pub enum Refusal {
         /// Why not.
         why: Unusable,
     },
+    /// People are asked too often (T23).
+    #[error(
+        "{waiting} requests of {agent} wait for people under this charter, and {most} may: wait for an answer"
+    )]
+    TooManyRequests {
+        /// Who.
+        agent: String,
+        /// How many wait.
+        waiting: u32,
+        /// The limit.
+        most: u32,
+    },
+    /// People said no a moment ago.
+    #[error("a request of {agent} was denied a moment ago: the next can be made at {until}")]
+    CoolingDown {
+        /// Who.
+        agent: String,
+        /// When.
+        until: Timestamp,
+    },
     /// The consent is not taken.
     #[error(transparent)]
     Consent(#[from] ConsentError),
@@ -96,33 +116,21 @@ impl State {
             Command::CloseTask { task } => self.known_task(*task).map(drop),
             Command::BeginMint(intent) => self.admit_intent(intent, now),
             Command::ConfirmMint { lease, .. } => self.admit_confirmation(*lease),
-            Command::SubmitPlan { plan, .. } => self.admit_plan(plan.id, plan.task, now),
+            Command::SubmitPlan {
+                plan,
+                requirement,
+                requests,
+            } => self.admit_plan(plan, requirement.as_ref().map(|_| *requests), now),
+            Command::Withdraw { approval, by, .. } => self.admit_withdrawal(*approval, by),
             Command::Approve {
                 approval,
                 digest,
                 operator,
                 ..
-            } => {
-                let approval = self.known_approval(*approval)?;
-                if approval.digest != *digest {
-                    let (seen, actual) = (*digest, approval.digest);
-                    return Err(ConsentError::OtherDigest { seen, actual }.into());
-                }
-                self.with_requester(approval.task, |requester| {
-                    approval.admits(operator, requester)
-                })
-            }
+            } => self.admit_consent(*approval, *digest, operator),
             Command::Reject {
                 approval, operator, ..
-            } => {
-                let approval = self.known_approval(*approval)?;
-                match self.with_requester(approval.task, |requester| {
-                    approval.admits(operator, requester)
-                }) {
-                    Err(Refusal::Consent(ConsentError::Twice | ConsentError::Complete)) => Ok(()),
-                    other => other,
-                }
-            }
+            } => self.admit_rejection(*approval, operator),
             Command::Kill(order) if self.kills.get(order.id).is_some() => {
                 Err(Refusal::Exists(format!("kill order {}", order.id)))
             }
@@ -147,6 +155,7 @@ impl State {
             | Command::Stop { .. }
             | Command::Advance { .. }
             | Command::Forget { .. }
+            | Command::Recognize(_)
             | Command::Kill(_)
             | Command::Pause(_)
             | Command::Resume { .. }
@@ -157,30 +166,19 @@ impl State {
         }
     }
 
-    fn known_task(&self, id: TaskId) -> Result<&super::TaskEntry, Refusal> {
+    pub(super) fn known_task(&self, id: TaskId) -> Result<&super::TaskEntry, Refusal> {
         self.tasks
             .get(&id)
             .ok_or_else(|| Refusal::Unknown(format!("task {id}")))
     }
 
-    fn known_approval(&self, id: ApprovalId) -> Result<&crate::approval::Approval, Refusal> {
+    pub(super) fn known_approval(
+        &self,
+        id: ApprovalId,
+    ) -> Result<&crate::approval::Approval, Refusal> {
         self.approvals
             .get(&id)
             .ok_or_else(|| Refusal::Unknown(format!("approval {id}")))
-    }
-
-    fn with_requester(
-        &self,
-        task: TaskId,
-        admits: impl FnOnce(&Requester<'_>) -> Result<(), ConsentError>,
-    ) -> Result<(), Refusal> {
-        let task = &self.known_task(task)?.task;
-        let requester = Requester {
-            identity: &task.identity,
-            agent: &task.agent,
-            sponsor: task.sponsor.as_ref(),
-        };
-        Ok(admits(&requester)?)
     }
 
     fn admit_task(&self, task: &crate::task::Task, now: Timestamp) -> Result<(), Refusal> {
@@ -346,18 +344,6 @@ impl State {
         match lease.stage {
             Stage::Intent => Ok(()),
             Stage::Issued { .. } | Stage::Stopping { .. } => Err(Refusal::LeaseMoved(id)),
-        }
-    }
-
-    fn admit_plan(&self, id: PlanId, task: TaskId, now: Timestamp) -> Result<(), Refusal> {
-        let entry = self.known_task(task)?;
-        if self.plans.contains_key(&id) {
-            return Err(Refusal::Exists(format!("plan {id}")));
-        }
-        if entry.is_open(now) {
-            Ok(())
-        } else {
-            Err(Refusal::TaskEnded(task))
         }
     }
 

@@ -52,9 +52,9 @@ impl State {
                     .for_each(|(id, progress)| self.advance(*id, *progress));
             }
             Command::Forget { leases } => leases.iter().for_each(|id| self.forget(*id)),
-            Command::SubmitPlan { plan, requirement } => {
-                self.submit(plan, requirement.as_ref(), seq)
-            }
+            Command::SubmitPlan {
+                plan, requirement, ..
+            } => self.submit(plan, requirement.as_ref(), seq),
             Command::Approve {
                 approval,
                 operator,
@@ -67,10 +67,9 @@ impl State {
                 approval,
                 operator,
                 reason,
-            } => {
-                let denied = Some((operator.clone(), reason.clone(), at));
-                self.on_approval(*approval, |approval| approval.denied = denied);
-            }
+            } => self.reject(*approval, (operator, reason), at),
+            Command::Withdraw { approval, by, .. } => self.withdraw(*approval, by),
+            Command::Recognize(operator) => self.recognize(operator),
             Command::Kill(order) => self.kills.engage(order.clone(), seq),
             Command::Pause(pause) => self.pause(pause, at),
             Command::DeclareEmergency(emergency) => self.declare(emergency),
@@ -89,6 +88,11 @@ impl State {
             Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
         }
         seq
+    }
+
+    fn reject(&mut self, approval: ApprovalId, (by, why): (&Operator, &str), at: Timestamp) {
+        let denied = Some((by.clone(), why.to_owned(), at));
+        self.on_approval(approval, |approval| approval.denied = denied);
     }
 
     fn outlives(&mut self, lease: LeaseId, until: Timestamp) {
@@ -342,7 +346,7 @@ impl State {
         self.plans.insert(plan.id, plan.clone());
     }
 
-    fn on_approval(&mut self, id: ApprovalId, change: impl FnOnce(&mut Approval)) {
+    pub(super) fn on_approval(&mut self, id: ApprovalId, change: impl FnOnce(&mut Approval)) {
         if let Some(approval) = self.approvals.get_mut(&id) {
             change(approval);
         }

@@ -10,6 +10,7 @@ use crate::approval::Approval;
 use crate::charter::{Name, Revision};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, PauseId, PlanId, RearmId, TaskId};
+use crate::identity::Operator;
 use crate::kill::{KillBook, KillOrder, RearmProposal};
 use crate::lease::{Lease, Seq};
 use crate::pause::{Demand, Pause};
@@ -24,6 +25,7 @@ mod apply;
 mod breakers;
 mod image;
 mod leases;
+mod people;
 mod quota;
 
 pub use admit::Refusal;
@@ -153,6 +155,27 @@ impl State {
     /// Every approval that has not been forgotten.
     pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
         self.approvals.values()
+    }
+
+    /// Everybody who said yes to something, as they were then.
+    #[must_use]
+    pub fn consenting(&self) -> Vec<Operator> {
+        let consents = self
+            .approvals
+            .values()
+            .flat_map(|approval| &approval.consents);
+        consents.map(|consent| consent.operator.clone()).collect()
+    }
+
+    /// Whether somebody said yes to something under other groups or roles than these.
+    #[must_use]
+    pub fn knows_otherwise(&self, operator: &Operator) -> bool {
+        let consents = self
+            .approvals
+            .values()
+            .flat_map(|approval| &approval.consents);
+        let mut own = consents.map(|consent| &consent.operator);
+        own.any(|known| known.identity == operator.identity && known != operator)
     }
 
     /// One re-arm proposal.

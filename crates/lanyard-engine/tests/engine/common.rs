@@ -1,14 +1,20 @@
 //! An engine on fakes, with one charter in force.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_core::charter::{Name, TargetKind, parse};
 use lanyard_core::command::Command;
-use lanyard_core::id::TaskId;
+use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::plan::{Plan, PlanFormat};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::plans::Proposal;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
 use lanyard_testkit::clock::ManualClock;
@@ -116,4 +122,55 @@ pub(crate) async fn bench_of(texts: &[&str]) -> Bench {
         ledger,
         charters,
     }
+}
+
+/// Somebody of the platform team.
+pub(crate) fn person(name: &str) -> Operator {
+    Operator {
+        identity: Identity {
+            issuer: "https://people.acme.example".to_owned(),
+            subject: name.to_owned(),
+        },
+        groups: ["platform".to_owned()].into(),
+        roles: [OperatorRole::Approver, OperatorRole::OnCall].into(),
+    }
+}
+
+/// A plan for the apply grant.
+pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
+    let proposal = Proposal {
+        task: bench.task,
+        grant: world::name("restart"),
+        format: PlanFormat::Text,
+        summary: "restart".to_owned(),
+        destructive: BTreeSet::new(),
+    };
+    bench
+        .engine
+        .submit_plan(&world::agent(), proposal, b"restart")
+        .await
+}
+
+/// A yes to it.
+pub(crate) async fn approve(bench: &Bench, plan: &Plan, by: &str) -> Result<(), CommitError> {
+    let approval: ApprovalId = plan.approval.unwrap();
+    bench
+        .engine
+        .approve(approval, plan.digest, person(by), "seen".into())
+        .await
+}
+
+/// What is issued under it, and for how long.
+pub(crate) async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Duration), IssueError> {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::name("restart"),
+        ttl: None,
+        plan: Some(plan),
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let (lease, life) = (issued.lease, issued.expires.since(bench.clock.now()));
+    issued.release.hand_over(|| ()).unwrap();
+    Ok((lease, life))
 }

@@ -1,20 +1,15 @@
 //! Emergencies.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_core::approval::ConsentError;
 use lanyard_core::decide::Rule;
-use lanyard_core::id::{ApprovalId, LeaseId, PlanId};
-use lanyard_core::identity::{Identity, Operator, OperatorRole};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanFormat};
 use lanyard_core::state::Refusal;
-use lanyard_engine::mint::{Ask, IssueError};
-use lanyard_engine::plans::Proposal;
+use lanyard_engine::mint::IssueError;
 use lanyard_testkit::world;
 
-use crate::common::{Bench, bench};
+use crate::common::{Bench, apply, approve, bench, person, submit};
 
 /// The clock of the tests stands in January 2027, in the freeze.
 const TERMS: &str = "  emergency: {grants: [restart], people: 1, lasts: 30m}
@@ -24,53 +19,6 @@ const TERMS: &str = "  emergency: {grants: [restart], people: 1, lasts: 30m}
 async fn frozen() -> Bench {
     let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
     bench(&format!("{charter}{TERMS}")).await
-}
-
-fn person(name: &str) -> Operator {
-    Operator {
-        identity: Identity {
-            issuer: "https://people.acme.example".to_owned(),
-            subject: name.to_owned(),
-        },
-        groups: ["platform".to_owned()].into(),
-        roles: [OperatorRole::Approver, OperatorRole::OnCall].into(),
-    }
-}
-
-async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
-    let proposal = Proposal {
-        task: bench.task,
-        grant: world::name("restart"),
-        format: PlanFormat::Text,
-        summary: "restart".to_owned(),
-        destructive: BTreeSet::new(),
-    };
-    bench
-        .engine
-        .submit_plan(&world::agent(), proposal, b"restart")
-        .await
-}
-
-async fn approve(bench: &Bench, plan: &Plan, by: &str) -> Result<(), CommitError> {
-    let approval: ApprovalId = plan.approval.unwrap();
-    bench
-        .engine
-        .approve(approval, plan.digest, person(by), "seen".into())
-        .await
-}
-
-async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Duration), IssueError> {
-    let ask = Ask {
-        task: bench.task,
-        grant: world::name("restart"),
-        ttl: None,
-        plan: Some(plan),
-        request: None,
-    };
-    let issued = bench.engine.issue(&world::agent(), ask).await?;
-    let (lease, life) = (issued.lease, issued.expires.since(bench.clock.now()));
-    issued.release.hand_over(|| ()).unwrap();
-    Ok((lease, life))
 }
 
 fn rule<T>(outcome: Result<T, IssueError>) -> Rule {

@@ -9,6 +9,7 @@ mod breakers;
 mod common;
 mod delegation;
 mod emergency;
+mod people;
 mod plans;
 mod repeated;
 mod strays;

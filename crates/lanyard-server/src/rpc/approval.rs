@@ -1,15 +1,28 @@
 //! ApprovalService.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use lanyard_core::approval::Approval;
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::{Operator, OperatorRole};
+use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::approval_service_server::ApprovalService;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, text, time};
+use super::{Services, duration, parsed, plan, text, time};
 use crate::refusal;
+
+/// How long a watcher is kept who does not read (T45).
+const UNREAD: Duration = Duration::from_secs(30);
+/// How often what waits is looked at when nothing was recorded: a task may have ended by itself.
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[tonic::async_trait]
 impl ApprovalService for Services {
@@ -21,7 +34,10 @@ impl ApprovalService for Services {
         let listed = self.0.engine.query(|state| {
             let mut approvals: Vec<_> = state.approvals().collect();
             approvals.sort_by_key(|approval| approval.requested);
-            approvals.into_iter().map(message).collect()
+            let messages = approvals
+                .into_iter()
+                .map(|approval| message(state, approval));
+            messages.collect::<Vec<_>>()
         });
         let approvals = listed.await.map_err(refusal::commit)?;
         Ok(Response::new(v1::ListApprovalsResponse { approvals }))
@@ -74,6 +90,58 @@ impl ApprovalService for Services {
             approval: Some(self.approval(id).await?),
         }))
     }
+
+    async fn withdraw(
+        &self,
+        request: Request<v1::WithdrawRequest>,
+    ) -> Result<Response<v1::WithdrawResponse>, Status> {
+        let operator = self.reader(&request)?;
+        let request = request.into_inner();
+        let id = parsed("id", &request.id)?;
+        let reason = text("reason", request.reason)?;
+        let withdrawn = self.0.engine.withdraw(id, operator.identity, reason).await;
+        withdrawn.map_err(refusal::commit)?;
+        Ok(Response::new(v1::WithdrawResponse {
+            approval: Some(self.approval(id).await?),
+        }))
+    }
+
+    type WatchApprovalsStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchApprovalsResponse, Status>> + Send>>;
+
+    async fn watch_approvals(
+        &self,
+        request: Request<v1::WatchApprovalsRequest>,
+    ) -> Result<Response<Self::WatchApprovalsStream>, Status> {
+        self.reader(&request)?;
+        let engine = Arc::clone(&self.0.engine);
+        let (events, stream) = tokio::sync::mpsc::channel(4);
+        // The task ends with its reader: a send fails once nobody listens, or nobody reads (T45).
+        tokio::spawn(async move {
+            let mut changes = engine.changes();
+            let mut shown = None;
+            loop {
+                changes.mark_unchanged();
+                let now = engine.now();
+                let found = engine.query(|state| waiting(state, now)).await;
+                let event = found.map_err(refusal::commit);
+                let failed = event.is_err();
+                let new = shown.as_ref() != event.as_ref().ok();
+                if new {
+                    shown = event.as_ref().ok().cloned();
+                    let event = event.map(|approvals| v1::WatchApprovalsResponse { approvals });
+                    if events.send_timeout(event, UNREAD).await.is_err() || failed {
+                        return;
+                    }
+                }
+                let changed = tokio::time::timeout(AGAIN, changes.changed()).await;
+                if events.is_closed() || changed.is_ok_and(|changed| changed.is_err()) {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
 }
 
 impl Services {
@@ -93,7 +161,7 @@ impl Services {
         let found = self
             .0
             .engine
-            .query(|state| state.approval(id).map(message))
+            .query(|state| Some(message(state, state.approval(id)?)))
             .await;
         found
             .map_err(refusal::commit)?
@@ -101,18 +169,28 @@ impl Services {
     }
 }
 
-fn message(approval: &Approval) -> v1::Approval {
-    v1::Approval {
+/// What waits for people, oldest first.
+fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
+    let waits = |approval: &&Approval| {
+        let open = state
+            .task(approval.task)
+            .is_some_and(|task| task.is_open(now));
+        open && approval.waits()
+    };
+    let mut waiting: Vec<_> = state.approvals().filter(waits).collect();
+    waiting.sort_by_key(|approval| (approval.requested, approval.id));
+    let messages = waiting.into_iter().map(|approval| message(state, approval));
+    messages.collect()
+}
+
+fn message(state: &State, approval: &Approval) -> v1::Approval {
+    let needed = &approval.requirement;
+    let mut told = v1::Approval {
         id: approval.id.to_string(),
         plan_id: approval.plan.to_string(),
         plan_digest: approval.digest.to_string(),
         task_id: approval.task.to_string(),
-        people_needed: approval.requirement.people,
-        consents: approval
-            .consents
-            .iter()
-            .map(|consent| consent.operator.identity.to_string())
-            .collect(),
+        people_needed: needed.people,
         denied: approval
             .denied
             .as_ref()
@@ -120,5 +198,34 @@ fn message(approval: &Approval) -> v1::Approval {
             .unwrap_or_default(),
         request_time: time(approval.requested),
         complete: approval.is_complete(),
+        groups: needed.from.iter().cloned().collect(),
+        also_groups: needed.also.iter().cloned().collect(),
+        usable_for: duration(needed.expires.as_duration()),
+        ..v1::Approval::default()
+    };
+    for consent in &approval.consents {
+        let person = consent.operator.identity.to_string();
+        told.consents.push(person.clone());
+        told.given.push(v1::Consent {
+            person,
+            comment: consent.comment.clone(),
+            time: time(consent.at),
+        });
     }
+    if let Some(task) = state.task(approval.task).map(|entry| &entry.task) {
+        told.charter = task.charter.to_string();
+        told.environment = task.environment.to_string();
+        told.agent = task.agent.to_string();
+        told.reason.clone_from(&task.reason);
+        told.ticket = task.ticket.clone().unwrap_or_default();
+        told.expire_time = time(task.expires);
+    }
+    if let Some(plan) = state.plan(approval.plan).map(plan::message) {
+        told.grant = plan.grant;
+        told.summary = plan.summary;
+        told.risk = plan.risk;
+        told.reasons = plan.reasons;
+        told.effects = plan.effects;
+    }
+    told
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_identity::Verified;
 use lanyard_identity::verifier::Purpose;
 use lanyard_proto::MESSAGE_LIMIT;
@@ -70,6 +71,16 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
         .merge(crate::http::kill_router(broker))
 }
 
+/// What the person may do now counts for what they said yes to (T22). A request does not wait for it.
+fn recognized(engine: &Arc<Engine>, operator: Operator) {
+    let engine = Arc::clone(engine);
+    tokio::spawn(async move {
+        if let Err(error) = engine.recognize(&operator).await {
+            tracing::error!(%error, "a person's rights could not be journaled");
+        }
+    });
+}
+
 fn authorization<T>(request: &Request<T>) -> Option<&str> {
     let header = request.metadata().get("authorization")?;
     header.to_str().ok()
@@ -79,7 +90,11 @@ impl Services {
     fn caller<T>(&self, request: &Request<T>) -> Result<Verified, Status> {
         let header = authorization(request);
         let now = self.0.engine.now();
-        caller::verify(&self.0.verifier, header, Purpose::Ordinary, now)
+        let verified = caller::verify(&self.0.verifier, header, Purpose::Ordinary, now)?;
+        if let Verified::Operator(operator) = &verified {
+            recognized(&self.0.engine, operator.clone());
+        }
+        Ok(verified)
     }
 
     fn agent<T>(&self, request: &Request<T>) -> Result<(Identity, Option<Identity>), Status> {

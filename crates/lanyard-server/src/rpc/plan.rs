@@ -134,7 +134,7 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
     })
 }
 
-fn message(plan: &Plan) -> v1::Plan {
+pub(super) fn message(plan: &Plan) -> v1::Plan {
     let format = match plan.format {
         PlanFormat::TerraformJson => v1::PlanFormat::TerraformJson,
         PlanFormat::Manifests => v1::PlanFormat::Manifests,
@@ -165,7 +165,7 @@ fn message(plan: &Plan) -> v1::Plan {
     }
 }
 
-pub(super) const fn risk(risk: Risk) -> v1::Risk {
+const fn risk(risk: Risk) -> v1::Risk {
     match risk {
         Risk::Low => v1::Risk::Low,
         Risk::Medium => v1::Risk::Medium,

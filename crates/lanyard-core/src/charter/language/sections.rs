@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{PolicyFiles, breakers, calendar, grants, plans};
 use crate::charter::{
     AgentRule, ApprovalRule, Autonomy, Charter, EmergencyRule, End, Grant, Limits, Mode, Name,
-    Owners, Prohibited, Prohibition, Rate, Revision, Role, Stated, SubjectPattern, VersionRule,
-    World,
+    Owners, Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, SubjectPattern,
+    VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -416,6 +416,9 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         .required("live_leases")
         .and_then(|node| f.number(node, 1, 1_000_000));
     let mints = fields.required("mints").and_then(|node| rate(f, node));
+    let requests = fields
+        .optional("approval_requests")
+        .map(|node| requests(f, node));
     let revocable_within = fields
         .optional("revocable_within")
         .and_then(|node| f.span_of_time(node, LONGEST_TTL));
@@ -425,7 +428,26 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         task: task?,
         live_leases: live_leases?,
         mints: mints?,
+        requests: match requests {
+            Some(read) => read?,
+            None => RequestLimits::default(),
+        },
         revocable_within,
+    })
+}
+
+fn requests(f: &Findings, node: &Node) -> Option<RequestLimits> {
+    let fields = f.map(node)?;
+    let open = fields
+        .required("open")
+        .and_then(|node| f.number(node, 1, 1000));
+    let cooldown = fields
+        .required("cooldown")
+        .and_then(|node| f.span_of_time(node, DAY));
+    fields.finish();
+    Some(RequestLimits {
+        open: open?,
+        cooldown: cooldown?,
     })
 }
 
