@@ -3,6 +3,7 @@
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = "../../proto";
     let files = [
+        "action",
         "approval",
         "audit",
         "charter",

@@ -4,6 +4,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod actions;
 mod approvals;
 mod audit;
 mod bad_input;

@@ -1,5 +1,6 @@
 //! `lanyard`: the command line of agents and operators. Data goes to stdout, everything else to stderr.
 
+mod action;
 mod approval;
 mod audit;
 mod charter;
@@ -78,6 +79,9 @@ enum Command {
     /// Read, give and refuse approvals.
     #[command(subcommand)]
     Approval(approval::Command),
+    /// Report what was done with a credential.
+    #[command(subcommand)]
+    Action(action::Command),
     /// What happened: query, follow and verify the journal.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -130,6 +134,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Lease(command) => lease::run(global, command).await,
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
+        Command::Action(command) => action::run(global, command).await,
         Command::Charter(command) => charter::run(global, command).await,
         Command::Explain(asked) => explain::run(global, &asked).await,
         Command::Audit(command) => audit::run(global, command).await,

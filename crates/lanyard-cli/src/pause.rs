@@ -15,7 +15,7 @@ pub(crate) struct Pause {
     #[command(subcommand)]
     command: Option<Command>,
     /// Everything.
-    #[arg(long, conflicts_with_all = ["environment", "target", "charter", "agent", "task"])]
+    #[arg(long, conflicts_with_all = ["environment", "target", "charter", "agent", "task", "role"])]
     all: bool,
     /// In this environment.
     #[arg(long, default_value = "")]
@@ -32,6 +32,9 @@ pub(crate) struct Pause {
     /// Of this task.
     #[arg(long, default_value = "")]
     task: String,
+    /// Of this role: plan or apply.
+    #[arg(long, default_value = "")]
+    role: String,
     /// Why.
     #[arg(long, required = true)]
     reason: Option<String>,
@@ -68,6 +71,7 @@ pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
         charter: asked.charter,
         agent: asked.agent,
         task_id: asked.task,
+        role: asked.role,
     };
     if reach == v1::Reach::default() && !asked.all {
         return Err(Outcome::usage("name what to pause, or say --all"));
@@ -133,6 +137,7 @@ fn reach(reach: &v1::Reach) -> String {
         ("target", &reach.target),
         ("agent", &reach.agent),
         ("task", &reach.task_id),
+        ("role", &reach.role),
     ];
     let named = named.into_iter().filter(|(_, name)| !name.is_empty());
     let parts: Vec<String> = named.map(|(what, name)| format!("{what} {name}")).collect();

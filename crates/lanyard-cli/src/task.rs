@@ -2,10 +2,12 @@
 
 use clap::Subcommand;
 use lanyard_client::v1;
+use lanyard_core::document::visible;
+use serde_json::json;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::print_one;
+use crate::output::{Output, print_one};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -35,7 +37,7 @@ pub(crate) enum Command {
         #[arg(long = "for", id = "delegate", num_args = 2, value_names = ["ISSUER", "SUBJECT"], requires = "under")]
         delegate: Vec<String>,
     },
-    /// Read a task.
+    /// Read a task, and what happened to it.
     Show {
         /// The task.
         id: String,
@@ -82,7 +84,12 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             };
             client.open_task(request).await?.task
         }
-        Command::Show { id } => client.get_task(v1::GetTaskRequest { id }).await?.task,
+        Command::Show { id } => {
+            let shown = client
+                .get_task_timeline(v1::GetTaskTimelineRequest { id })
+                .await?;
+            return timeline(global, shown);
+        }
         Command::Close { id } => {
             client
                 .close_task(v1::CloseTaskRequest { id: id.clone() })
@@ -91,7 +98,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             return Ok(());
         }
     };
-    let task = task.unwrap_or_default();
+    print(global, task.unwrap_or_default());
+    Ok(())
+}
+
+fn print(global: &Global, task: v1::Task) {
     print_one(
         global.output,
         &[
@@ -99,6 +110,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ("charter", task.charter),
             ("revision", task.revision),
             ("environment", task.environment),
+            ("agent", task.agent),
             ("reason", task.reason),
             ("ticket", task.ticket),
             ("version", version(task.version.as_ref())),
@@ -106,6 +118,45 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ("open", if task.closed { "no" } else { "yes" }.to_owned()),
         ],
     );
+}
+
+/// The task, and what happened to it from the request to the last action.
+fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), Outcome> {
+    let task = shown.task.unwrap_or_default();
+    let events = shown.events.into_iter().map(|event| {
+        let time = event.time.unwrap_or_default();
+        let at = jiff::Timestamp::new(time.seconds, time.nanos).unwrap_or_default();
+        (format!("{at:.3}"), event)
+    });
+    match global.output {
+        Output::Name => println!("{}", task.id),
+        Output::Json => {
+            let events: Vec<_> = events
+                .map(|(at, event)| {
+                    json!({"at": at, "record": event.index, "kind": event.kind, "what": event.text})
+                })
+                .collect();
+            let open = !task.closed;
+            println!(
+                "{:#}",
+                json!({
+                    "task": task.id, "charter": task.charter, "environment": task.environment, "agent": task.agent,
+                    "reason": task.reason, "ticket": task.ticket, "open": open, "events": events,
+                    "truncated": shown.truncated,
+                })
+            );
+        }
+        Output::Table => {
+            print(global, task);
+            println!();
+            for (at, event) in events {
+                println!("{at}  {}", visible(&event.text));
+            }
+            if shown.truncated {
+                eprintln!("and more: lanyard audit query --mentions TASK");
+            }
+        }
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lanyard_proto::v1;
+use lanyard_proto::v1::action_service_client::ActionServiceClient;
 use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
 use lanyard_proto::v1::audit_service_client::AuditServiceClient;
 use lanyard_proto::v1::charter_service_client::CharterServiceClient;
@@ -50,6 +51,8 @@ calls! {
     TaskServiceClient::open_task(OpenTaskRequest) -> OpenTaskResponse;
     /// Reads a task.
     TaskServiceClient::get_task(GetTaskRequest) -> GetTaskResponse;
+    /// What happened to a task.
+    TaskServiceClient::get_task_timeline(GetTaskTimelineRequest) -> GetTaskTimelineResponse;
     /// Ends a task and its leases.
     TaskServiceClient::close_task(CloseTaskRequest) -> CloseTaskResponse;
     /// Asks for a credential.
@@ -70,6 +73,8 @@ calls! {
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
     /// Takes one's own yes back.
     ApprovalServiceClient::withdraw(WithdrawRequest) -> WithdrawResponse;
+    /// Reports an action.
+    ActionServiceClient::report_action(ReportActionRequest) -> ReportActionResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
     /// Looks at the targets of a charter.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Report;
 use crate::approval::Requirement;
 use crate::charter::{ActionPattern, BreakerRule, Limits, Name, RequestLimits, Revision};
 use crate::decide::{Denial, Rule};
@@ -198,6 +199,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Somebody reports what was done with a credential.
+    Report(Box<Report>),
     /// A breaker tripped that only says so.
     Alert(Box<Trip>),
     /// A person proposes to lift a kill order by a step.

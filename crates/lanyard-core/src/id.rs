@@ -135,6 +135,8 @@ ids! {
     RearmId = "R", "a re-arm";
     /// One pause.
     PauseId = "H", "a pause";
+    /// One reported action.
+    ActionId = "X", "an action";
     /// One recorded decision.
     DecisionId = "D", "a decision";
 }

@@ -4,6 +4,7 @@
 //! and ids come in as arguments, so the same inputs give the same decision on every machine and on
 //! every replay of the journal.
 
+pub mod action;
 pub mod approval;
 pub mod charter;
 pub mod command;

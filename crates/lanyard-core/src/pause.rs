@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Name;
+use crate::charter::{Name, Role};
 use crate::id::{PauseId, TaskId};
 use crate::kill::Actor;
 use crate::lease::Seq;
@@ -63,6 +63,9 @@ pub struct Reach {
     /// One task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// One role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
 
 impl Reach {
@@ -71,7 +74,8 @@ impl Reach {
     pub fn covers(&self, facets: &Facets<'_>) -> bool {
         let is = |named: &Option<Name>, found: &Name| named.as_ref().is_none_or(|one| one == found);
         let covers = |named: Option<Scope>| named.is_none_or(|scope| scope.covers(facets));
-        is(&self.environment, facets.environment)
+        self.role.is_none_or(|role| role == facets.role)
+            && is(&self.environment, facets.environment)
             && is(&self.target, facets.target)
             && covers(self.charter.clone().map(Scope::Charter))
             && covers(self.agent.clone().map(Scope::Agent))
@@ -83,6 +87,7 @@ impl Reach {
     pub fn covers_task(&self, task: &Task) -> bool {
         let target = task.environment.clone();
         self.target.is_none()
+            && self.role.is_none()
             && self.covers(&Facets {
                 environment: &task.environment,
                 target: &target,
@@ -111,6 +116,7 @@ impl fmt::Display for Reach {
         part("target", self.target.as_ref().map(Name::to_string));
         part("agent", self.agent.as_ref().map(AgentName::to_string));
         part("task", self.task.map(|id| id.to_string()));
+        part("role", self.role.map(|role| role.to_string()));
         if parts.is_empty() {
             return f.write_str("everything");
         }

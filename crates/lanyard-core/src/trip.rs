@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{BreakerRule, Name, Then};
+use crate::charter::{BreakerRule, Name, Role, Then};
 use crate::id::TaskId;
 use crate::lease::Seq;
 use crate::pause::{Demand, Reach};
@@ -53,6 +53,7 @@ impl Trip {
     pub fn reach(&self) -> Reach {
         let mut reach = Reach {
             charter: Some(self.charter.clone()),
+            role: (self.rule.breaker.then == Then::SuspendApply).then_some(Role::Apply),
             ..Reach::default()
         };
         match &self.of {
@@ -73,7 +74,14 @@ impl Trip {
                 Some(Scope::Agent(agent.clone()))
             }
             (Then::StopTask | Then::StopAgent, _) => Some(Scope::Charter(self.charter.clone())),
-            (Then::PauseTarget | Then::Pause | Then::RequireApproval | Then::Alert, _) => None,
+            (
+                Then::PauseTarget
+                | Then::Pause
+                | Then::RequireApproval
+                | Then::SuspendApply
+                | Then::Alert,
+                _,
+            ) => None,
         }
     }
 
@@ -81,7 +89,7 @@ impl Trip {
     #[must_use]
     pub const fn demand(&self) -> Option<Demand> {
         match self.rule.breaker.then {
-            Then::PauseTarget | Then::Pause => Some(Demand::Stillness),
+            Then::PauseTarget | Then::Pause | Then::SuspendApply => Some(Demand::Stillness),
             Then::RequireApproval => Some(Demand::Approval),
             Then::StopTask | Then::StopAgent | Then::Alert => None,
         }

@@ -4,6 +4,7 @@
 //! durable, B the provider is called, C the answer is durable, D the secret goes through the [`gate`].
 //! A kill ([`kill`]) and C are serialised by the ledger's one writer; a kill and D by the gate.
 
+pub mod actions;
 pub mod charters;
 pub mod clock;
 pub mod denials;

@@ -50,6 +50,7 @@ fn open_with(directory: &Path, snapshot_every: u64) -> Embedded {
 fn in_force(charter: Name, revision: Revision) -> Command {
     let rule = |on, then, count| BreakerRule {
         breaker: Breaker {
+            action: None,
             on,
             count,
             within: Ttl::at_least_a_second(600),

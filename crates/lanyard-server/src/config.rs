@@ -11,6 +11,9 @@ use lanyard_core::identity::OperatorRole;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::{IssuerKind, Keys};
 
+use reqwest::Url;
+
+use crate::hooks::{Secret, Webhook};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
 
@@ -27,6 +30,10 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsFiles>,
     /// Offline keys whose tickets may engage a kill.
     pub(crate) tickets: Option<TicketConfig>,
+    /// Who is told what happens.
+    pub(crate) webhooks: Vec<HookConfig>,
+    /// Who may report actions by signed messages.
+    pub(crate) reporters: Vec<HookConfig>,
     /// `iss` of Lanyard's own tokens.
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
@@ -42,6 +49,15 @@ pub(crate) struct Config {
 pub(crate) struct TicketConfig {
     pub(crate) jwks: PathBuf,
     pub(crate) withdrawn: BTreeSet<String>,
+}
+
+/// The other side of a webhook.
+#[derive(Debug)]
+pub(crate) struct HookConfig {
+    name: Name,
+    secret_file: PathBuf,
+    /// Where to, for what goes out.
+    url: Option<Url>,
 }
 
 /// Where identities come from.
@@ -94,6 +110,12 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let metrics_listen = metrics_listen.and_then(|node| address(f, node, tls.as_ref()));
     let tickets = top.optional("kill_tickets");
     let tickets = tickets.and_then(|node| kill_tickets(f, node, base));
+    let hooks = |name, with_url| {
+        let node = top.optional(name);
+        node.map(|node| hooks(f, node, base, with_url))
+            .unwrap_or_default()
+    };
+    let (webhooks, reporters) = (hooks("webhooks", true), hooks("reporters", false));
     let (issuer, audience) = (text("issuer"), text("audience"));
     let issuers = top.required("issuers").map(|node| {
         f.list(node)
@@ -115,6 +137,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         metrics_listen,
         tls,
         tickets,
+        webhooks,
+        reporters,
         issuer: issuer?,
         audience: audience?,
         issuers: issuers?,
@@ -155,6 +179,64 @@ fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
         certificate: certificate?,
         key: key?,
     })
+}
+
+/// Webhooks, or those who report by one: a name each, a secret, and where to for what goes out.
+fn hooks(f: &Findings, node: &Node, base: &Path, with_url: bool) -> Vec<HookConfig> {
+    let hook = |item| {
+        let fields = f.map(item)?;
+        let name = fields
+            .required("name")
+            .and_then(|node| f.parsed::<Name>(node));
+        let secret = fields.required("secret_file").and_then(|node| f.text(node));
+        let url = with_url.then(|| fields.required("url").and_then(|node| hook_url(f, node)));
+        fields.finish();
+        Some(HookConfig {
+            name: name?,
+            secret_file: base.join(secret?),
+            url: match url {
+                Some(read) => Some(read?),
+                None => None,
+            },
+        })
+    };
+    f.list(node).iter().filter_map(hook).collect()
+}
+
+/// Over TLS, unless it is this machine.
+fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
+    let url: Url = f.parsed(node)?;
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let ok = url.scheme() == "https" || (url.scheme() == "http" && here);
+    if !ok {
+        let message = "a webhook is told over https".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+    }
+    ok.then_some(url)
+}
+
+impl Config {
+    /// The receivers of what happens.
+    pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>> {
+        let hooks = self
+            .webhooks
+            .iter()
+            .filter_map(|hook| Some((hook, hook.url.clone()?)));
+        hooks
+            .map(|(hook, url)| {
+                let secret = Secret::load(&hook.secret_file)?;
+                Webhook::new(hook.name.to_string(), url, secret, &self.data_dir)
+            })
+            .collect()
+    }
+
+    /// Those who may report actions, by name.
+    pub(crate) fn reporters(&self) -> Result<BTreeMap<String, Secret>> {
+        let reporters = self.reporters.iter();
+        reporters
+            .map(|hook| Ok((hook.name.to_string(), Secret::load(&hook.secret_file)?)))
+            .collect()
+    }
 }
 
 fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> {

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Form, State};
+use axum::extract::{DefaultBodyLimit, Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use lanyard_core::action::Reporter;
+use lanyard_core::id::ActionId;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_identity::verifier::Purpose;
 use lanyard_provider_token::introspection::{self, Answer, LeaseView};
@@ -15,6 +17,9 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::caller;
+use crate::hooks::{self, Signed};
+use crate::refusal;
+use crate::rpc::action::{Said, report};
 use crate::rpc::{engage, text};
 use crate::wire::Broker;
 
@@ -25,6 +30,8 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/oauth2/introspect", post(introspect))
+        .route("/v1/actions", post(action))
+        .route("/v1/hooks/actions/{reporter}", post(reported))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(Arc::clone(&broker))
         .merge(kill_router(broker))
@@ -81,6 +88,95 @@ async fn introspect(
         Err(_) => Answer::Inactive,
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// An action, reported by a tool that was shown the token of the lease, which is its proof.
+async fn action(
+    State(broker): State<Arc<Broker>>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+) -> Response {
+    let token = authorization(&headers).and_then(|header| header.strip_prefix("Bearer "));
+    let now = broker.engine.now();
+    let claims = token.and_then(|token| broker.keyring.verify(token, &broker.issuer, now).ok());
+    let Some(claims) = claims else {
+        return refused(&refusal::unauthenticated());
+    };
+    let task = match broker.engine.live_task_of(claims.jti).await {
+        Ok(Some(task)) => task,
+        Ok(None) => return refused(&refusal::unauthenticated()),
+        Err(error) => return refused(&refusal::commit(error)),
+    };
+    let lease = Some(claims.jti);
+    match serde_json::from_slice::<Said>(&body) {
+        Ok(said) if said.task.is_none() && said.lease.is_none() => {
+            answered(report(&broker, Said { lease, ..said }, task).await)
+        }
+        Ok(_) => refused(&Status::invalid_argument(
+            "the body: the token says which task and lease it is about",
+        )),
+        Err(error) => refused(&Status::invalid_argument(format!("the body: {error}"))),
+    }
+}
+
+/// An action, reported by a configured reporter, whose signature is its proof.
+async fn reported(
+    State(broker): State<Arc<Broker>>,
+    Path(reporter): Path<String>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+) -> Response {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let signed = || {
+        Some(Signed {
+            id: header(hooks::ID)?,
+            at: header(hooks::TIMESTAMP)?,
+            signatures: header(hooks::SIGNATURE)?,
+        })
+    };
+    let secret = broker.reporters.get(&reporter);
+    let now = broker.engine.now();
+    let is_of = |secret| signed().is_some_and(|signed| signed.is_of(secret, &body, now));
+    if !secret.is_some_and(is_of) {
+        return refused(&refusal::unauthenticated());
+    }
+    let said = match serde_json::from_slice::<Said>(&body) {
+        Ok(said) => said,
+        Err(error) => return refused(&Status::invalid_argument(format!("the body: {error}"))),
+    };
+    let of_lease = broker.engine.query(|state| {
+        let lease = state.leases().get(said.lease?)?;
+        Some(lease.task.id)
+    });
+    let key = (
+        reporter.clone(),
+        header(hooks::ID).unwrap_or_default().to_owned(),
+    );
+    // A message that is sent again is the same report.
+    if let Some(action) = broker.reported.known(&key, now) {
+        return answered(Ok(action));
+    }
+    let task = match (said.task, of_lease.await) {
+        (Some(task), Ok(_)) | (None, Ok(Some(task))) => task,
+        (None, Ok(None)) => {
+            return refused(&Status::invalid_argument(
+                "the body: name a task or a lease",
+            ));
+        }
+        (_, Err(error)) => return refused(&refusal::commit(error)),
+    };
+    let action = report(&broker, said, (task, Reporter::Webhook(reporter))).await;
+    if let Ok(action) = &action {
+        broker.reported.keep(key, *action, now);
+    }
+    answered(action)
+}
+
+fn answered(action: Result<ActionId, Status>) -> Response {
+    match action {
+        Ok(action) => Json(json!({"action_id": action})).into_response(),
+        Err(status) => refused(&status),
+    }
 }
 
 #[derive(Deserialize)]
@@ -153,6 +249,9 @@ fn refused(status: &Status) -> Response {
         (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
         (Code::PermissionDenied, StatusCode::FORBIDDEN),
         (Code::InvalidArgument, StatusCode::BAD_REQUEST),
+        (Code::NotFound, StatusCode::NOT_FOUND),
+        (Code::FailedPrecondition, StatusCode::CONFLICT),
+        (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS),
     ];
     let code = known
         .iter()

@@ -6,6 +6,7 @@ mod config;
 mod dev;
 mod discovery;
 mod gated;
+mod hooks;
 mod http;
 mod judge;
 mod local;

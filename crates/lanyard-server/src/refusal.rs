@@ -189,6 +189,7 @@ pub(crate) fn commit(error: CommitError) -> Status {
         Refusal::CharterMoved(_) => plain(Code::Aborted, "CHARTER_MOVED"),
         Refusal::TooManyLive { .. }
         | Refusal::TooFast { .. }
+        | Refusal::TooManyReports { .. }
         | Refusal::TooManyRequests { .. }
         | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
         Refusal::NotApproved { .. } => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),

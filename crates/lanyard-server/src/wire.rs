@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
 use crate::config::Config;
+use crate::hooks::{self, Reported, Secret};
 use crate::judge::Assessor;
 use crate::plans::PlanStore;
 use crate::spool::Spool;
@@ -37,6 +38,9 @@ pub(crate) struct Broker {
     pub(crate) issuer: String,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) spool: Spool,
+    /// Who may report actions by signed messages, by name.
+    pub(crate) reporters: BTreeMap<String, Secret>,
+    pub(crate) reported: Reported,
 }
 
 impl Broker {
@@ -67,6 +71,14 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
     let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping.clone()));
     let config = Arc::new(config);
+    let webhooks = config.webhooks()?;
+    let told: Vec<_> = webhooks
+        .into_iter()
+        .map(|webhook| {
+            let follow = hooks::follow(webhook, Arc::clone(&broker), stopping.clone());
+            tokio::spawn(follow)
+        })
+        .collect();
     let (of, with) = (Arc::clone(&config), Arc::clone(&broker));
     let keys_followed =
         tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
@@ -95,6 +107,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     charters_followed.await?;
     spool_followed.await?;
     keys_followed.await?;
+    for webhook in told {
+        webhook.await?;
+    }
     let ledger = Arc::clone(&broker.ledger);
     tokio::task::spawn_blocking(move || ledger.close()).await?;
     Ok(())
@@ -273,6 +288,8 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         issuer: config.issuer.clone(),
         tickets,
         spool: Spool::open(&config.data_dir)?,
+        reporters: config.reporters()?,
+        reported: Reported::default(),
     };
     Ok(broker)
 }

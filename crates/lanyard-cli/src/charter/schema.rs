@@ -260,7 +260,11 @@ fn breaker() -> Value {
                 "type": "integer", "minimum": 1, "maximum": 10_000,
                 "description": "How many trip it.",
             },
-            "within": span("A sliding window; 24h at most."),
+            "action": {
+                "type": "string", "pattern": r"^[A-Za-z0-9._:/-]+(\.\*)?$", "maxLength": 102,
+                "description": "Of reported actions, those of this name; `ticket.*` names all that begin so.",
+            },
+            "within": span("A sliding window; 720h at most."),
             "per": section("Counted for each of these by itself.", words(&pers)),
             "then": section("What happens then.", words(&thens)),
             "lasts": span("When what happened ends by itself; only a person ends it when absent."),

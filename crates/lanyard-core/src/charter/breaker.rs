@@ -12,6 +12,9 @@ use crate::time::Ttl;
 pub struct Breaker {
     /// What is counted.
     pub on: Event,
+    /// Of reported actions, those of this name: `ticket.move`, `ticket.*`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
     /// How many trip it.
     pub count: u32,
     /// Within which span.
@@ -42,6 +45,14 @@ pub enum Event {
     ProviderError,
     /// An approval that a person refused.
     Rejected,
+    /// An action that was reported, once for each.
+    Action,
+    /// One that failed or was rolled back.
+    FailedAction,
+    /// One that failed or was rolled back, with a credential of the apply role.
+    FailedApply,
+    /// One that had failed before in the same task.
+    Retried,
 }
 
 /// What is counted by itself.
@@ -72,6 +83,8 @@ pub enum Then {
     Pause,
     /// What was counted needs a person's approval.
     RequireApproval,
+    /// A pause of the apply role: the error budget is spent.
+    SuspendApply,
     /// It is recorded, logged and counted, and nothing else.
     Alert,
 }
@@ -84,6 +97,10 @@ pub const EVENTS: &[(&str, Event)] = &[
     ("new-target", Event::NewTarget),
     ("provider-error", Event::ProviderError),
     ("rejected", Event::Rejected),
+    ("action", Event::Action),
+    ("failed-action", Event::FailedAction),
+    ("failed-apply", Event::FailedApply),
+    ("retried", Event::Retried),
 ];
 /// How a unit of counting is written.
 pub const PERS: &[(&str, Per)] = &[
@@ -99,6 +116,7 @@ pub const THENS: &[(&str, Then)] = &[
     ("pause-target", Then::PauseTarget),
     ("pause", Then::Pause),
     ("require-approval", Then::RequireApproval),
+    ("suspend-apply", Then::SuspendApply),
     ("alert", Then::Alert),
 ];
 
@@ -133,6 +151,7 @@ impl Then {
         match self {
             Self::StopTask => Per::Task,
             Self::PauseTarget => Per::Target,
+            Self::SuspendApply => Per::Charter,
             Self::StopAgent | Self::Pause | Self::RequireApproval | Self::Alert => Per::Agent,
         }
     }
@@ -142,7 +161,7 @@ impl Then {
     pub const fn can_end(self) -> bool {
         matches!(
             self,
-            Self::PauseTarget | Self::Pause | Self::RequireApproval
+            Self::PauseTarget | Self::Pause | Self::RequireApproval | Self::SuspendApply
         )
     }
 
@@ -153,12 +172,21 @@ impl Then {
             Self::StopTask => matches!(per, Per::Task),
             Self::StopAgent => matches!(per, Per::Task | Per::Agent),
             Self::PauseTarget => matches!(per, Per::Target),
-            Self::Pause | Self::RequireApproval | Self::Alert => true,
+            Self::Pause | Self::RequireApproval | Self::SuspendApply | Self::Alert => true,
         }
     }
 }
 
 impl Event {
+    /// Whether it is about reported actions.
+    #[must_use]
+    pub const fn is_reported(self) -> bool {
+        matches!(
+            self,
+            Self::Action | Self::FailedAction | Self::FailedApply | Self::Retried
+        )
+    }
+
     /// Whether its records say this.
     #[must_use]
     pub const fn knows(self, per: Per) -> bool {
@@ -173,10 +201,16 @@ impl Event {
 /// `3 denied within 10m: stop-agent`.
 impl fmt::Display for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = self.action.as_ref().map(|name| format!(" {name}"));
         write!(
             f,
-            "{} {} within {} per {}: {}",
-            self.count, self.on, self.within, self.per, self.then
+            "{} {}{} within {} per {}: {}",
+            self.count,
+            self.on,
+            action.unwrap_or_default(),
+            self.within,
+            self.per,
+            self.then
         )
     }
 }

@@ -1,5 +1,6 @@
 //! The preconditions of every command, checked against everything admitted before it.
 
+use crate::action::{MOST_REPORTS, Outcome, Report};
 use crate::approval::{ConsentError, Unusable};
 use crate::charter::Name;
 use crate::command::{Command, Intent};
@@ -7,7 +8,7 @@ use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, RearmId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
-use crate::lease::Stage;
+use crate::lease::{Lease, Stage};
 use crate::pause::{Demand, Pause};
 use crate::scope::Facets;
 use crate::time::Timestamp;
@@ -94,6 +95,18 @@ pub enum Refusal {
         /// When.
         until: Timestamp,
     },
+    /// More is reported of a task than anybody could read.
+    #[error(
+        "{most} actions of task {task} were reported within an hour: the next can be at {until}"
+    )]
+    TooManyReports {
+        /// Which task.
+        task: TaskId,
+        /// The limit.
+        most: usize,
+        /// When.
+        until: Timestamp,
+    },
     /// The consent is not taken.
     #[error(transparent)]
     Consent(#[from] ConsentError),
@@ -122,6 +135,7 @@ impl State {
                 requests,
             } => self.admit_plan(plan, requirement.as_ref().map(|_| *requests), now),
             Command::Withdraw { approval, by, .. } => self.admit_withdrawal(*approval, by),
+            Command::Report(report) => self.admit_report(report, now),
             Command::Approve {
                 approval,
                 digest,
@@ -345,6 +359,29 @@ impl State {
             Stage::Intent => Ok(()),
             Stage::Issued { .. } | Stage::Stopping { .. } => Err(Refusal::LeaseMoved(id)),
         }
+    }
+
+    /// A report of a task that was there not long ago, on a lease of it, or the end of what was started.
+    fn admit_report(&self, report: &Report, now: Timestamp) -> Result<(), Refusal> {
+        let entry = self.known_task(report.task)?;
+        if report.outcome == Outcome::Started && !entry.is_open(now) {
+            return Err(Refusal::TaskEnded(report.task));
+        }
+        let of = |lease: &Lease| lease.task.id == report.task;
+        if let Some(lease) = report
+            .lease
+            .filter(|id| !self.leases.get(*id).is_some_and(of))
+        {
+            return Err(Refusal::Unknown(format!("lease {lease} of this task")));
+        }
+        let until = self.reports.get(&report.task).and_then(|all| all.next(now));
+        until.map_or(Ok(()), |until| {
+            Err(Refusal::TooManyReports {
+                task: report.task,
+                most: MOST_REPORTS,
+                until,
+            })
+        })
     }
 
     fn admit_step(&self, kill: KillId, stage: RearmStage) -> Result<(), Refusal> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::action::Report;
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
 use crate::emergency::Emergency;
@@ -27,12 +28,8 @@ impl State {
         match &record.command {
             Command::CharterInForce {
                 charter, revision, ..
-            } => {
-                self.in_force.insert(charter.clone(), revision.clone());
-            }
-            Command::CharterWithdrawn { charter, .. } => {
-                self.in_force.remove(charter);
-            }
+            } => drop(self.in_force.insert(charter.clone(), revision.clone())),
+            Command::CharterWithdrawn { charter, .. } => drop(self.in_force.remove(charter)),
             Command::OpenTask { task, request } => self.open(task, request.as_ref(), at),
             Command::CloseTask { task } => self.close(*task, at),
             Command::BeginMint(intent) => self.begin(intent, seq, at),
@@ -85,6 +82,7 @@ impl State {
                 }
             }
             Command::Arm { .. } => self.disarmed = None,
+            Command::Report(report) => self.reported(report, at),
             Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
         }
         seq
@@ -93,6 +91,13 @@ impl State {
     fn reject(&mut self, approval: ApprovalId, (by, why): (&Operator, &str), at: Timestamp) {
         let denied = Some((by.clone(), why.to_owned(), at));
         self.on_approval(approval, |approval| approval.denied = denied);
+    }
+
+    fn reported(&mut self, report: &Report, at: Timestamp) {
+        self.reports
+            .entry(report.task)
+            .or_default()
+            .take(report, at);
     }
 
     fn outlives(&mut self, lease: LeaseId, until: Timestamp) {
@@ -182,6 +187,7 @@ impl State {
         let tasks = &self.tasks;
         self.below.retain(|task, _| tasks.contains_key(task));
         self.plans.retain(|_, plan| tasks.contains_key(&plan.task));
+        self.reports.retain(|task, _| tasks.contains_key(task));
         self.approvals
             .retain(|_, approval| tasks.contains_key(&approval.task));
         self.requests

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use crate::charter::{BreakerRule, Event, Name, Per, Then};
+use crate::action::Report;
+use crate::charter::{BreakerRule, Event, Name, Per, Role, Then};
 use crate::command::{Command, Intent};
 use crate::decide::Rule;
 use crate::id::{ApprovalId, LeaseId};
@@ -45,6 +46,8 @@ struct Happened<'a> {
     agent: &'a AgentName,
     task: Option<&'a Task>,
     target: Option<&'a Name>,
+    /// The name of a reported action.
+    action: Option<&'a str>,
     times: u32,
 }
 
@@ -56,6 +59,7 @@ impl<'a> Happened<'a> {
             agent: &task.agent,
             task: Some(task),
             target,
+            action: None,
             times: 1,
         }
     }
@@ -82,7 +86,8 @@ impl Watch {
     /// Counts; what tripped it, when it did. Its window is then empty.
     fn count(&mut self, happened: &Happened<'_>, at: Timestamp, seq: Seq) -> Option<Trip> {
         let breaker = &self.rule.breaker;
-        if breaker.on != happened.event {
+        let named = |pattern: &String| happened.action.is_some_and(|name| is_named(pattern, name));
+        if breaker.on != happened.event || !breaker.action.as_ref().is_none_or(named) {
             return None;
         }
         let of = happened.counted(breaker.per)?;
@@ -133,6 +138,14 @@ impl Watch {
     fn index(&mut self) {
         let places = self.windows.iter().enumerate();
         self.places = places.map(|(place, (of, _))| (of.clone(), place)).collect();
+    }
+}
+
+/// `ticket.*` names what begins with `ticket.`; anything else names itself.
+fn is_named(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
     }
 }
 
@@ -264,6 +277,7 @@ impl State {
                 cause: StopCause::Unconfirmed | StopCause::Excessive,
             } => leases.iter().for_each(|id| self.count_error(*id, when)),
             Command::Reject { approval, .. } => self.count_rejection(*approval, when),
+            Command::Report(report) => self.count_report(report, when),
             Command::Kill(order) => self.answered(&order.by),
             Command::Pause(pause) => self.answered(&pause.by),
             Command::Alert(trip) => {
@@ -290,6 +304,7 @@ impl State {
             agent,
             task: None,
             target: None,
+            action: None,
             times,
         };
         let trips = self.breakers.count(&happened, when);
@@ -329,6 +344,36 @@ impl State {
             let trips = self.breakers.count(&happened, when);
             self.trip(trips, when.0);
         }
+    }
+
+    /// A report counts once for what began, and once for what failed.
+    fn count_report(&mut self, report: &Report, when: (Timestamp, Seq)) {
+        let Some(entry) = self.tasks.get(&report.task) else {
+            return;
+        };
+        let before = self.reports.get(&report.task);
+        let lease = report.lease.and_then(|id| self.leases.get(id));
+        let target = lease.map(|lease| &lease.entry.target);
+        let applies = lease.is_none_or(|lease| lease.entry.role == Role::Apply);
+        let failed = report.outcome.is_failure();
+        let events = [
+            (Event::Action, before.is_none_or(|all| all.begins(report))),
+            (
+                Event::Retried,
+                before.is_some_and(|all| all.retries(report)),
+            ),
+            (Event::FailedAction, failed),
+            (Event::FailedApply, failed && applies),
+        ];
+        let mut trips = Vec::new();
+        for (event, _) in events.into_iter().filter(|(_, happened)| *happened) {
+            let happened = Happened {
+                action: Some(&report.name),
+                ..Happened::of(event, &entry.task, target)
+            };
+            trips.extend(self.breakers.count(&happened, when));
+        }
+        self.trip(trips, when.0);
     }
 
     /// Notes trips, but for those whose consequence is in effect already: whoever goes on makes no further orders.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
 use crate::emergency::Emergency;
@@ -76,6 +77,13 @@ pub enum Image {
         agent: AgentName,
         /// How much.
         used: UseImage,
+    },
+    /// What was reported of a task.
+    Reports {
+        /// Which.
+        task: TaskId,
+        /// All of it.
+        reports: Box<Reports>,
     },
     /// Which lease a request made.
     Request {
@@ -184,6 +192,10 @@ impl State {
             )
             .chain(requests)
             .chain(used)
+            .chain(self.reports.iter().map(|(task, reports)| Image::Reports {
+                task: *task,
+                reports: Box::new(reports.clone()),
+            }))
     }
 
     /// Takes in one item of an image. A lease whose task is not there is left out and reported as `false`:
@@ -247,6 +259,7 @@ impl State {
                 agent,
                 used,
             } => self.quotas.restore((charter, agent), used.0),
+            Image::Reports { task, reports } => drop(self.reports.insert(task, *reports)),
             Image::Lease(lease) => return self.restore_lease(*lease),
             Image::Request {
                 task,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
 use crate::emergency::Emergency;
@@ -55,6 +56,8 @@ pub struct State {
     pauses: BTreeMap<PauseId, Pause>,
     emergencies: BTreeMap<Name, Emergency>,
     breakers: Breakers,
+    /// What was reported, by task.
+    reports: HashMap<TaskId, Reports>,
 }
 
 /// A task and whether it is over.
@@ -144,6 +147,12 @@ impl State {
     /// Every plan that has not been forgotten.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()
+    }
+
+    /// What was reported of a task.
+    #[must_use]
+    pub fn reports(&self, task: TaskId) -> Option<&Reports> {
+        self.reports.get(&task)
     }
 
     /// One approval.

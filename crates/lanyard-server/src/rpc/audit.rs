@@ -170,7 +170,7 @@ impl AuditService for Services {
 }
 
 /// Waits, not for long, until the history holds what is durable now: who asks sees its own writes.
-async fn caught_up(ledger: &Embedded) -> Result<(), Status> {
+pub(super) async fn caught_up(ledger: &Embedded) -> Result<(), Status> {
     let size = ledger.tree().0;
     for _ in 0..LOOKS {
         if ledger.history().applied() >= size {

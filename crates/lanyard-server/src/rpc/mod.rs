@@ -1,5 +1,6 @@
 //! The services: each RPC decodes, calls the engine, encodes.
 
+pub(crate) mod action;
 mod approval;
 mod audit;
 mod charter;
@@ -8,6 +9,7 @@ mod kill;
 mod pause;
 mod plan;
 mod task;
+mod timeline;
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use lanyard_engine::Engine;
 use lanyard_identity::Verified;
 use lanyard_identity::verifier::Purpose;
 use lanyard_proto::MESSAGE_LIMIT;
+use lanyard_proto::v1::action_service_server::ActionServiceServer;
 use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
 use lanyard_proto::v1::audit_service_server::AuditServiceServer;
 use lanyard_proto::v1::charter_service_server::CharterServiceServer;
@@ -53,6 +56,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .add_service(CredentialServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(PlanServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ApprovalServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(ActionServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(PauseServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(CharterServiceServer::new(services.clone()).max_decoding_message_size(limit))

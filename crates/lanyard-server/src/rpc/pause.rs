@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lanyard_core::charter::Role;
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Pause, Reach};
@@ -104,6 +105,11 @@ fn reach(named: v1::Reach) -> Result<Reach, Status> {
             text("reach.agent", name.to_owned()).map(AgentName)
         })?,
         task: given(named.task_id, |id| parsed("reach.task_id", id))?,
+        role: given(named.role, |role| match role {
+            "plan" => Ok(Role::Plan),
+            "apply" => Ok(Role::Apply),
+            _ => Err(refusal::invalid("reach.role", "must be plan or apply")),
+        })?,
     })
 }
 
@@ -122,6 +128,7 @@ fn message(pause: &Pause) -> v1::Pause {
             charter: text(reach.charter.as_ref().map(ToString::to_string)),
             agent: text(reach.agent.as_ref().map(|agent| agent.0.clone())),
             task_id: text(reach.task.map(|id| id.to_string())),
+            role: text(reach.role.map(|role| role.to_string())),
         }),
         demand: demand.into(),
         reason: pause.reason.clone(),

@@ -2,14 +2,15 @@
 
 use lanyard_core::charter::Version;
 use lanyard_core::id::TaskId;
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Identity, OperatorRole};
 use lanyard_core::task::Task;
 use lanyard_engine::tasks::OpenTask;
+use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::task_service_server::TaskService;
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, request_id, text, time};
+use super::{Services, parsed, request_id, text, time, timeline};
 use crate::refusal;
 
 #[tonic::async_trait]
@@ -59,6 +60,33 @@ impl TaskService for Services {
         let closed = !entry.is_open(self.0.engine.now());
         Ok(Response::new(v1::GetTaskResponse {
             task: Some(message(&entry.task, closed)),
+        }))
+    }
+
+    async fn get_task_timeline(
+        &self,
+        request: Request<v1::GetTaskTimelineRequest>,
+    ) -> Result<Response<v1::GetTaskTimelineResponse>, Status> {
+        let caller = self.caller(&request)?;
+        let id: TaskId = parsed("id", &request.into_inner().id)?;
+        let now = self.0.engine.now();
+        let found = self.0.engine.query(|state| {
+            let entry = state.task(id)?;
+            let may = match &caller {
+                Verified::Agent(identity, _) => entry.task.identity == *identity,
+                Verified::Operator(operator) => operator.is(OperatorRole::Viewer),
+            };
+            may.then(|| message(&entry.task, !entry.is_open(now)))
+        });
+        let task = found
+            .await
+            .map_err(refusal::commit)?
+            .ok_or_else(|| refusal::not_found("task"))?;
+        let (events, truncated) = timeline::of(&self.0.ledger, id).await?;
+        Ok(Response::new(v1::GetTaskTimelineResponse {
+            task: Some(task),
+            events,
+            truncated,
         }))
     }
 

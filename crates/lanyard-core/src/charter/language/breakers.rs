@@ -2,7 +2,11 @@
 
 use super::sections::{DAY, at_most};
 use crate::charter::{Breaker, BreakerRule, EVENTS, PERS, THENS};
-use crate::document::{Code, Diagnostic, Findings, Node};
+use crate::document::{Code, Diagnostic, Findings, Node, escaped};
+use crate::time::Ttl;
+
+/// The longest window: an error budget is one of weeks.
+const LONGEST: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
 
 pub(super) fn breakers(f: &Findings, node: &Node) -> Vec<BreakerRule> {
     let items = f.list(node);
@@ -21,12 +25,14 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
         .and_then(|node| f.number(node, 1, 10_000));
     let within = fields
         .required("within")
-        .and_then(|node| f.span_of_time(node, DAY));
+        .and_then(|node| f.span_of_time(node, LONGEST));
     let then = fields
         .required("then")
         .and_then(|node| f.one_of(node, THENS));
     let per_node = fields.optional("per");
     let per = per_node.map(|node| f.one_of(node, PERS));
+    let action_node = fields.optional("action");
+    let action = action_node.and_then(|node| action(f, node));
     let lasts_node = fields.optional("lasts");
     let lasts = lasts_node.and_then(|node| f.span_of_time(node, DAY));
     fields.finish();
@@ -47,6 +53,13 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
                 .help("count it per agent or per charter"),
         );
     }
+    if let Some(node) = action_node.filter(|_| !event.is_reported()) {
+        let message = format!("what is {event} has no action");
+        f.add(
+            Diagnostic::new(Code::Value, node.span, message)
+                .help("action, failed-action, failed-apply and retried have one"),
+        );
+    }
     if let Some(node) = lasts_node.filter(|_| !then.can_end()) {
         let message = format!("{then} does not end by itself");
         f.add(
@@ -57,6 +70,7 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
     Some(BreakerRule {
         breaker: Breaker {
             on: event,
+            action,
             count: count?,
             within: within?,
             per,
@@ -65,4 +79,19 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
         },
         at: node.span.at,
     })
+}
+
+/// The name of an action, or a prefix of whole parts: `ticket.*`.
+fn action(f: &Findings, node: &Node) -> Option<String> {
+    let text = f.text(node)?;
+    let stem = text.strip_suffix(".*").unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
+    let ok = !stem.is_empty() && stem.len() <= 100 && stem.chars().all(plain);
+    if !ok {
+        let message = format!("`{}` is not the name of an action", escaped(text));
+        f.add(
+            Diagnostic::new(Code::Value, node.span, message).help("write ticket.move or ticket.*"),
+        );
+    }
+    ok.then(|| text.to_owned())
 }

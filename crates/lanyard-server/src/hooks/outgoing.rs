@@ -1,0 +1,280 @@
+//! What is told to others as it happens: requests for approval and their answers, pauses, kill orders, emergencies.
+//!
+//! Each webhook follows the journal from where it was, so that a restart loses nothing and tells some of it twice.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lanyard_core::approval::Approval;
+use lanyard_core::command::{Command, Record};
+use lanyard_core::id::ApprovalId;
+use lanyard_core::identity::Identity;
+use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
+use lanyard_journal::Cursor;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{ID, SIGNATURE, Secret, TIMESTAMP};
+use crate::wire::Broker;
+
+/// How long one delivery may take.
+const DELIVERY: Duration = Duration::from_secs(10);
+/// How long what is not taken is tried again.
+const TRIED: Duration = Duration::from_secs(24 * 3600);
+/// The first wait before another try, and the longest.
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(300);
+/// How many records are read at once.
+const PAGE: u64 = 256;
+
+/// One receiver.
+#[derive(Debug)]
+pub(crate) struct Webhook {
+    pub(crate) name: String,
+    pub(crate) url: Url,
+    pub(crate) secret: Secret,
+    /// Where it is in the journal.
+    cursor: PathBuf,
+    client: Client,
+}
+
+impl Webhook {
+    pub(crate) fn new(name: String, url: Url, secret: Secret, data_dir: &Path) -> Result<Self> {
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(DELIVERY)
+            .build()?;
+        let cursor = data_dir.join("webhooks").join(&name);
+        Ok(Self {
+            name,
+            url,
+            secret,
+            cursor,
+            client,
+        })
+    }
+
+    /// The first record that it was not told of. What came before there was a webhook is not told.
+    fn from(&self, now: u64) -> Result<u64> {
+        match std::fs::read_to_string(&self.cursor) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .context("the webhook's place cannot be read"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.keep(now)?;
+                Ok(now)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn keep(&self, place: u64) -> Result<()> {
+        let folder = self.cursor.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)?;
+        let temporary = self.cursor.with_extension("new");
+        std::fs::write(&temporary, place.to_string())?;
+        std::fs::rename(temporary, &self.cursor)?;
+        Ok(())
+    }
+
+    /// Delivers until it is taken, or until it is too late.
+    async fn tell(&self, index: u64, at: Timestamp, event: &Value, now: impl Fn() -> Timestamp) {
+        let (id, body) = (format!("lanyard-{index}"), event.to_string());
+        let mut wait = FIRST;
+        loop {
+            match self.deliver(&id, now().as_secs(), body.clone()).await {
+                Ok(()) => return,
+                Err(error) if now().since(at) > TRIED => {
+                    tracing::error!(webhook = self.name, id, %error, "an event was not taken in a day, and is told no more");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(webhook = self.name, id, %error, "an event was not taken: it is told again");
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = wait.saturating_mul(2).min(LONGEST);
+        }
+    }
+
+    async fn deliver(&self, id: &str, at: u64, body: String) -> Result<(), reqwest::Error> {
+        let signature = self.secret.sign(id, at, body.as_bytes());
+        let request = self
+            .client
+            .post(self.url.clone())
+            .header("content-type", "application/json")
+            .header(ID, id)
+            .header(TIMESTAMP, at)
+            .header(SIGNATURE, signature)
+            .body(body);
+        // An address that a secret is part of is in no log.
+        let answer = request.send().await.map_err(reqwest::Error::without_url)?;
+        answer
+            .error_for_status()
+            .map(drop)
+            .map_err(reqwest::Error::without_url)
+    }
+}
+
+/// Tells one webhook what happens, until told to stop.
+pub(crate) async fn follow(webhook: Webhook, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let told = async {
+        if let Err(error) = tell_all(&webhook, &broker).await {
+            let error = format!("{error:#}");
+            tracing::error!(webhook = webhook.name, error, "nothing more is told");
+        }
+    };
+    tokio::select! {
+        () = told => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+}
+
+async fn tell_all(webhook: &Webhook, broker: &Broker) -> Result<()> {
+    let mut place = webhook.from(broker.ledger.tree().0)?;
+    let mut cursor = broker.ledger.records(place);
+    while let Some(durable) = broker.ledger.grown(cursor.index()).await {
+        let until = durable.min(cursor.index() + PAGE);
+        let (back, records) = read(cursor, until).await?;
+        cursor = back;
+        for (index, record) in records {
+            let event = broker.engine.query(|state| event(state, &record)).await?;
+            if let Some(event) = event {
+                let now = || broker.engine.now();
+                webhook.tell(index, record.at, &event, now).await;
+                webhook.keep(index + 1)?;
+            }
+            place = index + 1;
+        }
+        webhook.keep(place)?;
+    }
+    Ok(())
+}
+
+async fn read(mut cursor: Cursor, until: u64) -> Result<(Cursor, Vec<(u64, Record)>)> {
+    tokio::task::spawn_blocking(move || {
+        let mut records = Vec::new();
+        cursor.read(until, |entry| {
+            // A record of a kind that this version does not tell of is none.
+            if let Ok(record) = serde_json::from_slice::<Record>(entry.record) {
+                records.push((entry.index, record));
+            }
+        })?;
+        Ok((cursor, records))
+    })
+    .await?
+}
+
+/// What is told of a record; of most nothing.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of all that happens, this is told"
+)]
+fn event(state: &State, record: &Record) -> Option<Value> {
+    let (kind, data) = match &record.command {
+        Command::SubmitPlan { plan, .. } => {
+            let asked = plan.approval?;
+            ("approval.requested", of_approval(state, asked)?)
+        }
+        Command::Approve {
+            approval,
+            operator,
+            comment,
+            ..
+        } => {
+            let said = (&operator.identity, "comment", comment.as_str());
+            ("approval.given", answered(state, *approval, said)?)
+        }
+        Command::Reject {
+            approval,
+            operator,
+            reason,
+        } => {
+            let said = (&operator.identity, "reason", reason.as_str());
+            ("approval.denied", answered(state, *approval, said)?)
+        }
+        Command::Withdraw {
+            approval,
+            by,
+            reason,
+        } => {
+            let said = (by, "reason", reason.as_str());
+            ("approval.withdrawn", answered(state, *approval, said)?)
+        }
+        Command::Kill(order) => (
+            "kill.engaged",
+            object(&json!({
+                "kill": order.id, "scope": order.scope.to_string(), "reason": order.reason, "by": order.by.to_string(),
+                "show": format!("lanyard kill show {}", order.id),
+            })),
+        ),
+        Command::Pause(pause) => (
+            "pause.engaged",
+            object(&json!({
+                "pause": pause.id, "reach": pause.reach.to_string(), "reason": pause.reason, "by": pause.by.to_string(),
+                "until": pause.until.map(|until| until.to_string()),
+                "resume": format!("lanyard resume {}", pause.id),
+            })),
+        ),
+        Command::Alert(trip) => (
+            "breaker.tripped",
+            object(&json!({"charter": trip.charter, "reason": trip.reason()})),
+        ),
+        Command::DeclareEmergency(emergency) => (
+            "emergency.declared",
+            object(&json!({
+                "charter": emergency.charter, "by": emergency.by.to_string(), "reason": emergency.reason,
+                "until": emergency.until.to_string(),
+            })),
+        ),
+        _ => return None,
+    };
+    Some(json!({"type": kind, "timestamp": record.at.to_string(), "data": data}))
+}
+
+/// A request, with what a person said to it.
+fn answered(
+    state: &State,
+    id: ApprovalId,
+    (by, word, text): (&Identity, &str, &str),
+) -> Option<serde_json::Map<String, Value>> {
+    let mut data = of_approval(state, id)?;
+    data.insert("by".to_owned(), json!(by.to_string()));
+    data.insert(word.to_owned(), json!(text));
+    Some(data)
+}
+
+fn object(value: &Value) -> serde_json::Map<String, Value> {
+    value.as_object().cloned().unwrap_or_default()
+}
+
+/// What an approver wants to know before looking. A yes is given in Lanyard alone, so there is nothing here to give it with.
+fn of_approval(state: &State, id: ApprovalId) -> Option<serde_json::Map<String, Value>> {
+    let approval: &Approval = state.approval(id)?;
+    let (plan, task) = (state.plan(approval.plan)?, &state.task(approval.task)?.task);
+    Some(object(&json!({
+        "approval": id,
+        "plan": plan.id,
+        "digest": approval.digest.to_string(),
+        "charter": task.charter,
+        "environment": task.environment,
+        "agent": task.agent.to_string(),
+        "task": task.id,
+        "grant": plan.grant,
+        "summary": plan.summary,
+        "reason": task.reason,
+        "ticket": task.ticket,
+        "risk": plan.risk().to_string(),
+        "people_given": approval.consents.len(),
+        "people_needed": approval.requirement.people,
+        "groups": approval.requirement.from,
+        "complete": approval.is_complete(),
+        "show": format!("lanyard approval show {id}"),
+    })))
+}

@@ -1,0 +1,138 @@
+//! ActionService, and the same over HTTP for tools that hold a credential and for configured reporters.
+
+use lanyard_core::action::{Outcome, Report, Reporter};
+use lanyard_core::id::{ActionId, LeaseId, TaskId};
+use lanyard_proto::v1;
+use lanyard_proto::v1::action_service_server::ActionService;
+use serde::Deserialize;
+use tonic::{Request, Response, Status};
+
+use super::{Services, parsed, text};
+use crate::refusal;
+use crate::wire::Broker;
+
+/// The longest name of a tool or an action, and of what it was done to, in characters.
+const NAME: usize = 100;
+const TARGET: usize = 300;
+
+/// What is said of an action, whoever says it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Said {
+    #[serde(default)]
+    pub(crate) task: Option<TaskId>,
+    #[serde(default)]
+    pub(crate) lease: Option<LeaseId>,
+    pub(crate) tool: String,
+    pub(crate) action: String,
+    #[serde(default)]
+    pub(crate) target: String,
+    pub(crate) outcome: Outcome,
+    #[serde(default)]
+    pub(crate) detail: String,
+    #[serde(default)]
+    pub(crate) action_id: Option<ActionId>,
+}
+
+#[tonic::async_trait]
+impl ActionService for Services {
+    async fn report_action(
+        &self,
+        request: Request<v1::ReportActionRequest>,
+    ) -> Result<Response<v1::ReportActionResponse>, Status> {
+        let (identity, _) = self.agent(&request)?;
+        let request = request.into_inner();
+        let outcome = outcome(request.outcome())?;
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        let said = Said {
+            task: Some(parsed("task_id", &request.task_id)?),
+            lease: given(request.lease_id)
+                .map(|id| parsed("lease_id", &id))
+                .transpose()?,
+            tool: request.tool,
+            action: request.action,
+            target: request.target,
+            outcome,
+            detail: request.detail,
+            action_id: given(request.action_id)
+                .map(|id| parsed("action_id", &id))
+                .transpose()?,
+        };
+        let task = said.task.ok_or_else(|| refusal::not_found("task"))?;
+        let engine = &self.0.engine;
+        engine
+            .task_of(&identity, task)
+            .await
+            .map_err(refusal::task)?;
+        let by = Reporter::Agent(identity);
+        let action = report(&self.0, said, (task, by)).await?;
+        Ok(Response::new(v1::ReportActionResponse {
+            action_id: action.to_string(),
+        }))
+    }
+}
+
+/// Takes a report in, about this task.
+pub(crate) async fn report(
+    broker: &Broker,
+    said: Said,
+    (task, by): (TaskId, Reporter),
+) -> Result<ActionId, Status> {
+    let action = match said.action_id {
+        Some(action) => {
+            let open = broker.engine.query(|state| {
+                let reports = state.reports(task);
+                reports.is_some_and(|reports| reports.is_open(action))
+            });
+            if said.outcome == Outcome::Started || !open.await.map_err(refusal::commit)? {
+                return Err(refusal::not_found("action that was started"));
+            }
+            action
+        }
+        None => {
+            let drawn = broker.engine.action_id();
+            drawn.map_err(|error| Status::unavailable(error.to_string()))?
+        }
+    };
+    let report = Report {
+        action,
+        task,
+        lease: said.lease,
+        tool: within("tool", text("tool", said.tool)?, NAME)?,
+        name: within("action", text("action", said.action)?, NAME)?,
+        on: within("target", said.target, TARGET)?,
+        outcome: said.outcome,
+        detail: match said.detail {
+            detail if detail.is_empty() => detail,
+            detail => text("detail", detail)?,
+        },
+        by,
+    };
+    broker
+        .engine
+        .report(report)
+        .await
+        .map_err(refusal::commit)?;
+    Ok(action)
+}
+
+fn within(field: &str, text: String, most: usize) -> Result<String, Status> {
+    let length = text.chars().count();
+    if length > most {
+        let message = format!("has {length} characters and may have {most}");
+        return Err(refusal::invalid(field, message));
+    }
+    Ok(text)
+}
+
+fn outcome(outcome: v1::ActionOutcome) -> Result<Outcome, Status> {
+    Ok(match outcome {
+        v1::ActionOutcome::Started => Outcome::Started,
+        v1::ActionOutcome::Succeeded => Outcome::Succeeded,
+        v1::ActionOutcome::Failed => Outcome::Failed,
+        v1::ActionOutcome::RolledBack => Outcome::RolledBack,
+        v1::ActionOutcome::Unspecified => {
+            return Err(refusal::invalid("outcome", "must be given"));
+        }
+    })
+}
