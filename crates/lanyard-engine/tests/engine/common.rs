@@ -8,7 +8,7 @@ use lanyard_core::charter::{Name, TargetKind, parse};
 use lanyard_core::command::Command;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
-use lanyard_core::ledger::CommitError;
+use lanyard_core::ledger::{CommitError, Ledger};
 use lanyard_core::plan::{Plan, PlanFormat};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
@@ -39,10 +39,15 @@ pub(crate) struct Bench {
     pub(crate) task: TaskId,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) ledger: Arc<MemoryLedger>,
-    charters: Arc<Charters>,
+    pub(crate) charters: Arc<Charters>,
 }
 
 impl Bench {
+    /// Another engine of the same process, over this ledger.
+    pub(crate) fn engine_over(&self, ledger: Arc<dyn Ledger>) -> Arc<Engine> {
+        engine_on(ledger, &self.clock, &self.charters, &self.provider)
+    }
+
     /// The engine of the next process, on what is durable.
     pub(crate) fn restarted(self) -> Self {
         let records = self.ledger.records();
@@ -64,9 +69,18 @@ type Made<'a> = (
 );
 
 fn engine((clock, ledger, charters, provider): Made<'_>) -> Arc<Engine> {
+    engine_on(Arc::clone(ledger) as _, clock, charters, provider)
+}
+
+fn engine_on(
+    ledger: Arc<dyn Ledger>,
+    clock: &Arc<ManualClock>,
+    charters: &Arc<Charters>,
+    provider: &Arc<FakeProvider>,
+) -> Arc<Engine> {
     let target = world::target(TargetKind::Kubernetes);
     Engine::new(Parts {
-        ledger: Arc::clone(ledger) as _,
+        ledger,
         providers: [(target, Arc::clone(provider) as _)].into(),
         charters: Arc::clone(charters),
         judge: Arc::new(CannotRead),
@@ -162,6 +176,15 @@ pub(crate) async fn approve(bench: &Bench, plan: &Plan, by: &str) -> Result<(), 
 
 /// What is issued under it, and for how long.
 pub(crate) async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Duration), IssueError> {
+    apply_by(&bench.engine, bench, plan).await
+}
+
+/// The same by this engine.
+pub(crate) async fn apply_by(
+    engine: &Arc<Engine>,
+    bench: &Bench,
+    plan: PlanId,
+) -> Result<(LeaseId, Duration), IssueError> {
     let ask = Ask {
         task: bench.task,
         grant: world::name("restart"),
@@ -169,8 +192,11 @@ pub(crate) async fn apply(bench: &Bench, plan: PlanId) -> Result<(LeaseId, Durat
         plan: Some(plan),
         request: None,
     };
-    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let issued = engine.issue(&world::agent(), ask).await?;
     let (lease, life) = (issued.lease, issued.expires.since(bench.clock.now()));
-    issued.release.hand_over(|| ()).unwrap();
+    issued
+        .release
+        .hand_over(|| ())
+        .map_err(IssueError::Closed)?;
     Ok((lease, life))
 }

@@ -11,5 +11,6 @@ mod delegation;
 mod emergency;
 mod people;
 mod plans;
+mod races;
 mod repeated;
 mod strays;

@@ -1,0 +1,232 @@
+//! What comes between an approval and its use: whichever of the two is first in the journal, nothing is issued after it.
+//!
+//! Every seed is another interleaving: each commit waits for a number of turns that the seed decides. A failure names its seed;
+//! `LANYARD_SEEDS` plays more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::charter::parse;
+use lanyard_core::command::{Command, Record};
+use lanyard_core::id::KillId;
+use lanyard_core::identity::Operator;
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::lease::Seq;
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
+use lanyard_engine::Engine;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::ledger::MemoryLedger;
+use lanyard_testkit::world;
+
+use crate::common::{Bench, apply_by, approve, bench, person, submit};
+
+/// How many seeds of each kind the test command plays.
+const SEEDS: u64 = 1000;
+
+/// A ledger before which commands wait for their turn.
+struct Turns {
+    ledger: Arc<MemoryLedger>,
+    dice: Ids,
+}
+
+impl Turns {
+    async fn wait(&self) {
+        for _ in 0..self.dice.word() % 6 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Turns {
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        self.wait().await;
+        let outcome = self.ledger.commit(command).await;
+        self.wait().await;
+        outcome
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        self.ledger.look(at);
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        self.wait().await;
+        self.ledger.settle().await
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        self.ledger.fence_valid_for()
+    }
+
+    async fn barrier(&self, order: Seq) -> Reach {
+        self.ledger.barrier(order).await
+    }
+}
+
+/// What comes in between.
+#[derive(Debug, Clone, Copy)]
+enum Between {
+    Withdrawn,
+    Narrowed,
+    Removed,
+    Killed,
+}
+
+const CHARTER: &str = "role: apply, environment: production";
+
+async fn happens(
+    between: Between,
+    bench: &Bench,
+    engine: &Arc<Engine>,
+    approval: lanyard_core::id::ApprovalId,
+) {
+    match between {
+        Between::Withdrawn => {
+            let by = person("two").identity;
+            engine
+                .withdraw(approval, by, "a second look".into())
+                .await
+                .unwrap();
+        }
+        Between::Removed => {
+            let left = Operator {
+                roles: [].into(),
+                ..person("two")
+            };
+            engine.recognize(&left).await.unwrap();
+        }
+        Between::Narrowed => {
+            let text = world::CHARTER
+                .replace(CHARTER, "role: apply")
+                .replace("people: 2", "people: 3");
+            let charter = parse(&text, &world::world()).unwrap().charter;
+            let in_force = Command::CharterInForce {
+                charter: charter.name.clone(),
+                revision: charter.revision.clone(),
+                breakers: Vec::new(),
+            };
+            engine.record(in_force).await.unwrap();
+            bench.charters.replace(vec![charter]);
+        }
+        Between::Killed => {
+            let order = KillOrder {
+                id: KillId::from_bits(7),
+                scope: Scope::All,
+                roles: RoleFilter::Both,
+                reason: "stop".into(),
+                by: Actor::Operator(person("three").identity),
+                at: engine.now(),
+                evidence: Vec::new(),
+            };
+            assert!(engine.engage(order).await.is_durable());
+        }
+    }
+}
+
+/// Whether the apply was given.
+async fn play(seed: u64, between: Between) -> bool {
+    let charter = world::CHARTER.replace(CHARTER, "role: apply");
+    let bench = Arc::new(bench(&charter).await);
+    let plan = submit(&bench).await.unwrap();
+    approve(&bench, &plan, "one").await.unwrap();
+    approve(&bench, &plan, "two").await.unwrap();
+    let engine = bench.engine_over(Arc::new(Turns {
+        ledger: Arc::clone(&bench.ledger),
+        dice: Ids::seeded(seed),
+    }));
+    let approval = plan.approval.unwrap();
+    let (one, two) = (Arc::clone(&bench), Arc::clone(&engine));
+    let head_start = Ids::seeded(!seed).word() % 24;
+    let comes = tokio::spawn(async move {
+        for _ in 0..head_start {
+            tokio::task::yield_now().await;
+        }
+        happens(between, &one, &two, approval).await;
+    });
+    let (one, two) = (Arc::clone(&bench), Arc::clone(&engine));
+    let asks = tokio::spawn(async move { apply_by(&two, &one, plan.id).await });
+    comes.await.unwrap();
+    let seen = bench.ledger.records().len();
+    let given = asks.await.unwrap();
+    let records: Vec<Record> = bench
+        .ledger
+        .records()
+        .iter()
+        .map(|record| serde_json::from_slice(record).unwrap())
+        .collect();
+    let is = |record: &Record| {
+        matches!(
+            (&record.command, between),
+            (Command::Withdraw { .. }, Between::Withdrawn)
+                | (Command::Recognize(_), Between::Removed)
+                | (Command::Kill(_), Between::Killed)
+                | (Command::CharterInForce { .. }, Between::Narrowed)
+        )
+    };
+    let came = records.iter().rposition(is).unwrap();
+    let after = records.get(came..).unwrap_or_default();
+    let began = after
+        .iter()
+        .any(|it| matches!(it.command, Command::BeginMint(_)));
+    assert!(!began, "seed {seed}, {between:?}: asked for after it");
+    if matches!(between, Between::Killed) {
+        let confirmed = |record: &Record| matches!(record.command, Command::ConfirmMint { .. });
+        assert!(
+            !after.iter().any(confirmed),
+            "seed {seed}: confirmed after the kill"
+        );
+        let before = records.get(..seen).unwrap_or_default();
+        let late = given.is_ok() && !before.iter().any(confirmed);
+        assert!(
+            !late,
+            "seed {seed}: handed over after the kill was answered"
+        );
+    }
+    given.is_ok()
+}
+
+fn seeds() -> u64 {
+    let named = std::env::var("LANYARD_SEEDS").ok();
+    named.and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
+
+async fn both_orders(between: Between) {
+    let mut given = 0;
+    for seed in 0..seeds() {
+        given += u64::from(play(seed, between).await);
+    }
+    // Otherwise nothing was raced.
+    assert!(
+        given > 0 && given < seeds(),
+        "{between:?}: {given} of {} given",
+        seeds()
+    );
+}
+
+// T22
+#[tokio::test]
+async fn a_yes_taken_back_counts_from_its_record_on() {
+    both_orders(Between::Withdrawn).await;
+}
+
+// T17
+#[tokio::test]
+async fn a_charter_that_asks_more_counts_from_its_record_on() {
+    both_orders(Between::Narrowed).await;
+}
+
+// T22
+#[tokio::test]
+async fn a_person_who_may_no_more_counts_from_the_record_on() {
+    both_orders(Between::Removed).await;
+}
+
+// T65
+#[tokio::test]
+async fn a_kill_counts_from_its_record_on() {
+    both_orders(Between::Killed).await;
+}
