@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
-use lanyard_rig::{Aws, Recorder};
+use anyhow::{Context as _, Result, ensure};
+use lanyard_rig::{Aws, Cluster, Recorder};
 use lanyard_tests::{Stage, until};
 use serde_json::Value;
 
@@ -251,5 +251,161 @@ fn t17_t18_one_byte_and_one_policy_more_and_nothing_is_applied() -> Result<()> {
     let status = plans.stage.oncall.run(&["status"])?;
     let said = format!("{}{}", status.stdout, status.stderr);
     assert!(said.contains("identity.rego:"), "{said}");
+    Ok(())
+}
+
+const WORKLOADS: &str = "
+    - name: change-workloads
+      role: apply
+      environments: [production]
+      kubernetes:
+        target: cluster
+        namespace: payments
+        rules:
+          - {apiGroups: [apps], resources: [deployments], verbs: [get, list, patch, delete]}
+          - {apiGroups: [''], resources: [configmaps], verbs: [get, list, create, patch]}
+  plans:
+    required: {role: apply, environments: [production]}
+    policies: [policies/terraform/stateful.rego]
+  approvals:
+    - {when: {role: apply, environment: production}, people: 2}
+";
+
+/// The cluster with two workloads, and a daemon whose agent may change some of them.
+fn workloads() -> Result<Option<(Stage, Cluster)>> {
+    let Some(cluster) = Cluster::shared() else {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return Ok(None);
+    };
+    cluster.namespaces("workloads-leases", "payments")?;
+    let directory = tempfile::tempdir()?;
+    let targets = format!(
+        "cluster: {{kind: kubernetes, namespace: workloads-leases, kubeconfig: {}}}\n",
+        cluster.kubeconfig("broker").display()
+    );
+    let policies = directory.path().join("charters/policies/terraform");
+    std::fs::create_dir_all(&policies)?;
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/policies/terraform");
+    std::fs::copy(
+        shipped.join("stateful.rego"),
+        policies.join("stateful.rego"),
+    )?;
+    let charter = include_str!("both.yaml").trim_end().to_owned() + WORKLOADS;
+    let stage = Stage::set_with(directory, &targets, &charter, &[])?;
+    for name in ["web", "other"] {
+        let create = [
+            "create",
+            "deployment",
+            name,
+            "--image=web:1.2",
+            "-n",
+            "payments",
+        ];
+        let created = cluster.kubectl("admin", &create)?;
+        ensure!(created.code == 0, "{}", created.stderr);
+    }
+    Ok(Some((stage, cluster)))
+}
+
+// A plan that OpenTofu made (tests/plans/real-kubernetes.md), from its submission to what can be done with its credential.
+#[test]
+fn a_real_plan_is_applied_with_the_names_that_it_holds_and_no_others() -> Result<()> {
+    let Some((stage, cluster)) = workloads()? else {
+        return Ok(());
+    };
+    let task = stage.task_of("both")?;
+    let file = fixture("real-kubernetes.json");
+    let file = file.to_string_lossy();
+    let submit = [
+        "plan",
+        "submit",
+        &file,
+        "--task",
+        &task,
+        "--grant",
+        "change-workloads",
+        "--format",
+        "terraform-json",
+        "--summary",
+        "three replicas",
+    ];
+    let plan = stage.agent.json(&submit)?;
+    let field = |name: &str| {
+        let text = plan.get(name).and_then(Value::as_str);
+        text.map(str::to_owned).with_context(|| plan.to_string())
+    };
+    let (id, digest, approval) = (field("plan")?, field("digest")?, field("approval")?);
+    is_shown(&stage, &approval)?;
+    for person in ["alice", "bob"] {
+        stage.approve(person, &approval, &digest)?;
+    }
+    let credential = stage.agent.ok(&[
+        "creds",
+        "kube",
+        "--task",
+        &task,
+        "change-workloads",
+        "--plan",
+        &id,
+    ])?;
+    let kubeconfig = kubeconfig(&stage, &cluster, &credential)?;
+    let kubectl = |arguments: &[&str]| {
+        let arguments = [arguments, &["-n", "payments"]].concat();
+        cluster.kubectl_with(&kubeconfig, &arguments)
+    };
+    let scale = |name: &str| {
+        let patch = r#"{"spec":{"replicas":3}}"#;
+        kubectl(&["patch", "deployment", name, "-p", patch])
+    };
+    let web = scale("web")?;
+    assert_eq!(web.code, 0, "{}", web.stderr);
+    assert_eq!(kubectl(&["get", "deployments"])?.code, 0);
+    let made = kubectl(&[
+        "create",
+        "configmap",
+        "settings",
+        "--from-literal=level=debug",
+    ])?;
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let refused = scale("other")?;
+    assert!(
+        refused.stderr.contains("orbidden"),
+        "{}{}",
+        refused.stdout,
+        refused.stderr
+    );
+    let deleted = kubectl(&["delete", "deployment", "other"])?;
+    assert!(deleted.stderr.contains("orbidden"), "{}", deleted.stderr);
+    Ok(())
+}
+
+/// How kubectl uses what the agent was given.
+fn kubeconfig(stage: &Stage, cluster: &Cluster, credential: &str) -> Result<PathBuf> {
+    let credential: Value = serde_json::from_str(credential)?;
+    let token = credential.pointer("/status/token").and_then(Value::as_str);
+    let admin = std::fs::read_to_string(cluster.kubeconfig("admin"))?;
+    let token = format!("token: {}", token.context("no token")?);
+    let file = stage.directory.path().join("kubeconfig");
+    std::fs::write(&file, admin.replace("token: admin-token", &token))?;
+    Ok(file)
+}
+
+/// What alice reads before she says yes.
+fn is_shown(stage: &Stage, approval: &str) -> Result<()> {
+    let shown = stage
+        .daemon
+        .cli("alice")?
+        .ok(&["approval", "show", approval])?;
+    for line in [
+        "1 created, 1 updated, 0 replaced, 0 destroyed",
+        "deployments.apps/web in payments",
+        "configmaps/settings in payments",
+        "~ spec[0].replicas = 2 -> 3",
+        "+ kubernetes_config_map.settings[0] is created",
+    ] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    // The broker's token for the cluster is a variable of the plan, and nobody's to read.
+    assert!(!shown.contains("admin-token"), "{shown}");
     Ok(())
 }
