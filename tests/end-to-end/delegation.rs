@@ -75,6 +75,11 @@ fn a_task_for_another_agent_gets_what_both_charters_allow_and_ends_with_the_one_
     let token = helper.ok(&ask)?;
     let said = claims(&token)?;
     assert!(said.contains("\"scope\":\"tickets.read\""), "{said}");
+    // On whose behalf, and who acts (RFC 8693).
+    let issuer = "https://agents.dev.lanyard.invalid";
+    let subject = format!("\"sub\":\"{issuer}#agent:router\"");
+    let actor = format!("\"act\":{{\"sub\":\"{issuer}#agent:helper\"}}");
+    assert!(said.contains(&subject) && said.contains(&actor), "{said}");
     let active = || stage.is_active(&token, &stage.agent.ok(&["identity"])?);
     assert!(active()?);
 

@@ -210,6 +210,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         deadline: task.opened + hours,
         approval: None,
         limits: LeaseLimits {
+            budget: None,
             live: u32::MAX,
             mints: Rate {
                 count: u32::MAX,

@@ -12,6 +12,7 @@ mod outcome;
 mod output;
 mod pause;
 mod plan;
+mod report;
 mod status;
 mod task;
 
@@ -85,6 +86,9 @@ enum Command {
     /// What happened: query, follow and verify the journal.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What agents asked for over a time, and what became of it.
+    #[command(subcommand)]
+    Report(report::Command),
     /// Work with charters.
     #[command(subcommand)]
     Charter(charter::Command),
@@ -135,6 +139,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Action(command) => action::run(global, command).await,
+        Command::Report(command) => report::run(global, command).await,
         Command::Charter(command) => charter::run(global, command).await,
         Command::Explain(asked) => explain::run(global, &asked).await,
         Command::Audit(command) => audit::run(global, command).await,

@@ -153,7 +153,7 @@ fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), O
                 println!("{at}  {}", visible(&event.text));
             }
             if shown.truncated {
-                eprintln!("and more: lanyard audit query --mentions TASK");
+                eprintln!("and more: lanyard audit query names every record of it");
             }
         }
     }

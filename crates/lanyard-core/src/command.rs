@@ -299,6 +299,9 @@ pub struct LeaseLimits {
     pub live: u32,
     /// Mints of one agent under one charter.
     pub mints: crate::charter::Rate,
+    /// What the task may have in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<crate::charter::Budget>,
 }
 
 impl From<&Limits> for LeaseLimits {
@@ -306,6 +309,7 @@ impl From<&Limits> for LeaseLimits {
         Self {
             live: limits.live_leases,
             mints: limits.mints,
+            budget: limits.budget,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition,
+    ActionPattern, Autonomy, Budget, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition,
     RequestLimits, Revision, Rights, Role, Stated, VersionRule,
 };
 use crate::emergency::Emergency;
@@ -273,13 +273,17 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
             persons(people)
         ),
     };
+    let but = |denial: Denial| Denial {
+        would: Some(people),
+        ..denial
+    };
     if charter.mode == Mode::Shadow {
-        return Err(say.no(
+        return Err(but(say.no(
             Rule::Shadow,
             None,
             format!("{would}; the charter only records decisions"),
             "ask the platform team to set mode: enforce",
-        ));
+        )));
     }
     let version = task.version.as_ref();
     let listed = |rule: &VersionRule| version.is_some_and(|version| rule.matches(version));
@@ -296,12 +300,12 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
             "open the task with its model and the digest of its prompt",
         ),
     };
-    Err(say.no(
+    Err(but(say.no(
         Rule::Versions,
         charter.versions.first().map(|rule| rule.at),
         what,
         next,
-    ))
+    )))
 }
 
 /// What one revision says by itself.
@@ -463,6 +467,13 @@ fn tighter(one: &Limits, two: &Limits) -> Limits {
         task: one.task.min(two.task),
         live_leases: one.live_leases.min(two.live_leases),
         mints: rate,
+        budget: match (one.budget, two.budget) {
+            (Some(a), Some(b)) => Some(Budget {
+                mints: a.mints.min(b.mints),
+                time: a.time.min(b.time),
+            }),
+            (a, b) => a.or(b),
+        },
         requests: RequestLimits {
             open: one.requests.open.min(two.requests.open),
             cooldown: one.requests.cooldown.max(two.requests.cooldown),

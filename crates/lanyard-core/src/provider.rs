@@ -70,6 +70,8 @@ pub struct MintRequest {
     pub agent: AgentName,
     /// The identity behind that name.
     pub identity: Identity,
+    /// The agents of the tasks above, nearest first.
+    pub behind: Vec<AgentName>,
     /// What is allowed.
     pub rights: Rights,
     /// What dominates it.
@@ -108,6 +110,11 @@ impl MintRequest {
             environment: task.environment.clone(),
             agent: task.agent.clone(),
             identity: task.identity.clone(),
+            behind: task
+                .lineage
+                .iter()
+                .map(|above| above.agent.clone())
+                .collect(),
             rights: grant.rights.clone(),
             prohibited: permit.prohibited().to_vec(),
             destructive: permit.destructive().clone(),

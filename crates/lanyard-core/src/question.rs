@@ -329,6 +329,7 @@ fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial>
         at,
         message,
         next: next.to_owned(),
+        would: None,
     };
     let grant = permit.grant();
     if let Some(rule) = permit.prohibited().iter().find(|rule| reaches(rule, usage)) {

@@ -171,8 +171,12 @@ impl Engine {
         }
     }
 
-    pub(crate) fn wake_all(&self) {
+    pub(crate) fn wake_all_targets(&self) {
         self.revocation.values().for_each(Notify::notify_one);
+    }
+
+    pub(crate) fn wake_all(&self) {
+        self.wake_all_targets();
         self.housekeeping.notify_one();
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::Name;
+use std::sync::Arc;
+
+use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
-use lanyard_core::id::LeaseId;
+use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::lease::{Awaits, Lease, Stage, StopCause};
 use lanyard_core::time::Timestamp;
 
@@ -62,6 +64,34 @@ impl Engine {
             }
         }
         due.targets.insert(lease.entry.target.clone());
+    }
+
+    /// Closes the tasks of charters that have ended, and those that have had all that they may have.
+    pub async fn close_tasks(&self) {
+        let now = self.now();
+        let ended = |charter: &Arc<Charter>| charter.expires.is_some_and(|end| end.when <= now);
+        let ended: BTreeSet<Name> = self
+            .charters()
+            .all()
+            .iter()
+            .filter(|charter| ended(charter))
+            .map(|charter| charter.name.clone())
+            .collect();
+        let over = self.peek(|state| {
+            let mut over: Vec<TaskId> = state.spent_tasks(now).collect();
+            if !ended.is_empty() {
+                let open = state.tasks().filter(|entry| entry.is_open(now));
+                let of_ended = open.filter(|entry| ended.contains(&entry.task.charter));
+                over.extend(of_ended.map(|entry| entry.task.id));
+            }
+            over.truncate(BATCH);
+            over
+        });
+        for task in over.unwrap_or_default() {
+            tracing::info!(%task, "a task is closed: its charter has ended, or its budget is spent");
+            self.journal(Command::CloseTask { task }).await;
+            self.wake_all_targets();
+        }
     }
 
     /// Leases that are proved dead and that no kill asks after leave the state before their time.

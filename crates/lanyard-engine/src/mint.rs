@@ -64,7 +64,7 @@ pub enum IssueError {
         /// For `explain`.
         decision: DecisionId,
         /// Why.
-        denial: Denial,
+        denial: Box<Denial>,
     },
     /// No such task or plan, or not yours (T15).
     #[error("there is no such {0}")]

@@ -38,6 +38,7 @@ impl Engine {
             self.answer_trips().await;
             self.sweep_orders().await;
             while self.expire_due().await {}
+            self.close_tasks().await;
             self.forget_dead().await;
             self.settle_denials(false).await;
             tokio::select! {

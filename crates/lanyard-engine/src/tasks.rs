@@ -43,7 +43,7 @@ pub enum TaskError {
         /// Its id, for `explain`.
         decision: DecisionId,
         /// Why.
-        denial: Denial,
+        denial: Box<Denial>,
     },
     /// No such task, or not yours (T15).
     #[error("there is no such task")]
@@ -197,7 +197,7 @@ impl Engine {
         identity: &Identity,
         (task, ask): (Option<TaskId>, Option<(&Name, Asked)>),
         denial: Denial,
-    ) -> Result<(DecisionId, Denial), NoRandomness> {
+    ) -> Result<(DecisionId, Box<Denial>), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
         if self.denials.admits(&agent, &denial, self.now()) {
@@ -215,7 +215,7 @@ impl Engine {
                 tracing::error!(%error, %decision, "a denial could not be journaled");
             }
         }
-        Ok((decision, denial))
+        Ok((decision, Box::new(denial)))
     }
 
     /// Journals how many denials were not journaled, for the windows that are over, or for all.

@@ -139,6 +139,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         deadline: NOW + Duration::from_secs(30),
         approval: None,
         limits: LeaseLimits {
+            budget: None,
             live: 100,
             mints: Rate {
                 count: 1000,

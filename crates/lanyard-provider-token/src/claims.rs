@@ -3,6 +3,7 @@
 use lanyard_core::charter::{Name, Revision, Role, TokenGrant};
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::provider::MintRequest;
+use lanyard_core::scope::AgentName;
 use serde::{Deserialize, Serialize};
 
 /// The payload of a token. A payload with any other field is not one of ours.
@@ -11,11 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct Claims {
     /// The configured issuer, byte for byte.
     pub iss: String,
-    /// The agent's name.
+    /// On whose behalf: the agent itself, or the one that its task was first delegated by.
     pub sub: String,
     /// The grant's audience; exactly one.
     pub aud: String,
-    /// The agent's name again: an agent is its own client (RFC 9068 section 2.2).
+    /// The agent's name: an agent is its own client (RFC 9068 section 2.2).
     pub client_id: String,
     /// Seconds since the epoch.
     pub iat: u64,
@@ -40,6 +41,31 @@ pub struct Claims {
     /// SHA-256 of the approved plan, in hex, for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Who acts for the subject, where that is another (RFC 8693 section 4.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Act>>,
+}
+
+/// Who acts: the current one outside, those before it within.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// An agent's name.
+    pub sub: String,
+    /// Who acted before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Self>>,
+}
+
+impl Act {
+    /// The chain for an agent and those before it, nearest first; the last of them is the subject.
+    fn of(agent: &AgentName, behind: &[AgentName]) -> Option<Box<Self>> {
+        let (_, between) = behind.split_last()?;
+        let chain = std::iter::once(agent).chain(between);
+        chain.rev().fold(None, |act, agent| {
+            let sub = agent.0.clone();
+            Some(Box::new(Self { sub, act }))
+        })
+    }
 }
 
 impl Claims {
@@ -48,7 +74,7 @@ impl Claims {
         let scopes: Vec<&str> = grant.scopes.iter().map(String::as_str).collect();
         Self {
             iss: issuer.to_owned(),
-            sub: request.agent.0.clone(),
+            sub: request.behind.last().unwrap_or(&request.agent).0.clone(),
             aud: grant.audience.clone(),
             client_id: request.agent.0.clone(),
             iat: request.now.as_secs(),
@@ -62,6 +88,7 @@ impl Claims {
             role: request.role,
             environment: request.environment.clone(),
             plan: request.plan_digest.clone(),
+            act: Act::of(&request.agent, &request.behind),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Every number is read when it is asked for, from the same state that answers requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract;
@@ -54,7 +55,7 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
 }
 
 /// What the ledger counts, and whether the broker is armed.
-fn of_state(state: &State, now: Timestamp) -> ([Count; 6], bool) {
+fn of_state(state: &State, now: Timestamp) -> ([Count; 9], bool) {
     let orders = state.kills().iter();
     let engaged = orders.filter(|order| order.lifted != Lifted::Everything);
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
@@ -66,7 +67,24 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 6], bool) {
         open && approval.waits()
     };
     let waiting = state.approvals().filter(waits);
+    let answers = answer_times(state, now);
+    let at = |percent: usize| answers.get(answers.len().saturating_sub(1) * percent / 100);
     let counts = [
+        (
+            "approvals_answered",
+            "Requests for approval that people answered within a day",
+            answers.len(),
+        ),
+        (
+            "approval_answer_seconds_median",
+            "How long people took for those, by the median",
+            at(50).copied().unwrap_or(0),
+        ),
+        (
+            "approval_answer_seconds_p99",
+            "How long people took for those, by the 99th percentile",
+            at(99).copied().unwrap_or(0),
+        ),
         (
             "live_leases",
             "Credentials that are out",
@@ -91,6 +109,22 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 6], bool) {
         ),
     ];
     (counts, state.disarmed().is_none())
+}
+
+/// How long people took to answer, in seconds, of the requests of the last day; in order.
+fn answer_times(state: &State, now: Timestamp) -> Vec<usize> {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let recent = state
+        .approvals()
+        .filter(|it| it.requested > now.before(DAY));
+    let answered = recent.filter_map(|approval| {
+        let denied = approval.denied.as_ref().map(|(.., at)| *at);
+        let at = denied.or(approval.is_complete().then(|| approval.decided_at()))?;
+        usize::try_from(at.since(approval.requested).as_secs()).ok()
+    });
+    let mut seconds: Vec<usize> = answered.collect();
+    seconds.sort_unstable();
+    seconds
 }
 
 fn of_broker(broker: &Broker, armed: bool) -> [Count; 5] {

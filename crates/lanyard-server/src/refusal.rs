@@ -187,7 +187,8 @@ pub(crate) fn commit(error: CommitError) -> Status {
         Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),
         Refusal::TaskEnded(_) => plain(Code::FailedPrecondition, "TASK_ENDED"),
         Refusal::CharterMoved(_) => plain(Code::Aborted, "CHARTER_MOVED"),
-        Refusal::TooManyLive { .. }
+        Refusal::BudgetSpent { .. }
+        | Refusal::TooManyLive { .. }
         | Refusal::TooFast { .. }
         | Refusal::TooManyReports { .. }
         | Refusal::TooManyRequests { .. }

@@ -180,6 +180,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         environment: task.environment.clone(),
         agent: task.agent.clone(),
         identity: task.identity.clone(),
+        behind: Vec::new(),
         rights: rights(kind),
         prohibited: prohibited(),
         destructive: BTreeSet::new(),

@@ -4,7 +4,7 @@ mod cases;
 mod compile;
 mod diff;
 mod explain;
-mod files;
+pub(crate) mod files;
 mod fmt;
 mod init;
 mod lint;

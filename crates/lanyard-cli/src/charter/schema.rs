@@ -452,6 +452,19 @@ fn limits() -> Value {
         json!({
             "ttl": span("Of a credential; 12h at most."),
             "task": span("Of a task; 24h at most."),
+            "budget": section(
+                "What one task may have in all; then it closes itself.",
+                fields(
+                    &["mints", "time"],
+                    json!({
+                        "mints": {
+                            "type": "integer", "minimum": 1, "maximum": 10_000,
+                            "description": "How many credentials.",
+                        },
+                        "time": span("Of credentials, added up; 720h at most."),
+                    }),
+                ),
+            ),
             "approval_requests": section(
                 "How often one agent may ask people; 10 open requests and 1m when absent.",
                 fields(

@@ -271,6 +271,12 @@ impl Changes {
             (old.live_leases, new.live_leases),
             None,
         );
+        let most = |of: &super::Limits| of.budget.map_or(u32::MAX, |budget| budget.mints);
+        let what = "limits: credentials of one task";
+        self.more(what, (most(old), most(new)), None);
+        let most = |of: &super::Limits| of.budget.map_or(u32::MAX, |budget| budget.time.as_secs());
+        let what = "limits: seconds of credentials of one task";
+        self.more(what, (most(old), most(new)), None);
         let (one, two) = (old.requests, new.requests);
         let what = "limits: open requests for approval";
         self.more(what, (one.open, two.open), None);

@@ -503,10 +503,21 @@ pub struct Limits {
     pub live_leases: u32,
     /// How many may be minted within a window.
     pub mints: Rate,
+    /// What one task may have in all.
+    pub budget: Option<Budget>,
     /// How much of people's attention one agent may ask for.
     pub requests: RequestLimits,
     /// Refuse a credential whose declared worst case is longer.
     pub revocable_within: Option<Ttl>,
+}
+
+/// What one task may have in all. When it is spent and nothing of the task is live, the task closes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// How many credentials.
+    pub mints: u32,
+    /// How much time of credentials, added up.
+    pub time: Ttl,
 }
 
 /// How often one agent may ask people under one charter (T23).

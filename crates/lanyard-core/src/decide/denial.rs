@@ -21,6 +21,9 @@ pub struct Denial {
     pub message: String,
     /// What would help, in a sentence.
     pub next: String,
+    /// Where everything else allowed it: how many people would have had to approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would: Option<u32>,
 }
 
 impl fmt::Display for Denial {
@@ -120,6 +123,7 @@ impl Sayer<'_> {
             at,
             message,
             next: next.to_owned(),
+            would: None,
         }
     }
 }
@@ -134,5 +138,6 @@ pub fn not_in_force(charter: &Name) -> Denial {
         at: None,
         message: "no such charter is in force for you".to_owned(),
         next: "check the name, or ask the platform team whether it loads".to_owned(),
+        would: None,
     }
 }

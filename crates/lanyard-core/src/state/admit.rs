@@ -67,6 +67,14 @@ pub enum Refusal {
         /// When the next is within the rate.
         until: Timestamp,
     },
+    /// The task has had what it may have.
+    #[error(
+        "the budget of task {task} does not hold this credential: ask for a shorter one, or open another task"
+    )]
+    BudgetSpent {
+        /// Which task.
+        task: TaskId,
+    },
     /// The approval does not carry it.
     #[error("approval {id}: {why}")]
     NotApproved {
@@ -313,6 +321,13 @@ impl State {
                 live,
                 most: intent.limits.live,
             });
+        }
+        let seconds = intent.expires.since(now).as_secs();
+        let spent = self.spent.get(&task.id).copied().unwrap_or_default();
+        if let Some(budget) = intent.limits.budget
+            && !spent.admits(budget, seconds)
+        {
+            return Err(Refusal::BudgetSpent { task: task.id });
         }
         match self.quotas.next_mint(task, intent.limits.mints, now) {
             Some(until) => Err(Refusal::TooFast { until }),

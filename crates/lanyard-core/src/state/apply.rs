@@ -188,6 +188,7 @@ impl State {
         self.below.retain(|task, _| tasks.contains_key(task));
         self.plans.retain(|_, plan| tasks.contains_key(&plan.task));
         self.reports.retain(|task, _| tasks.contains_key(task));
+        self.spent.retain(|task, _| tasks.contains_key(task));
         self.approvals
             .retain(|_, approval| tasks.contains_key(&approval.task));
         self.requests
@@ -206,6 +207,10 @@ impl State {
             return;
         };
         self.quotas.minted(&task, at, intent.limits.mints);
+        if let Some(budget) = intent.limits.budget {
+            let seconds = intent.expires.since(at).as_secs();
+            self.spent.entry(task.id).or_default().take(budget, seconds);
+        }
         if let Some(request) = &intent.request {
             self.requests
                 .insert((intent.task, request.clone()), intent.lease);

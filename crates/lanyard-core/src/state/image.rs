@@ -20,7 +20,7 @@ use crate::task::Task;
 use crate::time::Timestamp;
 
 use super::breakers::{Breakers, BreakersImage};
-use super::quota::Use;
+use super::quota::{Spent, Use};
 use super::{Leases, State, TaskEntry};
 
 /// The whole state, item by item, so that it can be written and read as a stream.
@@ -84,6 +84,13 @@ pub enum Image {
         task: TaskId,
         /// All of it.
         reports: Box<Reports>,
+    },
+    /// What a task has had under a budget.
+    Spent {
+        /// Which.
+        task: TaskId,
+        /// How much.
+        spent: Spent,
     },
     /// Which lease a request made.
     Request {
@@ -192,6 +199,10 @@ impl State {
             )
             .chain(requests)
             .chain(used)
+            .chain(self.spent.iter().map(|(task, spent)| Image::Spent {
+                task: *task,
+                spent: *spent,
+            }))
             .chain(self.reports.iter().map(|(task, reports)| Image::Reports {
                 task: *task,
                 reports: Box::new(reports.clone()),
@@ -259,6 +270,7 @@ impl State {
                 agent,
                 used,
             } => self.quotas.restore((charter, agent), used.0),
+            Image::Spent { task, spent } => drop(self.spent.insert(task, spent)),
             Image::Reports { task, reports } => drop(self.reports.insert(task, *reports)),
             Image::Lease(lease) => return self.restore_lease(*lease),
             Image::Request {

@@ -34,7 +34,7 @@ pub use image::Image;
 pub use leases::Leases;
 
 use breakers::Breakers;
-use quota::Quotas;
+use quota::{Quotas, Spent};
 
 /// Everything that the broker knows and must not forget.
 #[derive(Debug, Clone, Default)]
@@ -58,6 +58,8 @@ pub struct State {
     breakers: Breakers,
     /// What was reported, by task.
     reports: HashMap<TaskId, Reports>,
+    /// What was had under a budget, by task.
+    spent: HashMap<TaskId, Spent>,
 }
 
 /// A task and whether it is over.
@@ -147,6 +149,15 @@ impl State {
     /// Every plan that has not been forgotten.
     pub fn plans(&self) -> impl Iterator<Item = &Plan> {
         self.plans.values()
+    }
+
+    /// The open tasks whose budget is spent, and of which nothing is live.
+    pub fn spent_tasks(&self, now: Timestamp) -> impl Iterator<Item = TaskId> {
+        let over = self.spent.iter().filter(|(_, spent)| spent.is_over());
+        over.map(|(task, _)| *task).filter(move |task| {
+            let open = self.tasks.get(task).is_some_and(|entry| entry.is_open(now));
+            open && !self.leases.of_task(*task).any(Lease::is_live)
+        })
     }
 
     /// What was reported of a task.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Rate};
+use crate::charter::{Budget, Name, Rate};
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -16,6 +16,35 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Use {
     live: u32,
     mints: VecDeque<Timestamp>,
+}
+
+/// What one task has had, under a budget.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    mints: u32,
+    seconds: u64,
+    /// Whether nothing more can be had.
+    over: bool,
+}
+
+impl Spent {
+    /// Whether this much more is within the budget.
+    pub(super) fn admits(self, budget: Budget, seconds: u64) -> bool {
+        let most = u64::from(budget.time.as_secs());
+        self.mints < budget.mints && self.seconds.saturating_add(seconds) <= most
+    }
+
+    pub(super) fn take(&mut self, budget: Budget, seconds: u64) {
+        self.mints = self.mints.saturating_add(1);
+        self.seconds = self.seconds.saturating_add(seconds);
+        self.over = !self.admits(budget, 1);
+    }
+
+    /// Whether nothing more can be had.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        self.over
+    }
 }
 
 /// Use by charter and agent.

@@ -9,6 +9,7 @@ mod breakers;
 mod common;
 mod delegation;
 mod emergency;
+mod ends;
 mod people;
 mod plans;
 mod races;

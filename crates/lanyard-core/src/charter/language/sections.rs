@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{PolicyFiles, breakers, calendar, grants, plans};
 use crate::charter::{
-    AgentRule, ApprovalRule, Autonomy, Charter, EmergencyRule, End, Grant, Limits, Mode, Name,
-    Owners, Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, SubjectPattern,
-    VersionRule, World,
+    AgentRule, ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode,
+    Name, Owners, Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated,
+    SubjectPattern, VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -15,6 +15,8 @@ use crate::time::Ttl;
 pub(super) const LONGEST_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// The longest life of a task, and the longest window of a rate.
 pub(super) const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
+/// The most time of credentials that one task may have.
+const LONGEST_BUDGET: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
 /// How long an approval may be used where the charter does not say.
 const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
@@ -416,6 +418,7 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         .required("live_leases")
         .and_then(|node| f.number(node, 1, 1_000_000));
     let mints = fields.required("mints").and_then(|node| rate(f, node));
+    let budget = fields.optional("budget").map(|node| budget(f, node));
     let requests = fields
         .optional("approval_requests")
         .map(|node| requests(f, node));
@@ -428,11 +431,30 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         task: task?,
         live_leases: live_leases?,
         mints: mints?,
+        budget: match budget {
+            Some(read) => Some(read?),
+            None => None,
+        },
         requests: match requests {
             Some(read) => read?,
             None => RequestLimits::default(),
         },
         revocable_within,
+    })
+}
+
+fn budget(f: &Findings, node: &Node) -> Option<Budget> {
+    let fields = f.map(node)?;
+    let mints = fields
+        .required("mints")
+        .and_then(|node| f.number(node, 1, 10_000));
+    let time = fields
+        .required("time")
+        .and_then(|node| f.span_of_time(node, LONGEST_BUDGET));
+    fields.finish();
+    Some(Budget {
+        mints: mints?,
+        time: time?,
     })
 }
 

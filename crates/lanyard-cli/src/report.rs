@@ -1,0 +1,255 @@
+//! `lanyard report`: what was asked for under each charter by each version of its agents, and what became of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use lanyard_client::{Client, v1};
+use lanyard_core::charter::{Grant, Name, Version};
+use lanyard_core::command::{Command as Journaled, Record};
+use lanyard_core::decide::Rule;
+use lanyard_core::id::TaskId;
+use lanyard_core::time::Timestamp;
+use serde_json::json;
+
+use crate::Global;
+use crate::charter::files::{self, Declared};
+use crate::outcome::Outcome;
+use crate::output::{Output, Rows};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// What would have been allowed, denied and escalated, in shadow and in force, by charter and version of the agent.
+    Shadow(Shadow),
+}
+
+#[derive(Args)]
+pub(crate) struct Shadow {
+    /// How far back, in hours.
+    #[arg(long, default_value_t = 168)]
+    hours: u32,
+    /// Under this charter alone.
+    #[arg(long)]
+    charter: Option<Name>,
+    /// The charter's file: which of its grants nobody asked for is said, too.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    declared: Declared,
+}
+
+/// What became of what was asked for.
+#[derive(Debug, Default)]
+struct Tally {
+    tasks: BTreeSet<TaskId>,
+    /// Given, or would have been.
+    allowed: usize,
+    /// Of those, with people's approval.
+    escalated: usize,
+    /// Of all, in shadow.
+    shadowed: usize,
+    denied: usize,
+    /// By rule, grant and reason.
+    why: BTreeMap<(Rule, String, String), usize>,
+    grants: BTreeSet<Name>,
+    targets: BTreeSet<Name>,
+}
+
+/// A charter, and the version of the agent as it stated it.
+type Of = (Name, String);
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    let Command::Shadow(asked) = command;
+    let charter = match &asked.file {
+        Some(file) => Some(files::charter(file, &asked.declared.world()?)?.0),
+        None => None,
+    };
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let since = Timestamp::from_secs(now.saturating_sub(u64::from(asked.hours) * 3600));
+    let mut client = global.client().await?;
+    let only = asked
+        .charter
+        .as_ref()
+        .or(charter.as_ref().map(|charter| &charter.name));
+    let tallies = tallies(&mut client, since, only).await?;
+    print(global, &tallies);
+    if let Some(charter) = &charter {
+        let used: BTreeSet<&Name> = tallies
+            .iter()
+            .filter(|((name, _), _)| *name == charter.name)
+            .flat_map(|(_, tally)| &tally.grants)
+            .collect();
+        for grant in charter.grants.values() {
+            suggest_narrowing(grant, &used);
+        }
+    }
+    suggest_widening(&tallies);
+    Ok(())
+}
+
+async fn tallies(
+    client: &mut Client,
+    since: Timestamp,
+    only: Option<&Name>,
+) -> Result<BTreeMap<Of, Tally>, Outcome> {
+    let mut tasks: HashMap<TaskId, Of> = HashMap::new();
+    for record in records(client, "open-task").await? {
+        if let Journaled::OpenTask { task, .. } = record.command {
+            let version = task.version.as_ref().map(Version::to_string);
+            tasks.insert(task.id, (task.charter, version.unwrap_or_default()));
+        }
+    }
+    let mut tallies: BTreeMap<Of, Tally> = BTreeMap::new();
+    let recent = |record: &Record| record.at >= since;
+    let about = |of: &Of| only.is_none_or(|name| of.0 == *name);
+    for record in records(client, "begin-mint")
+        .await?
+        .into_iter()
+        .filter(recent)
+    {
+        let Journaled::BeginMint(intent) = record.command else {
+            continue;
+        };
+        if let Some(of) = tasks.get(&intent.task).filter(|of| about(of)) {
+            let tally = tallies.entry(of.clone()).or_default();
+            tally.tasks.insert(intent.task);
+            tally.allowed += 1;
+            tally.escalated += usize::from(intent.approval.is_some());
+            tally.grants.insert(intent.entry.grant.clone());
+            tally.targets.insert(intent.entry.target.clone());
+        }
+    }
+    for record in records(client, "deny").await?.into_iter().filter(recent) {
+        let Journaled::Deny {
+            task,
+            grant,
+            denial,
+            ..
+        } = record.command
+        else {
+            continue;
+        };
+        let of = task.and_then(|task| tasks.get(&task)).cloned();
+        let of = of.unwrap_or_else(|| (denial.charter.clone(), String::new()));
+        if !about(&of) {
+            continue;
+        }
+        let tally = tallies.entry(of).or_default();
+        tally.tasks.extend(task);
+        tally.grants.extend(grant.clone());
+        match denial.would {
+            Some(people) => {
+                tally.allowed += 1;
+                tally.shadowed += 1;
+                tally.escalated += usize::from(people > 0);
+            }
+            None => {
+                tally.denied += 1;
+                let grant = grant.map(|grant| grant.to_string()).unwrap_or_default();
+                let why = (denial.rule, grant, denial.message);
+                *tally.why.entry(why).or_default() += 1;
+            }
+        }
+    }
+    Ok(tallies)
+}
+
+/// Every record of a kind.
+async fn records(client: &mut Client, kind: &str) -> Result<Vec<Record>, Outcome> {
+    let mut request = v1::QueryRecordsRequest {
+        mentions: String::new(),
+        kind: kind.to_owned(),
+        page_size: 1000,
+        page_token: String::new(),
+    };
+    let mut records = Vec::new();
+    loop {
+        let page = client.query_records(request.clone()).await?;
+        let read = page.records.iter();
+        records.extend(read.filter_map(|record| serde_json::from_str(&record.body).ok()));
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            return Ok(records);
+        }
+    }
+}
+
+fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
+    if global.output == Output::Json {
+        let all: Vec<_> = tallies
+            .iter()
+            .map(|((charter, version), tally)| {
+                let why: Vec<_> = tally
+                    .why
+                    .iter()
+                    .map(|((rule, grant, message), count)| {
+                        json!({"rule": rule.to_string(), "grant": grant, "message": message, "count": count})
+                    })
+                    .collect();
+                json!({
+                    "charter": charter, "version": version, "tasks": tally.tasks.len(), "allowed": tally.allowed,
+                    "escalated": tally.escalated, "shadowed": tally.shadowed, "denied": tally.denied,
+                    "targets": tally.targets, "denials": why,
+                })
+            })
+            .collect();
+        println!("{:#}", json!(all));
+        return;
+    }
+    let mut rows = Rows::new(&[
+        "charter",
+        "version",
+        "tasks",
+        "allowed",
+        "escalated",
+        "in shadow",
+        "denied",
+        "targets",
+    ]);
+    for ((charter, version), tally) in tallies {
+        let targets: Vec<&str> = tally.targets.iter().map(Name::as_str).collect();
+        let version = if version.is_empty() {
+            "not stated"
+        } else {
+            version
+        };
+        rows.push([
+            charter.to_string(),
+            version.to_owned(),
+            tally.tasks.len().to_string(),
+            tally.allowed.to_string(),
+            tally.escalated.to_string(),
+            tally.shadowed.to_string(),
+            tally.denied.to_string(),
+            targets.join(" "),
+        ]);
+    }
+    rows.print(global.output);
+}
+
+fn suggest_narrowing(grant: &Grant, used: &BTreeSet<&Name>) {
+    if !used.contains(&grant.name) {
+        eprintln!(
+            "narrow: nobody asked for grant {} (line {}): take it out",
+            grant.name, grant.at.line
+        );
+    }
+}
+
+fn suggest_widening(tallies: &BTreeMap<Of, Tally>) {
+    for ((charter, _), tally) in tallies {
+        let mut why: Vec<_> = tally.why.iter().collect();
+        why.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        for ((rule, grant, message), count) in why.into_iter().take(5) {
+            let of = if grant.is_empty() {
+                String::new()
+            } else {
+                format!(" of grant {grant}")
+            };
+            let message = lanyard_core::document::visible(message);
+            eprintln!(
+                "denied {count} times{of} under {charter} ({rule}): {message}: widen it, or tell the agent"
+            );
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What ends by itself: a task whose budget is spent, and the tasks of a charter that has ended.
+
+use std::time::Duration;
+
+use lanyard_core::ledger::CommitError;
+use lanyard_core::state::Refusal;
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_testkit::world;
+
+use crate::common::{Bench, bench};
+
+async fn with(limits: &str) -> Bench {
+    let charter = world::CHARTER.replace("    live_leases: 5\n", limits);
+    assert_ne!(charter, world::CHARTER);
+    bench(&charter).await
+}
+
+async fn read(bench: &Bench) -> Result<lanyard_core::id::LeaseId, IssueError> {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::name("read-deployments"),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await?;
+    let lease = issued.lease;
+    issued
+        .release
+        .hand_over(|| ())
+        .map_err(IssueError::Closed)?;
+    Ok(lease)
+}
+
+fn is_spent<T: std::fmt::Debug>(outcome: &Result<T, IssueError>) -> bool {
+    matches!(
+        outcome,
+        Err(IssueError::Commit(CommitError::Refused(
+            Refusal::BudgetSpent { .. }
+        )))
+    )
+}
+
+async fn is_open(bench: &Bench) -> bool {
+    let now = bench.engine.now();
+    let task = bench.task;
+    let asked = bench
+        .engine
+        .query(move |state| state.task(task).map(|it| it.is_open(now)));
+    asked.await.unwrap() == Some(true)
+}
+
+#[tokio::test]
+async fn a_task_closes_itself_when_its_budget_is_spent_and_nothing_is_live() {
+    let bench = with("    live_leases: 5\n    budget: {mints: 2, time: 24h}\n").await;
+    let one = read(&bench).await.unwrap();
+    let two = read(&bench).await.unwrap();
+    let third = read(&bench).await;
+    assert!(is_spent(&third), "{third:?}");
+    bench.engine.close_tasks().await;
+    assert!(is_open(&bench).await, "its leases are in use");
+    // A crash gives nothing back.
+    let bench = bench.restarted();
+    assert!(is_spent(&read(&bench).await));
+    for lease in [one, two] {
+        let agent = world::agent();
+        bench.engine.release_lease(&agent, lease).await.unwrap();
+    }
+    bench.engine.close_tasks().await;
+    assert!(!is_open(&bench).await);
+}
+
+#[tokio::test]
+async fn the_time_of_credentials_adds_up() {
+    let bench = with("    live_leases: 5\n    budget: {mints: 100, time: 25m}\n").await;
+    read(&bench).await.unwrap();
+    read(&bench).await.unwrap();
+    // Ten minutes each: the third would be five too long.
+    let third = read(&bench).await;
+    assert!(is_spent(&third), "{third:?}");
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_charter_that_has_ended_are_closed_with_their_leases() {
+    let charter = format!("{}  expires: 2027-01-15T08:30:00Z\n", world::CHARTER);
+    let bench = bench(&charter).await;
+    read(&bench).await.unwrap();
+    bench.engine.close_tasks().await;
+    assert!(is_open(&bench).await);
+    while bench.engine.now().to_string().as_str() < "2027-01-15T08:30:00Z" {
+        bench.clock.advance(Duration::from_secs(60));
+    }
+    bench.engine.close_tasks().await;
+    assert!(!is_open(&bench).await);
+    let live = bench.engine.query(|state| state.leases().live()).await;
+    assert_eq!(live, Ok(0));
+}
