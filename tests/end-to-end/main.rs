@@ -18,3 +18,4 @@ mod kill;
 mod plans;
 mod providers;
 mod reference;
+mod reports;

@@ -2,6 +2,7 @@
 
 mod decide;
 mod echo;
+mod flood;
 mod issue;
 mod kill;
 mod lint;
@@ -28,6 +29,12 @@ enum What {
     Issue {
         /// How long each is measured, in seconds.
         #[arg(long, default_value_t = 8)]
+        seconds: u64,
+    },
+    /// A flood by one agent: how soon its breaker trips, and what others notice.
+    Flood {
+        /// How long, in seconds.
+        #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
     /// A kill of everything, a start, and the memory of a lease.
@@ -63,6 +70,7 @@ fn main() -> Result<()> {
         What::Decide => decide::run(),
         What::Lint => lint::run(),
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
+        What::Flood { seconds } => runtime.block_on(flood::run(seconds)),
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
         What::Start { directory } => kill::start(&directory),
         What::Echo {
