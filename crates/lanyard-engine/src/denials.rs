@@ -1,10 +1,12 @@
 //! How many denials of one agent are journaled one by one: a flood of refused requests must not fill the disk.
-//! What is beyond that is journaled as one number.
+//! What is beyond that is journaled as a number: whenever there are twice as many as were journaled so far, so that a breaker
+//! sees a flood while it lasts, and at the end of the window.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
 use lanyard_core::decide::{Denial, Rule};
 use lanyard_core::scope::AgentName;
 use lanyard_core::time::Timestamp;
@@ -24,6 +26,19 @@ type Of = (Option<AgentName>, Name, Rule);
 struct Count {
     since: Timestamp,
     seen: u32,
+    /// How many of them are journaled, one by one or in numbers.
+    told: u32,
+}
+
+/// What is journaled of one more denial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Journaled {
+    /// It, by itself.
+    One,
+    /// It, and those before it that were not.
+    Many(Uncounted),
+    /// Nothing yet.
+    Later,
 }
 
 /// Counts denials.
@@ -45,24 +60,59 @@ pub struct Uncounted {
     pub count: u32,
 }
 
+impl From<Uncounted> for Command {
+    fn from(some: Uncounted) -> Self {
+        Self::DenyMore {
+            agent: some.agent,
+            charter: some.charter,
+            rule: some.rule,
+            since: some.since,
+            count: some.count,
+        }
+    }
+}
+
+impl Count {
+    /// Those that were not journaled; now they are.
+    fn tell(&mut self, (agent, charter, rule): Of) -> Uncounted {
+        let count = self.seen - self.told;
+        self.told = self.seen;
+        Uncounted {
+            agent,
+            charter,
+            rule,
+            since: self.since,
+            count,
+        }
+    }
+}
+
 impl DenialMeter {
-    /// Whether this denial is to be journaled by itself.
-    pub fn admits(&self, agent: &AgentName, denial: &Denial, now: Timestamp) -> bool {
+    /// How this denial is to be journaled.
+    pub fn admits(&self, agent: &AgentName, denial: &Denial, now: Timestamp) -> Journaled {
         let mut counts = self.0.lock();
         let mut of = (Some(agent.clone()), denial.charter.clone(), denial.rule);
         if counts.len() >= MOST_COUNTED && !counts.contains_key(&of) {
             of.0 = None;
             // Names of charters that do not exist are made up as easily as those of agents.
             if counts.len() >= 2 * MOST_COUNTED && !counts.contains_key(&of) {
-                return false;
+                return Journaled::Later;
             }
         }
-        let count = counts.entry(of).or_insert(Count {
+        let count = counts.entry(of.clone()).or_insert(Count {
             since: now,
             seen: 0,
+            told: 0,
         });
         count.seen = count.seen.saturating_add(1);
-        count.seen <= MOST
+        if count.seen <= MOST {
+            count.told = count.seen;
+            return Journaled::One;
+        }
+        if count.seen - count.told < count.told {
+            return Journaled::Later;
+        }
+        Journaled::Many(count.tell(of))
     }
 
     /// What the windows that are over have left to be journaled; all of them when `all`.
@@ -73,15 +123,10 @@ impl DenialMeter {
             .lock()
             .extract_if(|_, count| ended(count))
             .collect::<Vec<_>>();
-        let left = counts.into_iter().filter(|(_, count)| count.seen > MOST);
-        left.map(|((agent, charter, rule), count)| Uncounted {
-            agent,
-            charter,
-            rule,
-            since: count.since,
-            count: count.seen - MOST,
-        })
-        .collect()
+        let left = counts
+            .into_iter()
+            .filter(|(_, count)| count.seen > count.told);
+        left.map(|(of, mut count)| count.tell(of)).collect()
     }
 }
 
@@ -103,32 +148,48 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_counted_and_the_next_window_starts_afresh() {
+    fn a_flood_is_counted_while_it_lasts_and_the_next_window_starts_afresh() {
         let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
-        let journaled = (0..1000)
-            .filter(|_| meter.admits(&agent("a"), &denial(Rule::Grants), start))
-            .count();
-        assert_eq!(journaled, usize::try_from(MOST).unwrap());
-        assert!(meter.admits(&agent("a"), &denial(Rule::Limits), start));
+        let (mut alone, mut told, mut records) = (0, 0, 0);
+        for _ in 0..1000 {
+            match meter.admits(&agent("a"), &denial(Rule::Grants), start) {
+                Journaled::One => alone += 1,
+                Journaled::Many(some) => {
+                    told += some.count;
+                    records += 1;
+                }
+                Journaled::Later => {}
+            }
+        }
+        // 60 by themselves, then 60, 120, 240 and 480 in a record each.
+        assert_eq!((alone, told, records), (MOST, 900, 4));
+        let other = meter.admits(&agent("a"), &denial(Rule::Limits), start);
+        assert_eq!(other, Journaled::One);
         assert_eq!(meter.over(start, false), []);
         let left = Uncounted {
             agent: Some(agent("a")),
             charter: "payments".parse().unwrap(),
             rule: Rule::Grants,
             since: start,
-            count: 1000 - MOST,
+            count: 40,
         };
         assert_eq!(meter.over(start + WINDOW, false), [left]);
         assert_eq!(meter.over(start + WINDOW, false), []);
-        assert!(meter.admits(&agent("a"), &denial(Rule::Grants), start + WINDOW));
+        let next = meter.admits(&agent("a"), &denial(Rule::Grants), start + WINDOW);
+        assert_eq!(next, Journaled::One);
     }
 
     #[test]
     fn ever_new_agents_do_not_fill_the_memory() {
         let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
+        let mut told = Vec::new();
         for n in 0..MOST_COUNTED + 100 {
-            meter.admits(&agent(&n.to_string()), &denial(Rule::Grants), start);
+            let admitted = meter.admits(&agent(&n.to_string()), &denial(Rule::Grants), start);
+            if let Journaled::Many(some) = admitted {
+                told.push(some);
+            }
         }
+        assert!(told.iter().all(|some| some.agent.is_none()), "{told:?}");
         let left = meter.over(start, true);
         assert_eq!(
             left.first().map(|left| (left.agent.clone(), left.count)),

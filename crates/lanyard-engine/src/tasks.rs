@@ -11,6 +11,7 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::clock::NoRandomness;
+use crate::denials::Journaled;
 use crate::engine::Engine;
 
 /// What an agent says when it opens a task.
@@ -200,20 +201,26 @@ impl Engine {
     ) -> Result<(DecisionId, Box<Denial>), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
-        if self.denials.admits(&agent, &denial, self.now()) {
-            let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
-            let record = Command::Deny {
-                decision,
-                identity: identity.clone(),
-                agent,
-                task,
-                grant,
-                asked: asked.unwrap_or_default(),
-                denial: denial.clone(),
-            };
-            if let Err(error) = self.commit(record).await {
-                tracing::error!(%error, %decision, "a denial could not be journaled");
+        let record = match self.denials.admits(&agent, &denial, self.now()) {
+            Journaled::One => {
+                let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
+                Some(Command::Deny {
+                    decision,
+                    identity: identity.clone(),
+                    agent,
+                    task,
+                    grant,
+                    asked: asked.unwrap_or_default(),
+                    denial: denial.clone(),
+                })
             }
+            Journaled::Many(some) => Some(some.into()),
+            Journaled::Later => None,
+        };
+        if let Some(record) = record
+            && let Err(error) = self.commit(record).await
+        {
+            tracing::error!(%error, %decision, "a denial could not be journaled");
         }
         Ok((decision, Box::new(denial)))
     }
@@ -221,15 +228,9 @@ impl Engine {
     /// Journals how many denials were not journaled, for the windows that are over, or for all.
     pub async fn settle_denials(&self, all: bool) {
         for left in self.denials.over(self.now(), all) {
-            let record = Command::DenyMore {
-                agent: left.agent,
-                charter: left.charter,
-                rule: left.rule,
-                since: left.since,
-                count: left.count,
-            };
-            if let Err(error) = self.commit(record).await {
-                tracing::error!(%error, count = left.count, "denials could not be journaled");
+            let count = left.count;
+            if let Err(error) = self.commit(left.into()).await {
+                tracing::error!(%error, count, "denials could not be journaled");
             }
         }
     }
