@@ -8,6 +8,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use lanyard_core::approval::persons;
 use lanyard_core::charter::Policy;
 use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Judgement, Plan, Risk};
@@ -449,6 +450,8 @@ struct Said {
     risks: BTreeSet<(Risk, String)>,
     people: u32,
     groups: BTreeSet<String>,
+    /// Why so many people, or those: the message, and who.
+    asks: BTreeSet<(String, String)>,
 }
 
 impl Said {
@@ -520,7 +523,12 @@ impl Said {
             None => {}
         }
         self.people = self.people.max(count);
-        self.risks.insert((Risk::Low, message(item)));
+        let who = match (group, count) {
+            (Some(Some(group)), 0) => format!("somebody of {group}"),
+            (Some(Some(group)), _) => format!("{}, one of {group}", persons(count)),
+            _ => persons(count),
+        };
+        self.asks.insert((message(item), who));
     }
 
     fn judgement(self, policies: Digest) -> Judgement {
@@ -532,9 +540,17 @@ impl Said {
         };
         let risk = self.risks.last().map_or(Risk::Low, |(risk, _)| *risk);
         let reasons = self.risks.into_iter().rev();
+        let reasons: Vec<(Risk, String)> = reasons.collect();
+        // What makes a plan risky need not be said again as why people are asked.
+        let known = |message: &String| reasons.iter().any(|(_, reason)| reason == message);
+        let asks = self.asks.iter().filter(|(message, _)| !known(message));
+        let asks = asks.map(|(message, who)| format!("asks for {who}: {message}"));
+        let asks: Vec<String> = asks.collect();
         let reasons: Vec<String> = reasons
+            .into_iter()
             .filter(|(_, message)| !message.is_empty())
             .map(|(risk, message)| format!("{risk}: {message}"))
+            .chain(asks)
             .take(MOST)
             .collect();
         Judgement {

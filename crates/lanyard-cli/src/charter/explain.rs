@@ -235,6 +235,9 @@ fn difference(asked: &Question, near: &Question) -> String {
     match (&asked.plan, &near.plan) {
         (None, Some(_)) => parts.push("with a plan".to_owned()),
         (Some(_), None) => parts.push("without a plan".to_owned()),
+        (Some(one), Some(two)) if one.read.is_some() && two.read.is_none() => {
+            parts.push("with a plan that the policies take".to_owned());
+        }
         (Some(one), Some(two)) if one.destructive != two.destructive => {
             parts.push("with a plan that names nothing destructive".to_owned());
         }
