@@ -18,4 +18,5 @@ mod kill;
 mod plans;
 mod providers;
 mod reference;
+mod rehearsal;
 mod reports;

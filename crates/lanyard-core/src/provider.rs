@@ -161,6 +161,15 @@ pub enum PrepareError {
     Unsupported(String),
 }
 
+/// An object before and after an apply that did not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// As it is; nothing where there is none.
+    pub before: Option<serde_json::Value>,
+    /// As it would be.
+    pub after: serde_json::Value,
+}
+
 /// A credential as the provider gave it.
 #[derive(Debug)]
 pub struct Minted {
@@ -350,6 +359,22 @@ pub trait Provider: Send + Sync {
     /// When the provider could not be asked.
     async fn inspect(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         Ok(Vec::new())
+    }
+
+    /// What would become of these objects, by a rehearsal that changes nothing.
+    ///
+    /// # Errors
+    /// When the provider cannot rehearse, or refuses one of them.
+    async fn rehearse(
+        &self,
+        _rights: &Rights,
+        _objects: &[serde_json::Value],
+    ) -> Result<Vec<Rehearsed>, ProviderError> {
+        Err(ProviderError::Refused {
+            provider: self.capabilities().provider,
+            operation: "rehearsal",
+            code: "there is none on this kind of target".to_owned(),
+        })
     }
 
     /// Everything at the provider that carries Lanyard's marks.

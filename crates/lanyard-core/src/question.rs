@@ -314,6 +314,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         destructive,
         effects: Effects::default(),
         reach,
+        rehearsal: None,
         judgements: vec![judgement],
         submitted: now,
         approval: None,

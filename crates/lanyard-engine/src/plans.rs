@@ -9,8 +9,10 @@ use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanFormat, PlanReach};
-use lanyard_core::provider::MintRequest;
+use lanyard_core::plan::{
+    Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
+};
+use lanyard_core::provider::{MintRequest, Rehearsed};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
@@ -58,10 +60,20 @@ impl Engine {
             effects: reading.effects,
             reach: None,
             judgements: Vec::new(),
+            rehearsal: None,
             submitted: now,
             approval: None,
         };
         self.judge(task, &mut plan).await;
+        let mut reading = reading;
+        if !reading.objects.is_empty()
+            && self
+                .weigh(task, &mut plan, reading.reach.clone(), now)
+                .is_ok()
+        {
+            // Only what would be given is rehearsed.
+            self.rehearse(task, &mut plan, &mut reading).await;
+        }
         let (requirement, requests) = match self.weigh(task, &mut plan, reading.reach, now) {
             Ok(permit) => (permit.requirement().cloned(), permit.limits().requests),
             Err(denial) => {
@@ -89,6 +101,54 @@ impl Engine {
         };
         self.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)
+    }
+
+    /// Lets the target say what the plan's objects would do: which are made, and how the others differ.
+    async fn rehearse(&self, task: &Task, plan: &mut Plan, reading: &mut Reading) {
+        let charter = self.charters().in_force(&task.charter);
+        let grant = charter
+            .as_ref()
+            .and_then(|charter| charter.grants.get(&plan.grant));
+        let (Some(grant), Some(provider)) = (grant, self.provider_of(task, &plan.grant)) else {
+            return;
+        };
+        let rehearsed = match provider.rehearse(&grant.rights, &reading.objects).await {
+            Ok(rehearsed) => rehearsed,
+            Err(error) => {
+                plan.rehearsal = Some(Rehearsal::Not(error.to_string()));
+                return;
+            }
+        };
+        let made = |it: &Rehearsed| it.before.is_none();
+        let changed = |it: &Rehearsed| it.before.as_ref().is_some_and(|before| *before != it.after);
+        let count = |is: &dyn Fn(&Rehearsed) -> bool| {
+            u32::try_from(rehearsed.iter().filter(|it| is(it)).count()).unwrap_or(u32::MAX)
+        };
+        plan.effects = Effects {
+            created: count(&made),
+            updated: count(&changed),
+            ..Effects::default()
+        };
+        let names: BTreeSet<String> = rehearsed
+            .iter()
+            .filter(|it| made(it))
+            .filter_map(|it| {
+                it.after
+                    .pointer("/metadata/name")?
+                    .as_str()
+                    .map(str::to_owned)
+            })
+            .collect();
+        let objects = std::mem::take(&mut reading.reach.kubernetes.named);
+        let known = objects.into_iter().map(|object| KubernetesObject {
+            created: names.contains(&object.name),
+            ..object
+        });
+        reading.reach.kubernetes.named = known.collect();
+        plan.rehearsal = Some(match self.parts.judge.keep(rehearsed).await {
+            Ok(digest) => Rehearsal::Done(digest),
+            Err(error) => Rehearsal::Not(error.to_string()),
+        });
     }
 
     /// What is allowed, after the plan is narrowed as far as a credential can be: what does not fit is the whole

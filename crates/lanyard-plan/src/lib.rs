@@ -2,6 +2,7 @@
 //!
 //! Everything here is a function of the bytes. Where they are kept, and when they are read, is the caller's.
 
+mod compare;
 mod folder;
 mod manifests;
 mod policy;
@@ -12,6 +13,7 @@ use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Unjudged};
 use serde_json::Value;
 
 pub use folder::PolicyFolder;
+pub use manifests::compared;
 pub use policy::{Context, Fault, PolicySet, RISK_RULES};
 
 /// A plan in its format.
@@ -54,6 +56,7 @@ impl Document {
             Self::Text(_) => Reading {
                 effects: Effects::default(),
                 reach: PlanReach::default(),
+                objects: Vec::new(),
             },
         }
     }
@@ -61,11 +64,11 @@ impl Document {
     /// What its approvers read: without what is sensitive, and nothing in it acts on a terminal (T21).
     #[must_use]
     pub fn text(&self) -> String {
-        match self {
+        shown::bounded(match self {
             Self::Terraform(plan) => plan.text(),
             Self::Manifests(manifests) => manifests::text(manifests),
             Self::Text(text) => shown::shown(text),
-        }
+        })
     }
 
     /// What policies are asked about, one after the other.

@@ -2,9 +2,11 @@
 
 use lanyard_core::document::{Node, Style, Value as Tree, read};
 use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading};
-use serde_json::{Map, Number, Value};
+use lanyard_core::provider::Rehearsed;
+use serde_json::{Map, Number, Value, json};
 
-use crate::shown::line;
+use crate::compare::{self, Sides};
+use crate::shown::{bounded, line};
 
 /// How many objects one plan holds.
 const MOST: usize = 200;
@@ -167,6 +169,7 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
             ..Effects::default()
         },
         reach,
+        objects: manifests.iter().map(|it| it.json.clone()).collect(),
     }
 }
 
@@ -243,4 +246,36 @@ fn lines(value: &Value, path: &str, secret: bool, text: &mut String) {
             text.push_str(&format!("    {} = {shown}\n", line(path)));
         }
     }
+}
+
+/// A rehearsal as approvers read it: what is made, and what differs, without the values of secrets.
+#[must_use]
+pub fn compared(rehearsed: &[Rehearsed]) -> String {
+    let masked = json!({"data": true, "stringData": true});
+    let mut text = String::new();
+    for Rehearsed { before, after } in rehearsed {
+        let manifest = Manifest {
+            json: after.clone(),
+        };
+        let mut found = Vec::new();
+        let secret = after.get("kind").and_then(Value::as_str) == Some("Secret");
+        let sides = Sides {
+            before: before.as_ref(),
+            after: Some(after),
+            unknown: None,
+            hidden: [secret.then_some(&masked); 2],
+        };
+        sides.compare("", 0, &mut found);
+        let (sign, word) = match before {
+            None => ("+", "is created"),
+            Some(_) if found.is_empty() => (" ", "does not change"),
+            Some(_) => ("~", "is updated in place"),
+        };
+        text.push_str(&format!("{sign} {} {word}\n", manifest.heading()));
+        for line in compare::lines(&found) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    bounded(text)
 }

@@ -162,7 +162,11 @@ impl TerraformPlan {
                 );
             }
         }
-        Reading { effects, reach }
+        Reading {
+            effects,
+            reach,
+            objects: Vec::new(),
+        }
     }
 }
 

@@ -79,6 +79,7 @@ fn plan() -> Plan {
         effects: Effects::default(),
         reach: None,
         judgements: Vec::new(),
+        rehearsal: None,
         submitted: Timestamp::EPOCH,
         approval: None,
     }
@@ -320,6 +321,24 @@ fn approvers_read_what_changes_and_no_secrets() {
         .unwrap()
         .text();
     assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+}
+
+// T44
+#[test]
+fn a_plan_that_is_too_long_to_read_says_so_first() {
+    let long: Vec<usize> = (0..400_000).collect();
+    let plan = serde_json::json!({
+        "format_version": "1.2",
+        "resource_changes": [{
+            "address": "terraform_data.long", "type": "terraform_data",
+            "change": {"actions": ["create"], "before": null, "after": {"input": long}, "after_unknown": {}},
+        }],
+    });
+    let plan = plan.to_string();
+    let text = Document::read(PlanFormat::TerraformJson, plan.as_bytes());
+    let text = text.unwrap().text();
+    assert!(text.starts_with("NOT ALL OF THIS PLAN IS SHOWN: "));
+    assert!(text.len() < 3 * 1024 * 1024, "{}", text.len());
 }
 
 #[test]

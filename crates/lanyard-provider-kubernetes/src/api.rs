@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use lanyard_core::charter::PolicyRule;
-use lanyard_core::provider::ProviderError;
+use lanyard_core::provider::{ProviderError, Rehearsed};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
@@ -112,6 +112,16 @@ pub trait KubernetesApi: Send + Sync {
     /// # Errors
     /// See [`ProviderError`].
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError>;
+
+    /// What the API server would make of an object in this namespace; nothing changes.
+    ///
+    /// # Errors
+    /// See [`ProviderError`]; what the broker itself may not do is named.
+    async fn rehearse(
+        &self,
+        namespace: &str,
+        object: &serde_json::Value,
+    ) -> Result<Rehearsed, ProviderError>;
 
     /// Makes a Role; where one of this name is there already, its rules come back.
     ///

@@ -15,7 +15,7 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use lanyard_core::charter::PolicyRule;
-use lanyard_core::provider::ProviderError;
+use lanyard_core::provider::{ProviderError, Rehearsed};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
@@ -197,7 +197,7 @@ fn mapped(operation: &'static str, error: &kube::Error) -> ProviderError {
 }
 
 /// As [`mapped`], with the message: where no secret was sent, it says what the broker itself may not do.
-fn explained(operation: &'static str, error: &kube::Error) -> ProviderError {
+pub(crate) fn explained(operation: &'static str, error: &kube::Error) -> ProviderError {
     match (mapped(operation, error), error) {
         (ProviderError::Refused { code, .. }, kube::Error::Api(status)) => {
             let message: String = status
@@ -212,7 +212,7 @@ fn explained(operation: &'static str, error: &kube::Error) -> ProviderError {
     }
 }
 
-fn refused(operation: &'static str, code: String) -> ProviderError {
+pub(crate) fn refused(operation: &'static str, code: String) -> ProviderError {
     ProviderError::Refused {
         provider: PROVIDER,
         operation,
@@ -259,6 +259,14 @@ fn is_there_already(error: &kube::Error) -> bool {
 impl KubernetesApi for Cluster {
     fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
+    }
+
+    async fn rehearse(
+        &self,
+        namespace: &str,
+        object: &serde_json::Value,
+    ) -> Result<Rehearsed, ProviderError> {
+        crate::rehearse::one(self.client.clone(), namespace, object).await
     }
 
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError> {

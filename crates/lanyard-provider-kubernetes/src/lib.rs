@@ -9,6 +9,7 @@ pub mod api;
 mod cluster;
 mod objects;
 mod provider;
+mod rehearse;
 mod rules;
 
 pub use cluster::{Cluster, ConnectError};

@@ -13,7 +13,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
     Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
-    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+    ProviderError, Rehearsed, Revocability, Revocation, RevocationReport, Revoked,
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
@@ -443,6 +443,21 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             Err(ProviderError::Refused { code, .. }) => Ok(vec![format!("ClusterRole {code}")]),
             Err(other) => Err(other),
         }
+    }
+
+    async fn rehearse(
+        &self,
+        rights: &Rights,
+        objects: &[serde_json::Value],
+    ) -> Result<Vec<Rehearsed>, ProviderError> {
+        let Rights::Kubernetes(grant) = rights else {
+            return Ok(Vec::new());
+        };
+        let mut rehearsed = Vec::with_capacity(objects.len());
+        for object in objects {
+            rehearsed.push(self.api.rehearse(&grant.namespace, object).await?);
+        }
+        Ok(rehearsed)
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {

@@ -12,7 +12,8 @@ use async_trait::async_trait;
 use lanyard_core::charter::{KubernetesRights, PolicyRule, Rights, TargetKind};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Credential, MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
+    Credential, MintRequest, Minted, Provider, ProviderError, Rehearsed, Revocation,
+    RevocationReport, Revoked,
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
@@ -150,6 +151,14 @@ impl KubernetesApi for Fake {
             server: "https://fake.invalid".to_owned(),
             certificate_authority: String::new(),
         }
+    }
+
+    async fn rehearse(&self, _: &str, _: &serde_json::Value) -> Result<Rehearsed, ProviderError> {
+        Err(ProviderError::Refused {
+            provider: "kubernetes",
+            operation: "rehearsal",
+            code: "403 Forbidden".to_owned(),
+        })
     }
 
     async fn cluster_role(&self, _name: &str) -> Result<Option<ClusterRole>, ProviderError> {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use lanyard_core::charter::Charter;
 use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
+use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
-use lanyard_plan::{Context, Document, PolicySet};
+use lanyard_plan::{Context, Document, PolicySet, compared};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tonic::async_trait;
@@ -67,6 +68,15 @@ impl Judge for Assessor {
         let content = content.to_vec();
         self.apart(move || Ok(Document::read(format, &content)?.reading()))
             .await
+    }
+
+    async fn keep(&self, rehearsed: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
+        let plans = self.plans.clone();
+        self.apart(move || {
+            let stored = plans.put(compared(&rehearsed).as_bytes());
+            stored.map_err(|error| Unjudged::Store(error.to_string()))
+        })
+        .await
     }
 
     async fn judge(

@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use lanyard_core::charter::Charter;
+use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
+use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
 
 /// Reads nothing and holds nothing against it.
@@ -13,6 +15,10 @@ pub struct CannotRead;
 impl Judge for CannotRead {
     async fn read(&self, _: PlanFormat, _: &[u8]) -> Result<Reading, Unjudged> {
         Ok(Reading::default())
+    }
+
+    async fn keep(&self, _: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
+        Err(Unjudged::Store("there is no store here".to_owned()))
     }
 
     async fn judge(&self, charter: &Charter, _: &Task, _: &Plan) -> Result<Judgement, Unjudged> {

@@ -5,10 +5,12 @@ use std::fmt;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Effects, Plan, PlanFormat, PlanReach};
 use crate::charter::Charter;
 use crate::digest::Digest;
+use crate::provider::Rehearsed;
 use crate::task::Task;
 
 /// How much a plan could break.
@@ -75,6 +77,8 @@ pub struct Reading {
     pub effects: Effects,
     /// To what.
     pub reach: PlanReach,
+    /// The objects of manifests, which a cluster can rehearse.
+    pub objects: Vec<Value>,
 }
 
 /// Why there is no judgement.
@@ -104,6 +108,12 @@ pub trait Judge: Send + Sync {
     /// # Errors
     /// When they are not in that form.
     async fn read(&self, format: PlanFormat, content: &[u8]) -> Result<Reading, Unjudged>;
+
+    /// Stores what a rehearsal came to, as people read it.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    async fn keep(&self, rehearsed: Vec<Rehearsed>) -> Result<Digest, Unjudged>;
 
     /// What the policies of a charter say of a plan whose bytes are stored.
     ///

@@ -52,6 +52,16 @@ impl fmt::Display for PlanFormat {
 /// The largest plan, in bytes.
 pub const PLAN_LIMIT: usize = 4 * 1024 * 1024;
 
+/// What became of a rehearsal at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rehearsal {
+    /// What it came to, as text, under this digest.
+    Done(Digest),
+    /// Why there was none.
+    Not(String),
+}
+
 /// One submitted plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -77,6 +87,9 @@ pub struct Plan {
     /// What the credential for it is narrowed to; nothing where it is not.
     #[serde(default)]
     pub reach: Option<PlanReach>,
+    /// What the target said that manifests would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsal: Option<Rehearsal>,
     /// What the policies of every charter that has a say make of it.
     #[serde(default)]
     pub judgements: Vec<Judgement>,

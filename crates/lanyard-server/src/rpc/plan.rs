@@ -1,8 +1,11 @@
 //! PlanService.
 
 use lanyard_core::charter::ActionPattern;
+use lanyard_core::document::visible;
 use lanyard_core::identity::OperatorRole;
-use lanyard_core::plan::{Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Risk};
+use lanyard_core::plan::{
+    Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
+};
 use lanyard_engine::plans::Proposal;
 use lanyard_identity::Verified;
 use lanyard_plan::Document;
@@ -67,10 +70,18 @@ impl PlanService for Services {
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("plan"))?;
         let plans = self.0.plans.clone();
-        let (digest, format) = (plan.digest, plan.format);
+        let (digest, format, rehearsal) = (plan.digest, plan.format, plan.rehearsal.clone());
         let read = tokio::task::spawn_blocking(move || {
             let content = plans.get(digest).ok()?;
-            Some(Document::read(format, &content).ok()?.text())
+            let text = Document::read(format, &content).ok()?.text();
+            Some(match rehearsal {
+                None => text,
+                Some(Rehearsal::Not(why)) => format!("not rehearsed: {}\n\n{text}", visible(&why)),
+                Some(Rehearsal::Done(digest)) => {
+                    let came = String::from_utf8(plans.get(digest).ok()?).ok()?;
+                    format!("at the time of the submission, on the target:\n{came}\nas submitted:\n{text}")
+                }
+            })
         })
         .await;
         let Ok(Some(content)) = read else {
