@@ -48,6 +48,8 @@ pub struct Engine {
     pub(crate) mints: Mutex<JoinSet<()>>,
     pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
     pub(crate) undelivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
+    /// The agents that submit a plan at this moment.
+    pub(crate) submitting: Mutex<BTreeSet<AgentName>>,
     pub(crate) housekeeping: Notify,
     /// Orders whose leases are all being stopped: there will be no more of them.
     pub(crate) swept: Mutex<BTreeSet<KillId>>,
@@ -71,6 +73,7 @@ impl Engine {
             delivered: Mutex::default(),
             swept: Mutex::default(),
             undelivered: Mutex::default(),
+            submitting: Mutex::default(),
             housekeeping: Notify::new(),
             revocation,
             changes: watch::channel(0).0,

@@ -94,6 +94,9 @@ pub enum IssueError {
     /// It was stopped on the way.
     #[error(transparent)]
     Closed(Closed),
+    /// Another plan of the same agent is being looked at.
+    #[error("another plan of this agent is being looked at: one at a time")]
+    Busy,
     /// The plan cannot be read or judged.
     #[error(transparent)]
     Plan(#[from] Unjudged),

@@ -13,6 +13,7 @@ use lanyard_core::plan::{
     Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
 };
 use lanyard_core::provider::{MintRequest, Rehearsed};
+use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
@@ -34,6 +35,25 @@ pub struct Proposal {
     pub destructive: BTreeSet<ActionPattern>,
 }
 
+/// An agent's turn to have a plan looked at: that takes a core for a while, and no agent takes more than one.
+struct Turn<'a> {
+    engine: &'a Engine,
+    agent: &'a AgentName,
+}
+
+impl<'a> Turn<'a> {
+    fn take(engine: &'a Engine, agent: &'a AgentName) -> Option<Self> {
+        let new = engine.submitting.lock().insert(agent.clone());
+        new.then_some(Self { engine, agent })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.engine.submitting.lock().remove(self.agent);
+    }
+}
+
 impl Engine {
     /// Takes a plan in. Its bytes must be stored under their digest before this is called.
     ///
@@ -46,6 +66,7 @@ impl Engine {
         content: &[u8],
     ) -> Result<Plan, IssueError> {
         let entry = self.task_of(identity, proposal.task).await?;
+        let _turn = Turn::take(self, &entry.task.agent).ok_or(IssueError::Busy)?;
         let reading = self.parts.judge.read(proposal.format, content).await?;
         let (task, now) = (entry.task.as_ref(), self.now());
         let mut plan = Plan {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lanyard_core::charter::Charter;
 use lanyard_core::digest::Digest;
+use lanyard_core::id::PlanId;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
@@ -17,13 +18,15 @@ use crate::plans::PlanStore;
 
 /// How many plans are looked at at once: one can take all of a core for seconds.
 const AT_ONCE: usize = 2;
-/// How many compiled sets are kept.
+/// How many compiled sets, and how many judgements, are kept.
 const KEPT: usize = 256;
 
 /// Judges stored plans.
 pub(crate) struct Assessor {
     plans: PlanStore,
     compiled: Mutex<HashMap<Digest, Arc<PolicySet>>>,
+    /// What the policies of a charter have said of a plan before: neither changes.
+    judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
     turns: Semaphore,
 }
 
@@ -32,6 +35,7 @@ impl Assessor {
         Self {
             plans,
             compiled: Mutex::default(),
+            judged: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
         }
     }
@@ -85,15 +89,25 @@ impl Judge for Assessor {
         task: &Task,
         plan: &Plan,
     ) -> Result<Judgement, Unjudged> {
+        let key = (plan.id, charter.policies_digest());
+        if let Some(judgement) = self.judged.lock().get(&key) {
+            return Ok(judgement.clone());
+        }
         let policies = self.policies(charter)?;
         let (plans, task, plan) = (self.plans.clone(), task.clone(), plan.clone());
-        self.apart(move || {
+        let judged = self.apart(move || {
             let content = plans.get(plan.digest);
             let content = content.map_err(|error| Unjudged::Store(error.to_string()))?;
             let document = Document::read(plan.format, &content)?;
             let (task, plan) = (&task, &plan);
             Ok(policies.judge(&document, Context { task, plan }))
-        })
-        .await
+        });
+        let judgement = judged.await?;
+        let mut all = self.judged.lock();
+        if all.len() >= KEPT {
+            all.clear();
+        }
+        all.insert(key, judgement.clone());
+        Ok(judgement)
     }
 }

@@ -165,6 +165,12 @@ pub(crate) fn issue(error: IssueError) -> Status {
         IssueError::Provider(error) => unavailable(error),
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
+        IssueError::Busy => status(
+            Code::ResourceExhausted,
+            IssueError::Busy.to_string(),
+            "QUOTA",
+            HashMap::new(),
+        ),
         IssueError::Plan(error @ Unjudged::Form { .. }) => invalid("content", error),
         IssueError::Plan(error) => unavailable(error),
         IssueError::Randomness(error) => unavailable(error),

@@ -71,6 +71,12 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
     let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping.clone()));
     let config = Arc::new(config);
+    let plans_swept = tokio::spawn(
+        broker
+            .plans
+            .clone()
+            .follow(Arc::clone(&broker.engine), stopping.clone()),
+    );
     let webhooks = config.webhooks()?;
     let told: Vec<_> = webhooks
         .into_iter()
@@ -107,6 +113,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     charters_followed.await?;
     spool_followed.await?;
     keys_followed.await?;
+    plans_swept.await?;
     for webhook in told {
         webhook.await?;
     }

@@ -14,9 +14,12 @@ use lanyard_core::identity::Operator;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::plan::PlanFormat;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_engine::Engine;
+use lanyard_engine::mint::IssueError;
+use lanyard_engine::plans::Proposal;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
@@ -229,4 +232,39 @@ async fn a_person_who_may_no_more_counts_from_the_record_on() {
 #[tokio::test]
 async fn a_kill_counts_from_its_record_on() {
     both_orders(Between::Killed).await;
+}
+
+// An agent that submits plan after plan takes one turn of those who look at them.
+#[tokio::test]
+async fn plans_of_one_agent_are_looked_at_one_at_a_time() {
+    let mut busy = 0;
+    for seed in 0..10 {
+        busy += u32::from(second_is_busy(seed).await);
+    }
+    assert!(busy > 0, "no two were submitted at once");
+}
+
+async fn second_is_busy(seed: u64) -> bool {
+    let bench = bench(&world::CHARTER.replace(CHARTER, "role: apply")).await;
+    let engine = bench.engine_over(Arc::new(Turns {
+        ledger: Arc::clone(&bench.ledger),
+        dice: Ids::seeded(seed),
+    }));
+    let agent = world::agent();
+    let proposal = || Proposal {
+        task: bench.task,
+        grant: world::name("restart"),
+        format: PlanFormat::Text,
+        summary: "restart".to_owned(),
+        destructive: [].into(),
+    };
+    let one = engine.submit_plan(&agent, proposal(), b"one");
+    let two = engine.submit_plan(&agent, proposal(), b"two");
+    let (one, two) = tokio::join!(one, two);
+    let after = engine.submit_plan(&agent, proposal(), b"three").await;
+    assert!(one.is_ok() || two.is_ok(), "seed {seed}");
+    assert!(after.is_ok(), "seed {seed}: {after:?}");
+    [one, two]
+        .into_iter()
+        .any(|it| matches!(it, Err(IssueError::Busy)))
 }
