@@ -46,6 +46,7 @@ fn claims(token: &str) -> Result<String> {
     Ok(String::from_utf8(URL_SAFE_NO_PAD.decode(payload)?)?)
 }
 
+// T40
 #[test]
 fn a_task_for_another_agent_gets_what_both_charters_allow_and_ends_with_the_one_above() -> Result<()>
 {

@@ -55,6 +55,8 @@ pub(crate) enum Command {
         #[arg(long)]
         destructive: Vec<String>,
     },
+    /// Print the rules that every plan's risk is worked out by, in Rego.
+    Rules,
     /// Show a plan and what is in it.
     Show {
         /// The plan.
@@ -91,6 +93,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             let plan = global.client().await?.submit_plan(header, &content).await?;
             print(global, plan);
         }
+        Command::Rules => print!("{}", lanyard_plan::RISK_RULES),
         Command::Show { id } => {
             let shown = global
                 .client()

@@ -137,7 +137,7 @@ fn allows(permit: &Permit, action: &str, resource: &str) -> bool {
 }
 
 proptest! {
-    // T17
+    // T17, T40
     #[test]
     fn what_is_delegated_is_allowed_by_both_charters(
         one in subsequence(ACTIONS, 1..=ACTIONS.len()), two in subsequence(ACTIONS, 1..=ACTIONS.len()),

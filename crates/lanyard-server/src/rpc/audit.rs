@@ -60,6 +60,16 @@ impl AuditService for Services {
         let (live_leases, engaged_kill_orders, pauses, emergencies, disarmed) =
             asked.await.map_err(refusal::commit)?;
         let (journal_size, root) = broker.ledger.tree();
+        let mut problems = broker.charters.problems();
+        for charter in broker.engine.charters().all() {
+            if let Some(end) = charter.expires.filter(|end| end.when <= now) {
+                let name = &charter.name;
+                problems.push(format!(
+                    "charter {name} ended at {}: its tasks are closed",
+                    end.when
+                ));
+            }
+        }
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,
@@ -69,7 +79,7 @@ impl AuditService for Services {
             journal_size,
             journal_root: hex(&root),
             not_issuing: broker.not_issuing().or(disarmed).unwrap_or_default(),
-            charter_problems: broker.charters.problems(),
+            charter_problems: problems,
         }))
     }
 

@@ -205,6 +205,7 @@ mod tests {
         refused(&ActionPattern(action.to_owned()))
     }
 
+    // T35
     #[test]
     fn reads_are_told_from_writes_by_the_table() {
         for reads in [
