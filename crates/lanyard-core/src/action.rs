@@ -148,12 +148,13 @@ impl Reports {
         {
             self.times.pop_front();
         }
-        if report.outcome == Outcome::Started {
+        // What is beyond the rate of an hour is not told apart any more.
+        if report.outcome == Outcome::Started && self.open.len() < MOST_REPORTS {
             self.open.insert(report.action, report.what());
         } else {
             self.open.remove(&report.action);
         }
-        if report.outcome.is_failure() {
+        if report.outcome.is_failure() && self.failed.len() < MOST_REPORTS {
             self.failed.insert(report.what());
         }
     }

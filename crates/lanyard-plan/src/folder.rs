@@ -30,8 +30,7 @@ impl PolicyFolder {
         Self(parent.unwrap_or(Path::new(".")).to_path_buf())
     }
 
-    /// One file. No part of its path may be a link, so that it is beneath the folder wherever it seems to be; the folder
-    /// itself may be one, as in a mounted ConfigMap, and so may a link to what lies in the folder's own hidden part (T25).
+    /// One file. Links are followed as long as they end beneath the folder, as those of a mounted ConfigMap do (T25).
     fn file(&self, path: &str) -> Result<Arc<str>, String> {
         let unreadable = |error: std::io::Error| format!("{path} cannot be read: {error}");
         let root = fs::canonicalize(&self.0).map_err(unreadable)?;

@@ -122,10 +122,14 @@ impl TerraformPlan {
         if outline.errored {
             return Err("planning ended with an error, and the plan is not whole".to_owned());
         }
-        Ok(Self {
-            json,
-            changes: outline.resource_changes,
-        })
+        let changes = outline.resource_changes;
+        if changes
+            .iter()
+            .all(|change| change.effect() == Effect::Nothing)
+        {
+            return Err("it changes nothing, and needs no credential".to_owned());
+        }
+        Ok(Self { json, changes })
     }
 
     pub(crate) const fn json(&self) -> &Value {

@@ -177,7 +177,6 @@ fn policies_of_the_old_language_judge_each_object() {
 #[test]
 fn risk_is_low_for_tags_medium_for_what_runs_and_high_for_what_cannot_be_undone() {
     let risk = |name| judge(&[], &terraform(name), None);
-    assert_eq!(risk("nothing").risk, Risk::Low);
     assert_eq!(risk("tags-only").risk, Risk::Low);
     let queue = risk("queue");
     assert_eq!((queue.risk, queue.people), (Risk::Medium, 0));
@@ -358,6 +357,7 @@ fn what_is_no_plan_is_refused_with_the_place() {
             r#"{"format_version":"1.2","errored":true}"#,
             "ended with an error",
         ),
+        (r#"{"format_version":"1.2"}"#, "it changes nothing"),
         (
             r#"{"format_version":"1.2","resource_changes":[{"address":"a.b","type":"a","change":{"actions":["explode"]}}]}"#,
             "unknown variant `explode`",

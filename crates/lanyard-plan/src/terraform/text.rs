@@ -14,9 +14,6 @@ impl TerraformPlan {
                 resource(&mut text, change, effect);
             }
         }
-        if text.is_empty() {
-            text.push_str("nothing changes\n");
-        }
         text
     }
 }

@@ -1,0 +1,278 @@
+//! Policies in Rego, evaluated in this process.
+//!
+//! The rules have conftest's names: `deny` and `violation` deny, `warn` warns, each also with a suffix (`deny_public`), in any
+//! package. `risk` and `approval` are Lanyard's own. Built-in functions that fail are errors, and an error denies.
+
+mod said;
+mod syntax;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use lanyard_core::charter::Policy;
+use lanyard_core::digest::Digest;
+use lanyard_core::plan::{Judgement, Plan, Risk};
+use lanyard_core::task::Task;
+use regorus::Engine;
+use regorus::utils::limits::ExecutionTimerConfig;
+use serde_json::{Value, json};
+
+use said::Said;
+use syntax::{modules, rules, unknown_functions};
+
+use crate::Document;
+use crate::shown::line;
+
+/// The rules that every plan's risk is worked out by, as an operator reads them.
+pub const RISK_RULES: &str = include_str!("../../policies/risk.rego");
+
+/// What those are called where a fault is shown.
+const OWN: &str = "lanyard/risk.rego";
+/// How long one question to one rule may take.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// What a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Deny,
+    Warn,
+    Risk,
+    Approval,
+}
+
+impl Kind {
+    /// By the name of the rule.
+    fn of(name: &str) -> Option<Self> {
+        let (first, suffix) = match name.split_once('_') {
+            Some((first, suffix)) => (first, Some(suffix)),
+            None => (name, None),
+        };
+        let suffixed = suffix.is_none_or(|suffix| !suffix.is_empty());
+        match (first, suffix) {
+            ("deny" | "violation", _) if suffixed => Some(Self::Deny),
+            ("warn", _) if suffixed => Some(Self::Warn),
+            ("risk", None) => Some(Self::Risk),
+            ("approval", None) => Some(Self::Approval),
+            _ => None,
+        }
+    }
+}
+
+/// Policies that were compiled together, with the rules of risk.
+#[derive(Debug, Clone)]
+pub struct PolicySet {
+    engine: Engine,
+    /// By their paths.
+    rules: BTreeMap<String, Kind>,
+    digest: Digest,
+}
+
+/// What is wrong with a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Which of them.
+    pub place: usize,
+    /// Its path.
+    pub path: String,
+    /// Line and column, where they are known.
+    pub at: Option<(u32, u32)>,
+    /// What.
+    pub message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if let Some((line, column)) = self.at {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+/// What policies are told besides the plan: `data.lanyard`.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Who proposes it, and why.
+    pub task: &'a Task,
+    /// What was said of it.
+    pub plan: &'a Plan,
+}
+
+impl Context<'_> {
+    fn json(&self) -> Value {
+        let (task, plan) = (self.task, self.plan);
+        json!({ "lanyard": {
+            "task": {
+                "id": task.id.to_string(),
+                "charter": task.charter.as_str(),
+                "environment": task.environment.as_str(),
+                "agent": task.agent.0,
+                "sponsor": task.sponsor.as_ref().map(ToString::to_string),
+                "reason": task.reason,
+                "ticket": task.ticket,
+            },
+            "plan": {
+                "grant": plan.grant.as_str(),
+                "summary": plan.summary,
+                "destructive": plan.destructive,
+                "effects": plan.effects,
+            },
+        }})
+    }
+}
+
+impl PolicySet {
+    /// The policies of a charter.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn of(policies: &[Policy]) -> Result<Self, Vec<Fault>> {
+        let files = policies.iter().map(|policy| (&*policy.path, &*policy.text));
+        let set = Self::compile(files)?;
+        Ok(Self {
+            digest: Policy::digest(policies),
+            ..set
+        })
+    }
+
+    /// Compiles files together.
+    ///
+    /// # Errors
+    /// Each file that cannot be used.
+    pub fn compile<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut engine = Engine::new();
+        engine.set_strict_builtin_errors(true);
+        engine.set_execution_timer_config(ExecutionTimerConfig {
+            limit: LONGEST,
+            check_interval: NonZeroU32::MIN.saturating_add(255),
+        });
+        let own = engine.add_policy(OWN.to_owned(), RISK_RULES.to_owned());
+        let mut faults: Vec<_> = own
+            .err()
+            .map(|error| fault(0, OWN, &error))
+            .into_iter()
+            .collect();
+        let mut named = Vec::new();
+        for (place, (path, text)) in files.into_iter().enumerate() {
+            named.push(path);
+            if let Err(why) = add(&mut engine, path, text) {
+                faults.push(fault(place, path, &why));
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let of_set = |message: String| {
+            let path = (*named.first().unwrap_or(&OWN)).to_owned();
+            vec![Fault {
+                place: 0,
+                path,
+                at: None,
+                message,
+            }]
+        };
+        let modules = modules(&engine).map_err(of_set)?;
+        unknown_functions(&modules, &named)?;
+        let found = rules(&engine, &modules).map_err(of_set)?;
+        let idle = named
+            .iter()
+            .position(|_| !found.iter().any(|(file, ..)| *file != OWN));
+        if idle.is_some() {
+            let message =
+                "there is no deny, violation, warn, risk or approval rule in these policies";
+            return Err(of_set(message.to_owned()));
+        }
+        let rules: BTreeMap<_, _> = found
+            .into_iter()
+            .map(|(_, rule, kind)| (rule, kind))
+            .collect();
+        for rule in rules.keys() {
+            let compiled = engine.compile_with_entrypoint(&rule.as_str().into());
+            if let Err(error) = compiled {
+                let place = |path: &&str| error.to_string().contains(&format!("--> {path}:"));
+                let place = named.iter().position(place).unwrap_or_default();
+                return Err(vec![fault(place, named.get(place).unwrap_or(&OWN), &error)]);
+            }
+        }
+        Ok(Self {
+            engine,
+            rules,
+            digest: Policy::digest(&[]),
+        })
+    }
+
+    /// What the rules say of a plan. A rule that cannot be evaluated denies.
+    #[must_use]
+    pub fn judge(&self, document: &Document, context: Context<'_>) -> Judgement {
+        let mut said = Said::default();
+        let inputs = document.inputs();
+        if inputs.is_empty() {
+            let message = "the plan has no form that rules can read".to_owned();
+            said.risks.insert((Risk::High, message));
+        }
+        let mut engine = self.engine.clone();
+        let told = serde_json::to_string(&context.json()).unwrap_or_default();
+        if let Err(error) = engine.add_data_json(&told) {
+            said.fails("data.lanyard", &error.to_string());
+        }
+        for input in inputs {
+            match regorus::Value::from_json_str(&input.to_string()) {
+                Ok(input) => engine.set_input(input),
+                Err(error) => {
+                    said.fails("input", &error.to_string());
+                    continue;
+                }
+            }
+            for (rule, kind) in &self.rules {
+                match engine.eval_rule(rule.clone()) {
+                    Ok(value) => said.take(rule, *kind, &value),
+                    Err(error) => said.fails(rule, &error.to_string()),
+                }
+            }
+        }
+        said.judgement(self.digest)
+    }
+}
+
+fn add(engine: &mut Engine, path: &str, text: &str) -> anyhow::Result<()> {
+    let mut try_as = |v0| {
+        engine.set_rego_v0(v0);
+        let added = engine.add_policy(path.to_owned(), text.to_owned());
+        engine.set_rego_v0(false);
+        added.map(drop)
+    };
+    // What conftest's users wrote for years has no `if`; what is new is meant to be v1, and its error is the one to show.
+    match try_as(false) {
+        Err(error) if error.to_string().contains("keyword is required") => {
+            try_as(true).map_err(|_| error)
+        }
+        other => other,
+    }
+}
+
+/// The place and the sentence in the engine's own words, which come with a picture.
+fn fault(place: usize, path: &str, error: &anyhow::Error) -> Fault {
+    let text = error.to_string();
+    let at = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("--> "))
+        .and_then(|place| {
+            let mut parts = place.rsplitn(3, ':');
+            let (column, line) = (parts.next()?, parts.next()?);
+            Some((line.parse().ok()?, column.parse().ok()?))
+        });
+    let sentence = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("error: "));
+    Fault {
+        place,
+        path: path.to_owned(),
+        at,
+        message: line(sentence.unwrap_or(&text)),
+    }
+}

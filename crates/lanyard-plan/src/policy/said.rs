@@ -1,0 +1,148 @@
+//! What rules say, added up to a judgement.
+
+use std::collections::BTreeSet;
+
+use lanyard_core::approval::persons;
+use lanyard_core::digest::Digest;
+use lanyard_core::plan::{Judgement, Risk};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Kind;
+use crate::shown::line;
+
+/// How many findings of one kind are kept.
+const MOST: usize = 50;
+/// How many people a policy may ask for.
+const MOST_PEOPLE: u32 = 20;
+
+/// What the rules have said so far.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    denied: BTreeSet<String>,
+    warned: BTreeSet<String>,
+    pub(super) risks: BTreeSet<(Risk, String)>,
+    people: u32,
+    groups: BTreeSet<String>,
+    /// Why so many people, or those: the message, and who.
+    asks: BTreeSet<(String, String)>,
+}
+
+impl Said {
+    pub(super) fn fails(&mut self, what: &str, why: &str) {
+        let sentence = why
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("error: "));
+        let why = sentence.unwrap_or(why);
+        self.denied
+            .insert(line(&format!("{what} cannot be evaluated: {why}")));
+    }
+
+    pub(super) fn take(&mut self, rule: &str, kind: Kind, value: &regorus::Value) {
+        let Ok(value) = value
+            .to_json_str()
+            .and_then(|text| Ok(serde_json::from_str::<Value>(&text)?))
+        else {
+            // What is undefined says nothing.
+            if !matches!(value, regorus::Value::Undefined) {
+                self.fails(rule, "its value is no JSON");
+            }
+            return;
+        };
+        let items = match value {
+            Value::Array(items) => items,
+            Value::Bool(false) => return,
+            Value::Bool(true) => vec![Value::String(format!("{rule} holds"))],
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                let found = value.to_string();
+                return self.fails(rule, &format!("expected a set of messages, found {found}"));
+            }
+        };
+        for item in items {
+            self.item(rule, kind, &item);
+        }
+    }
+
+    fn item(&mut self, rule: &str, kind: Kind, item: &Value) {
+        let message = message(item);
+        match kind {
+            Kind::Deny => drop(self.denied.insert(message)),
+            Kind::Warn => drop(self.warned.insert(message)),
+            Kind::Risk => match item.get("level").map(Risk::deserialize) {
+                Some(Ok(level)) => drop(self.risks.insert((level, message))),
+                Some(Err(_)) | None => {
+                    self.fails(rule, "each of its items needs a level: low, medium or high");
+                }
+            },
+            Kind::Approval => self.approval(rule, item),
+        }
+    }
+
+    fn approval(&mut self, rule: &str, item: &Value) {
+        let people = item.get("people").map(Value::as_u64);
+        let group = item.get("group").map(Value::as_str);
+        let count = match people {
+            None => 0,
+            Some(count) => match count.and_then(|count| u32::try_from(count).ok()) {
+                Some(count @ 1..=MOST_PEOPLE) => count,
+                _ => return self.fails(rule, "people is a number from 1 to 20"),
+            },
+        };
+        match group {
+            Some(Some(group)) if !group.is_empty() => drop(self.groups.insert(group.to_owned())),
+            Some(_) => return self.fails(rule, "group is the name of a group"),
+            None if people.is_none() => {
+                return self.fails(rule, "each of its items needs people or a group");
+            }
+            None => {}
+        }
+        self.people = self.people.max(count);
+        let who = match (group, count) {
+            (Some(Some(group)), 0) => format!("somebody of {group}"),
+            (Some(Some(group)), _) => format!("{}, one of {group}", persons(count)),
+            _ => persons(count),
+        };
+        self.asks.insert((message(item), who));
+    }
+
+    pub(super) fn judgement(self, policies: Digest) -> Judgement {
+        let most = |messages: BTreeSet<String>| {
+            let more = messages.len().saturating_sub(MOST);
+            let kept = messages.into_iter().take(MOST);
+            let rest = (more > 0).then(|| format!("and {more} more"));
+            kept.chain(rest).collect::<Vec<_>>()
+        };
+        let risk = self.risks.last().map_or(Risk::Low, |(risk, _)| *risk);
+        let reasons = self.risks.into_iter().rev();
+        let reasons: Vec<(Risk, String)> = reasons.collect();
+        // What makes a plan risky need not be said again as why people are asked.
+        let known = |message: &String| reasons.iter().any(|(_, reason)| reason == message);
+        let asks = self.asks.iter().filter(|(message, _)| !known(message));
+        let asks = asks.map(|(message, who)| format!("asks for {who}: {message}"));
+        let asks: Vec<String> = asks.collect();
+        let reasons: Vec<String> = reasons
+            .into_iter()
+            .filter(|(_, message)| !message.is_empty())
+            .map(|(risk, message)| format!("{risk}: {message}"))
+            .chain(asks)
+            .take(MOST)
+            .collect();
+        Judgement {
+            policies,
+            denied: most(self.denied),
+            warned: most(self.warned),
+            risk,
+            reasons,
+            people: self.people,
+            groups: self.groups,
+        }
+    }
+}
+
+/// The words of a finding: a text, or the `msg` of an object, as conftest has it.
+fn message(item: &Value) -> String {
+    let text = item
+        .as_str()
+        .or_else(|| item.get("msg").and_then(Value::as_str));
+    text.map_or_else(|| line(&item.to_string()), line)
+}
