@@ -163,3 +163,25 @@ fn t22_a_consent_of_people_who_may_no_longer_give_it_does_not_count() -> Result<
     assert!(refused.contains("people of other groups"), "{refused}");
     Ok(())
 }
+
+// T23
+#[test]
+fn t23_people_are_not_asked_without_end() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let mut approvals = Vec::new();
+    for n in 0..10 {
+        approvals.push(stage.plan(&task, &format!("move ticket {n}"))?.2);
+    }
+    let full = stage.plan(&task, "one more").unwrap_err().to_string();
+    assert!(
+        full.contains("10 requests of") && full.contains("wait for an answer"),
+        "{full}"
+    );
+    let first = approvals.first().map(String::as_str).unwrap_or_default();
+    let deny = ["approval", "deny", first, "--reason", "too many of these"];
+    stage.daemon.cli("alice")?.ok(&deny)?;
+    let cooling = stage.plan(&task, "one more").unwrap_err().to_string();
+    assert!(cooling.contains("was denied a moment ago"), "{cooling}");
+    Ok(())
+}

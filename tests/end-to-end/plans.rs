@@ -194,6 +194,46 @@ fn a_plan_is_judged_approved_and_applied_with_what_it_names() -> Result<()> {
             );
         }
     }
+    would_be_denied(&plans.stage)
+}
+
+/// A policy that is only proposed is asked about the plans of the past.
+fn would_be_denied(stage: &Stage) -> Result<()> {
+    let folder = stage.directory.path();
+    let proposed = folder.join("proposed/policies/terraform");
+    std::fs::create_dir_all(&proposed)?;
+    for entry in std::fs::read_dir(folder.join("charters/policies/terraform"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), proposed.join(entry.file_name()))?;
+    }
+    let stateful = proposed.join("stateful.rego");
+    let text = std::fs::read_to_string(&stateful)?;
+    std::fs::write(
+        &stateful,
+        format!("{text}\ndeny contains \"no queues\" if count(input.resource_changes) > 0\n"),
+    )?;
+    let charter = folder.join("proposed/more.yaml");
+    std::fs::copy(folder.join("charters/more.yaml"), &charter)?;
+    let (charter, data) = (charter.to_string_lossy(), folder.join("data"));
+    let world = [
+        "--environment",
+        "production=production",
+        "--target",
+        "account=aws",
+    ];
+    let simulate = [
+        "charter",
+        "simulate",
+        &charter,
+        "--data-dir",
+        &data.to_string_lossy(),
+    ];
+    let answer = stage.oncall.run(&[&simulate[..], &world].concat())?;
+    let said = format!("{}{}", answer.stdout, answer.stderr);
+    assert!(
+        said.contains("a policy denies the plan: no queues"),
+        "{said}"
+    );
     Ok(())
 }
 

@@ -1,17 +1,20 @@
 //! `lanyard charter simulate`: what a proposed charter would have answered to what was really asked.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::{Asked, Command, Record};
+use lanyard_core::digest::Digest;
 use lanyard_core::id::{DecisionId, PlanId, TaskId};
+use lanyard_core::plan::Plan;
 use lanyard_core::question::{Planned, Question, ask};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_journal::{Cursor, verify};
+use lanyard_plan::{Context, Document, PolicySet};
 
 use super::files::{self, Declared};
 use crate::Global;
@@ -42,11 +45,60 @@ struct Made {
     allowed: bool,
 }
 
+/// The proposed charter's policies, asked about the plans of the data directory.
+struct Judge<'a> {
+    charter: &'a Charter,
+    policies: PolicySet,
+    plans: PathBuf,
+    known: HashMap<PlanId, Planned>,
+    /// How many plans could not be read any more.
+    missing: usize,
+}
+
+impl<'a> Judge<'a> {
+    fn of(charter: &'a Charter, data_dir: &Path) -> Result<Self, Outcome> {
+        let policies = PolicySet::of(charter.policies()).map_err(|faults| {
+            let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Outcome::usage(lines.join("; "))
+        })?;
+        Ok(Self {
+            charter,
+            policies,
+            plans: data_dir.join("plans"),
+            known: HashMap::new(),
+            missing: 0,
+        })
+    }
+
+    /// The plan, with what these policies say of its bytes, or said of it then.
+    fn planned(&mut self, task: &Task, plan: &Plan) -> Planned {
+        if let Some(known) = self.known.get(&plan.id) {
+            return known.clone();
+        }
+        let name = plan.digest.to_string().replace(':', "-");
+        let bytes = std::fs::read(self.plans.join(name)).ok();
+        let whole = bytes.filter(|bytes| Digest::of(bytes) == plan.digest);
+        let document = whole.and_then(|bytes| Document::read(plan.format, &bytes).ok());
+        let judgement = match document {
+            Some(document) => Some(self.policies.judge(&document, Context { task, plan })),
+            None => plan.judged_by(self.charter.policies_digest()).cloned(),
+        };
+        self.missing += usize::from(judgement.is_none());
+        let planned = Planned {
+            destructive: plan.destructive.clone(),
+            format: Some(plan.format),
+            read: judgement.map(|judgement| (plan.reach.clone(), judgement)),
+        };
+        self.known.insert(plan.id, planned.clone());
+        planned
+    }
+}
+
 #[derive(Default)]
 struct Replay {
     tasks: HashMap<TaskId, Task>,
     made: Vec<Made>,
-    plans: HashMap<PlanId, BTreeSet<ActionPattern>>,
+    plans: HashMap<PlanId, Plan>,
     unreadable: u64,
 }
 
@@ -54,6 +106,7 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     let replay = replay(asked)?;
+    let mut judge = Judge::of(&charter, &asked.data_dir)?;
     let mut changed: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     for made in &replay.made {
@@ -64,7 +117,8 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
         else {
             continue;
         };
-        let answer = ask(&charter, &replay.question(task, made), made.at);
+        let question = replay.question(task, made, &mut judge);
+        let answer = ask(&charter, &question, made.at);
         let (kind, why) = match (made.allowed, &answer.verdict) {
             (true, Ok(_)) | (false, Err(_)) => ("unchanged", String::new()),
             (false, Ok(_)) => ("deny to allow", format!("grant {}", made.grant)),
@@ -98,6 +152,12 @@ pub(crate) fn run(global: &Global, asked: &Simulate) -> Result<(), Outcome> {
         of("deny to allow"),
         of("allow to deny")
     );
+    if judge.missing > 0 {
+        eprintln!(
+            "{} plans are not there any more, and are taken to pass the policies",
+            judge.missing
+        );
+    }
     if replay.unreadable > 0 {
         eprintln!(
             "{} records are of another version and were passed over",
@@ -167,7 +227,7 @@ impl Replay {
                 allowed: false,
             }),
             Command::SubmitPlan { plan, .. } => {
-                self.plans.insert(plan.id, plan.destructive);
+                self.plans.insert(plan.id, *plan);
             }
             _ => {}
         }
@@ -176,9 +236,12 @@ impl Replay {
 
 impl Replay {
     /// The same request. What it did with the credential is not in the journal.
-    fn question(&self, task: &Task, made: &Made) -> Question {
+    fn question(&self, task: &Task, made: &Made, judge: &mut Judge<'_>) -> Question {
         let taken = made.asked.plan;
-        let taken = taken.map(|plan| self.plans.get(&plan).cloned().unwrap_or_default());
+        let taken = taken.map(|plan| {
+            let plan = self.plans.get(&plan);
+            plan.map_or_else(Planned::default, |plan| judge.planned(task, plan))
+        });
         Question {
             identity: task.identity.clone(),
             environment: task.environment.clone(),
@@ -187,9 +250,7 @@ impl Replay {
             emergency: false,
             version: task.version.clone(),
             ticket: task.ticket.clone(),
-            plan: taken
-                .or_else(|| made.asked.proposed.clone())
-                .map(Planned::naming),
+            plan: taken.or_else(|| made.asked.proposed.clone().map(Planned::naming)),
             usage: None,
             worst_case: Duration::ZERO,
         }
