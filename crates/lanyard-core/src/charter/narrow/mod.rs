@@ -210,6 +210,14 @@ mod tests {
         })
     }
 
+    // T27: what takes exponential time would not end here.
+    #[test]
+    fn a_pathological_pattern_takes_its_text_times_its_stars() {
+        let pattern = "*a".repeat(200) + "b";
+        assert!(!wildcard_matches(&pattern, &"a".repeat(20_000)));
+        assert!(!pattern_contains(&pattern, &"*a".repeat(2_000)));
+    }
+
     proptest! {
         #[test]
         fn containment_is_sound(wide in patterns(), narrow in patterns(), text in "[ab]{0,8}") {
