@@ -122,16 +122,72 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
     }
 }
 
-/// What the charter asks of people, and what the plan's judges ask besides.
+/// What the charter asks of people, and what the plan's judges ask besides. Whoever declared an emergency is one of those that
+/// the judges ask for.
 pub(super) fn asked(needed: Option<Requirement>, plan: Option<&Plan>) -> Option<Requirement> {
     let judgements = plan.map_or(&[][..], |plan| &plan.judgements);
     let asks = |judgement: &&Judgement| judgement.people > 0 || !judgement.groups.is_empty();
+    let declared = needed.as_ref().map_or(0, |needed| needed.besides.len());
+    let declared = u32::try_from(declared).unwrap_or(u32::MAX);
     let demands = judgements.iter().filter(asks).map(|judgement| Requirement {
-        people: judgement.people.max(1),
+        people: judgement.people.saturating_sub(declared).max(1),
         also: judgement.groups.clone(),
         ..Requirement::of_one()
     });
     demands.fold(needed, |needed, demand| {
         Requirement::both(needed, Some(demand))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::id::{PlanId, TaskId};
+    use crate::identity::Identity;
+    use crate::plan::{Effects, Judgement, PlanFormat};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn judges_ask_for_people_besides_and_whoever_declared_an_emergency_is_one() {
+        let plan = |people| Plan {
+            id: PlanId::from_bits(0),
+            task: TaskId::from_bits(0),
+            grant: "restart".parse().unwrap(),
+            format: PlanFormat::Text,
+            digest: Digest::of(b""),
+            size: 0,
+            summary: String::new(),
+            destructive: BTreeSet::new(),
+            effects: Effects::default(),
+            reach: None,
+            rehearsal: None,
+            judgements: vec![Judgement {
+                people,
+                groups: ["security".to_owned()].into(),
+                ..Judgement::unread(Digest::of(b""))
+            }],
+            submitted: Timestamp::EPOCH,
+            approval: None,
+        };
+        let declared = Requirement {
+            besides: [Identity {
+                issuer: "i".to_owned(),
+                subject: "s".to_owned(),
+            }]
+            .into(),
+            ..Requirement::of_one()
+        };
+        let people = |needed, people| {
+            let asked = asked(needed, Some(&plan(people))).unwrap();
+            (asked.people, asked.also.len(), asked.besides.len())
+        };
+        assert_eq!(people(None, 2), (2, 1, 0));
+        assert_eq!(people(Some(declared.clone()), 2), (1, 1, 1));
+        assert_eq!(people(Some(declared), 4), (3, 1, 1));
+        assert_eq!(people(None, 0), (1, 1, 0));
+        assert_eq!(asked(None, None), None);
+    }
 }
