@@ -388,7 +388,7 @@ fn a_real_plan_is_applied_with_the_names_that_it_holds_and_no_others() -> Result
         "--plan",
         &id,
     ])?;
-    let kubeconfig = kubeconfig(&stage, &cluster, &credential)?;
+    let kubeconfig = cluster.kubeconfig_with(stage.directory.path(), &credential)?;
     let kubectl = |arguments: &[&str]| {
         let arguments = [arguments, &["-n", "payments"]].concat();
         cluster.kubectl_with(&kubeconfig, &arguments)
@@ -417,17 +417,6 @@ fn a_real_plan_is_applied_with_the_names_that_it_holds_and_no_others() -> Result
     let deleted = kubectl(&["delete", "deployment", "other"])?;
     assert!(deleted.stderr.contains("orbidden"), "{}", deleted.stderr);
     Ok(())
-}
-
-/// How kubectl uses what the agent was given.
-fn kubeconfig(stage: &Stage, cluster: &Cluster, credential: &str) -> Result<PathBuf> {
-    let credential: Value = serde_json::from_str(credential)?;
-    let token = credential.pointer("/status/token").and_then(Value::as_str);
-    let admin = std::fs::read_to_string(cluster.kubeconfig("admin"))?;
-    let token = format!("token: {}", token.context("no token")?);
-    let file = stage.directory.path().join("kubeconfig");
-    std::fs::write(&file, admin.replace("token: admin-token", &token))?;
-    Ok(file)
 }
 
 /// What alice reads before she says yes.

@@ -80,11 +80,8 @@ impl Both {
 
     /// kubectl with this ExecCredential.
     fn kubectl(&self, credential: &str) -> Result<Answer> {
-        let credential: Value = serde_json::from_str(credential)?;
-        let token = credential.pointer("/status/token").and_then(Value::as_str);
-        let admin = std::fs::read_to_string(self.cluster.kubeconfig("admin"))?;
-        let token = format!("token: {}", token.context("no token")?);
-        let file = self.kept("kubeconfig", &admin.replace("token: admin-token", &token))?;
+        let folder = self.stage.directory.path();
+        let file = self.cluster.kubeconfig_with(folder, credential)?;
         let namespace = self.home.replace("-leases", "-target");
         self.cluster
             .kubectl_with(&file, &["get", "deployments", "-n", &namespace])

@@ -174,6 +174,26 @@ impl Cluster {
         Ok(file)
     }
 
+    /// Writes the administrator's kubeconfig into a folder, with the token of this ExecCredential in place of the
+    /// administrator's.
+    ///
+    /// # Errors
+    /// When it is no such credential, or cannot be written.
+    pub fn kubeconfig_with(&self, folder: &Path, credential: &str) -> Result<PathBuf> {
+        let credential: serde_json::Value = serde_json::from_str(credential)?;
+        let token = credential.pointer("/status/token");
+        let token = token
+            .and_then(serde_json::Value::as_str)
+            .context("no token")?;
+        let admin = std::fs::read_to_string(self.kubeconfig("admin"))?;
+        let file = folder.join("kubeconfig");
+        std::fs::write(
+            &file,
+            admin.replace("token: admin-token", &format!("token: {token}")),
+        )?;
+        Ok(file)
+    }
+
     /// kubectl itself.
     #[must_use]
     pub fn program(&self) -> &Path {

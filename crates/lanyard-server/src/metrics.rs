@@ -10,7 +10,6 @@ use axum::extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use lanyard_core::approval::Approval;
 use lanyard_core::kill::Lifted;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
@@ -60,13 +59,7 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 9], bool) {
     let engaged = orders.filter(|order| order.lifted != Lifted::Everything);
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
-    let waits = |approval: &&Approval| {
-        let open = state
-            .task(approval.task)
-            .is_some_and(|task| task.is_open(now));
-        open && approval.waits()
-    };
-    let waiting = state.approvals().filter(waits);
+    let waiting = state.waiting(now);
     let answers = answer_times(state, now);
     let at = |percent: usize| answers.get(answers.len().saturating_sub(1) * percent / 100);
     let counts = [

@@ -198,6 +198,14 @@ impl State {
         own.any(|known| known.identity == operator.identity && known != operator)
     }
 
+    /// The approvals that people can still give, and have to: those of tasks that are open.
+    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Approval> {
+        self.approvals.values().filter(move |approval| {
+            let task = self.tasks.get(&approval.task);
+            approval.waits() && task.is_some_and(|entry| entry.is_open(now))
+        })
+    }
+
     /// One re-arm proposal.
     #[must_use]
     pub fn rearm(&self, id: RearmId) -> Option<&RearmProposal> {

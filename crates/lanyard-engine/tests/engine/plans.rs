@@ -1,29 +1,16 @@
 //! A plan that could not be applied is denied when it is submitted, before people are asked.
 
-use std::collections::BTreeSet;
-
 use lanyard_core::decide::Rule;
-use lanyard_core::plan::PlanFormat;
 use lanyard_engine::mint::IssueError;
-use lanyard_engine::plans::Proposal;
 use lanyard_testkit::world;
+
+use crate::common::submit;
 
 /// What comes of a plan for a target that revokes within ten seconds, where the charter asks for this.
 async fn submitted(revocable_within: &str) -> Result<(), Rule> {
     let limit = format!("    revocable_within: {revocable_within}\n");
     let bench = crate::common::bench(&format!("{}{limit}", world::CHARTER)).await;
-    let proposal = Proposal {
-        task: bench.task,
-        grant: world::name("restart"),
-        format: PlanFormat::Text,
-        summary: "restart".to_owned(),
-        destructive: BTreeSet::new(),
-    };
-    match bench
-        .engine
-        .submit_plan(&world::agent(), proposal, b"restart")
-        .await
-    {
+    match submit(&bench).await {
         Ok(_) => Ok(()),
         Err(IssueError::Denied { denial, .. }) => Err(denial.rule),
         Err(other) => panic!("{other}"),

@@ -179,10 +179,8 @@ impl PolicySet {
         let modules = modules(&engine).map_err(of_set)?;
         unknown_functions(&modules, &named)?;
         let found = rules(&engine, &modules).map_err(of_set)?;
-        let idle = named
-            .iter()
-            .position(|_| !found.iter().any(|(file, ..)| *file != OWN));
-        if idle.is_some() {
+        let asks = found.iter().any(|(file, ..)| file != OWN);
+        if !named.is_empty() && !asks {
             let message =
                 "there is no deny, violation, warn, risk or approval rule in these policies";
             return Err(of_set(message.to_owned()));

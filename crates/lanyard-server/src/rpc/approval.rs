@@ -171,13 +171,7 @@ impl Services {
 
 /// What waits for people, oldest first.
 fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
-    let waits = |approval: &&Approval| {
-        let open = state
-            .task(approval.task)
-            .is_some_and(|task| task.is_open(now));
-        open && approval.waits()
-    };
-    let mut waiting: Vec<_> = state.approvals().filter(waits).collect();
+    let mut waiting: Vec<_> = state.waiting(now).collect();
     waiting.sort_by_key(|approval| (approval.requested, approval.id));
     let messages = waiting.into_iter().map(|approval| message(state, approval));
     messages.collect()
