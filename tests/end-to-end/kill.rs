@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use lanyard_tests::Stage;
+use serde_json::{Value, json};
 
 fn proof(stage: &Stage, person: &str) -> String {
     stage.daemon.cli(person).unwrap().ok(&["identity"]).unwrap()
@@ -18,13 +19,17 @@ fn a_kill_of_everything_ends_every_token_and_refuses_the_next() -> Result<()> {
     let report = stage
         .oncall
         .json(&["kill", "--all", "--reason", "drill", "--yes"])?;
-    let states: Vec<_> = report
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|line| line.get("state").unwrap())
-        .collect();
-    assert_eq!(states, ["proved dead", "proved dead"]);
+    let leases = report.get("leases").and_then(Value::as_array).unwrap();
+    let states = leases.iter().map(|line| line.get("state").unwrap());
+    assert_eq!(states.collect::<Vec<_>>(), ["proved dead", "proved dead"]);
+    let total = |field: &str| report.pointer(&format!("/total/{field}")).cloned();
+    assert_eq!(total("proved_dead"), Some(json!(2)));
+    assert!(
+        total("dead_seconds/p99")
+            .and_then(|it| it.as_f64())
+            .is_some()
+    );
+    assert_eq!(report.get("confirmed"), Some(&json!(true)));
     for token in &tokens {
         assert!(!stage.is_active(token, &proof(&stage, "oncall"))?);
     }
@@ -55,9 +60,22 @@ fn t68_rearming_takes_two_people_and_the_plan_role_comes_first() -> Result<()> {
     let alone = stage.oncall.fails(2, &["rearm", &proposal, "--confirm"])?;
     assert!(alone.contains("a re-arm needs a second person"), "{alone}");
     let second = stage.daemon.cli("oncall-two")?;
+    // A proposal was made about the orders that there were then.
+    let nobody = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
+    stage.oncall.ok(&nobody)?;
+    let late = second.fails(2, &["rearm", &proposal, "--confirm"])?;
+    assert!(late.contains("was engaged after this re-arm"), "{late}");
+    let proposal = stage.oncall.ok(&["rearm", &order, "--reason", "over"])?;
     second.ok(&["rearm", &proposal, "--confirm"])?;
     second.fails(2, &["rearm", &proposal, "--confirm"])?;
     stage.token(&task)?;
+    // The apply role waits for the plan role to have shown that all is well.
+    let apply = ["rearm", &order, "--stage", "apply", "--reason", "over"];
+    let early = stage.oncall.fails(2, &apply)?;
+    assert!(
+        early.contains("the apply role can be re-armed from "),
+        "{early}"
+    );
     // The agent cannot pull, and cannot re-arm.
     stage
         .agent

@@ -138,9 +138,11 @@ fn a_kill_ends_what_the_cluster_gave_and_says_that_aws_is_only_acknowledged() ->
     ];
     let report = both.stage.oncall.run(&kill)?;
     assert_eq!(report.code, 8, "{}", report.stderr);
-    let lines: Vec<Value> = serde_json::from_str(&report.stdout)?;
+    let report: Value = serde_json::from_str(&report.stdout)?;
+    let lines = report.get("leases").and_then(Value::as_array);
     let mut states: Vec<_> = lines
-        .iter()
+        .into_iter()
+        .flatten()
         .map(|line| ["target", "state"].map(|field| line.get(field).and_then(Value::as_str)))
         .collect();
     states.sort_unstable();
@@ -160,7 +162,7 @@ fn a_kill_ends_what_the_cluster_gave_and_says_that_aws_is_only_acknowledged() ->
         .stage
         .oncall
         .ok(&["rearm", &order, "--reason", "over"])?;
-    for flags in [&[][..], &["--despite-unconfirmed"]] {
+    for flags in [&[][..], &["--despite-unconfirmed", "--reason", "known"]] {
         let confirm = ["rearm", &proposal, "--confirm"];
         let line = second.fails(2, &[&confirm, flags].concat())?;
         assert!(line.contains("neither proved nor presumed dead"), "{line}");

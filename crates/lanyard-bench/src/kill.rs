@@ -52,6 +52,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        rearm_soak: Duration::from_secs(60),
     });
     let order = engine.draft_kill(
         Scope::All,

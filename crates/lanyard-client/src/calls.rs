@@ -186,6 +186,21 @@ impl Client {
             .into_inner())
     }
 
+    /// Every lease of an order, page by page.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_kill_report(
+        &mut self,
+        id: String,
+    ) -> Result<Streaming<v1::ReadKillReportResponse>, ClientError> {
+        let request = self.request(v1::ReadKillReportRequest { id }, None)?;
+        Ok(KillServiceClient::new(self.channel.clone())
+            .read_kill_report(request)
+            .await?
+            .into_inner())
+    }
+
     /// Follows the journal from this record on; from what comes next, where there is none.
     ///
     /// # Errors

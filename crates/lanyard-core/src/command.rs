@@ -9,6 +9,7 @@ use crate::approval::Requirement;
 use crate::charter::{ActionPattern, BreakerRule, Limits, Name, RequestLimits, Revision};
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
+use crate::drill::Drill;
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
@@ -213,7 +214,19 @@ pub enum Command {
         kill: KillId,
         /// Who.
         by: Identity,
+        /// Why it is right although leases of the order are not known to be dead, where that is so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        despite: Option<String>,
     },
+    /// Something was seen at a target that is not as the ledger has it.
+    Observe {
+        /// Where.
+        target: Name,
+        /// What.
+        what: Observation,
+    },
+    /// A drill was held.
+    Drill(Box<Drill>),
     /// The daemon started.
     Started {
         /// The version of the software.
@@ -228,6 +241,18 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+}
+
+/// What can be seen at a target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observation {
+    /// It carries the broker's marks and is no lease of the ledger: it is being revoked.
+    Stray(LeaseId),
+    /// These leases are in the ledger, and nothing of them is at the target.
+    Missing(Vec<LeaseId>),
+    /// Somebody else changed what keeps credentials revoked; it is being set right.
+    Edited(String),
 }
 
 /// What a request says besides its grant: with it, a decision can be made again.

@@ -15,6 +15,10 @@ use crate::lease::Seq;
 use crate::scope::{Facets, RoleFilter, Scope};
 use crate::time::Timestamp;
 
+mod tally;
+
+pub use tally::{Spread, Tally};
+
 /// What an operator orders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillOrder {
@@ -33,6 +37,9 @@ pub struct KillOrder {
     /// The records that it rests on, where a breaker pulled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Seq>,
+    /// What whoever gave it calls it, so that giving it twice is giving it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl KillOrder {
@@ -69,6 +76,13 @@ pub enum Actor {
         /// The record that tripped it.
         record: Seq,
     },
+    /// A system of the configuration that may engage, by its name.
+    Signal {
+        /// What it speaks: `alertmanager`, `caep`.
+        kind: String,
+        /// Its configured name.
+        name: String,
+    },
     /// The broker itself.
     Broker,
 }
@@ -86,6 +100,9 @@ impl fmt::Display for Actor {
             Self::Local => f.write_str("local operator"),
             Self::Breaker { charter, line, .. } => {
                 write!(f, "breaker of charter {charter}, line {line}")
+            }
+            Self::Signal { kind, name } => {
+                write!(f, "{} {}", kind.escape_debug(), name.escape_debug())
             }
             Self::Broker => f.write_str("the broker"),
         }
@@ -155,6 +172,25 @@ pub struct RearmProposal {
     pub at: Timestamp,
     /// Whether it is meant even while revocations of the order are not confirmed.
     pub despite_unconfirmed: bool,
+    /// The newest kill order at that time: a newer one voids the proposal.
+    #[serde(default)]
+    pub epoch: Seq,
+    /// How long the plan role has to have been issued again before the apply role may be, in seconds.
+    #[serde(default)]
+    pub soak: u32,
+}
+
+impl RearmProposal {
+    /// From when on this step can be taken, where it is one that has to wait.
+    #[must_use]
+    pub fn soaks_until(&self, engaged: &EngagedOrder) -> Option<Timestamp> {
+        match self.stage {
+            RearmStage::Plan => None,
+            RearmStage::Apply => {
+                Some(engaged.lifted_at? + Duration::from_secs(u64::from(self.soak)))
+            }
+        }
+    }
 }
 
 /// How long a re-arm proposal can be confirmed.
@@ -176,6 +212,13 @@ impl KillBook {
     #[must_use]
     pub fn get(&self, id: KillId) -> Option<&EngagedOrder> {
         self.orders.iter().find(|engaged| engaged.order.id == id)
+    }
+
+    /// The order that goes by this key.
+    #[must_use]
+    pub fn of_key(&self, key: &str) -> Option<&EngagedOrder> {
+        let is = |engaged: &&EngagedOrder| engaged.order.key.as_deref() == Some(key);
+        self.orders.iter().find(is)
     }
 
     /// The newest order's place: nothing has to be looked at while it has not moved.
@@ -245,6 +288,7 @@ mod tests {
             by: Actor::Local,
             at: Timestamp::EPOCH,
             evidence: Vec::new(),
+            key: None,
         }
     }
 

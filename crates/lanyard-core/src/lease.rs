@@ -37,7 +37,7 @@ impl fmt::Display for Seq {
 
 /// What the provider needs to revoke the credential, chosen before the provider is called. Its form is
 /// the provider's own; it holds no secret in the clear.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Handle(pub Box<str>);
 
@@ -77,6 +77,8 @@ pub struct Lease {
     pub approval: Option<ApprovalId>,
     /// Whether the provider has said when it ends. Until then only a revocation that was taken ends it.
     pub confirmed: bool,
+    /// When its provider first took its revocation.
+    pub taken: Option<Timestamp>,
     /// Where it is in its life.
     pub stage: Stage,
 }
@@ -103,6 +105,15 @@ impl Lease {
         matches!(self.stage, Stage::Intent | Stage::Issued { .. })
     }
 
+    /// The kill order behind its end.
+    #[must_use]
+    pub const fn killed_by(&self) -> Option<KillId> {
+        match self.stage {
+            Stage::Stopping { cause, .. } => cause.kill(),
+            Stage::Intent | Stage::Issued { .. } => None,
+        }
+    }
+
     /// What it waits for, when it is being stopped.
     #[must_use]
     pub const fn awaits(&self) -> Option<Awaits> {
@@ -110,6 +121,7 @@ impl Lease {
             return None;
         };
         Some(match progress {
+            Progress::Fenced | Progress::Requested if cause.kill().is_some() => Awaits::Kill,
             Progress::Fenced | Progress::Requested => Awaits::Provider,
             Progress::Acknowledged(_) => Awaits::Bound,
             Progress::ProvedDead(_) if cause.kill().is_none() => Awaits::Nothing,
@@ -220,6 +232,24 @@ impl Progress {
         self.rank() >= 3
     }
 
+    /// When it was known to be dead, as far as can be known.
+    #[must_use]
+    pub const fn dead_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Fenced | Self::Requested | Self::Acknowledged(_) => None,
+            Self::PresumedDead(at) | Self::ProvedDead(at) | Self::Expired(at) => Some(at),
+        }
+    }
+
+    /// Whether the provider took the revocation. A lease whose time ran out first is none of those.
+    #[must_use]
+    pub const fn is_taken(self) -> bool {
+        matches!(
+            self,
+            Self::Acknowledged(_) | Self::PresumedDead(_) | Self::ProvedDead(_)
+        )
+    }
+
     /// Whether the provider still has to be called.
     #[must_use]
     pub const fn is_due(self) -> bool {
@@ -230,6 +260,8 @@ impl Progress {
 /// What a lease that is being stopped waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaits {
+    /// The provider has to take its revocation, and a kill is behind it: before every other.
+    Kill,
     /// The provider has to take its revocation.
     Provider,
     /// The provider has; its declared bound has to pass.
@@ -272,12 +304,8 @@ pub struct LeaseRef {
 
 impl From<&Lease> for LeaseRef {
     fn from(lease: &Lease) -> Self {
-        let kill = match lease.stage {
-            Stage::Stopping { cause, .. } => cause.kill(),
-            Stage::Intent | Stage::Issued { .. } => None,
-        };
         Self {
-            kill,
+            kill: lease.killed_by(),
             id: lease.id,
             task: lease.task.id,
             handle: lease.handle.clone(),

@@ -11,6 +11,7 @@ pub mod command;
 pub mod decide;
 pub mod digest;
 pub mod document;
+pub mod drill;
 pub mod emergency;
 pub mod id;
 pub mod identity;

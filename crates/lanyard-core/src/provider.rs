@@ -31,6 +31,8 @@ pub struct Capabilities {
     pub at_once: usize,
     /// Whether that call has to be told again of what was revoked before: where it writes one document for all.
     pub whole: bool,
+    /// Whether [`Provider::list`] shows every credential that works.
+    pub lists: bool,
     /// How long an unconfirmed mint may be under way before it is given up and revoked.
     pub mint_timeout: Duration,
     /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
@@ -83,6 +85,8 @@ pub struct MintRequest {
     /// The newest kill order that was in the books. What credentials share at the provider is named after
     /// it, so that nothing which a kill took down is put up again by a later mint.
     pub epoch: Seq,
+    /// How many requests this process looked at before: no two have the same.
+    pub number: u64,
     /// The time of the request.
     pub now: Timestamp,
     /// When the lease ends.
@@ -122,6 +126,7 @@ impl MintRequest {
                 .filter(|_| grant.role == Role::Apply)
                 .map(|plan| plan.digest.to_string()),
             epoch: Seq::default(),
+            number: 0,
             now,
             expires: permit.expires(),
         }
@@ -284,8 +289,11 @@ pub struct Revocation {
 pub struct RevocationReport {
     /// For each lease that was due.
     pub outcomes: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
-    /// When a role had to be cut: every credential of the target asked for before this moment is dead too.
-    pub cut: Option<Timestamp>,
+    /// What had to be cut: every credential under this handle that was asked for before this moment is dead too,
+    /// whichever target it belongs to.
+    pub cuts: Vec<(Handle, Timestamp)>,
+    /// What somebody else changed of what keeps credentials revoked, a line each; it was set right.
+    pub edited: Vec<String>,
 }
 
 /// How far a revocation got in the call itself.
@@ -342,8 +350,8 @@ pub trait Provider: Send + Sync {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError>;
 
-    /// Revokes what is due and keeps revoked what stands. Safe to repeat; a credential that never
-    /// came to be is revoked by its handle all the same.
+    /// Revokes what is due and keeps revoked what stands. Safe to repeat, with nothing due as well; a credential
+    /// that never came to be is revoked by its handle all the same.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport;
 
     /// Whether one credential is dead, by a check that really shows it.

@@ -1,12 +1,14 @@
 //! What the engine is made of, and what its parts share.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
-use lanyard_core::id::KillId;
-use lanyard_core::lease::Seq;
+use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::lease::{Handle, Seq};
 use lanyard_core::ledger::{CommitError, Ledger, look};
 use lanyard_core::plan::Judge;
 use lanyard_core::provider::Provider;
@@ -21,6 +23,7 @@ use crate::charters::Charters;
 use crate::clock::{Clock, NoRandomness, Randomness};
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
+use crate::lane::Lane;
 
 /// What the engine is given.
 pub struct Parts {
@@ -38,6 +41,8 @@ pub struct Parts {
     pub randomness: Arc<dyn Randomness>,
     /// The configured names over identities: an identity that is not here is its own name.
     pub agents: BTreeMap<lanyard_core::identity::Identity, AgentName>,
+    /// How long the plan role has to have been issued again before a re-arm of the apply role.
+    pub rearm_soak: Duration,
 }
 
 /// Mints, releases, expires, revokes, recovers.
@@ -53,7 +58,12 @@ pub struct Engine {
     pub(crate) housekeeping: Notify,
     /// Orders whose leases are all being stopped: there will be no more of them.
     pub(crate) swept: Mutex<BTreeSet<KillId>>,
-    pub(crate) revocation: BTreeMap<Name, Notify>,
+    pub(crate) lanes: BTreeMap<Name, Lane>,
+    /// What is known to be gone from its target.
+    pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
+    /// Cuts whose collateral is in the books.
+    pub(crate) cuts: Mutex<HashMap<Handle, Timestamp>>,
+    pub(crate) prepared: AtomicU64,
     changes: watch::Sender<u64>,
 }
 
@@ -61,10 +71,9 @@ impl Engine {
     /// Puts the parts together. Nothing runs yet.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
-        let revocation = parts
-            .providers
-            .keys()
-            .map(|target| (target.clone(), Notify::new()))
+        let targets = parts.providers.keys();
+        let lanes = targets
+            .map(|target| (target.clone(), Lane::default()))
             .collect();
         Arc::new(Self {
             gate: SharedGate::default(),
@@ -75,7 +84,10 @@ impl Engine {
             undelivered: Mutex::default(),
             submitting: Mutex::default(),
             housekeeping: Notify::new(),
-            revocation,
+            lanes,
+            missing: Mutex::default(),
+            cuts: Mutex::default(),
+            prepared: AtomicU64::new(0),
             changes: watch::channel(0).0,
             parts,
         })
@@ -169,13 +181,13 @@ impl Engine {
     }
 
     pub(crate) fn wake(&self, target: &Name) {
-        if let Some(worker) = self.revocation.get(target) {
-            worker.notify_one();
+        if let Some(lane) = self.lanes.get(target) {
+            lane.wake.notify_one();
         }
     }
 
     pub(crate) fn wake_all_targets(&self) {
-        self.revocation.values().for_each(Notify::notify_one);
+        self.lanes.values().for_each(Lane::rouse);
     }
 
     pub(crate) fn wake_all(&self) {

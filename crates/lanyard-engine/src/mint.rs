@@ -4,6 +4,7 @@
 //! looks after (T56).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Grant, Name};
@@ -94,6 +95,14 @@ pub enum IssueError {
     /// It was stopped on the way.
     #[error(transparent)]
     Closed(Closed),
+    /// The target takes no new credential at present.
+    #[error("nothing is issued at target {target} now: {why}")]
+    NotNow {
+        /// Which target.
+        target: Name,
+        /// Why.
+        why: String,
+    },
     /// Another plan of the same agent is being looked at.
     #[error("another plan of this agent is being looked at: one at a time")]
     Busy,
@@ -190,6 +199,7 @@ impl Engine {
             return Err(IssueError::Closed(Closed::Unknown));
         }
         let target = cleared.intent.entry.target.clone();
+        self.may_mint_at(&target)?;
         let revocability = cleared.provider.revocability(&cleared.request.rights);
         let lease = cleared.intent.lease;
         self.commit(Command::BeginMint(Box::new(cleared.intent)))
@@ -213,6 +223,23 @@ impl Engine {
             revocability,
             credential,
             release,
+        })
+    }
+
+    /// Where a provider struggles with revocations, they have it to themselves (T46); and nothing is minted where
+    /// nobody has looked since the start.
+    fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
+        let Some(lane) = self.lanes.get(target) else {
+            return Ok(());
+        };
+        let why = if lane.is_struggling() {
+            Some("revocations there go first, and its provider does not take them".to_owned())
+        } else {
+            lane.unseen()
+        };
+        why.map_or(Ok(()), |why| {
+            let target = target.clone();
+            Err(IssueError::NotNow { target, why })
         })
     }
 
@@ -266,6 +293,7 @@ impl Engine {
         let epoch = self.peek(|state| state.kills().epoch());
         let request = MintRequest {
             epoch: epoch.unwrap_or_default(),
+            number: self.prepared.fetch_add(1, Ordering::Relaxed),
             ..MintRequest::of(lease, &entry.task, &permit, plan.as_ref(), now)
         };
         let prepared = provider.prepare(&request).map_err(IssueError::Prepare)?;

@@ -93,6 +93,7 @@ impl Engine {
                     by,
                     at: self.now(),
                     evidence: trip.evidence.clone(),
+                    key: None,
                 })
                 .await;
             let lost = "the kill order of a breaker is not durable".to_owned();

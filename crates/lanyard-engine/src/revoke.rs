@@ -1,75 +1,141 @@
 //! Revocation, one worker a target: what is being stopped is revoked, again and again, until the provider
-//! has taken it or nothing can be live.
+//! has taken it or nothing can be live. What a kill is behind goes first.
 
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
-use lanyard_core::command::Command;
-use lanyard_core::id::LeaseId;
+use lanyard_core::command::{Command, Observation};
+use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::Lifted;
-use lanyard_core::lease::{Awaits, LeaseRef, Progress, Stage, StopCause};
-use lanyard_core::provider::{Capabilities, Revocation, Revoked};
+use lanyard_core::lease::{Awaits, Handle, LeaseRef, Progress, Stage, StopCause};
+use lanyard_core::provider::{
+    Capabilities, Provider, ProviderError, Revocation, RevocationReport, Revoked,
+};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
+use crate::lane::Lane;
 
 /// How many leases one record presumes dead.
 const BATCH: usize = 4096;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(30);
+/// How often what keeps credentials revoked is looked at, where it is one document that others can edit.
+pub(crate) const UPHOLD: Duration = Duration::from_secs(60);
 
 /// What a round came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
     /// Nothing was due.
     Idle,
-    /// Everything that was due was taken; there may be more.
+    /// Everything that was due was taken, or has failed on its own and is tried again in its own time; there may be
+    /// more.
     Done,
-    /// Something failed: again after a while.
-    Failed,
+    /// The provider is too busy, or does not answer: again after this long.
+    Failed(Duration),
 }
 
 impl Engine {
     /// One round on one target: as many leases as its provider takes at once.
     pub async fn revoke_round(&self, target: &Name) -> Round {
-        let Some(provider) = self.providers().get(target) else {
+        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
+        else {
             return Round::Idle;
         };
         let now = self.now();
         let limits = provider.capabilities();
-        let Some(work) = self.peek(|state| work(state, target, now, &limits)) else {
-            return Round::Failed;
+        let Some(work) = self.peek(|state| work(state, (target, lane), now, &limits)) else {
+            return Round::Failed(lane.round_failed("the ledger does not answer".to_owned()));
         };
         if work.due.is_empty() {
             return Round::Idle;
         }
-        let due: Vec<LeaseId> = work.due.iter().map(|lease| lease.id).collect();
-        let requested = due.iter().map(|id| (*id, Progress::Requested)).collect();
-        self.advance(requested).await;
-        let Ok(report) = tokio::time::timeout(CALL, provider.revoke(&work)).await else {
-            tracing::warn!(%target, leases = due.len(), "the provider did not answer a revocation");
-            return Round::Failed;
+        let requested = |lease: &LeaseRef| (lease.id, Progress::Requested);
+        self.advance(work.due.iter().map(requested).collect()).await;
+        self.carry_out((target, lane), provider.as_ref(), &work)
+            .await
+    }
+
+    async fn carry_out(
+        &self,
+        (target, lane): (&Name, &Lane),
+        provider: &dyn Provider,
+        work: &Revocation,
+    ) -> Round {
+        let Ok(report) = tokio::time::timeout(CALL, provider.revoke(work)).await else {
+            tracing::warn!(%target, leases = work.due.len(), "the provider did not answer a revocation");
+            lane.too_many(work.due.len());
+            let wait = lane.round_failed("the provider did not answer in time".to_owned());
+            return Round::Failed(wait);
         };
+        self.observe_edits(target, &report).await;
+        let whole = whole_failure(&report);
         let now = self.now();
         let mut progress = Vec::with_capacity(report.outcomes.len());
-        let mut failed = report.outcomes.len() < due.len();
         for (lease, outcome) in report.outcomes {
             match outcome {
-                Ok(Revoked::Acknowledged) => progress.push((lease, Progress::Acknowledged(now))),
-                Ok(Revoked::ProvedDead) => progress.push((lease, Progress::ProvedDead(now))),
-                Err(error) => {
-                    failed = true;
-                    tracing::warn!(%target, %lease, %error, "a revocation failed and will be repeated");
+                Ok(revoked) => {
+                    lane.done(lease);
+                    progress.push((lease, progress_of(revoked, now)));
                 }
+                Err(error) if whole.is_none() => {
+                    tracing::warn!(%target, %lease, %error, "a revocation failed and will be repeated");
+                    lane.failed(lease, error.to_string(), now, |wait| self.jittered(wait));
+                }
+                Err(_) => {}
             }
         }
-        failed |= !self.advance(progress).await;
-        if let Some(cut) = report.cut {
-            self.collateral(target, cut).await;
+        let journaled = self.advance(progress).await;
+        self.collateral(report.cuts, &work.due).await;
+        if let Some(why) = whole {
+            tracing::warn!(%target, leases = work.due.len(), why, "revocations failed and will be repeated");
+            return Round::Failed(self.jittered(lane.round_failed(why)));
         }
-        if failed { Round::Failed } else { Round::Done }
+        if !journaled {
+            let why = "the journal does not take it".to_owned();
+            return Round::Failed(lane.round_failed(why));
+        }
+        lane.round_done();
+        Round::Done
+    }
+
+    /// Has a provider look after what it revoked before, where others could undo it.
+    pub async fn uphold(&self, target: &Name) {
+        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
+        else {
+            return;
+        };
+        let limits = provider.capabilities();
+        if !limits.whole {
+            return;
+        }
+        let now = self.now();
+        let Some(mut work) = self.peek(|state| work(state, (target, lane), now, &limits)) else {
+            return;
+        };
+        work.standing = self.standing(target);
+        work.due.clear();
+        if let Ok(report) = tokio::time::timeout(CALL, provider.revoke(&work)).await {
+            self.observe_edits(target, &report).await;
+            self.collateral(report.cuts, &work.standing).await;
+        }
+    }
+
+    async fn observe_edits(&self, target: &Name, report: &RevocationReport) {
+        for what in &report.edited {
+            tracing::error!(%target, what, "somebody else changed what keeps credentials revoked; it was set right");
+            self.observe(target, Observation::Edited(what.clone()))
+                .await;
+        }
+    }
+
+    pub(crate) async fn observe(&self, target: &Name, what: Observation) {
+        let target = target.clone();
+        if let Err(error) = self.commit(Command::Observe { target, what }).await {
+            tracing::error!(%error, "an observation could not be journaled");
+        }
     }
 
     /// Journals progress; says whether it is. A revocation goes on without the journal, and is then
@@ -85,32 +151,31 @@ impl Engine {
         outcome.is_ok()
     }
 
-    /// A cut of a role took along leases that nobody ordered dead: they are ended, and said to be.
-    async fn collateral(&self, target: &Name, cut: Timestamp) {
-        let found = self.peek(|state| {
-            let order = state
-                .kills()
-                .iter()
-                .next_back()
-                .map(|engaged| engaged.order.id)?;
-            let leases: Vec<_> = state
-                .leases()
-                .iter()
-                .filter(|lease| {
-                    lease.is_live() && lease.entry.target == *target && lease.asked <= cut
-                })
-                .map(|lease| lease.id)
-                .collect();
-            (!leases.is_empty()).then_some((order, leases))
-        });
-        if let Some((order, leases)) = found.flatten() {
-            let stop = Command::Stop {
-                leases,
-                cause: StopCause::Collateral(order),
-            };
-            if let Err(error) = self.commit(stop).await {
-                tracing::error!(%error, %target, "collateral of a cut could not be journaled");
+    /// A cut took along leases that nobody ordered dead, on whichever targets share what was cut: they are ended,
+    /// and said to be.
+    async fn collateral(&self, cuts: Vec<(Handle, Timestamp)>, due: &[LeaseRef]) {
+        for (handle, cut) in cuts {
+            if self.cuts.lock().get(&handle) == Some(&cut) {
+                continue;
             }
+            let found = self.peek(|state| {
+                let order = order_behind(state, due)?;
+                let hit = state.leases().iter().filter(|lease| {
+                    lease.is_live() && lease.handle == handle && lease.asked <= cut
+                });
+                let leases: Vec<_> = hit.map(|lease| lease.id).collect();
+                (!leases.is_empty()).then_some((order, leases))
+            });
+            let Some(found) = found else { return };
+            if let Some((order, leases)) = found {
+                let cause = StopCause::Collateral(order);
+                if let Err(error) = self.commit(Command::Stop { leases, cause }).await {
+                    tracing::error!(%error, "collateral of a cut could not be journaled");
+                    continue;
+                }
+                self.wake_all_targets();
+            }
+            self.cuts.lock().insert(handle, cut);
         }
     }
 
@@ -136,26 +201,68 @@ impl Engine {
         });
         self.advance(due.unwrap_or_default()).await;
     }
+
+    fn standing(&self, target: &Name) -> Vec<LeaseRef> {
+        let stopping = |state: &State| {
+            let all = state.leases().stopping(target);
+            all.map(LeaseRef::from).collect()
+        };
+        self.peek(stopping).unwrap_or_default()
+    }
 }
 
-fn work(state: &State, target: &Name, now: Timestamp, limits: &Capabilities) -> Revocation {
+const fn progress_of(revoked: Revoked, now: Timestamp) -> Progress {
+    match revoked {
+        Revoked::Acknowledged => Progress::Acknowledged(now),
+        Revoked::ProvedDead => Progress::ProvedDead(now),
+    }
+}
+
+/// The error of a round in which nothing worked and the same may work later: it is the provider, not the leases.
+fn whole_failure(report: &RevocationReport) -> Option<String> {
+    let mut errors = report.outcomes.iter().map(|(_, outcome)| match outcome {
+        Err(error) if error.is_retryable() => Some(error),
+        Err(_) | Ok(_) => None,
+    });
+    let first = errors.next()??;
+    errors
+        .all(|error| error.is_some())
+        .then(|| ProviderError::to_string(first))
+}
+
+fn work(
+    state: &State,
+    (target, lane): (&Name, &Lane),
+    now: Timestamp,
+    limits: &Capabilities,
+) -> Revocation {
     let mut work = Revocation {
         now,
         cut: cut(state, target),
         ..Revocation::default()
     };
-    let mut due = state.leases().awaiting(target, Awaits::Provider);
-    work.due = due
-        .by_ref()
-        .take(limits.at_once)
+    let killed = state.leases().awaiting(target, Awaits::Kill);
+    let due = killed.chain(state.leases().awaiting(target, Awaits::Provider));
+    let ready = due.filter(|lease| lane.is_ready(lease.id, now));
+    work.due = ready
+        .take(lane.batch(limits.at_once))
         .map(LeaseRef::from)
         .collect();
     if limits.whole && !work.due.is_empty() {
-        let others = [Awaits::Bound, Awaits::End, Awaits::Nothing].into_iter();
-        let others = others.flat_map(|what| state.leases().awaiting(target, what));
-        work.standing = due.chain(others).map(LeaseRef::from).collect();
+        let due: std::collections::HashSet<LeaseId> = work.due.iter().map(|it| it.id).collect();
+        let others = state.leases().stopping(target);
+        let others = others.filter(|lease| !due.contains(&lease.id));
+        work.standing = others.map(LeaseRef::from).collect();
     }
     work
+}
+
+/// The newest order behind what was revoked; else the newest there is.
+fn order_behind(state: &State, due: &[LeaseRef]) -> Option<KillId> {
+    let behind: Vec<_> = due.iter().filter_map(|lease| lease.kill).collect();
+    let mut orders = state.kills().iter().rev();
+    let newest = orders.find(|engaged| behind.is_empty() || behind.contains(&engaged.order.id));
+    newest.map(|engaged| engaged.order.id)
 }
 
 /// The newest order over the whole target, of both roles, while it is engaged or anything under it could live.
@@ -182,12 +289,7 @@ fn cut(state: &State, target: &Name) -> Option<Timestamp> {
         .map(|engaged| engaged.order.at)
 }
 
-fn stands(state: &State, target: &Name, order: lanyard_core::id::KillId) -> bool {
-    state
-        .leases()
-        .stopping(target)
-        .any(|lease| match lease.stage {
-            Stage::Stopping { cause, .. } => cause.kill() == Some(order),
-            Stage::Intent | Stage::Issued { .. } => false,
-        })
+fn stands(state: &State, target: &Name, order: KillId) -> bool {
+    let mut stopping = state.leases().stopping(target);
+    stopping.any(|lease| lease.killed_by() == Some(order))
 }

@@ -8,14 +8,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
-use crate::revoke::Round;
+use crate::lane::LONGEST;
+use crate::revoke::{Round, UPHOLD};
 
 /// How often the clock is looked at when nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
-/// The first wait after a failed round; doubled up to [`LONGEST`].
-const FIRST: Duration = Duration::from_millis(200);
-/// The longest wait after a failed round.
-const LONGEST: Duration = Duration::from_secs(30);
 
 impl Engine {
     /// Runs until `stop` says so. Revocations under way are finished.
@@ -52,41 +49,48 @@ impl Engine {
     }
 
     async fn revoke_until(self: Arc<Self>, target: Name, mut stop: watch::Receiver<bool>) {
-        let Some(wake) = self.revocation.get(&target) else {
+        let Some(lane) = self.lanes.get(&target) else {
             return;
         };
-        let mut wait = FIRST;
-        let mut look = self.now();
+        let (mut look, mut uphold) = (self.now(), self.now());
         while !*stop.borrow() {
-            if look <= self.now() {
-                self.revoke_strays(&target).await;
-                look = self.now() + crate::strays::EVERY;
+            let round = self.revoke_round(&target).await;
+            if round == Round::Done {
+                continue;
             }
-            let pause = match self.revoke_round(&target).await {
-                Round::Done => {
-                    wait = FIRST;
-                    continue;
-                }
-                Round::Idle => {
-                    wait = FIRST;
-                    self.presume(&target).await;
-                    LONGEST.min(TICK * 2)
-                }
-                Round::Failed => {
-                    wait = (wait * 2).min(LONGEST);
-                    self.jittered(wait)
+            // What is due goes before what is only looked at.
+            if look <= self.now() {
+                let again = if self.revoke_strays(&target).await.is_some() {
+                    crate::strays::EVERY
+                } else {
+                    crate::strays::AGAIN
+                };
+                look = self.now() + again;
+            }
+            if uphold <= self.now() {
+                self.uphold(&target).await;
+                uphold = self.now() + UPHOLD;
+            }
+            self.presume(&target).await;
+            let pause = match round {
+                Round::Failed(wait) => wait,
+                Round::Idle | Round::Done => {
+                    let next = lane.next().map(|next| next.since(self.now()));
+                    next.map_or(TICK * 2, |next| next.min(TICK * 2))
                 }
             };
+            let may_wait = matches!(round, Round::Failed(_));
             tokio::select! {
-                () = wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = lane.wake.notified(), if !may_wait => {}
+                () = lane.urgent.notified() => {}
+                () = tokio::time::sleep(pause.min(LONGEST)) => {}
                 _ = stop.changed() => {}
             }
         }
     }
 
     /// Between half of the wait and all of it.
-    fn jittered(&self, wait: Duration) -> Duration {
+    pub(crate) fn jittered(&self, wait: Duration) -> Duration {
         let half = wait / 2;
         let part = self
             .draw()

@@ -1,39 +1,70 @@
-//! What a provider has and the ledger does not know: left by a journal that was lost or restored from a copy.
+//! What a provider has and the ledger does not know: left by a journal that was lost or restored from a copy. And
+//! the other way round: what the ledger has and the provider does not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
-use lanyard_core::id::TaskId;
-use lanyard_core::lease::LeaseRef;
-use lanyard_core::provider::Revocation;
+use lanyard_core::command::Observation;
+use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_core::lease::{LeaseRef, Stage};
+use lanyard_core::provider::{Found, Provider, Revocation};
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 
 /// How often a target is looked through.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
+/// How soon again where it could not be.
+pub(crate) const AGAIN: Duration = Duration::from_secs(5);
 /// How long one look, and one revocation of what it found, may take.
 const CALL: Duration = Duration::from_secs(60);
 
 impl Engine {
+    /// Issues nothing at any target before it has been looked through: after a start, credentials may be out that
+    /// this ledger knows nothing of.
+    pub fn look_before_issuing(&self) {
+        for lane in self.lanes.values() {
+            lane.distrust("it has not been looked through since the start".to_owned());
+        }
+    }
+
     /// Revokes everything on a target that carries the broker's marks and is no lease of the ledger; how
-    /// much that was. An intent is in the ledger before its provider is called, so nothing that is being minted
-    /// is taken for one.
-    pub async fn revoke_strays(&self, target: &Name) -> usize {
-        let Some(provider) = self.providers().get(target) else {
-            return 0;
-        };
-        let listed = match tokio::time::timeout(CALL, provider.list()).await {
-            Ok(Ok(listed)) => listed,
-            Ok(Err(error)) => {
-                tracing::warn!(%target, %error, "the target could not be looked through");
-                return 0;
+    /// much that was, if the target could be looked through and all of it was revoked. An intent is in the ledger
+    /// before its provider is called, so nothing that is being minted is taken for one.
+    pub async fn revoke_strays(&self, target: &Name) -> Option<usize> {
+        let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
+        let issued = self.issued_at(target, provider.as_ref());
+        let looked = match tokio::time::timeout(CALL, provider.list()).await {
+            Ok(Ok(listed)) => {
+                self.note_missing(target, issued, &listed).await;
+                self.revoke_unknown(target, provider.as_ref(), listed).await
             }
-            Err(_) => {
-                tracing::warn!(%target, "the target did not answer what it has");
-                return 0;
-            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
         };
+        match looked {
+            Ok(count) => {
+                lane.trust();
+                Some(count)
+            }
+            Err(why) => {
+                tracing::warn!(%target, why, "the target could not be looked through");
+                // What was looked through once since the start stays trusted: the mints since then are known.
+                if lane.unseen().is_some() {
+                    lane.distrust(why);
+                }
+                None
+            }
+        }
+    }
+
+    async fn revoke_unknown(
+        &self,
+        target: &Name,
+        provider: &dyn Provider,
+        listed: Vec<Found>,
+    ) -> Result<usize, String> {
         let strays = self.peek(|state| {
             let unknown = listed
                 .into_iter()
@@ -48,24 +79,69 @@ impl Engine {
             });
             stray.collect::<Vec<_>>()
         });
-        let due = strays.unwrap_or_default();
-        if due.is_empty() {
-            return 0;
-        }
+        let due = strays.ok_or("the ledger does not answer")?;
         let count = due.len();
-        tracing::error!(%target, count, "credentials that no lease stands for are being revoked");
-        let revocation = Revocation {
-            now: self.now(),
-            due,
-            ..Revocation::default()
-        };
-        let report = tokio::time::timeout(CALL, provider.revoke(&revocation)).await;
-        let outcomes = report.map(|report| report.outcomes).unwrap_or_default();
-        for (lease, outcome) in outcomes {
-            if let Err(error) = outcome {
-                tracing::error!(%target, %lease, %error, "such a credential could not be revoked: again in minutes");
+        if count > 0 {
+            tracing::error!(%target, count, "credentials that no lease stands for are being revoked");
+        }
+        let batches = provider.capabilities().at_once.max(1);
+        for some in due.chunks(batches) {
+            for stray in some {
+                self.observe(target, Observation::Stray(stray.id)).await;
+            }
+            let revocation = Revocation {
+                now: self.now(),
+                due: some.to_vec(),
+                ..Revocation::default()
+            };
+            let report = tokio::time::timeout(CALL, provider.revoke(&revocation)).await;
+            let report = report.map_err(|_| "no answer in time to a revocation")?;
+            let failed = report.outcomes.into_iter().find_map(|(_, it)| it.err());
+            if let Some(error) = failed {
+                return Err(format!("what no lease stands for is not revoked: {error}"));
             }
         }
-        count
+        Ok(count)
+    }
+
+    /// The leases that a list has to show.
+    fn issued_at(&self, target: &Name, provider: &dyn Provider) -> BTreeSet<LeaseId> {
+        if !provider.capabilities().lists {
+            return BTreeSet::new();
+        }
+        let issued = self.peek(|state| {
+            let all = state.leases().iter();
+            let here = all.filter(|lease| {
+                lease.entry.target == *target && matches!(lease.stage, Stage::Issued { .. })
+            });
+            here.map(|lease| lease.id).collect()
+        });
+        issued.unwrap_or_default()
+    }
+
+    /// Somebody took away what a lease stands on: its holder cannot use it, and nobody is told otherwise.
+    async fn note_missing(&self, target: &Name, issued: BTreeSet<LeaseId>, listed: &[Found]) {
+        let listed: BTreeSet<LeaseId> = listed.iter().map(|found| found.lease).collect();
+        let still = self.peek(|state| {
+            let gone = issued.difference(&listed).copied();
+            let live = gone.filter(|id| {
+                let lease = state.leases().get(*id);
+                lease.is_some_and(|lease| matches!(lease.stage, Stage::Issued { .. }))
+            });
+            live.collect::<BTreeSet<_>>()
+        });
+        let missing = still.unwrap_or_default();
+        let new: Vec<LeaseId> = {
+            let mut noted = self.missing.lock();
+            let noted = noted.entry(target.clone()).or_default();
+            let new = missing.difference(noted).copied().collect();
+            *noted = missing;
+            new
+        };
+        if new.is_empty() {
+            return;
+        }
+        tracing::error!(%target, count = new.len(), "leases of the ledger have nothing at their target any more");
+        self.observe(target, Observation::Missing(new)).await;
     }
 }

@@ -96,6 +96,7 @@ fn engine(
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(Dice(Arc::clone(dice))),
         agents: BTreeMap::new(),
+        rearm_soak: Duration::from_secs(60),
     })
 }
 
@@ -172,7 +173,7 @@ impl Simulation {
     /// Lifts everything again, as two people would.
     async fn rearm(&self) {
         use lanyard_core::kill::RearmStage;
-        use lanyard_engine::kill::RearmStep;
+        use lanyard_engine::rearm::RearmStep;
         let orders: Vec<_> = look(self.ledger.as_ref(), |state| {
             state
                 .kills()
@@ -194,6 +195,7 @@ impl Simulation {
                     despite_unconfirmed: despite,
                 };
                 if let Ok(proposal) = self.engine.propose_rearm(step, &one).await {
+                    let despite = despite.then(|| "we know".to_owned());
                     drop(self.engine.confirm_rearm(proposal.id, &two, despite).await);
                 }
             }
@@ -339,6 +341,7 @@ impl Simulation {
         let looked = look(self.ledger.as_ref(), |state| {
             let (leases, target) = (state.leases(), world::target(TargetKind::Token));
             for what in [
+                Awaits::Kill,
                 Awaits::Provider,
                 Awaits::Bound,
                 Awaits::End,
@@ -356,9 +359,16 @@ impl Simulation {
                         Stage::Stopping { cause, .. } => cause.kill() == Some(id),
                         Stage::Intent | Stage::Issued { .. } => false,
                     });
+                    let tally = state.tallies(id).map(|(_, tally)| match what {
+                        Awaits::Kill => tally.requested,
+                        Awaits::Bound => tally.acknowledged,
+                        // What has left the books stays in the count.
+                        Awaits::End => tally.dead() - tally.forgotten,
+                        Awaits::Provider | Awaits::Nothing => 0,
+                    });
                     assert_eq!(
-                        leases.count_killed(id, what),
-                        killed.count(),
+                        tally.sum::<u64>(),
+                        killed.count() as u64,
                         "seed {seed}, step {step}: {what:?} of {id}"
                     );
                 }

@@ -300,6 +300,7 @@ fn order(bits: u128) -> KillOrder {
         by: Actor::Local,
         at: NOW,
         evidence: Vec::new(),
+        key: None,
     }
 }
 

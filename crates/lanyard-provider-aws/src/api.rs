@@ -61,6 +61,12 @@ pub trait AwsApi: Send + Sync {
     /// See [`ProviderError`].
     async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError>;
 
+    /// The names of the inline policies of a role.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn role_policies(&self, role: &str) -> Result<Vec<String>, ProviderError>;
+
     /// How a role is set up, when there is one.
     ///
     /// # Errors
@@ -83,4 +89,10 @@ pub trait AwsApi: Send + Sync {
         policy: &str,
         document: &str,
     ) -> Result<(), ProviderError>;
+
+    /// Deletes it; one that is not there is deleted.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn delete_role_policy(&self, role: &str, policy: &str) -> Result<(), ProviderError>;
 }

@@ -11,5 +11,5 @@ mod sdk;
 
 pub use lanyard_aws_policy as policy;
 use lanyard_aws_policy::PROVIDER;
-pub use provider::{AwsProvider, AwsTarget};
+pub use provider::{AwsProvider, AwsTarget, Roles};
 pub use sdk::{Access, Sdk};

@@ -1,6 +1,7 @@
 //! One AWS account: a role for plan, a role for apply.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,8 @@ const INLINE_POLICIES: usize = 10_240;
 const PROOF: Duration = Duration::from_secs(300);
 /// How long a change of a role's policies is taken to need to reach everywhere.
 const PROPAGATION: Duration = Duration::from_secs(300);
+/// How the inline policies of all writers begin (each writer has its own, and IAM takes the union).
+const DENY: &str = "lanyard-deny-";
 /// The longest value of a session tag.
 const TAG_LIMIT: usize = 256;
 
@@ -51,14 +54,47 @@ pub struct AwsTarget {
 pub struct AwsProvider<A> {
     target: AwsTarget,
     api: A,
-    roles: Mutex<BTreeMap<String, Seen>>,
+    roles: Arc<Roles>,
+    /// What this process last saw to be written, by role.
+    written: Mutex<BTreeMap<String, DenyPolicy>>,
 }
 
+/// What was last seen on roles. Targets that share one share this as well: a cut by either stops the mints of both.
+#[derive(Debug, Default)]
+pub struct Roles(Mutex<BTreeMap<String, Seen>>);
+
 /// What was last seen on a role, by the revoking principal.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Seen {
-    policy: DenyPolicy,
     at: Timestamp,
+    /// The latest cut of any writer.
+    cut: Option<Timestamp>,
+}
+
+/// What stands on a role.
+#[derive(Debug, Default)]
+struct Standing {
+    own: Own,
+    /// The latest cut of any writer: roles can be shared.
+    cut: Option<Timestamp>,
+    /// How many characters the inline policies of others take of what all share.
+    others: usize,
+}
+
+/// This writer's own policy.
+#[derive(Debug, Default)]
+enum Own {
+    #[default]
+    None,
+    Whole(DenyPolicy),
+    /// Something that no broker writes.
+    Edited,
+}
+
+/// What a role denies now.
+struct Denying {
+    composed: Composed,
+    edited: Option<String>,
 }
 
 fn not_ours(operation: &'static str, found: &str) -> ProviderError {
@@ -85,12 +121,19 @@ fn role_name(arn: &str) -> &str {
 impl<A: AwsApi> AwsProvider<A> {
     /// The provider of this account.
     #[must_use]
-    pub const fn new(target: AwsTarget, api: A) -> Self {
+    pub fn new(target: AwsTarget, api: A) -> Self {
         Self {
             target,
             api,
-            roles: Mutex::new(BTreeMap::new()),
+            roles: Arc::default(),
+            written: Mutex::default(),
         }
+    }
+
+    /// The same, beside others of this process that may use its roles.
+    #[must_use]
+    pub fn beside(self, roles: Arc<Roles>) -> Self {
+        Self { roles, ..self }
     }
 
     fn role(&self, role: Role) -> &str {
@@ -101,49 +144,58 @@ impl<A: AwsApi> AwsProvider<A> {
     }
 
     fn policy_name(&self) -> String {
-        format!("lanyard-deny-{}", self.target.instance)
+        format!("{DENY}{}", self.target.instance)
     }
 
-    /// What the role denies, read now by the revoking principal; `None` where somebody else wrote it.
-    async fn read(&self, role: &str, now: Timestamp) -> Result<Option<DenyPolicy>, ProviderError> {
-        let document = self
-            .api
-            .role_policy(role_name(role), &self.policy_name())
-            .await?;
-        let policy = match document {
-            None => Some(DenyPolicy::default()),
-            Some(text) => serde_json::from_str(&text)
-                .ok()
-                .and_then(|document| DenyPolicy::parse(&document)),
-        };
-        if let Some(policy) = policy.clone() {
-            self.roles
-                .lock()
-                .insert(role.to_owned(), Seen { policy, at: now });
-        } else {
-            self.roles.lock().remove(role);
+    /// What stands on a role, read now by the revoking principal.
+    async fn read(&self, role: &str, now: Timestamp) -> Result<Standing, ProviderError> {
+        let (name, mine) = (role_name(role), self.policy_name());
+        let mut standing = Standing::default();
+        for policy in self.api.role_policies(name).await? {
+            // One that has just gone denies nothing.
+            let Some(text) = self.api.role_policy(name, &policy).await? else {
+                continue;
+            };
+            let ours = policy.starts_with(DENY);
+            let read = ours.then(|| serde_json::from_str(&text).ok());
+            let read = read.flatten().and_then(|text| DenyPolicy::parse(&text));
+            let cut = read.as_ref().and_then(DenyPolicy::cut);
+            standing.cut = standing.cut.max(cut);
+            if policy == mine {
+                standing.own = read.map_or(Own::Edited, Own::Whole);
+            } else {
+                standing.others += text.chars().filter(|c| !c.is_whitespace()).count();
+            }
         }
-        Ok(policy)
+        let (at, cut) = (now, standing.cut);
+        self.roles
+            .0
+            .lock()
+            .insert(role.to_owned(), Seen { at, cut });
+        Ok(standing)
     }
 
     /// A credential is only given while it could be revoked, and not before a cut that would take it along.
     async fn may_mint(&self, role: &str, now: Timestamp) -> Result<(), ProviderError> {
-        let seen = self.roles.lock().get(role).cloned();
-        let policy = match seen {
-            Some(seen) if now.since(seen.at) < PROOF => seen.policy,
+        let seen = self.roles.0.lock().get(role).copied();
+        let cut = match seen {
+            Some(seen) if now.since(seen.at) < PROOF => seen.cut,
             Some(_) | None => {
-                let edited = || refused("mint", "somebody else edited the deny policy");
-                self.read(role, now).await?.ok_or_else(edited)?
+                let standing = self.read(role, now).await?;
+                if matches!(standing.own, Own::Edited) {
+                    return Err(refused("mint", "somebody else edited the deny policy"));
+                }
+                standing.cut
             }
         };
-        match policy.cut() {
+        match cut {
             Some(cut) if now <= cut => Err(refused("mint", "the role was cut and settles")),
             Some(_) | None => Ok(()),
         }
     }
 
     /// Brings one role to deny what has to be dead. Read, compose, write, read back.
-    async fn deny(&self, role: &str, revocation: &Revocation) -> Result<Composed, ProviderError> {
+    async fn deny(&self, role: &str, revocation: &Revocation) -> Result<Denying, ProviderError> {
         let mine = |leases: &[LeaseRef]| -> Vec<LeaseRef> {
             leases
                 .iter()
@@ -153,30 +205,66 @@ impl<A: AwsApi> AwsProvider<A> {
         };
         let (due, standing) = (mine(&revocation.due), mine(&revocation.standing));
         let read = self.read(role, revocation.now).await?;
-        let edited = read.is_none();
-        let present = read.unwrap_or_default();
+        let edited = self.edited(role, &read.own);
+        let present = match &read.own {
+            Own::Whole(policy) => policy.clone(),
+            Own::None | Own::Edited => DenyPolicy::default(),
+        };
         let composed = compose(&Demand {
             due: &due,
             standing: &standing,
             cut: revocation.cut,
             present: &present,
             now: revocation.now,
-            budget: INLINE_POLICIES,
+            budget: INLINE_POLICIES.saturating_sub(read.others),
         });
-        if edited || composed.policy != present && !composed.policy.is_empty() {
-            let document = serde_json::to_string(&composed.policy.document())
-                .map_err(|_| refused("iam:PutRolePolicy", "the document cannot be written"))?;
-            self.api
-                .put_role_policy(role_name(role), &self.policy_name(), &document)
-                .await?;
-            if self.read(role, revocation.now).await?.as_ref() != Some(&composed.policy) {
-                return Err(refused(
-                    "iam:PutRolePolicy",
-                    "another document was read back",
-                ));
-            }
+        if matches!(read.own, Own::Edited) || composed.policy != present {
+            self.write(role, &composed.policy, revocation.now).await?;
         }
-        Ok(composed)
+        let written = composed.policy.clone();
+        self.written.lock().insert(role.to_owned(), written);
+        Ok(Denying { composed, edited })
+    }
+
+    /// Writes it, and believes what is then read.
+    async fn write(
+        &self,
+        role: &str,
+        policy: &DenyPolicy,
+        now: Timestamp,
+    ) -> Result<(), ProviderError> {
+        let (name, mine) = (role_name(role), self.policy_name());
+        if policy.is_empty() {
+            self.api.delete_role_policy(name, &mine).await?;
+        } else {
+            let document = serde_json::to_string(&policy.document())
+                .map_err(|_| refused("iam:PutRolePolicy", "the document cannot be written"))?;
+            self.api.put_role_policy(name, &mine, &document).await?;
+        }
+        let there = self.read(role, now).await?.own;
+        let same = match &there {
+            Own::None => policy.is_empty(),
+            Own::Whole(there) => there == policy,
+            Own::Edited => false,
+        };
+        if same {
+            return Ok(());
+        }
+        let what = "another document was read back";
+        Err(refused("iam:PutRolePolicy", what))
+    }
+
+    /// What somebody else did to the policy since it was last written.
+    fn edited(&self, role: &str, own: &Own) -> Option<String> {
+        let written = self.written.lock().get(role).cloned();
+        let what = match (own, written) {
+            (Own::Edited, _) => "it does not read as this broker writes it",
+            (Own::None, Some(written)) if !written.is_empty() => "it was deleted",
+            (Own::Whole(there), Some(written)) if *there != written => "its entries were changed",
+            (Own::None | Own::Whole(_), _) => return None,
+        };
+        let policy = self.policy_name();
+        Some(format!("inline policy {policy} of role {role}: {what}"))
     }
 }
 
@@ -235,6 +323,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             settles: PROPAGATION,
             at_once: 1000,
             whole: true,
+            lists: false,
             mint_timeout: Duration::from_secs(20),
             leeway: Duration::from_secs(60),
         }
@@ -300,7 +389,8 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         })
     }
 
-    /// A lease that found no slot and that nobody killed rests on its time Deny: it is not acknowledged.
+    /// A lease that found no slot and that nobody killed rests on its time Deny: it is not acknowledged. With nothing
+    /// due, both roles are looked at: what is missing is written anew, and what is over is taken out.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let mut report = RevocationReport::default();
         for role in [&self.target.plan_role, &self.target.apply_role] {
@@ -310,30 +400,31 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
                 .filter(|lease| *lease.handle.0 == **role)
                 .map(|lease| lease.id)
                 .collect();
-            if due.is_empty() && revocation.cut.is_none() {
+            if due.is_empty() && !revocation.due.is_empty() && revocation.cut.is_none() {
                 continue;
             }
             match self.deny(role, revocation).await {
-                Ok(composed) => {
-                    report.cut = report.cut.max(composed.policy.cut());
-                    report.outcomes.extend(due.into_iter().map(|lease| {
-                        let unlisted = composed.unlisted.contains(&lease);
-                        let full =
-                            || refused("revoke", "the list is full: it ends by its own policy");
-                        (
-                            lease,
-                            if unlisted {
-                                Err(full())
-                            } else {
-                                Ok(Revoked::Acknowledged)
-                            },
-                        )
-                    }));
+                Ok(Denying { composed, edited }) => {
+                    let cut = composed.policy.cut();
+                    let handle = Handle(role.as_str().into());
+                    report.cuts.extend(cut.map(|cut| (handle, cut)));
+                    report.edited.extend(edited);
+                    let outcome = |lease| match composed.unlisted.contains(&lease) {
+                        true => Err(refused(
+                            "revoke",
+                            "the list is full: it ends by its own policy",
+                        )),
+                        false => Ok(Revoked::Acknowledged),
+                    };
+                    let outcomes = due.into_iter().map(|lease| (lease, outcome(lease)));
+                    report.outcomes.extend(outcomes);
                 }
                 Err(error) => {
-                    report
-                        .outcomes
-                        .extend(due.into_iter().map(|lease| (lease, Err(error.clone()))));
+                    if due.is_empty() {
+                        tracing::warn!(role, %error, "a role could not be looked at");
+                    }
+                    let failed = due.into_iter().map(|lease| (lease, Err(error.clone())));
+                    report.outcomes.extend(failed);
                 }
             }
         }
@@ -353,10 +444,18 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         };
         let minter = inspect::principal(&self.api.minter().await?);
         let mut faults = inspect::faults(arn, &facts, &minter, self.target.boundary.as_deref());
-        if self.read(arn, request.now).await?.is_none() {
+        let standing = self.read(arn, request.now).await?;
+        if matches!(standing.own, Own::Edited) {
             let policy = self.policy_name();
             faults.push(format!(
                 "somebody else edited the inline policy {policy} of role {arn}"
+            ));
+        }
+        if standing.others > INLINE_POLICIES / 2 {
+            faults.push(format!(
+                "other inline policies of role {arn} take {} of the {INLINE_POLICIES} characters that it has: a kill \
+                 has little room before it has to cut the whole role",
+                standing.others
             ));
         }
         Ok(faults)

@@ -138,6 +138,13 @@ impl AwsApi for Sdk {
         }
     }
 
+    async fn role_policies(&self, role: &str) -> Result<Vec<String>, ProviderError> {
+        let pages = self.iam.list_role_policies().role_name(role);
+        let names = pages.into_paginator().items().send();
+        let names: Result<Vec<String>, _> = names.collect().await;
+        names.map_err(|error| mapped("iam:ListRolePolicies", &error))
+    }
+
     async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError> {
         const OPERATION: &str = "iam:GetRole";
         let found = match self.iam.get_role().role_name(role).send().await {
@@ -178,6 +185,16 @@ impl AwsApi for Sdk {
             .await
             .map(drop)
             .map_err(|error| mapped("iam:PutRolePolicy", &error))
+    }
+
+    async fn delete_role_policy(&self, role: &str, policy: &str) -> Result<(), ProviderError> {
+        let call = self.iam.delete_role_policy();
+        let call = call.role_name(role).policy_name(policy);
+        match call.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchEntity") => Ok(()),
+            Err(error) => Err(mapped("iam:DeleteRolePolicy", &error)),
+        }
     }
 }
 

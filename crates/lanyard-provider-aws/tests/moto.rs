@@ -188,7 +188,9 @@ async fn a_kill_of_the_target_cuts_both_roles_and_they_settle_before_they_mint()
         cut: Some(order),
         ..Revocation::default()
     };
-    let cut = provider.revoke(&revocation).await.cut.unwrap();
+    let cuts = provider.revoke(&revocation).await.cuts;
+    assert_eq!(cuts.len(), 2);
+    let cut = cuts.first().unwrap().1;
     assert!(cut > order);
     let refused = provider.mint(&request, &prepared).await.unwrap_err();
     assert!(

@@ -301,6 +301,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             settles: AUTHENTICATION_CACHE,
             at_once: 1000,
             whole: false,
+            lists: true,
             mint_timeout: Duration::from_secs(20),
             leeway: LEEWAY,
         }
@@ -419,7 +420,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             .await;
         RevocationReport {
             outcomes,
-            cut: None,
+            ..RevocationReport::default()
         }
     }
 

@@ -43,6 +43,7 @@ impl Provider for TokenProvider {
             settles: Duration::ZERO,
             at_once: 20_000,
             whole: false,
+            lists: false,
             mint_timeout: MINT_TIMEOUT,
             leeway: VERIFIER_LEEWAY,
         }
@@ -115,7 +116,7 @@ impl Provider for TokenProvider {
                 .iter()
                 .map(|lease| (lease.id, Ok(Revoked::ProvedDead)))
                 .collect(),
-            cut: None,
+            ..RevocationReport::default()
         }
     }
 

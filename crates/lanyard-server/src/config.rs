@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lanyard_core::charter::{Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::identity::OperatorRole;
+use lanyard_core::time::Ttl;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::{IssuerKind, Keys};
 
@@ -16,6 +18,11 @@ use reqwest::Url;
 use crate::hooks::{Secret, Webhook};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
+
+/// How long the plan role is issued again before a re-arm of the apply role, where nothing else is said.
+const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
+/// The longest that can be said.
+const LONGEST_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
 
 /// Everything that the daemon is told.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
     pub(crate) audience: String,
+    /// How long the plan role is issued again before a re-arm of the apply role.
+    pub(crate) rearm_soak: Duration,
     pub(crate) issuers: Vec<IssuerConfig>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
@@ -117,6 +126,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     };
     let (webhooks, reporters) = (hooks("webhooks", true), hooks("reporters", false));
     let (issuer, audience) = (text("issuer"), text("audience"));
+    let soak = top.optional("rearm_soak");
+    let soak = soak.map_or(Some(REARM_SOAK), |node| f.span_of_time(node, LONGEST_SOAK));
     let issuers = top.required("issuers").map(|node| {
         f.list(node)
             .iter()
@@ -141,6 +152,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         reporters,
         issuer: issuer?,
         audience: audience?,
+        rearm_soak: soak?.as_duration(),
         issuers: issuers?,
         world: World {
             environments: environments?,

@@ -214,7 +214,7 @@ async fn kill(
         Ok(reason) => reason,
         Err(status) => return refused(&status),
     };
-    match engage(&broker, kill.scope, kill.roles, (reason, by)).await {
+    match engage(&broker, (kill.scope, kill.roles), (reason, by), None).await {
         Ok((fenced, took)) => Json(json!({
             "kill_id": fenced.order.id,
             "fenced": true,

@@ -10,7 +10,7 @@ use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_engine::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
-use lanyard_engine::kill::KillReport;
+use lanyard_engine::report::KillReport;
 use lanyard_journal::OpenError;
 use lanyard_ledger::StartError;
 use tokio::sync::watch;
@@ -91,6 +91,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         by: Actor::Local,
         at: SystemClock::default().now(),
         evidence: Vec::new(),
+        key: None,
     };
     let spool = Spool::open(&config.data_dir).context("the kill spool cannot be used")?;
     spool.keep(&order).context("the order cannot be kept")?;
@@ -170,12 +171,11 @@ fn print(report: &KillReport) -> bool {
         println!(
             "{}  {}  {}{open}",
             line.lease,
-            line.target,
+            line.entry.target,
             word(line.progress)
         );
     }
-    let listed = report.lines.len();
-    let all = report.requested + report.acknowledged + report.dead;
+    let (listed, all) = (report.lines.len() as u64, report.total.all());
     if all > listed {
         println!("and {} more, no further from dead than these", all - listed);
     }

@@ -165,6 +165,7 @@ pub(crate) fn issue(error: IssueError) -> Status {
         IssueError::Provider(error) => unavailable(error),
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
+        error @ IssueError::NotNow { .. } => unavailable(error),
         IssueError::Busy => status(
             Code::ResourceExhausted,
             IssueError::Busy.to_string(),
@@ -202,6 +203,8 @@ pub(crate) fn commit(error: CommitError) -> Status {
         Refusal::NotApproved { .. } => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
         Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
         Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
-        Refusal::Rearm(_) => plain(Code::FailedPrecondition, "REARM_REFUSED"),
+        Refusal::Rearm(_) | Refusal::Soaking { .. } => {
+            plain(Code::FailedPrecondition, "REARM_REFUSED")
+        }
     }
 }

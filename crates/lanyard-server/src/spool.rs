@@ -152,6 +152,7 @@ mod tests {
             by: Actor::Local,
             at: Timestamp::EPOCH,
             evidence: Vec::new(),
+            key: None,
         }
     }
 

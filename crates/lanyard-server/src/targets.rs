@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lanyard_core::charter::{Name, TargetKind, account_of};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
-use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_provider_token::{Keyring, TokenProvider};
 
@@ -55,6 +55,7 @@ impl TargetConfig {
         name: &Name,
         issuer: &str,
         keyring: &Arc<Keyring>,
+        roles: &Arc<Roles>,
     ) -> Result<Arc<dyn Provider>> {
         Ok(match self {
             Self::Token => Arc::new(TokenProvider::new(issuer.to_owned(), Arc::clone(keyring))),
@@ -62,7 +63,8 @@ impl TargetConfig {
                 if access.minter_profile == access.revoker_profile {
                     tracing::warn!(target = %name, "one AWS principal both mints and revokes: give the revoker its own");
                 }
-                Arc::new(AwsProvider::new(target.clone(), Sdk::connect(access).await))
+                let sdk = Sdk::connect(access).await;
+                Arc::new(AwsProvider::new(target.clone(), sdk).beside(Arc::clone(roles)))
             }
             Self::Kubernetes {
                 target,

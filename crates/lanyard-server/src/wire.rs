@@ -139,6 +139,7 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     for operator in said {
         engine.recognize(&broker.verifier.again(&operator)).await?;
     }
+    engine.look_before_issuing();
     let left = engine.recover().await;
     tracing::info!(
         left.unconfirmed,
@@ -255,9 +256,11 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         );
     }
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
+    let roles = Arc::default();
     let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
     for (name, target) in &config.targets {
-        let provider = target.connect(name, &config.issuer, &keyring).await?;
+        let connected = target.connect(name, &config.issuer, &keyring, &roles);
+        let provider = connected.await?;
         providers.insert(name.clone(), provider);
     }
     let plans = PlanStore::open(config.data_dir.join("plans"))?;
@@ -269,6 +272,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        rearm_soak: config.rearm_soak,
     });
     let issuers = config
         .issuers

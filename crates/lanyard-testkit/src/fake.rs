@@ -115,6 +115,7 @@ impl Provider for FakeProvider {
             settles: Duration::from_secs(10),
             at_once: 1000,
             whole: true,
+            lists: true,
             mint_timeout: Duration::from_secs(5),
             leeway: Duration::from_secs(30),
         }
@@ -197,7 +198,7 @@ impl Provider for FakeProvider {
             .collect();
         RevocationReport {
             outcomes,
-            cut: None,
+            ..RevocationReport::default()
         }
     }
 

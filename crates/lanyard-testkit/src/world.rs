@@ -186,6 +186,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         destructive: BTreeSet::new(),
         plan_digest: None,
         epoch: Seq(7),
+        number: 0,
         now,
         expires: now + TTL,
     }

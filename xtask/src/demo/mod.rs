@@ -335,7 +335,8 @@ fn rearm(story: &mut Story, stage: &Stage<'_>) -> Result<()> {
     // AWS sessions are acknowledged and no more than that for minutes: both people say that they know.
     let despite = "--despite-unconfirmed";
     let proposal = oncall.ok(&["rearm", &order, "--reason", "the drill is over", despite])?;
-    let alone = ["rearm", &proposal, "--confirm", despite];
+    let why = ["--reason", "AWS shows nothing more for minutes"];
+    let alone = [&["rearm", &proposal, "--confirm", despite], &why[..]].concat();
     let refused = refused(oncall, 2, &alone, "a second person");
     story.step("one person cannot re-arm", refused)?;
     let second = stage.daemon.cli("oncall-two")?.ok(&alone);

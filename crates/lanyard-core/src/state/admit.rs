@@ -7,7 +7,9 @@ use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, RearmId, TaskId};
 use crate::identity::Identity;
-use crate::kill::{EngagedOrder, Lifted, REARM_PROPOSAL_LIFE, RearmStage};
+use crate::kill::{
+    EngagedOrder, KillOrder, Lifted, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage,
+};
 use crate::lease::{Lease, Stage};
 use crate::pause::{Demand, Pause};
 use crate::scope::Facets;
@@ -121,6 +123,14 @@ pub enum Refusal {
     /// The lease is not where the command needs it.
     #[error("lease {0} is not waiting for this")]
     LeaseMoved(LeaseId),
+    /// The plan role was re-armed a moment ago.
+    #[error(
+        "the apply role can be re-armed from {until} on: the plan role comes first, for a while"
+    )]
+    Soaking {
+        /// From when on.
+        until: Timestamp,
+    },
     /// The re-arm breaks a rule of re-arming (T68).
     #[error("{0}")]
     Rearm(&'static str),
@@ -153,9 +163,7 @@ impl State {
             Command::Reject {
                 approval, operator, ..
             } => self.admit_rejection(*approval, operator),
-            Command::Kill(order) if self.kills.get(order.id).is_some() => {
-                Err(Refusal::Exists(format!("kill order {}", order.id)))
-            }
+            Command::Kill(order) => self.admit_order(order),
             Command::Pause(pause) if self.pauses.contains_key(&pause.id) => {
                 Err(Refusal::Exists(format!("pause {}", pause.id)))
             }
@@ -166,8 +174,10 @@ impl State {
             Command::EndEmergency { charter, .. } if !self.emergencies.contains_key(charter) => {
                 Err(Refusal::Unknown(format!("emergency of charter {charter}")))
             }
-            Command::ProposeRearm(proposal) => self.admit_step(proposal.kill, proposal.stage),
-            Command::ConfirmRearm { rearm, kill, by } => self.admit_rearm(*rearm, *kill, by, now),
+            Command::ProposeRearm(proposal) => self.admit_step(proposal, now),
+            Command::ConfirmRearm {
+                rearm, kill, by, ..
+            } => self.admit_rearm(*rearm, *kill, by, now),
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
@@ -178,10 +188,11 @@ impl State {
             | Command::Advance { .. }
             | Command::Forget { .. }
             | Command::Recognize(_)
-            | Command::Kill(_)
             | Command::Pause(_)
             | Command::Resume { .. }
             | Command::Alert(_)
+            | Command::Observe { .. }
+            | Command::Drill(_)
             | Command::EndEmergency { .. }
             | Command::Started { .. }
             | Command::Arm { .. } => Ok(()),
@@ -399,13 +410,26 @@ impl State {
         })
     }
 
-    fn admit_step(&self, kill: KillId, stage: RearmStage) -> Result<(), Refusal> {
+    fn admit_order(&self, order: &KillOrder) -> Result<(), Refusal> {
+        let same = self.kills.get(order.id);
+        let same = same.or_else(|| self.kills.of_key(order.key.as_deref()?));
+        same.map_or(Ok(()), |same| {
+            Err(Refusal::Exists(format!("kill order {}", same.order.id)))
+        })
+    }
+
+    fn admit_step(&self, proposal: &RearmProposal, now: Timestamp) -> Result<(), Refusal> {
+        let kill = proposal.kill;
         let engaged = self
             .kills
             .get(kill)
             .ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
-        match (engaged.lifted, stage) {
-            (Lifted::Nothing, RearmStage::Plan) | (Lifted::Plan, RearmStage::Apply) => Ok(()),
+        match (engaged.lifted, proposal.stage) {
+            (Lifted::Nothing, RearmStage::Plan) => Ok(()),
+            (Lifted::Plan, RearmStage::Apply) => match proposal.soaks_until(engaged) {
+                Some(until) if now < until => Err(Refusal::Soaking { until }),
+                Some(_) | None => Ok(()),
+            },
             (Lifted::Nothing, RearmStage::Apply) => Err(Refusal::Rearm(
                 "the plan role has to be re-armed before the apply role",
             )),
@@ -435,11 +459,16 @@ impl State {
         if proposal.by == *by {
             return Err(Refusal::Rearm("a re-arm needs a second person"));
         }
+        if self.kills.epoch() != proposal.epoch {
+            return Err(Refusal::Rearm(
+                "a kill order was engaged after this re-arm was proposed: look at it, and propose again",
+            ));
+        }
         if now > proposal.at + REARM_PROPOSAL_LIFE {
             return Err(Refusal::Rearm(
                 "this re-arm was proposed too long ago: propose it again",
             ));
         }
-        self.admit_step(kill, proposal.stage)
+        self.admit_step(proposal, now)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::action::Report;
 use crate::approval::{Approval, Consent};
 use crate::command::{Command, Intent, Record};
+use crate::drill::{Drill, Drills};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
 use crate::identity::{Identity, Operator};
@@ -46,9 +47,9 @@ impl State {
             Command::Advance { progress } => {
                 progress
                     .iter()
-                    .for_each(|(id, progress)| self.advance(*id, *progress));
+                    .for_each(|(id, progress)| self.advance(*id, *progress, at));
             }
-            Command::Forget { leases } => leases.iter().for_each(|id| self.forget(*id)),
+            Command::Forget { leases } => leases.iter().for_each(|id| self.forget(*id, at)),
             Command::SubmitPlan {
                 plan, requirement, ..
             } => self.submit(plan, requirement.as_ref(), seq),
@@ -83,7 +84,11 @@ impl State {
             }
             Command::Arm { .. } => self.disarmed = None,
             Command::Report(report) => self.reported(report, at),
-            Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
+            Command::Drill(drill) => self.drilled(drill, at),
+            Command::Deny { .. }
+            | Command::DenyMore { .. }
+            | Command::Alert(_)
+            | Command::Observe { .. } => {}
         }
         seq
     }
@@ -235,6 +240,7 @@ impl State {
             deadline: intent.deadline,
             approval: intent.approval.as_ref().map(|(id, _)| *id),
             confirmed: false,
+            taken: None,
             stage: Stage::Intent,
         });
     }
@@ -267,7 +273,7 @@ impl State {
         let Some(lease) = self.leases.get(id) else {
             return;
         };
-        let was_live = lease.is_live();
+        let (was_live, killed_before) = (lease.is_live(), lease.killed_by().is_some());
         let (task, approval) = (Arc::clone(&lease.task), lease.approval);
         self.leases.update(id, |lease| match &mut lease.stage {
             Stage::Stopping { cause: earlier, .. } => {
@@ -282,6 +288,9 @@ impl State {
                 };
             }
         });
+        if cause.kill().is_some() && !killed_before {
+            self.tally(id);
+        }
         if was_live {
             self.quotas.stopped(&task);
             if let Some(approval) = approval {
@@ -311,23 +320,30 @@ impl State {
         });
     }
 
-    fn advance(&mut self, id: LeaseId, further: Progress) {
-        self.leases.update(id, |lease| match &mut lease.stage {
-            Stage::Stopping { progress, .. } => {
-                if further.is_beyond(*progress) {
-                    *progress = further;
-                }
-            }
-            Stage::Intent | Stage::Issued { .. } => {}
-        });
-    }
-
-    fn forget(&mut self, id: LeaseId) {
+    fn forget(&mut self, id: LeaseId, at: Timestamp) {
+        if let Some(Stage::Stopping { progress, .. }) = self.leases.get(id).map(|it| it.stage)
+            && !progress.is_confirmed()
+        {
+            self.advance(id, Progress::Expired(at), at);
+        }
+        self.tally_forgotten(id);
         if let Some(lease) = self.leases.remove(id)
             && lease.is_live()
         {
             self.quotas.stopped(&lease.task);
         }
+    }
+
+    fn drilled(&mut self, drill: &Drill, at: Timestamp) {
+        let last = (at, drill.clone());
+        let before = self.drills.remove(&drill.target);
+        let good = if drill.outcome.is_passed() {
+            Some(last.clone())
+        } else {
+            before.and_then(|before| before.good)
+        };
+        self.drills
+            .insert(drill.target.clone(), Drills { last, good });
     }
 
     fn submit(

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
+use crate::drill::Drills;
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, LeaseId, PauseId, RearmId, TaskId};
+use crate::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
 use crate::identity::Identity;
-use crate::kill::{KillBook, RearmProposal};
+use crate::kill::{KillBook, RearmProposal, Tally};
 use crate::lease::{Entry, Handle, Lease, Seq, Stage};
 use crate::pause::Pause;
 use crate::plan::Plan;
@@ -92,6 +93,15 @@ pub enum Image {
         /// How much.
         spent: Spent,
     },
+    /// What an order came to, by target.
+    Tallies {
+        /// Which.
+        order: KillId,
+        /// How much.
+        targets: BTreeMap<Name, Tally>,
+    },
+    /// What is known of the drills at a target.
+    Drills(Box<Drills>),
     /// Which lease a request made.
     Request {
         /// Of which task.
@@ -122,6 +132,8 @@ pub struct LeaseImage {
     deadline: Timestamp,
     approval: Option<ApprovalId>,
     confirmed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<Timestamp>,
     stage: Stage,
 }
 
@@ -139,6 +151,7 @@ impl From<&Lease> for LeaseImage {
             deadline: lease.deadline,
             approval: lease.approval,
             confirmed: lease.confirmed,
+            taken: lease.taken,
             stage: lease.stage,
         }
     }
@@ -198,6 +211,15 @@ impl State {
                     .map(|lease| Image::Lease(Box::new(lease.into()))),
             )
             .chain(requests)
+            .chain(self.tallies.iter().map(|(order, targets)| Image::Tallies {
+                order: *order,
+                targets: targets.clone(),
+            }))
+            .chain(
+                self.drills
+                    .values()
+                    .map(|drills| Image::Drills(Box::new(drills.clone()))),
+            )
             .chain(used)
             .chain(self.spent.iter().map(|(task, spent)| Image::Spent {
                 task: *task,
@@ -244,21 +266,7 @@ impl State {
                 closed,
                 request,
                 asker,
-            } => {
-                if let Some(request) = &request {
-                    let asker = asker.unwrap_or_else(|| task.identity.clone());
-                    self.task_requests.insert((asker, request.clone()), task.id);
-                }
-                self.note_lineage(&task);
-                self.tasks.insert(
-                    task.id,
-                    TaskEntry {
-                        task: Arc::from(task),
-                        closed,
-                        request,
-                    },
-                );
-            }
+            } => self.restore_task(task, closed, (request, asker)),
             Image::Plan(plan) => {
                 self.plans.insert(plan.id, *plan);
             }
@@ -271,6 +279,10 @@ impl State {
                 used,
             } => self.quotas.restore((charter, agent), used.0),
             Image::Spent { task, spent } => drop(self.spent.insert(task, spent)),
+            Image::Tallies { order, targets } => drop(self.tallies.insert(order, targets)),
+            Image::Drills(drills) => {
+                self.drills.insert(drills.last.1.target.clone(), *drills);
+            }
             Image::Reports { task, reports } => drop(self.reports.insert(task, *reports)),
             Image::Lease(lease) => return self.restore_lease(*lease),
             Image::Request {
@@ -282,6 +294,25 @@ impl State {
             }
         }
         true
+    }
+
+    fn restore_task(
+        &mut self,
+        task: Box<Task>,
+        closed: Option<Timestamp>,
+        (request, asker): (Option<String>, Option<Identity>),
+    ) {
+        if let Some(request) = &request {
+            let asker = asker.unwrap_or_else(|| task.identity.clone());
+            self.task_requests.insert((asker, request.clone()), task.id);
+        }
+        self.note_lineage(&task);
+        let entry = TaskEntry {
+            task: Arc::from(task),
+            closed,
+            request,
+        };
+        self.tasks.insert(entry.task.id, entry);
     }
 
     fn restore_lease(&mut self, image: LeaseImage) -> bool {
@@ -304,6 +335,7 @@ impl State {
             deadline: image.deadline,
             approval: image.approval,
             confirmed: image.confirmed,
+            taken: image.taken,
             stage: image.stage,
         };
         self.leases.insert(lease);

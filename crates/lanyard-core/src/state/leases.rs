@@ -113,15 +113,6 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// How many those are.
-    #[must_use]
-    pub fn count_killed(&self, kill: KillId, what: Awaits) -> usize {
-        let steps = self.stopping.by_kill.get(&kill);
-        steps
-            .and_then(|steps| steps.get(&what))
-            .map_or(0, BTreeSet::len)
-    }
-
     /// The targets with leases that are being stopped.
     pub fn stopping_targets(&self) -> impl Iterator<Item = &Name> {
         self.stopping.by_target.keys()

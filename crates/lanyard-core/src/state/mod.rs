@@ -9,10 +9,11 @@ use std::sync::Arc;
 use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
+use crate::drill::Drills;
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, LeaseId, PauseId, PlanId, RearmId, TaskId};
+use crate::id::{ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::identity::Operator;
-use crate::kill::{KillBook, KillOrder, RearmProposal};
+use crate::kill::{KillBook, KillOrder, RearmProposal, Tally};
 use crate::lease::{Lease, Seq};
 use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
@@ -28,6 +29,7 @@ mod image;
 mod leases;
 mod people;
 mod quota;
+mod tallies;
 
 pub use admit::Refusal;
 pub use image::Image;
@@ -47,6 +49,9 @@ pub struct State {
     plans: HashMap<PlanId, Plan>,
     approvals: HashMap<ApprovalId, Approval>,
     kills: KillBook,
+    /// What each order came to, by target.
+    tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
+    drills: BTreeMap<Name, Drills>,
     rearms: BTreeMap<RearmId, RearmProposal>,
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
@@ -138,6 +143,12 @@ impl State {
     #[must_use]
     pub const fn kills(&self) -> &KillBook {
         &self.kills
+    }
+
+    /// What is known of the drills, by target.
+    #[must_use]
+    pub const fn drills(&self) -> &BTreeMap<Name, Drills> {
+        &self.drills
     }
 
     /// One plan.

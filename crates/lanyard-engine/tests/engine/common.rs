@@ -87,6 +87,7 @@ fn engine_on(
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
+        rearm_soak: Duration::from_secs(60),
     })
 }
 

@@ -124,6 +124,7 @@ async fn happens(
                 by: Actor::Operator(person("three").identity),
                 at: engine.now(),
                 evidence: Vec::new(),
+                key: None,
             };
             assert!(engine.engage(order).await.is_durable());
         }

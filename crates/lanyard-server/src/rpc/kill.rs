@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use lanyard_core::identity::OperatorRole;
-use lanyard_core::kill::{Actor, EngagedOrder, Lifted, RearmStage};
+use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
-use lanyard_engine::kill::{Fenced, KillReport, RearmStep};
+use lanyard_engine::kill::Fenced;
+use lanyard_engine::rearm::RearmStep;
+use lanyard_engine::report::{KillLine, KillReport};
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
 use tokio_stream::Stream;
@@ -20,6 +22,8 @@ use crate::wire::Broker;
 
 /// How long a watcher is kept who does not read (T45).
 const UNREAD: Duration = Duration::from_secs(30);
+/// How many leases of a report are read at once.
+const LINES: usize = 1000;
 /// The least time between two reports.
 const BETWEEN: Duration = Duration::from_millis(100);
 
@@ -30,15 +34,14 @@ const BETWEEN: Duration = Duration::from_millis(100);
 )]
 pub(crate) async fn engage(
     broker: &Broker,
-    scope: Scope,
-    roles: RoleFilter,
+    (scope, roles): (Scope, RoleFilter),
     (reason, by): (String, Actor),
+    key: Option<String>,
 ) -> Result<(Fenced, Duration), Status> {
     let received = Instant::now();
-    let order = broker
-        .engine
-        .draft_kill(scope, roles, reason, by)
-        .map_err(|error| Status::unavailable(error.to_string()))?;
+    let draft = broker.engine.draft_kill(scope, roles, reason, by);
+    let draft = draft.map_err(|error| Status::unavailable(error.to_string()))?;
+    let order = KillOrder { key, ..draft };
     let fenced = broker.engine.engage(order).await;
     if fenced.is_durable() {
         return Ok((fenced, received.elapsed()));
@@ -56,6 +59,8 @@ pub(crate) async fn engage(
 impl KillService for Services {
     type WatchKillStream =
         Pin<Box<dyn Stream<Item = Result<v1::WatchKillResponse, Status>> + Send>>;
+    type ReadKillReportStream =
+        Pin<Box<dyn Stream<Item = Result<v1::ReadKillReportResponse, Status>> + Send>>;
 
     async fn engage_kill(
         &self,
@@ -83,7 +88,8 @@ impl KillService for Services {
             }));
         }
         let reason = text("reason", request.reason)?;
-        let (fenced, took) = engage(&self.0, scope, roles, (reason, by)).await?;
+        let key = key(&by, &request.request_id)?;
+        let (fenced, took) = engage(&self.0, (scope, roles), (reason, by), key).await?;
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
             order: Some(order(&EngagedOrder {
@@ -142,6 +148,35 @@ impl KillService for Services {
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
 
+    async fn read_kill_report(
+        &self,
+        request: Request<v1::ReadKillReportRequest>,
+    ) -> Result<Response<Self::ReadKillReportStream>, Status> {
+        self.operator(&request, OperatorRole::OnCall)?;
+        let id = parsed("id", &request.into_inner().id)?;
+        let engine = std::sync::Arc::clone(&self.0.engine);
+        let known = engine.query(|state| state.kills().get(id).is_some()).await;
+        if !known.map_err(refusal::commit)? {
+            return Err(refusal::not_found("kill order"));
+        }
+        let leases = engine.killed_leases(id).await.map_err(refusal::commit)?;
+        let (lines, stream) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(async move {
+            for some in leases.chunks(LINES) {
+                let read = engine.kill_lines(some).await;
+                let read = read.map(|lines| v1::ReadKillReportResponse {
+                    lines: lines.iter().map(line).collect(),
+                });
+                let last = read.is_err();
+                let read = read.map_err(refusal::commit);
+                if lines.send_timeout(read, UNREAD).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
     async fn propose_rearm(
         &self,
         request: Request<v1::ProposeRearmRequest>,
@@ -172,10 +207,14 @@ impl KillService for Services {
         let operator = self.operator(&request, OperatorRole::OnCall)?;
         let request = request.into_inner();
         let id = parsed("rearm_id", &request.rearm_id)?;
+        let despite = Some(request.despite_unconfirmed).filter(|why| !why.is_empty());
+        let despite = despite
+            .map(|why| text("despite_unconfirmed", why))
+            .transpose()?;
         let lifted = self
             .0
             .engine
-            .confirm_rearm(id, &operator.identity, request.despite_unconfirmed)
+            .confirm_rearm(id, &operator.identity, despite)
             .await
             .map_err(refusal::commit)?;
         Ok(Response::new(v1::ConfirmRearmResponse {
@@ -232,25 +271,68 @@ fn order(engaged: &EngagedOrder) -> v1::KillOrder {
     }
 }
 
+/// What a caller calls an order, under that caller's own name.
+fn key(by: &Actor, request: &str) -> Result<Option<String>, Status> {
+    if request.is_empty() {
+        return Ok(None);
+    }
+    let request = text("request_id", request.to_owned())?;
+    Ok(Some(format!("request {request} of {by}")))
+}
+
 fn message(report: &KillReport) -> v1::WatchKillResponse {
+    let targets = report.targets.iter();
     v1::WatchKillResponse {
         order: Some(order(&report.engaged)),
-        lines: report
-            .lines
-            .iter()
-            .map(|line| v1::KillLine {
-                lease_id: line.lease.to_string(),
-                target: line.target.to_string(),
-                state: credential::state(line.progress).into(),
-                collateral: line.collateral,
-                worst_expire_time: time(line.worst_expiry)
-                    .filter(|_| !line.progress.is_confirmed()),
-            })
-            .collect(),
+        lines: report.lines.iter().map(line).collect(),
         unswept: report.unswept as u64,
         confirmed: report.is_confirmed(),
-        requested: report.requested as u64,
-        acknowledged: report.acknowledged as u64,
-        dead: report.dead as u64,
+        requested: report.total.requested,
+        acknowledged: report.total.acknowledged,
+        dead: report.total.dead(),
+        targets: targets
+            .map(|(name, target)| v1::TargetReport {
+                target: name.to_string(),
+                settles: target.settles.and_then(duration),
+                fault: target.fault.clone().unwrap_or_default(),
+                ..tally(&target.tally)
+            })
+            .collect(),
+        total: Some(tally(&report.total)),
+    }
+}
+
+fn tally(tally: &Tally) -> v1::TargetReport {
+    let at = |spread: &Spread, percent| spread.percentile(percent).and_then(duration);
+    v1::TargetReport {
+        requested: tally.requested,
+        acknowledged: tally.acknowledged,
+        presumed_dead: tally.presumed,
+        proved_dead: tally.proved,
+        expired: tally.expired,
+        collateral: tally.collateral,
+        taken_p50: at(&tally.taken_in, 50),
+        taken_p99: at(&tally.taken_in, 99),
+        dead_p50: at(&tally.dead_in, 50),
+        dead_p99: at(&tally.dead_in, 99),
+        ..v1::TargetReport::default()
+    }
+}
+
+fn line(line: &KillLine) -> v1::KillLine {
+    v1::KillLine {
+        lease_id: line.lease.to_string(),
+        target: line.entry.target.to_string(),
+        state: credential::state(line.progress).into(),
+        collateral: line.collateral,
+        worst_expire_time: time(line.worst_expiry).filter(|_| !line.progress.is_confirmed()),
+        why: line.why.clone().unwrap_or_default(),
+        task_id: line.task.id.to_string(),
+        charter: line.task.charter.to_string(),
+        agent: line.task.agent.to_string(),
+        grant: line.entry.grant.to_string(),
+        role: line.entry.role.to_string(),
+        take_time: line.taken.and_then(time),
+        dead_time: line.progress.dead_at().and_then(time),
     }
 }

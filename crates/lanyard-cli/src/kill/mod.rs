@@ -1,0 +1,229 @@
+//! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::{Args, Subcommand, ValueEnum};
+use lanyard_client::{Client, v1};
+use lanyard_core::document::escaped;
+
+use crate::Global;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::Rows;
+
+mod document;
+mod rearm;
+mod screen;
+mod ticket;
+mod watch;
+
+pub(crate) use rearm::{Rearm, rearm};
+use ticket::Ticket;
+use watch::watch;
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Kill {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    scope: ScopeArguments,
+    /// Why.
+    #[arg(long, required = true)]
+    reason: Option<String>,
+    /// Which role to stop.
+    #[arg(long, value_enum, default_value_t = Role::Both)]
+    role: Role,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    /// Follow until everything is confirmed, at most this many seconds; without it, until every provider has
+    /// acknowledged, at most a minute.
+    #[arg(long)]
+    wait: Option<u64>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The kill orders, newest first.
+    List,
+    /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
+    Ticket(Ticket),
+    /// How far an order got, now; `-o json` gives the whole report, lease by lease.
+    Show {
+        /// The order.
+        id: String,
+    },
+    /// Follow how far an order got.
+    Watch {
+        /// The order.
+        id: String,
+        /// Follow until everything is confirmed, at most this many seconds.
+        #[arg(long)]
+        wait: Option<u64>,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Both,
+    Apply,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct ScopeArguments {
+    /// Everything.
+    #[arg(long)]
+    all: bool,
+    /// One environment.
+    #[arg(long)]
+    environment: Option<String>,
+    /// One target.
+    #[arg(long)]
+    target: Option<String>,
+    /// One charter.
+    #[arg(long)]
+    charter: Option<String>,
+    /// One agent.
+    #[arg(long)]
+    agent: Option<String>,
+    /// One task.
+    #[arg(long)]
+    task: Option<String>,
+    /// One lease.
+    #[arg(long)]
+    lease: Option<String>,
+}
+
+impl ScopeArguments {
+    fn kind(self) -> Option<v1::scope::Kind> {
+        use v1::scope::Kind;
+        let all = self.all.then_some(Kind::All(true));
+        all.or(self.environment.map(Kind::Environment))
+            .or(self.target.map(Kind::Target))
+            .or(self.charter.map(Kind::Charter))
+            .or(self.agent.map(Kind::Agent))
+            .or(self.task.map(Kind::TaskId))
+            .or(self.lease.map(Kind::LeaseId))
+    }
+}
+
+pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
+    if let Some(Command::Ticket(ticket)) = kill.command {
+        println!("{}", ticket.sign()?);
+        return Ok(());
+    }
+    let mut client = global.client().await?;
+    match kill.command {
+        Some(Command::List) => return list(global, &mut client).await,
+        Some(Command::Watch { id, wait }) => return watch(global, client, id, wait).await,
+        Some(Command::Show { id }) => return watch::show(global, client, id).await,
+        Some(Command::Ticket(_)) | None => {}
+    }
+    let roles = match kill.role {
+        Role::Both => v1::RoleFilter::Both,
+        Role::Apply => v1::RoleFilter::ApplyOnly,
+    };
+    let mut request = v1::EngageKillRequest {
+        scope: Some(v1::Scope {
+            kind: kill.scope.kind(),
+        }),
+        roles: roles.into(),
+        reason: kill.reason.unwrap_or_default(),
+        validate_only: true,
+        request_id: String::new(),
+    };
+    if !kill.yes {
+        let radius = client.engage_kill(request.clone()).await?.live_leases;
+        // Everything at once is asked for by the name of the place, so that nobody stops the wrong one.
+        let all = matches!(
+            request.scope,
+            Some(v1::Scope {
+                kind: Some(v1::scope::Kind::All(_))
+            })
+        );
+        let name = global.context()?.file_stem().unwrap_or_default();
+        let name = all.then(|| name.to_string_lossy().into_owned());
+        confirm(&radius, name.as_deref())?;
+    }
+    request.validate_only = false;
+    let engaged = client.engage_kill(request).await?;
+    let id = engaged.order.unwrap_or_default().id;
+    let took = engaged.fenced_in.unwrap_or_default();
+    let seconds = f64::from(took.nanos) / 1e9;
+    eprintln!("FENCED {id} {seconds:.4}s");
+    if !engaged.durable {
+        let line = format!("{id} is in effect in this process only: the journal cannot be written");
+        return Err(Outcome::Unconfirmed(line));
+    }
+    watch(global, client, id, kill.wait).await
+}
+
+fn confirm(
+    radius: &std::collections::HashMap<String, u64>,
+    name: Option<&str>,
+) -> Result<(), Outcome> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Outcome::usage("without a terminal, say --yes"));
+    }
+    let sorted: BTreeMap<_, _> = radius.iter().collect();
+    eprintln!(
+        "Live leases that this stops: {}",
+        radius.values().sum::<u64>()
+    );
+    sorted
+        .iter()
+        .for_each(|(target, count)| eprintln!("  {count:>8}  {}", escaped(target)));
+    match name {
+        Some(name) => eprint!("Type `{}` to kill everything there: ", escaped(name)),
+        None => eprint!("Press Enter to kill, Ctrl-C to leave: "),
+    }
+    let mut typed = String::new();
+    std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut typed))
+        .map_err(|error| Outcome::usage(error.to_string()))?;
+    // Without the end of a line nothing was entered: the terminal was closed.
+    let entered = typed.strip_suffix('\n').map(str::trim);
+    if entered.is_some_and(|entered| name.is_none_or(|name| name == entered)) {
+        return Ok(());
+    }
+    Err(Outcome::usage("nothing was stopped"))
+}
+
+async fn list(global: &Global, client: &mut Client) -> Result<(), Outcome> {
+    let orders = client
+        .list_kill_orders(v1::ListKillOrdersRequest {})
+        .await?
+        .orders;
+    let mut rows = Rows::new(&["order", "scope", "lifted", "by", "at", "reason"]);
+    for order in orders {
+        let at = shown(order.engage_time);
+        let scope = scope(order.scope);
+        rows.push([
+            order.id,
+            scope,
+            order.lifted,
+            order.engaged_by,
+            at,
+            order.reason,
+        ]);
+    }
+    rows.print(global.output);
+    Ok(())
+}
+
+fn scope(scope: Option<v1::Scope>) -> String {
+    use v1::scope::Kind;
+    match scope.and_then(|scope| scope.kind) {
+        None => String::new(),
+        Some(Kind::All(_)) => "everything".to_owned(),
+        Some(Kind::Environment(name)) => format!("environment {name}"),
+        Some(Kind::Target(name)) => format!("target {name}"),
+        Some(Kind::Charter(name)) => format!("charter {name}"),
+        Some(Kind::Agent(name)) => format!("agent {name}"),
+        Some(Kind::TaskId(id) | Kind::LeaseId(id)) => id,
+    }
+}

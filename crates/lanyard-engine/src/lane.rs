@@ -1,0 +1,197 @@
+//! What the revocation worker of one target remembers between its rounds. None of it has to survive a restart: a
+//! revocation that is repeated too soon does no harm.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use lanyard_core::id::LeaseId;
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The first wait after a failure; doubled up to [`LONGEST`], without an end to the tries.
+pub(crate) const FIRST: Duration = Duration::from_millis(200);
+/// The longest wait after a failure.
+pub(crate) const LONGEST: Duration = Duration::from_secs(30);
+/// The fewest leases that one call is given.
+const FEWEST: usize = 16;
+
+/// One target's lane.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// There is something to revoke.
+    pub(crate) wake: Notify,
+    /// There is something that does not wait for the end of a pause.
+    pub(crate) urgent: Notify,
+    state: Mutex<LaneState>,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    /// Rounds that failed as a whole, one after the other.
+    failures: u32,
+    /// How many leases a call is given at most, once a call was too large.
+    batch: Option<usize>,
+    /// Leases whose own revocation failed.
+    attempts: HashMap<LeaseId, Attempt>,
+    /// Why the provider could not be looked through since the start; until it was, nothing is minted there.
+    unseen: Option<String>,
+    /// The error of the last round that failed.
+    fault: Option<String>,
+}
+
+#[derive(Debug)]
+struct Attempt {
+    failures: u32,
+    next: Timestamp,
+    why: String,
+}
+
+/// Doubles with every failure.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    FIRST
+        .saturating_mul(1 << failures.saturating_sub(1).min(16))
+        .min(LONGEST)
+}
+
+impl Lane {
+    /// For a kill: even a provider that failed a moment ago is asked again at once.
+    pub(crate) fn rouse(&self) {
+        self.wake.notify_one();
+        self.urgent.notify_one();
+    }
+
+    /// Whether the lease can be tried now.
+    pub(crate) fn is_ready(&self, lease: LeaseId, now: Timestamp) -> bool {
+        let state = self.state.lock();
+        let attempt = state.attempts.get(&lease);
+        attempt.is_none_or(|attempt| attempt.next <= now)
+    }
+
+    /// When the next lease that failed can be tried again.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        let state = self.state.lock();
+        state.attempts.values().map(|attempt| attempt.next).min()
+    }
+
+    /// What is wrong with the provider as a whole.
+    pub(crate) fn fault(&self) -> Option<String> {
+        self.state.lock().fault.clone()
+    }
+
+    /// Why the last try of this lease failed.
+    pub(crate) fn why(&self, lease: LeaseId) -> Option<String> {
+        let state = self.state.lock();
+        let own = state.attempts.get(&lease).map(|attempt| &attempt.why);
+        own.or(state.fault.as_ref()).cloned()
+    }
+
+    /// A lease's own revocation failed: it is tried again later, and holds up no other (T67).
+    pub(crate) fn failed(
+        &self,
+        lease: LeaseId,
+        why: String,
+        now: Timestamp,
+        jitter: impl FnOnce(Duration) -> Duration,
+    ) {
+        let mut state = self.state.lock();
+        let attempt = state.attempts.entry(lease).or_insert(Attempt {
+            failures: 0,
+            next: now,
+            why: String::new(),
+        });
+        attempt.failures = attempt.failures.saturating_add(1);
+        attempt.next = now + jitter(backoff(attempt.failures));
+        attempt.why = why;
+    }
+
+    /// It was revoked, or is over.
+    pub(crate) fn done(&self, lease: LeaseId) {
+        self.state.lock().attempts.remove(&lease);
+    }
+
+    /// The provider as a whole did not do it; how long to leave it alone.
+    pub(crate) fn round_failed(&self, why: String) -> Duration {
+        let mut state = self.state.lock();
+        state.fault = Some(why);
+        state.failures = state.failures.saturating_add(1);
+        backoff(state.failures)
+    }
+
+    /// The provider did what it was asked.
+    pub(crate) fn round_done(&self) {
+        let mut state = self.state.lock();
+        (state.failures, state.fault) = (0, None);
+        state.batch = state.batch.map(|batch| batch.saturating_mul(2));
+    }
+
+    /// Whether revocations wait for a provider that is too busy or does not answer.
+    pub(crate) fn is_struggling(&self) -> bool {
+        self.state.lock().failures > 0
+    }
+
+    /// How many leases a call is given.
+    pub(crate) fn batch(&self, most: usize) -> usize {
+        let batch = self.state.lock().batch;
+        batch.map_or(most, |batch| batch.min(most))
+    }
+
+    /// A call with so many did not end in time: fewer at once, so that some of it gets done.
+    pub(crate) fn too_many(&self, given: usize) {
+        self.state.lock().batch = Some((given / 2).max(FEWEST));
+    }
+
+    /// Nothing is minted here until the target has been looked through.
+    pub(crate) fn distrust(&self, why: String) {
+        self.state.lock().unseen = Some(why);
+    }
+
+    /// It has been.
+    pub(crate) fn trust(&self) {
+        self.state.lock().unseen = None;
+    }
+
+    /// Why nothing is minted here.
+    pub(crate) fn unseen(&self) -> Option<String> {
+        self.state.lock().unseen.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waits_double_and_never_end() {
+        assert_eq!(backoff(1), FIRST);
+        assert_eq!(backoff(3), FIRST * 4);
+        assert_eq!(backoff(u32::MAX), LONGEST);
+    }
+
+    #[test]
+    fn a_call_that_was_too_large_is_made_smaller_and_grows_again() {
+        let lane = Lane::default();
+        assert_eq!(lane.batch(1000), 1000);
+        lane.too_many(1000);
+        assert_eq!(lane.batch(1000), 500);
+        lane.too_many(20);
+        assert_eq!(lane.batch(1000), FEWEST);
+        lane.round_done();
+        assert_eq!(lane.batch(1000), FEWEST * 2);
+    }
+
+    #[test]
+    fn a_lease_that_failed_waits_alone() {
+        let (lane, now) = (Lane::default(), Timestamp::from_secs(10));
+        let (bad, good) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
+        lane.failed(bad, "no".to_owned(), now, |wait| wait);
+        assert!(!lane.is_ready(bad, now) && lane.is_ready(good, now));
+        assert!(lane.is_ready(bad, now + FIRST));
+        assert_eq!(
+            (lane.next(), lane.why(bad).as_deref()),
+            (Some(now + FIRST), Some("no"))
+        );
+        lane.done(bad);
+        assert_eq!((lane.next(), lane.why(bad)), (None, None));
+    }
+}

@@ -1,0 +1,199 @@
+//! How far a kill got: counts that are kept as it goes, and the leases one by one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::Name;
+use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::kill::{EngagedOrder, Tally};
+use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Stage, StopCause};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::state::State;
+use lanyard_core::task::Task;
+use lanyard_core::time::Timestamp;
+
+use crate::engine::Engine;
+
+/// How many leases a report lists one by one.
+const MOST_LINES: usize = 1000;
+
+/// How far a kill got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KillReport {
+    /// The order, and how far it was lifted.
+    pub engaged: EngagedOrder,
+    /// Lease by lease, those first that are furthest from dead; a thousand at most.
+    pub lines: Vec<KillLine>,
+    /// Leases in reach that the sweep has not come to.
+    pub unswept: usize,
+    /// What became of the others, by target.
+    pub targets: BTreeMap<Name, TargetReport>,
+    /// All of that together.
+    pub total: Tally,
+}
+
+/// What became of the leases at one target.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TargetReport {
+    /// So many.
+    pub tally: Tally,
+    /// Past this, what was acknowledged is presumed dead.
+    pub settles: Option<Duration>,
+    /// The last error of the provider, while it does not do what it is asked.
+    pub fault: Option<String>,
+}
+
+/// One lease of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KillLine {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Its task.
+    pub task: Arc<Task>,
+    /// Which grant, of which role, where.
+    pub entry: Arc<Entry>,
+    /// How far its revocation got.
+    pub progress: Progress,
+    /// When the provider first took it.
+    pub taken: Option<Timestamp>,
+    /// Whether it died for its neighbour.
+    pub collateral: bool,
+    /// Until when it could be live at worst.
+    pub worst_expiry: Timestamp,
+    /// Why it is not further.
+    pub why: Option<String>,
+}
+
+impl KillReport {
+    /// Whether every lease in it is dead as far as can be known.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        self.is_taken() && self.total.acknowledged == 0
+    }
+
+    /// Whether nothing is left to do but to wait.
+    #[must_use]
+    pub const fn is_taken(&self) -> bool {
+        self.unswept == 0 && self.total.requested == 0
+    }
+}
+
+impl Engine {
+    /// How far an order got.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
+        let swept = self.swept.lock().contains(&id);
+        let report = self.query(|state| report(state, id, swept)).await?;
+        Ok(report.map(|report| self.explained(report)))
+    }
+
+    /// Every lease of an order that is still in the books.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
+        self.query(|state| {
+            let steps = STEPS.into_iter();
+            let all = steps.flat_map(|what| state.leases().killed(id, what));
+            all.map(|lease| lease.id).collect()
+        })
+        .await
+    }
+
+    /// The lines of some of them.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn kill_lines(&self, leases: &[LeaseId]) -> Result<Vec<KillLine>, CommitError> {
+        let lines = self.query(|state| {
+            let found = leases.iter().filter_map(|id| state.leases().get(*id));
+            found.filter_map(line).collect::<Vec<_>>()
+        });
+        let lines = lines.await?.into_iter();
+        Ok(lines.map(|line| self.reasoned(line)).collect())
+    }
+
+    fn explained(&self, mut report: KillReport) -> KillReport {
+        for (name, target) in &mut report.targets {
+            let provider = self.providers().get(name);
+            target.settles = provider.map(|provider| provider.capabilities().settles);
+            target.fault = self.lanes.get(name).and_then(|lane| lane.fault());
+        }
+        let lines = std::mem::take(&mut report.lines).into_iter();
+        report.lines = lines.map(|line| self.reasoned(line)).collect();
+        report
+    }
+
+    fn reasoned(&self, mut line: KillLine) -> KillLine {
+        let (target, at) = (&line.entry.target, line.worst_expiry);
+        line.why = match line.progress {
+            Progress::Fenced | Progress::Requested => {
+                let lane = self.lanes.get(target);
+                let why = lane.and_then(|lane| lane.why(line.lease));
+                Some(why.unwrap_or_else(|| "its turn has not come".to_owned()))
+            }
+            Progress::Acknowledged(taken) => self.providers().get(target).map(|provider| {
+                let bound = taken + provider.capabilities().settles;
+                format!(
+                    "taken; {} shows nothing that proves it, and it is presumed dead from {} on",
+                    provider.capabilities().provider,
+                    bound.min(at)
+                )
+            }),
+            Progress::PresumedDead(_) | Progress::ProvedDead(_) | Progress::Expired(_) => None,
+        };
+        line
+    }
+}
+
+/// What a killed lease can wait for, furthest from dead first.
+const STEPS: [Awaits; 3] = [Awaits::Kill, Awaits::Bound, Awaits::End];
+
+fn line(lease: &Lease) -> Option<KillLine> {
+    match lease.stage {
+        Stage::Stopping { cause, progress } => Some(KillLine {
+            lease: lease.id,
+            task: Arc::clone(&lease.task),
+            entry: Arc::clone(&lease.entry),
+            progress,
+            taken: lease.taken,
+            collateral: matches!(cause, StopCause::Collateral(_)),
+            worst_expiry: lease.worst_expiry,
+            why: None,
+        }),
+        Stage::Intent | Stage::Issued { .. } => None,
+    }
+}
+
+fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
+    let engaged = state.kills().get(id)?;
+    let leases = state.leases();
+    let lines = STEPS
+        .into_iter()
+        .flat_map(|what| leases.killed(id, what))
+        .filter_map(line);
+    let mut total = Tally::default();
+    let targets = state.tallies(id).map(|(target, tally)| {
+        total.add(tally);
+        let report = TargetReport {
+            tally: tally.clone(),
+            settles: None,
+            fault: None,
+        };
+        (target.clone(), report)
+    });
+    Some(KillReport {
+        targets: targets.collect(),
+        total,
+        lines: lines.take(MOST_LINES).collect(),
+        unswept: if swept {
+            0
+        } else {
+            state.unswept(&engaged.order, engaged.seq).len()
+        },
+        engaged: engaged.clone(),
+    })
+}
