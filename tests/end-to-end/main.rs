@@ -20,3 +20,4 @@ mod providers;
 mod reference;
 mod rehearsal;
 mod reports;
+mod restore;

@@ -6,8 +6,17 @@ use anyhow::Result;
 
 use crate::build;
 
-/// Everything, or what is named.
+/// How many histories the long run of the simulation plays.
+const LONG: &str = "1000000";
+
+/// Everything, or what is named; `simulate [SEEDS]` is the long run of the simulation.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    if let Some(("simulate", rest)) = arguments
+        .split_first()
+        .map(|(what, rest)| (what.as_str(), rest))
+    {
+        return simulate(rest.first().map_or(LONG, String::as_str));
+    }
     let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
     let mut release = Command::new(env!("CARGO"));
     release.args(["build", "--release", "--quiet", "--locked"]);
@@ -29,5 +38,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     ] {
         build::succeed(Command::new(&binary).args(what))?;
     }
+    Ok(())
+}
+
+fn simulate(seeds: &str) -> Result<()> {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--release", "--quiet", "--locked", "--package"]);
+    tests.args(["lanyard-engine", "--test", "simulation"]);
+    build::succeed(tests.env("LANYARD_SEEDS", seeds))?;
+    println!("simulate: {seeds} histories, every invariant held");
     Ok(())
 }

@@ -28,3 +28,4 @@ pub mod state;
 pub mod task;
 pub mod time;
 pub mod trip;
+pub mod witness;

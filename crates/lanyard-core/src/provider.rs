@@ -19,6 +19,7 @@ use crate::scope::AgentName;
 use crate::secret::Secret;
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::witness::Witness;
 
 /// What a target can promise about the credentials that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -383,6 +384,22 @@ pub trait Provider: Send + Sync {
             operation: "rehearsal",
             code: "there is none on this kind of target".to_owned(),
         })
+    }
+
+    /// What the target was last told to remember of the journal; nothing where it remembers nothing.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+        Ok(None)
+    }
+
+    /// Has the target remember how far the journal is, where it can.
+    ///
+    /// # Errors
+    /// When it is not known to remember.
+    async fn remember(&self, _witness: &Witness) -> Result<(), ProviderError> {
+        Ok(())
     }
 
     /// Everything at the provider that carries Lanyard's marks.

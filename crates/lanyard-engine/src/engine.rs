@@ -15,6 +15,7 @@ use lanyard_core::provider::Provider;
 use lanyard_core::scope::AgentName;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
+use lanyard_core::witness::Witness;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -64,6 +65,8 @@ pub struct Engine {
     /// Cuts whose collateral is in the books.
     pub(crate) cuts: Mutex<HashMap<Handle, Timestamp>>,
     pub(crate) prepared: AtomicU64,
+    /// The journal as this process found it.
+    pub(crate) opened: Witness,
     changes: watch::Sender<u64>,
 }
 
@@ -88,6 +91,7 @@ impl Engine {
             missing: Mutex::default(),
             cuts: Mutex::default(),
             prepared: AtomicU64::new(0),
+            opened: look(parts.ledger.as_ref(), crate::restore::witness).unwrap_or_default(),
             changes: watch::channel(0).0,
             parts,
         })

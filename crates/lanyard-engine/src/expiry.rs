@@ -7,10 +7,12 @@ use std::sync::Arc;
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
 use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Awaits, Lease, Stage, StopCause};
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
+use crate::mint::IssueError;
 
 /// How many leases one record ends.
 const BATCH: usize = 4096;
@@ -127,6 +129,32 @@ impl Engine {
             .unwrap_or_default()
             .iter()
             .for_each(|target| self.wake(target));
+    }
+
+    /// Gives a lease back before its time.
+    ///
+    /// # Errors
+    /// The same for another agent's lease and for one that never was.
+    pub async fn release_lease(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
+        let found = self.query(|state| {
+            let lease = state
+                .leases()
+                .get(id)
+                .filter(|lease| lease.task.identity == *identity)?;
+            Some(lease.entry.target.clone())
+        });
+        let target = found
+            .await
+            .map_err(IssueError::Commit)?
+            .ok_or(IssueError::NotFound("lease"))?;
+        self.commit(Command::Stop {
+            leases: vec![id],
+            cause: StopCause::Released,
+        })
+        .await
+        .map_err(IssueError::Commit)?;
+        self.wake(&target);
+        Ok(())
     }
 
     pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) {

@@ -4,10 +4,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use lanyard_core::charter::Name;
 use lanyard_core::id::LeaseId;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::engine::Engine;
+use crate::mint::IssueError;
 
 /// The first wait after a failure; doubled up to [`LONGEST`], without an end to the tries.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
@@ -154,6 +158,25 @@ impl Lane {
     /// Why nothing is minted here.
     pub(crate) fn unseen(&self) -> Option<String> {
         self.state.lock().unseen.clone()
+    }
+}
+
+impl Engine {
+    /// Where a provider struggles with revocations, they have it to themselves (T46); and nothing is minted where
+    /// nobody has looked since the start.
+    pub(crate) fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
+        let Some(lane) = self.lanes.get(target) else {
+            return Ok(());
+        };
+        let why = if lane.is_struggling() {
+            Some("revocations there go first, and its provider does not take them".to_owned())
+        } else {
+            lane.unseen()
+        };
+        why.map_or(Ok(()), |why| {
+            let target = target.clone();
+            Err(IssueError::NotNow { target, why })
+        })
     }
 }
 

@@ -21,6 +21,7 @@ pub mod plans;
 pub mod rearm;
 pub mod recovery;
 pub mod report;
+pub mod restore;
 pub mod revoke;
 pub mod run;
 pub mod strays;

@@ -226,23 +226,6 @@ impl Engine {
         })
     }
 
-    /// Where a provider struggles with revocations, they have it to themselves (T46); and nothing is minted where
-    /// nobody has looked since the start.
-    fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
-        let Some(lane) = self.lanes.get(target) else {
-            return Ok(());
-        };
-        let why = if lane.is_struggling() {
-            Some("revocations there go first, and its provider does not take them".to_owned())
-        } else {
-            lane.unseen()
-        };
-        why.map_or(Ok(()), |why| {
-            let target = target.clone();
-            Err(IssueError::NotNow { target, why })
-        })
-    }
-
     /// Decides without minting (AIP-163).
     ///
     /// # Errors
@@ -582,32 +565,6 @@ impl Engine {
             tracing::error!(%error, %lease, "a stop could not be journaled; the lease's deadline will end it");
         }
         self.wake(target);
-    }
-
-    /// Gives a lease back before its time.
-    ///
-    /// # Errors
-    /// The same for another agent's lease and for one that never was.
-    pub async fn release_lease(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
-        let found = self.query(|state| {
-            let lease = state
-                .leases()
-                .get(id)
-                .filter(|lease| lease.task.identity == *identity)?;
-            Some(lease.entry.target.clone())
-        });
-        let target = found
-            .await
-            .map_err(IssueError::Commit)?
-            .ok_or(IssueError::NotFound("lease"))?;
-        self.commit(Command::Stop {
-            leases: vec![id],
-            cause: StopCause::Released,
-        })
-        .await
-        .map_err(IssueError::Commit)?;
-        self.wake(&target);
-        Ok(())
     }
 
     /// Runs a mint to its end whatever becomes of the caller.

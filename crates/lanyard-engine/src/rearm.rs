@@ -3,9 +3,9 @@
 use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, RearmId};
 use lanyard_core::identity::Identity;
-use lanyard_core::kill::{EngagedOrder, RearmProposal, RearmStage};
+use lanyard_core::kill::{Actor, EngagedOrder, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::state::Refusal;
+use lanyard_core::state::{Refusal, State};
 
 use crate::engine::Engine;
 
@@ -74,6 +74,7 @@ impl Engine {
                  that they re-arm despite that, and why",
             )));
         }
+        self.looked_through(kill).await?;
         self.commit(Command::ConfirmRearm {
             rearm,
             kill,
@@ -84,5 +85,21 @@ impl Engine {
         self.query(|state| state.kills().get(kill).cloned())
             .await?
             .ok_or_else(unknown)
+    }
+
+    /// What the broker stopped by itself, after a restore, is not lifted before every target was looked through.
+    async fn looked_through(&self, kill: KillId) -> Result<(), CommitError> {
+        let of_broker = |state: &State| {
+            let engaged = state.kills().get(kill);
+            engaged.is_some_and(|engaged| engaged.order.by == Actor::Broker)
+        };
+        let unseen = self.lanes.values().any(|lane| lane.unseen().is_some());
+        if unseen && self.query(of_broker).await? {
+            return Err(CommitError::Refused(Refusal::Rearm(
+                "the broker stopped everything because its journal has lost something, and a target has not been \
+                 looked through for what was lost",
+            )));
+        }
+        Ok(())
     }
 }

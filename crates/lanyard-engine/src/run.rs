@@ -53,6 +53,7 @@ impl Engine {
             return;
         };
         let (mut look, mut uphold) = (self.now(), self.now());
+        let (mut upheld, mut told) = (None, None);
         while !*stop.borrow() {
             let round = self.revoke_round(&target).await;
             if round == Round::Done {
@@ -67,9 +68,14 @@ impl Engine {
                 };
                 look = self.now() + again;
             }
-            if uphold <= self.now() {
+            // A cut by a new order does not wait for its turn.
+            let epoch = self.peek(|state| state.kills().epoch());
+            if uphold <= self.now() || epoch != upheld {
                 self.uphold(&target).await;
-                uphold = self.now() + UPHOLD;
+                (uphold, upheld) = (self.now() + UPHOLD, epoch);
+                if lane.unseen().is_none() {
+                    self.tell_witness(&target, &mut told).await;
+                }
             }
             self.presume(&target).await;
             let pause = match round {

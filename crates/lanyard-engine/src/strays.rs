@@ -35,6 +35,13 @@ impl Engine {
     pub async fn revoke_strays(&self, target: &Name) -> Option<usize> {
         let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
         let issued = self.issued_at(target, provider.as_ref());
+        if lane.unseen().is_some()
+            && let Err(why) = self.ask_witness(target, provider.as_ref()).await
+        {
+            tracing::warn!(%target, why, "the target could not be looked through");
+            lane.distrust(why);
+            return None;
+        }
         let looked = match tokio::time::timeout(CALL, provider.list()).await {
             Ok(Ok(listed)) => {
                 self.note_missing(target, issued, &listed).await;

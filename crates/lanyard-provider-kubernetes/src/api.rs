@@ -1,5 +1,7 @@
 //! The calls to a cluster that the provider makes, and nothing else of it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use lanyard_core::charter::PolicyRule;
 use lanyard_core::provider::{ProviderError, Rehearsed};
@@ -98,7 +100,7 @@ pub struct Marked {
     /// Its name.
     pub name: String,
     /// Its annotations.
-    pub annotations: std::collections::BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// The API server, as the broker's own user. No call is ever repeated.
@@ -201,6 +203,27 @@ pub trait KubernetesApi: Send + Sync {
     /// # Errors
     /// See [`ProviderError`].
     async fn delete(&self, object: Object<'_>) -> Result<(), ProviderError>;
+
+    /// The data of a ConfigMap, when there is one.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ProviderError>;
+
+    /// Makes a ConfigMap, or gives the one that is there this data.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn put_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        data: BTreeMap<String, String>,
+    ) -> Result<(), ProviderError>;
 
     /// The Roles or ServiceAccounts with this broker's marks in a namespace.
     ///

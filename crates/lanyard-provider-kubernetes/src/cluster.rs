@@ -1,5 +1,6 @@
 //! [`KubernetesApi`] on the kube crate.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1 as authorization;
-use k8s_openapi::api::core::v1::{Secret as SecretObject, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret as SecretObject, ServiceAccount};
 use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
@@ -313,6 +314,41 @@ impl KubernetesApi for Cluster {
             }
             Err(error) => Err(explained(OPERATION, &error)),
         }
+    }
+
+    async fn config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ProviderError> {
+        let found = self.namespaced::<ConfigMap>(namespace).get_opt(name).await;
+        let found = found.map_err(|error| explained("get configmap", &error))?;
+        Ok(found.map(|found| found.data.unwrap_or_default()))
+    }
+
+    async fn put_config_map(
+        &self,
+        namespace: &str,
+        name: &str,
+        data: BTreeMap<String, String>,
+    ) -> Result<(), ProviderError> {
+        let maps = self.namespaced::<ConfigMap>(namespace);
+        let map = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            data: Some(data),
+            ..ConfigMap::default()
+        };
+        let made = match maps.create(&PostParams::default(), &map).await {
+            Err(error) if is_there_already(&error) => {
+                maps.replace(name, &PostParams::default(), &map).await
+            }
+            other => other,
+        };
+        made.map(drop)
+            .map_err(|error| explained("put configmap", &error))
     }
 
     async fn create_service_account(

@@ -17,6 +17,7 @@ use lanyard_core::provider::{
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use lanyard_core::witness::Witness;
 
 use crate::PROVIDER;
 use crate::api::{Kind, KubernetesApi, Object, RoleRef, TokenAsk};
@@ -34,6 +35,9 @@ const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
 const LEEWAY: Duration = Duration::from_secs(70);
 /// What the server's clock and rounding may add to an expiry without it being another one.
 const ROUNDING: Duration = Duration::from_secs(5);
+/// Where the cluster remembers how far the journal is.
+const WITNESS: &str = "lanyard-witness";
+const JOURNAL: &str = "journal";
 /// How many leases are revoked at the same time.
 const AT_ONCE: usize = 16;
 /// How often, and how many times, it is asked whether a change of RBAC has arrived: half a second in all.
@@ -459,6 +463,24 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             rehearsed.push(self.api.rehearse(&grant.namespace, object).await?);
         }
         Ok(rehearsed)
+    }
+
+    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+        let Some(data) = self.api.config_map(self.home(), WITNESS).await? else {
+            return Ok(None);
+        };
+        let read = data
+            .get(JOURNAL)
+            .and_then(|text| serde_json::from_str(text).ok());
+        let unreadable = || refused("get configmap", format!("{WITNESS} does not read"));
+        read.map(Some).ok_or_else(unreadable)
+    }
+
+    async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
+        let text = serde_json::to_string(witness)
+            .map_err(|_| refused("put configmap", "the witness cannot be written"))?;
+        let data = [(JOURNAL.to_owned(), text)].into();
+        self.api.put_config_map(self.home(), WITNESS, data).await
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {

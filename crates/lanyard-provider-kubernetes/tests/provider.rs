@@ -34,6 +34,7 @@ type Key = (Kind, String, String);
 /// What the server holds.
 #[derive(Default)]
 struct Held {
+    maps: BTreeMap<String, BTreeMap<String, String>>,
     objects: BTreeMap<Key, Body>,
     tokens: Vec<(String, TokenOf)>,
     uids: u64,
@@ -274,6 +275,28 @@ impl KubernetesApi for Fake {
                 && rule.resources.contains(&question.resource)
                 && rule.api_groups.contains(&question.group)
         }))
+    }
+
+    async fn config_map(
+        &self,
+        _: &str,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, ProviderError> {
+        let held = self.0.lock();
+        held.fail("witness")?;
+        Ok(held.maps.get(name).cloned())
+    }
+
+    async fn put_config_map(
+        &self,
+        _: &str,
+        name: &str,
+        data: BTreeMap<String, String>,
+    ) -> Result<(), ProviderError> {
+        let mut held = self.0.lock();
+        held.fail("witness")?;
+        held.maps.insert(name.to_owned(), data);
+        Ok(())
     }
 
     async fn delete(&self, object: Object<'_>) -> Result<(), ProviderError> {

@@ -45,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
     pub(crate) audience: String,
+    /// Where it is remembered how far the journal is.
+    pub(crate) witness_file: Option<PathBuf>,
     /// How long the plan role is issued again before a re-arm of the apply role.
     pub(crate) rearm_soak: Duration,
     pub(crate) issuers: Vec<IssuerConfig>,
@@ -126,6 +128,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     };
     let (webhooks, reporters) = (hooks("webhooks", true), hooks("reporters", false));
     let (issuer, audience) = (text("issuer"), text("audience"));
+    let witness = top.optional("witness_file");
+    let witness_file = witness.and_then(|node| Some(base.join(f.text(node)?)));
     let soak = top.optional("rearm_soak");
     let soak = soak.map_or(Some(REARM_SOAK), |node| f.span_of_time(node, LONGEST_SOAK));
     let issuers = top.required("issuers").map(|node| {
@@ -152,6 +156,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         reporters,
         issuer: issuer?,
         audience: audience?,
+        witness_file,
         rearm_soak: soak?.as_duration(),
         issuers: issuers?,
         world: World {

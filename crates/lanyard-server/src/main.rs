@@ -18,6 +18,7 @@ mod spool;
 mod targets;
 mod tls;
 mod wire;
+mod witness;
 
 use std::path::PathBuf;
 

@@ -26,6 +26,7 @@ use crate::judge::Assessor;
 use crate::plans::PlanStore;
 use crate::spool::Spool;
 use crate::tls::{TlsFiles, TlsListener};
+use crate::witness::WitnessFile;
 
 /// What every request may need.
 pub(crate) struct Broker {
@@ -38,6 +39,7 @@ pub(crate) struct Broker {
     pub(crate) issuer: String,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) spool: Spool,
+    pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
     pub(crate) reported: Reported,
@@ -70,6 +72,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
     let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping.clone()));
+    let witnessed = broker.witness.clone();
+    let of = Arc::clone(&broker.engine);
+    let witnessed = witnessed.map(|file| tokio::spawn(file.follow(of, stopping.clone())));
     let config = Arc::new(config);
     let plans_swept = tokio::spawn(
         broker
@@ -114,6 +119,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     spool_followed.await?;
     keys_followed.await?;
     plans_swept.await?;
+    if let Some(witnessed) = witnessed {
+        witnessed.await?;
+    }
     for webhook in told {
         webhook.await?;
     }
@@ -134,6 +142,9 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     if let Err(error) = broker.spool.take_over(engine).await {
         tracing::error!(%error, "nothing is issued until it is mended and the daemon restarted");
         engine.gate().shut();
+    }
+    if let Some(witness) = &broker.witness {
+        witness.heed(engine).await;
     }
     let said = engine.query(State::consenting).await?;
     for operator in said {
@@ -299,6 +310,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         issuer: config.issuer.clone(),
         tickets,
         spool: Spool::open(&config.data_dir)?,
+        witness: config.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
         reported: Reported::default(),
     };

@@ -17,6 +17,7 @@ use lanyard_core::provider::{
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use lanyard_core::witness::Witness;
 use parking_lot::Mutex;
 
 use crate::clock::ManualClock;
@@ -38,6 +39,18 @@ pub enum MintFault {
     Longer,
 }
 
+/// What becomes of revocations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RevokeFault {
+    /// They work.
+    #[default]
+    None,
+    /// None is answered.
+    Lost,
+    /// Every other lease's is refused (T67).
+    HalfRefused,
+}
+
 /// Runs in the middle of the next mint, once the credential exists.
 pub type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -47,8 +60,9 @@ pub struct FakeProvider {
     live: Mutex<BTreeMap<LeaseId, Timestamp>>,
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
-    refusing_revocations: Mutex<bool>,
+    revocations: Mutex<RevokeFault>,
     minted: Mutex<Vec<LeaseId>>,
+    witness: Mutex<Option<Witness>>,
 }
 
 impl FakeProvider {
@@ -60,8 +74,9 @@ impl FakeProvider {
             live: Mutex::default(),
             mints: Mutex::default(),
             interruption: Mutex::default(),
-            refusing_revocations: Mutex::default(),
+            revocations: Mutex::default(),
             minted: Mutex::default(),
+            witness: Mutex::default(),
         }
     }
 
@@ -93,9 +108,17 @@ impl FakeProvider {
         *self.interruption.lock() = Some(interruption);
     }
 
-    /// Whether revocations fail.
-    pub fn refuse_revocations(&self, refuse: bool) {
-        *self.refusing_revocations.lock() = refuse;
+    /// What becomes of revocations from now on.
+    pub fn revocations(&self, fault: RevokeFault) {
+        *self.revocations.lock() = fault;
+    }
+}
+
+fn refused(operation: &'static str) -> ProviderError {
+    ProviderError::Refused {
+        provider: "fake",
+        operation,
+        code: "no".to_owned(),
     }
 }
 
@@ -153,12 +176,7 @@ impl Provider for FakeProvider {
         let expires = prepared.worst_expiry + longer;
         match fault {
             MintFault::Refuse => {
-                let code = "no".to_owned();
-                return Err(ProviderError::Refused {
-                    provider: "fake",
-                    operation: "mint",
-                    code,
-                });
+                return Err(refused("mint"));
             }
             MintFault::LostBefore => return Err(lost("mint")),
             MintFault::None | MintFault::LostAfter | MintFault::Hang | MintFault::Longer => {
@@ -183,14 +201,17 @@ impl Provider for FakeProvider {
     }
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
-        let refuse = *self.refusing_revocations.lock();
+        let fault = *self.revocations.lock();
         let mut live = self.live.lock();
         let outcomes = revocation
             .due
             .iter()
             .map(|lease| {
-                if refuse {
-                    return (lease.id, Err(lost("revoke")));
+                let odd = lease.id.bits() % 2 == 1;
+                match fault {
+                    RevokeFault::Lost => return (lease.id, Err(lost("revoke"))),
+                    RevokeFault::HalfRefused if odd => return (lease.id, Err(refused("revoke"))),
+                    RevokeFault::None | RevokeFault::HalfRefused => {}
                 }
                 live.remove(&lease.id);
                 (lease.id, Ok(Revoked::ProvedDead))
@@ -208,6 +229,15 @@ impl Provider for FakeProvider {
         } else {
             Probe::Dead
         })
+    }
+
+    async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
+        Ok(*self.witness.lock())
+    }
+
+    async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
+        *self.witness.lock() = Some(*witness);
+        Ok(())
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {

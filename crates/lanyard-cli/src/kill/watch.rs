@@ -15,6 +15,8 @@ use crate::output::{Output, Rows};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long to wait before a broker that went away is asked again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often it is asked, where nothing else was said.
+const TRIES: u32 = 5;
 /// How many leases are listed for people; a document for programs has them all.
 const LISTED: usize = 20;
 
@@ -69,10 +71,13 @@ struct Following<'a> {
 impl Following<'_> {
     /// Every report is whole, so that a connection that breaks loses nothing.
     async fn follow(&mut self) -> Result<(), Outcome> {
-        loop {
+        for silence in 1.. {
             match self.stream().await {
                 Ok(()) => return Ok(()),
                 Err(ClientError::Unavailable(why)) => {
+                    if silence >= TRIES && !self.to_the_end {
+                        break;
+                    }
                     self.screen
                         .say(&format!("the broker went away ({why}): asking again"));
                 }
@@ -83,6 +88,7 @@ impl Following<'_> {
                 self.client = client;
             }
         }
+        Ok(())
     }
 
     async fn stream(&mut self) -> Result<(), ClientError> {

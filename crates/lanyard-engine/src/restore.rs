@@ -1,0 +1,96 @@
+//! After a restore: a journal that is older than others remember has forgotten leases, and kill orders. Everything is
+//! then stopped by an order of the broker's own, which people lift when they have looked (T61).
+
+use std::time::Duration;
+
+use lanyard_core::charter::Name;
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::provider::Provider;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
+use lanyard_core::witness::Witness;
+
+use crate::engine::Engine;
+
+/// How long a witness has to answer.
+const CALL: Duration = Duration::from_secs(10);
+
+pub(crate) fn witness(state: &State) -> Witness {
+    Witness {
+        records: state.next_seq(),
+        epoch: state.kills().epoch(),
+    }
+}
+
+impl Engine {
+    /// How far the journal is now; `None` where it cannot be made durable.
+    pub async fn witness(&self) -> Option<Witness> {
+        self.query(witness).await.ok()
+    }
+
+    /// Holds the journal, as it was when this process opened it, against what a witness remembers. Where the witness
+    /// saw more, everything is killed; whether it is so.
+    pub async fn heed(&self, remembered: Witness, whose: &str) -> bool {
+        if !remembered.is_ahead_of(&self.opened) {
+            return false;
+        }
+        let reason = format!(
+            "the journal is older than {whose} remembers ({} records of {}, newest order {} of {}): it was restored \
+             from a copy, or lost its end",
+            self.opened.records, remembered.records, self.opened.epoch, remembered.epoch
+        );
+        tracing::error!(reason, "everything is stopped until two people re-arm");
+        let drafted = self.draft_kill(Scope::All, RoleFilter::Both, reason, Actor::Broker);
+        let Ok(order) = drafted else {
+            self.gate.shut();
+            return true;
+        };
+        // The same loss, seen by another witness or at the next start, is the same order.
+        let key = format!("restored: {} {}", remembered.records, remembered.epoch);
+        self.engage(KillOrder {
+            key: Some(key),
+            ..order
+        })
+        .await;
+        true
+    }
+
+    /// What a target remembers of the journal is held against it.
+    ///
+    /// # Errors
+    /// When the target cannot say: nothing is known then, and nothing may be issued there.
+    pub(crate) async fn ask_witness(
+        &self,
+        target: &Name,
+        provider: &dyn Provider,
+    ) -> Result<(), String> {
+        match tokio::time::timeout(CALL, provider.recall()).await {
+            Ok(Ok(None)) => Ok(()),
+            Ok(Ok(Some(remembered))) => {
+                self.heed(remembered, &format!("target {target}")).await;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(format!("it does not say how far the journal was: {error}")),
+            Err(_) => Err("it does not say in time how far the journal was".to_owned()),
+        }
+    }
+
+    /// Has a target remember how far the journal is.
+    pub(crate) async fn tell_witness(&self, target: &Name, last: &mut Option<Witness>) {
+        let Some(provider) = self.providers().get(target) else {
+            return;
+        };
+        let Some(now) = self.witness().await.filter(|now| Some(*now) != *last) else {
+            return;
+        };
+        match tokio::time::timeout(CALL, provider.remember(&now)).await {
+            Ok(Ok(())) => *last = Some(now),
+            Ok(Err(error)) => {
+                tracing::warn!(%target, %error, "the target does not remember how far the journal is");
+            }
+            Err(_) => {
+                tracing::warn!(%target, "the target was not told in time how far the journal is");
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A file, best on another disk, that remembers how far the journal is.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::witness::Witness;
+use lanyard_engine::Engine;
+use tokio::sync::watch;
+
+/// How often it is brought up to date.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// The file.
+#[derive(Debug, Clone)]
+pub(crate) struct WitnessFile(PathBuf);
+
+impl WitnessFile {
+    pub(crate) const fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// What it remembers; nothing before the first start.
+    fn read(&self) -> io::Result<Option<Witness>> {
+        match fs::read(&self.0) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write(&self, witness: Witness) -> io::Result<()> {
+        let unfinished = self.0.with_extension("unfinished");
+        let mut file = File::create(&unfinished)?;
+        file.write_all(&serde_json::to_vec(&witness)?)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &self.0)?;
+        File::open(self.0.parent().unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Before anything is issued: holds the journal against it. One that cannot be read may have seen anything.
+    pub(crate) async fn heed(&self, engine: &Engine) {
+        match self.read() {
+            Ok(None) => {}
+            Ok(Some(witness)) => {
+                engine.heed(witness, "the witness file").await;
+            }
+            Err(error) => {
+                let path = self.0.display();
+                tracing::error!(%error, %path, "the witness file cannot be read: nothing is issued until it is mended and the daemon restarted");
+                engine.gate().shut();
+            }
+        }
+    }
+
+    /// Keeps it up to date, until told to stop.
+    pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+        let mut last = None;
+        loop {
+            let ends = *stop.borrow();
+            let now = engine.witness().await;
+            if let Some(now) = now.filter(|now| Some(*now) != last) {
+                match self.write(now) {
+                    Ok(()) => last = Some(now),
+                    Err(error) => {
+                        let path = self.0.display();
+                        tracing::warn!(%error, %path, "the witness file is not up to date");
+                    }
+                }
+            }
+            if ends {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::lease::Seq;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_half_of_it_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = WitnessFile::new(directory.path().join("witness.json"));
+        assert_eq!(file.read().unwrap(), None);
+        let witness = Witness {
+            records: Seq(7),
+            epoch: Seq(3),
+        };
+        file.write(witness).unwrap();
+        assert_eq!(file.read().unwrap(), Some(witness));
+        fs::write(directory.path().join("witness.json"), "{\"records\":7").unwrap();
+        assert!(file.read().is_err());
+    }
+}
