@@ -21,3 +21,4 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod restore;
+mod tokens;

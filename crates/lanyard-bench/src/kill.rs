@@ -20,6 +20,7 @@ use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
 use lanyard_ledger::{Embedded, Settings};
+use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::judge::CannotRead;
@@ -42,7 +43,11 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     fill(&ledger, &clock, leases).await?;
 
     let keyring = Keyring::load_or_create(&directory.join("keys"), clock.now())?;
-    let provider = TokenProvider::new("https://bench.invalid".to_owned(), Arc::new(keyring));
+    let provider = TokenProvider::new(
+        "https://bench.invalid".to_owned(),
+        Arc::new(keyring),
+        Arc::new(Lists::new(1)),
+    );
     let target = world::target(TargetKind::Token);
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,

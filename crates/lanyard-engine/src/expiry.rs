@@ -131,6 +131,21 @@ impl Engine {
             .for_each(|target| self.wake(target));
     }
 
+    /// Gives back the lease of a credential that was shown; one that is over is over.
+    ///
+    /// # Errors
+    /// As of the ledger.
+    pub async fn give_back(&self, id: LeaseId) -> Result<(), IssueError> {
+        let owner = self.query(|state| {
+            let lease = state.leases().get(id)?;
+            Some(lease.task.identity.clone())
+        });
+        match owner.await.map_err(IssueError::Commit)? {
+            Some(owner) => self.release_lease(&owner, id).await,
+            None => Ok(()),
+        }
+    }
+
     /// Gives a lease back before its time.
     ///
     /// # Errors

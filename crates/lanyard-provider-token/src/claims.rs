@@ -6,6 +6,8 @@ use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
 use serde::{Deserialize, Serialize};
 
+use crate::status::Status;
+
 /// The payload of a token. A payload with any other field is not one of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +43,9 @@ pub struct Claims {
     /// SHA-256 of the approved plan, in hex, for an apply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
+    /// Where its bit is on a status list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
     /// Who acts for the subject, where that is another (RFC 8693 section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
@@ -70,7 +75,12 @@ impl Act {
 
 impl Claims {
     /// The claims of one lease.
-    pub(crate) fn of(issuer: &str, grant: &TokenGrant, request: &MintRequest) -> Self {
+    pub(crate) fn of(
+        issuer: &str,
+        grant: &TokenGrant,
+        request: &MintRequest,
+        status: Option<Status>,
+    ) -> Self {
         let scopes: Vec<&str> = grant.scopes.iter().map(String::as_str).collect();
         Self {
             iss: issuer.to_owned(),
@@ -88,6 +98,7 @@ impl Claims {
             role: request.role,
             environment: request.environment.clone(),
             plan: request.plan_digest.clone(),
+            status,
             act: Act::of(&request.agent, &request.behind),
         }
     }

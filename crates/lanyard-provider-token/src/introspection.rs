@@ -1,7 +1,9 @@
 //! The answer of the introspection endpoint (RFC 7662). Pure: the caller verifies the token and looks
 //! the lease up, in the state that a kill has already fenced.
 
-use lanyard_core::lease::{Lease, Stage};
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::Stage;
+use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use serde::Serialize;
 
@@ -12,21 +14,30 @@ use crate::claims::Claims;
 pub struct LeaseView {
     /// Issued, and nothing has begun to end it.
     pub live: bool,
+    /// As that, or still on its way to whoever asked: what a status list shows, since a verifier keeps it for a while.
+    pub valid: bool,
     /// When the broker ends it.
     pub expires: Timestamp,
 }
 
-impl From<&Lease> for LeaseView {
-    /// An intent is not live here: nobody has been handed its token yet.
-    fn from(lease: &Lease) -> Self {
-        let live = match lease.stage {
-            Stage::Issued { .. } => true,
-            Stage::Intent | Stage::Stopping { .. } => false,
+impl LeaseView {
+    /// What the state says of a lease. From the admission of a kill order on nothing in its reach is live, whether or
+    /// not anything has come round to ending it.
+    #[must_use]
+    pub fn of(state: &State, id: LeaseId) -> Option<Self> {
+        let lease = state.leases().get(id)?;
+        let killed = state.kills().killer(&lease.facets(), lease.intent);
+        let (live, valid) = match lease.stage {
+            // An intent is not live here: nobody has been handed its token yet.
+            Stage::Intent => (false, true),
+            Stage::Issued { .. } => (true, true),
+            Stage::Stopping { .. } => (false, false),
         };
-        Self {
-            live,
+        Some(Self {
+            live: live && killed.is_none(),
+            valid: valid && killed.is_none(),
             expires: lease.expires,
-        }
+        })
     }
 }
 

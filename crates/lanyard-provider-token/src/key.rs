@@ -35,6 +35,9 @@ pub struct Jwk {
     pub usage: &'static str,
 }
 
+/// `typ` of an access token (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TOKEN: &str = "at+jwt";
+
 /// A key pair, parsed once, and the time from which it signs.
 pub(crate) struct SigningKey {
     pub(crate) not_before: Timestamp,
@@ -54,21 +57,30 @@ impl SigningKey {
     ) -> Result<Self, NotAKey> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.expose()).map_err(|_| NotAKey)?;
         let kid = thumbprint(pair.public_key().as_ref());
-        let header = format!(r#"{{"typ":"at+jwt","alg":"EdDSA","kid":"{kid}"}}"#);
         Ok(Self {
             not_before,
+            encoded_header: header(ACCESS_TOKEN, &kid),
             kid,
-            encoded_header: URL_SAFE_NO_PAD.encode(header),
             pair,
         })
     }
 
-    /// A compact JWS over this payload (RFC 7515 section 3.1).
+    /// An access token over this payload.
     pub(crate) fn sign(&self, payload: &[u8]) -> Secret<String> {
+        self.sign_under(&self.encoded_header, payload)
+    }
+
+    /// Something of another type.
+    pub(crate) fn sign_as(&self, typ: &str, payload: &[u8]) -> Secret<String> {
+        self.sign_under(&header(typ, &self.kid), payload)
+    }
+
+    /// A compact JWS over this payload (RFC 7515 section 3.1).
+    fn sign_under(&self, encoded_header: &str, payload: &[u8]) -> Secret<String> {
         const SIGNATURE: usize = 86;
-        let room = self.encoded_header.len() + 2 + payload.len().div_ceil(3) * 4 + SIGNATURE;
+        let room = encoded_header.len() + 2 + payload.len().div_ceil(3) * 4 + SIGNATURE;
         let mut token = String::with_capacity(room);
-        token.push_str(&self.encoded_header);
+        token.push_str(encoded_header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         let signature = self.pair.sign(token.as_bytes());
@@ -103,6 +115,11 @@ impl fmt::Debug for SigningKey {
             .field("not_before", &self.not_before)
             .finish_non_exhaustive()
     }
+}
+
+/// The header of a JWS of ours; neither text needs escaping.
+fn header(typ: &str, kid: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"EdDSA","kid":"{kid}"}}"#))
 }
 
 /// RFC 7638 with the members that RFC 8037 section 2 requires, in lexicographic order.

@@ -105,15 +105,20 @@ impl Keyring {
 
     /// Signs with the newest key whose time has come. Absent only if there were no key at all.
     pub(crate) fn sign(&self, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
-        let key = {
-            let keys = self.keys.read();
-            // A clock that was set back finds no key whose time has come: the oldest one signs.
-            keys.iter()
-                .rfind(|key| key.not_before <= now)
-                .or_else(|| keys.first())
-                .cloned()
-        };
-        key.map(|key| key.sign(payload))
+        self.newest(now).map(|key| key.sign(payload))
+    }
+
+    /// The same for something that is no access token, and says so by its `typ` (RFC 8725 section 3.11).
+    #[must_use]
+    pub fn sign_as(&self, typ: &str, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
+        self.newest(now).map(|key| key.sign_as(typ, payload))
+    }
+
+    fn newest(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
+        let keys = self.keys.read();
+        // A clock that was set back finds no key whose time has come: the oldest one signs.
+        let due = keys.iter().rfind(|key| key.not_before <= now);
+        due.or_else(|| keys.first()).cloned()
     }
 
     /// The published key of exactly this name.

@@ -2,10 +2,12 @@
 //!
 //! The provider keeps no record of what it signed. A token's truth is its lease, which the ledger
 //! holds: [`introspection`] answers from that (RFC 7662), at once and with `active: false` whenever
-//! the lease is not known to be live. Whoever verifies a token from the JWKS alone accepts it until
-//! `exp`, whatever was killed since; the mechanism line of the provider's capabilities says so.
+//! the lease is not known to be live, and so does its [`status`] list, some seconds later. Whoever verifies
+//! a token from the JWKS alone accepts it until `exp`, whatever was killed since; the mechanism line of the
+//! provider's capabilities says so.
 
 pub mod introspection;
+pub mod status;
 
 mod claims;
 mod key;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::charter::Rights;
-use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
     Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
     ProviderError, Revocability, Revocation, RevocationReport, Revoked,
@@ -14,24 +14,33 @@ use lanyard_core::time::Timestamp;
 
 use crate::claims::Claims;
 use crate::keyring::{Keyring, LONGEST_LIFETIME, VERIFIER_LEEWAY};
+use crate::status::{self, Lists};
 
 const PROVIDER: &str = "token";
 
 /// Signing is local; a mint that takes longer than this has not been scheduled.
 const MINT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How old a list may be when it is served, rounded up.
+const LISTED: Duration = Duration::from_secs(1);
+
 /// Lanyard as its own target.
 #[derive(Debug, Clone)]
 pub struct TokenProvider {
     issuer: String,
     keyring: Arc<Keyring>,
+    lists: Arc<Lists>,
 }
 
 impl TokenProvider {
-    /// Signs as this issuer (`iss`, byte for byte) with these keys.
+    /// Signs as this issuer (`iss`, byte for byte) with these keys, and gives every token a place on these lists.
     #[must_use]
-    pub const fn new(issuer: String, keyring: Arc<Keyring>) -> Self {
-        Self { issuer, keyring }
+    pub const fn new(issuer: String, keyring: Arc<Keyring>, lists: Arc<Lists>) -> Self {
+        Self {
+            issuer,
+            keyring,
+            lists,
+        }
     }
 }
 
@@ -51,16 +60,16 @@ impl Provider for TokenProvider {
 
     fn revocability(&self, _rights: &Rights) -> Revocability {
         Revocability {
-            mechanism: "introspection answers inactive from the fence on; a verifier that asks \
-                        nobody accepts the token until exp"
+            mechanism: "introspection answers inactive from the fence on, and the status list when it is fetched \
+                        again; a verifier that asks neither accepts the token until exp"
                 .to_owned(),
-            worst_case: Some(Duration::ZERO),
-            source: "introspection reads the lease itself (RFC 7662 section 2.2)".to_owned(),
+            worst_case: Some(status::TTL + LISTED),
+            source: "introspection reads the lease itself (RFC 7662 section 2.2); the list's ttl".to_owned(),
         }
     }
 
-    /// The document is the payload, byte for byte as it is signed. The handle is empty: the lease's
-    /// id is the token's `jti`.
+    /// The document is the payload, byte for byte as it is signed. The handle is the token's place on a status list;
+    /// the lease's id is its `jti`.
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
         let grant = match &request.rights {
             Rights::Token(grant) => grant,
@@ -77,11 +86,13 @@ impl Provider for TokenProvider {
                 LONGEST_LIFETIME.as_secs() / 3600
             )));
         }
-        let claims = Claims::of(&self.issuer, grant, request);
+        let handle = self.lists.place(request.number);
+        let status = status::claim(&self.issuer, &handle);
+        let claims = Claims::of(&self.issuer, grant, request, status);
         let document = serde_json::to_string(&claims)
             .map_err(|_| PrepareError::Unsupported("claims cannot be written".to_owned()))?;
         Ok(Prepared {
-            handle: Handle::default(),
+            handle,
             worst_expiry: request.expires,
             document,
         })
@@ -92,6 +103,8 @@ impl Provider for TokenProvider {
         request: &MintRequest,
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
+        let (lease, expires) = (request.lease, request.expires);
+        self.lists.note(&prepared.handle, lease, expires);
         let jwt = self
             .keyring
             .sign(prepared.document.as_bytes(), request.now)

@@ -6,6 +6,7 @@ use lanyard_core::time::Timestamp;
 use serde::Deserialize;
 
 use crate::claims::Claims;
+use crate::key::ACCESS_TOKEN;
 use crate::keyring::Keyring;
 
 /// The longest token that is looked at; ours take about 900 bytes.
@@ -62,7 +63,7 @@ impl Keyring {
         let (header, payload) = message.split_once('.').ok_or(VerifyError::NotCompact)?;
         let [header, payload, signature] = [decode(header)?, decode(payload)?, decode(signature)?];
         let header: Header = serde_json::from_slice(&header).map_err(|_| VerifyError::Header)?;
-        if header.alg != "EdDSA" || header.typ != "at+jwt" {
+        if header.alg != "EdDSA" || header.typ != ACCESS_TOKEN {
             return Err(VerifyError::Header);
         }
         let key = self.key(&header.kid, now).ok_or(VerifyError::UnknownKey)?;

@@ -20,6 +20,7 @@ use lanyard_core::charter::{Role, TargetKind};
 use lanyard_core::provider::{Credential, MintRequest, PrepareError, Provider, Revocation};
 use lanyard_core::time::Timestamp;
 use lanyard_provider_token::introspection::{Answer, LeaseView, answer};
+use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Claims, Jwks, Keyring, LONGEST_LIFETIME, TokenProvider, VerifyError};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::{self, Subject, Verdict};
@@ -71,7 +72,11 @@ impl Bench {
         let dir = tempfile::tempdir().expect("directory");
         let keyring = Arc::new(Keyring::load_or_create(dir.path(), NOW).expect("keyring"));
         Self {
-            provider: TokenProvider::new(ISSUER.to_owned(), Arc::clone(&keyring)),
+            provider: TokenProvider::new(
+                ISSUER.to_owned(),
+                Arc::clone(&keyring),
+                Arc::new(Lists::new(1)),
+            ),
             keyring,
             ids: Ids::seeded(1),
             dir,
@@ -212,6 +217,10 @@ async fn a_token_has_the_claims_of_rfc_9068_and_those_of_its_lease() {
             "exp": 1_800_000_600,
             "jti": request.lease,
             "scope": "ledger.read",
+            "status": {"status_list": {
+                "idx": 0,
+                "uri": "https://lanyard.acme.example/oauth2/status-lists/00000000000000000000000000000001-0",
+            }},
             "task": request.task,
             "charter": "payments-terraform",
             "revision": request.revision,
@@ -322,6 +331,7 @@ async fn introspection_is_inactive_at_once_and_whenever_the_lease_is_not_known_t
     let claims = bench.verify(&bench.token(&request).await).expect("ours");
     let live = LeaseView {
         live: true,
+        valid: true,
         expires: request.expires,
     };
     let killed = LeaseView {

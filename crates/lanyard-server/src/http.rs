@@ -21,6 +21,7 @@ use crate::hooks::{self, Signed};
 use crate::refusal;
 use crate::rpc::action::{Said, report};
 use crate::rpc::{engage, text};
+use crate::status_lists::status_list;
 use crate::wire::Broker;
 
 /// The largest body, in bytes (T44).
@@ -30,6 +31,8 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/oauth2/introspect", post(introspect))
+        .route("/oauth2/revoke", post(revoke))
+        .route("/oauth2/status-lists/{list}", get(status_list))
         .route("/v1/actions", post(action))
         .route("/v1/hooks/actions/{reporter}", post(reported))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -81,13 +84,24 @@ async fn introspect(
         Ok(claims) => {
             let lease = broker
                 .engine
-                .query(|state| state.leases().get(claims.jti).map(LeaseView::from))
+                .query(|state| LeaseView::of(state, claims.jti))
                 .await;
             introspection::answer(claims, lease.ok().flatten(), now)
         }
         Err(_) => Answer::Inactive,
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}
+
+/// RFC 7009. Whoever holds a token may end it, and learns of any other token nothing (section 2.2).
+async fn revoke(State(broker): State<Arc<Broker>>, Form(request): Form<Introspection>) -> Response {
+    let now = broker.engine.now();
+    if let Ok(claims) = broker.keyring.verify(&request.token, &broker.issuer, now)
+        && let Err(error) = broker.engine.give_back(claims.jti).await
+    {
+        return refused(&refusal::issue(error));
+    }
+    StatusCode::OK.into_response()
 }
 
 /// An action, reported by a tool that was shown the token of the lease, which is its proof.

@@ -15,6 +15,7 @@ mod plans;
 mod refusal;
 mod rpc;
 mod spool;
+mod status_lists;
 mod targets;
 mod tls;
 mod wire;

@@ -10,6 +10,7 @@ use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
+use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
 
 /// One target, as it is configured.
@@ -54,11 +55,14 @@ impl TargetConfig {
         &self,
         name: &Name,
         issuer: &str,
-        keyring: &Arc<Keyring>,
+        (keyring, lists): (&Arc<Keyring>, &Arc<Lists>),
         roles: &Arc<Roles>,
     ) -> Result<Arc<dyn Provider>> {
         Ok(match self {
-            Self::Token => Arc::new(TokenProvider::new(issuer.to_owned(), Arc::clone(keyring))),
+            Self::Token => {
+                let (keyring, lists) = (Arc::clone(keyring), Arc::clone(lists));
+                Arc::new(TokenProvider::new(issuer.to_owned(), keyring, lists))
+            }
             Self::Aws { target, access } => {
                 if access.minter_profile == access.revoker_profile {
                     tracing::warn!(target = %name, "one AWS principal both mints and revokes: give the revoker its own");

@@ -8,14 +8,16 @@ use anyhow::{Context, Result};
 use axum::serve::ListenerExt as _;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
+use lanyard_core::ledger::look;
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
 use lanyard_engine::charters::Charters;
-use lanyard_engine::clock::{Clock, SystemClock, SystemRandomness};
+use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
 use lanyard_identity::{Tickets, Verifier};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_token::Keyring;
+use lanyard_provider_token::status::Lists;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -25,6 +27,7 @@ use crate::hooks::{self, Reported, Secret};
 use crate::judge::Assessor;
 use crate::plans::PlanStore;
 use crate::spool::Spool;
+use crate::status_lists::StatusLists;
 use crate::tls::{TlsFiles, TlsListener};
 use crate::witness::WitnessFile;
 
@@ -36,6 +39,8 @@ pub(crate) struct Broker {
     pub(crate) charters: Arc<CharterDirectory>,
     pub(crate) plans: PlanStore,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) lists: Arc<Lists>,
+    pub(crate) status_lists: StatusLists,
     pub(crate) issuer: String,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) spool: Spool,
@@ -246,6 +251,20 @@ async fn told_to_end() {
     }
 }
 
+/// What serves each target.
+async fn providers(
+    config: &Config,
+    own: (&Arc<Keyring>, &Arc<Lists>),
+) -> Result<BTreeMap<Name, Arc<dyn Provider>>> {
+    let roles = Arc::default();
+    let mut providers = BTreeMap::new();
+    for (name, target) in &config.targets {
+        let connected = target.connect(name, &config.issuer, own, &roles);
+        providers.insert(name.clone(), connected.await?);
+    }
+    Ok(providers)
+}
+
 /// Wires the parts together.
 ///
 /// # Errors
@@ -267,13 +286,14 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         );
     }
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
-    let roles = Arc::default();
-    let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
-    for (name, target) in &config.targets {
-        let connected = target.connect(name, &config.issuer, &keyring, &roles);
-        let provider = connected.await?;
-        providers.insert(name.clone(), provider);
-    }
+    let randomness = SystemRandomness::default();
+    let lists = Arc::new(Lists::new(randomness.draw()?));
+    look(ledger.as_ref(), |state| {
+        for lease in state.leases().iter() {
+            lists.note(&lease.handle, lease.id, lease.worst_expiry);
+        }
+    });
+    let providers = providers(config, (&keyring, &lists)).await?;
     let plans = PlanStore::open(config.data_dir.join("plans"))?;
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
@@ -281,7 +301,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         charters: Arc::new(Charters::default()),
         judge: Arc::new(Assessor::new(plans.clone())),
         clock: clock as Arc<dyn Clock>,
-        randomness: Arc::new(SystemRandomness::default()),
+        randomness: Arc::new(randomness),
         agents: BTreeMap::new(),
         rearm_soak: config.rearm_soak,
     });
@@ -307,6 +327,8 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         charters: Arc::new(charters),
         plans,
         keyring,
+        lists,
+        status_lists: StatusLists::default(),
         issuer: config.issuer.clone(),
         tickets,
         spool: Spool::open(&config.data_dir)?,
