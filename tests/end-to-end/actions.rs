@@ -1,11 +1,9 @@
 //! What was done with credentials: reported, counted, told, and shown in one timeline.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
 use std::process::Command;
-use std::sync::mpsc;
 
 use anyhow::{Context as _, Result, ensure};
+use lanyard_tests::receiver::receiver;
 use lanyard_tests::{Stage, until};
 use serde_json::Value;
 
@@ -201,66 +199,8 @@ fn a_spent_error_budget_suspends_the_apply_role_and_leaves_the_plan_role() -> Re
     Ok(())
 }
 
-/// The headers, their names in lower case, and the body.
-type Message = (Vec<(String, String)>, String);
-
-fn received(stream: &std::net::TcpStream) -> Result<Message> {
-    let mut reader = BufReader::new(stream);
-    let (mut headers, mut length) = (Vec::new(), 0);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some((name, value)) = line.split_once(':') {
-            let (name, value) = (name.to_ascii_lowercase(), value.trim().to_owned());
-            if name == "content-length" {
-                length = value.parse()?;
-            }
-            headers.push((name, value));
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    Ok((headers, String::from_utf8(body)?))
-}
-
-/// A receiver that loses the first message on the way.
-fn receiver() -> Result<(std::net::SocketAddr, mpsc::Receiver<Message>)> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let (told, hears) = mpsc::channel();
-    std::thread::spawn(move || {
-        for (count, stream) in listener.incoming().flatten().enumerate() {
-            let Ok(request) = received(&stream) else {
-                continue;
-            };
-            let status = if count == 0 {
-                "500 Oops"
-            } else {
-                "204 No Content"
-            };
-            let answer =
-                format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-            if (&stream).write_all(answer.as_bytes()).is_err() || told.send(request).is_err() {
-                return;
-            }
-        }
-    });
-    Ok((address, hears))
-}
-
-/// A stage whose daemon has these lines in its configuration, and the secret beside it.
 fn configured(lines: &str) -> Result<Stage> {
-    let mut stage = Stage::set()?;
-    let secret = stage.directory.path().join("hook.secret");
-    std::fs::write(secret, format!("whsec_{SECRET}\n"))?;
-    let lines = format!("{lines}\ntargets:");
-    stage.daemon = stage
-        .daemon
-        .serve_again(|config| config.replacen("targets:", &lines, 1))?;
-    Ok(stage)
+    Stage::configured(&[("hook.secret", &format!("whsec_{SECRET}\n"))], lines)
 }
 
 #[test]

@@ -21,4 +21,5 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod restore;
+mod signals;
 mod tokens;

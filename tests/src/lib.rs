@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: a daemon with a task, and what can be done with it.
 
+pub mod receiver;
+
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -73,6 +75,21 @@ impl Stage {
             oncall,
             environment: Vec::new(),
         })
+    }
+
+    /// A stage with these files in its directory, whose daemon has these lines in its configuration.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn configured(files: &[(&str, &str)], lines: &str) -> Result<Self> {
+        let mut stage = Self::set()?;
+        for (name, content) in files {
+            std::fs::write(stage.directory.path().join(name), content)?;
+        }
+        let lines = format!("{lines}\ntargets:");
+        let change = |config: String| config.replacen("targets:", &lines, 1);
+        stage.daemon = stage.daemon.serve_again(change)?;
+        Ok(stage)
     }
 
     /// Crashes the daemon with `kill -9` and starts another on the same directory.

@@ -6,6 +6,7 @@
 
 pub mod jwks;
 pub mod jws;
+pub mod security_event;
 pub mod ticket;
 pub mod verifier;
 

@@ -215,7 +215,20 @@ impl Daemon {
     /// # Errors
     /// When nobody answers.
     pub fn kill_plane(&self, headers: &[(&str, &str)], body: &str) -> Result<String> {
-        self.http_at(self.kill_address, ("POST", "/v1/kill"), headers, body)
+        self.kill_plane_at("/v1/kill", headers, body)
+    }
+
+    /// What else is posted to the kill plane.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn kill_plane_at(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Result<String> {
+        self.http_at(self.kill_address, ("POST", path), headers, body)
     }
 
     /// What is served at another of its addresses.

@@ -15,7 +15,9 @@ use lanyard_identity::{IssuerKind, Keys};
 
 use reqwest::Url;
 
-use crate::hooks::{Secret, Webhook};
+use crate::hooks::security_events::{self, ReceiverConfig};
+use crate::hooks::{Form, Secret, Webhook};
+use crate::signals::{self, SignalConfig};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
 
@@ -41,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) webhooks: Vec<HookConfig>,
     /// Who may report actions by signed messages.
     pub(crate) reporters: Vec<HookConfig>,
+    /// Systems that may engage kills.
+    pub(crate) signals: SignalConfig,
+    /// Who is sent security events of every kill.
+    pub(crate) receivers: Vec<ReceiverConfig>,
     /// `iss` of Lanyard's own tokens.
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
@@ -127,6 +133,9 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
             .unwrap_or_default()
     };
     let (webhooks, reporters) = (hooks("webhooks", true), hooks("reporters", false));
+    let signals = signals::config(f, &top, base);
+    let receivers = top.optional("caep_receivers");
+    let receivers = receivers.map(|node| security_events::config(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
     let witness = top.optional("witness_file");
     let witness_file = witness.and_then(|node| Some(base.join(f.text(node)?)));
@@ -154,6 +163,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         tickets,
         webhooks,
         reporters,
+        signals,
+        receivers: receivers.unwrap_or_default(),
         issuer: issuer?,
         audience: audience?,
         witness_file,
@@ -221,7 +232,7 @@ fn hooks(f: &Findings, node: &Node, base: &Path, with_url: bool) -> Vec<HookConf
 }
 
 /// Over TLS, unless it is this machine.
-fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
+pub(crate) fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
     let url: Url = f.parsed(node)?;
     let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     let ok = url.scheme() == "https" || (url.scheme() == "http" && here);
@@ -239,12 +250,16 @@ impl Config {
             .webhooks
             .iter()
             .filter_map(|hook| Some((hook, hook.url.clone()?)));
-        hooks
-            .map(|(hook, url)| {
-                let secret = Secret::load(&hook.secret_file)?;
-                Webhook::new(hook.name.to_string(), url, secret, &self.data_dir)
-            })
-            .collect()
+        let webhooks = hooks.map(|(hook, url)| {
+            let form = Form::Webhook(Secret::load(&hook.secret_file)?);
+            Webhook::new(hook.name.to_string(), url, form, &self.data_dir)
+        });
+        let receivers = self.receivers.iter().map(|receiver| {
+            let form = Form::SecurityEvents(receiver.open()?);
+            let (name, url) = (receiver.name.to_string(), receiver.url.clone());
+            Webhook::new(name, url, form, &self.data_dir)
+        });
+        webhooks.chain(receivers).collect()
     }
 
     /// Those who may report actions, by name.
@@ -343,7 +358,7 @@ fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<Operato
     roles
 }
 
-fn keys(of: &str, path: &Path) -> Result<Jwks> {
+pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("the keys of {of} cannot be read: {}", path.display()))?;
     match Jwks::parse(&bytes) {

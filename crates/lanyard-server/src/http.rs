@@ -21,6 +21,7 @@ use crate::hooks::{self, Signed};
 use crate::refusal;
 use crate::rpc::action::{Said, report};
 use crate::rpc::{engage, text};
+use crate::signals::{alertmanager, caep};
 use crate::status_lists::status_list;
 use crate::wire::Broker;
 
@@ -30,6 +31,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
+        .route("/.well-known/ssf-configuration", get(transmitter))
         .route("/oauth2/introspect", post(introspect))
         .route("/oauth2/revoke", post(revoke))
         .route("/oauth2/status-lists/{list}", get(status_list))
@@ -44,6 +46,11 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
 pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
     Router::new()
         .route("/v1/kill", post(kill))
+        .route(
+            "/v1/hooks/alertmanager",
+            post(alertmanager::alerts).layer(DefaultBodyLimit::max(alertmanager::MESSAGE_LIMIT)),
+        )
+        .route("/v1/hooks/caep", post(caep::event))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -52,6 +59,18 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
 
 async fn jwks(State(broker): State<Arc<Broker>>) -> Response {
     Json(broker.keyring.jwks(broker.engine.now())).into_response()
+}
+
+/// What receivers of security events need to know (SSF 1.0 section 7.1).
+async fn transmitter(State(broker): State<Arc<Broker>>) -> Response {
+    let issuer = broker.issuer.trim_end_matches('/');
+    Json(json!({
+        "spec_version": "1_0",
+        "issuer": broker.issuer,
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "delivery_methods_supported": ["urn:ietf:rfc:8935"],
+    }))
+    .into_response()
 }
 
 /// Ready is: kills are taken. Providers and issuing do not count.
@@ -258,7 +277,7 @@ fn authorization(headers: &HeaderMap) -> Option<&str> {
     value.to_str().ok()
 }
 
-fn refused(status: &Status) -> Response {
+pub(crate) fn refused(status: &Status) -> Response {
     let known = [
         (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
         (Code::PermissionDenied, StatusCode::FORBIDDEN),

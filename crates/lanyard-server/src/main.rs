@@ -14,6 +14,7 @@ mod metrics;
 mod plans;
 mod refusal;
 mod rpc;
+mod signals;
 mod spool;
 mod status_lists;
 mod targets;

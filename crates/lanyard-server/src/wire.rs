@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::hooks::{self, Reported, Secret};
 use crate::judge::Assessor;
 use crate::plans::PlanStore;
+use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::status_lists::StatusLists;
 use crate::tls::{TlsFiles, TlsListener};
@@ -48,6 +49,8 @@ pub(crate) struct Broker {
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
     pub(crate) reported: Reported,
+    /// Systems that may engage kills.
+    pub(crate) signals: Signals,
 }
 
 impl Broker {
@@ -305,11 +308,8 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         agents: BTreeMap::new(),
         rearm_soak: config.rearm_soak,
     });
-    let issuers = config
-        .issuers
-        .iter()
-        .map(crate::config::IssuerConfig::open)
-        .collect::<Result<Vec<_>>>()?;
+    let issuers = config.issuers.iter().map(crate::config::IssuerConfig::open);
+    let issuers = issuers.collect::<Result<Vec<_>>>()?;
     let tickets = config.tickets.as_ref();
     let tickets = tickets
         .map(|tickets| tickets.open(&config.audience))
@@ -335,6 +335,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         witness: config.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
         reported: Reported::default(),
+        signals: config.signals.open()?,
     };
     Ok(broker)
 }

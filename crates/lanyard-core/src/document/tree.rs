@@ -62,6 +62,14 @@ pub struct Node {
     pub value: Value,
 }
 
+impl Node {
+    /// Whether it is a text, and not a list or a map.
+    #[must_use]
+    pub const fn is_text(&self) -> bool {
+        matches!(self.value, Value::Scalar { .. })
+    }
+}
+
 /// The three kinds of value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {

@@ -1,9 +1,11 @@
-//! Webhooks, in and out, in the form of the Standard Webhooks specification 1.0.
+//! Webhooks, in and out, in the form of the Standard Webhooks specification 1.0; and what is told of kills to others
+//! that speak of sessions.
 
 mod outgoing;
+pub(crate) mod security_events;
 mod signature;
 
-pub(crate) use outgoing::{Webhook, follow};
+pub(crate) use outgoing::{Form, Webhook, follow};
 pub(crate) use signature::{Reported, Secret, Signed};
 
 /// The headers of a signed message.

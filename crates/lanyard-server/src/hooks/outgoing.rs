@@ -19,6 +19,7 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::security_events::Receiver;
 use super::{ID, SIGNATURE, Secret, TIMESTAMP};
 use crate::wire::Broker;
 
@@ -32,31 +33,80 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// How many records are read at once.
 const PAGE: u64 = 256;
 
+/// In what form a receiver is told.
+#[derive(Debug)]
+pub(crate) enum Form {
+    /// Everything that people may want to know, as a signed JSON document.
+    Webhook(Secret),
+    /// Kills alone, as security event tokens.
+    SecurityEvents(Receiver),
+}
+
+/// One thing to tell.
+struct Message {
+    id: String,
+    body: String,
+}
+
 /// One receiver.
 #[derive(Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
     pub(crate) url: Url,
-    pub(crate) secret: Secret,
+    form: Form,
     /// Where it is in the journal.
     cursor: PathBuf,
     client: Client,
 }
 
 impl Webhook {
-    pub(crate) fn new(name: String, url: Url, secret: Secret, data_dir: &Path) -> Result<Self> {
+    pub(crate) fn new(name: String, url: Url, form: Form, data_dir: &Path) -> Result<Self> {
         let client = Client::builder()
             .redirect(Policy::none())
             .timeout(DELIVERY)
             .build()?;
-        let cursor = data_dir.join("webhooks").join(&name);
+        let folder = match form {
+            Form::Webhook(_) => "webhooks",
+            Form::SecurityEvents(_) => "caep",
+        };
+        let cursor = data_dir.join(folder).join(&name);
         Ok(Self {
             name,
             url,
-            secret,
+            form,
             cursor,
             client,
         })
+    }
+
+    /// What is told of a record; of most nothing.
+    fn messages(
+        &self,
+        broker: &Broker,
+        state: &State,
+        (index, record): (u64, &Record),
+    ) -> Vec<Message> {
+        match &self.form {
+            Form::Webhook(_) => event(state, record)
+                .map(|event| Message {
+                    id: format!("lanyard-{index}"),
+                    body: event.to_string(),
+                })
+                .into_iter()
+                .collect(),
+            Form::SecurityEvents(receiver) => {
+                let Command::Kill(order) = &record.command else {
+                    return Vec::new();
+                };
+                let tokens = receiver.events(broker, state, order);
+                let told = tokens.into_iter().enumerate();
+                told.map(|(place, body)| Message {
+                    id: format!("lanyard-{index}-{place}"),
+                    body,
+                })
+                .collect()
+            }
+        }
     }
 
     /// The first record that it was not told of. What came before there was a webhook is not told.
@@ -84,8 +134,8 @@ impl Webhook {
     }
 
     /// Delivers until it is taken, or until it is too late.
-    async fn tell(&self, index: u64, at: Timestamp, event: &Value, now: impl Fn() -> Timestamp) {
-        let (id, body) = (format!("lanyard-{index}"), event.to_string());
+    async fn tell(&self, message: Message, at: Timestamp, now: impl Fn() -> Timestamp) {
+        let Message { id, body } = message;
         let mut wait = FIRST;
         loop {
             match self.deliver(&id, now().as_secs(), body.clone()).await {
@@ -104,17 +154,19 @@ impl Webhook {
     }
 
     async fn deliver(&self, id: &str, at: u64, body: String) -> Result<(), reqwest::Error> {
-        let signature = self.secret.sign(id, at, body.as_bytes());
-        let request = self
-            .client
-            .post(self.url.clone())
-            .header("content-type", "application/json")
-            .header(ID, id)
-            .header(TIMESTAMP, at)
-            .header(SIGNATURE, signature)
-            .body(body);
+        let request = self.client.post(self.url.clone());
+        let request = match &self.form {
+            Form::Webhook(secret) => {
+                let signature = secret.sign(id, at, body.as_bytes());
+                let request = request.header("content-type", "application/json");
+                let request = request.header(ID, id).header(TIMESTAMP, at);
+                request.header(SIGNATURE, signature)
+            }
+            Form::SecurityEvents(receiver) => receiver.headed(request),
+        };
         // An address that a secret is part of is in no log.
-        let answer = request.send().await.map_err(reqwest::Error::without_url)?;
+        let answer = request.body(body).send().await;
+        let answer = answer.map_err(reqwest::Error::without_url)?;
         answer
             .error_for_status()
             .map(drop)
@@ -144,10 +196,13 @@ async fn tell_all(webhook: &Webhook, broker: &Broker) -> Result<()> {
         let (back, records) = read(cursor, until).await?;
         cursor = back;
         for (index, record) in records {
-            let event = broker.engine.query(|state| event(state, &record)).await?;
-            if let Some(event) = event {
+            let told = (index, &record);
+            let messages = broker
+                .engine
+                .query(|state| webhook.messages(broker, state, told));
+            for message in messages.await? {
                 let now = || broker.engine.now();
-                webhook.tell(index, record.at, &event, now).await;
+                webhook.tell(message, record.at, now).await;
                 webhook.keep(index + 1)?;
             }
             place = index + 1;

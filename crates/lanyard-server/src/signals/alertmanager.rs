@@ -1,0 +1,283 @@
+//! Alerts of Prometheus that engage a kill: the webhook of Alertmanager, version 4 of its message.
+//!
+//! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lanyard_core::document::{Findings, Node};
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
+use ring::digest::{SHA256, digest};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::scopes::{Labels, Mapped, mapped};
+use super::{Signal, bounded, heed};
+use crate::refusal;
+use crate::wire::Broker;
+
+/// The largest message, in bytes: a group can have many alerts.
+pub(crate) const MESSAGE_LIMIT: usize = 1024 * 1024;
+/// The shortest secret, in bytes.
+const SHORTEST: usize = 24;
+
+/// The section `alertmanager` of the configuration.
+#[derive(Debug)]
+pub(crate) struct AlertConfig {
+    secret_file: PathBuf,
+    rules: Vec<Rule>,
+}
+
+/// What an alert with these labels stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    labels: Labels,
+    scope: Mapped,
+    roles: RoleFilter,
+}
+
+pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AlertConfig> {
+    let fields = f.map(node)?;
+    let secret = fields.required("secret_file").and_then(|node| f.text(node));
+    let rules = fields.required("kills").map(|node| {
+        f.list(node)
+            .iter()
+            .filter_map(|item| rule(f, item))
+            .collect()
+    });
+    fields.finish();
+    Some(AlertConfig {
+        secret_file: base.join(secret?),
+        rules: rules?,
+    })
+}
+
+fn rule(f: &Findings, node: &Node) -> Option<Rule> {
+    let fields = f.map(node)?;
+    let labels = fields
+        .required("labels")
+        .and_then(|node| f.map(node))
+        .map(|labels| {
+            let pairs = labels
+                .open()
+                .filter_map(|(name, _, value)| Some((name.to_owned(), f.text(value)?.to_owned())));
+            pairs.collect()
+        });
+    let scope = fields.required("scope").and_then(|node| mapped(f, node));
+    let words = [("both", RoleFilter::Both), ("apply", RoleFilter::ApplyOnly)];
+    let roles = fields
+        .optional("role")
+        .map_or(Some(RoleFilter::Both), |node| f.one_of(node, &words));
+    fields.finish();
+    Some(Rule {
+        labels: labels?,
+        scope: scope?,
+        roles: roles?,
+    })
+}
+
+impl AlertConfig {
+    pub(crate) fn open(&self) -> Result<Alerts> {
+        let shown = self.secret_file.display();
+        let text = std::fs::read_to_string(&self.secret_file);
+        let text = text.with_context(|| format!("{shown} cannot be read"))?;
+        let secret = text.trim();
+        let enough = secret.len() >= SHORTEST;
+        ensure!(
+            enough,
+            "{shown}: a secret has {SHORTEST} characters at least"
+        );
+        Ok(Alerts {
+            secret: digest(&SHA256, secret.as_bytes()).as_ref().to_vec(),
+            rules: self.rules.clone(),
+        })
+    }
+}
+
+/// Whose alerts are heeded, and how.
+#[derive(Debug)]
+pub(crate) struct Alerts {
+    /// SHA-256 of what the sender shows: comparing digests tells nothing of the secret.
+    secret: Vec<u8>,
+    rules: Vec<Rule>,
+}
+
+impl Alerts {
+    fn knows(&self, headers: &HeaderMap) -> bool {
+        let shown = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "));
+        shown.is_some_and(|shown| digest(&SHA256, shown.as_bytes()).as_ref() == self.secret)
+    }
+
+    /// The first rule that the labels meet.
+    fn rule(&self, labels: &Labels) -> Option<&Rule> {
+        self.rules.iter().find(|rule| {
+            let mut wanted = rule.labels.iter();
+            wanted.all(|(name, value)| labels.get(name) == Some(value))
+        })
+    }
+}
+
+/// A message; what a later version adds to it is not looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Message {
+    version: String,
+    group_key: String,
+    #[serde(default)]
+    truncated_alerts: u64,
+    #[serde(default)]
+    common_labels: Labels,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Alert {
+    status: String,
+    labels: Labels,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+    #[serde(deserialize_with = "moment")]
+    starts_at: Timestamp,
+}
+
+impl Alert {
+    fn reason(&self) -> String {
+        let unnamed = || "unnamed".to_owned();
+        let name = self
+            .labels
+            .get("alertname")
+            .cloned()
+            .unwrap_or_else(unnamed);
+        let said = self
+            .annotations
+            .get("summary")
+            .or(self.annotations.get("description"));
+        bounded(&match said {
+            Some(said) => format!("alert {name}: {said}"),
+            None => format!("alert {name}"),
+        })
+    }
+}
+
+/// RFC 3339.
+fn moment<'de, D: Deserializer<'de>>(text: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(text)?;
+    let at: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
+    let millis = u64::try_from(at.as_millisecond()).map_err(D::Error::custom)?;
+    Ok(Timestamp::from_millis(millis))
+}
+
+/// `POST /v1/hooks/alertmanager`. Firing alerts engage; `resolved` changes nothing.
+pub(crate) async fn alerts(
+    State(broker): State<Arc<Broker>>,
+    headers: HeaderMap,
+    body: bytes::Bytes,
+) -> Response {
+    let Some(alerts) = broker
+        .signals
+        .alerts
+        .as_ref()
+        .filter(|it| it.knows(&headers))
+    else {
+        return crate::http::refused(&refusal::unauthenticated());
+    };
+    let message = match serde_json::from_slice::<Message>(&body) {
+        Ok(message) if message.version == "4" => message,
+        Ok(message) => {
+            let version = message.version.escape_debug();
+            return bad(&[format!(
+                "version {version} of the message is not understood, 4 is"
+            )]);
+        }
+        Err(error) => return bad(&[format!("the body: {error}")]),
+    };
+    let (signals, faults) = signals(alerts, &message);
+    let mut orders = Vec::new();
+    for signal in signals {
+        match heed(&broker, signal).await {
+            Ok(fenced) => orders.push((fenced.order.id, fenced.is_durable())),
+            Err(status) => return crate::http::refused(&status),
+        }
+    }
+    if !faults.is_empty() {
+        tracing::error!(
+            ?faults,
+            "alerts that were meant to stop something name nothing to stop"
+        );
+        return bad(&faults);
+    }
+    // What is not durable is sent again, and is then the same order.
+    let durable = orders.iter().all(|(_, durable)| *durable);
+    let code = if durable {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let ids: Vec<_> = orders.iter().map(|(id, _)| id).collect();
+    (code, Json(json!({"orders": ids, "durable": durable}))).into_response()
+}
+
+fn bad(faults: &[String]) -> Response {
+    let body: Value = json!({"error": faults.join("; ")});
+    (StatusCode::BAD_REQUEST, Json(body)).into_response()
+}
+
+/// One signal a scope, since when the first of its alerts fires; and what could not be understood.
+fn signals(alerts: &Alerts, message: &Message) -> (Vec<Signal>, Vec<String>) {
+    let mut found: BTreeMap<(Scope, RoleFilter), Signal> = BTreeMap::new();
+    let mut faults = Vec::new();
+    let firing = message
+        .alerts
+        .iter()
+        .filter(|alert| alert.status == "firing");
+    for alert in firing {
+        let Some(rule) = alerts.rule(&alert.labels) else {
+            continue;
+        };
+        match rule.scope.scope(&alert.labels) {
+            Ok(scope) => {
+                let signal = signal(message, (scope.clone(), rule.roles), alert);
+                let since = signal.since;
+                let known = found.entry((scope, rule.roles)).or_insert(signal);
+                known.since = known.since.max(since);
+            }
+            Err(why) => faults.push(format!("{}: {why}", alert.reason())),
+        }
+    }
+    if message.truncated_alerts > 0 && alerts.rule(&message.common_labels).is_some() {
+        faults.push(format!(
+            "{} alerts were cut off by max_alerts: what they are about is not known",
+            message.truncated_alerts
+        ));
+    }
+    (found.into_values().collect(), faults)
+}
+
+fn signal(message: &Message, (scope, roles): (Scope, RoleFilter), alert: &Alert) -> Signal {
+    let group = crate::wire::hex(digest(&SHA256, message.group_key.as_bytes()).as_ref());
+    let group = group.get(..16).unwrap_or_default();
+    Signal {
+        key: format!("alertmanager {group} {scope} {roles:?}"),
+        scope,
+        roles,
+        reason: alert.reason(),
+        by: Actor::Signal {
+            kind: "alertmanager".to_owned(),
+            name: bounded(&message.group_key),
+        },
+        since: alert.starts_at,
+    }
+}

@@ -1,0 +1,106 @@
+//! Systems that may engage a kill, and do nothing else: a monitoring system's alerts, an identity provider's events.
+
+pub(crate) mod alertmanager;
+pub(crate) mod caep;
+mod scopes;
+
+use std::path::Path;
+
+use anyhow::Result;
+use lanyard_core::document::{Fields, Findings};
+use lanyard_core::kill::{Actor, EngagedOrder, Lifted};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
+use lanyard_engine::kill::Fenced;
+use lanyard_identity::security_event::Transmitter;
+use tonic::Status;
+
+use self::alertmanager::{AlertConfig, Alerts};
+use self::caep::TransmitterConfig;
+use crate::rpc::engage;
+use crate::wire::Broker;
+
+/// What is configured of them.
+#[derive(Debug)]
+pub(crate) struct SignalConfig {
+    alertmanager: Option<AlertConfig>,
+    transmitters: Vec<TransmitterConfig>,
+}
+
+pub(crate) fn config(f: &Findings, top: &Fields<'_>, base: &Path) -> SignalConfig {
+    let alertmanager = top.optional("alertmanager");
+    let transmitters = top.optional("caep_transmitters");
+    SignalConfig {
+        alertmanager: alertmanager.and_then(|node| alertmanager::config(f, node, base)),
+        transmitters: transmitters
+            .map(|node| caep::config(f, node, base))
+            .unwrap_or_default(),
+    }
+}
+
+impl SignalConfig {
+    pub(crate) fn open(&self) -> Result<Signals> {
+        let alerts = self.alertmanager.as_ref().map(AlertConfig::open);
+        let transmitters = self.transmitters.iter().map(TransmitterConfig::open);
+        Ok(Signals {
+            alerts: alerts.transpose()?,
+            transmitters: transmitters.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// Who may engage.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    alerts: Option<Alerts>,
+    transmitters: Vec<Transmitter>,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signal {
+    scope: Scope,
+    roles: RoleFilter,
+    reason: String,
+    by: Actor,
+    /// What the sender calls it: the same signal is the same order.
+    key: String,
+    /// Since when it is so: people who lifted the order later than that knew.
+    since: Timestamp,
+}
+
+/// Engages what a signal asks for, unless an order stands that it asked for before, or people have lifted one since.
+async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
+    let given = broker.engine.query(|state| {
+        let orders = state.kills().iter();
+        let same = orders.filter(|engaged| is_of(engaged, &signal.key));
+        let all: Vec<EngagedOrder> = same.cloned().collect();
+        all
+    });
+    // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled.
+    let given = given.await.unwrap_or_default();
+    let last = given.last();
+    let answered = last.filter(|engaged| {
+        let knew = |at: Timestamp| signal.since <= at;
+        engaged.lifted == Lifted::Nothing || engaged.lifted_at.is_some_and(knew)
+    });
+    let key = match answered {
+        Some(engaged) => engaged.order.key.clone(),
+        None => Some(format!("{} #{}", signal.key, given.len() + 1)),
+    };
+    let what = (signal.scope, signal.roles);
+    let (fenced, _) = engage(broker, what, (signal.reason, signal.by), key).await?;
+    Ok(fenced)
+}
+
+fn is_of(engaged: &EngagedOrder, key: &str) -> bool {
+    let own = engaged.order.key.as_deref();
+    let rest = own.and_then(|own| own.strip_prefix(key));
+    rest.is_some_and(|rest| rest.starts_with(" #"))
+}
+
+/// Texts from outside that become a reason: of a bounded length.
+fn bounded(text: &str) -> String {
+    const MOST: usize = 500;
+    text.chars().take(MOST).collect()
+}
