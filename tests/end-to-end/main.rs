@@ -14,6 +14,7 @@ mod crash;
 mod delegation;
 mod discovery;
 mod disk;
+mod drill;
 mod kill;
 mod plans;
 mod providers;

@@ -4,6 +4,7 @@ mod action;
 mod approval;
 mod audit;
 mod charter;
+mod drill;
 mod emergency;
 mod explain;
 mod kill;
@@ -105,6 +106,8 @@ enum Command {
     Resume(pause::Resume),
     /// Lift a kill order by a step: propose it, or confirm another person's proposal.
     Rearm(kill::Rearm),
+    /// Hold a drill: kill a canary at each target, and see it dead.
+    Drill(drill::Drill),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -148,5 +151,6 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Pause(asked) => pause::run(global, *asked).await,
         Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
+        Command::Drill(drill) => drill::run(global, drill).await,
     }
 }

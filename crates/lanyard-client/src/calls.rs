@@ -97,6 +97,10 @@ calls! {
     KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
     /// Confirms a proposal.
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
+    /// Holds drills.
+    KillServiceClient::hold_drill(HoldDrillRequest) -> HoldDrillResponse;
+    /// Lists the last drills.
+    KillServiceClient::list_drills(ListDrillsRequest) -> ListDrillsResponse;
     /// Lists charters.
     CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
     /// How the broker is.

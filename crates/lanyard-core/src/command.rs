@@ -243,6 +243,27 @@ pub enum Command {
     },
 }
 
+/// How often what was seen at the targets, in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Credentials that no lease stood for.
+    pub strays: u64,
+    /// Leases with nothing at their target.
+    pub missing: u64,
+    /// Edits by others of what keeps credentials revoked.
+    pub edited: u64,
+}
+
+impl Observed {
+    pub(crate) fn take(&mut self, what: &Observation) {
+        match what {
+            Observation::Stray(_) => self.strays += 1,
+            Observation::Missing(leases) => self.missing += leases.len() as u64,
+            Observation::Edited(_) => self.edited += 1,
+        }
+    }
+}
+
 /// What can be seen at a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

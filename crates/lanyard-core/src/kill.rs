@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
-use crate::id::{KillId, RearmId};
+use crate::id::{KillId, LeaseId, RearmId};
 use crate::identity::Identity;
 use crate::lease::Seq;
 use crate::scope::{Facets, RoleFilter, Scope};
@@ -43,6 +43,12 @@ pub struct KillOrder {
 }
 
 impl KillOrder {
+    /// Whether it is one of the broker's own, over the canary of a drill.
+    #[must_use]
+    pub fn is_drill(&self) -> bool {
+        self.by == Actor::Broker && matches!(self.scope, Scope::Lease(_))
+    }
+
     /// Whether what has these facets is within reach, whenever it came to be.
     #[must_use]
     pub fn reaches(&self, facets: &Facets<'_>) -> bool {
@@ -200,6 +206,9 @@ pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillBook {
     orders: Vec<EngagedOrder>,
+    /// The newest order's place, also where that order has left the books.
+    #[serde(default)]
+    epoch: Seq,
 }
 
 impl KillBook {
@@ -224,7 +233,17 @@ impl KillBook {
     /// The newest order's place: nothing has to be looked at while it has not moved.
     #[must_use]
     pub fn epoch(&self) -> Seq {
-        self.orders.last().map_or(Seq(0), |newest| newest.seq)
+        let newest = self.orders.last().map_or(Seq(0), |newest| newest.seq);
+        newest.max(self.epoch)
+    }
+
+    /// The drill that killed this lease leaves the books with it: there is one a day and target.
+    pub(crate) fn forget_drill(&mut self, lease: LeaseId) -> Option<KillId> {
+        let is_its = |engaged: &EngagedOrder| {
+            engaged.order.is_drill() && engaged.order.scope == Scope::Lease(lease)
+        };
+        let place = self.orders.iter().position(is_its)?;
+        Some(self.orders.remove(place).order.id)
     }
 
     /// The order that makes dead what has these facets and was recorded at `since`: final, whether or
@@ -249,6 +268,7 @@ impl KillBook {
 
     /// Takes an order in at its place, which is later than every other.
     pub fn engage(&mut self, order: KillOrder, seq: Seq) {
+        self.epoch = seq;
         self.orders.push(EngagedOrder {
             order,
             seq,

@@ -361,6 +361,14 @@ pub trait Provider: Send + Sync {
     /// When the provider could not be asked.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError>;
 
+    /// Uses a credential, for a drill: whether it is accepted now; nothing where that cannot be shown.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn try_out(&self, _credential: &Credential) -> Result<Option<bool>, ProviderError> {
+        Ok(None)
+    }
+
     /// What at the provider stands in the way of such a credential, a line each; nothing is made. A provider that needs
     /// nothing set up has nothing to say.
     ///

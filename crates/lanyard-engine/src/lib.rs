@@ -8,6 +8,7 @@ pub mod actions;
 pub mod charters;
 pub mod clock;
 pub mod denials;
+pub mod drill;
 pub mod emergency;
 pub mod engine;
 pub mod expiry;

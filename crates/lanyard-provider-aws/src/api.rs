@@ -37,6 +37,17 @@ pub struct Session {
     pub source_identity: Option<String>,
 }
 
+/// A session in somebody's hands.
+#[derive(Debug)]
+pub struct Held<'a> {
+    /// Not secret, but identifying.
+    pub access_key_id: &'a str,
+    /// Secret.
+    pub secret_access_key: &'a Secret<String>,
+    /// Secret.
+    pub session_token: &'a Secret<String>,
+}
+
 /// How a role is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleFacts {
@@ -72,6 +83,12 @@ pub trait AwsApi: Send + Sync {
     /// # Errors
     /// See [`ProviderError`].
     async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError>;
+
+    /// Who the holder of a session is, asked with the session itself; nothing where it is refused.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError>;
 
     /// The ARN of the minting principal.
     ///

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
 use crate::PROVIDER;
-use crate::api::{AssumeRole, AwsApi, Session};
+use crate::api::{AssumeRole, AwsApi, Held, Session};
 use crate::inspect;
 use crate::policy::{Composed, Demand, DenyPolicy, compose, session_policy};
 
@@ -434,6 +434,27 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     /// No call shows that an STS session is dead: GetCallerIdentity works under any deny.
     async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
         Ok(Probe::Unknowable)
+    }
+
+    /// Shows that a session was made, and nothing about its end: GetCallerIdentity works under any deny.
+    /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
+    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
+        let Credential::Aws {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            ..
+        } = credential
+        else {
+            return Ok(None);
+        };
+        let session = Held {
+            access_key_id,
+            secret_access_key,
+            session_token,
+        };
+        let holder = self.api.holder(&session).await?;
+        Ok(Some(holder.is_some()))
     }
 
     /// AWS lists no sessions.

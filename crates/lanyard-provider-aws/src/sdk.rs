@@ -16,7 +16,7 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
 use crate::PROVIDER;
-use crate::api::{AssumeRole, AwsApi, RoleFacts, Session};
+use crate::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
 
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(15);
@@ -160,6 +160,28 @@ impl AwsApi for Sdk {
                 .and_then(|attached| attached.permissions_boundary_arn),
             trust: unescaped(&trust).ok_or_else(|| ambiguous(OPERATION, "not UTF-8"))?,
         }))
+    }
+
+    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError> {
+        const OPERATION: &str = "sts:GetCallerIdentity";
+        let credentials = aws_sdk_sts::config::Credentials::new(
+            session.access_key_id,
+            session.secret_access_key.expose(),
+            Some(session.session_token.expose().clone()),
+            None,
+            "drill",
+        );
+        let own = aws_sdk_sts::config::Builder::new().credentials_provider(credentials);
+        let asked = self.sts.get_caller_identity().customize();
+        match asked.config_override(own).send().await {
+            Ok(answer) => Ok(Some(answer.arn.unwrap_or_default())),
+            Err(error) => match mapped(OPERATION, &error) {
+                ProviderError::Refused { .. } => Ok(None),
+                error @ (ProviderError::Throttled { .. }
+                | ProviderError::Ambiguous { .. }
+                | ProviderError::Excessive { .. }) => Err(error),
+            },
+        }
     }
 
     async fn minter(&self) -> Result<String, ProviderError> {

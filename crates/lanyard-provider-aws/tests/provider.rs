@@ -17,7 +17,7 @@ use lanyard_core::provider::{
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_provider_aws::api::{AssumeRole, AwsApi, RoleFacts, Session};
+use lanyard_provider_aws::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
 use lanyard_provider_aws::{AwsProvider, AwsTarget, Roles};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::{self, Subject, Verdict};
@@ -98,6 +98,11 @@ impl AwsApi for Fake {
             boundary: None,
             trust: "{}".to_owned(),
         }))
+    }
+
+    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError> {
+        let known = session.session_token.expose().starts_with("session of ");
+        Ok(known.then(|| "arn:aws:sts::111122223333:assumed-role/plan/x".to_owned()))
     }
 
     async fn minter(&self) -> Result<String, ProviderError> {

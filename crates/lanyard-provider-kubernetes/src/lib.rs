@@ -14,7 +14,7 @@ mod rules;
 
 pub use cluster::{Cluster, ConnectError};
 pub use objects::Question;
-pub use provider::{KubernetesProvider, KubernetesTarget};
+pub use provider::{DRILLED, KubernetesProvider, KubernetesTarget};
 pub use rules::{digest, exceeding};
 
 /// The name in errors and reports.

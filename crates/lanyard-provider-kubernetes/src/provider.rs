@@ -35,6 +35,8 @@ const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
 const LEEWAY: Duration = Duration::from_secs(70);
 /// What the server's clock and rounding may add to an expiry without it being another one.
 const ROUNDING: Duration = Duration::from_secs(5);
+/// The object, of no namespace in use, that the canary of a drill may read.
+pub const DRILLED: &str = "lanyard-drill";
 /// Where the cluster remembers how far the journal is.
 const WITNESS: &str = "lanyard-witness";
 const JOURNAL: &str = "journal";
@@ -463,6 +465,24 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             rehearsed.push(self.api.rehearse(&grant.namespace, object).await?);
         }
         Ok(rehearsed)
+    }
+
+    /// Asks with the token itself whether it may do anything beyond what everybody may.
+    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
+        let Credential::Kubernetes {
+            namespace, token, ..
+        } = credential
+        else {
+            return Ok(None);
+        };
+        match self.api.rules_of(token, namespace).await {
+            Ok(allowed) => {
+                let drilled = |rule: &PolicyRule| rule.resource_names.contains(DRILLED);
+                Ok(Some(allowed.rules.iter().any(drilled)))
+            }
+            Err(ProviderError::Refused { .. }) => Ok(Some(false)),
+            Err(error) => Err(error),
+        }
     }
 
     async fn recall(&self) -> Result<Option<Witness>, ProviderError> {

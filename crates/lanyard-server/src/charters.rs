@@ -26,6 +26,8 @@ pub(crate) struct CharterDirectory {
     revisions: PathBuf,
     world: World,
     engine: Arc<Engine>,
+    /// In force besides what is in the directory: the broker's own.
+    own: Option<Charter>,
     /// By file, what keeps it out of force.
     problems: RwLock<BTreeMap<String, Vec<String>>>,
     seen: parking_lot::Mutex<Option<BTreeMap<PathBuf, Vec<u8>>>>,
@@ -36,7 +38,7 @@ impl CharterDirectory {
         directory: PathBuf,
         revisions: PathBuf,
         world: World,
-        engine: Arc<Engine>,
+        (engine, own): (Arc<Engine>, Option<Charter>),
     ) -> std::io::Result<Self> {
         fs::create_dir_all(&revisions)?;
         let (problems, seen) = (RwLock::default(), parking_lot::Mutex::default());
@@ -45,6 +47,7 @@ impl CharterDirectory {
             revisions,
             world,
             engine,
+            own,
             problems,
             seen,
         };
@@ -108,7 +111,17 @@ impl CharterDirectory {
         if self.seen.lock().as_ref() == Some(&files) {
             return;
         }
-        let (charters, problems) = self.parse_all(&files);
+        let (mut charters, mut problems) = self.parse_all(&files);
+        if let Some(own) = &self.own {
+            let taken = charters.insert(own.name.clone(), own.clone());
+            if let Some(taken) = taken {
+                let line = format!(
+                    "charter {} is the broker's own: no file may have its name",
+                    taken.name
+                );
+                problems.insert(taken.name.to_string(), vec![line]);
+            }
+        }
         for problem in problems.values().flatten() {
             tracing::error!(problem, "a charter is not in force");
         }

@@ -26,6 +26,10 @@ const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
 /// The longest that can be said.
 const LONGEST_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
 
+/// How often drills are held, where nothing else is said, and the longest that can be said.
+const DRILL_EVERY: Ttl = Ttl::at_least_a_second(24 * 3600);
+const LONGEST_EVERY: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
+
 /// Everything that the daemon is told.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -51,14 +55,23 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
     pub(crate) audience: String,
-    /// Where it is remembered how far the journal is.
-    pub(crate) witness_file: Option<PathBuf>,
-    /// How long the plan role is issued again before a re-arm of the apply role.
-    pub(crate) rearm_soak: Duration,
+    /// How the kill switch is looked after.
+    pub(crate) switch: SwitchConfig,
     pub(crate) issuers: Vec<IssuerConfig>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
     pub(crate) world: World,
+}
+
+/// What keeps the kill switch true.
+#[derive(Debug)]
+pub(crate) struct SwitchConfig {
+    /// Where it is remembered how far the journal is.
+    pub(crate) witness_file: Option<PathBuf>,
+    /// How often drills are held.
+    pub(crate) drill_every: Duration,
+    /// How long the plan role is issued again before a re-arm of the apply role.
+    pub(crate) rearm_soak: Duration,
 }
 
 /// The keys of kill tickets, and the tickets that are withdrawn.
@@ -137,10 +150,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let receivers = top.optional("caep_receivers");
     let receivers = receivers.map(|node| security_events::config(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
-    let witness = top.optional("witness_file");
-    let witness_file = witness.and_then(|node| Some(base.join(f.text(node)?)));
-    let soak = top.optional("rearm_soak");
-    let soak = soak.map_or(Some(REARM_SOAK), |node| f.span_of_time(node, LONGEST_SOAK));
+    let switch = switch(f, &top, base);
     let issuers = top.required("issuers").map(|node| {
         f.list(node)
             .iter()
@@ -167,8 +177,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         receivers: receivers.unwrap_or_default(),
         issuer: issuer?,
         audience: audience?,
-        witness_file,
-        rearm_soak: soak?.as_duration(),
+        switch: switch?,
         issuers: issuers?,
         world: World {
             environments: environments?,
@@ -182,6 +191,22 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
                 .collect(),
         },
         targets,
+    })
+}
+
+fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
+    let witness = top.optional("witness_file");
+    let witness_file = witness.and_then(|node| Some(base.join(f.text(node)?)));
+    let span = |name, default, most| {
+        let node = top.optional(name);
+        node.map_or(Some(default), |node| f.span_of_time(node, most))
+    };
+    let drill_every = span("drill_every", DRILL_EVERY, LONGEST_EVERY);
+    let rearm_soak = span("rearm_soak", REARM_SOAK, LONGEST_SOAK);
+    Some(SwitchConfig {
+        witness_file,
+        drill_every: drill_every?.as_duration(),
+        rearm_soak: rearm_soak?.as_duration(),
     })
 }
 

@@ -5,6 +5,7 @@ mod charters;
 mod config;
 mod dev;
 mod discovery;
+mod drill;
 mod gated;
 mod hooks;
 mod http;

@@ -3,6 +3,7 @@
 //! Every number is read when it is asked for, from the same state that answers requests.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,10 +11,14 @@ use axum::extract;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use lanyard_core::charter::Name;
+use lanyard_core::drill::DrillOutcome;
 use lanyard_core::kill::Lifted;
+use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -48,19 +53,124 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     }
+    let by_target = broker.engine.query(|state| of_targets(state, broker, now));
+    for (name, help, values) in by_target.await.map_err(|error| error.to_string())? {
+        let family = Family::<Target, Gauge<f64, AtomicU64>>::default();
+        for (target, value) in values {
+            family
+                .get_or_create(&vec![("target".to_owned(), target)])
+                .set(value);
+        }
+        registry.register(name, help, family);
+    }
     let mut text = String::new();
     encode(&mut text, &registry).map_err(|error| error.to_string())?;
     Ok(text)
 }
 
+/// A label.
+type Target = Vec<(String, String)>;
+/// A name, what it is, and its value at each target that has one.
+type Counts = (&'static str, &'static str, Vec<(String, f64)>);
+
+/// What is known of each target.
+fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
+    let targets = || broker.engine.providers().keys();
+    let each = |of: &dyn Fn(&Name) -> Option<f64>| {
+        let values = targets().filter_map(|target| Some((target.to_string(), of(target)?)));
+        values.collect::<Vec<_>>()
+    };
+    let waiting = |target: &Name| {
+        let steps = [Awaits::Kill, Awaits::Provider].into_iter();
+        let all = steps.flat_map(|what| state.leases().awaiting(target, what));
+        all.map(|lease| lease.worst_expiry).collect::<Vec<_>>()
+    };
+    let seconds = |at: Timestamp| at.as_millis() as f64 / 1000.0;
+    let old = broker
+        .drills
+        .as_ref()
+        .map(|drills| now.before(drills.old()));
+    let good = |target: &Name| state.drills().get(target)?.good.clone();
+    let overdue = |target: &Name| old.is_none_or(|old| good(target).is_none_or(|(at, _)| at < old));
+    let of_good =
+        |target: &Name, what: fn(&DrillOutcome) -> Option<f64>| what(&good(target)?.1.outcome);
+    vec![
+        (
+            "revocations_waiting",
+            "Revocations that no provider has taken yet",
+            each(&|target| Some(waiting(target).len() as f64)),
+        ),
+        (
+            "revocations_worst_case_timestamp_seconds",
+            "Until when a credential whose revocation waits could be live at worst",
+            each(&|target| waiting(target).into_iter().max().map(seconds)),
+        ),
+        (
+            "drill_passed",
+            "1 when the last drill passed",
+            each(&|target| {
+                let last = &state.drills().get(target)?.last.1;
+                Some(f64::from(u8::from(last.outcome.is_passed())))
+            }),
+        ),
+        (
+            "drill_last_pass_timestamp_seconds",
+            "When the last drill that passed was held",
+            each(&|target| good(target).map(|(at, _)| seconds(at))),
+        ),
+        (
+            "drill_overdue",
+            "1 when the last drill that passed is so long ago that it proves nothing any more",
+            each(&|target| Some(f64::from(u8::from(overdue(target))))),
+        ),
+        (
+            "drill_fenced_seconds",
+            "From the order to the fence, in the last drill that passed",
+            each(&|target| of_good(target, fenced)),
+        ),
+        (
+            "drill_taken_seconds",
+            "From the order until the provider took the revocation, in that drill",
+            each(&|target| of_good(target, taken)),
+        ),
+        (
+            "drill_dead_seconds",
+            "From the order until a check showed the canary dead, in that drill",
+            each(&|target| of_good(target, dead)),
+        ),
+    ]
+}
+
+const fn fenced(outcome: &DrillOutcome) -> Option<f64> {
+    match outcome {
+        DrillOutcome::Passed { fenced_micros, .. } => Some(*fenced_micros as f64 / 1e6),
+        DrillOutcome::Failed { .. } => None,
+    }
+}
+
+const fn taken(outcome: &DrillOutcome) -> Option<f64> {
+    match outcome {
+        DrillOutcome::Passed { taken_millis, .. } => Some(*taken_millis as f64 / 1e3),
+        DrillOutcome::Failed { .. } => None,
+    }
+}
+
+fn dead(outcome: &DrillOutcome) -> Option<f64> {
+    match outcome {
+        DrillOutcome::Passed { dead_millis, .. } => dead_millis.map(|millis| millis as f64 / 1e3),
+        DrillOutcome::Failed { .. } => None,
+    }
+}
+
 /// What the ledger counts, and whether the broker is armed.
-fn of_state(state: &State, now: Timestamp) -> ([Count; 9], bool) {
+fn of_state(state: &State, now: Timestamp) -> ([Count; 12], bool) {
     let orders = state.kills().iter();
-    let engaged = orders.filter(|order| order.lifted != Lifted::Everything);
+    let engaged = orders.filter(|it| it.lifted != Lifted::Everything && !it.order.is_drill());
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
     let waiting = state.waiting(now);
-    let answers = answer_times(state, now);
+    let (answers, observed) = (answer_times(state, now), state.observed());
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let at = |percent: usize| answers.get(answers.len().saturating_sub(1) * percent / 100);
     let counts = [
         (
@@ -94,6 +204,21 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 9], bool) {
             "approvals_open",
             "Plans that wait for people",
             waiting.count(),
+        ),
+        (
+            "strays",
+            "Credentials that no lease stood for, found and revoked, in all",
+            count(observed.strays),
+        ),
+        (
+            "leases_missing",
+            "Leases whose credential was gone from its target, in all",
+            count(observed.missing),
+        ),
+        (
+            "revocations_edited",
+            "Edits by others of what keeps credentials revoked, set right, in all",
+            count(observed.edited),
         ),
         (
             "breakers_tripped",

@@ -29,6 +29,8 @@ pub(crate) enum TargetConfig {
         /// The broker's own access; in a pod, its service account.
         kubeconfig: Option<PathBuf>,
         context: Option<String>,
+        /// A namespace of the target that the canary of a drill gets its role in.
+        drill_namespace: Option<Name>,
     },
 }
 
@@ -74,6 +76,7 @@ impl TargetConfig {
                 target,
                 kubeconfig,
                 context,
+                ..
             } => {
                 let cluster = Cluster::connect(kubeconfig.as_deref(), context.as_deref())
                     .await
@@ -199,6 +202,9 @@ fn kubernetes(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<TargetCo
         .optional("kubeconfig")
         .and_then(|node| f.text(node))
         .map(|path| base.join(path));
+    let drill_namespace = fields
+        .optional("drill_namespace")
+        .and_then(|node| f.parsed::<Name>(node));
     let context = fields
         .optional("context")
         .and_then(|node| f.text(node))
@@ -210,5 +216,6 @@ fn kubernetes(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<TargetCo
         },
         kubeconfig,
         context,
+        drill_namespace,
     })
 }

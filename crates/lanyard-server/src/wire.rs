@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
 use crate::config::Config;
+use crate::drill::{self, Drills};
 use crate::hooks::{self, Reported, Secret};
 use crate::judge::Assessor;
 use crate::plans::PlanStore;
@@ -49,6 +50,7 @@ pub(crate) struct Broker {
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
     pub(crate) reported: Reported,
+    pub(crate) drills: Option<Drills>,
     /// Systems that may engage kills.
     pub(crate) signals: Signals,
 }
@@ -83,6 +85,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let witnessed = broker.witness.clone();
     let of = Arc::clone(&broker.engine);
     let witnessed = witnessed.map(|file| tokio::spawn(file.follow(of, stopping.clone())));
+    let drilled = tokio::spawn(drill::follow(Arc::clone(&broker), stopping.clone()));
     let config = Arc::new(config);
     let plans_swept = tokio::spawn(
         broker
@@ -127,6 +130,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     spool_followed.await?;
     keys_followed.await?;
     plans_swept.await?;
+    drilled.await?;
     if let Some(witnessed) = witnessed {
         witnessed.await?;
     }
@@ -306,7 +310,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),
         agents: BTreeMap::new(),
-        rearm_soak: config.rearm_soak,
+        rearm_soak: config.switch.rearm_soak,
     });
     let issuers = config.issuers.iter().map(crate::config::IssuerConfig::open);
     let issuers = issuers.collect::<Result<Vec<_>>>()?;
@@ -314,11 +318,12 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let tickets = tickets
         .map(|tickets| tickets.open(&config.audience))
         .transpose()?;
+    let (canary, drills) = drill::prepared(config)?.unzip();
     let charters = CharterDirectory::new(
         config.charters.clone(),
         config.data_dir.join("revisions"),
         config.world.clone(),
-        Arc::clone(&engine),
+        (Arc::clone(&engine), canary),
     )?;
     let broker = Broker {
         engine,
@@ -332,9 +337,10 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         issuer: config.issuer.clone(),
         tickets,
         spool: Spool::open(&config.data_dir)?,
-        witness: config.witness_file.clone().map(WitnessFile::new),
+        witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
         reported: Reported::default(),
+        drills,
         signals: config.signals.open()?,
     };
     Ok(broker)

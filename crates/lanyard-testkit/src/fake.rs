@@ -231,6 +231,16 @@ impl Provider for FakeProvider {
         })
     }
 
+    async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
+        let Credential::Token { jwt } = credential else {
+            return Ok(None);
+        };
+        let live = self.live();
+        Ok(Some(
+            live.iter().any(|lease| lease.to_string() == *jwt.expose()),
+        ))
+    }
+
     async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
         Ok(*self.witness.lock())
     }

@@ -19,6 +19,7 @@ mod ticket;
 mod watch;
 
 pub(crate) use rearm::{Rearm, rearm};
+pub(crate) use screen::span;
 use ticket::Ticket;
 use watch::watch;
 

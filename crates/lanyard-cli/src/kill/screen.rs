@@ -114,7 +114,7 @@ fn line(target: &v1::TargetReport, width: usize) -> String {
 }
 
 /// `0.012 s`, `8.1 s`, `5 min`.
-pub(super) fn span(span: &lanyard_client::Span) -> String {
+pub(crate) fn span(span: &lanyard_client::Span) -> String {
     let seconds = u64::try_from(span.seconds).unwrap_or(0);
     let nanos = u32::try_from(span.nanos).unwrap_or(0);
     let span = Duration::new(seconds, nanos);

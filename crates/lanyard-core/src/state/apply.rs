@@ -84,11 +84,9 @@ impl State {
             }
             Command::Arm { .. } => self.disarmed = None,
             Command::Report(report) => self.reported(report, at),
+            Command::Observe { what, .. } => self.observed.take(what),
             Command::Drill(drill) => self.drilled(drill, at),
-            Command::Deny { .. }
-            | Command::DenyMore { .. }
-            | Command::Alert(_)
-            | Command::Observe { .. } => {}
+            Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
         }
         seq
     }
@@ -331,6 +329,9 @@ impl State {
             && lease.is_live()
         {
             self.quotas.stopped(&lease.task);
+        }
+        if let Some(order) = self.kills.forget_drill(id) {
+            self.tallies.remove(&order);
         }
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
+use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
@@ -36,6 +37,9 @@ pub enum Image {
         in_force: BTreeMap<Name, Revision>,
         /// The orders.
         kills: KillBook,
+        /// What was seen at the targets.
+        #[serde(default)]
+        observed: Observed,
         /// Proposals to lift them.
         rearms: BTreeMap<RearmId, RearmProposal>,
         /// Why nothing is issued.
@@ -164,6 +168,7 @@ impl State {
             next: self.next,
             in_force: self.in_force.clone(),
             kills: self.kills.clone(),
+            observed: self.observed,
             rearms: self.rearms.clone(),
             disarmed: self.disarmed.clone(),
             pauses: self.pauses.clone(),
@@ -240,6 +245,7 @@ impl State {
                 next,
                 in_force,
                 kills,
+                observed,
                 rearms,
                 disarmed,
                 pauses,
@@ -252,6 +258,7 @@ impl State {
                     next,
                     in_force,
                     kills,
+                    observed,
                     rearms,
                     disarmed,
                     pauses,

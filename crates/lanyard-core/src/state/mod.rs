@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::action::Reports;
 use crate::approval::Approval;
 use crate::charter::{Name, Revision};
+use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
@@ -52,6 +53,7 @@ pub struct State {
     /// What each order came to, by target.
     tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
     drills: BTreeMap<Name, Drills>,
+    observed: Observed,
     rearms: BTreeMap<RearmId, RearmProposal>,
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
@@ -143,6 +145,12 @@ impl State {
     #[must_use]
     pub const fn kills(&self) -> &KillBook {
         &self.kills
+    }
+
+    /// What was seen at the targets.
+    #[must_use]
+    pub const fn observed(&self) -> Observed {
+        self.observed
     }
 
     /// What is known of the drills, by target.

@@ -98,6 +98,9 @@ impl Webhook {
                 let Command::Kill(order) = &record.command else {
                     return Vec::new();
                 };
+                if order.is_drill() {
+                    return Vec::new();
+                }
                 let tokens = receiver.events(broker, state, order);
                 let told = tokens.into_iter().enumerate();
                 told.map(|(place, body)| Message {
@@ -262,7 +265,7 @@ fn event(state: &State, record: &Record) -> Option<Value> {
             let said = (by, "reason", reason.as_str());
             ("approval.withdrawn", answered(state, *approval, said)?)
         }
-        Command::Kill(order) => (
+        Command::Kill(order) if !order.is_drill() => (
             "kill.engaged",
             object(&json!({
                 "kill": order.id, "scope": order.scope.to_string(), "reason": order.reason, "by": order.by.to_string(),

@@ -15,7 +15,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, authorization, credential, duration, parsed, text, time};
+use super::{Services, authorization, credential, drill, duration, parsed, text, time};
 use crate::caller;
 use crate::refusal;
 use crate::wire::Broker;
@@ -175,6 +175,24 @@ impl KillService for Services {
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
+    async fn hold_drill(
+        &self,
+        request: Request<v1::HoldDrillRequest>,
+    ) -> Result<Response<v1::HoldDrillResponse>, Status> {
+        self.operator(&request, OperatorRole::OnCall)?;
+        let drills = drill::hold(&self.0, &request.into_inner().targets).await?;
+        Ok(Response::new(v1::HoldDrillResponse { drills }))
+    }
+
+    async fn list_drills(
+        &self,
+        request: Request<v1::ListDrillsRequest>,
+    ) -> Result<Response<v1::ListDrillsResponse>, Status> {
+        self.caller(&request)?;
+        let drills = drill::list(&self.0).await?;
+        Ok(Response::new(v1::ListDrillsResponse { drills }))
     }
 
     async fn propose_rearm(

@@ -5,6 +5,7 @@ mod approval;
 mod audit;
 mod charter;
 mod credential;
+mod drill;
 mod kill;
 mod pause;
 mod plan;

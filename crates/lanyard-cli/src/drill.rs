@@ -1,0 +1,77 @@
+//! `lanyard drill`: does the switch work?
+
+use clap::Args;
+use lanyard_client::v1;
+
+use crate::Global;
+use crate::kill::span;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::Rows;
+
+#[derive(Args)]
+pub(crate) struct Drill {
+    /// Targets to drill; all that can be, where there is none.
+    targets: Vec<String>,
+    /// Hold none: show what is known of the last ones.
+    #[arg(long, conflicts_with = "targets")]
+    last: bool,
+}
+
+/// Exits with 1 where a drill failed, or the last one that passed is too long ago.
+pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let (drills, last) = if drill.last {
+        let known = client.list_drills(v1::ListDrillsRequest {}).await?;
+        (known.drills, true)
+    } else {
+        eprintln!("minting, using and killing a canary at each target: up to a minute each");
+        let targets = drill.targets;
+        let held = client.hold_drill(v1::HoldDrillRequest { targets }).await?;
+        (held.drills, false)
+    };
+    let bad = |drill: &v1::Drill| !drill.passed || (last && drill.overdue);
+    let any = drills.iter().any(bad);
+    let columns = [
+        "target",
+        "result",
+        "held",
+        "fenced",
+        "taken",
+        "dead",
+        "last passed",
+    ];
+    let mut rows = Rows::new(&columns);
+    for drill in drills {
+        let of = |time: Option<lanyard_client::Span>| time.as_ref().map(span).unwrap_or_default();
+        rows.push([
+            drill.target.clone(),
+            result(&drill),
+            shown(drill.time),
+            of(drill.fenced_in),
+            of(drill.taken_in),
+            dead(&drill),
+            shown(drill.last_pass_time),
+        ]);
+    }
+    rows.print(global.output);
+    if any { Err(Outcome::Negative) } else { Ok(()) }
+}
+
+fn result(drill: &v1::Drill) -> String {
+    let overdue = if drill.overdue { ", overdue" } else { "" };
+    match (drill.passed, drill.time) {
+        (true, _) => format!("passed{overdue}"),
+        (false, Some(_)) => format!("FAILED: {}", drill.why),
+        (false, None) => drill.why.clone(),
+    }
+}
+
+/// Where no check shows it, that is said.
+fn dead(drill: &v1::Drill) -> String {
+    match &drill.dead_in {
+        Some(dead) => span(dead),
+        None if drill.passed => "cannot be shown".to_owned(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,204 @@
+//! A drill: a canary credential is minted the way every credential is, used, killed, and looked for. It shows that the
+//! switch works before it is needed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::Name;
+use lanyard_core::command::Command;
+use lanyard_core::drill::{Drill, DrillOutcome};
+use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::lease::Progress;
+use lanyard_core::ledger::CommitError;
+use lanyard_core::provider::{Credential, Provider};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
+use tokio::time::Instant;
+
+use crate::engine::Engine;
+use crate::mint::Ask;
+use crate::tasks::OpenTask;
+
+/// How long a canary may take to die.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long one use of it may take.
+const USE: Duration = Duration::from_secs(10);
+
+/// Whose credential is killed: an agent that only the broker can be, under a charter that touches nothing.
+#[derive(Debug, Clone)]
+pub struct Canary {
+    /// The charter.
+    pub charter: Name,
+    /// The agent.
+    pub agent: Identity,
+    /// Where its tasks run.
+    pub environment: Name,
+}
+
+/// How far a drill came.
+#[derive(Default)]
+struct Held {
+    lease: Option<LeaseId>,
+    kill: Option<KillId>,
+}
+
+impl Engine {
+    /// Holds a drill at a target, whose grant in the canary's charter goes by its name, and records it.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub async fn drill(
+        self: &Arc<Self>,
+        canary: &Canary,
+        target: &Name,
+    ) -> Result<Drill, CommitError> {
+        let mut held = Held::default();
+        let outcome = match self.hold(canary, target, &mut held).await {
+            Ok(passed) => passed,
+            Err(why) => DrillOutcome::Failed { why },
+        };
+        let drill = Drill {
+            target: target.clone(),
+            lease: held.lease,
+            kill: held.kill,
+            outcome,
+        };
+        match &drill.outcome {
+            DrillOutcome::Passed { .. } => tracing::info!(%target, "a drill passed"),
+            DrillOutcome::Failed { why } => tracing::error!(%target, why, "a drill failed"),
+        }
+        self.commit(Command::Drill(Box::new(drill.clone()))).await?;
+        Ok(drill)
+    }
+
+    async fn hold(
+        self: &Arc<Self>,
+        canary: &Canary,
+        target: &Name,
+        held: &mut Held,
+    ) -> Result<DrillOutcome, String> {
+        let provider = self.providers().get(target);
+        let provider = Arc::clone(provider.ok_or("there is no such target")?);
+        let open = OpenTask {
+            charter: canary.charter.clone(),
+            environment: canary.environment.clone(),
+            reason: "drill".to_owned(),
+            ticket: None,
+            version: None,
+            sponsor: None,
+            under: None,
+            request: None,
+        };
+        let task = self.open_task(&canary.agent, open).await;
+        let task = task.map_err(|error| format!("no task: {error}"))?.id;
+        let drilled = self.drilled((canary, task), (target, provider), held).await;
+        if let Err(error) = self.commit(Command::CloseTask { task }).await {
+            tracing::warn!(%error, "the task of a drill could not be closed");
+        }
+        drilled
+    }
+
+    async fn drilled(
+        self: &Arc<Self>,
+        (canary, task): (&Canary, lanyard_core::id::TaskId),
+        (target, provider): (&Name, Arc<dyn Provider>),
+        held: &mut Held,
+    ) -> Result<DrillOutcome, String> {
+        let ask = Ask {
+            task,
+            grant: target.clone(),
+            ttl: None,
+            plan: None,
+            request: None,
+        };
+        let issued = self.issue(&canary.agent, ask).await;
+        let issued = issued.map_err(|error| format!("no credential: {error}"))?;
+        let (lease, credential) = (issued.lease, issued.credential);
+        held.lease = Some(lease);
+        let handed = issued.release.hand_over(|| ());
+        handed.map_err(|error| format!("not handed over: {error}"))?;
+        let worked = used(provider.as_ref(), &credential).await?;
+        if worked == Some(false) {
+            return Err("the canary did not work before it was killed".to_owned());
+        }
+        let (kill, fenced_micros) = self.kill_canary(lease).await?;
+        held.kill = Some(kill.id);
+        let progress = self.followed(lease).await?;
+        let taken = self
+            .peek(|state| state.leases().get(lease)?.taken)
+            .flatten();
+        let taken = taken.unwrap_or_else(|| self.now());
+        let millis =
+            |at: Timestamp| u64::try_from(at.since(kill.at).as_millis()).unwrap_or(u64::MAX);
+        let proved = match progress {
+            Progress::ProvedDead(at) => Some(at),
+            Progress::Fenced
+            | Progress::Requested
+            | Progress::Acknowledged(_)
+            | Progress::PresumedDead(_)
+            | Progress::Expired(_) => None,
+        };
+        // What was called dead is used once more.
+        if proved.is_some() && used(provider.as_ref(), &credential).await? == Some(true) {
+            return Err("the canary still works, and was called dead".to_owned());
+        }
+        Ok(DrillOutcome::Passed {
+            fenced_micros,
+            taken_millis: millis(taken),
+            dead_millis: proved.map(millis),
+        })
+    }
+
+    /// The order, and how long its fence took, in microseconds.
+    async fn kill_canary(&self, lease: LeaseId) -> Result<(KillOrder, u64), String> {
+        let scope = Scope::Lease(lease);
+        let draft = self.draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Broker);
+        let order = draft.map_err(|error| error.to_string())?;
+        let begun = Instant::now();
+        let fenced = self.engage(order).await;
+        let took = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        match fenced.is_durable() {
+            true => Ok((fenced.order, took)),
+            false => Err("the kill order is not durable".to_owned()),
+        }
+    }
+
+    /// Until the provider has taken the revocation.
+    async fn followed(&self, lease: LeaseId) -> Result<Progress, String> {
+        let mut changes = self.changes();
+        let followed = async {
+            loop {
+                changes.mark_unchanged();
+                let lines = self.kill_lines(&[lease]).await;
+                let lines = lines.map_err(|error| error.to_string())?;
+                match lines.first().map(|line| line.progress) {
+                    Some(progress) if progress.is_taken() => return Ok(progress),
+                    Some(_) => {}
+                    // The sweep has not come to it.
+                    None if self.peek(|state| state.leases().get(lease).is_some())
+                        == Some(true) => {}
+                    None => return Err("the canary's lease is gone".to_owned()),
+                }
+                if changes.changed().await.is_err() {
+                    return Err("the broker ends".to_owned());
+                }
+            }
+        };
+        let late = Err(format!(
+            "the provider has not taken the revocation in {} s",
+            PATIENCE.as_secs()
+        ));
+        tokio::time::timeout(PATIENCE, followed)
+            .await
+            .unwrap_or(late)
+    }
+}
+
+async fn used(provider: &dyn Provider, credential: &Credential) -> Result<Option<bool>, String> {
+    match tokio::time::timeout(USE, provider.try_out(credential)).await {
+        Ok(used) => used.map_err(|error| format!("the canary could not be used: {error}")),
+        Err(_) => Err("the canary could not be used in time".to_owned()),
+    }
+}

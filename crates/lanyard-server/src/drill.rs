@@ -1,0 +1,190 @@
+//! Drills: the charter of the canary, which the broker writes itself, and their schedule.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lanyard_core::charter::{Charter, Name, parse};
+use lanyard_core::drill::{Drill, OLD};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::Lifted;
+use lanyard_core::ledger::CommitError;
+use lanyard_core::time::Timestamp;
+use lanyard_engine::drill::Canary;
+use lanyard_provider_kubernetes::DRILLED;
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::targets::TargetConfig;
+use crate::wire::Broker;
+
+/// The name of the charter: no file may have it.
+pub(crate) const CHARTER: &str = "lanyard-drill";
+/// An issuer that no token has: it is not a URL.
+const ISSUER: &str = "lanyard:drill";
+/// How often the schedule is looked at.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What is drilled, and when.
+#[derive(Debug)]
+pub(crate) struct Drills {
+    canary: Canary,
+    /// The targets that a canary can be minted at.
+    targets: Vec<Name>,
+    every: Duration,
+    /// One at a time.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// The charter of the canary, and what is to be drilled with it; nothing where no target can be.
+pub(crate) fn prepared(config: &Config) -> Result<Option<(Charter, Drills)>> {
+    let Some(environment) = config.world.environments.keys().next() else {
+        return Ok(None);
+    };
+    let (mut grants, mut targets) = (String::new(), Vec::new());
+    for (name, target) in &config.targets {
+        if let Some(grant) = grant(name, target, environment) {
+            grants.push_str(&grant);
+            targets.push(name.clone());
+        }
+    }
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let text = charter(environment, &grants);
+    let parsed = parse(&text, &config.world)
+        .map_err(|faults| {
+            anyhow::anyhow!(
+                "{}",
+                lanyard_core::document::render(CHARTER, &text, &faults)
+            )
+        })
+        .context("the charter of the canary does not hold together")?;
+    let canary = Canary {
+        charter: parsed.charter.name.clone(),
+        agent: Identity {
+            issuer: ISSUER.to_owned(),
+            subject: "canary".to_owned(),
+        },
+        environment: environment.clone(),
+    };
+    let drills = Drills {
+        canary,
+        targets,
+        every: config.switch.drill_every,
+        turn: tokio::sync::Mutex::default(),
+    };
+    Ok(Some((parsed.charter, drills)))
+}
+
+fn charter(environment: &Name, grants: &str) -> String {
+    format!(
+        "apiVersion: lanyard.dev/v1\n\
+         kind: Charter\n\
+         metadata: {{name: {CHARTER}}}\n\
+         spec:\n\
+         \u{20} purpose: Be killed, so that it is known that the kill switch works.\n\
+         \u{20} owners: {{business: lanyard@localhost, technical: lanyard@localhost, security: lanyard@localhost}}\n\
+         \u{20} agents:\n\
+         \u{20}   - {{issuer: '{ISSUER}', subject: canary}}\n\
+         \u{20} environments:\n\
+         \u{20}   {environment}: {{autonomy: observe}}\n\
+         \u{20} grants:\n{grants}\
+         \u{20} limits: {{ttl: 5m, task: 10m, live_leases: 100, mints: {{count: 1000, per: 1h}}}}\n"
+    )
+}
+
+/// A plan role that reads one thing that is not there.
+fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<String> {
+    let mut grant = String::new();
+    let head =
+        format!("    - name: {name}\n      role: plan\n      environments: [{environment}]\n");
+    grant.push_str(&head);
+    let rights = match target {
+        TargetConfig::Token => {
+            format!("      token: {{target: {name}, audience: 'lanyard:drill', scopes: [drill]}}\n")
+        }
+        TargetConfig::Aws { target: aws, .. } => {
+            let (region, account) = (&aws.region, target.account()?);
+            let partition = aws.plan_role.split(':').nth(1)?;
+            format!(
+                "      aws:\n        target: {name}\n        allow:\n          - actions: [dynamodb:DescribeTable]\n            \
+                 resources: ['arn:{partition}:dynamodb:{region}:{account}:table/lanyard-drill']\n"
+            )
+        }
+        TargetConfig::Kubernetes {
+            drill_namespace, ..
+        } => {
+            let namespace = drill_namespace.as_ref()?;
+            format!(
+                "      kubernetes:\n        target: {name}\n        namespace: {namespace}\n        rules:\n          \
+                 - {{apiGroups: [''], resources: [configmaps], resourceNames: [{DRILLED}], verbs: [get]}}\n"
+            )
+        }
+    };
+    write!(grant, "{rights}").ok()?;
+    Some(grant)
+}
+
+impl Drills {
+    /// Where drills can be held.
+    pub(crate) fn targets(&self) -> &[Name] {
+        &self.targets
+    }
+
+    /// Past this, the last good drill proves nothing any more.
+    pub(crate) fn old(&self) -> Duration {
+        OLD.max(self.every * 2)
+    }
+
+    /// Holds a drill now, at each of these targets, one after the other.
+    pub(crate) async fn hold(
+        &self,
+        broker: &Broker,
+        targets: &[Name],
+    ) -> Result<Vec<Drill>, CommitError> {
+        let _turn = self.turn.lock().await;
+        let mut held = Vec::with_capacity(targets.len());
+        for target in targets {
+            held.push(broker.engine.drill(&self.canary, target).await?);
+        }
+        Ok(held)
+    }
+
+    /// The targets whose last drill is too long ago. While people have the switch in their hands there is none.
+    fn due(&self, broker: &Broker, now: Timestamp) -> Vec<Name> {
+        let last = |broker: &Broker| {
+            lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
+                let mut orders = state.kills().iter();
+                let engaged =
+                    orders.any(|it| !it.order.is_drill() && it.lifted != Lifted::Everything);
+                let due = self.targets.iter().filter(|target| {
+                    let last = state.drills().get(*target).map(|drills| drills.last.0);
+                    last.is_none_or(|last| last + self.every <= now)
+                });
+                if engaged {
+                    Vec::new()
+                } else {
+                    due.cloned().collect()
+                }
+            })
+        };
+        last(broker).unwrap_or_default()
+    }
+}
+
+/// Holds drills when they are due, until told to stop.
+pub(crate) async fn follow(broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let Some(drills) = &broker.drills else { return };
+    while !*stop.borrow() {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = stop.changed() => return,
+        }
+        let due = drills.due(&broker, broker.engine.now());
+        if let Err(error) = drills.hold(&broker, &due).await {
+            tracing::error!(%error, "a drill could not be recorded");
+        }
+    }
+}
