@@ -23,4 +23,5 @@ mod rehearsal;
 mod reports;
 mod restore;
 mod signals;
+mod thousand;
 mod tokens;

@@ -65,7 +65,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-testkit", &["lanyard-core"]),
     ("lanyard-rig", &[]),
-    ("lanyard-tests", &["lanyard-rig"]),
+    ("lanyard-tests", &["lanyard-client", "lanyard-rig"]),
     ("xtask", &["lanyard-rig"]),
 ];
 

@@ -22,6 +22,8 @@ use crate::error::ClientError;
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long drills at every target may take.
+const DRILLS: Duration = Duration::from_secs(600);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -97,8 +99,6 @@ calls! {
     KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
     /// Confirms a proposal.
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
-    /// Holds drills.
-    KillServiceClient::hold_drill(HoldDrillRequest) -> HoldDrillResponse;
     /// Lists the last drills.
     KillServiceClient::list_drills(ListDrillsRequest) -> ListDrillsResponse;
     /// Lists charters.
@@ -186,6 +186,21 @@ impl Client {
         let request = self.request(v1::WatchKillRequest { id }, None)?;
         Ok(KillServiceClient::new(self.channel.clone())
             .watch_kill(request)
+            .await?
+            .into_inner())
+    }
+
+    /// Holds drills: up to a minute each.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn hold_drill(
+        &mut self,
+        request: v1::HoldDrillRequest,
+    ) -> Result<v1::HoldDrillResponse, ClientError> {
+        let request = self.request(request, Some(DRILLS))?;
+        Ok(KillServiceClient::new(self.channel.clone())
+            .hold_drill(request)
             .await?
             .into_inner())
     }

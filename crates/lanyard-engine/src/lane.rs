@@ -17,6 +17,8 @@ use crate::mint::IssueError;
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
+/// How long a mint waits for the first look at its target.
+const A_LOOK: Duration = Duration::from_secs(3);
 /// The fewest leases that one call is given.
 const FEWEST: usize = 16;
 
@@ -27,6 +29,8 @@ pub(crate) struct Lane {
     pub(crate) wake: Notify,
     /// There is something that does not wait for the end of a pause.
     pub(crate) urgent: Notify,
+    /// The target has been looked through.
+    looked: Notify,
     state: Mutex<LaneState>,
 }
 
@@ -153,6 +157,7 @@ impl Lane {
     /// It has been.
     pub(crate) fn trust(&self) {
         self.state.lock().unseen = None;
+        self.looked.notify_waiters();
     }
 
     /// Why nothing is minted here.
@@ -164,10 +169,15 @@ impl Lane {
 impl Engine {
     /// Where a provider struggles with revocations, they have it to themselves (T46); and nothing is minted where
     /// nobody has looked since the start.
-    pub(crate) fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
+    pub(crate) async fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
         let Some(lane) = self.lanes.get(target) else {
             return Ok(());
         };
+        let looked = lane.looked.notified();
+        // A look that is under way is waited for, so that a start is not noticed.
+        if lane.unseen().is_some() && tokio::time::timeout(A_LOOK, looked).await.is_err() {
+            tracing::debug!(%target, "the target has not been looked through");
+        }
         let why = if lane.is_struggling() {
             Some("revocations there go first, and its provider does not take them".to_owned())
         } else {

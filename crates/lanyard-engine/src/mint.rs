@@ -199,7 +199,7 @@ impl Engine {
             return Err(IssueError::Closed(Closed::Unknown));
         }
         let target = cleared.intent.entry.target.clone();
-        self.may_mint_at(&target)?;
+        self.may_mint_at(&target).await?;
         let revocability = cleared.provider.revocability(&cleared.request.rights);
         let lease = cleared.intent.lease;
         self.commit(Command::BeginMint(Box::new(cleared.intent)))

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +41,23 @@ pub fn binaries() -> Result<PathBuf> {
 /// # Errors
 /// As of the system.
 pub fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+    // Below the range that outgoing connections are given theirs from, which would take one of these in between.
+    const FIRST: u16 = 20_000;
+    const MANY: u16 = 12_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time begin apart.
+    let own = u16::try_from(std::process::id() % u32::from(MANY)).unwrap_or(0);
+    for _ in 0..MANY {
+        let next = NEXT
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(own.wrapping_mul(97))
+            % MANY;
+        let address = (Ipv4Addr::LOCALHOST, FIRST + next);
+        if let Ok(listener) = TcpListener::bind(address) {
+            return Ok(listener.local_addr()?);
+        }
+    }
+    bail!("there is no free port")
 }
 
 /// `lanyardd` with these arguments, until it ends.
