@@ -191,7 +191,8 @@ fn no_lease_is_called_dead_before_its_holder_sees_it_dead() -> Result<()> {
         let order = oncall
             .engage_kill(v1::EngageKillRequest {
                 scope: Some(v1::Scope {
-                    kind: Some(v1::scope::Kind::Target("cluster".to_owned())),
+                    // Not the target: that would delete what all leases share, and no lease would have to die by itself.
+                    kind: Some(v1::scope::Kind::Charter("both".to_owned())),
                 }),
                 reason: "drill".to_owned(),
                 ..Default::default()
@@ -226,10 +227,8 @@ fn no_lease_is_called_dead_before_its_holder_sees_it_dead() -> Result<()> {
             seen.accepted
         );
     }
-    let drill = stage.oncall.run(&["drill", "cluster"])?;
-    assert_eq!(
-        drill.code, 1,
-        "there is no drill on a target that is stopped: {drill:?}"
-    );
+    // Others are left alone: the canary is minted, works, and dies.
+    let drill = stage.oncall.ok(&["drill", "cluster"])?;
+    assert!(drill.contains("passed"), "{drill}");
     Ok(())
 }

@@ -8,13 +8,16 @@
 )]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Rights, TargetKind};
+use lanyard_core::id::KillId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{MintRequest, Prepared, Provider, Revocation};
 use lanyard_core::time::Timestamp;
-use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_provider_aws::api::AwsApi as _;
+use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
 use lanyard_rig::{Aws, Recorder, simulate};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
@@ -28,6 +31,10 @@ const NOT_GRANTED: &str = "ImplicitlyDenied";
 struct Sent {
     recorder: Recorder,
     provider: AwsProvider<Sdk>,
+    /// Another target on the same roles.
+    other: AwsProvider<Sdk>,
+    /// The revoking principal, as anybody would use it.
+    hand: Sdk,
     role: String,
     now: Timestamp,
     ids: Ids,
@@ -66,8 +73,16 @@ async fn sent(name: &str) -> Option<Sent> {
         boundary: None,
         instance: "simulated".to_owned(),
     };
+    let roles = Arc::<Roles>::default();
+    let second = AwsTarget {
+        instance: "other".to_owned(),
+        ..target.clone()
+    };
+    let (one, two) = (Sdk::connect(&access).await, Sdk::connect(&access).await);
     Some(Sent {
-        provider: AwsProvider::new(target, Sdk::connect(&access).await),
+        provider: AwsProvider::new(target, one).beside(Arc::clone(&roles)),
+        other: AwsProvider::new(second, two).beside(roles),
+        hand: Sdk::connect(&access).await,
         recorder,
         role: account.plan_role,
         now: now(),
@@ -109,9 +124,24 @@ impl Sent {
         };
         let report = self.provider.revoke(&revocation).await;
         assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+        self.written()
+    }
+
+    /// The last policy that was written on a role.
+    fn written(&self) -> Value {
         let form = self.recorder.forms("PutRolePolicy").pop().unwrap();
         let document = form.iter().find(|(name, _)| name == "PolicyDocument");
         serde_json::from_str(&document.unwrap().1).unwrap()
+    }
+
+    /// A lease that was asked for so many seconds ago.
+    fn earlier(&self, seconds: u64) -> LeaseRef {
+        let request = self.request();
+        LeaseRef {
+            asked: self.now.before(Duration::from_secs(seconds)),
+            kill: Some(KillId::from_bits(1)),
+            ..reference(&request, &self.provider.prepare(&request).unwrap())
+        }
     }
 
     fn case(&self, session: &MintRequest, policy: &Value, more: Value) -> Value {
@@ -253,4 +283,111 @@ async fn a_cut_denies_every_session_before_it_and_none_after_it() {
         (sent.case(&other, &of_other, roles), DENIED),
         (sent.case(&fresh, &of_fresh, later), ALLOWED),
     ]);
+}
+
+/// A session of a lease, as the simulator asks about it.
+fn of(sent: &Sent, lease: &LeaseRef, policies: &[&Value]) -> Value {
+    let roles: Vec<Value> = std::iter::once(everything())
+        .chain(policies.iter().map(|policy| (*policy).clone()))
+        .collect();
+    json!({
+        "role": sent.role, "session": lease.id.to_string(), "policy": everything(),
+        "action": "s3:GetObject", "resource": OBJECT, "rolePolicies": roles, "context": {},
+        "issued": lease.asked.to_string(), "at": (sent.now + Duration::from_secs(90)).to_string(),
+    })
+}
+
+// T42
+#[tokio::test]
+async fn t42_four_hundred_killed_leases_cut_the_role_and_a_later_session_is_not_hit() {
+    let Some(sent) = sent("overflow").await else {
+        return;
+    };
+    // The oldest first: a cut reaches those, and the newest keep their places on the list.
+    let due: Vec<LeaseRef> = (0..400).map(|n| sent.earlier(4 * (400 - n))).collect();
+    let neighbour = sent.earlier(1500);
+    let revocation = Revocation {
+        now: sent.now,
+        due: due.clone(),
+        ..Revocation::default()
+    };
+    let report = sent.provider.revoke(&revocation).await;
+    assert_eq!(report.outcomes.len(), 400);
+    assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+    let (handle, cut) = report.cuts.first().cloned().unwrap();
+    assert_eq!(*handle.0, *sent.role);
+    let deny = sent.written();
+    let size = deny.to_string().len();
+    assert!(size <= 10_240, "{size}");
+    let after = LeaseRef {
+        asked: cut + Duration::from_secs(1),
+        ..sent.earlier(0)
+    };
+    let later = json!({"at": (cut + Duration::from_secs(2)).to_string()});
+    let mut fresh = of(&sent, &after, &[&deny]);
+    if let (Value::Object(fresh), Value::Object(later)) = (&mut fresh, later) {
+        fresh.extend(later);
+    }
+    let mut cases: Vec<_> = due
+        .iter()
+        .map(|lease| (of(&sent, lease, &[&deny]), DENIED))
+        .collect();
+    cases.push((of(&sent, &neighbour, &[&deny]), DENIED));
+    cases.push((fresh, ALLOWED));
+    check(cases);
+}
+
+#[tokio::test]
+async fn two_targets_on_one_role_deny_their_own_and_what_a_hand_takes_out_is_put_back() {
+    let Some(sent) = sent("shared").await else {
+        return;
+    };
+    let (one, two, free) = (sent.earlier(30), sent.earlier(20), sent.earlier(10));
+    let first = sent.revoke(vec![one.clone()], None).await;
+    let revocation = |due: &LeaseRef, standing: &[&LeaseRef]| Revocation {
+        now: sent.now,
+        due: vec![due.clone()],
+        standing: standing.iter().map(|lease| (*lease).clone()).collect(),
+        ..Revocation::default()
+    };
+    let report = sent.other.revoke(&revocation(&two, &[])).await;
+    assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+    let second = sent.written();
+    let both = [&first, &second];
+    check(vec![
+        (of(&sent, &one, &both), DENIED),
+        (of(&sent, &two, &both), DENIED),
+        (of(&sent, &free, &both), ALLOWED),
+        // Each writes its own and leaves the other's alone.
+        (of(&sent, &two, &[&first]), ALLOWED),
+        (of(&sent, &one, &[&second]), ALLOWED),
+    ]);
+
+    let name = sent.role.rsplit('/').next().unwrap();
+    let own = "lanyard-deny-simulated";
+    let emptied = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Action": "s3:DeleteBucket", "Resource": "*"}]});
+    sent.hand
+        .put_role_policy(name, own, &emptied.to_string())
+        .await
+        .unwrap();
+    check(vec![(of(&sent, &one, &[&emptied, &second]), ALLOWED)]);
+    let look = |now, standing: &[&LeaseRef]| Revocation {
+        now,
+        standing: standing.iter().map(|lease| (*lease).clone()).collect(),
+        ..Revocation::default()
+    };
+    let report = sent.provider.revoke(&look(sent.now, &[&one])).await;
+    assert_eq!(report.edited.len(), 1, "{report:?}");
+    let mended = sent.written();
+    assert_eq!(mended, first);
+    check(vec![(of(&sent, &one, &[&mended, &second]), DENIED)]);
+
+    // What is over leaves the role with nothing of this writer.
+    let hours = sent.now + Duration::from_secs(8 * 3600);
+    let report = sent.provider.revoke(&look(hours, &[])).await;
+    assert_eq!((report.edited, report.outcomes), (Vec::new(), Vec::new()));
+    assert_eq!(sent.hand.role_policy(name, own).await.unwrap(), None);
+    let others = "lanyard-deny-other";
+    assert!(sent.hand.role_policy(name, others).await.unwrap().is_some());
 }
