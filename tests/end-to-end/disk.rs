@@ -33,7 +33,7 @@ fn under(script: &str, outer: &[&str], directory: &Path) -> Result<Daemon> {
     Daemon::start_under(&program, directory, &[], &[])
 }
 
-/// T60: nothing is issued; a kill and its revocations go through, and are durable.
+/// T47, T60: nothing is issued; a kill and its revocations go through, and are durable.
 #[test]
 fn t60_a_full_disk_issues_nothing_and_kills() -> Result<()> {
     if !can_mount() {

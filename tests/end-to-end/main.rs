@@ -15,6 +15,7 @@ mod delegation;
 mod discovery;
 mod disk;
 mod drill;
+mod hammer;
 mod kill;
 mod plans;
 mod providers;

@@ -1,6 +1,7 @@
 //! One method an RPC. Each call carries a fresh proof of identity and a deadline.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_proto::v1;
@@ -27,9 +28,10 @@ const DRILLS: Duration = Duration::from_secs(600);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// A connection to one broker under one context.
+/// A connection to one broker under one context; clones share it.
+#[derive(Clone)]
 pub struct Client {
-    context: Context,
+    context: Arc<Context>,
     channel: Channel,
 }
 
@@ -130,7 +132,10 @@ impl Client {
             endpoint
         };
         let channel = endpoint.connect_timeout(CONNECT).connect().await?;
-        Ok(Self { context, channel })
+        Ok(Self {
+            context: Arc::new(context),
+            channel,
+        })
     }
 
     /// Submits a plan: its header, then its bytes.

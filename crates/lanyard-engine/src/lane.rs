@@ -19,6 +19,8 @@ pub(crate) const FIRST: Duration = Duration::from_millis(200);
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 /// How long a mint waits for the first look at its target.
 const A_LOOK: Duration = Duration::from_secs(3);
+/// How far the system's clock may be behind what it has shown before.
+const MOST_BEHIND: Duration = Duration::from_secs(60);
 /// The fewest leases that one call is given.
 const FEWEST: usize = 16;
 
@@ -178,7 +180,13 @@ impl Engine {
         if lane.unseen().is_some() && tokio::time::timeout(A_LOOK, looked).await.is_err() {
             tracing::debug!(%target, "the target has not been looked through");
         }
-        let why = if lane.is_struggling() {
+        let behind = self.parts.clock.behind();
+        let why = if behind > MOST_BEHIND {
+            Some(format!(
+                "the clock was set back by {} s: when it is right, restart the daemon",
+                behind.as_secs()
+            ))
+        } else if lane.is_struggling() {
             Some("revocations there go first, and its provider does not take them".to_owned())
         } else {
             lane.unseen()

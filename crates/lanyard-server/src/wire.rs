@@ -296,6 +296,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let randomness = SystemRandomness::default();
     let lists = Arc::new(Lists::new(randomness.draw()?));
     look(ledger.as_ref(), |state| {
+        clock.raise(state.latest());
         for lease in state.leases().iter() {
             lists.note(&lease.handle, lease.id, lease.worst_expiry);
         }

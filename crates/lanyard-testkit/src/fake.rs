@@ -45,7 +45,9 @@ pub enum RevokeFault {
     /// They work.
     #[default]
     None,
-    /// None is answered.
+    /// None is answered, ever.
+    Hang,
+    /// Each fails in a way that may pass.
     Lost,
     /// Every other lease's is refused (T67).
     HalfRefused,
@@ -61,6 +63,7 @@ pub struct FakeProvider {
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
     revocations: Mutex<RevokeFault>,
+    asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
     witness: Mutex<Option<Witness>>,
 }
@@ -75,6 +78,7 @@ impl FakeProvider {
             mints: Mutex::default(),
             interruption: Mutex::default(),
             revocations: Mutex::default(),
+            asked: Mutex::default(),
             minted: Mutex::default(),
             witness: Mutex::default(),
         }
@@ -106,6 +110,12 @@ impl FakeProvider {
     /// Runs this in the middle of the next mint.
     pub fn interrupt(&self, interruption: Interruption) {
         *self.interruption.lock() = Some(interruption);
+    }
+
+    /// How often revocations were asked for.
+    #[must_use]
+    pub fn revocations_asked(&self) -> usize {
+        *self.asked.lock()
     }
 
     /// What becomes of revocations from now on.
@@ -202,6 +212,10 @@ impl Provider for FakeProvider {
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let fault = *self.revocations.lock();
+        *self.asked.lock() += 1;
+        if fault == RevokeFault::Hang {
+            std::future::pending::<()>().await;
+        }
         let mut live = self.live.lock();
         let outcomes = revocation
             .due
@@ -211,7 +225,7 @@ impl Provider for FakeProvider {
                 match fault {
                     RevokeFault::Lost => return (lease.id, Err(lost("revoke"))),
                     RevokeFault::HalfRefused if odd => return (lease.id, Err(refused("revoke"))),
-                    RevokeFault::None | RevokeFault::HalfRefused => {}
+                    RevokeFault::None | RevokeFault::HalfRefused | RevokeFault::Hang => {}
                 }
                 live.remove(&lease.id);
                 (lease.id, Ok(Revoked::ProvedDead))

@@ -25,6 +25,7 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);
         self.next = Seq(seq.0 + 1);
+        self.latest = self.latest.max(at);
         self.count(&record.command, at, seq);
         match &record.command {
             Command::CharterInForce {

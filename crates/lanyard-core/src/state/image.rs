@@ -33,6 +33,9 @@ pub enum Image {
     Head {
         /// The place of the next record.
         next: Seq,
+        /// The latest time of any record.
+        #[serde(default)]
+        latest: Timestamp,
         /// Charters in force.
         in_force: BTreeMap<Name, Revision>,
         /// The orders.
@@ -162,10 +165,10 @@ impl From<&Lease> for LeaseImage {
 }
 
 impl State {
-    /// The state, item by item, in the order in which [`State::restore`] wants it.
-    pub fn image(&self) -> impl Iterator<Item = Image> {
-        let head = Image::Head {
+    fn head(&self) -> Image {
+        Image::Head {
             next: self.next,
+            latest: self.latest,
             in_force: self.in_force.clone(),
             kills: self.kills.clone(),
             observed: self.observed,
@@ -175,7 +178,12 @@ impl State {
             emergencies: self.emergencies.clone(),
             breakers: Box::new(self.breakers.image()),
             leases: self.leases.len(),
-        };
+        }
+    }
+
+    /// The state, item by item, in the order in which [`State::restore`] wants it.
+    pub fn image(&self) -> impl Iterator<Item = Image> {
+        let head = self.head();
         let tasks = self.tasks.values().map(|entry| Image::Task {
             task: Box::new(Task::clone(&entry.task)),
             closed: entry.closed,
@@ -243,6 +251,7 @@ impl State {
         match item {
             Image::Head {
                 next,
+                latest,
                 in_force,
                 kills,
                 observed,
@@ -256,6 +265,7 @@ impl State {
                 *self = Self {
                     leases: Leases::with_room(leases),
                     next,
+                    latest,
                     in_force,
                     kills,
                     observed,

@@ -43,6 +43,8 @@ use quota::{Quotas, Spent};
 #[derive(Debug, Clone, Default)]
 pub struct State {
     next: Seq,
+    /// The latest time of any record.
+    latest: Timestamp,
     in_force: BTreeMap<Name, Revision>,
     tasks: HashMap<TaskId, TaskEntry>,
     leases: Leases,
@@ -93,6 +95,12 @@ impl State {
     #[must_use]
     pub const fn next_seq(&self) -> Seq {
         self.next
+    }
+
+    /// The latest time of any record.
+    #[must_use]
+    pub const fn latest(&self) -> Timestamp {
+        self.latest
     }
 
     /// The revision of a charter that is in force.

@@ -10,6 +10,7 @@ mod common;
 mod delegation;
 mod emergency;
 mod ends;
+mod faults;
 mod people;
 mod plans;
 mod races;

@@ -1,0 +1,211 @@
+//! Kills while a provider hangs, fails, or does half of what it is asked: the fence does not wait, the report is right,
+//! and nothing is given up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::TargetKind;
+use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::report::KillReport;
+use lanyard_testkit::fake::RevokeFault;
+use lanyard_testkit::world;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::common::{Bench, bench};
+
+/// How many credentials are out.
+const OUT: usize = 40;
+
+fn ask(bench: &Bench) -> Ask {
+    Ask {
+        task: bench.task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    }
+}
+
+/// An engine that runs, with credentials out, on a clock that goes with the runtime's.
+async fn running() -> (Bench, watch::Sender<bool>, Vec<JoinHandle<()>>) {
+    let charter = world::CHARTER
+        .replace("live_leases: 5", "live_leases: 100")
+        .replace("ttl: 10m", "ttl: 1h")
+        .replace("count: 30", "count: 1000");
+    let bench = bench(&charter).await;
+    let (stop, stopping) = watch::channel(false);
+    let clock = Arc::clone(&bench.clock);
+    let ticks = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            clock.advance(Duration::from_millis(100));
+        }
+    });
+    let runs = tokio::spawn(Arc::clone(&bench.engine).run(stopping));
+    for _ in 0..OUT {
+        let issued = bench
+            .engine
+            .issue(&world::agent(), ask(&bench))
+            .await
+            .unwrap();
+        issued.release.hand_over(|| ()).unwrap();
+    }
+    (bench, stop, vec![ticks, runs])
+}
+
+async fn killed(bench: &Bench) -> KillId {
+    let charter = Scope::Charter(world::name("payments-terraform"));
+    let order = bench
+        .engine
+        .draft_kill(charter, RoleFilter::Both, "drill".to_owned(), Actor::Local)
+        .unwrap();
+    let before = tokio::time::Instant::now();
+    let fenced = bench.engine.engage(order).await;
+    // On the paused clock any wait would show.
+    assert_eq!(
+        before.elapsed(),
+        Duration::ZERO,
+        "the fence waited for a provider"
+    );
+    assert!(fenced.is_durable());
+    fenced.order.id
+}
+
+async fn report(bench: &Bench, order: KillId) -> KillReport {
+    bench.engine.kill_report(order).await.unwrap().unwrap()
+}
+
+async fn refused(bench: &Bench) -> IssueError {
+    bench
+        .engine
+        .issue(&world::agent(), ask(bench))
+        .await
+        .err()
+        .unwrap()
+}
+
+async fn after(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// With the provider well again everything dies, no later than the longest pause.
+async fn recovers(bench: &Bench, order: KillId) {
+    bench.provider.revocations(RevokeFault::None);
+    after(62).await;
+    let report = report(bench, order).await;
+    assert!(report.is_confirmed(), "{:?}", report.total);
+    assert_eq!(report.total.proved, OUT as u64);
+    assert!(bench.provider.live().is_empty());
+}
+
+// T66
+#[tokio::test(start_paused = true)]
+async fn t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers() {
+    let (bench, _stop, _tasks) = running().await;
+    bench.provider.revocations(RevokeFault::Hang);
+    let order = killed(&bench).await;
+    after(600).await;
+    let report = report(&bench, order).await;
+    assert_eq!(
+        (report.total.requested, report.total.dead()),
+        (OUT as u64, 0)
+    );
+    assert_eq!(report.lines.len(), OUT);
+    for line in &report.lines {
+        let why = line.why.as_deref().unwrap();
+        assert_eq!(why, "the provider did not answer in time");
+    }
+    assert_eq!(
+        bench.provider.live().len(),
+        OUT,
+        "nothing is called dead that lives"
+    );
+    recovers(&bench, order).await;
+}
+
+// T46, T66
+#[tokio::test(start_paused = true)]
+async fn t46_ten_minutes_of_errors_are_outlasted_and_nothing_is_minted_there_meanwhile() {
+    let (bench, _stop, _tasks) = running().await;
+    bench.provider.revocations(RevokeFault::Lost);
+    // A lease that ends by itself shows the provider's state; another agent's task is not fenced.
+    let listed: Vec<LeaseId> = bench.provider.live().into_iter().collect();
+    bench
+        .engine
+        .release_lease(&world::agent(), *listed.first().unwrap())
+        .await
+        .unwrap();
+    after(5).await;
+    let line = refused(&bench).await.to_string();
+    assert!(line.contains("revocations there go first"), "{line}");
+    let order = killed(&bench).await;
+    after(600).await;
+    let found = report(&bench, order).await;
+    assert_eq!(found.total.requested, OUT as u64);
+    let why = found
+        .lines
+        .first()
+        .and_then(|line| line.why.clone())
+        .unwrap();
+    assert!(why.contains("did not answer revoke"), "{why}");
+    let asked = bench.provider.revocations_asked();
+    assert!(
+        (20..200).contains(&asked),
+        "asked {asked} times in ten minutes"
+    );
+    recovers(&bench, order).await;
+}
+
+// T67
+#[tokio::test(start_paused = true)]
+async fn t67_half_of_the_revocations_fail_and_hold_up_no_other() {
+    let (bench, _stop, _tasks) = running().await;
+    bench.provider.revocations(RevokeFault::HalfRefused);
+    let odd = |lease: &LeaseId| lease.bits() % 2 == 1;
+    let stuck: BTreeSet<LeaseId> = bench.provider.live().into_iter().filter(odd).collect();
+    assert!(!stuck.is_empty() && stuck.len() < OUT);
+    let order = killed(&bench).await;
+    after(1).await;
+    let found = report(&bench, order).await;
+    assert_eq!(found.total.proved, (OUT - stuck.len()) as u64, "at once");
+    assert_eq!(bench.provider.live(), stuck);
+    let lines = found
+        .lines
+        .iter()
+        .filter(|line| !line.progress.is_confirmed());
+    let named: BTreeSet<LeaseId> = lines
+        .map(|line| {
+            assert_eq!(line.why.as_deref(), Some("fake refused revoke: no"));
+            line.lease
+        })
+        .collect();
+    assert_eq!(named, stuck, "a line for each");
+    assert!(!found.is_taken() && !found.is_confirmed());
+    recovers(&bench, order).await;
+}
+
+// T66
+#[tokio::test(start_paused = true)]
+async fn t66_what_was_waiting_for_a_provider_is_revoked_by_the_next_process() {
+    let (bench, stop, tasks) = running().await;
+    bench.provider.revocations(RevokeFault::Lost);
+    let order = killed(&bench).await;
+    after(30).await;
+    tasks.iter().for_each(JoinHandle::abort);
+    drop(stop);
+    bench.ledger.die();
+    let bench = bench.restarted();
+    let (_stop, stopping) = watch::channel(false);
+    bench.engine.recover().await;
+    tokio::spawn(Arc::clone(&bench.engine).run(stopping));
+    bench.provider.revocations(RevokeFault::None);
+    after(1).await;
+    let report = report(&bench, order).await;
+    assert_eq!((report.total.proved, report.unswept), (OUT as u64, 0));
+    assert!(bench.provider.live().is_empty());
+}
