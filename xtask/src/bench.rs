@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build;
+use crate::servers::Servers;
 
 /// How many histories the long run of the simulation plays.
 const LONG: &str = "1000000";
@@ -26,6 +27,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build::succeed(&mut release)?;
     let binary = lanyard_rig::binaries()?;
     let binary = binary.with_file_name("release").join("lanyard-bench");
+    if arguments.first().is_some_and(|what| what == "sweep") {
+        let directory = tempfile::tempdir()?;
+        let servers = Servers::start(directory.path());
+        let mut sweep = Command::new(binary);
+        return build::succeed(sweep.args(arguments).envs(servers.environment()));
+    }
     if !arguments.is_empty() {
         return build::succeed(Command::new(binary).args(arguments));
     }

@@ -58,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-journal",
             "lanyard-ledger",
             "lanyard-proto",
+            "lanyard-provider-kubernetes",
             "lanyard-provider-token",
             "lanyard-rig",
             "lanyard-testkit",

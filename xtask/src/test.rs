@@ -11,6 +11,13 @@ use crate::servers::Servers;
 /// For how long the fuzzer runs, in seconds.
 const FUZZED: u32 = 10;
 
+/// Tries every order in which threads can meet, under the feature that puts loom's locks in.
+fn model(package: &str, what: &[&str]) -> Result<()> {
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--locked", "--quiet", "--features", "model"]);
+    build::succeed(tests.args(["--package", package]).args(what))
+}
+
 /// Builds the binaries, starts the servers once, and runs the tests of the whole workspace.
 pub(crate) fn run() -> Result<()> {
     build::binaries()?;
@@ -19,7 +26,11 @@ pub(crate) fn run() -> Result<()> {
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     build::succeed(tests.envs(servers.environment()))?;
-    println!("ran: unit, property, golden and simulation tests");
+    model("lanyard-engine", &["--test", "model"])?;
+    model("lanyard-ledger", &["--lib"])?;
+    println!(
+        "ran: unit, property, golden and simulation tests, and the models of the gate and the writer"
+    );
     println!("ran: end to end on a daemon of its own, through the command line and HTTP");
     if fuzz::can_be_built() {
         fuzz::charters(FUZZED)?;

@@ -12,7 +12,7 @@ use lanyard_core::id::DecisionId;
 use lanyard_core::kill::Actor;
 use lanyard_core::lease::{Entry, Handle};
 use lanyard_core::ledger::Ledger;
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Ttl;
@@ -59,6 +59,10 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
     });
+    fences(&engine, "idle").await?;
+    let full = Load::of(&ledger, &clock).await?;
+    fences(&engine, "with a full ledger").await?;
+    full.end().await?;
     let order = engine.draft_kill(
         Scope::All,
         RoleFilter::Both,
@@ -95,6 +99,83 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
     let ended = again.arg("start").arg(&directory).status()?;
     anyhow::ensure!(ended.success(), "the start failed");
     Ok(())
+}
+
+/// How many fences are measured.
+const FENCES: usize = 200;
+/// How many mints are under way at once where the ledger is full.
+const MINTING: usize = 512;
+
+/// How soon orders over one agent each are in effect and durable.
+async fn fences(engine: &Arc<Engine>, while_what: &str) -> Result<()> {
+    let mut took = Vec::with_capacity(FENCES);
+    for n in 0..FENCES {
+        let scope = Scope::Agent(AgentName(format!("nobody-{n}")));
+        let (why, by) = ("a measurement".to_owned(), Actor::Local);
+        let order = engine.draft_kill(scope, RoleFilter::Both, why, by)?;
+        let began = stopwatch();
+        engine.engage(order).await;
+        took.push(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    took.sort_unstable();
+    let at = |part: usize| took.get(FENCES * part / 100).copied().unwrap_or_default();
+    println!(
+        "  fence, {while_what:<18} p50 {:>8.2?}   p99 {:>8.2?}",
+        at(50),
+        at(99)
+    );
+    Ok(())
+}
+
+/// Mints without a pause, as many at once as a busy broker has.
+struct Load {
+    stop: watch::Sender<bool>,
+    minting: tokio::task::JoinSet<Result<u64>>,
+    began: std::time::Instant,
+}
+
+impl Load {
+    async fn of(ledger: &Arc<Embedded>, clock: &Arc<SystemClock>) -> Result<Self> {
+        let (ids, second) = (Arc::new(Ids::seeded(3)), Ttl::from_secs(1)?);
+        let task = world::task(&ids, clock.now());
+        let open = Command::OpenTask {
+            task: task.clone(),
+            request: None,
+        };
+        ledger.commit(open).await?;
+        let (stop, stopping) = watch::channel(false);
+        let mut minting = tokio::task::JoinSet::new();
+        for _ in 0..MINTING {
+            let (ledger, ids, task) = (Arc::clone(ledger), Arc::clone(&ids), task.clone());
+            let stopping = stopping.clone();
+            minting.spawn(async move {
+                let mut minted = 0;
+                while !*stopping.borrow() {
+                    let intent = intent(&ids, &task, second);
+                    ledger.commit(Command::BeginMint(Box::new(intent))).await?;
+                    minted += 1;
+                }
+                anyhow::Ok(minted)
+            });
+        }
+        Ok(Self {
+            stop,
+            minting,
+            began: stopwatch(),
+        })
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.stop.send_replace(true);
+        let mut minted = 0;
+        while let Some(own) = self.minting.join_next().await {
+            minted += own??;
+        }
+        let rate = minted as f64 / self.began.elapsed().as_secs_f64();
+        println!("    meanwhile          {rate:>8.0} intents a second");
+        Ok(())
+    }
 }
 
 /// What it takes until the state is there.

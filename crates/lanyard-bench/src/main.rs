@@ -6,6 +6,7 @@ mod flood;
 mod issue;
 mod kill;
 mod lint;
+mod sweep;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,7 +38,13 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
-    /// A kill of everything, a start, and the memory of a lease.
+    /// Many Kubernetes leases killed at once, beside bare deletions; `cargo xtask bench sweep` starts the API server.
+    Sweep {
+        /// How many live leases.
+        #[arg(default_value_t = 10_000)]
+        leases: usize,
+    },
+    /// Fences while nothing else happens and while the ledger is full of mints; a kill of everything, a start, and the memory of a lease.
     Kill {
         /// How many live leases.
         leases: usize,
@@ -72,6 +79,7 @@ fn main() -> Result<()> {
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
         What::Flood { seconds } => runtime.block_on(flood::run(seconds)),
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
+        What::Sweep { leases } => runtime.block_on(sweep::run(leases)),
         What::Start { directory } => kill::start(&directory),
         What::Echo {
             listen,

@@ -5,13 +5,13 @@
 //! not the order could be made durable.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use lanyard_core::id::KillId;
 use lanyard_core::kill::KillOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::ledger::{Ledger, look};
-use parking_lot::RwLock;
+
+use crate::sync::{AtomicBool, Ordering, RwLock};
 
 /// Orders that are in effect in this process before, or without, being durable.
 #[derive(Debug, Default)]

@@ -26,6 +26,7 @@ pub mod restore;
 pub mod revoke;
 pub mod run;
 pub mod strays;
+mod sync;
 pub mod tasks;
 
 pub use engine::{Engine, Parts};

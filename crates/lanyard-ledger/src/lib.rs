@@ -6,6 +6,7 @@
 pub mod history;
 mod projector;
 mod queue;
+mod sync;
 mod writer;
 
 use std::path::{Path, PathBuf};

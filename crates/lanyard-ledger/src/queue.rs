@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use lanyard_core::command::Command;
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::CommitError;
-use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
+
+use crate::sync::{Condvar, Mutex};
 
 /// The answer to one command.
 pub(crate) type Answer = oneshot::Sender<Result<Seq, CommitError>>;
@@ -72,5 +73,76 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.something.notify_one();
+    }
+}
+
+#[cfg(all(test, feature = "model"))]
+mod model {
+    use lanyard_core::id::{KillId, TaskId};
+    use lanyard_core::kill::{Actor, KillOrder};
+    use lanyard_core::scope::{RoleFilter, Scope};
+    use lanyard_core::time::Timestamp;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    fn kill() -> Command {
+        Command::Kill(KillOrder {
+            id: KillId::from_bits(1),
+            scope: Scope::All,
+            roles: RoleFilter::Both,
+            reason: "drill".to_owned(),
+            by: Actor::Local,
+            at: Timestamp::EPOCH,
+            evidence: Vec::new(),
+            key: None,
+        })
+    }
+
+    fn other(bits: u128) -> Command {
+        Command::CloseTask {
+            task: TaskId::from_bits(bits),
+        }
+    }
+
+    /// No wake-up is lost, nothing is taken twice, and no batch has a kill behind anything else.
+    #[test]
+    fn the_writer_gets_everything_once_and_kills_first() {
+        // Each of the three threads may be interrupted, and all of them twice: more takes minutes and finds no more.
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = Some(2);
+        model.check(|| {
+            let queue = Arc::new(Queue::default());
+            let callers = [vec![other(1), kill()], vec![other(2)]];
+            let callers = callers.map(|commands| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    commands
+                        .into_iter()
+                        .map(|command| queue.push(command).is_ok())
+                        .filter(|taken| *taken)
+                        .count()
+                })
+            });
+            let writer = {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || {
+                    let mut got = 0;
+                    while let Some(batch) = queue.next_batch() {
+                        let kills: Vec<bool> = batch
+                            .iter()
+                            .map(|(command, _)| matches!(command, Command::Kill(_)))
+                            .collect();
+                        assert!(kills.is_sorted_by(|one, next| one >= next), "{kills:?}");
+                        got += batch.len();
+                    }
+                    got
+                })
+            };
+            let pushed: usize = callers.into_iter().map(|it| it.join().unwrap()).sum();
+            queue.close();
+            assert_eq!((pushed, writer.join().unwrap()), (3, 3));
+        });
     }
 }

@@ -13,7 +13,7 @@ mod rehearse;
 mod rules;
 
 pub use cluster::{Cluster, ConnectError};
-pub use objects::Question;
+pub use objects::{Marks, Question};
 pub use provider::{DRILLED, KubernetesProvider, KubernetesTarget};
 pub use rules::{digest, exceeding};
 

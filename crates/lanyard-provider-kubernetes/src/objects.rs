@@ -21,7 +21,7 @@ pub(crate) const HANDLE: &str = "lanyard.dev/handle";
 pub(crate) const ASKED: &str = "lanyard.dev/asked-ms";
 
 /// Labels and annotations of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
     /// What is selected by; values are truncated digests or ids.
     pub labels: BTreeMap<String, String>,

@@ -1,0 +1,195 @@
+//! A confirmation, a release and a kill, in every order in which their threads can meet at the state and at the gate.
+//!
+//! `cargo test -p lanyard-engine --features model --test model`; the test command does that.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::charter::TargetKind;
+use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
+use lanyard_core::id::{DecisionId, KillId, LeaseId};
+use lanyard_core::kill::{Actor, KillOrder};
+use lanyard_core::lease::{Entry, Handle, Seq};
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
+use lanyard_engine::gate::Gate;
+use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+/// What the writer does, without its thread: admit and apply under the lock of the state.
+struct Books(Mutex<State>);
+
+impl Books {
+    fn admit(&self, command: Command) -> bool {
+        let record = Record {
+            at: ManualClock::START,
+            command,
+        };
+        let mut state = self.0.lock().unwrap();
+        let admitted = state.admit(&record.command, record.at).is_ok();
+        if admitted {
+            state.apply(&record);
+        }
+        admitted
+    }
+}
+
+#[async_trait]
+impl Ledger for Books {
+    async fn commit(&self, _: Command) -> Result<Seq, CommitError> {
+        Err(CommitError::Unavailable("not in a model".to_owned()))
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        at(&self.0.lock().unwrap());
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        Ok(())
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn barrier(&self, _: Seq) -> Reach {
+        Reach::Everywhere
+    }
+}
+
+/// Books with a task, and an intent of it.
+fn asked() -> (Books, LeaseId) {
+    let ids = Ids::seeded(1);
+    let task = world::task(&ids, ManualClock::START);
+    let books = Books(Mutex::new(State::default()));
+    assert!(books.admit(Command::CharterInForce {
+        charter: task.charter.clone(),
+        revision: task.revision.clone(),
+        breakers: Vec::new(),
+    }));
+    let lease = ids.lease();
+    let ends = ManualClock::START + Duration::from_secs(600);
+    let intent = Intent {
+        lease,
+        decision: DecisionId::from_bits(ids.bits()),
+        task: task.id,
+        entry: Entry {
+            grant: world::grant(TargetKind::Token),
+            role: lanyard_core::charter::Role::Plan,
+            target: world::target(TargetKind::Token),
+        },
+        in_force: task.revision.clone(),
+        above: Vec::new(),
+        handle: Handle::default(),
+        expires: ends,
+        worst_expiry: ends,
+        deadline: ends,
+        approval: None,
+        asked: Asked::default(),
+        outside_hours: false,
+        limits: LeaseLimits {
+            live: 10,
+            mints: lanyard_core::charter::Rate {
+                count: 10,
+                per: lanyard_core::time::Ttl::at_least_a_second(60),
+            },
+            budget: None,
+        },
+        request: None,
+        document_digest: String::new(),
+    };
+    let request = None;
+    assert!(books.admit(Command::OpenTask { task, request }));
+    assert!(books.admit(Command::BeginMint(Box::new(intent))));
+    (books, lease)
+}
+
+fn order() -> KillOrder {
+    KillOrder {
+        id: KillId::from_bits(1),
+        scope: Scope::All,
+        roles: RoleFilter::Both,
+        reason: "drill".to_owned(),
+        by: Actor::Local,
+        at: ManualClock::START,
+        evidence: Vec::new(),
+        key: None,
+    }
+}
+
+/// C and D against a kill whose order is admitted, or cannot be.
+fn meet(durable: bool) {
+    loom::model(move || {
+        let (books, lease) = asked();
+        let (books, gate) = (Arc::new(books), Arc::new(Gate::default()));
+        let answered = Arc::new(AtomicBool::new(false));
+        let killer = {
+            let (books, gate, answered) =
+                (Arc::clone(&books), Arc::clone(&gate), Arc::clone(&answered));
+            thread::spawn(move || {
+                let order = order();
+                gate.raise(&order);
+                if durable {
+                    assert!(books.admit(Command::Kill(order.clone())));
+                    gate.lower(order.id);
+                } else {
+                    gate.shut();
+                }
+                answered.store(true, Ordering::SeqCst);
+            })
+        };
+        let confirmed = books.admit(Command::ConfirmMint {
+            lease,
+            expires: ManualClock::START + Duration::from_secs(600),
+            handle: None,
+        });
+        let handed = confirmed
+            && gate
+                .release(books.as_ref(), lease, || {
+                    assert!(
+                        !answered.load(Ordering::SeqCst),
+                        "a secret left after the kill was answered"
+                    );
+                })
+                .is_ok();
+        killer.join().unwrap();
+        let state = books.0.lock().unwrap();
+        let found = state.leases().get(lease).unwrap();
+        // Whatever was handed over is in reach of the order, and its sweep finds it.
+        if durable {
+            assert!(
+                state
+                    .kills()
+                    .killer(&found.facets(), found.intent)
+                    .is_some()
+            );
+            let engaged = state.kills().get(KillId::from_bits(1)).unwrap();
+            assert_eq!(state.unswept(&engaged.order, engaged.seq), [lease]);
+        }
+        drop(state);
+        assert!(confirmed || !handed);
+        let again = gate.release(books.as_ref(), lease, || ());
+        assert!(again.is_err(), "a secret could leave after the kill");
+    });
+}
+
+// T65
+#[test]
+fn t65_no_secret_leaves_after_a_kill_was_answered() {
+    meet(true);
+}
+
+// T65
+#[test]
+fn t65_nor_after_one_that_is_in_effect_in_this_process_alone() {
+    meet(false);
+}
