@@ -17,6 +17,7 @@ mod disk;
 mod drill;
 mod hammer;
 mod kill;
+mod metrics;
 mod plans;
 mod providers;
 mod reference;
