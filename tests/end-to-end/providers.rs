@@ -171,6 +171,23 @@ fn a_kill_ends_what_the_cluster_gave_and_says_that_aws_is_only_acknowledged() ->
 }
 
 #[test]
+fn a_drill_on_aws_passes_and_says_that_death_cannot_be_shown() -> Result<()> {
+    let Some(both) = both("drilled") else {
+        return Ok(());
+    };
+    let held = both.stage.oncall.json(&["drill", "account"])?;
+    let field = |name: &str| held.pointer(&format!("/0/{name}")).and_then(Value::as_str);
+    assert_eq!(
+        (field("result"), field("dead")),
+        (Some("passed"), Some("cannot be shown")),
+        "{held}"
+    );
+    let line = both.stage.oncall.fails(2, &["drill", "cluster"])?;
+    assert!(line.contains("a cluster needs `drill_namespace`"), "{line}");
+    Ok(())
+}
+
+#[test]
 fn a_lease_shorter_than_any_token_of_the_cluster_ends_on_time() -> Result<()> {
     let Some(both) = both("brief") else {
         return Ok(());

@@ -135,6 +135,15 @@ impl Lane {
         state.batch = state.batch.map(|batch| batch.saturating_mul(2));
     }
 
+    /// Forgets what it knew of leases that do not wait for a revocation any more; where none waits, nothing is wrong.
+    pub(crate) fn keep(&self, waits: impl Fn(LeaseId) -> bool, any: bool) {
+        let mut state = self.state.lock();
+        state.attempts.retain(|lease, _| waits(*lease));
+        if !any {
+            (state.failures, state.fault) = (0, None);
+        }
+    }
+
     /// Whether revocations wait for a provider that is too busy or does not answer.
     pub(crate) fn is_struggling(&self) -> bool {
         self.state.lock().failures > 0
@@ -222,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_failed_is_no_trouble_once_nothing_waits_for_it() {
+        let lane = Lane::default();
+        lane.round_failed("down".to_owned());
+        lane.keep(|_| false, true);
+        assert!(lane.is_struggling());
+        lane.keep(|_| false, false);
+        assert!(!lane.is_struggling() && lane.fault().is_none());
+    }
+
+    #[test]
     fn a_lease_that_failed_waits_alone() {
         let (lane, now) = (Lane::default(), Timestamp::from_secs(10));
         let (bad, good) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
@@ -232,7 +251,9 @@ mod tests {
             (lane.next(), lane.why(bad).as_deref()),
             (Some(now + FIRST), Some("no"))
         );
-        lane.done(bad);
+        lane.keep(|_| true, true);
+        assert!(lane.next().is_some());
+        lane.keep(|lease| lease != bad, true);
         assert_eq!((lane.next(), lane.why(bad)), (None, None));
     }
 }

@@ -7,7 +7,7 @@ use lanyard_core::charter::Name;
 use lanyard_core::command::{Command, Observation};
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::Lifted;
-use lanyard_core::lease::{Awaits, Handle, LeaseRef, Progress, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Handle, Lease, LeaseRef, Progress, Stage, StopCause};
 use lanyard_core::provider::{
     Capabilities, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
@@ -50,6 +50,12 @@ impl Engine {
             return Round::Failed(lane.round_failed("the ledger does not answer".to_owned()));
         };
         if work.due.is_empty() {
+            self.peek(|state| {
+                let waits = |id| state.leases().get(id).is_some_and(is_due);
+                let waiting = [Awaits::Kill, Awaits::Provider].into_iter();
+                let mut waiting = waiting.flat_map(|what| state.leases().awaiting(target, what));
+                lane.keep(waits, waiting.next().is_some());
+            });
             return Round::Idle;
         }
         let requested = |lease: &LeaseRef| (lease.id, Progress::Requested);
@@ -209,6 +215,10 @@ impl Engine {
         };
         self.peek(stopping).unwrap_or_default()
     }
+}
+
+fn is_due(lease: &Lease) -> bool {
+    matches!(lease.awaits(), Some(Awaits::Kill | Awaits::Provider))
 }
 
 const fn progress_of(revoked: Revoked, now: Timestamp) -> Progress {

@@ -113,12 +113,13 @@ fn line(target: &v1::TargetReport, width: usize) -> String {
     line
 }
 
-/// `0.012 s`, `8.1 s`, `5 min`.
+/// `under 1 ms`, `0.012 s`, `8.1 s`, `5 min`.
 pub(crate) fn span(span: &lanyard_client::Span) -> String {
     let seconds = u64::try_from(span.seconds).unwrap_or(0);
     let nanos = u32::try_from(span.nanos).unwrap_or(0);
     let span = Duration::new(seconds, nanos);
     match span.as_secs() {
+        0 if span.as_micros() < 1000 => "under 1 ms".to_owned(),
         0 => format!("{:.3} s", span.as_secs_f64()),
         1..120 => format!("{:.1} s", span.as_secs_f64()),
         more => format!("{} min", more.div_ceil(60)),

@@ -36,6 +36,7 @@ async fn running() -> (Bench, watch::Sender<bool>, Vec<JoinHandle<()>>) {
     let charter = world::CHARTER
         .replace("live_leases: 5", "live_leases: 100")
         .replace("ttl: 10m", "ttl: 1h")
+        .replace("task: 2h", "task: 8h")
         .replace("count: 30", "count: 1000");
     let bench = bench(&charter).await;
     let (stop, stopping) = watch::channel(false);
@@ -208,4 +209,37 @@ async fn t66_what_was_waiting_for_a_provider_is_revoked_by_the_next_process() {
     let report = report(&bench, order).await;
     assert_eq!((report.total.proved, report.unswept), (OUT as u64, 0));
     assert!(bench.provider.live().is_empty());
+}
+
+// T46
+#[tokio::test(start_paused = true)]
+async fn t46_a_target_whose_leases_ran_out_unrevoked_is_minted_at_again() {
+    let (bench, _stop, _tasks) = running().await;
+    for fault in [RevokeFault::Lost, RevokeFault::HalfRefused] {
+        bench.provider.revocations(fault);
+        let live = bench.provider.live();
+        for lease in live {
+            bench
+                .engine
+                .release_lease(&world::agent(), lease)
+                .await
+                .unwrap();
+        }
+        // Past the end of every lease, and the provider's leeway.
+        after(3700).await;
+        assert!(bench.provider.live().is_empty());
+        let asked = bench.provider.revocations_asked();
+        after(60).await;
+        assert_eq!(
+            bench.provider.revocations_asked(),
+            asked + 1,
+            "one look a minute, and nothing else"
+        );
+        let issued = bench
+            .engine
+            .issue(&world::agent(), ask(&bench))
+            .await
+            .unwrap();
+        issued.release.hand_over(|| ()).unwrap();
+    }
 }

@@ -88,7 +88,7 @@ impl KillService for Services {
             }));
         }
         let reason = text("reason", request.reason)?;
-        let key = key(&by, &request.request_id)?;
+        let key = key((&by, &request.request_id), (&scope, roles))?;
         let (fenced, took) = engage(&self.0, (scope, roles), (reason, by), key).await?;
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
@@ -289,13 +289,19 @@ fn order(engaged: &EngagedOrder) -> v1::KillOrder {
     }
 }
 
-/// What a caller calls an order, under that caller's own name.
-fn key(by: &Actor, request: &str) -> Result<Option<String>, Status> {
+/// What a caller calls an order, under that caller's own name. The same name for something else is another order: to stop
+/// more is never refused.
+fn key(
+    (by, request): (&Actor, &str),
+    (scope, roles): (&Scope, RoleFilter),
+) -> Result<Option<String>, Status> {
     if request.is_empty() {
         return Ok(None);
     }
     let request = text("request_id", request.to_owned())?;
-    Ok(Some(format!("request {request} of {by}")))
+    Ok(Some(format!(
+        "request {request} of {by} over {scope}, {roles:?}"
+    )))
 }
 
 fn message(report: &KillReport) -> v1::WatchKillResponse {
