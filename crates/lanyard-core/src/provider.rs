@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub whole: bool,
     /// Whether [`Provider::list`] shows every credential that works.
     pub lists: bool,
+    /// Whether an acknowledged revocation is then finished and shown by [`Provider::prove`].
+    pub proves: bool,
     /// How long an unconfirmed mint may be under way before it is given up and revoked.
     pub mint_timeout: Duration,
     /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
@@ -354,6 +356,12 @@ pub trait Provider: Send + Sync {
     /// Revokes what is due and keeps revoked what stands. Safe to repeat, with nothing due as well; a credential
     /// that never came to be is revoked by its handle all the same.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport;
+
+    /// Removes what is left of credentials whose revocation was acknowledged, and checks that they are dead. Asked for
+    /// once nothing waits to be revoked: what kills comes first.
+    async fn prove(&self, _leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+        Vec::new()
+    }
 
     /// Whether one credential is dead, by a check that really shows it.
     ///

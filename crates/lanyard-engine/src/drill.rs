@@ -125,7 +125,8 @@ impl Engine {
         }
         let (kill, fenced_micros) = self.kill_canary(lease).await?;
         held.kill = Some(kill.id);
-        let progress = self.followed(lease).await?;
+        let proves = provider.capabilities().proves;
+        let progress = self.followed(lease, proves).await?;
         let taken = self
             .peek(|state| state.leases().get(lease)?.taken)
             .flatten();
@@ -165,8 +166,8 @@ impl Engine {
         }
     }
 
-    /// Until the provider has taken the revocation.
-    async fn followed(&self, lease: LeaseId) -> Result<Progress, String> {
+    /// Until the provider has taken the revocation, and has shown it where it can.
+    async fn followed(&self, lease: LeaseId, proves: bool) -> Result<Progress, String> {
         let mut changes = self.changes();
         let followed = async {
             loop {
@@ -174,7 +175,8 @@ impl Engine {
                 let lines = self.kill_lines(&[lease]).await;
                 let lines = lines.map_err(|error| error.to_string())?;
                 match lines.first().map(|line| line.progress) {
-                    Some(progress) if progress.is_taken() => return Ok(progress),
+                    Some(progress) if progress.is_confirmed() => return Ok(progress),
+                    Some(progress) if progress.is_taken() && !proves => return Ok(progress),
                     Some(_) => {}
                     // The sweep has not come to it.
                     None if self.peek(|state| state.leases().get(lease).is_some())

@@ -1,7 +1,7 @@
 //! What the revocation worker of one target remembers between its rounds. None of it has to survive a restart: a
 //! revocation that is repeated too soon does no harm.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
@@ -42,6 +42,8 @@ struct LaneState {
     failures: u32,
     /// How many leases a call is given at most, once a call was too large.
     batch: Option<usize>,
+    /// Leases that were finished at the provider, and that no check shows to be dead.
+    unproved: HashSet<LeaseId>,
     /// Leases whose own revocation failed.
     attempts: HashMap<LeaseId, Attempt>,
     /// Why the provider could not be looked through since the start; until it was, nothing is minted there.
@@ -120,6 +122,16 @@ impl Lane {
         self.state.lock().attempts.remove(&lease);
     }
 
+    /// Nothing more can be done about it, and no check shows it dead: its declared bound is all there is.
+    pub(crate) fn cannot_be_proved(&self, lease: LeaseId) {
+        self.state.lock().unproved.insert(lease);
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_unproved(&self, lease: LeaseId) -> bool {
+        self.state.lock().unproved.contains(&lease)
+    }
+
     /// The provider as a whole did not do it; how long to leave it alone.
     pub(crate) fn round_failed(&self, why: String) -> Duration {
         let mut state = self.state.lock();
@@ -139,6 +151,7 @@ impl Lane {
     pub(crate) fn keep(&self, waits: impl Fn(LeaseId) -> bool, any: bool) {
         let mut state = self.state.lock();
         state.attempts.retain(|lease, _| waits(*lease));
+        state.unproved.retain(|lease| waits(*lease));
         if !any {
             (state.failures, state.fault) = (0, None);
         }

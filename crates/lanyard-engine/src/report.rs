@@ -31,6 +31,8 @@ pub struct KillReport {
     pub targets: BTreeMap<Name, TargetReport>,
     /// All of that together.
     pub total: Tally,
+    /// Leases that were taken, and that are being finished and proved.
+    pub proving: u64,
 }
 
 /// What became of the leases at one target.
@@ -75,7 +77,7 @@ impl KillReport {
     /// Whether nothing is left to do but to wait.
     #[must_use]
     pub const fn is_taken(&self) -> bool {
-        self.unswept == 0 && self.total.requested == 0
+        self.unswept == 0 && self.total.requested == 0 && self.proving == 0
     }
 }
 
@@ -119,7 +121,11 @@ impl Engine {
     fn explained(&self, mut report: KillReport) -> KillReport {
         for (name, target) in &mut report.targets {
             let provider = self.providers().get(name);
-            target.settles = provider.map(|provider| provider.capabilities().settles);
+            let limits = provider.map(|provider| provider.capabilities());
+            if limits.as_ref().is_some_and(|limits| limits.proves) {
+                report.proving += target.tally.acknowledged;
+            }
+            target.settles = limits.map(|limits| limits.settles);
             target.fault = self.lanes.get(name).and_then(|lane| lane.fault());
         }
         let lines = std::mem::take(&mut report.lines).into_iter();
@@ -136,6 +142,12 @@ impl Engine {
                 Some(why.unwrap_or_else(|| "its turn has not come".to_owned()))
             }
             Progress::Acknowledged(taken) => self.providers().get(target).map(|provider| {
+                let lane = self.lanes.get(target);
+                let unproved = lane.is_none_or(|lane| lane.is_unproved(line.lease));
+                if provider.capabilities().proves && !unproved {
+                    let why = lane.and_then(|lane| lane.why(line.lease));
+                    return why.unwrap_or_else(|| "taken; its proof has not come".to_owned());
+                }
                 let bound = taken + provider.capabilities().settles;
                 format!(
                     "taken; {} shows nothing that proves it, and it is presumed dead from {} on",
@@ -188,6 +200,7 @@ fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
     Some(KillReport {
         targets: targets.collect(),
         total,
+        proving: 0,
         lines: lines.take(MOST_LINES).collect(),
         unswept: if swept {
             0

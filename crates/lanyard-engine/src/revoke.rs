@@ -51,7 +51,7 @@ impl Engine {
         };
         if work.due.is_empty() {
             self.peek(|state| {
-                let waits = |id| state.leases().get(id).is_some_and(is_due);
+                let waits = |id| state.leases().get(id).is_some_and(is_open);
                 let waiting = [Awaits::Kill, Awaits::Provider].into_iter();
                 let mut waiting = waiting.flat_map(|what| state.leases().awaiting(target, what));
                 lane.keep(waits, waiting.next().is_some());
@@ -104,6 +104,52 @@ impl Engine {
             return Round::Failed(lane.round_failed(why));
         }
         lane.round_done();
+        Round::Done
+    }
+
+    /// Finishes and proves what was acknowledged, where that can be done: as many at once as for a revocation.
+    pub async fn prove_round(&self, target: &Name) -> Round {
+        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
+        else {
+            return Round::Idle;
+        };
+        let limits = provider.capabilities();
+        if !limits.proves {
+            return Round::Idle;
+        }
+        let now = self.now();
+        let open = self.peek(|state| {
+            let taken = state.leases().awaiting(target, Awaits::Bound);
+            let open = taken.filter(|it| lane.is_ready(it.id, now) && !lane.is_unproved(it.id));
+            open.take(lane.batch(limits.at_once))
+                .map(LeaseRef::from)
+                .collect::<Vec<_>>()
+        });
+        let open = open.unwrap_or_default();
+        if open.is_empty() {
+            return Round::Idle;
+        }
+        let Ok(outcomes) = tokio::time::timeout(CALL, provider.prove(&open)).await else {
+            lane.too_many(open.len());
+            let wait = lane.round_failed("the provider did not answer in time".to_owned());
+            return Round::Failed(wait);
+        };
+        let now = self.now();
+        let mut progress = Vec::with_capacity(outcomes.len());
+        for (lease, outcome) in outcomes {
+            match outcome {
+                Ok(Revoked::ProvedDead) => {
+                    lane.done(lease);
+                    progress.push((lease, Progress::ProvedDead(now)));
+                }
+                Ok(Revoked::Acknowledged) => lane.cannot_be_proved(lease),
+                Err(error) => {
+                    tracing::warn!(%target, %lease, %error, "what is left of a credential could not be removed: again later");
+                    lane.failed(lease, error.to_string(), now, |wait| self.jittered(wait));
+                }
+            }
+        }
+        self.advance(progress).await;
         Round::Done
     }
 
@@ -190,7 +236,11 @@ impl Engine {
         let Some(provider) = self.providers().get(target) else {
             return;
         };
-        let (bound, now) = (provider.capabilities().settles, self.now());
+        let (limits, now) = (provider.capabilities(), self.now());
+        let bound = limits.settles;
+        // Where something is left to be done about it, its time does not run yet.
+        let lane = self.lanes.get(target).filter(|_| limits.proves);
+        let finished = |lease| lane.is_none_or(|lane| lane.is_unproved(lease));
         let due = self.peek(|state| {
             state
                 .leases()
@@ -199,7 +249,9 @@ impl Engine {
                     Stage::Stopping {
                         progress: Progress::Acknowledged(at),
                         ..
-                    } if at + bound <= now => Some((lease.id, Progress::PresumedDead(now))),
+                    } if at + bound <= now && finished(lease.id) => {
+                        Some((lease.id, Progress::PresumedDead(now)))
+                    }
                     Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => None,
                 })
                 .take(BATCH)
@@ -217,8 +269,11 @@ impl Engine {
     }
 }
 
-fn is_due(lease: &Lease) -> bool {
-    matches!(lease.awaits(), Some(Awaits::Kill | Awaits::Provider))
+fn is_open(lease: &Lease) -> bool {
+    matches!(
+        lease.awaits(),
+        Some(Awaits::Kill | Awaits::Provider | Awaits::Bound)
+    )
 }
 
 const fn progress_of(revoked: Revoked, now: Timestamp) -> Progress {

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
+use lanyard_core::lease::Awaits;
+use lanyard_core::state::State;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -55,7 +57,16 @@ impl Engine {
         let (mut look, mut uphold) = (self.now(), self.now());
         let (mut upheld, mut told) = (None, None);
         while !*stop.borrow() {
-            let round = self.revoke_round(&target).await;
+            let mut round = self.revoke_round(&target).await;
+            if round == Round::Done && self.kills_wait(&target) {
+                continue;
+            }
+            if !matches!(round, Round::Failed(_)) {
+                match self.prove_round(&target).await {
+                    Round::Idle => {}
+                    other @ (Round::Done | Round::Failed(_)) => round = other,
+                }
+            }
             if round == Round::Done {
                 continue;
             }
@@ -93,6 +104,14 @@ impl Engine {
                 _ = stop.changed() => {}
             }
         }
+    }
+
+    fn kills_wait(&self, target: &Name) -> bool {
+        let waits = |state: &State| {
+            let mut killed = state.leases().awaiting(target, Awaits::Kill);
+            killed.next().is_some()
+        };
+        self.peek(waits) == Some(true)
     }
 
     /// Between half of the wait and all of it.

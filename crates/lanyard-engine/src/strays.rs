@@ -107,6 +107,11 @@ impl Engine {
             if let Some(error) = failed {
                 return Err(format!("what no lease stands for is not revoked: {error}"));
             }
+            let proved = tokio::time::timeout(CALL, provider.prove(some)).await;
+            let proved = proved.map_err(|_| "no answer in time to what is left of strays")?;
+            if let Some(error) = proved.into_iter().find_map(|(_, it)| it.err()) {
+                return Err(format!("what no lease stands for is not removed: {error}"));
+            }
         }
         Ok(count)
     }

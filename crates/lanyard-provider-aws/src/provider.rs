@@ -324,6 +324,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             at_once: 1000,
             whole: true,
             lists: false,
+            proves: false,
             mint_timeout: Duration::from_secs(20),
             leeway: Duration::from_secs(60),
         }

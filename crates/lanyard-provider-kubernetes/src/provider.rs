@@ -69,6 +69,10 @@ fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {
     }
 }
 
+fn unreadable() -> ProviderError {
+    refused("revoke", "the handle cannot be read")
+}
+
 fn excessive(operation: &'static str, found: String) -> ProviderError {
     ProviderError::Excessive {
         provider: PROVIDER,
@@ -235,13 +239,12 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
     }
 
     /// Ends what the token may do.
-    async fn unbind(&self, lease: LeaseRef) -> (LeaseId, Result<Held, ProviderError>) {
+    async fn unbind(&self, lease: LeaseRef) -> (LeaseId, Result<Revoked, ProviderError>) {
         let Some(held) = Held::read(&lease.handle) else {
-            let unreadable = refused("revoke", "the handle cannot be read");
-            return (lease.id, Err(unreadable));
+            return (lease.id, Err(unreadable()));
         };
         let unbound = self.give_up(lease.id, &held, Kind::RoleBinding).await;
-        (lease.id, unbound.map(|()| held))
+        (lease.id, unbound.map(|()| Revoked::Acknowledged))
     }
 
     /// Ends the token itself, and asks whether its rights are gone.
@@ -252,8 +255,10 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             match self.is_dead(lease, held).await? {
                 Probe::Dead => return Ok(Revoked::ProvedDead),
                 Probe::Unknowable => return Ok(Revoked::Acknowledged),
-                Probe::Live => tokio::time::sleep(ASK_EVERY).await,
+                // A mint that was under way may have bound it again.
+                Probe::Live => self.give_up(lease, held, Kind::RoleBinding).await?,
             }
+            tokio::time::sleep(ASK_EVERY).await;
         }
         // Somebody else gives every service account this right: the lease's own objects are gone all the same.
         Ok(Revoked::Acknowledged)
@@ -308,6 +313,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             at_once: 1000,
             whole: false,
             lists: true,
+            proves: true,
             mint_timeout: Duration::from_secs(20),
             leeway: LEEWAY,
         }
@@ -408,19 +414,9 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         if let Some(at) = revocation.cut {
             self.cut(revocation, at).await;
         }
-        // Every binding first: that is what kills.
-        let unbound: Vec<_> = stream::iter(revocation.due.clone())
+        // Nothing but the bindings: that is what kills, and no lease's proof keeps another's end waiting.
+        let outcomes = stream::iter(revocation.due.clone())
             .map(|lease| self.unbind(lease))
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        let outcomes = stream::iter(unbound)
-            .map(|(lease, unbound)| async move {
-                match unbound {
-                    Ok(held) => (lease, self.end(lease, &held).await),
-                    Err(error) => (lease, Err(error)),
-                }
-            })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
@@ -428,6 +424,19 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             outcomes,
             ..RevocationReport::default()
         }
+    }
+
+    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+        stream::iter(leases.to_vec())
+            .map(|lease| async move {
+                match Held::read(&lease.handle) {
+                    Some(held) => (lease.id, self.end(lease.id, &held).await),
+                    None => (lease.id, Err(unreadable())),
+                }
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await
     }
 
     /// Asks the authorizer, for the user that the token stands for: no token is kept to try.

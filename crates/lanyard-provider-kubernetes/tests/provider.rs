@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::charter::{KubernetesRights, PolicyRule, Rights, TargetKind};
+use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
     Credential, MintRequest, Minted, Provider, ProviderError, Rehearsed, Revocation,
@@ -358,8 +359,8 @@ impl Faked {
         self.provider.mint(request, &prepared).await
     }
 
-    async fn revoke(&self, requests: &[&MintRequest]) -> RevocationReport {
-        let due = requests.iter().map(|request| LeaseRef {
+    fn references(&self, requests: &[&MintRequest]) -> Vec<LeaseRef> {
+        let references = requests.iter().map(|request| LeaseRef {
             id: request.lease,
             task: request.task,
             handle: self.provider.prepare(request).unwrap().handle,
@@ -367,12 +368,23 @@ impl Faked {
             worst_expiry: request.expires,
             kill: None,
         });
+        references.collect()
+    }
+
+    async fn revoke(&self, requests: &[&MintRequest]) -> RevocationReport {
         let revocation = Revocation {
             now: NOW,
-            due: due.collect(),
+            due: self.references(requests),
             ..Revocation::default()
         };
         self.provider.revoke(&revocation).await
+    }
+
+    async fn prove(
+        &self,
+        requests: &[&MintRequest],
+    ) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+        self.provider.prove(&self.references(requests)).await
     }
 
     fn left(&self) -> usize {
@@ -431,7 +443,12 @@ async fn t55_a_lost_answer_leaves_nothing_that_revoking_does_not_find() {
             "{lost}"
         );
         let report = faked.revoke(&[&request]).await;
-        assert_eq!(report.outcomes, [(request.lease, Ok(Revoked::ProvedDead))]);
+        assert_eq!(
+            report.outcomes,
+            [(request.lease, Ok(Revoked::Acknowledged))]
+        );
+        let proved = faked.prove(&[&request]).await;
+        assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
         assert_eq!(faked.left(), 0, "{lost}");
     }
 }
@@ -449,6 +466,7 @@ async fn t67_what_cannot_be_revoked_does_not_hold_up_the_rest() {
     faked.fake.0.lock().failing.clear();
     let report = faked.revoke(&[&one, &two]).await;
     assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
+    faked.prove(&[&one, &two]).await;
     assert_eq!(faked.left(), 0);
 }
 
@@ -522,9 +540,7 @@ async fn a_right_that_everybody_has_is_acknowledged_and_not_called_dead() {
     {
         faked.fake.0.lock().extra.clone_from(rules);
     }
-    let report = faked.revoke(&[&request]).await;
-    assert_eq!(
-        report.outcomes,
-        [(request.lease, Ok(Revoked::Acknowledged))]
-    );
+    faked.revoke(&[&request]).await;
+    let proved = faked.prove(&[&request]).await;
+    assert_eq!(proved, [(request.lease, Ok(Revoked::Acknowledged))]);
 }

@@ -53,6 +53,7 @@ impl Provider for TokenProvider {
             at_once: 20_000,
             whole: false,
             lists: false,
+            proves: false,
             mint_timeout: MINT_TIMEOUT,
             leeway: VERIFIER_LEEWAY,
         }

@@ -213,6 +213,9 @@ async fn revoke(
         cut,
     };
     let report = subject.provider().revoke(&revocation).await;
+    for (lease, outcome) in subject.provider().prove(&revocation.due).await {
+        assert!(outcome.is_ok(), "{lease} is finished: {outcome:?}");
+    }
     let mut answered = Vec::new();
     for (lease, outcome) in report.outcomes {
         assert!(outcome.is_ok(), "it is taken: {outcome:?}");

@@ -149,6 +149,7 @@ impl Provider for FakeProvider {
             at_once: 1000,
             whole: true,
             lists: true,
+            proves: false,
             mint_timeout: Duration::from_secs(5),
             leeway: Duration::from_secs(30),
         }

@@ -95,8 +95,7 @@ impl Following<'_> {
         let mut reports = self.client.watch_kill(self.id.clone()).await?;
         while let Some(report) = reports.message().await? {
             self.screen.show(&report);
-            let taken = report.unswept == 0 && report.requested == 0;
-            let over = report.confirmed || (taken && !self.to_the_end);
+            let over = report.confirmed || (report.taken && !self.to_the_end);
             self.last = Some(report);
             if over {
                 return Ok(());

@@ -311,6 +311,7 @@ fn message(report: &KillReport) -> v1::WatchKillResponse {
         lines: report.lines.iter().map(line).collect(),
         unswept: report.unswept as u64,
         confirmed: report.is_confirmed(),
+        taken: report.is_taken(),
         requested: report.total.requested,
         acknowledged: report.total.acknowledged,
         dead: report.total.dead(),
