@@ -1,5 +1,6 @@
 //! Kubernetes and AWS behind a real daemon, through the tools that agents use.
 
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -167,6 +168,47 @@ fn a_kill_ends_what_the_cluster_gave_and_says_that_aws_is_only_acknowledged() ->
         let line = second.fails(2, &[&confirm, flags].concat())?;
         assert!(line.contains("neither proved nor presumed dead"), "{line}");
     }
+    Ok(())
+}
+
+/// Nothing that AWS acknowledged is confirmed for minutes, so that there is something to follow.
+#[test]
+fn a_watch_goes_on_over_a_restart_of_the_daemon() -> Result<()> {
+    let Some(both) = both("watched") else {
+        return Ok(());
+    };
+    both.creds("aws", "read-queue")?;
+    let kill = ["kill", "--charter", "both", "--reason", "drill", "--yes"];
+    both.stage.oncall.fails(8, &kill)?;
+    let order = both.stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    let mut watch = std::process::Command::new(lanyard_rig::binaries()?.join("lanyard"))
+        .arg("--context")
+        .arg(both.stage.directory.path().join("contexts/oncall.json"))
+        .args(["-o", "json", "kill", "watch", &order, "--wait", "12"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()?;
+    // It has had a report when it has said something.
+    let mut said = BufReader::new(watch.stderr.take().context("no stderr")?);
+    let mut line = String::new();
+    said.read_line(&mut line)?;
+    assert_eq!(line.trim(), "1 acknowledged");
+    let Stage {
+        directory, daemon, ..
+    } = both.stage;
+    // Nobody who watches keeps it from ending.
+    let daemon = daemon.serve_again(|config| config)?;
+    let _stage = Stage::of(directory, daemon)?;
+    let output = watch.wait_with_output()?;
+    let mut rest = String::new();
+    said.read_to_string(&mut rest)?;
+    assert_eq!(output.status.code(), Some(8), "{rest}");
+    assert!(rest.contains("the broker went away"), "{rest}");
+    let report: Value = serde_json::from_slice(&output.stdout)?;
+    let total = report
+        .pointer("/total/acknowledged")
+        .and_then(Value::as_u64);
+    assert_eq!(total, Some(1), "{report}");
     Ok(())
 }
 

@@ -41,6 +41,10 @@ impl From<Status> for ClientError {
             .map(|info| info.reason)
             .unwrap_or_default();
         let message = status.message().to_owned();
+        // What the broker answers has no cause on this side: this is a connection that broke.
+        if std::error::Error::source(&status).is_some() {
+            return Self::Unavailable(message);
+        }
         match (reason.as_str(), status.code()) {
             ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(message),
             ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(message),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::serve::ListenerExt as _;
@@ -32,6 +33,9 @@ use crate::spool::Spool;
 use crate::status_lists::StatusLists;
 use crate::tls::{TlsFiles, TlsListener};
 use crate::witness::WitnessFile;
+
+/// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What every request may need.
 pub(crate) struct Broker {
@@ -224,27 +228,38 @@ async fn listen(
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %tcp.local_addr()?, tls = tls.is_some(), "listening");
+    let mut late = closing.clone();
     let closed = async move {
         // Nobody can close any more what nobody holds.
         drop(closing.wait_for(|closing| *closing).await);
     };
-    match tls {
-        Some(files) => {
-            let listener = TlsListener::new(tcp, files.acceptor()?)?;
-            axum::serve(listener, router)
-                .with_graceful_shutdown(closed)
-                .await?;
+    let drained = async move {
+        drop(late.wait_for(|closing| *closing).await);
+        tokio::time::sleep(DRAIN).await;
+    };
+    let served = async move {
+        match tls {
+            Some(files) => {
+                let listener = TlsListener::new(tcp, files.acceptor()?)?;
+                axum::serve(listener, router)
+                    .with_graceful_shutdown(closed)
+                    .await?;
+            }
+            None => {
+                let tcp = tcp.tap_io(|stream| {
+                    stream.set_nodelay(true).ok();
+                });
+                axum::serve(tcp, router)
+                    .with_graceful_shutdown(closed)
+                    .await?;
+            }
         }
-        None => {
-            let tcp = tcp.tap_io(|stream| {
-                stream.set_nodelay(true).ok();
-            });
-            axum::serve(tcp, router)
-                .with_graceful_shutdown(closed)
-                .await?;
-        }
+        Ok(())
+    };
+    tokio::select! {
+        served = served => served,
+        () = drained => Ok(()),
     }
-    Ok(())
 }
 
 async fn told_to_end() {
