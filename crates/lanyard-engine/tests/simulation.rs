@@ -61,6 +61,7 @@ impl Randomness for Dice {
 
 /// One run.
 struct Simulation {
+    seed: u64,
     dice: Arc<Ids>,
     clock: Arc<ManualClock>,
     provider: Arc<FakeProvider>,
@@ -125,6 +126,7 @@ impl Simulation {
             .await
             .unwrap();
         let mut simulation = Self {
+            seed,
             dice,
             clock,
             provider,
@@ -329,12 +331,21 @@ impl Simulation {
         self.engine = engine(&self.clock, &self.dice, &self.provider, &self.ledger);
         self.engine.look_before_issuing();
         self.engine.recover().await;
-        assert!(self.issue().await.is_none(), "issued before anybody looked");
+        assert!(
+            self.issue().await.is_none(),
+            "seed {}: issued before anybody looked",
+            self.seed
+        );
         self.provider.revocations(RevokeFault::None);
         let target = world::target(TargetKind::Token);
         assert!(self.engine.revoke_strays(&target).await.is_some());
         if remembered.is_some_and(|remembered| remembered.records > after.records) {
-            assert!(self.issue().await.is_none(), "issued from an old copy");
+            let issued = self.issue().await;
+            assert!(
+                issued.is_none(),
+                "seed {}: issued from an old copy",
+                self.seed
+            );
         }
         self.note().await;
     }
