@@ -1,13 +1,12 @@
 //! What AWS would say, by iam-simulate: another evaluator of IAM policies, in a process of its own.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::cache;
+use crate::npm;
 
 /// What is installed from the npm registry. Its licence is the AGPL: it is run by tests and shipped with nothing.
 const PACKAGE: &str = "@cloud-copilot/iam-simulate@0.1.173";
@@ -20,7 +19,7 @@ const SCRIPT: &str = include_str!("../aws/simulate.mjs");
 /// # Errors
 /// When there is no Node, or it cannot be installed or run.
 pub fn simulate(cases: &[Value]) -> Result<Vec<String>> {
-    let folder = installed()?;
+    let folder = npm::installed(PACKAGE)?;
     let script = folder.join("simulate.mjs");
     std::fs::write(&script, SCRIPT)?;
     let mut child = Command::new("node")
@@ -41,30 +40,4 @@ pub fn simulate(cases: &[Value]) -> Result<Vec<String>> {
         bail!("iam-simulate ended with {}", output.status);
     }
     Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-/// The folder that it is installed in; made on the first use.
-fn installed() -> Result<PathBuf> {
-    let folder = cache()?.join("iam-simulate-0.1.173");
-    if !folder.join("complete").exists() {
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-        npm(&folder)?;
-        std::fs::write(folder.join("complete"), PACKAGE)?;
-    }
-    Ok(folder)
-}
-
-fn npm(folder: &Path) -> Result<()> {
-    let status = Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", PACKAGE])
-        .current_dir(folder)
-        .stdout(Stdio::null())
-        .status()
-        .context("npm does not start")?;
-    if status.success() {
-        Ok(())
-    } else {
-        bail!("npm ended with {status}")
-    }
 }

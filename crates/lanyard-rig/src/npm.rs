@@ -1,0 +1,33 @@
+//! Packages from the npm registry, each in a cached folder of its own.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache;
+
+/// The folder that this package, `name@version`, is installed in; made on the first use.
+pub(crate) fn installed(package: &str) -> Result<PathBuf> {
+    let name: String = package
+        .chars()
+        .map(|c| if c == '@' || c == '/' { '-' } else { c })
+        .collect();
+    let folder = cache()?.join(name.trim_start_matches('-'));
+    if folder.join("complete").exists() {
+        return Ok(folder);
+    }
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
+    let status = Command::new("npm")
+        .args(["install", "--silent", "--no-audit", "--no-fund", package])
+        .current_dir(&folder)
+        .stdout(Stdio::null())
+        .status()
+        .context("npm does not start")?;
+    if !status.success() {
+        bail!("npm ended with {status}");
+    }
+    std::fs::write(folder.join("complete"), package)?;
+    Ok(folder)
+}
