@@ -4,6 +4,7 @@
 //! that issuer ([`jwks`]), and its claims are held against the configuration ([`verifier`]). Nothing in the token
 //! chooses how it is checked. No error holds any part of a token.
 
+pub mod aws;
 pub mod jwks;
 pub mod jws;
 pub mod security_event;
