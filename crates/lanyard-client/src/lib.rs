@@ -9,6 +9,8 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "aws")]
+pub mod aws;
 mod calls;
 mod context;
 mod error;

@@ -30,15 +30,18 @@ const AUTHORIZATION: &str = "authorization";
 const CONTENT_TYPE: &str = "content-type";
 const DATE: &str = "x-amz-date";
 const HOST: &str = "host";
+/// Two requests of one second differ by this alone.
+const NONCE: &str = "x-lanyard-nonce";
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 const SERVER_ID: &str = "x-lanyard-server-id";
 
-/// The headers that a request may have, each once; the security token alone may be absent. Not among them: what asks
+/// The headers that a request may have, each once; the security token and the nonce may be absent. Not among them: what asks
 /// for another form of the answer (`accept`), and what changes the length or the way of a request.
-const HEADERS: [&str; 6] = [
+const HEADERS: [&str; 7] = [
     AUTHORIZATION,
     CONTENT_TYPE,
     HOST,
+    NONCE,
     DATE,
     SECURITY_TOKEN,
     SERVER_ID,

@@ -129,6 +129,17 @@ fn users_sign_without_a_security_token_and_sdks_may_name_a_charset() {
     assert_eq!(refusal(&evidence(URL, &headers, BODY)), None);
 }
 
+#[test]
+fn two_requests_of_one_second_may_differ_by_a_nonce() {
+    let signed = SIGNED.replace("x-lanyard-server-id", "x-lanyard-nonce;x-lanyard-server-id");
+    let mut headers = headers();
+    headers["Authorization"] = authorization(SCOPE, &signed).into();
+    headers["x-lanyard-nonce"] = "q0Zr8Wv1".into();
+    assert_eq!(refusal(&evidence(URL, &headers, BODY)), None);
+    let unsigned = refusal(&with("x-lanyard-nonce", Some("q0Zr8Wv1")));
+    assert_eq!(unsigned, Some(RejectedRequest::Authorization));
+}
+
 // Project Zero: the caller names the host that vouches for it.
 #[test]
 fn the_request_goes_to_no_host_that_the_caller_chose() {
