@@ -308,6 +308,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         asked: Asked::default(),
         above: Vec::new(),
         outside_hours: false,
+        evidence: None,
         document_digest: "0".repeat(64),
     }
 }

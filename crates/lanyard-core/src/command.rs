@@ -11,8 +11,9 @@ use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
 use crate::drill::Drill;
 use crate::emergency::Emergency;
+use crate::enrolment::EnrolmentStep;
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
-use crate::identity::{Identity, Operator};
+use crate::identity::{Confirmation, Evidence, Identity, Login, Operator};
 use crate::kill::{Actor, KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::pause::Pause;
@@ -225,6 +226,10 @@ pub enum Command {
         /// What.
         what: Observation,
     },
+    /// Somebody proved who they are, and may show that for a while by a key.
+    BeginSession(Box<SessionBegun>),
+    /// An agent is invited, enrols a key, replaces it, or is removed.
+    Enrolment(EnrolmentStep),
     /// A drill was held.
     Drill(Box<Drill>),
     /// The daemon started.
@@ -241,6 +246,25 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+}
+
+/// A session: who it is of, and how that was proved. The token is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionBegun {
+    /// Its id.
+    pub session: String,
+    /// Whose.
+    pub identity: Identity,
+    /// How a workload was proved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
+    /// How a person logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Login>,
+    /// The key that it is bound to.
+    pub key: Confirmation,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 /// How often what was seen at the targets, in all.
@@ -334,6 +358,9 @@ pub struct Intent {
     pub limits: LeaseLimits,
     /// The caller's request id.
     pub request: Option<String>,
+    /// How the agent was proved, where that was not as when its task was opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// SHA-256 of the document that bounds the credential, in hex.
     pub document_digest: String,
 }

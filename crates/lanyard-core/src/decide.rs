@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, Autonomy, Budget, Charter, Grant, Limits, Mode, Name, Prohibited, Prohibition,
-    RequestLimits, Revision, Rights, Role, Stated, VersionRule,
+    ActionPattern, AgentRule, Autonomy, Budget, Charter, Grant, Limits, Mode, Name, Prohibited,
+    Prohibition, RequestLimits, Revision, Rights, Role, Stated, VersionRule,
 };
 use crate::emergency::Emergency;
-use crate::identity::Identity;
+use crate::identity::{Evidence, Identity};
 use crate::plan::{Plan, Risk};
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
@@ -161,19 +161,33 @@ impl Permit {
     }
 }
 
-/// Whether this identity may open a task in this environment.
+/// Whether this identity, proved like this, may open a task in this environment. Where another agent opens it for
+/// this one, nothing is proved yet: whatever it takes besides its name is asked for at each credential.
 ///
 /// # Errors
 /// The rule that says no. To somebody who is no agent of the charter it looks as if there were none (T15).
 pub fn may_open(
     charter: &Charter,
-    identity: &Identity,
+    (identity, evidence): (&Identity, Option<&Evidence>),
     environment: &Name,
     ticket: Option<&str>,
     now: Timestamp,
 ) -> Result<(), Denial> {
-    if !charter.agents.iter().any(|rule| rule.matches(identity)) {
+    let is_about = |rule: &AgentRule| match evidence {
+        Some(evidence) => rule.matches(identity, evidence),
+        None => rule.names(identity),
+    };
+    if !charter.agents.iter().any(is_about) {
         return Err(not_in_force(&charter.name));
+    }
+    let holds_no_key = evidence.is_some_and(|evidence| evidence.key.is_none());
+    if holds_no_key && charter.requires.contains(&Stated::ProofOfPossession) {
+        return Err(Sayer(charter).no(
+            Rule::Requires,
+            None,
+            "the agent did not show that it holds a key".into(),
+            "ask with DPoP or with a client certificate",
+        ));
     }
     if let Some(end) = charter.expires.filter(|end| end.when <= now) {
         return Err(Sayer(charter).no(
@@ -313,7 +327,7 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
     let (task, say) = (request.task, Sayer(charter));
     may_open(
         charter,
-        &task.identity,
+        (&task.identity, Some(&task.evidence)),
         &task.environment,
         task.ticket.as_deref(),
         request.now,

@@ -71,6 +71,13 @@ pub enum Actor {
         /// The key's configured name.
         key: String,
     },
+    /// A person with a key that engages kills and does nothing else.
+    BreakGlass {
+        /// The person's configured name.
+        name: String,
+        /// The key's thumbprint.
+        key: String,
+    },
     /// Somebody at the data directory of the daemon.
     Local,
     /// A breaker of a charter, which tripped by itself.
@@ -101,6 +108,12 @@ impl fmt::Display for Actor {
                 f,
                 "kill ticket {} of {}",
                 id.escape_debug(),
+                key.escape_debug()
+            ),
+            Self::BreakGlass { name, key } => write!(
+                f,
+                "{} by break-glass key {}",
+                name.escape_debug(),
                 key.escape_debug()
             ),
             Self::Local => f.write_str("local operator"),

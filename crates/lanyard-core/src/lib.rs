@@ -13,6 +13,7 @@ pub mod digest;
 pub mod document;
 pub mod drill;
 pub mod emergency;
+pub mod enrolment;
 pub mod id;
 pub mod identity;
 pub mod kill;

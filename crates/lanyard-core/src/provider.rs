@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::{ActionPattern, Name, Prohibition, Revision, Rights, Role};
 use crate::decide::Permit;
 use crate::id::{LeaseId, TaskId};
-use crate::identity::Identity;
+use crate::identity::{Confirmation, Identity};
 use crate::lease::{Handle, LeaseRef, Seq};
 use crate::plan::Plan;
 use crate::scope::AgentName;
@@ -75,6 +75,8 @@ pub struct MintRequest {
     pub agent: AgentName,
     /// The identity behind that name.
     pub identity: Identity,
+    /// The key that the agent holds, where it showed one.
+    pub key: Option<Confirmation>,
     /// The agents of the tasks above, nearest first.
     pub behind: Vec<AgentName>,
     /// What is allowed.
@@ -117,6 +119,7 @@ impl MintRequest {
             environment: task.environment.clone(),
             agent: task.agent.clone(),
             identity: task.identity.clone(),
+            key: task.evidence.key.clone(),
             behind: task
                 .lineage
                 .iter()

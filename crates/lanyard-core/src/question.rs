@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::approval::{Requirement, approvers, persons};
 use crate::charter::{
     ActionPattern, ApprovalRule, Charter, Grant, KubernetesRights, Name, PolicyRule, Position,
-    Prohibited, Prohibition, Rights, Role, SubjectPattern, Version, VersionRule,
+    Prohibited, Prohibition, Rights, Role, Version, VersionRule,
 };
 use crate::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use crate::digest::Digest;
 use crate::emergency::Emergency;
 use crate::id::{LeaseId, PlanId, TaskId};
-use crate::identity::Identity;
+use crate::identity::{Confirmation, Evidence, Identity};
 use crate::plan::{Effects, Judgement, Plan, PlanFormat, PlanReach, Risk};
 use crate::provider::MintRequest;
 use crate::scope::AgentName;
@@ -26,6 +26,8 @@ use crate::time::{Timestamp, Ttl};
 pub struct Question {
     /// Who asks.
     pub identity: Identity,
+    /// What is proved of it besides; what the charter asks for, where that is not said.
+    pub evidence: Option<Evidence>,
     /// Where.
     pub environment: Name,
     /// For which grant.
@@ -46,20 +48,34 @@ pub struct Question {
     pub worst_case: Duration,
 }
 
+/// What is said to be proved; otherwise what the first rule about that identity asks for, and a key.
+fn proved(charter: &Charter, question: &Question) -> Evidence {
+    if let Some(evidence) = &question.evidence {
+        return evidence.clone();
+    }
+    let mut rules = charter.agents.iter();
+    let rule = rules.find(|rule| rule.names(&question.identity));
+    let claims = rule.into_iter().flat_map(|rule| &rule.claims);
+    Evidence {
+        claims: claims
+            .map(|(name, pattern)| (name.clone(), pattern.sample()))
+            .collect(),
+        key: Some(Confirmation::Key(String::new())),
+        ..Evidence::default()
+    }
+}
+
 impl Question {
     /// The request that the charter's first agent would make in its first version, with the plan that an apply needs.
     #[must_use]
     pub fn usual(charter: &Charter, grant: &Grant, environment: &Name) -> Self {
         let agent = charter.agents.first();
         let (issuer, subject) = agent.map_or_else(Default::default, |rule| {
-            let subject = match &rule.subject {
-                SubjectPattern::Exact(subject) => subject.clone(),
-                SubjectPattern::Prefix(prefix) => format!("{prefix}agent"),
-            };
-            (rule.issuer.clone(), subject)
+            (rule.issuer.clone(), rule.subject.sample())
         });
         Self {
             identity: Identity { issuer, subject },
+            evidence: None,
             environment: environment.clone(),
             grant: grant.name.clone(),
             ttl: None,
@@ -280,6 +296,7 @@ fn task(charter: &Charter, question: &Question, now: Timestamp) -> Task {
         environment: question.environment.clone(),
         agent: AgentName(question.identity.to_string()),
         identity: question.identity.clone(),
+        evidence: proved(charter, question),
         sponsor: None,
         reason: String::new(),
         // What has to be stated is taken to be.
@@ -424,7 +441,7 @@ fn met(
     let agent = charter
         .agents
         .iter()
-        .find(|rule| rule.matches(&question.identity));
+        .find(|rule| rule.matches(&question.identity, &proved(charter, question)));
     let Some(agent) = agent else { return met };
     say(Rule::Agents, Some(agent.at), question.identity.to_string());
     let Some(autonomy) = charter.environments.get(&question.environment) else {

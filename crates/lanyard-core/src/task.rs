@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Revision, Version};
 use crate::id::TaskId;
-use crate::identity::Identity;
+use crate::identity::{Evidence, Identity};
 use crate::scope::AgentName;
 use crate::time::Timestamp;
 
@@ -34,6 +34,9 @@ pub struct Task {
     pub agent: AgentName,
     /// The identity that opened it; only this identity can use it (T15).
     pub identity: Identity,
+    /// How that was proved.
+    #[serde(default, skip_serializing_if = "Evidence::is_none")]
+    pub evidence: Evidence,
     /// The person on whose behalf the agent acts, where the identity says so; never an approver (T19).
     pub sponsor: Option<Identity>,
     /// Why.
@@ -54,6 +57,15 @@ pub struct Task {
 }
 
 impl Task {
+    /// The same task, used by somebody who is proved to be its agent like this.
+    #[must_use]
+    pub fn used_by(&self, evidence: &Evidence) -> Self {
+        Self {
+            evidence: evidence.clone(),
+            ..self.clone()
+        }
+    }
+
     /// The tasks above one that is opened under this one.
     #[must_use]
     pub fn lineage_below(&self) -> Vec<Above> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanyard_core::charter::{Charter, Name, Rights, World, parse};
 use lanyard_core::decide::{Ancestor, Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use lanyard_core::id::TaskId;
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
 use lanyard_core::time::{Timestamp, Ttl};
@@ -51,6 +51,7 @@ fn task(of: &Charter, bits: u128, above: Option<&Task>) -> Task {
         environment: name("staging"),
         agent: AgentName(identity.to_string()),
         identity,
+        evidence: Evidence::default(),
         sponsor: None,
         reason: String::new(),
         ticket: None,

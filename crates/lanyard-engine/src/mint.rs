@@ -13,7 +13,7 @@ use lanyard_core::decide::{
     Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
 };
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::Caller;
 use lanyard_core::lease::{Entry, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Demand;
@@ -188,10 +188,10 @@ impl Engine {
     /// See [`IssueError`]. Whatever may exist at the provider after an error is being revoked.
     pub async fn issue(
         self: &Arc<Self>,
-        identity: &Identity,
+        caller: impl Into<Caller>,
         ask: Ask,
     ) -> Result<Issued, IssueError> {
-        let cleared = match self.clear(identity, &ask).await {
+        let cleared = match self.clear(&caller.into(), &ask).await {
             Ok(cleared) => cleared,
             Err(error) => return Err(self.settled(error).await),
         };
@@ -230,8 +230,12 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::issue`] would.
-    pub async fn validate(&self, identity: &Identity, ask: &Ask) -> Result<Prepared, IssueError> {
-        let cleared = self.clear(identity, ask).await;
+    pub async fn validate(
+        &self,
+        caller: impl Into<Caller>,
+        ask: &Ask,
+    ) -> Result<Prepared, IssueError> {
+        let cleared = self.clear(&caller.into(), ask).await;
         self.settle().await.map_err(IssueError::Commit)?;
         Ok(cleared?.prepared)
     }
@@ -246,12 +250,16 @@ impl Engine {
 
     /// Decides on the state as it was admitted. An intent that follows is behind all of it in the journal, so it is
     /// durable only when that is; any other answer has to wait.
-    async fn clear(&self, identity: &Identity, ask: &Ask) -> Result<Cleared, IssueError> {
-        let entry = self
+    async fn clear(&self, caller: &Caller, ask: &Ask) -> Result<Cleared, IssueError> {
+        let mut entry = self
             .peek(|state| state.task(ask.task).cloned())
             .flatten()
-            .filter(|entry| entry.task.identity == *identity)
+            .filter(|entry| entry.task.identity == caller.identity)
             .ok_or(IssueError::NotFound("task"))?;
+        let proved_otherwise = entry.task.evidence != caller.evidence;
+        if proved_otherwise {
+            entry.task = Arc::new(entry.task.used_by(&caller.evidence));
+        }
         self.not_repeated(ask)?;
         let mut plan = self.plan_for(&entry, ask)?;
         if let Some(plan) = &mut plan {
@@ -263,7 +271,7 @@ impl Engine {
             Err(denial) => {
                 let (decision, denial) = self
                     .deny(
-                        identity,
+                        &caller.identity,
                         (Some(ask.task), Some((&ask.grant, ask.asked()))),
                         *denial,
                     )
@@ -300,6 +308,7 @@ impl Engine {
             outside_hours: permit.is_outside_hours(),
             limits: permit.limits().into(),
             request: ask.request.clone(),
+            evidence: proved_otherwise.then(|| caller.evidence.clone()),
             document_digest: lanyard_core::digest::Digest::of(prepared.document.as_bytes())
                 .to_string(),
         };

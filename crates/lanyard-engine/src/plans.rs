@@ -7,7 +7,7 @@ use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, Permit};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
-use lanyard_core::identity::{Identity, Operator};
+use lanyard_core::identity::{Caller, Identity, Operator};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::{
     Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
@@ -61,14 +61,15 @@ impl Engine {
     /// A grant that would not be given with this plan is denied now, before people are asked.
     pub async fn submit_plan(
         &self,
-        identity: &Identity,
+        caller: impl Into<Caller>,
         proposal: Proposal,
         content: &[u8],
     ) -> Result<Plan, IssueError> {
-        let entry = self.task_of(identity, proposal.task).await?;
+        let Caller { identity, evidence } = caller.into();
+        let entry = self.task_of(&identity, proposal.task).await?;
         let _turn = Turn::take(self, &entry.task.agent).ok_or(IssueError::Busy)?;
         let reading = self.parts.judge.read(proposal.format, content).await?;
-        let (task, now) = (entry.task.as_ref(), self.now());
+        let (task, now) = (&entry.task.used_by(&evidence), self.now());
         let mut plan = Plan {
             id: PlanId::from_bits(self.draw()?),
             task: task.id,
@@ -104,7 +105,7 @@ impl Engine {
                 };
                 let (decision, denial) = self
                     .deny(
-                        identity,
+                        &identity,
                         (Some(task.id), Some((&plan.grant, asked))),
                         denial,
                     )

@@ -4,7 +4,7 @@ use lanyard_core::charter::{Name, Version};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force};
 use lanyard_core::id::{DecisionId, TaskId};
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Caller, Identity};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::Task;
@@ -62,7 +62,13 @@ impl Engine {
     ///
     /// # Errors
     /// See [`TaskError`].
-    pub async fn open_task(&self, identity: &Identity, ask: OpenTask) -> Result<Task, TaskError> {
+    pub async fn open_task(
+        &self,
+        caller: impl Into<Caller>,
+        ask: OpenTask,
+    ) -> Result<Task, TaskError> {
+        let caller = caller.into();
+        let identity = &caller.identity;
         if let Some(earlier) = self.earlier_task(identity, &ask).await? {
             return Ok(earlier);
         }
@@ -71,7 +77,7 @@ impl Engine {
             Some((id, _)) => Some(self.task_of(identity, *id).await?.task),
             None => None,
         };
-        let task = match self.drafted(identity, &ask, above.as_deref(), now)? {
+        let task = match self.drafted(&caller, &ask, above.as_deref(), now)? {
             Ok(task) => task,
             Err(denial) => {
                 let (decision, denial) = self.deny(identity, (None, None), denial).await?;
@@ -89,18 +95,21 @@ impl Engine {
     /// The task, if the charter in force lets it be opened; under another one, if that one's charter does too.
     fn drafted(
         &self,
-        identity: &Identity,
+        caller: &Caller,
         ask: &OpenTask,
         above: Option<&Task>,
         now: Timestamp,
     ) -> Result<Result<Task, Denial>, NoRandomness> {
-        let runs = ask.under.as_ref().map_or(identity, |(_, agent)| agent);
+        let (runs, evidence) = match &ask.under {
+            Some((_, agent)) => (agent, None),
+            None => (&caller.identity, Some(&caller.evidence)),
+        };
         let charter = self.charters().in_force(&ask.charter);
         let Some(charter) = charter else {
             return Ok(Err(not_in_force(&ask.charter)));
         };
         let ticket = ask.ticket.as_deref();
-        if let Err(denial) = may_open(&charter, runs, &ask.environment, ticket, now) {
+        if let Err(denial) = may_open(&charter, (runs, evidence), &ask.environment, ticket, now) {
             return Ok(Err(denial));
         }
         let expires = now + charter.limits.task;
@@ -111,6 +120,7 @@ impl Engine {
             environment: ask.environment.clone(),
             agent: self.agent(runs),
             identity: runs.clone(),
+            evidence: evidence.cloned().unwrap_or_default(),
             sponsor: above.map_or_else(|| ask.sponsor.clone(), |above| above.sponsor.clone()),
             reason: ask.reason.clone(),
             ticket: ask.ticket.clone(),

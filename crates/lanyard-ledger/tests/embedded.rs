@@ -150,6 +150,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         asked: Asked::default(),
         above: Vec::new(),
         outside_hours: false,
+        evidence: None,
         document_digest: String::new(),
     }
 }

@@ -2,6 +2,7 @@
 
 use lanyard_core::charter::{Name, Revision, Role, TokenGrant};
 use lanyard_core::id::{LeaseId, TaskId};
+use lanyard_core::identity::Confirmation;
 use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ pub struct Claims {
     /// Where its bit is on a status list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// The key that whoever presents it has to hold (RFC 7800).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// Who acts for the subject, where that is another (RFC 8693 section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
@@ -99,6 +103,7 @@ impl Claims {
             environment: request.environment.clone(),
             plan: request.plan_digest.clone(),
             status,
+            cnf: request.key.clone(),
             act: Act::of(&request.agent, &request.behind),
         }
     }

@@ -2,6 +2,7 @@
 //! the lease up, in the state that a kill has already fenced.
 
 use lanyard_core::id::LeaseId;
+use lanyard_core::identity::Confirmation;
 use lanyard_core::lease::Stage;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
@@ -70,7 +71,10 @@ impl From<Answer> for Body {
             },
             Answer::Active(claims) => Self {
                 active: true,
-                token_type: Some("Bearer"),
+                token_type: Some(match claims.cnf {
+                    Some(Confirmation::Key(_)) => "DPoP",
+                    Some(Confirmation::Certificate(_)) | None => "Bearer",
+                }),
                 claims: Some(claims),
             },
         }

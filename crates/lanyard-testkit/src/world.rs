@@ -10,7 +10,7 @@ use lanyard_core::charter::{
     TargetKind, TokenGrant, World,
 };
 use lanyard_core::id::LeaseId;
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::lease::Seq;
 use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
@@ -157,6 +157,7 @@ pub fn task(ids: &Ids, now: Timestamp) -> Task {
         environment: name("staging"),
         agent: AgentName("terraformer".to_owned()),
         identity: agent(),
+        evidence: Evidence::default(),
         sponsor: None,
         reason: "resize the queue workers".to_owned(),
         version: None,
@@ -180,6 +181,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         environment: task.environment.clone(),
         agent: task.agent.clone(),
         identity: task.identity.clone(),
+        key: task.evidence.key.clone(),
         behind: Vec::new(),
         rights: rights(kind),
         prohibited: prohibited(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::{ActionPattern, Name, Version};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span, read};
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::plan::{PLAN_FORMATS, PlanFormat};
 use lanyard_core::question::{Answer, Planned, Question, Usage};
 use lanyard_core::time::{Timestamp, Ttl};
@@ -181,6 +181,7 @@ fn case(
         .optional("agent")
         .and_then(|node| identity(f, node))
         .or_else(|| usual.cloned());
+    let evidence = fields.optional("claims").and_then(|node| claims(f, node));
     if identity.is_none() {
         let message = "no agent asks: name one here, or for the whole file".to_owned();
         f.add(Diagnostic::new(Code::Missing, node.span, message));
@@ -219,6 +220,7 @@ fn case(
         name: name?.to_owned(),
         question: Question {
             identity: identity?,
+            evidence,
             environment: environment?,
             grant: grant?,
             ttl: lifetime,
@@ -233,6 +235,20 @@ fn case(
         now: now?,
         at: expected.span,
         expected: expectation(f, expected)?,
+    })
+}
+
+/// Nothing but these claims are proved of the agent.
+fn claims(f: &Findings, node: &Node) -> Option<Evidence> {
+    let fields = f.map(node)?;
+    let claims = fields.open();
+    let claims = claims.filter_map(|(name, _, value)| {
+        let value = f.text(value)?;
+        Some((name.to_owned(), value.to_owned()))
+    });
+    Some(Evidence {
+        claims: claims.collect(),
+        ..Evidence::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! `lanyard charter explain`: what a charter would answer, by which of its rules, and what it would allow instead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clap::Args;
 use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{ActionPattern, Charter, Name, Rights, Version};
 use lanyard_core::digest::Digest;
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::question::{Planned, Question, Usage, ask, nearest, permit};
 use lanyard_core::time::{Timestamp, Ttl};
 
@@ -26,6 +26,9 @@ pub(crate) struct Explain {
     /// Who asks: the issuer and the subject.
     #[arg(long, num_args = 2, value_names = ["ISSUER", "SUBJECT"], required = true)]
     agent: Vec<String>,
+    /// What is proved of it besides; what the charter asks for, where nothing is said.
+    #[arg(long, value_name = "NAME=VALUE")]
+    claim: Vec<String>,
     /// Where.
     #[arg(long)]
     r#in: Name,
@@ -171,6 +174,7 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
             issuer: issuer.clone(),
             subject: subject.clone(),
         },
+        evidence: evidence(&asked.claim)?,
         environment: asked.r#in.clone(),
         grant: asked.grant.clone(),
         ttl: asked.ttl,
@@ -184,6 +188,20 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
         usage,
         worst_case: Duration::from_secs(asked.worst_case),
     })
+}
+
+/// Nothing but these claims, where one is said; otherwise whatever the charter asks for.
+fn evidence(claims: &[String]) -> Result<Option<Evidence>, Outcome> {
+    let pair = |claim: &String| {
+        let (name, value) = claim.split_once('=')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let claims: Option<BTreeMap<_, _>> = claims.iter().map(pair).collect();
+    let claims = claims.ok_or_else(|| Outcome::usage("--claim takes name=value"))?;
+    Ok((!claims.is_empty()).then(|| Evidence {
+        claims,
+        ..Evidence::default()
+    }))
 }
 
 /// `get deployments.apps/web`, `s3:GetObject arn:…`, `scope tickets.read`.

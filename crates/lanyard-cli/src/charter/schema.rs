@@ -121,10 +121,10 @@ fn spec() -> Value {
     add("breakers", meaning, list(breaker(), 0));
     let meaning = "What is given on easier terms in an emergency that a person declares.";
     add("emergency", meaning, emergency());
-    let stated = list(words(&["reason", "ticket"]), 0);
+    let stated = list(words(&["reason", "ticket", "proof-of-possession"]), 0);
     add(
         "requires",
-        "What a task has to state; a reason always.",
+        "What a task has to state or prove; a reason always.",
         stated,
     );
     for (name, meaning, schema) in calendar() {
@@ -329,13 +329,23 @@ fn agent() -> Value {
         json!({
             "issuer": text("The exact issuer."),
             "subject": text("Exact, or with one `*` for the last segment."),
+            "claims": claims(),
         }),
     );
     let spiffe = json!({
         "type": "string", "pattern": "^spiffe://[^/]+",
         "description": "Instead of issuer and subject: a SPIFFE ID, exact or with one `*` for the last segment.",
     });
-    json!({"oneOf": [named, fields(&["spiffe"], json!({"spiffe": spiffe}))]})
+    let by_id = fields(&["spiffe"], json!({"spiffe": spiffe, "claims": claims()}));
+    json!({"oneOf": [named, by_id]})
+}
+
+fn claims() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "minLength": 1},
+        "description": "What the issuer has to say besides, of what the daemon's configuration takes from it: each claim exact, or with one `*` for the last segment.",
+    })
 }
 
 fn actions() -> Value {

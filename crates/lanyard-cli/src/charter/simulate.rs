@@ -9,6 +9,7 @@ use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::{Asked, Command, Record};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{DecisionId, PlanId, TaskId};
+use lanyard_core::identity::Method;
 use lanyard_core::plan::Plan;
 use lanyard_core::question::{Planned, Question, ask};
 use lanyard_core::task::Task;
@@ -244,6 +245,7 @@ impl Replay {
         });
         Question {
             identity: task.identity.clone(),
+            evidence: (task.evidence.method != Method::Named).then(|| task.evidence.clone()),
             environment: task.environment.clone(),
             grant: made.grant.clone(),
             ttl: made.asked.ttl,

@@ -248,8 +248,16 @@ impl Changes {
 
     fn agents(&mut self, old: &[AgentRule], new: &[AgentRule]) {
         let known = |rule: &AgentRule, all: &[AgentRule]| {
-            all.iter()
-                .any(|wide| wide.issuer == rule.issuer && covers(&wide.subject, &rule.subject))
+            all.iter().any(|wide| {
+                wide.issuer == rule.issuer && covers(&wide.subject, &rule.subject) && {
+                    // Every claim that the wide one asks for, the narrow one asks for at least as closely.
+                    let mut asked = wide.claims.iter();
+                    asked.all(|(name, wide)| {
+                        let narrow = rule.claims.get(name);
+                        narrow.is_some_and(|narrow| covers(wide, narrow))
+                    })
+                }
+            })
         };
         for rule in new.iter().filter(|rule| !known(rule, old)) {
             self.add(
@@ -265,19 +273,24 @@ impl Changes {
     }
 
     fn requires(&mut self, old: &Charter, new: &Charter) {
-        let ticket = |charter: &Charter| charter.requires.contains(&Stated::Ticket);
-        match (ticket(old), ticket(new)) {
-            (true, false) => self.add(
-                Effect::Widening,
-                "a task need not name a ticket".to_owned(),
-                None,
+        let asked = [
+            (
+                Stated::Ticket,
+                "a task need not name a ticket",
+                "a task has to name a ticket",
             ),
-            (false, true) => self.add(
-                Effect::Narrowing,
-                "a task has to name a ticket".to_owned(),
-                None,
+            (
+                Stated::ProofOfPossession,
+                "an agent need not show that it holds a key",
+                "an agent has to show that it holds a key",
             ),
-            (true, true) | (false, false) => {}
+        ];
+        for (what, wider, narrower) in asked {
+            match (old.requires.contains(&what), new.requires.contains(&what)) {
+                (true, false) => self.add(Effect::Widening, wider.to_owned(), None),
+                (false, true) => self.add(Effect::Narrowing, narrower.to_owned(), None),
+                (true, true) | (false, false) => {}
+            }
         }
     }
 
@@ -406,10 +419,11 @@ fn covers(wide: &SubjectPattern, narrow: &SubjectPattern) -> bool {
 }
 
 fn shown(rule: &AgentRule) -> String {
-    match &rule.subject {
-        SubjectPattern::Exact(subject) => format!("{subject} of {}", rule.issuer),
-        SubjectPattern::Prefix(prefix) => format!("{prefix}* of {}", rule.issuer),
+    let mut shown = format!("{} of {}", rule.subject, rule.issuer);
+    for (name, pattern) in &rule.claims {
+        shown.push_str(&format!(", {name} {pattern}"));
     }
+    shown
 }
 
 /// What the grant of this charter gives and the other does not.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::identity::Identity;
+use crate::identity::{Evidence, Identity};
 use crate::plan::{PlanFormat, Risk};
 use crate::time::Ttl;
 
@@ -107,13 +107,15 @@ impl fmt::Display for Role {
     }
 }
 
-/// What a charter may ask of a task to state.
+/// What a charter may ask of a task to state or prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stated {
     /// Why: every task does.
     Reason,
     /// The ticket that it belongs to.
     Ticket,
+    /// That the agent holds a key: by DPoP, or by a client certificate.
+    ProofOfPossession,
 }
 
 /// Whether decisions are acted on.
@@ -281,15 +283,27 @@ pub struct AgentRule {
     pub issuer: String,
     /// The subject.
     pub subject: SubjectPattern,
+    /// What the issuer has to say besides.
+    pub claims: BTreeMap<String, SubjectPattern>,
     /// Where it stands.
     pub at: Position,
 }
 
 impl AgentRule {
-    /// Whether this rule is about that identity.
+    /// Whether this rule is about that identity, whatever else is proved of it.
     #[must_use]
-    pub fn matches(&self, identity: &Identity) -> bool {
+    pub fn names(&self, identity: &Identity) -> bool {
         self.issuer == identity.issuer && self.subject.matches(&identity.subject)
+    }
+
+    /// Whether this rule is about that identity, proved like this. A claim that was not proved is none.
+    #[must_use]
+    pub fn matches(&self, identity: &Identity, evidence: &Evidence) -> bool {
+        let said = |(name, pattern): (&String, &SubjectPattern)| {
+            let claim = evidence.claims.get(name);
+            claim.is_some_and(|claim| pattern.matches(claim))
+        };
+        self.names(identity) && self.claims.iter().all(said)
     }
 }
 
@@ -316,7 +330,25 @@ pub enum SubjectPattern {
     Prefix(String),
 }
 
+impl fmt::Display for SubjectPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(text) => f.write_str(text),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
+    }
+}
+
 impl SubjectPattern {
+    /// A text that it is about.
+    #[must_use]
+    pub fn sample(&self) -> String {
+        match self {
+            Self::Exact(exact) => exact.clone(),
+            Self::Prefix(prefix) => format!("{prefix}agent"),
+        }
+    }
+
     /// Whether this pattern is about that subject.
     #[must_use]
     pub fn matches(&self, subject: &str) -> bool {

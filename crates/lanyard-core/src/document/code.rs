@@ -249,6 +249,18 @@ catalogue! {
         "The resource is in another account than the target."
         "A session of the target's account reaches it only if a policy of the other account lets it. Mostly it is a slip in a \
          number of twelve digits.";
+    RenamableAgent "LC216" "renamable-agent" Warning
+        "The agent is known by names that can change hands."
+        "GitHub and GitLab put the names of organisations and projects into the subject. Whoever takes a name that was \
+         renamed or deleted has that subject. Numbers that are never given again are in other claims: ask for one of them.";
+    PullRequestAgent "LC217" "pull-request-agent" Warning
+        "Pull requests meet this agent."
+        "A pull request runs what its author wrote, before anybody has looked at it. Whoever can open one in that repository \
+         is this agent.";
+    OpenAgent "LC218" "open-agent" Warning
+        "Anything of a kind meets this agent."
+        "Whoever can push a branch or a tag can choose its name, and an environment that does not exist is made on its first \
+         use. Name one that is protected.";
     UnusedAllow "LC301" "unused-allow" Warning
         "This allow is not needed."
         "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";

@@ -178,6 +178,7 @@ impl State {
             Command::ConfirmRearm {
                 rearm, kill, by, ..
             } => self.admit_rearm(*rearm, *kill, by, now),
+            Command::Enrolment(step) => self.enrolment.admit(step, now),
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
@@ -192,6 +193,7 @@ impl State {
             | Command::Resume { .. }
             | Command::Alert(_)
             | Command::Observe { .. }
+            | Command::BeginSession(_)
             | Command::Drill(_)
             | Command::EndEmergency { .. }
             | Command::Started { .. }

@@ -74,20 +74,22 @@ impl State {
             Command::DeclareEmergency(emergency) => self.declare(emergency),
             Command::EndEmergency { charter, .. } => drop(self.emergencies.remove(charter)),
             Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
-            Command::ProposeRearm(proposal) => {
-                self.rearms.insert(proposal.id, proposal.clone());
-            }
+            Command::ProposeRearm(step) => drop(self.rearms.insert(step.id, step.clone())),
             Command::ConfirmRearm { rearm, .. } => self.lift(*rearm, at),
-            Command::Started { disarmed, .. } => {
-                if disarmed.is_some() {
-                    self.disarmed.clone_from(disarmed);
-                }
-            }
+            Command::Started {
+                disarmed: Some(why),
+                ..
+            } => self.disarmed = Some(why.clone()),
             Command::Arm { .. } => self.disarmed = None,
             Command::Report(report) => self.reported(report, at),
             Command::Observe { what, .. } => self.observed.take(what),
             Command::Drill(drill) => self.drilled(drill, at),
-            Command::Deny { .. } | Command::DenyMore { .. } | Command::Alert(_) => {}
+            Command::Enrolment(step) => self.enrolment.take(step, at),
+            Command::Started { disarmed: None, .. }
+            | Command::Deny { .. }
+            | Command::DenyMore { .. }
+            | Command::Alert(_)
+            | Command::BeginSession(_) => {}
         }
         seq
     }

@@ -11,6 +11,7 @@ use crate::charter::{Name, Revision};
 use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
+use crate::enrolment::Enrolment;
 use crate::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{KillBook, RearmProposal, Tally};
@@ -43,6 +44,9 @@ pub enum Image {
         /// What was seen at the targets.
         #[serde(default)]
         observed: Observed,
+        /// Who is invited and enrolled.
+        #[serde(default)]
+        enrolment: Box<Enrolment>,
         /// Proposals to lift them.
         rearms: BTreeMap<RearmId, RearmProposal>,
         /// Why nothing is issued.
@@ -172,6 +176,7 @@ impl State {
             in_force: self.in_force.clone(),
             kills: self.kills.clone(),
             observed: self.observed,
+            enrolment: Box::new(self.enrolment.clone()),
             rearms: self.rearms.clone(),
             disarmed: self.disarmed.clone(),
             pauses: self.pauses.clone(),
@@ -255,6 +260,7 @@ impl State {
                 in_force,
                 kills,
                 observed,
+                enrolment,
                 rearms,
                 disarmed,
                 pauses,
@@ -269,6 +275,7 @@ impl State {
                     in_force,
                     kills,
                     observed,
+                    enrolment: *enrolment,
                     rearms,
                     disarmed,
                     pauses,

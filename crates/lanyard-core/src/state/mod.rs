@@ -12,6 +12,7 @@ use crate::charter::{Name, Revision};
 use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
+use crate::enrolment::Enrolment;
 use crate::id::{ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::identity::Operator;
 use crate::kill::{KillBook, KillOrder, RearmProposal, Tally};
@@ -56,6 +57,7 @@ pub struct State {
     tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
     drills: BTreeMap<Name, Drills>,
     observed: Observed,
+    enrolment: Enrolment,
     rearms: BTreeMap<RearmId, RearmProposal>,
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
@@ -159,6 +161,12 @@ impl State {
     #[must_use]
     pub const fn observed(&self) -> Observed {
         self.observed
+    }
+
+    /// Who is invited and enrolled.
+    #[must_use]
+    pub const fn enrolment(&self) -> &Enrolment {
+        &self.enrolment
     }
 
     /// What is known of the drills, by target.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::places::Places;
-use super::{powers, reads};
+use super::{agents, powers, reads};
 use crate::charter::{
     ActionPattern, ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World,
     pattern_contains,
@@ -16,6 +16,7 @@ const LONG: Ttl = Ttl::at_least_a_second(3600);
 
 pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) {
     let places = Places::new(root);
+    agents::look(f, charter, &places);
     environments(f, charter, &places);
     prohibitions(f, charter, &places);
     approvals(f, charter, &places);

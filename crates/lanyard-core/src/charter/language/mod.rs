@@ -1,5 +1,6 @@
 //! The language of charters: a file becomes a [`Charter`], or every fault of it in one run.
 
+mod agents;
 mod allow;
 mod breakers;
 mod calendar;

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PolicyFiles, breakers, calendar, grants, plans};
+use super::{PolicyFiles, agents, breakers, calendar, grants, plans};
 use crate::charter::{
-    AgentRule, ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode,
-    Name, Owners, Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated,
-    SubjectPattern, VersionRule, World,
+    ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode, Name, Owners,
+    Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -41,7 +40,7 @@ pub(super) fn charter(
     let mode = spec
         .optional("mode")
         .map_or(Some(Mode::Enforce), |node| f.one_of(node, &modes));
-    let agents = spec.required("agents").map(|node| agents(f, node));
+    let agents = spec.required("agents").map(|node| agents::all(f, node));
     let environments = spec
         .required("environments")
         .map(|node| environments(f, node, world));
@@ -106,7 +105,11 @@ fn section<T: Default>(spec: &Fields<'_>, name: &'static str, read: impl FnOnce(
 }
 
 fn requires(f: &Findings, node: &Node) -> BTreeSet<Stated> {
-    let stated = [("reason", Stated::Reason), ("ticket", Stated::Ticket)];
+    let stated = [
+        ("reason", Stated::Reason),
+        ("ticket", Stated::Ticket),
+        ("proof-of-possession", Stated::ProofOfPossession),
+    ];
     let items = f.list(node).iter();
     items.filter_map(|item| f.one_of(item, &stated)).collect()
 }
@@ -159,70 +162,6 @@ fn owners(f: &Findings, node: &Node) -> Option<Owners> {
         technical: technical?,
         security: security?,
     })
-}
-
-fn agents(f: &Findings, node: &Node) -> Vec<AgentRule> {
-    let items = f.list(node);
-    if items.is_empty() {
-        f.add(Diagnostic::new(
-            Code::NoAgents,
-            node.span,
-            "a charter needs at least one agent".to_owned(),
-        ));
-    }
-    items.iter().filter_map(|item| agent(f, item)).collect()
-}
-
-fn agent(f: &Findings, node: &Node) -> Option<AgentRule> {
-    let fields = f.map(node)?;
-    let spiffe = fields.optional("spiffe");
-    let rule = if let Some(id) = spiffe {
-        let text = f.text(id)?;
-        let domain = text
-            .strip_prefix("spiffe://")
-            .and_then(|rest| rest.split('/').next());
-        let Some(domain) = domain.filter(|domain| !domain.is_empty()) else {
-            let message = format!("`{}` is not a SPIFFE ID", escaped(text));
-            f.add(
-                Diagnostic::new(Code::Value, id.span, message)
-                    .help("write spiffe://trust-domain/path"),
-            );
-            return None;
-        };
-        subject(f, id, text).map(|subject| (format!("spiffe://{domain}"), subject))
-    } else {
-        let issuer = fields.required("issuer").and_then(|node| f.text(node));
-        let pattern = fields
-            .required("subject")
-            .and_then(|node| subject(f, node, f.text(node)?));
-        issuer.map(str::to_owned).zip(pattern)
-    };
-    fields.finish();
-    rule.map(|(issuer, subject)| AgentRule {
-        issuer,
-        subject,
-        at: node.span.at,
-    })
-}
-
-fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
-    match text.strip_suffix('*') {
-        None if !text.contains('*') => Some(SubjectPattern::Exact(text.to_owned())),
-        Some(prefix) if prefix.ends_with([':', '/']) && !prefix.contains('*') => {
-            Some(SubjectPattern::Prefix(prefix.to_owned()))
-        }
-        Some(_) | None => {
-            let message = format!(
-                "`{}` is not an exact subject, nor a prefix of whole segments",
-                escaped(text)
-            );
-            f.add(
-                Diagnostic::new(Code::Value, node.span, message)
-                    .help("put one `*` at the end, after `:` or `/`"),
-            );
-            None
-        }
-    }
 }
 
 fn environments(f: &Findings, node: &Node, world: &World) -> BTreeMap<Name, Autonomy> {

@@ -1,0 +1,192 @@
+//! Agents that hold a key of their own: those on machines that no platform vouches for.
+//!
+//! An operator invites an agent by name, with a token that is good once and not for long; whoever shows the token enrols a
+//! key under that name. From then on the key is the agent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::Name;
+use crate::digest::Digest;
+use crate::identity::Identity;
+use crate::state::Refusal;
+use crate::time::Timestamp;
+
+/// How many agents may be enrolled.
+const MOST: usize = 10_000;
+
+/// An invitation to enrol a key. The token itself is in nobody's hands but the invited agent's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// SHA-256 of the token.
+    pub token: Digest,
+    /// The agent's name.
+    pub agent: Name,
+    /// Who invited it.
+    pub by: Identity,
+    /// Until when it is good.
+    pub until: Timestamp,
+}
+
+/// A public key of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentKey {
+    /// Its thumbprint (RFC 7638).
+    pub thumbprint: String,
+    /// The Ed25519 key itself (`x`), in base64url.
+    pub x: String,
+}
+
+/// An agent that is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnrolledAgent {
+    /// Its name.
+    pub agent: Name,
+    /// The key that it holds.
+    pub key: AgentKey,
+    /// Who invited it.
+    pub by: Identity,
+    /// Since when it is enrolled.
+    pub since: Timestamp,
+    /// When its key was last replaced.
+    pub rotated: Option<Timestamp>,
+}
+
+/// Who is invited and who is enrolled.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    invitations: BTreeMap<Digest, Invitation>,
+    agents: BTreeMap<Name, EnrolledAgent>,
+}
+
+/// What happens to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum EnrolmentStep {
+    /// An operator invites an agent.
+    Invite(Invitation),
+    /// It shows the token, and a key.
+    Enrol {
+        /// SHA-256 of the token.
+        token: Digest,
+        /// The key.
+        key: AgentKey,
+    },
+    /// It replaces its key.
+    Rotate {
+        /// Which agent.
+        agent: Name,
+        /// By its thumbprint.
+        from: String,
+        /// The new one.
+        to: AgentKey,
+    },
+    /// An operator removes it.
+    Remove {
+        /// Which agent.
+        agent: Name,
+        /// Who.
+        by: Identity,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Enrolment {
+    /// The enrolled agents, by name.
+    pub fn agents(&self) -> impl Iterator<Item = &EnrolledAgent> {
+        self.agents.values()
+    }
+
+    /// The invitations that are still good.
+    pub fn invitations(&self, now: Timestamp) -> impl Iterator<Item = &Invitation> {
+        self.invitations
+            .values()
+            .filter(move |invitation| now <= invitation.until)
+    }
+
+    /// The agent of this name.
+    #[must_use]
+    pub fn agent(&self, name: &Name) -> Option<&EnrolledAgent> {
+        self.agents.get(name)
+    }
+
+    /// Whose invitation this token is.
+    #[must_use]
+    pub fn invited(&self, token: &Digest, now: Timestamp) -> Option<&Invitation> {
+        let invitation = self.invitations.get(token)?;
+        (now <= invitation.until).then_some(invitation)
+    }
+
+    pub(crate) fn admit(&self, step: &EnrolmentStep, now: Timestamp) -> Result<(), Refusal> {
+        let exists = |agent: &Name| Err(Refusal::Exists(format!("enrolled agent {agent}")));
+        let unknown = |agent: &Name| Refusal::Unknown(format!("enrolled agent {agent}"));
+        let taken = |key: &AgentKey| {
+            let mut agents = self.agents.values();
+            agents.any(|agent| agent.key.thumbprint == key.thumbprint)
+        };
+        match step {
+            EnrolmentStep::Invite(invitation) => match self.agents.get(&invitation.agent) {
+                Some(_) => exists(&invitation.agent),
+                None if self.agents.len() + self.invitations.len() >= MOST => {
+                    Err(Refusal::Exists(format!("the most enrolled agents: {MOST}")))
+                }
+                None => Ok(()),
+            },
+            EnrolmentStep::Enrol { token, key } => {
+                let invitation = self.invited(token, now);
+                let invitation =
+                    invitation.ok_or_else(|| Refusal::Unknown("invitation".to_owned()))?;
+                if self.agents.contains_key(&invitation.agent) || taken(key) {
+                    return exists(&invitation.agent);
+                }
+                Ok(())
+            }
+            EnrolmentStep::Rotate { agent, from, to } => {
+                let known = self.agents.get(agent).ok_or_else(|| unknown(agent))?;
+                if known.key.thumbprint != *from {
+                    return Err(unknown(agent));
+                }
+                if taken(to) {
+                    return exists(agent);
+                }
+                Ok(())
+            }
+            EnrolmentStep::Remove { agent, .. } => {
+                let known = self.agents.get(agent);
+                known.map(drop).ok_or_else(|| unknown(agent))
+            }
+        }
+    }
+
+    pub(crate) fn take(&mut self, step: &EnrolmentStep, at: Timestamp) {
+        self.invitations
+            .retain(|_, invitation| at <= invitation.until);
+        match step {
+            EnrolmentStep::Invite(invitation) => {
+                self.invitations
+                    .insert(invitation.token, invitation.clone());
+            }
+            EnrolmentStep::Enrol { token, key } => {
+                if let Some(invitation) = self.invitations.remove(token) {
+                    let enrolled = EnrolledAgent {
+                        agent: invitation.agent.clone(),
+                        key: key.clone(),
+                        by: invitation.by,
+                        since: at,
+                        rotated: None,
+                    };
+                    self.agents.insert(invitation.agent, enrolled);
+                }
+            }
+            EnrolmentStep::Rotate { agent, to, .. } => {
+                if let Some(known) = self.agents.get_mut(agent) {
+                    known.key = to.clone();
+                    known.rotated = Some(at);
+                }
+            }
+            EnrolmentStep::Remove { agent, .. } => drop(self.agents.remove(agent)),
+        }
+    }
+}
