@@ -1,6 +1,6 @@
 //! The keys of an issuer (RFC 7517), parsed strictly: a set with one bad key is no set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -85,6 +85,57 @@ enum Key {
     Rsa(RsaPublicKeyComponents<Vec<u8>>),
 }
 
+/// One public key by itself.
+pub struct PublicKey(Key);
+
+impl std::fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PublicKey({})", self.thumbprint())
+    }
+}
+
+impl PublicKey {
+    /// Reads a JWK: Ed25519 or P-256.
+    ///
+    /// # Errors
+    /// What is wrong with it. A point off the curve is found at the first signature, which does not verify.
+    pub fn parse(jwk: &serde_json::Value) -> Result<Self, &'static str> {
+        let raw = RawKey::deserialize(jwk).map_err(|_| "it is not a JWK")?;
+        match raw.parse()? {
+            Some(key @ (Key::Ed25519(_) | Key::P256(_))) => Ok(Self(key)),
+            Some(Key::Rsa(_)) | None => Err("it is neither an Ed25519 nor a P-256 key"),
+        }
+    }
+
+    /// Whether it signed the message.
+    #[must_use]
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verifies(algorithm, message, signature)
+    }
+
+    /// Its thumbprint (RFC 7638): SHA-256 of its required members, in base64url.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let members = match &self.0 {
+            Key::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, b64(x)),
+            Key::P256(point) => {
+                let (x, y) = point.get(1..).unwrap_or_default().split_at(32);
+                format!(
+                    r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+                    b64(x),
+                    b64(y)
+                )
+            }
+            Key::Rsa(RsaPublicKeyComponents { n, e }) => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, b64(e), b64(n))
+            }
+        };
+        let digest = ring::digest::digest(&ring::digest::SHA256, members.as_bytes());
+        b64(digest.as_ref())
+    }
+}
+
 /// The keys of one issuer.
 pub struct Jwks(BTreeMap<String, Key>);
 
@@ -107,17 +158,26 @@ impl Jwks {
         if set.keys.len() > MOST_KEYS {
             return Err(JwksError::Form);
         }
-        let mut keys = BTreeMap::new();
+        let (mut keys, mut named) = (BTreeMap::new(), BTreeSet::new());
         for (place, raw) in set.keys.iter().enumerate() {
             let bad = |why| JwksError::Key { place, why };
-            let kid = raw
-                .kid
-                .clone()
-                .filter(|kid| !kid.is_empty())
-                .ok_or_else(|| bad("it has no kid"))?;
             let key = raw.parse().map_err(bad)?;
-            if keys.insert(kid, key).is_some() {
+            if let Some(Key::P256(point)) = &key
+                && !on_the_curve(point)
+            {
+                return Err(bad("its point is not on the curve"));
+            }
+            let kid = raw.kid.clone().filter(|kid| !kid.is_empty());
+            let kid = match (kid, &key) {
+                (Some(kid), _) => kid,
+                (None, None) => continue,
+                (None, Some(_)) => return Err(bad("it has no kid")),
+            };
+            if !named.insert(kid.clone()) {
                 return Err(JwksError::DuplicateKid);
+            }
+            if let Some(key) = key {
+                keys.insert(kid, key);
             }
         }
         Ok(Self(keys))
@@ -132,42 +192,55 @@ impl Jwks {
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        match (self.0.get(kid), algorithm) {
-            (Some(Key::Ed25519(key)), Algorithm::EdDsa) => UnparsedPublicKey::new(&ED25519, key)
+        let key = self.0.get(kid);
+        key.is_some_and(|key| key.verifies(algorithm, message, signature))
+    }
+
+    /// Whether there is a key of that name.
+    #[must_use]
+    pub fn knows(&self, kid: &str) -> bool {
+        self.0.contains_key(kid)
+    }
+}
+
+impl Key {
+    fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        match (self, algorithm) {
+            (Self::Ed25519(key), Algorithm::EdDsa) => UnparsedPublicKey::new(&ED25519, key)
                 .verify(message, signature)
                 .is_ok(),
-            (Some(Key::P256(key)), Algorithm::Es256) => {
+            (Self::P256(key), Algorithm::Es256) => {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key)
                     .verify(message, signature)
                     .is_ok()
             }
-            (Some(Key::Rsa(key)), Algorithm::Rs256) => key
+            (Self::Rsa(key), Algorithm::Rs256) => key
                 .verify(&RSA_PKCS1_2048_8192_SHA256, message, signature)
                 .is_ok(),
-            (Some(Key::Ed25519(_) | Key::P256(_) | Key::Rsa(_)) | None, _) => false,
+            (Self::Ed25519(_) | Self::P256(_) | Self::Rsa(_), _) => false,
         }
     }
 }
 
 impl RawKey {
-    fn parse(&self) -> Result<Key, &'static str> {
-        if self.d.is_some() || self.k.is_some() {
+    /// The key; none where it is for something else than these signatures, which makes it nobody's business here.
+    fn parse(&self) -> Result<Option<Key>, &'static str> {
+        if self.d.is_some() || self.k.is_some() || self.kty == "oct" {
             return Err("it holds private or symmetric key material");
         }
-        if self.usage.as_deref().is_some_and(|usage| usage != "sig") {
-            return Err("it is not for signatures");
+        let jwt_svid = self.usage.as_deref() == Some("jwt-svid");
+        if !jwt_svid && self.usage.as_deref().is_some_and(|usage| usage != "sig") {
+            return Ok(None);
         }
         let named = |algorithm: &str| self.alg.as_deref().is_none_or(|alg| alg == algorithm);
         match (self.kty.as_str(), self.crv.as_deref()) {
             ("OKP", Some("Ed25519")) if named("EdDSA") => {
-                Ok(Key::Ed25519(part(self.x.as_ref(), 32)?))
+                Ok(Some(Key::Ed25519(part(self.x.as_ref(), 32)?)))
             }
             ("EC", Some("P-256")) if named("ES256") => {
                 let (x, y) = (part(self.x.as_ref(), 32)?, part(self.y.as_ref(), 32)?);
                 let point: Vec<u8> = std::iter::once(4).chain(x).chain(y).collect();
-                on_the_curve(&point)
-                    .then_some(Key::P256(point))
-                    .ok_or("its point is not on the curve")
+                Ok(Some(Key::P256(point)))
             }
             ("RSA", None) if named("RS256") => {
                 let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
@@ -179,10 +252,36 @@ impl RawKey {
                 (strong && exponent)
                     .then_some(())
                     .ok_or("it is under 2048 bits, or its exponent is unsafe")?;
-                Ok(Key::Rsa(RsaPublicKeyComponents { n, e }))
+                Ok(Some(Key::Rsa(RsaPublicKeyComponents { n, e })))
             }
-            _ => Err("its kind is not used here, or does not fit its algorithm"),
+            ("OKP", Some("Ed25519")) | ("EC", Some("P-256")) | ("RSA", None) if self.is_odd() => {
+                Err("its kind does not fit its algorithm")
+            }
+            _ => Ok(None),
         }
+    }
+}
+
+impl RawKey {
+    /// Whether it names an algorithm of another kind of key (T6).
+    fn is_odd(&self) -> bool {
+        let of_its_kind: &[&str] = match self.kty.as_str() {
+            "RSA" => &[
+                "RS256",
+                "RS384",
+                "RS512",
+                "PS256",
+                "PS384",
+                "PS512",
+                "RSA-OAEP",
+                "RSA-OAEP-256",
+            ],
+            "EC" => &["ES256", "ECDH-ES"],
+            _ => &["EdDSA"],
+        };
+        self.alg
+            .as_deref()
+            .is_some_and(|alg| !of_its_kind.contains(&alg))
     }
 }
 

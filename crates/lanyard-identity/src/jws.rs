@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::RejectedToken;
 use crate::jwks::Algorithm;
@@ -35,16 +36,57 @@ struct Header {
     alg: String,
     kid: String,
     typ: Option<String>,
+    /// Thumbprints of the issuer's certificate, which some issuers add: they say nothing that `kid` does not.
+    #[serde(rename = "x5t")]
+    _sha1: Option<IgnoredAny>,
+    #[serde(rename = "x5t#S256")]
+    _sha256: Option<IgnoredAny>,
+}
+
+/// The three parts of a token, with the first two decoded no further than from base64url.
+pub(crate) struct Parts<'a> {
+    pub(crate) header: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+    pub(crate) message: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) fn of(token: &'a str) -> Result<Self, RejectedToken> {
+        if token.len() > TOKEN_LIMIT {
+            return Err(RejectedToken::Form);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(RejectedToken::Form)?;
+        let (header, payload) = message.split_once('.').ok_or(RejectedToken::Form)?;
+        Ok(Self {
+            header: decode(header)?,
+            payload: decode(payload)?,
+            signature: decode(signature)?,
+            message: message.as_bytes(),
+        })
+    }
+}
+
+/// What a token says of its own type. Nothing is believed for that: whoever takes tokens of a type checks it again.
+#[must_use]
+pub fn type_of(token: &str) -> Option<String> {
+    let header = token
+        .split('.')
+        .next()
+        .filter(|_| token.len() <= TOKEN_LIMIT)?;
+    let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
+    header.typ
 }
 
 impl<'a> Jws<'a> {
-    /// Takes it apart.
+    /// Takes it apart: an ordinary JWT, an access token (RFC 9068), or a JWT-SVID.
     ///
     /// # Errors
     /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
     pub fn parse(token: &'a str) -> Result<Self, RejectedToken> {
+        let known = ["jwt", "at+jwt", "jose"];
         Self::typed(token, |typ| {
-            typ.is_none_or(|typ| typ.eq_ignore_ascii_case("jwt"))
+            typ.is_none_or(|typ| known.iter().any(|known| typ.eq_ignore_ascii_case(known)))
         })
     }
 
@@ -60,22 +102,18 @@ impl<'a> Jws<'a> {
         token: &'a str,
         accepts: impl Fn(Option<&str>) -> bool,
     ) -> Result<Self, RejectedToken> {
-        if token.len() > TOKEN_LIMIT {
-            return Err(RejectedToken::Form);
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(RejectedToken::Form)?;
-        let (header, payload) = message.split_once('.').ok_or(RejectedToken::Form)?;
+        let parts = Parts::of(token)?;
         let header: Header =
-            serde_json::from_slice(&decode(header)?).map_err(|_| RejectedToken::Header)?;
+            serde_json::from_slice(&parts.header).map_err(|_| RejectedToken::Header)?;
         if !accepts(header.typ.as_deref()) || header.kid.len() > KID_LIMIT {
             return Err(RejectedToken::Header);
         }
         Ok(Self {
             algorithm: Algorithm::parse(&header.alg).ok_or(RejectedToken::Header)?,
             kid: header.kid,
-            message: message.as_bytes(),
-            payload: decode(payload)?,
-            signature: decode(signature)?,
+            message: parts.message,
+            payload: parts.payload,
+            signature: parts.signature,
         })
     }
 }

@@ -1,27 +1,29 @@
-//! Holding a token against the configuration: its issuer, its audience, its times, and whether it was used before.
+//! Holding a token against the configuration: its issuer, its audience and its times.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::identity::{
+    Caller, Confirmation, Evidence, Identity, Login, Method, Operator, OperatorRole,
+};
 use lanyard_core::time::Timestamp;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::jwks::Jwks;
-use crate::jws::Jws;
+use crate::jws::{Jws, Parts};
+use crate::memory::{ProofId, Use};
+use crate::{RejectedToken, SKEW};
 
-/// How far clocks may differ (T13).
-const SKEW: Duration = Duration::from_secs(30);
-/// How old a token may be (T12).
+/// How old a token may be that is not bound to a key (T12).
 const OLDEST: Duration = Duration::from_secs(300);
 /// How far away an expiry may lie (T13).
 const FURTHEST: Duration = Duration::from_secs(24 * 3600);
 /// How long past its expiry a token may still engage a kill.
-const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
-/// How many used tokens are remembered; beyond that nothing is accepted.
-const MOST_REMEMBERED: usize = 1_000_000;
+pub(crate) const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
+/// The longest value of a claim that is taken over, in bytes.
+const CLAIM_LIMIT: usize = 512;
 /// The longest subject, in bytes.
 const SUBJECT_LIMIT: usize = 1024;
 
@@ -43,6 +45,12 @@ pub struct Issuer {
     pub kind: IssuerKind,
     /// Its keys.
     pub keys: Keys,
+    /// `aud` of its tokens, where that is not the broker's own: the client id of a login.
+    pub audience: Option<String>,
+    /// How its tokens are proved.
+    pub method: Method,
+    /// Which other claims are taken over, for charters to name.
+    pub claims: BTreeSet<String>,
     /// The claim that holds the groups of an operator.
     pub groups_claim: String,
     /// Which roles the members of a group have.
@@ -67,47 +75,14 @@ impl Keys {
     }
 }
 
-/// Why a token is not accepted. Callers are told nothing of this but that it was not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RejectedToken {
-    /// Not a compact JWS, or too long.
-    #[error("the token is not a compact JWS of a bounded size")]
-    Form,
-    /// An algorithm, a type or a header that is not used here (T1, T3, T4, T5).
-    #[error("the token's header is not accepted")]
-    Header,
-    /// No issuer of that name (T9).
-    #[error("the token's issuer is not configured")]
-    Issuer,
-    /// Not signed by a key of the issuer (T1, T2, T3).
-    #[error("the token's signature does not verify")]
-    Signature,
-    /// The issuer's keys were not fetched for too long (T11).
-    #[error("the keys of the token's issuer are too old")]
-    StaleKeys,
-    /// The claims are not of the expected shape.
-    #[error("the token's claims are not of the expected shape")]
-    Claims,
-    /// Not for this broker, or not for it alone (T8).
-    #[error("the token's audience is not this broker alone")]
-    Audience,
-    /// Too old, too new, or too long (T13).
-    #[error("the token's times are not acceptable")]
-    Times,
-    /// It was used before (T12).
-    #[error("the token was used before")]
-    Replayed,
-    /// Too many tokens are remembered.
-    #[error("too many tokens were used lately")]
-    Busy,
-}
-
 /// What a token is used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Anything.
-    Ordinary,
-    /// Engaging a kill: a token that expired within the last 12 hours is good enough.
+    /// Something that changes what the broker holds: a proof that is used once is on disk before anything comes of it.
+    Change,
+    /// Looking: the proof is remembered, and nobody waits for the disk.
+    Look,
+    /// Engaging a kill: a token that expired within the last 12 hours is good enough, and nothing is remembered.
     Kill,
 }
 
@@ -115,9 +90,9 @@ pub enum Purpose {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
     /// A workload, and the person on whose behalf it says that it acts.
-    Agent(Identity, Option<Identity>),
-    /// A person.
-    Operator(Operator),
+    Agent(Caller, Option<Identity>),
+    /// A person, and how that person logged in.
+    Operator(Operator, Login),
 }
 
 impl Verified {
@@ -125,58 +100,121 @@ impl Verified {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         match self {
-            Self::Agent(identity, _) => identity,
-            Self::Operator(operator) => &operator.identity,
+            Self::Agent(caller, _) => &caller.identity,
+            Self::Operator(operator, _) => &operator.identity,
         }
     }
+}
+
+/// A token that verified; what it says counts once it is remembered.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Who.
+    pub who: Verified,
+    /// What is to be remembered.
+    pub used: Use,
 }
 
 #[derive(Deserialize)]
 struct Claims {
-    iss: String,
+    iss: Option<String>,
     sub: String,
     aud: Value,
     exp: u64,
-    iat: u64,
+    iat: Option<u64>,
     nbf: Option<u64>,
-    jti: String,
+    jti: Option<String>,
     sponsor: Option<String>,
-    #[serde(flatten)]
+    auth_time: Option<u64>,
+    acr: Option<String>,
+    #[serde(flatten, deserialize_with = "unique")]
     others: BTreeMap<String, Value>,
 }
 
-impl Issuer {
-    /// The roles that the members of these groups have.
-    fn roles_of(&self, groups: &BTreeSet<String>) -> BTreeSet<OperatorRole> {
-        let mapped = groups.iter().filter_map(|group| self.roles.get(group));
-        mapped.flatten().copied().collect()
+/// A map in which no name stands twice (T5).
+fn unique<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Value>, D::Error> {
+    struct Unique;
+    impl<'de> serde::de::Visitor<'de> for Unique {
+        type Value = BTreeMap<String, Value>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("claims, each once")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(
+            self,
+            mut map: A,
+        ) -> Result<Self::Value, A::Error> {
+            let mut claims = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry()? {
+                if claims.insert(name, value).is_some() {
+                    return Err(serde::de::Error::custom("a claim stands twice"));
+                }
+            }
+            Ok(claims)
+        }
     }
+    deserializer.deserialize_map(Unique)
 }
 
-/// Verifies tokens of the configured issuers, each once.
+/// Verifies tokens of the configured issuers.
 #[derive(Debug)]
 pub struct Verifier {
     audience: String,
     issuers: BTreeMap<String, Issuer>,
-    used: Mutex<BTreeMap<(Timestamp, [u8; 32]), ()>>,
-    since: Timestamp,
+}
+
+/// Who a token says that it is of; nothing in it is believed yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// `iss`; of a JWT-SVID, which needs none, its trust domain.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+}
+
+impl Claimed {
+    /// Reads the payload alone: cheap, for limits that come before any cryptography.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Form`] or [`RejectedToken::Claims`].
+    pub fn of(token: &str) -> Result<Self, RejectedToken> {
+        let parts = Parts::of(token)?;
+        let claims: Claims =
+            serde_json::from_slice(&parts.payload).map_err(|_| RejectedToken::Claims)?;
+        Ok(Self {
+            issuer: claims.issuer().to_owned(),
+            subject: claims.sub,
+        })
+    }
+}
+
+impl Claims {
+    /// The issuer; the trust domain, where only a SPIFFE ID says it.
+    fn issuer(&self) -> &str {
+        match &self.iss {
+            Some(issuer) if !self.sub.starts_with("spiffe://") => issuer,
+            Some(_) | None => {
+                let rest = self.sub.strip_prefix("spiffe://").unwrap_or_default();
+                let domain = rest.split('/').next().unwrap_or_default().len();
+                let end = "spiffe://".len() + domain;
+                self.sub.get(..end).unwrap_or_default()
+            }
+        }
+    }
 }
 
 impl Verifier {
-    /// A verifier that starts now. Tokens issued before this second are refused: one of them may have been
-    /// used before a restart, and what was used then is not remembered.
+    /// A verifier of tokens that are addressed to this audience.
     #[must_use]
-    pub fn new(audience: String, issuers: Vec<Issuer>, now: Timestamp) -> Self {
+    pub fn new(audience: String, issuers: Vec<Issuer>) -> Self {
         let issuers = issuers
             .into_iter()
             .map(|issuer| (issuer.name.clone(), issuer))
             .collect();
-        Self {
-            audience,
-            issuers,
-            used: Mutex::default(),
-            since: Timestamp::from_secs(now.as_secs()),
-        }
+        Self { audience, issuers }
     }
 
     /// An operator of earlier, as the configuration has them now: without roles, where it does not know them any more.
@@ -190,30 +228,52 @@ impl Verifier {
         }
     }
 
-    /// Who presents this token.
+    /// The configured issuer of this name.
+    #[must_use]
+    pub fn issuer(&self, name: &str) -> Option<&Issuer> {
+        self.issuers.get(name)
+    }
+
+    /// Who presents this token, holding this key.
     ///
     /// # Errors
     /// See [`RejectedToken`].
     pub fn verify(
         &self,
         token: &str,
+        key: Option<&Confirmation>,
         purpose: Purpose,
         now: Timestamp,
-    ) -> Result<Verified, RejectedToken> {
+    ) -> Result<Accepted, RejectedToken> {
         let jws = Jws::parse(token)?;
         let claims: Claims =
             serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
-        let issuer = self.issuers.get(&claims.iss).ok_or(RejectedToken::Issuer)?;
+        let issuer = self
+            .issuers
+            .get(claims.issuer())
+            .ok_or(RejectedToken::Issuer)?;
         issuer.signed(&jws, purpose, now)?;
-        self.addressed(&claims)?;
-        self.timely(&claims, purpose, now)?;
-        if claims.sub.is_empty() || claims.sub.len() > SUBJECT_LIMIT || claims.jti.is_empty() {
+        let audience = issuer.audience.as_ref().unwrap_or(&self.audience);
+        addressed(&claims, audience)?;
+        timely(&claims, key, purpose, now)?;
+        if claims.sub.is_empty() || claims.sub.len() > SUBJECT_LIMIT {
             return Err(RejectedToken::Claims);
         }
-        if purpose == Purpose::Ordinary {
-            self.once(&claims, now)?;
-        }
-        Ok(verified(issuer, claims))
+        let jti = claims.jti.as_deref().filter(|jti| !jti.is_empty());
+        let id = match jti {
+            Some(jti) => ProofId::of(&["jti", &issuer.name, jti]),
+            // What is signed, so that another encoding of the signature is the same token.
+            None => ProofId::of(&["jws", &String::from_utf8_lossy(jws.message)]),
+        };
+        let used = Use {
+            id,
+            key: key.cloned(),
+            until: Timestamp::from_secs(claims.exp) + SKEW,
+        };
+        Ok(Accepted {
+            who: issuer.verified(claims, key)?,
+            used,
+        })
     }
 
     /// Takes in fresh keys of an issuer, good for ordinary use until then; a kill is engaged with the last
@@ -224,81 +284,76 @@ impl Verifier {
         }
     }
 
-    fn addressed(&self, claims: &Claims) -> Result<(), RejectedToken> {
-        let audience = match &claims.aud {
-            Value::String(one) => Some(one.as_str()),
-            Value::Array(list) => match list.as_slice() {
-                [Value::String(one)] => Some(one.as_str()),
-                _ => None,
-            },
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-        };
-        if audience == Some(self.audience.as_str()) {
-            Ok(())
-        } else {
-            Err(RejectedToken::Audience)
-        }
+    /// Whether the token names a key that its issuer is not known to have: a new one, perhaps.
+    #[must_use]
+    pub fn lacks_the_key_of(&self, token: &str) -> Option<&str> {
+        let jws = Jws::parse(token).ok()?;
+        let claims: Claims = serde_json::from_slice(&jws.payload).ok()?;
+        let issuer = self.issuers.get(claims.issuer())?;
+        let held = issuer.keys.0.read();
+        let knows = held.0.as_ref().is_some_and(|keys| keys.knows(&jws.kid));
+        (!knows).then_some(issuer.name.as_str())
     }
+}
 
-    fn timely(
-        &self,
-        claims: &Claims,
-        purpose: Purpose,
-        now: Timestamp,
-    ) -> Result<(), RejectedToken> {
-        let (issued, expires) = (
-            Timestamp::from_secs(claims.iat),
-            Timestamp::from_secs(claims.exp),
-        );
-        let begun = Timestamp::from_secs(claims.nbf.unwrap_or(claims.iat));
-        let in_future = issued > now + SKEW || begun > now + SKEW;
-        let too_long = expires > now + FURTHEST || expires <= issued;
-        let (late, old) = match purpose {
-            Purpose::Ordinary => (
-                now > expires + SKEW,
-                now > issued + OLDEST + SKEW || issued < self.since,
-            ),
-            Purpose::Kill => (now > expires + KILL_GRACE, false),
-        };
-        if in_future || too_long || late || old {
-            Err(RejectedToken::Times)
-        } else {
-            Ok(())
-        }
+fn addressed(claims: &Claims, expected: &str) -> Result<(), RejectedToken> {
+    let audience = match &claims.aud {
+        Value::String(one) => Some(one.as_str()),
+        Value::Array(list) => match list.as_slice() {
+            [Value::String(one)] => Some(one.as_str()),
+            _ => None,
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    };
+    if audience == Some(expected) {
+        Ok(())
+    } else {
+        Err(RejectedToken::Audience)
     }
+}
 
-    fn once(&self, claims: &Claims, now: Timestamp) -> Result<(), RejectedToken> {
-        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-        for part in [&claims.iss, &claims.jti] {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part.as_bytes());
-        }
-        let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
-        let until = Timestamp::from_secs(claims.exp) + SKEW;
-        let mut used = self.used.lock();
-        while used
-            .first_key_value()
-            .is_some_and(|((until, _), ())| *until < now)
-        {
-            used.pop_first();
-        }
-        if used.contains_key(&(until, digest)) {
-            return Err(RejectedToken::Replayed);
-        }
-        if used.len() >= MOST_REMEMBERED {
-            return Err(RejectedToken::Busy);
-        }
-        used.insert((until, digest), ());
+fn timely(
+    claims: &Claims,
+    key: Option<&Confirmation>,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<(), RejectedToken> {
+    let expires = Timestamp::from_secs(claims.exp);
+    // A JWT-SVID need not say when it was issued: then its end has to be near.
+    let issued = match claims.iat {
+        Some(issued) => Timestamp::from_secs(issued),
+        None if key.is_some() || expires <= now + OLDEST => now,
+        None => return Err(RejectedToken::Times),
+    };
+    let begun = claims.nbf.map_or(issued, Timestamp::from_secs);
+    let in_future = issued > now + SKEW || begun > now + SKEW;
+    let too_long = expires > now + FURTHEST || expires <= issued;
+    let (late, old) = match purpose {
+        Purpose::Change | Purpose::Look => (
+            now > expires + SKEW,
+            key.is_none() && now > issued + OLDEST + SKEW,
+        ),
+        Purpose::Kill => (now > expires + KILL_GRACE, false),
+    };
+    if in_future || too_long || late || old {
+        Err(RejectedToken::Times)
+    } else {
         Ok(())
     }
 }
 
 impl Issuer {
+    /// The roles that the members of these groups have.
+    #[must_use]
+    pub fn roles_of(&self, groups: &BTreeSet<String>) -> BTreeSet<OperatorRole> {
+        let mapped = groups.iter().filter_map(|group| self.roles.get(group));
+        mapped.flatten().copied().collect()
+    }
+
     fn signed(&self, jws: &Jws<'_>, purpose: Purpose, now: Timestamp) -> Result<(), RejectedToken> {
         let held = self.keys.0.read();
         let (keys, until) = (held.0.as_ref(), held.1);
-        if purpose == Purpose::Ordinary && now > until {
+        if purpose != Purpose::Kill && now > until {
             return Err(RejectedToken::StaleKeys);
         }
         let keys = keys.ok_or(RejectedToken::StaleKeys)?;
@@ -308,35 +363,71 @@ impl Issuer {
             Err(RejectedToken::Signature)
         }
     }
-}
 
-fn verified(issuer: &Issuer, claims: Claims) -> Verified {
-    let sponsor = claims.sponsor.map(|subject| Identity {
-        issuer: claims.iss.clone(),
-        subject,
-    });
-    let identity = Identity {
-        issuer: claims.iss,
-        subject: claims.sub,
-    };
-    match issuer.kind {
-        IssuerKind::Agents => Verified::Agent(identity, sponsor),
-        IssuerKind::Operators => {
-            let groups: BTreeSet<String> = claims
-                .others
-                .get(&issuer.groups_claim)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect();
-            let roles = issuer.roles_of(&groups);
-            Verified::Operator(Operator {
-                identity,
-                groups,
-                roles,
-            })
+    fn verified(
+        &self,
+        claims: Claims,
+        key: Option<&Confirmation>,
+    ) -> Result<Verified, RejectedToken> {
+        let named = |subject| Identity {
+            issuer: self.name.clone(),
+            subject,
+        };
+        let sponsor = claims.sponsor.map(named);
+        let identity = named(claims.sub);
+        match self.kind {
+            IssuerKind::Agents => {
+                let evidence = Evidence {
+                    method: self.method,
+                    claims: taken_over(&self.claims, &claims.others)?,
+                    key: key.cloned(),
+                };
+                let caller = Caller { identity, evidence };
+                Ok(Verified::Agent(caller, sponsor))
+            }
+            IssuerKind::Operators => {
+                let groups: BTreeSet<String> = claims
+                    .others
+                    .get(&self.groups_claim)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .map(str::to_owned)
+                    .collect();
+                let login = Login {
+                    at: claims.auth_time.map(Timestamp::from_secs),
+                    acr: claims.acr,
+                };
+                let roles = self.roles_of(&groups);
+                let operator = Operator {
+                    identity,
+                    groups,
+                    roles,
+                };
+                Ok(Verified::Operator(operator, login))
+            }
         }
     }
+}
+
+/// The claims that the configuration lets through, as text. One that is no text, number or truth value is none.
+fn taken_over(
+    names: &BTreeSet<String>,
+    claims: &BTreeMap<String, Value>,
+) -> Result<BTreeMap<String, String>, RejectedToken> {
+    let mut taken = BTreeMap::new();
+    for name in names {
+        let text = match claims.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Bool(truth)) => truth.to_string(),
+            Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => continue,
+        };
+        if text.len() > CLAIM_LIMIT {
+            return Err(RejectedToken::Claims);
+        }
+        taken.insert(name.clone(), text);
+    }
+    Ok(taken)
 }

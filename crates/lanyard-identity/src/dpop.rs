@@ -1,0 +1,107 @@
+//! Proof of possession of a key by DPoP (RFC 9449): a JWT of the caller's, for one request and one token.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::identity::Confirmation;
+use lanyard_core::time::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::jwks::{Algorithm, PublicKey};
+use crate::jws::Parts;
+use crate::memory::ProofId;
+use crate::{RejectedToken, SKEW};
+
+/// How old a proof may be.
+const OLDEST: Duration = Duration::from_secs(60);
+/// The longest `jti`, in bytes.
+const ID_LIMIT: usize = 128;
+
+/// What a proof has to be made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The HTTP method; POST for gRPC.
+    pub method: &'a str,
+    /// The path, without a query.
+    pub path: &'a str,
+    /// Under which schemes and authorities the broker is reached: `https://lanyard.example`. The request's own `Host`
+    /// is no such thing: whoever relays a proof chooses it.
+    pub origins: &'a [String],
+}
+
+/// A proof that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// The key that was shown.
+    pub key: Confirmation,
+    /// What is remembered of it.
+    pub id: ProofId,
+    /// For how long.
+    pub until: Timestamp,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    typ: String,
+    alg: String,
+    jwk: Value,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    jti: String,
+    htm: String,
+    htu: String,
+    iat: u64,
+    ath: Option<String>,
+}
+
+/// Checks a proof against the request that it came with, and the token, where there is one (RFC 9449 section 4.3).
+///
+/// # Errors
+/// [`RejectedToken::Possession`] for all that can be wrong with it, [`RejectedToken::Times`] for its age.
+pub fn check(
+    proof: &str,
+    target: &Target<'_>,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<Proof, RejectedToken> {
+    let bad = RejectedToken::Possession;
+    let parts = Parts::of(proof)?;
+    let header: Header = serde_json::from_slice(&parts.header).map_err(|_| bad)?;
+    let algorithm = Algorithm::parse(&header.alg).ok_or(bad)?;
+    if header.typ != "dpop+jwt" || algorithm == Algorithm::Rs256 {
+        return Err(bad);
+    }
+    let claims: Claims = serde_json::from_slice(&parts.payload).map_err(|_| bad)?;
+    let issued = Timestamp::from_secs(claims.iat);
+    if now > issued + OLDEST + SKEW || issued > now + SKEW {
+        return Err(RejectedToken::Times);
+    }
+    let asked = claims.htu.split(['?', '#']).next().unwrap_or_default();
+    let is_here = |origin: &String| asked.strip_prefix(origin.as_str()) == Some(target.path);
+    let is_for_it = claims.htm == target.method && target.origins.iter().any(is_here);
+    let named = !claims.jti.is_empty() && claims.jti.len() <= ID_LIMIT;
+    if !is_for_it || !named || claims.ath.as_deref() != token.map(digest).as_deref() {
+        return Err(bad);
+    }
+    let key = PublicKey::parse(&header.jwk).map_err(|_| bad)?;
+    if !key.verifies(algorithm, parts.message, &parts.signature) {
+        return Err(bad);
+    }
+    let key = key.thumbprint();
+    Ok(Proof {
+        id: ProofId::of(&["dpop", &key, &claims.jti]),
+        key: Confirmation::Key(key),
+        until: issued + OLDEST + SKEW,
+    })
+}
+
+/// `ath`: SHA-256 of the token, in base64url.
+fn digest(token: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
+    URL_SAFE_NO_PAD.encode(digest.as_ref())
+}

@@ -1,0 +1,269 @@
+//! SPIFFE: the bundles of trust domains, and X.509-SVIDs (SPIFFE-ID, X509-SVID and SPIFFE_Trust_Domain_and_Bundle
+//! specifications). JWT-SVIDs are tokens like others, whose issuer is their trust domain.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use lanyard_core::identity::{Confirmation, Evidence, Identity, Method};
+use lanyard_core::time::Timestamp;
+use parking_lot::RwLock;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert, ring as algorithms};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+
+use crate::RejectedToken;
+use crate::jwks::{Jwks, JwksError};
+
+/// The longest SPIFFE ID, in bytes (SPIFFE-ID section 2.3).
+const ID_LIMIT: usize = 2048;
+/// The longest trust domain name, in bytes.
+const DOMAIN_LIMIT: usize = 255;
+/// The most certificates between a leaf and its authority.
+const CHAIN_LIMIT: usize = 4;
+
+/// What signature algorithms certificates may have.
+const SIGNATURES: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] = &[
+    algorithms::ECDSA_P256_SHA256,
+    algorithms::ECDSA_P384_SHA384,
+    algorithms::ED25519,
+    algorithms::RSA_PKCS1_2048_8192_SHA256,
+    algorithms::RSA_PKCS1_2048_8192_SHA384,
+    algorithms::RSA_PKCS1_2048_8192_SHA512,
+];
+
+/// Why there is no bundle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// Not a SPIFFE bundle.
+    #[error("not a SPIFFE bundle: {0}")]
+    Form(&'static str),
+    /// The keys for JWT-SVIDs.
+    #[error(transparent)]
+    Keys(#[from] JwksError),
+}
+
+/// What a trust domain vouches with.
+#[derive(Debug)]
+pub struct Bundle {
+    authorities: Vec<CertificateDer<'static>>,
+    /// The keys of its JWT-SVIDs, until somebody takes them.
+    pub keys: Option<Jwks>,
+    /// How often it wants to be asked again.
+    pub refresh: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    keys: Vec<Value>,
+    spiffe_refresh_hint: Option<u64>,
+}
+
+impl Bundle {
+    /// Reads the JSON form (SPIFFE_Trust_Domain_and_Bundle section 4).
+    ///
+    /// # Errors
+    /// See [`BundleError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|_| BundleError::Form("no list of keys"))?;
+        let (mut authorities, mut keys) = (Vec::new(), Vec::new());
+        for key in document.keys {
+            match key.get("use").and_then(Value::as_str) {
+                Some("x509-svid") => authorities.push(authority(&key)?),
+                Some("jwt-svid") => keys.push(key),
+                // Other uses are ignored (section 4.2.2).
+                Some(_) | None => {}
+            }
+        }
+        if authorities.is_empty() && keys.is_empty() {
+            return Err(BundleError::Form("no key for SVIDs in it"));
+        }
+        Ok(Self {
+            authorities,
+            keys: Some(Jwks::parse(json!({"keys": keys}).to_string().as_bytes())?),
+            refresh: document.spiffe_refresh_hint.map(Duration::from_secs),
+        })
+    }
+}
+
+fn authority(key: &Value) -> Result<CertificateDer<'static>, BundleError> {
+    let chain = key.get("x5c").and_then(Value::as_array);
+    let Some([Value::String(one)]) = chain.map(Vec::as_slice) else {
+        return Err(BundleError::Form(
+            "an authority for X.509-SVIDs needs exactly one certificate in x5c",
+        ));
+    };
+    let der = STANDARD
+        .decode(one)
+        .map_err(|_| BundleError::Form("a certificate is not base64"))?;
+    let der = CertificateDer::from(der);
+    anchor_from_trusted_cert(&der)
+        .map_err(|_| BundleError::Form("an authority is not a certificate"))?;
+    Ok(der)
+}
+
+/// The trust domains that are believed, each for its own names alone.
+#[derive(Debug, Default)]
+pub struct TrustDomains(BTreeMap<String, RwLock<(Option<Bundle>, Timestamp)>>);
+
+impl TrustDomains {
+    /// These; none of them is believed until it has a bundle.
+    #[must_use]
+    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
+        let empty = |name| (name, RwLock::new((None, Timestamp::EPOCH)));
+        Self(names.into_iter().map(empty).collect())
+    }
+
+    /// Takes in a bundle, good until then.
+    pub fn renew(&self, domain: &str, bundle: Bundle, until: Timestamp) {
+        if let Some(held) = self.0.get(domain) {
+            *held.write() = (Some(bundle), until);
+        }
+    }
+
+    /// Who shows this chain, leaf first. That its key is held was seen in the handshake.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Certificate`], or [`RejectedToken::StaleKeys`].
+    pub fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: Timestamp,
+    ) -> Result<(Identity, Evidence), RejectedToken> {
+        let bad = RejectedToken::Certificate;
+        let (leaf, between) = chain.split_first().ok_or(bad("there is none"))?;
+        if between.len() > CHAIN_LIMIT {
+            return Err(bad("its chain is too long"));
+        }
+        let id = spiffe_id(leaf)?;
+        let domain = trust_domain(&id).ok_or(bad("its name is not a SPIFFE ID"))?;
+        let held = self.0.get(domain).ok_or(RejectedToken::Issuer)?.read();
+        if now > held.1 {
+            return Err(RejectedToken::StaleKeys);
+        }
+        let bundle = held.0.as_ref().ok_or(RejectedToken::StaleKeys)?;
+        let anchors: Vec<_> = bundle
+            .authorities
+            .iter()
+            .filter_map(|der| anchor_from_trusted_cert(der).ok())
+            .collect();
+        let end = EndEntityCert::try_from(leaf).map_err(|_| bad("it cannot be read"))?;
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()));
+        end.verify_for_usage(
+            SIGNATURES,
+            &anchors,
+            between,
+            at,
+            KeyUsage::client_auth(),
+            None,
+            None,
+        )
+        .map_err(|_| bad("its trust domain does not stand for it"))?;
+        let identity = Identity {
+            issuer: format!("spiffe://{domain}"),
+            subject: id.clone(),
+        };
+        let evidence = Evidence {
+            method: Method::X509Svid,
+            claims: BTreeMap::new(),
+            key: Some(thumbprint(leaf)),
+        };
+        Ok((identity, evidence))
+    }
+}
+
+/// `x5t#S256` of a certificate (RFC 8705 section 3.1).
+#[must_use]
+pub fn thumbprint(certificate: &CertificateDer<'_>) -> Confirmation {
+    let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+    Confirmation::Certificate(URL_SAFE_NO_PAD.encode(digest.as_ref()))
+}
+
+/// The one URI that an X.509-SVID has, if it is a leaf (X509-SVID sections 2 and 5.2).
+fn spiffe_id(leaf: &CertificateDer<'_>) -> Result<String, RejectedToken> {
+    let bad = RejectedToken::Certificate;
+    let unreadable = bad("it cannot be read");
+    let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|_| unreadable)?;
+    if !rest.is_empty() {
+        return Err(unreadable);
+    }
+    let constraints = certificate.basic_constraints().map_err(|_| unreadable)?;
+    if constraints.is_some_and(|it| it.value.ca) {
+        return Err(bad("it is an authority"));
+    }
+    let usage = certificate.key_usage().map_err(|_| unreadable)?;
+    let usage = usage.ok_or(bad("it has no key usage"))?.value;
+    if !usage.digital_signature() || usage.key_cert_sign() || usage.crl_sign() {
+        return Err(bad("its key is not for signatures alone"));
+    }
+    let names = certificate
+        .subject_alternative_name()
+        .map_err(|_| unreadable)?;
+    let names = names.map_or(&[][..], |it| it.value.general_names.as_slice());
+    let mut uris = names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        GeneralName::OtherName(..)
+        | GeneralName::RFC822Name(_)
+        | GeneralName::DNSName(_)
+        | GeneralName::X400Address(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::IPAddress(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(..) => None,
+    });
+    match (uris.next(), uris.next()) {
+        (Some(uri), None) => Ok(uri.to_owned()),
+        (None, _) | (Some(_), Some(_)) => Err(bad("it has not exactly one URI")),
+    }
+}
+
+/// The trust domain of a well-formed SPIFFE ID with a path (SPIFFE-ID section 2).
+#[must_use]
+pub fn trust_domain(id: &str) -> Option<&str> {
+    let rest = id
+        .strip_prefix("spiffe://")
+        .filter(|_| id.len() <= ID_LIMIT)?;
+    let (domain, path) = rest.split_once('/')?;
+    let of_domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
+    let of_path = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let domain_ok =
+        !domain.is_empty() && domain.len() <= DOMAIN_LIMIT && domain.chars().all(of_domain);
+    let segment_ok =
+        |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(of_path);
+    (domain_ok && path.split('/').all(segment_ok)).then_some(domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t9_only_a_well_formed_id_has_a_trust_domain() {
+        assert_eq!(
+            trust_domain("spiffe://acme.example/a/b"),
+            Some("acme.example")
+        );
+        for bad in [
+            "spiffe://acme.example",
+            "spiffe://acme.example/",
+            "spiffe://Acme.example/a",
+            "spiffe://acme.example/a//b",
+            "spiffe://acme.example/../b",
+            "spiffe://acme.example/a/",
+            "spiffe://user@acme.example/a",
+            "spiffe://acme.example:8443/a",
+            "spiffe://acme.example/a?b",
+            "spiffe://acme.example/a#b",
+            "spiffe://acme.example/%61",
+            "https://acme.example/a",
+            "spiffe:///a",
+        ] {
+            assert_eq!(trust_domain(bad), None, "{bad}");
+        }
+    }
+}
