@@ -96,6 +96,10 @@ impl Cluster {
         })
     }
 
+    pub(crate) fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     fn namespaced<K>(&self, namespace: &str) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,

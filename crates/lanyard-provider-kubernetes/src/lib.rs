@@ -10,11 +10,13 @@ mod cluster;
 mod objects;
 mod provider;
 mod rehearse;
+mod review;
 mod rules;
 
 pub use cluster::{Cluster, ConnectError};
 pub use objects::{Marks, Question};
 pub use provider::{DRILLED, KubernetesProvider, KubernetesTarget};
+pub use review::{ReviewError, Reviewed};
 pub use rules::{digest, exceeding};
 
 /// The name in errors and reports.

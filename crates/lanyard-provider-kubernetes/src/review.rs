@@ -1,0 +1,117 @@
+//! Whether a service-account token stands for whom it says, by the API server of its cluster
+//! (<https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/>).
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
+use kube::api::{Api, PostParams};
+use kube::core::Status;
+use lanyard_core::secret::Secret;
+
+use crate::Cluster;
+
+/// The longest key set that is read, in bytes.
+const KEYS_LIMIT: usize = 256 * 1024;
+
+/// What the API server says of a token that it accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reviewed {
+    /// `system:serviceaccount:<namespace>:<name>`.
+    pub username: String,
+    /// What else it says: `uid` of the service account, `pod`, `pod_uid`, `node`, where the token is bound to those.
+    pub claims: BTreeMap<String, String>,
+}
+
+/// Why there is no such answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReviewError {
+    /// The API server does not accept the token.
+    #[error("the API server does not accept it")]
+    Refused,
+    /// It accepts it, for somebody else than the broker.
+    #[error("the API server accepts it for another audience")]
+    Audience,
+    /// It gives no answer, or does not let the broker ask.
+    #[error("the API server does not say: {0}")]
+    Unanswered(&'static str),
+}
+
+/// The members of `user.extra` that are taken over, and as what.
+const EXTRA: &[(&str, &str)] = &[
+    ("authentication.kubernetes.io/pod-name", "pod"),
+    ("authentication.kubernetes.io/pod-uid", "pod_uid"),
+    ("authentication.kubernetes.io/node-name", "node"),
+];
+
+impl Cluster {
+    /// Lets the API server look at a token that is meant for this audience.
+    ///
+    /// # Errors
+    /// See [`ReviewError`].
+    pub async fn review(
+        &self,
+        token: &Secret<String>,
+        audience: &str,
+    ) -> Result<Reviewed, ReviewError> {
+        let asked = TokenReview {
+            spec: TokenReviewSpec {
+                audiences: Some(vec![audience.to_owned()]),
+                token: Some(token.expose().clone()),
+            },
+            ..TokenReview::default()
+        };
+        let reviews: Api<TokenReview> = Api::all(self.client());
+        let answer = reviews.create(&PostParams::default(), &asked).await;
+        let answer = answer.map_err(|error| unanswered(&error))?;
+        let status = answer.status.unwrap_or_default();
+        if status.authenticated != Some(true) || status.error.is_some_and(|it| !it.is_empty()) {
+            return Err(ReviewError::Refused);
+        }
+        // A server that does not know of audiences leaves them out, and has checked none.
+        let audiences = status.audiences.unwrap_or_default();
+        if !audiences.iter().any(|one| one == audience) {
+            return Err(ReviewError::Audience);
+        }
+        reviewed(status.user.unwrap_or_default()).ok_or(ReviewError::Refused)
+    }
+
+    /// The public keys of the cluster's service-account tokens, as a JWK set.
+    ///
+    /// # Errors
+    /// [`ReviewError::Unanswered`].
+    pub async fn service_account_keys(&self) -> Result<Vec<u8>, ReviewError> {
+        let request = http::Request::get("/openid/v1/jwks").body(Vec::new());
+        let request = request.map_err(|_| ReviewError::Unanswered("no request"))?;
+        let answer = self.client().request_text(request).await;
+        let text = answer.map_err(|error| unanswered(&error))?;
+        if text.len() > KEYS_LIMIT {
+            return Err(ReviewError::Unanswered("its keys are too large"));
+        }
+        Ok(text.into_bytes())
+    }
+}
+
+fn unanswered(error: &kube::Error) -> ReviewError {
+    let kube::Error::Api(status) = error else {
+        return ReviewError::Unanswered("it cannot be reached");
+    };
+    ReviewError::Unanswered(match status.as_ref() {
+        Status { code: 401, .. } => "it does not know the broker",
+        Status { code: 403, .. } => "the broker may not ask",
+        _ => "it answers with an error",
+    })
+}
+
+fn reviewed(user: UserInfo) -> Option<Reviewed> {
+    let username = user.username.filter(|name| !name.is_empty())?;
+    let extra = user.extra.unwrap_or_default();
+    let of_extra = EXTRA.iter().filter_map(|(name, claim)| {
+        let value = extra.get(*name)?.first()?;
+        Some(((*claim).to_owned(), value.clone()))
+    });
+    let uid = user.uid.map(|uid| ("uid".to_owned(), uid));
+    Some(Reviewed {
+        username,
+        claims: of_extra.chain(uid).collect(),
+    })
+}
