@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "audit",
         "charter",
         "credential",
+        "identity",
         "kill",
         "pause",
         "plan",
@@ -22,6 +23,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "lanyard.v1.TokenCredential",
             "lanyard.v1.AwsCredential",
             "lanyard.v1.KubernetesCredential",
+            "lanyard.v1.InviteAgentResponse",
+            "lanyard.v1.BeginEnrolmentRequest",
+            "lanyard.v1.CompleteEnrolmentRequest",
         ])
         .compile_fds(descriptors)?;
     Ok(())

@@ -10,6 +10,7 @@ use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
 use lanyard_proto::v1::audit_service_client::AuditServiceClient;
 use lanyard_proto::v1::charter_service_client::CharterServiceClient;
 use lanyard_proto::v1::credential_service_client::CredentialServiceClient;
+use lanyard_proto::v1::identity_service_client::IdentityServiceClient;
 use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::pause_service_client::PauseServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
@@ -109,6 +110,14 @@ calls! {
     AuditServiceClient::get_status(GetStatusRequest) -> GetStatusResponse;
     /// Records of the journal.
     AuditServiceClient::query_records(QueryRecordsRequest) -> QueryRecordsResponse;
+    /// Invites an agent to enrol a key.
+    IdentityServiceClient::invite_agent(InviteAgentRequest) -> InviteAgentResponse;
+    /// Lists the enrolled agents.
+    IdentityServiceClient::list_enrolled_agents(ListEnrolledAgentsRequest) -> ListEnrolledAgentsResponse;
+    /// Removes one.
+    IdentityServiceClient::remove_enrolled_agent(RemoveEnrolledAgentRequest) -> RemoveEnrolledAgentResponse;
+    /// Replaces the key of the agent that asks.
+    IdentityServiceClient::rotate_agent_key(RotateAgentKeyRequest) -> RotateAgentKeyResponse;
     /// Who the caller is.
     AuditServiceClient::who_am_i(WhoAmIRequest) -> WhoAmIResponse;
 }

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::v1::{AwsCredential, KubernetesCredential, TokenCredential};
+use crate::v1::{
+    AwsCredential, BeginEnrolmentRequest, CompleteEnrolmentRequest, InviteAgentResponse,
+    KubernetesCredential, TokenCredential,
+};
 
 impl fmt::Debug for TokenCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,6 +30,30 @@ impl fmt::Debug for KubernetesCredential {
     }
 }
 
+impl fmt::Debug for InviteAgentResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InviteAgentResponse")
+            .field("expire_time", &self.expire_time)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BeginEnrolmentRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BeginEnrolmentRequest")
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CompleteEnrolmentRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CompleteEnrolmentRequest")
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,8 +71,20 @@ mod tests {
             token: canary(),
             ..KubernetesCredential::default()
         };
+        let invited = InviteAgentResponse {
+            join_token: canary(),
+            ..InviteAgentResponse::default()
+        };
+        let begun = BeginEnrolmentRequest {
+            join_token: canary(),
+            ..BeginEnrolmentRequest::default()
+        };
+        let completed = CompleteEnrolmentRequest {
+            join_token: canary(),
+            ..CompleteEnrolmentRequest::default()
+        };
         let shown = format!(
-            "{:?}{aws:?}{kubernetes:?}",
+            "{:?}{aws:?}{kubernetes:?}{invited:?}{begun:?}{completed:?}",
             TokenCredential { jwt: canary() }
         );
         assert!(!shown.contains("canary"), "{shown}");

@@ -8,15 +8,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lanyard_core::charter::{Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
-use lanyard_core::identity::OperatorRole;
 use lanyard_core::time::Ttl;
 use lanyard_identity::jwks::Jwks;
-use lanyard_identity::{IssuerKind, Keys};
 
 use reqwest::Url;
 
 use crate::hooks::security_events::{self, ReceiverConfig};
 use crate::hooks::{Form, Secret, Webhook};
+use crate::identity::{self, IdentityConfig};
 use crate::signals::{self, SignalConfig};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
@@ -55,9 +54,10 @@ pub(crate) struct Config {
     pub(crate) issuer: String,
     /// `aud` of the identities that are presented to it.
     pub(crate) audience: String,
+    /// Who is believed, and how.
+    pub(crate) identities: IdentityConfig,
     /// How the kill switch is looked after.
     pub(crate) switch: SwitchConfig,
-    pub(crate) issuers: Vec<IssuerConfig>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
     pub(crate) world: World,
@@ -88,16 +88,6 @@ pub(crate) struct HookConfig {
     secret_file: PathBuf,
     /// Where to, for what goes out.
     url: Option<Url>,
-}
-
-/// Where identities come from.
-#[derive(Debug)]
-pub(crate) struct IssuerConfig {
-    pub(crate) name: String,
-    pub(crate) kind: IssuerKind,
-    pub(crate) keys: KeySource,
-    pub(crate) groups_claim: String,
-    pub(crate) roles: BTreeMap<String, BTreeSet<OperatorRole>>,
 }
 
 /// Reads the file. Relative paths in it are relative to it.
@@ -151,12 +141,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let receivers = receivers.map(|node| security_events::config(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
     let switch = switch(f, &top, base);
-    let issuers = top.required("issuers").map(|node| {
-        f.list(node)
-            .iter()
-            .filter_map(|item| issuer_config(f, item, base))
-            .collect()
-    });
+    let identities = identity::config::identities(f, &top, base);
     let environments = top
         .required("environments")
         .map(|node| environments(f, node));
@@ -178,7 +163,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         issuer: issuer?,
         audience: audience?,
         switch: switch?,
-        issuers: issuers?,
+        identities: identities?,
         world: World {
             environments: environments?,
             targets: targets
@@ -310,79 +295,6 @@ fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> 
     })
 }
 
-fn issuer_config(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
-    let fields = f.map(node)?;
-    let name = fields.required("issuer").and_then(|node| f.text(node));
-    let kinds = [
-        ("agents", IssuerKind::Agents),
-        ("operators", IssuerKind::Operators),
-    ];
-    let kind = fields
-        .required("kind")
-        .and_then(|node| f.one_of(node, &kinds));
-    let jwks = fields.optional("jwks_file");
-    let discovery = fields.optional("discovery");
-    let keys = match (jwks, discovery) {
-        (Some(file), None) => f.text(file).map(|file| KeySource::File(base.join(file))),
-        (None, Some(node)) => discovered(f, node, name, base),
-        (Some(_), Some(_)) | (None, None) => {
-            let message = "write either `jwks_file` or `discovery`".to_owned();
-            f.add(Diagnostic::new(Code::Issuer, node.span, message));
-            None
-        }
-    };
-    let claim = fields
-        .optional("groups_claim")
-        .map_or(Some("groups"), |node| f.text(node));
-    let roles = fields
-        .optional("roles")
-        .and_then(|node| f.map(node))
-        .map(|fields| roles(f, &fields));
-    fields.finish();
-    Some(IssuerConfig {
-        name: name?.to_owned(),
-        kind: kind?,
-        keys: keys?,
-        groups_claim: claim?.to_owned(),
-        roles: roles.unwrap_or_default(),
-    })
-}
-
-/// `discovery: {}`, or with a `ca_file`.
-fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
-    let fields = f.map(node)?;
-    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
-    fields.finish();
-    if issuer.is_some_and(|issuer| !issuer.starts_with("https://")) {
-        let message = "keys are discovered from an issuer of https alone".to_owned();
-        f.add(Diagnostic::new(Code::Issuer, node.span, message));
-        return None;
-    }
-    Some(KeySource::Discovery {
-        ca_file: ca_file.map(|file| base.join(file)),
-    })
-}
-
-/// `role: [group, …]` in the file; by group here.
-fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
-    let words = [
-        ("viewer", OperatorRole::Viewer),
-        ("approver", OperatorRole::Approver),
-        ("on-call", OperatorRole::OnCall),
-        ("admin", OperatorRole::Admin),
-    ];
-    let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
-    for (_, key, groups) in fields.open() {
-        let Some(role) = f.one_of(key, &words) else {
-            continue;
-        };
-        for group in f.list(groups).iter().filter_map(|item| f.text(item)) {
-            roles.entry(group.to_owned()).or_default().insert(role);
-        }
-    }
-    roles
-}
-
 pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("the keys of {of} cannot be read: {}", path.display()))?;
@@ -392,15 +304,6 @@ pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
     }
 }
 
-/// Where the keys of an issuer are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum KeySource {
-    /// In a file.
-    File(PathBuf),
-    /// Where its OpenID configuration says, under its own name; believed by this authority, where one is named.
-    Discovery { ca_file: Option<PathBuf> },
-}
-
 impl TicketConfig {
     pub(crate) fn open(&self, audience: &str) -> Result<lanyard_identity::Tickets> {
         Ok(lanyard_identity::Tickets::new(
@@ -408,22 +311,6 @@ impl TicketConfig {
             keys("kill tickets", &self.jwks)?,
             self.withdrawn.clone(),
         ))
-    }
-}
-
-impl IssuerConfig {
-    pub(crate) fn open(&self) -> Result<lanyard_identity::Issuer> {
-        let keys = match &self.keys {
-            KeySource::File(path) => Keys::fixed(keys(&self.name, path)?),
-            KeySource::Discovery { .. } => Keys::unknown(),
-        };
-        Ok(lanyard_identity::Issuer {
-            name: self.name.clone(),
-            kind: self.kind,
-            keys,
-            groups_claim: self.groups_claim.clone(),
-            roles: self.roles.clone(),
-        })
     }
 }
 

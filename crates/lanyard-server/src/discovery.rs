@@ -1,25 +1,34 @@
-//! Keys of issuers by OpenID Connect Discovery 1.0: fetched at the start, and again every minute.
+//! The keys of issuers: fetched at the start, every minute, and when a token names one that is not known.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lanyard_identity::jwks::Jwks;
+use lanyard_identity::spiffe::Bundle;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
-use crate::config::{Config, KeySource};
+use crate::config::Config;
+use crate::identity::config::KeySource;
 use crate::wire::Broker;
 
-/// How often keys are fetched: how long a new key of an issuer may be unknown here.
+/// How often keys are fetched where nothing asks for them: how long a key that was withdrawn may still be believed.
 const EVERY: Duration = Duration::from_secs(60);
+/// How often they are fetched at most, however many unknown keys are named (T11).
+const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 /// How long keys that cannot be fetched again are believed (T11).
 const BELIEVED: Duration = Duration::from_secs(6 * 3600);
 /// How long one fetch may take (T10).
 const FETCH: Duration = Duration::from_secs(10);
+/// How long a caller waits whose key is not known yet.
+const WAIT: Duration = Duration::from_secs(3);
 /// The largest document, in bytes (T10).
 const SIZE: usize = 256 * 1024;
 
@@ -29,48 +38,132 @@ struct OpenIdConfiguration {
     jwks_uri: String,
 }
 
-/// Fetches the keys of every issuer that is configured so, until told to stop.
-pub(crate) async fn follow(config: &Config, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
-    let mut issuers = Vec::new();
-    for issuer in &config.issuers {
-        let KeySource::Discovery { ca_file } = &issuer.keys else {
-            continue;
+/// Who waits for the keys of which issuer.
+pub(crate) struct KeyWatch(BTreeMap<String, Watched>);
+
+struct Watched {
+    wanted: Notify,
+    fetched: watch::Sender<Option<Instant>>,
+}
+
+impl KeyWatch {
+    /// Over the issuers whose keys are fetched.
+    pub(crate) fn new(config: &Config) -> Self {
+        let issuers = config.identities.issuers.iter();
+        let fetched = issuers.filter(|issuer| !matches!(issuer.keys, KeySource::File(_)));
+        let watched = |name: String| {
+            let watched = Watched {
+                wanted: Notify::new(),
+                fetched: watch::Sender::new(None),
+            };
+            (name, watched)
         };
-        match client(ca_file.as_deref()) {
-            Ok(client) => issuers.push((issuer.name.clone(), client)),
-            Err(error) => {
-                tracing::error!(
-                    issuer = issuer.name,
-                    error = format!("{error:#}"),
-                    "its keys cannot be fetched"
-                );
-            }
+        Self(fetched.map(|issuer| watched(issuer.name.clone())).collect())
+    }
+
+    /// Has the keys of this issuer fetched again, unless that was done a moment ago, and waits for it, not for long.
+    pub(crate) async fn renewed(&self, issuer: &str) {
+        let Some(watched) = self.0.get(issuer) else {
+            return;
+        };
+        let mut fetched = watched.fetched.subscribe();
+        let last = *fetched.borrow_and_update();
+        if last.is_some_and(|last| last.elapsed() < AT_MOST_EVERY) {
+            return;
+        }
+        watched.wanted.notify_one();
+        // Whether it came or not: the token is looked at again, and refused if its key is still not known.
+        drop(timeout(WAIT, fetched.changed()).await);
+    }
+}
+
+/// Fetches the keys of every issuer that is configured so, until told to stop.
+pub(crate) async fn follow(config: &Config, broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+    let mut followed = JoinSet::new();
+    for issuer in &config.identities.issuers {
+        let (name, keys) = (issuer.name.clone(), issuer.keys.clone());
+        let (broker, stop) = (Arc::clone(&broker), stop.clone());
+        match Source::of(keys) {
+            Ok(Some(source)) => drop(followed.spawn(one(name, source, broker, stop))),
+            Ok(None) => {}
+            Err(error) => tracing::error!(
+                issuer = name,
+                error = format!("{error:#}"),
+                "its keys cannot be fetched"
+            ),
         }
     }
-    while !issuers.is_empty() && !*stop.borrow() {
-        for (issuer, client) in &issuers {
-            match keys(client, issuer).await {
-                Ok(keys) => {
-                    let until = broker.engine.now() + BELIEVED;
-                    broker.verifier.renew(issuer, keys, until);
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        issuer,
-                        error = format!("{error:#}"),
-                        "its keys were not fetched"
-                    );
-                }
-            }
+    while followed.join_next().await.is_some() {}
+}
+
+async fn one(issuer: String, source: Source, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+    let Some(watched) = broker.doors.keys.0.get(&issuer) else {
+        return;
+    };
+    while !*stop.borrow() {
+        if let Err(error) = source.renew(&issuer, &broker).await {
+            let error = format!("{error:#}");
+            tracing::warn!(issuer, error, "its keys were not fetched");
         }
+        watched.fetched.send_replace(Some(Instant::now()));
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
+            () = watched.wanted.notified() => {}
             _ = stop.changed() => {}
         }
     }
 }
 
-fn client(ca_file: Option<&Path>) -> Result<Client> {
+/// Where keys are fetched.
+enum Source {
+    Discovery(Client),
+    Cluster,
+    BundleFile(std::path::PathBuf),
+    BundleEndpoint(Client, Url),
+}
+
+impl Source {
+    fn of(keys: KeySource) -> Result<Option<Self>> {
+        Ok(Some(match keys {
+            KeySource::File(_) => return Ok(None),
+            KeySource::Discovery { ca_file } => Self::Discovery(client(ca_file.as_deref())?),
+            KeySource::Cluster { .. } => Self::Cluster,
+            KeySource::BundleFile(path) => Self::BundleFile(path),
+            KeySource::BundleEndpoint { url, ca_file } => {
+                Self::BundleEndpoint(client(ca_file.as_deref())?, url)
+            }
+        }))
+    }
+
+    async fn renew(&self, issuer: &str, broker: &Broker) -> Result<()> {
+        let doors = &broker.doors;
+        let until = broker.engine.now() + BELIEVED;
+        match self {
+            Self::Discovery(client) => {
+                let keys = discovered(client, issuer).await?;
+                doors.verifier.renew(issuer, keys, until);
+            }
+            Self::Cluster => {
+                let cluster = doors.clusters.get(issuer).context("no such cluster")?;
+                let keys = Jwks::parse(&cluster.keys().await?)?;
+                doors.verifier.renew(issuer, keys, until);
+            }
+            Self::BundleFile(path) => {
+                let bytes = tokio::fs::read(path).await;
+                let bytes = bytes.with_context(|| path.display().to_string())?;
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until);
+            }
+            Self::BundleEndpoint(client, url) => {
+                let bytes = get(client, url.as_str()).await?;
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A client that goes nowhere but where it is sent, over TLS, and for no longer than a fetch may take (T10).
+pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client> {
     let mut builder = Client::builder()
         .https_only(true)
         .redirect(Policy::none())
@@ -83,7 +176,7 @@ fn client(ca_file: Option<&Path>) -> Result<Client> {
     Ok(builder.build()?)
 }
 
-async fn keys(client: &Client, issuer: &str) -> Result<Jwks> {
+async fn discovered(client: &Client, issuer: &str) -> Result<Jwks> {
     let configuration = format!(
         "{}/.well-known/openid-configuration",
         issuer.trim_end_matches('/')
@@ -101,6 +194,9 @@ async fn keys(client: &Client, issuer: &str) -> Result<Jwks> {
 
 async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
     let url: Url = url.parse().context("not a URL")?;
+    if is_inward(&url) {
+        bail!("a link-local address, where instances keep their credentials: {url}");
+    }
     let mut response = client.get(url).send().await?.error_for_status()?;
     if !response.status().is_success() {
         bail!("it answered {}", response.status());
@@ -113,4 +209,37 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
         }
     }
     Ok(bytes)
+}
+
+/// Whether it names the metadata service of a cloud, or the like, by its address (T10).
+fn is_inward(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),
+        Some(url::Host::Ipv6(address)) => {
+            let mapped = address.to_ipv4_mapped();
+            address.is_unicast_link_local()
+                || address.is_unspecified()
+                || mapped.is_some_and(|it| it.is_link_local() || it.is_unspecified())
+        }
+        Some(url::Host::Domain(_)) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t10_keys_are_not_fetched_from_where_instances_keep_their_credentials() {
+        for inward in [
+            "https://169.254.169.254/jwks",
+            "https://[fe80::1]/jwks",
+            "https://[::ffff:169.254.169.254]/jwks",
+            "https://2852039166/jwks",
+            "https://0.0.0.0/jwks",
+        ] {
+            assert!(is_inward(&inward.parse().unwrap()), "{inward}");
+        }
+        assert!(!is_inward(&"https://issuer.example/jwks".parse().unwrap()));
+    }
 }

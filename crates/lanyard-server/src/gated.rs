@@ -31,12 +31,17 @@ impl Gated {
 /// Puts the gate before the body of an answer that asks for it.
 pub(crate) async fn gate(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Gated>() {
-        Some(gated) => response.map(|inner| {
-            Body::new(GatedBody {
-                inner,
-                gated: Some(gated),
+        Some(gated) => {
+            let kind = response.headers().get(http::header::CONTENT_TYPE);
+            let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            response.map(|inner| {
+                Body::new(GatedBody {
+                    inner,
+                    gated: Some(gated),
+                    is_grpc,
+                })
             })
-        }),
+        }
         None => response,
     }
 }
@@ -44,6 +49,7 @@ pub(crate) async fn gate(mut response: Response) -> Response {
 struct GatedBody {
     inner: Body,
     gated: Option<Gated>,
+    is_grpc: bool,
 }
 
 impl http_body::Body for GatedBody {
@@ -71,6 +77,10 @@ impl http_body::Body for GatedBody {
             Ok(frame) => Poll::Ready(frame),
             Err(closed) => {
                 self.inner = Body::empty();
+                if !self.is_grpc {
+                    // The status line has been promised: what can be said is that no answer came.
+                    return Poll::Ready(Some(Err(axum::Error::new(closed))));
+                }
                 let mut trailers = HeaderMap::new();
                 let added = refusal::closed(&closed).add_header(&mut trailers);
                 Poll::Ready(Some(match added {

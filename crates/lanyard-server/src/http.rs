@@ -6,18 +6,19 @@ use axum::extract::{DefaultBodyLimit, Form, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use lanyard_core::action::Reporter;
 use lanyard_core::id::ActionId;
 use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_identity::verifier::Purpose;
+use lanyard_identity::jws::type_of;
+use lanyard_identity::session::SESSION_TYPE;
 use lanyard_provider_token::introspection::{self, Answer, LeaseView};
 use serde::Deserialize;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::caller;
 use crate::hooks::{self, Signed};
+use crate::identity::{Presented, exchange};
 use crate::refusal;
 use crate::rpc::action::{Said, report};
 use crate::rpc::{engage, text};
@@ -34,6 +35,11 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
         .route("/.well-known/ssf-configuration", get(transmitter))
         .route("/oauth2/introspect", post(introspect))
         .route("/oauth2/revoke", post(revoke))
+        .route("/oauth2/token", post(exchange::token))
+        .route(
+            "/.well-known/oauth-authorization-server",
+            get(exchange::metadata),
+        )
         .route("/oauth2/status-lists/{list}", get(status_list))
         .route("/v1/actions", post(action))
         .route("/v1/hooks/actions/{reporter}", post(reported))
@@ -92,10 +98,10 @@ struct Introspection {
 /// RFC 7662. The caller proves who it is; whatever is not known to be live is inactive.
 async fn introspect(
     State(broker): State<Arc<Broker>>,
-    headers: HeaderMap,
+    Extension(presented): Extension<Presented>,
     Form(request): Form<Introspection>,
 ) -> Response {
-    if let Err(status) = bearer(&broker, &headers, Purpose::Ordinary) {
+    if let Err(status) = broker.caller(&presented).await {
         return refused(&status);
     }
     let now = broker.engine.now();
@@ -113,7 +119,17 @@ async fn introspect(
 }
 
 /// RFC 7009. Whoever holds a token may end it, and learns of any other token nothing (section 2.2).
-async fn revoke(State(broker): State<Arc<Broker>>, Form(request): Form<Introspection>) -> Response {
+async fn revoke(
+    State(broker): State<Arc<Broker>>,
+    Extension(presented): Extension<Presented>,
+    Form(request): Form<Introspection>,
+) -> Response {
+    if type_of(&request.token).as_deref() == Some(SESSION_TYPE) {
+        return match broker.end_session(&presented, &request.token).await {
+            Ok(()) => StatusCode::OK.into_response(),
+            Err(status) => refused(&status),
+        };
+    }
     let now = broker.engine.now();
     if let Ok(claims) = broker.keyring.verify(&request.token, &broker.issuer, now)
         && let Err(error) = broker.engine.give_back(claims.jti).await
@@ -126,12 +142,15 @@ async fn revoke(State(broker): State<Arc<Broker>>, Form(request): Form<Introspec
 /// An action, reported by a tool that was shown the token of the lease, which is its proof.
 async fn action(
     State(broker): State<Arc<Broker>>,
-    headers: HeaderMap,
+    Extension(presented): Extension<Presented>,
     body: bytes::Bytes,
 ) -> Response {
-    let token = authorization(&headers).and_then(|header| header.strip_prefix("Bearer "));
     let now = broker.engine.now();
-    let claims = token.and_then(|token| broker.keyring.verify(token, &broker.issuer, now).ok());
+    let claims = presented.token().and_then(|(_, token)| {
+        let claims = broker.keyring.verify(token, &broker.issuer, now).ok()?;
+        let held = |key| broker.holds(&presented, token, key);
+        claims.cnf.as_ref().is_none_or(held).then_some(claims)
+    });
     let Some(claims) = claims else {
         return refused(&refusal::unauthenticated());
     };
@@ -228,14 +247,13 @@ const fn both() -> RoleFilter {
 /// `curl -H "Authorization: Bearer $TOKEN" -d '{"scope":"all","reason":"…"}' …/v1/kill`
 async fn kill(
     State(broker): State<Arc<Broker>>,
-    headers: HeaderMap,
+    Extension(presented): Extension<Presented>,
     body: bytes::Bytes,
 ) -> Response {
-    let authorization = authorization(&headers);
     // Nobody learns from an error in the body what a stranger may not do.
     let parsed = serde_json::from_slice::<Kill>(&body);
     let scope = parsed.as_ref().map_or(&Scope::All, |kill| &kill.scope);
-    let by = match caller::killer(&broker, authorization, scope) {
+    let by = match broker.killer(&presented, scope).await {
         Ok(by) => by,
         Err(status) => return refused(&status),
     };
@@ -259,24 +277,6 @@ async fn kill(
     }
 }
 
-fn bearer(
-    broker: &Broker,
-    headers: &HeaderMap,
-    purpose: Purpose,
-) -> Result<lanyard_identity::Verified, Status> {
-    caller::verify(
-        &broker.verifier,
-        authorization(headers),
-        purpose,
-        broker.engine.now(),
-    )
-}
-
-fn authorization(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::AUTHORIZATION)?;
-    value.to_str().ok()
-}
-
 pub(crate) fn refused(status: &Status) -> Response {
     let known = [
         (Code::Unauthenticated, StatusCode::UNAUTHORIZED),
@@ -290,5 +290,9 @@ pub(crate) fn refused(status: &Status) -> Response {
         .iter()
         .find(|(code, _)| *code == status.code())
         .map_or(StatusCode::SERVICE_UNAVAILABLE, |(_, code)| *code);
-    (code, Json(json!({"error": status.message()}))).into_response()
+    let mut response = (code, Json(json!({"error": status.message()}))).into_response();
+    if code == StatusCode::UNAUTHORIZED {
+        refusal::challenge(&mut response);
+    }
+    response
 }

@@ -1,6 +1,5 @@
 //! `lanyardd`: reads its configuration, wires the parts together, listens.
 
-mod caller;
 mod charters;
 mod config;
 mod dev;
@@ -9,6 +8,7 @@ mod drill;
 mod gated;
 mod hooks;
 mod http;
+mod identity;
 mod judge;
 mod local;
 mod metrics;

@@ -1,6 +1,7 @@
 //! From what went wrong to what the caller is told. One place, so that forbidden and unknown look the same.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lanyard_core::approval::Unusable;
 use lanyard_core::ledger::CommitError;
@@ -11,6 +12,8 @@ use lanyard_engine::mint::IssueError;
 use lanyard_engine::tasks::TaskError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::identity::Freshness;
 
 const DOMAIN: &str = "lanyard.dev";
 
@@ -31,6 +34,46 @@ pub(crate) fn unauthenticated() -> Status {
         "UNAUTHENTICATED",
         HashMap::new(),
     )
+}
+
+/// How an identity can be shown, over HTTP (RFC 9110 section 11.6.1, RFC 9449 section 7.1).
+pub(crate) fn challenge(response: &mut axum::response::Response) {
+    let value = http::HeaderValue::from_static("Bearer, DPoP algs=\"EdDSA ES256\"");
+    response
+        .headers_mut()
+        .insert(http::header::WWW_AUTHENTICATE, value);
+}
+
+/// Too much of one caller; says nothing of anybody else.
+pub(crate) fn too_many(wait: Duration) -> Status {
+    let mut details = ErrorDetails::with_error_info("QUOTA", DOMAIN, HashMap::new());
+    details.set_retry_info(Some(wait));
+    let message = format!(
+        "too many calls or refusals: try again in {} s",
+        wait.as_secs().max(1)
+    );
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// What was shown cannot be remembered, so it is not taken.
+pub(crate) fn not_now() -> Status {
+    unavailable(
+        "used proofs cannot be remembered now: nothing is accepted that could be used twice",
+    )
+}
+
+/// This takes a login that is fresh enough (RFC 9470).
+pub(crate) fn reauthenticate(needed: &Freshness) -> Status {
+    let mut facts = HashMap::new();
+    if let Some(within) = needed.within {
+        facts.insert("max_age_seconds".to_owned(), within.as_secs().to_string());
+    }
+    if !needed.acr.is_empty() {
+        let values: Vec<&str> = needed.acr.iter().map(String::as_str).collect();
+        facts.insert("acr_values".to_owned(), values.join(" "));
+    }
+    let message = "this takes a fresh login";
+    status(Code::PermissionDenied, message, "REAUTHENTICATE", facts)
 }
 
 pub(crate) fn forbidden() -> Status {

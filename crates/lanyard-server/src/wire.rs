@@ -5,18 +5,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use axum::serve::ListenerExt as _;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::ledger::look;
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
-use lanyard_identity::{Tickets, Verifier};
+use lanyard_identity::Verifier;
+use lanyard_identity::memory::Memory;
+use lanyard_identity::spiffe::TrustDomains;
 use lanyard_ledger::{Embedded, Settings};
+use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
 use tokio::net::TcpListener;
@@ -24,8 +28,11 @@ use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
 use crate::config::Config;
+use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
 use crate::hooks::{self, Reported, Secret};
+use crate::identity::config::{IssuerConfig, KeySource};
+use crate::identity::{Challenges, ClusterDoor, Doors, Quotas};
 use crate::judge::Assessor;
 use crate::plans::PlanStore;
 use crate::signals::Signals;
@@ -41,14 +48,13 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) struct Broker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) ledger: Arc<Embedded>,
-    pub(crate) verifier: Verifier,
+    pub(crate) doors: Doors,
     pub(crate) charters: Arc<CharterDirectory>,
     pub(crate) plans: PlanStore,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) lists: Arc<Lists>,
     pub(crate) status_lists: StatusLists,
     pub(crate) issuer: String,
-    pub(crate) tickets: Option<Tickets>,
     pub(crate) spool: Spool,
     pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
@@ -164,7 +170,9 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     }
     let said = engine.query(State::consenting).await?;
     for operator in said {
-        engine.recognize(&broker.verifier.again(&operator)).await?;
+        engine
+            .recognize(&broker.doors.verifier.again(&operator))
+            .await?;
     }
     engine.look_before_issuing();
     let left = engine.recover().await;
@@ -287,6 +295,72 @@ async fn providers(
     Ok(providers)
 }
 
+/// Wires together what knows who asks.
+async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
+    let identities = &config.identities;
+    let issuers = identities.issuers.iter().map(IssuerConfig::open);
+    let tickets = config.tickets.as_ref();
+    let mut clusters = BTreeMap::new();
+    for issuer in &identities.issuers {
+        if let KeySource::Cluster {
+            kubeconfig,
+            context,
+        } = &issuer.keys
+        {
+            let connected = Cluster::connect(kubeconfig.as_deref(), context.as_deref()).await;
+            let cluster = connected.with_context(|| format!("the cluster of {}", issuer.name))?;
+            clusters.insert(issuer.name.clone(), ClusterDoor::new(cluster));
+        }
+    }
+    let names = identities.issuers.iter().map(|issuer| &issuer.name);
+    let domains = names.filter_map(|name| name.strip_prefix("spiffe://"));
+    let used = config.data_dir.join("used-proofs");
+    Ok(Doors {
+        verifier: Verifier::new(
+            config.audience.clone(),
+            issuers.collect::<Result<Vec<_>>>()?,
+        ),
+        memory: Memory::open(&used, now).with_context(|| used.display().to_string())?,
+        domains: TrustDomains::new(domains.map(str::to_owned)),
+        clusters,
+        tickets: tickets
+            .map(|tickets| tickets.open(&config.audience))
+            .transpose()?,
+        break_glass: identities.break_glass(&config.audience)?,
+        keys: KeyWatch::new(config),
+        quotas: Quotas::new(identities.quotas),
+        challenges: Challenges::new().map_err(|_| anyhow!("the system gives no random bits"))?,
+        lifetimes: identities.lifetimes,
+        fresh: identities.fresh.clone(),
+        audience: config.audience.clone(),
+        origins: origins(config),
+        logins: identities.logins(),
+    })
+}
+
+/// Under which schemes and authorities the broker is reached.
+fn origins(config: &Config) -> Vec<String> {
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let listens = [Some(config.listen), config.kill_listen];
+    let listens = listens.into_iter().flatten();
+    let listens = listens.flat_map(|address| {
+        let port = address.port();
+        let local = address
+            .ip()
+            .is_loopback()
+            .then(|| format!("{scheme}://localhost:{port}"));
+        local.into_iter().chain([format!("{scheme}://{address}")])
+    });
+    listens
+        .chain([config.issuer.trim_end_matches('/').to_owned()])
+        .chain(config.identities.origins.iter().cloned())
+        .collect()
+}
+
 /// Wires the parts together.
 ///
 /// # Errors
@@ -328,12 +402,6 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         agents: BTreeMap::new(),
         rearm_soak: config.switch.rearm_soak,
     });
-    let issuers = config.issuers.iter().map(crate::config::IssuerConfig::open);
-    let issuers = issuers.collect::<Result<Vec<_>>>()?;
-    let tickets = config.tickets.as_ref();
-    let tickets = tickets
-        .map(|tickets| tickets.open(&config.audience))
-        .transpose()?;
     let (canary, drills) = drill::prepared(config)?.unzip();
     let charters = CharterDirectory::new(
         config.charters.clone(),
@@ -344,14 +412,13 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let broker = Broker {
         engine,
         ledger,
-        verifier: Verifier::new(config.audience.clone(), issuers, now),
+        doors: doors(config, now).await?,
         charters: Arc::new(charters),
         plans,
         keyring,
         lists,
         status_lists: StatusLists::default(),
         issuer: config.issuer.clone(),
-        tickets,
         spool: Spool::open(&config.data_dir)?,
         witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,

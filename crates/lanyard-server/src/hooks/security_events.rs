@@ -131,7 +131,9 @@ fn iss_sub(identity: &Identity) -> Value {
 /// CAEP 1.0 section 2.
 const fn initiating(by: &Actor) -> &'static str {
     match by {
-        Actor::Operator(_) | Actor::Ticket { .. } | Actor::Local => "admin",
+        Actor::Operator(_) | Actor::Ticket { .. } | Actor::BreakGlass { .. } | Actor::Local => {
+            "admin"
+        }
         Actor::Agent(_) => "user",
         Actor::Breaker { .. } | Actor::Signal { .. } => "policy",
         Actor::Broker => "system",

@@ -40,7 +40,7 @@ impl ActionService for Services {
         &self,
         request: Request<v1::ReportActionRequest>,
     ) -> Result<Response<v1::ReportActionResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let request = request.into_inner();
         let outcome = outcome(request.outcome())?;
         let given = |text: String| (!text.is_empty()).then_some(text);
@@ -61,10 +61,10 @@ impl ActionService for Services {
         let task = said.task.ok_or_else(|| refusal::not_found("task"))?;
         let engine = &self.0.engine;
         engine
-            .task_of(&identity, task)
+            .task_of(&caller.identity, task)
             .await
             .map_err(refusal::task)?;
-        let by = Reporter::Agent(identity);
+        let by = Reporter::Agent(caller.identity);
         let action = report(&self.0, said, (task, by)).await?;
         Ok(Response::new(v1::ReportActionResponse {
             action_id: action.to_string(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanyard_core::approval::Approval;
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::{Operator, OperatorRole};
+use lanyard_core::plan::Risk;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
@@ -30,7 +31,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::ListApprovalsRequest>,
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
-        self.reader(&request)?;
+        self.reader(&request).await?;
         let listed = self.0.engine.query(|state| {
             let mut approvals: Vec<_> = state.approvals().collect();
             approvals.sort_by_key(|approval| approval.requested);
@@ -47,7 +48,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::GetApprovalRequest>,
     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
-        self.reader(&request)?;
+        self.reader(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         Ok(Response::new(v1::GetApprovalResponse {
             approval: Some(self.approval(id).await?),
@@ -58,9 +59,17 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::ApproveRequest>,
     ) -> Result<Response<v1::ApproveResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::Approver)?;
+        let (operator, login) = self.person(&request, OperatorRole::Approver).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
+        let of_high_risk = self.0.engine.query(|state| {
+            let plan = state.plan(state.approval(id)?.plan)?;
+            Some(plan.risk() == Risk::High)
+        });
+        if of_high_risk.await.map_err(refusal::commit)? == Some(true) {
+            let needed = &self.0.doors.fresh.high_risk;
+            needed.met_by(&login, self.0.engine.now())?;
+        }
         let digest = parsed("plan_digest", &request.plan_digest)?;
         let comment = text("comment", request.comment)?;
         self.0
@@ -77,7 +86,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::DenyRequest>,
     ) -> Result<Response<v1::DenyResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::Approver)?;
+        let operator = self.operator(&request, OperatorRole::Approver).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
@@ -95,7 +104,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WithdrawRequest>,
     ) -> Result<Response<v1::WithdrawResponse>, Status> {
-        let operator = self.reader(&request)?;
+        let operator = self.reader(&request).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
@@ -113,7 +122,7 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WatchApprovalsRequest>,
     ) -> Result<Response<Self::WatchApprovalsStream>, Status> {
-        self.reader(&request)?;
+        self.reader(&request).await?;
         let engine = Arc::clone(&self.0.engine);
         let (events, stream) = tokio::sync::mpsc::channel(4);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads (T45).
@@ -146,14 +155,14 @@ impl ApprovalService for Services {
 
 impl Services {
     /// Approvals are read by those who give them and by those who look after the broker.
-    fn reader<T>(&self, request: &Request<T>) -> Result<Operator, Status> {
-        match self.caller(request)? {
-            Verified::Operator(operator)
+    async fn reader<T: Sync>(&self, request: &Request<T>) -> Result<Operator, Status> {
+        match self.caller(request).await? {
+            Verified::Operator(operator, _)
                 if operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer) =>
             {
                 Ok(operator)
             }
-            Verified::Operator(_) | Verified::Agent(..) => Err(refusal::forbidden()),
+            Verified::Operator(..) | Verified::Agent(..) => Err(refusal::forbidden()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::OperatorRole;
+use lanyard_core::identity::{Caller, OperatorRole};
 use lanyard_core::kill::Lifted;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
@@ -35,7 +35,7 @@ impl AuditService for Services {
         &self,
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let broker = &self.0;
         let now = broker.engine.now();
         let asked = broker.engine.query(|state| {
@@ -90,7 +90,7 @@ impl AuditService for Services {
         &self,
         request: Request<v1::QueryRecordsRequest>,
     ) -> Result<Response<v1::QueryRecordsResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let request = request.into_inner();
         let given = |text: String| (!text.is_empty()).then_some(text);
         let size = usize::try_from(request.page_size).unwrap_or(0);
@@ -119,7 +119,7 @@ impl AuditService for Services {
         &self,
         request: Request<v1::TailRecordsRequest>,
     ) -> Result<Response<Self::TailRecordsStream>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let ledger = Arc::clone(&self.0.ledger);
         let from = u64::try_from(request.into_inner().from_index);
         let from = from.unwrap_or_else(|_| ledger.tree().0);
@@ -156,25 +156,34 @@ impl AuditService for Services {
         &self,
         request: Request<v1::WhoAmIRequest>,
     ) -> Result<Response<v1::WhoAmIResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = self.caller(&request).await?;
         let identity = caller.identity().clone();
-        let (kind, agent, roles) = match caller {
-            Verified::Agent(identity, _) => ("agent", self.0.engine.agent(&identity).0, Vec::new()),
-            Verified::Operator(operator) => {
-                let roles = operator
+        let known = v1::WhoAmIResponse {
+            identity: identity.to_string(),
+            issuer: identity.issuer.clone(),
+            subject: identity.subject.clone(),
+            ..Default::default()
+        };
+        Ok(Response::new(match caller {
+            Verified::Agent(Caller { evidence, .. }, _) => v1::WhoAmIResponse {
+                kind: "agent".to_owned(),
+                agent: self.0.engine.agent(&identity).0,
+                method: evidence.method.to_string(),
+                claims: evidence.claims.into_iter().collect(),
+                key: evidence.key.map(|key| key.to_string()).unwrap_or_default(),
+                ..known
+            },
+            Verified::Operator(operator, login) => v1::WhoAmIResponse {
+                kind: "operator".to_owned(),
+                roles: operator
                     .roles
                     .iter()
                     .map(|role| role_name(*role).to_owned())
-                    .collect();
-                ("operator", String::new(), roles)
-            }
-        };
-        Ok(Response::new(v1::WhoAmIResponse {
-            issuer: identity.issuer,
-            subject: identity.subject,
-            kind: kind.to_owned(),
-            agent,
-            roles,
+                    .collect(),
+                login_time: login.at.and_then(time),
+                acr: login.acr.unwrap_or_default(),
+                ..known
+            },
         }))
     }
 }

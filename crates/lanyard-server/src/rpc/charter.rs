@@ -16,7 +16,7 @@ impl CharterService for Services {
         &self,
         request: Request<v1::ListChartersRequest>,
     ) -> Result<Response<v1::ListChartersResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let charters = self
             .0
             .engine
@@ -40,7 +40,7 @@ impl CharterService for Services {
         &self,
         request: Request<v1::InspectCharterRequest>,
     ) -> Result<Response<v1::InspectCharterResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let text = request.into_inner().text;
         let parsed = self.0.charters.parsed(&text).map_err(|findings| {
             let first = findings.first().map(|finding| finding.line("text"));
@@ -62,7 +62,7 @@ impl CharterService for Services {
         &self,
         request: Request<v1::DeclareEmergencyRequest>,
     ) -> Result<Response<v1::DeclareEmergencyResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let operator = self.operator(&request, OperatorRole::OnCall).await?;
         let request = request.into_inner();
         let charter = parsed("charter", &request.charter)?;
         let reason = text("reason", request.reason)?;
@@ -77,7 +77,7 @@ impl CharterService for Services {
         &self,
         request: Request<v1::EndEmergencyRequest>,
     ) -> Result<Response<v1::EndEmergencyResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let operator = self.operator(&request, OperatorRole::OnCall).await?;
         let request = request.into_inner();
         let charter = parsed("charter", &request.charter)?;
         let reason = text("reason", request.reason)?;
@@ -91,7 +91,7 @@ impl CharterService for Services {
         &self,
         request: Request<v1::ListEmergenciesRequest>,
     ) -> Result<Response<v1::ListEmergenciesResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let now = self.0.engine.now();
         let listed = self.0.engine.query(|state| {
             let lasting = state.emergencies().filter(|emergency| emergency.lasts(now));

@@ -23,7 +23,7 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::IssueCredentialRequest>,
     ) -> Result<Response<v1::IssueCredentialResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let request = request.into_inner();
         let plan = Some(request.plan_id).filter(|id| !id.is_empty());
         let ask = Ask {
@@ -36,7 +36,7 @@ impl CredentialService for Services {
         if request.validate_only {
             self.0
                 .engine
-                .validate(&identity, &ask)
+                .validate(caller, &ask)
                 .await
                 .map_err(refusal::issue)?;
             return Ok(Response::new(v1::IssueCredentialResponse::default()));
@@ -44,7 +44,7 @@ impl CredentialService for Services {
         let issued = self
             .0
             .engine
-            .issue(&identity, ask)
+            .issue(caller, ask)
             .await
             .map_err(refusal::issue)?;
         let mut response = Response::new(v1::IssueCredentialResponse {
@@ -61,11 +61,11 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::ReleaseLeaseRequest>,
     ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
-            .release_lease(&identity, id)
+            .release_lease(&caller.identity, id)
             .await
             .map_err(refusal::issue)?;
         Ok(Response::new(v1::ReleaseLeaseResponse {}))
@@ -75,10 +75,10 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::ListLeasesRequest>,
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
-        let whose = match self.caller(&request)? {
-            Verified::Agent(identity, _) => Some(identity),
-            Verified::Operator(operator) if operator.is(OperatorRole::Viewer) => None,
-            Verified::Operator(_) => return Err(refusal::forbidden()),
+        let whose = match self.caller(&request).await? {
+            Verified::Agent(caller, _) => Some(caller.identity),
+            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => None,
+            Verified::Operator(..) => return Err(refusal::forbidden()),
         };
         let request = request.into_inner();
         let size = usize::try_from(request.page_size).unwrap_or(0);

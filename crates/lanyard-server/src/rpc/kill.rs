@@ -15,8 +15,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, authorization, credential, drill, duration, parsed, text, time};
-use crate::caller;
+use super::{Services, credential, drill, duration, parsed, presented, text, time};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -68,7 +67,7 @@ impl KillService for Services {
     ) -> Result<Response<v1::EngageKillResponse>, Status> {
         let asked = scope(request.get_ref().scope.clone());
         let killer = asked.as_ref().unwrap_or(&Scope::All);
-        let by = caller::killer(&self.0, authorization(&request), killer)?;
+        let by = self.0.killer(presented(&request)?, killer).await?;
         let scope = asked?;
         let request = request.into_inner();
         let roles = match request.roles() {
@@ -107,7 +106,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListKillOrdersRequest>,
     ) -> Result<Response<v1::ListKillOrdersResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request).await?;
         let listed = self
             .0
             .engine
@@ -122,7 +121,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::WatchKillRequest>,
     ) -> Result<Response<Self::WatchKillStream>, Status> {
-        self.operator(&request, OperatorRole::OnCall)?;
+        self.operator(&request, OperatorRole::OnCall).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = std::sync::Arc::clone(&self.0.engine);
         let (events, stream) = tokio::sync::mpsc::channel(16);
@@ -152,7 +151,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::ReadKillReportRequest>,
     ) -> Result<Response<Self::ReadKillReportStream>, Status> {
-        self.operator(&request, OperatorRole::OnCall)?;
+        self.operator(&request, OperatorRole::OnCall).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = std::sync::Arc::clone(&self.0.engine);
         let known = engine.query(|state| state.kills().get(id).is_some()).await;
@@ -181,7 +180,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::HoldDrillRequest>,
     ) -> Result<Response<v1::HoldDrillResponse>, Status> {
-        self.operator(&request, OperatorRole::OnCall)?;
+        self.operator(&request, OperatorRole::OnCall).await?;
         let drills = drill::hold(&self.0, &request.into_inner().targets).await?;
         Ok(Response::new(v1::HoldDrillResponse { drills }))
     }
@@ -190,7 +189,7 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListDrillsRequest>,
     ) -> Result<Response<v1::ListDrillsResponse>, Status> {
-        self.caller(&request)?;
+        self.caller(&request).await?;
         let drills = drill::list(&self.0).await?;
         Ok(Response::new(v1::ListDrillsResponse { drills }))
     }
@@ -199,7 +198,8 @@ impl KillService for Services {
         &self,
         request: Request<v1::ProposeRearmRequest>,
     ) -> Result<Response<v1::ProposeRearmResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let needed = (OperatorRole::OnCall, &self.0.doors.fresh.rearm);
+        let operator = self.fresh(&request, needed).await?;
         let request = request.into_inner();
         let stage = match request.stage() {
             v1::RearmStage::Plan => RearmStage::Plan,
@@ -222,7 +222,8 @@ impl KillService for Services {
         &self,
         request: Request<v1::ConfirmRearmRequest>,
     ) -> Result<Response<v1::ConfirmRearmResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let needed = (OperatorRole::OnCall, &self.0.doors.fresh.rearm);
+        let operator = self.fresh(&request, needed).await?;
         let request = request.into_inner();
         let id = parsed("rearm_id", &request.rearm_id)?;
         let despite = Some(request.despite_unconfirmed).filter(|why| !why.is_empty());

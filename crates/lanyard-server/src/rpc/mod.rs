@@ -6,6 +6,7 @@ mod audit;
 mod charter;
 mod credential;
 mod drill;
+mod identity;
 mod kill;
 mod pause;
 mod plan;
@@ -15,24 +16,24 @@ mod timeline;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Identity, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_identity::Verified;
-use lanyard_identity::verifier::Purpose;
 use lanyard_proto::MESSAGE_LIMIT;
 use lanyard_proto::v1::action_service_server::ActionServiceServer;
 use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
 use lanyard_proto::v1::audit_service_server::AuditServiceServer;
 use lanyard_proto::v1::charter_service_server::CharterServiceServer;
 use lanyard_proto::v1::credential_service_server::CredentialServiceServer;
+use lanyard_proto::v1::identity_service_server::IdentityServiceServer;
 use lanyard_proto::v1::kill_service_server::KillServiceServer;
 use lanyard_proto::v1::pause_service_server::PauseServiceServer;
 use lanyard_proto::v1::plan_service_server::PlanServiceServer;
 use lanyard_proto::v1::task_service_server::TaskServiceServer;
 use tonic::{Request, Status};
 
-use crate::caller;
+use crate::identity::{Freshness, Presented};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -58,6 +59,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .add_service(PlanServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ApprovalServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ActionServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(IdentityServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(PauseServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(CharterServiceServer::new(services.clone()).max_decoding_message_size(limit))
@@ -65,6 +67,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .into_axum_router()
     .merge(crate::http::router(broker))
     .layer(axum::middleware::map_response(crate::gated::gate))
+    .layer(axum::middleware::from_fn(crate::identity::presented))
 }
 
 /// What the kill plane serves: KillService and its HTTP door.
@@ -74,6 +77,7 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
     tonic::service::Routes::new(kills)
         .into_axum_router()
         .merge(crate::http::kill_router(broker))
+        .layer(axum::middleware::from_fn(crate::identity::presented))
 }
 
 /// What the person may do now counts for what they said yes to (T22). A request does not wait for it.
@@ -86,32 +90,62 @@ fn recognized(engine: &Arc<Engine>, operator: Operator) {
     });
 }
 
-fn authorization<T>(request: &Request<T>) -> Option<&str> {
-    let header = request.metadata().get("authorization")?;
-    header.to_str().ok()
+/// What the request shows of its caller.
+fn presented<T>(request: &Request<T>) -> Result<&Presented, Status> {
+    let presented = request.extensions().get();
+    presented.ok_or_else(refusal::unauthenticated)
 }
 
 impl Services {
-    fn caller<T>(&self, request: &Request<T>) -> Result<Verified, Status> {
-        let header = authorization(request);
-        let now = self.0.engine.now();
-        let verified = caller::verify(&self.0.verifier, header, Purpose::Ordinary, now)?;
-        if let Verified::Operator(operator) = &verified {
+    async fn caller<T: Sync>(&self, request: &Request<T>) -> Result<Verified, Status> {
+        let verified = self.0.caller(presented(request)?).await?;
+        if let Verified::Operator(operator, _) = &verified {
             recognized(&self.0.engine, operator.clone());
         }
         Ok(verified)
     }
 
-    fn agent<T>(&self, request: &Request<T>) -> Result<(Identity, Option<Identity>), Status> {
-        caller::agent(self.caller(request)?)
+    async fn agent<T: Sync>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<(Caller, Option<Identity>), Status> {
+        crate::identity::agent(self.caller(request).await?)
     }
 
-    fn operator<T>(&self, request: &Request<T>, role: OperatorRole) -> Result<Operator, Status> {
-        caller::operator(self.caller(request)?, role)
+    async fn operator<T: Sync>(
+        &self,
+        request: &Request<T>,
+        role: OperatorRole,
+    ) -> Result<Operator, Status> {
+        let (operator, _) = self.person(request, role).await?;
+        Ok(operator)
+    }
+
+    /// The operator, if the login is as fresh as this takes.
+    async fn fresh<T: Sync>(
+        &self,
+        request: &Request<T>,
+        (role, needed): (OperatorRole, &Freshness),
+    ) -> Result<Operator, Status> {
+        let (operator, login) = self.person(request, role).await?;
+        needed.met_by(&login, self.0.engine.now())?;
+        Ok(operator)
+    }
+
+    /// The operator, and how that one logged in.
+    async fn person<T: Sync>(
+        &self,
+        request: &Request<T>,
+        role: OperatorRole,
+    ) -> Result<(Operator, Login), Status> {
+        crate::identity::operator(self.caller(request).await?, role)
     }
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Status> {
+pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(
+    field: &str,
+    text: &str,
+) -> Result<T, Status> {
     text.parse().map_err(|error| refusal::invalid(field, error))
 }
 
@@ -130,7 +164,7 @@ pub(crate) fn text(field: &str, text: String) -> Result<String, Status> {
     }
 }
 
-fn request_id(text: String) -> Result<Option<String>, Status> {
+pub(crate) fn request_id(text: String) -> Result<Option<String>, Status> {
     if text.len() > REQUEST_ID_LIMIT {
         return Err(refusal::invalid(
             "request_id",

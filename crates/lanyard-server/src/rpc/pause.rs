@@ -25,7 +25,7 @@ impl PauseService for Services {
         &self,
         request: Request<v1::CreatePauseRequest>,
     ) -> Result<Response<v1::CreatePauseResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let operator = self.operator(&request, OperatorRole::OnCall).await?;
         let request = request.into_inner();
         let demand = match request.demand() {
             v1::Demand::Unspecified | v1::Demand::Stillness => Demand::Stillness,
@@ -48,7 +48,7 @@ impl PauseService for Services {
         &self,
         request: Request<v1::ListPausesRequest>,
     ) -> Result<Response<v1::ListPausesResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer)?;
+        self.operator(&request, OperatorRole::Viewer).await?;
         let now = self.0.engine.now();
         let listed = self.0.engine.query(|state| {
             let lasting = state.pauses().filter(|pause| pause.lasts(now));
@@ -66,7 +66,7 @@ impl PauseService for Services {
         &self,
         request: Request<v1::ResumeRequest>,
     ) -> Result<Response<v1::ResumeResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall)?;
+        let operator = self.operator(&request, OperatorRole::OnCall).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;

@@ -23,13 +23,13 @@ impl PlanService for Services {
         &self,
         request: Request<Streaming<v1::SubmitPlanRequest>>,
     ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let (header, content) = received(request.into_inner()).await?;
         let proposal = proposal(header)?;
         // Whoever may not submit leaves no bytes behind.
         self.0
             .engine
-            .task_of(&identity, proposal.task)
+            .task_of(&caller.identity, proposal.task)
             .await
             .map_err(refusal::task)?;
         let (plans, bytes) = (self.0.plans.clone(), content.clone());
@@ -40,7 +40,7 @@ impl PlanService for Services {
         let plan = self
             .0
             .engine
-            .submit_plan(&identity, proposal, &content)
+            .submit_plan(caller, proposal, &content)
             .await
             .map_err(refusal::issue)?;
         Ok(Response::new(v1::SubmitPlanResponse {
@@ -52,14 +52,14 @@ impl PlanService for Services {
         &self,
         request: Request<v1::GetPlanRequest>,
     ) -> Result<Response<v1::GetPlanResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = self.caller(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let found = self.0.engine.query(|state| {
             let plan = state.plan(id)?;
             let task = &state.task(plan.task)?.task;
             let may = match &caller {
-                Verified::Agent(identity, _) => task.identity == *identity,
-                Verified::Operator(operator) => {
+                Verified::Agent(caller, _) => task.identity == caller.identity,
+                Verified::Operator(operator, _) => {
                     operator.is(OperatorRole::Viewer) || operator.is(OperatorRole::Approver)
                 }
             };

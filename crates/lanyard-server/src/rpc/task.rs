@@ -19,7 +19,7 @@ impl TaskService for Services {
         &self,
         request: Request<v1::OpenTaskRequest>,
     ) -> Result<Response<v1::OpenTaskResponse>, Status> {
-        let (identity, sponsor) = self.agent(&request)?;
+        let (caller, sponsor) = self.agent(&request).await?;
         let request = request.into_inner();
         let ask = OpenTask {
             charter: parsed("charter", &request.charter)?,
@@ -37,7 +37,7 @@ impl TaskService for Services {
         let task = self
             .0
             .engine
-            .open_task(&identity, ask)
+            .open_task(caller, ask)
             .await
             .map_err(refusal::task)?;
         Ok(Response::new(v1::OpenTaskResponse {
@@ -49,12 +49,12 @@ impl TaskService for Services {
         &self,
         request: Request<v1::GetTaskRequest>,
     ) -> Result<Response<v1::GetTaskResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let entry = self
             .0
             .engine
-            .task_of(&identity, id)
+            .task_of(&caller.identity, id)
             .await
             .map_err(refusal::task)?;
         let closed = !entry.is_open(self.0.engine.now());
@@ -67,14 +67,14 @@ impl TaskService for Services {
         &self,
         request: Request<v1::GetTaskTimelineRequest>,
     ) -> Result<Response<v1::GetTaskTimelineResponse>, Status> {
-        let caller = self.caller(&request)?;
+        let caller = self.caller(&request).await?;
         let id: TaskId = parsed("id", &request.into_inner().id)?;
         let now = self.0.engine.now();
         let found = self.0.engine.query(|state| {
             let entry = state.task(id)?;
             let may = match &caller {
-                Verified::Agent(identity, _) => entry.task.identity == *identity,
-                Verified::Operator(operator) => operator.is(OperatorRole::Viewer),
+                Verified::Agent(caller, _) => entry.task.identity == caller.identity,
+                Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
             };
             may.then(|| message(&entry.task, !entry.is_open(now)))
         });
@@ -94,11 +94,11 @@ impl TaskService for Services {
         &self,
         request: Request<v1::CloseTaskRequest>,
     ) -> Result<Response<v1::CloseTaskResponse>, Status> {
-        let (identity, _) = self.agent(&request)?;
+        let (caller, _) = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
-            .task_of(&identity, id)
+            .task_of(&caller.identity, id)
             .await
             .map_err(refusal::task)?;
         self.0.engine.close_task(id).await.map_err(refusal::task)?;

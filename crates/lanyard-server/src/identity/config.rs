@@ -1,0 +1,428 @@
+//! What the configuration says of identities: who is believed, by what, and how long that lasts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
+use lanyard_core::identity::{Method, OperatorRole};
+use lanyard_core::time::Ttl;
+use lanyard_identity::break_glass::BreakGlass;
+use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
+use reqwest::Url;
+
+use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled};
+use crate::config::{hook_url, keys};
+
+/// The longest a session can last.
+const LONGEST_SESSION: Ttl = Ttl::at_least_a_second(12 * 3600);
+/// The longest time since a login that can be asked for.
+const LONGEST_FRESH: Ttl = Ttl::at_least_a_second(24 * 3600);
+
+/// Who is believed, and how.
+#[derive(Debug)]
+pub(crate) struct IdentityConfig {
+    pub(crate) issuers: Vec<IssuerConfig>,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) fresh: FreshLogin,
+    pub(crate) quotas: QuotaConfig,
+    /// Under which schemes and authorities the broker is reached, besides the address that it listens on.
+    pub(crate) origins: Vec<String>,
+    /// People with a key that engages kills: the name, and the key in base64url.
+    break_glass: Vec<(String, String)>,
+}
+
+/// Where identities come from.
+#[derive(Debug)]
+pub(crate) struct IssuerConfig {
+    pub(crate) name: String,
+    pub(crate) kind: IssuerKind,
+    pub(crate) keys: KeySource,
+    audience: Option<String>,
+    claims: BTreeSet<String>,
+    groups_claim: String,
+    roles: BTreeMap<String, BTreeSet<OperatorRole>>,
+    login: Option<LoginConfig>,
+}
+
+/// Where the keys of an issuer are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// In a file.
+    File(PathBuf),
+    /// Where its OpenID configuration says, under its own name; believed by this authority, where one is named.
+    Discovery { ca_file: Option<PathBuf> },
+    /// At the API server of a cluster, which is asked about each token besides; in this pod's own cluster, where no
+    /// kubeconfig is named.
+    Cluster {
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+    },
+    /// In the bundle of a SPIFFE trust domain, which somebody renews.
+    BundleFile(PathBuf),
+    /// Where a federated trust domain serves its bundle (SPIFFE_Federation, profile https_web).
+    BundleEndpoint { url: Url, ca_file: Option<PathBuf> },
+}
+
+/// Reads all of it.
+pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<IdentityConfig> {
+    let issuers = top.required("issuers").map(|node| {
+        let items = f.list(node).iter();
+        let read = items.filter_map(|item| issuer(f, item, base));
+        read.collect::<Vec<_>>()
+    });
+    let lifetimes = top
+        .optional("sessions")
+        .map_or(Some(Lifetimes::default()), |node| lifetimes(f, node));
+    let fresh = top
+        .optional("fresh_login")
+        .map_or(Some(FreshLogin::default()), |node| fresh(f, node));
+    let quotas = top
+        .optional("quotas")
+        .map_or(Some(QuotaConfig::default()), |node| quotas(f, node));
+    let origins = top.optional("origins").map(|node| {
+        let items = f.list(node).iter();
+        let read = items.filter_map(|item| origin(f, item));
+        read.collect()
+    });
+    let break_glass = top.optional("break_glass").map(|node| {
+        let items = f.list(node).iter();
+        let read = items.filter_map(|item| break_glass(f, item));
+        read.collect()
+    });
+    let issuers = issuers?;
+    let mut names = BTreeSet::new();
+    for (name, node) in issuers
+        .iter()
+        .zip(top.required("issuers").map(|node| f.list(node))?)
+    {
+        if !names.insert(&name.name) {
+            let message = format!(
+                "`{}` stands here twice: its tokens cannot be told apart",
+                escaped(&name.name)
+            );
+            f.add(Diagnostic::new(Code::Issuer, node.span, message));
+        }
+    }
+    Some(IdentityConfig {
+        issuers,
+        lifetimes: lifetimes?,
+        fresh: fresh?,
+        quotas: quotas?,
+        origins: origins.unwrap_or_default(),
+        break_glass: break_glass.unwrap_or_default(),
+    })
+}
+
+fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
+    let fields = f.map(node)?;
+    let name = fields.required("issuer").and_then(|node| f.text(node));
+    let kinds = [
+        ("agents", IssuerKind::Agents),
+        ("operators", IssuerKind::Operators),
+    ];
+    let kind = fields
+        .required("kind")
+        .and_then(|node| f.one_of(node, &kinds));
+    let keys = source(f, (node, &fields), name, base);
+    let audience = fields.optional("audience").map(|node| f.text(node));
+    let claims = fields.optional("claims").map(|node| {
+        let names = f.list(node).iter().filter_map(|item| f.text(item));
+        names.map(str::to_owned).collect()
+    });
+    let claim = fields
+        .optional("groups_claim")
+        .map_or(Some("groups"), |node| f.text(node));
+    let roles = fields
+        .optional("roles")
+        .and_then(|node| f.map(node))
+        .map(|fields| roles(f, &fields));
+    let login = fields.optional("login").map(|node| login(f, node, name));
+    fields.finish();
+    let login = match login {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    let audience = match audience {
+        Some(read) => Some(read?.to_owned()),
+        // An ID token is addressed to the client that the person logs in with.
+        None => login.as_ref().map(|login| login.client_id.clone()),
+    };
+    Some(IssuerConfig {
+        name: name?.to_owned(),
+        kind: kind?,
+        keys: keys?,
+        audience,
+        claims: claims.unwrap_or_default(),
+        groups_claim: claim?.to_owned(),
+        roles: roles.unwrap_or_default(),
+        login,
+    })
+}
+
+/// Exactly one of the places that keys can be in.
+fn source(
+    f: &Findings,
+    (node, fields): (&Node, &Fields<'_>),
+    issuer: Option<&str>,
+    base: &Path,
+) -> Option<KeySource> {
+    let file = |node| Some(base.join(f.text(node)?));
+    let found = [
+        fields
+            .optional("jwks_file")
+            .map(|node| file(node).map(KeySource::File)),
+        fields
+            .optional("discovery")
+            .map(|node| discovered(f, node, issuer, base)),
+        fields
+            .optional("kubernetes")
+            .map(|node| cluster(f, node, base)),
+        fields.optional("bundle_file").map(|node| {
+            bundle(f, node, issuer).and_then(|()| file(node).map(KeySource::BundleFile))
+        }),
+        fields
+            .optional("bundle_endpoint")
+            .map(|node| bundle(f, node, issuer).and_then(|()| endpoint(f, node, base))),
+    ];
+    let mut found = found.into_iter().flatten();
+    match (found.next(), found.next()) {
+        (Some(source), None) => source,
+        (None, _) | (Some(_), Some(_)) => {
+            let message = "write exactly one of `jwks_file`, `discovery`, `kubernetes`, `bundle_file` and `bundle_endpoint`".to_owned();
+            f.add(Diagnostic::new(Code::Issuer, node.span, message));
+            None
+        }
+    }
+}
+
+/// `discovery: {}`, or with a `ca_file`.
+fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
+    let fields = f.map(node)?;
+    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
+    fields.finish();
+    if issuer.is_some_and(|issuer| !issuer.starts_with("https://")) {
+        let message = "keys are discovered from an issuer of https alone".to_owned();
+        f.add(Diagnostic::new(Code::Issuer, node.span, message));
+        return None;
+    }
+    Some(KeySource::Discovery {
+        ca_file: ca_file.map(|file| base.join(file)),
+    })
+}
+
+/// `kubernetes: {}` in a pod, or with a `kubeconfig` and a `context`.
+fn cluster(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
+    let fields = f.map(node)?;
+    let kubeconfig = fields.optional("kubeconfig").and_then(|node| f.text(node));
+    let context = fields.optional("context").and_then(|node| f.text(node));
+    fields.finish();
+    Some(KeySource::Cluster {
+        kubeconfig: kubeconfig.map(|file| base.join(file)),
+        context: context.map(str::to_owned),
+    })
+}
+
+/// A bundle is of a trust domain, by whose name the issuer goes.
+fn bundle(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<()> {
+    let is_domain = |issuer: &str| spiffe::trust_domain(&format!("{issuer}/x")).is_some();
+    if issuer.is_some_and(is_domain) {
+        return Some(());
+    }
+    let message = "a bundle is of a trust domain: the issuer is spiffe://its-name".to_owned();
+    f.add(Diagnostic::new(Code::Issuer, node.span, message));
+    None
+}
+
+/// `bundle_endpoint: {url: …}`, with a `ca_file` where the system's authorities do not know it.
+fn endpoint(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
+    let fields = f.map(node)?;
+    let url = fields.required("url").and_then(|node| hook_url(f, node));
+    let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
+    fields.finish();
+    Some(KeySource::BundleEndpoint {
+        url: url?,
+        ca_file: ca_file.map(|file| base.join(file)),
+    })
+}
+
+/// `login: {client_id: …}`, with the scopes that are asked for.
+fn login(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<LoginConfig> {
+    let fields = f.map(node)?;
+    let client = fields.required("client_id").and_then(|node| f.text(node));
+    let scopes = fields.optional("scopes").map(|node| {
+        let scopes = f.list(node).iter().filter_map(|item| f.text(item));
+        scopes.map(str::to_owned).collect()
+    });
+    fields.finish();
+    Some(LoginConfig {
+        issuer: issuer?.to_owned(),
+        client_id: client?.to_owned(),
+        scopes: scopes.unwrap_or_else(|| vec!["openid".to_owned()]),
+    })
+}
+
+/// `role: [group, …]` in the file; by group here.
+fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
+    let words = [
+        ("viewer", OperatorRole::Viewer),
+        ("approver", OperatorRole::Approver),
+        ("on-call", OperatorRole::OnCall),
+        ("admin", OperatorRole::Admin),
+    ];
+    let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
+    for (_, key, groups) in fields.open() {
+        let Some(role) = f.one_of(key, &words) else {
+            continue;
+        };
+        for group in f.list(groups).iter().filter_map(|item| f.text(item)) {
+            roles.entry(group.to_owned()).or_default().insert(role);
+        }
+    }
+    roles
+}
+
+fn lifetimes(f: &Findings, node: &Node) -> Option<Lifetimes> {
+    let fields = f.map(node)?;
+    let usual = Lifetimes::default();
+    let span = |name, usual: Duration| {
+        let node = fields.optional(name);
+        node.map_or(Some(usual), |node| {
+            Some(f.span_of_time(node, LONGEST_SESSION)?.as_duration())
+        })
+    };
+    let (agents, people) = (span("agents", usual.agents), span("people", usual.people));
+    fields.finish();
+    Some(Lifetimes {
+        agents: agents?,
+        people: people?,
+    })
+}
+
+fn fresh(f: &Findings, node: &Node) -> Option<FreshLogin> {
+    let fields = f.map(node)?;
+    let read = |name| {
+        let node = fields.optional(name);
+        node.map_or(Some(Freshness::default()), |node| freshness(f, node))
+    };
+    let (rearm, high_risk) = (read("rearm"), read("high_risk_approval"));
+    fields.finish();
+    Some(FreshLogin {
+        rearm: rearm?,
+        high_risk: high_risk?,
+    })
+}
+
+fn freshness(f: &Findings, node: &Node) -> Option<Freshness> {
+    let fields = f.map(node)?;
+    let within = fields.optional("within");
+    let within = within.map(|node| f.span_of_time(node, LONGEST_FRESH));
+    let acr = fields.optional("acr").map(|node| {
+        let values = f.list(node).iter().filter_map(|item| f.text(item));
+        values.map(str::to_owned).collect()
+    });
+    fields.finish();
+    Some(Freshness {
+        within: match within {
+            Some(read) => Some(read?.as_duration()),
+            None => None,
+        },
+        acr: acr.unwrap_or_default(),
+    })
+}
+
+fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
+    let fields = f.map(node)?;
+    let usual = QuotaConfig::default();
+    let count = |name, usual| {
+        let node = fields.optional(name);
+        node.map_or(Some(usual), |node| f.parsed(node))
+    };
+    let calls = count("calls_per_second", usual.calls_per_second);
+    let refusals = count("refusals_per_minute", usual.refusals_per_minute);
+    fields.finish();
+    Some(QuotaConfig {
+        calls_per_second: calls?,
+        refusals_per_minute: refusals?,
+    })
+}
+
+/// A scheme and an authority, and nothing more.
+fn origin(f: &Findings, node: &Node) -> Option<String> {
+    let text = f.text(node)?;
+    let url: Url = f.parsed(node)?;
+    let origin = url.origin().ascii_serialization();
+    if origin != text {
+        let message = format!("`{}` is not an origin", escaped(text));
+        let finding = Diagnostic::new(Code::Value, node.span, message);
+        f.add(
+            finding
+                .help("write the scheme, the host and perhaps the port: https://lanyard.example"),
+        );
+        return None;
+    }
+    Some(origin)
+}
+
+fn break_glass(f: &Findings, node: &Node) -> Option<(String, String)> {
+    let fields = f.map(node)?;
+    let name = fields.required("name").and_then(|node| f.text(node));
+    let key = fields.required("public_key");
+    let read = key.and_then(|node| {
+        let text = f.text(node)?;
+        match enrolled::key(text) {
+            Ok(_) => Some(text.to_owned()),
+            Err(why) => {
+                let message = format!("not an Ed25519 public key: {why}");
+                let finding = Diagnostic::new(Code::Value, node.span, message);
+                f.add(finding.help("write its 32 bytes in base64url, as `x` of a JWK"));
+                None
+            }
+        }
+    });
+    fields.finish();
+    Some((name?.to_owned(), read?))
+}
+
+impl IdentityConfig {
+    /// Where people log in.
+    pub(crate) fn logins(&self) -> Vec<LoginConfig> {
+        let logins = self.issuers.iter().map(|issuer| issuer.login.clone());
+        logins.flatten().collect()
+    }
+
+    pub(crate) fn break_glass(&self, audience: &str) -> Result<BreakGlass> {
+        let mut people = Vec::new();
+        for (name, key) in &self.break_glass {
+            match enrolled::key(key) {
+                Ok((_, public)) => people.push((name.clone(), public)),
+                Err(why) => bail!("the break-glass key of {name}: {why}"),
+            }
+        }
+        Ok(BreakGlass::new(audience.to_owned(), people))
+    }
+}
+
+impl IssuerConfig {
+    pub(crate) fn open(&self) -> Result<Issuer> {
+        let (keys, method) = match &self.keys {
+            KeySource::File(path) => (Keys::fixed(keys(&self.name, path)?), Method::Oidc),
+            KeySource::Discovery { .. } => (Keys::unknown(), Method::Oidc),
+            KeySource::Cluster { .. } => (Keys::unknown(), Method::ClusterKeys),
+            KeySource::BundleFile(_) | KeySource::BundleEndpoint { .. } => {
+                (Keys::unknown(), Method::JwtSvid)
+            }
+        };
+        Ok(Issuer {
+            name: self.name.clone(),
+            kind: self.kind,
+            audience: self.audience.clone(),
+            method,
+            claims: self.claims.clone(),
+            keys,
+            groups_claim: self.groups_claim.clone(),
+            roles: self.roles.clone(),
+        })
+    }
+}

@@ -1,0 +1,153 @@
+//! Enrolled agents: each call carries an assertion that the agent's own key signed (RFC 7523), and a key is enrolled by
+//! answering a challenge.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::charter::Name;
+use lanyard_core::enrolment::AgentKey;
+use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Method};
+use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::jwks::{Algorithm, PublicKey};
+use lanyard_identity::jws::Jws;
+use lanyard_identity::memory::{ProofId, Use};
+use lanyard_identity::{RejectedToken, SKEW, Verified};
+use ring::hmac;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Found;
+
+/// What the subjects of enrolled agents begin with.
+pub(crate) const SUBJECT: &str = "enrolled:";
+/// How long an assertion may be good, from its issue to its end.
+const LONGEST: Duration = Duration::from_secs(300);
+/// How long a challenge may be answered.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+/// What an answer to a challenge begins with, so that it is a signature of nothing else.
+pub(crate) const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
+
+#[derive(Deserialize)]
+struct Assertion {
+    iss: String,
+    sub: String,
+    aud: String,
+    iat: u64,
+    exp: u64,
+    jti: String,
+}
+
+/// The identity of an enrolled agent.
+pub(crate) fn identity(broker: &str, agent: &Name) -> Identity {
+    Identity {
+        issuer: broker.to_owned(),
+        subject: format!("{SUBJECT}{agent}"),
+    }
+}
+
+/// A key as it is kept.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn key(x: &str) -> Result<(AgentKey, PublicKey), &'static str> {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
+    let public = PublicKey::parse(&jwk)?;
+    let kept = AgentKey {
+        thumbprint: public.thumbprint(),
+        x: x.to_owned(),
+    };
+    Ok((kept, public))
+}
+
+/// Whose assertion this is.
+pub(super) fn verified(
+    state: &State,
+    token: &str,
+    (broker, audience): (&str, &str),
+    now: Timestamp,
+) -> Result<Found, RejectedToken> {
+    let jws = Jws::parse(token)?;
+    let claims: Assertion =
+        serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
+    let name = claims.sub.strip_prefix(SUBJECT).unwrap_or_default();
+    let name: Name = name.parse().map_err(|_| RejectedToken::Claims)?;
+    let known = state
+        .enrolment()
+        .agent(&name)
+        .ok_or(RejectedToken::Issuer)?;
+    let (kept, public) = key(&known.key.x).map_err(|_| RejectedToken::Signature)?;
+    let signed = jws.algorithm == Algorithm::EdDsa
+        && jws.kid == kept.thumbprint
+        && public.verifies(jws.algorithm, jws.message, &jws.signature);
+    if !signed {
+        return Err(RejectedToken::Signature);
+    }
+    if claims.iss != broker || claims.aud != audience {
+        return Err(RejectedToken::Audience);
+    }
+    let (issued, ends) = (
+        Timestamp::from_secs(claims.iat),
+        Timestamp::from_secs(claims.exp),
+    );
+    if issued > now + SKEW || now > ends + SKEW || ends > issued + LONGEST {
+        return Err(RejectedToken::Times);
+    }
+    if claims.jti.is_empty() {
+        return Err(RejectedToken::Claims);
+    }
+    let evidence = Evidence {
+        method: Method::EnrolledKey,
+        key: Some(Confirmation::Key(kept.thumbprint)),
+        ..Evidence::default()
+    };
+    let caller = Caller {
+        identity: identity(broker, &name),
+        evidence,
+    };
+    let used = Use {
+        id: ProofId::of(&["jti", &claims.sub, &claims.jti]),
+        key: None,
+        until: ends + SKEW,
+    };
+    Ok(Found {
+        who: Verified::Agent(caller, None),
+        used: Some(used),
+    })
+}
+
+/// Challenges that say themselves whether they are good: nothing is kept of one until it is answered.
+pub(crate) struct Challenges(hmac::Key);
+
+impl Challenges {
+    /// Of this process: those of another one are not good.
+    ///
+    /// # Errors
+    /// When the system gives no random bits.
+    pub(crate) fn new() -> Result<Self, ring::error::Unspecified> {
+        let random = ring::rand::SystemRandom::new();
+        hmac::Key::generate(hmac::HMAC_SHA256, &random).map(Self)
+    }
+
+    /// A challenge for whoever shows this.
+    pub(crate) fn put(&self, about: &str, now: Timestamp) -> String {
+        let until = (now + ANSWERED_WITHIN).as_secs();
+        let tag = hmac::sign(&self.0, format!("{until} {about}").as_bytes());
+        format!("{until}.{}", URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Whether it was put, about this, and not too long ago.
+    pub(crate) fn is_ours(&self, challenge: &str, about: &str, now: Timestamp) -> bool {
+        let Some((until, tag)) = challenge.split_once('.') else {
+            return false;
+        };
+        let Ok(tag) = URL_SAFE_NO_PAD.decode(tag) else {
+            return false;
+        };
+        let said = format!("{until} {about}");
+        let put = hmac::verify(&self.0, said.as_bytes(), &tag).is_ok();
+        let until = until.parse().ok().map(Timestamp::from_secs);
+        put && until.is_some_and(|until| now <= until)
+    }
+}

@@ -1,0 +1,334 @@
+//! The token endpoint: from any accepted identity to a session, or to a credential under a grant (RFC 8693); and what it
+//! says of itself (RFC 8414).
+
+use std::sync::Arc;
+
+use axum::extract::{Form, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use lanyard_core::id::TaskId;
+use lanyard_core::identity::{Caller, Confirmation, Identity};
+use lanyard_core::provider::Credential;
+use lanyard_core::time::Ttl;
+use lanyard_engine::mint::{Ask, Issued};
+use lanyard_engine::tasks::OpenTask;
+use lanyard_identity::verifier::Purpose;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::session::Begun;
+use super::{Presented, agent};
+use crate::gated::Gated;
+use crate::refusal;
+use crate::rpc::{parsed, request_id, text};
+use crate::wire::Broker;
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const AWS_CREDENTIALS: &str = "urn:lanyard:params:oauth:token-type:aws-credentials";
+const KUBERNETES_TOKEN: &str = "urn:lanyard:params:oauth:token-type:kubernetes-token";
+/// What a subject token can be said to be. Nothing is believed for it: each token says itself what it is.
+const SUBJECTS: &[&str] = &[
+    "urn:ietf:params:oauth:token-type:jwt",
+    "urn:ietf:params:oauth:token-type:id_token",
+    ACCESS_TOKEN,
+    "urn:lanyard:params:oauth:token-type:aws-caller-identity",
+    SESSION,
+];
+
+/// The form (RFC 8693 section 2.1, RFC 7521 section 4.2), and which grant is meant.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    grant_type: String,
+    subject_token: Option<String>,
+    subject_token_type: Option<String>,
+    requested_token_type: Option<String>,
+    client_assertion: Option<String>,
+    client_assertion_type: Option<String>,
+    /// Under a task that is open.
+    task: Option<String>,
+    /// Or under a new one of this charter.
+    charter: Option<String>,
+    environment: Option<String>,
+    reason: Option<String>,
+    ticket: Option<String>,
+    grant: Option<String>,
+    /// In seconds.
+    ttl: Option<u32>,
+    plan: Option<String>,
+    request_id: Option<String>,
+}
+
+/// `POST /oauth2/token`
+pub(crate) async fn token(
+    State(broker): State<Arc<Broker>>,
+    Extension(presented): Extension<Presented>,
+    form: Result<Form<Asked>, axum::extract::rejection::FormRejection>,
+) -> Response {
+    let Form(asked) = match form {
+        Ok(form) => form,
+        Err(error) => return failed(&refusal::invalid("the form", error.body_text())),
+    };
+    match exchanged(&broker, &presented, asked).await {
+        Ok(response) => response,
+        Err(status) => failed(&status),
+    }
+}
+
+async fn exchanged(
+    broker: &Arc<Broker>,
+    presented: &Presented,
+    asked: Asked,
+) -> Result<Response, Status> {
+    let shown = subject(&asked)?;
+    let who = broker.whose(presented, (shown, Purpose::Change)).await?;
+    match asked.requested_token_type.as_deref() {
+        Some(SESSION) => {
+            let key = broker.key_shown(presented)?.ok_or_else(|| {
+                let why =
+                    "a session is bound to a key: show one by DPoP or by a client certificate";
+                refusal::invalid("DPoP", why)
+            })?;
+            let begun = broker.begin_session(who, key).await?;
+            Ok(answer(&session(&begun)).into_response())
+        }
+        None | Some(ACCESS_TOKEN | AWS_CREDENTIALS | KUBERNETES_TOKEN) => {
+            credential(broker, agent(who)?, asked).await
+        }
+        Some(_) => Err(refusal::invalid(
+            "requested_token_type",
+            "is not issued here",
+        )),
+    }
+}
+
+/// The token that the request is about. None: a client certificate is the identity.
+fn subject(asked: &Asked) -> Result<Option<&str>, Status> {
+    let missing = |field: &str| refusal::invalid(field, "must be given");
+    match asked.grant_type.as_str() {
+        EXCHANGE => {
+            let kind = asked.subject_token_type.as_deref();
+            let kind = kind.ok_or_else(|| missing("subject_token_type"))?;
+            if !SUBJECTS.contains(&kind) {
+                return Err(refusal::invalid("subject_token_type", "is not known here"));
+            }
+            let token = asked.subject_token.as_deref();
+            token.map(Some).ok_or_else(|| missing("subject_token"))
+        }
+        "client_credentials" => match (&asked.client_assertion_type, &asked.client_assertion) {
+            (None, None) => Ok(None),
+            (Some(kind), Some(token)) if kind == ASSERTION => Ok(Some(token)),
+            (Some(_), Some(_)) => {
+                let why = format!("has to be {ASSERTION}");
+                Err(refusal::invalid("client_assertion_type", why))
+            }
+            (None, Some(_)) | (Some(_), None) => {
+                Err(missing("client_assertion and client_assertion_type"))
+            }
+        },
+        _ => Err(refusal::invalid(
+            "grant_type",
+            format!("has to be {EXCHANGE} or client_credentials"),
+        )),
+    }
+}
+
+fn session(begun: &Begun) -> Value {
+    json!({
+        "access_token": begun.token.expose(),
+        "issued_token_type": SESSION,
+        "token_type": token_type(Some(&begun.key)),
+        "expires_in": begun.lasts.as_secs(),
+    })
+}
+
+const fn token_type(key: Option<&Confirmation>) -> &'static str {
+    match key {
+        Some(Confirmation::Key(_)) => "DPoP",
+        Some(Confirmation::Certificate(_)) | None => "Bearer",
+    }
+}
+
+/// A credential under a grant, in the task that is named or in one of its own.
+async fn credential(
+    broker: &Arc<Broker>,
+    (caller, sponsor): (Caller, Option<Identity>),
+    asked: Asked,
+) -> Result<Response, Status> {
+    let grant = asked.grant.as_deref().unwrap_or_default();
+    let grant = parsed("grant", grant)?;
+    let ttl = asked.ttl.map(Ttl::from_secs).transpose();
+    let ttl = ttl.map_err(|error| refusal::invalid("ttl", error))?;
+    let plan = asked.plan.as_deref();
+    let plan = plan.map(|id| parsed("plan", id)).transpose()?;
+    let request = request_id(asked.request_id.clone().unwrap_or_default())?;
+    let key = caller.evidence.key.clone();
+    let (task, opened) = match &asked.task {
+        Some(id) => (parsed("task", id)?, false),
+        None => (opened(broker, (&caller, sponsor), &asked).await?, true),
+    };
+    let ask = Ask {
+        task,
+        grant,
+        ttl,
+        plan,
+        request,
+    };
+    match broker.engine.issue(caller, ask).await {
+        Ok(issued) => Ok(handed_over(broker, issued, task, key.as_ref())),
+        Err(error) => {
+            if opened && let Err(error) = broker.engine.close_task(task).await {
+                tracing::warn!(%error, %task, "a task of an exchange could not be closed");
+            }
+            Err(refusal::issue(error))
+        }
+    }
+}
+
+async fn opened(
+    broker: &Broker,
+    (caller, sponsor): (&Caller, Option<Identity>),
+    asked: &Asked,
+) -> Result<TaskId, Status> {
+    let given = |field: &'static str, value: &Option<String>| {
+        let value = value.clone();
+        value.ok_or_else(|| refusal::invalid(field, "must be given, or a task"))
+    };
+    let ask = OpenTask {
+        charter: parsed("charter", &given("charter", &asked.charter)?)?,
+        environment: parsed("environment", &given("environment", &asked.environment)?)?,
+        reason: text("reason", given("reason", &asked.reason)?)?,
+        ticket: match asked.ticket.clone() {
+            Some(ticket) => Some(text("ticket", ticket)?),
+            None => None,
+        },
+        version: None,
+        sponsor,
+        under: None,
+        request: None,
+    };
+    let task = broker.engine.open_task(caller.clone(), ask).await;
+    Ok(task.map_err(refusal::task)?.id)
+}
+
+fn handed_over(
+    broker: &Broker,
+    issued: Issued,
+    task: TaskId,
+    key: Option<&Confirmation>,
+) -> Response {
+    let lasts = issued.expires.since(broker.engine.now()).as_secs();
+    let expires = issued.expires.to_string();
+    let (token, kind, token_type) = match &issued.credential {
+        Credential::Token { jwt } => (jwt.expose().clone(), ACCESS_TOKEN, token_type(key)),
+        Credential::Aws {
+            access_key_id,
+            secret_access_key,
+            session_token,
+            ..
+        } => {
+            let document = json!({
+                "Version": 1,
+                "AccessKeyId": access_key_id,
+                "SecretAccessKey": secret_access_key.expose(),
+                "SessionToken": session_token.expose(),
+                "Expiration": expires,
+            });
+            (document.to_string(), AWS_CREDENTIALS, "N_A")
+        }
+        Credential::Kubernetes { token, .. } => (token.expose().clone(), KUBERNETES_TOKEN, "N_A"),
+    };
+    let body = json!({
+        "access_token": token,
+        "issued_token_type": kind,
+        "token_type": token_type,
+        "expires_in": lasts,
+        "lease_id": issued.lease,
+        "task_id": task,
+    });
+    let mut response = answer(&body).into_response();
+    let gated = Gated::new(issued.release);
+    response.extensions_mut().insert(gated);
+    response
+}
+
+fn answer(body: &Value) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], Json(body.clone()))
+}
+
+/// RFC 6749 section 5.2, with the reason that gRPC gives.
+fn failed(status: &Status) -> Response {
+    let (code, error) = match status.code() {
+        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_client"),
+        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_request"),
+        Code::PermissionDenied => (StatusCode::FORBIDDEN, "access_denied"),
+        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
+        Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists | Code::Aborted => {
+            (StatusCode::BAD_REQUEST, "invalid_grant")
+        }
+        Code::Ok
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::DeadlineExceeded
+        | Code::OutOfRange
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+    };
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    let body = json!({"error": error, "error_description": status.message(), "reason": reason});
+    let mut response = (code, answer(&body)).into_response();
+    if code == StatusCode::UNAUTHORIZED {
+        refusal::challenge(&mut response);
+    }
+    response
+}
+
+/// `GET /.well-known/oauth-authorization-server`
+pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
+    let issuer = broker.issuer.trim_end_matches('/');
+    Json(json!({
+        "issuer": broker.issuer,
+        "token_endpoint": format!("{issuer}/oauth2/token"),
+        "introspection_endpoint": format!("{issuer}/oauth2/introspect"),
+        "revocation_endpoint": format!("{issuer}/oauth2/revoke"),
+        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
+        "response_types_supported": [],
+        "grant_types_supported": [EXCHANGE, "client_credentials"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth", "none"],
+        "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
+        "dpop_signing_alg_values_supported": ["EdDSA", "ES256"],
+        "tls_client_certificate_bound_access_tokens": true,
+        "lanyard_audience": broker.doors.audience,
+        "lanyard_login": broker.doors.logins,
+    }))
+    .into_response()
+}
+
+impl Broker {
+    /// The key that a request shows, without a token.
+    fn key_shown(&self, presented: &Presented) -> Result<Option<Confirmation>, Status> {
+        let now = self.engine.now();
+        let shown = self.doors.shown(presented, None, now);
+        let (key, _) = shown.map_err(|_| refusal::unauthenticated())?;
+        Ok(key)
+    }
+
+    /// Whether a request with this token in its header shows this key.
+    pub(crate) fn holds(&self, presented: &Presented, token: &str, key: &Confirmation) -> bool {
+        let now = self.engine.now();
+        let shown = self.doors.shown(presented, Some(token), now);
+        let Ok((shown, proof)) = shown else {
+            return false;
+        };
+        let fresh = proof.is_none_or(|proof| self.doors.memory.remember(&proof, now).is_ok());
+        fresh && shown.as_ref() == Some(key)
+    }
+}

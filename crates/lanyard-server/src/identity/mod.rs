@@ -1,0 +1,394 @@
+//! Who is asking. One way in for gRPC and HTTP: what a request shows becomes a verified caller, or a refusal that says
+//! nothing of why.
+//!
+//! In this order: its form, its signature, whether its identity has called too often, whether it was used before, what its
+//! own platform says, and then that it is used from now on.
+
+mod cluster;
+pub(crate) mod config;
+pub(crate) mod enrolled;
+pub(crate) mod exchange;
+mod presented;
+mod quotas;
+mod session;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::identity::{Caller, Confirmation, Identity, Login, Operator, OperatorRole};
+use lanyard_core::kill::Actor;
+use lanyard_core::ledger::look;
+use lanyard_core::scope::Scope;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
+use lanyard_identity::memory::{Memory, Use};
+use lanyard_identity::session::SESSION_TYPE;
+use lanyard_identity::spiffe::{Bundle, TrustDomains, thumbprint};
+use lanyard_identity::ticket::TICKET_TYPE;
+use lanyard_identity::verifier::{Claimed, Purpose};
+use lanyard_identity::{Accepted, RejectedToken, Tickets, Verified, Verifier, dpop, jws};
+use tonic::Status;
+
+use crate::discovery::KeyWatch;
+use crate::refusal;
+use crate::wire::Broker;
+
+pub(crate) use cluster::ClusterDoor;
+pub(crate) use config::IdentityConfig;
+pub(crate) use enrolled::Challenges;
+pub(crate) use presented::{Presented, presented};
+pub(crate) use quotas::{QuotaConfig, Quotas, TooMany};
+pub(crate) use session::Lifetimes;
+
+use presented::Scheme;
+
+/// How fresh a login has to be for something.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Freshness {
+    /// How long ago it may be at most.
+    pub(crate) within: Option<Duration>,
+    /// Which strengths (`acr`) are enough; any, where none is named.
+    pub(crate) acr: BTreeSet<String>,
+}
+
+impl Freshness {
+    /// Whether this login will do.
+    ///
+    /// # Errors
+    /// Which one would (RFC 9470).
+    pub(crate) fn met_by(&self, login: &Login, now: Timestamp) -> Result<(), Status> {
+        let recent = |within| login.at.is_some_and(|at| now.since(at) <= within);
+        let strong = login.acr.as_ref().is_some_and(|acr| self.acr.contains(acr));
+        if self.within.is_none_or(recent) && (self.acr.is_empty() || strong) {
+            return Ok(());
+        }
+        Err(refusal::reauthenticate(self))
+    }
+}
+
+/// What takes a fresh login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct FreshLogin {
+    /// Proposing and confirming a re-arm.
+    pub(crate) rearm: Freshness,
+    /// Approving a plan of high risk.
+    pub(crate) high_risk: Freshness,
+}
+
+/// Everything that is needed to know who asks.
+pub(crate) struct Doors {
+    pub(crate) verifier: Verifier,
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) domains: TrustDomains,
+    /// By the issuer of their tokens.
+    pub(crate) clusters: BTreeMap<String, ClusterDoor>,
+    pub(crate) tickets: Option<Tickets>,
+    pub(crate) break_glass: BreakGlass,
+    pub(crate) keys: KeyWatch,
+    pub(crate) quotas: Quotas,
+    pub(crate) challenges: Challenges,
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) fresh: FreshLogin,
+    /// `aud` of what is presented.
+    pub(crate) audience: String,
+    /// Under which schemes and authorities the broker is reached.
+    pub(crate) origins: Vec<String>,
+    /// What `lanyard login` needs to know.
+    pub(crate) logins: Vec<LoginConfig>,
+}
+
+/// Where people log in.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct LoginConfig {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) scopes: Vec<String>,
+}
+
+/// What is found out about a caller before it counts.
+struct Found {
+    who: Verified,
+    /// What is to be remembered, besides the proof of possession.
+    used: Option<Use>,
+}
+
+/// Why a caller is sent away.
+enum Refused {
+    Token(RejectedToken),
+    TooMany(TooMany),
+}
+
+impl From<RejectedToken> for Refused {
+    fn from(error: RejectedToken) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<TooMany> for Refused {
+    fn from(error: TooMany) -> Self {
+        Self::TooMany(error)
+    }
+}
+
+/// A key that was shown, and the proof that is to be remembered.
+type Key = (Option<Confirmation>, Option<Use>);
+
+impl Broker {
+    /// The verified caller of a request.
+    ///
+    /// # Errors
+    /// A coarse refusal; the reason is logged.
+    pub(crate) async fn caller(&self, presented: &Presented) -> Result<Verified, Status> {
+        self.caller_for(presented, presented.purpose()).await
+    }
+
+    async fn caller_for(
+        &self,
+        presented: &Presented,
+        purpose: Purpose,
+    ) -> Result<Verified, Status> {
+        let token = presented.token().map(|(_, token)| token);
+        self.whose(presented, (token, purpose)).await
+    }
+
+    /// Who it is whose token this is, when it is presented like that: in the header, or in the body of an exchange.
+    ///
+    /// # Errors
+    /// A coarse refusal; the reason is logged.
+    pub(crate) async fn whose(
+        &self,
+        presented: &Presented,
+        (token, purpose): (Option<&str>, Purpose),
+    ) -> Result<Verified, Status> {
+        let now = self.engine.now();
+        let outcome = self.found_and_used(presented, (token, purpose), now).await;
+        outcome.map_err(|refused| match refused {
+            Refused::Token(error) => {
+                tracing::info!(%error, "an identity was not accepted");
+                if matches!(error, RejectedToken::Forgetful | RejectedToken::Busy) {
+                    refusal::not_now()
+                } else {
+                    refusal::unauthenticated()
+                }
+            }
+            Refused::TooMany(TooMany(wait)) => refusal::too_many(wait),
+        })
+    }
+
+    async fn found_and_used(
+        &self,
+        presented: &Presented,
+        (token, purpose): (Option<&str>, Purpose),
+        now: Timestamp,
+    ) -> Result<Verified, Refused> {
+        let (key, proof) = self.doors.shown(presented, token, now)?;
+        let found = match token {
+            None => self.doors.certified(presented, now)?,
+            Some(token) => {
+                self.found(presented.peer(), token, (&key, purpose), now)
+                    .await?
+            }
+        };
+        let name = found.who.identity().to_string();
+        let uses = found.used.into_iter().chain(proof);
+        if purpose != Purpose::Kill {
+            for used in uses {
+                let remembered = self.doors.memory.remember(&used, now);
+                let remembered = remembered.inspect_err(|_| {
+                    self.doors.quotas.refused(&name, presented.peer(), now);
+                })?;
+                if purpose == Purpose::Change {
+                    remembered.durable().await?;
+                }
+            }
+        }
+        Ok(found.who)
+    }
+
+    /// Whose token it is, by its kind. The token names its kind; each kind is then checked as what it says.
+    async fn found(
+        &self,
+        peer: Option<IpAddr>,
+        token: &str,
+        (key, purpose): (&Option<Confirmation>, Purpose),
+        now: Timestamp,
+    ) -> Result<Found, Refused> {
+        let key = key.as_ref();
+        if jws::type_of(token).as_deref() == Some(SESSION_TYPE) {
+            return Ok(self.by_session(token, (key, purpose), now)?);
+        }
+        let claimed = Claimed::of(token)?;
+        if claimed.issuer == self.issuer {
+            let found = self.by_enrolled_key(token, now)?;
+            self.doors
+                .quotas
+                .admit(&found.who.identity().to_string(), peer, now)?;
+            return Ok(found);
+        }
+        self.doors.by_token(peer, token, (key, purpose), now).await
+    }
+
+    fn by_enrolled_key(&self, token: &str, now: Timestamp) -> Result<Found, RejectedToken> {
+        let own = (self.issuer.as_str(), self.doors.audience.as_str());
+        let seen = look(self.ledger.as_ref(), |state| {
+            enrolled::verified(state, token, own, now)
+        });
+        seen.unwrap_or(Err(RejectedToken::Issuer))
+    }
+
+    /// Who engages a kill of this scope: an on-call engineer, or the holder of a ticket for it or of a break-glass key.
+    pub(crate) async fn killer(
+        &self,
+        presented: &Presented,
+        scope: &Scope,
+    ) -> Result<Actor, Status> {
+        let now = self.engine.now();
+        let token = presented.token().map(|(_, token)| token);
+        match token.and_then(jws::type_of).as_deref() {
+            Some(TICKET_TYPE) => self.doors.by_ticket(token.unwrap_or_default(), scope, now),
+            Some(BREAK_GLASS_TYPE) => {
+                let verified = self
+                    .doors
+                    .break_glass
+                    .verify(token.unwrap_or_default(), now);
+                let (name, key) = verified.map_err(|error| {
+                    tracing::warn!(%error, "a break-glass key was not accepted");
+                    refusal::unauthenticated()
+                })?;
+                Ok(Actor::BreakGlass { name, key })
+            }
+            Some(_) | None => {
+                let verified = self.caller_for(presented, Purpose::Kill).await?;
+                let (operator, _) = operator(verified, OperatorRole::OnCall)?;
+                Ok(Actor::Operator(operator.identity))
+            }
+        }
+    }
+}
+
+impl Doors {
+    /// The key that the caller shows that it holds.
+    fn shown(
+        &self,
+        presented: &Presented,
+        token: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Key, RejectedToken> {
+        let in_header = presented.token();
+        let proof = match (presented.proof(), &in_header) {
+            (Some(proof), _) => proof,
+            (None, Some((Scheme::Dpop, _))) => return Err(RejectedToken::Possession),
+            (None, _) => {
+                let leaf = presented.certificates().and_then(<[_]>::first);
+                return Ok((leaf.map(thumbprint), None));
+            }
+        };
+        let target = dpop::Target {
+            method: presented.method(),
+            path: presented.path(),
+            origins: &self.origins,
+        };
+        // A proof is of the token in the header; one in the body is not what the request is protected by.
+        let bound = token.filter(|_| in_header.is_some());
+        let proof = dpop::check(proof, &target, bound, now)?;
+        let used = Use {
+            id: proof.id,
+            key: None,
+            until: proof.until,
+        };
+        Ok((Some(proof.key), Some(used)))
+    }
+
+    /// Takes in the bundle of a trust domain: for certificates and for tokens.
+    pub(crate) fn take_bundle(&self, issuer: &str, mut bundle: Bundle, until: Timestamp) {
+        if let Some(keys) = bundle.keys.take() {
+            self.verifier.renew(issuer, keys, until);
+        }
+        let domain = issuer.strip_prefix("spiffe://").unwrap_or_default();
+        self.domains.renew(domain, bundle, until);
+    }
+
+    /// Who shows a client certificate and nothing else.
+    fn certified(&self, presented: &Presented, now: Timestamp) -> Result<Found, Refused> {
+        let chain = presented.certificates().ok_or(RejectedToken::Form)?;
+        let (identity, evidence) = self.domains.verify(chain, now)?;
+        self.quotas
+            .admit(&identity.to_string(), presented.peer(), now)?;
+        let caller = Caller { identity, evidence };
+        Ok(Found {
+            who: Verified::Agent(caller, None),
+            used: None,
+        })
+    }
+
+    /// A token of an issuer of the configuration.
+    async fn by_token(
+        &self,
+        peer: Option<IpAddr>,
+        token: &str,
+        (key, purpose): (Option<&Confirmation>, Purpose),
+        now: Timestamp,
+    ) -> Result<Found, Refused> {
+        if let Some(issuer) = self.verifier.lacks_the_key_of(token) {
+            self.keys.renewed(issuer).await;
+        }
+        let Accepted { mut who, used } = self.verifier.verify(token, key, purpose, now)?;
+        let identity = who.identity().clone();
+        if purpose != Purpose::Kill {
+            self.quotas.admit(&identity.to_string(), peer, now)?;
+            self.memory
+                .would_take(&used)
+                .inspect_err(|_| self.quotas.refused(&identity.to_string(), peer, now))?;
+        }
+        if let (Verified::Agent(caller, _), Some(cluster)) =
+            (&mut who, self.clusters.get(&identity.issuer))
+        {
+            let asked = (token, self.audience.as_str());
+            cluster
+                .stand_for(caller, asked, now)
+                .await
+                .inspect_err(|_| self.quotas.refused(&identity.to_string(), peer, now))?;
+        }
+        Ok(Found {
+            who,
+            used: Some(used),
+        })
+    }
+
+    fn by_ticket(&self, token: &str, scope: &Scope, now: Timestamp) -> Result<Actor, Status> {
+        let tickets = self.tickets.as_ref().ok_or_else(refusal::unauthenticated)?;
+        let ticket = tickets.verify(token, now).map_err(|error| {
+            tracing::warn!(%error, "a kill ticket was not accepted");
+            refusal::unauthenticated()
+        })?;
+        if ticket.covers(scope) {
+            Ok(Actor::Ticket {
+                id: ticket.id,
+                key: ticket.key,
+            })
+        } else {
+            Err(refusal::forbidden())
+        }
+    }
+}
+
+/// The operator, if the caller is one and has this role.
+pub(crate) fn operator(
+    verified: Verified,
+    role: OperatorRole,
+) -> Result<(Operator, Login), Status> {
+    match verified {
+        Verified::Operator(operator, login) if operator.is(role) => Ok((operator, login)),
+        Verified::Operator(..) | Verified::Agent(..) => Err(refusal::forbidden()),
+    }
+}
+
+/// The agent, if the caller is one, and its sponsor.
+pub(crate) fn agent(verified: Verified) -> Result<(Caller, Option<Identity>), Status> {
+    match verified {
+        Verified::Agent(caller, sponsor) => Ok((caller, sponsor)),
+        Verified::Operator(..) => Err(refusal::forbidden()),
+    }
+}

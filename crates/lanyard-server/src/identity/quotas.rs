@@ -1,0 +1,132 @@
+//! How often one identity may call, and for how long it is not listened to after it was refused too often. Both are
+//! looked at before anything that costs: another system's answer, the disk, a provider.
+//!
+//! What fails at its form or its signature is not counted against anybody: whoever forges a token chooses its name.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+
+/// How many identities are kept an eye on; beyond that the oldest windows go.
+const MOST: usize = 100_000;
+/// Over what time refusals are counted, and how long a lockout lasts.
+const LOCKOUT: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How much is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QuotaConfig {
+    /// Calls of one identity in each second.
+    pub(crate) calls_per_second: u32,
+    /// Refusals of one identity from one address within a minute.
+    pub(crate) refusals_per_minute: u32,
+}
+
+impl Default for QuotaConfig {
+    fn default() -> Self {
+        Self {
+            calls_per_second: 5_000,
+            refusals_per_minute: 20,
+        }
+    }
+}
+
+/// Too much; how long until it is worth another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany(pub(crate) Duration);
+
+#[derive(Default)]
+struct Windows<K>(HashMap<K, (Timestamp, u32)>);
+
+impl<K: std::hash::Hash + Eq> Windows<K> {
+    /// Counts one, and says how many there are in the window that is open.
+    fn count(&mut self, key: K, span: Duration, now: Timestamp) -> u32 {
+        if self.0.len() >= MOST {
+            self.0.retain(|_, (since, _)| now <= *since + span);
+        }
+        if self.0.len() >= MOST {
+            self.0.clear();
+        }
+        let window = self.0.entry(key).or_insert((now, 0));
+        if now > window.0 + span {
+            *window = (now, 0);
+        }
+        window.1 = window.1.saturating_add(1);
+        window.1
+    }
+}
+
+/// Who called and who was refused lately.
+#[derive(Default)]
+pub(crate) struct Quotas {
+    config: QuotaConfig,
+    calls: Mutex<Windows<String>>,
+    refusals: Mutex<Windows<(String, Option<IpAddr>)>>,
+}
+
+impl Quotas {
+    pub(crate) fn new(config: QuotaConfig) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// Whether this identity is listened to now. Counts the call.
+    pub(crate) fn admit(
+        &self,
+        identity: &str,
+        peer: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<(), TooMany> {
+        let refused = self.refusals.lock();
+        if let Some((since, count)) = refused.0.get(&(identity.to_owned(), peer))
+            && *count >= self.config.refusals_per_minute
+            && now <= *since + LOCKOUT
+        {
+            return Err(TooMany((*since + LOCKOUT).since(now)));
+        }
+        drop(refused);
+        let calls = self.calls.lock().count(identity.to_owned(), SECOND, now);
+        if calls > self.config.calls_per_second {
+            return Err(TooMany(SECOND));
+        }
+        Ok(())
+    }
+
+    /// This identity was refused, although what it showed was signed.
+    pub(crate) fn refused(&self, identity: &str, peer: Option<IpAddr>, now: Timestamp) {
+        let key = (identity.to_owned(), peer);
+        self.refusals.lock().count(key, LOCKOUT, now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_refused_too_often_is_not_listened_to_for_a_minute_and_nobody_else_is_held_up() {
+        let quotas = Quotas::new(QuotaConfig {
+            calls_per_second: 2,
+            refusals_per_minute: 3,
+        });
+        let (now, here) = (
+            Timestamp::from_secs(1_800_000_000),
+            Some(IpAddr::from([10, 0, 0, 1])),
+        );
+        for _ in 0..3 {
+            quotas.refused("a", here, now);
+        }
+        assert_eq!(quotas.admit("a", here, now), Err(TooMany(LOCKOUT)));
+        assert_eq!(quotas.admit("a", None, now), Ok(()));
+        assert_eq!(quotas.admit("b", here, now), Ok(()));
+        let later = now + LOCKOUT + SECOND;
+        assert_eq!(quotas.admit("a", here, later), Ok(()));
+        assert_eq!(quotas.admit("a", here, later), Ok(()));
+        assert_eq!(quotas.admit("a", here, later), Err(TooMany(SECOND)));
+    }
+}

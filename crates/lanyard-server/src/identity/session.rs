@@ -1,0 +1,150 @@
+//! Sessions: given to whoever proved an identity and shows a key, and taken from that key alone.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::command::{Command, SessionBegun};
+use lanyard_core::identity::Confirmation;
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::memory::Use;
+use lanyard_identity::session::{SESSION_TYPE, Session, Who};
+use lanyard_identity::verifier::Purpose;
+use lanyard_identity::{RejectedToken, SKEW, Verified};
+use tonic::Status;
+
+use super::{Found, Presented};
+use crate::refusal;
+use crate::wire::Broker;
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lifetimes {
+    /// Of workloads: as long as a workload that has ended may still be taken for one that runs.
+    pub(crate) agents: Duration,
+    /// Of people.
+    pub(crate) people: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            agents: Duration::from_secs(300),
+            people: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A session that has begun.
+pub(crate) struct Begun {
+    pub(crate) token: Secret<String>,
+    pub(crate) lasts: Duration,
+    pub(crate) key: Confirmation,
+}
+
+impl Broker {
+    /// Begins a session of this caller, bound to this key.
+    ///
+    /// # Errors
+    /// When it cannot be journaled or signed.
+    pub(crate) async fn begin_session(
+        &self,
+        who: Verified,
+        key: Confirmation,
+    ) -> Result<Begun, Status> {
+        let now = self.engine.now();
+        let lasts = match &who {
+            Verified::Agent(..) => self.doors.lifetimes.agents,
+            Verified::Operator(..) => self.doors.lifetimes.people,
+        };
+        let identity = who.identity().clone();
+        let mut id = [0; 16];
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id)
+            .map_err(|_| Status::unavailable("the system gives no random bits"))?;
+        let session = Session {
+            iss: self.issuer.clone(),
+            aud: self.issuer.clone(),
+            sub: identity.to_string(),
+            iat: now.as_secs(),
+            exp: (now + lasts).as_secs(),
+            jti: URL_SAFE_NO_PAD.encode(id),
+            cnf: key.clone(),
+            who: who.into(),
+        };
+        let (evidence, login) = match &session.who {
+            Who::Agent { evidence, .. } => (Some(evidence.clone()), None),
+            Who::Operator { login, .. } => (None, Some(login.clone())),
+        };
+        let begun = SessionBegun {
+            session: session.jti.clone(),
+            identity,
+            evidence,
+            login,
+            key: key.clone(),
+            until: session.ends(),
+        };
+        let recorded = self
+            .engine
+            .record(Command::BeginSession(Box::new(begun)))
+            .await;
+        recorded.map_err(refusal::commit)?;
+        let payload = serde_json::to_vec(&session)
+            .map_err(|_| Status::internal("a session cannot be written"))?;
+        let token = self.keyring.sign_as(SESSION_TYPE, &payload, now);
+        let token = token.ok_or_else(|| Status::unavailable("there is no signing key"))?;
+        Ok(Begun { token, lasts, key })
+    }
+
+    fn session(&self, token: &str, now: Timestamp) -> Result<Session, RejectedToken> {
+        let payload = self.keyring.verify_as(SESSION_TYPE, token, now);
+        let payload = payload.map_err(|_| RejectedToken::Signature)?;
+        serde_json::from_slice(&payload).map_err(|_| RejectedToken::Claims)
+    }
+
+    /// Whose session it is.
+    pub(super) fn by_session(
+        &self,
+        token: &str,
+        (key, purpose): (Option<&Confirmation>, Purpose),
+        now: Timestamp,
+    ) -> Result<Found, RejectedToken> {
+        let session = self.session(token, now)?;
+        if self.doors.memory.knows(session.id()) {
+            return Err(RejectedToken::Replayed);
+        }
+        let verifier = &self.doors.verifier;
+        let who = session.presented(&self.issuer, (key, purpose), verifier, now)?;
+        Ok(Found { who, used: None })
+    }
+
+    /// Ends a session, for whoever holds its key. Nothing is said of one that is none.
+    ///
+    /// # Errors
+    /// When the end cannot be written down.
+    pub(crate) async fn end_session(
+        &self,
+        presented: &Presented,
+        token: &str,
+    ) -> Result<(), Status> {
+        let now = self.engine.now();
+        let Ok(session) = self.session(token, now) else {
+            return Ok(());
+        };
+        if self
+            .whose(presented, (Some(token), Purpose::Change))
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+        let end = Use {
+            id: session.id(),
+            key: None,
+            until: session.ends() + SKEW,
+        };
+        let remembered = self.doors.memory.remember(&end, now);
+        let remembered = remembered.map_err(|_| refusal::not_now())?;
+        remembered.durable().await.map_err(|_| refusal::not_now())
+    }
+}
