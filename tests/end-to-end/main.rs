@@ -16,6 +16,7 @@ mod discovery;
 mod disk;
 mod drill;
 mod hammer;
+mod identities;
 mod kill;
 mod metrics;
 mod plans;

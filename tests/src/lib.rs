@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: a daemon with a task, and what can be done with it.
 
+pub mod keys;
 pub mod receiver;
 
 use std::path::PathBuf;
@@ -90,6 +91,55 @@ impl Stage {
         let change = |config: String| config.replacen("targets:", &lines, 1);
         stage.daemon = stage.daemon.serve_again(change)?;
         Ok(stage)
+    }
+
+    /// A stage with these files in its directory, whose daemon believes these issuers besides its own.
+    ///
+    /// # Errors
+    /// When the daemon does not come up.
+    pub fn believing(files: &[(&str, &str)], issuers: &str) -> Result<Self> {
+        let mut stage = Self::set()?;
+        for (name, content) in files {
+            std::fs::write(stage.directory.path().join(name), content)?;
+        }
+        let issuers = format!("issuers:\n{issuers}");
+        let change = |config: String| config.replacen("issuers:\n", &issuers, 1);
+        stage.daemon = stage.daemon.serve_again(change)?;
+        Ok(stage)
+    }
+
+    /// Posts a form, with these headers besides; the status and the body.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: &[(&str, &str)],
+    ) -> Result<(u16, Value)> {
+        let pairs = form.iter().map(|(name, value)| {
+            let value: String = value.bytes().map(encoded).collect();
+            format!("{name}={value}")
+        });
+        let body = pairs.collect::<Vec<_>>().join("&");
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let headers = [&[kind], headers].concat();
+        let answer = self.daemon.http("POST", path, &headers, &body)?;
+        let status = answer.split(' ').nth(1).context("no status")?.parse()?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        let start = body.find('{');
+        let end = body.rfind('}');
+        let text = start
+            .zip(end)
+            .and_then(|(start, end)| body.get(start..=end));
+        Ok((status, serde_json::from_str(text.unwrap_or("null"))?))
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{}{path}", self.daemon.address())
     }
 
     /// Crashes the daemon with `kill -9` and starts another on the same directory.
@@ -272,6 +322,14 @@ fn local_kill(directory: &TempDir, scope: &[&str]) -> Result<Answer> {
     let config = config.to_string_lossy();
     let kill = ["kill", "--local", "--config", &config, "--reason", "drill"];
     lanyard_rig::daemon_command(&[&kill[..], scope].concat())
+}
+
+fn encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
 }
 
 /// Asks again until it holds.

@@ -44,6 +44,12 @@ const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
         "oncall-two",
         &["oncall"],
     ),
+    (
+        "admin",
+        "https://people.dev.lanyard.invalid",
+        "admin",
+        &["platform"],
+    ),
 ];
 
 /// Makes what is missing; says where the configuration is.
