@@ -71,6 +71,7 @@ struct RawKey {
     alg: Option<String>,
     #[serde(rename = "use")]
     usage: Option<String>,
+    key_ops: Option<Vec<String>>,
     x: Option<String>,
     y: Option<String>,
     n: Option<String>,
@@ -231,6 +232,11 @@ impl RawKey {
         let jwt_svid = self.usage.as_deref() == Some("jwt-svid");
         if !jwt_svid && self.usage.as_deref().is_some_and(|usage| usage != "sig") {
             return Ok(None);
+        }
+        // RFC 7517 section 4.3: where the operations are named, this has to be one of them.
+        let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
+        if !self.key_ops.as_ref().is_none_or(verifies) {
+            return Err("it is not for verifying");
         }
         let named = |algorithm: &str| self.alg.as_deref().is_none_or(|alg| alg == algorithm);
         match (self.kty.as_str(), self.crv.as_deref()) {
