@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz [SECONDS]`: hostile charters, found by coverage.
+//! `cargo xtask fuzz [SECONDS [TARGET]]`: hostile charters, tokens, key sets and AWS proofs, found by coverage.
 //!
-//! The same target runs under `cargo fuzz`. Here it is built by cargo alone, with the coverage that the fuzzer reads and without
+//! The same targets run under `cargo fuzz`. Here it is built by cargo alone, with the coverage that the fuzzer reads and without
 //! sanitizers, which need another compiler; the code under test has no unsafe.
 
 use std::fs;
@@ -11,6 +11,9 @@ use anyhow::{Context, Result};
 
 use crate::build::succeed;
 
+const USAGE: &str = "usage: cargo xtask fuzz [SECONDS [charter|tokens|keys|aws]]";
+/// Where the targets are built, and what was found is kept.
+const FOLDER: &str = "target/fuzz";
 /// What makes the compiler count the edges that a run takes.
 const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
@@ -20,10 +23,49 @@ const SLOW: u32 = 2;
 /// The largest input: more than is ever read.
 const LARGEST: usize = 300_000;
 
-/// With the seconds on the command line, or for a minute.
+/// A target, and the folders of what it starts from.
+struct Target {
+    name: &'static str,
+    seeds: &'static [&'static str],
+}
+
+const TARGETS: &[Target] = &[
+    Target {
+        name: "charter",
+        seeds: &[
+            "tests/charters/good",
+            "tests/charters/odd",
+            "tests/charters/bad",
+        ],
+    },
+    Target {
+        name: "tokens",
+        seeds: &["fuzz/seeds/tokens"],
+    },
+    Target {
+        name: "keys",
+        seeds: &["fuzz/seeds/keys"],
+    },
+    Target {
+        name: "aws",
+        seeds: &["fuzz/seeds/aws"],
+    },
+];
+
+/// With the seconds on the command line, or for a minute; every target, or the one that is named.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let seconds = arguments.first().map_or(Ok(60), |text| text.parse());
-    charters(seconds.context("usage: cargo xtask fuzz [SECONDS]")?)
+    let seconds = seconds.context(USAGE)?;
+    let built = build()?;
+    match arguments.get(1) {
+        None => TARGETS
+            .iter()
+            .try_for_each(|target| target.fuzz(&built, seconds)),
+        Some(name) => {
+            let target = TARGETS.iter().find(|target| target.name == name);
+            target.context(USAGE)?.fuzz(&built, seconds)
+        }
+    }
 }
 
 /// Whether the fuzzer, which is C++, can be built here.
@@ -31,10 +73,17 @@ pub(crate) fn can_be_built() -> bool {
     Command::new("c++").arg("--version").output().is_ok()
 }
 
-/// Fuzzes the parser and the printer of charters, from the corpus of charters.
-pub(crate) fn charters(seconds: u32) -> Result<()> {
+/// Fuzzes every target for so long.
+pub(crate) fn all(seconds: u32) -> Result<()> {
+    let built = build()?;
+    TARGETS
+        .iter()
+        .try_for_each(|target| target.fuzz(&built, seconds))
+}
+
+/// Builds the targets; where they are then.
+fn build() -> Result<PathBuf> {
     let host = host()?;
-    let target = PathBuf::from("target/fuzz");
     let mut build = Command::new(env!("CARGO"));
     build
         .args([
@@ -47,37 +96,47 @@ pub(crate) fn charters(seconds: u32) -> Result<()> {
         ])
         // With a target, build scripts are built without the coverage.
         .args(["--target", &host])
-        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_DIR", FOLDER)
         .env("RUSTFLAGS", COVERAGE)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     succeed(&mut build)?;
-    let corpus = target.join("corpus");
-    seed(&corpus)?;
-    let mut fuzz = Command::new(target.join(&host).join("release/charter"));
-    fuzz.arg(&corpus)
-        .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-timeout={SLOW}"))
-        .arg(format!("-max_len={LARGEST}"))
-        .arg(format!("-artifact_prefix={}/", target.display()))
-        .args(["-verbosity=0", "-print_final_stats=0"]);
-    succeed(&mut fuzz)
+    Ok(Path::new(FOLDER).join(host).join("release"))
 }
 
-fn seed(corpus: &Path) -> Result<()> {
-    fs::create_dir_all(corpus)?;
-    for kind in ["good", "odd", "bad"] {
-        for entry in fs::read_dir(Path::new("tests/charters").join(kind))? {
-            let path = entry?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
-                let name = path.file_name().context("no name")?;
-                fs::copy(&path, corpus.join(name))?;
+impl Target {
+    fn fuzz(&self, built: &Path, seconds: u32) -> Result<()> {
+        let corpus = Path::new(FOLDER).join("corpus").join(self.name);
+        self.seed(&corpus)?;
+        let mut fuzz = Command::new(built.join(self.name));
+        fuzz.arg(&corpus)
+            .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-timeout={SLOW}"))
+            .arg(format!("-max_len={LARGEST}"))
+            .arg(format!("-artifact_prefix={FOLDER}/{}-", self.name))
+            .args(["-verbosity=0", "-print_final_stats=0"]);
+        succeed(&mut fuzz)?;
+        println!("fuzz: {} for {seconds} s: ok", self.name);
+        Ok(())
+    }
+
+    fn seed(&self, corpus: &Path) -> Result<()> {
+        fs::create_dir_all(corpus)?;
+        for folder in self.seeds {
+            for entry in fs::read_dir(folder).context(*folder)? {
+                let path = entry?.path();
+                let is_seed = path.extension().is_some_and(|extension| {
+                    ["yaml", "json", "txt", "xml"]
+                        .iter()
+                        .any(|of| extension == *of)
+                });
+                if is_seed {
+                    let name = path.file_name().context("no name")?;
+                    fs::copy(&path, corpus.join(name))?;
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn host() -> Result<String> {

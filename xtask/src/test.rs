@@ -8,7 +8,7 @@ use crate::build;
 use crate::fuzz;
 use crate::servers::Servers;
 
-/// For how long the fuzzer runs, in seconds.
+/// For how long each fuzzer runs, in seconds.
 const FUZZED: u32 = 10;
 
 /// Tries every order in which threads can meet, under the feature that puts loom's locks in.
@@ -33,10 +33,10 @@ pub(crate) fn run() -> Result<()> {
     );
     println!("ran: end to end on a daemon of its own, through the command line and HTTP");
     if fuzz::can_be_built() {
-        fuzz::charters(FUZZED)?;
-        println!("ran: the fuzzer on charters, for {FUZZED} s");
+        fuzz::all(FUZZED)?;
+        println!("ran: the fuzzers, for {FUZZED} s each");
     } else {
-        println!("NOT RUN: the fuzzer on charters: there is no C++ compiler");
+        println!("NOT RUN: the fuzzers: there is no C++ compiler");
     }
     servers.report();
     println!("test: ok");
