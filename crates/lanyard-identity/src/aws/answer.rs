@@ -219,7 +219,7 @@ impl<'a> Principal<'a> {
                 return Err(RejectedAnswer::Inconsistent);
             }
         };
-        let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
         if (16..=128).contains(&id.len()) && id.bytes().all(allowed) {
             Ok(id)
         } else {

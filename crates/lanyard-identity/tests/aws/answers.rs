@@ -233,7 +233,7 @@ fn an_id_that_is_not_the_arn_s_is_refused() {
     let user = format!("arn:aws:iam::{ACCOUNT}:user/alice");
     let body = answer(&user, &format!("{ROLE_ID}:alice"), ACCOUNT);
     assert_eq!(parse(&body), Err(RejectedAnswer::Inconsistent));
-    for id in ["", "aidaiosfodnn7example", "AIDA"] {
+    for id in ["", "AIDA-IOSFODNN7EXAMPLE", "AIDA"] {
         assert_eq!(
             parse(&answer(&user, id, ACCOUNT)),
             Err(RejectedAnswer::Form),

@@ -1,0 +1,180 @@
+//! Asking STS who signed a request, and the section `aws_identities` of the configuration.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lanyard_core::document::{Code, Diagnostic, Findings, Node};
+use lanyard_identity::aws::{
+    AccountId, AwsCallers, BODY, CallerIdentity, CallerIdentityRequest, Region, RejectedAnswer,
+    ServerId,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response, Url};
+use tokio::sync::Semaphore;
+
+/// How long one answer may take.
+const CALL: Duration = Duration::from_secs(5);
+/// How many requests may be under way: callers that nobody knows yet make this broker send them.
+const UNDER_WAY: usize = 32;
+/// The largest answer, in bytes; what is read of it is bounded once more.
+const SIZE: usize = 16 * 1024;
+
+/// Which AWS workloads may call.
+#[derive(Debug)]
+pub(crate) struct AwsIdentityConfig {
+    server_id: ServerId,
+    regions: BTreeSet<Region>,
+    accounts: BTreeSet<AccountId>,
+    endpoint: Option<Url>,
+    ca_file: Option<PathBuf>,
+}
+
+/// Reads the section.
+pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AwsIdentityConfig> {
+    let fields = f.map(node)?;
+    let server_id = fields.required("server_id");
+    let server_id = server_id.and_then(|node| f.parsed(node));
+    let regions = fields.required("regions").and_then(|node| set(f, node));
+    let accounts = fields.required("accounts").and_then(|node| set(f, node));
+    let endpoint = fields.optional("endpoint").map(|node| endpoint(f, node));
+    let ca_file = fields.optional("ca_file").map(|node| f.text(node));
+    fields.finish();
+    Some(AwsIdentityConfig {
+        server_id: server_id?,
+        regions: regions?,
+        accounts: accounts?,
+        endpoint: match endpoint {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        ca_file: match ca_file {
+            Some(file) => Some(base.join(file?)),
+            None => None,
+        },
+    })
+}
+
+/// One entry at least, and no fault in any.
+fn set<T: Ord + FromStr<Err: std::fmt::Display>>(f: &Findings, node: &Node) -> Option<BTreeSet<T>> {
+    let items = f.list(node);
+    if items.is_empty() {
+        let message = "this must not be empty: nobody could call".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+        return None;
+    }
+    items.iter().map(|item| f.parsed(item)).collect()
+}
+
+/// A stand-in for STS, on this machine only: it would decide who everybody is.
+fn endpoint(f: &Findings, node: &Node) -> Option<Url> {
+    let url: Url = f.parsed(node)?;
+    let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
+    let ok = url.scheme() == "http" && here;
+    if !ok {
+        let message = "expected a URL of http on loopback: only a test has its own STS".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+    }
+    ok.then_some(url)
+}
+
+impl AwsIdentityConfig {
+    /// Ready to ask. These are the roles of the targets, which the broker itself hands out.
+    pub(crate) fn open<'a>(
+        &self,
+        lease_roles: impl IntoIterator<Item = &'a str>,
+    ) -> Result<AwsIdentities> {
+        let lease_roles = lease_roles.into_iter().map(str::parse);
+        let lease_roles = lease_roles.collect::<Result<_, _>>()?;
+        let mut builder = Client::builder()
+            .https_only(self.endpoint.is_none())
+            .redirect(Policy::none())
+            .timeout(CALL);
+        if let Some(path) = &self.ca_file {
+            let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
+            builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem)?);
+        }
+        Ok(AwsIdentities {
+            callers: AwsCallers::new(
+                self.server_id.clone(),
+                self.regions.clone(),
+                self.accounts.clone(),
+                lease_roles,
+            ),
+            client: builder.build()?,
+            endpoint: self.endpoint.clone(),
+            places: Semaphore::new(UNDER_WAY),
+        })
+    }
+}
+
+/// Why STS did not say who it is. Callers are told nothing of this.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AskError {
+    /// As many as may be are under way.
+    #[error("{UNDER_WAY} requests to STS are under way")]
+    Busy,
+    /// No answer, or not a whole one.
+    #[error("STS does not answer")]
+    Unreachable(#[source] reqwest::Error),
+    /// More than any answer has.
+    #[error("STS answers with more than {SIZE} bytes")]
+    Size,
+    /// An answer that names nobody.
+    #[error(transparent)]
+    Answer(#[from] RejectedAnswer),
+}
+
+/// Asks STS.
+#[derive(Debug)]
+pub(crate) struct AwsIdentities {
+    callers: AwsCallers,
+    client: Client,
+    endpoint: Option<Url>,
+    places: Semaphore,
+}
+
+impl AwsIdentities {
+    /// What requests are held against.
+    pub(crate) const fn callers(&self) -> &AwsCallers {
+        &self.callers
+    }
+
+    /// Sends the request, once, and reads the answer. Whether it was used before is not looked at here.
+    pub(crate) async fn ask(
+        &self,
+        request: &CallerIdentityRequest,
+    ) -> Result<CallerIdentity, AskError> {
+        let place = self.places.try_acquire().map_err(|_| AskError::Busy)?;
+        let (region, url) = (request.region(), request.region().url());
+        let mut post = match &self.endpoint {
+            Some(endpoint) => self.client.post(endpoint.clone()),
+            None => self.client.post(url),
+        };
+        for (name, value) in request.headers() {
+            post = post.header(name, value);
+        }
+        let answer = post.body(BODY).send().await;
+        let answer = answer.map_err(AskError::Unreachable)?;
+        let status = answer.status().as_u16();
+        let body = bounded(answer).await?;
+        drop(place);
+        Ok(CallerIdentity::parse(status, &body, region, &self.callers)?)
+    }
+}
+
+async fn bounded(mut answer: Response) -> Result<Vec<u8>, AskError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(AskError::Unreachable)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > SIZE {
+            return Err(AskError::Size);
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;
