@@ -28,3 +28,4 @@ mod restore;
 mod signals;
 mod thousand;
 mod tokens;
+mod workloads;

@@ -1,10 +1,5 @@
 //! `lanyardd`: reads its configuration, wires the parts together, listens.
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "nothing yet hands evidence of this kind to it")
-)]
-mod aws_identity;
 mod charters;
 mod config;
 mod dev;

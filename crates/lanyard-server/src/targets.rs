@@ -51,6 +51,15 @@ impl TargetConfig {
         }
     }
 
+    /// The roles whose sessions it hands out, of AWS.
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
+        let roles = match self {
+            Self::Aws { target, .. } => [Some(&target.plan_role), Some(&target.apply_role)],
+            Self::Token | Self::Kubernetes { .. } => [None, None],
+        };
+        roles.into_iter().flatten().map(String::as_str)
+    }
+
     /// The provider of this target. A cluster or an account that cannot be reached is no error here: its
     /// credentials are then refused one by one, and the kill switch is up.
     pub(crate) async fn connect(

@@ -38,6 +38,7 @@ use crate::plans::PlanStore;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::status_lists::StatusLists;
+use crate::targets::TargetConfig;
 use crate::tls::{TlsFiles, TlsListener};
 use crate::witness::WitnessFile;
 
@@ -312,6 +313,9 @@ async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
             clusters.insert(issuer.name.clone(), ClusterDoor::new(cluster));
         }
     }
+    // What the broker itself hands out is nobody's identity here.
+    let lease_roles = config.targets.values().flat_map(TargetConfig::roles);
+    let aws = identities.aws.as_ref().map(|aws| aws.open(lease_roles));
     let names = identities.issuers.iter().map(|issuer| &issuer.name);
     let domains = names.filter_map(|name| name.strip_prefix("spiffe://"));
     let used = config.data_dir.join("used-proofs");
@@ -323,6 +327,7 @@ async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
         memory: Memory::open(&used, now).with_context(|| used.display().to_string())?,
         domains: TrustDomains::new(domains.map(str::to_owned)),
         clusters,
+        aws: aws.transpose()?,
         tickets: tickets
             .map(|tickets| tickets.open(&config.audience))
             .transpose()?,

@@ -12,6 +12,7 @@ use lanyard_identity::break_glass::BreakGlass;
 use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
 use reqwest::Url;
 
+use super::aws::{self, AwsIdentityConfig};
 use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled};
 use crate::config::{hook_url, keys};
 
@@ -29,6 +30,8 @@ pub(crate) struct IdentityConfig {
     pub(crate) quotas: QuotaConfig,
     /// Under which schemes and authorities the broker is reached, besides the address that it listens on.
     pub(crate) origins: Vec<String>,
+    /// AWS workloads.
+    pub(crate) aws: Option<AwsIdentityConfig>,
     /// People with a key that engages kills: the name, and the key in base64url.
     break_glass: Vec<(String, String)>,
 }
@@ -91,6 +94,9 @@ pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<
         let read = items.filter_map(|item| break_glass(f, item));
         read.collect()
     });
+    let aws = top
+        .optional("aws_identities")
+        .map(|node| aws::config(f, node, base));
     let issuers = issuers?;
     let mut names = BTreeSet::new();
     for (name, node) in issuers
@@ -111,6 +117,10 @@ pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<
         fresh: fresh?,
         quotas: quotas?,
         origins: origins.unwrap_or_default(),
+        aws: match aws {
+            Some(read) => Some(read?),
+            None => None,
+        },
         break_glass: break_glass.unwrap_or_default(),
     })
 }

@@ -4,6 +4,7 @@
 //! In this order: its form, its signature, whether its identity has called too often, whether it was used before, what its
 //! own platform says, and then that it is used from now on.
 
+mod aws;
 mod cluster;
 pub(crate) mod config;
 pub(crate) mod enrolled;
@@ -22,6 +23,7 @@ use lanyard_core::kill::Actor;
 use lanyard_core::ledger::look;
 use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
+use lanyard_identity::aws::CallerIdentityRequest;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
 use lanyard_identity::memory::{Memory, Use};
 use lanyard_identity::session::SESSION_TYPE;
@@ -35,6 +37,7 @@ use crate::discovery::KeyWatch;
 use crate::refusal;
 use crate::wire::Broker;
 
+pub(crate) use aws::AwsIdentities;
 pub(crate) use cluster::ClusterDoor;
 pub(crate) use config::IdentityConfig;
 pub(crate) use enrolled::Challenges;
@@ -84,6 +87,7 @@ pub(crate) struct Doors {
     pub(crate) domains: TrustDomains,
     /// By the issuer of their tokens.
     pub(crate) clusters: BTreeMap<String, ClusterDoor>,
+    pub(crate) aws: Option<AwsIdentities>,
     pub(crate) tickets: Option<Tickets>,
     pub(crate) break_glass: BreakGlass,
     pub(crate) keys: KeyWatch,
@@ -216,6 +220,9 @@ impl Broker {
         now: Timestamp,
     ) -> Result<Found, Refused> {
         let key = key.as_ref();
+        if CallerIdentityRequest::is_one(token) {
+            return self.doors.by_aws(peer, (token, key), now).await;
+        }
         if jws::type_of(token).as_deref() == Some(SESSION_TYPE) {
             return Ok(self.by_session(token, (key, purpose), now)?);
         }

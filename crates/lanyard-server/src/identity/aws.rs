@@ -1,19 +1,28 @@
 //! Asking STS who signed a request, and the section `aws_identities` of the configuration.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::document::{Code, Diagnostic, Findings, Node};
+use lanyard_core::identity::{Caller, Confirmation, Evidence, Method};
+use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::{
     AccountId, AwsCallers, BODY, CallerIdentity, CallerIdentityRequest, Region, RejectedAnswer,
     ServerId,
 };
+use lanyard_identity::memory::{ProofId, Use};
+use lanyard_identity::{RejectedToken, SKEW, Verified};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
 use tokio::sync::Semaphore;
+
+use super::{Doors, Found, Refused};
 
 /// How long one answer may take.
 const CALL: Duration = Duration::from_secs(5);
@@ -163,6 +172,73 @@ impl AwsIdentities {
         drop(place);
         Ok(CallerIdentity::parse(status, &body, region, &self.callers)?)
     }
+}
+
+impl Doors {
+    /// Who STS says signed this.
+    pub(super) async fn by_aws(
+        &self,
+        peer: Option<IpAddr>,
+        (token, key): (&str, Option<&Confirmation>),
+        now: Timestamp,
+    ) -> Result<Found, Refused> {
+        let aws = self.aws.as_ref().ok_or(RejectedToken::Issuer)?;
+        let request = CallerIdentityRequest::parse(token, aws.callers(), now);
+        let request = request.map_err(|error| {
+            tracing::info!(%error, "the proof of an AWS workload was not accepted");
+            RejectedToken::Claims
+        })?;
+        let signed_by = format!("aws {}", access_key(&request));
+        self.quotas.admit(&signed_by, peer, now)?;
+        let used = Use {
+            id: ProofId::of(&["aws", &URL_SAFE_NO_PAD.encode(request.replay_key())]),
+            key: key.cloned(),
+            until: request.expires() + SKEW,
+        };
+        let refused = || self.quotas.refused(&signed_by, peer, now);
+        self.memory.would_take(&used).inspect_err(|_| refused())?;
+        let caller = aws.ask(&request).await.map_err(|error| {
+            tracing::warn!(
+                error = error_chain(&error),
+                "STS does not stand for a caller"
+            );
+            refused();
+            match error {
+                AskError::Answer(_) => RejectedToken::Disowned("STS does not know who signed"),
+                AskError::Busy | AskError::Unreachable(_) | AskError::Size => {
+                    RejectedToken::Unanswered("STS does not say who signed")
+                }
+            }
+        })?;
+        let session = caller.session().map(str::to_owned);
+        let unique = ("unique_id".to_owned(), caller.unique_id().to_owned());
+        let session = session.map(|name| ("session".to_owned(), name));
+        let evidence = Evidence {
+            method: Method::AwsCallerIdentity,
+            claims: session.into_iter().chain([unique]).collect(),
+            key: key.cloned(),
+        };
+        let identity = caller.identity();
+        Ok(Found {
+            who: Verified::Agent(Caller { identity, evidence }, None),
+            used: Some(used),
+        })
+    }
+}
+
+/// Whose signature it says that it is, for the limits on what is asked of STS.
+fn access_key(request: &CallerIdentityRequest) -> &str {
+    let mut headers = request.headers();
+    let header = headers.find(|(name, _)| *name == "authorization");
+    let (_, header) = header.unwrap_or_default();
+    let (_, credential) = header.split_once("Credential=").unwrap_or_default();
+    credential.split('/').next().unwrap_or_default()
+}
+
+fn error_chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let lines: Vec<String> = causes.map(ToString::to_string).collect();
+    lines.join(": ")
 }
 
 async fn bounded(mut answer: Response) -> Result<Vec<u8>, AskError> {

@@ -1,0 +1,235 @@
+//! Agents that their platforms vouch for: service accounts of a real cluster, and SVIDs.
+
+use anyhow::{Context, Result};
+use lanyard_rig::{Cluster, Kubernetes};
+use lanyard_tests::keys::{Key, now};
+use lanyard_tests::{Stage, until};
+use serde_json::{Value, json};
+
+/// The issuer that the rig's API servers have.
+const ISSUER: &str = "https://kubernetes.invalid";
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// A stage that believes this cluster, with one of its service accounts in the charter.
+fn believing(cluster: &Cluster, namespace: &str) -> Result<Stage> {
+    let kubeconfig = cluster.kubeconfig("broker");
+    let issuer = format!(
+        "  - issuer: {ISSUER}\n    kind: agents\n    kubernetes: {{kubeconfig: {}}}\n",
+        kubeconfig.display()
+    );
+    let stage = Stage::believing(&[], &issuer)?;
+    admit(
+        &stage,
+        &format!(
+            "    - issuer: {ISSUER}\n      subject: system:serviceaccount:{namespace}:agent\n"
+        ),
+    )?;
+    let kubectl = |arguments: &[&str]| -> Result<()> {
+        let answer = cluster.kubectl("admin", arguments)?;
+        anyhow::ensure!(answer.code == 0, "{}", answer.stderr);
+        Ok(())
+    };
+    kubectl(&["create", "namespace", namespace])?;
+    kubectl(&[
+        "--namespace",
+        namespace,
+        "create",
+        "serviceaccount",
+        "agent",
+    ])?;
+    for name in ["one", "two"] {
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace},
+            "spec": {"serviceAccountName": "agent", "containers": [{"name": "agent", "image": "agent"}]},
+        });
+        cluster.apply(&pod.to_string())?;
+    }
+    Ok(stage)
+}
+
+/// Puts another agent into the charter, in place of the usual one.
+fn admit(stage: &Stage, agent: &str) -> Result<()> {
+    let file = stage.directory.path().join("charters/ticket-router.yaml");
+    let text = std::fs::read_to_string(&file)?;
+    let before = stage.oncall.ok(&["charter", "list"])?;
+    let usual = "    - issuer: https://agents.dev.lanyard.invalid\n      subject: agent:router\n";
+    std::fs::write(&file, text.replacen(usual, agent, 1))?;
+    until(|| Ok(stage.oncall.run(&["charter", "list"])?.stdout != before))
+}
+
+/// A token of the service account, bound to a pod where one is named.
+fn token(cluster: &Cluster, namespace: &str, audience: &str, pod: Option<&str>) -> Result<String> {
+    let mut arguments = vec!["--namespace", namespace, "create", "token", "agent"];
+    if !audience.is_empty() {
+        arguments.extend(["--audience", audience]);
+    }
+    if let Some(pod) = pod {
+        arguments.extend(["--bound-object-kind", "Pod", "--bound-object-name", pod]);
+    }
+    let answer = cluster.kubectl("admin", &arguments)?;
+    anyhow::ensure!(answer.code == 0, "{}", answer.stderr);
+    Ok(answer.stdout.trim().to_owned())
+}
+
+fn exchanged(stage: &Stage, token: &str, key: Option<&Key>) -> Result<u16> {
+    let proof = key.map(|key| key.proof(&stage.url("/oauth2/token"), None));
+    let proof = proof.transpose()?;
+    let headers: Vec<_> = proof.iter().map(|proof| ("dpop", proof.as_str())).collect();
+    let form = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", token),
+        ("subject_token_type", JWT),
+        ("charter", "ticket-router"),
+        ("environment", "staging"),
+        ("reason", "ticket 12"),
+        ("grant", "read-tickets"),
+    ];
+    let (status, _) = stage.post("/oauth2/token", &headers, &form)?;
+    Ok(status)
+}
+
+/// How the agents of the last tasks were proved.
+fn evidence(stage: &Stage) -> Result<Vec<Value>> {
+    let opened = stage
+        .oncall
+        .json(&["audit", "query", "--kind", "open-task"])?;
+    let records = opened.as_array().into_iter().flatten();
+    let bodies = records.map(|record| {
+        let what = record
+            .get("what")
+            .and_then(Value::as_str)
+            .context("no body")?;
+        let (_, task) = what.split_once("task=").context("no task")?;
+        let mut values = serde_json::Deserializer::from_str(task).into_iter::<Value>();
+        let task = values.next().context("no task")??;
+        let evidence = task.get("evidence").cloned();
+        evidence.with_context(|| what.to_owned())
+    });
+    bodies.collect()
+}
+
+#[test]
+fn t8_a_service_account_is_who_its_api_server_says_it_is_and_while_its_pod_lives() -> Result<()> {
+    let Some(cluster) = Cluster::shared() else {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return Ok(());
+    };
+    let namespace = "who-is-asking";
+    let stage = believing(&cluster, namespace)?;
+    let ours = |pod| token(&cluster, namespace, "lanyard-dev", pod);
+    let first = ours(Some("one"))?;
+    let key = Key::fresh()?;
+    until(|| Ok(exchanged(&stage, &first, Some(&key))? == 200))?;
+    let proved = evidence(&stage)?;
+    let last = proved.last().context("no task")?;
+    assert_eq!(last.get("method"), Some(&json!("token-review")), "{last}");
+    assert_eq!(last.pointer("/claims/pod"), Some(&json!("one")), "{last}");
+    assert!(last.pointer("/claims/pod_uid").is_some(), "{last}");
+
+    // A token for the API server itself, and one for somebody else.
+    assert_eq!(
+        exchanged(&stage, &token(&cluster, namespace, "", None)?, None)?,
+        401
+    );
+    assert_eq!(
+        exchanged(&stage, &token(&cluster, namespace, "other", None)?, None)?,
+        401
+    );
+
+    // A pod that is gone takes its tokens with it.
+    let orphan = ours(Some("two"))?;
+    let delete = [
+        "delete",
+        "pod",
+        "two",
+        "--namespace",
+        namespace,
+        "--force",
+        "--grace-period=0",
+    ];
+    assert_eq!(cluster.kubectl("admin", &delete)?.code, 0);
+    assert_eq!(exchanged(&stage, &orphan, Some(&Key::fresh()?))?, 401);
+    assert!(
+        stage
+            .daemon
+            .log()
+            .contains("the API server does not accept it")
+    );
+    Ok(())
+}
+
+#[test]
+fn a_token_of_another_cluster_is_refused_and_keys_alone_are_enough_for_a_while() -> Result<()> {
+    if Cluster::shared().is_none() {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let (one, two) = (
+        Kubernetes::start(&directory.path().join("one"))?,
+        Kubernetes::start(&directory.path().join("two"))?,
+    );
+    let namespace = "who-is-asking";
+    let stage = believing(one.cluster(), namespace)?;
+    let other = believing(two.cluster(), namespace)?;
+    drop(other);
+    let good = token(one.cluster(), namespace, "lanyard-dev", Some("one"))?;
+    let key = Key::fresh()?;
+    until(|| Ok(exchanged(&stage, &good, Some(&key))? == 200))?;
+    // The same issuer, account and pod, byte for byte; other keys.
+    let foreign = token(two.cluster(), namespace, "lanyard-dev", Some("one"))?;
+    assert_eq!(exchanged(&stage, &foreign, None)?, 401);
+
+    let later = token(one.cluster(), namespace, "lanyard-dev", Some("two"))?;
+    drop(one);
+    assert_eq!(exchanged(&stage, &later, Some(&Key::fresh()?))?, 200);
+    let proved = evidence(&stage)?;
+    let methods: Vec<_> = proved.iter().filter_map(|one| one.get("method")).collect();
+    assert_eq!(methods, [&json!("token-review"), &json!("cluster-keys")]);
+    Ok(())
+}
+
+#[test]
+fn a_jwt_svid_is_of_its_own_trust_domain_alone() -> Result<()> {
+    let (acme, other) = (Key::fresh()?, Key::fresh()?);
+    let bundle = |key: &Key| {
+        let jwks: Value = serde_json::from_str(&key.jwks())?;
+        let mut jwk = jwks.pointer("/keys/0").cloned().context("no key")?;
+        if let Some(members) = jwk.as_object_mut() {
+            members.insert("use".to_owned(), json!("jwt-svid"));
+        }
+        anyhow::Ok(json!({"keys": [jwk], "spiffe_sequence": 1}).to_string())
+    };
+    let issuers = "  - {issuer: 'spiffe://acme.example', kind: agents, bundle_file: acme.json}\n  \
+                   - {issuer: 'spiffe://other.example', kind: agents, bundle_file: other.json}\n";
+    let files = [
+        ("acme.json", bundle(&acme)?),
+        ("other.json", bundle(&other)?),
+    ];
+    let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let stage = Stage::believing(&files, issuers)?;
+    admit(&stage, "    - spiffe: spiffe://acme.example/agents/*\n")?;
+    let svid = |key: &Key, id: &str| {
+        let claims = json!({"sub": id, "aud": ["lanyard-dev"], "exp": now()? + 120});
+        anyhow::Ok(key.token(&claims))
+    };
+    let id = "spiffe://acme.example/agents/router";
+    until(|| Ok(exchanged(&stage, &svid(&acme, id)?, None)? == 200))?;
+    // Another trust domain says so, says it of itself, or says what is no ID.
+    assert_eq!(exchanged(&stage, &svid(&other, id)?, None)?, 401);
+    let elsewhere = "spiffe://other.example/agents/router";
+    assert_eq!(exchanged(&stage, &svid(&other, elsewhere)?, None)?, 403);
+    assert_eq!(
+        exchanged(
+            &stage,
+            &svid(&acme, "spiffe://acme.example@other.example/x")?,
+            None
+        )?,
+        401
+    );
+    let proved = evidence(&stage)?;
+    let method = proved.last().and_then(|it| it.get("method"));
+    assert_eq!(method, Some(&json!("jwt-svid")));
+    Ok(())
+}
