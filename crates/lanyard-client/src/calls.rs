@@ -15,12 +15,14 @@ use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::pause_service_client::PauseServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
-use tonic::metadata::MetadataValue;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Streaming};
+use tonic::{Code, Request, Streaming};
+use zeroize::Zeroizing;
 
-use crate::context::{Context, ContextError};
+use crate::context::{Context, ContextError, read};
 use crate::error::ClientError;
+use crate::identity::Identity;
+use crate::show::Shows;
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -44,8 +46,17 @@ macro_rules! calls {
             /// # Errors
             /// See [`ClientError`].
             pub async fn $name(&mut self, request: v1::$request) -> Result<v1::$response, ClientError> {
-                let request = self.request(request, Some(DEADLINE))?;
-                Ok($service::new(self.channel.clone()).$name(request).await?.into_inner())
+                let mut again = true;
+                loop {
+                    let mut service = $service::with_interceptor(self.channel.clone(), self.shows().await?);
+                    match service.$name(within(request.clone(), DEADLINE)).await {
+                        Ok(answer) => return Ok(answer.into_inner()),
+                        // The broker has forgotten the session, or ended it: once more with another.
+                        Err(status) if again && status.code() == Code::Unauthenticated
+                            && self.context.forget_session().await? => again = false,
+                        Err(status) => return Err(status.into()),
+                    }
+                }
             }
         )*}
     };
@@ -132,11 +143,7 @@ impl Client {
         let clear = || ContextError::Clear(context.endpoint.clone());
         let endpoint = Endpoint::from_shared(context.endpoint.clone()).map_err(|_| clear())?;
         let endpoint = if context.endpoint.starts_with("https://") {
-            let tls = ClientTlsConfig::new();
-            endpoint.tls_config(match &context.authority {
-                Some(pem) => tls.ca_certificate(Certificate::from_pem(pem)),
-                None => tls.with_native_roots(),
-            })?
+            endpoint.tls_config(tls(&context)?)?
         } else {
             endpoint
         };
@@ -164,8 +171,8 @@ impl Client {
             .chain(chunks)
             .map(|part| v1::SubmitPlanRequest { part: Some(part) })
             .collect();
-        let request = self.request(tokio_stream::iter(parts), Some(DEADLINE))?;
-        let answer = PlanServiceClient::new(self.channel.clone())
+        let request = within(tokio_stream::iter(parts), DEADLINE);
+        let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
             .submit_plan(request)
             .await?;
         answer
@@ -182,11 +189,12 @@ impl Client {
         &mut self,
         request: v1::WatchApprovalsRequest,
     ) -> Result<Streaming<v1::WatchApprovalsResponse>, ClientError> {
-        let request = self.request(request, None)?;
-        Ok(ApprovalServiceClient::new(self.channel.clone())
-            .watch_approvals(request)
-            .await?
-            .into_inner())
+        Ok(
+            ApprovalServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .watch_approvals(request)
+                .await?
+                .into_inner(),
+        )
     }
 
     /// Follows a kill until everything is confirmed.
@@ -197,11 +205,13 @@ impl Client {
         &mut self,
         id: String,
     ) -> Result<Streaming<v1::WatchKillResponse>, ClientError> {
-        let request = self.request(v1::WatchKillRequest { id }, None)?;
-        Ok(KillServiceClient::new(self.channel.clone())
-            .watch_kill(request)
-            .await?
-            .into_inner())
+        let request = Request::new(v1::WatchKillRequest { id });
+        Ok(
+            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .watch_kill(request)
+                .await?
+                .into_inner(),
+        )
     }
 
     /// Holds drills: up to a minute each.
@@ -212,11 +222,13 @@ impl Client {
         &mut self,
         request: v1::HoldDrillRequest,
     ) -> Result<v1::HoldDrillResponse, ClientError> {
-        let request = self.request(request, Some(DRILLS))?;
-        Ok(KillServiceClient::new(self.channel.clone())
-            .hold_drill(request)
-            .await?
-            .into_inner())
+        let request = within(request, DRILLS);
+        Ok(
+            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .hold_drill(request)
+                .await?
+                .into_inner(),
+        )
     }
 
     /// Every lease of an order, page by page.
@@ -227,11 +239,13 @@ impl Client {
         &mut self,
         id: String,
     ) -> Result<Streaming<v1::ReadKillReportResponse>, ClientError> {
-        let request = self.request(v1::ReadKillReportRequest { id }, None)?;
-        Ok(KillServiceClient::new(self.channel.clone())
-            .read_kill_report(request)
-            .await?
-            .into_inner())
+        let request = Request::new(v1::ReadKillReportRequest { id });
+        Ok(
+            KillServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .read_kill_report(request)
+                .await?
+                .into_inner(),
+        )
     }
 
     /// Follows the journal from this record on; from what comes next, where there is none.
@@ -243,28 +257,36 @@ impl Client {
         from: Option<u64>,
     ) -> Result<Streaming<v1::TailRecordsResponse>, ClientError> {
         let from_index = from.map_or(-1, |from| i64::try_from(from).unwrap_or(i64::MAX));
-        let request = self.request(v1::TailRecordsRequest { from_index }, None)?;
-        Ok(AuditServiceClient::new(self.channel.clone())
-            .tail_records(request)
-            .await?
-            .into_inner())
+        let request = Request::new(v1::TailRecordsRequest { from_index });
+        Ok(
+            AuditServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .tail_records(request)
+                .await?
+                .into_inner(),
+        )
     }
 
-    fn request<T>(
-        &self,
-        message: T,
-        deadline: Option<Duration>,
-    ) -> Result<Request<T>, ClientError> {
-        let token = self.context.token()?;
-        let mut request = Request::new(message);
-        let mut header: MetadataValue<_> = format!("Bearer {token}").parse().map_err(|_| {
-            ClientError::NotLoggedIn("the identity token holds what no header can".into())
-        })?;
-        header.set_sensitive(true);
-        request.metadata_mut().insert("authorization", header);
-        if let Some(deadline) = deadline {
-            request.set_timeout(deadline);
-        }
-        Ok(request)
+    async fn shows(&self) -> Result<Shows, ClientError> {
+        Shows::of(&self.context).await
     }
+}
+
+fn within<T>(message: T, deadline: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+/// How the broker's certificate is judged, and which one is shown.
+fn tls(context: &Context) -> Result<ClientTlsConfig, ContextError> {
+    let tls = match &context.authority {
+        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    let Identity::Certificate { certificate } = &context.identity else {
+        return Ok(tls);
+    };
+    let chain = read(&context.base.join(&certificate.chain_file))?;
+    let key = Zeroizing::new(read(&context.base.join(&certificate.key_file))?);
+    Ok(tls.identity(tonic::transport::Identity::from_pem(chain, &*key)))
 }

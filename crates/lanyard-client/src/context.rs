@@ -2,17 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SecureRandom as _;
-use ring::signature::Ed25519KeyPair;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
-/// How long an identity token of ours is good for, in seconds: each is used once, at once.
-const TOKEN_LIFE: u64 = 60;
+use crate::identity::{Identity, LoginIdentity};
+use crate::proof::ProofKey;
+use crate::state::State;
+use crate::tokens::Session;
 
 /// Why there is no usable context.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,42 @@ pub enum ContextError {
     /// The system gives no random bits, or no time.
     #[error("the system gives no random bits or no time")]
     System,
+    /// What is kept between commands cannot be.
+    #[error("{path} cannot be used to keep keys and tokens: {source}")]
+    Kept {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// There is no place to keep anything.
+    #[error("there is no place for keys and tokens: set HOME, XDG_STATE_HOME or LANYARD_STATE")]
+    Homeless,
+    /// The system's keyring does not work.
+    #[error("the keyring cannot be used: {0}")]
+    Keyring(String),
+    /// No token alone proves who asks.
+    #[error("{0} shows who it is with a key as well: there is no token for curl")]
+    Unprintable(PathBuf),
+    /// No person logs in under it.
+    #[error("{0} is no person's: there is nothing to log in to")]
+    NoLogin(PathBuf),
+    /// There is none of this name.
+    #[error("there is no context {0}: lanyard context list names those there are")]
+    Unknown(String),
+    /// Not a name that a file can have.
+    #[error(
+        "{0:?} is no name for a context: letters, digits, dots, dashes and underscores, up to 64"
+    )]
+    Name(String),
+    /// The folder of contexts cannot be used.
+    #[error("{path} cannot be changed: {source}")]
+    Folder {
+        /// What.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 }
 
 /// Where the broker is, and who asks.
@@ -49,8 +87,18 @@ pub struct Context {
     pub(crate) endpoint: String,
     /// What the broker's certificate is held against, in PEM; the system's roots where absent.
     pub(crate) authority: Option<Vec<u8>>,
-    identity: Identity,
-    base: PathBuf,
+    pub(crate) identity: Identity,
+    pub(crate) path: PathBuf,
+    pub(crate) base: PathBuf,
+    pub(crate) held: Mutex<Held>,
+    state: Option<State>,
+}
+
+/// What was read or obtained once, for as long as the program runs.
+#[derive(Default)]
+pub(crate) struct Held {
+    pub(crate) key: Option<Arc<ProofKey>>,
+    pub(crate) session: Option<Session>,
 }
 
 #[derive(Deserialize)]
@@ -59,28 +107,6 @@ struct File {
     endpoint: String,
     ca_file: Option<PathBuf>,
     identity: Identity,
-}
-
-/// Where identity tokens come from.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Identity {
-    /// A key signs one for each call.
-    Key(Box<KeyIdentity>),
-    /// A file holds one, which somebody renews.
-    TokenFile { token_file: PathBuf },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyIdentity {
-    key_file: PathBuf,
-    kid: String,
-    issuer: String,
-    subject: String,
-    audience: String,
-    #[serde(default)]
-    groups: Vec<String>,
 }
 
 impl Context {
@@ -95,26 +121,26 @@ impl Context {
                 path: path.to_path_buf(),
                 source,
             })?;
-        let loopback = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
-        let safe = file.endpoint.starts_with("https://")
-            || loopback.iter().any(|p| file.endpoint.starts_with(p));
-        if !safe {
+        if !travels_safely(&file.endpoint) {
             return Err(ContextError::Clear(file.endpoint));
         }
         let base = path.parent().unwrap_or(Path::new(".")).to_path_buf();
         let authority = file.ca_file.map(|file| read(&base.join(file)));
         Ok(Self {
-            endpoint: file.endpoint,
+            endpoint: file.endpoint.trim_end_matches('/').to_owned(),
             authority: authority.transpose()?,
             identity: file.identity,
+            path: path.to_path_buf(),
             base,
+            held: Mutex::default(),
+            state: State::of(path).ok(),
         })
     }
 
     /// A token that proves who asks, for one call.
     ///
     /// # Errors
-    /// See [`ContextError`].
+    /// See [`ContextError`]; [`ContextError::Unprintable`] where a key has to be shown as well.
     pub fn token(&self) -> Result<String, ContextError> {
         match &self.identity {
             Identity::TokenFile { token_file } => {
@@ -122,45 +148,51 @@ impl Context {
                 Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
             }
             Identity::Key(key) => key.sign(&self.base),
+            Identity::Enrolled { enrolled } => enrolled.assert(&self.base),
+            Identity::Login { .. } | Identity::Certificate { .. } => {
+                Err(ContextError::Unprintable(self.path.clone()))
+            }
         }
+    }
+
+    /// Where the broker is.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// How it shows who asks, in words, and what it says of that.
+    #[must_use]
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        self.identity.describe()
+    }
+
+    pub(crate) fn login(&self) -> Result<&LoginIdentity, ContextError> {
+        match &self.identity {
+            Identity::Login { login } => Ok(login),
+            Identity::Key(_)
+            | Identity::TokenFile { .. }
+            | Identity::Enrolled { .. }
+            | Identity::Certificate { .. } => Err(ContextError::NoLogin(self.path.clone())),
+        }
+    }
+
+    pub(crate) fn state(&self) -> Result<&State, ContextError> {
+        self.state.as_ref().ok_or(ContextError::Homeless)
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
+/// Whether what is sent there cannot be read on the way.
+pub(crate) fn travels_safely(endpoint: &str) -> bool {
+    let loopback = ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"];
+    endpoint.starts_with("https://") || loopback.iter().any(|p| endpoint.starts_with(p))
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
     fs::read(path).map_err(|source| ContextError::Unreadable {
         path: path.to_path_buf(),
         source,
     })
-}
-
-impl KeyIdentity {
-    fn sign(&self, base: &Path) -> Result<String, ContextError> {
-        let signer = Signer::open(&base.join(&self.key_file))?;
-        let now = now()?;
-        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
-        let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
-            "exp": now + TOKEN_LIFE, "jti": fresh_id()?, "groups": self.groups});
-        Ok(signer.sign(&header, &claims))
-    }
-}
-
-/// A key that signs compact JWS.
-pub(crate) struct Signer(Ed25519KeyPair);
-
-impl Signer {
-    pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
-        let bytes = read(path)?;
-        let pair = Ed25519KeyPair::from_pkcs8(&bytes);
-        pair.map(Self)
-            .map_err(|_| ContextError::Key(path.to_path_buf()))
-    }
-
-    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let message = format!("{}.{}", part(header), part(claims));
-        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(message.as_bytes()));
-        format!("{message}.{signature}")
-    }
 }
 
 /// Seconds since the epoch.
@@ -174,26 +206,58 @@ pub(crate) fn now() -> Result<u64, ContextError> {
 
 /// 128 random bits.
 pub(crate) fn fresh_id() -> Result<String, ContextError> {
-    let mut id = [0; 16];
+    random::<16>()
+}
+
+/// So many random bytes, in base64url.
+pub(crate) fn random<const N: usize>() -> Result<String, ContextError> {
+    let mut bytes = [0; N];
     ring::rand::SystemRandom::new()
-        .fill(&mut id)
+        .fill(&mut bytes)
         .map_err(|_| ContextError::System)?;
-    Ok(URL_SAFE_NO_PAD.encode(id))
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_context_that_would_send_credentials_in_the_clear_is_refused() {
+    fn load(text: &str) -> Result<Context, ContextError> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("context.json");
-        fs::write(
-            &path,
-            r#"{"endpoint":"http://10.0.0.1:7070","identity":{"token_file":"t"}}"#,
-        )
-        .unwrap();
-        assert!(matches!(Context::load(&path), Err(ContextError::Clear(_))));
+        fs::write(&path, text).unwrap();
+        Context::load(&path)
+    }
+
+    #[test]
+    fn a_context_that_would_send_credentials_in_the_clear_is_refused() {
+        let clear = load(r#"{"endpoint":"http://10.0.0.1:7070","identity":{"token_file":"t"}}"#);
+        assert!(matches!(clear, Err(ContextError::Clear(_))));
+    }
+
+    #[test]
+    fn every_kind_of_identity_is_read() {
+        for (identity, kind) in [
+            (r#"{"token_file":"t"}"#, "a token in a file"),
+            (
+                r#"{"login":{"issuer":"https://i","client_id":"c","scopes":[]}}"#,
+                "a person",
+            ),
+            (
+                r#"{"enrolled":{"issuer":"https://b","subject":"a","audience":"l","key_file":"k"}}"#,
+                "an enrolled agent",
+            ),
+            (
+                r#"{"certificate":{"chain_file":"c","key_file":"k"}}"#,
+                "a client certificate",
+            ),
+        ] {
+            let text = format!(r#"{{"endpoint":"https://b.example/","identity":{identity}}}"#);
+            let context = load(&text).unwrap();
+            assert_eq!(context.endpoint(), "https://b.example");
+            assert_eq!(context.describe()[0], ("identity", kind.to_owned()));
+        }
+        let odd = r#"{"endpoint":"https://b","identity":{"login":{"issuer":"i","password":"p"}}}"#;
+        assert!(matches!(load(odd), Err(ContextError::Malformed { .. })));
     }
 }

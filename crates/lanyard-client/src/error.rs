@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::context::ContextError;
+use crate::http::HttpError;
 
 /// Why a call did not do what was asked. The text is complete: tools print it as it is.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum ClientError {
     /// No accepted identity.
     #[error("not logged in: {0}")]
     NotLoggedIn(String),
+    /// The identity is accepted, and the login was too long ago or of too weak a kind.
+    #[error("this needs a fresh login: run lanyard login --fresh{}", class(.0))]
+    FreshLogin(String),
     /// The broker cannot be reached, or cannot answer now.
     #[error("the broker is not available: {0}")]
     Unavailable(String),
@@ -34,11 +38,20 @@ pub enum ClientError {
     Context(#[from] ContextError),
 }
 
+/// What kind of login is asked for, as a flag.
+fn class(acr_values: &str) -> String {
+    if acr_values.is_empty() {
+        String::new()
+    } else {
+        format!(" --acr {acr_values:?}")
+    }
+}
+
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
-        let reason = status
-            .get_details_error_info()
-            .map(|info| info.reason)
+        let info = status.get_details_error_info();
+        let (reason, metadata) = info
+            .map(|info| (info.reason, info.metadata))
             .unwrap_or_default();
         let message = status.message().to_owned();
         // What the broker answers has no cause on this side: this is a connection that broke.
@@ -49,6 +62,10 @@ impl From<Status> for ClientError {
             ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(message),
             ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(message),
             ("KILL_ENGAGED", _) => Self::Killed(message),
+            ("REAUTHENTICATE", _) => {
+                let wanted = metadata.get("acr_values");
+                Self::FreshLogin(wanted.cloned().unwrap_or_default())
+            }
             (_, Code::Unauthenticated) => Self::NotLoggedIn(message),
             (_, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled) => {
                 Self::Unavailable(message)
@@ -66,5 +83,44 @@ impl From<tonic::transport::Error> for ClientError {
             source = deeper;
         }
         Self::Unavailable(source.to_string())
+    }
+}
+
+impl From<HttpError> for ClientError {
+    fn from(error: HttpError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::ErrorDetails;
+
+    use super::*;
+
+    // RFC 9470
+    #[test]
+    fn a_call_that_needs_a_fresh_login_says_what_to_do() {
+        let line = |metadata: &[(&str, &str)]| {
+            let metadata: Vec<_> = metadata
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect();
+            let details = ErrorDetails::with_error_info(
+                "REAUTHENTICATE",
+                "lanyard",
+                metadata
+                    .into_iter()
+                    .collect::<std::collections::HashMap<_, _>>(),
+            );
+            let status = Status::with_error_details(Code::PermissionDenied, "too old", details);
+            ClientError::from(status).to_string()
+        };
+        let plain = "this needs a fresh login: run lanyard login --fresh";
+        assert_eq!(line(&[("max_age_seconds", "300")]), plain);
+        assert_eq!(
+            line(&[("acr_values", "phr phrh")]),
+            format!("{plain} --acr \"phr phrh\"")
+        );
     }
 }

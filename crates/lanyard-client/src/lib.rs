@@ -13,13 +13,29 @@
 pub mod aws;
 mod calls;
 mod context;
+mod contexts;
 mod error;
+mod http;
+mod identity;
+pub mod login;
+mod private;
+mod proof;
+mod secret;
+mod session;
+mod show;
+mod signer;
+mod state;
 pub mod ticket;
+mod tokens;
 
 pub use calls::Client;
 pub use context::{Context, ContextError};
+pub use contexts::Contexts;
 pub use error::ClientError;
+pub use http::HttpError;
+pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
+pub use tokens::Store;
 
 /// A point in time on the wire.
 pub type Time = prost_types::Timestamp;

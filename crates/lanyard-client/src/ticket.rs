@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::context::{ContextError, Signer};
+use crate::context::ContextError;
+use crate::signer::Signer;
 
 /// The type that a ticket's header names.
 const TYPE: &str = "lanyard-kill-ticket+jwt";

@@ -1,0 +1,239 @@
+//! The contexts of a user: one file each in a folder, and which of them is current.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::context::{Context, ContextError, travels_safely};
+use crate::identity::LoginIdentity;
+use crate::private;
+
+/// The longest name.
+const LENGTH: usize = 64;
+
+/// `lanyard` in the user's configuration directory.
+pub struct Contexts {
+    folder: PathBuf,
+}
+
+impl Contexts {
+    /// Those of whoever runs this: under `XDG_CONFIG_HOME`, or `.config` at home.
+    ///
+    /// # Errors
+    /// When neither is set.
+    pub fn of_user() -> Result<Self, ContextError> {
+        let named = |name| {
+            std::env::var_os(name)
+                .filter(|it| !it.is_empty())
+                .map(PathBuf::from)
+        };
+        let config = named("XDG_CONFIG_HOME").or_else(|| Some(named("HOME")?.join(".config")));
+        let folder = config.ok_or(ContextError::Homeless)?.join("lanyard");
+        Ok(Self { folder })
+    }
+
+    /// Every name, in order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, ContextError> {
+        let folder = self.folder.join("contexts");
+        let unreadable = |source| ContextError::Unreadable {
+            path: folder.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(unreadable)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(unreadable)?.file_name();
+            let name = file.to_str().and_then(|file| file.strip_suffix(".json"));
+            names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The name of the current one.
+    #[must_use]
+    pub fn current(&self) -> Option<String> {
+        let text = fs::read_to_string(self.folder.join("current")).ok()?;
+        let name = text.trim();
+        is_name(name).then(|| name.to_owned())
+    }
+
+    /// Makes one current.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the choice cannot be written.
+    pub fn make_current(&self, name: &str) -> Result<(), ContextError> {
+        self.existing(name)?;
+        write(&self.folder.join("current"), &format!("{name}\n"))
+    }
+
+    /// What `--context` means: a file where it is a path or one is there, else a name.
+    ///
+    /// # Errors
+    /// When it is a name, and there is no such context.
+    pub fn find(&self, asked: &Path) -> Result<PathBuf, ContextError> {
+        match asked.to_str() {
+            Some(name) if is_name(name) && !asked.exists() => self.existing(name),
+            Some(_) | None => Ok(asked.to_path_buf()),
+        }
+    }
+
+    /// The file of a name, which need not exist.
+    ///
+    /// # Errors
+    /// When it is no name.
+    pub fn path(&self, name: &str) -> Result<PathBuf, ContextError> {
+        if is_name(name) {
+            Ok(self.folder.join("contexts").join(format!("{name}.json")))
+        } else {
+            Err(ContextError::Name(name.to_owned()))
+        }
+    }
+
+    /// The file of a context that exists.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn existing(&self, name: &str) -> Result<PathBuf, ContextError> {
+        let path = self.path(name)?;
+        if path.exists() {
+            Ok(path)
+        } else {
+            Err(ContextError::Unknown(name.to_owned()))
+        }
+    }
+
+    /// Writes the context of a person, in place of one of the same name.
+    ///
+    /// # Errors
+    /// When it is no name, credentials would travel in the clear, or it cannot be written.
+    pub fn write(
+        &self,
+        name: &str,
+        endpoint: &str,
+        ca_file: Option<&Path>,
+        login: &LoginIdentity,
+    ) -> Result<PathBuf, ContextError> {
+        let path = self.path(name)?;
+        if !travels_safely(endpoint) {
+            return Err(ContextError::Clear(endpoint.to_owned()));
+        }
+        let mut context = json!({"endpoint": endpoint, "identity": {"login": login}});
+        if let (Some(file), Some(context)) = (ca_file, context.as_object_mut()) {
+            let whole = file.canonicalize();
+            let whole = whole.map_err(|source| ContextError::Unreadable {
+                path: file.to_path_buf(),
+                source,
+            })?;
+            context.insert("ca_file".into(), whole.to_string_lossy().into());
+        }
+        write(&path, &format!("{context:#}\n"))?;
+        Ok(path)
+    }
+
+    /// Deletes one, with the key and the tokens that are kept of it.
+    ///
+    /// # Errors
+    /// When there is none, or something of it cannot be deleted.
+    pub fn delete(&self, name: &str) -> Result<(), ContextError> {
+        let path = self.existing(name)?;
+        // One that cannot be read has nothing that could be found.
+        if let Ok(context) = Context::load(&path) {
+            context.forget()?;
+        }
+        let fault = |path: &Path, source| ContextError::Folder {
+            path: path.to_path_buf(),
+            source,
+        };
+        private::delete(&path).map_err(|source| fault(&path, source))?;
+        if self.current().as_deref() == Some(name) {
+            let current = self.folder.join("current");
+            private::delete(&current).map_err(|source| fault(&current, source))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let first = name.chars().next();
+    first.is_some_and(|c| c.is_ascii_alphanumeric())
+        && name.len() <= LENGTH
+        && name.chars().all(plain)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ContextError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let fault = |source| ContextError::Folder {
+        path: path.to_path_buf(),
+        source,
+    };
+    private::folder(folder).map_err(fault)?;
+    private::replace(path, text.as_bytes()).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login() -> LoginIdentity {
+        LoginIdentity {
+            issuer: "https://login.example".into(),
+            client_id: "lanyard-cli".into(),
+            scopes: vec!["openid".into()],
+            audience: None,
+            store: crate::Store::File,
+        }
+    }
+
+    #[test]
+    fn contexts_are_written_found_chosen_and_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let contexts = Contexts {
+            folder: directory.path().join("lanyard"),
+        };
+        assert!(contexts.names().unwrap().is_empty());
+        for name in ["work", "home"] {
+            contexts
+                .write(name, "https://broker.example", None, &login())
+                .unwrap();
+        }
+        assert_eq!(contexts.names().unwrap(), ["home", "work"]);
+        assert_eq!(contexts.current(), None);
+        contexts.make_current("work").unwrap();
+        assert_eq!(contexts.current().as_deref(), Some("work"));
+        let found = contexts.find(Path::new("work")).unwrap();
+        assert_eq!(Context::load(&found).unwrap().login().unwrap(), &login());
+        let path = Path::new("elsewhere/work.json");
+        assert_eq!(contexts.find(path).unwrap(), path);
+        contexts.delete("work").unwrap();
+        assert_eq!(contexts.current(), None);
+        assert!(matches!(
+            contexts.make_current("work"),
+            Err(ContextError::Unknown(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_no_name_reaches_no_file() {
+        let contexts = Contexts {
+            folder: "/nowhere".into(),
+        };
+        for odd in ["", "..", "../work", "a/b", ".hidden", "a b"] {
+            assert!(
+                matches!(contexts.path(odd), Err(ContextError::Name(_))),
+                "{odd}"
+            );
+        }
+        let clear = contexts.write("work", "http://broker.example", None, &login());
+        assert!(matches!(clear, Err(ContextError::Clear(_))));
+    }
+}

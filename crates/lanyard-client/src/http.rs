@@ -1,0 +1,193 @@
+//! Forms and JSON over HTTPS, to brokers and to identity providers.
+
+use std::time::Duration;
+
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+/// How long one request may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The largest answer, in bytes.
+const SIZE: usize = 256 * 1024;
+/// The longest text of somebody else that is repeated, in characters.
+const TEXT: usize = 300;
+
+/// Why there is no answer that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Not one of ours: neither https, nor on loopback.
+    #[error("{0} is no https address")]
+    Address(String),
+    /// The certificates to believe are none.
+    #[error("the certificates to trust cannot be read: {0}")]
+    Authority(reqwest::Error),
+    /// Nobody is there, or it is somebody else.
+    #[error("{url} does not answer: {why}")]
+    Silent {
+        /// Where.
+        url: String,
+        /// The last cause.
+        why: String,
+    },
+    /// An answer that makes no sense.
+    #[error("{url} answers {status} with something else than was asked for")]
+    Malformed {
+        /// Where.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
+/// A client that follows no redirect.
+pub(crate) struct Https(Client);
+
+/// What came back.
+pub(crate) struct Answer {
+    url: String,
+    status: u16,
+    body: Zeroizing<Vec<u8>>,
+}
+
+/// An OAuth error, RFC 6749 section 5.2.
+#[derive(Deserialize)]
+pub(crate) struct Refusal {
+    pub(crate) error: String,
+    #[serde(default)]
+    error_description: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(error: &str, description: &str) -> Self {
+        Self {
+            error: error.to_owned(),
+            error_description: description.to_owned(),
+        }
+    }
+
+    /// One line of it, without what could steer a terminal.
+    pub(crate) fn line(&self) -> String {
+        let text = if self.error_description.is_empty() {
+            &self.error
+        } else {
+            &self.error_description
+        };
+        text.chars()
+            .filter(|c| !c.is_control())
+            .take(TEXT)
+            .collect()
+    }
+}
+
+impl Https {
+    /// For a broker: these roots alone, the system's where there are none. A broker may be on loopback without TLS.
+    pub(crate) fn broker(authority: Option<&[u8]>) -> Result<Self, HttpError> {
+        let builder = builder();
+        let builder = match authority {
+            Some(pem) => builder.tls_certs_only(roots(pem)?),
+            None => builder,
+        };
+        builder.build().map(Self).map_err(HttpError::Authority)
+    }
+
+    /// For an identity provider: the system's roots, and these.
+    pub(crate) fn provider(authority: Option<&[u8]>) -> Result<Self, HttpError> {
+        let builder = builder().https_only(true);
+        let builder = match authority {
+            Some(pem) => builder.tls_certs_merge(roots(pem)?),
+            None => builder,
+        };
+        builder.build().map(Self).map_err(HttpError::Authority)
+    }
+
+    pub(crate) async fn get(&self, url: &str) -> Result<Answer, HttpError> {
+        let request = self.0.get(address(url)?);
+        receive(url, request).await
+    }
+
+    /// Posts a form. The headers are those of the caller's proof.
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, HttpError> {
+        let mut body = form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(form);
+        let mut request = self
+            .0
+            .post(address(url)?)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body.finish());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        receive(url, request).await
+    }
+}
+
+impl Answer {
+    pub(crate) const fn is_success(&self) -> bool {
+        self.status == 200
+    }
+
+    /// Whether it may be different later.
+    pub(crate) const fn is_outage(&self) -> bool {
+        self.status >= 500 || self.status == 429
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, HttpError> {
+        serde_json::from_slice(&self.body).map_err(|_| HttpError::Malformed {
+            url: self.url.clone(),
+            status: self.status,
+        })
+    }
+}
+
+fn builder() -> ClientBuilder {
+    // reqwest takes the process's provider, and panics where a program that embeds this has set none. Of two that set it
+    // at the same time, one comes too late, and both have it.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder().redirect(Policy::none()).timeout(DEADLINE)
+}
+
+fn roots(pem: &[u8]) -> Result<Vec<Certificate>, HttpError> {
+    Certificate::from_pem_bundle(pem).map_err(HttpError::Authority)
+}
+
+fn address(url: &str) -> Result<Url, HttpError> {
+    url.parse().map_err(|_| HttpError::Address(url.to_owned()))
+}
+
+async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
+    let silent = |error: reqwest::Error| HttpError::Silent {
+        url: url.to_owned(),
+        why: last_cause(&error),
+    };
+    let mut response = request.send().await.map_err(silent)?;
+    let status = response.status().as_u16();
+    let mut body = Zeroizing::new(Vec::with_capacity(SIZE));
+    while let Some(chunk) = response.chunk().await.map_err(silent)? {
+        if body.len() + chunk.len() > SIZE {
+            let url = url.to_owned();
+            return Err(HttpError::Malformed { url, status });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer {
+        url: url.to_owned(),
+        status,
+        body,
+    })
+}
+
+fn last_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

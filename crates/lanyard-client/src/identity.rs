@@ -1,0 +1,134 @@
+//! How a context shows who asks: the `identity` of its file.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::context::{ContextError, fresh_id, now};
+use crate::signer::Signer;
+use crate::tokens::Store;
+
+/// How long an identity token of ours is good for, in seconds: each is used once, at once.
+const TOKEN_LIFE: u64 = 60;
+
+/// Where the proof of identity comes from.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Identity {
+    /// A key signs a token for each call, as the issuer would.
+    Key(Box<KeyIdentity>),
+    /// A file holds one, which somebody renews.
+    TokenFile { token_file: PathBuf },
+    /// A person logs in at an identity provider.
+    Login { login: LoginIdentity },
+    /// An agent whose key the broker knows.
+    Enrolled { enrolled: EnrolledIdentity },
+    /// TLS shows it.
+    Certificate { certificate: CertificateIdentity },
+}
+
+/// The key of an issuer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyIdentity {
+    key_file: PathBuf,
+    kid: String,
+    issuer: String,
+    subject: String,
+    audience: String,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+/// Where a person logs in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginIdentity {
+    /// The identity provider's issuer, byte for byte.
+    pub issuer: String,
+    /// What it knows this command line by.
+    pub client_id: String,
+    /// What is asked for: groups, say.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// For which API, where the provider wants that said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Where tokens are kept.
+    #[serde(default)]
+    pub store: Store,
+}
+
+/// An agent's own key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnrolledIdentity {
+    issuer: String,
+    subject: String,
+    audience: String,
+    key_file: PathBuf,
+}
+
+/// A client certificate, an X.509-SVID say; both files in PEM.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificateIdentity {
+    pub(crate) chain_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+impl Identity {
+    pub(crate) fn describe(&self) -> Vec<(&'static str, String)> {
+        let shown = |path: &Path| path.display().to_string();
+        match self {
+            Self::Key(key) => vec![
+                ("identity", "a key of the issuer".to_owned()),
+                ("issuer", key.issuer.clone()),
+                ("subject", key.subject.clone()),
+            ],
+            Self::TokenFile { token_file } => vec![
+                ("identity", "a token in a file".to_owned()),
+                ("file", shown(token_file)),
+            ],
+            Self::Login { login } => vec![
+                ("identity", "a person".to_owned()),
+                ("issuer", login.issuer.clone()),
+                ("client", login.client_id.clone()),
+                ("scopes", login.scopes.join(" ")),
+            ],
+            Self::Enrolled { enrolled } => vec![
+                ("identity", "an enrolled agent".to_owned()),
+                ("issuer", enrolled.issuer.clone()),
+                ("subject", enrolled.subject.clone()),
+            ],
+            Self::Certificate { certificate } => vec![
+                ("identity", "a client certificate".to_owned()),
+                ("file", shown(&certificate.chain_file)),
+            ],
+        }
+    }
+}
+
+impl KeyIdentity {
+    pub(crate) fn sign(&self, base: &Path) -> Result<String, ContextError> {
+        let signer = Signer::open(&base.join(&self.key_file))?;
+        let now = now()?;
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": self.kid});
+        let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
+            "exp": now + TOKEN_LIFE, "jti": fresh_id()?, "groups": self.groups});
+        Ok(signer.sign(&header, &claims))
+    }
+}
+
+impl EnrolledIdentity {
+    /// A statement of the agent about itself (RFC 7523), good once.
+    pub(crate) fn assert(&self, base: &Path) -> Result<String, ContextError> {
+        let signer = Signer::open(&base.join(&self.key_file))?;
+        let now = now()?;
+        let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": signer.thumbprint()});
+        let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
+            "exp": now + TOKEN_LIFE, "jti": fresh_id()?});
+        Ok(signer.sign(&header, &claims))
+    }
+}

@@ -1,0 +1,69 @@
+//! Login in a browser on this machine: authorization code with PKCE (RFC 7636) and a redirect to loopback (RFC 8252).
+
+use std::time::Duration;
+
+use super::loopback::{Callback, Loopback};
+use super::provider::Granted;
+use super::{Login, LoginError, Person};
+use crate::context::random;
+use crate::http::Refusal;
+use crate::secret::Token;
+use crate::signer::digest;
+
+/// How long a person may take.
+const PATIENCE: Duration = Duration::from_secs(5 * 60);
+
+impl Login<'_> {
+    /// Hands out the page to open, and waits until the browser comes back from it.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub async fn in_a_browser(self, open: impl FnOnce(&str)) -> Result<Person, LoginError> {
+        let loopback = Loopback::listen().await.map_err(LoginError::NoPort)?;
+        let (state, nonce) = (random::<32>()?, random::<32>()?);
+        let verifier = Token::new(random::<32>()?);
+        let redirect = loopback.redirect_uri();
+        let mut parameters = self.parameters();
+        parameters.extend([
+            ("response_type", "code".to_owned()),
+            ("redirect_uri", redirect.clone()),
+            ("state", state.clone()),
+            ("nonce", nonce.clone()),
+            ("code_challenge", digest(verifier.expose().as_bytes())),
+            ("code_challenge_method", "S256".to_owned()),
+        ]);
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(&parameters)
+            .finish();
+        let endpoint = self.provider.authorization_endpoint()?;
+        let joint = if endpoint.contains('?') { '&' } else { '?' };
+        open(&format!("{endpoint}{joint}{query}"));
+        let waited = tokio::time::timeout(PATIENCE, loopback.callback(&state)).await;
+        let callback = waited.map_err(|_| LoginError::TimedOut(PATIENCE.as_secs() / 60))?;
+        let granted = self.redeem(callback.map_err(LoginError::NoPort)?, &redirect, &verifier);
+        let granted = granted.await?;
+        self.finish(granted, Some(&nonce)).await
+    }
+
+    /// Exchanges the code, once it is certain who gave it.
+    async fn redeem(
+        &self,
+        callback: Callback,
+        redirect: &str,
+        verifier: &Token,
+    ) -> Result<Granted, LoginError> {
+        self.provider.is_answered_by(callback.iss.as_deref())?;
+        let code = callback
+            .code
+            .map_err(|refusal| LoginError::Refused(refusal.line()))?;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("client_id", self.client.client_id.as_str()),
+            ("code", code.expose()),
+            ("code_verifier", verifier.expose()),
+            ("redirect_uri", redirect),
+        ];
+        let refused = |refusal: Refusal| LoginError::Refused(refusal.line());
+        self.provider.ask(&form).await?.map_err(refused)
+    }
+}

@@ -1,0 +1,116 @@
+//! Login on another device: RFC 8628. Nothing listens here, so it works over ssh.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::provider::Granted;
+use super::{Login, LoginError, Person};
+use crate::context::now;
+use crate::http::Refusal;
+use crate::secret::Token;
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// How long between two questions where the provider does not say, and by how much longer when it says slow down; in
+/// seconds: section 3.5.
+const INTERVAL: u64 = 5;
+/// The longest time between two questions, and the longest that a code is waited for, in seconds.
+const SLOWEST: u64 = 60;
+const PATIENCE: u64 = 30 * 60;
+
+/// Section 3.2.
+#[derive(Deserialize)]
+struct Begun {
+    device_code: Token,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+/// What the person is told.
+#[derive(Debug)]
+pub struct Prompt {
+    /// The page to open on any device.
+    pub page: String,
+    /// What to enter there, or to compare with what it shows.
+    pub code: String,
+    /// The page with the code in it.
+    pub page_with_code: Option<String>,
+}
+
+impl Begun {
+    fn prompt(&self) -> Result<Prompt, LoginError> {
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_graphic());
+        let page = |url: &str| url.starts_with("https://") && plain(url);
+        let complete = self.verification_uri_complete.clone();
+        // What goes to the terminal comes from outside.
+        if !page(&self.verification_uri)
+            || !self
+                .user_code
+                .chars()
+                .all(|c| c.is_ascii_graphic() || c == ' ')
+        {
+            return Err(LoginError::Refused("its page or its code is none".into()));
+        }
+        Ok(Prompt {
+            page: self.verification_uri.clone(),
+            code: self.user_code.clone(),
+            page_with_code: complete.filter(|url| page(url)),
+        })
+    }
+}
+
+impl Login<'_> {
+    /// Shows the person a page and a code, and waits until the page was used.
+    ///
+    /// # Errors
+    /// See [`LoginError`].
+    pub async fn on_another_device(self, show: impl FnOnce(&Prompt)) -> Result<Person, LoginError> {
+        let parameters = self.parameters();
+        let form: Vec<_> = parameters
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
+        let endpoint = self.provider.device_authorization_endpoint()?;
+        let answer = self.provider.post(endpoint, &form).await?;
+        if !answer.is_success() {
+            let refusal: Refusal = answer.json()?;
+            return Err(LoginError::Refused(refusal.line()));
+        }
+        let begun: Begun = answer.json()?;
+        show(&begun.prompt()?);
+        let granted = self.poll(&begun).await?;
+        // RFC 8628 carries no nonce: the device code, which was never in a browser, ties the answer to the question.
+        self.finish(granted, None).await
+    }
+
+    async fn poll(&self, begun: &Begun) -> Result<Granted, LoginError> {
+        let patience = begun.expires_in.min(PATIENCE);
+        let until = now()?.saturating_add(patience);
+        let mut pause = begun.interval.unwrap_or(INTERVAL).clamp(1, SLOWEST);
+        let form = [
+            ("grant_type", GRANT),
+            ("client_id", self.client.client_id.as_str()),
+            ("device_code", begun.device_code.expose()),
+        ];
+        while now()? < until {
+            tokio::time::sleep(Duration::from_secs(pause)).await;
+            let refusal = match self.provider.ask(&form).await {
+                Ok(Ok(granted)) => return Ok(granted),
+                Ok(Err(refusal)) => refusal,
+                // A network that fails for a while: more slowly then, section 3.5.
+                Err(LoginError::Http(_)) => Refusal::new("slow_down", ""),
+                Err(error) => return Err(error),
+            };
+            match refusal.error.as_str() {
+                "authorization_pending" => {}
+                "slow_down" => pause = pause.saturating_add(INTERVAL).min(SLOWEST),
+                "expired_token" => break,
+                _ => return Err(LoginError::Refused(refusal.line())),
+            }
+        }
+        Err(LoginError::TimedOut(patience / 60))
+    }
+}

@@ -1,0 +1,137 @@
+//! One OpenID Provider: what it publishes about itself, and its token and revocation endpoints.
+
+use serde::Deserialize;
+
+use super::LoginError;
+use crate::http::{Answer, Https, Refusal};
+use crate::identity::LoginIdentity;
+use crate::secret::Token;
+
+/// OpenID Connect Discovery 1.0, section 3, as far as it matters here.
+#[derive(Deserialize)]
+struct Published {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    device_authorization_endpoint: Option<String>,
+    revocation_endpoint: Option<String>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// A provider.
+pub(super) struct Provider {
+    https: Https,
+    published: Published,
+}
+
+/// What a token endpoint gives. Its access token is for the provider's own APIs, which nobody here calls.
+#[derive(Deserialize)]
+pub(super) struct Granted {
+    pub(super) id_token: Option<Token>,
+    pub(super) refresh_token: Option<Token>,
+}
+
+impl Provider {
+    /// Asks it; over https, and without following redirects.
+    pub(super) async fn discover(
+        client: &LoginIdentity,
+        authority: Option<&[u8]>,
+    ) -> Result<Self, LoginError> {
+        let asked = client.issuer.trim_end_matches('/');
+        let https = Https::provider(authority)?;
+        let url = format!("{asked}/.well-known/openid-configuration");
+        let published: Published = https.get(&url).await?.json()?;
+        // T9: byte for byte, or the document is of somebody else.
+        if published.issuer == client.issuer {
+            Ok(Self { https, published })
+        } else {
+            Err(LoginError::OtherProvider {
+                asked: client.issuer.clone(),
+                found: published
+                    .issuer
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .collect(),
+            })
+        }
+    }
+
+    /// Where a browser begins. It is opened by something else than this, and has to be https all the same.
+    pub(super) fn authorization_endpoint(&self) -> Result<&str, LoginError> {
+        let endpoint = self.published.authorization_endpoint.as_deref();
+        let endpoint = endpoint.filter(|it| it.starts_with("https://"));
+        self.offers(endpoint, "login in a browser")
+    }
+
+    pub(super) fn device_authorization_endpoint(&self) -> Result<&str, LoginError> {
+        let endpoint = self.published.device_authorization_endpoint.as_deref();
+        self.offers(endpoint, "login on another device")
+    }
+
+    /// Whether it was this one that answered: RFC 9207 section 2.4.
+    pub(super) fn is_answered_by(&self, iss: Option<&str>) -> Result<(), LoginError> {
+        let silent = !self
+            .published
+            .authorization_response_iss_parameter_supported;
+        match iss {
+            Some(iss) if iss == self.published.issuer => Ok(()),
+            None if silent => Ok(()),
+            Some(_) | None => Err(LoginError::OtherIssuer),
+        }
+    }
+
+    /// Asks the token endpoint; its refusal where it refuses.
+    pub(super) async fn ask(
+        &self,
+        form: &[(&str, &str)],
+    ) -> Result<Result<Granted, Refusal>, LoginError> {
+        let endpoint = self.published.token_endpoint.as_deref();
+        let answer = self.post(self.offers(endpoint, "tokens")?, form).await?;
+        if answer.is_success() {
+            Ok(Ok(answer.json()?))
+        } else {
+            Ok(Err(answer.json()?))
+        }
+    }
+
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, LoginError> {
+        Ok(self.https.post(url, form, &[]).await?)
+    }
+
+    /// Ends a refresh token (RFC 7009), where the provider lets it be ended.
+    pub(super) async fn revoke(
+        &self,
+        client: &LoginIdentity,
+        refresh: &Token,
+    ) -> Result<(), LoginError> {
+        let endpoint = self.published.revocation_endpoint.as_deref();
+        let endpoint = self.offers(endpoint, "revocation of tokens")?;
+        let form = [
+            ("client_id", client.client_id.as_str()),
+            ("token", refresh.expose()),
+            ("token_type_hint", "refresh_token"),
+        ];
+        let answer = self.post(endpoint, &form).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        let refusal: Refusal = answer.json()?;
+        Err(LoginError::Refused(refusal.line()))
+    }
+
+    fn offers<'a>(
+        &self,
+        endpoint: Option<&'a str>,
+        what: &'static str,
+    ) -> Result<&'a str, LoginError> {
+        endpoint.ok_or_else(|| LoginError::Missing {
+            issuer: self.published.issuer.clone(),
+            what,
+        })
+    }
+}

@@ -1,0 +1,175 @@
+//! Files that nobody but their owner reads: keys and tokens. Whatever is not such a file is refused, not mended (T51).
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// The largest such file, in bytes.
+const SIZE: u64 = 64 * 1024;
+
+/// What is in it; nothing where there is none.
+///
+/// # Errors
+/// When it is a symbolic link, no plain file, too large, or others may read it.
+pub(crate) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let mut file = match options().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let found = file.metadata()?;
+    let fault = if !found.is_file() {
+        Some("it is no plain file")
+    } else if found.permissions().mode() & 0o077 != 0 {
+        Some("others may read it: chmod 600 it, if nobody did")
+    } else if found.len() > SIZE {
+        Some("it is too large")
+    } else {
+        None
+    };
+    if let Some(fault) = fault {
+        return Err(io::Error::new(ErrorKind::InvalidData, fault));
+    }
+    // Reading past the end of the room would leave copies behind.
+    let room = usize::try_from(found.len()).unwrap_or(0).saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Makes it, unless there is one: of two at the same time, one wins, and nobody ever sees half of it.
+///
+/// # Errors
+/// As of the system.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = write_beside(path, bytes)?;
+    let linked = fs::hard_link(&written, path);
+    fs::remove_file(&written)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Puts these bytes in its place, all at once.
+///
+/// # Errors
+/// As of the system.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::rename(write_beside(path, bytes)?, path)
+}
+
+/// Deletes it, where there is one.
+///
+/// # Errors
+/// As of the system.
+pub(crate) fn delete(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Makes a folder that only its owner enters, with what is above it.
+///
+/// # Errors
+/// As of the system.
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Opens a file to lock, which is empty.
+///
+/// # Errors
+/// As of the system.
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+}
+
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    options.mode(0o600).custom_flags(flags);
+    options
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let unique = crate::context::fresh_id().map_err(io::Error::other)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{unique}"));
+    let beside = PathBuf::from(name);
+    let mut file = options().write(true).create_new(true).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        (directory, path)
+    }
+
+    // T51
+    #[test]
+    fn what_is_written_is_for_its_owner_alone() {
+        let (directory, path) = place();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        replace(&path, b"one").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        replace(&path, b"two").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"two");
+        let inner = directory.path().join("a/b");
+        folder(&inner).unwrap();
+        assert_eq!(mode(&inner), 0o700);
+        delete(&path).unwrap();
+        delete(&path).unwrap();
+        assert!(read(&path).unwrap().is_none());
+    }
+
+    // T51
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        let (_directory, path) = place();
+        fs::write(&path, b"secret").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(error.to_string().contains("others may read it"), "{error}");
+    }
+
+    // T51
+    #[test]
+    fn a_symbolic_link_is_neither_read_nor_written_through() {
+        let (directory, path) = place();
+        let aim = directory.path().join("aim");
+        replace(&aim, b"of somebody else").unwrap();
+        std::os::unix::fs::symlink(&aim, &path).unwrap();
+        assert!(read(&path).is_err());
+        assert!(lock_file(&path).is_err());
+        replace(&path, b"mine").unwrap();
+        assert_eq!(fs::read(&aim).unwrap(), b"of somebody else");
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"mine");
+    }
+
+    #[test]
+    fn the_first_of_two_wins() {
+        let (directory, path) = place();
+        create(&path, b"first").unwrap();
+        create(&path, b"second").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap().as_slice(), b"first");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

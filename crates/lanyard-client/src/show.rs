@@ -1,0 +1,97 @@
+//! What a call shows of who makes it, as gRPC metadata.
+
+use std::sync::Arc;
+
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::{GrpcMethod, Request, Status};
+
+use crate::context::{Context, ContextError, read};
+use crate::error::ClientError;
+use crate::identity::Identity;
+use crate::proof::{Aim, ProofKey};
+use crate::secret::Token;
+
+/// What a call shows.
+pub(crate) enum Shown {
+    /// A token that is used up by it.
+    Once(Token),
+    /// A token, and a proof that its key is at hand.
+    Bound { token: Token, key: Arc<ProofKey> },
+    /// Nothing: TLS did.
+    Nothing,
+}
+
+/// Puts it on one call.
+pub(crate) struct Shows {
+    shown: Shown,
+    context: Arc<Context>,
+}
+
+impl Shows {
+    /// Gets ready for one call: renews the session where it ends soon.
+    pub(crate) async fn of(context: &Arc<Context>) -> Result<Self, ClientError> {
+        let shown = match &context.identity {
+            Identity::Key(_) => Shown::Once(Token::new(context.token()?)),
+            Identity::TokenFile { token_file } => {
+                let bytes = read(&context.base.join(token_file))?;
+                let token = String::from_utf8_lossy(&bytes).trim().to_owned();
+                let key = context.key(&mut *context.held.lock().await)?;
+                Shown::Bound {
+                    token: Token::new(token),
+                    key,
+                }
+            }
+            Identity::Login { .. } | Identity::Enrolled { .. } => {
+                let (token, key) = context.session().await?;
+                Shown::Bound { token, key }
+            }
+            Identity::Certificate { .. } => Shown::Nothing,
+        };
+        Ok(Self {
+            shown,
+            context: Arc::clone(context),
+        })
+    }
+
+    /// The proof for one method, whose URL has no query: RFC 9449 section 4.2.
+    fn proof(
+        &self,
+        request: &Request<()>,
+        token: &Token,
+        key: &ProofKey,
+    ) -> Result<String, Status> {
+        let method = request.extensions().get::<GrpcMethod<'_>>();
+        let method = method.ok_or_else(|| Status::internal("the call has no method"))?;
+        let (service, method) = (method.service(), method.method());
+        let url = format!("{}/{service}/{method}", self.context.endpoint);
+        let aim = Aim {
+            method: "POST",
+            url: &url,
+        };
+        key.prove(&aim, Some(token))
+            .map_err(|error: ContextError| Status::internal(error.to_string()))
+    }
+}
+
+impl Interceptor for Shows {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let (scheme, token) = match &self.shown {
+            Shown::Nothing => return Ok(request),
+            Shown::Once(token) => ("Bearer", token),
+            Shown::Bound { token, key } => {
+                let proof = self.proof(&request, token, key)?;
+                let proof = proof.parse().map_err(|_| Status::internal("no header"))?;
+                request.metadata_mut().insert("dpop", proof);
+                ("DPoP", token)
+            }
+        };
+        let header = Token::new(format!("{scheme} {}", token.expose()));
+        let parsed = MetadataValue::try_from(header.expose());
+        let mut header = parsed
+            .map_err(|_| Status::unauthenticated("the identity token holds what no header can"))?;
+        header.set_sensitive(true);
+        request.metadata_mut().insert("authorization", header);
+        Ok(request)
+    }
+}

@@ -1,0 +1,75 @@
+//! An Ed25519 key that signs compact JWS.
+
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::context::{ContextError, read};
+
+/// A key that signs compact JWS.
+pub(crate) struct Signer(Ed25519KeyPair);
+
+impl Signer {
+    /// The key of a PKCS#8 file.
+    pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
+        let bytes = Zeroizing::new(read(path)?);
+        Self::of(&bytes, path)
+    }
+
+    /// The key of these bytes, which come from this file.
+    pub(crate) fn of(pkcs8: &[u8], path: &Path) -> Result<Self, ContextError> {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8);
+        pair.map(Self)
+            .map_err(|_| ContextError::Key(path.to_path_buf()))
+    }
+
+    pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(claims));
+        let signature = URL_SAFE_NO_PAD.encode(self.0.sign(message.as_bytes()));
+        format!("{message}.{signature}")
+    }
+
+    /// The public half, RFC 8037.
+    pub(crate) fn jwk(&self) -> Value {
+        json!({"crv": "Ed25519", "kty": "OKP", "x": self.x()})
+    }
+
+    /// The thumbprint of the public half, RFC 7638.
+    pub(crate) fn thumbprint(&self) -> String {
+        // The required members, in lexicographic order, without white space.
+        let text = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, self.x());
+        digest(text.as_bytes())
+    }
+
+    fn x(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.public_key())
+    }
+}
+
+/// SHA-256, in base64url.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The key and the thumbprint of RFC 8037, appendices A.1 to A.3.
+    #[test]
+    fn the_thumbprint_is_that_of_the_rfc() {
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A");
+        let public = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
+        let pair =
+            Ed25519KeyPair::from_seed_and_public_key(&seed.unwrap(), &public.unwrap()).unwrap();
+        assert_eq!(
+            Signer(pair).thumbprint(),
+            "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
+        );
+    }
+}
