@@ -48,7 +48,7 @@ impl Outcome {
 const fn code(error: &ClientError) -> u8 {
     match error {
         ClientError::Denied(_) => 3,
-        ClientError::NotLoggedIn(_) => 4,
+        ClientError::NotLoggedIn(_) | ClientError::FreshLogin(_) => 4,
         ClientError::ApprovalPending(_) => 5,
         ClientError::Killed(_) => 6,
         ClientError::Unavailable(_) => 7,

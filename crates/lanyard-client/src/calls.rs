@@ -290,3 +290,17 @@ fn tls(context: &Context) -> Result<ClientTlsConfig, ContextError> {
     let key = Zeroizing::new(read(&context.base.join(&certificate.key_file))?);
     Ok(tls.identity(tonic::transport::Identity::from_pem(chain, &*key)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs that embed this make calls from many threads.
+    const fn is_send<T: Send>(_: &T) {}
+
+    #[test]
+    fn calls_can_be_made_from_any_thread() {
+        let call = async |client: &mut Client| client.who_am_i(v1::WhoAmIRequest {}).await;
+        let _ = |client: &mut Client| is_send(&call(client));
+    }
+}

@@ -61,6 +61,9 @@ pub enum ContextError {
     /// No token alone proves who asks.
     #[error("{0} shows who it is with a key as well: there is no token for curl")]
     Unprintable(PathBuf),
+    /// AWS vouches for nobody here.
+    #[error("{0}")]
+    Aws(String),
     /// No person logs in under it.
     #[error("{0} is no person's: there is nothing to log in to")]
     NoLogin(PathBuf),
@@ -149,7 +152,7 @@ impl Context {
             }
             Identity::Key(key) => key.sign(&self.base),
             Identity::Enrolled { enrolled } => enrolled.assert(&self.base),
-            Identity::Login { .. } | Identity::Certificate { .. } => {
+            Identity::Login { .. } | Identity::Aws { .. } | Identity::Certificate { .. } => {
                 Err(ContextError::Unprintable(self.path.clone()))
             }
         }
@@ -173,6 +176,7 @@ impl Context {
             Identity::Key(_)
             | Identity::TokenFile { .. }
             | Identity::Enrolled { .. }
+            | Identity::Aws { .. }
             | Identity::Certificate { .. } => Err(ContextError::NoLogin(self.path.clone())),
         }
     }
@@ -246,6 +250,10 @@ mod tests {
             (
                 r#"{"enrolled":{"issuer":"https://b","subject":"a","audience":"l","key_file":"k"}}"#,
                 "an enrolled agent",
+            ),
+            (
+                r#"{"aws":{"region":"eu-west-1","server_id":"b.example"}}"#,
+                "a workload of AWS",
             ),
             (
                 r#"{"certificate":{"chain_file":"c","key_file":"k"}}"#,

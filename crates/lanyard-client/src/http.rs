@@ -115,13 +115,11 @@ impl Https {
         form: &[(&str, &str)],
         headers: &[(&str, &str)],
     ) -> Result<Answer, HttpError> {
-        let mut body = form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
         let mut request = self
             .0
             .post(address(url)?)
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(body.finish());
+            .body(encoded(form));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -145,6 +143,13 @@ impl Answer {
             status: self.status,
         })
     }
+}
+
+/// Pairs as a form or a query has them.
+pub(crate) fn encoded<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
+    let mut text = form_urlencoded::Serializer::new(String::new());
+    text.extend_pairs(pairs);
+    text.finish()
 }
 
 fn builder() -> ClientBuilder {

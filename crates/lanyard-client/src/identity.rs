@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::context::{ContextError, fresh_id, now};
+use crate::secret::Token;
 use crate::signer::Signer;
 use crate::tokens::Store;
 
@@ -24,6 +25,8 @@ pub(crate) enum Identity {
     Login { login: LoginIdentity },
     /// An agent whose key the broker knows.
     Enrolled { enrolled: EnrolledIdentity },
+    /// A workload of AWS, by its own credentials there.
+    Aws { aws: AwsIdentity },
     /// TLS shows it.
     Certificate { certificate: CertificateIdentity },
 }
@@ -70,6 +73,14 @@ pub(crate) struct EnrolledIdentity {
     key_file: PathBuf,
 }
 
+/// Which STS vouches for a workload, and to which broker.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AwsIdentity {
+    region: String,
+    server_id: String,
+}
+
 /// A client certificate, an X.509-SVID say; both files in PEM.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,6 +113,11 @@ impl Identity {
                 ("issuer", enrolled.issuer.clone()),
                 ("subject", enrolled.subject.clone()),
             ],
+            Self::Aws { aws } => vec![
+                ("identity", "a workload of AWS".to_owned()),
+                ("region", aws.region.clone()),
+                ("broker", aws.server_id.clone()),
+            ],
             Self::Certificate { certificate } => vec![
                 ("identity", "a client certificate".to_owned()),
                 ("file", shown(&certificate.chain_file)),
@@ -130,5 +146,21 @@ impl EnrolledIdentity {
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,
             "exp": now + TOKEN_LIFE, "jti": fresh_id()?});
         Ok(signer.sign(&header, &claims))
+    }
+}
+
+impl AwsIdentity {
+    /// A request that STS answers with whose it is, good once.
+    #[cfg(feature = "aws")]
+    pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
+        let evidence = crate::aws::evidence(&self.region, &self.server_id).await;
+        let evidence = evidence.map(Token::new);
+        evidence.map_err(|error| ContextError::Aws(error.to_string()))
+    }
+
+    #[cfg(not(feature = "aws"))]
+    #[expect(clippy::unused_async, reason = "with the SDK it is one")]
+    pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
+        Err(ContextError::Aws("this was built without AWS".into()))
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct Subject {
 impl Subject {
     /// The ID token of a person.
     pub(crate) const ID_TOKEN: &'static str = "urn:ietf:params:oauth:token-type:id_token";
+    /// What [`crate::identity::AwsIdentity`] gives.
+    pub(crate) const AWS: &'static str = "urn:lanyard:params:oauth:token-type:aws-caller-identity";
     /// Any other JWT.
     pub(crate) const JWT: &'static str = "urn:ietf:params:oauth:token-type:jwt";
 }
@@ -89,6 +91,10 @@ impl Context {
                     kind: Subject::ID_TOKEN,
                 }
             }
+            Identity::Aws { aws } => Subject {
+                token: aws.evidence().await?,
+                kind: Subject::AWS,
+            },
             Identity::Enrolled { .. }
             | Identity::Key(_)
             | Identity::TokenFile { .. }
@@ -140,7 +146,7 @@ impl Context {
     pub(crate) const fn has_sessions(&self) -> bool {
         matches!(
             self.identity,
-            Identity::Login { .. } | Identity::Enrolled { .. }
+            Identity::Login { .. } | Identity::Enrolled { .. } | Identity::Aws { .. }
         )
     }
 

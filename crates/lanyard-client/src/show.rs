@@ -42,7 +42,7 @@ impl Shows {
                     key,
                 }
             }
-            Identity::Login { .. } | Identity::Enrolled { .. } => {
+            Identity::Login { .. } | Identity::Enrolled { .. } | Identity::Aws { .. } => {
                 let (token, key) = context.session().await?;
                 Shown::Bound { token, key }
             }

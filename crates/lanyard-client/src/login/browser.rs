@@ -6,7 +6,7 @@ use super::loopback::{Callback, Loopback};
 use super::provider::Granted;
 use super::{Login, LoginError, Person};
 use crate::context::random;
-use crate::http::Refusal;
+use crate::http::{Refusal, encoded};
 use crate::secret::Token;
 use crate::signer::digest;
 
@@ -32,9 +32,7 @@ impl Login<'_> {
             ("code_challenge", digest(verifier.expose().as_bytes())),
             ("code_challenge_method", "S256".to_owned()),
         ]);
-        let query = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(&parameters)
-            .finish();
+        let query = encoded(&parameters);
         let endpoint = self.provider.authorization_endpoint()?;
         let joint = if endpoint.contains('?') { '&' } else { '?' };
         open(&format!("{endpoint}{joint}{query}"));
