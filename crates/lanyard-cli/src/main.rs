@@ -4,11 +4,13 @@ mod action;
 mod approval;
 mod audit;
 mod charter;
+mod context;
 mod drill;
 mod emergency;
 mod explain;
 mod kill;
 mod lease;
+mod login;
 mod outcome;
 mod output;
 mod pause;
@@ -17,11 +19,11 @@ mod report;
 mod status;
 mod task;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use lanyard_client::Client;
+use lanyard_client::{Client, Contexts};
 
 use outcome::Outcome;
 use output::Output;
@@ -38,7 +40,7 @@ struct Arguments {
 
 #[derive(Args)]
 struct Global {
-    /// The file that says where the broker is and who asks.
+    /// Where the broker is and who asks: a file, or the name of a context; the current one otherwise.
     #[arg(long, env = "LANYARD_CONTEXT", global = true)]
     context: Option<PathBuf>,
     /// How results are printed.
@@ -47,18 +49,35 @@ struct Global {
 }
 
 impl Global {
-    fn context(&self) -> Result<&Path, Outcome> {
-        let none = || Outcome::usage("no context: name one with --context or LANYARD_CONTEXT");
-        self.context.as_deref().ok_or_else(none)
+    /// The file of the context that is asked for, or of the current one.
+    fn context(&self) -> Result<PathBuf, Outcome> {
+        let contexts = Contexts::of_user();
+        match (&self.context, contexts) {
+            (Some(asked), Ok(contexts)) => Ok(contexts.find(asked)?),
+            (Some(asked), Err(_)) => Ok(asked.clone()),
+            (None, contexts) => {
+                let contexts = contexts?;
+                let none = "no context: run lanyard login --endpoint URL, or name one with --context or LANYARD_CONTEXT";
+                let current = contexts.current().ok_or_else(|| Outcome::usage(none))?;
+                Ok(contexts.existing(&current)?)
+            }
+        }
     }
 
     async fn client(&self) -> Result<Client, Outcome> {
-        Ok(Client::connect(self.context()?).await?)
+        Ok(Client::connect(&self.context()?).await?)
     }
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Log in as a person, and begin a session with the broker.
+    Login(Box<login::Login>),
+    /// End the session, and forget it.
+    Logout,
+    /// Which brokers there are, and as whom.
+    #[command(subcommand)]
+    Context(context::Command),
     /// Who the broker takes you for.
     Whoami,
     /// Print a token that proves once who you are, for curl.
@@ -132,6 +151,9 @@ fn quiet_on_a_closed_pipe() {
 
 async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
+        Command::Login(asked) => login::login(global, *asked).await,
+        Command::Logout => login::logout(global).await,
+        Command::Context(command) => context::run(global, command),
         Command::Whoami => status::whoami(global).await,
         Command::Identity => status::identity(global),
         Command::Status => status::status(global).await,

@@ -25,7 +25,7 @@ pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
 }
 
 pub(crate) fn identity(global: &Global) -> Result<(), Outcome> {
-    let context = Context::load(global.context()?).map_err(ClientError::from)?;
+    let context = Context::load(&global.context()?).map_err(ClientError::from)?;
     println!("{}", context.token().map_err(ClientError::from)?);
     Ok(())
 }

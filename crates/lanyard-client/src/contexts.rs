@@ -111,10 +111,11 @@ impl Contexts {
         }
     }
 
-    /// Writes the context of a person, in place of one of the same name.
+    /// Writes the context of a person, in place of one of the same name. Tokens of that one that are kept elsewhere than
+    /// the new ones will be are forgotten.
     ///
     /// # Errors
-    /// When it is no name, credentials would travel in the clear, or it cannot be written.
+    /// When it is no name, or that of a context that is no person's, credentials would travel in the clear, or it cannot be written.
     pub fn write(
         &self,
         name: &str,
@@ -125,6 +126,12 @@ impl Contexts {
         let path = self.path(name)?;
         if !travels_safely(endpoint) {
             return Err(ContextError::Clear(endpoint.to_owned()));
+        }
+        if path.exists() {
+            let before = Context::load(&path)?;
+            if before.login()?.store != login.store {
+                before.forget()?;
+            }
         }
         let mut context = json!({"endpoint": endpoint, "identity": {"login": login}});
         if let (Some(file), Some(context)) = (ca_file, context.as_object_mut()) {

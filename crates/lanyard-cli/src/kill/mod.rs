@@ -145,7 +145,8 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
                 kind: Some(v1::scope::Kind::All(_))
             })
         );
-        let name = global.context()?.file_stem().unwrap_or_default();
+        let context = global.context()?;
+        let name = context.file_stem().unwrap_or_default();
         let name = all.then(|| name.to_string_lossy().into_owned());
         confirm(&radius, name.as_deref())?;
     }

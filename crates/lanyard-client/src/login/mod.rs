@@ -269,7 +269,11 @@ pub async fn log_out(context: &Context) -> Result<LoggedOut, LoginError> {
     let mut out = LoggedOut::default();
     if let Some(session) = &kept.session {
         let key = context.key(&mut held)?;
-        out.broker = context.revoke(session, &key).await.err();
+        out.broker = match context.revoke(session, &key).await {
+            // One that the broker does not take is over.
+            Ok(()) | Err(ClientError::NotLoggedIn(_)) => None,
+            Err(error) => Some(error),
+        };
     }
     if let Some(refresh) = &kept.refresh {
         out.provider = match Provider::discover(client, context.authority.as_deref()).await {

@@ -1,0 +1,90 @@
+//! `lanyard context`: which broker, and as whom.
+
+use clap::Subcommand;
+use lanyard_client::{ClientError, Context, ContextError, Contexts};
+
+use crate::Global;
+use crate::outcome::Outcome;
+use crate::output::{Rows, print_one};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// The contexts there are.
+    List,
+    /// Make one the current one.
+    Use {
+        /// Its name.
+        name: String,
+    },
+    /// What is in one; nothing that is secret.
+    Show {
+        /// Its name; the current one otherwise.
+        name: Option<String>,
+    },
+    /// Delete one, with the key and the tokens that are kept of it here; log out first to end the session.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl From<ContextError> for Outcome {
+    fn from(error: ContextError) -> Self {
+        Self::Client(ClientError::Context(error))
+    }
+}
+
+pub(crate) fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    let contexts = Contexts::of_user()?;
+    match command {
+        Command::List => list(global, &contexts)?,
+        Command::Use { name } => {
+            contexts.make_current(&name)?;
+            eprintln!("{name} is the current context");
+            if let Some(wins) = &global.context {
+                eprintln!(
+                    "{} is named by LANYARD_CONTEXT or --context, and wins",
+                    wins.display()
+                );
+            }
+        }
+        Command::Show { name } => {
+            let path = match name {
+                Some(name) => contexts.existing(&name)?,
+                None => global.context()?,
+            };
+            show(global, &Context::load(&path)?);
+        }
+        Command::Delete { name } => {
+            contexts.delete(&name)?;
+            eprintln!("deleted {name}");
+        }
+    }
+    Ok(())
+}
+
+fn list(global: &Global, contexts: &Contexts) -> Result<(), Outcome> {
+    let mut rows = Rows::new(&["name", "current", "endpoint", "identity"]);
+    let current = contexts.current();
+    for name in contexts.names()? {
+        let is_current = current.as_ref() == Some(&name);
+        let is_current = if is_current { "yes" } else { "" }.to_owned();
+        let row = match Context::load(&contexts.path(&name)?) {
+            Ok(context) => {
+                let identity = context.describe().into_iter().next();
+                let identity = identity.map(|(_, text)| text).unwrap_or_default();
+                [name, is_current, context.endpoint().to_owned(), identity]
+            }
+            Err(error) => [name, is_current, String::new(), error.to_string()],
+        };
+        rows.push(row);
+    }
+    rows.print(global.output);
+    Ok(())
+}
+
+fn show(global: &Global, context: &Context) {
+    let mut fields = vec![("endpoint", context.endpoint().to_owned())];
+    fields.extend(context.describe());
+    print_one(global.output, &fields);
+}

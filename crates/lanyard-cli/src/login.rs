@@ -1,0 +1,232 @@
+//! `lanyard login` and `lanyard logout`.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use clap::{Args, ValueEnum};
+use lanyard_client::login::{Freshness, Login as Begun, LoginError, Offer, Person, Prompt, Wish};
+use lanyard_client::{ClientError, Context, Contexts, LoginIdentity, Store, login};
+use lanyard_core::document::visible;
+
+use crate::Global;
+use crate::outcome::Outcome;
+
+/// Where tokens are kept.
+#[derive(Clone, Copy, ValueEnum)]
+enum Kept {
+    /// The system's keyring.
+    Keyring,
+    /// A file that its owner alone may read.
+    File,
+}
+
+#[derive(Args)]
+pub(crate) struct Login {
+    /// A broker to log in to for the first time: a context is made for it, and becomes the current one.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// The authority of the broker's certificate, in PEM; believed at the identity provider as well.
+    #[arg(long, value_name = "FILE", requires = "endpoint")]
+    ca_file: Option<PathBuf>,
+    /// What the new context is called; the broker's host otherwise.
+    #[arg(long, value_name = "CONTEXT", requires = "endpoint")]
+    name: Option<String>,
+    /// Which of the broker's identity providers, where it has several.
+    #[arg(long, requires = "endpoint")]
+    issuer: Option<String>,
+    /// Where tokens are kept; in the keyring where there is one, otherwise.
+    #[arg(long, requires = "endpoint")]
+    store: Option<Kept>,
+    /// Log in on another device, by a code: for ssh.
+    #[arg(long, conflicts_with = "browser")]
+    device: bool,
+    /// Log in with the browser of this machine.
+    #[arg(long)]
+    browser: bool,
+    /// Be asked again, although logged in.
+    #[arg(long)]
+    fresh: bool,
+    /// Of which class, as the identity provider calls it: its `acr`.
+    #[arg(long, value_name = "VALUE")]
+    acr: Option<String>,
+}
+
+/// Where the person sees the provider's pages.
+enum Way {
+    Browser,
+    Device,
+}
+
+impl Login {
+    /// A browser of this machine where it can be seen from here.
+    fn way(&self) -> Way {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let screen = set("DISPLAY") || set("WAYLAND_DISPLAY") || cfg!(target_os = "macos");
+        let here = screen && !set("SSH_CONNECTION");
+        if self.browser || (here && !self.device) {
+            Way::Browser
+        } else {
+            Way::Device
+        }
+    }
+}
+
+pub(crate) async fn login(global: &Global, asked: Login) -> Result<(), Outcome> {
+    let Some(endpoint) = &asked.endpoint else {
+        let context = load(&global.context()?)?;
+        return enter(&context, &asked).await;
+    };
+    let contexts = Contexts::of_user().map_err(ClientError::from)?;
+    let name = match &asked.name {
+        Some(name) => name.clone(),
+        None => host(endpoint).to_owned(),
+    };
+    let login = offered(endpoint, &asked).await?;
+    let is_new = contexts.existing(&name).is_err();
+    let path = contexts.write(&name, endpoint, asked.ca_file.as_deref(), &login);
+    let path = path.map_err(ClientError::from)?;
+    let entered = enter(&load(&path)?, &asked).await;
+    if entered.is_ok() {
+        contexts.make_current(&name).map_err(ClientError::from)?;
+    } else if is_new {
+        contexts.delete(&name).map_err(ClientError::from)?;
+    }
+    entered
+}
+
+fn load(path: &Path) -> Result<Context, Outcome> {
+    Ok(Context::load(path).map_err(ClientError::from)?)
+}
+
+/// Where the broker has its people log in.
+async fn offered(endpoint: &str, asked: &Login) -> Result<LoginIdentity, Outcome> {
+    let authority = asked.ca_file.as_deref().map(|file| {
+        let fault = |error| Outcome::usage(format!("{} cannot be read: {error}", file.display()));
+        std::fs::read(file).map_err(fault)
+    });
+    let authority = authority.transpose()?;
+    let mut offers = login::offers(endpoint, authority.as_deref()).await?;
+    if let Some(issuer) = &asked.issuer {
+        offers.retain(|offer| offer.issuer == *issuer);
+    }
+    let store = asked.store.map_or_else(Store::best, |store| match store {
+        Kept::Keyring => Store::Keyring,
+        Kept::File => Store::File,
+    });
+    match offers.as_slice() {
+        [
+            Offer {
+                issuer,
+                client_id,
+                scopes,
+                audience,
+            },
+        ] => Ok(LoginIdentity {
+            issuer: issuer.clone(),
+            client_id: client_id.clone(),
+            scopes: scopes.clone(),
+            audience: audience.clone(),
+            store,
+        }),
+        [] => Err(Outcome::usage(format!(
+            "{endpoint} names no such place where people log in"
+        ))),
+        several => {
+            let issuers: Vec<_> = several.iter().map(|offer| visible(&offer.issuer)).collect();
+            let line = format!(
+                "there are several places to log in; choose one with --issuer: {}",
+                issuers.join(", ")
+            );
+            Err(Outcome::usage(line))
+        }
+    }
+}
+
+/// The host of an endpoint, or what there is.
+fn host(endpoint: &str) -> &str {
+    let rest = endpoint
+        .split_once("://")
+        .map_or(endpoint, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or(rest)
+}
+
+async fn enter(context: &Context, asked: &Login) -> Result<(), Outcome> {
+    let freshness = if asked.fresh {
+        Freshness::Now
+    } else {
+        Freshness::Any
+    };
+    let wish = Wish {
+        freshness,
+        acr_values: asked.acr.clone(),
+    };
+    let begun = Begun::begin(context, wish).await?;
+    let Person { issuer, subject } = match asked.way() {
+        Way::Browser => begun.in_a_browser(open).await?,
+        Way::Device => begun.on_another_device(show).await?,
+    };
+    eprintln!("logged in as {} at {}", visible(&subject), visible(&issuer));
+    Ok(())
+}
+
+fn show(prompt: &Prompt) {
+    eprintln!("open this page on any device: {}", prompt.page);
+    eprintln!("and enter this code there: {}", prompt.code);
+    if let Some(page) = &prompt.page_with_code {
+        eprintln!("or open this page, and compare the code: {page}");
+    }
+}
+
+/// Names the page, and opens it where this machine knows how to.
+fn open(page: &str) {
+    eprintln!("open this page on this machine: {page}");
+    let opener = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let started = tokio::process::Command::new(opener)
+        .arg(page)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    // Without one, the person opens it.
+    drop(started);
+}
+
+pub(crate) async fn logout(global: &Global) -> Result<(), Outcome> {
+    let context = load(&global.context()?)?;
+    let out = login::log_out(&context).await?;
+    eprintln!("logged out; nothing is kept here");
+    if let Some(error) = out.provider {
+        eprintln!("the refresh token may still be good at the identity provider: {error}");
+    }
+    match out.broker {
+        Some(error) => {
+            eprintln!("the session may still be good at the broker until it ends by itself");
+            Err(error.into())
+        }
+        None => Ok(()),
+    }
+}
+
+impl From<LoginError> for Outcome {
+    fn from(error: LoginError) -> Self {
+        Self::Client(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn a_context_is_called_after_the_host() {
+        assert_eq!(
+            host("https://lanyard.acme.example:7070/"),
+            "lanyard.acme.example"
+        );
+        assert_eq!(host("lanyard.acme.example"), "lanyard.acme.example");
+    }
+}
