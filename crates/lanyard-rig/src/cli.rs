@@ -1,7 +1,8 @@
 //! The command line, run as a person or a script would.
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -9,7 +10,15 @@ use serde_json::Value;
 /// `lanyard` under one context.
 pub struct Cli {
     binary: PathBuf,
-    context: PathBuf,
+    place: Place,
+}
+
+/// Where it finds its context, and keeps what it keeps.
+enum Place {
+    /// The one in this file.
+    Context(PathBuf),
+    /// Whatever there is at the home of its user, who has no screen.
+    Home(PathBuf),
 }
 
 /// What a command came to.
@@ -36,7 +45,19 @@ impl Answer {
 
 impl Cli {
     pub(crate) const fn new(binary: PathBuf, context: PathBuf) -> Self {
-        Self { binary, context }
+        let place = Place::Context(context);
+        Self { binary, place }
+    }
+
+    /// That of somebody whose home this is, and who names no context.
+    ///
+    /// # Errors
+    /// When the binaries are not where this one is.
+    pub fn at_home(home: &Path) -> Result<Self> {
+        Ok(Self {
+            binary: crate::binaries()?.join("lanyard"),
+            place: Place::Home(home.to_path_buf()),
+        })
     }
 
     /// For the commands that need no broker.
@@ -55,13 +76,47 @@ impl Cli {
     /// # Errors
     /// When it does not start.
     pub fn run(&self, arguments: &[&str]) -> Result<Answer> {
-        let output = Command::new(&self.binary)
-            .arg("--context")
-            .arg(&self.context)
-            .args(arguments)
-            .output()
+        let output = self.command(arguments).output();
+        Ok(Answer::of(&output.context("lanyard does not start")?))
+    }
+
+    /// Starts it, to be read while it runs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(&self, arguments: &[&str]) -> Result<Running> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .context("lanyard does not start")?;
-        Ok(Answer::of(&output))
+        let stderr = child.stderr.take().context("no standard error")?;
+        let stderr = BufReader::new(stderr);
+        let said = String::new();
+        Ok(Running {
+            child,
+            stderr,
+            said,
+        })
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        match &self.place {
+            Place::Context(context) => {
+                let state = context.with_file_name("state");
+                command.env("LANYARD_STATE", state);
+                command.arg("--context").arg(context);
+            }
+            Place::Home(home) => {
+                // A program that opens pages is in none of these folders.
+                command.env_clear().env("HOME", home).env("PATH", "");
+            }
+        }
+        command.args(arguments);
+        command
     }
 
     /// Runs it and wants success; its stdout.
@@ -109,5 +164,56 @@ impl Cli {
         first
             .context("no JSON was printed")?
             .context("something other than JSON was printed")
+    }
+}
+
+/// A command that runs.
+pub struct Running {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Running {
+    /// Waits for a line on stderr that begins like this; the rest of it.
+    ///
+    /// # Errors
+    /// When it ends without one.
+    pub fn line(&mut self, beginning: &str) -> Result<String> {
+        let mut line = String::new();
+        while self.stderr.read_line(&mut line)? > 0 {
+            self.said.push_str(&line);
+            if let Some(rest) = line.strip_prefix(beginning) {
+                return Ok(rest.trim().to_owned());
+            }
+            line.clear();
+        }
+        bail!("it never said {beginning:?}: {}", self.said)
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn end(mut self) -> Result<Answer> {
+        self.stderr.read_to_string(&mut self.said)?;
+        let mut stdout = String::new();
+        if let Some(mut pipe) = self.child.stdout.take() {
+            pipe.read_to_string(&mut stdout)?;
+        }
+        let code = self.child.wait()?.code().unwrap_or(-1);
+        Ok(Answer {
+            code,
+            stdout: stdout.trim_end().to_owned(),
+            stderr: self.said.trim_end().to_owned(),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended before: then there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }

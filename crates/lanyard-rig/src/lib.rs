@@ -13,7 +13,7 @@ mod python;
 mod recorder;
 mod simulate;
 
-pub use cli::{Answer, Cli};
+pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
