@@ -17,7 +17,7 @@ const ROOM: usize = 32 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Store {
-    /// The keyring of the system: on Linux the kernel's, which forgets at the next boot.
+    /// The keyring of the system: on Linux the kernel's, which is never on disk and forgets at the next boot.
     Keyring,
     /// A file that its owner alone may read.
     #[default]
@@ -25,10 +25,10 @@ pub enum Store {
 }
 
 impl Store {
-    /// The keyring where there is one that outlives a command, else a file.
+    /// The keyring where there is one that works, else a file.
     #[must_use]
     pub fn best() -> Self {
-        if keyring::outlives_a_command() {
+        if keyring::works() {
             Self::Keyring
         } else {
             Self::File
@@ -145,46 +145,103 @@ impl<'a> Tokens<'a> {
 /// The kernel's keyring: no daemon, no D-Bus, nothing on disk; it is there over ssh as well.
 #[cfg(target_os = "linux")]
 mod keyring {
-    use keyring_core::api::CredentialStoreApi as _;
-    use keyring_core::{Entry, Error};
-    use linux_keyutils_keyring_store::{Cred, Store};
+    use linux_keyutils::{
+        Key, KeyError, KeyPermissionsBuilder, KeyRing, KeyRingIdentifier, Permission,
+    };
     use zeroize::Zeroizing;
 
     use crate::context::ContextError;
 
-    const SERVICE: &str = "lanyard";
-
-    fn entry(name: &str) -> Result<Entry, Error> {
-        Store::new()?.build(SERVICE, name, None)
+    /// The keyring of this user, and not of the session: another terminal's has to be the same. What persists a while
+    /// without any session of the user's is linked to it, where the kernel has that.
+    struct Ring {
+        of_user: KeyRing,
+        persistent: Option<KeyRing>,
     }
 
-    /// Without a persistent keyring, what is in the session's would be gone with the shell.
-    pub(super) fn outlives_a_command() -> bool {
-        let entry = entry("none");
-        entry.is_ok_and(|entry| {
-            let linux = entry.as_any().downcast_ref::<Cred>();
-            linux.is_some_and(|linux| linux.persistent.is_some())
-        })
+    impl Ring {
+        fn open() -> Result<Self, KeyError> {
+            let of_user = KeyRing::from_special_id(KeyRingIdentifier::User, false)?;
+            let persistent = KeyRing::get_persistent(KeyRingIdentifier::User).ok();
+            Ok(Self {
+                of_user,
+                persistent,
+            })
+        }
+
+        fn find(&self, name: &str) -> Result<Option<Key>, KeyError> {
+            match self.of_user.search(&description(name)) {
+                Ok(key) => Ok(Some(key)),
+                Err(KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked) => {
+                    Ok(None)
+                }
+                Err(error) => Err(error),
+            }
+        }
+
+        fn put(&self, name: &str, bytes: &[u8]) -> Result<(), KeyError> {
+            // A process need not possess its user's keyring, and a key begins with rights for its possessor alone: it is
+            // made in a keyring that this thread does possess.
+            let own = KeyRing::from_special_id(KeyRingIdentifier::Thread, true)?;
+            let key = own.add_key(&description(name), bytes)?;
+            let rights = KeyPermissionsBuilder::builder()
+                .posessor(Permission::ALL)
+                .user(Permission::ALL)
+                .build();
+            key.set_perms(rights)?;
+            // It takes the place of one of the same name.
+            self.of_user.link_key(key)?;
+            if let Some(persistent) = &self.persistent {
+                persistent.link_key(key)?;
+            }
+            own.unlink_key(key)
+        }
+    }
+
+    fn description(name: &str) -> String {
+        format!("lanyard:{name}")
+    }
+
+    /// Whether a key can be kept and read again.
+    pub(super) fn works() -> bool {
+        let name = "whether-it-works";
+        let tried = Ring::open().and_then(|ring| {
+            ring.put(name, b"yes")?;
+            let found = ring.find(name)?;
+            found.map_or(Ok(false), |key| {
+                let read = key.read_to_vec()?;
+                key.invalidate()?;
+                Ok(read == b"yes")
+            })
+        });
+        tried.unwrap_or(false)
     }
 
     pub(super) fn read(name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, ContextError> {
-        match entry(name).and_then(|entry| entry.get_secret()) {
-            Ok(bytes) => Ok(Some(Zeroizing::new(bytes))),
-            Err(Error::NoEntry) => Ok(None),
-            Err(error) => Err(ContextError::Keyring(error.to_string())),
-        }
+        let key = Ring::open().and_then(|ring| ring.find(name));
+        let Some(key) = key.map_err(fault)? else {
+            return Ok(None);
+        };
+        let bytes = key.read_to_vec().map_err(fault)?;
+        Ok(Some(Zeroizing::new(bytes)))
     }
 
     pub(super) fn write(name: &str, bytes: &[u8]) -> Result<(), ContextError> {
-        let written = entry(name).and_then(|entry| entry.set_secret(bytes));
-        written.map_err(|error| ContextError::Keyring(error.to_string()))
+        Ring::open()
+            .and_then(|ring| ring.put(name, bytes))
+            .map_err(fault)
     }
 
     pub(super) fn delete(name: &str) -> Result<(), ContextError> {
-        match entry(name).and_then(|entry| entry.delete_credential()) {
-            Ok(()) | Err(Error::NoEntry) => Ok(()),
-            Err(error) => Err(ContextError::Keyring(error.to_string())),
+        let key = Ring::open().and_then(|ring| ring.find(name));
+        match key.map_err(fault)? {
+            Some(key) => key.invalidate().map_err(fault),
+            None => Ok(()),
         }
+    }
+
+    fn fault(error: KeyError) -> ContextError {
+        ContextError::Keyring(error.to_string())
     }
 }
 
@@ -194,7 +251,7 @@ mod keyring {
 
     use crate::context::ContextError;
 
-    pub(super) const fn outlives_a_command() -> bool {
+    pub(super) const fn works() -> bool {
         false
     }
 
@@ -257,7 +314,7 @@ mod tests {
     #[test]
     fn tokens_are_in_the_keyring_where_there_is_one() {
         if Store::best() == Store::File {
-            eprintln!("NOT RUN: this machine has no keyring that outlives a command");
+            eprintln!("NOT RUN: this machine has no keyring that works");
             return;
         }
         let directory = tempfile::tempdir().unwrap();
