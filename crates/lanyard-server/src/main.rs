@@ -10,6 +10,7 @@ mod hooks;
 mod http;
 mod identity;
 mod judge;
+mod listen;
 mod local;
 mod metrics;
 mod plans;

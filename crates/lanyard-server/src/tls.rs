@@ -1,31 +1,35 @@
-//! Listeners with TLS. Certificates are read again when their files change.
+//! TLS of the listeners: their certificate, read again when its files change, and what their peers show of themselves.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use parking_lot::RwLock;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{
+    self, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{ServerConfig, crypto};
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    ServerConnection, SignatureScheme,
+};
 
-/// How long a handshake may take (T43).
-const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How many handshakes are under way at most.
-const HANDSHAKES: usize = 1024;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(30);
-/// After an error of accept itself (no descriptors, say), the time until the next.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The most certificates that a client may show: its own, and what leads from there to an authority.
+const CHAIN: usize = 5;
+/// The most that these may take, in bytes.
+const CHAIN_LIMIT: usize = 16 * 1024;
+/// What is offered to clients, as ALPN names it (RFC 7301).
+const HTTP2: &[u8] = b"h2";
+const HTTP1: &[u8] = b"http/1.1";
 
 /// Where the certificate and its key are, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,25 +69,37 @@ impl TlsFiles {
     }
 
     /// What accepts connections with this certificate, now and as it is renewed.
-    pub(crate) fn acceptor(&self) -> Result<TlsAcceptor> {
+    ///
+    /// # Errors
+    /// When one of the files cannot be read, or they do not belong together.
+    pub(crate) fn acceptor(&self) -> Result<(TlsAcceptor, Renewal)> {
         let current = Arc::new(Current {
             files: self.clone(),
             key: RwLock::new((Arc::new(self.read()?), self.changed())),
         });
         let provider = Arc::new(crypto::ring::default_provider());
+        let holders = Holders(provider.signature_verification_algorithms);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(Arc::new(holders))
             .with_cert_resolver(Arc::clone(&current) as _);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        tokio::spawn(current.follow());
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+        Ok((TlsAcceptor::from(Arc::new(config)), Renewal(current)))
+    }
+}
+
+/// What keeps the certificate of a listener as new as its files.
+pub(crate) struct Renewal(Arc<Current>);
+
+impl Renewal {
+    /// Never ends. A pair that cannot be read leaves the one before it in use.
+    pub(crate) async fn follow(self) {
+        self.0.follow().await;
     }
 }
 
 impl Current {
-    /// Until the process ends. A pair that cannot be read leaves the one before it in use.
-    async fn follow(self: Arc<Self>) {
+    async fn follow(&self) {
         loop {
             tokio::time::sleep(LOOK).await;
             let changed = self.files.changed();
@@ -104,56 +120,85 @@ impl Current {
     }
 }
 
-/// A listener whose connections have shaken hands.
-pub(crate) struct TlsListener {
-    address: SocketAddr,
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-}
+/// Asks for a client's certificate, and proves that the client holds its key. Whom it stands for, and whether an authority
+/// says so, is judged with each request that rests on it.
+#[derive(Debug)]
+struct Holders(WebPkiSupportedAlgorithms);
 
-impl TlsListener {
-    /// Accepts on this listener; a slow handshake holds up nobody else.
-    pub(crate) fn new(tcp: TcpListener, acceptor: TlsAcceptor) -> io::Result<Self> {
-        let address = tcp.local_addr()?;
-        let (done, ready) = mpsc::channel(64);
-        tokio::spawn(async move {
-            let places = Arc::new(Semaphore::new(HANDSHAKES));
-            loop {
-                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                    return;
-                };
-                let Ok((stream, peer)) = tcp.accept().await else {
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                };
-                // An answer is not held back for more: without this each waits for an acknowledgement.
-                stream.set_nodelay(true).ok();
-                let (acceptor, done) = (acceptor.clone(), done.clone());
-                tokio::spawn(async move {
-                    let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
-                    drop(place);
-                    if let Ok(Ok(stream)) = shaken {
-                        // Nobody takes connections any more once the server ends.
-                        drop(done.send((stream, peer)).await);
-                    }
-                });
-            }
-        });
-        Ok(Self { address, ready })
+impl ClientCertVerifier for Holders {
+    fn client_auth_mandatory(&self) -> bool {
+        false
     }
-}
 
-impl axum::serve::Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            None => std::future::pending().await,
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let bytes: usize = intermediates.iter().map(|it| it.len()).sum();
+        if intermediates.len() >= CHAIN || bytes.saturating_add(end_entity.len()) > CHAIN_LIMIT {
+            return Err(CertificateError::ApplicationVerificationFailure.into());
         }
+        Ok(ClientCertVerified::assertion())
     }
 
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        Ok(self.address)
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
+/// What a client has shown of itself and holds the key of, its own certificate first. No authority was asked yet.
+#[derive(Debug, Clone)]
+pub(crate) struct PeerCertificates(pub(crate) Arc<[CertificateDer<'static>]>);
+
+impl PeerCertificates {
+    /// Also of a resumed session, which keeps what its first handshake showed.
+    pub(crate) fn of(session: &ServerConnection) -> Option<Self> {
+        let chain = session.peer_certificates()?;
+        let chain = chain.iter().map(|it| it.clone().into_owned());
+        Some(Self(chain.collect()))
+    }
+}
+
+/// How a connection speaks HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+    /// Nothing was agreed on: by its first bytes.
+    AsItBegins,
+}
+
+impl Protocol {
+    /// As the handshake agreed on.
+    pub(crate) fn of(session: &ServerConnection) -> Self {
+        match session.alpn_protocol() {
+            Some(HTTP2) => Self::Http2,
+            Some(HTTP1) => Self::Http1,
+            Some(_) | None => Self::AsItBegins,
+        }
     }
 }

@@ -1,12 +1,9 @@
 //! Where everything meets: the ledger, the providers, the engine, the listeners.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use axum::serve::ListenerExt as _;
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::ledger::look;
@@ -23,7 +20,6 @@ use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
@@ -34,16 +30,13 @@ use crate::hooks::{self, Reported, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Quotas};
 use crate::judge::Assessor;
+use crate::listen::listen;
 use crate::plans::PlanStore;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::status_lists::StatusLists;
 use crate::targets::TargetConfig;
-use crate::tls::{TlsFiles, TlsListener};
 use crate::witness::WitnessFile;
-
-/// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// What every request may need.
 pub(crate) struct Broker {
@@ -225,50 +218,6 @@ fn kill_plane(
             }
         })?;
     Ok(Some(served))
-}
-
-async fn listen(
-    address: SocketAddr,
-    tls: Option<TlsFiles>,
-    router: axum::Router,
-    mut closing: watch::Receiver<bool>,
-) -> Result<()> {
-    let tcp = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %tcp.local_addr()?, tls = tls.is_some(), "listening");
-    let mut late = closing.clone();
-    let closed = async move {
-        // Nobody can close any more what nobody holds.
-        drop(closing.wait_for(|closing| *closing).await);
-    };
-    let drained = async move {
-        drop(late.wait_for(|closing| *closing).await);
-        tokio::time::sleep(DRAIN).await;
-    };
-    let served = async move {
-        match tls {
-            Some(files) => {
-                let listener = TlsListener::new(tcp, files.acceptor()?)?;
-                axum::serve(listener, router)
-                    .with_graceful_shutdown(closed)
-                    .await?;
-            }
-            None => {
-                let tcp = tcp.tap_io(|stream| {
-                    stream.set_nodelay(true).ok();
-                });
-                axum::serve(tcp, router)
-                    .with_graceful_shutdown(closed)
-                    .await?;
-            }
-        }
-        Ok(())
-    };
-    tokio::select! {
-        served = served => served,
-        () = drained => Ok(()),
-    }
 }
 
 async fn told_to_end() {

@@ -1,0 +1,150 @@
+//! A listener that withstands its peers (T43, T44): who is let in, for how long, and how it ends.
+//!
+//! It knows nothing of what is served; every request gets the address and the certificates of its peer.
+
+mod bodies;
+mod connection;
+mod places;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::TlsFiles;
+use places::Places;
+
+/// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
+const DRAIN: Duration = Duration::from_secs(5);
+/// After an error of accept itself (no descriptors, say), the time until the next.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a request comes from; each has one among its extensions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+/// What a connection may take. The times of the protocols themselves are beside their builders.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// Until TLS is set up.
+    handshake: Duration,
+    /// From there to the head of the first request.
+    first: Duration,
+    /// Without a request.
+    idle: Duration,
+    /// Until a peer takes more of an answer that is there for it.
+    stalled: Duration,
+    /// What the body of a request may keep its reader waiting, beyond a second for each KiB of it.
+    body: Duration,
+    /// A connection's; up to a quarter more, so that not all of them come again at once.
+    age: Duration,
+    /// What is in the middle of something when its connection is too old: a watch comes again by then or is cut off.
+    finishing: Duration,
+    /// To say goodbye when nothing is in the middle of anything.
+    closing: Duration,
+    /// How often all these are looked at.
+    look: Duration,
+}
+
+impl Limits {
+    const USUAL: Self = Self {
+        handshake: Duration::from_secs(10),
+        first: Duration::from_secs(20),
+        // Longer than a client of gRPC waits between two questions of the same errand, which then needs no new handshake.
+        idle: Duration::from_secs(180),
+        stalled: Duration::from_secs(30),
+        body: Duration::from_secs(20),
+        // Long enough that a watch is seldom disturbed, short enough that a renewed certificate or a lost load
+        // balancer is noticed within the day.
+        age: Duration::from_secs(4 * 3600),
+        finishing: Duration::from_secs(600),
+        closing: Duration::from_secs(5),
+        look: Duration::from_secs(1),
+    };
+}
+
+/// What every connection of a listener is served with.
+#[derive(Clone)]
+struct Door {
+    tls: Option<TlsAcceptor>,
+    service: TowerToHyperService<axum::Router>,
+    limits: Limits,
+}
+
+/// Serves on this address until it is told to close, and then for a moment what is being answered.
+///
+/// # Errors
+/// When nobody can listen there, or the certificate cannot be read.
+pub(crate) async fn listen(
+    address: SocketAddr,
+    tls: Option<TlsFiles>,
+    router: axum::Router,
+    closing: watch::Receiver<bool>,
+) -> Result<()> {
+    let tcp = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(address = %tcp.local_addr()?, tls = tls.is_some(), "listening");
+    let (tls, renewal) = tls.map(|files| files.acceptor()).transpose()?.unzip();
+    let door = Door {
+        tls,
+        service: TowerToHyperService::new(router.with_state(())),
+        limits: Limits::USUAL,
+    };
+    let renewed = async {
+        match renewal {
+            Some(renewal) => renewal.follow().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serve(tcp, door, Places::of_process(), closing) => {}
+        () = renewed => {}
+    }
+    Ok(())
+}
+
+async fn serve(tcp: TcpListener, door: Door, places: Places, closing: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut closes = pin!(told(closing.clone()));
+    loop {
+        tokio::select! {
+            accepted = tcp.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if let Some(place) = places.take(peer.ip()) {
+                        let (door, closing) = (door.clone(), closing.clone());
+                        connections.spawn(async move {
+                            door.admit(stream, PeerAddress(peer), closing).await;
+                            drop(place);
+                        });
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no connection could be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            () = &mut closes => break,
+        }
+    }
+    drop(tcp);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    // What is not done by then is cut off with the set.
+    drop(tokio::time::timeout(DRAIN, drained).await);
+}
+
+async fn told(mut closing: watch::Receiver<bool>) {
+    // Nobody can close any more what nobody holds.
+    drop(closing.wait_for(|closing| *closing).await);
+}
+
+#[cfg(test)]
+mod tests;

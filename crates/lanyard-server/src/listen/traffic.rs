@@ -1,0 +1,137 @@
+//! What goes on at one connection, and whether that may go on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::Limits;
+use super::connection::{HEAD_LIMIT, STREAM_WINDOW};
+
+/// What a peer may send that no request asked for, in bytes: twice what all its windows hold.
+const BURST: usize = 512 * 1024;
+/// How fast that comes back, in bytes a second: window updates and answers to pings are some hundred.
+const RATE: usize = 8 * 1024;
+/// What a request may take that nobody reads, in bytes: its head, and what is sent of a body before the refusal comes.
+const REQUEST: usize = (HEAD_LIMIT + STREAM_WINDOW) as usize;
+/// What a frame of a body may take apart from its content, in bytes.
+const FRAME: usize = 64;
+
+/// Of one connection.
+pub(super) struct Traffic(Mutex<Counts>);
+
+struct Counts {
+    begun: Instant,
+    /// Requests, ever.
+    requests: u64,
+    open: usize,
+    /// Since when none is open.
+    quiet: Instant,
+    /// Since when the peer has not taken what is there, by request.
+    waiting: BTreeMap<u64, Instant>,
+    /// What may still be sent that no request asked for, and when that was counted.
+    spare: (usize, Instant),
+}
+
+/// Whether a connection may go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    GoOn,
+    /// It is told to end, and has so long for what is in the middle of something.
+    End(&'static str, Duration),
+    Cut(&'static str),
+}
+
+impl Traffic {
+    pub(super) fn begun(now: Instant) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(Counts {
+            begun: now,
+            requests: 0,
+            open: 0,
+            quiet: now,
+            waiting: BTreeMap::new(),
+            spare: (BURST, now),
+        })))
+    }
+
+    /// A request has come.
+    pub(super) fn opened(self: &Arc<Self>) -> Exchange {
+        let mut counts = self.0.lock();
+        counts.requests += 1;
+        counts.open += 1;
+        counts.spare.0 = counts.spare.0.saturating_add(REQUEST).min(BURST);
+        Exchange {
+            number: counts.requests,
+            traffic: Arc::clone(self),
+        }
+    }
+
+    /// A frame of a body was wanted.
+    pub(super) fn asked_for(&self, bytes: usize) {
+        let mut counts = self.0.lock();
+        let spare = counts.spare.0.saturating_add(bytes).saturating_add(FRAME);
+        counts.spare.0 = spare.min(BURST);
+    }
+
+    /// So much came; whether the peer may send that.
+    pub(super) fn received(&self, bytes: usize, now: Instant) -> bool {
+        let mut counts = self.0.lock();
+        let (spare, since) = counts.spare;
+        let back = now.duration_since(since).as_secs_f64() * RATE as f64;
+        let spare = spare.saturating_add(back as usize).min(BURST);
+        let left = spare.checked_sub(bytes);
+        // A part of a byte that is lost at each turn is of no account: there is one turn for each packet.
+        counts.spare = (left.unwrap_or(0), now);
+        left.is_some()
+    }
+
+    pub(super) fn verdict(&self, now: Instant, limits: &Limits, old: Instant) -> Verdict {
+        let counts = self.0.lock();
+        let longest = counts.waiting.values().min();
+        if longest.is_some_and(|since| now.duration_since(*since) > limits.stalled) {
+            return Verdict::Cut("an answer was not taken");
+        }
+        if counts.requests == 0 && now.duration_since(counts.begun) > limits.first {
+            return Verdict::End("no request came", limits.closing);
+        }
+        if counts.open == 0 && now.duration_since(counts.quiet) > limits.idle {
+            return Verdict::End("it was idle", limits.closing);
+        }
+        if now > old {
+            return Verdict::End("it is old", limits.finishing);
+        }
+        Verdict::GoOn
+    }
+}
+
+/// A request and its answer, until both are through.
+pub(super) struct Exchange {
+    traffic: Arc<Traffic>,
+    number: u64,
+}
+
+impl Exchange {
+    /// There is something for the peer.
+    pub(super) fn waits_for_peer(&self) {
+        let mut counts = self.traffic.0.lock();
+        counts.waiting.insert(self.number, Instant::now());
+    }
+
+    /// The peer has taken everything.
+    pub(super) fn waits_for_us(&self) {
+        self.traffic.0.lock().waiting.remove(&self.number);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut counts = self.traffic.0.lock();
+        counts.waiting.remove(&self.number);
+        counts.open = counts.open.saturating_sub(1);
+        if counts.open == 0 {
+            counts.quiet = Instant::now();
+        }
+    }
+}
