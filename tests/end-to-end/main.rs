@@ -18,6 +18,7 @@ mod drill;
 mod hammer;
 mod identities;
 mod kill;
+mod listeners;
 mod login;
 mod metrics;
 mod plans;

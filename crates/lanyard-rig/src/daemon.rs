@@ -189,6 +189,12 @@ impl Daemon {
         self.address
     }
 
+    /// Where its kill plane listens.
+    #[must_use]
+    pub const fn kill_address(&self) -> SocketAddr {
+        self.kill_address
+    }
+
     /// Its process id.
     #[must_use]
     pub fn process(&self) -> u32 {
@@ -265,6 +271,8 @@ impl Daemon {
     ) -> Result<String> {
         let tcp = TcpStream::connect(address)?;
         tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // What is written in pieces does not wait for an acknowledgement.
+        tcp.set_nodelay(true)?;
         let mut stream = StreamOwned::new(self.tls()?, tcp);
         let headers: String = headers
             .iter()

@@ -1,6 +1,7 @@
 //! Servers and tools that are built from their Go modules, once for a machine.
 
 use std::collections::hash_map::DefaultHasher;
+use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,9 +18,12 @@ pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> R
         std::fs::read(module.join(file))?.hash(&mut hasher);
     }
     let folder = cache()?.join(format!("{name}-{version}-{:016x}", hasher.finish()));
+    std::fs::create_dir_all(&folder)?;
+    // Whoever comes second finds it built.
+    let lock = File::create(folder.join("lock"))?;
+    lock.lock()?;
     if !folder.join("complete").exists() {
         eprintln!("building {name} {version}: some minutes, once");
-        std::fs::create_dir_all(&folder)?;
         let status = Command::new("go")
             .args(["build", "-trimpath", "-ldflags", flags, "-o"])
             .arg(&folder)

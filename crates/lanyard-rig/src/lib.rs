@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod go;
+mod http2;
 mod https;
 mod kubernetes;
 mod moto;
@@ -15,6 +16,7 @@ mod simulate;
 
 pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
+pub use http2::{Abuse, Case, Http2, Seen};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};

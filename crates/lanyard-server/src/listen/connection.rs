@@ -128,7 +128,7 @@ impl Requests {
             };
             match (verdict, ends) {
                 (Verdict::Cut(why), _) => {
-                    tracing::info!(peer = %peer.0, why, "a connection was cut");
+                    tracing::debug!(peer = %peer.0, why, "a connection was cut");
                     return;
                 }
                 (Verdict::End(why, within), None) => {
