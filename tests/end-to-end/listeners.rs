@@ -9,6 +9,8 @@ use lanyard_tests::Stage;
 
 /// How much memory the daemon has taken at most in the end, in KiB. It begins with some 60 MiB, as it is built for tests.
 const MEMORY: u64 = 384 * 1024;
+/// What is open at a time on a connection.
+const STREAMS: u64 = 128;
 /// How often somebody else asks meanwhile: at least, and at most.
 const ASKED: (usize, usize) = (40, 200);
 
@@ -159,6 +161,8 @@ fn t43_slow_peers_are_not_waited_for_and_others_are_served() -> Result<()> {
     let many = (64, 64);
     for (kind, seen) in withstood(&tool, &kinds, many)? {
         assert_eq!(seen.ended, many.0, "{kind}: {seen:?}");
+        let answered = seen.statuses.get("200").copied().unwrap_or(0);
+        assert!(answered <= many.0 * STREAMS, "{kind}: {seen:?}");
     }
     Ok(())
 }

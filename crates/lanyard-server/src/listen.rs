@@ -30,15 +30,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
-/// What a connection may take. The times of the protocols themselves are beside their builders.
+/// What a connection may take. What the protocols bound by themselves is beside their builders.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     /// Until TLS is set up.
     handshake: Duration,
     /// From there to the head of the first request.
     first: Duration,
+    /// For the head of a request over HTTP/1, and there for the pause before it.
+    head: Duration,
     /// Without a request.
     idle: Duration,
+    /// After which a silent peer of HTTP/2 is asked whether it is there.
+    ping: Duration,
+    /// Until it has said so.
+    pong: Duration,
     /// Until a peer takes more of an answer that is there for it.
     stalled: Duration,
     /// What the body of a request may keep its reader waiting, beyond a second for each KiB of it.
@@ -57,8 +63,11 @@ impl Limits {
     const USUAL: Self = Self {
         handshake: Duration::from_secs(10),
         first: Duration::from_secs(20),
+        head: Duration::from_secs(15),
         // Longer than a client of gRPC waits between two questions of the same errand, which then needs no new handshake.
         idle: Duration::from_secs(180),
+        ping: Duration::from_secs(30),
+        pong: Duration::from_secs(20),
         stalled: Duration::from_secs(30),
         body: Duration::from_secs(20),
         // Long enough that a watch is seldom disturbed, short enough that a renewed certificate or a lost load

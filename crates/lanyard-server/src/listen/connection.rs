@@ -28,8 +28,6 @@ use crate::tls::{PeerCertificates, Protocol};
 pub(super) const HEAD_LIMIT: u32 = 32 * 1024;
 /// The most header fields of a request over HTTP/1.
 const FIELDS: usize = 100;
-/// How long the head of a request over HTTP/1 may take, and how long such a connection may wait for the next one.
-const HEAD_TIME: Duration = Duration::from_secs(15);
 /// What is open at a time on a connection of HTTP/2; the RFC advises against fewer (RFC 9113 section 6.5.2).
 const STREAMS: u32 = 128;
 /// What a peer may send of one body before it is read, in bytes: no message is larger.
@@ -44,9 +42,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 const PENDING_RESETS: usize = 20;
 /// Streams that were reset because the peer broke the protocol, in a connection's life (CVE-2025-8671).
 const ERROR_RESETS: usize = 64;
-/// A silent peer is asked whether it is there, and how long it may take to say so.
-const PING: Duration = Duration::from_secs(30);
-const PONG: Duration = Duration::from_secs(20);
 
 impl Door {
     /// Serves a connection to its end.
@@ -105,7 +100,7 @@ impl Requests {
             stream,
             traffic: Arc::clone(&traffic),
         };
-        let builder = spoken(protocol);
+        let builder = spoken(protocol, &limits);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(metered), self));
         let mut looks = interval(limits.look);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -149,12 +144,12 @@ fn aged(limits: &Limits, peer: PeerAddress) -> Duration {
 }
 
 /// What speaks the protocol, with its limits.
-fn spoken(protocol: Protocol) -> auto::Builder<TokioExecutor> {
+fn spoken(protocol: Protocol, limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(limits.head)
         .max_headers(FIELDS)
         .max_buf_size(HEAD_LIMIT as usize);
     builder
@@ -168,8 +163,8 @@ fn spoken(protocol: Protocol) -> auto::Builder<TokioExecutor> {
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS)
         .max_local_error_reset_streams(ERROR_RESETS)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PONG);
+        .keep_alive_interval(limits.ping)
+        .keep_alive_timeout(limits.pong);
     match protocol {
         Protocol::AsItBegins => builder,
         Protocol::Http1 => builder.http1_only(),

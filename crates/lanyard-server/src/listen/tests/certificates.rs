@@ -19,7 +19,7 @@ use super::{PATIENT, listening};
 use crate::tls::TlsFiles;
 
 /// A listener's certificate in a folder, and what believes it.
-fn shown() -> (TlsAcceptor, RootCertStore) {
+pub(super) fn shown() -> (TlsAcceptor, RootCertStore) {
     let folder = tempfile::tempdir().unwrap();
     let own = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = TlsFiles {

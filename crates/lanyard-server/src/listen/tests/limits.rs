@@ -1,12 +1,16 @@
 //! Peers that keep a connection busy with nothing (T43).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::Limits;
 use super::{PATIENT, SHORT, listening};
+
+/// When a test gives up.
+const AT_LAST: Duration = Duration::from_secs(20);
 
 /// How HTTP/2 begins, with these settings, each an identifier and a value (RFC 9113 sections 3.4 and 6.5).
 fn preface(settings: &[(u16, u32)]) -> Vec<u8> {
@@ -32,8 +36,13 @@ fn asking(path: &str) -> Vec<u8> {
     frame(1, 0b101, 1, &head)
 }
 
-/// Everything that comes until the listener closes.
+/// Everything that comes until the listener closes, which it has to.
 async fn until_closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
+    let closed = tokio::time::timeout(AT_LAST, closed(address, sent));
+    closed.await.expect("the connection was kept")
+}
+
+async fn closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     let (mut reader, mut writer) = TcpStream::connect(address).await.unwrap().into_split();
     let sent = sent.to_vec();
     let writing = tokio::spawn(async move {
@@ -76,6 +85,38 @@ async fn t43_a_peer_that_asks_for_nothing_is_not_kept() {
     until_closed(address, b"PRI * HT").await;
     let said = until_closed(address, &preface(&[])).await;
     assert!(kinds(&said).contains(&GOAWAY), "{said:?}");
+}
+
+#[tokio::test]
+async fn t43_a_head_that_drips_is_not_waited_for() {
+    let limits = Limits {
+        head: SHORT,
+        ..PATIENT
+    };
+    let (address, _open) = listening(limits, None).await;
+    until_closed(address, b"GET / HTTP/1.1\r\nhost: it\r\nx-").await;
+}
+
+#[tokio::test]
+async fn t43_a_handshake_that_drips_is_not_waited_for() {
+    let limits = Limits {
+        handshake: SHORT,
+        ..PATIENT
+    };
+    let (acceptor, _) = super::certificates::shown();
+    let (address, _open) = listening(limits, Some(acceptor)).await;
+    until_closed(address, &[22, 3, 1]).await;
+}
+
+#[tokio::test]
+async fn t43_a_watcher_that_went_away_is_noticed() {
+    let limits = Limits {
+        ping: SHORT,
+        pong: SHORT,
+        ..PATIENT
+    };
+    let (address, _open) = listening(limits, None).await;
+    until_closed(address, &[preface(&[]), asking("/endless")].concat()).await;
 }
 
 #[tokio::test]

@@ -26,7 +26,10 @@ const SHORT: Duration = Duration::from_millis(50);
 const PATIENT: Limits = Limits {
     handshake: LONG,
     first: LONG,
+    head: LONG,
     idle: LONG,
+    ping: LONG,
+    pong: LONG,
     stalled: LONG,
     body: LONG,
     age: LONG,
