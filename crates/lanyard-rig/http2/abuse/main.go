@@ -19,8 +19,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// How long one connection is misused at most.
-const patience = 90 * time.Second
+// When the last connection is given up: it was kept.
+var patience = time.Now().Add(90 * time.Second)
 
 // seen is what came of all connections.
 type seen struct {
@@ -130,12 +130,12 @@ func (all *seen) one(kind misuse, from, to string, early bool) {
 
 // made connects, and is nothing when that is refused.
 func (all *seen) made(kind misuse, from, to string) *connection {
-	dialer := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	dialer := net.Dialer{Deadline: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	tcp, err := dialer.Dial("tcp", to)
 	if err != nil {
 		return nil
 	}
-	tcp.SetDeadline(time.Now().Add(patience))
+	tcp.SetDeadline(patience)
 	c := &connection{Conn: tcp, all: all}
 	if !kind.raw {
 		secured := tls.Client(tcp, &tls.Config{InsecureSkipVerify: true, NextProtos: kind.protocols})
