@@ -211,6 +211,7 @@ fn questions() -> Vec<Question> {
                             issuer: "https://i.example".to_owned(),
                             subject: (*subject).to_owned(),
                         },
+                        evidence: None,
                         environment: environment.parse().unwrap(),
                         grant: grant.parse().unwrap(),
                         ttl: None,

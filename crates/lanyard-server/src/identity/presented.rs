@@ -11,6 +11,9 @@ use lanyard_core::secret::Secret;
 use lanyard_identity::verifier::Purpose;
 use rustls::pki_types::CertificateDer;
 
+use crate::listen::PeerAddress;
+use crate::tls::PeerCertificates;
+
 /// The header with a proof of possession (RFC 9449 section 4).
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// What the names of methods begin with that change nothing.
@@ -27,7 +30,7 @@ struct Shown {
     proof: Option<Secret<String>>,
     method: String,
     path: String,
-    certificates: Option<Arc<[CertificateDer<'static>]>>,
+    certificates: Option<PeerCertificates>,
     peer: Option<IpAddr>,
 }
 
@@ -41,13 +44,14 @@ pub(crate) enum Scheme {
 
 /// Puts it into the request, for whatever handles that.
 pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
+    let extensions = request.extensions();
     let shown = Shown {
         authorization: only(request.headers(), &header::AUTHORIZATION),
         proof: only(request.headers(), &DPOP),
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
-        certificates: None,
-        peer: None,
+        certificates: extensions.get::<PeerCertificates>().cloned(),
+        peer: extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
     };
     request.extensions_mut().insert(Presented(Arc::new(shown)));
     next.run(request).await
@@ -88,7 +92,7 @@ impl Presented {
     }
 
     pub(crate) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
-        self.0.certificates.as_deref()
+        self.0.certificates.as_ref().map(|chain| &*chain.0)
     }
 
     pub(crate) fn peer(&self) -> Option<IpAddr> {
