@@ -249,10 +249,11 @@ fn a_session_is_renewed_while_the_provider_changes_its_keys() -> Result<()> {
     place.logged_in("alice")?;
     let before = std::fs::read(place.kept("tokens")?)?;
     place.oidc.rotate()?;
-    // The session ends by itself, and the next one comes by an ID token of the new key.
+    // The session ends by itself, and the next one comes by an ID token of the new key, which the broker fetches when it
+    // did not do so a moment ago.
     lanyard_tests::until(|| {
-        place.cli()?.ok(&["whoami"])?;
-        Ok(std::fs::read(place.kept("tokens")?)? != before)
+        let answer = place.cli()?.run(&["whoami"])?;
+        Ok(answer.code == 0 && std::fs::read(place.kept("tokens")?)? != before)
     })?;
     place.oidc.retire()?;
     place.logged_in("bob")?;
