@@ -40,8 +40,9 @@ const FRAME_LIMIT: u32 = 16 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams that the peer has reset before they were looked at: more at once is an attack (CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
-/// Streams that were reset because the peer broke the protocol, in a connection's life (CVE-2025-8671).
-const ERROR_RESETS: usize = 64;
+/// Streams that were reset because the peer broke the protocol, in a connection's life (CVE-2025-8671). It counts what a
+/// client opens too much before it has heard how much it may, too.
+const ERROR_RESETS: usize = 1024;
 
 impl Door {
     /// Serves a connection to its end.
