@@ -20,6 +20,7 @@ mod identities;
 mod kill;
 mod listeners;
 mod login;
+mod metadata;
 mod metrics;
 mod plans;
 mod providers;
