@@ -15,6 +15,7 @@ mod delegation;
 mod discovery;
 mod disk;
 mod drill;
+mod enrolment;
 mod hammer;
 mod identities;
 mod kill;

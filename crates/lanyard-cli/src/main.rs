@@ -7,6 +7,7 @@ mod charter;
 mod context;
 mod drill;
 mod emergency;
+mod enrolment;
 mod explain;
 mod kill;
 mod lease;
@@ -78,6 +79,9 @@ enum Command {
     /// Which brokers there are, and as whom.
     #[command(subcommand)]
     Context(context::Command),
+    /// Agents that hold a key of their own: invite, list, remove; join and rotate as one.
+    #[command(subcommand)]
+    Enrolment(enrolment::Command),
     /// Who the broker takes you for.
     Whoami,
     /// Print a token that proves once who you are, for curl.
@@ -154,6 +158,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Login(asked) => login::login(global, *asked).await,
         Command::Logout => login::logout(global).await,
         Command::Context(command) => context::run(global, command),
+        Command::Enrolment(command) => enrolment::run(global, command).await,
         Command::Whoami => status::whoami(global).await,
         Command::Identity => status::identity(global),
         Command::Status => status::status(global).await,

@@ -3,6 +3,7 @@
 use lanyard_client::{ClientError, Context, v1};
 
 use crate::Global;
+use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::print_one;
 
@@ -12,15 +13,33 @@ pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
         .await?
         .who_am_i(v1::WhoAmIRequest {})
         .await?;
-    print_one(
-        global.output,
-        &[
-            ("subject", me.subject),
-            ("issuer", me.issuer),
-            ("kind", me.kind),
+    let mut claims: Vec<_> = me.claims.iter().collect();
+    claims.sort();
+    let claims: Vec<_> = claims
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let mut pairs = vec![
+        ("identity", me.identity),
+        ("subject", me.subject),
+        ("issuer", me.issuer),
+        ("kind", me.kind.clone()),
+    ];
+    if me.kind == "agent" {
+        pairs.extend([
+            ("agent", me.agent),
+            ("proved by", me.method),
+            ("claims", claims.join(", ")),
+            ("key", me.key),
+        ]);
+    } else {
+        pairs.extend([
             ("roles", me.roles.join(", ")),
-        ],
-    );
+            ("logged in", shown(me.login_time)),
+            ("acr", me.acr),
+        ]);
+    }
+    print_one(global.output, &pairs);
     Ok(())
 }
 

@@ -140,18 +140,16 @@ impl Client {
     /// See [`ClientError`].
     pub async fn connect(context: &Path) -> Result<Self, ClientError> {
         let context = Context::load(context)?;
-        let clear = || ContextError::Clear(context.endpoint.clone());
-        let endpoint = Endpoint::from_shared(context.endpoint.clone()).map_err(|_| clear())?;
-        let endpoint = if context.endpoint.starts_with("https://") {
-            endpoint.tls_config(tls(&context)?)?
-        } else {
-            endpoint
-        };
-        let channel = endpoint.connect_timeout(CONNECT).connect().await?;
+        let identity = certificate(&context)?;
+        let authority = context.authority.as_deref();
         Ok(Self {
+            channel: channel(&context.endpoint, authority, identity).await?,
             context: Arc::new(context),
-            channel,
         })
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// Submits a plan: its header, then its bytes.
@@ -277,18 +275,35 @@ fn within<T>(message: T, deadline: Duration) -> Request<T> {
     request
 }
 
-/// How the broker's certificate is judged, and which one is shown.
-fn tls(context: &Context) -> Result<ClientTlsConfig, ContextError> {
-    let tls = match &context.authority {
-        Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
-        None => ClientTlsConfig::new().with_native_roots(),
-    };
+/// A connection to the broker: by what its certificate is judged, and which one is shown.
+pub(crate) async fn channel(
+    url: &str,
+    authority: Option<&[u8]>,
+    identity: Option<tonic::transport::Identity>,
+) -> Result<Channel, ClientError> {
+    let clear = || ContextError::Clear(url.to_owned());
+    let mut endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| clear())?;
+    if url.starts_with("https://") {
+        let tls = match authority {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        endpoint = endpoint.tls_config(match identity {
+            Some(identity) => tls.identity(identity),
+            None => tls,
+        })?;
+    }
+    Ok(endpoint.connect_timeout(CONNECT).connect().await?)
+}
+
+/// The certificate that a context shows.
+fn certificate(context: &Context) -> Result<Option<tonic::transport::Identity>, ContextError> {
     let Identity::Certificate { certificate } = &context.identity else {
-        return Ok(tls);
+        return Ok(None);
     };
     let chain = read(&context.base.join(&certificate.chain_file))?;
     let key = Zeroizing::new(read(&context.base.join(&certificate.key_file))?);
-    Ok(tls.identity(tonic::transport::Identity::from_pem(chain, &*key)))
+    Ok(Some(tonic::transport::Identity::from_pem(chain, &*key)))
 }
 
 #[cfg(test)]

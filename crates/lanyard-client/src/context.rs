@@ -67,6 +67,12 @@ pub enum ContextError {
     /// No person logs in under it.
     #[error("{0} is no person's: there is nothing to log in to")]
     NoLogin(PathBuf),
+    /// There is one of this name already.
+    #[error("{0} exists: choose another name, or delete that context first")]
+    Taken(PathBuf),
+    /// No enrolled key belongs to it.
+    #[error("{0} is no enrolled agent's: it has no key to replace")]
+    NotEnrolled(PathBuf),
     /// There is none of this name.
     #[error("there is no context {0}: lanyard context list names those there are")]
     Unknown(String),
@@ -178,6 +184,18 @@ impl Context {
             | Identity::Enrolled { .. }
             | Identity::Aws { .. }
             | Identity::Certificate { .. } => Err(ContextError::NoLogin(self.path.clone())),
+        }
+    }
+
+    /// Where the key of an enrolled agent is.
+    pub(crate) fn enrolled_key(&self) -> Result<PathBuf, ContextError> {
+        match &self.identity {
+            Identity::Enrolled { enrolled } => Ok(self.base.join(&enrolled.key_file)),
+            Identity::Key(_)
+            | Identity::TokenFile { .. }
+            | Identity::Login { .. }
+            | Identity::Aws { .. }
+            | Identity::Certificate { .. } => Err(ContextError::NotEnrolled(self.path.clone())),
         }
     }
 

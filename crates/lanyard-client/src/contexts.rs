@@ -4,10 +4,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::{Context, ContextError, travels_safely};
-use crate::identity::LoginIdentity;
+use crate::identity::{EnrolledIdentity, LoginIdentity};
 use crate::private;
 
 /// The longest name.
@@ -133,16 +133,23 @@ impl Contexts {
                 before.forget()?;
             }
         }
-        let mut context = json!({"endpoint": endpoint, "identity": {"login": login}});
-        if let (Some(file), Some(context)) = (ca_file, context.as_object_mut()) {
-            let whole = file.canonicalize();
-            let whole = whole.map_err(|source| ContextError::Unreadable {
-                path: file.to_path_buf(),
-                source,
-            })?;
-            context.insert("ca_file".into(), whole.to_string_lossy().into());
-        }
-        write(&path, &format!("{context:#}\n"))?;
+        let identity = json!({"login": login});
+        put(&path, (endpoint, ca_file), &identity)?;
+        Ok(path)
+    }
+
+    /// Writes the context of an enrolled agent, where there is none of its name.
+    ///
+    /// # Errors
+    /// As [`Contexts::write`].
+    pub(crate) fn write_enrolled(
+        &self,
+        name: &str,
+        broker: (&str, Option<&Path>),
+        enrolled: &EnrolledIdentity,
+    ) -> Result<PathBuf, ContextError> {
+        let path = self.path(name)?;
+        put(&path, broker, &json!({"enrolled": enrolled}))?;
         Ok(path)
     }
 
@@ -175,6 +182,23 @@ fn is_name(name: &str) -> bool {
     first.is_some_and(|c| c.is_ascii_alphanumeric())
         && name.len() <= LENGTH
         && name.chars().all(plain)
+}
+
+fn put(
+    path: &Path,
+    (endpoint, ca_file): (&str, Option<&Path>),
+    identity: &Value,
+) -> Result<(), ContextError> {
+    let mut context = json!({"endpoint": endpoint, "identity": identity});
+    if let (Some(file), Some(context)) = (ca_file, context.as_object_mut()) {
+        let whole = file.canonicalize();
+        let whole = whole.map_err(|source| ContextError::Unreadable {
+            path: file.to_path_buf(),
+            source,
+        })?;
+        context.insert("ca_file".into(), whole.to_string_lossy().into());
+    }
+    write(path, &format!("{context:#}\n"))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), ContextError> {

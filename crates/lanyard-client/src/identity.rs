@@ -64,13 +64,13 @@ pub struct LoginIdentity {
 }
 
 /// An agent's own key.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnrolledIdentity {
-    issuer: String,
-    subject: String,
-    audience: String,
-    key_file: PathBuf,
+    pub(crate) issuer: String,
+    pub(crate) subject: String,
+    pub(crate) audience: String,
+    pub(crate) key_file: PathBuf,
 }
 
 /// Which STS vouches for a workload, and to which broker.

@@ -14,6 +14,7 @@ pub mod aws;
 mod calls;
 mod context;
 mod contexts;
+pub mod enrolment;
 mod error;
 mod http;
 mod identity;

@@ -74,6 +74,17 @@ impl Context {
         Ok((token, key))
     }
 
+    /// Has the next call begin another session.
+    pub(crate) async fn drop_session(&self) -> Result<(), ContextError> {
+        let mut held = self.held.lock().await;
+        held.session = None;
+        let _lock = self.state()?.lock().await?;
+        let tokens = self.tokens()?;
+        let mut kept = tokens.read()?;
+        kept.session = None;
+        tokens.write(&kept)
+    }
+
     async fn renew(
         &self,
         tokens: &Tokens<'_>,

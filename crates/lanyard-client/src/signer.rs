@@ -34,6 +34,11 @@ impl Signer {
         format!("{message}.{signature}")
     }
 
+    /// A signature by itself.
+    pub(crate) fn raw(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).as_ref().to_vec()
+    }
+
     /// The public half, RFC 8037.
     pub(crate) fn jwk(&self) -> Value {
         json!({"crv": "Ed25519", "kty": "OKP", "x": self.x()})
@@ -46,7 +51,8 @@ impl Signer {
         digest(text.as_bytes())
     }
 
-    fn x(&self) -> String {
+    /// The 32 bytes of the public half, in base64url.
+    pub(crate) fn x(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0.public_key())
     }
 }

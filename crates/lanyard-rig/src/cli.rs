@@ -80,6 +80,22 @@ impl Cli {
         Ok(Answer::of(&output.context("lanyard does not start")?))
     }
 
+    /// Runs it with this on its standard input, whatever comes of it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn fed(&self, arguments: &[&str], input: &str) -> Result<Answer> {
+        use std::io::Write as _;
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("lanyard does not start")?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        Ok(Answer::of(&child.wait_with_output()?))
+    }
+
     /// Starts it, to be read while it runs.
     ///
     /// # Errors

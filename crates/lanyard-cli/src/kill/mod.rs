@@ -12,12 +12,14 @@ use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::Rows;
 
+mod break_glass;
 mod document;
 mod rearm;
 mod screen;
 mod ticket;
 mod watch;
 
+use break_glass::BreakGlass;
 pub(crate) use rearm::{Rearm, rearm};
 pub(crate) use screen::span;
 use ticket::Ticket;
@@ -49,6 +51,8 @@ pub(crate) struct Kill {
 enum Command {
     /// The kill orders, newest first.
     List,
+    /// Sign with a break-glass key: a bearer token for `/v1/kill`, for ten minutes.
+    BreakGlass(BreakGlass),
     /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
     Ticket(Ticket),
     /// How far an order got, now; `-o json` gives the whole report, lease by lease.
@@ -112,6 +116,10 @@ impl ScopeArguments {
 }
 
 pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
+    if let Some(Command::BreakGlass(key)) = kill.command {
+        println!("{}", key.sign()?);
+        return Ok(());
+    }
     if let Some(Command::Ticket(ticket)) = kill.command {
         println!("{}", ticket.sign()?);
         return Ok(());
@@ -121,7 +129,7 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         Some(Command::List) => return list(global, &mut client).await,
         Some(Command::Watch { id, wait }) => return watch(global, client, id, wait).await,
         Some(Command::Show { id }) => return watch::show(global, client, id).await,
-        Some(Command::Ticket(_)) | None => {}
+        Some(Command::Ticket(_) | Command::BreakGlass(_)) | None => {}
     }
     let roles = match kill.role {
         Role::Both => v1::RoleFilter::Both,

@@ -22,6 +22,8 @@ use super::Found;
 
 /// What the subjects of enrolled agents begin with.
 pub(crate) const SUBJECT: &str = "enrolled:";
+/// The claim that names the key that an agent was proved by.
+const KEY: &str = "enrolled_key";
 /// How long an assertion may be good, from its issue to its end.
 const LONGEST: Duration = Duration::from_secs(300);
 /// How long a challenge may be answered.
@@ -59,6 +61,14 @@ pub(crate) fn key(x: &str) -> Result<(AgentKey, PublicKey), &'static str> {
         x: x.to_owned(),
     };
     Ok((kept, public))
+}
+
+/// Whether the key that a session began with is still the agent's: it ends when that is replaced or removed.
+pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
+    let name = caller.identity.subject.strip_prefix(SUBJECT);
+    let name = name.and_then(|name| name.parse::<Name>().ok());
+    let known = name.and_then(|name| state.enrolment().agent(&name));
+    known.map(|known| &known.key.thumbprint) == caller.evidence.claims.get(KEY)
 }
 
 /// Whose assertion this is.
@@ -99,8 +109,8 @@ pub(super) fn verified(
     }
     let evidence = Evidence {
         method: Method::EnrolledKey,
+        claims: [(KEY.to_owned(), kept.thumbprint.clone())].into(),
         key: Some(Confirmation::Key(kept.thumbprint)),
-        ..Evidence::default()
     };
     let caller = Caller {
         identity: identity(broker, &name),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::command::{Command, SessionBegun};
-use lanyard_core::identity::Confirmation;
+use lanyard_core::identity::{Confirmation, Method};
+use lanyard_core::ledger::look;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::memory::Use;
@@ -14,7 +15,7 @@ use lanyard_identity::verifier::Purpose;
 use lanyard_identity::{RejectedToken, SKEW, Verified};
 use tonic::Status;
 
-use super::{Found, Presented};
+use super::{Found, Presented, enrolled};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -115,6 +116,16 @@ impl Broker {
         }
         let verifier = &self.doors.verifier;
         let who = session.presented(&self.issuer, (key, purpose), verifier, now)?;
+        if let Verified::Agent(caller, _) = &who
+            && caller.evidence.method == Method::EnrolledKey
+        {
+            let holds = look(self.ledger.as_ref(), |state| {
+                enrolled::still_holds(state, caller)
+            });
+            if holds != Some(true) {
+                return Err(RejectedToken::Issuer);
+            }
+        }
         Ok(Found { who, used: None })
     }
 

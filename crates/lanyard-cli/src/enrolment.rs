@@ -1,0 +1,165 @@
+//! `lanyard enrolment`: agents that hold a key of their own, where no platform vouches for them.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use lanyard_client::enrolment::{Joining, join, rotate};
+use lanyard_client::{Contexts, Span, v1};
+use lanyard_core::document::visible;
+use lanyard_core::time::Ttl;
+
+use crate::Global;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::{Output, Rows, print_one};
+
+/// The longest text that is taken for a join token.
+const TOKEN_LIMIT: u64 = 1024;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Invite an agent; prints a token that is good once.
+    Invite {
+        /// Its name.
+        agent: String,
+        /// How long the token is good: `10m`, `2h`; a day at most.
+        #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+        lasts: Ttl,
+    },
+    /// The enrolled agents, and the open invitations.
+    List,
+    /// Remove an agent: its key is nobody's from then on. Stop what it holds with `lanyard kill --agent`.
+    Remove {
+        /// Its name.
+        agent: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Show an invitation from standard input, enrol a key that stays on this machine, and keep a context for it.
+    Join {
+        /// Where the broker is.
+        #[arg(long, value_name = "URL")]
+        endpoint: String,
+        /// The authority of its certificate, in PEM.
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+        /// What the context is called.
+        #[arg(long, value_name = "CONTEXT")]
+        name: String,
+    },
+    /// Replace the key of the agent of the context.
+    Rotate,
+}
+
+/// `10m` and the like.
+fn span(text: &str) -> Result<Ttl, String> {
+    let split = text.len().saturating_sub(1);
+    let (number, unit) = text.split_at_checked(split).unwrap_or((text, ""));
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("expected a span: 90s, 10m, 2h".to_owned()),
+    };
+    let number: u32 = number
+        .parse()
+        .map_err(|_| "expected a span: 90s, 10m, 2h".to_owned())?;
+    let seconds = number.checked_mul(unit).unwrap_or_default();
+    Ttl::from_secs(seconds).map_err(|error| error.to_string())
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::Invite { agent, lasts } => invite(global, agent, lasts).await,
+        Command::List => list(global).await,
+        Command::Remove { agent, reason } => {
+            let request = v1::RemoveEnrolledAgentRequest {
+                agent: agent.clone(),
+                reason,
+            };
+            global
+                .client()
+                .await?
+                .remove_enrolled_agent(request)
+                .await?;
+            eprintln!("removed {agent}; what it holds lives on: lanyard kill --agent stops that");
+            Ok(())
+        }
+        Command::Join {
+            endpoint,
+            ca_file,
+            name,
+        } => {
+            let mut token = String::new();
+            let mut input = std::io::stdin().take(TOKEN_LIMIT);
+            let read = input.read_to_string(&mut token);
+            read.map_err(|error| Outcome::usage(format!("the join token: {error}")))?;
+            let joining = Joining {
+                endpoint: &endpoint,
+                ca_file: ca_file.as_deref(),
+                context: &name,
+            };
+            let contexts = Contexts::of_user()?;
+            let joined = join(&contexts, &joining, token.trim()).await?;
+            eprintln!("enrolled {}; the context is {name}", joined.agent);
+            println!("{}#{}", joined.issuer, joined.subject);
+            Ok(())
+        }
+        Command::Rotate => {
+            rotate(&global.context()?).await?;
+            eprintln!("the key was replaced");
+            Ok(())
+        }
+    }
+}
+
+async fn invite(global: &Global, agent: String, lasts: Ttl) -> Result<(), Outcome> {
+    let request = v1::InviteAgentRequest {
+        agent,
+        ttl: Some(Span {
+            seconds: i64::from(lasts.as_secs()),
+            nanos: 0,
+        }),
+    };
+    let invited = global.client().await?.invite_agent(request).await?;
+    let until = shown(invited.expire_time);
+    if matches!(global.output, Output::Json) {
+        let pairs = [("join token", invited.join_token), ("good until", until)];
+        print_one(global.output, &pairs);
+    } else {
+        eprintln!("good once, until {until}:");
+        println!("{}", invited.join_token);
+    }
+    Ok(())
+}
+
+async fn list(global: &Global) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let listed = client
+        .list_enrolled_agents(v1::ListEnrolledAgentsRequest {})
+        .await?;
+    let mut rows = Rows::new(&["agent", "key", "invited by", "enrolled", "key replaced"]);
+    for agent in listed.agents {
+        rows.push([
+            agent.agent,
+            agent.thumbprint,
+            visible(&agent.invited_by).to_string(),
+            shown(agent.enrol_time),
+            shown(agent.rotate_time),
+        ]);
+    }
+    for invitation in listed.invitations {
+        let until = shown(invitation.expire_time);
+        rows.push([
+            invitation.agent,
+            format!("invited until {until}"),
+            visible(&invitation.invited_by).to_string(),
+            String::new(),
+            String::new(),
+        ]);
+    }
+    rows.print(global.output);
+    Ok(())
+}
