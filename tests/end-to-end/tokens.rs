@@ -99,3 +99,38 @@ fn whoever_holds_a_token_may_end_it_and_learns_nothing_of_others() -> Result<()>
     assert!(is_active(&stage, &kept)?);
     Ok(())
 }
+
+// T12
+#[test]
+fn t12_a_token_in_a_file_is_good_again_and_again_with_the_key_of_its_context_alone() -> Result<()> {
+    let stage = Stage::set()?;
+    let contexts = stage.directory.path().join("contexts");
+    let token = stage.oncall.ok(&["identity"])?;
+    std::fs::write(contexts.join("token"), &token)?;
+    let usual = std::fs::read_to_string(contexts.join("oncall.json"))?;
+    let mut context: Value = serde_json::from_str(&usual)?;
+    let place = context.as_object_mut().context("no context")?;
+    place.insert(
+        "identity".into(),
+        serde_json::json!({"token_file": "token"}),
+    );
+    for name in ["file", "copy"] {
+        std::fs::write(contexts.join(format!("{name}.json")), context.to_string())?;
+    }
+    let (first, copy) = (stage.daemon.cli("file")?, stage.daemon.cli("copy")?);
+    first.ok(&["whoami"])?;
+    first.ok(&["status"])?;
+    // Whoever has the token and not the key, or shows it without one, has nothing.
+    copy.fails(4, &["whoami"])?;
+    let answer = stage.daemon.http(
+        "POST",
+        "/oauth2/introspect",
+        &[
+            ("authorization", &format!("Bearer {token}")),
+            ("content-type", "application/x-www-form-urlencoded"),
+        ],
+        "token=x",
+    )?;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    Ok(())
+}
