@@ -17,6 +17,7 @@ mod disk;
 mod drill;
 mod enrolment;
 mod hammer;
+mod hostile_tokens;
 mod identities;
 mod kill;
 mod listeners;

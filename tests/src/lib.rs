@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: a daemon with a task, and what can be done with it.
 
+pub mod issuer;
 pub mod keys;
 pub mod receiver;
 

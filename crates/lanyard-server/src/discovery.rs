@@ -26,7 +26,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 /// How long keys that cannot be fetched again are believed (T11).
 const BELIEVED: Duration = Duration::from_secs(6 * 3600);
 /// How long one fetch may take (T10).
-const FETCH: Duration = Duration::from_secs(10);
+const FETCH: Duration = Duration::from_secs(5);
 /// How long a caller waits whose key is not known yet.
 const WAIT: Duration = Duration::from_secs(3);
 /// The largest document, in bytes (T10).
