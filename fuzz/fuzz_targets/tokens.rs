@@ -45,11 +45,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
             IssuerKind::Agents,
             Method::Oidc,
         ),
-        (
-            "spiffe://acme.example",
-            IssuerKind::Agents,
-            Method::JwtSvid,
-        ),
+        ("spiffe://acme.example", IssuerKind::Agents, Method::JwtSvid),
     ];
     let issuer = |(name, kind, method): (&str, IssuerKind, Method)| Issuer {
         name: name.to_owned(),

@@ -55,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-client",
             "lanyard-core",
             "lanyard-engine",
+            "lanyard-identity",
             "lanyard-journal",
             "lanyard-ledger",
             "lanyard-proto",

@@ -7,6 +7,7 @@ mod issue;
 mod kill;
 mod lint;
 mod sweep;
+mod verify;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ struct Arguments {
 enum What {
     /// Decisions a second, by the number of charters.
     Decide,
+    /// Identities verified a second, by kind, beside the bare signature check.
+    Verify,
     /// Lint of a thousand charters, beside a plain parse.
     Lint,
     /// Tokens issued a second by lanyardd, beside a bare echo.
@@ -76,6 +79,7 @@ fn main() -> Result<()> {
     match Arguments::parse().what {
         What::Decide => decide::run(),
         What::Lint => lint::run(),
+        What::Verify => verify::run(),
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
         What::Flood { seconds } => runtime.block_on(flood::run(seconds)),
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
