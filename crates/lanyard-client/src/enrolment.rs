@@ -9,7 +9,6 @@ use lanyard_proto::v1::identity_service_client::IdentityServiceClient;
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use tonic::transport::Channel;
-use zeroize::Zeroizing;
 
 use crate::calls::channel;
 use crate::context::{ContextError, travels_safely};
@@ -88,7 +87,7 @@ pub async fn rotate(context: &Path) -> Result<(), ClientError> {
     let mut client = Client::connect(context).await?;
     let key_file = client.context().enrolled_key()?;
     let next = key_file.with_extension("key.next");
-    let (before, after) = (Signer::open(&key_file)?, made(&next)?);
+    let (before, after) = (Signer::private(&key_file)?, made(&next)?);
     let request = v1::RotateAgentKeyRequest {
         public_key: after.x(),
         signature: answer(&after, &before.thumbprint()),
@@ -141,8 +140,5 @@ fn made(path: &Path) -> Result<Signer, ContextError> {
         let made = made.map_err(|_| ContextError::System)?;
         private::create(path, made.as_ref()).map_err(kept)?;
     }
-    let bytes: Zeroizing<Vec<u8>> = private::read(path)
-        .map_err(kept)?
-        .ok_or_else(|| ContextError::Key(path.to_path_buf()))?;
-    Signer::of(&bytes, path)
+    Signer::private(path)
 }

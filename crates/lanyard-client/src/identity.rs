@@ -140,7 +140,7 @@ impl KeyIdentity {
 impl EnrolledIdentity {
     /// A statement of the agent about itself (RFC 7523), good once.
     pub(crate) fn assert(&self, base: &Path) -> Result<String, ContextError> {
-        let signer = Signer::open(&base.join(&self.key_file))?;
+        let signer = Signer::private(&base.join(&self.key_file))?;
         let now = now()?;
         let header = json!({"alg": "EdDSA", "typ": "JWT", "kid": signer.thumbprint()});
         let claims = json!({"iss": self.issuer, "sub": self.subject, "aud": self.audience, "iat": now,

@@ -20,6 +20,16 @@ impl Signer {
         Self::of(&bytes, path)
     }
 
+    /// The key of a file that nobody else may read (T51).
+    pub(crate) fn private(path: &Path) -> Result<Self, ContextError> {
+        let bytes = crate::private::read(path).map_err(|source| ContextError::Kept {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        let bytes = bytes.ok_or_else(|| ContextError::Key(path.to_path_buf()))?;
+        Self::of(&bytes, path)
+    }
+
     /// The key of these bytes, which come from this file.
     pub(crate) fn of(pkcs8: &[u8], path: &Path) -> Result<Self, ContextError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8);

@@ -11,6 +11,7 @@ use serde_json::Value;
 pub struct Cli {
     binary: PathBuf,
     place: Place,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// Where it finds its context, and keeps what it keeps.
@@ -46,7 +47,23 @@ impl Answer {
 impl Cli {
     pub(crate) const fn new(binary: PathBuf, context: PathBuf) -> Self {
         let place = Place::Context(context);
-        Self { binary, place }
+        Self {
+            binary,
+            place,
+            environment: Vec::new(),
+        }
+    }
+
+    /// The same with these variables.
+    #[must_use]
+    pub fn with(self, environment: &[(&'static str, &str)]) -> Self {
+        let environment = environment.iter();
+        Self {
+            environment: environment
+                .map(|(name, value)| (*name, (*value).to_owned()))
+                .collect(),
+            ..self
+        }
     }
 
     /// That of somebody whose home this is, and who names no context.
@@ -57,6 +74,7 @@ impl Cli {
         Ok(Self {
             binary: crate::binaries()?.join("lanyard"),
             place: Place::Home(home.to_path_buf()),
+            environment: Vec::new(),
         })
     }
 
@@ -131,6 +149,7 @@ impl Cli {
                 command.env_clear().env("HOME", home).env("PATH", "");
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(arguments);
         command
     }

@@ -224,7 +224,7 @@ impl Broker {
             return self.doors.by_aws(peer, (token, key), now).await;
         }
         if jws::type_of(token).as_deref() == Some(SESSION_TYPE) {
-            return Ok(self.by_session(token, (key, purpose), now)?);
+            return self.by_session(peer, token, (key, purpose), now);
         }
         let claimed = Claimed::of(token)?;
         if claimed.issuer == self.issuer {

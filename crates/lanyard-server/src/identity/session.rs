@@ -1,5 +1,6 @@
 //! Sessions: given to whoever proved an identity and shows a key, and taken from that key alone.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,7 +16,7 @@ use lanyard_identity::verifier::Purpose;
 use lanyard_identity::{RejectedToken, SKEW, Verified};
 use tonic::Status;
 
-use super::{Found, Presented, enrolled};
+use super::{Found, Presented, Refused, enrolled};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -106,13 +107,17 @@ impl Broker {
     /// Whose session it is.
     pub(super) fn by_session(
         &self,
+        peer: Option<IpAddr>,
         token: &str,
         (key, purpose): (Option<&Confirmation>, Purpose),
         now: Timestamp,
-    ) -> Result<Found, RejectedToken> {
+    ) -> Result<Found, Refused> {
         let session = self.session(token, now)?;
         if self.doors.memory.knows(session.id()) {
-            return Err(RejectedToken::Replayed);
+            return Err(RejectedToken::Replayed.into());
+        }
+        if purpose != Purpose::Kill {
+            self.doors.quotas.admit(&session.sub, peer, now)?;
         }
         let verifier = &self.doors.verifier;
         let who = session.presented(&self.issuer, (key, purpose), verifier, now)?;
@@ -123,7 +128,7 @@ impl Broker {
                 enrolled::still_holds(state, caller)
             });
             if holds != Some(true) {
-                return Err(RejectedToken::Issuer);
+                return Err(RejectedToken::Issuer.into());
             }
         }
         Ok(Found { who, used: None })

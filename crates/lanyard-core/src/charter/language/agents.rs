@@ -111,23 +111,24 @@ pub(super) fn look(f: &Findings, charter: &Charter, places: &Places<'_>) {
             continue;
         }
         let span = places.at(rule.at);
+        let subject = rule.subject.to_string();
+        let shown = escaped(&subject);
         if !rule
             .claims
             .keys()
             .any(|name| LASTING.contains(&name.as_str()))
         {
-            let message = format!("`{}` goes by names that can change hands", escaped(text));
+            let message = format!("`{shown}` goes by names that can change hands");
             let finding = Diagnostic::new(Code::RenamableAgent, span, message);
             f.add(finding.help("name `repository_owner_id` and `repository_id` (GitHub) or `project_id` (GitLab) in `claims`"));
         }
         if text.ends_with(":pull_request") || (open && text.matches(':').count() < 3) {
-            let message = format!("`{}` is met by pull requests", escaped(text));
+            let message = format!("`{shown}` is met by pull requests");
             let finding = Diagnostic::new(Code::PullRequestAgent, span, message);
             f.add(finding.help("name a protected branch or an environment"));
         } else if open {
             let message = format!(
-                "`{}*` is met by whatever somebody calls a branch, a tag or an environment",
-                escaped(text)
+                "`{shown}` is met by whatever somebody calls a branch, a tag or an environment"
             );
             let finding = Diagnostic::new(Code::OpenAgent, span, message);
             f.add(finding.help("name one that is protected"));
