@@ -197,6 +197,12 @@ fn a_session_is_good_for_its_key_alone_and_ends_when_that_says_so() -> Result<()
     )?;
     assert_eq!(alone.0, 401);
 
+    // It does not prolong itself.
+    let proof = held.proof(&url, None)?;
+    let (status, answer) =
+        stage.post("/oauth2/token", &[("dpop", &proof)], &beginning(&session))?;
+    assert_eq!((status, text(&answer, "error")?), (400, "invalid_request"));
+
     // A proof is good once, and for one request.
     let proof = held.proof(&introspect, Some(&session))?;
     let authorization = format!("DPoP {session}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -31,8 +31,10 @@ impl Signer {
     }
 
     /// The key of these bytes, which come from this file.
-    pub(crate) fn of(pkcs8: &[u8], path: &Path) -> Result<Self, ContextError> {
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8);
+    pub(crate) fn of(key: &[u8], path: &Path) -> Result<Self, ContextError> {
+        let der = Zeroizing::new(der(key).ok_or_else(|| ContextError::Key(path.to_path_buf()))?);
+        // openssl writes no public half (RFC 5208), ring and others do (RFC 5958).
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der);
         pair.map(Self)
             .map_err(|_| ContextError::Key(path.to_path_buf()))
     }
@@ -67,6 +69,19 @@ impl Signer {
     }
 }
 
+/// What is in a PEM armour, where there is one.
+fn der(key: &[u8]) -> Option<Vec<u8>> {
+    let Some(text) = std::str::from_utf8(key).ok() else {
+        return Some(key.to_vec());
+    };
+    let Some((_, rest)) = text.split_once("-----BEGIN PRIVATE KEY-----") else {
+        return Some(key.to_vec());
+    };
+    let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
+    let body: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
+    STANDARD.decode(&*body).ok()
+}
+
 /// SHA-256, in base64url.
 pub(crate) fn digest(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, bytes))
@@ -75,6 +90,18 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // The private key of RFC 8410, section 10.3, as openssl writes it.
+    #[test]
+    fn keys_of_other_tools_are_read() {
+        let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+        let path = Path::new("key.pem");
+        let one = Signer::of(pem.as_bytes(), path).unwrap();
+        let two = Signer::of(&der(pem.as_bytes()).unwrap(), path).unwrap();
+        assert_eq!(one.x(), "Gb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE");
+        assert_eq!(one.x(), two.x());
+        assert!(Signer::of(b"-----BEGIN PRIVATE KEY-----", path).is_err());
+    }
 
     // The key and the thumbprint of RFC 8037, appendices A.1 to A.3.
     #[test]

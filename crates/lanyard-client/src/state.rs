@@ -25,8 +25,9 @@ impl State {
     }
 
     pub(crate) fn within(folder: PathBuf, context: &Path) -> Self {
-        // Two contexts of the same name in two folders are two.
-        let whole = context.canonicalize();
+        // Two contexts of the same name in two folders are two. Links are not followed: where a ConfigMap is mounted, each
+        // update of it is another file behind the same name.
+        let whole = std::path::absolute(context);
         let whole = whole.unwrap_or_else(|_| context.to_path_buf());
         let stem = context.file_stem().unwrap_or_default().to_string_lossy();
         let tail = digest(whole.as_os_str().as_encoded_bytes());

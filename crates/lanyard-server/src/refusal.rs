@@ -62,6 +62,11 @@ pub(crate) fn not_now() -> Status {
     )
 }
 
+/// Whoever vouches for the caller gives no answer; that the token is otherwise good is no secret to its holder.
+pub(crate) fn unanswered() -> Status {
+    unavailable("the platform that vouches for this identity does not answer")
+}
+
 /// This takes a login that is fresh enough (RFC 9470).
 pub(crate) fn reauthenticate(needed: &Freshness) -> Status {
     let mut facts = HashMap::new();

@@ -202,9 +202,11 @@ impl Doors {
                 error = error_chain(&error),
                 "STS does not stand for a caller"
             );
-            refused();
             match error {
-                AskError::Answer(_) => RejectedToken::Disowned("STS does not know who signed"),
+                AskError::Answer(_) => {
+                    refused();
+                    RejectedToken::Disowned("STS does not know who signed")
+                }
                 AskError::Busy | AskError::Unreachable(_) | AskError::Size => {
                     RejectedToken::Unanswered("STS does not say who signed")
                 }

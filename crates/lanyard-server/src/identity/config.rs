@@ -1,6 +1,7 @@
 //! What the configuration says of identities: who is believed, by what, and how long that lasts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -150,6 +151,12 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         .map(|fields| roles(f, &fields));
     let login = fields.optional("login").map(|node| login(f, node, name));
     fields.finish();
+    if audience.is_some() && matches!(keys, Some(KeySource::Cluster { .. })) {
+        let message = "an API server is asked with the broker's own audience: leave `audience` out"
+            .to_owned();
+        f.add(Diagnostic::new(Code::Issuer, node.span, message));
+        return None;
+    }
     let login = match login {
         Some(read) => Some(read?),
         None => None,
@@ -347,7 +354,9 @@ fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
     let usual = QuotaConfig::default();
     let count = |name, usual| {
         let node = fields.optional(name);
-        node.map_or(Some(usual), |node| f.parsed(node))
+        node.map_or(Some(usual), |node| {
+            Some(f.parsed::<NonZeroU32>(node)?.get())
+        })
     };
     let calls = count("calls_per_second", usual.calls_per_second);
     let refusals = count("refusals_per_minute", usual.refusals_per_minute);

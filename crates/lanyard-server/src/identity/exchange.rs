@@ -13,6 +13,8 @@ use lanyard_core::provider::Credential;
 use lanyard_core::time::Ttl;
 use lanyard_engine::mint::{Ask, Issued};
 use lanyard_engine::tasks::OpenTask;
+use lanyard_identity::jws::type_of;
+use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::verifier::Purpose;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -42,8 +44,8 @@ const SUBJECTS: &[&str] = &[
 ];
 
 /// The form (RFC 8693 section 2.1, RFC 7521 section 4.2), and which grant is meant.
+/// What is not known is ignored (RFC 6749 section 3.2), but for what would narrow the answer.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     grant_type: String,
     subject_token: Option<String>,
@@ -63,6 +65,10 @@ pub(crate) struct Asked {
     ttl: Option<u32>,
     plan: Option<String>,
     request_id: Option<String>,
+    scope: Option<String>,
+    resource: Option<String>,
+    audience: Option<String>,
+    actor_token: Option<String>,
 }
 
 /// `POST /oauth2/token`
@@ -87,6 +93,12 @@ async fn exchanged(
     asked: Asked,
 ) -> Result<Response, Status> {
     let shown = subject(&asked)?;
+    let begins = asked.requested_token_type.as_deref() == Some(SESSION);
+    if begins && shown.and_then(type_of).as_deref() == Some(SESSION_TYPE) {
+        // Else it would never end, whatever became of its agent.
+        let why = "a session does not begin another: show what vouches for you";
+        return Err(refusal::invalid("subject_token", why));
+    }
     let who = broker.whose(presented, (shown, Purpose::Change)).await?;
     match asked.requested_token_type.as_deref() {
         Some(SESSION) => {
@@ -111,6 +123,16 @@ async fn exchanged(
 /// The token that the request is about. None: a client certificate is the identity.
 fn subject(asked: &Asked) -> Result<Option<&str>, Status> {
     let missing = |field: &str| refusal::invalid(field, "must be given");
+    let narrowing = [
+        ("scope", &asked.scope),
+        ("resource", &asked.resource),
+        ("audience", &asked.audience),
+        ("actor_token", &asked.actor_token),
+    ];
+    if let Some((field, _)) = narrowing.iter().find(|(_, value)| value.is_some()) {
+        let why = "is not understood here: the grant says what is given, and to whom";
+        return Err(refusal::invalid(field, why));
+    }
     match asked.grant_type.as_str() {
         EXCHANGE => {
             let kind = asked.subject_token_type.as_deref();

@@ -173,6 +173,8 @@ impl Broker {
                 tracing::info!(%error, "an identity was not accepted");
                 if matches!(error, RejectedToken::Forgetful | RejectedToken::Busy) {
                     refusal::not_now()
+                } else if matches!(error, RejectedToken::Unanswered(_)) {
+                    refusal::unanswered()
                 } else {
                     refusal::unauthenticated()
                 }
@@ -299,7 +301,14 @@ impl Doors {
         };
         // A proof is of the token in the header; one in the body is not what the request is protected by.
         let bound = token.filter(|_| in_header.is_some());
-        let proof = dpop::check(proof, &target, bound, now)?;
+        let proof = dpop::check(proof, &target, bound, now).inspect_err(|_| {
+            let (path, origins) = (presented.path(), self.origins.join(", "));
+            tracing::info!(
+                path,
+                origins,
+                "a proof of possession is not of this request"
+            );
+        })?;
         let used = Use {
             id: proof.id,
             key: None,
@@ -356,7 +365,12 @@ impl Doors {
             cluster
                 .stand_for(caller, asked, now)
                 .await
-                .inspect_err(|_| self.quotas.refused(&identity.to_string(), peer, now))?;
+                .inspect_err(|error| {
+                    // That nobody answers is not the caller's fault.
+                    if !matches!(error, RejectedToken::Unanswered(_)) {
+                        self.quotas.refused(&identity.to_string(), peer, now);
+                    }
+                })?;
         }
         Ok(Found {
             who,
