@@ -122,11 +122,13 @@ fn signers() -> Result<[Signer; 3]> {
 /// ring makes no RSA keys.
 fn rsa() -> Result<Vec<u8>> {
     let made = Command::new("openssl")
-        .args(["genpkey", "-algorithm", "RSA", "-outform", "DER"])
+        .args(["genpkey", "-algorithm", "RSA"])
         .args(["-pkeyopt", "rsa_keygen_bits:2048"])
         .output()
         .context("openssl does not start")?;
-    Ok(made.stdout)
+    let pem = String::from_utf8(made.stdout)?;
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    Ok(STANDARD.decode(body)?)
 }
 
 impl Signer {
