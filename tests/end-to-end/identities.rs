@@ -80,6 +80,15 @@ fn any_accepted_identity_is_exchanged_for_a_credential_under_a_grant_once() -> R
     let (status, answer) = stage.post("/oauth2/token", &[], &asking(&token))?;
     assert_eq!((status, text(&answer, "error")?), (401, "invalid_client"));
 
+    // T57: a request that is sent again has had its secret, and its task goes on.
+    for expected in [200, 400] {
+        let token = key.token(&claims()?);
+        let form = [&asking(&token)[..], &[("request_id", "retry-1")]].concat();
+        let (status, answer) = stage.post("/oauth2/token", &[], &form)?;
+        assert_eq!(status, expected, "{answer}");
+    }
+    assert!(stage.is_active(&credential, &stage.oncall.ok(&["identity"])?)?);
+
     // A client assertion (RFC 7523) is the same proof in another place.
     let assertion = key.token(&claims()?);
     let mut form = asking(&assertion);

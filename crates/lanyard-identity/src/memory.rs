@@ -1,8 +1,8 @@
 //! What was shown once is not taken again (T12): the proofs that were used, remembered on disk for as long as they could
 //! be accepted.
 //!
-//! One file of fixed records, in two generations: a record is in the younger one when it is written, and the older one goes
-//! when nothing in it could be accepted any more.
+//! One file of fixed records. It is written anew from what still counts whenever most of it does not count any more, and
+//! after anything that went wrong with it.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
@@ -11,7 +11,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
 use lanyard_core::identity::Confirmation;
 use lanyard_core::time::Timestamp;
@@ -21,13 +20,15 @@ use tokio::sync::oneshot;
 use crate::RejectedToken;
 
 /// How many proofs are remembered; beyond that nothing is accepted.
-const MOST: usize = 1_000_000;
+const MOST: usize = 2_000_000;
+/// How many of one identity: nobody uses up the room of the others.
+const MOST_OF_ONE: u32 = 250_000;
 /// A record: the proof, the key, until when (milliseconds), and a checksum of all that.
 const RECORD: usize = 32 + 32 + 8 + 4;
 /// How many records are put on disk at once, at most.
 const BATCH: usize = 4096;
-/// After how long a new generation is begun.
-const GENERATION: Duration = Duration::from_secs(3600);
+/// How many records that do not count any more are left in the file, besides as many as count.
+const SPARE: usize = 16_384;
 
 /// The name under which a proof is remembered: a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,18 +71,23 @@ pub struct Use {
 
 struct Kept {
     key: ProofId,
+    owner: ProofId,
     until: Timestamp,
+    /// Whether it is on disk.
+    durable: bool,
 }
 
 #[derive(Default)]
 struct Held {
     proofs: HashMap<ProofId, Kept>,
     ends: BTreeSet<(Timestamp, ProofId)>,
+    /// How many are of whom.
+    owners: HashMap<ProofId, u32>,
 }
 
 /// The memory.
 pub struct Memory {
-    held: Mutex<Held>,
+    held: Arc<Mutex<Held>>,
     /// To the thread that writes; it ends with the sender.
     writer: Sender<Write>,
 }
@@ -93,8 +99,8 @@ impl std::fmt::Debug for Memory {
 }
 
 struct Write {
+    id: ProofId,
     record: [u8; RECORD],
-    until: Timestamp,
     now: Timestamp,
     written: oneshot::Sender<bool>,
 }
@@ -126,32 +132,23 @@ impl Memory {
     /// When the directory cannot be used, or a record that was durable is damaged.
     pub fn open(directory: &Path, now: Timestamp) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(directory)?;
+        let path = directory.join("used");
         let mut held = Held::default();
-        let (old, young) = (directory.join("used-old"), directory.join("used"));
-        let mut ends = [Timestamp::EPOCH; 2];
-        for (path, end) in [&old, &young].into_iter().zip(&mut ends) {
-            *end = held.load(path, now)?;
-        }
-        let file = open(&young)?;
-        File::open(directory)?.sync_all()?;
-        let [old_ends, young_ends] = ends;
-        let files = Generations {
-            young,
-            old,
-            file,
-            begun: now,
-            old_ends,
-            young_ends,
-            failed: false,
+        let (records, whole) = held.load(&path, now)?;
+        let held = Arc::new(Mutex::new(held));
+        let log = Log {
+            file: options().open(&path)?,
+            path,
+            held: Arc::clone(&held),
+            records,
+            broken: !whole,
         };
+        File::open(directory)?.sync_all()?;
         let (writer, queue) = channel();
         std::thread::Builder::new()
             .name("proofs".to_owned())
-            .spawn(move || files.write_all(&queue))?;
-        Ok(Arc::new(Self {
-            held: Mutex::new(held),
-            writer,
-        }))
+            .spawn(move || log.write_all(&queue))?;
+        Ok(Arc::new(Self { held, writer }))
     }
 
     /// Whether this is remembered.
@@ -168,26 +165,30 @@ impl Memory {
         self.held.lock().takes(proof).map(drop)
     }
 
-    /// Remembers it, unless it is remembered already. Where a key that holds it shows it again, nothing has to be written.
+    /// Remembers it as used by this identity, unless it is remembered already. Where a key that holds it shows it again and
+    /// that is on disk, nothing has to be written.
     ///
     /// # Errors
     /// [`RejectedToken::Replayed`], or [`RejectedToken::Busy`] when too much is remembered.
-    pub fn remember(&self, proof: &Use, now: Timestamp) -> Result<Remembered, RejectedToken> {
+    pub fn remember(
+        &self,
+        proof: &Use,
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Remembered, RejectedToken> {
         let mut held = self.held.lock();
         held.forget(now);
-        if held.takes(proof)? {
-            return Ok(Remembered(None));
-        }
-        if held.proofs.len() >= MOST {
-            return Err(RejectedToken::Busy);
-        }
         let key = ProofId::of_key(proof.key.as_ref());
-        held.insert(proof.id, key, proof.until);
+        match held.takes(proof)? {
+            Some(true) => return Ok(Remembered(None)),
+            Some(false) => {}
+            None => held.insert(proof, (key, ProofId::of(&[owner])))?,
+        }
         drop(held);
         let (written, durable) = oneshot::channel();
         let write = Write {
+            id: proof.id,
             record: encode(proof.id, key, proof.until),
-            until: proof.until,
             now,
             written,
         };
@@ -198,23 +199,38 @@ impl Memory {
 }
 
 impl Held {
-    /// Whether a key that holds it shows it again.
-    fn takes(&self, proof: &Use) -> Result<bool, RejectedToken> {
+    /// Whether the key that holds it shows it again, and then whether that is on disk; none where it is new.
+    fn takes(&self, proof: &Use) -> Result<Option<bool>, RejectedToken> {
         match self.proofs.get(&proof.id) {
-            None => Ok(false),
+            None => Ok(None),
             Some(kept)
                 if proof.key.is_some() && kept.key == ProofId::of_key(proof.key.as_ref()) =>
             {
-                Ok(true)
+                Ok(Some(kept.durable))
             }
             Some(_) => Err(RejectedToken::Replayed),
         }
     }
 
-    fn insert(&mut self, id: ProofId, key: ProofId, until: Timestamp) {
-        if self.proofs.insert(id, Kept { key, until }).is_none() {
-            self.ends.insert((until, id));
+    fn insert(
+        &mut self,
+        proof: &Use,
+        (key, owner): (ProofId, ProofId),
+    ) -> Result<(), RejectedToken> {
+        let own = self.owners.get(&owner).copied().unwrap_or_default();
+        if self.proofs.len() >= MOST || own >= MOST_OF_ONE {
+            return Err(RejectedToken::Busy);
         }
+        let kept = Kept {
+            key,
+            owner,
+            until: proof.until,
+            durable: false,
+        };
+        self.owners.insert(owner, own + 1);
+        self.ends.insert((proof.until, proof.id));
+        self.proofs.insert(proof.id, kept);
+        Ok(())
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -223,67 +239,87 @@ impl Held {
                 return;
             }
             self.ends.pop_first();
-            if self.proofs.get(&id).is_some_and(|kept| kept.until == until) {
-                self.proofs.remove(&id);
+            let Some(kept) = self.proofs.remove(&id) else {
+                continue;
+            };
+            if let Some(count) = self.owners.get_mut(&kept.owner) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.owners.remove(&kept.owner);
+                }
             }
         }
     }
 
-    /// Until when the last record of a file counts. A record that was cut short was never acknowledged.
-    fn load(&mut self, path: &Path, now: Timestamp) -> io::Result<Timestamp> {
+    /// How many records a file has, and whether all of them are whole. What a crash tore is in its last batch, and nobody
+    /// was told that it was written; the good records around it count.
+    fn load(&mut self, path: &Path, now: Timestamp) -> io::Result<(usize, bool)> {
         let mut bytes = Vec::new();
         match File::open(path) {
             Ok(mut file) => file.read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Timestamp::EPOCH),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, true)),
             Err(error) => return Err(error),
         };
-        let mut last = Timestamp::EPOCH;
-        let whole = bytes.chunks_exact(RECORD);
-        let count = whole.len();
-        for (place, record) in whole.enumerate() {
-            let Some((id, key, until)) = decode(record) else {
-                // What a crash left of a batch that nobody waited for any more.
-                if bytes.len() - place * RECORD <= BATCH * RECORD {
-                    tracing::warn!(file = %path.display(), place, count, "the used proofs end in a torn batch: cut");
-                    let file = OpenOptions::new().write(true).open(path)?;
-                    file.set_len((place * RECORD) as u64)?;
-                    file.sync_all()?;
-                    break;
+        let records = bytes.chunks_exact(RECORD);
+        let (count, mut whole) = (records.len(), records.remainder().is_empty());
+        for (place, record) in records.enumerate() {
+            match decode(record) {
+                Some((id, key, until)) if until >= now && !self.proofs.contains_key(&id) => {
+                    let kept = Kept {
+                        key,
+                        owner: ProofId([0; 32]),
+                        until,
+                        durable: true,
+                    };
+                    self.proofs.insert(id, kept);
+                    self.ends.insert((until, id));
                 }
-                let why = format!("{} is damaged at record {place}", path.display());
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-            };
-            last = last.max(until);
-            if until >= now {
-                self.insert(id, key, until);
+                Some(_) => {}
+                None if place + BATCH >= count => whole = false,
+                None => {
+                    let why = format!("{} is damaged at record {place}", path.display());
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+                }
             }
         }
-        Ok(last)
+        if !whole {
+            tracing::warn!(file = %path.display(), count, "the used proofs end in a torn batch");
+        }
+        Ok((count, whole))
     }
 }
 
-/// The two files, in the hands of the thread that writes them.
-struct Generations {
-    young: PathBuf,
-    old: PathBuf,
+/// The file, in the hands of the thread that writes it.
+struct Log {
+    path: PathBuf,
     file: File,
-    begun: Timestamp,
-    old_ends: Timestamp,
-    young_ends: Timestamp,
-    failed: bool,
+    held: Arc<Mutex<Held>>,
+    /// How many records it has.
+    records: usize,
+    /// Whether something went wrong with it: then it is not built upon.
+    broken: bool,
 }
 
-impl Generations {
+impl Log {
     /// Until nobody can ask any more.
     fn write_all(mut self, queue: &Receiver<Write>) {
         while let Ok(first) = queue.recv() {
             let mut batch = vec![first];
             batch.extend(queue.try_iter().take(BATCH - 1));
             let done = self.write(&batch);
-            if let Err(error) = &done {
-                tracing::error!(%error, "a used proof could not be written down: nothing is accepted that could be used twice");
-                // What a failed write left is not built upon.
-                self.failed = true;
+            self.broken = done.is_err();
+            match &done {
+                Ok(()) => {
+                    let mut held = self.held.lock();
+                    for write in &batch {
+                        if let Some(kept) = held.proofs.get_mut(&write.id) {
+                            kept.durable = true;
+                        }
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a used proof could not be written down: nothing is accepted that could be used twice");
+                }
             }
             for write in batch {
                 // Who has gone away needs no answer.
@@ -293,60 +329,46 @@ impl Generations {
     }
 
     fn write(&mut self, batch: &[Write]) -> io::Result<()> {
-        let now = batch.iter().map(|write| write.now).max();
-        let now = now.unwrap_or(Timestamp::EPOCH);
-        if self.failed || (now > self.begun + GENERATION && now > self.old_ends) {
-            self.turn(now)?;
+        let live = self.held.lock().proofs.len();
+        if self.broken || self.records > 2 * live + SPARE {
+            let now = batch.iter().map(|write| write.now).max();
+            // The batch itself is among what is held.
+            return self.anew(now.unwrap_or(Timestamp::EPOCH));
         }
         let bytes: Vec<u8> = batch.iter().flat_map(|write| write.record).collect();
         self.file.write_all(&bytes)?;
         self.file.sync_data()?;
-        let ends = batch.iter().map(|write| write.until).max();
-        self.young_ends = self.young_ends.max(ends.unwrap_or(Timestamp::EPOCH));
+        self.records += batch.len();
         Ok(())
     }
 
-    /// The younger generation becomes the older one. After a failed write it is copied first without what is broken.
-    fn turn(&mut self, now: Timestamp) -> io::Result<()> {
-        if self.failed {
-            return self.mend();
+    /// Another file, of what still counts, in place of this one.
+    fn anew(&mut self, now: Timestamp) -> io::Result<()> {
+        let held = self.held.lock();
+        let live = held.proofs.iter().filter(|(_, kept)| kept.until >= now);
+        let bytes: Vec<u8> = live
+            .flat_map(|(id, kept)| encode(*id, kept.key, kept.until))
+            .collect();
+        drop(held);
+        let beside = self.path.with_extension("new");
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
-        std::fs::rename(&self.young, &self.old)?;
-        self.file = open(&self.young)?;
-        sync_parent(&self.young)?;
-        (self.begun, self.old_ends) = (now, self.young_ends);
-        self.young_ends = Timestamp::EPOCH;
-        Ok(())
-    }
-
-    fn mend(&mut self) -> io::Result<()> {
-        let bytes = std::fs::read(&self.young)?;
-        let good = bytes
-            .chunks_exact(RECORD)
-            .take_while(|record| decode(record).is_some())
-            .count();
-        let whole = bytes.get(..good * RECORD).unwrap_or_default();
-        let beside = self.young.with_extension("mending");
-        std::fs::write(&beside, whole)?;
-        File::open(&beside)?.sync_all()?;
-        std::fs::rename(&beside, &self.young)?;
-        sync_parent(&self.young)?;
-        self.file = open(&self.young)?;
-        self.failed = false;
+        let mut file = options().open(&beside)?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, &self.path)?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        (self.file, self.records) = (file, bytes.len() / RECORD);
         Ok(())
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    let file = options.create(true).append(true).mode(0o600).open(path)?;
-    let whole = file.metadata()?.len() / RECORD as u64 * RECORD as u64;
-    file.set_len(whole)?;
-    Ok(file)
-}
-
-fn sync_parent(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    options.create(true).append(true).mode(0o600);
+    options
 }
 
 fn encode(id: ProofId, key: ProofId, until: Timestamp) -> [u8; RECORD] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Login, Operator};
+use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Login, Method, Operator};
 use lanyard_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +113,14 @@ impl Session {
                 evidence,
                 sponsor,
             } => {
+                let by_itself = matches!(
+                    evidence.method,
+                    Method::AwsCallerIdentity | Method::EnrolledKey | Method::Named
+                );
+                // An issuer that is configured no more speaks for nobody.
+                if !by_itself && verifier.issuer(&identity.issuer).is_none() {
+                    return Err(RejectedToken::Issuer);
+                }
                 let evidence = Evidence {
                     key: Some(self.cnf),
                     ..evidence
@@ -120,7 +128,6 @@ impl Session {
                 Verified::Agent(Caller { identity, evidence }, sponsor)
             }
             Who::Operator { operator, login } => {
-                // An issuer that is configured no more speaks for nobody.
                 if verifier.issuer(&operator.identity.issuer).is_none() {
                     return Err(RejectedToken::Issuer);
                 }

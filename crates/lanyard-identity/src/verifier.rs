@@ -21,7 +21,7 @@ const OLDEST: Duration = Duration::from_secs(300);
 /// How far away an expiry may lie (T13).
 const FURTHEST: Duration = Duration::from_secs(24 * 3600);
 /// How long past its expiry a token may still engage a kill.
-pub(crate) const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
+pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
 /// The longest value of a claim that is taken over, in bytes.
 const CLAIM_LIMIT: usize = 512;
 /// The longest subject, in bytes.
@@ -125,6 +125,7 @@ struct Claims {
     nbf: Option<u64>,
     jti: Option<String>,
     sponsor: Option<String>,
+    cnf: Option<BTreeMap<String, String>>,
     auth_time: Option<u64>,
     acr: Option<String>,
     #[serde(flatten, deserialize_with = "unique")]
@@ -256,6 +257,7 @@ impl Verifier {
         let audience = issuer.audience.as_ref().unwrap_or(&self.audience);
         addressed(&claims, audience)?;
         timely(&claims, key, purpose, now)?;
+        held_by(&claims, key)?;
         if claims.sub.is_empty() || claims.sub.len() > SUBJECT_LIMIT {
             return Err(RejectedToken::Claims);
         }
@@ -309,6 +311,21 @@ fn addressed(claims: &Claims, expected: &str) -> Result<(), RejectedToken> {
         Ok(())
     } else {
         Err(RejectedToken::Audience)
+    }
+}
+
+/// A token that its issuer bound to a key is that key's alone (RFC 7800). A binding of another kind is none that could be seen.
+fn held_by(claims: &Claims, key: Option<&Confirmation>) -> Result<(), RejectedToken> {
+    let Some(cnf) = &claims.cnf else {
+        return Ok(());
+    };
+    let shown = key.map(|key| match key {
+        Confirmation::Key(digest) => ("jkt", digest),
+        Confirmation::Certificate(digest) => ("x5t#S256", digest),
+    });
+    match shown {
+        Some((name, digest)) if cnf.len() == 1 && cnf.get(name) == Some(digest) => Ok(()),
+        Some(_) | None => Err(RejectedToken::Possession),
     }
 }
 

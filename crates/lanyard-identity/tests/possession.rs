@@ -133,7 +133,7 @@ fn used(name: &str, key: Option<&str>, until: Timestamp) -> Use {
 }
 
 async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), RejectedToken> {
-    memory.remember(proof, now)?.durable().await
+    memory.remember(proof, "agent", now)?.durable().await
 }
 
 #[tokio::test]
@@ -166,7 +166,7 @@ async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts
 }
 
 #[tokio::test]
-async fn t12_generations_turn_and_forget_nothing_that_counts() {
+async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
     let directory = tempfile::tempdir().unwrap();
     let memory = Memory::open(directory.path(), NOW).unwrap();
     let day = NOW + Duration::from_secs(24 * 3600);
@@ -175,17 +175,44 @@ async fn t12_generations_turn_and_forget_nothing_that_counts() {
         .unwrap();
     let mut now = NOW;
     for turn in 0..40 {
-        now = now + Duration::from_secs(2000);
+        now = now + Duration::from_secs(100);
         let until = now + Duration::from_secs(60);
-        remember(&memory, &used(&format!("short {turn}"), None, until), now)
-            .await
-            .unwrap();
+        let written = (0..1000).map(|n| {
+            let proof = used(&format!("short {turn} {n}"), None, until);
+            memory.remember(&proof, "agent", now).unwrap()
+        });
+        for written in written.collect::<Vec<_>>() {
+            written.durable().await.unwrap();
+        }
     }
+    let size = std::fs::metadata(directory.path().join("used"))
+        .unwrap()
+        .len();
+    assert!(size < 25_000 * 76, "{size}");
     drop(memory);
     let memory = Memory::open(directory.path(), now).unwrap();
     assert!(memory.knows(ProofId::of(&["long"])));
-    assert!(memory.knows(ProofId::of(&["short 39"])));
-    assert!(!memory.knows(ProofId::of(&["short 3"])));
+    assert!(memory.knows(ProofId::of(&["short 39 999"])));
+    assert!(!memory.knows(ProofId::of(&["short 3 0"])));
+    let another = used("long", Some("b"), day);
+    assert_eq!(
+        remember(&memory, &another, now).await,
+        Err(RejectedToken::Replayed)
+    );
+}
+
+#[test]
+fn nobody_uses_up_the_room_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let until = NOW + Duration::from_secs(600);
+    let mut taken = (0..300_000).map(|n| {
+        let proof = used(&n.to_string(), None, until);
+        memory.remember(&proof, "greedy", NOW).map(drop)
+    });
+    assert_eq!(taken.find_map(Result::err), Some(RejectedToken::Busy));
+    let other = memory.remember(&used("x", None, until), "other", NOW);
+    assert!(other.is_ok());
 }
 
 #[tokio::test]

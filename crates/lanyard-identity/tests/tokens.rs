@@ -231,6 +231,22 @@ fn t12_a_token_without_a_key_is_not_good_for_long() {
 }
 
 #[test]
+fn t12_a_token_that_its_issuer_bound_is_of_that_key_alone() {
+    let key = |digest: &str| Some(Confirmation::Key(digest.to_owned()));
+    let verify = |cnf: Value, key: Option<Confirmation>| {
+        let token = token(&with("cnf", cnf));
+        let verified = verifier().verify(&token, key.as_ref(), Purpose::Change, NOW);
+        verified.err()
+    };
+    let lost = Some(RejectedToken::Possession);
+    assert_eq!(verify(json!({"jkt": "a"}), key("a")), None);
+    assert_eq!(verify(json!({"jkt": "a"}), key("b")), lost);
+    assert_eq!(verify(json!({"jkt": "a"}), None), lost);
+    assert_eq!(verify(json!({"x5t#S256": "a"}), key("a")), lost);
+    assert_eq!(verify(json!({"kid": "a"}), key("a")), lost);
+}
+
+#[test]
 fn t13_times_that_cannot_be_are_refused() {
     let now = NOW.as_secs();
     for (name, value) in [

@@ -146,14 +146,18 @@ async fn action(
     body: bytes::Bytes,
 ) -> Response {
     let now = broker.engine.now();
-    let claims = presented.token().and_then(|(_, token)| {
+    let shown = presented.token().and_then(|(_, token)| {
         let claims = broker.keyring.verify(token, &broker.issuer, now).ok()?;
-        let held = |key| broker.holds(&presented, token, key);
-        claims.cnf.as_ref().is_none_or(held).then_some(claims)
+        Some((token, claims))
     });
-    let Some(claims) = claims else {
+    let Some((token, claims)) = shown else {
         return refused(&refusal::unauthenticated());
     };
+    if let Some(key) = &claims.cnf
+        && !broker.holds(&presented, token, key).await
+    {
+        return refused(&refusal::unauthenticated());
+    }
     let task = match broker.engine.live_task_of(claims.jti).await {
         Ok(Some(task)) => task,
         Ok(None) => return refused(&refusal::unauthenticated()),

@@ -13,9 +13,9 @@ use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
-use lanyard_identity::Verifier;
 use lanyard_identity::memory::Memory;
 use lanyard_identity::spiffe::TrustDomains;
+use lanyard_identity::{IssuerKind, Verifier};
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_token::Keyring;
@@ -265,7 +265,10 @@ async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
     // What the broker itself hands out is nobody's identity here.
     let lease_roles = config.targets.values().flat_map(TargetConfig::roles);
     let aws = identities.aws.as_ref().map(|aws| aws.open(lease_roles));
-    let names = identities.issuers.iter().map(|issuer| &issuer.name);
+    // A certificate is a workload's: people log in.
+    let agents = identities.issuers.iter();
+    let agents = agents.filter(|issuer| issuer.kind == IssuerKind::Agents);
+    let names = agents.map(|issuer| &issuer.name);
     let domains = names.filter_map(|name| name.strip_prefix("spiffe://"));
     let used = config.data_dir.join("used-proofs");
     Ok(Doors {

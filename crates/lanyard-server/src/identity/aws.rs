@@ -1,6 +1,6 @@
 //! Asking STS who signed a request, and the section `aws_identities` of the configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -18,6 +18,7 @@ use lanyard_identity::aws::{
 };
 use lanyard_identity::memory::{ProofId, Use};
 use lanyard_identity::{RejectedToken, SKEW, Verified};
+use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
 use tokio::sync::Semaphore;
@@ -28,6 +29,8 @@ use super::{Doors, Found, Refused};
 const CALL: Duration = Duration::from_secs(5);
 /// How many requests may be under way: callers that nobody knows yet make this broker send them.
 const UNDER_WAY: usize = 32;
+/// How many of them for one address.
+const OF_ONE_PEER: usize = 8;
 /// The largest answer, in bytes; what is read of it is bounded once more.
 const SIZE: usize = 16 * 1024;
 
@@ -115,6 +118,7 @@ impl AwsIdentityConfig {
             client: builder.build()?,
             endpoint: self.endpoint.clone(),
             places: Semaphore::new(UNDER_WAY),
+            by_peer: Mutex::default(),
         })
     }
 }
@@ -143,9 +147,37 @@ pub(crate) struct AwsIdentities {
     client: Client,
     endpoint: Option<Url>,
     places: Semaphore,
+    by_peer: Mutex<HashMap<Option<IpAddr>, usize>>,
+}
+
+/// A place among the requests that one address has under way.
+struct Place<'a>(&'a AwsIdentities, Option<IpAddr>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut by_peer = self.0.by_peer.lock();
+        if let Some(count) = by_peer.get_mut(&self.1) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                by_peer.remove(&self.1);
+            }
+        }
+    }
 }
 
 impl AwsIdentities {
+    /// A place for a request from this address, unless it has as many as it may.
+    fn place_of(&self, peer: Option<IpAddr>) -> Option<Place<'_>> {
+        let mut by_peer = self.by_peer.lock();
+        let count = by_peer.entry(peer).or_default();
+        if *count >= OF_ONE_PEER {
+            return None;
+        }
+        *count += 1;
+        drop(by_peer);
+        Some(Place(self, peer))
+    }
+
     /// What requests are held against.
     pub(crate) const fn callers(&self) -> &AwsCallers {
         &self.callers
@@ -188,7 +220,9 @@ impl Doors {
             tracing::info!(%error, "the proof of an AWS workload was not accepted");
             RejectedToken::Claims
         })?;
-        let signed_by = format!("aws {}", access_key(&request));
+        // Nothing is proved yet: what is counted is counted of whoever says so from there.
+        let from = peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let signed_by = format!("aws {} from {from}", access_key(&request));
         self.quotas.admit(&signed_by, peer, now)?;
         let used = Use {
             id: ProofId::of(&["aws", &URL_SAFE_NO_PAD.encode(request.replay_key())]),
@@ -197,6 +231,9 @@ impl Doors {
         };
         let refused = || self.quotas.refused(&signed_by, peer, now);
         self.memory.would_take(&used).inspect_err(|_| refused())?;
+        let _place = aws.place_of(peer).ok_or(RejectedToken::Unanswered(
+            "too many requests to STS are under way for one address",
+        ))?;
         let caller = aws.ask(&request).await.map_err(|error| {
             tracing::warn!(
                 error = error_chain(&error),

@@ -74,7 +74,7 @@ pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
 /// Whose assertion this is.
 pub(super) fn verified(
     state: &State,
-    token: &str,
+    (token, key): (&str, Option<&Confirmation>),
     (broker, audience): (&str, &str),
     now: Timestamp,
 ) -> Result<Found, RejectedToken> {
@@ -87,7 +87,7 @@ pub(super) fn verified(
         .enrolment()
         .agent(&name)
         .ok_or(RejectedToken::Issuer)?;
-    let (kept, public) = key(&known.key.x).map_err(|_| RejectedToken::Signature)?;
+    let (kept, public) = self::key(&known.key.x).map_err(|_| RejectedToken::Signature)?;
     let signed = jws.algorithm == Algorithm::EdDsa
         && jws.kid == kept.thumbprint
         && public.verifies(jws.algorithm, jws.message, &jws.signature);
@@ -109,8 +109,8 @@ pub(super) fn verified(
     }
     let evidence = Evidence {
         method: Method::EnrolledKey,
-        claims: [(KEY.to_owned(), kept.thumbprint.clone())].into(),
-        key: Some(Confirmation::Key(kept.thumbprint)),
+        claims: [(KEY.to_owned(), kept.thumbprint)].into(),
+        key: key.cloned(),
     };
     let caller = Caller {
         identity: identity(broker, &name),

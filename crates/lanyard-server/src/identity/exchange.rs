@@ -11,7 +11,7 @@ use lanyard_core::id::TaskId;
 use lanyard_core::identity::{Caller, Confirmation, Identity};
 use lanyard_core::provider::Credential;
 use lanyard_core::time::Ttl;
-use lanyard_engine::mint::{Ask, Issued};
+use lanyard_engine::mint::{Ask, IssueError, Issued};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::jws::type_of;
 use lanyard_identity::session::SESSION_TYPE;
@@ -205,7 +205,9 @@ async fn credential(
     match broker.engine.issue(caller, ask).await {
         Ok(issued) => Ok(handed_over(broker, issued, task, key.as_ref())),
         Err(error) => {
-            if opened && let Err(error) = broker.engine.close_task(task).await {
+            // A request that is repeated found the task of the first time, and its credential with it.
+            let own = opened && !matches!(error, IssueError::Repeated(_));
+            if own && let Err(error) = broker.engine.close_task(task).await {
                 tracing::warn!(%error, %task, "a task of an exchange could not be closed");
             }
             Err(refusal::issue(error))
@@ -233,7 +235,7 @@ async fn opened(
         version: None,
         sponsor,
         under: None,
-        request: None,
+        request: request_id(asked.request_id.clone().unwrap_or_default())?,
     };
     let task = broker.engine.open_task(caller.clone(), ask).await;
     Ok(task.map_err(refusal::task)?.id)
@@ -343,14 +345,27 @@ impl Broker {
         Ok(key)
     }
 
-    /// Whether a request with this token in its header shows this key.
-    pub(crate) fn holds(&self, presented: &Presented, token: &str, key: &Confirmation) -> bool {
+    /// Whether a request with this token in its header shows this key, which is remembered.
+    pub(crate) async fn holds(
+        &self,
+        presented: &Presented,
+        token: &str,
+        key: &Confirmation,
+    ) -> bool {
         let now = self.engine.now();
         let shown = self.doors.shown(presented, Some(token), now);
-        let Ok((shown, proof)) = shown else {
+        let Ok((Some(shown), proof)) = shown else {
             return false;
         };
-        let fresh = proof.is_none_or(|proof| self.doors.memory.remember(&proof, now).is_ok());
-        fresh && shown.as_ref() == Some(key)
+        if shown != *key {
+            return false;
+        }
+        let Some(proof) = proof else {
+            return true;
+        };
+        match self.doors.memory.remember(&proof, &shown.to_string(), now) {
+            Ok(remembered) => remembered.durable().await.is_ok(),
+            Err(_) => false,
+        }
     }
 }

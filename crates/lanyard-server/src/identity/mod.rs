@@ -201,7 +201,7 @@ impl Broker {
         let uses = found.used.into_iter().chain(proof);
         if purpose != Purpose::Kill {
             for used in uses {
-                let remembered = self.doors.memory.remember(&used, now);
+                let remembered = self.doors.memory.remember(&used, &name, now);
                 let remembered = remembered.inspect_err(|_| {
                     self.doors.quotas.refused(&name, presented.peer(), now);
                 })?;
@@ -230,7 +230,7 @@ impl Broker {
         }
         let claimed = Claimed::of(token)?;
         if claimed.issuer == self.issuer {
-            let found = self.by_enrolled_key(token, now)?;
+            let found = self.by_enrolled_key((token, key), now)?;
             self.doors
                 .quotas
                 .admit(&found.who.identity().to_string(), peer, now)?;
@@ -239,10 +239,14 @@ impl Broker {
         self.doors.by_token(peer, token, (key, purpose), now).await
     }
 
-    fn by_enrolled_key(&self, token: &str, now: Timestamp) -> Result<Found, RejectedToken> {
+    fn by_enrolled_key(
+        &self,
+        (token, key): (&str, Option<&Confirmation>),
+        now: Timestamp,
+    ) -> Result<Found, RejectedToken> {
         let own = (self.issuer.as_str(), self.doors.audience.as_str());
         let seen = look(self.ledger.as_ref(), |state| {
-            enrolled::verified(state, token, own, now)
+            enrolled::verified(state, (token, key), own, now)
         });
         seen.unwrap_or(Err(RejectedToken::Issuer))
     }

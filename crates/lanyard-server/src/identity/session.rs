@@ -12,9 +12,9 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::memory::Use;
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
-use lanyard_identity::verifier::Purpose;
+use lanyard_identity::verifier::{KILL_GRACE, Purpose};
 use lanyard_identity::{RejectedToken, SKEW, Verified};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{Found, Presented, Refused, enrolled};
 use crate::refusal;
@@ -116,11 +116,12 @@ impl Broker {
         if self.doors.memory.knows(session.id()) {
             return Err(RejectedToken::Replayed.into());
         }
-        if purpose != Purpose::Kill {
-            self.doors.quotas.admit(&session.sub, peer, now)?;
-        }
+        let name = session.sub.clone();
         let verifier = &self.doors.verifier;
         let who = session.presented(&self.issuer, (key, purpose), verifier, now)?;
+        if purpose != Purpose::Kill {
+            self.doors.quotas.admit(&name, peer, now)?;
+        }
         if let Verified::Agent(caller, _) = &who
             && caller.evidence.method == Method::EnrolledKey
         {
@@ -147,19 +148,19 @@ impl Broker {
         let Ok(session) = self.session(token, now) else {
             return Ok(());
         };
-        if self
-            .whose(presented, (Some(token), Purpose::Change))
-            .await
-            .is_err()
-        {
-            return Ok(());
+        let shown = self.whose(presented, (Some(token), Purpose::Change)).await;
+        if let Err(status) = shown {
+            // Of a session that is over or somebody else's nothing is said; that it could not be ended is.
+            let is_over = status.code() == Code::Unauthenticated;
+            return if is_over { Ok(()) } else { Err(status) };
         }
         let end = Use {
             id: session.id(),
             key: None,
-            until: session.ends() + SKEW,
+            // For as long as it could engage a kill.
+            until: session.ends() + KILL_GRACE + SKEW,
         };
-        let remembered = self.doors.memory.remember(&end, now);
+        let remembered = self.doors.memory.remember(&end, &session.sub, now);
         let remembered = remembered.map_err(|_| refusal::not_now())?;
         remembered.durable().await.map_err(|_| refusal::not_now())
     }
