@@ -236,41 +236,66 @@ fn a_break_glass_key_engages_a_kill_and_does_nothing_else() -> Result<()> {
     Ok(())
 }
 
+/// A person of the tests' own, at a broker that asks for fresh logins.
+struct Carol {
+    stage: Stage,
+    key: Key,
+}
+
+impl Carol {
+    fn new(fresh: &str) -> Result<Self> {
+        let key = Key::fresh()?;
+        let mut stage = Stage::set()?;
+        std::fs::write(stage.directory.path().join("login.json"), key.jwks())?;
+        let people = "issuers:\n  - issuer: https://login.example\n    kind: operators\n    jwks_file: login.json\n    \
+                      roles: {on-call: [oncall], approver: [support-leads]}\n";
+        let fresh = format!("fresh_login: {fresh}\ntargets:");
+        let change = |config: String| {
+            let config = config.replacen("targets:", &fresh, 1);
+            config.replacen("issuers:\n", people, 1)
+        };
+        stage.daemon = stage.daemon.serve_again(change)?;
+        let context = json!({"endpoint": stage.url(""), "ca_file": "../dev-ca.pem",
+            "identity": {"token_file": "carol.jwt"}});
+        let file = stage.directory.path().join("contexts/carol.json");
+        std::fs::write(file, context.to_string())?;
+        Ok(Self { stage, key })
+    }
+
+    /// Logs in so many seconds ago, that strongly.
+    fn logged_in(&self, ago: u64, acr: &str) -> Result<Cli> {
+        let claims = json!({"iss": "https://login.example", "sub": "carol", "aud": "lanyard-dev", "iat": now()?,
+            "exp": now()? + 300, "jti": fresh()?, "groups": ["oncall", "support-leads"],
+            "auth_time": now()? - ago, "acr": acr});
+        let folder = self.stage.directory.path().join("contexts");
+        std::fs::write(folder.join("carol.jwt"), self.key.token(&claims))?;
+        // The session of an earlier login is none of this one.
+        match std::fs::remove_dir_all(folder.join("state")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        self.stage.daemon.cli("carol")
+    }
+}
+
+fn is_sent_to_log_in(answer: &lanyard_rig::Answer) {
+    assert_eq!(answer.code, 4, "{}", answer.stderr);
+    assert!(answer.stderr.contains("fresh login"), "{}", answer.stderr);
+}
+
 #[test]
 fn a_rearm_takes_a_fresh_login_where_the_configuration_says_so() -> Result<()> {
-    let key = Key::fresh()?;
-    let people = "  - issuer: https://login.example\n    kind: operators\n    jwks_file: login.json\n    \
-                  roles: {on-call: [oncall]}\n";
-    let mut stage = Stage::believing(&[("login.json", &key.jwks())], people)?;
-    let change = |config: String| {
-        let fresh = "fresh_login: {rearm: {within: 5m, acr: [phr]}}\ntargets:";
-        let people = format!("issuers:\n{people}");
-        config
-            .replacen("targets:", fresh, 1)
-            .replacen("issuers:\n", &people, 1)
-    };
-    stage.daemon = stage.daemon.serve_again(change)?;
-    stage.oncall.ok(&[
+    let carol = Carol::new("{rearm: {within: 5m, acr: [phr]}}")?;
+    let kill = [
         "kill",
         "--charter",
         "ticket-router",
         "--reason",
         "x",
         "--yes",
-    ])?;
-    let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
-    let context = json!({"endpoint": stage.url(""), "ca_file": "../dev-ca.pem", "identity": {"token_file": "carol.jwt"}});
-    let folder = stage.directory.path().join("contexts");
-    std::fs::write(folder.join("carol.json"), context.to_string())?;
-    let carol = stage.daemon.cli("carol")?;
-    let log_in = |ago: u64, acr: &str| -> Result<()> {
-        let claims = json!({"iss": "https://login.example", "sub": "carol", "aud": "lanyard-dev", "iat": now()?,
-            "exp": now()? + 300, "jti": fresh()?, "groups": ["oncall"], "auth_time": now()? - ago, "acr": acr});
-        Ok(std::fs::write(
-            folder.join("carol.jwt"),
-            key.token(&claims),
-        )?)
-    };
+    ];
+    carol.stage.oncall.ok(&kill)?;
+    let order = carol.stage.oncall.ok(&["-o", "name", "kill", "list"])?;
     let rearm = [
         "rearm",
         order.as_str(),
@@ -280,12 +305,29 @@ fn a_rearm_takes_a_fresh_login_where_the_configuration_says_so() -> Result<()> {
         "over",
     ];
     for (ago, acr) in [(301, "phr"), (0, "pwd")] {
-        log_in(ago, acr)?;
-        let answer = carol.run(&rearm)?;
-        assert_eq!(answer.code, 4, "{}", answer.stderr);
-        assert!(answer.stderr.contains("fresh login"), "{}", answer.stderr);
+        is_sent_to_log_in(&carol.logged_in(ago, acr)?.run(&rearm)?);
     }
-    log_in(0, "phr")?;
-    carol.ok(&rearm)?;
+    carol.logged_in(0, "phr")?.ok(&rearm)?;
+    Ok(())
+}
+
+#[test]
+fn a_plan_of_high_risk_takes_a_fresh_login_where_the_configuration_says_so() -> Result<()> {
+    let carol = Carol::new("{high_risk_approval: {within: 5m}}")?;
+    let task = carol.stage.task()?;
+    let (_, digest, approval) = carol.stage.plan(&task, "move ticket 7")?;
+    let approve = [
+        "approval",
+        "approve",
+        &approval,
+        "--digest",
+        &digest,
+        "--comment",
+        "seen",
+    ];
+    is_sent_to_log_in(&carol.logged_in(301, "pwd")?.run(&approve)?);
+    // An issuer that does not say when is not believed to have said it just now.
+    is_sent_to_log_in(&carol.stage.daemon.cli("alice")?.run(&approve)?);
+    carol.logged_in(10, "pwd")?.ok(&approve)?;
     Ok(())
 }

@@ -154,6 +154,12 @@ pub struct EngagedOrder {
 }
 
 impl EngagedOrder {
+    /// Whether anything is still stopped by it, other than the canary of a drill.
+    #[must_use]
+    pub fn is_engaged(&self) -> bool {
+        self.lifted != Lifted::Everything && !self.order.is_drill()
+    }
+
     /// Whether new credentials of this role are stopped.
     #[must_use]
     pub const fn stops(&self, role: Role) -> bool {
@@ -241,6 +247,15 @@ impl KillBook {
     pub fn of_key(&self, key: &str) -> Option<&EngagedOrder> {
         let is = |engaged: &&EngagedOrder| engaged.order.key.as_deref() == Some(key);
         self.orders.iter().find(is)
+    }
+
+    /// The orders that answer one thing, which may come again: their keys are this name and a number.
+    pub fn numbered(&self, name: &str) -> impl Iterator<Item = &EngagedOrder> {
+        self.orders.iter().filter(move |engaged| {
+            let own = engaged.order.key.as_deref();
+            let rest = own.and_then(|own| own.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with(" #"))
+        })
     }
 
     /// The newest order's place: nothing has to be looked at while it has not moved.

@@ -59,18 +59,14 @@ impl Engine {
     /// A name for a loss that no order answers yet. The same loss, seen by another witness or at the next start, has its
     /// order; a witness that knew of that order speaks of another loss, although its numbers be the same.
     fn key_of_loss(&self, remembered: Witness) -> Option<String> {
-        let loss = format!("restored: {} {} #", remembered.records, remembered.epoch);
+        let loss = format!("restored: {} {}", remembered.records, remembered.epoch);
         let known = self.peek(|state| {
-            let orders = state.kills().iter().filter(|engaged| {
-                let key = engaged.order.key.as_deref();
-                key.is_some_and(|key| key.starts_with(&loss))
-            });
-            let places: Vec<_> = orders.map(|engaged| engaged.seq).collect();
-            places
+            let orders = state.kills().numbered(&loss);
+            orders.map(|engaged| engaged.seq).collect::<Vec<_>>()
         });
         let known = known.unwrap_or_default();
         let answered = known.last().is_some_and(|order| *order > remembered.epoch);
-        (!answered).then(|| format!("{loss}{}", known.len() + 1))
+        (!answered).then(|| format!("{loss} #{}", known.len() + 1))
     }
 
     /// What a target remembers of the journal is held against it.

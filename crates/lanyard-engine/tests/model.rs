@@ -105,6 +105,7 @@ fn asked() -> (Books, LeaseId) {
             budget: None,
         },
         request: None,
+        evidence: None,
         document_digest: String::new(),
     };
     let request = None;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use lanyard_core::charter::{Charter, Name, parse};
 use lanyard_core::drill::{Drill, OLD};
 use lanyard_core::identity::Identity;
-use lanyard_core::kill::Lifted;
+use lanyard_core::kill::EngagedOrder;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::drill::Canary;
@@ -154,23 +154,17 @@ impl Drills {
 
     /// The targets whose last drill is too long ago. While people have the switch in their hands there is none.
     fn due(&self, broker: &Broker, now: Timestamp) -> Vec<Name> {
-        let last = |broker: &Broker| {
-            lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
-                let mut orders = state.kills().iter();
-                let engaged =
-                    orders.any(|it| !it.order.is_drill() && it.lifted != Lifted::Everything);
-                let due = self.targets.iter().filter(|target| {
-                    let last = state.drills().get(*target).map(|drills| drills.last.0);
-                    last.is_none_or(|last| last + self.every <= now)
-                });
-                if engaged {
-                    Vec::new()
-                } else {
-                    due.cloned().collect()
-                }
-            })
-        };
-        last(broker).unwrap_or_default()
+        let due = lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
+            if state.kills().iter().any(EngagedOrder::is_engaged) {
+                return Vec::new();
+            }
+            let due = self.targets.iter().filter(|target| {
+                let last = state.drills().get(*target).map(|drills| drills.last.0);
+                last.is_none_or(|last| last + self.every <= now)
+            });
+            due.cloned().collect()
+        });
+        due.unwrap_or_default()
     }
 }
 

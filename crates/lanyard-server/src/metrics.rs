@@ -13,7 +13,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lanyard_core::charter::Name;
 use lanyard_core::drill::DrillOutcome;
-use lanyard_core::kill::Lifted;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
@@ -165,7 +164,7 @@ fn dead(outcome: &DrillOutcome) -> Option<f64> {
 /// What the ledger counts, and whether the broker is armed.
 fn of_state(state: &State, now: Timestamp) -> ([Count; 12], bool) {
     let orders = state.kills().iter();
-    let engaged = orders.filter(|it| it.lifted != Lifted::Everything && !it.order.is_drill());
+    let engaged = orders.filter(|it| it.is_engaged());
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
     let waiting = state.waiting(now);

@@ -13,6 +13,7 @@ use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Algorithm, PublicKey};
 use lanyard_identity::jws::Jws;
 use lanyard_identity::memory::{ProofId, Use};
+use lanyard_identity::verifier::Claimed;
 use lanyard_identity::{RejectedToken, SKEW, Verified};
 use ring::hmac;
 use serde::Deserialize;
@@ -71,9 +72,15 @@ pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
     known.map(|known| &known.key.thumbprint) == caller.evidence.claims.get(KEY)
 }
 
-/// Whose assertion this is.
+/// Which agent an assertion says that it is of; nothing in it is believed yet.
+pub(super) fn named(claimed: &Claimed) -> Result<Name, RejectedToken> {
+    let name = claimed.subject.strip_prefix(SUBJECT).unwrap_or_default();
+    name.parse().map_err(|_| RejectedToken::Claims)
+}
+
+/// The assertion of this agent, whose key this is.
 pub(super) fn verified(
-    state: &State,
+    (name, known): (&Name, &AgentKey),
     (token, key): (&str, Option<&Confirmation>),
     (broker, audience): (&str, &str),
     now: Timestamp,
@@ -81,20 +88,15 @@ pub(super) fn verified(
     let jws = Jws::parse(token)?;
     let claims: Assertion =
         serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
-    let name = claims.sub.strip_prefix(SUBJECT).unwrap_or_default();
-    let name: Name = name.parse().map_err(|_| RejectedToken::Claims)?;
-    let known = state
-        .enrolment()
-        .agent(&name)
-        .ok_or(RejectedToken::Issuer)?;
-    let (kept, public) = self::key(&known.key.x).map_err(|_| RejectedToken::Signature)?;
+    let (kept, public) = self::key(&known.x).map_err(|_| RejectedToken::Signature)?;
     let signed = jws.algorithm == Algorithm::EdDsa
         && jws.kid == kept.thumbprint
         && public.verifies(jws.algorithm, jws.message, &jws.signature);
     if !signed {
         return Err(RejectedToken::Signature);
     }
-    if claims.iss != broker || claims.aud != audience {
+    let own = identity(broker, name);
+    if claims.iss != own.issuer || claims.sub != own.subject || claims.aud != audience {
         return Err(RejectedToken::Audience);
     }
     let (issued, ends) = (
@@ -113,7 +115,7 @@ pub(super) fn verified(
         key: key.cloned(),
     };
     let caller = Caller {
-        identity: identity(broker, &name),
+        identity: own,
         evidence,
     };
     let used = Use {

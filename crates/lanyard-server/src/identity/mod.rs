@@ -230,7 +230,7 @@ impl Broker {
         }
         let claimed = Claimed::of(token)?;
         if claimed.issuer == self.issuer {
-            let found = self.by_enrolled_key((token, key), now)?;
+            let found = self.by_enrolled_key(&claimed, (token, key), now)?;
             self.doors
                 .quotas
                 .admit(&found.who.identity().to_string(), peer, now)?;
@@ -241,14 +241,18 @@ impl Broker {
 
     fn by_enrolled_key(
         &self,
+        claimed: &Claimed,
         (token, key): (&str, Option<&Confirmation>),
         now: Timestamp,
     ) -> Result<Found, RejectedToken> {
-        let own = (self.issuer.as_str(), self.doors.audience.as_str());
-        let seen = look(self.ledger.as_ref(), |state| {
-            enrolled::verified(state, (token, key), own, now)
+        let name = enrolled::named(claimed)?;
+        let known = look(self.ledger.as_ref(), |state| {
+            let known = state.enrolment().agent(&name)?;
+            Some(known.key.clone())
         });
-        seen.unwrap_or(Err(RejectedToken::Issuer))
+        let known = known.flatten().ok_or(RejectedToken::Issuer)?;
+        let own = (self.issuer.as_str(), self.doors.audience.as_str());
+        enrolled::verified((&name, &known), (token, key), own, now)
     }
 
     /// Who engages a kill of this scope: an on-call engineer, or the holder of a ticket for it or of a break-glass key.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::identity::{Caller, OperatorRole};
-use lanyard_core::kill::Lifted;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
@@ -42,7 +41,7 @@ impl AuditService for Services {
             let engaged = state
                 .kills()
                 .iter()
-                .filter(|order| order.lifted != Lifted::Everything)
+                .filter(|order| order.is_engaged())
                 .count();
             let pauses = state.pauses().filter(|pause| pause.lasts(now)).count();
             (

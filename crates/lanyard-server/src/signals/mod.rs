@@ -72,10 +72,8 @@ struct Signal {
 /// Engages what a signal asks for, unless an order stands that it asked for before, or people have lifted one since.
 async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
     let given = broker.engine.query(|state| {
-        let orders = state.kills().iter();
-        let same = orders.filter(|engaged| is_of(engaged, &signal.key));
-        let all: Vec<EngagedOrder> = same.cloned().collect();
-        all
+        let same = state.kills().numbered(&signal.key);
+        same.cloned().collect::<Vec<EngagedOrder>>()
     });
     // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled.
     let given = given.await.unwrap_or_default();
@@ -91,12 +89,6 @@ async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
     let what = (signal.scope, signal.roles);
     let (fenced, _) = engage(broker, what, (signal.reason, signal.by), key).await?;
     Ok(fenced)
-}
-
-fn is_of(engaged: &EngagedOrder, key: &str) -> bool {
-    let own = engaged.order.key.as_deref();
-    let rest = own.and_then(|own| own.strip_prefix(key));
-    rest.is_some_and(|rest| rest.starts_with(" #"))
 }
 
 /// Texts from outside that become a reason: of a bounded length.
