@@ -361,3 +361,37 @@ fn lint_against_a_broker_says_what_is_not_set_up_at_the_targets() -> Result<()> 
     );
     Ok(())
 }
+
+#[test]
+fn an_exchange_gives_what_the_tools_of_each_provider_take() -> Result<()> {
+    let Some(both) = both("exchanged") else {
+        return Ok(());
+    };
+    let exchanged = |grant: &str, kind: &str| -> Result<Value> {
+        let token = both.stage.agent.ok(&["identity"])?;
+        let form = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", token.as_str()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+            ("task", both.task.as_str()),
+            ("grant", grant),
+        ];
+        let (status, answer) = both.stage.post("/oauth2/token", &[], &form)?;
+        assert_eq!(status, 200, "{answer}");
+        let issued = answer.get("issued_token_type").and_then(Value::as_str);
+        let expected = format!("urn:lanyard:params:oauth:token-type:{kind}");
+        assert_eq!(issued, Some(expected.as_str()));
+        answer.get("access_token").cloned().context("no credential")
+    };
+    let token = exchanged("read-workers", "kubernetes-token")?;
+    let credential = serde_json::json!({"status": {"token": token}});
+    assert_eq!(both.kubectl(&credential.to_string())?.code, 0);
+    let session = exchanged("read-queue", "aws-credentials")?;
+    let session = session.as_str().context("no session")?;
+    let session = both.kept("session", session)?;
+    assert_eq!(both.queues(&session)?.code, 0);
+    Ok(())
+}
