@@ -222,20 +222,9 @@ fn t8_t9_t13_t14_claims_are_compared_byte_for_byte_and_times_hold() -> Result<()
     }
     trial.none_of(tokens)?;
     // T14: a subject is whom the bytes say, and the charter knows nobody else.
-    let charter = trial
+    trial
         .stage
-        .directory
-        .path()
-        .join("charters/ticket-router.yaml");
-    let text = std::fs::read_to_string(&charter)?;
-    let named = text
-        .replacen(
-            "https://agents.dev.lanyard.invalid",
-            "https://mine.example",
-            1,
-        )
-        .replacen("agent:router", "\"caf\u{e9}:7\"", 1);
-    std::fs::write(&charter, named)?;
+        .admit("    - issuer: https://mine.example\n      subject: \"caf\u{e9}:7\"\n")?;
     let asked = |subject: &str| -> Result<u16> {
         let token = trial.key.token(&with("sub", json!(subject))?);
         Ok(trial
@@ -289,20 +278,9 @@ fn t15_t16_a_task_is_its_agents_alone_and_nobody_brings_a_chain_of_actors() -> R
     let never = format!("{most}{}", if last == "0" { "1" } else { "0" });
     assert_eq!(ask(&task)?, ask(&never)?);
 
-    let charter = trial
+    trial
         .stage
-        .directory
-        .path()
-        .join("charters/ticket-router.yaml");
-    let text = std::fs::read_to_string(&charter)?;
-    let named = text
-        .replacen(
-            "https://agents.dev.lanyard.invalid",
-            "https://mine.example",
-            1,
-        )
-        .replacen("agent:router", "runner:7", 1);
-    std::fs::write(&charter, named)?;
+        .admit("    - issuer: https://mine.example\n      subject: runner:7\n")?;
     let act = json!({"sub": "root", "act": {"sub": "deeper"}});
     let exchanged = || -> Result<(u16, Value)> {
         let token = trial.key.token(&with("act", act.clone())?);

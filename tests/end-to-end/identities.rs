@@ -13,18 +13,8 @@ const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 /// A stage that believes a key of the tests, and lets its agents into the charter.
 fn stage(key: &Key, agent: &str) -> Result<Stage> {
     let stage = Stage::believing(&[("mine.json", &key.jwks())], MINE)?;
-    admit(&stage, agent)?;
+    stage.admit(agent)?;
     Ok(stage)
-}
-
-/// Puts another agent into the charter, in place of the usual one.
-fn admit(stage: &Stage, agent: &str) -> Result<()> {
-    let file = stage.directory.path().join("charters/ticket-router.yaml");
-    let text = std::fs::read_to_string(&file)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    let usual = "    - issuer: https://agents.dev.lanyard.invalid\n      subject: agent:router\n";
-    std::fs::write(&file, text.replacen(usual, agent, 1))?;
-    until(|| Ok(stage.oncall.run(&["charter", "list"])?.stdout != before))
 }
 
 fn claims() -> Result<Value> {

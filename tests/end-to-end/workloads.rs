@@ -20,12 +20,9 @@ fn believing(cluster: &Cluster, namespace: &str) -> Result<Stage> {
         kubeconfig.display()
     );
     let stage = Stage::believing(&[], &issuer)?;
-    admit(
-        &stage,
-        &format!(
-            "    - issuer: {ISSUER}\n      subject: system:serviceaccount:{namespace}:agent\n"
-        ),
-    )?;
+    stage.admit(&format!(
+        "    - issuer: {ISSUER}\n      subject: system:serviceaccount:{namespace}:agent\n"
+    ))?;
     let kubectl = |arguments: &[&str]| -> Result<()> {
         let answer = cluster.kubectl("admin", arguments)?;
         anyhow::ensure!(answer.code == 0, "{}", answer.stderr);
@@ -47,16 +44,6 @@ fn believing(cluster: &Cluster, namespace: &str) -> Result<Stage> {
         cluster.apply(&pod.to_string())?;
     }
     Ok(stage)
-}
-
-/// Puts another agent into the charter, in place of the usual one.
-fn admit(stage: &Stage, agent: &str) -> Result<()> {
-    let file = stage.directory.path().join("charters/ticket-router.yaml");
-    let text = std::fs::read_to_string(&file)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    let usual = "    - issuer: https://agents.dev.lanyard.invalid\n      subject: agent:router\n";
-    std::fs::write(&file, text.replacen(usual, agent, 1))?;
-    until(|| Ok(stage.oncall.run(&["charter", "list"])?.stdout != before))
 }
 
 /// A token of the service account, bound to a pod where one is named.
@@ -214,7 +201,7 @@ fn a_jwt_svid_is_of_its_own_trust_domain_alone() -> Result<()> {
     std::fs::write(stage.directory.path().join("acme.json"), bundle(&acme)?)?;
     let change = |config: String| config.replacen("issuers:\n", &issuers, 1);
     stage.daemon = stage.daemon.serve_again(change)?;
-    admit(&stage, "    - spiffe: spiffe://acme.example/agents/*\n")?;
+    stage.admit("    - spiffe: spiffe://acme.example/agents/*\n")?;
     let svid = |key: &Key, id: &str| {
         let claims = json!({"sub": id, "aud": ["lanyard-dev"], "exp": now()? + 120});
         anyhow::Ok(key.token(&claims))

@@ -184,6 +184,20 @@ impl Stage {
         until(|| Ok(self.oncall.run(&["charter", "list"])?.stdout != before))
     }
 
+    /// Puts another agent into the charter, in place of the usual one, and waits until that is in force.
+    ///
+    /// # Errors
+    /// When it does not come into force.
+    pub fn admit(&self, agent: &str) -> Result<()> {
+        let file = self.directory.path().join("charters/ticket-router.yaml");
+        let text = std::fs::read_to_string(&file)?;
+        let before = self.oncall.ok(&["charter", "list"])?;
+        let usual =
+            "    - issuer: https://agents.dev.lanyard.invalid\n      subject: agent:router\n";
+        std::fs::write(&file, text.replacen(usual, agent, 1))?;
+        until(|| Ok(self.oncall.run(&["charter", "list"])?.stdout != before))
+    }
+
     /// Opens a task in production.
     ///
     /// # Errors
