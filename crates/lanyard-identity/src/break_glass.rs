@@ -57,8 +57,7 @@ impl BreakGlass {
         if !key.verifies(jws.algorithm, jws.message, &jws.signature) {
             return Err(RejectedToken::Signature);
         }
-        let claims: Claims =
-            serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
+        let claims: Claims = jws.claims()?;
         if claims.aud != self.audience {
             return Err(RejectedToken::Audience);
         }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::RejectedToken;
 use crate::jwks::Algorithm;
@@ -88,6 +88,14 @@ impl<'a> Jws<'a> {
         Self::typed(token, |typ| {
             typ.is_none_or(|typ| known.iter().any(|known| typ.eq_ignore_ascii_case(known)))
         })
+    }
+
+    /// What the payload says; nothing in it is believed before the signature was checked.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Claims`] where it is of another shape.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, RejectedToken> {
+        serde_json::from_slice(&self.payload).map_err(|_| RejectedToken::Claims)
     }
 
     /// As [`Jws::parse`], where the header has to name this type.

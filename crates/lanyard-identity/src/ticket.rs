@@ -88,8 +88,7 @@ impl Tickets {
         {
             return Err(RejectedToken::Signature);
         }
-        let claims: Claims =
-            serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
+        let claims: Claims = jws.claims()?;
         if claims.aud != self.audience {
             return Err(RejectedToken::Audience);
         }

@@ -86,8 +86,7 @@ pub(super) fn verified(
     now: Timestamp,
 ) -> Result<Found, RejectedToken> {
     let jws = Jws::parse(token)?;
-    let claims: Assertion =
-        serde_json::from_slice(&jws.payload).map_err(|_| RejectedToken::Claims)?;
+    let claims: Assertion = jws.claims()?;
     let (kept, public) = self::key(&known.x).map_err(|_| RejectedToken::Signature)?;
     let signed = jws.algorithm == Algorithm::EdDsa
         && jws.kid == kept.thumbprint
