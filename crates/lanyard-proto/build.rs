@@ -15,6 +15,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "task",
     ]
     .map(|name| format!("{root}/lanyard/v1/{name}.proto"));
+    let files = files
+        .into_iter()
+        .chain([format!("{root}/lanyard/agent/v1/agent.proto")]);
+    let files: Vec<_> = files.collect();
     println!("cargo::rerun-if-changed={root}");
     let descriptors = protox::compile(&files, [root])?;
     tonic_prost_build::configure()

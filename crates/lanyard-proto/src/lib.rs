@@ -1,4 +1,4 @@
-//! The wire: package `lanyard.v1`.
+//! The wire: packages `lanyard.v1`, the broker's, and `lanyard.agent.v1`, the local agent's.
 
 mod redacted;
 
@@ -11,6 +11,20 @@ mod redacted;
 )]
 pub mod v1 {
     tonic::include_proto!("lanyard.v1");
+}
+
+/// The generated messages, client and server of the local agent.
+pub mod agent {
+    /// Version 1.
+    #[expect(
+        clippy::allow_attributes_without_reason,
+        clippy::too_many_lines,
+        missing_docs,
+        reason = "generated code"
+    )]
+    pub mod v1 {
+        tonic::include_proto!("lanyard.agent.v1");
+    }
 }
 
 /// The largest message, in bytes (T44).
