@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lanyard_core::charter::{Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
+use lanyard_core::id::ApprovalId;
 use lanyard_core::time::Ttl;
 use lanyard_identity::jwks::Jwks;
 
@@ -58,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) identities: IdentityConfig,
     /// How the kill switch is looked after.
     pub(crate) switch: SwitchConfig,
+    /// Where people decide on an approval.
+    pub(crate) approval_url: Option<ApprovalUrl>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
     pub(crate) world: World,
@@ -142,6 +145,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let (issuer, audience) = (text("issuer"), text("audience"));
     let switch = switch(f, &top, base);
     let identities = identity::config::identities(f, &top, base);
+    let approval_url = top.optional("approval_url");
+    let approval_url = approval_url.map(|node| self::approval_url(f, node));
     let environments = top
         .required("environments")
         .map(|node| environments(f, node));
@@ -163,6 +168,10 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         issuer: issuer?,
         audience: audience?,
         switch: switch?,
+        approval_url: match approval_url {
+            Some(read) => Some(read?),
+            None => None,
+        },
         identities: identities?,
         world: World {
             environments: environments?,
@@ -247,10 +256,33 @@ pub(crate) fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
     let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     let ok = url.scheme() == "https" || (url.scheme() == "http" && here);
     if !ok {
-        let message = "a webhook is told over https".to_owned();
+        let message = "expected an https URL: nothing of this travels in the clear".to_owned();
         f.add(Diagnostic::new(Code::Value, node.span, message));
     }
     ok.then_some(url)
+}
+
+/// What is said of an approval to those who wait for it: a page, with the id in the place of `{approval}`.
+#[derive(Debug, Clone)]
+pub(crate) struct ApprovalUrl(String);
+
+impl ApprovalUrl {
+    const PLACE: &str = "{approval}";
+
+    pub(crate) fn of(&self, approval: ApprovalId) -> String {
+        self.0.replace(Self::PLACE, &approval.to_string())
+    }
+}
+
+fn approval_url(f: &Findings, node: &Node) -> Option<ApprovalUrl> {
+    hook_url(f, node)?;
+    let text = f.text(node)?;
+    if !text.contains(ApprovalUrl::PLACE) {
+        let message = format!("expected {} where the id belongs", ApprovalUrl::PLACE);
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+        return None;
+    }
+    Some(ApprovalUrl(text.to_owned()))
 }
 
 impl Config {
@@ -324,6 +356,21 @@ mod tests {
     fn first_fault(text: &str) -> String {
         let faults = parse(text, Path::new("/x")).err().unwrap();
         faults.first().unwrap().line("lanyardd.yaml")
+    }
+
+    #[test]
+    fn the_page_of_approvals_has_a_place_for_the_id() {
+        let with = |url: &str| format!("{GOOD}approval_url: '{url}'\n");
+        let read = parse(&with("https://desk.example/{approval}"), Path::new("/x")).unwrap();
+        let page = read.approval_url.unwrap().of(ApprovalId::from_bits(1));
+        assert!(page.starts_with("https://desk.example/A-"), "{page}");
+        let fault = first_fault(&with("https://desk.example/"));
+        assert!(
+            fault.ends_with("expected {approval} where the id belongs"),
+            "{fault}"
+        );
+        let fault = first_fault(&with("http://desk.example/{approval}"));
+        assert!(fault.contains("expected an https URL"), "{fault}");
     }
 
     #[test]

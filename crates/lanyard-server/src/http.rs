@@ -134,7 +134,7 @@ async fn revoke(
     if let Ok(claims) = broker.keyring.verify(&request.token, &broker.issuer, now)
         && let Err(error) = broker.engine.give_back(claims.jti).await
     {
-        return refused(&refusal::issue(error));
+        return refused(&refusal::issue(error, None));
     }
     StatusCode::OK.into_response()
 }

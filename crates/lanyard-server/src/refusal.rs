@@ -13,6 +13,7 @@ use lanyard_engine::tasks::TaskError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::config::ApprovalUrl;
 use crate::identity::Freshness;
 
 const DOMAIN: &str = "lanyard.dev";
@@ -168,7 +169,8 @@ pub(crate) fn closed(error: &Closed) -> Status {
     }
 }
 
-pub(crate) fn issue(error: IssueError) -> Status {
+/// The page is where people decide on approvals.
+pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
     match error {
         IssueError::Denied { decision, denial } => denied(&denial, decision),
         IssueError::NotFound(what) => not_found(what),
@@ -186,15 +188,18 @@ pub(crate) fn issue(error: IssueError) -> Status {
             plan,
             approval,
             why,
-        } => status(
-            Code::FailedPrecondition,
-            format!("approval {approval} of plan {plan} is needed first: {why}"),
-            "APPROVAL_REQUIRED",
-            HashMap::from([
+        } => {
+            let mut line = format!("approval {approval} of plan {plan} is needed first: {why}");
+            let mut facts = HashMap::from([
                 ("plan_id".to_owned(), plan.to_string()),
                 ("approval_id".to_owned(), approval.to_string()),
-            ]),
-        ),
+            ]);
+            if let Some(page) = page.map(|page| page.of(approval)) {
+                line = format!("{line}; people decide at {page}");
+                facts.insert("url".to_owned(), page);
+            }
+            status(Code::FailedPrecondition, line, "APPROVAL_REQUIRED", facts)
+        }
         IssueError::Repeated(lease) => {
             let message = IssueError::Repeated(lease).to_string();
             status(

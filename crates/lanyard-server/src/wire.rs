@@ -23,7 +23,7 @@ use lanyard_provider_token::status::Lists;
 use tokio::sync::watch;
 
 use crate::charters::CharterDirectory;
-use crate::config::Config;
+use crate::config::{ApprovalUrl, Config};
 use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
 use crate::hooks::{self, Reported, Secret};
@@ -49,6 +49,7 @@ pub(crate) struct Broker {
     pub(crate) lists: Arc<Lists>,
     pub(crate) status_lists: StatusLists,
     pub(crate) issuer: String,
+    pub(crate) approval_url: Option<ApprovalUrl>,
     pub(crate) spool: Spool,
     pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
@@ -376,6 +377,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         lists,
         status_lists: StatusLists::default(),
         issuer: config.issuer.clone(),
+        approval_url: config.approval_url.clone(),
         spool: Spool::open(&config.data_dir)?,
         witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,

@@ -210,7 +210,7 @@ async fn credential(
             if own && let Err(error) = broker.engine.close_task(task).await {
                 tracing::warn!(%error, %task, "a task of an exchange could not be closed");
             }
-            Err(refusal::issue(error))
+            Err(refusal::issue(error, broker.approval_url.as_ref()))
         }
     }
 }

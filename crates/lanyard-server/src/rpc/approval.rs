@@ -48,10 +48,22 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::GetApprovalRequest>,
     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
-        self.reader(&request).await?;
+        let caller = self.caller(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
+        let found = self.0.engine.query(|state| {
+            let approval = state.approval(id)?;
+            let may = match &caller {
+                Verified::Agent(caller, _) => {
+                    let task = state.task(approval.task)?;
+                    task.task.identity == caller.identity
+                }
+                Verified::Operator(operator, _) => is_reader(operator),
+            };
+            may.then(|| message(state, approval))
+        });
+        let found = found.await.map_err(refusal::commit)?;
         Ok(Response::new(v1::GetApprovalResponse {
-            approval: Some(self.approval(id).await?),
+            approval: Some(found.ok_or_else(|| refusal::not_found("approval"))?),
         }))
     }
 
@@ -157,11 +169,7 @@ impl Services {
     /// Approvals are read by those who give them and by those who look after the broker.
     async fn reader<T: Sync>(&self, request: &Request<T>) -> Result<Operator, Status> {
         match self.caller(request).await? {
-            Verified::Operator(operator, _)
-                if operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer) =>
-            {
-                Ok(operator)
-            }
+            Verified::Operator(operator, _) if is_reader(&operator) => Ok(operator),
             Verified::Operator(..) | Verified::Agent(..) => Err(refusal::forbidden()),
         }
     }
@@ -176,6 +184,10 @@ impl Services {
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("approval"))
     }
+}
+
+fn is_reader(operator: &Operator) -> bool {
+    operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer)
 }
 
 /// What waits for people, oldest first.

@@ -1,8 +1,9 @@
 //! CharterService.
 
-use lanyard_core::charter::Grant;
+use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::emergency::Emergency;
 use lanyard_core::identity::OperatorRole;
+use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::charter_service_server::CharterService;
 use tonic::{Request, Response, Status};
@@ -16,23 +17,24 @@ impl CharterService for Services {
         &self,
         request: Request<v1::ListChartersRequest>,
     ) -> Result<Response<v1::ListChartersResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer).await?;
-        let charters = self
-            .0
-            .engine
-            .charters()
-            .all()
-            .iter()
-            .map(|charter| v1::Charter {
-                name: charter.name.to_string(),
-                revision: charter.revision.to_string(),
-                purpose: charter.purpose.clone(),
-                grants: charter.grants.keys().map(ToString::to_string).collect(),
-            })
-            .collect();
+        let all = self.0.engine.charters().all();
+        let (charters, problems) = match self.caller(&request).await? {
+            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => {
+                (all, self.0.charters.problems())
+            }
+            Verified::Operator(..) => return Err(refusal::forbidden()),
+            Verified::Agent(caller, _) => {
+                let names = |charter: &Charter| {
+                    let mut rules = charter.agents.iter();
+                    rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
+                };
+                let own = all.into_iter().filter(|charter| names(charter));
+                (own.collect(), Vec::new())
+            }
+        };
         Ok(Response::new(v1::ListChartersResponse {
-            charters,
-            problems: self.0.charters.problems(),
+            charters: charters.iter().map(|charter| described(charter)).collect(),
+            problems,
         }))
     }
 
@@ -100,6 +102,29 @@ impl CharterService for Services {
         Ok(Response::new(v1::ListEmergenciesResponse {
             emergencies: listed.await.map_err(refusal::commit)?,
         }))
+    }
+}
+
+fn described(charter: &Charter) -> v1::Charter {
+    let names = charter.grants.keys().map(ToString::to_string);
+    let grants = charter.grants.values().map(|grant| v1::Grant {
+        name: grant.name.to_string(),
+        role: grant.role.to_string(),
+        target: grant.target.to_string(),
+        kind: grant.rights.provider().to_owned(),
+        environments: grant.environments.iter().map(ToString::to_string).collect(),
+    });
+    v1::Charter {
+        name: charter.name.to_string(),
+        revision: charter.revision.to_string(),
+        purpose: charter.purpose.clone(),
+        grants: names.collect(),
+        grant_details: grants.collect(),
+        environments: charter
+            .environments
+            .keys()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 

@@ -38,7 +38,7 @@ impl CredentialService for Services {
                 .engine
                 .validate(caller, &ask)
                 .await
-                .map_err(refusal::issue)?;
+                .map_err(|error| self.refused(error))?;
             return Ok(Response::new(v1::IssueCredentialResponse::default()));
         }
         let issued = self
@@ -46,7 +46,7 @@ impl CredentialService for Services {
             .engine
             .issue(caller, ask)
             .await
-            .map_err(refusal::issue)?;
+            .map_err(|error| self.refused(error))?;
         let mut response = Response::new(v1::IssueCredentialResponse {
             lease_id: issued.lease.to_string(),
             expire_time: time(issued.expires),
@@ -67,7 +67,7 @@ impl CredentialService for Services {
             .engine
             .release_lease(&caller.identity, id)
             .await
-            .map_err(refusal::issue)?;
+            .map_err(|error| self.refused(error))?;
         Ok(Response::new(v1::ReleaseLeaseResponse {}))
     }
 

@@ -258,7 +258,7 @@ fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
     }
 }
 
-fn order(engaged: &EngagedOrder) -> v1::KillOrder {
+pub(super) fn order(engaged: &EngagedOrder) -> v1::KillOrder {
     use v1::scope::Kind;
     let kind = match &engaged.order.scope {
         Scope::All => Kind::All(true),

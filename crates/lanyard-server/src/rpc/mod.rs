@@ -19,6 +19,7 @@ use std::sync::Arc;
 use lanyard_core::identity::{Caller, Identity, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
+use lanyard_engine::mint::IssueError;
 use lanyard_identity::Verified;
 use lanyard_proto::MESSAGE_LIMIT;
 use lanyard_proto::v1::action_service_server::ActionServiceServer;
@@ -97,6 +98,10 @@ fn presented<T>(request: &Request<T>) -> Result<&Presented, Status> {
 }
 
 impl Services {
+    fn refused(&self, error: IssueError) -> Status {
+        refusal::issue(error, self.0.approval_url.as_ref())
+    }
+
     async fn caller<T: Sync>(&self, request: &Request<T>) -> Result<Verified, Status> {
         let verified = self.0.caller(presented(request)?).await?;
         if let Verified::Operator(operator, _) = &verified {

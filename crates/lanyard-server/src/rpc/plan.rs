@@ -42,7 +42,7 @@ impl PlanService for Services {
             .engine
             .submit_plan(caller, proposal, &content)
             .await
-            .map_err(refusal::issue)?;
+            .map_err(|error| self.refused(error))?;
         Ok(Response::new(v1::SubmitPlanResponse {
             plan: Some(message(&plan)),
         }))

@@ -1,17 +1,38 @@
 //! TaskService.
 
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
 use lanyard_core::charter::Version;
 use lanyard_core::id::TaskId;
 use lanyard_core::identity::{Identity, OperatorRole};
+use lanyard_core::lease::{Lease, Stage};
+use lanyard_core::state::State;
 use lanyard_core::task::Task;
+use lanyard_core::time::Timestamp;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::task_service_server::TaskService;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, request_id, text, time, timeline};
+use super::{Services, duration, kill, parsed, request_id, text, time, timeline};
 use crate::refusal;
+
+/// How long a watcher is kept who does not read (T45).
+const UNREAD: Duration = Duration::from_secs(10);
+/// How long a watcher goes without a message: the task may have ended by itself, and a silent connection may be a dead one.
+const AGAIN: Duration = Duration::from_secs(5);
+/// The least time between two messages.
+const BETWEEN: Duration = Duration::from_millis(50);
+/// The most leases of a message, which is at most 64 KiB long.
+const LEASES: usize = 1000;
+/// The most orders of one.
+const ORDERS: usize = 10;
 
 #[tonic::async_trait]
 impl TaskService for Services {
@@ -63,6 +84,50 @@ impl TaskService for Services {
         }))
     }
 
+    type WatchTaskStream =
+        Pin<Box<dyn Stream<Item = Result<v1::WatchTaskResponse, Status>> + Send>>;
+
+    async fn watch_task(
+        &self,
+        request: Request<v1::WatchTaskRequest>,
+    ) -> Result<Response<Self::WatchTaskStream>, Status> {
+        let (caller, _) = self.agent(&request).await?;
+        let id = parsed("id", &request.into_inner().id)?;
+        let engine = Arc::clone(&self.0.engine);
+        let known = engine.task_of(&caller.identity, id).await;
+        known.map_err(refusal::task)?;
+        let (events, stream) = tokio::sync::mpsc::channel(4);
+        // The task ends with its reader: a send fails once nobody listens, or nobody reads.
+        tokio::spawn(async move {
+            let mut changes = engine.changes();
+            let (mut shown, mut quiet) = (None, false);
+            loop {
+                changes.mark_unchanged();
+                let now = engine.now();
+                let found = engine.query(|state| watched(state, id, now)).await;
+                let event = match found {
+                    Ok(Some(found)) => Ok(found),
+                    Ok(None) => Err(refusal::not_found("task")),
+                    Err(error) => Err(refusal::commit(error)),
+                };
+                let last = event.as_ref().map_or(true, is_over);
+                if quiet || shown.as_ref() != event.as_ref().ok() {
+                    shown = event.as_ref().ok().cloned();
+                    if events.send_timeout(event, UNREAD).await.is_err() || last {
+                        return;
+                    }
+                }
+                tokio::time::sleep(BETWEEN).await;
+                let changed = tokio::time::timeout(AGAIN, changes.changed()).await;
+                quiet = changed.is_err();
+                if events.is_closed() || changed.is_ok_and(|changed| changed.is_err()) {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+
     async fn get_task_timeline(
         &self,
         request: Request<v1::GetTaskTimelineRequest>,
@@ -104,6 +169,40 @@ impl TaskService for Services {
         self.0.engine.close_task(id).await.map_err(refusal::task)?;
         Ok(Response::new(v1::CloseTaskResponse {}))
     }
+}
+
+/// What a holder of this task's credentials has to know.
+fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskResponse> {
+    let entry = state.task(id)?;
+    let mut leases: Vec<&Lease> = state.leases().of_task(id).collect();
+    leases.sort_by_key(|lease| std::cmp::Reverse(lease.intent));
+    let killed = leases.iter().filter_map(|lease| match lease.stage {
+        Stage::Stopping { cause, .. } => cause.kill(),
+        Stage::Intent | Stage::Issued { .. } => None,
+    });
+    let killed: BTreeSet<_> = killed.collect();
+    let live = leases.iter().filter(|lease| {
+        let ended = matches!(lease.stage, Stage::Stopping { .. });
+        !ended && lease.expires > now
+    });
+    let orders = state.kills().iter().rev().filter(|engaged| {
+        let order = &engaged.order;
+        killed.contains(&order.id) || (engaged.is_engaged() && order.scope.covers_task(&entry.task))
+    });
+    Some(v1::WatchTaskResponse {
+        task: Some(message(&entry.task, !entry.is_open(now))),
+        live_lease_ids: live
+            .take(LEASES)
+            .map(|lease| lease.id.to_string())
+            .collect(),
+        orders: orders.take(ORDERS).map(kill::order).collect(),
+        next_within: duration(AGAIN + UNREAD),
+    })
+}
+
+/// Whether nothing more can become of the task.
+fn is_over(watched: &v1::WatchTaskResponse) -> bool {
+    watched.task.as_ref().is_none_or(|task| task.closed)
 }
 
 /// A task above, and who is to run this one: both or neither.
