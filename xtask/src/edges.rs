@@ -23,9 +23,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-engine", &["lanyard-core"]),
     ("lanyard-proto", &[]),
     ("lanyard-client", &["lanyard-proto"]),
+    ("lanyard-agent", &["lanyard-client", "lanyard-proto"]),
     (
         "lanyard-cli",
         &[
+            "lanyard-agent",
             "lanyard-aws-policy",
             "lanyard-client",
             "lanyard-core",

@@ -36,6 +36,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 pub struct Client {
     context: Arc<Context>,
     channel: Channel,
+    fresh: Duration,
 }
 
 macro_rules! calls {
@@ -145,11 +146,30 @@ impl Client {
         Ok(Self {
             channel: channel(&context.endpoint, authority, identity).await?,
             context: Arc::new(context),
+            fresh: crate::task::FRESH,
         })
+    }
+
+    /// How long without a word of the broker the tasks of this client hand credentials out.
+    #[must_use]
+    pub fn fresh_for(self, fresh: Duration) -> Self {
+        Self { fresh, ..self }
+    }
+
+    pub(crate) const fn fresh(&self) -> Duration {
+        self.fresh
     }
 
     pub(crate) fn context(&self) -> &Context {
         &self.context
+    }
+
+    pub(crate) const fn shared_context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Submits a plan: its header, then its bytes.
@@ -176,7 +196,23 @@ impl Client {
         answer
             .into_inner()
             .plan
-            .ok_or_else(|| ClientError::Refused("the broker answered without a plan".into()))
+            .ok_or_else(|| ClientError::refused("the broker answered without a plan"))
+    }
+
+    /// What becomes of a task, now and whenever that changes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn watch_task(
+        &mut self,
+        id: String,
+    ) -> Result<Streaming<v1::WatchTaskResponse>, ClientError> {
+        Ok(
+            TaskServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+                .watch_task(v1::WatchTaskRequest { id })
+                .await?
+                .into_inner(),
+        )
     }
 
     /// What waits for people, now and whenever it changes.

@@ -1,23 +1,38 @@
 //! What can come of a call, as one line that a person can act on.
 
+use std::collections::{BTreeMap, HashMap};
+
 use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::context::ContextError;
 use crate::http::HttpError;
+
+/// What the broker said: a line that is complete, and what in it is for programs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{line}")]
+pub struct Said {
+    /// For people; tools print it as it is.
+    pub line: String,
+    /// The class, such as `CHARTER_DENIED`; empty where none was named.
+    pub reason: String,
+    /// What it speaks of by name: `decision_id`, `approval_id`, `kill_id`, `url`.
+    pub facts: BTreeMap<String, String>,
+    code: Code,
+}
 
 /// Why a call did not do what was asked. The text is complete: tools print it as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The charter says no.
     #[error("{0}")]
-    Denied(String),
+    Denied(Said),
     /// People have to approve first.
     #[error("{0}")]
-    ApprovalPending(String),
+    ApprovalPending(Said),
     /// A kill order is in effect.
     #[error("{0}")]
-    Killed(String),
+    Killed(Said),
     /// No accepted identity.
     #[error("not logged in: {0}")]
     NotLoggedIn(String),
@@ -32,11 +47,15 @@ pub enum ClientError {
     NotFound(String),
     /// Anything else that the broker refused.
     #[error("{0}")]
-    Refused(String),
+    Refused(Said),
     /// There is no usable context.
     #[error(transparent)]
     Context(#[from] ContextError),
 }
+
+const NOT_LOGGED_IN: &str = "not logged in: ";
+const UNAVAILABLE: &str = "the broker is not available: ";
+const DOMAIN: &str = "lanyard.dev";
 
 /// What kind of login is asked for, as a flag.
 fn class(acr_values: &str) -> String {
@@ -47,6 +66,45 @@ fn class(acr_values: &str) -> String {
     }
 }
 
+impl ClientError {
+    pub(crate) fn refused(line: impl Into<String>) -> Self {
+        Self::Refused(Said {
+            line: line.into(),
+            reason: String::new(),
+            facts: BTreeMap::new(),
+            code: Code::FailedPrecondition,
+        })
+    }
+
+    /// As a status, whose message is the whole text: for whoever passes it on.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let plain = |code, reason: &str| (code, reason.to_owned(), HashMap::new());
+        let (code, reason, facts) = match self {
+            Self::Denied(said)
+            | Self::ApprovalPending(said)
+            | Self::Killed(said)
+            | Self::Refused(said) => {
+                let facts = said.facts.clone().into_iter().collect();
+                (said.code, said.reason.clone(), facts)
+            }
+            Self::NotLoggedIn(_) => plain(Code::Unauthenticated, "UNAUTHENTICATED"),
+            Self::FreshLogin(acr) => {
+                let facts = HashMap::from([(ACR.to_owned(), acr.clone())]);
+                let reason = "REAUTHENTICATE".to_owned();
+                (Code::PermissionDenied, reason, facts)
+            }
+            Self::Unavailable(_) => plain(Code::Unavailable, "UNAVAILABLE"),
+            Self::NotFound(_) => plain(Code::NotFound, "NOT_FOUND"),
+            Self::Context(_) => plain(Code::FailedPrecondition, "NO_CONTEXT"),
+        };
+        let details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
+        Status::with_error_details(code, self.to_string(), details)
+    }
+}
+
+const ACR: &str = "acr_values";
+
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let info = status.get_details_error_info();
@@ -54,24 +112,32 @@ impl From<Status> for ClientError {
             .map(|info| (info.reason, info.metadata))
             .unwrap_or_default();
         let message = status.message().to_owned();
+        // What passed through the local agent is whole already.
+        let bare = |prefix: &str| message.strip_prefix(prefix).unwrap_or(&message).to_owned();
         // What the broker answers has no cause on this side: this is a connection that broke.
         if std::error::Error::source(&status).is_some() {
-            return Self::Unavailable(message);
+            return Self::Unavailable(bare(UNAVAILABLE));
         }
+        let said = || Said {
+            line: message.clone(),
+            reason: reason.clone(),
+            facts: metadata.clone().into_iter().collect(),
+            code: status.code(),
+        };
         match (reason.as_str(), status.code()) {
-            ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(message),
-            ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(message),
-            ("KILL_ENGAGED", _) => Self::Killed(message),
+            ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(said()),
+            ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(said()),
+            ("KILL_ENGAGED", _) => Self::Killed(said()),
             ("REAUTHENTICATE", _) => {
-                let wanted = metadata.get("acr_values");
+                let wanted = metadata.get(ACR);
                 Self::FreshLogin(wanted.cloned().unwrap_or_default())
             }
-            (_, Code::Unauthenticated) => Self::NotLoggedIn(message),
+            (_, Code::Unauthenticated) => Self::NotLoggedIn(bare(NOT_LOGGED_IN)),
             (_, Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled) => {
-                Self::Unavailable(message)
+                Self::Unavailable(bare(UNAVAILABLE))
             }
             (_, Code::NotFound) => Self::NotFound(message),
-            _ => Self::Refused(message),
+            _ => Self::Refused(said()),
         }
     }
 }
@@ -94,8 +160,6 @@ impl From<HttpError> for ClientError {
 
 #[cfg(test)]
 mod tests {
-    use tonic_types::ErrorDetails;
-
     use super::*;
 
     // RFC 9470
@@ -122,5 +186,31 @@ mod tests {
             line(&[("acr_values", "phr phrh")]),
             format!("{plain} --acr \"phr phrh\"")
         );
+    }
+
+    #[test]
+    fn an_error_that_is_passed_on_says_the_same() {
+        let facts = HashMap::from([("kill_id".to_owned(), "K-7F3".to_owned())]);
+        let details = ErrorDetails::with_error_info("KILL_ENGAGED", DOMAIN, facts);
+        let status = Status::with_error_details(Code::FailedPrecondition, "stopped", details);
+        let errors = [
+            ClientError::from(status),
+            ClientError::Unavailable("connection refused".into()),
+            ClientError::NotLoggedIn("run lanyard login".into()),
+            ClientError::FreshLogin("phr".into()),
+            ClientError::NotFound("there is no such task".into()),
+            ClientError::refused("no"),
+        ];
+        for error in errors {
+            let again = ClientError::from(ClientError::from(error.status()).status());
+            assert_eq!(again.to_string(), error.to_string());
+            assert_eq!(
+                std::mem::discriminant(&again),
+                std::mem::discriminant(&error)
+            );
+            if let (ClientError::Killed(before), ClientError::Killed(after)) = (&error, &again) {
+                assert_eq!(before, after);
+            }
+        }
     }
 }

@@ -16,9 +16,11 @@ mod context;
 mod contexts;
 pub mod enrolment;
 mod error;
+mod forward;
 mod http;
 mod identity;
 pub mod login;
+mod moment;
 mod private;
 mod proof;
 mod secret;
@@ -26,16 +28,18 @@ mod session;
 mod show;
 mod signer;
 mod state;
+mod task;
 pub mod ticket;
 mod tokens;
 
 pub use calls::Client;
 pub use context::{Context, ContextError};
 pub use contexts::Contexts;
-pub use error::ClientError;
+pub use error::{ClientError, Said};
 pub use http::HttpError;
 pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
+pub use task::{Held, Stop, Task};
 pub use tokens::Store;
 
 /// A point in time on the wire.

@@ -188,7 +188,7 @@ impl Context {
         let exchanged: Exchanged = answer.json()?;
         if !exchanged.token_type.eq_ignore_ascii_case("DPoP") {
             let line = "the broker gave a session that is bound to no key";
-            return Err(ClientError::Refused(line.into()));
+            return Err(ClientError::refused(line));
         }
         let life = exchanged.expires_in.min(LONGEST);
         Ok(Session::new(exchanged.access_token, now()?, life))

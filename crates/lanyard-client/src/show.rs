@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tonic::metadata::MetadataValue;
+use http::{HeaderMap, HeaderValue};
 use tonic::service::Interceptor;
 use tonic::{GrpcMethod, Request, Status};
 
@@ -54,44 +54,42 @@ impl Shows {
         })
     }
 
-    /// The proof for one method, whose URL has no query: RFC 9449 section 4.2.
-    fn proof(
-        &self,
-        request: &Request<()>,
-        token: &Token,
-        key: &ProofKey,
-    ) -> Result<String, Status> {
-        let method = request.extensions().get::<GrpcMethod<'_>>();
-        let method = method.ok_or_else(|| Status::internal("the call has no method"))?;
-        let (service, method) = (method.service(), method.method());
-        let url = format!("{}/{service}/{method}", self.context.endpoint);
-        let aim = Aim {
-            method: "POST",
-            url: &url,
+    /// The headers for one call, by the path of its method, which has no query: RFC 9449 section 4.2.
+    pub(crate) fn headers(&self, path: &str) -> Result<HeaderMap, Status> {
+        let mut headers = HeaderMap::new();
+        let (scheme, token) = match &self.shown {
+            Shown::Nothing => return Ok(headers),
+            Shown::Once(token) => ("Bearer", token),
+            Shown::Bound { token, key } => {
+                let url = format!("{}{path}", self.context.endpoint);
+                let aim = Aim {
+                    method: "POST",
+                    url: &url,
+                };
+                let proof = key
+                    .prove(&aim, Some(token))
+                    .map_err(|error: ContextError| Status::internal(error.to_string()))?;
+                let proof = proof.parse().map_err(|_| Status::internal("no header"))?;
+                headers.insert("dpop", proof);
+                ("DPoP", token)
+            }
         };
-        key.prove(&aim, Some(token))
-            .map_err(|error: ContextError| Status::internal(error.to_string()))
+        let header = Token::new(format!("{scheme} {}", token.expose()));
+        let mut header = HeaderValue::from_str(header.expose())
+            .map_err(|_| Status::unauthenticated("the identity token holds what no header can"))?;
+        header.set_sensitive(true);
+        headers.insert(http::header::AUTHORIZATION, header);
+        Ok(headers)
     }
 }
 
 impl Interceptor for Shows {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let (scheme, token) = match &self.shown {
-            Shown::Nothing => return Ok(request),
-            Shown::Once(token) => ("Bearer", token),
-            Shown::Bound { token, key } => {
-                let proof = self.proof(&request, token, key)?;
-                let proof = proof.parse().map_err(|_| Status::internal("no header"))?;
-                request.metadata_mut().insert("dpop", proof);
-                ("DPoP", token)
-            }
-        };
-        let header = Token::new(format!("{scheme} {}", token.expose()));
-        let parsed = MetadataValue::try_from(header.expose());
-        let mut header = parsed
-            .map_err(|_| Status::unauthenticated("the identity token holds what no header can"))?;
-        header.set_sensitive(true);
-        request.metadata_mut().insert("authorization", header);
+        let method = request.extensions().get::<GrpcMethod<'_>>();
+        let method = method.ok_or_else(|| Status::internal("the call has no method"))?;
+        let path = format!("/{}/{}", method.service(), method.method());
+        let headers = self.headers(&path)?;
+        request.metadata_mut().as_mut().extend(headers);
         Ok(request)
     }
 }

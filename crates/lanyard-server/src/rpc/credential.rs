@@ -47,7 +47,9 @@ impl CredentialService for Services {
             .issue(caller, ask)
             .await
             .map_err(|error| self.refused(error))?;
+        let lifetime = issued.expires.since(self.0.engine.now());
         let mut response = Response::new(v1::IssueCredentialResponse {
+            lifetime: duration(lifetime),
             lease_id: issued.lease.to_string(),
             expire_time: time(issued.expires),
             revocability: Some(revocability(issued.revocability)),

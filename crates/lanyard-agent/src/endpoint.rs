@@ -1,0 +1,244 @@
+//! The loopback endpoint: credentials of one task for whoever shows that task's token, in the forms that HTTP clients know.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::{Path as Segment, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use lanyard_client::{ClientError, Held};
+use lanyard_proto::v1::credential::Kind;
+use ring::digest;
+use ring::rand::SecureRandom as _;
+use serde_json::json;
+
+use crate::place::Place;
+use crate::service::{Shared, after};
+
+/// The longest value of an Authorization header that is looked at.
+const AUTHORIZATION: usize = 256;
+
+/// Which tokens stand for which tasks. A token is known by its digest: finding it takes the same time wherever it differs.
+pub(crate) struct Endpoint {
+    address: SocketAddr,
+    place: Place,
+    tasks: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    by_token: BTreeMap<Vec<u8>, Asked>,
+    files: BTreeMap<Asked, PathBuf>,
+}
+
+/// A context and a task.
+type Asked = (PathBuf, String);
+
+impl Endpoint {
+    pub(crate) fn new(address: SocketAddr, place: Place) -> Self {
+        Self {
+            address,
+            place,
+            tasks: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The file with the token of a task; the same one every time.
+    pub(crate) fn open(&self, context: PathBuf, task: &str) -> io::Result<PathBuf> {
+        let mut open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        let asked = (context, task.to_owned());
+        if let Some(file) = open.files.get(&asked) {
+            return Ok(file.clone());
+        }
+        let mut bytes = [0; 32];
+        ring::rand::SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| io::Error::other("the system gives no random bits"))?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = digest_of(format!("{}\0{task}", asked.0.display()).as_bytes())
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let file = self.place.beside(&format!("endpoint-{name}.token"));
+        write(&file, &token)?;
+        open.by_token
+            .insert(digest_of(token.as_bytes()), asked.clone());
+        open.files.insert(asked, file.clone());
+        Ok(file)
+    }
+
+    fn task(&self, token: &str) -> Option<Asked> {
+        let open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        open.by_token.get(&digest_of(token.as_bytes())).cloned()
+    }
+
+    /// Removes the token files.
+    pub(crate) fn close(&self) {
+        let open = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for file in open.files.into_values() {
+            if let Err(error) = std::fs::remove_file(&file) {
+                eprintln!("lanyard: {} cannot be removed: {error}", file.display());
+            }
+        }
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}
+
+/// A file of its owner's alone, in the place of whatever an agent before this one left (T51).
+fn write(path: &Path, token: &str) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let options = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .clone();
+    options.open(path)?.write_all(token.as_bytes())
+}
+
+/// What is served on loopback.
+pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {
+    axum::Router::new()
+        .route("/v1/aws/{grant}", get(aws))
+        .route("/v1/token/{grant}", get(token))
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&shared),
+            guard,
+        ))
+        .with_state(shared)
+}
+
+/// A page in a browser can reach loopback, but cannot leave its own name out of Host (DNS rebinding), nor set Authorization.
+async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let port = shared.endpoint.address.port();
+    let hosts = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    if !host.is_some_and(|host| hosts.iter().any(|it| it == host))
+        || headers.contains_key(header::ORIGIN)
+    {
+        return refusal(
+            StatusCode::MISDIRECTED_REQUEST,
+            "Misdirected",
+            "this endpoint is asked by programs of this machine, as 127.0.0.1",
+        );
+    }
+    let shown = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|shown| shown.to_str().ok());
+    let shown = shown.filter(|shown| shown.len() <= AUTHORIZATION);
+    let token = shown.map(|shown| shown.strip_prefix("Bearer ").unwrap_or(shown));
+    let Some(asked) = token.and_then(|token| shared.endpoint.task(token)) else {
+        return refusal(
+            StatusCode::UNAUTHORIZED,
+            "Unauthorized",
+            "the Authorization header has to be what is in the token file",
+        );
+    };
+    request.extensions_mut().insert(asked);
+    let mut response = next.run(request).await;
+    let never = axum::http::HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, never);
+    response
+}
+
+async fn held(
+    shared: &Shared,
+    (context, task): &Asked,
+    grant: &str,
+) -> Result<Arc<Held>, Response> {
+    let found = async {
+        let task = shared.tasks.task(context, task).await?;
+        task.credential(grant, None).await
+    };
+    found.await.map_err(|error| {
+        let (status, code) = match &error {
+            ClientError::Denied(_) => (StatusCode::FORBIDDEN, "Denied"),
+            ClientError::ApprovalPending(_) => (StatusCode::CONFLICT, "ApprovalPending"),
+            ClientError::Killed(_) => (StatusCode::FORBIDDEN, "Killed"),
+            ClientError::NotLoggedIn(_) | ClientError::FreshLogin(_) | ClientError::Context(_) => {
+                (StatusCode::UNAUTHORIZED, "NotLoggedIn")
+            }
+            ClientError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "Unavailable"),
+            ClientError::NotFound(_) => (StatusCode::NOT_FOUND, "NotFound"),
+            ClientError::Refused(_) => (StatusCode::FORBIDDEN, "Refused"),
+        };
+        refusal(status, code, &error.to_string())
+    })
+}
+
+fn refusal(status: StatusCode, code: &str, line: &str) -> Response {
+    (status, Json(json!({"code": code, "message": line}))).into_response()
+}
+
+fn of_another_kind() -> Response {
+    refusal(
+        StatusCode::BAD_REQUEST,
+        "WrongKind",
+        "this grant gives a credential of another kind",
+    )
+}
+
+/// The container credentials of the AWS SDKs.
+async fn aws(
+    State(shared): State<Arc<Shared>>,
+    Segment(grant): Segment<String>,
+    axum::Extension(asked): axum::Extension<Asked>,
+) -> Response {
+    let held = match held(&shared, &asked, &grant).await {
+        Ok(held) => held,
+        Err(refusal) => return refusal,
+    };
+    match &held.credential.kind {
+        Some(Kind::Aws(aws)) => Json(
+            json!({"AccessKeyId": aws.access_key_id, "SecretAccessKey": aws.secret_access_key,
+            "Token": aws.session_token, "Expiration": expiration(&held)}),
+        )
+        .into_response(),
+        Some(Kind::Token(_) | Kind::Kubernetes(_)) | None => of_another_kind(),
+    }
+}
+
+/// RFC 6749 section 5.1.
+async fn token(
+    State(shared): State<Arc<Shared>>,
+    Segment(grant): Segment<String>,
+    axum::Extension(asked): axum::Extension<Asked>,
+) -> Response {
+    let held = match held(&shared, &asked, &grant).await {
+        Ok(held) => held,
+        Err(refusal) => return refusal,
+    };
+    match &held.credential.kind {
+        Some(Kind::Token(token)) => Json(json!({"access_token": token.jwt, "token_type": "Bearer",
+            "expires_in": held.lifetime().as_secs()}))
+        .into_response(),
+        Some(Kind::Aws(_) | Kind::Kubernetes(_)) | None => of_another_kind(),
+    }
+}
+
+fn expiration(held: &Held) -> String {
+    let at = after(held.lifetime());
+    jiff::Timestamp::from_second(at.seconds)
+        .map(|at| at.to_string())
+        .unwrap_or_default()
+}

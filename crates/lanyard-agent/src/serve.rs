@@ -1,0 +1,178 @@
+//! The agent itself: listens on the socket and on loopback until it is told to end, or its socket is gone.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::serve::Listener;
+use lanyard_proto::agent::v1::agent_service_server::AgentServiceServer;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::endpoint::{self, Endpoint};
+use crate::forward;
+use crate::place::Place;
+use crate::service::{Agent, Shared};
+use crate::tasks::Tasks;
+
+/// How often it is looked whether the socket is still there.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long giving back may take at the end.
+const END: Duration = Duration::from_secs(5);
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// There is no place for its socket.
+    #[error("there is no place for a socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE")]
+    Homeless,
+    /// Its socket, or what is beside it, cannot be used.
+    #[error("{path}: {source}")]
+    Place {
+        /// What.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It cannot keep its memory to itself.
+    #[error("the system does not keep this process's memory to itself: {0}")]
+    Exposed(io::Error),
+}
+
+/// How it is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How long without a word of the broker credentials are handed out; at least [`crate::FRESH_AT_LEAST`].
+    pub fresh: Duration,
+}
+
+/// Runs the agent until it ends. Whether it ran: another one may be there already.
+///
+/// # Errors
+/// See [`AgentError`].
+pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
+    crate::harden().map_err(AgentError::Exposed)?;
+    let at = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| AgentError::Place { path, source }
+    };
+    place.prepare().map_err(at(place.socket()))?;
+    let Some(_lock) = place.lock().map_err(at(&place.beside("agent.lock")))? else {
+        return Ok(false);
+    };
+    let listener = listen(place.socket()).map_err(at(place.socket()))?;
+    let mine = identity(place.socket()).map_err(at(place.socket()))?;
+    let loopback = TcpListener::bind("127.0.0.1:0").await;
+    let loopback = loopback.map_err(at(Path::new("127.0.0.1")))?;
+    let address = loopback.local_addr().map_err(at(Path::new("127.0.0.1")))?;
+    let shared = Arc::new(Shared {
+        tasks: Tasks::new(options.fresh),
+        endpoint: Endpoint::new(address, place.clone()),
+        started: now(),
+        stop: Notify::new(),
+    });
+    let calls = tonic::service::Routes::new(AgentServiceServer::new(Agent(Arc::clone(&shared))))
+        .into_axum_router()
+        .fallback(axum::routing::any(forward::forward).with_state(Arc::clone(&shared)));
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move { axum::serve(listener, calls).await });
+    let http = endpoint::router(Arc::clone(&shared));
+    serving.spawn(async move { axum::serve(loopback, http).await });
+    eprintln!(
+        "lanyard: the local agent listens at {}",
+        place.socket().display()
+    );
+    until_the_end(&shared, &place, mine).await;
+    let ended = tokio::time::timeout(END, shared.tasks.end()).await;
+    for fault in ended.into_iter().flatten() {
+        eprintln!("lanyard: not given back, it ends with its time: {fault}");
+    }
+    shared.endpoint.close();
+    if identity(place.socket()).is_ok_and(|it| it == mine)
+        && let Err(error) = std::fs::remove_file(place.socket())
+    {
+        eprintln!(
+            "lanyard: {} cannot be removed: {error}",
+            place.socket().display()
+        );
+    }
+    Ok(true)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is shown to people; nothing is decided by it"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// Which file that is.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = std::fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
+}
+
+async fn until_the_end(shared: &Shared, place: &Place, mine: (u64, u64)) {
+    let told = async {
+        match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(mut term), Ok(mut interrupt)) => {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            // Without signals it is ended by its socket.
+            _ => std::future::pending().await,
+        }
+    };
+    let gone = async {
+        // Nobody finds an agent whose socket is gone.
+        while identity(place.socket()).is_ok_and(|it| it == mine) {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = told => {}
+        () = gone => {}
+        () = shared.stop.notified() => {}
+    }
+}
+
+/// The socket of an agent that is gone is taken over: its lock is ours.
+fn listen(path: &Path) -> io::Result<OwnPeers> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    Ok(OwnPeers(UnixListener::bind(path)?))
+}
+
+/// Connections of this user's processes; those of anybody else are closed.
+struct OwnPeers(UnixListener);
+
+impl Listener for OwnPeers {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.0).await;
+            let own = rustix::process::geteuid().as_raw();
+            if stream.peer_cred().is_ok_and(|peer| peer.uid() == own) {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}

@@ -1,0 +1,162 @@
+//! AgentService.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lanyard_client::{Held, Stop, Task};
+use lanyard_proto::agent::v1;
+use lanyard_proto::agent::v1::agent_service_server::AgentService;
+use tokio::sync::Notify;
+use tonic::{Request, Response, Status};
+
+use crate::endpoint::Endpoint;
+use crate::tasks::Tasks;
+
+/// The metadata that names the context of a call.
+pub(crate) const CONTEXT: &str = "lanyard-context";
+
+/// What every call may need.
+pub(crate) struct Shared {
+    pub(crate) tasks: Tasks,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) started: SystemTime,
+    pub(crate) stop: Notify,
+}
+
+/// The service.
+#[derive(Clone)]
+pub(crate) struct Agent(pub(crate) Arc<Shared>);
+
+impl Agent {
+    async fn task<T>(&self, request: &Request<T>, id: &str) -> Result<(PathBuf, Task), Status> {
+        if id.is_empty() {
+            return Err(Status::invalid_argument("task_id: must not be empty"));
+        }
+        let context = context(request)?;
+        let task = self.0.tasks.task(&context, id).await;
+        Ok((context, task.map_err(|error| error.status())?))
+    }
+
+    async fn standing<T>(
+        &self,
+        request: &Request<T>,
+        open: lanyard_client::v1::OpenTaskRequest,
+    ) -> Result<Task, Status> {
+        let task = self.0.tasks.standing(&context(request)?, open).await;
+        task.map_err(|error| error.status())
+    }
+}
+
+/// Which context a call is for.
+fn context<T>(request: &Request<T>) -> Result<PathBuf, Status> {
+    let asked = request.metadata().get(CONTEXT);
+    let asked = asked.and_then(|value| value.to_str().ok());
+    Tasks::context(asked).map_err(|error| error.status())
+}
+
+#[tonic::async_trait]
+impl AgentService for Agent {
+    async fn get_status(
+        &self,
+        _request: Request<v1::GetStatusRequest>,
+    ) -> Result<Response<v1::GetStatusResponse>, Status> {
+        let tasks = self.0.tasks.all();
+        Ok(Response::new(v1::GetStatusResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            start_time: Some(self.0.started.into()),
+            tasks: tasks
+                .iter()
+                .map(|(context, task)| kept(context.display().to_string(), task))
+                .collect(),
+        }))
+    }
+
+    async fn get_credential(
+        &self,
+        request: Request<v1::GetCredentialRequest>,
+    ) -> Result<Response<v1::GetCredentialResponse>, Status> {
+        let task = match &request.get_ref().open {
+            Some(open) => self.standing(&request, open.clone()).await?,
+            None => self.task(&request, &request.get_ref().task_id).await?.1,
+        };
+        let asked = request.into_inner();
+        let plan = Some(asked.plan_id.as_str()).filter(|id| !id.is_empty());
+        let held = task.credential(&asked.grant, plan).await;
+        let held = held.map_err(|error| error.status())?;
+        Ok(Response::new(v1::GetCredentialResponse {
+            lease_id: held.lease_id.clone(),
+            expire_time: Some(after(held.lifetime())),
+            refresh_time: Some(after(held.renewal())),
+            credential: Some(held.credential.clone()),
+            task_id: task.id().to_owned(),
+        }))
+    }
+
+    async fn release_credentials(
+        &self,
+        request: Request<v1::ReleaseCredentialsRequest>,
+    ) -> Result<Response<v1::ReleaseCredentialsResponse>, Status> {
+        let (_, task) = self.task(&request, &request.get_ref().task_id).await?;
+        let released = task.release().await;
+        Ok(Response::new(v1::ReleaseCredentialsResponse {
+            lease_ids: released.map_err(|error| error.status())?,
+        }))
+    }
+
+    async fn open_endpoint(
+        &self,
+        request: Request<v1::OpenEndpointRequest>,
+    ) -> Result<Response<v1::OpenEndpointResponse>, Status> {
+        let (context, task) = self.task(&request, &request.get_ref().task_id).await?;
+        let opened = self.0.endpoint.open(context, task.id());
+        let token_file = opened.map_err(|error| {
+            Status::internal(format!("the endpoint's token cannot be kept: {error}"))
+        })?;
+        Ok(Response::new(v1::OpenEndpointResponse {
+            url: self.0.endpoint.url(),
+            token_file: token_file.display().to_string(),
+        }))
+    }
+
+    async fn stop(
+        &self,
+        _request: Request<v1::StopRequest>,
+    ) -> Result<Response<v1::StopResponse>, Status> {
+        self.0.stop.notify_one();
+        Ok(Response::new(v1::StopResponse {}))
+    }
+}
+
+/// By this machine's clock, which is what tools compare with.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tools are told by this clock; nothing is decided by it"
+)]
+pub(crate) fn after(span: Duration) -> prost_types::Timestamp {
+    SystemTime::now()
+        .checked_add(span)
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+        .into()
+}
+
+fn kept(context: String, task: &Task) -> v1::KeptTask {
+    let lease = |(grant, held): (String, Arc<Held>)| v1::KeptLease {
+        id: held.lease_id.clone(),
+        grant,
+        expire_time: Some(after(held.lifetime())),
+    };
+    let stopped = match task.stops().borrow().as_ref() {
+        None => String::new(),
+        Some(Stop::Killed { line, .. }) => line.clone(),
+        Some(Stop::Closed) => "closed".to_owned(),
+    };
+    v1::KeptTask {
+        id: task.id().to_owned(),
+        context,
+        leases: task.held().into_iter().map(lease).collect(),
+        silent_for: task.silent_for().try_into().ok(),
+        stopped,
+    }
+}

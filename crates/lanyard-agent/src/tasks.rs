@@ -1,0 +1,139 @@
+//! The tasks that something is kept of, by context and id.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use lanyard_client::v1::OpenTaskRequest;
+use lanyard_client::{Client, ClientError, Contexts, Task};
+use prost::Message as _;
+
+/// The shortest time without a word of the broker that can be asked for: the broker is heard of every five seconds.
+pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
+/// The most tasks at once.
+const TASKS: usize = 1000;
+
+/// Everything that is kept.
+pub(crate) struct Tasks {
+    clients: Mutex<BTreeMap<PathBuf, (Stamp, Client)>>,
+    tasks: Mutex<BTreeMap<(PathBuf, String), Task>>,
+    standing: Standing,
+    fresh: Duration,
+}
+
+/// The ids of the tasks that were opened for whoever asks like this, by context and what was asked for. Its lock is held
+/// while one is opened: two who ask at once share it.
+type Standing = tokio::sync::Mutex<BTreeMap<(PathBuf, Vec<u8>), String>>;
+
+/// By what a file that changed is known.
+type Stamp = (Option<SystemTime>, u64);
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tasks {
+    pub(crate) fn new(fresh: Duration) -> Self {
+        Self {
+            clients: Mutex::default(),
+            tasks: Mutex::default(),
+            standing: Standing::default(),
+            fresh: fresh.max(FRESH_AT_LEAST),
+        }
+    }
+
+    /// The file of the context that is meant: this one, or the user's current one.
+    pub(crate) fn context(asked: Option<&str>) -> Result<PathBuf, ClientError> {
+        let contexts = Contexts::of_user();
+        let named = asked.map(str::to_owned).or_else(|| {
+            let set = std::env::var("LANYARD_CONTEXT").ok();
+            set.filter(|it| !it.is_empty())
+        });
+        Ok(match (named, contexts) {
+            (Some(asked), Ok(contexts)) => contexts.find(Path::new(&asked))?,
+            (Some(asked), Err(_)) => PathBuf::from(asked),
+            (None, contexts) => {
+                let contexts = contexts?;
+                let current = contexts.current().unwrap_or_default();
+                contexts.existing(&current)?
+            }
+        })
+    }
+
+    /// A connection under this context; another once its file has changed.
+    pub(crate) async fn client(&self, context: &Path) -> Result<Client, ClientError> {
+        let found = std::fs::metadata(context).ok();
+        let stamp = found.map_or((None, 0), |found| (found.modified().ok(), found.len()));
+        let known = locked(&self.clients).get(context).cloned();
+        if let Some((_, client)) = known.filter(|(known, _)| *known == stamp) {
+            return Ok(client);
+        }
+        let client = Client::connect(context).await?.fresh_for(self.fresh);
+        let entry = (stamp, client.clone());
+        locked(&self.clients).insert(context.to_path_buf(), entry);
+        Ok(client)
+    }
+
+    /// One task, from now on kept in contact with.
+    pub(crate) async fn task(&self, context: &Path, id: &str) -> Result<Task, ClientError> {
+        let key = (context.to_path_buf(), id.to_owned());
+        if let Some(task) = locked(&self.tasks).get(&key) {
+            return Ok(task.clone());
+        }
+        let client = self.client(context).await?;
+        let mut tasks = locked(&self.tasks);
+        tasks.retain(|_, task| {
+            task.stops().borrow().as_ref() != Some(&lanyard_client::Stop::Closed)
+        });
+        if tasks.len() >= TASKS {
+            let line = format!("the local agent looks after {TASKS} tasks: close some first");
+            return Err(ClientError::Unavailable(line));
+        }
+        let task = tasks
+            .entry(key)
+            .or_insert_with(|| client.task(id.to_owned()));
+        Ok(task.clone())
+    }
+
+    /// The task that was opened like this before and is open still; else another.
+    pub(crate) async fn standing(
+        &self,
+        context: &Path,
+        asked: OpenTaskRequest,
+    ) -> Result<Task, ClientError> {
+        let mut standing = self.standing.lock().await;
+        let key = (context.to_path_buf(), asked.encode_to_vec());
+        if let Some(id) = standing.get(&key) {
+            let task = self.task(context, id).await?;
+            if task.is_open().await? {
+                return Ok(task);
+            }
+        }
+        let mut client = self.client(context).await?;
+        let opened = client.open_task(asked).await?.task.unwrap_or_default();
+        standing
+            .retain(|_, id| locked(&self.tasks).contains_key(&(context.to_path_buf(), id.clone())));
+        standing.insert(key, opened.id.clone());
+        self.task(context, &opened.id).await
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<(PathBuf, Task)> {
+        let tasks = locked(&self.tasks);
+        let all = tasks.iter();
+        all.map(|((context, _), task)| (context.clone(), task.clone()))
+            .collect()
+    }
+
+    /// Gives everything back that is at hand, and forgets it.
+    pub(crate) async fn end(&self) -> Vec<ClientError> {
+        let tasks = std::mem::take(&mut *locked(&self.tasks));
+        let mut faults = Vec::new();
+        for task in tasks.into_values() {
+            faults.extend(task.release().await.err());
+        }
+        faults
+    }
+}

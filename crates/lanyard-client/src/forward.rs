@@ -1,0 +1,66 @@
+//! Calls that somebody else made: passed on to the broker as they are, with the identity of this context.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http_body_util::Full;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+
+use crate::calls::Client;
+use crate::error::ClientError;
+use crate::show::Shows;
+
+/// What of the caller's own headers goes on: nothing that could speak for somebody.
+const PASSED: [&str; 4] = ["grpc-timeout", "traceparent", "tracestate", "user-agent"];
+
+impl Client {
+    /// Passes one gRPC call on, by the path of its method; the body is whole.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`], or what keeps the identity from being shown. What the broker says is in the answer.
+    pub async fn forward(
+        &self,
+        path: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Body>, ClientError> {
+        let mut again = true;
+        loop {
+            let answer = self.pass(path, headers, body.clone()).await?;
+            let unknown = answer
+                .headers()
+                .get("grpc-status")
+                .is_some_and(|code| code == "16");
+            // The broker has forgotten the session, or ended it: once more with another.
+            if !(again && unknown && self.context().forget_session().await?) {
+                return Ok(answer);
+            }
+            again = false;
+        }
+    }
+
+    async fn pass(
+        &self,
+        path: &Uri,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Body>, ClientError> {
+        let shows = Shows::of(self.shared_context()).await?;
+        let mut request = Request::new(Body::new(Full::new(body)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = path.clone();
+        let own = request.headers_mut();
+        own.extend(shows.headers(path.path())?);
+        own.insert(header::TE, http::HeaderValue::from_static("trailers"));
+        let grpc = http::HeaderValue::from_static("application/grpc");
+        own.insert(header::CONTENT_TYPE, grpc);
+        for name in PASSED {
+            if let Some(value) = headers.get(name) {
+                own.insert(name, value.clone());
+            }
+        }
+        let mut channel = self.channel();
+        std::future::poll_fn(|context| channel.poll_ready(context)).await?;
+        Ok(channel.call(request).await?)
+    }
+}

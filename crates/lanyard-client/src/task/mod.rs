@@ -1,0 +1,359 @@
+//! A task, and the credentials under it: kept while they are good, renewed in good time, dropped when the broker says so.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), lanyard_client::ClientError> {
+//! use lanyard_client::{Client, v1};
+//! let client = Client::connect("contexts/agent.json".as_ref()).await?;
+//! let asked = v1::OpenTaskRequest { charter: "ticket-router".into(), ..Default::default() };
+//! let task = client.begin(asked).await?;
+//! let held = task.credential("read-tickets", None).await?;
+//! println!("{} is good for {:?}", held.lease_id, held.lifetime());
+//! task.close().await?;
+//! # Ok(()) }
+//! ```
+
+mod contact;
+mod kept;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lanyard_proto::v1;
+use tokio::sync::{Mutex as Turn, Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::calls::Client;
+use crate::context::share;
+use crate::error::ClientError;
+use crate::moment::Moment;
+use contact::Contact;
+pub use kept::Held;
+use kept::{Backoff, Worth};
+
+/// How long without a word of the broker credentials are handed out. The broker is heard of every five seconds.
+pub(crate) const FRESH: Duration = Duration::from_secs(20);
+/// How long somebody who asks waits for the broker to be heard of again.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What ended a task, or credentials of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// A kill order.
+    Killed {
+        /// Which.
+        kill_id: String,
+        /// In a line.
+        line: String,
+    },
+    /// It was closed, or its time was up.
+    Closed,
+}
+
+/// A task of the caller's. Clones are the same.
+#[derive(Clone)]
+pub struct Task {
+    shared: Arc<Shared>,
+    /// Ends with the last clone.
+    _watcher: Arc<Watcher>,
+}
+
+struct Watcher(JoinHandle<()>);
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is asked for: a grant, and the plan that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Need {
+    grant: String,
+    plan: Option<String>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) id: String,
+    slots: Mutex<BTreeMap<Need, Arc<Slot>>>,
+    contact: Mutex<Contact>,
+    /// Counts what is heard.
+    pub(crate) heard: watch::Sender<u64>,
+    /// Somebody waits for the broker to be heard of.
+    pub(crate) wanted: Notify,
+    pub(crate) stop: watch::Sender<Option<Stop>>,
+}
+
+/// The place of one credential.
+#[derive(Default)]
+struct Slot {
+    held: Mutex<Option<Arc<Held>>>,
+    backoff: Mutex<Backoff>,
+    /// Whose turn it is to ask the broker: one at a time.
+    turn: Turn<()>,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is whole after every statement: a panic elsewhere does not spoil it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Client {
+    /// Opens a task, and keeps credentials under it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn begin(&self, asked: v1::OpenTaskRequest) -> Result<Task, ClientError> {
+        let opened = self.clone().open_task(asked).await?;
+        let task = opened.task.unwrap_or_default();
+        Ok(self.task(task.id))
+    }
+
+    /// A task that is open already. Whether it is, is seen when a credential is asked for.
+    #[must_use]
+    pub fn task(&self, id: String) -> Task {
+        let shared = Arc::new(Shared {
+            client: self.clone(),
+            id,
+            slots: Mutex::default(),
+            contact: Mutex::new(Contact::new(Moment::now())),
+            heard: watch::channel(0).0,
+            wanted: Notify::new(),
+            stop: watch::channel(None).0,
+        });
+        let watcher = Watcher(tokio::spawn(contact::follow(Arc::clone(&shared))));
+        Task {
+            shared,
+            _watcher: Arc::new(watcher),
+        }
+    }
+}
+
+impl Task {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.shared.id
+    }
+
+    /// A credential under this grant: the one at hand while it is good, else another. Any number may ask at once: the broker is
+    /// asked once. After 20 seconds without a word of the broker, or as long as [`Client::fresh_for`] says, nothing is handed out.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn credential(
+        &self,
+        grant: &str,
+        plan: Option<&str>,
+    ) -> Result<Arc<Held>, ClientError> {
+        let need = Need {
+            grant: grant.to_owned(),
+            plan: plan.map(str::to_owned),
+        };
+        let slot = self.shared.slot(need.clone());
+        if let Some((held, worth)) = slot.at_hand() {
+            self.shared.in_contact().await?;
+            // The wait may have brought the news of its end.
+            if slot
+                .at_hand()
+                .is_some_and(|(still, _)| Arc::ptr_eq(&still, &held))
+            {
+                if worth == Worth::Aging {
+                    self.renew_beside(slot, need);
+                }
+                return Ok(held);
+            }
+        }
+        let _turn = slot.turn.lock().await;
+        // Whoever had the turn before may have brought it.
+        match slot.at_hand() {
+            Some((held, _)) => Ok(held),
+            None => self.shared.renew(&slot, &need).await,
+        }
+    }
+
+    /// Asks for another while the one at hand is still handed out; it does not matter whether that works.
+    fn renew_beside(&self, slot: Arc<Slot>, need: Need) {
+        let task = self.clone();
+        tokio::spawn(async move {
+            let Ok(_turn) = slot.turn.try_lock() else {
+                return;
+            };
+            let waits = locked(&slot.backoff).pause(Moment::now()).is_some();
+            let aging = slot
+                .at_hand()
+                .is_some_and(|(_, worth)| worth == Worth::Aging);
+            if aging && !waits {
+                // It is not an error yet: whoever asks once the old one is spent is told.
+                drop(task.shared.renew(&slot, &need).await);
+            }
+        });
+    }
+
+    /// What ended it, or credentials of it, once something has.
+    #[must_use]
+    pub fn stops(&self) -> watch::Receiver<Option<Stop>> {
+        self.shared.stop.subscribe()
+    }
+
+    /// How long ago the broker was heard of about it.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        locked(&self.shared.contact).silent_for(Moment::now())
+    }
+
+    /// What is at hand, by grant.
+    #[must_use]
+    pub fn held(&self) -> Vec<(String, Arc<Held>)> {
+        let slots = locked(&self.shared.slots);
+        let held = slots.iter().filter_map(|(need, slot)| {
+            let (held, _) = slot.at_hand()?;
+            Some((need.grant.clone(), held))
+        });
+        held.collect()
+    }
+
+    /// Whether it is open, as far as the broker has said: waits until it has been heard of.
+    ///
+    /// # Errors
+    /// [`ClientError::Unavailable`] when it is not heard of.
+    pub async fn is_open(&self) -> Result<bool, ClientError> {
+        self.shared.in_contact().await?;
+        Ok(self.shared.stop.borrow().as_ref() != Some(&Stop::Closed))
+    }
+
+    /// Gives back what is at hand; the leases.
+    ///
+    /// # Errors
+    /// See [`ClientError`]. What could not be given back is forgotten all the same, and ends with its time.
+    pub async fn release(&self) -> Result<Vec<String>, ClientError> {
+        let slots: Vec<_> = locked(&self.shared.slots).values().cloned().collect();
+        let held = slots.iter().filter_map(|slot| locked(&slot.held).take());
+        let ids: Vec<_> = held.map(|held| held.lease_id.clone()).collect();
+        let mut client = self.shared.client.clone();
+        let mut released = Ok(());
+        for id in &ids {
+            let request = v1::ReleaseLeaseRequest { id: id.clone() };
+            released = released.and(client.release_lease(request).await.map(drop));
+        }
+        released.map(|()| ids)
+    }
+
+    /// Forgets what is at hand, and ends the task with every lease of it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn close(&self) -> Result<(), ClientError> {
+        self.shared.forget_all();
+        let id = self.shared.id.clone();
+        let request = v1::CloseTaskRequest { id };
+        self.shared.client.clone().close_task(request).await?;
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn at_hand(&self) -> Option<(Arc<Held>, Worth)> {
+        let mut held = locked(&self.held);
+        let worth = held.as_ref()?.worth(Moment::now());
+        if worth == Worth::Spent {
+            *held = None;
+        }
+        Some((Arc::clone(held.as_ref()?), worth))
+    }
+}
+
+impl Shared {
+    fn slot(&self, need: Need) -> Arc<Slot> {
+        Arc::clone(locked(&self.slots).entry(need).or_default())
+    }
+
+    /// Asks the broker; it is the caller's turn.
+    async fn renew(&self, slot: &Slot, need: &Need) -> Result<Arc<Held>, ClientError> {
+        if let Some(pause) = locked(&slot.backoff).pause(Moment::now()) {
+            let line = format!(
+                "it did not answer; next attempt in {:.0} s",
+                pause.as_secs_f64().ceil()
+            );
+            return Err(ClientError::Unavailable(line));
+        }
+        let request = v1::IssueCredentialRequest {
+            task_id: self.id.clone(),
+            grant: need.grant.clone(),
+            plan_id: need.plan.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let asked = Moment::now();
+        let answer = self.client.clone().issue_credential(request).await;
+        let issued = match answer {
+            Ok(issued) => issued,
+            Err(error) => {
+                if matches!(error, ClientError::Unavailable(_)) {
+                    locked(&slot.backoff).failed(Moment::now(), share());
+                }
+                return Err(error);
+            }
+        };
+        locked(&slot.backoff).succeeded();
+        // It lives from the answer on; counted from the question it is never held for too long.
+        let held = Held::new(issued, asked, share()).ok_or_else(|| {
+            ClientError::refused("the broker issued something without a credential or a lifetime")
+        })?;
+        let held = Arc::new(held);
+        *locked(&slot.held) = Some(Arc::clone(&held));
+        self.hear();
+        Ok(held)
+    }
+
+    /// Waits a little until the broker is heard of, where it has not been for a while.
+    async fn in_contact(&self) -> Result<(), ClientError> {
+        let mut heard = self.heard.subscribe();
+        if self.is_fresh() {
+            return Ok(());
+        }
+        self.wanted.notify_one();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !self.is_fresh() && heard.changed().await.is_ok() {}
+        });
+        // Whether it came in time is seen below.
+        drop(waited.await);
+        let contact = locked(&self.contact);
+        let now = Moment::now();
+        if contact.silent_for(now) < self.client.fresh() {
+            return Ok(());
+        }
+        Err(ClientError::Unavailable(contact.complaint(now)))
+    }
+
+    fn is_fresh(&self) -> bool {
+        locked(&self.contact).silent_for(Moment::now()) < self.client.fresh()
+    }
+
+    pub(crate) fn hear(&self) {
+        locked(&self.contact).hear(Moment::now());
+        self.heard
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    pub(crate) fn lose(&self, why: String) {
+        locked(&self.contact).lose(why);
+    }
+
+    /// Drops what is not among these leases.
+    pub(crate) fn keep_only(&self, live: &BTreeSet<&str>) {
+        for slot in locked(&self.slots).values() {
+            let mut held = locked(&slot.held);
+            if held
+                .as_ref()
+                .is_some_and(|held| !live.contains(held.lease_id.as_str()))
+            {
+                *held = None;
+            }
+        }
+    }
+
+    pub(crate) fn forget_all(&self) {
+        self.keep_only(&BTreeSet::new());
+    }
+}
