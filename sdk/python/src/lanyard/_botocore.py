@@ -1,0 +1,94 @@
+"""The part of `lanyard.aws` that takes botocore."""
+
+from __future__ import annotations
+
+import os
+
+import boto3
+import botocore.config
+import botocore.credentials
+import botocore.session
+import botocore.tokens
+
+from lanyard.credential import AwsKeys, expected
+from lanyard.grants import PlanRef, Source
+
+METHOD = "lanyard"
+# No file of the human's is read, whatever the environment says of profiles.
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
+class LeasedCredentials(botocore.credentials.Credentials):
+    """Credentials that keep no secret: each request is signed with what the local agent has.
+
+    Those of botocore itself that refresh would ask at every call in the last 15 minutes before the end, which is always for a
+    lease of five minutes, and use what they have while that fails.
+    """
+
+    method = METHOD
+
+    def __init__(self, source: Source, grant: str, plan: PlanRef) -> None:
+        self._source = source
+        self._grant = grant
+        self._plan = plan
+
+    def current(self) -> AwsKeys:
+        """What the local agent has now."""
+        return expected(AwsKeys, self._grant, self._source.credential(self._grant, plan=self._plan))
+
+    def get_frozen_credentials(self) -> botocore.credentials.ReadOnlyCredentials:
+        """Keys that belong together, for one request."""
+        keys = self.current()
+        return botocore.credentials.ReadOnlyCredentials(
+            keys.access_key_id, keys.secret_access_key.expose(), keys.session_token.expose(), None
+        )
+
+    @property
+    def access_key(self) -> str:
+        """The id of the keys at this time."""
+        return self.current().access_key_id
+
+    @property
+    def secret_key(self) -> str:
+        """The secret key at this time."""
+        return self.current().secret_access_key.expose()
+
+    @property
+    def token(self) -> str:
+        """The session token at this time."""
+        return self.current().session_token.expose()
+
+    @property
+    def account_id(self) -> None:
+        """Not known."""
+        return
+
+
+class _Provider(botocore.credentials.CredentialProvider):
+    """The only provider of its session: there is nothing to fall back to."""
+
+    METHOD = METHOD
+
+    def __init__(self, credentials: LeasedCredentials) -> None:
+        super().__init__()
+        self._credentials = credentials
+
+    def load(self) -> LeasedCredentials:
+        return self._credentials
+
+
+def session_of(source: Source, grant: str, plan: PlanRef, region_name: str | None) -> boto3.Session:
+    """A session under a grant."""
+    credentials = LeasedCredentials(source, grant, plan)
+    region = region_name or credentials.current().region or None
+    below = botocore.session.Session(session_vars=_NO_FILES)
+    resolver = botocore.credentials.CredentialResolver(providers=[_Provider(credentials)])
+    below.register_component("credential_provider", resolver)
+    below.register_component("token_provider", botocore.tokens.TokenProviderChain(providers=[]))
+    # Or a token of AWS_BEARER_TOKEN_… would be asked for where the environment has one.
+    below.set_default_client_config(botocore.config.Config(auth_scheme_preference="sigv4,sigv4a"))
+    return boto3.Session(botocore_session=below, region_name=region)

@@ -1,0 +1,72 @@
+"""The part of `lanyard.http` that takes httpx."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+
+import httpx
+
+from lanyard.credential import Credential, Token, expected
+from lanyard.grants import AsyncSource, PlanRef, Source
+
+
+class _Bearer(httpx.Auth):
+    """A token with each request that goes to the right place."""
+
+    def __init__(self, grant: str, plan: PlanRef, origin: str | None) -> None:
+        self.grant = grant
+        self.plan = plan
+        self._origin = None if origin is None else _origin(httpx.URL(origin))
+
+    def is_for(self, request: httpx.Request) -> bool:
+        return self._origin is None or _origin(request.url) == self._origin
+
+    def put(self, request: httpx.Request, credential: Credential) -> None:
+        token = expected(Token, self.grant, credential).token
+        request.headers["Authorization"] = f"Bearer {token.expose()}"
+
+
+class GrantAuth(_Bearer):
+    """For a task of the blocking form: in an async client the token is asked for in a thread."""
+
+    def __init__(self, source: Source, grant: str, plan: PlanRef, origin: str | None) -> None:
+        super().__init__(grant, plan, origin)
+        self._source = source
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Adds the token."""
+        if self.is_for(request):
+            self.put(request, self._source.credential(self.grant, plan=self.plan))
+        yield request
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Adds the token."""
+        if self.is_for(request):
+            self.put(request, await asyncio.to_thread(self._source.credential, self.grant, plan=self.plan))
+        yield request
+
+
+class AsyncGrantAuth(_Bearer):
+    """For a task of the async form: for async clients alone."""
+
+    def __init__(self, source: AsyncSource, grant: str, plan: PlanRef, origin: str | None) -> None:
+        super().__init__(grant, plan, origin)
+        self._source = source
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Is not to be had.
+
+        Raises TypeError.
+        """
+        raise TypeError(f"the task is of lanyard.aio: use an httpx.AsyncClient for {request.url.host}")
+
+    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        """Adds the token."""
+        if self.is_for(request):
+            self.put(request, await self._source.credential(self.grant, plan=self.plan))
+        yield request
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port

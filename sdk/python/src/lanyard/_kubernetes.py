@@ -1,0 +1,28 @@
+"""The part of `lanyard.kubernetes` that takes the Kubernetes client."""
+
+from __future__ import annotations
+
+from kubernetes import client
+
+from lanyard.credential import KubernetesToken, expected
+from lanyard.grants import PlanRef, Source
+
+
+def client_of(source: Source, grant: str, plan: PlanRef) -> client.ApiClient:
+    """A client under a grant."""
+
+    def current() -> KubernetesToken:
+        return expected(KubernetesToken, grant, source.credential(grant, plan=plan))
+
+    def refresh(configuration: client.Configuration) -> None:
+        configuration.api_key = {"authorization": current().token.expose()}
+
+    first = current()
+    configuration = client.Configuration(
+        host=first.server,
+        api_key={"authorization": first.token.expose()},
+        api_key_prefix={"authorization": "Bearer"},
+        ca_cert_data=first.certificate_authority or None,
+    )
+    configuration.refresh_api_key_hook = refresh
+    return client.ApiClient(configuration)

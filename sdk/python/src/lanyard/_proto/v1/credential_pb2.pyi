@@ -1,0 +1,163 @@
+import datetime
+
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class LeaseState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LEASE_STATE_UNSPECIFIED: _ClassVar[LeaseState]
+    LEASE_STATE_INTENT: _ClassVar[LeaseState]
+    LEASE_STATE_ISSUED: _ClassVar[LeaseState]
+    LEASE_STATE_FENCED: _ClassVar[LeaseState]
+    LEASE_STATE_REQUESTED: _ClassVar[LeaseState]
+    LEASE_STATE_ACKNOWLEDGED: _ClassVar[LeaseState]
+    LEASE_STATE_PRESUMED_DEAD: _ClassVar[LeaseState]
+    LEASE_STATE_PROVED_DEAD: _ClassVar[LeaseState]
+    LEASE_STATE_EXPIRED: _ClassVar[LeaseState]
+LEASE_STATE_UNSPECIFIED: LeaseState
+LEASE_STATE_INTENT: LeaseState
+LEASE_STATE_ISSUED: LeaseState
+LEASE_STATE_FENCED: LeaseState
+LEASE_STATE_REQUESTED: LeaseState
+LEASE_STATE_ACKNOWLEDGED: LeaseState
+LEASE_STATE_PRESUMED_DEAD: LeaseState
+LEASE_STATE_PROVED_DEAD: LeaseState
+LEASE_STATE_EXPIRED: LeaseState
+
+class IssueCredentialRequest(_message.Message):
+    __slots__ = ("task_id", "grant", "ttl", "plan_id", "request_id", "validate_only")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    TTL_FIELD_NUMBER: _ClassVar[int]
+    PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    grant: str
+    ttl: _duration_pb2.Duration
+    plan_id: str
+    request_id: str
+    validate_only: bool
+    def __init__(self, task_id: _Optional[str] = ..., grant: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., plan_id: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
+
+class IssueCredentialResponse(_message.Message):
+    __slots__ = ("lease_id", "expire_time", "revocability", "credential")
+    LEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVOCABILITY_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    lease_id: str
+    expire_time: _timestamp_pb2.Timestamp
+    revocability: Revocability
+    credential: Credential
+    def __init__(self, lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revocability: _Optional[_Union[Revocability, _Mapping]] = ..., credential: _Optional[_Union[Credential, _Mapping]] = ...) -> None: ...
+
+class Revocability(_message.Message):
+    __slots__ = ("mechanism", "worst_case", "source")
+    MECHANISM_FIELD_NUMBER: _ClassVar[int]
+    WORST_CASE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    mechanism: str
+    worst_case: _duration_pb2.Duration
+    source: str
+    def __init__(self, mechanism: _Optional[str] = ..., worst_case: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
+
+class Credential(_message.Message):
+    __slots__ = ("token", "aws", "kubernetes")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AWS_FIELD_NUMBER: _ClassVar[int]
+    KUBERNETES_FIELD_NUMBER: _ClassVar[int]
+    token: TokenCredential
+    aws: AwsCredential
+    kubernetes: KubernetesCredential
+    def __init__(self, token: _Optional[_Union[TokenCredential, _Mapping]] = ..., aws: _Optional[_Union[AwsCredential, _Mapping]] = ..., kubernetes: _Optional[_Union[KubernetesCredential, _Mapping]] = ...) -> None: ...
+
+class TokenCredential(_message.Message):
+    __slots__ = ("jwt",)
+    JWT_FIELD_NUMBER: _ClassVar[int]
+    jwt: str
+    def __init__(self, jwt: _Optional[str] = ...) -> None: ...
+
+class AwsCredential(_message.Message):
+    __slots__ = ("access_key_id", "secret_access_key", "session_token", "region")
+    ACCESS_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_ACCESS_KEY_FIELD_NUMBER: _ClassVar[int]
+    SESSION_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    region: str
+    def __init__(self, access_key_id: _Optional[str] = ..., secret_access_key: _Optional[str] = ..., session_token: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
+
+class KubernetesCredential(_message.Message):
+    __slots__ = ("server", "certificate_authority", "namespace", "token")
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    server: str
+    certificate_authority: str
+    namespace: str
+    token: str
+    def __init__(self, server: _Optional[str] = ..., certificate_authority: _Optional[str] = ..., namespace: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class ReleaseLeaseRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ReleaseLeaseResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListLeasesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListLeasesResponse(_message.Message):
+    __slots__ = ("leases", "next_page_token")
+    LEASES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    leases: _containers.RepeatedCompositeFieldContainer[Lease]
+    next_page_token: str
+    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Lease(_message.Message):
+    __slots__ = ("id", "task_id", "charter", "grant", "role", "target", "environment", "agent", "state", "expire_time", "kill_id")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    KILL_ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    task_id: str
+    charter: str
+    grant: str
+    role: str
+    target: str
+    environment: str
+    agent: str
+    state: LeaseState
+    expire_time: _timestamp_pb2.Timestamp
+    kill_id: str
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., charter: _Optional[str] = ..., grant: _Optional[str] = ..., role: _Optional[str] = ..., target: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., state: _Optional[_Union[LeaseState, str]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., kill_id: _Optional[str] = ...) -> None: ...

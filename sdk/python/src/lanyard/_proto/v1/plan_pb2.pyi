@@ -1,0 +1,123 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class PlanFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PLAN_FORMAT_UNSPECIFIED: _ClassVar[PlanFormat]
+    PLAN_FORMAT_TERRAFORM_JSON: _ClassVar[PlanFormat]
+    PLAN_FORMAT_MANIFEST_DIFF: _ClassVar[PlanFormat]
+    PLAN_FORMAT_TEXT: _ClassVar[PlanFormat]
+    PLAN_FORMAT_MANIFESTS: _ClassVar[PlanFormat]
+
+class Risk(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RISK_UNSPECIFIED: _ClassVar[Risk]
+    RISK_LOW: _ClassVar[Risk]
+    RISK_MEDIUM: _ClassVar[Risk]
+    RISK_HIGH: _ClassVar[Risk]
+PLAN_FORMAT_UNSPECIFIED: PlanFormat
+PLAN_FORMAT_TERRAFORM_JSON: PlanFormat
+PLAN_FORMAT_MANIFEST_DIFF: PlanFormat
+PLAN_FORMAT_TEXT: PlanFormat
+PLAN_FORMAT_MANIFESTS: PlanFormat
+RISK_UNSPECIFIED: Risk
+RISK_LOW: Risk
+RISK_MEDIUM: Risk
+RISK_HIGH: Risk
+
+class PlanEffects(_message.Message):
+    __slots__ = ("created", "updated", "replaced", "destroyed")
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_FIELD_NUMBER: _ClassVar[int]
+    DESTROYED_FIELD_NUMBER: _ClassVar[int]
+    created: int
+    updated: int
+    replaced: int
+    destroyed: int
+    def __init__(self, created: _Optional[int] = ..., updated: _Optional[int] = ..., replaced: _Optional[int] = ..., destroyed: _Optional[int] = ...) -> None: ...
+
+class SubmitPlanRequest(_message.Message):
+    __slots__ = ("header", "chunk")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    header: PlanHeader
+    chunk: bytes
+    def __init__(self, header: _Optional[_Union[PlanHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
+
+class PlanHeader(_message.Message):
+    __slots__ = ("task_id", "grant", "format", "summary", "destructive")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    DESTRUCTIVE_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    grant: str
+    format: PlanFormat
+    summary: str
+    destructive: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., summary: _Optional[str] = ..., destructive: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SubmitPlanResponse(_message.Message):
+    __slots__ = ("plan",)
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    plan: Plan
+    def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ...) -> None: ...
+
+class Plan(_message.Message):
+    __slots__ = ("id", "task_id", "grant", "format", "digest", "size", "summary", "submit_time", "approval_id", "effects", "risk", "reasons", "warnings", "reach", "destructive")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SUBMIT_TIME_FIELD_NUMBER: _ClassVar[int]
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    RISK_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    REACH_FIELD_NUMBER: _ClassVar[int]
+    DESTRUCTIVE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    task_id: str
+    grant: str
+    format: PlanFormat
+    digest: str
+    size: int
+    summary: str
+    submit_time: _timestamp_pb2.Timestamp
+    approval_id: str
+    effects: PlanEffects
+    risk: Risk
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    reach: _containers.RepeatedScalarFieldContainer[str]
+    destructive: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., summary: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., effects: _Optional[_Union[PlanEffects, _Mapping]] = ..., risk: _Optional[_Union[Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., reach: _Optional[_Iterable[str]] = ..., destructive: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetPlanRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class GetPlanResponse(_message.Message):
+    __slots__ = ("plan", "content")
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    plan: Plan
+    content: str
+    def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ..., content: _Optional[str] = ...) -> None: ...

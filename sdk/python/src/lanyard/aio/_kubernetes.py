@@ -1,0 +1,28 @@
+"""The part of `lanyard.aio` that takes the async Kubernetes client."""
+
+from __future__ import annotations
+
+from kubernetes.aio import client
+
+from lanyard.credential import KubernetesToken, expected
+from lanyard.grants import AsyncSource, PlanRef
+
+
+async def client_of(source: AsyncSource, grant: str, plan: PlanRef) -> client.ApiClient:
+    """A client under a grant."""
+
+    async def current() -> KubernetesToken:
+        return expected(KubernetesToken, grant, await source.credential(grant, plan=plan))
+
+    async def refresh(configuration: client.Configuration) -> None:
+        configuration.api_key = {"authorization": (await current()).token.expose()}
+
+    first = await current()
+    configuration = client.Configuration(
+        host=first.server,
+        api_key={"authorization": first.token.expose()},
+        api_key_prefix={"authorization": "Bearer"},
+        ca_cert_data=first.certificate_authority or None,
+    )
+    configuration.refresh_api_key_hook = refresh
+    return client.ApiClient(configuration)

@@ -1,0 +1,88 @@
+"""The connection to the local agent, for asyncio. It belongs to the event loop that makes its first call."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+
+import grpc
+import grpc.aio
+
+from lanyard.calls import Answer, Call, Request
+from lanyard.connection import CALL_SECONDS
+from lanyard.context import metadata_of
+from lanyard.errors import error_of, is_without_answer
+from lanyard.local_agent import LocalAgent
+
+
+class Connection:
+    """A connection to the local agent, which is started on the first call if it does not run."""
+
+    def __init__(self, context: str | os.PathLike[str] | None = None, agent: LocalAgent | None = None) -> None:
+        self._agent = agent or LocalAgent.of_environment()
+        self._metadata = metadata_of(context)
+        self._lock = asyncio.Lock()
+        self._channel: grpc.aio.Channel | None = None
+        self._left: list[grpc.aio.Channel] = []
+
+    async def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
+        """Asks, and once more if nobody was there to answer.
+
+        Raises what the answer comes to, or AgentUnavailable.
+        """
+        channel = await self._open()
+        try:
+            return await self._once(channel, call, request)
+        except grpc.aio.AioRpcError as failure:
+            if not is_without_answer(failure):
+                raise error_of(failure) from None
+        if self._channel is channel:
+            self._left.append(channel)
+            self._channel = None
+        try:
+            return await self._once(await self._open(), call, request)
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from None
+
+    async def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
+        """Sends several messages, and asks once.
+
+        Raises what the answer comes to, or AgentUnavailable.
+        """
+        many = (await self._open()).stream_unary(call.path, call.encode, call.decode)
+        try:
+            return await many(iter(requests), timeout=CALL_SECONDS, metadata=self._metadata)
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from None
+
+    async def stream(self, call: Call[Request, Answer], request: Request) -> AsyncIterator[Answer]:
+        """All answers, as they come.
+
+        Raises what the last one comes to, or AgentUnavailable.
+        """
+        channel = await self._open()
+        try:
+            async for answer in channel.unary_stream(call.path, call.encode, call.decode)(request, metadata=self._metadata):
+                yield answer
+        except grpc.aio.AioRpcError as failure:
+            raise error_of(failure) from None
+
+    async def close(self) -> None:
+        """Gives the connection up. A later call makes another one."""
+        channels, self._left = [*self._left, self._channel], []
+        self._channel = None
+        for channel in channels:
+            if channel is not None:
+                await channel.close()
+
+    async def _once(self, channel: grpc.aio.Channel, call: Call[Request, Answer], request: Request) -> Answer:
+        one = channel.unary_unary(call.path, call.encode, call.decode)
+        return await one(request, timeout=CALL_SECONDS, metadata=self._metadata)
+
+    async def _open(self) -> grpc.aio.Channel:
+        async with self._lock:
+            if self._channel is None:
+                await asyncio.to_thread(self._agent.ensure)
+                self._channel = grpc.aio.insecure_channel(self._agent.address)
+            return self._channel

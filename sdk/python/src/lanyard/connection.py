@@ -1,0 +1,95 @@
+"""The connection to the local agent, for code that blocks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
+
+import grpc
+
+from lanyard.calls import Answer, Call, Request
+from lanyard.context import Metadata, metadata_of
+from lanyard.errors import error_of, is_without_answer
+from lanyard.local_agent import LocalAgent
+
+CALL_SECONDS = 60.0
+"""How long an answer may take."""
+_Item = TypeVar("_Item", covariant=True)
+
+
+class Stream(Protocol[_Item]):
+    """Answers as they come; whoever has enough cancels it."""
+
+    def __iter__(self) -> Iterator[_Item]: ...
+    def cancel(self) -> object: ...
+
+
+class Connection:
+    """A connection to the local agent, which is started on the first call if it does not run."""
+
+    def __init__(self, context: str | os.PathLike[str] | None = None, agent: LocalAgent | None = None) -> None:
+        self._agent = agent or LocalAgent.of_environment()
+        self._metadata: Metadata = metadata_of(context)
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+
+    def ask(self, call: Call[Request, Answer], request: Request) -> Answer:
+        """Asks, and once more if nobody was there to answer.
+
+        Raises what the answer comes to, or AgentUnavailable.
+        """
+        channel = self._open()
+        try:
+            return self._once(channel, call, request)
+        except grpc.RpcError as failure:
+            if not is_without_answer(failure):
+                raise error_of(failure) from None
+        self._leave(channel)
+        try:
+            return self._once(self._open(), call, request)
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+
+    def send(self, call: Call[Request, Answer], requests: Iterable[Request]) -> Answer:
+        """Sends several messages, and asks once.
+
+        Raises what the answer comes to, or AgentUnavailable.
+        """
+        many = self._open().stream_unary(call.path, call.encode, call.decode)
+        try:
+            return many(iter(requests), timeout=CALL_SECONDS, metadata=self._metadata)
+        except grpc.RpcError as failure:
+            raise error_of(failure) from None
+
+    def stream(self, call: Call[Request, Answer], request: Request) -> Stream[Answer]:
+        """Asks for all answers that come. Iterating raises grpc's own errors.
+
+        Raises AgentUnavailable.
+        """
+        return self._open().unary_stream(call.path, call.encode, call.decode)(request, metadata=self._metadata)
+
+    def close(self) -> None:
+        """Gives the connection up. A later call makes another one."""
+        with self._lock:
+            channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.close()
+
+    def _once(self, channel: grpc.Channel, call: Call[Request, Answer], request: Request) -> Answer:
+        one = channel.unary_unary(call.path, call.encode, call.decode)
+        return one(request, timeout=CALL_SECONDS, metadata=self._metadata)
+
+    def _leave(self, channel: grpc.Channel) -> None:
+        """The next call makes another channel; those that run on this one keep it."""
+        with self._lock:
+            if self._channel is channel:
+                self._channel = None
+
+    def _open(self) -> grpc.Channel:
+        with self._lock:
+            if self._channel is None:
+                self._agent.ensure()
+                self._channel = grpc.insecure_channel(self._agent.address)
+            return self._channel

@@ -1,0 +1,88 @@
+"""What is issued under a grant: the kinds of credential, with their secrets kept out of sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TypeVar
+
+from lanyard._proto.agent.v1 import agent_pb2
+from lanyard.errors import Refused
+from lanyard.secret import Secret
+
+
+@dataclass(frozen=True)
+class Lease:
+    """Which credential it is, and until when: `expires` is when it ends, from `refresh` on another one is given."""
+
+    id: str
+    expires: datetime
+    refresh: datetime
+
+
+@dataclass(frozen=True)
+class Token:
+    """A Lanyard access token."""
+
+    lease: Lease
+    token: Secret
+
+
+@dataclass(frozen=True)
+class AwsKeys:
+    """An AWS session. `region` is where the target is; empty where that is not said."""
+
+    lease: Lease
+    access_key_id: str
+    secret_access_key: Secret
+    session_token: Secret
+    region: str
+
+
+@dataclass(frozen=True)
+class KubernetesToken:
+    """A service-account token, and the cluster that it is for. `certificate_authority` is PEM; empty for the system's own."""
+
+    lease: Lease
+    server: str
+    certificate_authority: str
+    namespace: str
+    token: Secret
+
+
+Credential = Token | AwsKeys | KubernetesToken
+_Kind = TypeVar("_Kind", Token, AwsKeys, KubernetesToken)
+_NAMES = {Token: "a token", AwsKeys: "an AWS session", KubernetesToken: "a Kubernetes token"}
+
+
+def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
+    """Reads the local agent's answer.
+
+    Raises Refused for a kind of credential that this package does not know.
+    """
+    lease = Lease(answer.lease_id, _time(answer.expire_time), _time(answer.refresh_time))
+    kind = answer.credential.WhichOneof("kind")
+    if kind == "token":
+        return Token(lease, Secret(answer.credential.token.jwt))
+    if kind == "aws":
+        aws = answer.credential.aws
+        return AwsKeys(lease, aws.access_key_id, Secret(aws.secret_access_key), Secret(aws.session_token), aws.region)
+    if kind == "kubernetes":
+        cluster = answer.credential.kubernetes
+        return KubernetesToken(lease, cluster.server, cluster.certificate_authority, cluster.namespace, Secret(cluster.token))
+    raise Refused("this version of the SDK does not know the kind of credential that was issued")
+
+
+def expected(kind: type[_Kind], grant: str, credential: Credential) -> _Kind:
+    """The credential, if it is of this kind.
+
+    Raises Refused if the grant gives another kind.
+    """
+    if isinstance(credential, kind):
+        return credential
+    raise Refused(f"grant {grant} gives {_NAMES[type(credential)]}, not {_NAMES[kind]}")
+
+
+def _time(stamp: object) -> datetime:
+    seconds, nanos = getattr(stamp, "seconds", 0), getattr(stamp, "nanos", 0)
+    return datetime.fromtimestamp(seconds + nanos / 1e9, tz=timezone.utc)

@@ -1,0 +1,145 @@
+"""What can come of a call: one class for each thing that a caller can do about it.
+
+The text of an error is the broker's own line, complete: it can be shown to a person as it is. No secret is ever in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+_Self = TypeVar("_Self", bound="LanyardError")
+
+
+class LanyardError(Exception):
+    """The base of all errors of this package.
+
+    `reason` is the broker's word for it, such as `CHARTER_DENIED`; empty where there is none. `facts` are the details that
+    go with it.
+    """
+
+    def __init__(self, message: str, *, reason: str = "", facts: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.facts: dict[str, str] = dict(facts or {})
+
+    @property
+    def kill_id(self) -> str | None:
+        """The kill order behind it."""
+        return self.facts.get("kill_id")
+
+    @property
+    def approval_id(self) -> str | None:
+        """The approval that it is about."""
+        return self.facts.get("approval_id")
+
+    @property
+    def plan_id(self) -> str | None:
+        """The plan that it is about."""
+        return self.facts.get("plan_id")
+
+    @property
+    def decision_id(self) -> str | None:
+        """The decision in the journal: `lanyard explain` says more of it."""
+        return self.facts.get("decision_id")
+
+    def again(self: _Self) -> _Self:
+        """The same error, to be raised in another place."""
+        return type(self)(str(self), reason=self.reason, facts=self.facts)
+
+
+class Denied(LanyardError):
+    """The charter, the caller's role or an approver says no. Asking again does not help."""
+
+
+class ApprovalPending(LanyardError):
+    """People have to approve first. `url` is where, if the broker says so."""
+
+    @property
+    def url(self) -> str | None:
+        """The page where people decide."""
+        return self.facts.get("url")
+
+
+class Killed(LanyardError):
+    """A kill order stops this. `kill_id` is the order."""
+
+
+class TaskEnded(LanyardError):
+    """The task was closed, or its time is over. Open another one."""
+
+
+class NotLoggedIn(LanyardError):
+    """No accepted identity, or one whose login was too long ago."""
+
+
+class BrokerUnavailable(LanyardError):
+    """The broker does not answer, or cannot answer now. Asking again later may help."""
+
+
+class AgentUnavailable(BrokerUnavailable):
+    """The local agent does not run and cannot be started."""
+
+
+class NotFound(LanyardError):
+    """There is no such thing, or it is somebody else's."""
+
+
+class Refused(LanyardError):
+    """Any other no of the broker's: a limit, a pause, a request that it does not understand."""
+
+
+class NoTask(LanyardError):
+    """There is no current task: this was not started by `lanyard exec`."""
+
+
+_REASONS: dict[str, type[LanyardError]] = {
+    "CHARTER_DENIED": Denied,
+    "ROLE_DENIED": Denied,
+    "APPROVAL_DENIED": Denied,
+    "APPROVAL_REQUIRED": ApprovalPending,
+    "KILL_ENGAGED": Killed,
+    "TASK_ENDED": TaskEnded,
+    "REAUTHENTICATE": NotLoggedIn,
+}
+_CODES: dict[grpc.StatusCode, type[LanyardError]] = {
+    grpc.StatusCode.UNAUTHENTICATED: NotLoggedIn,
+    grpc.StatusCode.UNAVAILABLE: BrokerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: BrokerUnavailable,
+    grpc.StatusCode.CANCELLED: BrokerUnavailable,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+}
+
+
+class Failure(Protocol):
+    """What grpc raises, in both of its forms."""
+
+    def code(self) -> grpc.StatusCode: ...
+    def details(self) -> str | None: ...
+    def trailing_metadata(self) -> Any: ...  # noqa: ANN401 - the two forms have different types for it
+
+
+def error_of(failure: Failure) -> LanyardError:
+    """The error that a failed call comes to."""
+    reason, facts = _info(failure)
+    kind = _REASONS.get(reason) or _CODES.get(failure.code(), Refused)
+    return kind(failure.details() or failure.code().name, reason=reason, facts=facts)
+
+
+def is_without_answer(failure: Failure) -> bool:
+    """Whether nobody answered the call: what answers says why."""
+    return failure.code() is grpc.StatusCode.UNAVAILABLE and not _info(failure)[0]
+
+
+def _info(failure: Failure) -> tuple[str, dict[str, str]]:
+    for key, value in failure.trailing_metadata() or ():
+        if key != "grpc-status-details-bin" or not isinstance(value, bytes):
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            info = error_details_pb2.ErrorInfo()
+            if detail.Unpack(info):
+                return info.reason, dict(info.metadata)
+    return "", {}

@@ -1,0 +1,31 @@
+"""HTTP: authentication for httpx whose token comes from a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lanyard.grants import PlanRef, Source, with_extra
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class HttpGrants:
+    """The token grants of a task."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def auth(self, grant: str, *, plan: PlanRef = None, origin: str | None = None) -> httpx.Auth:
+        """Sends the token under a grant with every request, for `httpx.Client(auth=…)` and `httpx.AsyncClient(auth=…)`.
+
+        With an `origin`, such as `https://tickets.acme.example`, requests to anywhere else go without a token. Requests raise
+        as `Task.token` does.
+        """
+
+        def make() -> httpx.Auth:
+            from lanyard._httpx import GrantAuth
+
+            return GrantAuth(self._source, grant, plan, origin)
+
+        return with_extra("http", make)

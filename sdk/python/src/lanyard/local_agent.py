@@ -1,0 +1,98 @@
+"""The local agent: where its socket is, and how it is started when nobody listens there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lanyard.errors import AgentUnavailable
+
+START_SECONDS = 10.0
+"""How long a started agent may take until it listens."""
+_LOOK_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class LocalAgent:
+    """The local agent at this socket."""
+
+    socket: Path
+    binary: str | None = None
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] | None = None) -> LocalAgent:
+        """The agent that the environment variables name, or the user's usual one."""
+        given = os.environ if environment is None else environment
+        return cls(_socket(given), given.get("LANYARD_BIN") or shutil.which("lanyard", path=given.get("PATH")))
+
+    @property
+    def address(self) -> str:
+        """For grpc."""
+        return f"unix:{self.socket}"
+
+    def is_listening(self) -> bool:
+        """Whether somebody takes connections at the socket."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            try:
+                probe.connect(str(self.socket))
+            except OSError:
+                return False
+        return True
+
+    def ensure(self) -> None:
+        """Starts the agent if nobody listens, and waits until somebody does.
+
+        Raises AgentUnavailable if there is no `lanyard` command, if it fails, or after 10 seconds.
+        """
+        if self.is_listening():
+            return
+        started = self._start()
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            if self.is_listening():
+                return
+            if started.poll() not in (None, 0):
+                raise AgentUnavailable(f"the local agent ended with status {started.returncode}: run {self.binary} agent run")
+            time.sleep(_LOOK_SECONDS)
+        raise AgentUnavailable(f"the local agent does not listen at {self.socket}: run {self.binary} agent run")
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        if self.binary is None:
+            raise AgentUnavailable(
+                f"no local agent listens at {self.socket}, and there is no lanyard command to start one: "
+                "put it on PATH, or name it in LANYARD_BIN"
+            )
+        null = subprocess.DEVNULL
+        try:
+            started = subprocess.Popen(  # noqa: S603 - the user's own command
+                [self.binary, "agent", "run"],
+                stdin=null,
+                stdout=null,
+                stderr=null,
+                start_new_session=True,
+                env={**os.environ, "LANYARD_AGENT": str(self.socket)},
+            )
+        except OSError as error:
+            raise AgentUnavailable(f"{self.binary} does not start: {error.strerror}") from None
+        # It outlives this process, unless another one was quicker: then it ends, and has to be waited for.
+        threading.Thread(target=started.wait, name="lanyard-agent-end", daemon=True).start()
+        return started
+
+
+def _socket(given: Mapping[str, str]) -> Path:
+    if given.get("LANYARD_AGENT"):
+        return Path(given["LANYARD_AGENT"])
+    if given.get("LANYARD_STATE"):
+        return Path(given["LANYARD_STATE"]) / "agent.sock"
+    if given.get("XDG_RUNTIME_DIR"):
+        return Path(given["XDG_RUNTIME_DIR"]) / "lanyard" / "agent.sock"
+    home = Path(given.get("HOME") or Path.home())
+    state = Path(given["XDG_STATE_HOME"]) if given.get("XDG_STATE_HOME") else home / ".local" / "state"
+    return state / "lanyard" / "agent.sock"

@@ -1,0 +1,239 @@
+"""The fake local agent: a gRPC server on a socket of its own, which does what a test tells it."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import grpc
+
+from lanyard._proto.v1 import credential_pb2, kill_pb2
+from lanyard.plan import Submitted
+from lanyard.testing.books import Books, FakeApproval, FakeTask, Refusal, Report, Rule
+from lanyard.testing.services import handlers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+THREADS = 32
+"""How many calls it answers at a time; each watch of a task is one."""
+
+
+class FakeAgent:
+    """A local agent whose answers are scripted. Grants that were not given to it are denied, as by a charter without them.
+
+    Use it as a context manager, and put `environment()` into the environment of what is tested.
+    """
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="lanyard-"))
+        self._books = Books()
+        self._server: grpc.Server | None = None
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._folder / "agent.sock"
+
+    def environment(self) -> dict[str, str]:
+        """The variables that lead to it."""
+        return {"LANYARD_AGENT": str(self.socket)}
+
+    def start(self) -> None:
+        """Listens; after `stop`, again."""
+        self._books.over = False
+        self._server = grpc.server(ThreadPoolExecutor(THREADS), handlers=handlers(self._books))
+        self._server.add_insecure_port(f"unix:{self.socket}")
+        self._server.start()
+
+    def stop(self) -> None:
+        """Ends: calls that run are broken off, and what it knows is kept."""
+        with self._books.changed:
+            self._books.over = True
+            self._books.changed.notify_all()
+        if self._server is not None:
+            self._server.stop(None).wait()
+            self._server = None
+        self.socket.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def give_token(self, grant: str, secret: str | None = None, *, lifetime: float = 300.0) -> None:
+        """The grant gives a token: this one, or another one with every mint. Lifetimes are in seconds."""
+
+        def mint(count: int) -> credential_pb2.Credential:
+            jwt = secret or f"fake-token-{count}-{secrets.token_hex(8)}"
+            return credential_pb2.Credential(token=credential_pb2.TokenCredential(jwt=jwt))
+
+        self._give(grant, mint, lifetime)
+
+    def give_aws(
+        self,
+        grant: str,
+        secret_access_key: str = "fake-secret-key",  # noqa: S107 - opens nothing
+        session_token: str = "fake-session-token",  # noqa: S107
+        *,
+        region: str = "eu-central-1",
+        lifetime: float = 300.0,
+    ) -> None:
+        """The grant gives an AWS session; the id of its keys counts the mints."""
+
+        def mint(count: int) -> credential_pb2.Credential:
+            aws = credential_pb2.AwsCredential(
+                access_key_id=f"ASIAFAKE{count:012d}",
+                secret_access_key=secret_access_key,
+                session_token=session_token,
+                region=region,
+            )
+            return credential_pb2.Credential(aws=aws)
+
+        self._give(grant, mint, lifetime)
+
+    def give_kubernetes(
+        self,
+        grant: str,
+        server: str,
+        token: str | None = None,
+        *,
+        certificate_authority: str = "",
+        namespace: str = "default",
+        lifetime: float = 300.0,
+    ) -> None:
+        """The grant gives a service-account token for this cluster."""
+
+        def mint(count: int) -> credential_pb2.Credential:
+            cluster = credential_pb2.KubernetesCredential(
+                server=server,
+                certificate_authority=certificate_authority,
+                namespace=namespace,
+                token=token or f"fake-token-{count}-{secrets.token_hex(8)}",
+            )
+            return credential_pb2.Credential(kubernetes=cluster)
+
+        self._give(grant, mint, lifetime)
+
+    def require_approval(self, grant: str, *, people: int = 1, url: str = "") -> None:
+        """The grant takes a plan that so many people approved. `{approval}` in the url is the id of the approval."""
+        with self._books.changed:
+            rule = self._books.rules.setdefault(grant, Rule())
+            rule.people, rule.url = people, url
+
+    def refuse(self, grant: str, refusal: Refusal) -> None:
+        """The grant is answered with this from now on."""
+        with self._books.changed:
+            self._books.rules.setdefault(grant, Rule()).refusal = refusal
+
+    def deny(self, grant: str, message: str = "denied by charter fake (grants): no; ask for another grant") -> None:
+        """The charter denies the grant from now on."""
+        decision = self._books.next_id("D")
+        facts = {"charter": "fake", "rule": "grants", "decision_id": decision}
+        code = grpc.StatusCode.PERMISSION_DENIED
+        self.refuse(grant, Refusal(code, f"{message} [{decision}]", "CHARTER_DENIED", facts))
+
+    def refuse_tasks(self, refusal: Refusal | None) -> None:
+        """Opening a task is answered with this; None lets tasks be opened again."""
+        with self._books.changed:
+            self._books.opening = refusal
+
+    def lose_broker(self, message: str = "the broker is not available") -> None:
+        """Every call is answered as without a broker, until `find_broker`."""
+        with self._books.changed:
+            self._books.outage = Refusal(grpc.StatusCode.UNAVAILABLE, message, "UNAVAILABLE")
+
+    def find_broker(self) -> None:
+        """The broker is back."""
+        with self._books.changed:
+            self._books.outage = None
+
+    def approve(self, plan: Submitted | str, people: int | None = None) -> None:
+        """So many people approve a plan, or as many as it takes."""
+        with self._books.changed:
+            approval = self._approval(plan)
+            more = approval.people - len(approval.consents) if people is None else people
+            approval.consents.extend(f"person-{len(approval.consents) + n}" for n in range(more))
+
+    def reject(self, plan: Submitted | str, why: str = "not today") -> None:
+        """Somebody says no to a plan."""
+        with self._books.changed:
+            self._approval(plan).denied = why
+
+    def kill(self, task_id: str, reason: str = "it loops") -> str:
+        """A kill order over this task; its id."""
+        with self._books.changed:
+            task = self._books.task(task_id)
+            order = kill_pb2.KillOrder(
+                id=self._books.next_id("K"), scope=kill_pb2.Scope(task_id=task_id), reason=reason, lifted="nothing"
+            )
+            task.orders.append(order)
+            task.leases.clear()
+            self._books.changed.notify_all()
+        return order.id
+
+    def end(self, task_id: str) -> None:
+        """Somebody else closes this task."""
+        with self._books.changed:
+            task = self._books.task(task_id)
+            task.closed = True
+            task.leases.clear()
+            self._books.changed.notify_all()
+
+    def renew(self) -> None:
+        """The time of every credential has come: asking again gives another one."""
+        with self._books.changed:
+            for task in self._books.tasks.values():
+                for lease in task.leases.values():
+                    lease.refreshes = 0.0
+
+    @property
+    def tasks(self) -> list[FakeTask]:
+        """The tasks that were opened, oldest first."""
+        return list(self._books.tasks.values())
+
+    @property
+    def mints(self) -> list[tuple[str, str]]:
+        """What the broker would have been asked for: task and grant of every mint."""
+        return list(self._books.mints)
+
+    @property
+    def asked(self) -> Counter[str]:
+        """How often each call was made, by its name, such as `GetCredential`."""
+        return Counter(self._books.asked)
+
+    @property
+    def contexts(self) -> list[str]:
+        """The contexts that calls named."""
+        return list(self._books.contexts)
+
+    @property
+    def reports(self) -> list[Report]:
+        """The actions that were reported, oldest first."""
+        return list(self._books.reports)
+
+    def content(self, plan: Submitted | str) -> bytes:
+        """The bytes of a plan, as they were submitted."""
+        return self._books.contents[plan if isinstance(plan, str) else plan.id]
+
+    def _give(self, grant: str, mint: Callable[[int], credential_pb2.Credential], lifetime: float) -> None:
+        with self._books.changed:
+            rule = self._books.rules.setdefault(grant, Rule())
+            rule.mint, rule.lifetime, rule.refusal = mint, lifetime, None
+
+    def _approval(self, plan: Submitted | str) -> FakeApproval:
+        plan_id = plan if isinstance(plan, str) else plan.id
+        found = self._books.approval_of(plan_id)
+        if found is None:
+            raise ValueError(f"plan {plan_id} waits for nobody")
+        return found

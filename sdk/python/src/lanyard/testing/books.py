@@ -1,0 +1,132 @@
+"""What the fake local agent knows: tasks, what their grants give, approvals, and what it was asked."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import grpc
+
+from lanyard._proto.v1 import credential_pb2, kill_pb2
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):
+    """A no: a gRPC code, the text for people, the broker's word for it, and the details."""
+
+    code: grpc.StatusCode
+    message: str
+    reason: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class FakeTask:
+    """A task that was opened."""
+
+    id: str
+    charter: str
+    environment: str
+    reason: str
+    ticket: str
+    closed: bool = False
+    orders: list[kill_pb2.KillOrder] = field(default_factory=list)
+    leases: dict[str, FakeLease] = field(default_factory=dict)
+
+
+@dataclass
+class FakeLease:
+    """A credential that the agent keeps, by grant. `expires` and `refreshes` are seconds since the epoch."""
+
+    id: str
+    credential: credential_pb2.Credential
+    expires: float
+    refreshes: float
+
+
+@dataclass
+class FakeApproval:
+    """An approval that was asked for. `denied` is why somebody said no."""
+
+    id: str
+    plan_id: str
+    task_id: str
+    grant: str
+    people: int
+    consents: list[str] = field(default_factory=list)
+    denied: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough people said yes."""
+        return not self.denied and len(self.consents) >= self.people
+
+
+@dataclass
+class Rule:
+    """What a grant gives, or why not. `mint` makes the nth credential."""
+
+    mint: Callable[[int], credential_pb2.Credential] | None = None
+    lifetime: float = 300.0
+    refusal: Refusal | None = None
+    people: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """An action that was reported."""
+
+    id: str
+    task_id: str
+    tool: str
+    action: str
+    target: str
+    outcome: str
+    detail: str
+
+
+@dataclass
+class Books:
+    """All of it, under one lock that is also told of changes."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    tasks: dict[str, FakeTask] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
+    approvals: dict[str, FakeApproval] = field(default_factory=dict)
+    contents: dict[str, bytes] = field(default_factory=dict)
+    reports: list[Report] = field(default_factory=list)
+    mints: list[tuple[str, str]] = field(default_factory=list)
+    asked: Counter[str] = field(default_factory=Counter)
+    requests: dict[str, str] = field(default_factory=dict)
+    contexts: list[str] = field(default_factory=list)
+    opening: Refusal | None = None
+    outage: Refusal | None = None
+    over: bool = False
+    count: int = 0
+
+    def next_id(self, kind: str) -> str:
+        """Another id, in the form of the broker's."""
+        self.count += 1
+        return f"{kind}-{self.count:026d}"
+
+    def task(self, task_id: str) -> FakeTask:
+        """The task.
+
+        Raises Refusal if there is none.
+        """
+        found = self.tasks.get(task_id)
+        if found is None:
+            raise not_found("task")
+        return found
+
+    def approval_of(self, plan_id: str) -> FakeApproval | None:
+        """What a plan waits for."""
+        return next((one for one in self.approvals.values() if one.plan_id == plan_id), None)
+
+
+def not_found(what: str) -> Refusal:
+    """The answer for what there is not, and for what is somebody else's."""
+    return Refusal(grpc.StatusCode.NOT_FOUND, f"there is no such {what}", "NOT_FOUND")

@@ -1,0 +1,25 @@
+"""The fixture `lanyard_agent` of pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from lanyard.testing.agent import FakeAgent
+
+
+@pytest.fixture
+def lanyard_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
+    """A fake local agent that the test's own process talks to; nothing else is reached, and nothing is started."""
+    # Imported here: pytest loads this file in every run of every project that has the package.
+    from lanyard.testing.agent import FakeAgent
+
+    with FakeAgent() as agent:
+        for name in ("LANYARD_CONTEXT", "LANYARD_TASK", "LANYARD_BIN"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in agent.environment().items():
+            monkeypatch.setenv(name, value)
+        yield agent

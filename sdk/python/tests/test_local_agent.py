@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import lanyard
+from lanyard.local_agent import LocalAgent
+from lanyard.testing import FakeAgent
+
+PLACES = [
+    ({"LANYARD_AGENT": "/a/b.sock", "LANYARD_STATE": "/s", "XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/h"}, "/a/b.sock"),
+    ({"LANYARD_STATE": "/s", "XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/h"}, "/s/agent.sock"),
+    ({"XDG_RUNTIME_DIR": "/run/user/7", "XDG_STATE_HOME": "/x", "HOME": "/h"}, "/run/user/7/lanyard/agent.sock"),
+    ({"XDG_STATE_HOME": "/x", "HOME": "/h"}, "/x/lanyard/agent.sock"),
+    ({"HOME": "/h"}, "/h/.local/state/lanyard/agent.sock"),
+]
+
+
+@pytest.mark.parametrize(("environment", "socket"), PLACES)
+def test_the_socket_is_where_the_environment_says(environment: dict[str, str], socket: str) -> None:
+    assert LocalAgent.of_environment(environment).socket == Path(socket)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("LANYARD_AGENT", str(tmp_path / "agent.sock"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("LANYARD_BIN", raising=False)
+    return tmp_path
+
+
+def opened() -> lanyard.Task:
+    return lanyard.task("ticket-router", environment="production", reason="ticket 12")
+
+
+@pytest.mark.usefixtures("place")
+def test_without_a_binary_the_error_says_what_to_do() -> None:
+    with pytest.raises(lanyard.AgentUnavailable, match="put it on PATH, or name it in LANYARD_BIN") as raised:
+        opened()
+    assert isinstance(raised.value, lanyard.BrokerUnavailable)
+
+
+def test_an_agent_that_fails_is_an_error_with_its_status(place: Path) -> None:
+    _script(place / "lanyard", "raise SystemExit(5)")
+    with pytest.raises(lanyard.AgentUnavailable, match="ended with status 5"):
+        opened()
+
+
+def test_a_binary_that_cannot_be_run_is_an_error(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANYARD_BIN", str(place / "nothing"))
+    with pytest.raises(lanyard.AgentUnavailable, match="does not start"):
+        opened()
+
+
+def test_an_agent_is_started_when_nobody_listens(place: Path) -> None:
+    _script(
+        place / "lanyard",
+        f"""
+import os, pathlib, socket, sys
+assert sys.argv[1:] == ["agent", "run"]
+assert os.getsid(0) == os.getpid()
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(os.environ["LANYARD_AGENT"])
+listener.listen()
+pathlib.Path({str(place / "pid")!r}).write_text(str(os.getpid()))
+listener.accept()[0].close()
+listener.accept()[0].close()
+""",
+    )
+    agent = LocalAgent.of_environment()
+    assert not agent.is_listening()
+    agent.ensure()
+    assert agent.is_listening()
+    assert int((place / "pid").read_text()) != os.getpid()
+
+
+def test_a_running_agent_is_used(lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANYARD_BIN", "/nothing")
+    with opened():
+        assert lanyard_agent.tasks
+
+
+def _script(path: Path, text: str) -> None:
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
