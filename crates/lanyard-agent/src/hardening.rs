@@ -2,7 +2,17 @@
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// For a process that holds secrets.
+/// For a process that holds secrets for a while, and starts others: nobody looks in, and none of it is in a core file.
+///
+/// # Errors
+/// As of the system.
+pub fn hide() -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// For a process that holds secrets. What it starts has no core files either.
 ///
 /// # Errors
 /// As of the system.
@@ -12,7 +22,5 @@ pub fn harden() -> std::io::Result<()> {
         maximum: Some(0),
     };
     setrlimit(Resource::Core, none)?;
-    #[cfg(target_os = "linux")]
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    hide()
 }

@@ -13,7 +13,7 @@ mod service;
 mod tasks;
 
 pub use connection::{Connection, ConnectionError, Proxied};
-pub use hardening::harden;
+pub use hardening::{harden, hide};
 pub use place::Place;
 pub use serve::{AgentError, Options, run};
 pub use tasks::FRESH_AT_LEAST;

@@ -84,9 +84,7 @@ impl Tasks {
         }
         let client = self.client(context).await?;
         let mut tasks = locked(&self.tasks);
-        tasks.retain(|_, task| {
-            task.stops().borrow().as_ref() != Some(&lanyard_client::Stop::Closed)
-        });
+        tasks.retain(|_, task| !task.is_over());
         if tasks.len() >= TASKS {
             let line = format!("the local agent looks after {TASKS} tasks: close some first");
             return Err(ClientError::Unavailable(line));

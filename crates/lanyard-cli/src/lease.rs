@@ -1,9 +1,7 @@
-//! `lanyard request`, `lanyard creds` and `lanyard lease`.
+//! `lanyard request` and `lanyard lease`.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use lanyard_client::v1;
-use lanyard_client::v1::credential::Kind;
-use serde_json::json;
 
 use crate::Global;
 use crate::outcome::Outcome;
@@ -25,24 +23,6 @@ pub(crate) struct Request {
     /// Decide, and mint nothing.
     #[arg(long)]
     dry_run: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Tool {
-    /// The JWT alone.
-    Token,
-    /// `credential_process` of the AWS tools.
-    Aws,
-    /// An exec plugin of kubectl.
-    Kube,
-}
-
-#[derive(Args)]
-pub(crate) struct Creds {
-    /// For which tool.
-    tool: Tool,
-    #[command(flatten)]
-    request: Request,
 }
 
 #[derive(Subcommand)]
@@ -101,32 +81,6 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
 pub(crate) fn shown(at: Option<lanyard_client::Time>) -> String {
     at.and_then(|at| jiff::Timestamp::from_second(at.seconds).ok())
         .map_or_else(String::new, |at| at.to_string())
-}
-
-/// Stdout holds exactly what the tool expects.
-pub(crate) async fn creds(global: &Global, creds: Creds) -> Result<(), Outcome> {
-    let issued = issue(global, creds.request).await?;
-    let expires = shown(issued.expire_time);
-    let kind = issued.credential.and_then(|credential| credential.kind);
-    match (creds.tool, kind) {
-        (Tool::Token, Some(Kind::Token(token))) => println!("{}", token.jwt),
-        (Tool::Aws, Some(Kind::Aws(aws))) => println!(
-            "{}",
-            json!({"Version": 1, "AccessKeyId": aws.access_key_id, "SecretAccessKey": aws.secret_access_key,
-                "SessionToken": aws.session_token, "Expiration": expires})
-        ),
-        (Tool::Kube, Some(Kind::Kubernetes(kube))) => println!(
-            "{}",
-            json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-                "status": {"token": kube.token, "expirationTimestamp": expires}})
-        ),
-        (Tool::Token | Tool::Aws | Tool::Kube, _) => {
-            return Err(Outcome::usage(
-                "this grant gives a credential of another kind",
-            ));
-        }
-    }
-    Ok(())
 }
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {

@@ -1,13 +1,16 @@
 //! `lanyard`: the command line of agents and operators. Data goes to stdout, everything else to stderr.
 
 mod action;
+mod agent;
 mod approval;
 mod audit;
 mod charter;
 mod context;
+mod creds;
 mod drill;
 mod emergency;
 mod enrolment;
+mod exec;
 mod explain;
 mod kill;
 mod lease;
@@ -94,7 +97,12 @@ enum Command {
     /// Ask for a credential under a grant; prints the lease, never the secret.
     Request(lease::Request),
     /// Print a credential in the form that a tool expects, and nothing else.
-    Creds(lease::Creds),
+    Creds(creds::Creds),
+    /// Run a command with the credentials of a task, and no others.
+    Exec(Box<exec::Exec>),
+    /// The local agent, which keeps credentials for the tools of this machine.
+    #[command(subcommand)]
+    Agent(agent::Command),
     /// List and release leases.
     #[command(subcommand)]
     Lease(lease::Command),
@@ -164,7 +172,9 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Status => status::status(global).await,
         Command::Task(command) => task::run(global, command).await,
         Command::Request(request) => lease::request(global, request).await,
-        Command::Creds(creds) => lease::creds(global, creds).await,
+        Command::Creds(creds) => creds::run(global, creds).await,
+        Command::Exec(asked) => exec::run(global, *asked).await,
+        Command::Agent(command) => agent::run(global, command).await,
         Command::Lease(command) => lease::run(global, command).await,
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,

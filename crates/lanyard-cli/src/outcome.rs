@@ -16,6 +16,10 @@ pub(crate) enum Outcome {
     Unconfirmed(String),
     /// What the broker said.
     Client(ClientError),
+    /// 125: a command was not run, for this.
+    NotRun(Box<Outcome>),
+    /// What a command ended with; it has said itself what there is to say.
+    Child(u8),
 }
 
 impl From<ClientError> for Outcome {
@@ -37,6 +41,11 @@ impl Outcome {
             Self::Usage(line) => (2, Some(line)),
             Self::Unconfirmed(line) => (8, Some(line)),
             Self::Client(error) => (code(&error), Some(error.to_string())),
+            Self::Child(code) => (code, None),
+            Self::NotRun(why) => {
+                let _own = why.report();
+                (125, None)
+            }
         };
         if let Some(line) = line {
             eprintln!("lanyard: {line}");

@@ -39,7 +39,7 @@ pub use error::{ClientError, Said};
 pub use http::HttpError;
 pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
-pub use task::{Held, Stop, Task};
+pub use task::{Held, Stop, Stops, Task};
 pub use tokens::Store;
 
 /// A point in time on the wire.

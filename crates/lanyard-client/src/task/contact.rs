@@ -54,12 +54,12 @@ impl Contact {
 /// Follows the task until it is closed.
 pub(super) async fn follow(shared: Arc<Shared>) {
     let mut pause = AGAIN[0];
-    let mut known = None;
+    let mut stops = Stops::default();
     loop {
         match shared.client.clone().watch_task(shared.id.clone()).await {
             Ok(messages) => {
                 pause = AGAIN[0];
-                if listen(&shared, messages, &mut known).await {
+                if listen(&shared, messages, &mut stops).await {
                     return;
                 }
             }
@@ -96,7 +96,7 @@ fn bare(error: &ClientError) -> String {
 async fn listen(
     shared: &Shared,
     mut messages: Streaming<v1::WatchTaskResponse>,
-    known: &mut Option<BTreeSet<String>>,
+    stops: &mut Stops,
 ) -> bool {
     let mut within = NEXT;
     loop {
@@ -122,43 +122,54 @@ async fn listen(
         let live: BTreeSet<&str> = message.live_lease_ids.iter().map(String::as_str).collect();
         shared.keep_only(&live);
         shared.hear();
-        let stop = stop(&message, known);
-        let closed = message.task.as_ref().is_none_or(|task| task.closed);
-        if let Some(stop) = stop {
-            shared.stop.send_replace(Some(stop));
-        } else if closed {
-            shared.stop.send_if_modified(|stop| {
-                let first = stop.is_none();
-                stop.get_or_insert(Stop::Closed);
-                first
-            });
+        match stops.news(&message) {
+            Some(Stop::Closed) if shared.stop.borrow().is_some() => {}
+            Some(news) => drop(shared.stop.send_replace(Some(news))),
+            None => {}
         }
-        if closed {
+        if is_closed(&message) {
             return true;
         }
     }
 }
 
-/// The kill that this message brings the news of. An order that ended a lease before the first message is none.
-fn stop(message: &v1::WatchTaskResponse, known: &mut Option<BTreeSet<String>>) -> Option<Stop> {
-    let first = known.is_none();
-    let known = known.get_or_insert_default();
-    let task = message.task.as_ref()?;
-    let mut stop = None;
-    for order in &message.orders {
-        let new = known.insert(order.id.clone());
-        if new && (!first || reaches(order, task)) && stop.is_none() {
-            stop = Some(Stop::Killed {
-                kill_id: order.id.clone(),
-                line: format!(
+/// What the messages about one task have told: news is news once.
+#[derive(Debug, Default)]
+pub struct Stops {
+    known: Option<BTreeSet<String>>,
+}
+
+impl Stops {
+    /// The stop that this message brings the news of, a kill before the task's end. An order that ended a lease before the first
+    /// message, and does not hold the task now, is none.
+    pub fn news(&mut self, message: &v1::WatchTaskResponse) -> Option<Stop> {
+        let first = self.known.is_none();
+        let known = self.known.get_or_insert_default();
+        let mut kill = None;
+        for order in &message.orders {
+            let new = known.insert(order.id.clone());
+            let holds = || {
+                message
+                    .task
+                    .as_ref()
+                    .is_some_and(|task| reaches(order, task))
+            };
+            if new && kill.is_none() && (!first || holds()) {
+                let line = format!(
                     "stopped by kill order {}: {}",
                     order.id,
                     order.reason.escape_debug()
-                ),
-            });
+                );
+                let kill_id = order.id.clone();
+                kill = Some(Stop::Killed { kill_id, line });
+            }
         }
+        kill.or_else(|| is_closed(message).then_some(Stop::Closed))
     }
-    stop
+}
+
+fn is_closed(message: &v1::WatchTaskResponse) -> bool {
+    message.task.as_ref().is_none_or(|task| task.closed)
 }
 
 /// Whether the order holds the whole task now, as far as the task itself says.
@@ -205,19 +216,19 @@ mod tests {
         use v1::scope::Kind;
         let old = ("K-1", Kind::LeaseId("L-1".into()));
         let new = ("K-2", Kind::Target("tickets".into()));
-        let mut known = None;
-        assert_eq!(stop(&message(std::slice::from_ref(&old)), &mut known), None);
-        let told = stop(&message(&[new.clone(), old.clone()]), &mut known);
+        let mut stops = Stops::default();
+        assert_eq!(stops.news(&message(std::slice::from_ref(&old))), None);
+        let told = stops.news(&message(&[new.clone(), old.clone()]));
         let line = "stopped by kill order K-2: it\\nruns wild".to_owned();
         let kill_id = "K-2".to_owned();
         assert_eq!(told, Some(Stop::Killed { kill_id, line }));
-        assert_eq!(stop(&message(&[new, old]), &mut known), None);
+        assert_eq!(stops.news(&message(&[new, old])), None);
     }
 
     #[test]
     fn an_order_over_the_whole_task_is_news_from_the_beginning() {
         let all = ("K-3", v1::scope::Kind::All(true));
-        assert!(stop(&message(&[all]), &mut None).is_some());
+        assert!(Stops::default().news(&message(&[all])).is_some());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use crate::context::share;
 use crate::error::ClientError;
 use crate::moment::Moment;
 use contact::Contact;
+pub use contact::Stops;
 pub use kept::Held;
 use kept::{Backoff, Worth};
 
@@ -55,7 +56,7 @@ pub enum Stop {
 pub struct Task {
     shared: Arc<Shared>,
     /// Ends with the last clone.
-    _watcher: Arc<Watcher>,
+    watcher: Arc<Watcher>,
 }
 
 struct Watcher(JoinHandle<()>);
@@ -125,7 +126,7 @@ impl Client {
         let watcher = Watcher(tokio::spawn(contact::follow(Arc::clone(&shared))));
         Task {
             shared,
-            _watcher: Arc::new(watcher),
+            watcher: Arc::new(watcher),
         }
     }
 }
@@ -220,7 +221,13 @@ impl Task {
     /// [`ClientError::Unavailable`] when it is not heard of.
     pub async fn is_open(&self) -> Result<bool, ClientError> {
         self.shared.in_contact().await?;
-        Ok(self.shared.stop.borrow().as_ref() != Some(&Stop::Closed))
+        Ok(!self.is_over())
+    }
+
+    /// Whether the broker has said that it is closed, or unknown.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.watcher.0.is_finished()
     }
 
     /// Gives back what is at hand; the leases.

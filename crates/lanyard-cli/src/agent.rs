@@ -1,0 +1,148 @@
+//! `lanyard agent`.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use lanyard_agent::{Connection, ConnectionError, FRESH_AT_LEAST, Options, Place};
+use lanyard_client::ClientError;
+use lanyard_proto::agent::v1;
+
+use crate::Global;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::{Rows, print_one};
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run it here. The commands that need it start it by themselves.
+    Run {
+        /// How long without a word of the broker credentials are handed out, in seconds.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(FRESH_AT_LEAST.as_secs()..=3600))]
+        fresh_for: u64,
+        /// Leave the terminal that it was started from.
+        #[arg(long, hide = true)]
+        detach: bool,
+    },
+    /// What it keeps; nothing that is secret.
+    Status,
+    /// Where HTTP clients get the credentials of a task: a URL on loopback, and the file with the token that they show.
+    Endpoint {
+        /// The task.
+        #[arg(long, env = "LANYARD_TASK")]
+        task: String,
+    },
+    /// Have it give everything back, forget it, and end.
+    Stop,
+}
+
+impl From<ConnectionError> for Outcome {
+    fn from(error: ConnectionError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+/// The agent, for the calls of the context that is asked for; started where there is none.
+pub(crate) async fn connect(global: &Global) -> Result<Connection, Outcome> {
+    let context = global.context()?;
+    Ok(Connection::open(&program()?, Some(&context)).await?)
+}
+
+/// This program: what tools are told to run.
+pub(crate) fn program() -> Result<std::path::PathBuf, Outcome> {
+    let own = std::env::current_exe();
+    own.map_err(|error| Outcome::usage(format!("this program does not know where it is: {error}")))
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::Run { fresh_for, detach } => serve(Duration::from_secs(fresh_for), detach).await,
+        Command::Status => status(global).await,
+        Command::Endpoint { task } => {
+            let mut agent = connect(global).await?.agent();
+            let opened = agent
+                .open_endpoint(v1::OpenEndpointRequest { task_id: task })
+                .await;
+            let opened = opened.map_err(ClientError::from)?.into_inner();
+            print_one(
+                global.output,
+                &[("url", opened.url), ("token_file", opened.token_file)],
+            );
+            Ok(())
+        }
+        Command::Stop => stop().await,
+    }
+}
+
+async fn serve(fresh: Duration, detach: bool) -> Result<(), Outcome> {
+    if detach && let Err(error) = rustix::process::setsid() {
+        eprintln!("lanyard: it ends with the terminal: {error}");
+    }
+    let homeless = "there is no place for a socket: set HOME, XDG_RUNTIME_DIR or LANYARD_STATE";
+    let place = Place::of_user().ok_or_else(|| Outcome::usage(homeless))?;
+    match lanyard_agent::run(place, Options { fresh }).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            eprintln!("lanyard: there is a local agent already");
+            Ok(())
+        }
+        Err(error) => Err(Outcome::usage(error.to_string())),
+    }
+}
+
+async fn status(global: &Global) -> Result<(), Outcome> {
+    let Some(connection) = Connection::existing(None).await else {
+        return Err(Outcome::usage(
+            "there is no local agent; it is started when it is needed",
+        ));
+    };
+    let status = connection.agent().get_status(v1::GetStatusRequest {}).await;
+    let status = status.map_err(ClientError::from)?.into_inner();
+    let since = shown(status.start_time);
+    eprintln!(
+        "lanyard {} as process {}, since {since}",
+        status.version, status.pid
+    );
+    let mut rows = Rows::new(&[
+        "task", "lease", "grant", "expires", "silent", "stopped", "context",
+    ]);
+    for task in status.tasks {
+        let silent = task.silent_for.unwrap_or_default().seconds;
+        let row = |lease: v1::KeptLease| {
+            let expires = shown(lease.expire_time);
+            let silent = format!("{silent} s");
+            [
+                task.id.clone(),
+                lease.id,
+                lease.grant,
+                expires,
+                silent,
+                task.stopped.clone(),
+                task.context.clone(),
+            ]
+        };
+        let none = || vec![v1::KeptLease::default()];
+        let leases = if task.leases.is_empty() {
+            none()
+        } else {
+            task.leases.clone()
+        };
+        leases.into_iter().for_each(|lease| rows.push(row(lease)));
+    }
+    rows.print(global.output);
+    Ok(())
+}
+
+async fn stop() -> Result<(), Outcome> {
+    let Some(connection) = Connection::existing(None).await else {
+        eprintln!("there is no local agent");
+        return Ok(());
+    };
+    let told = connection.agent().stop(v1::StopRequest {}).await;
+    told.map_err(ClientError::from)?;
+    // The connection ends when it has given everything back.
+    while Connection::existing(None).await.is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    eprintln!("the local agent has ended");
+    Ok(())
+}

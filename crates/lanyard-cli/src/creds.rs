@@ -1,0 +1,330 @@
+//! `lanyard creds`: a credential in the form that a tool expects. Stdout holds that and nothing else.
+
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, ValueEnum};
+use lanyard_client::v1;
+use lanyard_client::v1::credential::Kind;
+use lanyard_proto::agent::v1 as agent;
+use serde_json::{Value, json};
+
+use crate::Global;
+use crate::outcome::Outcome;
+
+/// The most that git says of what it wants, in bytes.
+const ASKED: u64 = 16 * 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tool {
+    /// `credential_process` of the AWS tools.
+    Aws,
+    /// An exec plugin of kubectl, helm and the client libraries of Kubernetes.
+    Kube,
+    /// A credential helper of git; says something only to the host that the token is for.
+    Git,
+    /// The JWT alone.
+    Token,
+}
+
+#[derive(Args)]
+pub(crate) struct Creds {
+    /// For which tool.
+    tool: Tool,
+    /// The grant of the task's charter.
+    grant: String,
+    /// What git adds: get, store or erase.
+    #[arg(hide = true)]
+    operation: Option<String>,
+    /// The task.
+    #[arg(long, env = "LANYARD_TASK")]
+    task: Option<String>,
+    /// The approved plan that an apply goes with.
+    #[arg(long)]
+    plan: Option<String>,
+    #[command(flatten)]
+    standing: Standing,
+    /// Ask the broker itself, every time, and have nothing kept.
+    #[arg(long, env = "LANYARD_DIRECT", value_parser = clap::builder::FalseyValueParser::new())]
+    direct: bool,
+    /// For less time than the charter allows, in seconds.
+    #[arg(long, requires = "direct")]
+    ttl: Option<u32>,
+}
+
+/// A task that is opened where there is none.
+#[derive(Args)]
+#[group(id = "standing", conflicts_with = "task")]
+pub(crate) struct Standing {
+    /// Instead of a task: the charter of one that is opened where none is open.
+    #[arg(long, requires_all = ["environment", "reason"])]
+    charter: Option<String>,
+    /// Where.
+    #[arg(long, requires = "charter")]
+    environment: Option<String>,
+    /// Why.
+    #[arg(long, requires = "charter")]
+    reason: Option<String>,
+}
+
+/// What is printed of it.
+struct Issued {
+    credential: Option<Kind>,
+    expires: Option<lanyard_client::Time>,
+}
+
+pub(crate) async fn run(global: &Global, creds: Creds) -> Result<(), Outcome> {
+    lanyard_agent::harden().map_err(|error| {
+        Outcome::usage(format!(
+            "the system does not keep this process's memory to itself: {error}"
+        ))
+    })?;
+    if creds.tool == Tool::Git {
+        return git(global, &creds).await;
+    }
+    let issued = issue(global, &creds).await?;
+    let expires = crate::lease::shown(issued.expires);
+    match (creds.tool, issued.credential) {
+        (Tool::Token, Some(Kind::Token(token))) => println!("{}", token.jwt),
+        (Tool::Aws, Some(Kind::Aws(aws))) => println!(
+            "{}",
+            json!({"Version": 1, "AccessKeyId": aws.access_key_id, "SecretAccessKey": aws.secret_access_key,
+                "SessionToken": aws.session_token, "Expiration": expires})
+        ),
+        (Tool::Kube, Some(Kind::Kubernetes(kube))) => println!(
+            "{}",
+            json!({"apiVersion": exec_version(), "kind": "ExecCredential",
+                "status": {"token": kube.token, "expirationTimestamp": expires}})
+        ),
+        (Tool::Token | Tool::Aws | Tool::Kube | Tool::Git, _) => return Err(of_another_kind()),
+    }
+    Ok(())
+}
+
+fn of_another_kind() -> Outcome {
+    Outcome::usage("this grant gives a credential of another kind")
+}
+
+/// The version of the exec plugin's contract that is asked for; an old client asks for the one before.
+fn exec_version() -> String {
+    let default = "client.authentication.k8s.io/v1";
+    let asked = std::env::var("KUBERNETES_EXEC_INFO").unwrap_or_default();
+    let asked: Value = serde_json::from_str(&asked).unwrap_or_default();
+    let version = asked.get("apiVersion").and_then(Value::as_str);
+    let known = version.filter(|it| it.starts_with("client.authentication.k8s.io/"));
+    known.unwrap_or(default).to_owned()
+}
+
+async fn issue(global: &Global, creds: &Creds) -> Result<Issued, Outcome> {
+    let plan_id = creds.plan.clone().unwrap_or_default();
+    let grant = creds.grant.clone();
+    if creds.direct {
+        let task = creds.task.clone();
+        let task_id = task.ok_or_else(|| Outcome::usage("--direct needs --task"))?;
+        let ttl = creds.ttl.map(|secs| lanyard_client::Span {
+            seconds: secs.into(),
+            nanos: 0,
+        });
+        let ask = v1::IssueCredentialRequest {
+            task_id,
+            grant,
+            plan_id,
+            ttl,
+            ..Default::default()
+        };
+        let issued = global.client().await?.issue_credential(ask).await?;
+        return Ok(Issued {
+            credential: issued.credential.and_then(|credential| credential.kind),
+            expires: issued.expire_time,
+        });
+    }
+    let ask = agent::GetCredentialRequest {
+        task_id: creds.task.clone().unwrap_or_default(),
+        grant,
+        plan_id,
+        open: creds.standing.asked(),
+    };
+    if ask.task_id.is_empty() && ask.open.is_none() {
+        return Err(Outcome::usage(
+            "whose? name --task, or --charter, --environment and --reason",
+        ));
+    }
+    let issued = crate::agent::connect(global).await?.credential(ask).await?;
+    Ok(Issued {
+        credential: issued.credential.and_then(|credential| credential.kind),
+        expires: issued.expire_time,
+    })
+}
+
+impl Standing {
+    fn asked(&self) -> Option<v1::OpenTaskRequest> {
+        Some(v1::OpenTaskRequest {
+            charter: self.charter.clone()?,
+            environment: self.environment.clone()?,
+            reason: self.reason.clone()?,
+            ..Default::default()
+        })
+    }
+}
+
+/// git-credential(1): what is wanted comes on stdin, a line each; on a refusal git is told not to ask anybody else.
+async fn git(global: &Global, creds: &Creds) -> Result<(), Outcome> {
+    match creds.operation.as_deref() {
+        Some("get") => {}
+        // Nothing is kept for git, so there is nothing to store or to erase.
+        Some("store" | "erase") => return Ok(()),
+        Some(_) | None => return Err(Outcome::usage("git adds get, store or erase")),
+    }
+    let mut asked = String::new();
+    let read = std::io::stdin().take(ASKED).read_to_string(&mut asked);
+    read.map_err(|error| Outcome::usage(format!("what git asks for cannot be read: {error}")))?;
+    let answered = answer(global, creds, &asked).await;
+    if answered.is_err() {
+        println!("quit=1");
+    }
+    answered
+}
+
+async fn answer(global: &Global, creds: &Creds, asked: &str) -> Result<(), Outcome> {
+    let field = |name: &str| {
+        let mut lines = asked.lines().filter_map(|line| line.split_once('='));
+        lines.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    let (scheme, host) = (
+        field("protocol").unwrap_or_default(),
+        field("host").unwrap_or_default(),
+    );
+    let place = Repository {
+        origin: format!("{scheme}://{host}"),
+        path: field("path").unwrap_or_default(),
+    };
+    let issued = issue(global, creds).await?;
+    let Some(Kind::Token(token)) = issued.credential else {
+        return Err(of_another_kind());
+    };
+    let audiences = audiences(&token.jwt);
+    if !audiences.iter().any(|audience| place.is_of(audience)) {
+        let line = format!(
+            "the token of {} is for {}, and is not shown to {}",
+            creds.grant,
+            audiences.join(", "),
+            place.origin
+        );
+        return Err(Outcome::usage(line));
+    }
+    println!("username=lanyard\npassword={}", token.jwt);
+    if let Some(expires) = issued.expires {
+        println!("password_expiry_utc={}", expires.seconds);
+    }
+    Ok(())
+}
+
+/// Where git wants to go.
+struct Repository<'a> {
+    origin: String,
+    path: &'a str,
+}
+
+impl Repository<'_> {
+    /// Whether the audience is the URL of this repository, or of what it is part of. Off this machine only over TLS.
+    fn is_of(&self, audience: &str) -> bool {
+        let Some((origin, path)) = split(audience) else {
+            return false;
+        };
+        let here = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let loopback = here.iter().any(|it| {
+            let rest = origin.strip_prefix(it);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
+        let whole = self.path.trim_matches('/');
+        if whole.split('/').any(|segment| segment == "..") {
+            return false;
+        }
+        let within = path.is_empty()
+            || whole == path
+            || whole
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('/'));
+        (origin.starts_with("https://") || loopback) && origin == self.origin && within
+    }
+}
+
+/// A URL without a user: where it is, and the path there without slashes around it.
+pub(crate) fn split(url: &str) -> Option<(String, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let plain = !host.is_empty() && !host.contains(['@', '?', '#']);
+    (plain && matches!(scheme, "http" | "https")).then(|| {
+        (
+            format!("{scheme}://{}", host.to_lowercase()),
+            path.trim_matches('/'),
+        )
+    })
+}
+
+/// Whom a token is for, as it says itself: it came from the broker, and is only read.
+pub(crate) fn audiences(jwt: &str) -> Vec<String> {
+    let claims = jwt.split('.').nth(1).unwrap_or_default();
+    let claims = URL_SAFE_NO_PAD.decode(claims).unwrap_or_default();
+    let claims: Value = serde_json::from_slice(&claims).unwrap_or_default();
+    match claims.get("aud") {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(several)) => {
+            let texts = several.iter().filter_map(Value::as_str);
+            texts.map(str::to_owned).collect()
+        }
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => {
+            Vec::new()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_shown_to_nobody_but_its_audience() {
+        let is_of = |origin: &str, path: &str, audience: &str| {
+            let origin = origin.to_owned();
+            Repository { origin, path }.is_of(audience)
+        };
+        let git = "https://git.example";
+        assert!(is_of(git, "team/app.git", git));
+        assert!(is_of(git, "team/app.git", "https://git.example/team"));
+        assert!(is_of(
+            git,
+            "team/app.git",
+            "https://git.example/team/app.git"
+        ));
+        assert!(is_of("http://127.0.0.1:8080", "a", "http://127.0.0.1:8080"));
+        for (origin, path, audience) in [
+            ("https://evil.example", "team", git),
+            ("https://git.example.evil.example", "", git),
+            ("http://git.example", "", "http://git.example"),
+            (
+                "http://127.0.0.1.evil.example",
+                "",
+                "http://127.0.0.1.evil.example",
+            ),
+            (git, "teams/app.git", "https://git.example/team"),
+            (git, "", "https://git.example/team"),
+            (git, "", "git.example"),
+            (git, "team/../other", "https://git.example/team"),
+            ("https://git.example", "", "https://a@git.example"),
+            ("://", "", ""),
+        ] {
+            assert!(!is_of(origin, path, audience), "{origin} {path} {audience}");
+        }
+    }
+
+    #[test]
+    fn a_token_says_whom_it_is_for() {
+        let jwt = |claims: &str| format!("h.{}.s", URL_SAFE_NO_PAD.encode(claims));
+        assert_eq!(audiences(&jwt(r#"{"aud":"a"}"#)), ["a"]);
+        assert_eq!(audiences(&jwt(r#"{"aud":["a","b",1]}"#)), ["a", "b"]);
+        assert!(audiences(&jwt("{}")).is_empty());
+        assert!(audiences("nothing").is_empty());
+    }
+}

@@ -1,0 +1,239 @@
+//! How a task for a command begins: which grants it gets, and the wait for people.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use lanyard_agent::Connection;
+use lanyard_client::v1::approval_service_client::ApprovalServiceClient;
+use lanyard_client::v1::charter_service_client::CharterServiceClient;
+use lanyard_client::v1::plan_service_client::PlanServiceClient;
+use lanyard_client::v1::task_service_client::TaskServiceClient;
+use lanyard_client::{ClientError, Said, v1};
+use lanyard_proto::agent::v1 as agent;
+
+use super::tools::Given;
+use super::{Ended, Exec, Needs};
+use crate::outcome::Outcome;
+
+/// How often it is looked whether people have decided.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Which grants are asked for, and where.
+pub(crate) struct Choice {
+    pub(crate) environment: String,
+    pub(crate) grants: Vec<String>,
+}
+
+/// The grants that were named; else those of the plan role. The environment that was named; else the only one.
+pub(crate) async fn choose(
+    connection: &Connection,
+    exec: &Exec,
+    charter: &str,
+) -> Result<Choice, Outcome> {
+    let mut charters = CharterServiceClient::new(connection.proxied());
+    let listed = charters.list_charters(v1::ListChartersRequest {}).await;
+    let listed = listed.map_err(ClientError::from)?.into_inner().charters;
+    let Some(found) = listed.iter().find(|it| it.name == charter) else {
+        let names: Vec<_> = listed.iter().map(|it| it.name.as_str()).collect();
+        let known = if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        };
+        return Err(Outcome::usage(format!(
+            "no charter {charter} in force names you; those that do: {known}"
+        )));
+    };
+    let environment = match (&exec.environment, found.environments.as_slice()) {
+        (Some(named), _) => named.clone(),
+        (None, [only]) => only.clone(),
+        (None, several) => {
+            let line = format!(
+                "{charter} is for {}: name one with --environment",
+                several.join(", ")
+            );
+            return Err(Outcome::usage(line));
+        }
+    };
+    if !exec.grants.is_empty() {
+        return Ok(Choice {
+            environment,
+            grants: exec.grants.clone(),
+        });
+    }
+    let here = found
+        .grant_details
+        .iter()
+        .filter(|grant| grant.role == "plan" && grant.environments.contains(&environment));
+    let grants: Vec<_> = here.map(|grant| grant.name.clone()).collect();
+    if grants.is_empty() {
+        let line = format!("{charter} has no plan grant in {environment}: name one with --grant");
+        return Err(Outcome::usage(line));
+    }
+    Ok(Choice {
+        environment,
+        grants,
+    })
+}
+
+pub(crate) async fn open(
+    connection: &Connection,
+    asked: v1::OpenTaskRequest,
+) -> Result<String, Outcome> {
+    let opened = TaskServiceClient::new(connection.proxied())
+        .open_task(asked)
+        .await;
+    let opened = opened.map_err(ClientError::from)?.into_inner();
+    Ok(opened.task.unwrap_or_default().id)
+}
+
+/// Ends a task; what cannot be said to the broker now ends with its time.
+pub(crate) async fn close(connection: &Connection, task: &str) {
+    let request = v1::CloseTaskRequest {
+        id: task.to_owned(),
+    };
+    if let Err(status) = TaskServiceClient::new(connection.proxied())
+        .close_task(request)
+        .await
+    {
+        let error = ClientError::from(status);
+        eprintln!("lanyard: {task} could not be closed: {error}");
+    }
+}
+
+/// The task of a plan, and the grant that it goes with.
+pub(crate) async fn of_plan(
+    connection: &Connection,
+    exec: &Exec,
+    plan: &str,
+) -> Result<Needs, Outcome> {
+    let request = v1::GetPlanRequest {
+        id: plan.to_owned(),
+    };
+    let found = PlanServiceClient::new(connection.proxied())
+        .get_plan(request)
+        .await;
+    let found = found
+        .map_err(ClientError::from)?
+        .into_inner()
+        .plan
+        .unwrap_or_default();
+    let mut grants = exec.grants.clone();
+    if !grants.contains(&found.grant) {
+        grants.insert(0, found.grant.clone());
+    }
+    Ok(Needs {
+        task: found.task_id,
+        grants,
+        plan: Some((found.id, found.grant)),
+    })
+}
+
+/// One credential of each grant, for as long as people take to approve.
+pub(crate) async fn first_credentials(
+    connection: &Connection,
+    needs: &Needs,
+) -> Result<Vec<Given>, Ended> {
+    let mut given = Vec::new();
+    for grant in &needs.grants {
+        let plan = needs.plan.as_ref().filter(|(_, of)| of == grant);
+        let plan = plan.map(|(plan, _)| plan.clone());
+        let asked = agent::GetCredentialRequest {
+            task_id: needs.task.clone(),
+            grant: grant.clone(),
+            plan_id: plan.clone().unwrap_or_default(),
+            open: None,
+        };
+        let got = patiently(connection, asked).await?;
+        let kind = got.credential.and_then(|credential| credential.kind);
+        let none = || Outcome::usage("the local agent gave no credential");
+        given.push(Given {
+            grant: grant.clone(),
+            plan,
+            kind: kind.ok_or_else(none)?,
+        });
+    }
+    Ok(given)
+}
+
+async fn patiently(
+    connection: &Connection,
+    asked: agent::GetCredentialRequest,
+) -> Result<agent::GetCredentialResponse, Ended> {
+    let mut waiting: Option<Waiting> = None;
+    loop {
+        let pending = match connection.credential(asked.clone()).await {
+            Ok(got) => {
+                if let Some(waiting) = &waiting {
+                    waiting.over("approved");
+                }
+                return Ok(got);
+            }
+            Err(ClientError::ApprovalPending(said)) => said,
+            Err(error) => return Err(error.into()),
+        };
+        // What is waited for is known by its id; without one there is nobody to wait for.
+        let Some(approval) = pending.facts.get("approval_id").cloned() else {
+            return Err(ClientError::ApprovalPending(pending).into());
+        };
+        let waiting = waiting.get_or_insert_with(|| Waiting::begin(&pending));
+        waiting.until_decided(connection, approval).await?;
+    }
+}
+
+/// What is shown meanwhile: a line that moves on a terminal, one line elsewhere.
+struct Waiting {
+    moves: bool,
+}
+
+impl Waiting {
+    fn begin(pending: &Said) -> Self {
+        eprintln!("lanyard: {pending}");
+        let moves = std::io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|it| it != "dumb");
+        if !moves {
+            eprintln!("lanyard: waiting for people");
+        }
+        Self { moves }
+    }
+
+    async fn until_decided(&self, connection: &Connection, id: String) -> Result<(), Ended> {
+        let mut approvals = ApprovalServiceClient::new(connection.proxied());
+        let mut turn = ['|', '/', '-', '\\'].into_iter().cycle();
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let request = v1::GetApprovalRequest { id: id.clone() };
+            let found = approvals.get_approval(request).await;
+            let found = found
+                .map_err(ClientError::from)?
+                .into_inner()
+                .approval
+                .unwrap_or_default();
+            if found.complete || !found.denied.is_empty() {
+                return Ok(());
+            }
+            let given = found.consents.len();
+            if self.moves {
+                let sign = turn.next().unwrap_or('|');
+                eprint!(
+                    "\r\x1b[K{sign} waiting for {id}: {given} of {} approved",
+                    found.people_needed
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                _ = &mut interrupted => {
+                    self.over("interrupted");
+                    return Err(Ended::Interrupted);
+                }
+            }
+        }
+    }
+
+    fn over(&self, how: &str) {
+        if self.moves {
+            eprint!("\r\x1b[K");
+        }
+        eprintln!("lanyard: {how}");
+    }
+}

@@ -1,0 +1,79 @@
+//! The folder with what a command is given: its user's alone, named after the process and the task, gone when that ends.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use lanyard_agent::Place;
+
+/// Beside the local agent's socket.
+const NAME: &str = "exec";
+
+/// One such folder; removed when dropped.
+pub(crate) struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes one for a task. What it needs to be in is checked as the agent's own folder is (T51).
+    pub(crate) fn create(place: &Place, task: &str) -> io::Result<Self> {
+        place.prepare()?;
+        let all = all(place);
+        DirBuilder::new().recursive(true).mode(0o700).create(&all)?;
+        let path = all.join(format!("{}-{task}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self { path })
+    }
+
+    /// Writes a file in it.
+    pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(text.as_bytes())?;
+        Ok(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
+            eprintln!(
+                "lanyard: {} cannot be removed: {error}",
+                self.path.display()
+            );
+        }
+    }
+}
+
+fn all(place: &Place) -> PathBuf {
+    place.socket().parent().unwrap_or(Path::new(".")).join(NAME)
+}
+
+/// What a command left behind that was ended before it could clean up.
+pub(crate) struct Leftover {
+    /// Its folder.
+    pub(crate) path: PathBuf,
+    /// Its task, which may be open.
+    pub(crate) task: String,
+}
+
+/// Those of processes that are no more.
+pub(crate) fn leftovers(place: &Place) -> Vec<Leftover> {
+    let entries = fs::read_dir(all(place)).into_iter().flatten().flatten();
+    let leftover = |entry: fs::DirEntry| {
+        let name = entry.file_name().into_string().ok()?;
+        let (process, task) = name.split_once('-')?;
+        let process = rustix::process::Pid::from_raw(process.parse().ok()?)?;
+        let lives = rustix::process::test_kill_process(process).is_ok();
+        (!lives).then(|| Leftover {
+            path: entry.path(),
+            task: task.to_owned(),
+        })
+    };
+    entries.filter_map(leftover).collect()
+}

@@ -1,0 +1,326 @@
+//! `lanyard exec`: a command with the credentials of a task, and no others.
+
+mod begin;
+mod child;
+pub(crate) mod folder;
+mod tools;
+
+use std::ffi::OsString;
+
+use clap::Args;
+use lanyard_agent::{Connection, Place};
+use lanyard_client::v1;
+use lanyard_proto::agent::v1 as agent;
+use tokio::process::Command;
+
+use crate::Global;
+use crate::outcome::Outcome;
+use child::{NotRun, OnKill};
+use folder::Folder;
+use tools::{Environment, Given, Helper, Mode};
+
+/// What a command is told of its task, and a command within it reads.
+const TASK: &str = "LANYARD_TASK";
+const GRANTS: &str = "LANYARD_GRANTS";
+
+/// What is asked for.
+struct Needs {
+    task: String,
+    grants: Vec<String>,
+    /// A plan, and the grant that it goes with.
+    plan: Option<(String, String)>,
+}
+
+#[derive(Args)]
+pub(crate) struct Exec {
+    /// The charter; that of the task around it, where there is one.
+    charter: Option<String>,
+    /// Where; the only environment of the charter otherwise.
+    #[arg(long)]
+    environment: Option<String>,
+    /// A grant that the command gets; every plan grant of the environment otherwise.
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+    /// The ticket that it belongs to.
+    #[arg(long, default_value = "")]
+    ticket: String,
+    /// With the credential of a plan, in the plan's task; waits for people where it is not approved yet.
+    #[arg(long, conflicts_with_all = ["charter", "task"])]
+    plan: Option<String>,
+    /// In a task that is open: goes on where waiting for people was broken off. It is closed at the end.
+    #[arg(long)]
+    task: Option<String>,
+    /// How tools get the credentials.
+    #[arg(long, value_enum, default_value_t = Mode::Files)]
+    mode: Mode,
+    /// What is done with the command when a kill reaches its task.
+    #[arg(long, value_enum, default_value_t = OnKill::Term)]
+    on_kill: OnKill,
+    /// The command.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs it; whatever keeps the command from being run at all is 125.
+pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
+    Err(match attend(global, exec).await {
+        Ok(code) => Outcome::Child(code),
+        Err(Ended::Interrupted) => Outcome::Child(130),
+        Err(Ended::Unable(why)) => Outcome::NotRun(Box::new(why)),
+        Err(Ended::NotRun(code)) => Outcome::Child(code),
+    })
+}
+
+/// Why a command was not run to its end.
+enum Ended {
+    /// Ctrl-C while people were waited for.
+    Interrupted,
+    /// It is not there, or cannot be run: said already.
+    NotRun(u8),
+    /// Anything of ours.
+    Unable(Outcome),
+}
+
+impl<T: Into<Outcome>> From<T> for Ended {
+    fn from(error: T) -> Self {
+        Self::Unable(error.into())
+    }
+}
+
+async fn attend(global: &Global, exec: Exec) -> Result<u8, Ended> {
+    lanyard_agent::hide().map_err(unusable)?;
+    let connection = crate::agent::connect(global).await?;
+    let (needs, own) = match within(&exec)? {
+        Some(needs) => (needs, false),
+        None => (needs(&connection, &exec).await?, true),
+    };
+    let given = begin::first_credentials(&connection, &needs).await;
+    let ran = match given {
+        Ok(given) => in_task(global, &connection, (&exec, &needs.task, given)).await,
+        Err(Ended::Interrupted) if own => {
+            eprintln!(
+                "lanyard: {} is open; go on with: {}",
+                needs.task,
+                resume(&exec, &needs)
+            );
+            return Err(Ended::Interrupted);
+        }
+        Err(error) => Err(error),
+    };
+    if own {
+        begin::close(&connection, &needs.task).await;
+    }
+    ran
+}
+
+fn unusable(error: std::io::Error) -> Outcome {
+    Outcome::usage(format!(
+        "the command's surroundings cannot be made: {error}"
+    ))
+}
+
+/// The task around this one, where there is one: nothing wider is run within it.
+fn within(exec: &Exec) -> Result<Option<Needs>, Outcome> {
+    let Some(task) = std::env::var(TASK).ok().filter(|it| !it.is_empty()) else {
+        return Ok(None);
+    };
+    let all = std::env::var(GRANTS).unwrap_or_default();
+    let all: Vec<String> = all
+        .split(',')
+        .filter(|it| !it.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let wider = |what: &str| {
+        let all = all.join(", ");
+        let line = format!(
+            "this runs within {task}, which has {all}; {what} would be wider: run it outside"
+        );
+        Err(Outcome::usage(line))
+    };
+    if let Some(charter) = &exec.charter {
+        return wider(&format!("a task of its own under {charter}"));
+    }
+    if exec.plan.is_some() || exec.task.as_ref().is_some_and(|other| *other != task) {
+        return wider("what belongs to another task");
+    }
+    if let Some(grant) = exec.grants.iter().find(|grant| !all.contains(grant)) {
+        return wider(&format!("the grant {grant}"));
+    }
+    let grants = if exec.grants.is_empty() {
+        all
+    } else {
+        exec.grants.clone()
+    };
+    Ok(Some(Needs {
+        task,
+        grants,
+        plan: None,
+    }))
+}
+
+/// What is asked for: of the plan's own task, of one that is open, or of one that is opened now.
+async fn needs(connection: &Connection, exec: &Exec) -> Result<Needs, Outcome> {
+    let leftovers = Place::of_user().map(|place| folder::leftovers(&place));
+    for leftover in leftovers.into_iter().flatten() {
+        let (path, task) = (leftover.path.display(), leftover.task);
+        eprintln!("lanyard: {path} was left behind by a command under {task}: see lanyard doctor");
+    }
+    if let Some(plan) = &exec.plan {
+        return begin::of_plan(connection, exec, plan).await;
+    }
+    if let Some(task) = &exec.task {
+        if exec.grants.is_empty() {
+            return Err(Outcome::usage(
+                "--task needs --grant: which of its credentials?",
+            ));
+        }
+        let (task, grants) = (task.clone(), exec.grants.clone());
+        return Ok(Needs {
+            task,
+            grants,
+            plan: None,
+        });
+    }
+    let charter = exec
+        .charter
+        .as_ref()
+        .ok_or_else(|| Outcome::usage("under which charter?"))?;
+    let reason = exec
+        .reason
+        .as_ref()
+        .ok_or_else(|| Outcome::usage("why? name a --reason"))?;
+    let choice = begin::choose(connection, exec, charter).await?;
+    let asked = v1::OpenTaskRequest {
+        charter: charter.clone(),
+        environment: choice.environment,
+        reason: reason.clone(),
+        ticket: exec.ticket.clone(),
+        ..Default::default()
+    };
+    let task = begin::open(connection, asked).await?;
+    Ok(Needs {
+        task,
+        grants: choice.grants,
+        plan: None,
+    })
+}
+
+/// The command that goes on where this one was broken off.
+fn resume(exec: &Exec, needs: &Needs) -> String {
+    let whose = match &needs.plan {
+        Some((plan, _)) => format!("--plan {plan}"),
+        None => format!("--task {}", needs.task),
+    };
+    let grants: Vec<_> = needs
+        .grants
+        .iter()
+        .map(|grant| format!("--grant {grant}"))
+        .collect();
+    let command: Vec<_> = exec
+        .command
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    format!(
+        "lanyard exec {whose} {} -- {}",
+        grants.join(" "),
+        command.join(" ")
+    )
+}
+
+async fn in_task(
+    global: &Global,
+    connection: &Connection,
+    (exec, task, given): (&Exec, &str, Vec<Given>),
+) -> Result<u8, Ended> {
+    let place = Place::of_user().ok_or_else(|| Outcome::usage("there is no place for files"))?;
+    let helper = Helper {
+        program: crate::agent::program()?,
+        context: tools::absolute(&global.context()?),
+        task: task.to_owned(),
+    };
+    if let Some(fault) = helper.fault() {
+        return Err(Outcome::usage(fault).into());
+    }
+    let folder = Folder::create(&place, task).map_err(unusable)?;
+    let mut environment =
+        tools::lay_out(&folder, &helper, (&given, exec.mode)).map_err(unusable)?;
+    match exec.mode {
+        Mode::Files => {}
+        Mode::Endpoint => endpoint(connection, (task, &given), &mut environment).await?,
+        Mode::Env => eprintln!(
+            "lanyard: secrets are in the environment of the command and of all that it starts, and are not renewed"
+        ),
+    }
+    let grants: Vec<_> = given.iter().map(|given| given.grant.as_str()).collect();
+    let grants = grants.join(",");
+    // From here on this process holds no secret.
+    drop(given);
+    let mut command = command(exec, environment)?;
+    command
+        .env(TASK, task)
+        .env(GRANTS, grants)
+        .env("LANYARD_CONTEXT", &helper.context)
+        .env("LANYARD_AGENT", tools::absolute(place.socket()))
+        .env("LANYARD_BIN", &helper.program);
+    let child = match child::start(command) {
+        Ok(child) => child,
+        Err(NotRun::NotFound) => return Err(not_run(exec, 127, "is not found")),
+        Err(NotRun::NotExecutable(error)) => return Err(not_run(exec, 126, &error.to_string())),
+    };
+    let ended = child::attend(child, (connection, task), exec.on_kill).await;
+    Ok(ended.map_err(unusable)?)
+}
+
+fn not_run(exec: &Exec, code: u8, why: &str) -> Ended {
+    let name = exec.command.first().map(|name| name.to_string_lossy());
+    eprintln!("lanyard: {} {why}", name.unwrap_or_default());
+    Ended::NotRun(code)
+}
+
+/// Where AWS tools ask: the first such grant, on loopback.
+async fn endpoint(
+    connection: &Connection,
+    (task, given): (&str, &[Given]),
+    environment: &mut Environment,
+) -> Result<(), Outcome> {
+    use lanyard_client::v1::credential::Kind;
+    let Some(given) = given.iter().find(|it| matches!(it.kind, Kind::Aws(_))) else {
+        return Ok(());
+    };
+    if given.plan.is_some() {
+        return Err(Outcome::usage(
+            "the endpoint knows no plan: use --mode files",
+        ));
+    }
+    let request = agent::OpenEndpointRequest {
+        task_id: task.to_owned(),
+    };
+    let opened = connection.agent().open_endpoint(request).await;
+    let opened = opened
+        .map_err(lanyard_client::ClientError::from)?
+        .into_inner();
+    let url = format!("{}/v1/aws/{}", opened.url, given.grant);
+    let set = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", opened.token_file),
+    ];
+    let set = set.map(|(name, value)| (name.to_owned(), value.into()));
+    environment.set.extend(set);
+    Ok(())
+}
+
+fn command(exec: &Exec, environment: Environment) -> Result<Command, Outcome> {
+    let none = || Outcome::usage("no command");
+    let (program, arguments) = exec.command.split_first().ok_or_else(none)?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    for name in environment.removed {
+        command.env_remove(name);
+    }
+    command.envs(environment.set);
+    Ok(command)
+}

@@ -1,0 +1,286 @@
+//! What tools are given so that they find the credentials of a task, and no others: files and variables, none of them secret.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lanyard_client::v1::credential::Kind;
+use lanyard_client::v1::{AwsCredential, KubernetesCredential};
+use serde_json::json;
+
+use super::folder::Folder;
+use crate::creds::{audiences, split};
+
+/// What the user's own credentials come by, and other people's settings of where credentials are.
+const TAKEN_AWAY: [&str; 30] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "BOTO_CONFIG",
+    "KUBE_TOKEN",
+    "KUBE_CONFIG_PATHS",
+    "HELM_KUBETOKEN",
+    "HELM_KUBEAPISERVER",
+    "HELM_KUBECONTEXT",
+    "VAULT_TOKEN",
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GIT_ASKPASS",
+    "SSH_ASKPASS",
+    "LANYARD_DIRECT",
+    "LANYARD_TOKEN",
+    "GIT_CONFIG_PARAMETERS",
+    "AWS_SDK_UA_APP_ID",
+];
+
+/// A grant, and the credential that was issued to begin with.
+pub(crate) struct Given {
+    pub(crate) grant: String,
+    pub(crate) plan: Option<String>,
+    pub(crate) kind: Kind,
+}
+
+/// How tools ask for it.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    /// Files and helpers that ask the local agent; nothing secret in the environment.
+    Files,
+    /// The same, and AWS tools ask the agent's endpoint on loopback.
+    Endpoint,
+    /// Secrets in the environment, which are not renewed: for tools that know nothing else.
+    Env,
+}
+
+/// How a helper of a tool is called.
+pub(crate) struct Helper {
+    pub(crate) program: PathBuf,
+    pub(crate) context: PathBuf,
+    pub(crate) task: String,
+}
+
+impl Helper {
+    fn arguments(&self, tool: &str, given: &Given) -> Vec<String> {
+        let mut arguments = vec![
+            "--context".to_owned(),
+            self.context.display().to_string(),
+            "creds".to_owned(),
+            tool.to_owned(),
+            given.grant.clone(),
+            "--task".to_owned(),
+            self.task.clone(),
+        ];
+        if let Some(plan) = &given.plan {
+            arguments.extend(["--plan".to_owned(), plan.clone()]);
+        }
+        arguments
+    }
+
+    /// As one line, for tools that split it as a shell does.
+    fn line(&self, tool: &str, given: &Given) -> String {
+        let words = std::iter::once(self.program.display().to_string());
+        let words = words.chain(self.arguments(tool, given));
+        let quoted: Vec<_> = words.map(|word| format!("\"{word}\"")).collect();
+        quoted.join(" ")
+    }
+
+    /// What no quoting of every tool could carry.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let words = [
+            self.program.display().to_string(),
+            self.context.display().to_string(),
+        ];
+        let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '$' | '`' | '%');
+        let word = words.iter().find(|word| word.contains(bad))?;
+        Some(format!(
+            "{word:?} has a character in its path that not every tool can be given"
+        ))
+    }
+}
+
+/// The variables that are set, and those that are taken away.
+#[derive(Default)]
+pub(crate) struct Environment {
+    pub(crate) set: Vec<(String, OsString)>,
+    pub(crate) removed: Vec<&'static str>,
+}
+
+impl Environment {
+    fn put(&mut self, name: &str, value: impl Into<OsString>) {
+        self.set.push((name.to_owned(), value.into()));
+    }
+}
+
+/// Writes the files, and says which variables go with them.
+pub(crate) fn lay_out(
+    folder: &Folder,
+    helper: &Helper,
+    (given, mode): (&[Given], Mode),
+) -> io::Result<Environment> {
+    let mut environment = Environment {
+        removed: TAKEN_AWAY.to_vec(),
+        ..Environment::default()
+    };
+    aws(folder, helper, (given, mode), &mut environment)?;
+    kubernetes(folder, helper, given, &mut environment)?;
+    git(helper, given, &mut environment);
+    if mode == Mode::Env {
+        secrets(given, &mut environment);
+    }
+    Ok(environment)
+}
+
+fn aws(
+    folder: &Folder,
+    helper: &Helper,
+    (given, mode): (&[Given], Mode),
+    environment: &mut Environment,
+) -> io::Result<()> {
+    let mut config = String::new();
+    let mut first: Option<&AwsCredential> = None;
+    for given in given {
+        let Kind::Aws(aws) = &given.kind else {
+            continue;
+        };
+        let process = match mode {
+            Mode::Files => format!("credential_process = {}\n", helper.line("aws", given)),
+            Mode::Endpoint | Mode::Env => String::new(),
+        };
+        let section = format!("region = {}\n{process}\n", aws.region);
+        if first.is_none() {
+            config.push_str(&format!("[default]\n{section}"));
+            environment.put("AWS_REGION", &aws.region);
+            environment.put("AWS_DEFAULT_REGION", &aws.region);
+            first = Some(aws);
+        }
+        config.push_str(&format!("[profile {}]\n{section}", given.grant));
+    }
+    environment.put("AWS_CONFIG_FILE", folder.write("aws-config", &config)?);
+    environment.put(
+        "AWS_SHARED_CREDENTIALS_FILE",
+        folder.write("aws-credentials", "")?,
+    );
+    environment.put("AWS_EC2_METADATA_DISABLED", "true");
+    Ok(())
+}
+
+/// A kubeconfig is YAML, of which JSON is a part.
+fn kubernetes(
+    folder: &Folder,
+    helper: &Helper,
+    given: &[Given],
+    environment: &mut Environment,
+) -> io::Result<()> {
+    let granted: Vec<(&Given, &KubernetesCredential)> = given
+        .iter()
+        .filter_map(|given| match &given.kind {
+            Kind::Kubernetes(kubernetes) => Some((given, kubernetes)),
+            Kind::Token(_) | Kind::Aws(_) => None,
+        })
+        .collect();
+    let clusters = granted
+        .iter()
+        .map(|(given, kubernetes)| cluster(&given.grant, kubernetes));
+    let users = granted.iter().map(|(given, _)| user(helper, given));
+    let contexts = granted.iter().map(|(given, kubernetes)| {
+        let namespace = &kubernetes.namespace;
+        json!({"name": given.grant, "context": {"cluster": given.grant, "user": given.grant, "namespace": namespace}})
+    });
+    let first = granted
+        .first()
+        .map_or("", |(given, _)| given.grant.as_str());
+    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": first,
+        "clusters": clusters.collect::<Vec<_>>(), "users": users.collect::<Vec<_>>(),
+        "contexts": contexts.collect::<Vec<_>>()});
+    let path = folder.write("kubeconfig", &format!("{config:#}\n"))?;
+    environment.put("KUBE_CONFIG_PATH", &path);
+    environment.put("KUBECONFIG", path);
+    Ok(())
+}
+
+fn cluster(name: &str, kubernetes: &KubernetesCredential) -> serde_json::Value {
+    use base64::Engine as _;
+    let authority =
+        base64::engine::general_purpose::STANDARD.encode(&kubernetes.certificate_authority);
+    let mut cluster = json!({"server": kubernetes.server});
+    if !authority.is_empty()
+        && let Some(fields) = cluster.as_object_mut()
+    {
+        fields.insert("certificate-authority-data".to_owned(), authority.into());
+    }
+    json!({"name": name, "cluster": cluster})
+}
+
+fn user(helper: &Helper, given: &Given) -> serde_json::Value {
+    json!({"name": given.grant, "user": {"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": helper.program.display().to_string(),
+        "args": helper.arguments("kube", given),
+        "interactiveMode": "Never",
+        "installHint": "lanyard gives this command its credentials; run it under lanyard exec"}}})
+}
+
+/// By variables (git-config(1), `GIT_CONFIG_COUNT`): no other helper is asked, and each of ours for its own place alone.
+fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
+    let mut entries = vec![
+        ("credential.helper".to_owned(), String::new()),
+        ("credential.useHttpPath".to_owned(), "true".to_owned()),
+    ];
+    for given in given {
+        let Kind::Token(token) = &given.kind else {
+            continue;
+        };
+        for audience in audiences(&token.jwt) {
+            let Some((origin, path)) = split(&audience) else {
+                continue;
+            };
+            let place = format!("{origin}/{path}");
+            let key = format!("credential.{}.helper", place.trim_end_matches('/'));
+            entries.push((key, format!("!{}", helper.line("git", given))));
+        }
+    }
+    // Those of the user stay, but for what is reset after them.
+    let count = std::env::var("GIT_CONFIG_COUNT");
+    let before: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    for (index, (key, value)) in entries.iter().enumerate() {
+        environment.put(&format!("GIT_CONFIG_KEY_{}", before + index), key);
+        environment.put(&format!("GIT_CONFIG_VALUE_{}", before + index), value);
+    }
+    environment.put("GIT_CONFIG_COUNT", (before + entries.len()).to_string());
+    environment.put("GIT_TERMINAL_PROMPT", "0");
+}
+
+fn secrets(given: &[Given], environment: &mut Environment) {
+    let mut done = [false; 2];
+    for given in given {
+        match &given.kind {
+            Kind::Aws(aws) if !done[0] => {
+                environment.put("AWS_ACCESS_KEY_ID", &aws.access_key_id);
+                environment.put("AWS_SECRET_ACCESS_KEY", &aws.secret_access_key);
+                environment.put("AWS_SESSION_TOKEN", &aws.session_token);
+                done[0] = true;
+            }
+            Kind::Token(token) if !done[1] => {
+                environment.put("LANYARD_TOKEN", &token.jwt);
+                done[1] = true;
+            }
+            Kind::Aws(_) | Kind::Token(_) | Kind::Kubernetes(_) => {}
+        }
+    }
+}
+
+/// A path as others see it.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
