@@ -12,6 +12,7 @@ pub struct Cli {
     binary: PathBuf,
     place: Place,
     environment: Vec<(&'static str, String)>,
+    keeps: bool,
 }
 
 /// Where it finds its context, and keeps what it keeps.
@@ -51,7 +52,23 @@ impl Cli {
             binary,
             place,
             environment: Vec::new(),
+            keeps: false,
         }
+    }
+
+    /// The same, with credentials kept by a local agent, as a user has it. Without it, `creds` asks the broker every time.
+    #[must_use]
+    pub fn keeping(self) -> Self {
+        Self {
+            keeps: true,
+            ..self
+        }
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.binary
     }
 
     /// The same with these variables.
@@ -75,6 +92,7 @@ impl Cli {
             binary: crate::binaries()?.join("lanyard"),
             place: Place::Home(home.to_path_buf()),
             environment: Vec::new(),
+            keeps: false,
         })
     }
 
@@ -136,7 +154,9 @@ impl Cli {
         })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The command, to be run in another way.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         match &self.place {
             Place::Context(context) => {
@@ -148,6 +168,9 @@ impl Cli {
                 // A program that opens pages is in none of these folders.
                 command.env_clear().env("HOME", home).env("PATH", "");
             }
+        }
+        if !self.keeps {
+            command.env("LANYARD_DIRECT", "1");
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(arguments);
