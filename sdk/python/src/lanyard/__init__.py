@@ -9,6 +9,7 @@
 """
 
 from lanyard import aws
+from lanyard.action import Outcome
 from lanyard.credential import AwsKeys, Credential, KubernetesToken, Lease, Token
 from lanyard.errors import (
     AgentUnavailable,
@@ -41,6 +42,7 @@ __all__ = [
     "NoTask",
     "NotFound",
     "NotLoggedIn",
+    "Outcome",
     "Plan",
     "Refused",
     "Secret",

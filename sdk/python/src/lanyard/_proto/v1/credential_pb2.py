@@ -26,39 +26,39 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blanyard/v1/credential.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x16IssueCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\xb8\x01\n\x17IssueCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0crevocability\x18\x03 \x01(\x0b\x32\x18.lanyard.v1.Revocability\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\"`\n\x0cRevocability\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12-\n\nworst_case\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xa4\x01\n\nCredential\x12,\n\x05token\x18\x01 \x01(\x0b\x32\x1b.lanyard.v1.TokenCredentialH\x00\x12(\n\x03\x61ws\x18\x02 \x01(\x0b\x32\x19.lanyard.v1.AwsCredentialH\x00\x12\x36\n\nkubernetes\x18\x03 \x01(\x0b\x32 .lanyard.v1.KubernetesCredentialH\x00\x42\x06\n\x04kind\"\x1e\n\x0fTokenCredential\x12\x0b\n\x03jwt\x18\x01 \x01(\t\"h\n\rAwsCredential\x12\x15\n\raccess_key_id\x18\x01 \x01(\t\x12\x19\n\x11secret_access_key\x18\x02 \x01(\t\x12\x15\n\rsession_token\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"g\n\x14KubernetesCredential\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\"!\n\x13ReleaseLeaseRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14ReleaseLeaseResponse\":\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListLeasesResponse\x12!\n\x06leases\x18\x01 \x03(\x0b\x32\x11.lanyard.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xef\x01\n\x05Lease\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63harter\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12%\n\x05state\x18\t \x01(\x0e\x32\x16.lanyard.v1.LeaseState\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07kill_id\x18\x0b \x01(\t*\xff\x01\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LEASE_STATE_INTENT\x10\x01\x12\x16\n\x12LEASE_STATE_ISSUED\x10\x02\x12\x16\n\x12LEASE_STATE_FENCED\x10\x03\x12\x19\n\x15LEASE_STATE_REQUESTED\x10\x04\x12\x1c\n\x18LEASE_STATE_ACKNOWLEDGED\x10\x05\x12\x1d\n\x19LEASE_STATE_PRESUMED_DEAD\x10\x06\x12\x1b\n\x17LEASE_STATE_PROVED_DEAD\x10\x07\x12\x17\n\x13LEASE_STATE_EXPIRED\x10\x08\x32\x8f\x02\n\x11\x43redentialService\x12Z\n\x0fIssueCredential\x12\".lanyard.v1.IssueCredentialRequest\x1a#.lanyard.v1.IssueCredentialResponse\x12Q\n\x0cReleaseLease\x12\x1f.lanyard.v1.ReleaseLeaseRequest\x1a .lanyard.v1.ReleaseLeaseResponse\x12K\n\nListLeases\x12\x1d.lanyard.v1.ListLeasesRequest\x1a\x1e.lanyard.v1.ListLeasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blanyard/v1/credential.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x16IssueCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\xe5\x01\n\x17IssueCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0crevocability\x18\x03 \x01(\x0b\x32\x18.lanyard.v1.Revocability\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\x12+\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x0cRevocability\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12-\n\nworst_case\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xa4\x01\n\nCredential\x12,\n\x05token\x18\x01 \x01(\x0b\x32\x1b.lanyard.v1.TokenCredentialH\x00\x12(\n\x03\x61ws\x18\x02 \x01(\x0b\x32\x19.lanyard.v1.AwsCredentialH\x00\x12\x36\n\nkubernetes\x18\x03 \x01(\x0b\x32 .lanyard.v1.KubernetesCredentialH\x00\x42\x06\n\x04kind\"\x1e\n\x0fTokenCredential\x12\x0b\n\x03jwt\x18\x01 \x01(\t\"h\n\rAwsCredential\x12\x15\n\raccess_key_id\x18\x01 \x01(\t\x12\x19\n\x11secret_access_key\x18\x02 \x01(\t\x12\x15\n\rsession_token\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"g\n\x14KubernetesCredential\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\"!\n\x13ReleaseLeaseRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14ReleaseLeaseResponse\":\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListLeasesResponse\x12!\n\x06leases\x18\x01 \x03(\x0b\x32\x11.lanyard.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xef\x01\n\x05Lease\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63harter\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12%\n\x05state\x18\t \x01(\x0e\x32\x16.lanyard.v1.LeaseState\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07kill_id\x18\x0b \x01(\t*\xff\x01\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LEASE_STATE_INTENT\x10\x01\x12\x16\n\x12LEASE_STATE_ISSUED\x10\x02\x12\x16\n\x12LEASE_STATE_FENCED\x10\x03\x12\x19\n\x15LEASE_STATE_REQUESTED\x10\x04\x12\x1c\n\x18LEASE_STATE_ACKNOWLEDGED\x10\x05\x12\x1d\n\x19LEASE_STATE_PRESUMED_DEAD\x10\x06\x12\x1b\n\x17LEASE_STATE_PROVED_DEAD\x10\x07\x12\x17\n\x13LEASE_STATE_EXPIRED\x10\x08\x32\x8f\x02\n\x11\x43redentialService\x12Z\n\x0fIssueCredential\x12\".lanyard.v1.IssueCredentialRequest\x1a#.lanyard.v1.IssueCredentialResponse\x12Q\n\x0cReleaseLease\x12\x1f.lanyard.v1.ReleaseLeaseRequest\x1a .lanyard.v1.ReleaseLeaseResponse\x12K\n\nListLeases\x12\x1d.lanyard.v1.ListLeasesRequest\x1a\x1e.lanyard.v1.ListLeasesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lanyard.v1.credential_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LEASESTATE']._serialized_start=1406
-  _globals['_LEASESTATE']._serialized_end=1661
+  _globals['_LEASESTATE']._serialized_start=1451
+  _globals['_LEASESTATE']._serialized_end=1706
   _globals['_ISSUECREDENTIALREQUEST']._serialized_start=109
   _globals['_ISSUECREDENTIALREQUEST']._serialized_end=265
   _globals['_ISSUECREDENTIALRESPONSE']._serialized_start=268
-  _globals['_ISSUECREDENTIALRESPONSE']._serialized_end=452
-  _globals['_REVOCABILITY']._serialized_start=454
-  _globals['_REVOCABILITY']._serialized_end=550
-  _globals['_CREDENTIAL']._serialized_start=553
-  _globals['_CREDENTIAL']._serialized_end=717
-  _globals['_TOKENCREDENTIAL']._serialized_start=719
-  _globals['_TOKENCREDENTIAL']._serialized_end=749
-  _globals['_AWSCREDENTIAL']._serialized_start=751
-  _globals['_AWSCREDENTIAL']._serialized_end=855
-  _globals['_KUBERNETESCREDENTIAL']._serialized_start=857
-  _globals['_KUBERNETESCREDENTIAL']._serialized_end=960
-  _globals['_RELEASELEASEREQUEST']._serialized_start=962
-  _globals['_RELEASELEASEREQUEST']._serialized_end=995
-  _globals['_RELEASELEASERESPONSE']._serialized_start=997
-  _globals['_RELEASELEASERESPONSE']._serialized_end=1019
-  _globals['_LISTLEASESREQUEST']._serialized_start=1021
-  _globals['_LISTLEASESREQUEST']._serialized_end=1079
-  _globals['_LISTLEASESRESPONSE']._serialized_start=1081
-  _globals['_LISTLEASESRESPONSE']._serialized_end=1161
-  _globals['_LEASE']._serialized_start=1164
-  _globals['_LEASE']._serialized_end=1403
-  _globals['_CREDENTIALSERVICE']._serialized_start=1664
-  _globals['_CREDENTIALSERVICE']._serialized_end=1935
+  _globals['_ISSUECREDENTIALRESPONSE']._serialized_end=497
+  _globals['_REVOCABILITY']._serialized_start=499
+  _globals['_REVOCABILITY']._serialized_end=595
+  _globals['_CREDENTIAL']._serialized_start=598
+  _globals['_CREDENTIAL']._serialized_end=762
+  _globals['_TOKENCREDENTIAL']._serialized_start=764
+  _globals['_TOKENCREDENTIAL']._serialized_end=794
+  _globals['_AWSCREDENTIAL']._serialized_start=796
+  _globals['_AWSCREDENTIAL']._serialized_end=900
+  _globals['_KUBERNETESCREDENTIAL']._serialized_start=902
+  _globals['_KUBERNETESCREDENTIAL']._serialized_end=1005
+  _globals['_RELEASELEASEREQUEST']._serialized_start=1007
+  _globals['_RELEASELEASEREQUEST']._serialized_end=1040
+  _globals['_RELEASELEASERESPONSE']._serialized_start=1042
+  _globals['_RELEASELEASERESPONSE']._serialized_end=1064
+  _globals['_LISTLEASESREQUEST']._serialized_start=1066
+  _globals['_LISTLEASESREQUEST']._serialized_end=1124
+  _globals['_LISTLEASESRESPONSE']._serialized_start=1126
+  _globals['_LISTLEASESRESPONSE']._serialized_end=1206
+  _globals['_LEASE']._serialized_start=1209
+  _globals['_LEASE']._serialized_end=1448
+  _globals['_CREDENTIALSERVICE']._serialized_start=1709
+  _globals['_CREDENTIALSERVICE']._serialized_end=1980
 # @@protoc_insertion_point(module_scope)

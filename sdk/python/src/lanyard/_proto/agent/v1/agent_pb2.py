@@ -25,39 +25,40 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from lanyard._proto.v1 import credential_pb2 as lanyard_dot_v1_dot_credential__pb2
+from lanyard._proto.v1 import task_pb2 as lanyard_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clanyard/agent/v1/agent.proto\x12\x10lanyard.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blanyard/v1/credential.proto\"G\n\x14GetCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\"\xb8\x01\n\x15GetCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crefresh_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\",\n\x19ReleaseCredentialsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"/\n\x1aReleaseCredentialsResponse\x12\x11\n\tlease_ids\x18\x01 \x03(\t\"&\n\x13OpenEndpointRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"7\n\x14OpenEndpointResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x12\n\ntoken_file\x18\x02 \x01(\t\"\x12\n\x10GetStatusRequest\"\x8c\x01\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05tasks\x18\x04 \x03(\x0b\x32\x1a.lanyard.agent.v1.KeptTask\"\x94\x01\n\x08KeptTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12+\n\x06leases\x18\x03 \x03(\x0b\x32\x1b.lanyard.agent.v1.KeptLease\x12-\n\nsilent_for\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07stopped\x18\x05 \x01(\t\"W\n\tKeptLease\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\r\n\x0bStopRequest\"\x0e\n\x0cStopResponse2\xdd\x03\n\x0c\x41gentService\x12T\n\tGetStatus\x12\".lanyard.agent.v1.GetStatusRequest\x1a#.lanyard.agent.v1.GetStatusResponse\x12`\n\rGetCredential\x12&.lanyard.agent.v1.GetCredentialRequest\x1a\'.lanyard.agent.v1.GetCredentialResponse\x12o\n\x12ReleaseCredentials\x12+.lanyard.agent.v1.ReleaseCredentialsRequest\x1a,.lanyard.agent.v1.ReleaseCredentialsResponse\x12]\n\x0cOpenEndpoint\x12%.lanyard.agent.v1.OpenEndpointRequest\x1a&.lanyard.agent.v1.OpenEndpointResponse\x12\x45\n\x04Stop\x12\x1d.lanyard.agent.v1.StopRequest\x1a\x1e.lanyard.agent.v1.StopResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1clanyard/agent/v1/agent.proto\x12\x10lanyard.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blanyard/v1/credential.proto\x1a\x15lanyard/v1/task.proto\"r\n\x14GetCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12)\n\x04open\x18\x04 \x01(\x0b\x32\x1b.lanyard.v1.OpenTaskRequest\"\xc9\x01\n\x15GetCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crefresh_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\x12\x0f\n\x07task_id\x18\x05 \x01(\t\",\n\x19ReleaseCredentialsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"/\n\x1aReleaseCredentialsResponse\x12\x11\n\tlease_ids\x18\x01 \x03(\t\"&\n\x13OpenEndpointRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"7\n\x14OpenEndpointResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x12\n\ntoken_file\x18\x02 \x01(\t\"\x12\n\x10GetStatusRequest\"\x8c\x01\n\x11GetStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03pid\x18\x02 \x01(\r\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05tasks\x18\x04 \x03(\x0b\x32\x1a.lanyard.agent.v1.KeptTask\"\x94\x01\n\x08KeptTask\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\x12+\n\x06leases\x18\x03 \x03(\x0b\x32\x1b.lanyard.agent.v1.KeptLease\x12-\n\nsilent_for\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07stopped\x18\x05 \x01(\t\"W\n\tKeptLease\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\r\n\x0bStopRequest\"\x0e\n\x0cStopResponse2\xdd\x03\n\x0c\x41gentService\x12T\n\tGetStatus\x12\".lanyard.agent.v1.GetStatusRequest\x1a#.lanyard.agent.v1.GetStatusResponse\x12`\n\rGetCredential\x12&.lanyard.agent.v1.GetCredentialRequest\x1a\'.lanyard.agent.v1.GetCredentialResponse\x12o\n\x12ReleaseCredentials\x12+.lanyard.agent.v1.ReleaseCredentialsRequest\x1a,.lanyard.agent.v1.ReleaseCredentialsResponse\x12]\n\x0cOpenEndpoint\x12%.lanyard.agent.v1.OpenEndpointRequest\x1a&.lanyard.agent.v1.OpenEndpointResponse\x12\x45\n\x04Stop\x12\x1d.lanyard.agent.v1.StopRequest\x1a\x1e.lanyard.agent.v1.StopResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'lanyard.agent.v1.agent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETCREDENTIALREQUEST']._serialized_start=144
-  _globals['_GETCREDENTIALREQUEST']._serialized_end=215
-  _globals['_GETCREDENTIALRESPONSE']._serialized_start=218
-  _globals['_GETCREDENTIALRESPONSE']._serialized_end=402
-  _globals['_RELEASECREDENTIALSREQUEST']._serialized_start=404
-  _globals['_RELEASECREDENTIALSREQUEST']._serialized_end=448
-  _globals['_RELEASECREDENTIALSRESPONSE']._serialized_start=450
-  _globals['_RELEASECREDENTIALSRESPONSE']._serialized_end=497
-  _globals['_OPENENDPOINTREQUEST']._serialized_start=499
-  _globals['_OPENENDPOINTREQUEST']._serialized_end=537
-  _globals['_OPENENDPOINTRESPONSE']._serialized_start=539
-  _globals['_OPENENDPOINTRESPONSE']._serialized_end=594
-  _globals['_GETSTATUSREQUEST']._serialized_start=596
-  _globals['_GETSTATUSREQUEST']._serialized_end=614
-  _globals['_GETSTATUSRESPONSE']._serialized_start=617
-  _globals['_GETSTATUSRESPONSE']._serialized_end=757
-  _globals['_KEPTTASK']._serialized_start=760
-  _globals['_KEPTTASK']._serialized_end=908
-  _globals['_KEPTLEASE']._serialized_start=910
-  _globals['_KEPTLEASE']._serialized_end=997
-  _globals['_STOPREQUEST']._serialized_start=999
-  _globals['_STOPREQUEST']._serialized_end=1012
-  _globals['_STOPRESPONSE']._serialized_start=1014
-  _globals['_STOPRESPONSE']._serialized_end=1028
-  _globals['_AGENTSERVICE']._serialized_start=1031
-  _globals['_AGENTSERVICE']._serialized_end=1508
+  _globals['_GETCREDENTIALREQUEST']._serialized_start=167
+  _globals['_GETCREDENTIALREQUEST']._serialized_end=281
+  _globals['_GETCREDENTIALRESPONSE']._serialized_start=284
+  _globals['_GETCREDENTIALRESPONSE']._serialized_end=485
+  _globals['_RELEASECREDENTIALSREQUEST']._serialized_start=487
+  _globals['_RELEASECREDENTIALSREQUEST']._serialized_end=531
+  _globals['_RELEASECREDENTIALSRESPONSE']._serialized_start=533
+  _globals['_RELEASECREDENTIALSRESPONSE']._serialized_end=580
+  _globals['_OPENENDPOINTREQUEST']._serialized_start=582
+  _globals['_OPENENDPOINTREQUEST']._serialized_end=620
+  _globals['_OPENENDPOINTRESPONSE']._serialized_start=622
+  _globals['_OPENENDPOINTRESPONSE']._serialized_end=677
+  _globals['_GETSTATUSREQUEST']._serialized_start=679
+  _globals['_GETSTATUSREQUEST']._serialized_end=697
+  _globals['_GETSTATUSRESPONSE']._serialized_start=700
+  _globals['_GETSTATUSRESPONSE']._serialized_end=840
+  _globals['_KEPTTASK']._serialized_start=843
+  _globals['_KEPTTASK']._serialized_end=991
+  _globals['_KEPTLEASE']._serialized_start=993
+  _globals['_KEPTLEASE']._serialized_end=1080
+  _globals['_STOPREQUEST']._serialized_start=1082
+  _globals['_STOPREQUEST']._serialized_end=1095
+  _globals['_STOPRESPONSE']._serialized_start=1097
+  _globals['_STOPRESPONSE']._serialized_end=1111
+  _globals['_AGENTSERVICE']._serialized_start=1114
+  _globals['_AGENTSERVICE']._serialized_end=1591
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from lanyard._proto.v1 import credential_pb2 as _credential_pb2
+from lanyard._proto.v1 import task_pb2 as _task_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -12,26 +13,30 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class GetCredentialRequest(_message.Message):
-    __slots__ = ("task_id", "grant", "plan_id")
+    __slots__ = ("task_id", "grant", "plan_id", "open")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     grant: str
     plan_id: str
-    def __init__(self, task_id: _Optional[str] = ..., grant: _Optional[str] = ..., plan_id: _Optional[str] = ...) -> None: ...
+    open: _task_pb2.OpenTaskRequest
+    def __init__(self, task_id: _Optional[str] = ..., grant: _Optional[str] = ..., plan_id: _Optional[str] = ..., open: _Optional[_Union[_task_pb2.OpenTaskRequest, _Mapping]] = ...) -> None: ...
 
 class GetCredentialResponse(_message.Message):
-    __slots__ = ("lease_id", "expire_time", "refresh_time", "credential")
+    __slots__ = ("lease_id", "expire_time", "refresh_time", "credential", "task_id")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REFRESH_TIME_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
     expire_time: _timestamp_pb2.Timestamp
     refresh_time: _timestamp_pb2.Timestamp
     credential: _credential_pb2.Credential
-    def __init__(self, lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., credential: _Optional[_Union[_credential_pb2.Credential, _Mapping]] = ...) -> None: ...
+    task_id: str
+    def __init__(self, lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., refresh_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., credential: _Optional[_Union[_credential_pb2.Credential, _Mapping]] = ..., task_id: _Optional[str] = ...) -> None: ...
 
 class ReleaseCredentialsRequest(_message.Message):
     __slots__ = ("task_id",)

@@ -1,0 +1,84 @@
+"""Hooks of the Claude Agent SDK: no tool runs under a task that was stopped, and the journal has what tools did.
+
+What Claude's tools get is the id of the task: commands such as `lanyard creds` find the credentials by it, and print them to the
+tool that asks, never into the conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import lanyard
+import lanyard.aio
+
+if TYPE_CHECKING:
+    from claude_agent_sdk import ClaudeAgentOptions
+
+
+class Hooks:
+    """The hooks of one run under a task."""
+
+    def __init__(self, task: lanyard.aio.Task) -> None:
+        self._task = task
+        self._started: dict[str, str] = {}
+
+    async def before(self, event: Any, tool_use_id: str | None, _context: Any) -> dict[str, Any]:  # noqa: ANN401
+        """PreToolUse: reports what is about to be done, and refuses it once the task is stopped or nothing can be reported."""
+        try:
+            self._task.check()
+            self._started[tool_use_id or ""] = await self._report(event["tool_name"], "started")
+        except lanyard.LanyardError as error:
+            decision = {
+                "hookEventName": "PreToolUse",
+                "permissionDecision": "deny",
+                "permissionDecisionReason": str(error),
+            }
+            over = isinstance(error, lanyard.Killed | lanyard.TaskEnded)
+            end = {"continue_": False, "stopReason": str(error)} if over else {}
+            return {"hookSpecificOutput": decision, **end}
+        return {}
+
+    async def after(self, event: Any, tool_use_id: str | None, _context: Any) -> dict[str, Any]:  # noqa: ANN401
+        """PostToolUse: reports that it was done, and ends the run once the task is stopped."""
+        started = self._started.pop(tool_use_id or "", "")
+        try:
+            if started:
+                await self._report(event["tool_name"], "succeeded", started)
+            self._task.check()
+        except lanyard.LanyardError as error:
+            return {"continue_": False, "stopReason": str(error)}
+        return {}
+
+    async def _report(self, tool: str, outcome: lanyard.Outcome, of: str = "") -> str:
+        # The input of a tool is the model's own text: it stays out of the journal.
+        return await self._task.report(f"tool.{tool}", tool="claude-agent-sdk", target=tool, outcome=outcome, of=of)
+
+
+def options_of(task: lanyard.aio.Task) -> ClaudeAgentOptions:
+    """Options for a run under a task: a handle in the environment of its tools, and the hooks."""
+    from claude_agent_sdk import ClaudeAgentOptions, HookMatcher
+
+    hooks = Hooks(task)
+    return ClaudeAgentOptions(
+        env={"LANYARD_TASK": task.id},
+        hooks={
+            # A hook that fails lets nothing through.
+            "PreToolUse": [HookMatcher(hooks=[hooks.before], on_failure="block")],
+            "PostToolUse": [HookMatcher(hooks=[hooks.after])],
+        },
+    )
+
+
+async def main(prompt: str) -> None:
+    """Works on a prompt; a kill order cancels it, in the middle of an answer as well."""
+    from claude_agent_sdk import query
+
+    async with lanyard.aio.task("ticket-router", environment="production", reason="route new tickets") as task:
+        async for message in query(prompt=prompt, options=options_of(task)):
+            print(message)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
