@@ -101,12 +101,15 @@ fn told(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Str
             let text = format!("opened by {}: {}{ticket}", task.agent, task.reason);
             one("opened", text)
         }
-        Command::Deny { grant, denial, .. } => {
+        Command::Deny {
+            decision,
+            grant,
+            denial,
+            ..
+        } => {
             let what = grant.as_ref().map(|grant| format!(" {grant}"));
-            one(
-                "denied",
-                format!("denied{}: {denial}", what.unwrap_or_default()),
-            )
+            let what = what.unwrap_or_default();
+            one("denied", format!("denied{what}: {denial} [{decision}]"))
         }
         Command::SubmitPlan {
             plan, requirement, ..
@@ -163,9 +166,9 @@ fn of_leases(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str
     let one = |kind, text| vec![(kind, text)];
     match command {
         Command::BeginMint(intent) => {
-            let (lease, entry) = (intent.lease, &intent.entry);
+            let (lease, entry, decision) = (intent.lease, &intent.entry, intent.decision);
             let text = format!(
-                "asked for {} ({} on {}): lease {lease}",
+                "asked for {} ({} on {}): lease {lease} [{decision}]",
                 entry.grant, entry.role, entry.target
             );
             one("asked", text)
