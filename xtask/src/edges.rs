@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-proto", &[]),
     ("lanyard-client", &["lanyard-proto"]),
     ("lanyard-agent", &["lanyard-client", "lanyard-proto"]),
+    ("lanyard-mcp", &["lanyard-core", "lanyard-proto"]),
     (
         "lanyard-cli",
         &[
@@ -32,6 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-client",
             "lanyard-core",
             "lanyard-journal",
+            "lanyard-mcp",
             "lanyard-plan",
             "lanyard-proto",
         ],

@@ -1,0 +1,197 @@
+//! The calls, as the tools need them. What comes back is parsed here, and a secret goes no further (T53).
+
+use std::time::Duration;
+
+use lanyard_core::charter::Name;
+use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use lanyard_proto::CHUNK_LIMIT;
+use lanyard_proto::agent::v1 as agent;
+use lanyard_proto::agent::v1::agent_service_client::AgentServiceClient;
+use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
+use lanyard_proto::v1::charter_service_client::CharterServiceClient;
+use lanyard_proto::v1::plan_service_client::PlanServiceClient;
+use lanyard_proto::v1::submit_plan_request::Part;
+use lanyard_proto::v1::task_service_client::TaskServiceClient;
+use lanyard_proto::v1::{self, credential};
+use tonic::Request;
+use tonic::transport::Channel;
+
+use crate::door::Door;
+use crate::handle::Kind;
+use crate::refused::{Reason, Refused};
+
+/// How long a call may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// How long a call may take in which a provider is asked.
+const MINT_LIMIT: Duration = Duration::from_secs(90);
+
+/// The broker, through the local agent.
+pub(crate) struct Broker {
+    door: Box<dyn Door>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) task: TaskId,
+    pub(crate) grant: Name,
+    pub(crate) plan: Option<PlanId>,
+}
+
+/// What the local agent has by now. The secret stayed there.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) lease: LeaseId,
+    pub(crate) kind: Kind,
+    pub(crate) expires: Option<prost_types::Timestamp>,
+}
+
+impl Broker {
+    pub(crate) fn behind(door: impl Door) -> Self {
+        Self {
+            door: Box::new(door),
+        }
+    }
+
+    pub(crate) async fn list_charters(&self) -> Result<Vec<v1::Charter>, Refused> {
+        let (channel, request) = self.call(v1::ListChartersRequest {}, LIMIT).await?;
+        let mut client = CharterServiceClient::new(channel);
+        Ok(client.list_charters(request).await?.into_inner().charters)
+    }
+
+    pub(crate) async fn open_task(&self, ask: v1::OpenTaskRequest) -> Result<TaskId, Refused> {
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = TaskServiceClient::new(channel);
+        let task = client.open_task(request).await?.into_inner().task;
+        let id = task.and_then(|task| task.id.parse().ok());
+        id.ok_or_else(|| Refused::unreadable("task"))
+    }
+
+    pub(crate) async fn close_task(&self, task: TaskId) -> Result<(), Refused> {
+        let ask = v1::CloseTaskRequest {
+            id: task.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = TaskServiceClient::new(channel);
+        client.close_task(request).await?;
+        Ok(())
+    }
+
+    /// How it is with a task now.
+    pub(crate) async fn task(&self, task: TaskId) -> Result<v1::WatchTaskResponse, Refused> {
+        let ask = v1::WatchTaskRequest {
+            id: task.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = TaskServiceClient::new(channel);
+        let mut watch = client.watch_task(request).await?.into_inner();
+        let first = watch.message().await?;
+        first.ok_or_else(|| Refused::unreadable("state of the task"))
+    }
+
+    pub(crate) async fn timeline(&self, task: TaskId) -> Result<Vec<v1::TaskEvent>, Refused> {
+        let ask = v1::GetTaskTimelineRequest {
+            id: task.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = TaskServiceClient::new(channel);
+        let answer = client.get_task_timeline(request).await?;
+        Ok(answer.into_inner().events)
+    }
+
+    /// Makes the local agent have the credential.
+    pub(crate) async fn credential(&self, wanted: &Wanted) -> Result<Issued, Refused> {
+        let plan = wanted.plan.map(|plan| plan.to_string());
+        let ask = agent::GetCredentialRequest {
+            task_id: wanted.task.to_string(),
+            grant: wanted.grant.to_string(),
+            plan_id: plan.unwrap_or_default(),
+            open: None,
+        };
+        let (channel, request) = self.call(ask, MINT_LIMIT).await?;
+        let mut client = AgentServiceClient::new(channel);
+        let answer = client.get_credential(request).await?.into_inner();
+        let kind = match answer.credential.and_then(|credential| credential.kind) {
+            Some(credential::Kind::Token(_)) => Kind::Token,
+            Some(credential::Kind::Aws(_)) => Kind::Aws,
+            Some(credential::Kind::Kubernetes(_)) => Kind::Kubernetes,
+            None => return Err(Refused::unreadable("credential of a known kind")),
+        };
+        let lease = answer.lease_id.parse();
+        Ok(Issued {
+            lease: lease.map_err(|_| Refused::unreadable("lease"))?,
+            kind,
+            expires: answer.expire_time,
+        })
+    }
+
+    /// Gives back what there is under a task; the leases.
+    pub(crate) async fn release(&self, task: TaskId) -> Result<Vec<LeaseId>, Refused> {
+        let ask = agent::ReleaseCredentialsRequest {
+            task_id: task.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = AgentServiceClient::new(channel);
+        let answer = client.release_credentials(request).await?.into_inner();
+        Ok(leases(&answer.lease_ids))
+    }
+
+    pub(crate) async fn submit_plan(
+        &self,
+        header: v1::PlanHeader,
+        content: Vec<u8>,
+    ) -> Result<v1::Plan, Refused> {
+        let mut parts = vec![v1::SubmitPlanRequest {
+            part: Some(Part::Header(header)),
+        }];
+        parts.extend(
+            content
+                .chunks(CHUNK_LIMIT)
+                .map(|chunk| v1::SubmitPlanRequest {
+                    part: Some(Part::Chunk(chunk.to_vec())),
+                }),
+        );
+        let (channel, request) = self.call(tokio_stream::iter(parts), MINT_LIMIT).await?;
+        let mut client = PlanServiceClient::new(channel);
+        let plan = client.submit_plan(request).await?.into_inner().plan;
+        plan.ok_or_else(|| Refused::unreadable("plan"))
+    }
+
+    pub(crate) async fn plan(&self, plan: PlanId) -> Result<v1::Plan, Refused> {
+        let ask = v1::GetPlanRequest {
+            id: plan.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = PlanServiceClient::new(channel);
+        let plan = client.get_plan(request).await?.into_inner().plan;
+        plan.ok_or_else(|| Refused::unreadable("plan"))
+    }
+
+    pub(crate) async fn approval(&self, approval: ApprovalId) -> Result<v1::Approval, Refused> {
+        let ask = v1::GetApprovalRequest {
+            id: approval.to_string(),
+        };
+        let (channel, request) = self.call(ask, LIMIT).await?;
+        let mut client = ApprovalServiceClient::new(channel);
+        let approval = client.get_approval(request).await?.into_inner().approval;
+        approval.ok_or_else(|| Refused::unreadable("approval"))
+    }
+
+    /// A way for a call, and the call.
+    async fn call<T>(&self, message: T, limit: Duration) -> Result<(Channel, Request<T>), Refused> {
+        let opened = tokio::time::timeout(LIMIT, self.door.open()).await;
+        let late = "the local agent cannot be reached: it does not answer";
+        let way = opened.map_err(|_| Refused::here(Reason::Unavailable, late))??;
+        let mut request = Request::new(message);
+        request.set_timeout(limit);
+        if let Some(context) = way.context {
+            request.metadata_mut().insert("lanyard-context", context);
+        }
+        Ok((way.channel, request))
+    }
+}
+
+/// Those that are leases; nothing else is repeated.
+pub(crate) fn leases(ids: &[String]) -> Vec<LeaseId> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
+}

@@ -1,0 +1,167 @@
+//! What a model gets instead of a credential: what it is called, and the lines by which tools get it themselves.
+
+use lanyard_core::charter::Name;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::broker::Wanted;
+
+/// What a credential is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// A bearer token.
+    Token,
+    /// An AWS session.
+    Aws,
+    /// A token for a Kubernetes API server.
+    Kubernetes,
+}
+
+/// How to use a credential without seeing it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Usage {
+    /// What to do, in words.
+    how: &'static str,
+    /// Lines for a shell; what stands in capitals is yours to fill in.
+    commands: Vec<String>,
+    /// A profile for AWS_CONFIG_FILE, for tools that are not started through `lanyard exec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aws_profile: Option<String>,
+}
+
+/// The program, as a shell on this machine starts it.
+#[derive(Debug, Clone)]
+pub struct Program(Vec<String>);
+
+impl Program {
+    /// Of these words: the program itself, and the flags that it always takes.
+    #[must_use]
+    pub fn of(words: Vec<String>) -> Self {
+        Self(words)
+    }
+
+    /// With these words, as a line for a shell.
+    fn line(&self, words: &[&str]) -> String {
+        let own = self.0.iter().map(String::as_str);
+        let quoted: Vec<String> = own.chain(words.iter().copied()).map(quoted).collect();
+        quoted.join(" ")
+    }
+}
+
+/// How to use what was issued.
+pub(crate) fn usage(kind: Kind, program: &Program, wanted: &Wanted) -> Usage {
+    match kind {
+        Kind::Token => token(program, wanted),
+        Kind::Aws => aws(program, wanted),
+        Kind::Kubernetes => kubernetes(program, wanted),
+    }
+}
+
+fn token(program: &Program, wanted: &Wanted) -> Usage {
+    let print = creds(program, "token", wanted);
+    let git = creds(program, "git", wanted);
+    let helper = quoted(&format!("credential.helper=!{git}"));
+    Usage {
+        how: "Let the tool that needs the token read it from a pipe. Never print it, and never put it into a command line, a file or a message.",
+        commands: vec![
+            format!("{print} | sed 's/^/Authorization: Bearer /' | curl --header @- URL"),
+            format!("git -c credential.helper= -c {helper} clone URL"),
+        ],
+        aws_profile: None,
+    }
+}
+
+fn aws(program: &Program, wanted: &Wanted) -> Usage {
+    let process = creds(program, "aws", wanted);
+    Usage {
+        how: "Start the tool through lanyard exec: it finds the credential by itself and renews it. Never print credentials.",
+        commands: vec![exec(program, wanted, "aws sts get-caller-identity")],
+        aws_profile: Some(format!(
+            "[profile {}]\ncredential_process = {process}\n",
+            profile(&wanted.grant)
+        )),
+    }
+}
+
+fn kubernetes(program: &Program, wanted: &Wanted) -> Usage {
+    Usage {
+        how: "Start kubectl, helm or a client through lanyard exec: it finds the cluster and the credential by itself and renews it. Never print credentials.",
+        commands: vec![exec(program, wanted, "kubectl get pods")],
+        aws_profile: None,
+    }
+}
+
+/// `lanyard creds TOOL`, which prints a secret to the tool that runs it.
+fn creds(program: &Program, tool: &str, wanted: &Wanted) -> String {
+    with_plan(program, &["creds", tool, "--task"], wanted, &[])
+}
+
+fn exec(program: &Program, wanted: &Wanted, command: &str) -> String {
+    let line = with_plan(program, &["exec", "--task"], wanted, &["--grant"]);
+    format!("{line} -- {command}")
+}
+
+fn with_plan(program: &Program, before: &[&str], wanted: &Wanted, flag: &[&str]) -> String {
+    let task = wanted.task.to_string();
+    let plan = wanted.plan.map(|plan| plan.to_string());
+    let plan = plan.iter().flat_map(|plan| ["--plan", plan]);
+    let named = [task.as_str()].into_iter().chain(flag.iter().copied());
+    let words = before.iter().copied().chain(named);
+    let words: Vec<&str> = words.chain([wanted.grant.as_str()]).chain(plan).collect();
+    program.line(&words)
+}
+
+fn profile(grant: &Name) -> String {
+    format!("lanyard-{grant}")
+}
+
+/// As one word of a POSIX shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::id::{PlanId, TaskId};
+
+    use super::*;
+
+    #[test]
+    fn each_kind_has_a_line_that_a_shell_takes() {
+        let program = Program::of(vec![
+            "/opt/my tools/lanyard".to_owned(),
+            "--context".to_owned(),
+            "work".to_owned(),
+        ]);
+        let mut wanted = Wanted {
+            task: TaskId::from_bits(7),
+            grant: "read".parse().unwrap(),
+            plan: None,
+        };
+        let task = wanted.task;
+        let aws = usage(Kind::Aws, &program, &wanted);
+        assert_eq!(
+            aws.commands,
+            [format!(
+                "'/opt/my tools/lanyard' --context work exec --task {task} --grant read -- aws sts get-caller-identity"
+            )]
+        );
+        assert!(aws.aws_profile.unwrap().ends_with(&format!(
+            "lanyard' --context work creds aws --task {task} read\n"
+        )));
+        wanted.plan = Some(PlanId::from_bits(8));
+        let token = usage(Kind::Token, &program, &wanted);
+        let (piped, git) = (&token.commands[0], &token.commands[1]);
+        assert!(piped.contains(&format!("read --plan {} | sed", PlanId::from_bits(8))));
+        assert!(
+            git.contains("'credential.helper=!'\\''/opt/my tools"),
+            "{git}"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! What tools answer, in the forms that clients of each protocol era read: structured, and as text.
+
+use std::sync::Arc;
+
+use rmcp::handler::server::tool::schema_for_output;
+use rmcp::model::{
+    CallToolResponse, CallToolResult, ContentBlock, InputRequiredResult, JsonObject,
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::refused::{Failure, Reason};
+
+/// What comes of a call.
+pub(crate) enum Reply<T> {
+    /// The answer.
+    Done(T),
+    /// The client has something to do first, and asks again (protocol 2026-07-28).
+    Ask(Box<InputRequiredResult>),
+}
+
+/// Every answer of a tool has one of these forms.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(transform = an_object)]
+enum Form<T> {
+    Done(T),
+    Failed {
+        /// Why nothing was done.
+        error: Failure,
+    },
+}
+
+/// Older revisions of the protocol ask for this at the root.
+fn an_object(schema: &mut schemars::Schema) {
+    schema.insert("type".to_owned(), json!("object"));
+}
+
+/// The schema of what a tool answers.
+pub(crate) fn schema<T: JsonSchema + 'static>() -> Arc<JsonObject> {
+    schema_for_output::<Form<T>>()
+}
+
+/// As it goes to the client.
+pub(crate) fn response<T: Serialize>(reply: Result<Reply<T>, Failure>) -> CallToolResponse {
+    match reply {
+        Ok(Reply::Done(answer)) => {
+            let structured = value(&Form::Done(answer));
+            let text = ContentBlock::text(structured.to_string());
+            result(false, vec![text], structured)
+        }
+        Ok(Reply::Ask(asked)) => CallToolResponse::InputRequired(*asked),
+        // The line comes first and by itself: it is complete, and people are to see it as it is.
+        Err(error) => {
+            let line = ContentBlock::text(error.message.clone());
+            let structured = value(&Form::<()>::Failed { error });
+            let all = ContentBlock::text(structured.to_string());
+            result(true, vec![line, all], structured)
+        }
+    }
+}
+
+fn result(is_error: bool, content: Vec<ContentBlock>, structured: Value) -> CallToolResponse {
+    let mut result = CallToolResult::success(content);
+    result.is_error = Some(is_error);
+    result.structured_content = Some(structured);
+    CallToolResponse::Complete(result)
+}
+
+fn value<T: Serialize>(form: &Form<T>) -> Value {
+    // The forms have string keys and nothing else that JSON has no word for.
+    serde_json::to_value(form).unwrap_or_else(
+        |_| json!({"error": {"reason": Reason::Refused, "message": "the answer cannot be written", "next": ""}}),
+    )
+}

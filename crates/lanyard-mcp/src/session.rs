@@ -1,0 +1,132 @@
+//! What one client of this server has: the tasks that were opened for it, and its calls that are under way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lanyard_core::id::{PlanId, TaskId};
+use lanyard_proto::v1;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::broker::Broker;
+use crate::refused::{Reason, Refused};
+
+/// How many tasks may be open for one client.
+const MOST_TASKS: usize = 32;
+/// How many plans of it are remembered.
+const MOST_PLANS: usize = 100;
+/// How many calls of it may be under way.
+const MOST_CALLS: usize = 16;
+
+/// A client's.
+pub(crate) struct Session {
+    open: Mutex<BTreeSet<TaskId>>,
+    plans: Mutex<BTreeMap<PlanId, TaskId>>,
+    calls: Arc<Semaphore>,
+    gone: watch::Sender<bool>,
+}
+
+/// What became of the tasks at the end.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// Closed, with every lease of theirs.
+    pub closed: Vec<TaskId>,
+    /// Not closed, and why: they end by themselves.
+    pub left: Vec<(TaskId, String)>,
+}
+
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self {
+            open: Mutex::default(),
+            plans: Mutex::default(),
+            calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            gone: watch::Sender::new(false),
+        }
+    }
+
+    /// A place for a call.
+    pub(crate) fn call(&self) -> Result<OwnedSemaphorePermit, Refused> {
+        let line = format!("{MOST_CALLS} calls are under way: wait for one of them");
+        let place = Arc::clone(&self.calls).try_acquire_owned();
+        place.map_err(|_| Refused::here(Reason::Quota, line))
+    }
+
+    /// Nobody is there any more.
+    pub(crate) fn leave(&self) {
+        self.gone.send_replace(true);
+    }
+
+    /// Until nobody is there any more.
+    pub(crate) async fn gone(&self) {
+        // The sender is in here: it does not go away first.
+        let left = self.gone.subscribe().wait_for(|gone| *gone).await.is_ok();
+        debug_assert!(left);
+    }
+
+    /// Opens a task, and keeps in mind to close it.
+    pub(crate) async fn open(
+        &self,
+        broker: &Broker,
+        ask: v1::OpenTaskRequest,
+    ) -> Result<TaskId, Refused> {
+        // INVARIANT: held until the answer is here, so that the end of the session waits for it.
+        let mut open = self.open.lock().await;
+        if *self.gone.borrow() {
+            return Err(Refused::here(Reason::Unavailable, "this session has ended"));
+        }
+        if open.len() >= MOST_TASKS {
+            let line = format!(
+                "{MOST_TASKS} tasks are open in this session: release one of them, or use it by its task_id"
+            );
+            return Err(Refused::here(Reason::Quota, line));
+        }
+        let task = broker.open_task(ask).await?;
+        open.insert(task);
+        Ok(task)
+    }
+
+    /// It was closed, or has ended.
+    pub(crate) async fn forget(&self, task: TaskId) {
+        self.open.lock().await.remove(&task);
+        self.plans.lock().await.retain(|_, of| *of != task);
+    }
+
+    /// Those that were opened here.
+    pub(crate) async fn tasks(&self) -> Vec<TaskId> {
+        self.open.lock().await.iter().copied().collect()
+    }
+
+    pub(crate) async fn planned(&self, task: TaskId, plan: PlanId) {
+        let mut plans = self.plans.lock().await;
+        if plans.len() < MOST_PLANS {
+            plans.insert(plan, task);
+        }
+    }
+
+    /// The plans that were submitted here for a task.
+    pub(crate) async fn plans_of(&self, task: TaskId) -> Vec<PlanId> {
+        let plans = self.plans.lock().await;
+        let of = plans.iter().filter(|(_, of)| **of == task);
+        of.map(|(plan, _)| *plan).collect()
+    }
+
+    /// Closes every task that was opened here, also one that is being opened at this moment.
+    pub(crate) async fn end(&self, broker: &Arc<Broker>) -> Ending {
+        self.leave();
+        let mut closing = tokio::task::JoinSet::new();
+        for task in std::mem::take(&mut *self.open.lock().await) {
+            let broker = Arc::clone(broker);
+            closing.spawn(async move { (task, broker.close_task(task).await) });
+        }
+        let mut ending = Ending::default();
+        while let Some(closed) = closing.join_next().await {
+            match closed {
+                Ok((task, Ok(()))) => ending.closed.push(task),
+                Ok((task, Err(refused))) => ending.left.push((task, refused.line)),
+                Err(_) => {}
+            }
+        }
+        ending.closed.sort();
+        ending
+    }
+}

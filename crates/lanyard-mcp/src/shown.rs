@@ -1,0 +1,118 @@
+//! Texts from outside, as a model may read them: one line, bounded, without what acts on a screen, and without what looks like a key.
+//!
+//! No answer of a broker is meant to hold a secret. If one does all the same, it ends here (T50, T53).
+
+use lanyard_core::document::visible;
+
+/// How many characters of a text are shown.
+const LONGEST: usize = 2000;
+/// From so many characters on a run of them can be a key.
+const SHORTEST_KEY: usize = 20;
+/// How many characters an id has.
+const ID: usize = 28;
+const MASK: &str = "[hidden]";
+
+/// One line.
+pub(crate) fn line(text: &str) -> String {
+    let cut = match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
+    };
+    let mut shown = String::with_capacity(cut.len());
+    let text = visible(cut);
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let run = rest.find(|c| !in_key(c)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(run);
+        shown.push_str(&masked(word));
+        let gap = after.find(in_key).unwrap_or(after.len());
+        let (between, after) = after.split_at(gap);
+        shown.push_str(between);
+        rest = after;
+    }
+    if cut.len() < text.len() && text.chars().count() > LONGEST {
+        shown.push('…');
+    }
+    shown
+}
+
+fn in_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+/_=.~-".contains(c)
+}
+
+/// The word, or what stands for it. In the path of an address an id may stand beside words: together they only look like a key.
+fn masked(word: &str) -> String {
+    let Some(address) = word.strip_prefix("//") else {
+        return if is_key(word) { MASK } else { word }.to_owned();
+    };
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let is_id =
+        |piece: &str| piece.len() == ID && !piece.contains(|c: char| c.is_ascii_lowercase());
+    let pieces = path.split('/');
+    let words: Vec<&str> = pieces.filter(|piece| !is_id(piece)).collect();
+    if is_key(host) || is_key(&words.join("/")) {
+        return format!("//{MASK}");
+    }
+    word.to_owned()
+}
+
+/// Ids and digests have no small letters, or no capitals; keys in base 64 have all three kinds.
+fn is_key(word: &str) -> bool {
+    let has = |kind: fn(&char) -> bool| word.chars().any(|c| kind(&c));
+    word.len() >= SHORTEST_KEY
+        && has(char::is_ascii_uppercase)
+        && has(char::is_ascii_lowercase)
+        && has(char::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_brokers_say_stays_as_it_is() {
+        for said in [
+            "denied by charter ticket-router (plans.required, line 28): an apply needs a plan [D-0123456789ABCDEFGHJKMNPQRS]",
+            "approval A-0123456789ABCDEFGHJKMNPQRS of plan P-0123456789ABCDEFGHJKMNPQRS is needed first: 0 of 2 approvals given",
+            "read https://lanyard.acme.example/approvals/A-0123456789ABCDEFGHJKMNPQRS",
+            "the digest is sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "expires 2026-11-22T03:50:00Z",
+        ] {
+            assert_eq!(line(said), said);
+        }
+    }
+
+    // T50, T53
+    #[test]
+    fn t53_what_looks_like_a_key_is_hidden() {
+        for key in [
+            "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhZ2VudDpyb3V0ZXIifQ.c2lnbmF0dXJlMDAx",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "ghs_16C7e42F292c6912E7710c838347Ae178B4a",
+        ] {
+            for said in [
+                format!("the provider said: {key}"),
+                format!("token={key}, sorry"),
+                format!("https://evil.example/{key}"),
+                format!("\"{key}\""),
+            ] {
+                let shown = line(&said);
+                assert!(
+                    !shown.contains(key) && shown.contains(MASK),
+                    "{said}: {shown}"
+                );
+            }
+        }
+    }
+
+    // T21, T78
+    #[test]
+    fn nothing_acts_on_a_screen_and_nothing_goes_on_for_ever() {
+        let shown = line("one\ntwo \u{1b}[2J \u{202e}");
+        assert!(
+            !shown.contains(['\n', '\u{1b}', '\u{202e}']) && shown.starts_with("one"),
+            "{shown}"
+        );
+        assert!(line(&"word ".repeat(100_000)).chars().count() <= LONGEST + 1);
+    }
+}

@@ -1,0 +1,194 @@
+//! `request_credential`: makes the local agent get a credential, and answers with what it is called.
+
+use std::time::Duration;
+
+use lanyard_core::charter::Name;
+use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
+use rmcp::model::ToolAnnotations;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::time;
+use crate::approval::{self, Asked};
+use crate::broker::{Issued, Wanted};
+use crate::call::{Call, Under};
+use crate::handle::{Kind, Usage, usage};
+use crate::refused::{Failure, Reason, Refused};
+use crate::reply::Reply;
+use crate::server::Tool;
+use crate::text::Sentence;
+
+pub(crate) struct RequestCredential;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    /// The grant, by its name in list_charters.
+    #[schemars(with = "String")]
+    grant: Name,
+    /// The task to ask under, from an earlier answer. Leave it out to open a task: then give charter, environment and reason.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    task_id: Option<TaskId>,
+    /// To open a task: the charter.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    charter: Option<Name>,
+    /// To open a task: the environment.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    environment: Option<Name>,
+    /// To open a task: why, in a sentence. People read it, word for word.
+    #[serde(default)]
+    reason: Option<Sentence>,
+    /// To open a task: the ticket that it belongs to, where the charter asks for one.
+    #[serde(default)]
+    ticket: Option<Sentence>,
+    /// The plan from submit_plan, for a grant that takes one.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    plan_id: Option<PlanId>,
+    /// How long to wait for people's approval, in seconds; at most 300. Without it, a pending approval is answered at once.
+    #[serde(default)]
+    #[schemars(range(max = 300))]
+    wait_seconds: u16,
+}
+
+/// How long a call may wait for people.
+const LONGEST_WAIT: u16 = 300;
+
+/// A handle: never the credential itself.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub(crate) enum Output {
+    /// The local agent has the credential.
+    Issued {
+        /// What to ask under from now on, and to release in the end.
+        #[schemars(with = "String")]
+        task_id: TaskId,
+        #[schemars(with = "String")]
+        lease_id: LeaseId,
+        #[schemars(with = "String")]
+        grant: Name,
+        kind: Kind,
+        /// When this credential ends; the commands get another one by themselves while the task is open.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<String>,
+        usage: Usage,
+    },
+    /// People have to approve first.
+    ApprovalPending {
+        #[schemars(with = "String")]
+        task_id: TaskId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        approval_id: Option<ApprovalId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<String>")]
+        plan_id: Option<PlanId>,
+        /// Where a person decides.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+        /// What is missing: to be shown to the user as it is.
+        message: String,
+        /// What to do now.
+        next: String,
+    },
+}
+
+impl Tool for RequestCredential {
+    const NAME: &'static str = "request_credential";
+    const TITLE: &'static str = "Ask for a credential";
+    const DESCRIPTION: &'static str = "Asks for a credential under a grant. The answer is a handle (task_id, lease_id, expiry) with the command lines by which tools \
+        use the credential; the secret is never in it, and you must never print it. Without task_id a task is opened: give charter, \
+        environment and an honest reason. For an `apply` grant call submit_plan first and pass its plan_id. Status `approval_pending` \
+        means that people have to agree: tell the user, and call again as `next` says. A denial is final: show its message.";
+    type Input = Input;
+    type Output = Output;
+
+    fn annotations() -> ToolAnnotations {
+        let annotations = ToolAnnotations::new().read_only(false).destructive(false);
+        annotations.idempotent(false).open_world(true)
+    }
+
+    async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
+        if input.wait_seconds > LONGEST_WAIT {
+            let why = format!("wait_seconds is {LONGEST_WAIT} at the most");
+            return Err(Refused::input(why).into());
+        }
+        let wait = Duration::from_secs(input.wait_seconds.into());
+        let under = Under {
+            task_id: input.task_id,
+            charter: input.charter,
+            environment: input.environment,
+            reason: input.reason,
+            ticket: input.ticket,
+        };
+        let wanted = Wanted {
+            task: call.task(under).await?,
+            grant: input.grant,
+            plan: input.plan_id,
+        };
+        let reply = request(call, &wanted, wait).await;
+        reply.map_err(Failure::under(wanted.task))
+    }
+}
+
+async fn request(
+    call: &Call<'_>,
+    wanted: &Wanted,
+    wait: Duration,
+) -> Result<Reply<Output>, Refused> {
+    let pending = match call.broker.credential(wanted).await {
+        Ok(issued) => return Ok(Reply::Done(handle(call, wanted, issued))),
+        Err(refused) if refused.reason == Reason::ApprovalPending => refused,
+        Err(refused) => return Err(refused),
+    };
+    let wait = match approval::ask(call, &pending, wanted.task).await {
+        Asked::Round(round) => return Ok(Reply::Ask(round)),
+        Asked::Opened(at_least) => wait.max(at_least),
+        Asked::Declined | Asked::Not => wait,
+    };
+    let asked = pending.about.approval.filter(|_| !wait.is_zero());
+    let Some(approval) = asked else {
+        return Ok(Reply::Done(waiting(wanted, pending)));
+    };
+    if !approval::decided(call, approval, wait).await {
+        return Ok(Reply::Done(waiting(wanted, pending)));
+    }
+    match call.broker.credential(wanted).await {
+        Ok(issued) => Ok(Reply::Done(handle(call, wanted, issued))),
+        Err(refused) if refused.reason == Reason::ApprovalPending => {
+            Ok(Reply::Done(waiting(wanted, refused)))
+        }
+        Err(refused) => Err(refused),
+    }
+}
+
+fn handle(call: &Call<'_>, wanted: &Wanted, issued: Issued) -> Output {
+    Output::Issued {
+        task_id: wanted.task,
+        lease_id: issued.lease,
+        grant: wanted.grant.clone(),
+        kind: issued.kind,
+        expires: time(issued.expires),
+        usage: usage(issued.kind, call.program, wanted),
+    }
+}
+
+fn waiting(wanted: &Wanted, pending: Refused) -> Output {
+    let plan = pending.about.plan.or(wanted.plan);
+    let named = plan.map_or_else(String::new, |plan| format!(", plan_id {plan}"));
+    Output::ApprovalPending {
+        task_id: wanted.task,
+        approval_id: pending.about.approval,
+        plan_id: plan,
+        url: pending.about.url.map(String::from),
+        message: pending.line,
+        next: format!(
+            "Tell the user that this waits for people. When the approval was given, call request_credential again with task_id {}, grant \
+             {}{named}; wait_seconds makes the call wait.",
+            wanted.task, wanted.grant
+        ),
+    }
+}

@@ -1,0 +1,181 @@
+//! `submit_plan`: says what an apply is going to do, before it does it.
+
+use lanyard_core::charter::Name;
+use lanyard_core::id::{ApprovalId, PlanId, TaskId};
+use lanyard_core::plan::PLAN_LIMIT;
+use lanyard_proto::v1;
+use rmcp::model::ToolAnnotations;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::lines;
+use crate::call::{Call, Under};
+use crate::refused::{Failure, Refused};
+use crate::reply::Reply;
+use crate::server::Tool;
+use crate::text::{Sentence, Text};
+
+/// How many destructive actions a plan may name.
+const MOST_ACTIONS: usize = 100;
+
+pub(crate) struct SubmitPlan;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Input {
+    /// The grant of role `apply` that the plan is for.
+    #[schemars(with = "String")]
+    grant: Name,
+    /// The task, from an earlier answer. Leave it out to open a task: then give charter, environment and reason.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    task_id: Option<TaskId>,
+    /// To open a task: the charter.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    charter: Option<Name>,
+    /// To open a task: the environment.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    environment: Option<Name>,
+    /// To open a task: why, in a sentence. People read it, word for word.
+    #[serde(default)]
+    reason: Option<Sentence>,
+    /// To open a task: the ticket that it belongs to, where the charter asks for one.
+    #[serde(default)]
+    ticket: Option<Sentence>,
+    /// The plan, whole; people see it, and what is done has to be what it says. At most 4 MiB.
+    content: Text<PLAN_LIMIT>,
+    /// In what form it is.
+    format: Format,
+    /// What it does, in a sentence. People read it, word for word.
+    summary: Sentence,
+    /// The destructive actions that it asks for by name, where the grant takes that.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    destructive: Vec<Text<200>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    /// As `terraform show -json` prints it.
+    TerraformJson,
+    /// Kubernetes manifests, as they are applied.
+    Manifests,
+    /// A unified diff of manifests.
+    ManifestDiff,
+    /// Anything else.
+    Text,
+}
+
+/// A plan that was taken.
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct Output {
+    #[schemars(with = "String")]
+    plan_id: PlanId,
+    /// What to ask under from now on.
+    #[schemars(with = "String")]
+    task_id: TaskId,
+    /// The approval that it waits for; none where the charter asks for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    approval_id: Option<ApprovalId>,
+    /// `low`, `medium` or `high`.
+    risk: &'static str,
+    /// Why it is that risk, highest first.
+    reasons: Vec<String>,
+    /// What approvers are told besides.
+    warnings: Vec<String>,
+    /// What the credential is narrowed to; empty where it is the whole grant.
+    reach: Vec<String>,
+    /// What to do now.
+    next: String,
+}
+
+impl Tool for SubmitPlan {
+    const NAME: &'static str = "submit_plan";
+    const TITLE: &'static str = "Submit a plan";
+    const DESCRIPTION: &'static str = "Submits a plan for a grant of role `apply`: the exact content that is going to be applied, and a sentence that says what it does. \
+        Charters may want people to approve it; they see the content. Then call request_credential with the plan_id. If the plan changes, \
+        submit it again: an approval is for these bytes alone. Put no secrets into it.";
+    type Input = Input;
+    type Output = Output;
+
+    fn annotations() -> ToolAnnotations {
+        let annotations = ToolAnnotations::new().read_only(false).destructive(false);
+        annotations.idempotent(false).open_world(true)
+    }
+
+    async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
+        if input.destructive.len() > MOST_ACTIONS {
+            let why = format!("destructive has {MOST_ACTIONS} entries at the most");
+            return Err(Refused::input(why).into());
+        }
+        let under = Under {
+            task_id: input.task_id,
+            charter: input.charter,
+            environment: input.environment,
+            reason: input.reason,
+            ticket: input.ticket,
+        };
+        let task = call.task(under).await?;
+        let header = v1::PlanHeader {
+            task_id: task.to_string(),
+            grant: input.grant.to_string(),
+            format: format(&input.format).into(),
+            summary: input.summary.into_inner(),
+            destructive: input
+                .destructive
+                .into_iter()
+                .map(Text::into_inner)
+                .collect(),
+        };
+        let content = input.content.into_inner().into_bytes();
+        let submitted = call.broker.submit_plan(header, content).await;
+        let plan = submitted.map_err(Failure::under(task))?;
+        let output = taken(task, &input.grant, &plan).map_err(Failure::under(task))?;
+        call.session.planned(task, output.plan_id).await;
+        Ok(Reply::Done(output))
+    }
+}
+
+fn taken(task: TaskId, grant: &Name, plan: &v1::Plan) -> Result<Output, Refused> {
+    let id: PlanId = plan.id.parse().map_err(|_| Refused::unreadable("plan"))?;
+    let approval = plan.approval_id.parse().ok();
+    let ask = format!("call request_credential with task_id {task}, grant {grant}, plan_id {id}");
+    Ok(Output {
+        plan_id: id,
+        task_id: task,
+        approval_id: approval,
+        risk: risk(plan.risk()),
+        reasons: lines(&plan.reasons),
+        warnings: lines(&plan.warnings),
+        reach: lines(&plan.reach),
+        next: match approval {
+            Some(approval) => format!(
+                "People have to approve it first: tell the user that approval {approval} waits (lanyard approval show {approval}). Then {ask}."
+            ),
+            None => format!("Nobody has to approve it: {ask}."),
+        },
+    })
+}
+
+const fn format(format: &Format) -> v1::PlanFormat {
+    match format {
+        Format::TerraformJson => v1::PlanFormat::TerraformJson,
+        Format::Manifests => v1::PlanFormat::Manifests,
+        Format::ManifestDiff => v1::PlanFormat::ManifestDiff,
+        Format::Text => v1::PlanFormat::Text,
+    }
+}
+
+/// In a word.
+pub(super) const fn risk(risk: v1::Risk) -> &'static str {
+    match risk {
+        v1::Risk::Unspecified => "unknown",
+        v1::Risk::Low => "low",
+        v1::Risk::Medium => "medium",
+        v1::Risk::High => "high",
+    }
+}
