@@ -71,7 +71,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-testkit", &["lanyard-core"]),
     ("lanyard-rig", &[]),
-    ("lanyard-tests", &["lanyard-client", "lanyard-rig"]),
+    (
+        "lanyard-tests",
+        &["lanyard-client", "lanyard-proto", "lanyard-rig"],
+    ),
     ("xtask", &["lanyard-rig"]),
 ];
 

@@ -233,6 +233,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line on stderr that begins like this; the rest of it.
     ///
     /// # Errors

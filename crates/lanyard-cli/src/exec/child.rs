@@ -50,7 +50,7 @@ pub(crate) fn start(mut command: Command) -> Result<Child, NotRun> {
 
 /// Waits for its end; the exit code that is to be ours.
 pub(crate) async fn attend(
-    mut child: Child,
+    (mut child, mut signals): (Child, Signals),
     (connection, task): (&Connection, &str),
     on_kill: OnKill,
 ) -> std::io::Result<u8> {
@@ -70,7 +70,6 @@ pub(crate) async fn attend(
         task.to_owned(),
         news,
     ));
-    let mut signals = Signals::listen()?;
     let mut deadline = None;
     loop {
         let grace = async {
@@ -146,13 +145,14 @@ async fn follow(mut tasks: TaskServiceClient<Proxied>, id: String, news: mpsc::S
 }
 
 /// The signals that are passed on. A terminal sends Ctrl-C and Ctrl-\\ to the command itself.
-struct Signals {
+pub(crate) struct Signals {
     arrived: mpsc::Receiver<Signal>,
     _listening: tokio::task::JoinSet<()>,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    /// From now on they do not end this process: before there is a command to pass them on to.
+    pub(crate) fn listen() -> std::io::Result<Self> {
         let by_terminal = std::io::stdin().is_terminal() && in_foreground();
         let (told, arrived) = mpsc::channel(8);
         let mut listening = tokio::task::JoinSet::new();

@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use child::{NotRun, OnKill};
+use child::{NotRun, OnKill, Signals};
 use folder::Folder;
 use tools::{Environment, Given, Helper, Mode};
 
@@ -266,12 +266,13 @@ async fn in_task(
         .env("LANYARD_CONTEXT", &helper.context)
         .env("LANYARD_AGENT", tools::absolute(place.socket()))
         .env("LANYARD_BIN", &helper.program);
+    let signals = Signals::listen().map_err(unusable)?;
     let child = match child::start(command) {
         Ok(child) => child,
         Err(NotRun::NotFound) => return Err(not_run(exec, 127, "is not found")),
         Err(NotRun::NotExecutable(error)) => return Err(not_run(exec, 126, &error.to_string())),
     };
-    let ended = child::attend(child, (connection, task), exec.on_kill).await;
+    let ended = child::attend((child, signals), (connection, task), exec.on_kill).await;
     Ok(ended.map_err(unusable)?)
 }
 
