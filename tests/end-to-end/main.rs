@@ -32,6 +32,7 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod restore;
+mod setup;
 mod signals;
 mod thousand;
 mod tokens;

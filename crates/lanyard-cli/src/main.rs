@@ -20,6 +20,7 @@ mod output;
 mod pause;
 mod plan;
 mod report;
+mod setup;
 mod status;
 mod task;
 
@@ -100,6 +101,9 @@ enum Command {
     Creds(creds::Creds),
     /// Run a command with the credentials of a task, and no others.
     Exec(Box<exec::Exec>),
+    /// Set a tool up to get its credentials here.
+    #[command(subcommand)]
+    Setup(setup::Command),
     /// The local agent, which keeps credentials for the tools of this machine.
     #[command(subcommand)]
     Agent(agent::Command),
@@ -174,6 +178,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Request(request) => lease::request(global, request).await,
         Command::Creds(creds) => creds::run(global, creds).await,
         Command::Exec(asked) => exec::run(global, *asked).await,
+        Command::Setup(command) => setup::run(global, command).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Lease(command) => lease::run(global, command).await,
         Command::Plan(command) => plan::run(global, command).await,

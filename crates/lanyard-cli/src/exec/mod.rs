@@ -3,6 +3,7 @@
 mod begin;
 mod child;
 pub(crate) mod folder;
+pub(crate) mod kubeconfig;
 mod tools;
 
 use std::ffi::OsString;

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lanyard_client::v1::AwsCredential;
 use lanyard_client::v1::credential::Kind;
-use lanyard_client::v1::{AwsCredential, KubernetesCredential};
-use serde_json::json;
 
 use super::folder::Folder;
+use super::kubeconfig::{Entry, document};
 use crate::creds::{audiences, split};
 
 /// What the user's own credentials come by, and other people's settings of where credentials are.
@@ -101,8 +101,9 @@ impl Helper {
             self.program.display().to_string(),
             self.context.display().to_string(),
         ];
-        let bad = |c: char| c.is_control() || matches!(c, '"' | '\'' | '\\' | '$' | '`' | '%');
-        let word = words.iter().find(|word| word.contains(bad))?;
+        let word = words
+            .iter()
+            .find(|word| word.contains(crate::setup::is_unquotable))?;
         Some(format!(
             "{word:?} has a character in its path that not every tool can be given"
         ))
@@ -175,60 +176,28 @@ fn aws(
     Ok(())
 }
 
-/// A kubeconfig is YAML, of which JSON is a part.
 fn kubernetes(
     folder: &Folder,
     helper: &Helper,
     given: &[Given],
     environment: &mut Environment,
 ) -> io::Result<()> {
-    let granted: Vec<(&Given, &KubernetesCredential)> = given
+    let entries: Vec<Entry<'_>> = given
         .iter()
         .filter_map(|given| match &given.kind {
-            Kind::Kubernetes(kubernetes) => Some((given, kubernetes)),
+            Kind::Kubernetes(kubernetes) => Some(Entry {
+                name: &given.grant,
+                kubernetes,
+                program: &helper.program,
+                arguments: helper.arguments("kube", given),
+            }),
             Kind::Token(_) | Kind::Aws(_) => None,
         })
         .collect();
-    let clusters = granted
-        .iter()
-        .map(|(given, kubernetes)| cluster(&given.grant, kubernetes));
-    let users = granted.iter().map(|(given, _)| user(helper, given));
-    let contexts = granted.iter().map(|(given, kubernetes)| {
-        let namespace = &kubernetes.namespace;
-        json!({"name": given.grant, "context": {"cluster": given.grant, "user": given.grant, "namespace": namespace}})
-    });
-    let first = granted
-        .first()
-        .map_or("", |(given, _)| given.grant.as_str());
-    let config = json!({"apiVersion": "v1", "kind": "Config", "current-context": first,
-        "clusters": clusters.collect::<Vec<_>>(), "users": users.collect::<Vec<_>>(),
-        "contexts": contexts.collect::<Vec<_>>()});
-    let path = folder.write("kubeconfig", &format!("{config:#}\n"))?;
+    let path = folder.write("kubeconfig", &document(&entries))?;
     environment.put("KUBE_CONFIG_PATH", &path);
     environment.put("KUBECONFIG", path);
     Ok(())
-}
-
-fn cluster(name: &str, kubernetes: &KubernetesCredential) -> serde_json::Value {
-    use base64::Engine as _;
-    let authority =
-        base64::engine::general_purpose::STANDARD.encode(&kubernetes.certificate_authority);
-    let mut cluster = json!({"server": kubernetes.server});
-    if !authority.is_empty()
-        && let Some(fields) = cluster.as_object_mut()
-    {
-        fields.insert("certificate-authority-data".to_owned(), authority.into());
-    }
-    json!({"name": name, "cluster": cluster})
-}
-
-fn user(helper: &Helper, given: &Given) -> serde_json::Value {
-    json!({"name": given.grant, "user": {"exec": {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": helper.program.display().to_string(),
-        "args": helper.arguments("kube", given),
-        "interactiveMode": "Never",
-        "installHint": "lanyard gives this command its credentials; run it under lanyard exec"}}})
 }
 
 /// By variables (git-config(1), `GIT_CONFIG_COUNT`): no other helper is asked, and each of ours for its own place alone.
