@@ -28,6 +28,7 @@ mod metadata;
 mod metrics;
 mod plans;
 mod providers;
+mod python_sdk;
 mod reference;
 mod rehearsal;
 mod reports;

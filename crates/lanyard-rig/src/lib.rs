@@ -22,7 +22,7 @@ pub use kubernetes::{Cluster, Kubernetes};
 pub use moto::{Account, Aws, Moto};
 pub use oidc::Oidc;
 pub use opa::opa;
-pub use python::python;
+pub use python::{python, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
 

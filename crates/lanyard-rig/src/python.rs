@@ -1,6 +1,8 @@
 //! A Python with given packages, in a cached environment of its own.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -16,16 +18,41 @@ pub fn python(package: &str) -> Result<PathBuf> {
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
+    environment(&folder, &[package])
+}
+
+/// The environment with what these files of requirements say; another one when they say something else.
+///
+/// # Errors
+/// When there is no Python, a file cannot be read, or something cannot be installed.
+pub fn python_with(requirements: &[&Path]) -> Result<PathBuf> {
+    let mut said = DefaultHasher::new();
+    let mut install = Vec::new();
+    for file in requirements {
+        let text = std::fs::read_to_string(file);
+        text.with_context(|| file.display().to_string())?
+            .hash(&mut said);
+        install.extend(["--requirement", file.to_str().context("no Unicode")?]);
+    }
+    environment(&format!("python-{:016x}", said.finish()), &install)
+}
+
+fn environment(folder: &str, install: &[&str]) -> Result<PathBuf> {
     let environment = cache()?.join(folder);
     let python = environment.join("bin/python");
+    std::fs::create_dir_all(cache()?)?;
+    // Tests ask at the same time, in several processes.
+    let lock = File::create(environment.with_extension("lock"))?;
+    lock.lock()?;
     if !environment.join("complete").exists() {
         succeed(
             Command::new("python3")
                 .args(["-m", "venv", "--clear"])
                 .arg(&environment),
         )?;
-        succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet", package]))?;
-        std::fs::write(environment.join("complete"), package)?;
+        let pip = ["-m", "pip", "install", "--quiet"];
+        succeed(Command::new(&python).args(pip).args(install))?;
+        std::fs::write(environment.join("complete"), install.join(" "))?;
     }
     Ok(python)
 }

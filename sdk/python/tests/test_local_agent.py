@@ -55,13 +55,14 @@ def test_a_binary_that_cannot_be_run_is_an_error(place: Path, monkeypatch: pytes
         opened()
 
 
-def test_an_agent_is_started_when_nobody_listens(place: Path) -> None:
+def test_an_agent_is_started_when_nobody_listens(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _script(
         place / "lanyard",
         f"""
 import os, pathlib, socket, sys
 assert sys.argv[1:] == ["agent", "run"]
-assert os.getsid(0) == os.getpid()
+assert os.getsid(0) == os.getpid() and os.getcwd() == "/"
+assert "LANYARD_TASK" not in os.environ and os.environ["LANYARD_STATE"] == {str(place / "state")!r}
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(os.environ["LANYARD_AGENT"])
 listener.listen()
@@ -70,6 +71,9 @@ listener.accept()[0].close()
 listener.accept()[0].close()
 """,
     )
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("LANYARD_STATE", "state")
+    monkeypatch.setenv("LANYARD_TASK", "T-1")
     agent = LocalAgent.of_environment()
     assert not agent.is_listening()
     agent.ensure()

@@ -12,7 +12,7 @@ import grpc
 from lanyard.calls import Answer, Call, Request
 from lanyard.context import Metadata, metadata_of
 from lanyard.errors import error_of, is_without_answer
-from lanyard.local_agent import LocalAgent
+from lanyard.local_agent import OPTIONS, LocalAgent
 
 CALL_SECONDS = 60.0
 """How long an answer may take."""
@@ -91,5 +91,5 @@ class Connection:
         with self._lock:
             if self._channel is None:
                 self._agent.ensure()
-                self._channel = grpc.insecure_channel(self._agent.address)
+                self._channel = grpc.insecure_channel(self._agent.address, options=OPTIONS)
             return self._channel

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from lanyard.errors import AgentUnavailable
 
+OPTIONS = (("grpc.default_authority", "localhost"),)
+"""For the channel: without a name of its own it would go by the path of the socket, which is no name of a host."""
 START_SECONDS = 10.0
 """How long a started agent may take until it listens."""
 _LOOK_SECONDS = 0.02
@@ -77,7 +79,8 @@ class LocalAgent:
                 stdout=null,
                 stderr=null,
                 start_new_session=True,
-                env={**os.environ, "LANYARD_AGENT": str(self.socket)},
+                cwd="/",
+                env=self._environment(),
             )
         except OSError as error:
             raise AgentUnavailable(f"{self.binary} does not start: {error.strerror}") from None
@@ -85,12 +88,19 @@ class LocalAgent:
         threading.Thread(target=started.wait, name="lanyard-agent-end", daemon=True).start()
         return started
 
+    def _environment(self) -> dict[str, str]:
+        """That of this process, without what is this process's alone, and good at the root, where the agent runs."""
+        kept = {name: value for name, value in os.environ.items() if name not in ("LANYARD_TASK", "LANYARD_GRANTS")}
+        if kept.get("LANYARD_STATE"):
+            kept["LANYARD_STATE"] = str(Path(kept["LANYARD_STATE"]).absolute())
+        return {**kept, "LANYARD_AGENT": str(self.socket)}
+
 
 def _socket(given: Mapping[str, str]) -> Path:
     if given.get("LANYARD_AGENT"):
-        return Path(given["LANYARD_AGENT"])
+        return Path(given["LANYARD_AGENT"]).absolute()
     if given.get("LANYARD_STATE"):
-        return Path(given["LANYARD_STATE"]) / "agent.sock"
+        return Path(given["LANYARD_STATE"]).absolute() / "agent.sock"
     if given.get("XDG_RUNTIME_DIR"):
         return Path(given["XDG_RUNTIME_DIR"]) / "lanyard" / "agent.sock"
     home = Path(given.get("HOME") or Path.home())

@@ -13,7 +13,7 @@ from lanyard.calls import Answer, Call, Request
 from lanyard.connection import CALL_SECONDS
 from lanyard.context import metadata_of
 from lanyard.errors import error_of, is_without_answer
-from lanyard.local_agent import LocalAgent
+from lanyard.local_agent import OPTIONS, LocalAgent
 
 
 class Connection:
@@ -84,5 +84,5 @@ class Connection:
         async with self._lock:
             if self._channel is None:
                 await asyncio.to_thread(self._agent.ensure)
-                self._channel = grpc.aio.insecure_channel(self._agent.address)
+                self._channel = grpc.aio.insecure_channel(self._agent.address, options=OPTIONS)
             return self._channel
