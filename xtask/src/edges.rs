@@ -25,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-client", &["lanyard-proto"]),
     ("lanyard-agent", &["lanyard-client", "lanyard-proto"]),
     ("lanyard-mcp", &["lanyard-core", "lanyard-proto"]),
+    ("lanyard-verifier", &["lanyard-core", "lanyard-identity"]),
     (
         "lanyard-cli",
         &[

@@ -53,7 +53,11 @@ pub(crate) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(crate) fn of(token: &'a str) -> Result<Self, RejectedToken> {
-        if token.len() > TOKEN_LIMIT {
+        Self::within(token, TOKEN_LIMIT)
+    }
+
+    fn within(token: &'a str, limit: usize) -> Result<Self, RejectedToken> {
+        if token.len() > limit {
             return Err(RejectedToken::Form);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(RejectedToken::Form)?;
@@ -85,7 +89,7 @@ impl<'a> Jws<'a> {
     /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
     pub fn parse(token: &'a str) -> Result<Self, RejectedToken> {
         let known = ["jwt", "at+jwt", "jose"];
-        Self::typed(token, |typ| {
+        Self::typed(Parts::of(token)?, |typ| {
             typ.is_none_or(|typ| known.iter().any(|known| typ.eq_ignore_ascii_case(known)))
         })
     }
@@ -103,14 +107,25 @@ impl<'a> Jws<'a> {
     /// # Errors
     /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
     pub fn parse_as(token: &'a str, expected: &str) -> Result<Self, RejectedToken> {
-        Self::typed(token, |typ| typ == Some(expected))
+        Self::typed(Parts::of(token)?, |typ| typ == Some(expected))
+    }
+
+    /// As [`Jws::parse_as`], for something that may be longer than a token: a status list.
+    ///
+    /// # Errors
+    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    pub fn parse_within(
+        text: &'a str,
+        expected: &str,
+        limit: usize,
+    ) -> Result<Self, RejectedToken> {
+        Self::typed(Parts::within(text, limit)?, |typ| typ == Some(expected))
     }
 
     fn typed(
-        token: &'a str,
+        parts: Parts<'a>,
         accepts: impl Fn(Option<&str>) -> bool,
     ) -> Result<Self, RejectedToken> {
-        let parts = Parts::of(token)?;
         let header: Header =
             serde_json::from_slice(&parts.header).map_err(|_| RejectedToken::Header)?;
         if !accepts(header.typ.as_deref()) || header.kid.len() > KID_LIMIT {

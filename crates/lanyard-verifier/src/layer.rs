@@ -1,0 +1,83 @@
+//! The middleware around a service: a request gets through with [`Accepted`] in its extensions, and without its secret.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::refusal::Refusal;
+use crate::verifier::{DPOP, Verifier};
+
+/// Puts [`Verified`] around a service.
+#[derive(Debug, Clone)]
+pub struct VerifierLayer(Verifier);
+
+impl VerifierLayer {
+    pub(crate) const fn new(verifier: Verifier) -> Self {
+        Self(verifier)
+    }
+}
+
+impl<S> Layer<S> for VerifierLayer {
+    type Service = Verified<S>;
+
+    fn layer(&self, inner: S) -> Verified<S> {
+        let verifier = self.0.clone();
+        Verified { verifier, inner }
+    }
+}
+
+/// A service that is asked by accepted callers alone. What it is asked with has neither `Authorization` nor `DPoP`: nothing
+/// behind it can log a token, or hand one on.
+#[derive(Debug, Clone)]
+pub struct Verified<S> {
+    verifier: Verifier,
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for Verified<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send + 'static,
+    R: From<String> + Send,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The one that is ready, and not its clone.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let verifier = self.verifier.clone();
+        let (mut head, body) = request.into_parts();
+        Box::pin(async move {
+            match verifier.accept(&head).await {
+                Ok(accepted) => {
+                    head.headers.remove(AUTHORIZATION);
+                    head.headers.remove(DPOP);
+                    head.extensions.insert(accepted);
+                    inner.call(Request::from_parts(head, body)).await
+                }
+                Err(refusal) => Ok(refused(&refusal)),
+            }
+        })
+    }
+}
+
+/// The answer; why, with all that is known of it, is in the log.
+pub(crate) fn refused<R: From<String>>(refusal: &Refusal) -> Response<R> {
+    let source = std::error::Error::source(refusal);
+    let source = source.map(tracing::field::display);
+    let status = refusal.status().as_u16();
+    tracing::info!(%refusal, source, status, "a request is refused");
+    refusal.response()
+}

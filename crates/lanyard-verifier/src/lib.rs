@@ -1,0 +1,63 @@
+//! For wrappers of tools: an HTTP service that stands in front of a tool, and lets in whoever has a token of Lanyard for it.
+//!
+//! A token says for which tool it is, what it may do there, for which task and under which charter, and where the broker
+//! publishes that it was revoked. [`Verifier`] checks all of that with each request, without asking the broker each time: its
+//! keys and its status lists are kept for as long as it says itself. **What cannot be known is refused**: a status list that
+//! is older than [`STALEST`] lets nobody in, so that a kill ends a token here whether or not the broker can be reached.
+//!
+//! ```
+//! use axum::routing::get;
+//! use axum::{Extension, Router};
+//! use lanyard_verifier::{Accepted, Broker, Demands, Verifier, require_scopes};
+//!
+//! async fn tickets(Extension(caller): Extension<Accepted>) -> String {
+//!     format!("tickets for {} under {}\n", caller.agent, caller.task)
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = Broker::named("https://lanyard.acme.example:7070")?;
+//! let demands = Demands::audience("tickets").reached_at("https://tickets.acme.example");
+//! let verifier = Verifier::new(broker, demands)?;
+//! let app: Router = Router::new()
+//!     .route("/tickets", get(tickets).layer(require_scopes(["tickets.read"])))
+//!     .layer(verifier.layer());
+//! # drop(app);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A token that is bound to a key is accepted with that key alone: with a proof of possession (DPoP, RFC 9449), which is good
+//! once in this process, or on a connection with the client certificate, which the server puts into the request's extensions
+//! as a [`ClientCertificate`]. [`Demands::bound`] refuses the others.
+//!
+//! The answers are 401 with `WWW-Authenticate`, 403 for a scope that is missing, and 503 where nobody can know.
+
+mod accepted;
+mod broker;
+mod clock;
+mod fetch;
+mod kept;
+mod keys;
+mod layer;
+mod list;
+mod lists;
+mod proofs;
+mod refusal;
+mod scopes;
+mod token;
+mod verifier;
+
+pub use accepted::{Accepted, ClientCertificate};
+pub use broker::{AddressError, Broker};
+pub use clock::{Clock, SystemClock};
+pub use fetch::{Fetch, FetchError, Https};
+pub use lanyard_core::charter::{Name, Revision, Role};
+pub use lanyard_core::id::{LeaseId, TaskId};
+pub use lanyard_core::identity::Confirmation;
+pub use lanyard_core::scope::AgentName;
+pub use lanyard_core::time::Timestamp;
+pub use lanyard_identity::RejectedToken;
+pub use layer::{Verified, VerifierLayer};
+pub use refusal::Refusal;
+pub use scopes::{RequireScopes, Scoped, require_scopes};
+pub use verifier::{Demands, STALEST, Verifier};

@@ -1,0 +1,167 @@
+//! One Token Status List (draft-ietf-oauth-status-list): what it has to say of itself to be believed, and its bits.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::RejectedToken;
+use lanyard_identity::jws::Jws;
+use serde::Deserialize;
+
+use crate::token::SKEW;
+
+/// `typ` of a list.
+const TYPE: &str = "statuslist+jwt";
+/// The largest list as it is fetched, in bytes.
+pub(crate) const SIZE: usize = 256 * 1024;
+/// The largest list as it is kept: a million places.
+const UNPACKED: usize = 128 * 1024;
+/// The longest that a list is not fetched again, whatever it says.
+const FRESHEST: Duration = Duration::from_secs(60);
+
+/// A list is not to be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadList {
+    #[error("it is not a status list in a JWT of a bounded size")]
+    Form,
+    #[error("it is not signed by a key of the broker's")]
+    Signature,
+    #[error("its claims are not those of a status list of one bit a place")]
+    Claims,
+    #[error("it is another list than was asked for")]
+    Subject,
+    #[error("it was made in the future, or has ended: do the clocks agree?")]
+    Times,
+    #[error("its bits cannot be unpacked, or are too many")]
+    Bits,
+    #[error("it is older than the one that is kept")]
+    Older,
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    iat: u64,
+    exp: Option<u64>,
+    ttl: Option<u64>,
+    status_list: Packed,
+}
+
+#[derive(Deserialize)]
+struct Packed {
+    bits: u8,
+    lst: String,
+}
+
+/// A list whose signature was checked.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// When the broker made it.
+    pub(crate) made: Timestamp,
+    /// Until when it is to be believed.
+    ends: Timestamp,
+    /// For how long it need not be fetched again.
+    pub(crate) ttl: Duration,
+    /// When it was asked for, by the running clock.
+    pub(crate) fetched: Duration,
+    bits: Vec<u8>,
+}
+
+/// Takes a list apart; its signature is checked by the caller.
+pub(crate) fn parse(text: &str) -> Result<Jws<'_>, RejectedToken> {
+    Jws::parse_within(text, TYPE, SIZE)
+}
+
+impl List {
+    /// What the list of this name says, fetched then.
+    pub(crate) fn of(
+        jws: &Jws<'_>,
+        uri: &str,
+        fetched: Duration,
+        now: Timestamp,
+    ) -> Result<Self, BadList> {
+        let claims: Claims = jws.claims().map_err(|_| BadList::Claims)?;
+        if claims.status_list.bits != 1 {
+            return Err(BadList::Claims);
+        }
+        if claims.sub != uri {
+            return Err(BadList::Subject);
+        }
+        let ttl = Duration::from_secs(claims.ttl.ok_or(BadList::Claims)?);
+        let list = Self {
+            made: Timestamp::from_secs(claims.iat),
+            ends: Timestamp::from_secs(claims.exp.ok_or(BadList::Claims)?),
+            ttl: ttl.min(FRESHEST),
+            fetched,
+            bits: unpacked(&claims.status_list.lst)?,
+        };
+        if list.is_of_now(now) {
+            Ok(list)
+        } else {
+            Err(BadList::Times)
+        }
+    }
+
+    /// Whether its own times hold.
+    pub(crate) fn is_of_now(&self, now: Timestamp) -> bool {
+        self.made <= now + SKEW && now < self.ends
+    }
+
+    /// How old it is: by the time of day that it was made at, or since it was fetched if that is longer ago.
+    pub(crate) fn age(&self, now: Timestamp, running: Duration) -> Duration {
+        now.since(self.made)
+            .max(running.saturating_sub(self.fetched))
+    }
+
+    /// The bit at a place; none where it has no such place.
+    pub(crate) fn is_set(&self, index: u64) -> Option<bool> {
+        let byte = self.bits.get(usize::try_from(index / 8).ok()?)?;
+        Some(byte >> (index % 8) & 1 == 1)
+    }
+}
+
+fn unpacked(text: &str) -> Result<Vec<u8>, BadList> {
+    let packed = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadList::Bits)?;
+    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&packed, UNPACKED)
+        .map_err(|_| BadList::Bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The example of the draft, section 4.2: the statuses 1 0 0 1 1 1 0 1 1 1 0 0 0 1 0 1.
+    #[test]
+    fn bits_are_in_the_order_of_the_draft() {
+        let list = List {
+            made: Timestamp::EPOCH,
+            ends: Timestamp::NEVER,
+            ttl: FRESHEST,
+            fetched: Duration::ZERO,
+            bits: unpacked("eNrbuRgAAhcBXQ").unwrap(),
+        };
+        let bits: Vec<u8> = (0..16)
+            .map(|place| u8::from(list.is_set(place).unwrap()))
+            .collect();
+        assert_eq!(bits, [1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1]);
+        assert_eq!(list.is_set(16), None);
+        assert_eq!(list.is_set(u64::MAX), None);
+    }
+
+    // T44
+    #[test]
+    fn t44_a_list_that_unpacks_to_more_than_its_bound_is_none() {
+        let pack = |size: usize| {
+            let packed = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; size], 9);
+            URL_SAFE_NO_PAD.encode(packed)
+        };
+        assert_eq!(
+            unpacked(&pack(UNPACKED)).map(|bits| bits.len()),
+            Ok(UNPACKED)
+        );
+        assert_eq!(unpacked(&pack(UNPACKED + 1)), Err(BadList::Bits));
+        assert_eq!(unpacked("!"), Err(BadList::Bits));
+        assert_eq!(unpacked("AAAA"), Err(BadList::Bits));
+    }
+}

@@ -1,0 +1,124 @@
+//! That whoever shows a token holds its key: proofs of possession, each good once (RFC 9449), and client certificates.
+
+use std::collections::{BTreeSet, HashMap};
+
+use lanyard_core::identity::Confirmation;
+use lanyard_core::time::Timestamp;
+use lanyard_identity::RejectedToken;
+use lanyard_identity::dpop::{self, Proof, Target};
+use lanyard_identity::memory::ProofId;
+use parking_lot::Mutex;
+
+use crate::refusal::Refusal;
+
+/// How many proofs are remembered; beyond that none is accepted.
+const MOST: usize = 200_000;
+/// How many of one key: nobody uses up the room of the others.
+const MOST_OF_ONE: u32 = 20_000;
+
+/// The proofs that were shown, for as long as they could be accepted (T12).
+#[derive(Debug, Default)]
+pub(crate) struct Proofs(Mutex<Shown>);
+
+#[derive(Debug, Default)]
+struct Shown {
+    known: HashMap<ProofId, Confirmation>,
+    ends: BTreeSet<(Timestamp, ProofId)>,
+    of_key: HashMap<Confirmation, u32>,
+}
+
+impl Proofs {
+    /// That this proof is of this request, this token and this key, and was not shown before.
+    pub(crate) fn check(
+        &self,
+        proof: &str,
+        (key, token): (&Confirmation, &str),
+        target: &Target<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let proof = dpop::check(proof, target, Some(token), now).map_err(Refusal::Proof)?;
+        if proof.key != *key {
+            return Err(Refusal::Proof(RejectedToken::Possession));
+        }
+        self.0.lock().remember(proof, now)
+    }
+}
+
+impl Shown {
+    fn remember(&mut self, proof: Proof, now: Timestamp) -> Result<(), Refusal> {
+        self.forget(now);
+        if self.known.contains_key(&proof.id) {
+            return Err(Refusal::Replayed);
+        }
+        let own = self.of_key.get(&proof.key).copied().unwrap_or_default();
+        if self.known.len() >= MOST || own >= MOST_OF_ONE {
+            return Err(Refusal::Busy);
+        }
+        self.of_key.insert(proof.key.clone(), own + 1);
+        self.ends.insert((proof.until, proof.id));
+        self.known.insert(proof.id, proof.key);
+        Ok(())
+    }
+
+    /// What could not be accepted any more. A proof is good up to and with its last moment.
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((until, id)) = self.ends.first().copied() {
+            if until >= now {
+                return;
+            }
+            self.ends.pop_first();
+            let Some(key) = self.known.remove(&id) else {
+                continue;
+            };
+            if let Some(count) = self.of_key.get_mut(&key) {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.of_key.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn proof(key: &str, id: u32, until: Timestamp) -> Proof {
+        Proof {
+            key: Confirmation::Key(key.to_owned()),
+            id: ProofId::of(&[key, &id.to_string()]),
+            until,
+        }
+    }
+
+    // T12
+    #[test]
+    fn t12_a_proof_is_good_once_until_it_could_not_be_accepted_any_more() {
+        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        let until = now + Duration::from_secs(90);
+        let one = || proof("a", 1, until);
+        assert_eq!(shown.remember(one(), now), Ok(()));
+        assert_eq!(shown.remember(one(), now), Err(Refusal::Replayed));
+        assert_eq!(shown.remember(one(), until), Err(Refusal::Replayed));
+        let later = until + Duration::from_millis(1);
+        assert_eq!(shown.remember(proof("b", 1, later), later), Ok(()));
+        assert_eq!(
+            (shown.known.len(), shown.of_key.len(), shown.ends.len()),
+            (1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn one_key_does_not_use_up_the_room_of_the_others() {
+        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        for id in 0..MOST_OF_ONE {
+            assert_eq!(shown.remember(proof("a", id, now), now), Ok(()));
+        }
+        let one_more = proof("a", MOST_OF_ONE, now);
+        assert_eq!(shown.remember(one_more, now), Err(Refusal::Busy));
+        assert_eq!(shown.remember(proof("b", 0, now), now), Ok(()));
+    }
+}

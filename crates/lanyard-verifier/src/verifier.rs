@@ -1,0 +1,247 @@
+//! Judging one request: the token, the key that it is bound to, and whether it was revoked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::request::Parts;
+use lanyard_core::identity::Confirmation;
+use lanyard_identity::RejectedToken;
+use lanyard_identity::dpop::Target;
+use lanyard_identity::jws::Jws;
+
+use crate::accepted::{Accepted, ClientCertificate};
+use crate::broker::Broker;
+use crate::clock::{Clock, SystemClock};
+use crate::fetch::{Fetch, FetchError, Https};
+use crate::keys::Keys;
+use crate::layer::VerifierLayer;
+use crate::lists::Lists;
+use crate::proofs::Proofs;
+use crate::refusal::Refusal;
+use crate::token::{Claims, TYPE};
+
+/// The header with a proof of possession (RFC 9449 section 4).
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
+/// How old a status list may be, where nothing else is said. The broker itself says 30 s as well.
+pub const STALEST: Duration = Duration::from_secs(30);
+
+/// What a wrapper demands of tokens.
+#[derive(Debug, Clone)]
+pub struct Demands {
+    audience: String,
+    origins: Vec<String>,
+    oldest: Duration,
+    bound: Bound,
+}
+
+/// Of which tokens a key has to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    /// Of those that are bound to one.
+    Some,
+    /// Of all: others are refused.
+    All,
+}
+
+impl Demands {
+    /// Tokens for this audience, the tool's own, as the charters' grants have it.
+    #[must_use]
+    pub fn audience(audience: &str) -> Self {
+        Self {
+            audience: audience.to_owned(),
+            origins: Vec::new(),
+            oldest: STALEST,
+            bound: Bound::Some,
+        }
+    }
+
+    /// The tool is reached here: `https://tickets.example`, with a path where a proxy takes one away. Proofs of possession
+    /// name it; without one, no token that is bound to a key by DPoP is accepted. A request's `Host` is not asked: whoever
+    /// relays a proof chooses it.
+    #[must_use]
+    pub fn reached_at(mut self, origin: &str) -> Self {
+        self.origins.push(origin.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// Every token is bound to a key that is shown with it: one that was stolen is of no use.
+    #[must_use]
+    pub fn bound(self) -> Self {
+        let bound = Bound::All;
+        Self { bound, ..self }
+    }
+
+    /// A status list is too old beyond this, and then nothing is accepted. Never more than [`STALEST`].
+    #[must_use]
+    pub fn revoked_within(self, oldest: Duration) -> Self {
+        let oldest = oldest.min(STALEST);
+        Self { oldest, ..self }
+    }
+}
+
+/// Judges requests to one tool. A clone is the same verifier.
+#[derive(Clone)]
+pub struct Verifier(Arc<Judge>);
+
+struct Judge {
+    demands: Demands,
+    sources: Sources,
+    lists: Lists,
+    proofs: Proofs,
+}
+
+/// Where what is known of the broker comes from.
+pub(crate) struct Sources {
+    pub(crate) broker: Broker,
+    pub(crate) keys: Keys,
+    pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier")
+            .field("broker", &self.0.sources.broker.issuer())
+            .field("demands", &self.0.demands)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a token was shown.
+enum Scheme<'a> {
+    Bearer,
+    /// With this proof.
+    Dpop(&'a str),
+}
+
+impl Verifier {
+    /// Of this broker's tokens. Nothing is fetched before the first request.
+    ///
+    /// # Errors
+    /// [`FetchError::Client`].
+    pub fn new(broker: Broker, demands: Demands) -> Result<Self, FetchError> {
+        let fetch = Https::trusting(broker.authority())?;
+        let clock = SystemClock::start();
+        Ok(Self::with(
+            broker,
+            demands,
+            (Arc::new(fetch), Arc::new(clock)),
+        ))
+    }
+
+    /// The same with another way to fetch and another clock, for tests.
+    #[must_use]
+    pub fn with(
+        broker: Broker,
+        demands: Demands,
+        (fetch, clock): (Arc<dyn Fetch>, Arc<dyn Clock>),
+    ) -> Self {
+        let keys = Keys::default();
+        let sources = Sources {
+            broker,
+            keys,
+            fetch,
+            clock,
+        };
+        Self(Arc::new(Judge {
+            demands,
+            sources,
+            lists: Lists::default(),
+            proofs: Proofs::default(),
+        }))
+    }
+
+    /// The middleware that lets through what is accepted. It goes around the whole service, so that it sees the path that
+    /// the caller asked for.
+    #[must_use]
+    pub fn layer(&self) -> VerifierLayer {
+        VerifierLayer::new(self.clone())
+    }
+
+    /// Judges a request by its head: what [`Verifier::layer`] does, for servers without tower.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub async fn accept(&self, request: &Parts) -> Result<Accepted, Refusal> {
+        let judge = &*self.0;
+        let (scheme, token) = shown(&request.headers)?;
+        let claims = judge.claims(token).await?;
+        judge
+            .lists
+            .check(claims.place()?, judge.demands.oldest, &judge.sources)
+            .await?;
+        // Last, so that nobody else's proofs take room.
+        judge.held(request, (&scheme, token), &claims)?;
+        Ok(claims.accepted())
+    }
+}
+
+impl Judge {
+    async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
+        let jws = Jws::parse_as(token, TYPE).map_err(Refusal::Forged)?;
+        self.sources.keys.check(&jws, &self.sources).await?;
+        let claims: Claims = jws.claims().map_err(Refusal::Forged)?;
+        let (issuer, now) = (self.sources.broker.issuer(), self.sources.clock.now());
+        claims.check(issuer, &self.demands.audience, now)?;
+        Ok(claims)
+    }
+
+    /// That the key which the token is bound to is held.
+    fn held(
+        &self,
+        request: &Parts,
+        (scheme, token): (&Scheme<'_>, &str),
+        claims: &Claims,
+    ) -> Result<(), Refusal> {
+        match (&claims.cnf, scheme) {
+            (Some(key @ Confirmation::Key(_)), Scheme::Dpop(proof)) => {
+                let target = Target {
+                    method: request.method.as_str(),
+                    path: request.uri.path(),
+                    origins: &self.demands.origins,
+                };
+                let now = self.sources.clock.now();
+                self.proofs.check(proof, (key, token), &target, now)
+            }
+            (Some(Confirmation::Certificate(fingerprint)), Scheme::Bearer) => {
+                let shown = request.extensions.get::<ClientCertificate>();
+                let same = shown.is_some_and(|shown| shown.fingerprint() == fingerprint);
+                same.then_some(()).ok_or(Refusal::Certificate)
+            }
+            (None, Scheme::Bearer) => match self.demands.bound {
+                Bound::Some => Ok(()),
+                Bound::All => Err(Refusal::Unbound),
+            },
+            (Some(Confirmation::Key(_)), Scheme::Bearer)
+            | (Some(Confirmation::Certificate(_)) | None, Scheme::Dpop(_)) => Err(Refusal::Scheme),
+        }
+    }
+}
+
+/// The token of a request, and how it was shown.
+fn shown(headers: &HeaderMap) -> Result<(Scheme<'_>, &str), Refusal> {
+    let value = only(headers, &AUTHORIZATION)?.ok_or(Refusal::Absent)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Refusal::Absent)?;
+    let token = token.trim_start_matches(' ');
+    let proof = only(headers, &DPOP)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok((Scheme::Bearer, token))
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        let missing = Refusal::Proof(RejectedToken::Possession);
+        Ok((Scheme::Dpop(proof.ok_or(missing)?), token))
+    } else {
+        Err(Refusal::Absent)
+    }
+}
+
+/// The one header of that name; two are one too many.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Refusal::Ambiguous),
+        (Some(_), Some(_)) => Err(Refusal::Ambiguous),
+    }
+}
