@@ -37,4 +37,5 @@ mod setup;
 mod signals;
 mod thousand;
 mod tokens;
+mod tool_wrapper;
 mod workloads;

@@ -1,0 +1,44 @@
+//! A tool behind Lanyard: it lists tickets, and moves them, for whoever has a token for that.
+//!
+//!     cargo run -p lanyard-verifier --example tickets -- ISSUER [ADDRESS [CA-FILE]]
+
+use std::error::Error;
+
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use lanyard_verifier::{Accepted, Broker, Demands, Verifier, require_scopes};
+
+async fn list(Extension(caller): Extension<Accepted>) -> String {
+    format!(
+        "tickets of {}, for {} under {}\n",
+        caller.environment, caller.agent, caller.task
+    )
+}
+
+async fn shift(Extension(caller): Extension<Accepted>) -> String {
+    format!("moved, by lease {}\n", caller.lease)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let issuer = arguments.next().ok_or("the broker's issuer is missing")?;
+    let mut broker = Broker::named(&issuer)?;
+    if let Some(address) = arguments.next() {
+        broker = broker.reached_at(&address)?;
+    }
+    if let Some(roots) = arguments.next() {
+        broker = broker.trusting(std::fs::read(roots)?);
+    }
+    let demands = Demands::audience("https://tickets.acme.example");
+    let verifier = Verifier::new(broker, demands.reached_at("http://127.0.0.1:8080"))?;
+    let read = require_scopes(["tickets.read"]);
+    let change = require_scopes(["tickets.read", "tickets.move"]);
+    let app = Router::new()
+        .route("/tickets", get(list).layer(read))
+        .route("/moves", post(shift).layer(change))
+        .layer(verifier.layer());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    axum::serve(listener, app).await?;
+    Ok(())
+}
