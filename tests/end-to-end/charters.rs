@@ -352,9 +352,7 @@ fn what_init_is_not_told_it_asks_for_and_without_a_terminal_it_says_what() -> Re
     let silent = tool("init", &["looker", "--purpose", "Look at things."])?;
     assert_eq!(silent.code, 2, "{silent:?}");
     assert!(
-        silent
-            .stderr
-            .contains("without a terminal: The agent's issuer"),
+        silent.stderr.contains("asked here: The agent's issuer"),
         "{silent:?}"
     );
     Ok(())

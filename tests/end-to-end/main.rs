@@ -10,6 +10,7 @@ mod audit;
 mod bad_input;
 mod breakers;
 mod charters;
+mod comfort;
 mod crash;
 mod delegation;
 mod discovery;

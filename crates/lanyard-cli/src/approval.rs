@@ -1,7 +1,5 @@
 //! `lanyard approval`.
 
-use std::io::IsTerminal as _;
-
 use clap::Subcommand;
 use lanyard_client::{Client, Time, v1};
 use lanyard_core::document::visible;
@@ -10,6 +8,7 @@ use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
 use crate::plan::{effects_line, risk};
+use crate::terminal::Screen;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -195,10 +194,10 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     if table {
         println!("\n{}", shown.content.trim_end());
         if approval.denied.is_empty() && !approval.complete {
-            eprintln!(
+            global.note(format_args!(
                 "\nto approve: lanyard approval approve {} --digest {} --comment …",
                 approval.id, approval.plan_digest
-            );
+            ));
         }
     }
     Ok(())
@@ -207,7 +206,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
 /// On a terminal the whole list, drawn anew; elsewhere a line for each request that comes or goes.
 async fn watch(global: &Global, mut client: Client) -> Result<(), Outcome> {
     let mut stream = client.watch_approvals(v1::WatchApprovalsRequest {}).await?;
-    let drawn = std::io::stdout().is_terminal() && global.output == Output::Table;
+    let drawn = Screen::of(&std::io::stdout()).is_drawn() && global.output == Output::Table;
     let mut before: Vec<v1::Approval> = Vec::new();
     while let Some(now) = stream
         .message()
@@ -274,7 +273,7 @@ fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
                 println!("gone   {}", gone.id);
             }
         }
-        Output::Json | Output::Name => {
+        Output::Json | Output::Jsonl | Output::Yaml | Output::Name => {
             if !new.is_empty() {
                 table(new).print(output);
             }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
+use crate::output::{Output, Rows, print_one};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -50,7 +50,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     match command {
         Command::Query { mentions, kind } => query(global, mentions, kind).await,
         Command::Tail { from } => tail(global, from).await,
-        Command::Verify(verify) => check(&verify),
+        Command::Verify(verify) => check(global, &verify),
     }
 }
 
@@ -88,7 +88,11 @@ async fn tail(global: &Global, from: Option<u64>) -> Result<(), Outcome> {
     while let Some(some) = records.message().await.map_err(ClientError::from)? {
         for record in some.records {
             match global.output {
-                Output::Json => println!("{}", record.body),
+                Output::Json | Output::Jsonl => println!("{}", record.body),
+                Output::Yaml => {
+                    let parsed: Value = serde_json::from_str(&record.body).unwrap_or_default();
+                    global.output.next_document(&parsed);
+                }
                 Output::Name => println!("{}", record.index),
                 Output::Table => println!(
                     "{:>8}  {}  {:<18}  {}",
@@ -123,7 +127,7 @@ fn what(body: &str) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
-fn check(asked: &Verify) -> Result<(), Outcome> {
+fn check(global: &Global, asked: &Verify) -> Result<(), Outcome> {
     let journal = asked.data_dir.join("journal");
     let found = match verify(&journal, asked.size.unwrap_or(0)) {
         Ok(found) => found,
@@ -143,6 +147,12 @@ fn check(asked: &Verify) -> Result<(), Outcome> {
             return Err(Outcome::Negative);
         }
     }
-    println!("ok: {} records, root {}", found.size, hex(&found.root));
+    let (size, root) = (found.size, hex(&found.root));
+    if global.output.is_document() {
+        let fields = [("records", size.to_string()), ("root", root)];
+        print_one(global.output, &fields);
+    } else {
+        println!("ok: {size} records, root {root}");
+    }
     Ok(())
 }

@@ -40,12 +40,12 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::List => list(global, &contexts)?,
         Command::Use { name } => {
             contexts.make_current(&name)?;
-            eprintln!("{name} is the current context");
+            global.note(format_args!("{name} is the current context"));
             if let Some(wins) = &global.context {
-                eprintln!(
-                    "{} is named by LANYARD_CONTEXT or --context, and wins",
-                    wins.display()
-                );
+                let wins = wins.display();
+                global.note(format_args!(
+                    "{wins} is named by LANYARD_CONTEXT or --context, and wins"
+                ));
             }
         }
         Command::Show { name } => {
@@ -57,7 +57,7 @@ pub(crate) fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         }
         Command::Delete { name } => {
             contexts.delete(&name)?;
-            eprintln!("deleted {name}");
+            global.note(format_args!("deleted {name}"));
         }
     }
     Ok(())

@@ -25,7 +25,7 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
         let known = client.list_drills(v1::ListDrillsRequest {}).await?;
         (known.drills, true)
     } else {
-        eprintln!("minting, using and killing a canary at each target: up to a minute each");
+        global.note("minting, using and killing a canary at each target: up to a minute each");
         let targets = drill.targets;
         let held = client.hold_drill(v1::HoldDrillRequest { targets }).await?;
         (held.drills, false)

@@ -50,7 +50,10 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 reason,
             };
             client.end_emergency(request).await?;
-            eprintln!("the emergency under charter {} is over", escaped(&charter));
+            global.note(format_args!(
+                "the emergency under charter {} is over",
+                escaped(&charter)
+            ));
         }
         Command::List => {
             let listed = client.list_emergencies(v1::ListEmergenciesRequest {});

@@ -12,7 +12,7 @@ use lanyard_core::time::Ttl;
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Rows, print_one};
 
 /// The longest text that is taken for a join token.
 const TOKEN_LIMIT: u64 = 1024;
@@ -24,7 +24,7 @@ pub(crate) enum Command {
         /// Its name.
         agent: String,
         /// How long the token is good: `10m`, `2h`; a day at most.
-        #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = span)]
+        #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = crate::span::parse)]
         lasts: Ttl,
     },
     /// The enrolled agents, and the open invitations.
@@ -53,23 +53,6 @@ pub(crate) enum Command {
     Rotate,
 }
 
-/// `10m` and the like.
-fn span(text: &str) -> Result<Ttl, String> {
-    let split = text.len().saturating_sub(1);
-    let (number, unit) = text.split_at_checked(split).unwrap_or((text, ""));
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return Err("expected a span: 90s, 10m, 2h".to_owned()),
-    };
-    let number: u32 = number
-        .parse()
-        .map_err(|_| "expected a span: 90s, 10m, 2h".to_owned())?;
-    let seconds = number.checked_mul(unit).unwrap_or_default();
-    Ttl::from_secs(seconds).map_err(|error| error.to_string())
-}
-
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
         Command::Invite { agent, lasts } => invite(global, agent, lasts).await,
@@ -84,7 +67,9 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 .await?
                 .remove_enrolled_agent(request)
                 .await?;
-            eprintln!("removed {agent}; what it holds lives on: lanyard kill --agent stops that");
+            global.note(format_args!(
+                "removed {agent}; what it holds lives on: lanyard kill --agent stops that"
+            ));
             Ok(())
         }
         Command::Join {
@@ -103,13 +88,16 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             };
             let contexts = Contexts::of_user()?;
             let joined = join(&contexts, &joining, token.trim()).await?;
-            eprintln!("enrolled {}; the context is {name}", joined.agent);
+            global.note(format_args!(
+                "enrolled {}; the context is {name}",
+                joined.agent
+            ));
             println!("{}#{}", joined.issuer, joined.subject);
             Ok(())
         }
         Command::Rotate => {
             rotate(&global.context()?).await?;
-            eprintln!("the key was replaced");
+            global.note("the key was replaced");
             Ok(())
         }
     }
@@ -125,11 +113,11 @@ async fn invite(global: &Global, agent: String, lasts: Ttl) -> Result<(), Outcom
     };
     let invited = global.client().await?.invite_agent(request).await?;
     let until = shown(invited.expire_time);
-    if matches!(global.output, Output::Json) {
+    if global.output.is_document() {
         let pairs = [("join token", invited.join_token), ("good until", until)];
         print_one(global.output, &pairs);
     } else {
-        eprintln!("good once, until {until}:");
+        global.note(format_args!("good once, until {until}:"));
         println!("{}", invited.join_token);
     }
     Ok(())

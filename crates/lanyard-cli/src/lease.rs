@@ -91,7 +91,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             client
                 .release_lease(v1::ReleaseLeaseRequest { id: id.clone() })
                 .await?;
-            eprintln!("released {id}; it is being revoked");
+            global.note(format_args!("released {id}; it is being revoked"));
         }
         Command::List => {
             let mut rows = Rows::new(&[

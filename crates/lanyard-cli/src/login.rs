@@ -74,7 +74,7 @@ impl Login {
 pub(crate) async fn login(global: &Global, asked: Login) -> Result<(), Outcome> {
     let Some(endpoint) = &asked.endpoint else {
         let context = load(&global.context()?)?;
-        return enter(&context, &asked).await;
+        return enter(global, &context, &asked).await;
     };
     let contexts = Contexts::of_user().map_err(ClientError::from)?;
     let name = match &asked.name {
@@ -85,7 +85,7 @@ pub(crate) async fn login(global: &Global, asked: Login) -> Result<(), Outcome> 
     let is_new = contexts.existing(&name).is_err();
     let path = contexts.write(&name, endpoint, asked.ca_file.as_deref(), &login);
     let path = path.map_err(ClientError::from)?;
-    let entered = enter(&load(&path)?, &asked).await;
+    let entered = enter(global, &load(&path)?, &asked).await;
     if entered.is_ok() {
         contexts.make_current(&name).map_err(ClientError::from)?;
     } else if is_new {
@@ -150,7 +150,11 @@ fn host(endpoint: &str) -> &str {
     rest.split(['/', ':']).next().unwrap_or(rest)
 }
 
-async fn enter(context: &Context, asked: &Login) -> Result<(), Outcome> {
+async fn enter(global: &Global, context: &Context, asked: &Login) -> Result<(), Outcome> {
+    if global.no_input {
+        let line = "logging in asks a person: leave --no-input out";
+        return Err(Outcome::usage(line));
+    }
     let freshness = if asked.fresh {
         Freshness::Now
     } else {
@@ -165,7 +169,11 @@ async fn enter(context: &Context, asked: &Login) -> Result<(), Outcome> {
         Way::Browser => begun.in_a_browser(open).await?,
         Way::Device => begun.on_another_device(show).await?,
     };
-    eprintln!("logged in as {} at {}", visible(&subject), visible(&issuer));
+    global.note(format_args!(
+        "logged in as {} at {}",
+        visible(&subject),
+        visible(&issuer)
+    ));
     Ok(())
 }
 
@@ -198,7 +206,7 @@ fn open(page: &str) {
 pub(crate) async fn logout(global: &Global) -> Result<(), Outcome> {
     let context = load(&global.context()?)?;
     let out = login::log_out(&context).await?;
-    eprintln!("logged out; nothing is kept here");
+    global.note("logged out; nothing is kept here");
     if let Some(error) = out.provider {
         eprintln!("the refresh token may still be good at the identity provider: {error}");
     }

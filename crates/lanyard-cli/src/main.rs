@@ -21,14 +21,20 @@ mod pause;
 mod plan;
 mod report;
 mod setup;
+mod shell;
+mod span;
 mod status;
 mod task;
+mod terminal;
+mod yaml;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use lanyard_client::{Client, Contexts};
+use lanyard_core::time::Ttl;
 
 use outcome::Outcome;
 use output::Output;
@@ -51,6 +57,15 @@ struct Global {
     /// How results are printed.
     #[arg(short, long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
+    /// Say nothing but results and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Wait no longer than this altogether (`30s`, `5m`): then the exit code is 124.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse, global = true)]
+    timeout: Option<Ttl>,
+    /// Ask nothing: what would be asked is an error.
+    #[arg(long, global = true)]
+    no_input: bool,
 }
 
 impl Global {
@@ -67,6 +82,18 @@ impl Global {
                 Ok(contexts.existing(&current)?)
             }
         }
+    }
+
+    /// Says something beside the results, on stderr.
+    fn note(&self, line: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Whether somebody is there to be asked.
+    fn may_ask(&self) -> bool {
+        !self.no_input && std::io::stdin().is_terminal()
     }
 
     async fn client(&self) -> Result<Client, Outcome> {
@@ -143,13 +170,25 @@ enum Command {
     Rearm(kill::Rearm),
     /// Hold a drill: kill a canary at each target, and see it dead.
     Drill(drill::Drill),
+    /// Print what a shell needs to complete commands.
+    Completion(shell::Completion),
+    /// Print the manual page, or write those of all commands.
+    Man(shell::Manual),
+    /// Which version this is.
+    Version,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     quiet_on_a_closed_pipe();
     let arguments = Arguments::parse();
-    let outcome = run(&arguments.global, arguments.command).await;
+    let Arguments { global, command } = arguments;
+    let outcome = match global.timeout {
+        None => run(&global, command).await,
+        Some(most) => tokio::time::timeout(most.as_duration(), run(&global, command))
+            .await
+            .unwrap_or(Err(Outcome::TimedOut(most))),
+    };
     outcome.err().unwrap_or(Outcome::Done).report()
 }
 
@@ -194,5 +233,11 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
         Command::Drill(drill) => drill::run(global, drill).await,
+        Command::Completion(asked) => shell::completion(&asked),
+        Command::Man(asked) => shell::manual(&asked),
+        Command::Version => {
+            shell::version(global);
+            Ok(())
+        }
     }
 }

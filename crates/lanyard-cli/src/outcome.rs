@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use lanyard_client::ClientError;
+use lanyard_core::time::Ttl;
 
 /// Everything but plain success.
 pub(crate) enum Outcome {
@@ -14,6 +15,8 @@ pub(crate) enum Outcome {
     Usage(String),
     /// 8: fenced, and some revocations are not confirmed.
     Unconfirmed(String),
+    /// 124: it took longer than it was given.
+    TimedOut(Ttl),
     /// What the broker said.
     Client(ClientError),
     /// 125: a command was not run, for this.
@@ -40,6 +43,7 @@ impl Outcome {
             Self::Negative => (1, None),
             Self::Usage(line) => (2, Some(line)),
             Self::Unconfirmed(line) => (8, Some(line)),
+            Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
             Self::Client(error) => (code(&error), Some(error.to_string())),
             Self::Child(code) => (code, None),
             Self::NotRun(why) => {

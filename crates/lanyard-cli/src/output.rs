@@ -1,8 +1,10 @@
-//! Printing: a table for people, JSON for programs. Text from outside is escaped before a terminal sees it.
+//! Printing: a table for people, documents for programs. Text from outside is escaped before a terminal sees it.
 
 use clap::ValueEnum;
 use lanyard_core::document::visible;
 use serde_json::{Map, Value};
+
+use crate::yaml;
 
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -11,8 +13,37 @@ pub(crate) enum Output {
     Table,
     /// One JSON document.
     Json,
+    /// JSON, a line for each thing.
+    Jsonl,
+    /// One YAML document.
+    Yaml,
     /// The first column alone, a line each.
     Name,
+}
+
+impl Output {
+    /// Whether programs read it, and want all there is.
+    pub(crate) const fn is_document(self) -> bool {
+        matches!(self, Self::Json | Self::Jsonl | Self::Yaml)
+    }
+
+    /// Prints a document; as JSON where it was not asked for as something else.
+    pub(crate) fn document(self, value: &Value) {
+        match (self, value) {
+            (Self::Yaml, _) => print!("{}", yaml::text(value)),
+            (Self::Jsonl, Value::Array(all)) => all.iter().for_each(|one| println!("{one}")),
+            (Self::Jsonl, _) => println!("{value}"),
+            (Self::Json | Self::Table | Self::Name, _) => println!("{value:#}"),
+        }
+    }
+
+    /// Prints one of many documents that come one after the other.
+    pub(crate) fn next_document(self, value: &Value) {
+        match self {
+            Self::Yaml => print!("---\n{}", yaml::text(value)),
+            Self::Json | Self::Jsonl | Self::Table | Self::Name => println!("{value}"),
+        }
+    }
 }
 
 /// Rows of named columns.
@@ -35,16 +66,16 @@ impl Rows {
 
     pub(crate) fn print(&self, output: Output) {
         match output {
-            Output::Json => println!(
-                "{:#}",
-                Value::Array(self.rows.iter().map(|row| self.object(row)).collect())
-            ),
+            Output::Json | Output::Jsonl | Output::Yaml => {
+                let all = self.rows.iter().map(|row| self.object(row));
+                output.document(&all.collect());
+            }
             Output::Name => self
                 .rows
                 .iter()
                 .filter_map(|row| row.first())
                 .for_each(|name| println!("{name}")),
-            Output::Table => self.table(),
+            Output::Table => self.table(|_, padded| padded),
         }
     }
 
@@ -57,7 +88,8 @@ impl Rows {
         )
     }
 
-    fn table(&self) {
+    /// As columns, each cell in its place and then dressed: what that adds takes no room.
+    pub(crate) fn table(&self, dressed: impl Fn(&str, String) -> String) {
         let shown: Vec<Vec<String>> = self
             .rows
             .iter()
@@ -74,7 +106,10 @@ impl Rows {
         let line = |cells: &mut dyn Iterator<Item = String>| {
             let padded: Vec<String> = cells
                 .enumerate()
-                .map(|(column, cell)| format!("{cell:<w$}", w = width(column)))
+                .map(|(column, cell)| {
+                    let padded = format!("{cell:<w$}", w = width(column));
+                    dressed(&cell, padded)
+                })
                 .collect();
             println!("{}", padded.join("  ").trim_end());
         };
@@ -86,11 +121,11 @@ impl Rows {
 /// One thing, field by field.
 pub(crate) fn print_one(output: Output, fields: &[(&'static str, String)]) {
     match output {
-        Output::Json => {
+        Output::Json | Output::Jsonl | Output::Yaml => {
             let map = fields
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), Value::String(value.clone())));
-            println!("{:#}", Value::Object(map.collect()));
+            output.document(&Value::Object(map.collect()));
         }
         Output::Name => {
             if let Some((_, value)) = fields.first() {

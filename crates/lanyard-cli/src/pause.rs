@@ -93,7 +93,9 @@ pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
     let answer = global.client().await?.create_pause(request).await?;
     let id = answer.pause.unwrap_or_default().id;
     println!("{id}");
-    eprintln!("nothing is revoked; end it with: lanyard resume {id} --reason …");
+    global.note(format_args!(
+        "nothing is revoked; end it with: lanyard resume {id} --reason …"
+    ));
     Ok(())
 }
 
@@ -103,7 +105,7 @@ pub(crate) async fn resume(global: &Global, asked: Resume) -> Result<(), Outcome
         reason: asked.reason,
     };
     global.client().await?.resume(request).await?;
-    eprintln!("{} is over", escaped(&asked.id));
+    global.note(format_args!("{} is over", escaped(&asked.id)));
     Ok(())
 }
 

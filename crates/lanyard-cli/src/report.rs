@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::Global;
 use crate::charter::files::{self, Declared};
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
+use crate::output::Rows;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -175,7 +175,7 @@ async fn records(client: &mut Client, kind: &str) -> Result<Vec<Record>, Outcome
 }
 
 fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
-    if global.output == Output::Json {
+    if global.output.is_document() {
         let all: Vec<_> = tallies
             .iter()
             .map(|((charter, version), tally)| {
@@ -193,7 +193,7 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
                 })
             })
             .collect();
-        println!("{:#}", json!(all));
+        global.output.document(&json!(all));
         return;
     }
     let mut rows = Rows::new(&[

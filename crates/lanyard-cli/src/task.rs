@@ -94,7 +94,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             client
                 .close_task(v1::CloseTaskRequest { id: id.clone() })
                 .await?;
-            eprintln!("closed {id}; its leases are being revoked");
+            global.note(format_args!("closed {id}; its leases are being revoked"));
             return Ok(());
         }
     };
@@ -130,21 +130,18 @@ fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), O
     });
     match global.output {
         Output::Name => println!("{}", task.id),
-        Output::Json => {
+        Output::Json | Output::Jsonl | Output::Yaml => {
             let events: Vec<_> = events
                 .map(|(at, event)| {
                     json!({"at": at, "record": event.index, "kind": event.kind, "what": event.text})
                 })
                 .collect();
             let open = !task.closed;
-            println!(
-                "{:#}",
-                json!({
-                    "task": task.id, "charter": task.charter, "environment": task.environment, "agent": task.agent,
-                    "reason": task.reason, "ticket": task.ticket, "open": open, "events": events,
-                    "truncated": shown.truncated,
-                })
-            );
+            global.output.document(&json!({
+                "task": task.id, "charter": task.charter, "environment": task.environment, "agent": task.agent,
+                "reason": task.reason, "ticket": task.ticket, "open": open, "events": events,
+                "truncated": shown.truncated,
+            }));
         }
         Output::Table => {
             print(global, task);
@@ -153,7 +150,7 @@ fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), O
                 println!("{at}  {}", visible(&event.text));
             }
             if shown.truncated {
-                eprintln!("and more: lanyard audit query names every record of it");
+                global.note("and more: lanyard audit query names every record of it");
             }
         }
     }

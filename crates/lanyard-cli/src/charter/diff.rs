@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use lanyard_core::charter::{Change, Effect, diff};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::{self, Declared};
+use crate::Global;
 use crate::outcome::Outcome;
 
 /// How changes are printed.
@@ -33,31 +34,20 @@ pub(crate) struct Diff {
     format: Format,
 }
 
-pub(crate) fn run(asked: &Diff) -> Result<(), Outcome> {
+pub(crate) fn run(global: &Global, asked: &Diff) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (old, _) = files::charter(&asked.old, &world)?;
     let (new, _) = files::charter(&asked.new, &world)?;
     let changes = diff(&old, &new);
     match asked.format {
+        Format::Text if global.output.is_document() => global.output.document(&document(&changes)),
         Format::Text => {
             for change in &changes {
                 println!("{:<9}  {}{}", change.effect, change.what, place(change));
             }
         }
         Format::Markdown => markdown(&old.name.to_string(), &changes),
-        Format::Json => {
-            let all: Vec<_> = changes
-                .iter()
-                .map(|change| {
-                    json!({
-                        "effect": change.effect.to_string(),
-                        "what": change.what,
-                        "line": change.at.map(|at| at.line),
-                    })
-                })
-                .collect();
-            println!("{:#}", json!(all));
-        }
+        Format::Json => println!("{:#}", document(&changes)),
     }
     let count = |effect| {
         changes
@@ -66,15 +56,26 @@ pub(crate) fn run(asked: &Diff) -> Result<(), Outcome> {
             .count()
     };
     let widenings = count(Effect::Widening);
-    eprintln!(
-        "{widenings} widenings, {} narrowings",
-        count(Effect::Narrowing)
-    );
+    let narrowings = count(Effect::Narrowing);
+    global.note(format_args!(
+        "{widenings} widenings, {narrowings} narrowings"
+    ));
     if widenings > 0 {
         Err(Outcome::Negative)
     } else {
         Ok(())
     }
+}
+
+fn document(changes: &[Change]) -> Value {
+    let all = changes.iter().map(|change| {
+        json!({
+            "effect": change.effect.to_string(),
+            "what": change.what,
+            "line": change.at.map(|at| at.line),
+        })
+    });
+    all.collect()
 }
 
 fn place(change: &Change) -> String {

@@ -1,6 +1,6 @@
 //! `lanyard charter init`.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -9,6 +9,7 @@ use lanyard_core::document::render;
 
 use super::files::Declared;
 use super::schema;
+use crate::Global;
 use crate::outcome::Outcome;
 
 /// What is not said is asked for, on a terminal.
@@ -52,9 +53,9 @@ struct Answers {
 const SCHEMA: &str = "charter.schema.json";
 const MODELINE: &str = "# yaml-language-server: $schema=charter.schema.json\n";
 
-pub(crate) fn run(asked: &Init) -> Result<(), Outcome> {
+pub(crate) fn run(global: &Global, asked: &Init) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
-    let text = text(&answers(asked, &world)?, &world)?;
+    let text = text(&answers(global, asked, &world)?, &world)?;
     // What was asked for may not hold together: then nothing is written.
     if let Err(findings) = parse(&text, &world) {
         eprint!("{}", render("charter.yaml", &text, &findings));
@@ -82,23 +83,24 @@ fn write(path: &Path, text: &str) -> Result<(), Outcome> {
         .map_err(|error| Outcome::usage(format!("{} cannot be written: {error}", path.display())))
 }
 
-fn answers(asked: &Init, world: &World) -> Result<Answers, Outcome> {
+fn answers(global: &Global, asked: &Init, world: &World) -> Result<Answers, Outcome> {
     let names = |all: Vec<&str>| all.join(", ");
     let environments = names(world.environments.keys().map(Name::as_str).collect());
     let targets = names(world.targets.keys().map(Name::as_str).collect());
     let several = |given: &[String], what: &[&str]| -> Result<Vec<String>, Outcome> {
         if given.is_empty() {
-            return what.iter().map(|what| said(what)).collect();
+            return what.iter().map(|what| said(global, what)).collect();
         }
         Ok(given.to_vec())
     };
     let count = |_| Outcome::usage("two words name an agent, and three the owners");
-    let name = |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(what), Ok);
+    let name =
+        |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(global, what), Ok);
     // In the order in which a person would say it.
     let own = name(&asked.name, "The charter's name")?;
     let purpose = match &asked.purpose {
         Some(purpose) => purpose.clone(),
-        None => said("What the agent is for, in one sentence")?,
+        None => said(global, "What the agent is for, in one sentence")?,
     };
     let agent = several(&asked.agent, &["The agent's issuer", "The agent's subject"])?;
     let owners = several(
@@ -120,11 +122,10 @@ fn answers(asked: &Init, world: &World) -> Result<Answers, Outcome> {
 }
 
 /// Asks on the terminal until something is said.
-fn said(what: &str) -> Result<String, Outcome> {
+fn said(global: &Global, what: &str) -> Result<String, Outcome> {
     let fault = |error: std::io::Error| Outcome::usage(error.to_string());
-    if !std::io::stdin().is_terminal() {
-        let message =
-            format!("not said, and nobody can be asked without a terminal: {what}; see --help");
+    if !global.may_ask() {
+        let message = format!("not said, and nobody can be asked here: {what}; see --help");
         return Err(Outcome::usage(message));
     }
     loop {
@@ -140,9 +141,9 @@ fn said(what: &str) -> Result<String, Outcome> {
     }
 }
 
-fn parsed(what: &str) -> Result<Name, Outcome> {
+fn parsed(global: &Global, what: &str) -> Result<Name, Outcome> {
     loop {
-        match said(what)?.parse() {
+        match said(global, what)?.parse() {
             Ok(name) => return Ok(name),
             Err(error) => eprintln!("{error}"),
         }

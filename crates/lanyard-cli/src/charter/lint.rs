@@ -11,6 +11,7 @@ use lanyard_plan::PolicyFolder;
 
 use super::files::{self, Declared};
 use super::report::{self, File, Format};
+use crate::Global;
 use crate::outcome::Outcome;
 
 #[derive(Args)]
@@ -34,7 +35,7 @@ pub(crate) struct Lint {
     against: Option<PathBuf>,
 }
 
-pub(crate) async fn run(asked: &Lint) -> Result<(), Outcome> {
+pub(crate) async fn run(global: &Global, asked: &Lint) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let mut broker = match &asked.against {
         Some(context) => Some(Client::connect(context).await?),
@@ -51,7 +52,7 @@ pub(crate) async fn run(asked: &Lint) -> Result<(), Outcome> {
         {
             std::fs::write(&path, &fixed)
                 .map_err(|error| Outcome::usage(format!("{name} cannot be written: {error}")))?;
-            eprintln!("fixed {name}");
+            global.note(format_args!("fixed {name}"));
             text = fixed;
         }
         let (charter, mut findings) = match parse_with(&text, &world, &policies) {
@@ -73,17 +74,17 @@ pub(crate) async fn run(asked: &Lint) -> Result<(), Outcome> {
             findings,
         });
     }
-    report::print(asked.format, &linted);
+    report::print(asked.format, global.output, &linted);
     let count = |severity| {
         let all = linted.iter().flat_map(|file| &file.findings);
         all.filter(|finding| finding.severity() == severity).count()
     };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    eprintln!(
-        "{} of {} charters hold together: {errors} errors, {warnings} warnings",
-        linted.iter().filter(|file| file.is_sound()).count(),
-        linted.len()
-    );
+    let (sound, all) = (linted.iter().filter(|file| file.is_sound()), linted.len());
+    global.note(format_args!(
+        "{} of {all} charters hold together: {errors} errors, {warnings} warnings",
+        sound.count()
+    ));
     if errors > 0 || (asked.deny_warnings && warnings > 0) {
         return Err(Outcome::Negative);
     }

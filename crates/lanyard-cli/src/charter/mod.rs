@@ -48,14 +48,14 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
         Command::List => list(global).await,
-        Command::Init(asked) => init::run(&asked),
+        Command::Init(asked) => init::run(global, &asked),
         Command::Schema => {
             println!("{:#}", schema::charter());
             Ok(())
         }
-        Command::Lint(lint) => lint::run(&lint).await,
+        Command::Lint(lint) => lint::run(global, &lint).await,
         Command::Fmt(asked) => fmt::run(&asked),
-        Command::Diff(asked) => diff::run(&asked),
+        Command::Diff(asked) => diff::run(global, &asked),
         Command::Compile(asked) => compile::run(&asked),
         Command::Simulate(asked) => simulate::run(global, &asked),
         Command::Test(test) => test::run(&test),

@@ -4,6 +4,8 @@ use clap::ValueEnum;
 use lanyard_core::document::{Code, Diagnostic, Severity, render, visible};
 use serde_json::{Value, json};
 
+use crate::output::Output;
+
 /// How findings are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -35,8 +37,10 @@ impl File {
     }
 }
 
-pub(crate) fn print(format: Format, files: &[File]) {
+/// `output` counts where the format was left to it.
+pub(crate) fn print(format: Format, output: Output, files: &[File]) {
     match format {
+        Format::Text if output.is_document() => output.document(&json(files)),
         Format::Text => files
             .iter()
             .for_each(|file| print!("{}", render(&file.name, &file.text, &file.findings))),

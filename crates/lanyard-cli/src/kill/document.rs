@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use super::scope;
 use crate::lease::{shown, state};
 use crate::outcome::Outcome;
+use crate::output::Output;
 
 pub(super) async fn print(
+    output: Output,
     client: &mut Client,
     report: &v1::WatchKillResponse,
 ) -> Result<(), Outcome> {
@@ -48,7 +50,7 @@ pub(super) async fn print(
         "targets": targets.collect::<Vec<_>>(),
         "leases": leases,
     });
-    println!("{document:#}");
+    output.document(&document);
     Ok(())
 }
 

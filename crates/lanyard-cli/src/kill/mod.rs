@@ -1,7 +1,7 @@
 //! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{Client, v1};
@@ -156,7 +156,7 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         let context = global.context()?;
         let name = context.file_stem().unwrap_or_default();
         let name = all.then(|| name.to_string_lossy().into_owned());
-        confirm(&radius, name.as_deref())?;
+        confirm(global, &radius, name.as_deref())?;
     }
     request.validate_only = false;
     let engaged = client.engage_kill(request).await?;
@@ -172,11 +172,12 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
 }
 
 fn confirm(
+    global: &Global,
     radius: &std::collections::HashMap<String, u64>,
     name: Option<&str>,
 ) -> Result<(), Outcome> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Outcome::usage("without a terminal, say --yes"));
+    if !global.may_ask() {
+        return Err(Outcome::usage("nobody can be asked here: say --yes"));
     }
     let sorted: BTreeMap<_, _> = radius.iter().collect();
     eprintln!(

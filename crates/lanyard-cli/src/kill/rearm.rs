@@ -70,6 +70,6 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
         despite_unconfirmed: rearm.despite_unconfirmed,
     };
     println!("{}", client.propose_rearm(request).await?.rearm_id);
-    eprintln!("another person has to confirm it within the hour: lanyard rearm --confirm <id>");
+    global.note("another person has to confirm it within the hour: lanyard rearm --confirm <id>");
     Ok(())
 }

@@ -1,29 +1,52 @@
 //! The kill's screen, on stderr: a line a target with a bar, drawn in place on a terminal, and a line a change
 //! elsewhere.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use lanyard_client::v1;
 use lanyard_core::document::visible;
 
+use crate::terminal;
+
 /// How wide a bar is, in characters.
 const BAR: u64 = 20;
 
-#[derive(Default)]
 pub(super) struct Screen {
+    way: Way,
     shown: Vec<String>,
 }
 
+/// How progress is shown.
+enum Way {
+    Drawn,
+    Lines,
+    /// Not at all: `--quiet`.
+    None,
+}
+
 impl Screen {
-    pub(super) fn show(&mut self, report: &v1::WatchKillResponse) {
-        if std::io::stderr().is_terminal() {
-            self.draw(lines(report));
+    pub(super) fn new(quiet: bool) -> Self {
+        let way = if quiet {
+            Way::None
+        } else if terminal::Screen::of(&std::io::stderr()).is_drawn() {
+            Way::Drawn
         } else {
-            let line = counts(report);
-            if !line.is_empty() && self.shown.last() != Some(&line) {
-                eprintln!("{line}");
-                self.shown = vec![line];
+            Way::Lines
+        };
+        let shown = Vec::new();
+        Self { way, shown }
+    }
+
+    pub(super) fn show(&mut self, report: &v1::WatchKillResponse) {
+        match self.way {
+            Way::None => {}
+            Way::Drawn => self.draw(lines(report)),
+            Way::Lines => {
+                let line = counts(report);
+                if !line.is_empty() && self.shown.last() != Some(&line) {
+                    eprintln!("{line}");
+                    self.shown = vec![line];
+                }
             }
         }
     }

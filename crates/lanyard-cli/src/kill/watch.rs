@@ -34,7 +34,7 @@ pub(super) async fn watch(
         id,
         to_the_end: wait.is_some(),
         last: None,
-        screen: Screen::default(),
+        screen: Screen::new(global.quiet),
     };
     let patience = wait.map_or(PATIENCE, Duration::from_secs);
     if let Ok(ended) = tokio::time::timeout(patience, following.follow()).await {
@@ -114,8 +114,8 @@ async fn finish(
     mut client: Client,
     report: &v1::WatchKillResponse,
 ) -> Result<(), Outcome> {
-    if global.output == Output::Json {
-        document::print(&mut client, report).await?;
+    if global.output.is_document() {
+        document::print(global.output, &mut client, report).await?;
     } else {
         print(global.output, report);
     }
