@@ -41,7 +41,7 @@ use output::Output;
 
 /// Ask for credentials, approve plans, stop agents.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "lanyard", version, about)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -60,7 +60,7 @@ struct Global {
     /// Say nothing but results and errors.
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Wait no longer than this altogether (`30s`, `5m`): then the exit code is 124.
+    /// Wait no longer than this altogether (`30s`, `5m`): then the exit code is 124. With exec, for people alone.
     #[arg(long, value_name = "SPAN", value_parser = span::parse, global = true)]
     timeout: Option<Ttl>,
     /// Ask nothing: what would be asked is an error.
@@ -183,7 +183,11 @@ async fn main() -> ExitCode {
     quiet_on_a_closed_pipe();
     let arguments = Arguments::parse();
     let Arguments { global, command } = arguments;
-    let outcome = match global.timeout {
+    // A command that is run takes as long as it takes: there, only people are waited for.
+    let bound = global
+        .timeout
+        .filter(|_| !matches!(command, Command::Exec(_)));
+    let outcome = match bound {
         None => run(&global, command).await,
         Some(most) => tokio::time::timeout(most.as_duration(), run(&global, command))
             .await

@@ -1,6 +1,5 @@
 //! How a task for a command begins: which grants it gets, and the wait for people.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use lanyard_agent::Connection;
@@ -14,6 +13,7 @@ use lanyard_proto::agent::v1 as agent;
 use super::tools::Given;
 use super::{Ended, Exec, Needs};
 use crate::outcome::Outcome;
+use crate::terminal::Screen;
 
 /// How often it is looked whether people have decided.
 const LOOK: Duration = Duration::from_secs(2);
@@ -189,8 +189,7 @@ struct Waiting {
 impl Waiting {
     fn begin(pending: &Said) -> Self {
         eprintln!("lanyard: {pending}");
-        let moves = std::io::stderr().is_terminal()
-            && std::env::var_os("TERM").is_none_or(|it| it != "dumb");
+        let moves = Screen::of(&std::io::stderr()).is_drawn();
         if !moves {
             eprintln!("lanyard: waiting for people");
         }

@@ -70,6 +70,7 @@ pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
     Err(match attend(global, exec).await {
         Ok(code) => Outcome::Child(code),
         Err(Ended::Interrupted) => Outcome::Child(130),
+        Err(Ended::Late) => Outcome::Child(124),
         Err(Ended::Unable(why)) => Outcome::NotRun(Box::new(why)),
         Err(Ended::NotRun(code)) => Outcome::Child(code),
     })
@@ -79,6 +80,8 @@ pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
 enum Ended {
     /// Ctrl-C while people were waited for.
     Interrupted,
+    /// They were waited for as long as was asked for.
+    Late,
     /// It is not there, or cannot be run: said already.
     NotRun(u8),
     /// Anything of ours.
@@ -98,16 +101,22 @@ async fn attend(global: &Global, exec: Exec) -> Result<u8, Ended> {
         Some(needs) => (needs, false),
         None => (needs(&connection, &exec).await?, true),
     };
-    let given = begin::first_credentials(&connection, &needs).await;
+    let given = begin::first_credentials(&connection, &needs);
+    let given = match global.timeout {
+        None => given.await,
+        Some(most) => tokio::time::timeout(most.as_duration(), given)
+            .await
+            .unwrap_or(Err(Ended::Late)),
+    };
     let ran = match given {
         Ok(given) => in_task(global, &connection, (&exec, &needs.task, given)).await,
-        Err(Ended::Interrupted) if own => {
+        Err(stopped @ (Ended::Interrupted | Ended::Late)) if own => {
             eprintln!(
                 "lanyard: {} is open; go on with: {}",
                 needs.task,
                 resume(&exec, &needs)
             );
-            return Err(Ended::Interrupted);
+            return Err(stopped);
         }
         Err(error) => Err(error),
     };
