@@ -27,11 +27,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build::succeed(&mut release)?;
     let binary = lanyard_rig::binaries()?;
     let binary = binary.with_file_name("release").join("lanyard-bench");
-    if arguments.first().is_some_and(|what| what == "sweep") {
+    let with_servers = |what: &String| matches!(what.as_str(), "sweep" | "deliver");
+    if arguments.first().is_some_and(with_servers) {
         let directory = tempfile::tempdir()?;
         let servers = Servers::start(directory.path());
-        let mut sweep = Command::new(binary);
-        return build::succeed(sweep.args(arguments).envs(servers.environment()));
+        let mut bench = Command::new(binary);
+        return build::succeed(bench.args(arguments).envs(servers.environment()));
     }
     if !arguments.is_empty() {
         return build::succeed(Command::new(binary).args(arguments));

@@ -1,6 +1,7 @@
 //! Measurements, as ratios within one run where there is something to compare with. Nothing here is a test.
 
 mod decide;
+mod deliver;
 mod echo;
 mod flood;
 mod issue;
@@ -29,6 +30,8 @@ enum What {
     Verify,
     /// Lint of a thousand charters, beside a plain parse.
     Lint,
+    /// A credential for a tool: cold, minted, at hand; `cargo xtask bench deliver` starts the servers.
+    Deliver,
     /// Tokens issued a second by lanyardd, beside a bare echo.
     Issue {
         /// How long each is measured, in seconds.
@@ -78,6 +81,7 @@ fn main() -> Result<()> {
         .build()?;
     match Arguments::parse().what {
         What::Decide => decide::run(),
+        What::Deliver => deliver::run(),
         What::Lint => lint::run(),
         What::Verify => verify::run(),
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
