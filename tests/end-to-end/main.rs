@@ -36,6 +36,7 @@ mod reports;
 mod restore;
 mod setup;
 mod signals;
+mod terminal;
 mod thousand;
 mod tokens;
 mod tool_wrapper;
