@@ -34,6 +34,7 @@ mod reference;
 mod rehearsal;
 mod reports;
 mod restore;
+mod rust_client;
 mod setup;
 mod signals;
 mod terminal;
