@@ -25,6 +25,7 @@ mod kill;
 mod listeners;
 mod local_agent;
 mod login;
+mod mcp;
 mod metadata;
 mod metrics;
 mod plans;

@@ -118,6 +118,12 @@ impl Connection {
         InterceptedService::new(self.channel.clone(), Named(self.context.clone()))
     }
 
+    /// The channel, and what each call over it says in the metadata `lanyard-context`.
+    #[must_use]
+    pub fn into_parts(self) -> (Channel, Option<MetadataValue<tonic::metadata::Ascii>>) {
+        (self.channel, self.context)
+    }
+
     /// A client of the agent itself.
     #[must_use]
     pub fn agent(&self) -> AgentServiceClient<Proxied> {

@@ -15,6 +15,7 @@ mod explain;
 mod kill;
 mod lease;
 mod login;
+mod mcp;
 mod outcome;
 mod output;
 mod pause;
@@ -49,7 +50,7 @@ struct Arguments {
     command: Command,
 }
 
-#[derive(Args)]
+#[derive(Clone, Args)]
 struct Global {
     /// Where the broker is and who asks: a file, or the name of a context; the current one otherwise.
     #[arg(long, env = "LANYARD_CONTEXT", global = true)]
@@ -134,6 +135,8 @@ enum Command {
     /// The local agent, which keeps credentials for the tools of this machine.
     #[command(subcommand)]
     Agent(agent::Command),
+    /// Serve a model: the Model Context Protocol on standard input and output.
+    Mcp(mcp::Mcp),
     /// List and release leases.
     #[command(subcommand)]
     Lease(lease::Command),
@@ -223,6 +226,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Exec(asked) => exec::run(global, *asked).await,
         Command::Setup(command) => setup::run(global, command).await,
         Command::Agent(command) => agent::run(global, command).await,
+        Command::Mcp(asked) => mcp::run(global, &asked).await,
         Command::Lease(command) => lease::run(global, command).await,
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,

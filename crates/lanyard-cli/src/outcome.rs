@@ -38,7 +38,16 @@ impl Outcome {
 
     /// Prints the line, if there is one, and gives the code.
     pub(crate) fn report(self) -> ExitCode {
-        let (code, line) = match self {
+        let (code, line) = self.told();
+        if let Some(line) = line {
+            eprintln!("lanyard: {line}");
+        }
+        ExitCode::from(code)
+    }
+
+    /// The exit code, and the line, where there is one.
+    pub(crate) fn told(self) -> (u8, Option<String>) {
+        match self {
             Self::Done => (0, None),
             Self::Negative => (1, None),
             Self::Usage(line) => (2, Some(line)),
@@ -46,15 +55,8 @@ impl Outcome {
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
             Self::Client(error) => (code(&error), Some(error.to_string())),
             Self::Child(code) => (code, None),
-            Self::NotRun(why) => {
-                let _own = why.report();
-                (125, None)
-            }
-        };
-        if let Some(line) = line {
-            eprintln!("lanyard: {line}");
+            Self::NotRun(why) => (125, why.told().1),
         }
-        ExitCode::from(code)
     }
 }
 

@@ -75,7 +75,7 @@ fn token(program: &Program, wanted: &Wanted) -> Usage {
 fn aws(program: &Program, wanted: &Wanted) -> Usage {
     let process = creds(program, "aws", wanted);
     Usage {
-        how: "Start the tool through lanyard exec: it finds the credential by itself and renews it. Never print credentials.",
+        how: how(wanted),
         commands: vec![exec(program, wanted, "aws sts get-caller-identity")],
         aws_profile: Some(format!(
             "[profile {}]\ncredential_process = {process}\n",
@@ -86,30 +86,49 @@ fn aws(program: &Program, wanted: &Wanted) -> Usage {
 
 fn kubernetes(program: &Program, wanted: &Wanted) -> Usage {
     Usage {
-        how: "Start kubectl, helm or a client through lanyard exec: it finds the cluster and the credential by itself and renews it. Never print credentials.",
+        how: how(wanted),
         commands: vec![exec(program, wanted, "kubectl get pods")],
         aws_profile: None,
     }
 }
 
+const fn how(wanted: &Wanted) -> &'static str {
+    if wanted.plan.is_some() {
+        "Start the one command that carries out the plan through lanyard exec: it finds the credential by itself, renews it, and ends the \
+         task when the command ends. Never print credentials."
+    } else {
+        "Start each tool (aws, terraform, kubectl, helm, …) through lanyard exec: it finds the credential by itself and renews it. Never \
+         print credentials."
+    }
+}
+
 /// `lanyard creds TOOL`, which prints a secret to the tool that runs it.
 fn creds(program: &Program, tool: &str, wanted: &Wanted) -> String {
-    with_plan(program, &["creds", tool, "--task"], wanted, &[])
-}
-
-fn exec(program: &Program, wanted: &Wanted, command: &str) -> String {
-    let line = with_plan(program, &["exec", "--task"], wanted, &["--grant"]);
-    format!("{line} -- {command}")
-}
-
-fn with_plan(program: &Program, before: &[&str], wanted: &Wanted, flag: &[&str]) -> String {
-    let task = wanted.task.to_string();
-    let plan = wanted.plan.map(|plan| plan.to_string());
-    let plan = plan.iter().flat_map(|plan| ["--plan", plan]);
-    let named = [task.as_str()].into_iter().chain(flag.iter().copied());
-    let words = before.iter().copied().chain(named);
-    let words: Vec<&str> = words.chain([wanted.grant.as_str()]).chain(plan).collect();
+    let (task, plan) = named(wanted);
+    let mut words = vec!["creds", tool, "--task", &task, wanted.grant.as_str()];
+    words.extend(plan.iter().flat_map(|plan| ["--plan", plan]));
     program.line(&words)
+}
+
+/// A command within the task, which goes on after it; or, where a plan is carried out, as the whole of its task.
+fn exec(program: &Program, wanted: &Wanted, command: &str) -> String {
+    let (task, plan) = named(wanted);
+    let grant = wanted.grant.as_str();
+    match plan {
+        Some(plan) => {
+            let line = program.line(&["exec", "--plan", &plan]);
+            format!("{line} -- {command}")
+        }
+        None => {
+            let line = program.line(&["exec", "--grant", grant]);
+            format!("LANYARD_TASK={task} LANYARD_GRANTS={grant} {line} -- {command}")
+        }
+    }
+}
+
+fn named(wanted: &Wanted) -> (String, Option<String>) {
+    let plan = wanted.plan.map(|plan| plan.to_string());
+    (wanted.task.to_string(), plan)
 }
 
 fn profile(grant: &Name) -> String {
@@ -149,13 +168,17 @@ mod tests {
         assert_eq!(
             aws.commands,
             [format!(
-                "'/opt/my tools/lanyard' --context work exec --task {task} --grant read -- aws sts get-caller-identity"
+                "LANYARD_TASK={task} LANYARD_GRANTS=read '/opt/my tools/lanyard' --context work exec --grant read -- aws sts get-caller-identity"
             )]
         );
         assert!(aws.aws_profile.unwrap().ends_with(&format!(
             "lanyard' --context work creds aws --task {task} read\n"
         )));
         wanted.plan = Some(PlanId::from_bits(8));
+        let pods = usage(Kind::Kubernetes, &program, &wanted).commands;
+        let plan = PlanId::from_bits(8);
+        let exec = format!("--context work exec --plan {plan} -- kubectl get pods");
+        assert!(pods[0].ends_with(&exec), "{pods:?}");
         let token = usage(Kind::Token, &program, &wanted);
         let (piped, git) = (&token.commands[0], &token.commands[1]);
         assert!(piped.contains(&format!("read --plan {} | sed", PlanId::from_bits(8))));

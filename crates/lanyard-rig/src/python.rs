@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 
-/// The environment with this package from PyPI; made on the first use, under `LANYARD_CACHE` or `~/.cache/lanyard`.
+/// The environment with this package from PyPI, or with these that have spaces between them; made on the first use, under
+/// `LANYARD_CACHE` or `~/.cache/lanyard`.
 ///
 /// # Errors
 /// When there is no Python, or the package cannot be installed.
@@ -18,7 +19,8 @@ pub fn python(package: &str) -> Result<PathBuf> {
         .chars()
         .map(|c| if c.is_alphanumeric() { c } else { '-' })
         .collect();
-    environment(&folder, &[package])
+    let packages: Vec<&str> = package.split_whitespace().collect();
+    environment(&folder, &packages)
 }
 
 /// The environment with what these files of requirements say; another one when they say something else.

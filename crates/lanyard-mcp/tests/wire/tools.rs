@@ -44,7 +44,8 @@ async fn a_credential_is_a_handle_with_lines_that_use_it() {
         assert_eq!(next["task_id"], first["task_id"]);
         assert_eq!(next["kind"], kind);
         let line = next.pointer("/usage/commands/0").and_then(Value::as_str);
-        let exec = format!("lanyard exec --task {task} --grant {grant} -- ");
+        let exec =
+            format!("LANYARD_TASK={task} LANYARD_GRANTS={grant} lanyard exec --grant {grant} -- ");
         assert!(line.unwrap().starts_with(&exec), "{next}");
     }
     assert_eq!(fake.open_tasks(), 1);

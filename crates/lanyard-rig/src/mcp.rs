@@ -1,0 +1,168 @@
+//! A model's side of the Model Context Protocol: the official Python SDK, in a process of its own.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{Cli, python};
+
+const CLIENT: &str = include_str!("../mcp/client.py");
+/// Everything that is said goes through here, in both directions.
+const TAP: &str = r#"tee "$LOG.in" | "$@" 2> "$LOG.err" | tee "$LOG.out""#;
+
+/// A release of the SDK, and how it begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Sdk {
+    /// The package, and what it needs of an age with it.
+    pub package: &'static str,
+    /// `legacy` for `initialize`, `auto` for whatever is newest.
+    pub mode: &'static str,
+    /// The revision that comes of it with a server that knows all.
+    pub protocol: &'static str,
+}
+
+/// The oldest that still runs, the newest as it asks old servers, and the newest.
+pub const SDKS: [Sdk; 3] = [
+    Sdk {
+        package: "mcp==1.6.0 pydantic==2.10.6",
+        mode: "legacy",
+        protocol: "2024-11-05",
+    },
+    Sdk {
+        package: "mcp==2.3.0",
+        mode: "legacy",
+        protocol: "2025-11-25",
+    },
+    Sdk {
+        package: "mcp==2.3.0",
+        mode: "auto",
+        protocol: "2026-07-28",
+    },
+];
+
+/// A client with its server; both end with their owner.
+pub struct Mcp {
+    child: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    log: PathBuf,
+}
+
+impl Mcp {
+    /// Starts the client, which starts `lanyard mcp`; what was said is kept in files of this directory.
+    ///
+    /// # Errors
+    /// When the SDK cannot be had, or the two do not find together.
+    pub fn start(directory: &Path, sdk: Sdk, cli: &Cli, flags: &[&str]) -> Result<Self> {
+        let script = directory.join("mcp-client.py");
+        std::fs::write(&script, CLIENT)?;
+        let log = directory.join("mcp");
+        let server = cli.command(&[&["mcp"], flags].concat());
+        let mut command = Command::new(python(sdk.package)?);
+        command.arg(&script).args([sdk.mode, "sh", "-c", TAP, "sh"]);
+        command.arg(server.get_program()).args(server.get_args());
+        for (name, value) in server.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut child = command
+            .env("LOG", &log)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(directory.join("mcp-client.log"))?)
+            .spawn()
+            .context("python does not start")?;
+        let commands = child.stdin.take();
+        let answers = child.stdout.take().context("no standard output")?;
+        let mut client = Self {
+            child,
+            commands,
+            answers: BufReader::new(answers),
+            log,
+        };
+        let begun = client.hear()?;
+        if begun.get("protocol") != Some(&json!(sdk.protocol)) {
+            bail!("{sdk:?} begins with {begun}");
+        }
+        Ok(client)
+    }
+
+    /// What a tool answers; nobody is sent to a page.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        self.call_with(tool, arguments, |page| {
+            bail!("nobody asked for {page}");
+        })
+    }
+
+    /// What a tool answers, where somebody says whether to open a page: `accept`, `decline` or `cancel`.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn call_with(
+        &mut self,
+        tool: &str,
+        arguments: &Value,
+        mut open: impl FnMut(&str) -> Result<&'static str>,
+    ) -> Result<Value> {
+        self.say(&json!({"tool": tool, "arguments": arguments}))?;
+        loop {
+            let mut heard = self.hear()?;
+            if let Some(result) = heard.get_mut("result") {
+                return Ok(result.take());
+            }
+            let page = heard.pointer("/page/url").and_then(Value::as_str);
+            let action = open(page.context("neither a result nor a page")?)?;
+            self.say(&json!({"action": action}))?;
+        }
+    }
+
+    /// Lets the client leave; all that was said, and what the server said besides.
+    ///
+    /// # Errors
+    /// When something fails in the end.
+    pub fn leave(mut self) -> Result<String> {
+        drop(self.commands.take());
+        let ended = self.child.wait()?;
+        if !ended.success() {
+            bail!("the client ended with {ended}: {}", self.said()?);
+        }
+        self.said()
+    }
+
+    fn said(&self) -> Result<String> {
+        let parts = ["mcp.in", "mcp.out", "mcp.err", "mcp-client.log"];
+        let read = |name| std::fs::read_to_string(self.log.with_file_name(name));
+        let said: std::io::Result<Vec<String>> = parts.into_iter().map(read).collect();
+        Ok(said?.concat())
+    }
+
+    fn say(&mut self, document: &Value) -> Result<()> {
+        let commands = self.commands.as_mut().context("it was left")?;
+        writeln!(commands, "{document}")?;
+        Ok(())
+    }
+
+    fn hear(&mut self) -> Result<Value> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            bail!("the client has ended: {}", self.said()?);
+        }
+        serde_json::from_str(&line).context(line)
+    }
+}
+
+impl Drop for Mcp {
+    fn drop(&mut self) {
+        // It may have ended before: then there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}

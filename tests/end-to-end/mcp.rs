@@ -1,0 +1,243 @@
+//! A model that asks by the Model Context Protocol, with clients of the official SDK in each of the protocol's eras.
+#![expect(clippy::indexing_slicing, reason = "JSON that is not there is null")]
+
+use anyhow::{Context, Result, ensure};
+use lanyard_rig::{Cli, Mcp, SDKS, Sdk};
+use lanyard_tests::Stage;
+use serde_json::{Value, json};
+
+/// A stage, and a client with its server.
+struct Talk {
+    stage: Stage,
+    /// The agent's command line, as the model's shell has it.
+    shell: Cli,
+    mcp: Mcp,
+}
+
+impl Talk {
+    fn begin(stage: Stage, sdk: Sdk, flags: &[&str]) -> Result<Self> {
+        let shell = stage.daemon.cli("agent")?.keeping();
+        let mcp = Mcp::start(stage.directory.path(), sdk, &shell, flags)?;
+        Ok(Self { stage, shell, mcp })
+    }
+
+    /// What a tool answers, where it did what was asked.
+    fn done(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        let result = self.mcp.call(tool, arguments)?;
+        ensure!(result["isError"] == json!(false), "{result}");
+        structured(&result)
+    }
+
+    /// Why a tool did not do what was asked; its text is the broker's own line.
+    fn refused(&mut self, tool: &str, arguments: &Value) -> Result<Value> {
+        let result = self.mcp.call(tool, arguments)?;
+        ensure!(result["isError"] == json!(true), "{result}");
+        let line = result.pointer("/content/0/text").cloned();
+        let error = structured(&result)?["error"].clone();
+        ensure!(line.as_ref() == Some(&error["message"]), "{result}");
+        Ok(error)
+    }
+
+    /// Opens a task for a credential.
+    fn first(&mut self) -> Result<Value> {
+        self.done("request_credential", &opening("read-tickets"))
+    }
+
+    /// Submits a plan under a task of its own; what asks for its credential, and its approval with the digest.
+    fn planned(&mut self) -> Result<(Value, String, String)> {
+        let mut plan = opening("move-tickets");
+        plan["content"] = json!("move ticket 7 to billing\n");
+        plan["format"] = json!("text");
+        plan["summary"] = json!("move ticket 7");
+        let plan = self.done("submit_plan", &plan)?;
+        let approval = text(&plan["approval_id"])?;
+        let shown = self
+            .stage
+            .oncall
+            .json(&["plan", "show", &text(&plan["plan_id"])?])?;
+        let asking = json!({"task_id": plan["task_id"], "grant": "move-tickets", "plan_id": plan["plan_id"]});
+        Ok((asking, approval, text(&shown["digest"])?))
+    }
+
+    /// The secret that the model has a handle for.
+    fn secret(&self, task: &Value) -> Result<String> {
+        let task = text(task)?;
+        self.shell
+            .ok(&["creds", "token", "--task", &task, "read-tickets"])
+    }
+
+    /// Ends both; everything that was said.
+    fn end(self) -> Result<(Stage, String)> {
+        let said = self.mcp.leave()?;
+        self.shell.ok(&["agent", "stop"])?;
+        Ok((self.stage, said))
+    }
+}
+
+/// Clients of before 2025-06-18 know the text alone, which says the same.
+fn structured(result: &Value) -> Result<Value> {
+    if let Some(structured) = result.get("structuredContent").filter(|it| !it.is_null()) {
+        return Ok(structured.clone());
+    }
+    let blocks = result["content"].as_array().context("no content")?;
+    let last = blocks.last().context("no text")?;
+    Ok(serde_json::from_str(&text(&last["text"])?)?)
+}
+
+fn opening(grant: &str) -> Value {
+    json!({"charter": "ticket-router", "environment": "production", "reason": "ticket 12", "grant": grant})
+}
+
+fn text(value: &Value) -> Result<String> {
+    Ok(value.as_str().context("no text")?.to_owned())
+}
+
+// T53
+#[test]
+fn t53_a_model_works_with_credentials_that_it_never_sees() -> Result<()> {
+    for sdk in SDKS {
+        let mut talk = Talk::begin(Stage::set()?, sdk, &[])?;
+        let charters = talk.done("list_charters", &json!({}))?;
+        let grant = charters.pointer("/charters/0/grants/0/name").cloned();
+        assert!(grant.is_some(), "{charters}");
+        let first = talk.first()?;
+        assert_eq!(first["status"], "issued", "{first}");
+        let secret = talk.secret(&first["task_id"])?;
+        let proof = talk.stage.oncall.ok(&["identity"])?;
+        assert!(talk.stage.is_active(&secret, &proof)?);
+        // The secret is of the very lease that the model has a handle for.
+        let status = json!({"task_id": first["task_id"]});
+        let status = talk.done("task_status", &status)?;
+        assert_eq!(status["live_leases"], json!([first["lease_id"]]));
+
+        let denied = talk.refused("request_credential", &opening("drop-tickets"))?;
+        assert_eq!(denied["reason"], "denied");
+        let decision = json!({"what": denied["decision_id"]});
+        let explained = talk.done("explain", &decision)?;
+        assert!(
+            text(&explained["text"])?.contains("drop-tickets"),
+            "{explained}"
+        );
+
+        // Killed in the middle.
+        let task = text(&first["task_id"])?;
+        let kill = ["kill", "--task", &task, "--reason", "drill", "--yes"];
+        talk.stage.oncall.ok(&kill)?;
+        let again = json!({"task_id": task, "grant": "read-tickets"});
+        // The local agent is told of it, and drops what it keeps.
+        lanyard_tests::until(|| {
+            let result = talk.mcp.call("request_credential", &again)?;
+            Ok(result["isError"] == json!(true))
+        })?;
+        let killed = talk.refused("request_credential", &again)?;
+        assert_eq!(killed["reason"], "killed", "{killed}");
+        let status = talk.done("task_status", &json!({"task_id": task}))?;
+        assert_eq!(status["kill_orders"][0]["kill_id"], killed["kill_id"]);
+        assert_eq!(status["live_leases"], json!([]));
+
+        let (_, said) = talk.end()?;
+        assert!(said.contains("\"lease_id\":\"L-"), "{said}");
+        for part in secret.split('.').chain([secret.as_str()]) {
+            assert!(!said.contains(part), "{sdk:?}: {said}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_waits_for_people_is_told_and_asked_for_again() -> Result<()> {
+    let mut talk = Talk::begin(Stage::set()?, SDKS[1], &[])?;
+    let (asking, approval, digest) = talk.planned()?;
+    let pending = talk.done("request_credential", &asking)?;
+    assert_eq!(pending["status"], "approval_pending", "{pending}");
+    assert_eq!(pending["approval_id"], json!(approval));
+    assert!(text(&pending["message"])?.contains("0 of 2 approvals given"));
+    let state = |talk: &mut Talk| -> Result<Value> {
+        let status = json!({"task_id": asking["task_id"]});
+        let status = talk.done("task_status", &status)?;
+        Ok(status
+            .pointer("/plans/0/approval/state")
+            .cloned()
+            .unwrap_or_default())
+    };
+    assert_eq!(state(&mut talk)?, "pending");
+    talk.stage.approve("alice", &approval, &digest)?;
+    talk.stage.approve("bob", &approval, &digest)?;
+    assert_eq!(state(&mut talk)?, "approved");
+    let issued = talk.done("request_credential", &asking)?;
+    assert_eq!(issued["status"], "issued", "{issued}");
+
+    let (asking, approval, _) = talk.planned()?;
+    let deny = ["approval", "deny", &approval, "--reason", "not today"];
+    talk.stage.daemon.cli("alice")?.ok(&deny)?;
+    let denied = talk.refused("request_credential", &asking)?;
+    assert_eq!(denied["reason"], "denied");
+    assert!(text(&denied["message"])?.contains("not today"), "{denied}");
+    talk.end()?;
+    Ok(())
+}
+
+#[test]
+fn people_are_sent_to_the_page_of_an_approval() -> Result<()> {
+    for sdk in &SDKS[1..] {
+        let url = "approval_url: https://lanyard.acme.example/approvals/{approval}";
+        let mut talk = Talk::begin(Stage::configured(&[], url)?, *sdk, &[])?;
+        let (asking, approval, digest) = talk.planned()?;
+        let mut asked = 0;
+        let declined = talk.mcp.call_with("request_credential", &asking, |page| {
+            ensure!(page == format!("https://lanyard.acme.example/approvals/{approval}"));
+            asked += 1;
+            Ok("decline")
+        })?;
+        assert_eq!(structured(&declined)?["status"], "approval_pending");
+        let stage = &talk.stage;
+        let issued = talk.mcp.call_with("request_credential", &asking, |_| {
+            asked += 1;
+            stage.approve("alice", &approval, &digest)?;
+            stage.approve("bob", &approval, &digest)?;
+            Ok("accept")
+        })?;
+        assert_eq!(structured(&issued)?["status"], "issued", "{issued}");
+        assert_eq!(asked, 2);
+        talk.end()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_client_opened_ends_with_it() -> Result<()> {
+    for (flags, ends) in [(&[][..], true), (&["--keep-tasks"][..], false)] {
+        let mut talk = Talk::begin(Stage::set()?, SDKS[2], flags)?;
+        let task = text(&talk.first()?["task_id"])?;
+        let secret = talk.secret(&json!(task))?;
+        let other = text(&talk.first()?["task_id"])?;
+        let released = talk.done("release", &json!({"task_id": other}))?;
+        assert_eq!(released["closed"], true);
+        talk.mcp.leave()?;
+        let proof = talk.stage.oncall.ok(&["identity"])?;
+        assert_eq!(talk.stage.is_active(&secret, &proof)?, !ends);
+        talk.shell.ok(&["agent", "stop"])?;
+    }
+    Ok(())
+}
+
+// T53
+#[test]
+fn the_lines_of_a_handle_work_as_they_are_written() -> Result<()> {
+    let mut talk = Talk::begin(Stage::set()?, SDKS[2], &[])?;
+    let first = talk.first()?;
+    let secret = talk.secret(&first["task_id"])?;
+    let lines = first.pointer("/usage/commands").context("no lines")?;
+    let line = text(&lines[0])?;
+    let (print, _) = line.split_once(" | ").context("no pipe")?;
+    let mut shell = std::process::Command::new("sh");
+    let own = talk.shell.command(&[]);
+    shell.envs(
+        own.get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let printed = shell.args(["-c", print]).output()?;
+    assert_eq!(String::from_utf8(printed.stdout)?.trim(), secret);
+    talk.end()?;
+    Ok(())
+}
