@@ -1,21 +1,32 @@
 //! The Python SDK: its own tests and checks on the wheel that is built of it, and what it does at a real broker.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use lanyard_rig::{Aws, python_with};
+use lanyard_rig::{Aws, Cluster, python_with};
 use lanyard_tests::Stage;
 use tempfile::TempDir;
 
-/// Its charter, besides that of every stage: leases of five minutes.
-const GRANTS: &str = "
+/// What it tries with boto3: leases of five minutes.
+const QUEUE: &str = "
     - name: read-queue
       role: plan
       environments: [production]
       aws:
         target: account
         allow: [{actions: [sqs:ListQueues], resources: ['*']}]
+";
+/// What it tries with the Kubernetes client.
+const WORKERS: &str = "
+    - name: read-workers
+      role: plan
+      environments: [production]
+      kubernetes:
+        target: cluster
+        namespace: python-target
+        rules: [{apiGroups: [apps], resources: [deployments], verbs: [get, list]}]
 ";
 
 /// The sources, the Python to try them with, and a folder for what comes of it.
@@ -99,15 +110,8 @@ fn the_wheel_passes_its_tests_and_its_types_hold() -> Result<()> {
 #[test]
 fn it_does_what_it_says_at_a_real_broker() -> Result<()> {
     let sdk = Sdk::new()?;
-    let directory = tempfile::tempdir()?;
     let mut live = sdk.module(&["pytest", "--quiet", "-rP", "tests/live"]);
-    let stage = if let Some(aws) = Aws::shared() {
-        live.env("LANYARD_LIVE_AWS", aws.url());
-        with_account(&aws, directory)?
-    } else {
-        eprintln!("NOT RUN: boto3: no moto is named; `cargo xtask test` starts one");
-        Stage::set()?
-    };
+    let stage = with_targets(&mut live)?;
     live.env("PYTHONPATH", sdk.sources.join("src"))
         .args(["-p", "lanyard.testing.pytest_plugin"])
         .env("LANYARD_LIVE", "1")
@@ -120,20 +124,44 @@ fn it_does_what_it_says_at_a_real_broker() -> Result<()> {
     Ok(())
 }
 
-fn with_account(aws: &Aws, directory: TempDir) -> Result<Stage> {
-    let account = aws.account("python-sdk", directory.path())?;
-    let targets = format!(
-        "account: {{kind: aws, region: eu-west-1, endpoint: '{}', plan_role: '{}', apply_role: '{}', \
-         minter_profile: {}, revoker_profile: {}}}\n",
-        aws.url(),
-        account.plan_role,
-        account.apply_role,
-        account.minter,
-        account.revoker
-    );
-    let charter = include_str!("both.yaml")
-        .trim_end()
-        .replace("ttl: 10m", "ttl: 5m");
-    let environment = [("AWS_SHARED_CREDENTIALS_FILE", account.credentials)];
-    Stage::set_with(directory, &targets, &(charter + GRANTS), &environment)
+/// A stage with the targets that there are, which the tests are told of.
+fn with_targets(live: &mut Command) -> Result<Stage> {
+    let directory = tempfile::tempdir()?;
+    let (mut targets, mut environment) = (String::new(), Vec::new());
+    let charter = include_str!("both.yaml").trim_end();
+    let mut charter = charter.replace("ttl: 10m", "ttl: 5m");
+    if let Some(aws) = Aws::shared() {
+        let account = aws.account("python-sdk", directory.path())?;
+        writeln!(
+            targets,
+            "account: {{kind: aws, region: eu-west-1, endpoint: '{}', plan_role: '{}', apply_role: '{}', \
+             minter_profile: {}, revoker_profile: {}}}",
+            aws.url(),
+            account.plan_role,
+            account.apply_role,
+            account.minter,
+            account.revoker
+        )?;
+        charter.push_str(QUEUE.trim_end());
+        environment.push(("AWS_SHARED_CREDENTIALS_FILE", account.credentials));
+        live.env("LANYARD_LIVE_AWS", aws.url());
+    }
+    if let Some(cluster) = Cluster::shared() {
+        cluster.namespaces("python-leases", "python-target")?;
+        let broker = cluster.kubeconfig("broker");
+        let broker = broker.display();
+        writeln!(
+            targets,
+            "cluster: {{kind: kubernetes, namespace: python-leases, kubeconfig: {broker}}}"
+        )?;
+        charter.push_str(WORKERS.trim_end());
+        live.env("LANYARD_LIVE_KUBERNETES", "python-target");
+    }
+    if targets.is_empty() {
+        eprintln!(
+            "NOT RUN: boto3 and the Kubernetes client: `cargo xtask test` starts their servers"
+        );
+        return Stage::set();
+    }
+    Stage::set_with(directory, &targets, &charter, &environment)
 }

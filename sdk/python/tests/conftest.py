@@ -14,7 +14,7 @@ CANARY = "canary-5f1d0c7e"
 
 @dataclass
 class Recorder:
-    """A web server on loopback, and the headers of the requests that it had."""
+    """A web server on loopback, and the paths and headers of the requests that it had."""
 
     url: str = ""
     body: bytes = b"{}"
@@ -29,7 +29,7 @@ def recorder() -> Iterator[Recorder]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
-            noted.requests.append({name.lower(): value for name, value in self.headers.items()})
+            noted.requests.append({":path": self.path} | {name.lower(): value for name, value in self.headers.items()})
             self.send_response(200)
             self.send_header("content-type", noted.kind)
             self.send_header("content-length", str(len(noted.body)))

@@ -17,7 +17,7 @@ PODS = b'{"apiVersion": "v1", "kind": "PodList", "items": [], "metadata": {}}'
 
 @pytest.fixture
 def agent(lanyard_agent: FakeAgent, recorder: Recorder) -> FakeAgent:
-    lanyard_agent.give_kubernetes("read-pods", recorder.url, namespace="lanyard-leases")
+    lanyard_agent.give_kubernetes("read-pods", f"{recorder.url}/", namespace="lanyard-leases")
     recorder.body = PODS
     return lanyard_agent
 
@@ -39,6 +39,7 @@ def test_every_request_goes_with_the_token_of_that_time(agent: FakeAgent, record
         agent.renew()
         pods.list_namespaced_pod("default")
         assert task.kubernetes.namespace("read-pods") == "lanyard-leases"
+    assert {request[":path"] for request in recorder.requests} == {"/api/v1/namespaces/default/pods"}
     assert len(set(shown(recorder)[:50])) == 1
     assert len(set(shown(recorder))) == 2
     assert all(value.startswith("Bearer fake-token-") for value in shown(recorder))
@@ -66,4 +67,5 @@ def test_the_async_client_does_the_same(agent: FakeAgent, recorder: Recorder) ->
 
     with pytest.raises(lanyard.Denied):
         asyncio.run(work())
+    assert {request[":path"] for request in recorder.requests} == {"/api/v1/namespaces/default/pods"}
     assert len(set(shown(recorder))) == len(recorder.requests) == 2

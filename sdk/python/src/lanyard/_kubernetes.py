@@ -19,7 +19,7 @@ def client_of(source: Source, grant: str, plan: PlanRef) -> client.ApiClient:
 
     first = current()
     configuration = client.Configuration(
-        host=first.server,
+        host=first.server.rstrip("/"),
         api_key={"authorization": first.token.expose()},
         api_key_prefix={"authorization": "Bearer"},
         ca_cert_data=first.certificate_authority or None,
