@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lanyard_proto::agent::v1::GetCredentialRequest;
 use lanyard_proto::agent::v1::agent_service_client::AgentServiceClient;
-use lanyard_rig::{Aws, Cli, Daemon, python};
+use lanyard_rig::{Aws, Cli, Daemon};
 use serde_json::Value;
 use tonic::transport::Endpoint;
 
@@ -23,6 +23,7 @@ const CHARTER: &str = include_str!("deliver.yaml");
 struct Stage {
     directory: tempfile::TempDir,
     _daemon: Daemon,
+    aws: Aws,
     agent: Cli,
     task: String,
 }
@@ -50,7 +51,7 @@ pub(crate) fn run() -> Result<()> {
         Ok(began.elapsed())
     })?;
     show("creds aws, the session at hand", &kept);
-    let aws = python("awscli")?.with_file_name("aws");
+    let aws = stage.aws.program()?;
     let own = times(10, || {
         let began = stopwatch();
         let status = Command::new(&aws)
@@ -110,6 +111,7 @@ fn set() -> Result<Stage> {
     Ok(Stage {
         directory,
         _daemon: daemon,
+        aws,
         agent,
         task,
     })

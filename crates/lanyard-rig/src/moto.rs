@@ -205,6 +205,14 @@ impl Aws {
         Ok(Answer::of(&output))
     }
 
+    /// The aws command line.
+    ///
+    /// # Errors
+    /// When it cannot be installed.
+    pub fn program(&self) -> Result<PathBuf> {
+        Ok(python(AWS_CLI)?.with_file_name("aws"))
+    }
+
     /// The aws command line with what a `credential_process` prints, as an agent has it.
     ///
     /// # Errors
@@ -225,7 +233,7 @@ impl Aws {
 
     /// The aws command line, which finds no credentials of anybody.
     fn command(&self) -> Result<Command> {
-        let mut command = Command::new(python(AWS_CLI)?.with_file_name("aws"));
+        let mut command = Command::new(self.program()?);
         for name in [
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",

@@ -142,22 +142,35 @@ fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Res
     })
 }
 
-/// The words of the command line that print a credential.
-fn creds(stage: &Stage<'_>, tool: &str, grant: &str) -> Result<Vec<String>> {
-    let program = lanyard_rig::binaries()?.join("lanyard");
-    let context = stage.directory.join("contexts/agent.json");
-    Ok([
-        &program.to_string_lossy(),
-        "--context",
-        &context.to_string_lossy(),
-        "creds",
-        tool,
-        "--task",
-        &stage.task,
-        grant,
-    ]
-    .map(str::to_owned)
-    .into())
+/// A command of the agent's with the credential of a grant, as `lanyard exec` runs it; its stdout.
+fn under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<String> {
+    let mut agent = stage.daemon.cli("agent")?.keeping();
+    if let Some(aws) = stage.aws {
+        agent = agent.with(&[("AWS_ENDPOINT_URL", aws.url())]);
+    }
+    let exec = [
+        "exec",
+        "shop-operator",
+        "--environment",
+        "production",
+        "--reason",
+    ];
+    let asked = ["orders pile up", "--grant", grant, "--"];
+    let printed = agent.ok(&[&exec[..], &asked, command].concat())?;
+    println!("         {}", printed.lines().last().unwrap_or_default());
+    Ok(printed)
+}
+
+/// The same, where the target refuses it.
+fn refused_under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<()> {
+    match under_exec(stage, grant, command) {
+        Ok(printed) => bail!("it was allowed: {printed}"),
+        Err(error) => {
+            let line = error.to_string();
+            println!("         {}", line.lines().last().unwrap_or_default());
+            Ok(())
+        }
+    }
 }
 
 /// Plan credentials on every target, and used.
@@ -174,14 +187,12 @@ fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
         aws: None,
     };
     if let Some(cluster) = stage.cluster {
-        let command = creds(stage, "kube", "read-workers")?;
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let config = kubernetes::kubeconfig(cluster, stage.directory, "agent", &command)?;
-        let read = ["get", "deployments", "-n", "shop"];
-        let read = kubernetes::works(cluster, &config, &read);
-        story.step("kubectl reads with lanyard as its credential plugin", read)?;
-        let write = ["delete", "deployment", "workers", "-n", "shop"];
-        let write = kubernetes::refused(cluster, &config, &write);
+        let kubectl = cluster.program().to_string_lossy();
+        let read = [&*kubectl, "get", "deployments", "-n", "shop"];
+        let read = under_exec(stage, "read-workers", &read);
+        story.step("kubectl reads under lanyard exec", read)?;
+        let write = [&*kubectl, "delete", "deployment", "workers", "-n", "shop"];
+        let write = refused_under_exec(stage, "read-workers", &write);
         story.step("and is refused a write", write)?;
         let secret = agent.ok(&["creds", "kube", "--task", task, "read-workers"])?;
         let kept = kubernetes::kept(stage.directory, "kube.json", &secret)?;
@@ -194,11 +205,13 @@ fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
         )?);
     }
     if let Some(aws) = stage.aws {
-        let process = creds(stage, "aws", "read-queue")?.join(" ");
-        let read = aws::works(aws, stage.directory, &process);
-        story.step("aws reads with lanyard as its credential process", read)?;
-        let purge = ["sqs", "delete-queue", "--queue-url", "orders"];
-        let purge = aws::refused(aws, stage.directory, &process, &purge);
+        let program = aws.program()?;
+        let program = program.to_string_lossy();
+        let read = [&[&*program], aws::READ].concat();
+        let read = under_exec(stage, "read-queue", &read);
+        story.step("aws reads under lanyard exec", read)?;
+        let purge = [&*program, "sqs", "delete-queue", "--queue-url", "orders"];
+        let purge = refused_under_exec(stage, "read-queue", &purge);
         story.step("and is refused a write", purge)?;
         let secret = agent.ok(&["creds", "aws", "--task", task, "read-queue"])?;
         let kept = kubernetes::kept(stage.directory, "aws.json", &secret)?;
