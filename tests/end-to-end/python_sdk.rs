@@ -113,7 +113,7 @@ fn it_does_what_it_says_at_a_real_broker() -> Result<()> {
     let mut live = sdk.module(&["pytest", "--quiet", "-rP", "tests/live"]);
     let stage = with_targets(&mut live)?;
     live.env("PYTHONPATH", sdk.sources.join("src"))
-        .args(["-p", "lanyard.testing.pytest_plugin"])
+        .args(["-p", "lanyard_pytest"])
         .env("LANYARD_LIVE", "1")
         .env("LANYARD_BIN", stage.agent.program())
         .env(

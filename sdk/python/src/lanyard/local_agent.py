@@ -14,8 +14,13 @@ from pathlib import Path
 
 from lanyard.errors import AgentUnavailable
 
-OPTIONS = (("grpc.default_authority", "localhost"),)
-"""For the channel: without a name of its own it would go by the path of the socket, which is no name of a host."""
+OPTIONS = (
+    ("grpc.default_authority", "localhost"),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+)
+"""For the channel: without a name it would go by the path of the socket, which is no name of a host; and an agent that is there
+again is found within a second."""
 START_SECONDS = 10.0
 """How long a started agent may take until it listens."""
 _LOOK_SECONDS = 0.02

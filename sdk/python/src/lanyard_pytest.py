@@ -1,4 +1,8 @@
-"""The fixture `lanyard_agent` of pytest."""
+"""The fixture `lanyard_agent` of pytest.
+
+pytest loads this file in every run of every project that has the package. It is beside the package, and imports it when it is
+needed.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ if TYPE_CHECKING:
 @pytest.fixture
 def lanyard_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeAgent]:
     """A fake local agent that the test's own process talks to; nothing else is reached, and nothing is started."""
-    # Imported here: pytest loads this file in every run of every project that has the package.
     from lanyard.testing.agent import FakeAgent
 
     with FakeAgent() as agent:
