@@ -1,7 +1,7 @@
 """Hooks of the Claude Agent SDK: no tool runs under a task that was stopped, and the journal has what tools did.
 
-What Claude's tools get is the id of the task: a command such as aws asks `lanyard creds` for its credentials by it, and nothing of
-that is in the conversation.
+What Claude's tools get is the id of the task: a command such as aws asks `lanyard creds` for its credentials by it, and nothing
+of that is in the conversation.
 """
 
 from __future__ import annotations
