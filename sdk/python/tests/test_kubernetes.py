@@ -60,6 +60,7 @@ def test_the_async_client_does_the_same(agent: FakeAgent, recorder: Recorder) ->
             async with await task.kubernetes.client("read-pods") as client:
                 pods = asynchronous.CoreV1Api(client)
                 await pods.list_namespaced_pod("default")
+                assert await task.kubernetes.namespace("read-pods") == "lanyard-leases"
                 agent.renew()
                 await pods.list_namespaced_pod("default")
                 agent.deny("read-pods")

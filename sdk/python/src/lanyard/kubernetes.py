@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lanyard.credential import KubernetesToken, expected
 from lanyard.grants import PlanRef, Source, with_extra
 
 if TYPE_CHECKING:
@@ -32,6 +33,4 @@ class KubernetesGrants:
 
     def namespace(self, grant: str, *, plan: PlanRef = None) -> str:
         """The namespace that the grant's credential belongs to."""
-        from lanyard.credential import KubernetesToken, expected
-
         return expected(KubernetesToken, grant, self._source.credential(grant, plan=plan)).namespace

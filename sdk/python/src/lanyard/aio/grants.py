@@ -10,7 +10,7 @@ from lanyard._proto.agent.v1 import agent_pb2
 from lanyard.aio.watch import Watch
 from lanyard.calls import GET_CREDENTIAL
 from lanyard.connection import Connection
-from lanyard.credential import Credential, credential_of
+from lanyard.credential import Credential, KubernetesToken, credential_of, expected
 from lanyard.grants import AsyncSource, PlanRef, Source, plan_id, with_extra
 
 if TYPE_CHECKING:
@@ -72,6 +72,10 @@ class KubernetesGrants:
             return client_of
 
         return await with_extra("kubernetes", adaptor)(self._source, grant, plan)
+
+    async def namespace(self, grant: str, *, plan: PlanRef = None) -> str:
+        """The namespace that the grant's credential belongs to."""
+        return expected(KubernetesToken, grant, await self._source.credential(grant, plan=plan)).namespace
 
 
 class HttpGrants:
