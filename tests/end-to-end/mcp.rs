@@ -1,10 +1,15 @@
 //! A model that asks by the Model Context Protocol, with clients of the official SDK in each of the protocol's eras.
 #![expect(clippy::indexing_slicing, reason = "JSON that is not there is null")]
 
+use std::path::Path;
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use lanyard_rig::{Cli, Mcp, SDKS, Sdk};
 use lanyard_tests::Stage;
 use serde_json::{Value, json};
+
+use crate::providers::both;
 
 /// A stage, and a client with its server.
 struct Talk {
@@ -64,6 +69,28 @@ impl Talk {
         let task = text(task)?;
         self.shell
             .ok(&["creds", "token", "--task", &task, "read-tickets"])
+    }
+
+    /// What the model's shell says to a line.
+    fn typed(&self, line: &str, environment: &[(&str, &str)]) -> Result<String> {
+        let own = self.shell.command(&[]);
+        let own = own
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let mut shell = Command::new("sh");
+        for taken in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SHARED_CREDENTIALS_FILE",
+        ] {
+            shell.env_remove(taken);
+        }
+        let said = shell
+            .args(["-c", &format!("{line} 2>&1")])
+            .envs(own)
+            .envs(environment.iter().copied())
+            .output()?;
+        Ok(String::from_utf8(said.stdout)?.trim().to_owned())
     }
 
     /// Ends both; everything that was said.
@@ -227,17 +254,70 @@ fn the_lines_of_a_handle_work_as_they_are_written() -> Result<()> {
     let mut talk = Talk::begin(Stage::set()?, SDKS[2], &[])?;
     let first = talk.first()?;
     let secret = talk.secret(&first["task_id"])?;
-    let lines = first.pointer("/usage/commands").context("no lines")?;
-    let line = text(&lines[0])?;
+    let line = text(&first["usage"]["commands"][0])?;
     let (print, _) = line.split_once(" | ").context("no pipe")?;
-    let mut shell = std::process::Command::new("sh");
-    let own = talk.shell.command(&[]);
-    shell.envs(
-        own.get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
+    assert_eq!(talk.typed(print, &[])?, secret);
+    talk.end()?;
+    Ok(())
+}
+
+// T53
+#[test]
+fn aws_and_kubectl_work_in_the_task_of_a_handle() -> Result<()> {
+    let Some(both) = both("mcp") else {
+        return Ok(());
+    };
+    let mut talk = Talk::begin(both.stage, SDKS[2], &[])?;
+    let aws = both.aws.program()?;
+    let folders = [aws.as_path(), both.cluster.program()];
+    let folders = folders.iter().filter_map(|program| program.parent());
+    let own = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(
+        folders
+            .map(Path::to_path_buf)
+            .chain(std::env::split_paths(&own)),
+    )?;
+    let (path, url) = (path.to_string_lossy(), both.aws.url());
+    let around = [("PATH", path.as_ref()), ("AWS_ENDPOINT_URL", url)];
+
+    let mut ask = opening("read-queue");
+    ask["charter"] = json!("both");
+    let queue = talk.done("request_credential", &ask)?;
+    assert_eq!(queue["kind"], "aws", "{queue}");
+    let line = text(&queue["usage"]["commands"][0])?;
+    for _ in 0..2 {
+        let said = talk.typed(&line, &around)?;
+        assert!(said.contains("assumed-role"), "{said}");
+    }
+    let profile = talk.stage.directory.path().join("aws-profile");
+    std::fs::write(&profile, text(&queue["usage"]["aws_profile"])?)?;
+    let profile = profile.to_string_lossy();
+    let by_profile = [
+        ("AWS_CONFIG_FILE", profile.as_ref()),
+        ("AWS_PROFILE", "lanyard-read-queue"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    let said = talk.typed(
+        "aws sqs list-queues",
+        &[&around[..], &by_profile[..]].concat(),
+    )?;
+    assert!(!said.contains("rror"), "{said}");
+
+    let task = &queue["task_id"];
+    let workers = json!({"task_id": task, "grant": "read-workers"});
+    let workers = talk.done("request_credential", &workers)?;
+    assert_eq!(workers["kind"], "kubernetes", "{workers}");
+    let line = text(&workers["usage"]["commands"][0])?;
+    let line = line.replace("get pods", "get deployments -n mcp-target");
+    assert_eq!(
+        talk.typed(&line, &around)?,
+        "No resources found in mcp-target namespace."
     );
-    let printed = shell.args(["-c", print]).output()?;
-    assert_eq!(String::from_utf8(printed.stdout)?.trim(), secret);
+
+    // The task goes on after each command.
+    let status = talk.done("task_status", &json!({"task_id": task}))?;
+    assert_eq!(status["open"], true);
+    assert_eq!(status["live_leases"].as_array().map(Vec::len), Some(2));
     talk.end()?;
     Ok(())
 }

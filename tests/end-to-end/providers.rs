@@ -9,10 +9,10 @@ use lanyard_tests::Stage;
 use serde_json::Value;
 
 /// A daemon with a cluster and an account, and the agent's task on both.
-struct Both {
-    stage: Stage,
-    cluster: Cluster,
-    aws: Aws,
+pub(crate) struct Both {
+    pub(crate) stage: Stage,
+    pub(crate) cluster: Cluster,
+    pub(crate) aws: Aws,
     home: String,
     task: String,
 }
@@ -33,7 +33,7 @@ const GRANTS: &str = "
         allow: [{actions: [sqs:ListQueues], resources: ['*']}]
 ";
 
-fn both(name: &str) -> Option<Both> {
+pub(crate) fn both(name: &str) -> Option<Both> {
     let (Some(cluster), Some(aws)) = (Cluster::shared(), Aws::shared()) else {
         eprintln!("NOT RUN: no API server or no moto is named; `cargo xtask test` starts them");
         return None;
