@@ -1,12 +1,14 @@
 //! A model that asks by the Model Context Protocol, with clients of the official SDK in each of the protocol's eras.
 #![expect(clippy::indexing_slicing, reason = "JSON that is not there is null")]
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lanyard_rig::{Cli, Mcp, SDKS, Sdk};
 use lanyard_tests::Stage;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::providers::both;
@@ -319,5 +321,40 @@ fn aws_and_kubectl_work_in_the_task_of_a_handle() -> Result<()> {
     assert_eq!(status["open"], true);
     assert_eq!(status["live_leases"].as_array().map(Vec::len), Some(2));
     talk.end()?;
+    Ok(())
+}
+
+#[test]
+fn a_signal_ends_it_as_its_client_going_does() -> Result<()> {
+    let stage = Stage::set()?;
+    let shell = stage.daemon.cli("agent")?.keeping();
+    let mut server = shell
+        .command(&["mcp"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut input = server.stdin.take().context("no input")?;
+    let mut output = BufReader::new(server.stdout.take().context("no output")?);
+    let about = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params =
+        json!({"name": "request_credential", "arguments": opening("read-tickets"), "_meta": about});
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+    writeln!(input, "{call}")?;
+    let mut answer = String::new();
+    output.read_line(&mut answer)?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let task = answer["result"]["structuredContent"]["task_id"].clone();
+    let process = Pid::from_raw(server.id().cast_signed()).context("no process")?;
+    kill_process(process, Signal::TERM)?;
+    // Its client is there all the while.
+    assert_eq!(server.wait()?.code(), Some(143));
+    drop(input);
+    let shown = shell.json(&["task", "show", &text(&task)?])?;
+    assert_eq!(shown["open"], false, "{shown}");
+    shell.ok(&["agent", "stop"])?;
     Ok(())
 }
