@@ -1,7 +1,5 @@
 //! What tools answer, in the forms that clients of each protocol era read: structured, and as text.
 
-use std::sync::Arc;
-
 use rmcp::handler::server::tool::schema_for_output;
 use rmcp::model::{
     CallToolResponse, CallToolResult, ContentBlock, InputRequiredResult, JsonObject,
@@ -38,8 +36,23 @@ fn an_object(schema: &mut schemars::Schema) {
 }
 
 /// The schema of what a tool answers.
-pub(crate) fn schema<T: JsonSchema + 'static>() -> Arc<JsonObject> {
-    schema_for_output::<Form<T>>()
+pub(crate) fn schema<T: JsonSchema + 'static>() -> JsonObject {
+    plain(&schema_for_output::<Form<T>>())
+}
+
+/// Without the sizes of Rust's integers, which are formats that clients warn about.
+pub(crate) fn plain(schema: &JsonObject) -> JsonObject {
+    fn clean(value: &Value) -> Value {
+        match value {
+            Value::Object(object) => Value::Object(plain(object)),
+            Value::Array(all) => Value::Array(all.iter().map(clean).collect()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+        }
+    }
+    let is_size = |key: &str, value: &Value| key == "format" && value.is_string();
+    let kept = schema.iter().filter(|(key, value)| !is_size(key, value));
+    kept.map(|(key, value)| (key.clone(), clean(value)))
+        .collect()
 }
 
 /// As it goes to the client.

@@ -111,9 +111,11 @@ impl ServerHandler for Server {
 }
 
 fn listed<T: Tool>() -> Result<Listed, String> {
-    let mut tool = Listed::new(T::NAME, T::DESCRIPTION, schema_for_input::<T::Input>()?);
+    let input = schema_for_input::<T::Input>()?;
+    let input = reply::plain(&input);
+    let mut tool = Listed::new(T::NAME, T::DESCRIPTION, input);
     tool.title = Some(T::TITLE.to_owned());
-    tool.output_schema = Some(reply::schema::<T::Output>());
+    tool.output_schema = Some(Arc::new(reply::schema::<T::Output>()));
     tool.annotations = Some(T::annotations());
     Ok(tool)
 }
