@@ -16,6 +16,16 @@ async fn connect(stage: &Stage) -> Result<Client> {
     Ok(Client::connect(&context).await?)
 }
 
+/// Credentials of four seconds, from now on.
+fn shorten(stage: &Stage) -> Result<()> {
+    let charter = stage.directory.path().join("charters/ticket-router.yaml");
+    let text = std::fs::read_to_string(&charter)?;
+    let before = stage.oncall.ok(&["charter", "list"])?;
+    std::fs::write(&charter, text.replace("ttl: 10m", "ttl: 4s"))?;
+    lanyard_tests::until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    Ok(())
+}
+
 fn asked() -> v1::OpenTaskRequest {
     v1::OpenTaskRequest {
         charter: "ticket-router".into(),
@@ -28,11 +38,7 @@ fn asked() -> v1::OpenTaskRequest {
 #[test]
 fn a_short_credential_is_renewed_before_its_end_by_one_of_many() -> Result<()> {
     let stage = Stage::set()?;
-    let charter = stage.directory.path().join("charters/ticket-router.yaml");
-    let text = std::fs::read_to_string(&charter)?;
-    let before = stage.oncall.ok(&["charter", "list"])?;
-    std::fs::write(&charter, text.replace("ttl: 10m", "ttl: 4s"))?;
-    lanyard_tests::until(|| Ok(stage.oncall.ok(&["charter", "list"])? != before))?;
+    shorten(&stage)?;
     runtime()?.block_on(async {
         let task = connect(&stage).await?.begin(asked()).await?;
         let first = task.credential("read-tickets", None).await?;
@@ -58,6 +64,30 @@ fn a_short_credential_is_renewed_before_its_end_by_one_of_many() -> Result<()> {
         assert_eq!(second.len(), 1, "{second:?}");
         task.close().await?;
         anyhow::Ok(())
+    })
+}
+
+// One lease of an approval at a time: the next one follows on the end of the one before, and nobody is refused meanwhile.
+#[test]
+fn an_apply_session_goes_on_from_one_lease_to_the_next() -> Result<()> {
+    let stage = Stage::set()?;
+    shorten(&stage)?;
+    let task = stage.task()?;
+    let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing")?;
+    stage.approve("alice", &approval, &digest)?;
+    stage.approve("bob", &approval, &digest)?;
+    runtime()?.block_on(async {
+        let task = connect(&stage).await?.task(task);
+        let first = task.credential("move-tickets", Some(&plan)).await?;
+        let first = first.lease_id.clone();
+        loop {
+            let held = task.credential("move-tickets", Some(&plan)).await?;
+            assert!(!held.lifetime().is_zero());
+            if held.lease_id != first {
+                return anyhow::Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
     })
 }
 

@@ -1,5 +1,8 @@
 //! The client: a context says where the broker is and who asks; every call proves that afresh.
 //!
+//! [`Client`] has a method for each call. [`Task`] is what an agent works with: [`Client::begin`] opens one, [`Task::credential`] gives a
+//! credential that is good now, and [`Task::stops`] tells of a kill. [`ClientError`] is a line for people and a class for programs.
+//!
 //! ```no_run
 //! # async fn demo() -> Result<(), lanyard_client::ClientError> {
 //! use lanyard_client::{Client, v1};

@@ -253,7 +253,18 @@ pub(crate) fn commit(error: CommitError) -> Status {
         | Refusal::TooManyReports { .. }
         | Refusal::TooManyRequests { .. }
         | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
-        Refusal::NotApproved { .. } => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
+        Refusal::NotApproved { id, why } => {
+            let mut facts = HashMap::from([("approval_id".to_owned(), id.to_string())]);
+            if let Unusable::Busy(lease) = why {
+                facts.insert("busy_lease_id".to_owned(), lease.to_string());
+            }
+            status(
+                Code::FailedPrecondition,
+                message,
+                "APPROVAL_REQUIRED",
+                facts,
+            )
+        }
         Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
         Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
         Refusal::Rearm(_) | Refusal::Soaking { .. } => {

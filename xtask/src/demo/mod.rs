@@ -142,12 +142,21 @@ fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Res
     })
 }
 
+/// What the aws tools run for a credential. Not under `lanyard exec`, which gives it back at the end: moto takes the refusal of one
+/// session for one of the whole role.
+fn credential_process(stage: &Stage<'_>, grant: &str) -> Result<String> {
+    let program = lanyard_rig::binaries()?.join("lanyard");
+    let context = stage.directory.join("contexts/agent.json");
+    let (program, context) = (program.display(), context.display());
+    let task = &stage.task;
+    Ok(format!(
+        "{program} --context {context} creds aws {grant} --task {task} --direct"
+    ))
+}
+
 /// A command of the agent's with the credential of a grant, as `lanyard exec` runs it; its stdout.
 fn under_exec(stage: &Stage<'_>, grant: &str, command: &[&str]) -> Result<String> {
-    let mut agent = stage.daemon.cli("agent")?.keeping();
-    if let Some(aws) = stage.aws {
-        agent = agent.with(&[("AWS_ENDPOINT_URL", aws.url())]);
-    }
+    let agent = stage.daemon.cli("agent")?.keeping();
     let exec = [
         "exec",
         "shop-operator",
@@ -205,13 +214,11 @@ fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
         )?);
     }
     if let Some(aws) = stage.aws {
-        let program = aws.program()?;
-        let program = program.to_string_lossy();
-        let read = [&[&*program], aws::READ].concat();
-        let read = under_exec(stage, "read-queue", &read);
-        story.step("aws reads under lanyard exec", read)?;
-        let purge = [&*program, "sqs", "delete-queue", "--queue-url", "orders"];
-        let purge = refused_under_exec(stage, "read-queue", &purge);
+        let process = credential_process(stage, "read-queue")?;
+        let read = aws::works(aws, stage.directory, &process);
+        story.step("aws reads with lanyard as its credential process", read)?;
+        let purge = ["sqs", "delete-queue", "--queue-url", "orders"];
+        let purge = aws::refused(aws, stage.directory, &process, &purge);
         story.step("and is refused a write", purge)?;
         let secret = agent.ok(&["creds", "aws", "--task", task, "read-queue"])?;
         let kept = kubernetes::kept(stage.directory, "aws.json", &secret)?;

@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 
 use crate::calls::Client;
 use crate::context::share;
-use crate::error::ClientError;
+use crate::error::{ClientError, Said};
 use crate::moment::Moment;
 use contact::Contact;
 pub use contact::Stops;
@@ -36,6 +36,9 @@ use kept::{Backoff, Worth};
 pub(crate) const FRESH: Duration = Duration::from_secs(20);
 /// How long somebody who asks waits for the broker to be heard of again.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long until it is asked again whether a lease has ended.
+const BUSY: Duration = Duration::from_millis(100);
 
 /// What ended a task, or credentials of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,8 @@ pub(crate) struct Shared {
 struct Slot {
     held: Mutex<Option<Arc<Held>>>,
     backoff: Mutex<Backoff>,
+    /// Of attempts that nobody waits for, whatever they failed of.
+    beside: Mutex<Backoff>,
     /// Whose turn it is to ask the broker: one at a time.
     turn: Turn<()>,
 }
@@ -153,13 +158,11 @@ impl Task {
             plan: plan.map(str::to_owned),
         };
         let slot = self.shared.slot(need.clone());
-        if let Some((held, worth)) = slot.at_hand() {
+        if let Some((held, worth @ (Worth::Good | Worth::Aging))) = slot.at_hand() {
             self.shared.in_contact().await?;
             // The wait may have brought the news of its end.
-            if slot
-                .at_hand()
-                .is_some_and(|(still, _)| Arc::ptr_eq(&still, &held))
-            {
+            let still = slot.at_hand();
+            if still.is_some_and(|(still, _)| Arc::ptr_eq(&still, &held)) {
                 if worth == Worth::Aging {
                     self.renew_beside(slot, need);
                 }
@@ -169,8 +172,13 @@ impl Task {
         let _turn = slot.turn.lock().await;
         // Whoever had the turn before may have brought it.
         match slot.at_hand() {
-            Some((held, _)) => Ok(held),
-            None => self.shared.renew(&slot, &need).await,
+            Some((held, Worth::Good | Worth::Aging)) => Ok(held),
+            Some((held, Worth::Spent)) => match self.shared.renew(&slot, &need).await {
+                // An approval carries one lease at a time: this one, to its end.
+                Err(ClientError::ApprovalPending(said)) if is_busy(&said) => Ok(held),
+                renewed => renewed,
+            },
+            None => self.shared.renew_after(&slot, &need).await,
         }
     }
 
@@ -181,13 +189,16 @@ impl Task {
             let Ok(_turn) = slot.turn.try_lock() else {
                 return;
             };
-            let waits = locked(&slot.backoff).pause(Moment::now()).is_some();
+            let waits = locked(&slot.beside).pause(Moment::now()).is_some();
             let aging = slot
                 .at_hand()
                 .is_some_and(|(_, worth)| worth == Worth::Aging);
             if aging && !waits {
                 // It is not an error yet: whoever asks once the old one is spent is told.
-                drop(task.shared.renew(&slot, &need).await);
+                match task.shared.renew(&slot, &need).await {
+                    Ok(_) => locked(&slot.beside).succeeded(),
+                    Err(_) => locked(&slot.beside).failed(Moment::now(), share()),
+                }
             }
         });
     }
@@ -262,13 +273,18 @@ impl Task {
 
 impl Slot {
     fn at_hand(&self) -> Option<(Arc<Held>, Worth)> {
-        let mut held = locked(&self.held);
-        let worth = held.as_ref()?.worth(Moment::now());
-        if worth == Worth::Spent {
+        let (mut held, now) = (locked(&self.held), Moment::now());
+        if held.as_ref()?.ends <= now {
             *held = None;
         }
-        Some((Arc::clone(held.as_ref()?), worth))
+        let held = held.as_ref()?;
+        Some((Arc::clone(held), held.worth(now)))
     }
+}
+
+/// Whether the approval is good, and a lease of it is in the way.
+fn is_busy(said: &Said) -> bool {
+    said.facts.contains_key("busy_lease_id")
 }
 
 impl Shared {
@@ -311,6 +327,21 @@ impl Shared {
         *locked(&slot.held) = Some(Arc::clone(&held));
         self.hear();
         Ok(held)
+    }
+
+    /// The same, right after the end of the one before: the broker may take a moment to see that end.
+    async fn renew_after(&self, slot: &Slot, need: &Need) -> Result<Arc<Held>, ClientError> {
+        let until = Moment::now().after(PATIENCE);
+        loop {
+            match self.renew(slot, need).await {
+                Err(ClientError::ApprovalPending(said))
+                    if is_busy(&said) && Moment::now() < until =>
+                {
+                    tokio::time::sleep(BUSY).await;
+                }
+                renewed => return renewed,
+            }
+        }
     }
 
     /// Waits a little until the broker is heard of, where it has not been for a while.
