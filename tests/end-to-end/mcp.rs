@@ -325,6 +325,25 @@ fn aws_and_kubectl_work_in_the_task_of_a_handle() -> Result<()> {
 }
 
 #[test]
+fn a_broker_that_is_down_is_said_to_be() -> Result<()> {
+    let Talk {
+        stage,
+        shell,
+        mut mcp,
+    } = Talk::begin(Stage::set()?, SDKS[2], &[])?;
+    let stopped = stage.stop()?;
+    let result = mcp.call("request_credential", &opening("read-tickets"))?;
+    let error = structured(&result)?["error"].clone();
+    assert_eq!(error["reason"], "unavailable", "{error}");
+    let line = text(&error["message"])?;
+    assert!(line.contains("the broker is not available"), "{line}");
+    mcp.leave()?;
+    shell.ok(&["agent", "stop"])?;
+    drop(stopped);
+    Ok(())
+}
+
+#[test]
 fn a_signal_ends_it_as_its_client_going_does() -> Result<()> {
     let stage = Stage::set()?;
     let shell = stage.daemon.cli("agent")?.keeping();
