@@ -116,6 +116,7 @@ fn it_does_what_it_says_at_a_real_broker() -> Result<()> {
         .args(["-p", "lanyard_pytest"])
         .env("LANYARD_LIVE", "1")
         .env("LANYARD_BIN", stage.agent.program())
+        .env("LANYARD_LIVE_DAEMON", stage.daemon.process().to_string())
         .env(
             "LANYARD_CONTEXT",
             stage.directory.path().join("contexts/agent.json"),
