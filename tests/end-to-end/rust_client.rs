@@ -82,7 +82,6 @@ fn an_apply_session_goes_on_from_one_lease_to_the_next() -> Result<()> {
         let first = first.lease_id.clone();
         loop {
             let held = task.credential("move-tickets", Some(&plan)).await?;
-            assert!(!held.lifetime().is_zero());
             if held.lease_id != first {
                 return anyhow::Ok(());
             }

@@ -23,6 +23,7 @@ use crate::context::{Context, ContextError, read};
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::show::Shows;
+use crate::watches::{Place, TaskWatch, Watches};
 
 /// How long a call may take.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -30,6 +31,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const DRILLS: Duration = Duration::from_secs(600);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How often it is asked whether the other side of a connection is there, and how long it has to answer.
+const PING: Duration = Duration::from_secs(5);
+const PONG: Duration = Duration::from_secs(5);
 
 /// A connection to one broker under one context; clones share it.
 #[derive(Clone)]
@@ -37,6 +41,7 @@ pub struct Client {
     context: Arc<Context>,
     channel: Channel,
     fresh: Duration,
+    watches: Arc<Watches>,
 }
 
 macro_rules! calls {
@@ -147,6 +152,7 @@ impl Client {
             channel: channel(&context.endpoint, authority, identity).await?,
             context: Arc::new(context),
             fresh: crate::task::FRESH,
+            watches: Arc::default(),
         })
     }
 
@@ -203,16 +209,28 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn watch_task(
-        &mut self,
-        id: String,
-    ) -> Result<Streaming<v1::WatchTaskResponse>, ClientError> {
-        Ok(
-            TaskServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
-                .watch_task(v1::WatchTaskRequest { id })
-                .await?
-                .into_inner(),
-        )
+    pub async fn watch_task(&mut self, id: String) -> Result<TaskWatch, ClientError> {
+        let place = self.watching().await?;
+        let request = v1::WatchTaskRequest { id };
+        let channel = place.channel.clone();
+        let mut service = TaskServiceClient::with_interceptor(channel, self.shows().await?);
+        let opened = tokio::time::timeout(DEADLINE, service.watch_task(request)).await;
+        let opened = opened.map_err(|_| ClientError::Unavailable("it does not answer".into()))?;
+        Ok(TaskWatch {
+            messages: opened?.into_inner(),
+            _place: place,
+        })
+    }
+
+    /// A place on a connection for one more call that lasts.
+    pub(crate) async fn watching(&self) -> Result<Place, ClientError> {
+        if let Some(place) = self.watches.place() {
+            return Ok(place);
+        }
+        let context = &self.context;
+        let identity = certificate(context)?;
+        let channel = channel(&context.endpoint, context.authority.as_deref(), identity).await?;
+        Ok(self.watches.add(channel))
     }
 
     /// What waits for people, now and whenever it changes.
@@ -329,7 +347,13 @@ pub(crate) async fn channel(
             None => tls,
         })?;
     }
-    Ok(endpoint.connect_timeout(CONNECT).connect().await?)
+    // A connection that is gone without a word, after a machine slept or by a middlebox, is noticed by its silence.
+    let endpoint = endpoint
+        .connect_timeout(CONNECT)
+        .http2_keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .keep_alive_while_idle(true);
+    Ok(endpoint.connect().await?)
 }
 
 /// The certificate that a context shows.

@@ -1,5 +1,8 @@
 //! Calls that somebody else made: passed on to the broker as they are, with the identity of this context.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, Uri, header};
 use http_body_util::Full;
@@ -9,9 +12,28 @@ use tonic::codegen::Service as _;
 use crate::calls::Client;
 use crate::error::ClientError;
 use crate::show::Shows;
+use crate::watches::Place;
 
 /// What of the caller's own headers goes on: nothing that could speak for somebody.
 const PASSED: [&str; 4] = ["grpc-timeout", "traceparent", "tracestate", "user-agent"];
+
+/// The body of a call that lasts: its place is free when it ends.
+struct Lasting {
+    body: Body,
+    _place: Place,
+}
+
+impl http_body::Body for Lasting {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, tonic::Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+}
 
 impl Client {
     /// Passes one gRPC call on, by the path of its method; the body is whole.
@@ -58,6 +80,23 @@ impl Client {
             if let Some(value) = headers.get(name) {
                 own.insert(name, value.clone());
             }
+        }
+        let lasting = path
+            .path()
+            .rsplit('/')
+            .next()
+            .is_some_and(|it| it.starts_with("Watch"));
+        if lasting {
+            let place = self.watching().await?;
+            let mut channel = place.channel.clone();
+            std::future::poll_fn(|context| channel.poll_ready(context)).await?;
+            let answer = channel.call(request).await?;
+            return Ok(answer.map(|body| {
+                Body::new(Lasting {
+                    body,
+                    _place: place,
+                })
+            }));
         }
         let mut channel = self.channel();
         std::future::poll_fn(|context| channel.poll_ready(context)).await?;

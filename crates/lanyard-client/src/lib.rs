@@ -34,6 +34,7 @@ mod state;
 mod task;
 pub mod ticket;
 mod tokens;
+mod watches;
 
 pub use calls::Client;
 pub use context::{Context, ContextError};
@@ -44,6 +45,7 @@ pub use identity::LoginIdentity;
 pub use lanyard_proto::v1;
 pub use task::{Held, Stop, Stops, Task};
 pub use tokens::Store;
+pub use watches::TaskWatch;
 
 /// A point in time on the wire.
 pub type Time = prost_types::Timestamp;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_proto::v1;
-use tonic::Streaming;
 
 use super::{Shared, Stop};
 use crate::context::share;
 use crate::error::ClientError;
 use crate::moment::Moment;
+use crate::watches::TaskWatch;
 
 /// The least and the longest time between two attempts to hear of the broker again.
 const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
@@ -65,7 +65,7 @@ pub(super) async fn follow(shared: Arc<Shared>) {
             }
             // It is not ours, or no more: nothing of it is handed out.
             Err(ClientError::NotFound(_)) => {
-                shared.forget_all();
+                shared.end();
                 shared.stop.send_replace(Some(Stop::Closed));
                 return;
             }
@@ -93,11 +93,7 @@ fn bare(error: &ClientError) -> String {
 }
 
 /// Takes messages until the connection ends; whether the task is over.
-async fn listen(
-    shared: &Shared,
-    mut messages: Streaming<v1::WatchTaskResponse>,
-    stops: &mut Stops,
-) -> bool {
+async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> bool {
     let mut within = NEXT;
     loop {
         let message = match tokio::time::timeout(within, messages.message()).await {
@@ -120,7 +116,7 @@ async fn listen(
             .and_then(|next| next.try_into().ok())
             .unwrap_or(NEXT);
         let live: BTreeSet<&str> = message.live_lease_ids.iter().map(String::as_str).collect();
-        shared.keep_only(&live);
+        shared.told(&live);
         shared.hear();
         match stops.news(&message) {
             Some(Stop::Closed) if shared.stop.borrow().is_some() => {}
@@ -128,6 +124,7 @@ async fn listen(
             None => {}
         }
         if is_closed(&message) {
+            shared.end();
             return true;
         }
     }

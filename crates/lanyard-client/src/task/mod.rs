@@ -37,6 +37,10 @@ pub(crate) const FRESH: Duration = Duration::from_secs(20);
 /// How long somebody who asks waits for the broker to be heard of again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The most places that hold nothing.
+const SLOTS: usize = 100;
+/// How long a message is waited for that lists a new lease; the broker says something every five seconds.
+const LISTED: Duration = Duration::from_secs(6);
 /// How long until it is asked again whether a lease has ended.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -82,11 +86,31 @@ pub(crate) struct Shared {
     pub(crate) id: String,
     slots: Mutex<BTreeMap<Need, Arc<Slot>>>,
     contact: Mutex<Contact>,
+    told: Mutex<Told>,
     /// Counts what is heard.
     pub(crate) heard: watch::Sender<u64>,
     /// Somebody waits for the broker to be heard of.
     pub(crate) wanted: Notify,
     pub(crate) stop: watch::Sender<Option<Stop>>,
+}
+
+/// What the broker has told of the task's leases.
+#[derive(Default)]
+struct Told {
+    messages: u64,
+    live: BTreeSet<String>,
+    /// The task is closed, or is being closed here: nothing more is kept of it.
+    over: bool,
+}
+
+/// What is known of a lease that was just issued.
+enum Standing {
+    /// Nothing was told since it was asked for, or it was told of as live.
+    Live,
+    /// What was told does not list it: perhaps it was told before the lease was there.
+    Unlisted,
+    /// The task is over.
+    Over,
 }
 
 /// The place of one credential.
@@ -124,6 +148,7 @@ impl Client {
             id,
             slots: Mutex::default(),
             contact: Mutex::new(Contact::new(Moment::now())),
+            told: Mutex::default(),
             heard: watch::channel(0).0,
             wanted: Notify::new(),
             stop: watch::channel(None).0,
@@ -175,7 +200,12 @@ impl Task {
             Some((held, Worth::Good | Worth::Aging)) => Ok(held),
             Some((held, Worth::Spent)) => match self.shared.renew(&slot, &need).await {
                 // An approval carries one lease at a time: this one, to its end.
-                Err(ClientError::ApprovalPending(said)) if is_busy(&said) => Ok(held),
+                Err(ClientError::ApprovalPending(said)) if is_busy(&said) => {
+                    if held.ends > Moment::now() {
+                        return Ok(held);
+                    }
+                    self.shared.renew_after(&slot, &need).await
+                }
                 renewed => renewed,
             },
             None => self.shared.renew_after(&slot, &need).await,
@@ -247,8 +277,13 @@ impl Task {
     /// See [`ClientError`]. What could not be given back is forgotten all the same, and ends with its time.
     pub async fn release(&self) -> Result<Vec<String>, ClientError> {
         let slots: Vec<_> = locked(&self.shared.slots).values().cloned().collect();
-        let held = slots.iter().filter_map(|slot| locked(&slot.held).take());
-        let ids: Vec<_> = held.map(|held| held.lease_id.clone()).collect();
+        let mut ids = Vec::new();
+        for slot in slots {
+            // What is being asked for at this moment is given back as well.
+            let _turn = slot.turn.lock().await;
+            let held = locked(&slot.held).take();
+            ids.extend(held.map(|held| held.lease_id.clone()));
+        }
         let mut client = self.shared.client.clone();
         let mut released = Ok(());
         for id in &ids {
@@ -263,11 +298,18 @@ impl Task {
     /// # Errors
     /// See [`ClientError`].
     pub async fn close(&self) -> Result<(), ClientError> {
-        self.shared.forget_all();
+        self.forget();
         let id = self.shared.id.clone();
         let request = v1::CloseTaskRequest { id };
         self.shared.client.clone().close_task(request).await?;
         Ok(())
+    }
+}
+
+impl Task {
+    /// Hands nothing out any more: for a task that is being closed.
+    pub fn forget(&self) {
+        self.shared.end();
     }
 }
 
@@ -289,7 +331,12 @@ fn is_busy(said: &Said) -> bool {
 
 impl Shared {
     fn slot(&self, need: Need) -> Arc<Slot> {
-        Arc::clone(locked(&self.slots).entry(need).or_default())
+        let mut slots = locked(&self.slots);
+        if slots.len() >= SLOTS {
+            // Those that nobody waits at, and that hold nothing.
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.at_hand().is_some());
+        }
+        Arc::clone(slots.entry(need).or_default())
     }
 
     /// Asks the broker; it is the caller's turn.
@@ -307,7 +354,7 @@ impl Shared {
             plan_id: need.plan.clone().unwrap_or_default(),
             ..Default::default()
         };
-        let asked = Moment::now();
+        let (asked, before) = (Moment::now(), locked(&self.told).messages);
         let answer = self.client.clone().issue_credential(request).await;
         let issued = match answer {
             Ok(issued) => issued,
@@ -324,9 +371,48 @@ impl Shared {
             ClientError::refused("the broker issued something without a credential or a lifetime")
         })?;
         let held = Arc::new(held);
+        if !self.is_live(&held.lease_id, before).await {
+            let request = v1::ReleaseLeaseRequest {
+                id: held.lease_id.clone(),
+            };
+            // Where that fails, it ends with its time: nobody was given it.
+            drop(self.client.clone().release_lease(request).await);
+            let line = format!("{} ended while a credential of it was issued", self.id);
+            return Err(ClientError::refused(line));
+        }
         *locked(&slot.held) = Some(Arc::clone(&held));
         self.hear();
         Ok(held)
+    }
+
+    /// Whether nothing has ended a lease that was asked for when so many messages had come: where one came meanwhile and does
+    /// not list it, the next one says.
+    async fn is_live(&self, lease: &str, before: u64) -> bool {
+        let mut heard = self.heard.subscribe();
+        let listed = async {
+            loop {
+                match self.standing(lease, before) {
+                    Standing::Live => return true,
+                    Standing::Over => return false,
+                    Standing::Unlisted => {}
+                }
+                if heard.changed().await.is_err() {
+                    return false;
+                }
+            }
+        };
+        tokio::time::timeout(LISTED, listed).await.unwrap_or(false)
+    }
+
+    fn standing(&self, lease: &str, before: u64) -> Standing {
+        let told = locked(&self.told);
+        if told.over {
+            Standing::Over
+        } else if told.messages == before || told.live.contains(lease) {
+            Standing::Live
+        } else {
+            Standing::Unlisted
+        }
     }
 
     /// The same, right after the end of the one before: the broker may take a moment to see that end.
@@ -378,20 +464,30 @@ impl Shared {
         locked(&self.contact).lose(why);
     }
 
-    /// Drops what is not among these leases.
-    pub(crate) fn keep_only(&self, live: &BTreeSet<&str>) {
+    /// Takes what the broker has told: drops what is not among these leases.
+    pub(crate) fn told(&self, live: &BTreeSet<&str>) {
+        let mut told = locked(&self.told);
+        told.messages = told.messages.wrapping_add(1);
+        told.live = live.iter().map(|id| (*id).to_owned()).collect();
+        drop(told);
+        self.keep_only(live);
+    }
+
+    /// Nothing is kept of it from now on.
+    pub(crate) fn end(&self) {
+        locked(&self.told).over = true;
+        self.keep_only(&BTreeSet::new());
+        self.heard
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    fn keep_only(&self, live: &BTreeSet<&str>) {
         for slot in locked(&self.slots).values() {
             let mut held = locked(&slot.held);
-            if held
-                .as_ref()
-                .is_some_and(|held| !live.contains(held.lease_id.as_str()))
-            {
+            let listed = |held: &Arc<Held>| live.contains(held.lease_id.as_str());
+            if !held.as_ref().is_some_and(listed) {
                 *held = None;
             }
         }
-    }
-
-    pub(crate) fn forget_all(&self) {
-        self.keep_only(&BTreeSet::new());
     }
 }
