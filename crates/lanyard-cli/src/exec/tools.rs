@@ -87,12 +87,20 @@ impl Helper {
         arguments
     }
 
-    /// As one line, for tools that split it as a shell does.
+    /// As one line, for tools that split it as a shell does. The AWS SDK for Go takes quotes at both of its ends for quotes
+    /// around the whole: what needs none has none, and the last word is an id.
     fn line(&self, tool: &str, given: &Given) -> String {
         let words = std::iter::once(self.program.display().to_string());
         let words = words.chain(self.arguments(tool, given));
-        let quoted: Vec<_> = words.map(|word| format!("\"{word}\"")).collect();
-        quoted.join(" ")
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@+=,".contains(c);
+        let quoted = words.map(|word| {
+            if word.chars().all(plain) {
+                word
+            } else {
+                format!("\"{word}\"")
+            }
+        });
+        quoted.collect::<Vec<_>>().join(" ")
     }
 
     /// What no quoting of every tool could carry.
@@ -252,4 +260,32 @@ fn secrets(given: &[Given], environment: &mut Environment) {
 /// A path as others see it.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_quotes_where_it_needs_them_and_never_at_both_ends() {
+        let line = |program: &str| {
+            let helper = Helper {
+                program: program.into(),
+                context: "/c/agent.json".into(),
+                task: "T-1".into(),
+            };
+            let given = Given {
+                grant: "read-queue".into(),
+                plan: None,
+                kind: Kind::Aws(AwsCredential::default()),
+            };
+            helper.line("aws", &given)
+        };
+        let rest = "--context /c/agent.json creds aws read-queue --task T-1";
+        assert_eq!(line("/bin/lanyard"), format!("/bin/lanyard {rest}"));
+        assert_eq!(
+            line("/my bin/lanyard"),
+            format!("\"/my bin/lanyard\" {rest}")
+        );
+    }
 }
