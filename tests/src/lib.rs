@@ -3,6 +3,7 @@
 pub mod issuer;
 pub mod keys;
 pub mod receiver;
+pub mod workshop;
 
 use std::path::PathBuf;
 

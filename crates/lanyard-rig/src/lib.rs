@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod git;
 mod go;
 mod http2;
 mod https;
@@ -17,6 +18,7 @@ mod simulate;
 
 pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
+pub use git::Git;
 pub use http2::{Abuse, Case, Http2, Seen};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
@@ -24,7 +26,7 @@ pub use mcp::{Mcp, SDKS, Sdk};
 pub use moto::{Account, Aws, Moto};
 pub use oidc::Oidc;
 pub use opa::opa;
-pub use python::{python, python_with};
+pub use python::{python, python_tools, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
 

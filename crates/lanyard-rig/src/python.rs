@@ -9,6 +9,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 
+/// What agents' programs use: the AWS command line and SDK, and the client of Kubernetes.
+const TOOLS: &str = "awscli==1.46.2 boto3==1.44.5 kubernetes==37.0.1";
+
+/// The folder with `python`, `aws` and the libraries that agents' programs use.
+///
+/// # Errors
+/// As [`python`].
+pub fn python_tools() -> Result<PathBuf> {
+    let python = python(TOOLS)?;
+    let folder = python.parent().context("the environment has no folder")?;
+    Ok(folder.to_path_buf())
+}
+
 /// The environment with this package from PyPI, or with these that have spaces between them; made on the first use, under
 /// `LANYARD_CACHE` or `~/.cache/lanyard`.
 ///

@@ -1,0 +1,260 @@
+//! git under `lanyard exec`, against a server over HTTPS that takes the broker's tokens as passwords.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use lanyard_rig::{Daemon, Git, free_port};
+use lanyard_tests::workshop::Workshop;
+
+const GRANTS: &str = "
+    - name: read-code
+      role: plan
+      environments: [production]
+      token: {target: code, audience: 'https://ADDRESS', scopes: [code.read, code.write]}
+    - name: look-only
+      role: plan
+      environments: [production]
+      ttl: 4s
+      token: {target: code, audience: 'https://ADDRESS', scopes: [code.read]}
+    - name: push-code
+      role: apply
+      environments: [staging]
+      token: {target: code, audience: 'https://ADDRESS', scopes: [code.read, code.write]}
+  approvals:
+    - {when: {role: apply, environment: staging}, people: 1, from: ['group:support-leads']}
+";
+
+/// A repository, and somebody who has a helper of their own for all of git.
+struct Code {
+    workshop: Workshop,
+    git: Git,
+}
+
+fn code() -> Result<Option<Code>> {
+    let there = |program: &str| {
+        let mut command = std::process::Command::new(program);
+        command.arg("--version").output().is_ok()
+    };
+    if !there("git") || !there("python3") {
+        eprintln!("NOT RUN: there is no git or no python3");
+        return Ok(None);
+    }
+    let directory = tempfile::tempdir()?;
+    let address = free_port()?;
+    let grants = GRANTS.replace("ADDRESS", &address.to_string());
+    let authority = directory.path().join("dev-ca.pem");
+    let own = [
+        ("GIT_SSL_CAINFO", &*authority.to_string_lossy()),
+        ("GIT_ASKPASS", "true"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+    ];
+    let workshop = Workshop::set(directory, ("code: {kind: token}\n", &grants), &[], &own)?;
+    let git = serve(address, &workshop.stage.directory, &workshop.stage.daemon)?;
+    let asked = workshop.home.join("asked");
+    let own = format!(
+        "[credential]\n\thelper = \"!touch {}; echo username=person; echo password=own; :\"\n\
+         [user]\n\tname = agent\n\temail = agent@acme.example\n[advice]\n\tdetachedHead = false\n",
+        asked.display()
+    );
+    workshop.at_home(".gitconfig", &own)?;
+    Ok(Some(Code { workshop, git }))
+}
+
+fn serve(address: SocketAddr, directory: &tempfile::TempDir, daemon: &Daemon) -> Result<Git> {
+    Git::start(address, directory.path(), daemon)
+}
+
+impl Code {
+    /// Runs this in a shell in an empty folder, with the repository's URL as `$1`.
+    fn script<'a>(&self, script: &'a str, url: &'a str) -> Result<[&'a str; 5]> {
+        let folder = self.workshop.home.join("work");
+        std::fs::create_dir_all(&folder)?;
+        Ok(["sh", "-c", script, "sh", url])
+    }
+
+    fn url(&self) -> String {
+        format!("{}/app.git", self.git.url())
+    }
+
+    fn nobody_was_asked(&self) -> Result<()> {
+        ensure!(
+            !self.workshop.home.join("asked").exists(),
+            "the person's helper was asked"
+        );
+        Ok(())
+    }
+}
+
+/// Makes a commit and pushes it.
+const PUSH: &str = "set -e; cd ~/work; git clone -q \"$1\" first; cd first; echo one > file; git add file; \
+                    git commit -q -m one; git push -q origin HEAD:main; cd ..; git clone -q \"$1\" second; \
+                    git -C second fetch -q; cat second/file";
+
+// T51
+#[test]
+fn a_clone_a_push_and_a_fetch_need_nothing_of_the_persons_own() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let url = code.url();
+    let script = code.script(PUSH, &url)?;
+    assert_eq!(code.workshop.ok(&[], "read-code", &script)?, "one");
+    code.nobody_was_asked()?;
+    assert_eq!(code.workshop.mints("read-code")?, 1);
+    let log = code.git.log();
+    assert!(
+        log.contains("POST /app.git/git-receive-pack lanyard 200"),
+        "{log}"
+    );
+    assert!(!log.contains("person"), "{log}");
+    // What the token may not do there is the server's to say, and git does not ask a person then.
+    let again = PUSH
+        .replace("first", "third")
+        .replace("echo one", "echo two");
+    let refused = code
+        .workshop
+        .run(&[], "look-only", &code.script(&again, &url)?)?;
+    assert_eq!(refused.code, 128, "{refused:?}");
+    assert!(
+        refused.stderr.contains("Authentication failed"),
+        "{refused:?}"
+    );
+    code.nobody_was_asked()
+}
+
+#[test]
+fn nobody_else_is_shown_a_token() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let other = serve(
+        free_port()?,
+        &code.workshop.stage.directory,
+        &code.workshop.stage.daemon,
+    )?;
+    let elsewhere = [
+        format!("{}/app.git", other.url()),
+        code.url().replace("127.0.0.1", "localhost"),
+    ];
+    for url in &elsewhere {
+        let clone = code.script("cd ~/work && git clone \"$1\" other", url)?;
+        let refused = code.workshop.run(&[], "read-code", &clone)?;
+        assert_eq!(refused.code, 128, "{refused:?}");
+        let line = "could not read Username for";
+        assert!(
+            refused.stderr.contains(line) || refused.stderr.contains("Authentication failed"),
+            "{refused:?}"
+        );
+        assert!(!refused.stderr.contains("eyJ"), "{refused:?}");
+    }
+    let log = other.log();
+    assert!(!log.contains("lanyard") && !log.contains(" 200"), "{log}");
+    code.nobody_was_asked()?;
+
+    // A helper for everything, as somebody may have it who uses no `lanyard exec`, says no and stops git there.
+    let task = code.workshop.agent.ok(&[
+        "-o",
+        "name",
+        "task",
+        "open",
+        "shop",
+        "--environment",
+        "production",
+        "--reason",
+        "ticket 12",
+    ])?;
+    let creds = ["creds", "git", "--task", &task, "read-code", "get"];
+    let host = other.url().trim_start_matches("https://");
+    let answer = code
+        .workshop
+        .agent
+        .fed(&creds, &format!("protocol=https\nhost={host}\n"))?;
+    assert_eq!(
+        (answer.code, answer.stdout.as_str()),
+        (2, "quit=1"),
+        "{answer:?}"
+    );
+    let line = format!(
+        "lanyard: the token of read-code is for {}, and is not shown to {}",
+        code.git.url(),
+        other.url()
+    );
+    assert_eq!(answer.stderr, line);
+    Ok(())
+}
+
+#[test]
+fn a_fetch_goes_on_over_the_end_of_a_lease_and_ends_with_a_kill() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let url = code.url();
+    let script = code.script(PUSH, &url)?;
+    code.workshop.ok(&[], "read-code", &script)?;
+    let fetches =
+        "cd ~/work/first || exit; while git fetch -q; do echo fetched >&2; done; echo over >&2";
+    let script = code.script(fetches, &url)?;
+    let mut running = code
+        .workshop
+        .start(&["--on-kill", "none"], "look-only", &script)?;
+    while code.workshop.mints("look-only")? < 2 {
+        running.line("fetched")?;
+    }
+    running.line("fetched")?;
+    code.workshop.kill()?;
+    running.line("over")?;
+    let ended = running.end()?;
+    assert!(
+        ended.stderr.contains("lanyard: stopped by kill order K-"),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains(": drill"), "{ended:?}");
+    code.nobody_was_asked()
+}
+
+#[test]
+fn git_says_why_there_is_no_token() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let [task, plan, _, approval] = code.workshop.plan("push-code")?;
+    let lanyard = code.workshop.agent.program().display().to_string();
+    let context = code
+        .workshop
+        .stage
+        .directory
+        .path()
+        .join("contexts/agent.json");
+    for (arguments, expected) in [
+        (
+            format!("read-code --task {task}"),
+            "lanyard: denied by charter shop (",
+        ),
+        (
+            format!("push-code --task {task} --plan {plan}"),
+            approval.as_str(),
+        ),
+    ] {
+        let helper = format!(
+            "!{lanyard} --context {} creds git {arguments}",
+            context.display()
+        );
+        let output = std::process::Command::new("git")
+            .args([
+                "-c",
+                "credential.helper=",
+                "-c",
+                &format!("credential.helper={helper}"),
+            ])
+            .args(["ls-remote", &code.url()])
+            .env("HOME", &code.workshop.home)
+            .env("GIT_TERMINAL_PROMPT", "1")
+            .env("LANYARD_STATE", context.with_file_name("state"))
+            .env(
+                "GIT_SSL_CAINFO",
+                code.workshop.stage.directory.path().join("dev-ca.pem"),
+            )
+            .stdin(std::process::Stdio::null())
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code().context("killed")?, 128, "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(
+            said.contains("credential helper") && said.contains("told us to quit"),
+            "{said}"
+        );
+    }
+    code.nobody_was_asked()
+}
