@@ -15,6 +15,7 @@ mod crash;
 mod delegation;
 mod discovery;
 mod disk;
+mod doctor;
 mod drill;
 mod enrolment;
 mod exec;

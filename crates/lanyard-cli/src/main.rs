@@ -7,6 +7,7 @@ mod audit;
 mod charter;
 mod context;
 mod creds;
+mod doctor;
 mod drill;
 mod emergency;
 mod enrolment;
@@ -173,6 +174,8 @@ enum Command {
     Rearm(kill::Rearm),
     /// Hold a drill: kill a canary at each target, and see it dead.
     Drill(drill::Drill),
+    /// What works here and what does not, and what to do about it; 1 where something does not.
+    Doctor(doctor::Doctor),
     /// Print what a shell needs to complete commands.
     Completion(shell::Completion),
     /// Print the manual page, or write those of all commands.
@@ -241,6 +244,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
         Command::Drill(drill) => drill::run(global, drill).await,
+        Command::Doctor(asked) => doctor::run(global, &asked).await,
         Command::Completion(asked) => shell::completion(&asked),
         Command::Man(asked) => shell::manual(&asked),
         Command::Version => {

@@ -75,7 +75,7 @@ impl Rows {
                 .iter()
                 .filter_map(|row| row.first())
                 .for_each(|name| println!("{name}")),
-            Output::Table => self.table(|_, padded| padded),
+            Output::Table => self.table(),
         }
     }
 
@@ -88,8 +88,7 @@ impl Rows {
         )
     }
 
-    /// As columns, each cell in its place and then dressed: what that adds takes no room.
-    pub(crate) fn table(&self, dressed: impl Fn(&str, String) -> String) {
+    fn table(&self) {
         let shown: Vec<Vec<String>> = self
             .rows
             .iter()
@@ -106,10 +105,7 @@ impl Rows {
         let line = |cells: &mut dyn Iterator<Item = String>| {
             let padded: Vec<String> = cells
                 .enumerate()
-                .map(|(column, cell)| {
-                    let padded = format!("{cell:<w$}", w = width(column));
-                    dressed(&cell, padded)
-                })
+                .map(|(column, cell)| format!("{cell:<w$}", w = width(column)))
                 .collect();
             println!("{}", padded.join("  ").trim_end());
         };

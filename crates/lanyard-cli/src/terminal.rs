@@ -3,6 +3,33 @@
 use std::ffi::OsString;
 use std::io::IsTerminal;
 
+/// A colour. The word that it is of always stands there too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Green,
+    Yellow,
+    Red,
+}
+
+impl Colour {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Green => 32,
+            Self::Yellow => 33,
+            Self::Red => 31,
+        }
+    }
+
+    /// A text in this colour, where there are colours.
+    pub(crate) fn paint(self, text: &str, screen: Screen) -> String {
+        if screen == Screen::Coloured {
+            format!("\x1b[{}m{text}\x1b[0m", self.code())
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
 /// What a stream is shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Screen {
@@ -38,7 +65,7 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
-    use super::Screen;
+    use super::{Colour, Screen};
 
     #[test]
     fn colours_are_for_terminals_that_have_them() {
@@ -53,5 +80,8 @@ mod tests {
         assert_eq!(of(true, &[("TERM", "dumb")]), Screen::Lines);
         assert_eq!(of(true, &[]), Screen::Lines);
         assert_eq!(of(false, &[term]), Screen::Lines);
+        assert_eq!(Colour::Red.paint("fault", Screen::Plain), "fault");
+        let painted = Colour::Red.paint("fault", Screen::Coloured);
+        assert_eq!(painted, "\x1b[31mfault\x1b[0m");
     }
 }

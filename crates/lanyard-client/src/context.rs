@@ -164,6 +164,12 @@ impl Context {
         }
     }
 
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where the broker is.
     #[must_use]
     pub fn endpoint(&self) -> &str {
@@ -174,6 +180,13 @@ impl Context {
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         self.identity.describe()
+    }
+
+    /// The files with what proves who asks, which nobody else is to read.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<PathBuf> {
+        let file = self.identity.secret();
+        file.into_iter().map(|file| self.base.join(file)).collect()
     }
 
     pub(crate) fn login(&self) -> Result<&LoginIdentity, ContextError> {

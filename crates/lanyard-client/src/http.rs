@@ -85,7 +85,7 @@ impl Refusal {
 impl Https {
     /// For a broker: these roots alone, the system's where there are none. A broker may be on loopback without TLS.
     pub(crate) fn broker(authority: Option<&[u8]>) -> Result<Self, HttpError> {
-        let builder = builder();
+        let builder = builder().tls_info(true);
         let builder = match authority {
             Some(pem) => builder.tls_certs_only(roots(pem)?),
             None => builder,
@@ -101,6 +101,12 @@ impl Https {
             None => builder,
         };
         builder.build().map(Self).map_err(HttpError::Authority)
+    }
+
+    /// The head of an answer.
+    pub(crate) async fn head(&self, url: &str) -> Result<reqwest::Response, HttpError> {
+        let sent = self.0.get(address(url)?).send().await;
+        sent.map_err(|error| silent(url, &error))
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, HttpError> {
@@ -168,10 +174,7 @@ fn address(url: &str) -> Result<Url, HttpError> {
 }
 
 async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
-    let silent = |error: reqwest::Error| HttpError::Silent {
-        url: url.to_owned(),
-        why: last_cause(&error),
-    };
+    let silent = |error: reqwest::Error| silent(url, &error);
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status().as_u16();
     let mut body = Zeroizing::new(Vec::with_capacity(SIZE));
@@ -187,6 +190,13 @@ async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, 
         status,
         body,
     })
+}
+
+fn silent(url: &str, error: &reqwest::Error) -> HttpError {
+    HttpError::Silent {
+        url: url.to_owned(),
+        why: last_cause(error),
+    }
 }
 
 fn last_cause(error: &reqwest::Error) -> String {

@@ -126,6 +126,19 @@ impl Identity {
     }
 }
 
+impl Identity {
+    /// The file with the secret, where it is in one.
+    pub(crate) fn secret(&self) -> Option<&Path> {
+        match self {
+            Self::Key(key) => Some(&key.key_file),
+            Self::TokenFile { token_file } => Some(token_file),
+            Self::Enrolled { enrolled } => Some(&enrolled.key_file),
+            Self::Certificate { certificate } => Some(&certificate.key_file),
+            Self::Login { .. } | Self::Aws { .. } => None,
+        }
+    }
+}
+
 impl KeyIdentity {
     pub(crate) fn sign(&self, base: &Path) -> Result<String, ContextError> {
         let signer = Signer::open(&base.join(&self.key_file))?;

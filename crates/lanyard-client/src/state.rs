@@ -20,7 +20,7 @@ pub(crate) struct State {
 impl State {
     /// The place of the context in this file.
     pub(crate) fn of(context: &Path) -> Result<Self, ContextError> {
-        let folder = folder(|name| std::env::var_os(name)).ok_or(ContextError::Homeless)?;
+        let folder = folder().ok_or(ContextError::Homeless)?;
         Ok(Self::within(folder, context))
     }
 
@@ -66,7 +66,13 @@ impl State {
     }
 }
 
-fn folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// The folder of the keys and tokens of whoever runs this; nothing where there is no home.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    folder_by(|name| std::env::var_os(name))
+}
+
+fn folder_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let named = |name| {
         variable(name)
             .filter(|value| !value.is_empty())
@@ -84,7 +90,7 @@ mod tests {
     fn the_folder_is_the_named_one_then_that_of_the_user() {
         let of = |set: &[(&str, &str)]| {
             let find = |name: &str| set.iter().find(|(key, _)| *key == name);
-            folder(|name| find(name).map(|(_, value)| OsString::from(value)))
+            folder_by(|name| find(name).map(|(_, value)| OsString::from(value)))
         };
         let home = ("HOME", "/home/a");
         assert_eq!(of(&[home]), Some("/home/a/.local/state/lanyard".into()));

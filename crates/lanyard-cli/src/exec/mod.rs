@@ -14,6 +14,8 @@ use lanyard_client::v1;
 use lanyard_proto::agent::v1 as agent;
 use tokio::process::Command;
 
+pub(crate) use begin::close;
+
 use crate::Global;
 use crate::outcome::Outcome;
 use child::{NotRun, OnKill, Signals};

@@ -1,0 +1,198 @@
+//! The context, the broker behind it, and whether that knows who asks.
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lanyard_client::{Client, Context, Glance, v1};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::Check;
+use crate::Global;
+
+/// How long each question to the broker may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// From when on a difference of the clocks is worth a word, and from when on it keeps proofs from being accepted.
+const ODD: SignedDuration = SignedDuration::from_secs(5);
+const TOO_FAR: SignedDuration = SignedDuration::from_secs(30);
+/// How long before its end a certificate is worth a word.
+const SOON: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// The context that counts here, and by what.
+pub(super) fn context(global: &Global) -> (Option<Context>, Vec<Check>) {
+    let why = match (&global.context, std::env::var_os("LANYARD_CONTEXT")) {
+        (Some(asked), Some(named)) if *asked == named => "named by LANYARD_CONTEXT",
+        (Some(_), _) => "named by --context",
+        (None, _) => "the current one",
+    };
+    let name = "context";
+    let remedy =
+        "lanyard context list names those there are; lanyard login --endpoint URL makes one";
+    let path = match global.context() {
+        Ok(path) => path,
+        Err(error) => {
+            return (
+                None,
+                vec![Check::fault(
+                    name,
+                    error.told().1.unwrap_or_default(),
+                    remedy,
+                )],
+            );
+        }
+    };
+    match Context::load(&path) {
+        Ok(context) => {
+            let what = format!("{} ({why}), for {}", path.display(), context.endpoint());
+            (Some(context), vec![Check::ok(name, what)])
+        }
+        Err(error) => (None, vec![Check::fault(name, error.to_string(), remedy)]),
+    }
+}
+
+pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
+    let glance = tokio::time::timeout(PATIENCE, context.glance()).await;
+    let fault = |why: String| {
+        let remedy = "is its address right, is it up, is its authority the context's ca_file?";
+        vec![Check::fault("broker", why, remedy)]
+    };
+    let glance = match glance {
+        Ok(Ok(glance)) => glance,
+        Ok(Err(error)) => return fault(error.to_string()),
+        Err(_) => return fault(format!("{} says nothing", context.endpoint())),
+    };
+    let mut checks = vec![broker(&glance)];
+    checks.extend(
+        glance
+            .certificate
+            .as_deref()
+            .map(|der| certificate(der, Timestamp::now())),
+    );
+    checks.extend(
+        glance
+            .date
+            .as_deref()
+            .map(|date| clock(date, Timestamp::now())),
+    );
+    if let Ok(path) = global.context() {
+        checks.push(identity(&path).await);
+    }
+    checks
+}
+
+fn broker(glance: &Glance) -> Check {
+    match glance.ready {
+        200 => Check::ok("broker", "answers, and takes kills"),
+        status => {
+            let what = format!("answers {status}: it revokes, and issues nothing");
+            Check::fault(
+                "broker",
+                what,
+                "lanyard status says why; tell whoever runs it",
+            )
+        }
+    }
+}
+
+fn certificate(der: &[u8], now: Timestamp) -> Check {
+    let name = "certificate";
+    let parsed = X509Certificate::from_der(der).ok();
+    let ends = parsed.map(|(_, parsed)| parsed.validity().not_after.timestamp());
+    let ends = ends.and_then(|ends| Timestamp::from_second(ends).ok());
+    match ends {
+        None => Check::warning(name, "is believed, and cannot be read here", ""),
+        Some(ends) if ends.duration_since(now) < SOON => {
+            let remedy = "whoever runs the broker renews it; agents stop when it ends";
+            Check::warning(name, format!("ends at {ends}"), remedy)
+        }
+        Some(ends) => Check::ok(name, format!("good until {ends}")),
+    }
+}
+
+fn clock(date: &str, now: Timestamp) -> Check {
+    let name = "clock";
+    let Ok(there) = jiff::fmt::rfc2822::parse(date) else {
+        return Check::warning(name, "the broker says no time that is one", "");
+    };
+    // A whole second is all that it says.
+    let apart = now.duration_since(there.timestamp());
+    let seconds = apart.as_secs();
+    let direction = if seconds < 0 { "behind" } else { "ahead of" };
+    let what = format!("{} s {direction} the broker's", seconds.abs());
+    let remedy = "set one of them right: timedatectl set-ntp true";
+    if apart.abs() > TOO_FAR {
+        Check::fault(name, what, remedy)
+    } else if apart.abs() > ODD {
+        Check::warning(name, what, remedy)
+    } else {
+        Check::ok(name, format!("within {} s of the broker's", ODD.as_secs()))
+    }
+}
+
+async fn identity(path: &Path) -> Check {
+    let name = "identity";
+    let asked = async {
+        let mut client = Client::connect(path).await?;
+        client.who_am_i(v1::WhoAmIRequest {}).await
+    };
+    let remedy = "as a person: lanyard login; as an agent: lanyard context show names its identity";
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(me)) => Check::ok(name, format!("{} ({})", me.identity, me.kind)),
+        Ok(Err(error)) => Check::fault(name, error.to_string(), remedy),
+        Err(_) => Check::fault(name, "the broker does not say", remedy),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_clock_may_differ_by_five_seconds_and_not_by_more_than_thirty() {
+        let date = "Fri, 15 Jan 2027 08:00:00 GMT";
+        for (now, state, what) in [
+            (
+                "2027-01-15T08:00:00.9Z",
+                State::Ok,
+                "within 5 s of the broker's",
+            ),
+            (
+                "2027-01-15T07:59:55Z",
+                State::Ok,
+                "within 5 s of the broker's",
+            ),
+            (
+                "2027-01-15T08:00:06Z",
+                State::Warning,
+                "6 s ahead of the broker's",
+            ),
+            (
+                "2027-01-15T07:59:30Z",
+                State::Warning,
+                "30 s behind the broker's",
+            ),
+            (
+                "2027-01-15T07:59:29Z",
+                State::Fault,
+                "31 s behind the broker's",
+            ),
+            (
+                "2027-01-15T09:00:00Z",
+                State::Fault,
+                "3600 s ahead of the broker's",
+            ),
+        ] {
+            let check = clock(date, at(now));
+            assert_eq!((check.state, check.what.as_str()), (state, what), "{now}");
+        }
+        assert_eq!(
+            clock("yesterday", at("2027-01-15T08:00:00Z")).state,
+            State::Warning
+        );
+    }
+}

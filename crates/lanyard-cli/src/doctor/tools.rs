@@ -1,0 +1,66 @@
+//! The tools that credentials are handed to: which are here.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::Check;
+
+/// The tools, and how each says its version.
+const TOOLS: [(&str, &[&str]); 4] = [
+    ("aws", &["--version"]),
+    ("kubectl", &["version", "--client"]),
+    ("git", &["--version"]),
+    ("terraform", &["version"]),
+];
+/// How long one has for that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn look() -> Vec<Check> {
+    let mut asked = tokio::task::JoinSet::new();
+    for (place, (name, arguments)) in TOOLS.into_iter().enumerate() {
+        asked.spawn(async move { (place, tool(name, arguments).await) });
+    }
+    let mut checks = asked.join_all().await;
+    checks.sort_by_key(|(place, _)| *place);
+    checks.into_iter().map(|(_, check)| check).collect()
+}
+
+async fn tool(name: &'static str, arguments: &[&str]) -> Check {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let Some(program) = on_path(name, std::env::split_paths(&path)) else {
+        return Check::ok(name, "is not on PATH");
+    };
+    let shown = program.display();
+    let started = Command::new(&program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    match tokio::time::timeout(PATIENCE, started).await {
+        Ok(Ok(output)) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            let version = said.lines().next().unwrap_or_default().trim();
+            Check::ok(name, format!("{version} ({shown})"))
+        }
+        Ok(Ok(output)) => {
+            let what = format!("{shown} does not say its version: {}", output.status);
+            Check::warning(name, what, "does it run by itself?")
+        }
+        Ok(Err(error)) => Check::warning(name, format!("{shown} does not start: {error}"), ""),
+        Err(_) => Check::warning(
+            name,
+            format!("{shown} does not say its version in time"),
+            "",
+        ),
+    }
+}
+
+/// The file that a shell would run.
+fn on_path(name: &str, folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    let mut files = folders.map(|folder| folder.join(name));
+    files.find(|file| file.is_file() && runs(file))
+}
