@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -189,16 +189,16 @@ fn settings_of_the_users_own_that_would_win_are_named() -> Result<()> {
 fn t51_what_others_may_read_or_enter_is_a_fault() -> Result<()> {
     let stage = Stage::set()?;
     let tool = clean(&stage, &[])?;
-    tool.ok(&["whoami"])?;
     let state_folder = stage.directory.path().join("contexts/state");
-    let kept = std::fs::read_dir(&state_folder)?
-        .next()
-        .context("nothing kept")??;
-    set_mode(&kept.path(), 0o644)?;
+    std::fs::create_dir_all(&state_folder)?;
+    set_mode(&state_folder, 0o700)?;
+    let kept = state_folder.join("agent.tokens");
+    std::fs::write(&kept, "{}")?;
+    set_mode(&kept, 0o644)?;
     let open = found(&tool, 1, &[])?;
     assert_eq!(state(&open, "files"), "fault", "{open:?}");
     assert!(remedy(&open, "files").starts_with("chmod 600 "));
-    set_mode(&kept.path(), 0o600)?;
+    set_mode(&kept, 0o600)?;
     set_mode(&state_folder, 0o755)?;
     let entered = found(&tool, 1, &[])?;
     for check in ["state folder", "agent's folder"] {
