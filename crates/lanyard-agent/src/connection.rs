@@ -144,12 +144,18 @@ impl Connection {
     }
 }
 
-async fn reach(place: &Place) -> Result<Channel, tonic::transport::Error> {
+async fn reach(place: &Place) -> Result<Channel, Unreached> {
+    // Somebody else's socket in our place is nobody to give an identity to.
+    if !place.is_own() {
+        return Err(Unreached);
+    }
     let socket = place.socket().display();
-    Endpoint::try_from(format!("unix:{socket}"))?
-        .connect()
-        .await
+    let endpoint = Endpoint::try_from(format!("unix:{socket}")).map_err(|_| Unreached)?;
+    endpoint.connect().await.map_err(|_| Unreached)
 }
+
+/// There is nobody there, or somebody else.
+struct Unreached;
 
 /// In the background, for good: it outlives whoever starts it.
 fn start(place: &Place, program: &Path) -> Result<(), ConnectionError> {

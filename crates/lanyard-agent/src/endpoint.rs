@@ -39,7 +39,7 @@ struct Open {
 }
 
 /// A context and a task.
-type Asked = (PathBuf, String);
+pub(crate) type Asked = (PathBuf, String);
 
 impl Endpoint {
     pub(crate) fn new(address: SocketAddr, place: Place) -> Self {
@@ -55,8 +55,26 @@ impl Endpoint {
     }
 
     /// The file with the token of a task; the same one every time.
-    pub(crate) fn open(&self, context: PathBuf, task: &str) -> io::Result<PathBuf> {
+    pub(crate) fn open(
+        &self,
+        context: PathBuf,
+        task: &str,
+        is_kept: impl Fn(&Asked) -> bool,
+    ) -> io::Result<PathBuf> {
         let mut open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those of tasks that are over stand for nothing any more.
+        open.by_token.retain(|_, asked| is_kept(asked));
+        let over: Vec<Asked> = open
+            .files
+            .keys()
+            .filter(|asked| !is_kept(asked))
+            .cloned()
+            .collect();
+        for asked in over {
+            if let Some(file) = open.files.remove(&asked) {
+                remove(&file)?;
+            }
+        }
         let asked = (context, task.to_owned());
         if let Some(file) = open.files.get(&asked) {
             return Ok(file.clone());
@@ -99,12 +117,16 @@ fn digest_of(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A file of its owner's alone, in the place of whatever an agent before this one left (T51).
 fn write(path: &Path, token: &str) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    remove(path)?;
     let options = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

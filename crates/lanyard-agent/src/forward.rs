@@ -7,6 +7,8 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use lanyard_client::ClientError;
+use lanyard_client::v1::CloseTaskRequest;
+use prost::Message as _;
 use tonic::Status;
 
 use crate::service::{CONTEXT, Shared};
@@ -26,8 +28,15 @@ const METHODS: [&str; 11] = [
     "/lanyard.v1.TaskService/OpenTask",
     "/lanyard.v1.TaskService/WatchTask",
 ];
+const CLOSE: &str = "/lanyard.v1.TaskService/CloseTask";
 /// The longest body, in bytes: a plan of 4 MiB in its chunks.
 const BODY: usize = 5 * 1024 * 1024;
+
+/// Which task a call ends: one message in its frame (length-prefixed, without compression).
+fn closed(body: &[u8]) -> Option<String> {
+    let message = CloseTaskRequest::decode(body.get(5..)?).ok()?;
+    Some(message.id)
+}
 
 /// Passes a call on, if it is one of those.
 pub(crate) async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -43,15 +52,24 @@ pub(crate) async fn forward(State(shared): State<Arc<Shared>>, request: Request)
 }
 
 async fn passed(shared: &Shared, request: Request) -> Result<Response, ClientError> {
-    let asked = request.headers().get(CONTEXT);
-    let asked = asked.and_then(|value| value.to_str().ok());
-    let client = shared.tasks.client(&Tasks::context(asked)?).await?;
+    let asked = request.headers().get(CONTEXT).map(|value| value.to_str());
+    let asked = asked.transpose().map_err(|_| {
+        ClientError::from(Status::invalid_argument("lanyard-context: expected ASCII"))
+    })?;
+    let context = Tasks::context(asked)?;
+    let client = shared.tasks.client(&context).await?;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY).await;
     let body = body.map_err(|_| {
         let line = format!("the call has more than {BODY} bytes, or was broken off");
         ClientError::from(Status::invalid_argument(line))
     })?;
+    // What is being closed is handed out no more, whatever the broker answers.
+    if parts.uri.path() == CLOSE
+        && let Some(task) = closed(&body).and_then(|id| shared.tasks.known(&context, &id))
+    {
+        task.forget();
+    }
     let answer = client.forward(&parts.uri, &parts.headers, body).await?;
     Ok(answer.map(Body::new).into_response())
 }

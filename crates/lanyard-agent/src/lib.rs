@@ -7,6 +7,7 @@ mod connection;
 mod endpoint;
 mod forward;
 mod hardening;
+mod names;
 mod place;
 mod serve;
 mod service;

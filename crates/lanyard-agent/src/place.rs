@@ -46,6 +46,12 @@ impl Place {
         &self.socket
     }
 
+    /// Whether the socket is there, and this user's.
+    pub(crate) fn is_own(&self) -> bool {
+        let found = fs::symlink_metadata(&self.socket);
+        found.is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw())
+    }
+
     /// A file beside it.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.socket.with_file_name(name)

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
 use crate::endpoint::Endpoint;
+use crate::names;
 use crate::tasks::Tasks;
 
 /// The metadata that names the context of a call.
@@ -30,8 +31,10 @@ pub(crate) struct Agent(pub(crate) Arc<Shared>);
 
 impl Agent {
     async fn task<T>(&self, request: &Request<T>, id: &str) -> Result<(PathBuf, Task), Status> {
-        if id.is_empty() {
-            return Err(Status::invalid_argument("task_id: must not be empty"));
+        if !names::is_task(id) {
+            return Err(Status::invalid_argument(
+                "task_id: expected T- and 26 letters and digits",
+            ));
         }
         let context = context(request)?;
         let task = self.0.tasks.task(&context, id).await;
@@ -50,8 +53,9 @@ impl Agent {
 
 /// Which context a call is for.
 fn context<T>(request: &Request<T>) -> Result<PathBuf, Status> {
-    let asked = request.metadata().get(CONTEXT);
-    let asked = asked.and_then(|value| value.to_str().ok());
+    let asked = request.metadata().get(CONTEXT).map(|value| value.to_str());
+    let asked = asked.transpose();
+    let asked = asked.map_err(|_| Status::invalid_argument("lanyard-context: expected ASCII"))?;
     Tasks::context(asked).map_err(|error| error.status())
 }
 
@@ -82,6 +86,16 @@ impl AgentService for Agent {
             None => self.task(&request, &request.get_ref().task_id).await?.1,
         };
         let asked = request.into_inner();
+        if !names::is_name(&asked.grant) {
+            return Err(Status::invalid_argument(
+                "grant: expected the name of a grant",
+            ));
+        }
+        if !(asked.plan_id.is_empty() || names::is_plan(&asked.plan_id)) {
+            return Err(Status::invalid_argument(
+                "plan_id: expected P- and 26 letters and digits",
+            ));
+        }
         let plan = Some(asked.plan_id.as_str()).filter(|id| !id.is_empty());
         let held = task.credential(&asked.grant, plan).await;
         let held = held.map_err(|error| error.status())?;
@@ -110,7 +124,12 @@ impl AgentService for Agent {
         request: Request<v1::OpenEndpointRequest>,
     ) -> Result<Response<v1::OpenEndpointResponse>, Status> {
         let (context, task) = self.task(&request, &request.get_ref().task_id).await?;
-        let opened = self.0.endpoint.open(context, task.id());
+        let opened = self.0.endpoint.open(context, task.id(), |(context, id)| {
+            self.0
+                .tasks
+                .known(context, id)
+                .is_some_and(|task| !task.is_over())
+        });
         let token_file = opened.map_err(|error| {
             Status::internal(format!("the endpoint's token cannot be kept: {error}"))
         })?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lanyard_client::v1::OpenTaskRequest;
@@ -22,9 +22,9 @@ pub(crate) struct Tasks {
     fresh: Duration,
 }
 
-/// The ids of the tasks that were opened for whoever asks like this, by context and what was asked for. Its lock is held
-/// while one is opened: two who ask at once share it.
-type Standing = tokio::sync::Mutex<BTreeMap<(PathBuf, Vec<u8>), String>>;
+/// The ids of the tasks that were opened for whoever asks like this, by context and what was asked for. The lock of one is
+/// held while it is opened: two who ask at once share it, and others do not wait.
+type Standing = Mutex<BTreeMap<(PathBuf, Vec<u8>), Arc<tokio::sync::Mutex<Option<String>>>>>;
 
 /// By what a file that changed is known.
 type Stamp = (Option<SystemTime>, u64);
@@ -71,6 +71,8 @@ impl Tasks {
             return Ok(client);
         }
         let client = Client::connect(context).await?.fresh_for(self.fresh);
+        // What was kept for whoever the context was before is not for whoever it is now.
+        locked(&self.tasks).retain(|(of, _), _| of != context);
         let entry = (stamp, client.clone());
         locked(&self.clients).insert(context.to_path_buf(), entry);
         Ok(client)
@@ -79,10 +81,12 @@ impl Tasks {
     /// One task, from now on kept in contact with.
     pub(crate) async fn task(&self, context: &Path, id: &str) -> Result<Task, ClientError> {
         let key = (context.to_path_buf(), id.to_owned());
+        let client = self.client(context).await;
+        // What is at hand is good while the broker cannot be reached anew, as long as that is fresh.
         if let Some(task) = locked(&self.tasks).get(&key) {
             return Ok(task.clone());
         }
-        let client = self.client(context).await?;
+        let client = client?;
         let mut tasks = locked(&self.tasks);
         tasks.retain(|_, task| !task.is_over());
         if tasks.len() >= TASKS {
@@ -101,20 +105,31 @@ impl Tasks {
         context: &Path,
         asked: OpenTaskRequest,
     ) -> Result<Task, ClientError> {
-        let mut standing = self.standing.lock().await;
         let key = (context.to_path_buf(), asked.encode_to_vec());
-        if let Some(id) = standing.get(&key) {
+        let place = {
+            let mut standing = locked(&self.standing);
+            if standing.len() >= TASKS {
+                standing.retain(|_, place| Arc::strong_count(place) > 1);
+            }
+            Arc::clone(standing.entry(key).or_default())
+        };
+        let mut opened = place.lock().await;
+        if let Some(id) = opened.as_ref() {
             let task = self.task(context, id).await?;
             if task.is_open().await? {
                 return Ok(task);
             }
         }
         let mut client = self.client(context).await?;
-        let opened = client.open_task(asked).await?.task.unwrap_or_default();
-        standing
-            .retain(|_, id| locked(&self.tasks).contains_key(&(context.to_path_buf(), id.clone())));
-        standing.insert(key, opened.id.clone());
-        self.task(context, &opened.id).await
+        let task = client.open_task(asked).await?.task.unwrap_or_default();
+        *opened = Some(task.id.clone());
+        self.task(context, &task.id).await
+    }
+
+    /// A task, if something is kept of it.
+    pub(crate) fn known(&self, context: &Path, id: &str) -> Option<Task> {
+        let key = (context.to_path_buf(), id.to_owned());
+        locked(&self.tasks).get(&key).cloned()
     }
 
     /// All of them.

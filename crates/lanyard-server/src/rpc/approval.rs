@@ -61,7 +61,12 @@ impl ApprovalService for Services {
             };
             may.then(|| message(state, approval))
         });
-        let found = found.await.map_err(refusal::commit)?;
+        let mut found = found.await.map_err(refusal::commit)?;
+        if let (Verified::Agent(..), Some(approval)) = (&caller, &mut found) {
+            // How many said yes, and not who: agents have no business with people.
+            approval.given.clear();
+            approval.consents.iter_mut().for_each(String::clear);
+        }
         Ok(Response::new(v1::GetApprovalResponse {
             approval: Some(found.ok_or_else(|| refusal::not_found("approval"))?),
         }))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lanyard_core::charter::Version;
 use lanyard_core::id::TaskId;
 use lanyard_core::identity::{Identity, OperatorRole};
+use lanyard_core::kill::EngagedOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -195,9 +196,18 @@ fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskRes
             .take(LEASES)
             .map(|lease| lease.id.to_string())
             .collect(),
-        orders: orders.take(ORDERS).map(kill::order).collect(),
+        orders: orders.take(ORDERS).map(told).collect(),
         next_within: duration(AGAIN + UNREAD),
     })
+}
+
+/// An order as agents are told of it: not who gave it, nor what it rests on.
+fn told(engaged: &EngagedOrder) -> v1::KillOrder {
+    v1::KillOrder {
+        engaged_by: String::new(),
+        evidence: Vec::new(),
+        ..kill::order(engaged)
+    }
 }
 
 /// Whether nothing more can become of the task.

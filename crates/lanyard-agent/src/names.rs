@@ -1,0 +1,50 @@
+//! What ids and names look like: whoever asks cannot have anything else kept, or passed on.
+
+/// How many letters and digits an id has after its kind.
+const DIGITS: usize = 26;
+/// The longest name of a grant.
+const LENGTH: usize = 63;
+
+pub(crate) fn is_task(text: &str) -> bool {
+    is_id(text, "T-")
+}
+
+pub(crate) fn is_plan(text: &str) -> bool {
+    is_id(text, "P-")
+}
+
+fn is_id(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind);
+    digits.is_some_and(|digits| {
+        digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=LENGTH).contains(&text.len()) && text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_else_is_an_id_or_a_name() {
+        assert!(is_task("T-6MQ9XACBS2THWJ6FGEKT572N9S"));
+        assert!(is_plan("P-6MQ9XACBS2THWJ6FGEKT572N9S"));
+        for bad in [
+            "",
+            "T-",
+            "T-1\"; touch x",
+            "P-6MQ9XACBS2THWJ6FGEKT572N9S",
+            "T-6MQ9XACBS2THWJ6FGEKT572N9S ",
+        ] {
+            assert!(!is_task(bad), "{bad}");
+        }
+        assert!(is_name("read-tickets"));
+        for bad in ["", "a b", "a/b", &"a".repeat(64)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+}
