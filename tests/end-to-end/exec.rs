@@ -228,8 +228,10 @@ fn people_are_waited_for_and_the_wait_can_be_taken_up_again() -> Result<()> {
     send(waiting.process(), Signal::INT)?;
     let broken_off = waiting.end()?;
     assert_eq!(broken_off.code, 130);
+    let context = stage.directory.path().join("contexts/agent.json");
+    let context = context.display();
     let go_on = format!(
-        "{task} is open; go on with: lanyard exec --plan {plan} --grant move-tickets -- sh -c "
+        "{task} is open; go on with: lanyard --context {context} exec --plan {plan} --grant move-tickets -- sh -c 'echo $LANYARD_TASK $LANYARD_GRANTS'"
     );
     assert!(broken_off.stderr.contains(&go_on), "{}", broken_off.stderr);
 

@@ -37,7 +37,7 @@ fn an_aws_profile_comes_and_goes() -> Result<()> {
     let setup = |more: &[&str]| user.run(&[&["setup", "aws"], &STANDING[..], more].concat());
     let printed = setup(&["--print", "--region", "eu-west-1"])?.stdout;
     assert!(
-        printed.starts_with("[profile read-tickets]\nregion = eu-west-1\ncredential_process = \""),
+        printed.starts_with("[profile read-tickets]\nregion = eu-west-1\ncredential_process = /"),
         "{printed}"
     );
     assert_eq!(std::fs::read_to_string(&file)?, before);
@@ -144,5 +144,48 @@ fn a_projects_mcp_server_comes_and_goes() -> Result<()> {
         "{said}"
     );
     assert_eq!(std::fs::read_to_string(&file)?, "{ not json");
+    Ok(())
+}
+
+#[test]
+fn what_would_win_over_a_profile_or_break_its_line_is_refused() -> Result<()> {
+    let stage = Stage::set()?;
+    let (user, home) = at_home(&stage)?;
+    std::fs::create_dir_all(home.join(".aws"))?;
+    std::fs::write(
+        home.join(".aws/credentials"),
+        "[ read-tickets ]\naws_access_key_id = AKIAHUMAN\n",
+    )?;
+    let setup = |more: &[&str]| user.run(&[&["setup", "aws"], &STANDING[..], more].concat());
+    let keys = setup(&[])?;
+    assert!(
+        keys.code == 2 && keys.stderr.contains("and they would win"),
+        "{keys:?}"
+    );
+    let default = setup(&["--profile", "default"])?;
+    assert!(
+        default.code == 2 && default.stderr.contains("is everybody's"),
+        "{default:?}"
+    );
+    std::fs::write(home.join(".aws/config"), "[ profile  other ]\nregion = x\n")?;
+    let spaced = setup(&["--profile", "other"])?;
+    assert!(
+        spaced.code == 2 && spaced.stderr.contains("lanyard did not write"),
+        "{spaced:?}"
+    );
+    let mut hostile = STANDING;
+    hostile[7] = "ticket #12; rm";
+    let refused = user.run(&[&["setup", "aws"], &hostile[..], &["--print"]].concat())?;
+    assert!(
+        refused.code == 2
+            && refused
+                .stderr
+                .contains("cannot be written so that every tool reads it"),
+        "{refused:?}"
+    );
+    // Taking out what is not there writes nothing.
+    std::fs::remove_file(home.join(".aws/config"))?;
+    assert_eq!(setup(&["--undo"])?.code, 0);
+    assert!(!home.join(".aws/config").exists());
     Ok(())
 }

@@ -67,6 +67,10 @@ impl Interceptor for Named {
         if let Some(context) = &self.0 {
             request.metadata_mut().insert(CONTEXT, context.clone());
         }
+        // Until it begins to answer: what lasts is not cut short.
+        if !request.metadata().contains_key("grpc-timeout") {
+            request.set_timeout(CALL);
+        }
         Ok(request)
     }
 }

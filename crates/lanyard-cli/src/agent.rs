@@ -49,7 +49,14 @@ pub(crate) async fn connect(global: &Global) -> Result<Connection, Outcome> {
 
 /// This program: what tools are told to run.
 pub(crate) fn program() -> Result<std::path::PathBuf, Outcome> {
-    let own = std::env::current_exe();
+    let own = std::env::current_exe().map(|own| {
+        // A newer one has been put in its place meanwhile (proc(5)).
+        let name = own.to_string_lossy();
+        let replaced = name
+            .strip_suffix(" (deleted)")
+            .map(std::path::PathBuf::from);
+        replaced.filter(|it| it.exists()).unwrap_or(own)
+    });
     own.map_err(|error| Outcome::usage(format!("this program does not know where it is: {error}")))
 }
 

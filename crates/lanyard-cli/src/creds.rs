@@ -37,8 +37,8 @@ pub(crate) struct Creds {
     /// What git adds: get, store or erase.
     #[arg(hide = true)]
     operation: Option<String>,
-    /// The task.
-    #[arg(long, env = "LANYARD_TASK")]
+    /// The task; that of LANYARD_TASK where nothing is named.
+    #[arg(long)]
     task: Option<String>,
     /// The approved plan that an apply goes with.
     #[arg(long)]
@@ -120,7 +120,7 @@ async fn issue(global: &Global, creds: &Creds) -> Result<Issued, Outcome> {
     let plan_id = creds.plan.clone().unwrap_or_default();
     let grant = creds.grant.clone();
     if creds.direct {
-        let task = creds.task.clone();
+        let task = creds.task();
         let task_id = task.ok_or_else(|| Outcome::usage("--direct needs --task"))?;
         let ttl = creds.ttl.map(|secs| lanyard_client::Span {
             seconds: secs.into(),
@@ -140,7 +140,7 @@ async fn issue(global: &Global, creds: &Creds) -> Result<Issued, Outcome> {
         });
     }
     let ask = agent::GetCredentialRequest {
-        task_id: creds.task.clone().unwrap_or_default(),
+        task_id: creds.task().unwrap_or_default(),
         grant,
         plan_id,
         open: creds.standing.asked(),
@@ -155,6 +155,19 @@ async fn issue(global: &Global, creds: &Creds) -> Result<Issued, Outcome> {
         credential: issued.credential.and_then(|credential| credential.kind),
         expires: issued.expire_time,
     })
+}
+
+impl Creds {
+    /// The task that is meant: a charter that is named beats the variable.
+    fn task(&self) -> Option<String> {
+        let around = || {
+            std::env::var("LANYARD_TASK")
+                .ok()
+                .filter(|it| !it.is_empty())
+        };
+        let task = self.task.clone();
+        task.or_else(|| self.standing.charter.is_none().then(around).flatten())
+    }
 }
 
 impl Standing {
@@ -172,9 +185,10 @@ impl Standing {
 async fn git(global: &Global, creds: &Creds) -> Result<(), Outcome> {
     match creds.operation.as_deref() {
         Some("get") => {}
-        // Nothing is kept for git, so there is nothing to store or to erase.
-        Some("store" | "erase") => return Ok(()),
-        Some(_) | None => return Err(Outcome::usage("git adds get, store or erase")),
+        // Nothing is kept for git, so there is nothing to store or to erase; what a helper does not know it ignores
+        // (gitcredentials(7)).
+        Some(_) => return Ok(()),
+        None => return Err(Outcome::usage("git adds get, store or erase")),
     }
     let mut asked = String::new();
     let read = std::io::stdin().take(ASKED).read_to_string(&mut asked);

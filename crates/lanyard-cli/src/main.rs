@@ -28,6 +28,7 @@ mod span;
 mod status;
 mod task;
 mod terminal;
+mod words;
 mod yaml;
 
 use std::io::IsTerminal as _;

@@ -10,6 +10,7 @@ use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_client::{ClientError, Said, v1};
 use lanyard_proto::agent::v1 as agent;
 
+use super::child::Signals;
 use super::tools::Given;
 use super::{Ended, Exec, Needs};
 use crate::outcome::Outcome;
@@ -199,7 +200,7 @@ impl Waiting {
     async fn until_decided(&self, connection: &Connection, id: String) -> Result<(), Ended> {
         let mut approvals = ApprovalServiceClient::new(connection.proxied());
         let mut turn = ['|', '/', '-', '\\'].into_iter().cycle();
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut signals = Signals::listen_to_all().map_err(super::unusable)?;
         loop {
             let request = v1::GetApprovalRequest { id: id.clone() };
             let found = approvals.get_approval(request).await;
@@ -221,9 +222,9 @@ impl Waiting {
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
-                _ = &mut interrupted => {
+                signal = signals.next() => {
                     self.over("interrupted");
-                    return Err(Ended::Interrupted);
+                    return Err(Ended::Interrupted(signal));
                 }
             }
         }

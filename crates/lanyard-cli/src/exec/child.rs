@@ -1,6 +1,5 @@
 //! The command itself: it gets the signals that we get, is stopped with the task, and its end is ours.
 
-use std::io::IsTerminal as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -8,7 +7,7 @@ use std::time::Duration;
 use lanyard_agent::{Connection, Proxied};
 use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_client::{Stop, Stops, v1};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -37,8 +36,11 @@ pub(crate) enum NotRun {
     NotExecutable(std::io::Error),
 }
 
-/// Starts it.
+/// Starts it: where no terminal looks after it, with all that it starts, in a group of its own.
 pub(crate) fn start(mut command: Command) -> Result<Child, NotRun> {
+    if !by_terminal() {
+        command.process_group(0);
+    }
     command.spawn().map_err(|error| {
         if error.kind() == std::io::ErrorKind::NotFound {
             NotRun::NotFound
@@ -55,9 +57,15 @@ pub(crate) async fn attend(
     on_kill: OnKill,
 ) -> std::io::Result<u8> {
     let process = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let alone = by_terminal();
     let tell = |signal: Signal| {
+        let send = if alone {
+            kill_process
+        } else {
+            kill_process_group
+        };
         if let Some(process) = process
-            && let Err(error) = kill_process(process, signal)
+            && let Err(error) = send(process, signal)
             && error != rustix::io::Errno::SRCH
         {
             eprintln!("lanyard: the command could not be sent a signal: {error}");
@@ -87,7 +95,7 @@ pub(crate) async fn attend(
                 match on_kill {
                     OnKill::Term => {
                         tell(Signal::TERM);
-                        deadline = Some(tokio::time::Instant::now() + GRACE);
+                        deadline.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
                     }
                     OnKill::Kill => tell(Signal::KILL),
                     OnKill::None => {}
@@ -153,7 +161,15 @@ pub(crate) struct Signals {
 impl Signals {
     /// From now on they do not end this process: before there is a command to pass them on to.
     pub(crate) fn listen() -> std::io::Result<Self> {
-        let by_terminal = std::io::stdin().is_terminal() && in_foreground();
+        Self::of(by_terminal())
+    }
+
+    /// The same where there is no command that a terminal could send them to.
+    pub(crate) fn listen_to_all() -> std::io::Result<Self> {
+        Self::of(false)
+    }
+
+    fn of(by_terminal: bool) -> std::io::Result<Self> {
         let (told, arrived) = mpsc::channel(8);
         let mut listening = tokio::task::JoinSet::new();
         let all = [
@@ -181,7 +197,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         match self.arrived.recv().await {
             Some(signal) => signal,
             None => std::future::pending().await,
@@ -189,7 +205,11 @@ impl Signals {
     }
 }
 
-fn in_foreground() -> bool {
-    let group = rustix::termios::tcgetpgrp(std::io::stdin());
-    group.is_ok_and(|group| group == rustix::process::getpgrp())
+/// Whether a terminal sends its signals to this process and what it starts, whatever their standard input is.
+fn by_terminal() -> bool {
+    let terminal = std::fs::File::open("/dev/tty");
+    let group = terminal
+        .ok()
+        .and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
+    group == Some(rustix::process::getpgrp())
 }

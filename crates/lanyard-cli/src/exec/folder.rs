@@ -26,6 +26,13 @@ impl Folder {
         Ok(Self { path })
     }
 
+    /// Makes a folder in it, with nothing in it.
+    pub(crate) fn folder(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path.join(name);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
     /// Writes a file in it.
     pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);

@@ -8,16 +8,21 @@ mod tools;
 
 use std::ffi::OsString;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use lanyard_agent::{Connection, Place};
 use lanyard_client::v1;
+use lanyard_client::v1::credential::Kind;
+use lanyard_core::charter::Name;
+use lanyard_core::id::{PlanId, TaskId};
 use lanyard_proto::agent::v1 as agent;
+use rustix::process::Signal;
 use tokio::process::Command;
 
 pub(crate) use begin::close;
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::words;
 use child::{NotRun, OnKill, Signals};
 use folder::Folder;
 use tools::{Environment, Given, Helper, Mode};
@@ -25,6 +30,8 @@ use tools::{Environment, Given, Helper, Mode};
 /// What a command is told of its task, and a command within it reads.
 const TASK: &str = "LANYARD_TASK";
 const GRANTS: &str = "LANYARD_GRANTS";
+/// The plan that it carries out, where it does.
+const PLAN: &str = "LANYARD_PLAN";
 
 /// What is asked for.
 struct Needs {
@@ -71,7 +78,9 @@ pub(crate) struct Exec {
 pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
     Err(match attend(global, exec).await {
         Ok(code) => Outcome::Child(code),
-        Err(Ended::Interrupted) => Outcome::Child(130),
+        Err(Ended::Interrupted(signal)) => {
+            Outcome::Child(u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX))
+        }
         Err(Ended::Late) => Outcome::Child(124),
         Err(Ended::Unable(why)) => Outcome::NotRun(Box::new(why)),
         Err(Ended::NotRun(code)) => Outcome::Child(code),
@@ -80,8 +89,8 @@ pub(crate) async fn run(global: &Global, exec: Exec) -> Result<(), Outcome> {
 
 /// Why a command was not run to its end.
 enum Ended {
-    /// Ctrl-C while people were waited for.
-    Interrupted,
+    /// A signal while people were waited for, Ctrl-C say.
+    Interrupted(Signal),
     /// They were waited for as long as was asked for.
     Late,
     /// It is not there, or cannot be run: said already.
@@ -99,7 +108,7 @@ impl<T: Into<Outcome>> From<T> for Ended {
 async fn attend(global: &Global, exec: Exec) -> Result<u8, Ended> {
     lanyard_agent::hide().map_err(unusable)?;
     let connection = crate::agent::connect(global).await?;
-    let (needs, own) = match within(&exec)? {
+    let (needs, own) = match within(&connection, &exec).await? {
         Some(needs) => (needs, false),
         None => (needs(&connection, &exec).await?, true),
     };
@@ -112,12 +121,9 @@ async fn attend(global: &Global, exec: Exec) -> Result<u8, Ended> {
     };
     let ran = match given {
         Ok(given) => in_task(global, &connection, (&exec, &needs.task, given)).await,
-        Err(stopped @ (Ended::Interrupted | Ended::Late)) if own => {
-            eprintln!(
-                "lanyard: {} is open; go on with: {}",
-                needs.task,
-                resume(&exec, &needs)
-            );
+        Err(stopped @ (Ended::Interrupted(_) | Ended::Late)) if own => {
+            let go_on = resume(global, &exec, &needs);
+            eprintln!("lanyard: {} is open; go on with: {go_on}", needs.task);
             return Err(stopped);
         }
         Err(error) => Err(error),
@@ -135,7 +141,7 @@ fn unusable(error: std::io::Error) -> Outcome {
 }
 
 /// The task around this one, where there is one: nothing wider is run within it.
-fn within(exec: &Exec) -> Result<Option<Needs>, Outcome> {
+async fn within(connection: &Connection, exec: &Exec) -> Result<Option<Needs>, Outcome> {
     let Some(task) = std::env::var(TASK).ok().filter(|it| !it.is_empty()) else {
         return Ok(None);
     };
@@ -155,7 +161,9 @@ fn within(exec: &Exec) -> Result<Option<Needs>, Outcome> {
     if let Some(charter) = &exec.charter {
         return wider(&format!("a task of its own under {charter}"));
     }
-    if exec.plan.is_some() || exec.task.as_ref().is_some_and(|other| *other != task) {
+    let around = std::env::var(PLAN).ok().filter(|it| !it.is_empty());
+    let other_plan = exec.plan.is_some() && exec.plan != around;
+    if other_plan || exec.task.as_ref().is_some_and(|other| *other != task) {
         return wider("what belongs to another task");
     }
     if let Some(grant) = exec.grants.iter().find(|grant| !all.contains(grant)) {
@@ -166,11 +174,11 @@ fn within(exec: &Exec) -> Result<Option<Needs>, Outcome> {
     } else {
         exec.grants.clone()
     };
-    Ok(Some(Needs {
-        task,
-        grants,
-        plan: None,
-    }))
+    let plan = match &around {
+        Some(plan) => begin::of_plan(connection, exec, plan).await?.plan,
+        None => None,
+    };
+    Ok(Some(Needs { task, grants, plan }))
 }
 
 /// What is asked for: of the plan's own task, of one that is open, or of one that is opened now.
@@ -221,26 +229,32 @@ async fn needs(connection: &Connection, exec: &Exec) -> Result<Needs, Outcome> {
 }
 
 /// The command that goes on where this one was broken off.
-fn resume(exec: &Exec, needs: &Needs) -> String {
-    let whose = match &needs.plan {
-        Some((plan, _)) => format!("--plan {plan}"),
-        None => format!("--task {}", needs.task),
-    };
-    let grants: Vec<_> = needs
-        .grants
-        .iter()
-        .map(|grant| format!("--grant {grant}"))
-        .collect();
-    let command: Vec<_> = exec
-        .command
-        .iter()
-        .map(|word| word.to_string_lossy())
-        .collect();
-    format!(
-        "lanyard exec {whose} {} -- {}",
-        grants.join(" "),
-        command.join(" ")
-    )
+fn resume(global: &Global, exec: &Exec, needs: &Needs) -> String {
+    let mut line = vec!["lanyard".to_owned()];
+    if let Some(context) = &global.context {
+        line.extend(["--context".to_owned(), context.display().to_string()]);
+    }
+    line.push("exec".to_owned());
+    let mut flag = |name: &str, value: &str| line.extend([name, value].map(str::to_owned));
+    match &needs.plan {
+        Some((plan, _)) => flag("--plan", plan),
+        None => flag("--task", &needs.task),
+    }
+    needs.grants.iter().for_each(|grant| flag("--grant", grant));
+    if exec.mode != Mode::Files
+        && let Some(mode) = exec.mode.to_possible_value()
+    {
+        flag("--mode", mode.get_name());
+    }
+    if exec.on_kill != OnKill::Term
+        && let Some(how) = exec.on_kill.to_possible_value()
+    {
+        flag("--on-kill", how.get_name());
+    }
+    line.push("--".to_owned());
+    let command = exec.command.iter().map(|word| word.to_string_lossy());
+    line.extend(command.map(std::borrow::Cow::into_owned));
+    words::pasted(line)
 }
 
 async fn in_task(
@@ -254,6 +268,7 @@ async fn in_task(
         context: tools::absolute(&global.context()?),
         task: task.to_owned(),
     };
+    are_names(task, &given)?;
     if let Some(fault) = helper.fault() {
         return Err(Outcome::usage(fault).into());
     }
@@ -269,12 +284,14 @@ async fn in_task(
     }
     let grants: Vec<_> = given.iter().map(|given| given.grant.as_str()).collect();
     let grants = grants.join(",");
+    let plan = given.iter().find_map(|given| given.plan.clone());
     // From here on this process holds no secret.
     drop(given);
     let mut command = command(exec, environment)?;
     command
         .env(TASK, task)
         .env(GRANTS, grants)
+        .env(PLAN, plan.unwrap_or_default())
         .env("LANYARD_CONTEXT", &helper.context)
         .env("LANYARD_AGENT", tools::absolute(place.socket()))
         .env("LANYARD_BIN", &helper.program);
@@ -286,6 +303,29 @@ async fn in_task(
     };
     let ended = child::attend((child, signals), (connection, task), exec.on_kill).await;
     Ok(ended.map_err(unusable)?)
+}
+
+/// What is written into the settings of tools is what it is called, and nothing that a shell or a tool would act on.
+fn are_names(task: &str, given: &[Given]) -> Result<(), Outcome> {
+    let fault = |what: &str, text: &str| {
+        Outcome::usage(format!(
+            "{text:?} is no {what}: the broker speaks another language"
+        ))
+    };
+    task.parse::<TaskId>().map_err(|_| fault("task", task))?;
+    for given in given {
+        let grant = &given.grant;
+        grant.parse::<Name>().map_err(|_| fault("grant", grant))?;
+        if let Some(plan) = &given.plan {
+            plan.parse::<PlanId>().map_err(|_| fault("plan", plan))?;
+        }
+        if let Kind::Aws(aws) = &given.kind {
+            aws.region
+                .parse::<Name>()
+                .map_err(|_| fault("region", &aws.region))?;
+        }
+    }
+    Ok(())
 }
 
 fn not_run(exec: &Exec, code: u8, why: &str) -> Ended {
@@ -300,7 +340,6 @@ async fn endpoint(
     (task, given): (&str, &[Given]),
     environment: &mut Environment,
 ) -> Result<(), Outcome> {
-    use lanyard_client::v1::credential::Kind;
     let Some(given) = given.iter().find(|it| matches!(it.kind, Kind::Aws(_))) else {
         return Ok(());
     };

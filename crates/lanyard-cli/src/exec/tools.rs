@@ -10,14 +10,16 @@ use lanyard_client::v1::credential::Kind;
 use super::folder::Folder;
 use super::kubeconfig::{Entry, document};
 use crate::creds::{audiences, split};
+use crate::words;
 
-/// What the user's own credentials come by, and other people's settings of where credentials are.
-const TAKEN_AWAY: [&str; 30] = [
+/// What the user's own credentials come by, and other people's settings of where credentials are sent.
+const TAKEN_AWAY: [&str; 70] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_SECURITY_TOKEN",
     "AWS_CREDENTIAL_EXPIRATION",
+    "AWS_CREDENTIAL_FILE",
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_ROLE_ARN",
@@ -28,21 +30,71 @@ const TAKEN_AWAY: [&str; 30] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_BEARER_TOKEN_BEDROCK",
-    "BOTO_CONFIG",
+    "KUBE_HOST",
+    "KUBE_USER",
+    "KUBE_PASSWORD",
     "KUBE_TOKEN",
     "KUBE_CONFIG_PATHS",
+    "KUBE_CTX",
+    "KUBE_CTX_AUTH_INFO",
+    "KUBE_CTX_CLUSTER",
+    "KUBE_CLIENT_CERT_DATA",
+    "KUBE_CLIENT_KEY_DATA",
+    "KUBE_CLUSTER_CA_CERT_DATA",
+    "KUBE_INSECURE",
+    "KUBE_TLS_SERVER_NAME",
+    "KUBE_PROXY_URL",
+    "KUBERNETES_MASTER",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
     "HELM_KUBETOKEN",
     "HELM_KUBEAPISERVER",
     "HELM_KUBECONTEXT",
+    "HELM_KUBEASUSER",
+    "HELM_KUBEASGROUPS",
+    "HELM_KUBECAFILE",
+    "HELM_KUBEINSECURE_SKIP_TLS_VERIFY",
+    "HELM_KUBETLS_SERVER_NAME",
     "VAULT_TOKEN",
+    "BAO_TOKEN",
     "GITHUB_TOKEN",
     "GH_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GITLAB_TOKEN",
+    "GITLAB_PRIVATE_TOKEN",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CREDENTIALS",
+    "GOOGLE_OAUTH_ACCESS_TOKEN",
+    "CLOUDSDK_AUTH_ACCESS_TOKEN",
+    "ARM_CLIENT_SECRET",
+    "ARM_CLIENT_CERTIFICATE_PATH",
+    "ARM_ACCESS_KEY",
+    "ARM_OIDC_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "DOCKER_AUTH_CONFIG",
+    "NPM_TOKEN",
     "GIT_ASKPASS",
     "SSH_ASKPASS",
+    "SSH_AUTH_SOCK",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_CONFIG_PARAMETERS",
     "LANYARD_DIRECT",
     "LANYARD_TOKEN",
-    "GIT_CONFIG_PARAMETERS",
-    "AWS_SDK_UA_APP_ID",
+];
+
+/// The same, by how the name begins: terraform's tokens of hosts.
+const TAKEN_AWAY_BY_BEGINNING: &str = "TF_TOKEN_";
+
+/// Folders in which tools keep what they log in with: they find an empty one instead.
+const FOLDERS: [&str; 4] = [
+    "GH_CONFIG_DIR",
+    "DOCKER_CONFIG",
+    "CLOUDSDK_CONFIG",
+    "AZURE_CONFIG_DIR",
 ];
 
 /// A grant, and the credential that was issued to begin with.
@@ -77,30 +129,19 @@ impl Helper {
             self.context.display().to_string(),
             "creds".to_owned(),
             tool.to_owned(),
-            given.grant.clone(),
             "--task".to_owned(),
             self.task.clone(),
         ];
         if let Some(plan) = &given.plan {
             arguments.extend(["--plan".to_owned(), plan.clone()]);
         }
+        arguments.push(given.grant.clone());
         arguments
     }
 
-    /// As one line, for tools that split it as a shell does. The AWS SDK for Go takes quotes at both of its ends for quotes
-    /// around the whole: what needs none has none, and the last word is an id.
     fn line(&self, tool: &str, given: &Given) -> String {
-        let words = std::iter::once(self.program.display().to_string());
-        let words = words.chain(self.arguments(tool, given));
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@+=,".contains(c);
-        let quoted = words.map(|word| {
-            if word.chars().all(plain) {
-                word
-            } else {
-                format!("\"{word}\"")
-            }
-        });
-        quoted.collect::<Vec<_>>().join(" ")
+        let program = self.program.display().to_string();
+        words::line(std::iter::once(program).chain(self.arguments(tool, given)))
     }
 
     /// What no quoting of every tool could carry.
@@ -111,7 +152,7 @@ impl Helper {
         ];
         let word = words
             .iter()
-            .find(|word| word.contains(crate::setup::is_unquotable))?;
+            .find(|word| word.contains(words::is_unquotable))?;
         Some(format!(
             "{word:?} has a character in its path that not every tool can be given"
         ))
@@ -122,7 +163,7 @@ impl Helper {
 #[derive(Default)]
 pub(crate) struct Environment {
     pub(crate) set: Vec<(String, OsString)>,
-    pub(crate) removed: Vec<&'static str>,
+    pub(crate) removed: Vec<OsString>,
 }
 
 impl Environment {
@@ -137,10 +178,20 @@ pub(crate) fn lay_out(
     helper: &Helper,
     (given, mode): (&[Given], Mode),
 ) -> io::Result<Environment> {
+    let all = std::env::vars_os().map(|(name, _)| name);
+    let of_hosts = all.filter(|name| name.to_string_lossy().starts_with(TAKEN_AWAY_BY_BEGINNING));
     let mut environment = Environment {
-        removed: TAKEN_AWAY.to_vec(),
+        removed: TAKEN_AWAY
+            .iter()
+            .map(OsString::from)
+            .chain(of_hosts)
+            .collect(),
         ..Environment::default()
     };
+    let nothing = folder.folder("nothing")?;
+    for name in FOLDERS {
+        environment.put(name, &nothing);
+    }
     aws(folder, helper, (given, mode), &mut environment)?;
     kubernetes(folder, helper, given, &mut environment)?;
     git(helper, given, &mut environment);
@@ -181,6 +232,8 @@ fn aws(
         folder.write("aws-credentials", "")?,
     );
     environment.put("AWS_EC2_METADATA_DISABLED", "true");
+    environment.put("AWS_SDK_LOAD_CONFIG", "1");
+    environment.put("BOTO_CONFIG", folder.write("boto-config", "")?);
     Ok(())
 }
 
@@ -213,6 +266,9 @@ fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
     let mut entries = vec![
         ("credential.helper".to_owned(), String::new()),
         ("credential.useHttpPath".to_owned(), "true".to_owned()),
+        ("core.askPass".to_owned(), String::new()),
+        // An empty one takes away those before it, of whatever place.
+        ("http.extraHeader".to_owned(), String::new()),
     ];
     for given in given {
         let Kind::Token(token) = &given.kind else {
@@ -223,7 +279,12 @@ fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
                 continue;
             };
             let place = format!("{origin}/{path}");
-            let key = format!("credential.{}.helper", place.trim_end_matches('/'));
+            let place = place.trim_end_matches('/');
+            if place.contains(words::is_unquotable) {
+                continue;
+            }
+            entries.push((format!("http.{place}.extraHeader"), String::new()));
+            let key = format!("credential.{place}.helper");
             entries.push((key, format!("!{}", helper.line("git", given))));
         }
     }

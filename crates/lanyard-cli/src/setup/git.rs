@@ -30,7 +30,7 @@ pub(super) fn run(global: &Global, asked: &Git) -> Result<(), Outcome> {
     let (origin, path) = split(&asked.url).ok_or_else(no_place)?;
     let place = format!("{origin}/{path}");
     let place = place.trim_end_matches('/');
-    if place.contains(super::is_unquotable) {
+    if place.contains(crate::words::is_unquotable) {
         return Err(no_place());
     }
     let helper = format!("!{}", Helper::of(global, "git", &asked.standing)?.line());
@@ -52,14 +52,16 @@ pub(super) fn run(global: &Global, asked: &Git) -> Result<(), Outcome> {
     let ours = found
         .lines()
         .filter(|line| !line.is_empty())
-        .all(|line| line.contains("lanyard"));
+        .all(|line| line.starts_with('!') && line.contains(" creds git "));
     if !ours {
         let line =
             format!("git has a helper for {place} that lanyard did not write: take it out first");
         return Err(Outcome::usage(line));
     }
-    for key in &keys {
-        git(&["--unset-all", key])?;
+    if !found.is_empty() {
+        for key in &keys {
+            git(&["--unset-all", key])?;
+        }
     }
     if asked.how.undo {
         eprintln!("git asks lanyard no longer for {place}");

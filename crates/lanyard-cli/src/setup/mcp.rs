@@ -31,7 +31,12 @@ pub(super) fn run(global: &Global, asked: &Entry) -> Result<(), Outcome> {
         return Ok(());
     }
     let path = &asked.file;
-    let changed = change(&file::read(path)?, (!asked.how.undo).then_some(entry));
+    let text = file::read(path)?;
+    if asked.how.undo && text.is_empty() {
+        eprintln!("there is no {}", path.display());
+        return Ok(());
+    }
+    let changed = change(&text, (!asked.how.undo).then_some(entry));
     let changed = changed.map_err(|fault| file::failed(path, "changed", fault))?;
     file::write(path, &changed)?;
     let what = if asked.how.undo {
@@ -43,23 +48,40 @@ pub(super) fn run(global: &Global, asked: &Entry) -> Result<(), Outcome> {
     Ok(())
 }
 
+/// Whether it is what this command writes: lanyard, with mcp as its last word.
+fn is_ours(entry: &Value) -> bool {
+    let command = entry
+        .get("command")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let arguments = entry.get("args").and_then(Value::as_array);
+    let last = arguments.and_then(|all| all.last()).and_then(Value::as_str);
+    command.rsplit('/').next() == Some("lanyard") && last == Some("mcp")
+}
+
+/// Whether a number in it has more digits than are kept when it is read.
+fn has_long_numbers(text: &str) -> bool {
+    text.split(|c: char| !c.is_ascii_digit())
+        .any(|digits| digits.len() > 15)
+}
+
 /// The file with this entry, or without one.
 fn change(text: &str, entry: Option<Value>) -> Result<String, String> {
     let mut document: Value = match text.trim() {
         "" => json!({}),
         text => serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?,
     };
+    if has_long_numbers(text) {
+        return Err(
+            "it has numbers that would be rounded: change it by hand, with --print".to_owned(),
+        );
+    }
     let top = document.as_object_mut().ok_or("it is no JSON object")?;
     let servers = top.entry(SERVERS).or_insert_with(|| json!({}));
     let servers = servers
         .as_object_mut()
         .ok_or_else(|| format!("its {SERVERS} is no object"))?;
-    let ours = |entry: &Value| {
-        entry
-            .get("args")
-            .is_some_and(|arguments| arguments.to_string().contains("\"mcp\""))
-    };
-    if servers.get(NAME).is_some_and(|found| !ours(found)) {
+    if servers.get(NAME).is_some_and(|found| !is_ours(found)) {
         return Err(format!("it has a server {NAME} that lanyard did not write"));
     }
     match entry {
@@ -94,6 +116,8 @@ mod tests {
             "{",
             r#"{"mcpServers": 1}"#,
             r#"{"mcpServers": {"lanyard": {"command": "theirs"}}}"#,
+            r#"{"mcpServers": {"lanyard": {"command": "docker", "args": ["run", "mcp"]}}}"#,
+            r#"{"more": 12345678901234567890123}"#,
         ] {
             assert!(change(bad, Some(entry())).is_err(), "{bad}");
         }

@@ -12,6 +12,7 @@ use clap::{Args, Subcommand};
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::words;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -78,19 +79,21 @@ impl Helper {
             &context.display().to_string(),
             "creds",
             tool,
-            &standing.grant,
             "--charter",
             &standing.charter,
             "--environment",
             &standing.environment,
             "--reason",
             &standing.reason,
+            &standing.grant,
         ];
         let helper = Self {
             program: crate::agent::program()?,
             arguments: arguments.map(str::to_owned).to_vec(),
         };
-        let unquotable = helper.words().find(|word| word.contains(is_unquotable));
+        let unquotable = helper
+            .words()
+            .find(|word| word.contains(words::is_unquotable));
         match unquotable {
             Some(word) => {
                 let line = format!(
@@ -109,19 +112,23 @@ impl Helper {
 
     /// As one line, for tools that split it as a shell does.
     fn line(&self) -> String {
-        let quoted: Vec<_> = self.words().map(|word| format!("\"{word}\"")).collect();
-        quoted.join(" ")
+        words::line(self.words())
     }
-}
-
-pub(crate) fn is_unquotable(c: char) -> bool {
-    c.is_control() || matches!(c, '"' | '\'' | '\\' | '$' | '`' | '%')
 }
 
 /// A name that is good in every one of those files.
 fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !name.is_empty() && name.len() <= 64 && name.chars().all(plain) && !name.starts_with(['-', '.'])
+}
+
+/// Whether a line begins a section of this name, however it is spaced.
+fn begins(line: &str, name: &str) -> bool {
+    let inner = line
+        .trim()
+        .strip_prefix('[')
+        .and_then(|rest| rest.split(']').next());
+    inner.is_some_and(|inner| inner.split_whitespace().eq(name.split_whitespace()))
 }
 
 fn name_of(given: Option<&String>, grant: &str) -> Result<String, Outcome> {

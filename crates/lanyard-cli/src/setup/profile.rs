@@ -30,6 +30,10 @@ pub(super) fn run(global: &Global, asked: &Profile) -> Result<(), Outcome> {
         print!("{lines}");
         return Ok(());
     }
+    if name == "default" {
+        let line = "the profile default is everybody's: choose another --profile, and name it with AWS_PROFILE";
+        return Err(Outcome::usage(line));
+    }
     let path = match std::env::var_os("AWS_CONFIG_FILE").filter(|it| !it.is_empty()) {
         Some(path) => PathBuf::from(path),
         None => super::home()?.join(".aws/config"),
@@ -40,16 +44,31 @@ pub(super) fn run(global: &Global, asked: &Profile) -> Result<(), Outcome> {
         .cut(&text)
         .map_err(|fault| file::failed(&path, "changed", fault))?;
     if asked.how.undo {
-        file::write(&path, &without)?;
+        if without != text {
+            file::write(&path, &without)?;
+        }
         eprintln!("the profile {name} is no longer in {}", path.display());
         return Ok(());
     }
     if without
         .lines()
-        .any(|line| line.trim() == format!("[profile {name}]"))
+        .any(|line| super::begins(line, &format!("profile {name}")))
     {
         let fault =
             format!("it has a profile {name} that lanyard did not write: choose another --profile");
+        return Err(file::failed(&path, "changed", fault));
+    }
+    let keys = match std::env::var_os("AWS_SHARED_CREDENTIALS_FILE").filter(|it| !it.is_empty()) {
+        Some(path) => PathBuf::from(path),
+        None => super::home()?.join(".aws/credentials"),
+    };
+    if file::read(&keys)?
+        .lines()
+        .any(|line| super::begins(line, &name))
+    {
+        let keys = keys.display();
+        let fault =
+            format!("{keys} has keys of {name}, and they would win: choose another --profile");
         return Err(file::failed(&path, "changed", fault));
     }
     file::write(&path, &section.put(&without, &lines))?;
