@@ -44,7 +44,7 @@ use output::Output;
 
 /// Ask for credentials, approve plans, stop agents.
 #[derive(Parser)]
-#[command(name = "lanyard", version, about)]
+#[command(name = "lanyard", version)]
 struct Arguments {
     #[command(flatten)]
     global: Global,
