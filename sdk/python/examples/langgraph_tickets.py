@@ -36,7 +36,7 @@ def move_ticket(number: int, team: str, runtime: ToolRuntime[Context]) -> str:
     """Proposes to move a ticket to another team, and moves it once people have approved."""
     task = runtime.context.task
     plan = task.submit_plan("move-tickets", content=f"move ticket {number} to {team}", summary=f"move ticket {number} to {team}")
-    auth = task.http.auth("move-tickets", plan=plan)
+    auth = task.http.auth("move-tickets", plan=plan, origin=str(runtime.context.tickets.base_url))
     answer = runtime.context.tickets.post(f"/tickets/{number}/team", json={"team": team}, auth=auth)
     return str(answer.raise_for_status().text)
 
@@ -69,7 +69,9 @@ def main() -> None:
     model = init_chat_model(os.environ["MODEL"]).bind_tools(TOOLS)
     with (
         lanyard.task("ticket-router", environment="production", reason="route new tickets") as task,
-        httpx.Client(base_url=os.environ["TICKETS"], auth=task.http.auth("read-tickets")) as tickets,
+        httpx.Client(
+            base_url=os.environ["TICKETS"], auth=task.http.auth("read-tickets", origin=os.environ["TICKETS"])
+        ) as tickets,
     ):
         question = {"messages": [("user", "Move each new ticket to the team that can answer it.")]}
         print(graph_of(model).invoke(question, context=Context(task, tickets))["messages"][-1].content)

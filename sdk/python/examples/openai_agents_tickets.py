@@ -43,7 +43,7 @@ async def move_ticket(context: RunContextWrapper[Context], number: int, team: st
     task = context.context.task
     content = f"move ticket {number} to {team}"
     plan = await task.submit_plan("move-tickets", content=content, summary=content)
-    auth = task.http.auth("move-tickets", plan=plan)
+    auth = task.http.auth("move-tickets", plan=plan, origin=str(context.context.tickets.base_url))
     answer = await context.context.tickets.post(f"/tickets/{number}/team", json={"team": team}, auth=auth)
     return str(answer.raise_for_status().text)
 
@@ -58,7 +58,7 @@ ROUTER = Agent[Context](
 async def main() -> None:
     """Routes the tickets that are there."""
     async with lanyard.aio.task("ticket-router", environment="production", reason="route new tickets") as task:
-        auth = task.http.auth("read-tickets")
+        auth = task.http.auth("read-tickets", origin=os.environ["TICKETS"])
         async with httpx.AsyncClient(base_url=os.environ["TICKETS"], auth=auth) as tickets:
             result = await Runner.run(ROUTER, "Look for new tickets.", context=Context(task, tickets))
             print(result.final_output)

@@ -79,7 +79,7 @@ def test_t49_logs_show_no_secret(agent: FakeAgent, recorder: Recorder, caplog: p
     caplog.set_level(logging.DEBUG)
     with pytest.raises(lanyard.Killed), opened() as task:
         task.on_stop(lambda _: 1 / 0)
-        httpx.get(recorder.url, auth=task.http.auth("read-tickets"))
+        httpx.get(recorder.url, auth=task.http.auth("read-tickets", origin=recorder.url))
         session = task.aws.session("read-bucket")
         session.client("sts", endpoint_url=recorder.url).meta.events.emit("nothing")
         session.get_credentials().get_frozen_credentials()

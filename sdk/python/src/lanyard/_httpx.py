@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncGenerator, Generator
 
 import httpx
@@ -17,14 +19,15 @@ class _Bearer(httpx.Auth):
     def __init__(self, grant: str, plan: PlanRef, origin: str | None) -> None:
         self.grant = grant
         self.plan = plan
-        self._origin = None if origin is None else _origin(httpx.URL(origin))
+        self._origin = None if origin is None else [_origin(httpx.URL(origin))]
 
-    def is_for(self, request: httpx.Request) -> bool:
-        return self._origin is None or _origin(request.url) == self._origin
+    def may_be_for(self, request: httpx.Request) -> bool:
+        return self._origin is None or _origin(request.url) in self._origin
 
     def put(self, request: httpx.Request, credential: Credential) -> None:
-        token = expected(Token, self.grant, credential).token
-        request.headers["Authorization"] = f"Bearer {token.expose()}"
+        token = expected(Token, self.grant, credential).token.expose()
+        if _origin(request.url) in (self._origin or _audience(self.grant, token)):
+            request.headers["Authorization"] = f"Bearer {token}"
 
 
 class GrantAuth(_Bearer):
@@ -36,13 +39,13 @@ class GrantAuth(_Bearer):
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Adds the token."""
-        if self.is_for(request):
+        if self.may_be_for(request):
             self.put(request, self._source.credential(self.grant, plan=self.plan))
         yield request
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Adds the token."""
-        if self.is_for(request):
+        if self.may_be_for(request):
             self.put(request, await asyncio.to_thread(self._source.credential, self.grant, plan=self.plan))
         yield request
 
@@ -63,9 +66,27 @@ class AsyncGrantAuth(_Bearer):
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Adds the token."""
-        if self.is_for(request):
+        if self.may_be_for(request):
             self.put(request, await self._source.credential(self.grant, plan=self.plan))
         yield request
+
+
+def _audience(grant: str, token: str) -> list[tuple[str, str, int | None]]:
+    """The places that a token is for, as it says itself.
+
+    Raises ValueError when it names no URL: then only the caller knows.
+    """
+    payload = [*token.split("."), "", ""][1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except ValueError:
+        claims = {}
+    named = claims.get("aud", []) if isinstance(claims, dict) else []
+    named = [named] if isinstance(named, str) else named
+    urls = [httpx.URL(each) for each in named if isinstance(each, str) and each.startswith(("https://", "http://"))]
+    if not urls:
+        raise ValueError(f"the token of {grant} names no URL that it is for: say which with origin=")
+    return [_origin(url) for url in urls]
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

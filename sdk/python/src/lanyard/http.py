@@ -19,8 +19,8 @@ class HttpGrants:
     def auth(self, grant: str, *, plan: PlanRef = None, origin: str | None = None) -> httpx.Auth:
         """Sends the token under a grant with every request, for `httpx.Client(auth=…)` and `httpx.AsyncClient(auth=…)`.
 
-        With an `origin`, such as `https://tickets.acme.example`, requests to anywhere else go without a token. Requests raise
-        as `Task.token` does.
+        Requests to anywhere but the `origin`, such as `https://tickets.acme.example`, go without it. Without an `origin` that is
+        the URL that the token is for; where it is for none, requests raise ValueError. They raise as `Task.token` does, too.
         """
 
         def make() -> httpx.Auth:

@@ -34,7 +34,7 @@ def call(name: str, **arguments: Any) -> AIMessage:
 def run(recorder: Recorder, answers: list[AIMessage], before: Callable[[lanyard.Task], object] = lambda _: None) -> list[Any]:
     with (
         lanyard.task("ticket-router", environment="production", reason="route new tickets") as task,
-        httpx.Client(base_url=recorder.url, auth=task.http.auth("read-tickets")) as tickets,
+        httpx.Client(base_url=recorder.url, auth=task.http.auth("read-tickets", origin=recorder.url)) as tickets,
     ):
         before(task)
         graph = graph_of(GenericFakeChatModel(messages=iter(answers)))

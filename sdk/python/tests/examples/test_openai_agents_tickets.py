@@ -56,7 +56,9 @@ def said(text: str) -> ResponseOutputMessage:
 def run(recorder: Recorder, model: Scripted, before: Callable[[lanyard.aio.Task], object] = lambda _: None) -> str:
     async def main() -> str:
         async with lanyard.aio.task("ticket-router", environment="production", reason="route new tickets") as task:
-            async with httpx.AsyncClient(base_url=recorder.url, auth=task.http.auth("read-tickets")) as tickets:
+            async with httpx.AsyncClient(
+                base_url=recorder.url, auth=task.http.auth("read-tickets", origin=recorder.url)
+            ) as tickets:
                 before(task)
                 config = RunConfig(model=model, tracing_disabled=True)
                 result = await Runner.run(ROUTER, "go", context=Context(task, tickets), run_config=config)
