@@ -23,7 +23,12 @@ fn at_home(stage: &Stage) -> Result<(Cli, PathBuf)> {
     let home = stage.directory.path().join("home");
     std::fs::create_dir_all(&home)?;
     let cli = stage.daemon.cli("agent")?.keeping();
-    Ok((cli.with(&[("HOME", &home.to_string_lossy())]), home))
+    // Without the file of whoever runs the tests.
+    let own = [
+        ("HOME", &*home.to_string_lossy()),
+        ("AWS_SHARED_CREDENTIALS_FILE", ""),
+    ];
+    Ok((cli.with(&own), home.clone()))
 }
 
 #[test]
