@@ -224,6 +224,10 @@ fn a_kill_stops_a_loop_of_calls() -> Result<()> {
     };
     let mut told = shop.calling(&[])?;
     let mut left = shop.calling(&["--on-kill", "none"])?;
+    let flags = ["--on-kill", "none", "--mode", "endpoint"];
+    let program = ["python", PROGRAM, "until-refused"];
+    let mut asking = shop.workshop.start(&flags, "read-queue", &program)?;
+    asking.line("arn:")?;
     shop.workshop.kill()?;
     let line = told.line("lanyard: stopped by kill order K-")?;
     assert!(
@@ -238,6 +242,10 @@ fn a_kill_stops_a_loop_of_calls() -> Result<()> {
         left.stderr.contains("lanyard: stopped by kill order K-"),
         "{left:?}"
     );
+    let asking = asking.end()?;
+    let line =
+        "403 from container metadata: {\"code\":\"Killed\",\"message\":\"stopped by kill order K-";
+    assert!(asking.stdout.contains(line), "{asking:?}");
     Ok(())
 }
 
