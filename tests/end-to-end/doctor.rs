@@ -59,6 +59,7 @@ fn clean(stage: &Stage, more: &[(&'static str, &str)]) -> Result<Cli> {
         ("HOME", home.as_ref()),
         ("AWS_ACCESS_KEY_ID", ""),
         ("AWS_PROFILE", ""),
+        ("AWS_SHARED_CREDENTIALS_FILE", ""),
         ("KUBECONFIG", ""),
         ("GIT_CONFIG_SYSTEM", "/dev/null"),
     ];

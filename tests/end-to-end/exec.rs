@@ -202,6 +202,51 @@ fn a_signal_reaches_the_command_and_a_kill_of_its_task_ends_it() -> Result<()> {
 }
 
 #[test]
+fn a_kill_reaches_what_the_command_has_started() -> Result<()> {
+    let stage = Stage::set()?;
+    let mark = stage.directory.path().join("mark");
+    let waits = "i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done";
+    let script = format!(
+        "(trap 'rm {0}; exit' TERM; touch {0}; echo began >&2; {waits}) & wait",
+        mark.display()
+    );
+    let mut running = user(&stage)?.start(&around(&[], &["sh", "-c", &script]))?;
+    running.line("began")?;
+    let kill = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--reason",
+        "it loops",
+        "--yes",
+    ];
+    stage.oncall.ok(&kill)?;
+    // Standard error ends with the last of them.
+    assert_eq!(running.end()?.code, 143);
+    assert!(!mark.exists());
+    Ok(())
+}
+
+#[test]
+fn a_plan_is_carried_out_within_another_command_as_well() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing")?;
+    stage.approve("alice", &approval, &digest)?;
+    stage.approve("bob", &approval, &digest)?;
+    let inner =
+        "$LANYARD_BIN exec --grant move-tickets -- sh -c 'echo $LANYARD_TASK $LANYARD_PLAN'";
+    let ran = user(&stage)?.run(&["exec", "--plan", &plan, "--", "sh", "-c", inner])?;
+    assert_eq!(
+        (ran.code, ran.stdout),
+        (0, format!("{task} {plan}")),
+        "{}",
+        ran.stderr
+    );
+    Ok(())
+}
+
+#[test]
 fn people_are_waited_for_and_the_wait_can_be_taken_up_again() -> Result<()> {
     let stage = Stage::set()?;
     let task = stage.task()?;

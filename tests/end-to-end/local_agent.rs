@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use lanyard_client::v1;
 use lanyard_client::v1::kill_service_client::KillServiceClient;
+use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_proto::agent::v1 as agent;
 use lanyard_proto::agent::v1::agent_service_client::AgentServiceClient;
 use lanyard_rig::Cli;
@@ -230,6 +231,84 @@ fn there_is_one_and_it_gives_everything_back_at_its_end() -> Result<()> {
     let lease = listed.pointer("/0/state").and_then(Value::as_str);
     assert!(lease.is_some_and(|state| state != "issued"), "{listed}");
     assert!(!state(&stage).join("agent.sock").exists());
+    Ok(())
+}
+
+#[test]
+fn more_tasks_than_a_connection_has_room_for_are_looked_after() -> Result<()> {
+    let stage = Stage::set()?;
+    let agent = keeping(&stage)?;
+    let context = stage.directory.path().join("contexts/agent.json");
+    keeping(&stage)?.ok(&["agent", "endpoint", "--task", &stage.task()?])?;
+    runtime()?.block_on(async {
+        // Whether somebody was first does not matter.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let mut broker = lanyard_client::Client::connect(&context).await?;
+        let mut client = AgentServiceClient::new(socket(&stage).await?);
+        // The broker takes 128 calls at once on a connection.
+        for _ in 0..140 {
+            let open = v1::OpenTaskRequest {
+                charter: "ticket-router".into(),
+                environment: "production".into(),
+                reason: "one of many".into(),
+                ..Default::default()
+            };
+            let task = broker.open_task(open).await?.task.context("no task")?;
+            let mut request = tonic::Request::new(agent::OpenEndpointRequest { task_id: task.id });
+            let named = context.display().to_string();
+            request
+                .metadata_mut()
+                .insert("lanyard-context", named.parse()?);
+            client.open_endpoint(request).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    let task = stage.task()?;
+    assert!(token(&agent, &task)?.starts_with("ey"));
+    Ok(())
+}
+
+#[test]
+fn a_task_that_is_closed_here_gives_nothing_more() -> Result<()> {
+    let stage = Stage::set()?;
+    let (task, agent) = (stage.task()?, keeping(&stage)?);
+    token(&agent, &task)?;
+    runtime()?.block_on(async {
+        let mut tasks = TaskServiceClient::new(socket(&stage).await?);
+        let context = stage.directory.path().join("contexts/agent.json");
+        let mut request = tonic::Request::new(v1::CloseTaskRequest { id: task.clone() });
+        request
+            .metadata_mut()
+            .insert("lanyard-context", context.display().to_string().parse()?);
+        tasks.close_task(request).await?;
+        anyhow::Ok(())
+    })?;
+    for _ in 0..5 {
+        let refused = agent.run(&["creds", "token", "read-tickets", "--task", &task])?;
+        assert!(
+            refused.code != 0 && refused.stdout.is_empty(),
+            "{refused:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_id_and_no_name_is_not_kept() -> Result<()> {
+    let stage = Stage::set()?;
+    let (task, agent) = (stage.task()?, keeping(&stage)?);
+    agent.ok(&["agent", "endpoint", "--task", &task])?;
+    let long = "a".repeat(1000);
+    for (task, grant, field) in [
+        ("T-1; touch x", "read-tickets", "task_id"),
+        (&task, &long, "grant"),
+    ] {
+        let said = agent.fails(2, &["creds", "token", grant, "--task", task])?;
+        assert!(
+            said.starts_with(&format!("lanyard: {field}: expected ")),
+            "{said}"
+        );
+    }
     Ok(())
 }
 
