@@ -342,7 +342,7 @@ mod tests {
             };
             helper.line("aws", &given)
         };
-        let rest = "--context /c/agent.json creds aws read-queue --task T-1";
+        let rest = "--context /c/agent.json creds aws --task T-1 read-queue";
         assert_eq!(line("/bin/lanyard"), format!("/bin/lanyard {rest}"));
         assert_eq!(
             line("/my bin/lanyard"),

@@ -1,0 +1,234 @@
+//! What the broker says of a task and what it answers come by two ways: whichever is first, nothing that has ended is kept or handed
+//! out. The broker here answers when the test says so.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use lanyard_client::{Client, ClientError, Task, v1};
+use lanyard_proto::v1::credential_service_server::{CredentialService, CredentialServiceServer};
+use lanyard_proto::v1::task_service_server::{TaskService, TaskServiceServer};
+use tokio::sync::mpsc;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status};
+
+type Told = Result<v1::WatchTaskResponse, Status>;
+type Answer = Result<v1::IssueCredentialResponse, Status>;
+
+/// A broker whose every word is the test's.
+#[derive(Clone)]
+struct Broker {
+    told: Arc<Mutex<Option<mpsc::Receiver<Told>>>>,
+    answers: Arc<tokio::sync::Mutex<mpsc::Receiver<Answer>>>,
+    asked: mpsc::Sender<()>,
+    released: mpsc::Sender<String>,
+}
+
+/// The test's side of it.
+struct Words {
+    tell: mpsc::Sender<Told>,
+    answer: mpsc::Sender<Answer>,
+    asked: mpsc::Receiver<()>,
+    released: mpsc::Receiver<String>,
+}
+
+fn unasked<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not here"))
+}
+
+#[tonic::async_trait]
+impl TaskService for Broker {
+    type WatchTaskStream = Pin<Box<dyn Stream<Item = Told> + Send>>;
+
+    async fn watch_task(
+        &self,
+        _: Request<v1::WatchTaskRequest>,
+    ) -> Result<Response<Self::WatchTaskStream>, Status> {
+        let told = self.told.lock().unwrap().take();
+        let told = told.ok_or_else(|| Status::unavailable("once"))?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(told))))
+    }
+
+    async fn open_task(
+        &self,
+        _: Request<v1::OpenTaskRequest>,
+    ) -> Result<Response<v1::OpenTaskResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_task(
+        &self,
+        _: Request<v1::GetTaskRequest>,
+    ) -> Result<Response<v1::GetTaskResponse>, Status> {
+        unasked()
+    }
+
+    async fn get_task_timeline(
+        &self,
+        _: Request<v1::GetTaskTimelineRequest>,
+    ) -> Result<Response<v1::GetTaskTimelineResponse>, Status> {
+        unasked()
+    }
+
+    async fn close_task(
+        &self,
+        _: Request<v1::CloseTaskRequest>,
+    ) -> Result<Response<v1::CloseTaskResponse>, Status> {
+        unasked()
+    }
+}
+
+#[tonic::async_trait]
+impl CredentialService for Broker {
+    async fn issue_credential(
+        &self,
+        _: Request<v1::IssueCredentialRequest>,
+    ) -> Result<Response<v1::IssueCredentialResponse>, Status> {
+        self.asked.send(()).await.unwrap();
+        let answer = self.answers.lock().await.recv().await;
+        answer
+            .unwrap_or_else(|| Err(Status::unavailable("no more")))
+            .map(Response::new)
+    }
+
+    async fn release_lease(
+        &self,
+        request: Request<v1::ReleaseLeaseRequest>,
+    ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
+        self.released.send(request.into_inner().id).await.unwrap();
+        Ok(Response::new(v1::ReleaseLeaseResponse {}))
+    }
+
+    async fn list_leases(
+        &self,
+        _: Request<v1::ListLeasesRequest>,
+    ) -> Result<Response<v1::ListLeasesResponse>, Status> {
+        unasked()
+    }
+}
+
+/// A task at such a broker.
+async fn stage(directory: &tempfile::TempDir) -> (Task, Words) {
+    let (tell, told) = mpsc::channel(8);
+    let (answer, answers) = mpsc::channel(8);
+    let (asked_by, asked) = mpsc::channel(8);
+    let (released_by, released) = mpsc::channel(8);
+    let broker = Broker {
+        told: Arc::new(Mutex::new(Some(told))),
+        answers: Arc::new(tokio::sync::Mutex::new(answers)),
+        asked: asked_by,
+        released: released_by,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tonic::transport::Server::builder()
+        .add_service(TaskServiceServer::new(broker.clone()))
+        .add_service(CredentialServiceServer::new(broker))
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::spawn(serving);
+    let key =
+        ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+    std::fs::write(directory.path().join("key"), key.as_ref()).unwrap();
+    let context = directory.path().join("context.json");
+    let text = format!(
+        r#"{{"endpoint": "http://{address}", "identity": {{"key_file": "key", "kid": "k", "issuer": "i", "subject": "s", "audience": "a"}}}}"#
+    );
+    std::fs::write(&context, text).unwrap();
+    let task = Client::connect(&context).await.unwrap().task("T-1".into());
+    let words = Words {
+        tell,
+        answer,
+        asked,
+        released,
+    };
+    (task, words)
+}
+
+fn state(live: &[&str], closed: bool) -> Told {
+    Ok(v1::WatchTaskResponse {
+        task: Some(v1::Task {
+            id: "T-1".into(),
+            closed,
+            ..Default::default()
+        }),
+        live_lease_ids: live.iter().map(|id| (*id).to_owned()).collect(),
+        ..Default::default()
+    })
+}
+
+fn issued(lease: &str) -> Answer {
+    let token = v1::TokenCredential {
+        jwt: "secret".into(),
+    };
+    Ok(v1::IssueCredentialResponse {
+        lease_id: lease.into(),
+        lifetime: Some(lanyard_client::Span {
+            seconds: 300,
+            nanos: 0,
+        }),
+        credential: Some(v1::Credential {
+            kind: Some(v1::credential::Kind::Token(token)),
+        }),
+        ..Default::default()
+    })
+}
+
+/// Asks in the background.
+fn ask(task: &Task) -> tokio::task::JoinHandle<Result<String, ClientError>> {
+    let task = task.clone();
+    tokio::spawn(async move {
+        let held = task.credential("read", None).await?;
+        Ok(held.lease_id.clone())
+    })
+}
+
+async fn heard(task: &Task) {
+    task.stops().wait_for(Option::is_some).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_end_of_the_task_is_given_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    words.tell.send(state(&[], true)).await.unwrap();
+    heard(&task).await;
+    words.answer.send(issued("L-1")).await.unwrap();
+    let refused = asking.await.unwrap().unwrap_err().to_string();
+    assert_eq!(refused, "T-1 ended while a credential of it was issued");
+    assert_eq!(words.released.recv().await.unwrap(), "L-1");
+    assert!(task.held().is_empty());
+}
+
+#[tokio::test]
+async fn a_lease_that_was_told_of_before_its_answer_is_kept_until_it_is_told_of_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    // The first message was put together before the lease was there, the second one after it.
+    words.tell.send(state(&[], false)).await.unwrap();
+    words.tell.send(state(&["L-1"], false)).await.unwrap();
+    words.answer.send(issued("L-1")).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    assert_eq!(ask(&task).await.unwrap().unwrap(), "L-1");
+    // It ends; the next who asks has the broker asked.
+    words.tell.send(state(&[], false)).await.unwrap();
+    while !task.held().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let again = ask(&task);
+    words.asked.recv().await.unwrap();
+    words
+        .answer
+        .send(Err(Status::permission_denied("no")))
+        .await
+        .unwrap();
+    assert_eq!(again.await.unwrap().unwrap_err().to_string(), "no");
+    assert!(task.held().is_empty());
+}
