@@ -13,7 +13,7 @@ use crate::outcome::Outcome;
 pub(crate) struct Git {
     #[command(flatten)]
     standing: Standing,
-    /// For which place, such as https://git.example/team: the audience of the grant, or a part of it.
+    /// For which place, such as `https://git.example/team`: the audience of the grant, or a part of it.
     #[arg(long)]
     url: String,
     #[command(flatten)]
