@@ -67,7 +67,7 @@ fn serve(address: SocketAddr, directory: &tempfile::TempDir, daemon: &Daemon) ->
 impl Code {
     /// Runs this in a shell in an empty folder, with the repository's URL as `$1`.
     fn script<'a>(&self, script: &'a str, url: &'a str) -> Result<[&'a str; 5]> {
-        let folder = self.workshop.home.join("work");
+        let folder = self.workshop.home.join("src");
         std::fs::create_dir_all(&folder)?;
         Ok(["sh", "-c", script, "sh", url])
     }
@@ -86,7 +86,7 @@ impl Code {
 }
 
 /// Makes a commit and pushes it.
-const PUSH: &str = "set -e; cd ~/work; git clone -q \"$1\" first; cd first; echo one > file; git add file; \
+const PUSH: &str = "set -e; cd ~/src; git clone -q \"$1\" first; cd first; echo one > file; git add file; \
                     git commit -q -m one; git push -q origin HEAD:main; cd ..; git clone -q \"$1\" second; \
                     git -C second fetch -q; cat second/file";
 
@@ -133,7 +133,7 @@ fn nobody_else_is_shown_a_token() -> Result<()> {
         code.url().replace("127.0.0.1", "localhost"),
     ];
     for url in &elsewhere {
-        let clone = code.script("cd ~/work && git clone \"$1\" other", url)?;
+        let clone = code.script("cd ~/src && git clone \"$1\" other", url)?;
         let refused = code.workshop.run(&[], "read-code", &clone)?;
         assert_eq!(refused.code, 128, "{refused:?}");
         let line = "could not read Username for";
@@ -186,7 +186,7 @@ fn a_fetch_goes_on_over_the_end_of_a_lease_and_ends_with_a_kill() -> Result<()> 
     let script = code.script(PUSH, &url)?;
     code.workshop.ok(&[], "read-code", &script)?;
     let fetches =
-        "cd ~/work/first || exit; while git fetch -q; do echo fetched >&2; done; echo over >&2";
+        "cd ~/src/first || exit; while git fetch -q; do echo fetched >&2; done; echo over >&2";
     let script = code.script(fetches, &url)?;
     let mut running = code
         .workshop
