@@ -19,7 +19,7 @@ use ring::digest;
 use ring::rand::SecureRandom as _;
 use serde_json::json;
 
-use crate::place::Place;
+use crate::place::{Place, remove};
 use crate::service::{Shared, after};
 
 /// The longest value of an Authorization header that is looked at.
@@ -117,22 +117,15 @@ fn digest_of(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 /// A file of its owner's alone, in the place of whatever an agent before this one left (T51).
 fn write(path: &Path, token: &str) -> io::Result<()> {
     remove(path)?;
-    let options = std::fs::OpenOptions::new()
+    let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .clone();
-    options.open(path)?.write_all(token.as_bytes())
+        .open(path)?;
+    file.write_all(token.as_bytes())
 }
 
 /// What is served on loopback.

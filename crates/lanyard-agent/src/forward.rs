@@ -11,7 +11,7 @@ use lanyard_client::v1::CloseTaskRequest;
 use prost::Message as _;
 use tonic::Status;
 
-use crate::service::{CONTEXT, Shared};
+use crate::service::Shared;
 use crate::tasks::Tasks;
 
 /// The methods, by path.
@@ -52,11 +52,7 @@ pub(crate) async fn forward(State(shared): State<Arc<Shared>>, request: Request)
 }
 
 async fn passed(shared: &Shared, request: Request) -> Result<Response, ClientError> {
-    let asked = request.headers().get(CONTEXT).map(|value| value.to_str());
-    let asked = asked.transpose().map_err(|_| {
-        ClientError::from(Status::invalid_argument("lanyard-context: expected ASCII"))
-    })?;
-    let context = Tasks::context(asked)?;
+    let context = Tasks::context(request.headers())?;
     let client = shared.tasks.client(&context).await?;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY).await;

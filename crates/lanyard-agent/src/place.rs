@@ -95,6 +95,14 @@ impl Place {
     }
 }
 
+/// Removes a file, where there is one.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A file that is its owner's alone, to be written at its end.
 fn private(path: &Path) -> io::Result<File> {
     let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::endpoint::{self, Endpoint};
 use crate::forward;
-use crate::place::Place;
+use crate::place::{Place, remove};
 use crate::service::{Agent, Shared};
 use crate::tasks::Tasks;
 
@@ -148,10 +148,7 @@ async fn until_the_end(shared: &Shared, place: &Place, mine: (u64, u64)) {
 
 /// The socket of an agent that is gone is taken over: its lock is ours.
 fn listen(path: &Path) -> io::Result<OwnPeers> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
+    remove(path)?;
     Ok(OwnPeers(UnixListener::bind(path)?))
 }
 

@@ -53,10 +53,7 @@ impl Agent {
 
 /// Which context a call is for.
 fn context<T>(request: &Request<T>) -> Result<PathBuf, Status> {
-    let asked = request.metadata().get(CONTEXT).map(|value| value.to_str());
-    let asked = asked.transpose();
-    let asked = asked.map_err(|_| Status::invalid_argument("lanyard-context: expected ASCII"))?;
-    Tasks::context(asked).map_err(|error| error.status())
+    Tasks::context(request.metadata().as_ref()).map_err(|error| error.status())
 }
 
 #[tonic::async_trait]

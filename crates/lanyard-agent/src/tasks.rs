@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use lanyard_client::v1::OpenTaskRequest;
 use lanyard_client::{Client, ClientError, Contexts, Task};
 use prost::Message as _;
+use tonic::Status;
+
+use crate::service::CONTEXT;
 
 /// The shortest time without a word of the broker that can be asked for: the broker is heard of every five seconds.
 pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
@@ -44,8 +48,12 @@ impl Tasks {
         }
     }
 
-    /// The file of the context that is meant: this one, or the user's current one.
-    pub(crate) fn context(asked: Option<&str>) -> Result<PathBuf, ClientError> {
+    /// The file of the context that a call is for: the one that it names, or the user's current one.
+    pub(crate) fn context(headers: &HeaderMap) -> Result<PathBuf, ClientError> {
+        let asked = headers.get(CONTEXT).map(|value| value.to_str());
+        let asked = asked.transpose().map_err(|_| {
+            ClientError::from(Status::invalid_argument("lanyard-context: expected ASCII"))
+        })?;
         let contexts = Contexts::of_user();
         let named = asked.map(str::to_owned).or_else(|| {
             let set = std::env::var("LANYARD_CONTEXT").ok();

@@ -87,6 +87,12 @@ impl Global {
         }
     }
 
+    /// The same as seen from any folder: for what is written down.
+    fn whole_context(&self) -> Result<PathBuf, Outcome> {
+        let context = self.context()?;
+        Ok(std::path::absolute(&context).unwrap_or(context))
+    }
+
     /// Says something beside the results, on stderr.
     fn note(&self, line: impl std::fmt::Display) {
         if !self.quiet {

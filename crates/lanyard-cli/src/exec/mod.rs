@@ -265,7 +265,7 @@ async fn in_task(
     let place = Place::of_user().ok_or_else(|| Outcome::usage("there is no place for files"))?;
     let helper = Helper {
         program: crate::agent::program()?,
-        context: tools::absolute(&global.context()?),
+        context: global.whole_context()?,
         task: task.to_owned(),
     };
     are_names(task, &given)?;

@@ -22,8 +22,7 @@ pub(crate) struct Entry {
 }
 
 pub(super) fn run(global: &Global, asked: &Entry) -> Result<(), Outcome> {
-    let context = global.context()?;
-    let context = std::path::absolute(&context).unwrap_or(context);
+    let context = global.whole_context()?;
     let entry = json!({"type": "stdio", "command": crate::agent::program()?.display().to_string(),
         "args": ["--context", context.display().to_string(), "mcp"]});
     if asked.how.print {

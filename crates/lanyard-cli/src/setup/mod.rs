@@ -72,8 +72,7 @@ struct Helper {
 
 impl Helper {
     fn of(global: &Global, tool: &str, standing: &Standing) -> Result<Self, Outcome> {
-        let context = global.context()?;
-        let context = std::path::absolute(&context).unwrap_or(context);
+        let context = global.whole_context()?;
         let arguments = [
             "--context",
             &context.display().to_string(),

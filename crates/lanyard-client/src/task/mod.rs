@@ -304,9 +304,7 @@ impl Task {
         self.shared.client.clone().close_task(request).await?;
         Ok(())
     }
-}
 
-impl Task {
     /// Hands nothing out any more: for a task that is being closed.
     pub fn forget(&self) {
         self.shared.end();
@@ -442,12 +440,11 @@ impl Shared {
         });
         // Whether it came in time is seen below.
         drop(waited.await);
-        let contact = locked(&self.contact);
-        let now = Moment::now();
-        if contact.silent_for(now) < self.client.fresh() {
+        if self.is_fresh() {
             return Ok(());
         }
-        Err(ClientError::Unavailable(contact.complaint(now)))
+        let complaint = locked(&self.contact).complaint(Moment::now());
+        Err(ClientError::Unavailable(complaint))
     }
 
     fn is_fresh(&self) -> bool {
