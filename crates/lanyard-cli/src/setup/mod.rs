@@ -96,7 +96,7 @@ impl Helper {
         match unquotable {
             Some(word) => {
                 let line = format!(
-                    "{word:?} cannot be written so that every tool reads it: no quotes, $, `, \\, % or line ends"
+                    "{word:?} cannot be written so that every tool reads it: no quotes, $, `, \\, %, #, ;, ! or line ends"
                 );
                 Err(Outcome::usage(line))
             }
