@@ -229,7 +229,14 @@ async fn aws(
             "Token": aws.session_token, "Expiration": expiration(&held)}),
         )
         .into_response(),
-        Some(Kind::Token(_) | Kind::Kubernetes(_)) | None => of_another_kind(),
+        Some(
+            Kind::Token(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Github(_),
+        )
+        | None => of_another_kind(),
     }
 }
 
@@ -247,7 +254,14 @@ async fn token(
         Some(Kind::Token(token)) => Json(json!({"access_token": token.jwt, "token_type": "Bearer",
             "expires_in": held.lifetime().as_secs()}))
         .into_response(),
-        Some(Kind::Aws(_) | Kind::Kubernetes(_)) | None => of_another_kind(),
+        Some(
+            Kind::Aws(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Github(_),
+        )
+        | None => of_another_kind(),
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Tool {
     Kube,
     /// A credential helper of git; says something only to the host that the token is for.
     Git,
+    /// A token helper of vault and bao; of a dynamic secret its fields, in JSON.
+    Vault,
     /// The JWT alone.
     Token,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Creds {
     tool: Tool,
     /// The grant of the task's charter.
     grant: String,
-    /// What git adds: get, store or erase.
+    /// What git and vault add: get, store or erase.
     #[arg(hide = true)]
     operation: Option<String>,
     /// The task; that of LANYARD_TASK where nothing is named.
@@ -83,6 +85,17 @@ pub(crate) async fn run(global: &Global, creds: Creds) -> Result<(), Outcome> {
     if creds.tool == Tool::Git {
         return git(global, &creds).await;
     }
+    if creds.tool == Tool::Vault {
+        match creds.operation.as_deref() {
+            None | Some("get") => {}
+            // Nothing is kept for it, so there is nothing to erase.
+            Some("erase") => return Ok(()),
+            Some(_) => {
+                let line = "the token is that of the task, and no other is kept";
+                return Err(Outcome::usage(line));
+            }
+        }
+    }
     let issued = issue(global, &creds).await?;
     let expires = crate::lease::shown(issued.expires);
     match (creds.tool, issued.credential) {
@@ -97,7 +110,18 @@ pub(crate) async fn run(global: &Global, creds: Creds) -> Result<(), Outcome> {
             json!({"apiVersion": exec_version(), "kind": "ExecCredential",
                 "status": {"token": kube.token, "expirationTimestamp": expires}})
         ),
-        (Tool::Token | Tool::Aws | Tool::Kube | Tool::Git, _) => return Err(of_another_kind()),
+        // What a token helper prints is the token, to its last byte.
+        (Tool::Vault, Some(Kind::Vault(vault))) if creds.operation.is_some() => {
+            print!("{}", vault.token);
+        }
+        (Tool::Vault, Some(Kind::Vault(vault))) => println!("{}", vault.token),
+        (Tool::Vault, Some(Kind::VaultSecret(secret))) => {
+            let data: std::collections::BTreeMap<_, _> = secret.data.iter().collect();
+            println!("{}", json!(data));
+        }
+        (Tool::Token | Tool::Aws | Tool::Kube | Tool::Git | Tool::Vault, _) => {
+            return Err(of_another_kind());
+        }
     }
     Ok(())
 }
@@ -214,8 +238,24 @@ async fn answer(global: &Global, creds: &Creds, asked: &str) -> Result<(), Outco
         path: field("path").unwrap_or_default(),
     };
     let issued = issue(global, creds).await?;
-    let Some(Kind::Token(token)) = issued.credential else {
-        return Err(of_another_kind());
+    let token = match issued.credential {
+        Some(Kind::Token(token)) => token,
+        Some(Kind::Github(github)) => {
+            if place.is_one_of(&github) {
+                println!("username=x-access-token\npassword={}", github.token);
+                say_until(issued.expires);
+            } else {
+                // Another grant may be for it: git goes on asking.
+                eprintln!(
+                    "the token of {} is not for {}/{}",
+                    creds.grant, place.origin, place.path
+                );
+            }
+            return Ok(());
+        }
+        Some(Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_)) | None => {
+            return Err(of_another_kind());
+        }
     };
     let audiences = audiences(&token.jwt);
     if !audiences.iter().any(|audience| place.is_of(audience)) {
@@ -228,10 +268,14 @@ async fn answer(global: &Global, creds: &Creds, asked: &str) -> Result<(), Outco
         return Err(Outcome::usage(line));
     }
     println!("username=lanyard\npassword={}", token.jwt);
-    if let Some(expires) = issued.expires {
+    say_until(issued.expires);
+    Ok(())
+}
+
+fn say_until(expires: Option<lanyard_client::Time>) {
+    if let Some(expires) = expires {
         println!("password_expiry_utc={}", expires.seconds);
     }
-    Ok(())
 }
 
 /// Where git wants to go.
@@ -241,6 +285,15 @@ struct Repository<'a> {
 }
 
 impl Repository<'_> {
+    /// Whether it is one of the repositories of the token. GitHub's names are the same in upper and lower case.
+    fn is_one_of(&self, token: &v1::GitHubCredential) -> bool {
+        let path = self.path.trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        let mut names = token.repositories.iter();
+        self.is_of(&token.host)
+            && names.any(|name| path.eq_ignore_ascii_case(&format!("{}/{name}", token.owner)))
+    }
+
     /// Whether the audience is the URL of this repository, or of what it is part of. Off this machine only over TLS.
     fn is_of(&self, audience: &str) -> bool {
         let Some((origin, path)) = split(audience) else {
@@ -330,6 +383,34 @@ mod tests {
             ("://", "", ""),
         ] {
             assert!(!is_of(origin, path, audience), "{origin} {path} {audience}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_github_is_shown_to_its_own_repositories() {
+        let token = v1::GitHubCredential {
+            host: "https://github.com".to_owned(),
+            owner: "acme".to_owned(),
+            repositories: vec!["payments".to_owned()],
+            ..v1::GitHubCredential::default()
+        };
+        let is_one_of = |origin: &str, path: &str| {
+            let origin = origin.to_owned();
+            Repository { origin, path }.is_one_of(&token)
+        };
+        for path in ["acme/payments", "acme/payments.git", "Acme/Payments.git/"] {
+            assert!(is_one_of("https://github.com", path), "{path}");
+        }
+        for (origin, path) in [
+            ("https://github.com.evil.example", "acme/payments.git"),
+            ("http://github.com", "acme/payments.git"),
+            ("https://github.com", "acme/payments-2.git"),
+            ("https://github.com", "evil/payments.git"),
+            ("https://github.com", "acme/payments/../other.git"),
+            ("https://github.com", "acme"),
+            ("https://github.com", ""),
+        ] {
+            assert!(!is_one_of(origin, path), "{origin} {path}");
         }
     }
 

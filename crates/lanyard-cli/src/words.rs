@@ -13,7 +13,7 @@ fn is_plain(c: char) -> bool {
 /// needs none has none, and the last word has to be one of those.
 pub(crate) fn line(words: impl IntoIterator<Item = String>) -> String {
     let quoted = words.into_iter().map(|word| {
-        if !word.is_empty() && word.chars().all(is_plain) {
+        if is_one_word(&word) {
             word
         } else {
             format!("\"{word}\"")
@@ -25,13 +25,30 @@ pub(crate) fn line(words: impl IntoIterator<Item = String>) -> String {
 /// For a shell: whatever is in the words, it gets those words again.
 pub(crate) fn pasted(words: impl IntoIterator<Item = String>) -> String {
     let quoted = words.into_iter().map(|word| {
-        if !word.is_empty() && word.chars().all(is_plain) {
+        if is_one_word(&word) {
             word
         } else {
             format!("'{}'", word.replace('\'', "'\\''"))
         }
     });
     quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a shell takes it for one word as it is.
+pub(crate) fn is_one_word(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(is_plain)
+}
+
+/// As the end of a variable's name.
+pub(crate) fn variable(field: &str) -> String {
+    let letter = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
+    field.chars().map(letter).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A provider renders, mints, revokes and probes. It decides nothing, keeps no record, and never
 //! retries a mint: whether a credential may exist is the ledger's business.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use crate::witness::Witness;
 /// What a target can promise about the credentials that it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `token`, `aws`, `kubernetes`.
+    /// `token`, `aws`, `kubernetes`, `vault`, `github`.
     pub provider: &'static str,
     /// Past this, an acknowledged revocation is presumed to hold for every new request.
     pub settles: Duration,
@@ -222,6 +222,37 @@ pub enum Credential {
         /// The token.
         token: Secret<String>,
     },
+    /// A service token of Vault or OpenBao.
+    Vault {
+        /// Its URL.
+        address: String,
+        /// The namespace that it is of; empty for the root namespace.
+        namespace: String,
+        /// The server's certificate authority, PEM; empty where the system's roots serve.
+        certificate_authority: String,
+        /// The token.
+        token: Secret<String>,
+    },
+    /// A dynamic secret that Vault or OpenBao made for the lease.
+    VaultSecret {
+        /// The path that it was read from.
+        path: String,
+        /// What was read, by field: `username`, `password`.
+        data: BTreeMap<String, Secret<String>>,
+    },
+    /// An installation token of a GitHub App.
+    GitHub {
+        /// Where git clones from: `https://github.com`.
+        host: String,
+        /// The URL of the API.
+        api: String,
+        /// Whose repositories they are.
+        owner: String,
+        /// Their names, without the owner.
+        repositories: BTreeSet<String>,
+        /// The token.
+        token: Secret<String>,
+    },
 }
 
 /// Why a provider did not do as asked. It carries codes and names, never a text of the provider that
@@ -339,6 +370,15 @@ pub trait Provider: Send + Sync {
 
     /// How a credential with these rights is revoked, and how long that takes at worst.
     fn revocability(&self, rights: &Rights) -> Revocability;
+
+    /// Makes ready what such a credential shares with others at the provider, before it is rendered: what a handle names has
+    /// to exist. It gives nobody anything, and is safe to repeat.
+    ///
+    /// # Errors
+    /// See [`ProviderError`]; nothing was minted.
+    async fn ready(&self, _request: &MintRequest) -> Result<(), ProviderError> {
+        Ok(())
+    }
 
     /// Renders exactly what [`Provider::mint`] will ask. Pure.
     ///

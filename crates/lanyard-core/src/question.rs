@@ -425,7 +425,14 @@ fn gives(rights: &Rights, usage: &Usage) -> bool {
                 rule.is_touched_by(&asked) && (names.is_empty() || named)
             })
         }
-        (Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_), _) => false,
+        (
+            Rights::Token(_)
+            | Rights::Aws(_)
+            | Rights::Kubernetes(_)
+            | Rights::Vault(_)
+            | Rights::GitHub(_),
+            _,
+        ) => false,
     }
 }
 

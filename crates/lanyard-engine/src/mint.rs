@@ -181,6 +181,14 @@ struct Cleared {
     intent: Intent,
 }
 
+async fn render(provider: &dyn Provider, request: &MintRequest) -> Result<Prepared, IssueError> {
+    provider
+        .ready(request)
+        .await
+        .map_err(IssueError::Provider)?;
+    provider.prepare(request).map_err(IssueError::Prepare)
+}
+
 impl Engine {
     /// Decides; mints when the answer is yes. Returns before D.
     ///
@@ -287,7 +295,7 @@ impl Engine {
             number: self.prepared.fetch_add(1, Ordering::Relaxed),
             ..MintRequest::of(lease, &entry.task, &permit, plan.as_ref(), now)
         };
-        let prepared = provider.prepare(&request).map_err(IssueError::Prepare)?;
+        let prepared = render(provider.as_ref(), &request).await?;
         let intent = Intent {
             lease,
             decision: DecisionId::from_bits(self.draw()?),

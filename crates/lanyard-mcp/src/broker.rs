@@ -115,6 +115,9 @@ impl Broker {
             Some(credential::Kind::Token(_)) => Kind::Token,
             Some(credential::Kind::Aws(_)) => Kind::Aws,
             Some(credential::Kind::Kubernetes(_)) => Kind::Kubernetes,
+            Some(credential::Kind::Vault(_)) => Kind::Vault,
+            Some(credential::Kind::VaultSecret(_)) => Kind::VaultSecret,
+            Some(credential::Kind::Github(_)) => Kind::Github,
             None => return Err(Refused::unreadable("credential of a known kind")),
         };
         let lease = answer.lease_id.parse();

@@ -16,6 +16,12 @@ pub(crate) enum Kind {
     Aws,
     /// A token for a Kubernetes API server.
     Kubernetes,
+    /// A token of Vault or OpenBao.
+    Vault,
+    /// A dynamic secret of Vault or OpenBao, such as a user of a database.
+    VaultSecret,
+    /// An installation token of a GitHub App.
+    Github,
 }
 
 /// How to use a credential without seeing it.
@@ -54,7 +60,10 @@ pub(crate) fn usage(kind: Kind, program: &Program, wanted: &Wanted) -> Usage {
     match kind {
         Kind::Token => token(program, wanted),
         Kind::Aws => aws(program, wanted),
-        Kind::Kubernetes => kubernetes(program, wanted),
+        Kind::Kubernetes => started(program, wanted, "kubectl get pods"),
+        Kind::Vault => started(program, wanted, "vault kv get PATH"),
+        Kind::VaultSecret => secret(program, wanted),
+        Kind::Github => started(program, wanted, "git clone URL"),
     }
 }
 
@@ -84,10 +93,20 @@ fn aws(program: &Program, wanted: &Wanted) -> Usage {
     }
 }
 
-fn kubernetes(program: &Program, wanted: &Wanted) -> Usage {
+/// For tools that find the credential where `lanyard exec` puts it.
+fn started(program: &Program, wanted: &Wanted, command: &str) -> Usage {
     Usage {
         how: how(wanted),
-        commands: vec![exec(program, wanted, "kubectl get pods")],
+        commands: vec![exec(program, wanted, command)],
+        aws_profile: None,
+    }
+}
+
+fn secret(program: &Program, wanted: &Wanted) -> Usage {
+    let print = creds(program, "vault", wanted);
+    Usage {
+        how: "Let the program that needs the secret read it, a JSON object, from a pipe. Never print it, and never put it into a command line, a file or a message.",
+        commands: vec![format!("{print} | PROGRAM")],
         aws_profile: None,
     }
 }
@@ -97,7 +116,7 @@ const fn how(wanted: &Wanted) -> &'static str {
         "Start the one command that carries out the plan through lanyard exec: it finds the credential by itself, renews it, and ends the \
          task when the command ends. Never print credentials."
     } else {
-        "Start each tool (aws, terraform, kubectl, helm, …) through lanyard exec: it finds the credential by itself and renews it. Never \
+        "Start each tool (aws, terraform, kubectl, helm, vault, git, …) through lanyard exec: it finds the credential by itself and renews it. Never \
          print credentials."
     }
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::v1::{
-    AwsCredential, BeginEnrolmentRequest, CompleteEnrolmentRequest, InviteAgentResponse,
-    KubernetesCredential, TokenCredential,
+    AwsCredential, BeginEnrolmentRequest, CompleteEnrolmentRequest, GitHubCredential,
+    InviteAgentResponse, KubernetesCredential, TokenCredential, VaultCredential,
+    VaultSecretCredential,
 };
 
 impl fmt::Debug for TokenCredential {
@@ -26,6 +27,33 @@ impl fmt::Debug for KubernetesCredential {
         f.debug_struct("KubernetesCredential")
             .field("server", &self.server)
             .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VaultCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultCredential")
+            .field("address", &self.address)
+            .field("namespace", &self.namespace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VaultSecretCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VaultSecretCredential")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for GitHubCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GitHubCredential")
+            .field("host", &self.host)
+            .field("owner", &self.owner)
+            .field("repositories", &self.repositories)
             .finish_non_exhaustive()
     }
 }
@@ -71,6 +99,18 @@ mod tests {
             token: canary(),
             ..KubernetesCredential::default()
         };
+        let vault = VaultCredential {
+            token: canary(),
+            ..VaultCredential::default()
+        };
+        let secret = VaultSecretCredential {
+            data: [("password".to_owned(), canary())].into(),
+            ..VaultSecretCredential::default()
+        };
+        let github = GitHubCredential {
+            token: canary(),
+            ..GitHubCredential::default()
+        };
         let invited = InviteAgentResponse {
             join_token: canary(),
             ..InviteAgentResponse::default()
@@ -84,7 +124,7 @@ mod tests {
             ..CompleteEnrolmentRequest::default()
         };
         let shown = format!(
-            "{:?}{aws:?}{kubernetes:?}{invited:?}{begun:?}{completed:?}",
+            "{:?}{aws:?}{kubernetes:?}{vault:?}{secret:?}{github:?}{invited:?}{begun:?}{completed:?}",
             TokenCredential { jwt: canary() }
         );
         assert!(!shown.contains("canary"), "{shown}");

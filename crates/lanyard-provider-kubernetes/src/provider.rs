@@ -98,7 +98,7 @@ fn worst_expiry(request: &MintRequest) -> Timestamp {
 fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
     match &request.rights {
         Rights::Kubernetes(grant) => Some(grant),
-        Rights::Token(_) | Rights::Aws(_) => None,
+        Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
     }
 }
 
@@ -326,7 +326,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
                 // What it holds is only known at the mint.
                 KubernetesRights::ClusterRole(_) => true,
             },
-            Rights::Token(_) | Rights::Aws(_) => false,
+            Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
         };
         Revocability {
             mechanism: "its role binding is deleted, then the secret that its token is bound to, and its service \

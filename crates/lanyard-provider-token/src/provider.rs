@@ -74,7 +74,10 @@ impl Provider for TokenProvider {
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
         let grant = match &request.rights {
             Rights::Token(grant) => grant,
-            rights @ (Rights::Aws(_) | Rights::Kubernetes(_)) => {
+            rights @ (Rights::Aws(_)
+            | Rights::Kubernetes(_)
+            | Rights::Vault(_)
+            | Rights::GitHub(_)) => {
                 return Err(PrepareError::Unsupported(format!(
                     "a token target mints no {} credentials",
                     rights.provider()

@@ -98,7 +98,11 @@ impl Bench {
         assert_eq!(minted.expires, request.expires);
         match minted.credential {
             Credential::Token { jwt } => jwt.expose().clone(),
-            other @ (Credential::Aws { .. } | Credential::Kubernetes { .. }) => {
+            other @ (Credential::Aws { .. }
+            | Credential::Kubernetes { .. }
+            | Credential::Vault { .. }
+            | Credential::VaultSecret { .. }
+            | Credential::GitHub { .. }) => {
                 panic!("not a token: {other:?}")
             }
         }
@@ -116,7 +120,11 @@ impl Bench {
             .expect("minted");
         match minted.credential {
             Credential::Token { jwt } => jwt.expose().clone(),
-            Credential::Aws { .. } | Credential::Kubernetes { .. } => unreachable!(),
+            Credential::Aws { .. }
+            | Credential::Kubernetes { .. }
+            | Credential::Vault { .. }
+            | Credential::VaultSecret { .. }
+            | Credential::GitHub { .. } => unreachable!(),
         }
     }
 

@@ -124,7 +124,7 @@ fn target(f: &Findings, node: &Node, name: &Name, base: &Path) -> Option<TargetC
         Some(TargetKind::Aws) => aws(f, &fields, name),
         Some(TargetKind::Kubernetes) => kubernetes(f, &fields, base),
         // What the other fields should be is not known.
-        None => return None,
+        Some(TargetKind::Vault | TargetKind::GitHub) | None => return None,
     };
     fields.finish();
     target

@@ -129,7 +129,9 @@ fn renders_the_same_twice(subject: &dyn Subject, ids: &Ids) {
     );
     let other = match subject.kind() {
         TargetKind::Token => TargetKind::Aws,
-        TargetKind::Aws | TargetKind::Kubernetes => TargetKind::Token,
+        TargetKind::Aws | TargetKind::Kubernetes | TargetKind::Vault | TargetKind::GitHub => {
+            TargetKind::Token
+        }
     };
     let rights: Rights = world::rights(other);
     request.rights = rights;
@@ -177,7 +179,10 @@ fn shows_no_secret(credential: &Credential) {
             session_token,
             ..
         } => vec![secret_access_key, session_token],
-        Credential::Kubernetes { token, .. } => vec![token],
+        Credential::Kubernetes { token, .. }
+        | Credential::Vault { token, .. }
+        | Credential::GitHub { token, .. } => vec![token],
+        Credential::VaultSecret { data, .. } => data.values().collect(),
     };
     for secret in secrets {
         assert!(

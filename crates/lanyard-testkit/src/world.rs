@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_core::charter::{
-    ActionPattern, AwsGrant, AwsStatement, EnvironmentKind, KubernetesGrant, KubernetesRights,
-    Name, PolicyRule, Position, Prohibited, Prohibition, ResourcePattern, Revision, Rights, Role,
-    TargetKind, TokenGrant, World,
+    Access, ActionPattern, AwsGrant, AwsStatement, EnvironmentKind, GitHubGrant, KubernetesGrant,
+    KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition, ResourcePattern,
+    Revision, Rights, Role, TargetKind, TokenGrant, VaultGives, VaultGrant, World,
 };
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::{Evidence, Identity};
@@ -70,6 +70,14 @@ spec:
         namespace: payments
         rules:
           - {apiGroups: [apps], resources: [deployments/scale], verbs: [get, patch]}
+    - name: read-config
+      role: plan
+      environments: [staging, production]
+      vault: {target: payments-vault, policies: [payments-read]}
+    - name: read-code
+      role: plan
+      environments: [staging, production]
+      github: {target: acme-github, repositories: [payments], permissions: {contents: read}}
   prohibited:
     - aws: ["iam:*", "kms:ScheduleKeyDeletion"]
       reason: identity and key material belong to the security team
@@ -111,9 +119,15 @@ pub fn world() -> World {
             (name("production"), EnvironmentKind::Production),
         ]
         .into(),
-        targets: [TargetKind::Token, TargetKind::Aws, TargetKind::Kubernetes]
-            .map(|kind| (target(kind), kind))
-            .into(),
+        targets: [
+            TargetKind::Token,
+            TargetKind::Aws,
+            TargetKind::Kubernetes,
+            TargetKind::Vault,
+            TargetKind::GitHub,
+        ]
+        .map(|kind| (target(kind), kind))
+        .into(),
         accounts: [(target(TargetKind::Aws), "111122223333".to_owned())].into(),
     }
 }
@@ -125,6 +139,8 @@ pub fn target(kind: TargetKind) -> Name {
         TargetKind::Token => "apis",
         TargetKind::Aws => "payments-aws",
         TargetKind::Kubernetes => "payments-cluster",
+        TargetKind::Vault => "payments-vault",
+        TargetKind::GitHub => "acme-github",
     })
 }
 
@@ -135,6 +151,8 @@ pub fn grant(kind: TargetKind) -> Name {
         TargetKind::Token => "read-ledger",
         TargetKind::Aws => "read-state",
         TargetKind::Kubernetes => "read-deployments",
+        TargetKind::Vault => "read-config",
+        TargetKind::GitHub => "read-code",
     })
 }
 
@@ -225,6 +243,15 @@ pub fn rights(kind: TargetKind) -> Rights {
                 resource_names: BTreeSet::new(),
             }]),
         }),
+        TargetKind::Vault => Rights::Vault(VaultGrant {
+            policies: texts(&["payments-read"]),
+            gives: VaultGives::Token { uses: None },
+        }),
+        TargetKind::GitHub => Rights::GitHub(GitHubGrant {
+            repositories: texts(&["payments"]),
+            permissions: [("contents".to_owned(), Access::Read)].into(),
+            proposes: false,
+        }),
     }
 }
 
@@ -240,7 +267,7 @@ pub fn prohibited() -> Vec<Prohibition> {
             ),
             reason: "identity and key material belong to the security team".to_owned(),
             at: Position {
-                line: 51,
+                line: 59,
                 column: 7,
             },
         },
@@ -253,7 +280,7 @@ pub fn prohibited() -> Vec<Prohibition> {
             }),
             reason: "no secret reads from agents".to_owned(),
             at: Position {
-                line: 53,
+                line: 61,
                 column: 7,
             },
         },

@@ -8,6 +8,7 @@ use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
 use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{
     AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
+    VaultGives, VaultGrant,
 };
 use lanyard_core::provider::PrepareError;
 use lanyard_core::question::{Question, mint_request, permit};
@@ -98,6 +99,18 @@ fn rights(charter: &Charter, grant: &Grant) -> bool {
             true
         }
         Rights::Aws(rights) => aws(charter, grant, rights),
+        Rights::Vault(rights) => {
+            println!("# the policies are read from that Vault before each credential");
+            println!("{:#}", vault(rights));
+            true
+        }
+        Rights::GitHub(rights) => {
+            println!(
+                "{:#}",
+                json!({"repositories": rights.repositories, "permissions": rights.permissions})
+            );
+            true
+        }
     }
 }
 
@@ -164,6 +177,24 @@ fn kubernetes(charter: &Charter, grant: &Grant, rights: &KubernetesGrant) -> Val
             "rules": rules.iter().map(rule).collect::<Vec<_>>(),
         }),
     }
+}
+
+fn vault(rights: &VaultGrant) -> Value {
+    let mut token = json!({
+        "type": "service",
+        "policies": rights.policies,
+        "no_default_policy": true,
+        "renewable": false,
+    });
+    let (field, value) = match &rights.gives {
+        VaultGives::Token { uses: None } => return token,
+        VaultGives::Token { uses: Some(uses) } => ("num_uses", json!(uses)),
+        VaultGives::Secret { path } => ("reads", json!(path)),
+    };
+    if let Some(fields) = token.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    token
 }
 
 fn rule(rule: &PolicyRule) -> Value {

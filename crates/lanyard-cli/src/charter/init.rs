@@ -168,6 +168,10 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
         TargetKind::Kubernetes => {
             "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n"
         }
+        TargetKind::Vault => "vault: {target: TARGET, policies: [reader]}\n",
+        TargetKind::GitHub => {
+            "github: {target: TARGET, repositories: [repository], permissions: {contents: read}}\n"
+        }
     };
     let rights = rights.replace("TARGET", asked.target.as_str());
     let quoted = |text: &str| serde_json::Value::from(text).to_string();

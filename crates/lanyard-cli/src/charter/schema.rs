@@ -412,14 +412,50 @@ fn grant() -> Value {
             "token": section("One of Lanyard's own access tokens.", token),
             "aws": section("An AWS STS session.", aws),
             "kubernetes": section("A Kubernetes service-account token.", kubernetes),
+            "vault": section("A token of Vault or OpenBao, or a dynamic secret.", vault(target())),
+            "github": section("An installation token of a GitHub App.", github(target())),
         }),
     );
     if let Some(schema) = grant.as_object_mut() {
-        let kinds = ["token", "aws", "kubernetes"];
+        let kinds = ["token", "aws", "kubernetes", "vault", "github"];
         let one = kinds.map(|kind| json!({"required": [kind]}));
         schema.insert("oneOf".to_owned(), json!(one));
     }
     grant
+}
+
+fn vault(target: Value) -> Value {
+    fields(
+        &["target", "policies"],
+        json!({
+            "target": target,
+            "policies": strings("ACL policies of that Vault; never root or default."),
+            "uses": {
+                "type": "integer", "minimum": 1, "maximum": 100_000,
+                "description": "How many requests the token is good for.",
+            },
+            "secret": text("Instead of the token, the dynamic secret that it reads here: `database/creds/reader`."),
+        }),
+    )
+}
+
+fn github(target: Value) -> Value {
+    fields(
+        &["target", "repositories"],
+        json!({
+            "target": target,
+            "repositories": strings("Without their owner; 500 at most."),
+            "profile": {
+                "enum": ["propose"],
+                "description": "Can push a branch and open a pull request.",
+            },
+            "permissions": {
+                "type": "object",
+                "description": "Of repositories, as GitHub names them; beside the profile, where there is one.",
+                "additionalProperties": {"enum": ["read", "write", "admin"]},
+            },
+        }),
+    )
 }
 
 fn prohibition() -> Value {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use lanyard_agent::Place;
@@ -30,6 +30,13 @@ impl Folder {
     pub(crate) fn folder(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.path.join(name);
         DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(path)
+    }
+
+    /// Writes a program in it, for the shell.
+    pub(crate) fn script(&self, name: &str, command: &str) -> io::Result<PathBuf> {
+        let path = self.write(name, &format!("#!/bin/sh\n{command}\n"))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         Ok(path)
     }
 

@@ -13,7 +13,7 @@ use crate::creds::{audiences, split};
 use crate::words;
 
 /// What the user's own credentials come by, and other people's settings of where credentials are sent.
-const TAKEN_AWAY: [&str; 70] = [
+const TAKEN_AWAY: [&str; 86] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -57,6 +57,22 @@ const TAKEN_AWAY: [&str; 70] = [
     "HELM_KUBETLS_SERVER_NAME",
     "VAULT_TOKEN",
     "BAO_TOKEN",
+    "VAULT_NAMESPACE",
+    "BAO_NAMESPACE",
+    "VAULT_CACERT",
+    "BAO_CACERT",
+    "VAULT_CAPATH",
+    "BAO_CAPATH",
+    "VAULT_CLIENT_CERT",
+    "BAO_CLIENT_CERT",
+    "VAULT_CLIENT_KEY",
+    "BAO_CLIENT_KEY",
+    "VAULT_AGENT_ADDR",
+    "BAO_AGENT_ADDR",
+    "VAULT_PROXY_ADDR",
+    "VAULT_HTTP_PROXY",
+    "VAULT_SKIP_VERIFY",
+    "BAO_SKIP_VERIFY",
     "GITHUB_TOKEN",
     "GH_TOKEN",
     "GH_ENTERPRISE_TOKEN",
@@ -144,6 +160,12 @@ impl Helper {
         words::line(std::iter::once(program).chain(self.arguments(tool, given)))
     }
 
+    /// For a shell's script.
+    fn shell(&self, tool: &str, given: &Given) -> String {
+        let program = self.program.display().to_string();
+        words::pasted(std::iter::once(program).chain(self.arguments(tool, given)))
+    }
+
     /// What no quoting of every tool could carry.
     pub(crate) fn fault(&self) -> Option<String> {
         let words = [
@@ -195,6 +217,7 @@ pub(crate) fn lay_out(
     aws(folder, helper, (given, mode), &mut environment)?;
     kubernetes(folder, helper, given, &mut environment)?;
     git(helper, given, &mut environment);
+    vault(folder, helper, given, &mut environment)?;
     if mode == Mode::Env {
         secrets(given, &mut environment);
     }
@@ -252,7 +275,11 @@ fn kubernetes(
                 program: &helper.program,
                 arguments: helper.arguments("kube", given),
             }),
-            Kind::Token(_) | Kind::Aws(_) => None,
+            Kind::Token(_)
+            | Kind::Aws(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Github(_) => None,
         })
         .collect();
     let path = folder.write("kubeconfig", &document(&entries))?;
@@ -271,11 +298,14 @@ fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
         ("http.extraHeader".to_owned(), String::new()),
     ];
     for given in given {
-        let Kind::Token(token) = &given.kind else {
-            continue;
+        let places = match &given.kind {
+            Kind::Token(token) => audiences(&token.jwt),
+            // Which of the owner's repositories it is for, the helper says.
+            Kind::Github(github) => vec![format!("{}/{}", github.host, github.owner)],
+            Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_) => continue,
         };
-        for audience in audiences(&token.jwt) {
-            let Some((origin, path)) = split(&audience) else {
+        for place in places {
+            let Some((origin, path)) = split(&place) else {
                 continue;
             };
             let place = format!("{origin}/{path}");
@@ -299,8 +329,61 @@ fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
     environment.put("GIT_TERMINAL_PROMPT", "0");
 }
 
+/// By a token helper of ours, named in the configuration file of the tool: no other is asked, and what is in the user's home is
+/// not looked at. The helper is a file, because a path is all that can be named.
+/// <https://developer.hashicorp.com/vault/docs/commands/token-helper>
+fn vault(
+    folder: &Folder,
+    helper: &Helper,
+    given: &[Given],
+    environment: &mut Environment,
+) -> io::Result<()> {
+    let tokens = given.iter().filter_map(|given| match &given.kind {
+        Kind::Vault(vault) => Some((given, vault)),
+        Kind::Token(_)
+        | Kind::Aws(_)
+        | Kind::Kubernetes(_)
+        | Kind::VaultSecret(_)
+        | Kind::Github(_) => None,
+    });
+    let first = tokens.into_iter().next();
+    let command = first.map_or_else(
+        || "exit 0".to_owned(),
+        |(given, _)| format!("exec {} \"$@\"", helper.shell("vault", given)),
+    );
+    let program = folder.script("vault-token", &command)?;
+    // The tool gives it to a shell as it stands.
+    if first.is_some() && !words::is_one_word(&program.display().to_string()) {
+        let line = format!("vault cannot be told of {}", program.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, line));
+    }
+    let config = format!(
+        "token_helper = {}\n",
+        serde_json::Value::from(program.display().to_string())
+    );
+    let config = folder.write("vault-config", &config)?;
+    let mut put = |name: &str, value: OsString| {
+        for product in ["VAULT", "BAO"] {
+            environment.put(&format!("{product}_{name}"), value.clone());
+        }
+    };
+    put("CONFIG_PATH", config.into());
+    let Some((_, vault)) = first else {
+        return Ok(());
+    };
+    put("ADDR", vault.address.clone().into());
+    if !vault.namespace.is_empty() {
+        put("NAMESPACE", vault.namespace.clone().into());
+    }
+    if !vault.certificate_authority.is_empty() {
+        let authority = folder.write("vault-authority.pem", &vault.certificate_authority)?;
+        put("CACERT", authority.into());
+    }
+    Ok(())
+}
+
 fn secrets(given: &[Given], environment: &mut Environment) {
-    let mut done = [false; 2];
+    let mut done = [false; 5];
     for given in given {
         match &given.kind {
             Kind::Aws(aws) if !done[0] => {
@@ -313,7 +396,29 @@ fn secrets(given: &[Given], environment: &mut Environment) {
                 environment.put("LANYARD_TOKEN", &token.jwt);
                 done[1] = true;
             }
-            Kind::Aws(_) | Kind::Token(_) | Kind::Kubernetes(_) => {}
+            Kind::Vault(vault) if !done[2] => {
+                environment.put("VAULT_TOKEN", &vault.token);
+                environment.put("BAO_TOKEN", &vault.token);
+                done[2] = true;
+            }
+            Kind::Github(github) if !done[3] => {
+                environment.put("GH_TOKEN", &github.token);
+                environment.put("GITHUB_TOKEN", &github.token);
+                done[3] = true;
+            }
+            Kind::VaultSecret(secret) if !done[4] => {
+                for (field, value) in &secret.data {
+                    let name = words::variable(field);
+                    environment.put(&format!("LANYARD_SECRET_{name}"), value);
+                }
+                done[4] = true;
+            }
+            Kind::Aws(_)
+            | Kind::Token(_)
+            | Kind::Kubernetes(_)
+            | Kind::Vault(_)
+            | Kind::VaultSecret(_)
+            | Kind::Github(_) => {}
         }
     }
 }

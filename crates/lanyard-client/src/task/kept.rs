@@ -90,6 +90,9 @@ impl Drop for Held {
                 aws.session_token.zeroize();
             }
             Some(Kind::Kubernetes(kubernetes)) => kubernetes.token.zeroize(),
+            Some(Kind::Vault(vault)) => vault.token.zeroize(),
+            Some(Kind::VaultSecret(secret)) => secret.data.values_mut().for_each(String::zeroize),
+            Some(Kind::Github(github)) => github.token.zeroize(),
             None => {}
         }
     }

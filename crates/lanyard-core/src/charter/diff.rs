@@ -5,14 +5,15 @@
 
 mod control;
 mod limits;
+mod rights;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+use rights::given;
+
 use super::{
-    ActionPattern, AgentRule, AwsGrant, Charter, Freeze, Grant, KubernetesGrant, KubernetesRights,
-    Mode, Name, PolicyRule, Position, Prohibited, Rights, Role, Stated, SubjectPattern, TokenGrant,
-    pattern_contains,
+    AgentRule, Charter, Freeze, Grant, Mode, Name, Position, Role, Stated, SubjectPattern,
 };
 use crate::approval::Requirement;
 use crate::decide::{Revisions, requirement};
@@ -424,160 +425,4 @@ fn shown(rule: &AgentRule) -> String {
         shown.push_str(&format!(", {name} {pattern}"));
     }
     shown
-}
-
-/// What the grant of this charter gives and the other does not.
-fn given(grant: &Grant, charter: &Charter, other: &Grant, of: &Charter) -> Vec<String> {
-    match (&grant.rights, &other.rights) {
-        (Rights::Token(one), Rights::Token(two)) => token(one, two),
-        (Rights::Aws(one), Rights::Aws(two)) => aws((one, charter), (two, of)),
-        (Rights::Kubernetes(one), Rights::Kubernetes(two)) => kubernetes(one, two),
-        (Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_), _) => {
-            vec![format!("a credential of {}", grant.rights.provider())]
-        }
-    }
-}
-
-fn token(one: &TokenGrant, two: &TokenGrant) -> Vec<String> {
-    if one.audience != two.audience {
-        return vec![format!("audience {}", one.audience)];
-    }
-    let scopes = one.scopes.difference(&two.scopes);
-    scopes.map(|scope| format!("scope {scope}")).collect()
-}
-
-fn aws((one, charter): (&AwsGrant, &Charter), (two, of): (&AwsGrant, &Charter)) -> Vec<String> {
-    let mut given = Vec::new();
-    let prohibited = |charter: &Charter| -> Vec<ActionPattern> {
-        let rules = charter.prohibited.iter();
-        rules
-            .filter_map(|rule| match &rule.what {
-                Prohibited::Aws(patterns) => Some(patterns.clone()),
-                Prohibited::Kubernetes(_) => None,
-            })
-            .flatten()
-            .collect()
-    };
-    let (here, there) = (prohibited(charter), prohibited(of));
-    let within = |wide: &ActionPattern, narrow: &ActionPattern| {
-        pattern_contains(&wide.lower(), &narrow.lower())
-    };
-    for statement in &one.allow {
-        for action in &statement.actions {
-            if here.iter().any(|pattern| within(pattern, action)) {
-                continue;
-            }
-            for resource in &statement.resources {
-                let known = two.allow.iter().any(|other| {
-                    let mut actions = other.actions.iter();
-                    let mut resources = other.resources.iter();
-                    actions.any(|wide| within(wide, action))
-                        && resources.any(|wide| pattern_contains(&wide.0, &resource.0))
-                });
-                if !known {
-                    given.push(format!("{action} on {resource}"));
-                }
-            }
-            let touches =
-                |pattern: &&ActionPattern| within(pattern, action) || within(action, pattern);
-            for pattern in there.iter().filter(touches) {
-                if !here.iter().any(|kept| within(kept, pattern)) {
-                    given.push(format!("{action}, of which {pattern} was prohibited"));
-                }
-            }
-            for pattern in two
-                .destructive
-                .iter()
-                .filter(|pattern| within(action, pattern))
-            {
-                if !one.destructive.iter().any(|kept| within(kept, pattern)) {
-                    given.push(format!("{pattern} without being named by the plan"));
-                }
-            }
-        }
-    }
-    given
-}
-
-fn kubernetes(one: &KubernetesGrant, two: &KubernetesGrant) -> Vec<String> {
-    if one.namespace != two.namespace {
-        return vec![format!("namespace {}", one.namespace)];
-    }
-    match (&one.rights, &two.rights) {
-        (KubernetesRights::ClusterRole(name), other) => {
-            let same = *other == one.rights;
-            (!same)
-                .then(|| format!("ClusterRole {name}"))
-                .into_iter()
-                .collect()
-        }
-        (KubernetesRights::Rules(rules), KubernetesRights::Rules(others)) => {
-            let known = |asked: &PolicyRule| others.iter().any(|rule| rule.holds(asked));
-            let atoms = rules.iter().flat_map(PolicyRule::atoms);
-            atoms
-                .filter(|atom| !known(atom))
-                .map(|atom| atom.line())
-                .collect()
-        }
-        (KubernetesRights::Rules(rules), KubernetesRights::ClusterRole(_)) => {
-            rules.iter().map(PolicyRule::line).collect()
-        }
-    }
-}
-
-impl PolicyRule {
-    /// Rules of one group, resource, verb and name each, which together are this one.
-    fn atoms(&self) -> Vec<Self> {
-        let names: Vec<BTreeSet<String>> = if self.resource_names.is_empty() {
-            vec![BTreeSet::new()]
-        } else {
-            self.resource_names
-                .iter()
-                .map(|name| [name.clone()].into())
-                .collect()
-        };
-        let mut atoms = Vec::new();
-        for group in &self.api_groups {
-            for resource in &self.resources {
-                for verb in &self.verbs {
-                    atoms.extend(names.iter().map(|names| Self {
-                        api_groups: [group.clone()].into(),
-                        resources: [resource.clone()].into(),
-                        verbs: [verb.clone()].into(),
-                        resource_names: names.clone(),
-                    }));
-                }
-            }
-        }
-        atoms
-    }
-
-    /// Whether all of an atom is in this rule.
-    fn holds(&self, atom: &Self) -> bool {
-        atom.api_groups.is_subset(&self.api_groups)
-            && atom.resources.is_subset(&self.resources)
-            && atom.verbs.is_subset(&self.verbs)
-            && within(&atom.resource_names, &self.resource_names)
-    }
-
-    fn line(&self) -> String {
-        let words = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(",");
-        let group = words(&self.api_groups);
-        let group = if group.is_empty() {
-            String::new()
-        } else {
-            format!(".{group}")
-        };
-        let names = words(&self.resource_names);
-        let names = if names.is_empty() {
-            String::new()
-        } else {
-            format!("/{names}")
-        };
-        format!(
-            "{} {}{group}{names}",
-            words(&self.verbs),
-            words(&self.resources)
-        )
-    }
 }

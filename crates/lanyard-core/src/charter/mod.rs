@@ -19,11 +19,13 @@ mod aws;
 mod breaker;
 mod calendar;
 mod diff;
+mod github;
 mod kubernetes;
 mod language;
 mod name;
 mod narrow;
 mod token;
+mod vault;
 mod version;
 mod world;
 
@@ -32,11 +34,13 @@ pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
 pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
+pub use github::{Access, GitHubGrant, MOST_REPOSITORIES};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with};
 pub use name::{InvalidName, Name};
 pub use narrow::{ToPlan, pattern_contains};
 pub use token::TokenGrant;
+pub use vault::{VaultGives, VaultGrant};
 pub use version::{Version, VersionRule};
 pub use world::{
     ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
@@ -319,6 +323,10 @@ pub enum Rights {
     Aws(AwsGrant),
     /// A Kubernetes service-account token.
     Kubernetes(KubernetesGrant),
+    /// A token of Vault or OpenBao, or a dynamic secret of theirs.
+    Vault(VaultGrant),
+    /// An installation token of a GitHub App.
+    GitHub(GitHubGrant),
 }
 
 impl Rights {
@@ -329,6 +337,8 @@ impl Rights {
             Self::Token(_) => "token",
             Self::Aws(_) => "aws",
             Self::Kubernetes(_) => "kubernetes",
+            Self::Vault(_) => "vault",
+            Self::GitHub(_) => "github",
         }
     }
 
@@ -361,6 +371,23 @@ impl Rights {
                     .map(|rule| format!("{rule} in {}", grant.namespace))
                     .collect(),
             },
+            Self::Vault(grant) => {
+                let policies = list(grant.policies.iter().map(String::as_str));
+                vec![match &grant.gives {
+                    VaultGives::Token { uses: None } => format!("a token with {policies}"),
+                    VaultGives::Token { uses: Some(uses) } => {
+                        format!("a token with {policies}, for {uses} requests")
+                    }
+                    VaultGives::Secret { path } => format!("{path}, read with {policies}"),
+                }]
+            }
+            Self::GitHub(grant) => {
+                let repositories = list(grant.repositories.iter().map(String::as_str));
+                let permissions = grant.permissions.iter();
+                permissions
+                    .map(|(name, access)| format!("{name}: {access} in {repositories}"))
+                    .collect()
+            }
         }
     }
 }

@@ -14,6 +14,10 @@ pub enum TargetKind {
     Aws,
     /// A Kubernetes cluster.
     Kubernetes,
+    /// A Vault or an OpenBao.
+    Vault,
+    /// An owner of repositories at GitHub.
+    GitHub,
 }
 
 /// Whether an environment is production.
@@ -30,6 +34,8 @@ pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
     ("token", TargetKind::Token),
     ("aws", TargetKind::Aws),
     ("kubernetes", TargetKind::Kubernetes),
+    ("vault", TargetKind::Vault),
+    ("github", TargetKind::GitHub),
 ];
 /// How a kind of environment is written.
 pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[

@@ -199,6 +199,10 @@ catalogue! {
         "An apply in production needs a plan."
         "People approve a plan: the bytes that will be applied. Without one they would approve a promise. Name the \
          environment in `plans.required`.";
+    VaultPolicy "LC110" "vault-policy" Error
+        "This Vault policy is never given to an agent."
+        "`root` may do everything. `default` is what the owners of that Vault change for everybody in it, so nobody who reviews \
+         a charter knows what it holds. Name policies that were written for the agent.";
     BroadPurpose "LC201" "broad-purpose" Warning
         "The purpose takes more than one sentence."
         "If the purpose of a charter does not fit one sentence, the charter is too broad: it asks for two charters.";

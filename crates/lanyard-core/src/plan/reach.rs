@@ -45,7 +45,7 @@ impl PlanReach {
     pub fn about(self, rights: &Rights) -> Option<Self> {
         let none = Self::default();
         let of = match rights {
-            Rights::Token(_) => return None,
+            Rights::Token(_) | Rights::Vault(_) | Rights::GitHub(_) => return None,
             Rights::Aws(_) => Self {
                 aws: self.aws,
                 ..Self::default()

@@ -1,6 +1,7 @@
 //! The token endpoint: from any accepted identity to a session, or to a credential under a grant (RFC 8693); and what it
 //! says of itself (RFC 8414).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Form, State};
@@ -34,6 +35,10 @@ const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const AWS_CREDENTIALS: &str = "urn:lanyard:params:oauth:token-type:aws-credentials";
 const KUBERNETES_TOKEN: &str = "urn:lanyard:params:oauth:token-type:kubernetes-token";
+const VAULT_TOKEN: &str = "urn:lanyard:params:oauth:token-type:vault-token";
+/// A JSON object of the secret's fields.
+const VAULT_SECRET: &str = "urn:lanyard:params:oauth:token-type:vault-secret";
+const GITHUB_TOKEN: &str = "urn:lanyard:params:oauth:token-type:github-token";
 /// What a subject token can be said to be. Nothing is believed for it: each token says itself what it is.
 const SUBJECTS: &[&str] = &[
     "urn:ietf:params:oauth:token-type:jwt",
@@ -110,9 +115,11 @@ async fn exchanged(
             let begun = broker.begin_session(who, key).await?;
             Ok(answer(&session(&begun)).into_response())
         }
-        None | Some(ACCESS_TOKEN | AWS_CREDENTIALS | KUBERNETES_TOKEN) => {
-            credential(broker, agent(who)?, asked).await
-        }
+        None
+        | Some(
+            ACCESS_TOKEN | AWS_CREDENTIALS | KUBERNETES_TOKEN | VAULT_TOKEN | VAULT_SECRET
+            | GITHUB_TOKEN,
+        ) => credential(broker, agent(who)?, asked).await,
         Some(_) => Err(refusal::invalid(
             "requested_token_type",
             "is not issued here",
@@ -267,6 +274,15 @@ fn handed_over(
             (document.to_string(), AWS_CREDENTIALS, "N_A")
         }
         Credential::Kubernetes { token, .. } => (token.expose().clone(), KUBERNETES_TOKEN, "N_A"),
+        Credential::Vault { token, .. } => (token.expose().clone(), VAULT_TOKEN, "N_A"),
+        Credential::VaultSecret { data, .. } => {
+            let fields = data.iter();
+            let document: BTreeMap<&String, &String> = fields
+                .map(|(field, value)| (field, value.expose()))
+                .collect();
+            (json!(document).to_string(), VAULT_SECRET, "N_A")
+        }
+        Credential::GitHub { token, .. } => (token.expose().clone(), GITHUB_TOKEN, "N_A"),
     };
     let body = json!({
         "access_token": token,

@@ -162,6 +162,37 @@ fn credential(credential: &Credential) -> v1::Credential {
             namespace: namespace.clone(),
             token: token.expose().clone(),
         }),
+        Credential::Vault {
+            address,
+            namespace,
+            certificate_authority,
+            token,
+        } => Kind::Vault(v1::VaultCredential {
+            address: address.clone(),
+            namespace: namespace.clone(),
+            certificate_authority: certificate_authority.clone(),
+            token: token.expose().clone(),
+        }),
+        Credential::VaultSecret { path, data } => Kind::VaultSecret(v1::VaultSecretCredential {
+            path: path.clone(),
+            data: data
+                .iter()
+                .map(|(field, value)| (field.clone(), value.expose().clone()))
+                .collect(),
+        }),
+        Credential::GitHub {
+            host,
+            api,
+            owner,
+            repositories,
+            token,
+        } => Kind::Github(v1::GitHubCredential {
+            host: host.clone(),
+            api: api.clone(),
+            owner: owner.clone(),
+            repositories: repositories.iter().cloned().collect(),
+            token: token.expose().clone(),
+        }),
     };
     v1::Credential { kind: Some(kind) }
 }

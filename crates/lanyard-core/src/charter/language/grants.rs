@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sections::{LONGEST_TTL, ROLES, at_most, declared, named};
+use super::{github, vault};
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, AwsStatement, Grant, KubernetesGrant, KubernetesRights,
     Name, PolicyRule, ResourcePattern, Rights, TargetKind, TokenGrant, World,
@@ -55,11 +56,18 @@ fn grant(
         fields
             .optional("kubernetes")
             .map(|node| kubernetes(f, node, world)),
+        fields
+            .optional("vault")
+            .map(|node| vault::vault(f, node, world)),
+        fields
+            .optional("github")
+            .map(|node| github::github(f, node, world)),
     ];
     fields.finish();
     let mut sections = sections.into_iter().flatten();
     let (Some(section), None) = (sections.next(), sections.next()) else {
-        let message = "a grant is for one of `token`, `aws` and `kubernetes`".to_owned();
+        let message =
+            "a grant is for one of `token`, `aws`, `kubernetes`, `vault` and `github`".to_owned();
         f.add(Diagnostic::new(Code::GrantKind, node.span, message));
         return None;
     };
@@ -76,7 +84,12 @@ fn grant(
     })
 }
 
-fn target(f: &Findings, fields: &Fields<'_>, world: &World, kind: TargetKind) -> Option<Name> {
+pub(super) fn target(
+    f: &Findings,
+    fields: &Fields<'_>,
+    world: &World,
+    kind: TargetKind,
+) -> Option<Name> {
     let node = fields.required("target")?;
     let name = f
         .parsed(node)
@@ -118,7 +131,7 @@ fn scope_token(text: &str) -> Result<(), &'static str> {
 }
 
 /// A list of texts, each of which passes a test.
-fn texts(
+pub(super) fn texts(
     f: &Findings,
     node: &Node,
     test: fn(&str) -> Result<(), &'static str>,

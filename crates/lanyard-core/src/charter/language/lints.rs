@@ -59,7 +59,7 @@ fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
     let allowed: BTreeSet<String> = rights()
         .filter_map(|rights| match rights {
             Rights::Aws(rights) => Some(&rights.allow),
-            Rights::Token(_) | Rights::Kubernetes(_) => None,
+            Rights::Token(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
         })
         .flatten()
         .flat_map(|statement| statement.actions.iter().map(ActionPattern::lower))
@@ -72,7 +72,7 @@ fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
             }),
             Prohibited::Kubernetes(rule) => rights().any(|rights| match rights {
                 Rights::Kubernetes(rights) => rights.may_touch(rule),
-                Rights::Token(_) | Rights::Aws(_) => false,
+                Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
             }),
         };
         if !reached {

@@ -4,6 +4,7 @@ mod agents;
 mod allow;
 mod breakers;
 mod calendar;
+mod github;
 mod grants;
 mod lints;
 mod perils;
@@ -13,6 +14,7 @@ mod powers;
 mod reads;
 mod rules;
 mod sections;
+mod vault;
 
 use std::path::Path;
 use std::sync::Arc;

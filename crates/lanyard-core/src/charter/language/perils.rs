@@ -111,7 +111,10 @@ pub(super) fn found(rights: &Rights) -> Option<(String, &'static str)> {
                 opens.or_else(|| kind(rule, STORES, DELETING).map(|word| (word, DELETES)))
             })
         }
-        Rights::Token(_) => None,
+        Rights::GitHub(rights) => rights
+            .deletes()
+            .then(|| ("administration".to_owned(), DELETES)),
+        Rights::Token(_) | Rights::Vault(_) => None,
     }
 }
 

@@ -194,7 +194,12 @@ pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
             KubernetesRights::Rules(rules) => rules.iter().filter_map(workload).collect(),
             KubernetesRights::ClusterRole(_) => Vec::new(),
         },
-        Rights::Token(_) => Vec::new(),
+        Rights::GitHub(rights) => rights
+            .powers()
+            .map(|(name, how)| (name.to_owned(), format!("{name}: {how}")))
+            .collect(),
+        // What its policies hold is known to that Vault alone.
+        Rights::Token(_) | Rights::Vault(_) => Vec::new(),
     }
 }
 

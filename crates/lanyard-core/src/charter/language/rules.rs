@@ -4,8 +4,8 @@ use super::places::Places;
 use super::{perils, powers, reads};
 use crate::approval::persons;
 use crate::charter::{
-    ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, Grant, KubernetesRights, Name,
-    PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
+    ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, GitHubGrant, Grant,
+    KubernetesRights, Name, PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
 };
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 use crate::plan::Risk;
@@ -29,7 +29,9 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
                     all.iter().for_each(|rule| rules.kubernetes(grant, rule));
                 }
             }
-            Rights::Token(_) => {}
+            Rights::GitHub(rights) => rules.github(grant, rights),
+            // What its policies hold is known to that Vault alone, and looked at before each mint.
+            Rights::Token(_) | Rights::Vault(_) => {}
         }
         if grant.role == Role::Apply {
             rules.applies(grant);
@@ -129,6 +131,31 @@ impl Rules<'_> {
                 self.f
                     .add(self.about(grant, word, Code::Prohibited, message));
             }
+        }
+    }
+
+    fn github(&self, grant: &Grant, rights: &GitHubGrant) {
+        let name = &grant.name;
+        if grant.role == Role::Apply {
+            return;
+        }
+        for (what, why) in rights.more_than_planning() {
+            let message = format!("grant {name} has the plan role, and {what} {why}");
+            let finding = self.about(grant, what, Code::PlanWrites, message);
+            self.f.add(finding);
+        }
+        let observed = |environment: &&Name| {
+            let autonomy = self.charter.environments.get(*environment);
+            autonomy == Some(&Autonomy::Observe)
+        };
+        if rights.proposes
+            && let Some(environment) = grant.environments.iter().find(observed)
+        {
+            let message = format!(
+                "grant {name} can open a proposal, and the autonomy in {environment} is observe"
+            );
+            let finding = self.about(grant, environment.as_str(), Code::Autonomy, message);
+            self.f.add(finding.help("use propose or more there"));
         }
     }
 

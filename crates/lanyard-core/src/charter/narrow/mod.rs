@@ -3,12 +3,13 @@
 
 mod plan;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use plan::ToPlan;
 
 use super::{
-    AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule, Rights, TokenGrant,
+    AwsGrant, AwsStatement, GitHubGrant, KubernetesGrant, KubernetesRights, PolicyRule, Rights,
+    TokenGrant, VaultGives, VaultGrant,
 };
 
 /// Whether everything that `narrow` matches is matched by `wide`. May say no where the answer is yes.
@@ -51,7 +52,16 @@ impl Rights {
             (Self::Kubernetes(one), Self::Kubernetes(two)) => {
                 one.narrowed(two).map(Self::Kubernetes)
             }
-            (Self::Token(_) | Self::Aws(_) | Self::Kubernetes(_), _) => None,
+            (Self::Vault(one), Self::Vault(two)) => one.narrowed(two).map(Self::Vault),
+            (Self::GitHub(one), Self::GitHub(two)) => one.narrowed(two).map(Self::GitHub),
+            (
+                Self::Token(_)
+                | Self::Aws(_)
+                | Self::Kubernetes(_)
+                | Self::Vault(_)
+                | Self::GitHub(_),
+                _,
+            ) => None,
         }
     }
 }
@@ -97,6 +107,52 @@ impl TokenGrant {
         same.then(|| Self {
             audience: self.audience.clone(),
             scopes,
+        })
+    }
+}
+
+impl VaultGrant {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let policies: BTreeSet<_> = self
+            .policies
+            .intersection(&other.policies)
+            .cloned()
+            .collect();
+        let gives = match (&self.gives, &other.gives) {
+            (VaultGives::Token { uses: one }, VaultGives::Token { uses: two }) => {
+                let uses = [*one, *two].into_iter().flatten().min();
+                Some(VaultGives::Token { uses })
+            }
+            (VaultGives::Secret { path: one }, VaultGives::Secret { path: two }) => {
+                (one == two).then(|| self.gives.clone())
+            }
+            (VaultGives::Token { .. } | VaultGives::Secret { .. }, _) => None,
+        };
+        let gives = gives.filter(|_| !policies.is_empty())?;
+        Some(Self { policies, gives })
+    }
+}
+
+impl GitHubGrant {
+    fn narrowed(&self, other: &Self) -> Option<Self> {
+        let repositories: BTreeSet<_> = self
+            .repositories
+            .intersection(&other.repositories)
+            .cloned()
+            .collect();
+        let permissions: BTreeMap<_, _> = self
+            .permissions
+            .iter()
+            .filter_map(|(name, access)| {
+                let least = *other.permissions.get(name)?.min(access);
+                Some((name.clone(), least))
+            })
+            .collect();
+        (!repositories.is_empty() && !permissions.is_empty()).then_some(Self {
+            repositories,
+            permissions,
+            // What one of the two calls a proposal is held to be no more than one.
+            proposes: self.proposes || other.proposes,
         })
     }
 }

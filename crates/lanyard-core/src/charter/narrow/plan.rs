@@ -28,7 +28,10 @@ impl Rights {
     #[must_use]
     pub fn to_plan(&self, reach: &PlanReach) -> ToPlan {
         match self {
-            Self::Token(_) => ToPlan::Whole("a token is not about resources".to_owned()),
+            Self::Token(_) | Self::Vault(_) => {
+                ToPlan::Whole("a token is not about resources".to_owned())
+            }
+            Self::GitHub(_) => ToPlan::Whole("a plan names no repositories".to_owned()),
             Self::Aws(grant) => {
                 if let Some(why) = unnamed(&reach.aws.unnamed, reach.aws.named.is_empty()) {
                     return ToPlan::Whole(why);

@@ -1,0 +1,196 @@
+//! The rights of a `github` grant, and what they lead to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a permission goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Read and write.
+    Write,
+    /// All of it, where there is more than writing.
+    Admin,
+}
+
+impl Access {
+    /// As GitHub writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// How access is written.
+pub(super) const ACCESS: &[(&str, Access)] = &[
+    ("read", Access::Read),
+    ("write", Access::Write),
+    ("admin", Access::Admin),
+];
+
+/// What an installation token of a GitHub App may do, in some repositories of one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitHubGrant {
+    /// Their names, without the owner.
+    pub repositories: BTreeSet<String>,
+    /// The permissions, as GitHub names them; those of the profile are among them.
+    pub permissions: BTreeMap<String, Access>,
+    /// Whether it is the profile `propose`: what it writes is a proposal as long as the rules of the default branch hold.
+    pub proposes: bool,
+}
+
+/// The most repositories of one token.
+/// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
+pub const MOST_REPOSITORIES: usize = 500;
+
+/// The permissions of repositories, and how far each goes at most.
+/// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
+const PERMISSIONS: &[(&str, Access)] = &[
+    ("actions", Access::Write),
+    ("administration", Access::Write),
+    ("attestations", Access::Write),
+    ("checks", Access::Write),
+    ("codespaces", Access::Write),
+    ("codespaces_lifecycle_admin", Access::Write),
+    ("codespaces_metadata", Access::Read),
+    ("codespaces_secrets", Access::Write),
+    ("contents", Access::Write),
+    ("dependabot_secrets", Access::Write),
+    ("deployments", Access::Write),
+    ("discussions", Access::Write),
+    ("environments", Access::Write),
+    ("issues", Access::Write),
+    ("merge_queues", Access::Write),
+    ("metadata", Access::Read),
+    ("packages", Access::Write),
+    ("pages", Access::Write),
+    ("pull_requests", Access::Write),
+    ("repository_advisories", Access::Write),
+    ("repository_custom_properties", Access::Write),
+    ("repository_hooks", Access::Write),
+    ("repository_projects", Access::Admin),
+    ("secret_scanning_alerts", Access::Write),
+    ("secrets", Access::Write),
+    ("security_events", Access::Write),
+    ("single_file", Access::Write),
+    ("statuses", Access::Write),
+    ("variables", Access::Write),
+    ("vulnerability_alerts", Access::Write),
+    ("workflows", Access::Write),
+];
+
+/// What is read with these is a secret, or as good as one.
+const SECRETS: &[&str] = &["secret_scanning_alerts"];
+
+/// What a proposal may write, where the charter names it: nothing of it takes effect before somebody merges.
+const OF_A_PROPOSAL: &[&str] = &[
+    "checks",
+    "contents",
+    "discussions",
+    "issues",
+    "pull_requests",
+    "statuses",
+    "workflows",
+];
+
+/// What leads to more power once it is written, and by which path.
+const POWERS: &[(&str, &str)] = &[
+    ("actions", "a run has the secrets of the repository"),
+    (
+        "administration",
+        "it lifts the rules of branches and adds collaborators",
+    ),
+    (
+        "codespaces",
+        "a codespace has the secrets that are set for it",
+    ),
+    ("codespaces_secrets", "others then run with what it sets"),
+    ("dependabot_secrets", "others then run with what it sets"),
+    (
+        "environments",
+        "it lifts the rules of deployments, behind which secrets are",
+    ),
+    (
+        "merge_queues",
+        "it decides what is merged without another look",
+    ),
+    (
+        "repository_hooks",
+        "a hook sends what happens in the repository elsewhere",
+    ),
+    ("secrets", "workflows then run with what it sets"),
+    ("variables", "workflows then run with what it sets"),
+    (
+        "workflows",
+        "a workflow that it writes runs with the secrets of the repository",
+    ),
+];
+
+/// The profile `propose`: push a branch and open a pull request.
+pub(super) const PROPOSE: &[(&str, Access)] = &[
+    ("contents", Access::Write),
+    ("metadata", Access::Read),
+    ("pull_requests", Access::Write),
+];
+
+/// The names of all permissions.
+pub(super) fn permissions() -> impl Iterator<Item = &'static str> {
+    PERMISSIONS.iter().map(|(name, _)| *name)
+}
+
+/// How far it goes at most; nothing when there is no such permission of a repository.
+pub(super) fn most(permission: &str) -> Option<Access> {
+    let mut known = PERMISSIONS.iter();
+    known
+        .find(|(name, _)| *name == permission)
+        .map(|(_, most)| *most)
+}
+
+impl GitHubGrant {
+    /// What of it no plan role has, with the reason: what writes and is no proposal, and what hands on a secret.
+    pub fn more_than_planning(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.permissions.iter().filter_map(|(name, access)| {
+            let proposed = self.proposes && OF_A_PROPOSAL.contains(&name.as_str());
+            if SECRETS.contains(&name.as_str()) {
+                Some((name.as_str(), "hands on secrets"))
+            } else if *access > Access::Read && !proposed {
+                Some((name.as_str(), "can do more than read"))
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What of it leads to more power, and how.
+    pub fn powers(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let written = self
+            .permissions
+            .iter()
+            .filter(|(_, access)| **access > Access::Read);
+        written.filter_map(|(name, _)| {
+            let (_, how) = POWERS.iter().find(|(known, _)| known == name)?;
+            Some((name.as_str(), *how))
+        })
+    }
+
+    /// Whether it may delete the repository, with all that is in it.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        let administration = self.permissions.get("administration");
+        administration.is_some_and(|access| *access > Access::Read)
+    }
+}
