@@ -34,7 +34,10 @@ fn request() -> MintRequest {
 fn grant(request: &MintRequest) -> AwsGrant {
     match &request.rights {
         Rights::Aws(grant) => grant.clone(),
-        other @ (Rights::Token(_) | Rights::Kubernetes(_)) => panic!("not an aws grant: {other:?}"),
+        other @ (Rights::Token(_)
+        | Rights::Kubernetes(_)
+        | Rights::Vault(_)
+        | Rights::GitHub(_)) => panic!("not an aws grant: {other:?}"),
     }
 }
 
