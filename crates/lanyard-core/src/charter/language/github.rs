@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::grants::{target, texts};
 use crate::charter::github::{ACCESS, MOST_REPOSITORIES, PROPOSE, most, permissions};
 use crate::charter::{Access, GitHubGrant, Name, Rights, TargetKind, World};
-use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped, suggest};
+use crate::document::{Code, Diagnostic, Fields, Findings, Node, Value, escaped, suggest};
 
 pub(super) fn github(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
     let fields = f.map(node)?;
@@ -22,8 +22,21 @@ pub(super) fn github(f: &Findings, node: &Node, world: &World) -> Option<(Name, 
         repositories
     });
     let profile = fields.optional("profile");
+    let permissions = fields.optional("permissions");
+    let is_empty = |node: &Node| match &node.value {
+        Value::Map(entries) => entries.is_empty(),
+        Value::List(items) => items.is_empty(),
+        Value::Scalar { .. } => false,
+    };
+    let nothing = fields.optional("repositories").is_some_and(is_empty)
+        || (profile.is_none() && permissions.is_none_or(is_empty));
+    if nothing {
+        let message = "this grant allows nothing".to_owned();
+        let finding = Diagnostic::new(Code::EmptyGrant, node.span, message);
+        f.add(finding.help("name repositories, and permissions or the profile propose"));
+    }
     let profile = profile.map(|node| f.one_of(node, &[("propose", PROPOSE)]));
-    let named = fields.optional("permissions").map(|node| granted(f, node));
+    let named = permissions.map(|node| granted(f, node));
     fields.finish();
     let proposes = profile.is_some();
     let mut granted: BTreeMap<String, Access> = match profile {
@@ -37,17 +50,12 @@ pub(super) fn github(f: &Findings, node: &Node, world: &World) -> Option<(Name, 
         let most = granted.get(&name).copied().unwrap_or(access).max(access);
         granted.insert(name, most);
     }
-    let repositories = repositories?;
-    if repositories.is_empty() || granted.is_empty() {
-        let message = "this grant allows nothing".to_owned();
-        let finding = Diagnostic::new(Code::EmptyGrant, node.span, message);
-        f.add(finding.help("name repositories, and permissions or the profile propose"));
-        return None;
-    }
+    let well = !nothing && !granted.is_empty();
+    let repositories = repositories.filter(|repositories| well && !repositories.is_empty());
     Some((
         target?,
         Rights::GitHub(GitHubGrant {
-            repositories,
+            repositories: repositories?,
             permissions: granted,
             proposes,
         }),

@@ -29,7 +29,9 @@ impl<'a> Places<'a> {
         let Some(node) = self.begins.get(&position) else {
             return self.root.span;
         };
-        text(node, word).unwrap_or(node.span)
+        text(node, word)
+            .or_else(|| key(node, word))
+            .unwrap_or(node.span)
     }
 
     /// The value of a field of the part that begins here.
@@ -70,6 +72,18 @@ fn text(node: &Node, word: &str) -> Option<Span> {
         Value::Scalar { text, .. } => (text == word).then_some(node.span),
         Value::List(items) => items.iter().find_map(|item| text(item, word)),
         Value::Map(entries) => entries.iter().find_map(|(_, value)| text(value, word)),
+    }
+}
+
+fn key(node: &Node, word: &str) -> Option<Span> {
+    match &node.value {
+        Value::Scalar { .. } => None,
+        Value::List(items) => items.iter().find_map(|item| key(item, word)),
+        Value::Map(entries) => {
+            let own = entries.iter().find(|(name, _)| is(name, word));
+            let own = own.map(|(name, _)| name.span);
+            own.or_else(|| entries.iter().find_map(|(_, value)| key(value, word)))
+        }
     }
 }
 

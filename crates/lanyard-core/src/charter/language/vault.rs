@@ -14,6 +14,13 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
     let fields = f.map(node)?;
     let target = target(f, &fields, world, TargetKind::Vault);
     let policies = fields.required("policies").map(|node| {
+        if f.list(node).is_empty() {
+            f.add(Diagnostic::new(
+                Code::EmptyGrant,
+                node.span,
+                "this grant allows nothing".to_owned(),
+            ));
+        }
         let policies = texts(f, node, policy);
         for item in f.list(node) {
             let name = f.text(item).filter(|name| VaultGrant::never_given(name));
@@ -37,12 +44,7 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
         fault.is_none().then(|| path.to_owned())
     });
     fields.finish();
-    let policies = policies?;
-    if policies.is_empty() {
-        let message = "this grant allows nothing".to_owned();
-        f.add(Diagnostic::new(Code::EmptyGrant, node.span, message));
-        return None;
-    }
+    let policies = policies.filter(|policies| !policies.is_empty())?;
     let gives = match (secret, uses) {
         (Some(_), Some((_, span))) => {
             let message = "`uses` counts the requests of a token, and this gives a secret";
