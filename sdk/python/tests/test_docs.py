@@ -35,6 +35,7 @@ def test_a_block_runs_as_it_is_written(
     lanyard_agent.give_token("move-tickets")
     lanyard_agent.give_aws("read-queue")
     lanyard_agent.give_kubernetes("read-pods", recorder.url)
+    lanyard_agent.give_vault("read-config", recorder.url)
     recorder.body = b'{"apiVersion": "v1", "kind": "PodList", "items": [], "metadata": {}, "QueueUrls": []}'
     monkeypatch.setenv("AWS_ENDPOINT_URL", recorder.url)
     monkeypatch.setattr("atexit.register", lambda *_: None)

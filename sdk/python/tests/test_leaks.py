@@ -20,6 +20,9 @@ def agent(lanyard_agent: FakeAgent, recorder: Recorder) -> FakeAgent:
     lanyard_agent.give_token("read-tickets", CANARY)
     lanyard_agent.give_aws("read-bucket", CANARY, CANARY)
     lanyard_agent.give_kubernetes("read-pods", recorder.url, CANARY)
+    lanyard_agent.give_vault("read-config", recorder.url, CANARY)
+    lanyard_agent.give_vault_secret("read-ledger", "database/creds/reader", {"username": "reader", "password": CANARY})
+    lanyard_agent.give_github("read-code", "acme", ["payments"], CANARY)
     return lanyard_agent
 
 
@@ -30,7 +33,7 @@ def opened() -> lanyard.Task:
 @pytest.mark.usefixtures("agent")
 def test_t49_credentials_show_no_secret() -> None:
     with opened() as task:
-        for grant in ("read-tickets", "read-bucket", "read-pods"):
+        for grant in ("read-tickets", "read-bucket", "read-pods", "read-config", "read-ledger", "read-code"):
             credential = task.credential(grant)
             assert CANARY not in f"{credential!r} {credential} {vars(credential)}"
             with pytest.raises(TypeError):

@@ -10,7 +10,16 @@
 
 from lanyard import aws
 from lanyard.action import Outcome
-from lanyard.credential import AwsKeys, Credential, KubernetesToken, Lease, Token
+from lanyard.credential import (
+    AwsKeys,
+    Credential,
+    GitHubToken,
+    KubernetesToken,
+    Lease,
+    Token,
+    VaultSecret,
+    VaultToken,
+)
 from lanyard.errors import (
     AgentUnavailable,
     ApprovalPending,
@@ -35,6 +44,7 @@ __all__ = [
     "BrokerUnavailable",
     "Credential",
     "Denied",
+    "GitHubToken",
     "Killed",
     "KubernetesToken",
     "LanyardError",
@@ -50,6 +60,8 @@ __all__ = [
     "TaskEnded",
     "TaskFacts",
     "Token",
+    "VaultSecret",
+    "VaultToken",
     "aws",
     "current_task",
     "task",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import TypeVar
 
 from lanyard._proto.agent.v1 import agent_pb2
@@ -50,9 +52,51 @@ class KubernetesToken:
     token: Secret
 
 
-Credential = Token | AwsKeys | KubernetesToken
-_Kind = TypeVar("_Kind", Token, AwsKeys, KubernetesToken)
-_NAMES = {Token: "a token", AwsKeys: "an AWS session", KubernetesToken: "a Kubernetes token"}
+@dataclass(frozen=True)
+class VaultToken:
+    """A service token of Vault or OpenBao, and the server that it is for.
+
+    `namespace` is empty for the root namespace; `certificate_authority` is PEM, and empty for the system's own.
+    """
+
+    lease: Lease
+    address: str
+    namespace: str
+    certificate_authority: str
+    token: Secret
+
+
+@dataclass(frozen=True)
+class VaultSecret:
+    """A dynamic secret that Vault or OpenBao made for the lease: its fields, such as `username` and `password`."""
+
+    lease: Lease
+    path: str
+    data: Mapping[str, Secret]
+
+
+@dataclass(frozen=True)
+class GitHubToken:
+    """An installation token of a GitHub App: `host` is where git clones from, `api` the URL of the API."""
+
+    lease: Lease
+    host: str
+    api: str
+    owner: str
+    repositories: tuple[str, ...]
+    token: Secret
+
+
+Credential = Token | AwsKeys | KubernetesToken | VaultToken | VaultSecret | GitHubToken
+_Kind = TypeVar("_Kind", Token, AwsKeys, KubernetesToken, VaultToken, VaultSecret, GitHubToken)
+_NAMES = {
+    Token: "a token",
+    AwsKeys: "an AWS session",
+    KubernetesToken: "a Kubernetes token",
+    VaultToken: "a Vault token",
+    VaultSecret: "a dynamic secret",
+    GitHubToken: "a GitHub token",
+}
 
 
 def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
@@ -70,6 +114,16 @@ def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
     if kind == "kubernetes":
         cluster = answer.credential.kubernetes
         return KubernetesToken(lease, cluster.server, cluster.certificate_authority, cluster.namespace, Secret(cluster.token))
+    if kind == "vault":
+        vault = answer.credential.vault
+        return VaultToken(lease, vault.address, vault.namespace, vault.certificate_authority, Secret(vault.token))
+    if kind == "vault_secret":
+        secret = answer.credential.vault_secret
+        fields = {field: Secret(value) for field, value in secret.data.items()}
+        return VaultSecret(lease, secret.path, MappingProxyType(fields))
+    if kind == "github":
+        github = answer.credential.github
+        return GitHubToken(lease, github.host, github.api, github.owner, tuple(github.repositories), Secret(github.token))
     raise Refused("this version of the SDK does not know the kind of credential that was issued")
 
 

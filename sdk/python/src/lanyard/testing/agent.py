@@ -6,7 +6,7 @@ import secrets
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -122,6 +122,63 @@ class FakeAgent:
                 token=token or f"fake-token-{count}-{secrets.token_hex(8)}",
             )
             return credential_pb2.Credential(kubernetes=cluster)
+
+        self._give(grant, mint, lifetime)
+
+    def give_vault(
+        self,
+        grant: str,
+        address: str,
+        token: str | None = None,
+        *,
+        namespace: str = "",
+        certificate_authority: str = "",
+        lifetime: float = 300.0,
+    ) -> None:
+        """The grant gives a token of this Vault or OpenBao."""
+
+        def mint(count: int) -> credential_pb2.Credential:
+            vault = credential_pb2.VaultCredential(
+                address=address,
+                namespace=namespace,
+                certificate_authority=certificate_authority,
+                token=token or f"fake-token-{count}-{secrets.token_hex(8)}",
+            )
+            return credential_pb2.Credential(vault=vault)
+
+        self._give(grant, mint, lifetime)
+
+    def give_vault_secret(self, grant: str, path: str, data: Mapping[str, str], *, lifetime: float = 300.0) -> None:
+        """The grant gives this dynamic secret."""
+
+        def mint(_count: int) -> credential_pb2.Credential:
+            secret = credential_pb2.VaultSecretCredential(path=path, data=dict(data))
+            return credential_pb2.Credential(vault_secret=secret)
+
+        self._give(grant, mint, lifetime)
+
+    def give_github(
+        self,
+        grant: str,
+        owner: str,
+        repositories: Sequence[str],
+        token: str | None = None,
+        *,
+        host: str = "https://github.com",
+        api: str = "https://api.github.com",
+        lifetime: float = 300.0,
+    ) -> None:
+        """The grant gives a token for these repositories of the owner."""
+
+        def mint(count: int) -> credential_pb2.Credential:
+            github = credential_pb2.GitHubCredential(
+                host=host,
+                api=api,
+                owner=owner,
+                repositories=repositories,
+                token=token or f"fake-token-{count}-{secrets.token_hex(8)}",
+            )
+            return credential_pb2.Credential(github=github)
 
         self._give(grant, mint, lifetime)
 

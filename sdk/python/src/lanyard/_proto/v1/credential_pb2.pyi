@@ -73,14 +73,20 @@ class Revocability(_message.Message):
     def __init__(self, mechanism: _Optional[str] = ..., worst_case: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., source: _Optional[str] = ...) -> None: ...
 
 class Credential(_message.Message):
-    __slots__ = ("token", "aws", "kubernetes")
+    __slots__ = ("token", "aws", "kubernetes", "vault", "vault_secret", "github")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     AWS_FIELD_NUMBER: _ClassVar[int]
     KUBERNETES_FIELD_NUMBER: _ClassVar[int]
+    VAULT_FIELD_NUMBER: _ClassVar[int]
+    VAULT_SECRET_FIELD_NUMBER: _ClassVar[int]
+    GITHUB_FIELD_NUMBER: _ClassVar[int]
     token: TokenCredential
     aws: AwsCredential
     kubernetes: KubernetesCredential
-    def __init__(self, token: _Optional[_Union[TokenCredential, _Mapping]] = ..., aws: _Optional[_Union[AwsCredential, _Mapping]] = ..., kubernetes: _Optional[_Union[KubernetesCredential, _Mapping]] = ...) -> None: ...
+    vault: VaultCredential
+    vault_secret: VaultSecretCredential
+    github: GitHubCredential
+    def __init__(self, token: _Optional[_Union[TokenCredential, _Mapping]] = ..., aws: _Optional[_Union[AwsCredential, _Mapping]] = ..., kubernetes: _Optional[_Union[KubernetesCredential, _Mapping]] = ..., vault: _Optional[_Union[VaultCredential, _Mapping]] = ..., vault_secret: _Optional[_Union[VaultSecretCredential, _Mapping]] = ..., github: _Optional[_Union[GitHubCredential, _Mapping]] = ...) -> None: ...
 
 class TokenCredential(_message.Message):
     __slots__ = ("jwt",)
@@ -111,6 +117,47 @@ class KubernetesCredential(_message.Message):
     namespace: str
     token: str
     def __init__(self, server: _Optional[str] = ..., certificate_authority: _Optional[str] = ..., namespace: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class VaultCredential(_message.Message):
+    __slots__ = ("address", "namespace", "certificate_authority", "token")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    namespace: str
+    certificate_authority: str
+    token: str
+    def __init__(self, address: _Optional[str] = ..., namespace: _Optional[str] = ..., certificate_authority: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+
+class VaultSecretCredential(_message.Message):
+    __slots__ = ("path", "data")
+    class DataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    data: _containers.ScalarMap[str, str]
+    def __init__(self, path: _Optional[str] = ..., data: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class GitHubCredential(_message.Message):
+    __slots__ = ("host", "api", "owner", "repositories", "token")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    API_FIELD_NUMBER: _ClassVar[int]
+    OWNER_FIELD_NUMBER: _ClassVar[int]
+    REPOSITORIES_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    api: str
+    owner: str
+    repositories: _containers.RepeatedScalarFieldContainer[str]
+    token: str
+    def __init__(self, host: _Optional[str] = ..., api: _Optional[str] = ..., owner: _Optional[str] = ..., repositories: _Optional[_Iterable[str]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class ReleaseLeaseRequest(_message.Message):
     __slots__ = ("id",)
