@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod git;
+mod github;
 mod go;
 mod http2;
 mod https;
@@ -19,6 +20,7 @@ mod simulate;
 pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
 pub use git::Git;
+pub use github::{Asked, Fault, GitHub};
 pub use http2::{Abuse, Case, Http2, Seen};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};
