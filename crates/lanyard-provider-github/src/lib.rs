@@ -1,1 +1,31 @@
-//! GitHub App installation tokens, sealed in the ledger because only a token can revoke itself.
+//! Mints and revokes GitHub App installation tokens.
+//!
+//! A lease is one installation access token for named repositories and permissions. GitHub has no way to end one token but
+//! with the token itself (`DELETE /installation/token`), so the lease's handle holds the token sealed: a journal that is
+//! stolen gives nobody a token, and one that is kept can end every token whose mint was answered
+//! (page «REST API endpoints for GitHub App installations» of docs.github.com).
+//!
+//! What is here rests on GitHub's public documentation alone, and was never tried on the real GitHub.
+
+mod answer;
+mod asked;
+mod client;
+mod handle;
+mod inspect;
+mod key;
+mod key_file;
+mod known;
+mod provider;
+mod reviews;
+mod seal;
+mod sealing_keys;
+
+pub use client::{Client, ConnectError};
+pub use key::AppKey;
+pub use key_file::KeyFileError;
+pub use provider::{BranchRules, GitHubProvider, GitHubTarget};
+pub use seal::{KeyId, SealError, Sealed, Sealer};
+pub use sealing_keys::{SealingKeys, SealingKeysError};
+
+/// The name in errors and reports.
+const PROVIDER: &str = "github";

@@ -1,0 +1,289 @@
+//! What GitHub answered, and what that comes to. Its own words are never passed on (T50): a status and the beginning of a
+//! message that is known here become a code.
+
+use std::time::Duration;
+
+use jiff::fmt::rfc2822::DateTimeParser;
+use lanyard_core::provider::ProviderError;
+use lanyard_core::time::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use crate::PROVIDER;
+
+/// How long to wait where a limit is met and no time is said: a minute, by the page «Rate limits for the REST API».
+const UNSAID: Duration = Duration::from_secs(60);
+/// The longest wait that is believed: that of the primary limit.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How the messages begin that say more than their status, and what an operator can do about it.
+const MESSAGES: &[(u16, &str, &str)] = &[
+    (
+        401,
+        "A JSON web token could not be decoded",
+        "the app's key is not accepted: check private_key and app_id",
+    ),
+    (
+        401,
+        "'Expiration time' claim",
+        "the app's token is out of date: check the clock of this machine",
+    ),
+    (
+        401,
+        "'Issued at' claim",
+        "the app's token is out of date: check the clock of this machine",
+    ),
+    (
+        403,
+        "This installation has been suspended",
+        "the installation is suspended: an owner lifts that in the settings of the installed app",
+    ),
+    (
+        403,
+        "Resource not accessible by integration",
+        "the token lacks a permission for this",
+    ),
+    (
+        404,
+        "Integration not found",
+        "there is no app of this id: check app_id",
+    ),
+    (
+        422,
+        "The permissions requested are not granted to this installation",
+        "the app was not granted a permission that the grant names: change it in the settings of the app, and have an \
+         owner accept that",
+    ),
+    (
+        422,
+        "There is at least one repository that does not exist",
+        "a repository of the grant does not exist or is not among those of the installation",
+    ),
+];
+const LIMITS: &[&str] = &[
+    "You have exceeded a secondary rate limit",
+    "API rate limit exceeded",
+];
+
+/// How long nothing but revocations should be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    For(Duration),
+    Until(Timestamp),
+}
+
+/// An answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// GitHub's clock.
+    pub(crate) date: Option<Timestamp>,
+    wait: Option<Wait>,
+    body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    message: String,
+}
+
+impl Answer {
+    pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: Zeroizing<Vec<u8>>) -> Self {
+        let mut answer = Self {
+            status,
+            date: text(headers, DATE.as_str()).and_then(date),
+            wait: None,
+            body,
+        };
+        answer.wait = answer.limit(headers);
+        answer
+    }
+
+    fn message(&self) -> String {
+        let read = serde_json::from_slice::<Message>(&self.body);
+        read.map(|read| read.message).unwrap_or_default()
+    }
+
+    /// «Rate limits for the REST API»: 403 or 429, and one of three ways of saying how long.
+    fn limit(&self, headers: &HeaderMap) -> Option<Wait> {
+        if !matches!(self.status.as_u16(), 403 | 429) {
+            return None;
+        }
+        let number = |name: &str| text(headers, name)?.parse::<u64>().ok();
+        if let Some(seconds) = number(RETRY_AFTER.as_str()) {
+            return Some(Wait::For(Duration::from_secs(seconds)));
+        }
+        if number("x-ratelimit-remaining") == Some(0) {
+            let reset = number("x-ratelimit-reset").map(Timestamp::from_secs);
+            return Some(reset.map_or(Wait::For(UNSAID), Wait::Until));
+        }
+        let message = self.message();
+        let said = LIMITS.iter().any(|limit| message.starts_with(limit));
+        (said || self.status.as_u16() == 429).then_some(Wait::For(UNSAID))
+    }
+
+    /// Until when nothing but revocations should be asked.
+    pub(crate) fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = match self.wait? {
+            Wait::For(span) => now + span.min(LONGEST),
+            Wait::Until(until) => until.min(now + LONGEST),
+        };
+        Some(until)
+    }
+
+    /// The body, where the answer is of this status.
+    pub(crate) fn read<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        expected: StatusCode,
+    ) -> Result<T, ProviderError> {
+        if self.status != expected {
+            return Err(self.failure(operation));
+        }
+        serde_json::from_slice(&self.body).map_err(|_| ProviderError::Ambiguous {
+            provider: PROVIDER,
+            operation,
+            code: format!("{} with a body that cannot be read", self.status.as_u16()),
+        })
+    }
+
+    /// What such an answer means where another was hoped for. After [`ProviderError::Refused`] and
+    /// [`ProviderError::Throttled`] nothing was done.
+    pub(crate) fn failure(&self, operation: &'static str) -> ProviderError {
+        let status = self.status.as_u16();
+        if self.wait.is_some() {
+            return ProviderError::Throttled {
+                provider: PROVIDER,
+                operation,
+            };
+        }
+        match status {
+            300..=499 => refused(operation, self.code()),
+            _ => ProviderError::Ambiguous {
+                provider: PROVIDER,
+                operation,
+                code: status.to_string(),
+            },
+        }
+    }
+
+    fn code(&self) -> String {
+        let (status, message) = (self.status.as_u16(), self.message());
+        let known = MESSAGES
+            .iter()
+            .find(|(of, begins, _)| *of == status && message.starts_with(begins));
+        match (known, status) {
+            (Some((_, _, code)), _) => format!("{status}: {code}"),
+            (None, 300..=399) => {
+                format!("{status}: it sends elsewhere; a renamed owner or repository does that")
+            }
+            (None, _) => status.to_string(),
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    const PARSER: DateTimeParser = DateTimeParser::new();
+    let at = PARSER.parse_timestamp(text).ok()?.as_second();
+    u64::try_from(at).ok().map(Timestamp::from_secs)
+}
+
+pub(crate) fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {
+    ProviderError::Refused {
+        provider: PROVIDER,
+        operation,
+        code: code.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], message: &str) -> Answer {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.insert(*name, value.parse().unwrap());
+        }
+        let body = serde_json::json!({"message": message, "status": status.to_string()});
+        let body = Zeroizing::new(body.to_string().into_bytes());
+        Answer::new(StatusCode::from_u16(status).unwrap(), &map, body)
+    }
+
+    /// T46: what each form of a limit says.
+    #[test]
+    fn t46_a_limit_says_how_long_it_lasts() {
+        let reset = NOW + Duration::from_secs(1800);
+        let reset_text = reset.as_secs().to_string();
+        let full: &[_] = &[
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", &reset_text),
+        ];
+        let cases = [
+            (answer(429, &[("retry-after", "120")], ""), Some(120)),
+            (answer(403, &[("retry-after", "30")], ""), Some(30)),
+            (answer(403, full, ""), Some(1800)),
+            (
+                answer(403, &[], "You have exceeded a secondary rate limit. Wait"),
+                Some(60),
+            ),
+            (answer(429, &[], ""), Some(60)),
+            (answer(429, &[("retry-after", "999999")], ""), Some(3600)),
+            (
+                answer(403, &[], "Resource not accessible by integration"),
+                None,
+            ),
+            (answer(422, &[("retry-after", "120")], ""), None),
+        ];
+        for (at, (answer, seconds)) in cases.into_iter().enumerate() {
+            let until = seconds.map(|seconds| NOW + Duration::from_secs(seconds));
+            assert_eq!(answer.quiet_until(NOW), until, "case {at}");
+            let throttled = matches!(answer.failure("mint"), ProviderError::Throttled { .. });
+            assert_eq!(throttled, seconds.is_some(), "case {at}");
+        }
+    }
+
+    /// T50
+    #[test]
+    fn t50_words_of_github_are_not_passed_on() {
+        let canary = "ghs_canary";
+        for status in [301, 400, 401, 403, 404, 409, 422, 500, 502] {
+            let error = answer(status, &[], canary).failure("mint");
+            assert!(!format!("{error} {error:?}").contains(canary), "{status}");
+        }
+        let suspended = answer(403, &[], "This installation has been suspended ghs_canary");
+        let error = suspended.failure("mint").to_string();
+        assert!(
+            error.contains("suspended") && !error.contains(canary),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_a_refusal_says_that_nothing_was_done() {
+        for (status, retryable) in [
+            (302, false),
+            (404, false),
+            (422, false),
+            (500, true),
+            (503, true),
+        ] {
+            let error = answer(status, &[], "").failure("mint");
+            assert_eq!(error.is_retryable(), retryable, "{status}");
+        }
+    }
+
+    #[test]
+    fn the_clock_of_github_is_read() {
+        let answer = answer(200, &[("date", "Fri, 15 Jan 2027 08:00:00 GMT")], "");
+        assert_eq!(answer.date, Some(NOW));
+    }
+}

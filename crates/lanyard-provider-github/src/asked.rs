@@ -1,0 +1,76 @@
+//! What a token is asked for, and whether that is what was given.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanyard_core::charter::GitHubGrant;
+use lanyard_core::time::Timestamp;
+
+use crate::client::Given;
+
+/// What a token is asked for; both members always (T38).
+pub(crate) struct Asked<'a> {
+    repositories: &'a BTreeSet<String>,
+    permissions: BTreeMap<String, String>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(grant: &'a GitHubGrant) -> Self {
+        let permissions = grant.permissions.iter();
+        Self {
+            repositories: &grant.repositories,
+            permissions: permissions
+                .map(|(name, access)| (name.clone(), access.to_string()))
+                .collect(),
+        }
+    }
+
+    /// For looking at branch rules, and nothing else.
+    pub(crate) fn metadata(repositories: &'a BTreeSet<String>) -> Self {
+        Self {
+            repositories,
+            permissions: [("metadata".to_owned(), "read".to_owned())].into(),
+        }
+    }
+
+    pub(crate) fn body(&self) -> String {
+        let body = serde_json::json!({
+            "repositories": self.repositories,
+            "permissions": self.permissions,
+        });
+        body.to_string()
+    }
+
+    /// When a token ends that is what was asked for; else in what way it is not (T79).
+    pub(crate) fn checked(
+        &self,
+        owner: &str,
+        given: &Given,
+        latest: Timestamp,
+    ) -> Result<Timestamp, String> {
+        let no = |how: &str| Err(how.to_owned());
+        let expires = match given.expires {
+            Some(expires) if expires <= latest => expires,
+            Some(expires) => return Err(format!("a token that lives until {expires}")),
+            None => return no("a token that has no end"),
+        };
+        // `metadata: read` comes with every permission on a repository (page «Choosing permissions for a GitHub App»).
+        let mut with_metadata = self.permissions.clone();
+        let metadata = with_metadata.entry("metadata".to_owned());
+        metadata.or_insert_with(|| "read".to_owned());
+        match &given.permissions {
+            Some(found) if *found == self.permissions || *found == with_metadata => {}
+            Some(_) => return no("other permissions than were asked for"),
+            None => return no("a token of every permission"),
+        }
+        if given.selection.as_deref() != Some("selected") {
+            return no("a token of every repository");
+        }
+        let found = given.repositories.iter().flatten();
+        let ours = found.clone().all(|(of, _)| of.eq_ignore_ascii_case(owner));
+        let names: BTreeSet<_> = found.map(|(_, name)| name.clone()).collect();
+        if !ours || names != *self.repositories {
+            return no("other repositories than were asked for");
+        }
+        Ok(expires)
+    }
+}

@@ -1,0 +1,77 @@
+//! What at GitHub stands in the way of a grant, a line each with what to do about it.
+
+use std::collections::BTreeMap;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use lanyard_core::charter::GitHubGrant;
+use lanyard_core::provider::ProviderError;
+use lanyard_core::time::Timestamp;
+
+use crate::client::{Client, Installation};
+use crate::reviews::AT_ONCE;
+
+/// The rank of an access among those of one permission; what is not known is below all of them.
+fn rank(access: &str) -> u8 {
+    match access {
+        "read" => 1,
+        "write" => 2,
+        "admin" => 3,
+        _ => 0,
+    }
+}
+
+/// The installation, or why there is none to use.
+pub(crate) async fn installation(
+    client: &Client,
+    now: Timestamp,
+) -> Result<Result<Installation, String>, ProviderError> {
+    let owner = client.owner();
+    Ok(match client.look_up(now).await {
+        Ok(Some(found)) if found.is_suspended() => Err(found.suspended().to_owned()),
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(format!(
+            "the app is not installed on {owner}: an owner installs it, on the repositories of the grant"
+        )),
+        Err(ProviderError::Refused { code, .. }) => Err(code),
+        Err(other) => return Err(other),
+    })
+}
+
+/// The permissions that the app lacks.
+pub(crate) fn lacking(granted: &BTreeMap<String, String>, grant: &GitHubGrant) -> Vec<String> {
+    let lacks = grant.permissions.iter().filter_map(|(name, access)| {
+        let (has, needs) = (granted.get(name), access.to_string());
+        let enough = has.is_some_and(|has| rank(has) >= rank(&needs));
+        let has = has.map_or("nothing", |has| has.as_str());
+        (!enough).then(|| {
+            format!(
+                "the app was granted {name}: {has}, and the grant needs {name}: {needs}: change it in the settings of the \
+                 app, and have an owner accept that"
+            )
+        })
+    });
+    lacks.collect()
+}
+
+/// The repositories that are not of the installation.
+pub(crate) async fn outside(
+    client: &Client,
+    installation: u64,
+    grant: &GitHubGrant,
+    now: Timestamp,
+) -> Result<Vec<String>, ProviderError> {
+    let asked = stream::iter(grant.repositories.clone())
+        .map(|name| async move {
+            let there = client.has_repository(installation, &name, now).await?;
+            Ok((!there).then(|| {
+                let owner = client.owner();
+                format!(
+                    "{owner}/{name} does not exist or is not among the repositories of the installation: an owner adds it in \
+                     the settings of the installed app"
+                )
+            }))
+        })
+        .buffered(AT_ONCE);
+    let found: Vec<Option<String>> = asked.try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}

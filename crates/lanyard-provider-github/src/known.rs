@@ -1,0 +1,43 @@
+//! What this process knows of leases that the journal does not: none of it has to survive a restart. Without it, a lease
+//! whose mint was refused would look like one whose answer was lost, until its worst expiry.
+
+use std::collections::BTreeMap;
+
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::Handle;
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+
+/// The most leases that are known of; what comes after is not remembered.
+const MOST: usize = 65_536;
+
+/// What is known of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// GitHub refused to make its token, or was never asked.
+    Nothing,
+    /// Its token was made.
+    Made(Handle),
+    /// Its token was made, and GitHub took its end.
+    Ended(Handle),
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Memory(Mutex<BTreeMap<LeaseId, (Timestamp, Known)>>);
+
+impl Memory {
+    /// Remembers until its worst expiry.
+    pub(crate) fn keep(&self, lease: LeaseId, (now, until): (Timestamp, Timestamp), known: Known) {
+        let mut held = self.0.lock();
+        if held.len() >= MOST {
+            held.retain(|_, (until, _)| *until > now);
+        }
+        if held.len() < MOST || held.contains_key(&lease) {
+            held.insert(lease, (until, known));
+        }
+    }
+
+    pub(crate) fn of(&self, lease: LeaseId) -> Option<Known> {
+        self.0.lock().get(&lease).map(|(_, known)| known.clone())
+    }
+}

@@ -1,0 +1,88 @@
+//! Whether what an agent proposes has to be reviewed. `contents: write` is what a push of a branch needs, and it is all that
+//! a merge needs too (page «Permissions required for GitHub Apps»): only a rule on the branch keeps the two apart.
+
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use lanyard_core::provider::ProviderError;
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+
+use crate::answer::refused;
+use crate::client::Client;
+
+/// How many repositories are asked about at the same time.
+pub(crate) const AT_ONCE: usize = 8;
+const OPERATION: &str = "check branch rules";
+
+/// What is missing, of each of these repositories.
+pub(crate) async fn missing(
+    client: &Client,
+    token: &Secret<String>,
+    repositories: &BTreeSet<String>,
+    now: Timestamp,
+) -> Result<Vec<String>, ProviderError> {
+    let asked = stream::iter(repositories.clone())
+        .map(|name| async move { one(client, token, &name, now).await })
+        .buffered(AT_ONCE);
+    let found: Vec<Option<String>> = asked.try_collect().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// An error out of what is missing.
+pub(crate) fn required(missing: &[String]) -> Result<(), ProviderError> {
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(refused(OPERATION, missing.join("; ")))
+    }
+}
+
+async fn one(
+    client: &Client,
+    token: &Secret<String>,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<String>, ProviderError> {
+    let branch = client.default_branch(token, name, now).await?;
+    let rules = client.branch_rules(token, (name, &branch), now).await?;
+    let demands = rules.into_iter().filter(|rule| {
+        rule.kind == "pull_request" && rule.parameters.required_approving_review_count >= 1
+    });
+    let mut passed_by = false;
+    for rule in demands {
+        let passes = match rule.ruleset_id {
+            Some(ruleset) => may_pass_by(client, token, (name, ruleset), now).await?,
+            None => false,
+        };
+        if !passes {
+            return Ok(None);
+        }
+        passed_by = true;
+    }
+    let owner = client.owner();
+    Ok(Some(if passed_by {
+        format!(
+            "{owner}/{name}: the app may bypass the ruleset that demands reviews on {branch}: take it off the bypass list"
+        )
+    } else {
+        format!(
+            "{owner}/{name}: nothing demands a review on {branch}, so that a proposal could merge itself: add a ruleset with \
+             «Require a pull request before merging» and at least one required approval (older branch protection does not \
+             show to an app)"
+        )
+    }))
+}
+
+/// A ruleset of the organization may not be for the app to see: then nothing says that the app may pass it by.
+async fn may_pass_by(
+    client: &Client,
+    token: &Secret<String>,
+    ruleset: (&str, u64),
+    now: Timestamp,
+) -> Result<bool, ProviderError> {
+    match client.passes_by(token, ruleset, now).await {
+        Err(ProviderError::Refused { code, .. }) if code == "404" => Ok(false),
+        said => said,
+    }
+}

@@ -1,0 +1,74 @@
+//! Sealing: what turns a token into bytes that the journal may hold (T52). A key service can stand behind the seam.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use lanyard_core::secret::Secret;
+
+/// The longest name of a key.
+const LONGEST: usize = 64;
+
+/// The name of a sealing key: letters, digits, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct KeyId(String);
+
+impl KeyId {
+    /// This name, where it can be one.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let good = !name.is_empty() && name.len() <= LONGEST && name.chars().all(plain);
+        good.then(|| Self(name.to_owned()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Something sealed, and the key that opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// The key.
+    pub key: KeyId,
+    /// What it comes to, in a form of the sealer's own.
+    pub bytes: Vec<u8>,
+}
+
+/// Why something was not sealed, or not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The key is not among those that there are.
+    #[error("there is no sealing key {0}")]
+    NoKey(KeyId),
+    /// It was changed, or belongs to another lease.
+    #[error("it does not open with sealing key {0}: it was changed, or is of another lease")]
+    Changed(KeyId),
+    /// The sealer does not work now.
+    #[error("the sealing keys cannot be used: {0}")]
+    Unavailable(&'static str),
+}
+
+/// Seals and opens, each time bound to what it is for: what was sealed for one lease does not open for another.
+#[async_trait]
+pub trait Sealer: Send + Sync {
+    /// Seals for this purpose with the newest key.
+    ///
+    /// # Errors
+    /// [`SealError::Unavailable`].
+    async fn seal(&self, secret: &Secret<String>, purpose: &[u8]) -> Result<Sealed, SealError>;
+
+    /// Opens what was sealed for this purpose.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    async fn open(&self, sealed: &Sealed, purpose: &[u8]) -> Result<Secret<String>, SealError>;
+}

@@ -1,0 +1,122 @@
+//! Sealing with keys from a file: AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce, which comes first.
+//!
+//! A line a key, its name and 32 bytes in base64. The first seals and all of them open, so that a new key is put on top and
+//! an old one taken out when nothing sealed with it can live. Of one key 2^32 nonces may be drawn; that many leases take
+//! a hundred years at one a second.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanyard_core::secret::Secret;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::key_file::{self, KeyFileError};
+use crate::seal::{KeyId, SealError, Sealed, Sealer};
+
+/// Why there are no such keys.
+#[derive(Debug, thiserror::Error)]
+pub enum SealingKeysError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// A line is no key.
+    #[error("line {0} of the sealing keys is not `<name> <32 bytes in base64>`")]
+    Line(usize),
+    /// Two keys have one name.
+    #[error("line {0} of the sealing keys has the name of another key")]
+    Twice(usize),
+    /// There is none.
+    #[error("the file of sealing keys has no key")]
+    Empty,
+}
+
+/// Keys from a file.
+pub struct SealingKeys {
+    newest: KeyId,
+    keys: BTreeMap<KeyId, LessSafeKey>,
+}
+
+impl std::fmt::Debug for SealingKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.keys.keys().collect::<Vec<_>>();
+        f.debug_struct("SealingKeys")
+            .field("newest", &self.newest)
+            .field("keys", &names)
+            .finish()
+    }
+}
+
+impl SealingKeys {
+    /// Reads them from a file that only its owner may read. Empty lines and those after `#` are passed over.
+    ///
+    /// # Errors
+    /// See [`SealingKeysError`].
+    pub fn read(path: &Path) -> Result<Self, SealingKeysError> {
+        let text = key_file::read(path)?;
+        let (mut newest, mut keys) = (None, BTreeMap::new());
+        for (at, line) in text.expose().lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (id, key) = parsed(line).ok_or(SealingKeysError::Line(at + 1))?;
+            newest.get_or_insert_with(|| id.clone());
+            if keys.insert(id, key).is_some() {
+                return Err(SealingKeysError::Twice(at + 1));
+            }
+        }
+        let newest = newest.ok_or(SealingKeysError::Empty)?;
+        Ok(Self { newest, keys })
+    }
+}
+
+fn parsed(line: &str) -> Option<(KeyId, LessSafeKey)> {
+    let (name, key) = line.split_once(char::is_whitespace)?;
+    let bytes = Zeroizing::new(STANDARD.decode(key.trim()).ok()?);
+    let key = UnboundKey::new(&AES_256_GCM, &bytes).ok()?;
+    Some((KeyId::new(name)?, LessSafeKey::new(key)))
+}
+
+#[async_trait]
+impl Sealer for SealingKeys {
+    async fn seal(&self, secret: &Secret<String>, purpose: &[u8]) -> Result<Sealed, SealError> {
+        let key = self.keys.get(&self.newest);
+        let key = key.ok_or(SealError::Unavailable("there is none"))?;
+        let mut nonce = [0; NONCE_LEN];
+        let drawn = SystemRandom::new().fill(&mut nonce);
+        drawn.map_err(|_| SealError::Unavailable("no randomness"))?;
+        let mut bytes = Zeroizing::new(secret.expose().as_bytes().to_vec());
+        let tag = key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(purpose),
+                &mut bytes,
+            )
+            .map_err(|_| SealError::Unavailable("the cipher does not take it"))?;
+        let bytes = [&nonce, bytes.as_slice(), tag.as_ref()].concat();
+        Ok(Sealed {
+            key: self.newest.clone(),
+            bytes,
+        })
+    }
+
+    async fn open(&self, sealed: &Sealed, purpose: &[u8]) -> Result<Secret<String>, SealError> {
+        let no_key = || SealError::NoKey(sealed.key.clone());
+        let changed = || SealError::Changed(sealed.key.clone());
+        let key = self.keys.get(&sealed.key).ok_or_else(no_key)?;
+        let (nonce, rest) = sealed.bytes.split_first_chunk().ok_or_else(changed)?;
+        let mut bytes = Zeroizing::new(rest.to_vec());
+        let nonce = Nonce::assume_unique_for_key(*nonce);
+        let opened = key.open_in_place(nonce, Aad::from(purpose), &mut bytes);
+        let opened = opened.map_err(|_| changed())?.to_vec();
+        String::from_utf8(opened).map(Secret::new).map_err(|error| {
+            error.into_bytes().zeroize();
+            changed()
+        })
+    }
+}
