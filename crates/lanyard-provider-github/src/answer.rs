@@ -39,7 +39,7 @@ const MESSAGES: &[(u16, &str, &str)] = &[
     (
         403,
         "This installation has been suspended",
-        "the installation is suspended: an owner lifts that in the settings of the installed app",
+        "the installation is suspended: it is lifted as it was made, by an owner in its settings or by the app's API",
     ),
     (
         403,

@@ -53,7 +53,7 @@ impl<'a> Asked<'a> {
             Some(expires) => return Err(format!("a token that lives until {expires}")),
             None => return no("a token that has no end"),
         };
-        // `metadata: read` comes with every permission on a repository (page «Choosing permissions for a GitHub App»).
+        // `metadata: read` comes with every permission on a repository (page «Permissions required for GitHub Apps»).
         let mut with_metadata = self.permissions.clone();
         let metadata = with_metadata.entry("metadata".to_owned());
         metadata.or_insert_with(|| "read".to_owned());

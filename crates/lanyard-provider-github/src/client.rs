@@ -33,9 +33,11 @@ const NOT_REACHED: &str = "not reached";
 /// A client could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is none, or not of https. Plain http is for loopback alone.
-    #[error("{0} is not an https address (http is for loopback alone)")]
-    Address(String),
+    /// The address is none, or not of https, or says more than where. Plain http is for loopback alone.
+    #[error(
+        "the address of the API is not `https://` and a place (`http://` is for loopback alone)"
+    )]
+    Address,
     /// No such account can be.
     #[error("{0} is not the name of an account at GitHub")]
     Owner(String),
@@ -190,12 +192,11 @@ impl Client {
     /// # Errors
     /// See [`ConnectError`].
     pub fn new(api: &str, key: AppKey, owner: &str) -> Result<Self, ConnectError> {
-        let bad = || ConnectError::Address(api.to_owned());
-        let url: Url = api.parse().map_err(|_| bad())?;
+        let url: Url = api.parse().map_err(|_| ConnectError::Address)?;
         let plain = url.scheme() == "http" && is_loopback(&url);
         let bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
         if !(url.scheme() == "https" || plain) || !bare {
-            return Err(bad());
+            return Err(ConnectError::Address);
         }
         if !is_name(owner) {
             return Err(ConnectError::Owner(owner.to_owned()));
@@ -475,7 +476,7 @@ impl Installation {
     }
 
     pub(crate) const fn suspended(&self) -> &'static str {
-        "the installation is suspended: an owner lifts that in the settings of the installed app"
+        "the installation is suspended: it is lifted as it was made, by an owner in its settings or by the app's API"
     }
 }
 

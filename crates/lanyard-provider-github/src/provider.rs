@@ -29,8 +29,10 @@ use crate::{inspect, reviews};
 /// How long every token lives: nothing shorter can be asked for
 /// (page «Generating an installation access token for a GitHub App»).
 const LIFE: Duration = Duration::from_secs(3600);
-/// How long a mint may take: the checks of the branch rules included.
-const MINT: Duration = Duration::from_secs(45);
+/// How long a mint may take: every call of it at its slowest, the looks at branch rules included.
+const MINT: Duration = Duration::from_secs(90);
+/// How long the looks at branch rules may take together.
+const LOOKS: Duration = Duration::from_secs(20);
 /// How far GitHub's clock and ours may differ.
 const SKEW: Duration = Duration::from_secs(60);
 /// The most repositories of one token (page «REST API endpoints for GitHub Apps»).
@@ -141,7 +143,11 @@ impl GitHubProvider {
         let given = self.client.create_token(installation, &body, now).await?;
         let latest = now + LIFE + MINT + SKEW;
         let found = match asked.checked(self.client.owner(), &given, latest) {
-            Ok(_) => reviews::missing(&self.client, &given.token, &grant.repositories, now).await,
+            Ok(_) => {
+                let looks = reviews::missing(&self.client, &given.token, &grant.repositories, now);
+                let found = tokio::time::timeout(LOOKS, looks).await;
+                found.unwrap_or_else(|_| Err(refused("check branch rules", "it takes too long")))
+            }
             Err(how) => Err(excessive(how)),
         };
         if let Err(error) = self.client.end(&given.token).await {

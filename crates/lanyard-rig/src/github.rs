@@ -7,10 +7,9 @@
 //! | Generating a JSON Web Token (JWT) for a GitHub App | RS256, `iat`, `exp` 10 minutes ahead at most, `iss` |
 //! | REST API endpoints for GitHub Apps | looking up, suspending; 500 repositories; all, where a member is left out |
 //! | Generating an installation access token for a GitHub App | one hour; opaque, or longer with a JWT inside |
-//! | Choosing permissions for a GitHub App | `metadata: read` comes with every token of repositories |
 //! | Suspending a GitHub App installation | then nothing of it may do anything |
 //! | REST API endpoints for GitHub App installations | a token ends itself, then 401; lists what it may reach |
-//! | Permissions required for GitHub Apps | per endpoint; a merge needs `contents: write` |
+//! | Permissions required for GitHub Apps | per endpoint; a merge needs `contents: write`; `metadata: read` always |
 //! | Troubleshooting the REST API | 404 in place of 403 for what a token may not see |
 //! | REST API endpoints for rules | of rulesets alone, with `metadata: read`; `current_user_can_bypass` |
 //! | REST API endpoints for pull requests | 405 for a merge that a rule forbids |

@@ -92,6 +92,22 @@ async fn t55_a_lost_answer_is_pending_until_its_worst_expiry_and_said_to_be() {
     assert!(lease.worst_expiry >= NOW + Duration::from_secs(3600));
 }
 
+/// T54: where the journal does not take the answer, this process still knows the token; a later one says that it cannot.
+#[tokio::test]
+async fn t54_an_answer_that_was_not_journaled_is_known_as_long_as_the_process_lives() {
+    let target = Target::start();
+    let request = target.request();
+    target.mint(&request).await.unwrap();
+    let lease = target.reference(&request);
+    let later = revoke(&target.restarted(), &lease, NOW.as_secs()).await;
+    assert!(
+        matches!(later, Err(ProviderError::Refused { .. })),
+        "{later:?}"
+    );
+    assert_eq!(target.revoke(&lease).await, Ok(Revoked::Acknowledged));
+    assert_eq!(target.prove(&lease).await, Ok(Revoked::ProvedDead));
+}
+
 /// T55: what was never sent left nothing.
 #[tokio::test]
 async fn a_server_that_is_not_there_leaves_nothing() {

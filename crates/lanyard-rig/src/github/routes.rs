@@ -45,19 +45,25 @@ pub(crate) fn answer(state: &mut State, request: &Request) -> Outcome {
     }
 }
 
-/// «Getting started with the REST API» and «API Versions». Stricter than the real one: that takes the oldest version
-/// where none is named, and JSON where nothing is accepted.
+/// «Getting started with the REST API» and «API Versions». Stricter than the real one but where agents ask: that takes the
+/// oldest version where none is named, and JSON where nothing is accepted.
 fn headers(request: &Request) -> Result<(), Response> {
+    const OF_THE_BROKER: [&str; 4] = ["app", "installation", "orgs", "users"];
+    let first = request.path.first().map_or("", String::as_str);
+    let strict = OF_THE_BROKER.contains(&first);
     let header = |name: &str| request.headers.get(name).map(String::as_str);
+    let other = |name: &str, right: &str| {
+        header(name).map_or(strict, |given| given != right && (strict || given != "*/*"))
+    };
     if header("user-agent").is_none_or(str::is_empty) {
         let message = "Request forbidden by administrative rules. Please make sure your request has a User-Agent header";
         return Err(Response::message(403, message));
     }
-    if header("accept") != Some("application/vnd.github+json") {
+    if other("accept", "application/vnd.github+json") {
         let message = "Unsupported 'Accept' header: \"\". Must accept 'application/json'.";
         return Err(Response::message(415, message));
     }
-    if header("x-github-api-version") != Some(VERSION) {
+    if other("x-github-api-version", VERSION) {
         return Err(Response::message(400, "API version not supported"));
     }
     if request.body.len() > LARGEST {
