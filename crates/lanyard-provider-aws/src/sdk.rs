@@ -252,7 +252,39 @@ fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
-/// What AWS says by code alone: its texts can echo what was sent (T50).
+/// The codes that are passed on: those of AWS in common, and of the calls that are made here. Any other is a text that
+/// somebody chose.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html>
+const CODES: &[&str] = &[
+    "AccessDenied",
+    "AccessDeniedException",
+    "ConcurrentModification",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAction",
+    "InvalidClientTokenId",
+    "InvalidInput",
+    "InvalidParameterCombination",
+    "InvalidParameterValue",
+    "LimitExceeded",
+    "MalformedPolicyDocument",
+    "MissingAuthenticationToken",
+    "NoSuchEntity",
+    "NotAuthorized",
+    "OptInRequired",
+    "PackedPolicyTooLarge",
+    "RegionDisabledException",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "UnmodifiableEntity",
+    "UnrecognizedClientException",
+    "ValidationError",
+];
+
+/// What AWS says by a known code alone: its texts can echo what was sent (T50).
 fn mapped<E: ProvideErrorMetadata, R>(
     operation: &'static str,
     error: &SdkError<E, R>,
@@ -263,30 +295,29 @@ fn mapped<E: ProvideErrorMetadata, R>(
         "RequestLimitExceeded",
         "TooManyRequestsException",
     ];
-    let code: String = error
-        .code()
-        .unwrap_or("unnamed")
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(64)
-        .collect();
+    let code = error.code().unwrap_or("unnamed");
     let said = matches!(error, SdkError::ServiceError(_));
-    let broken = code == "unnamed" || code.starts_with("Internal") || code == "ServiceFailure";
-    if said && THROTTLING.contains(&code.as_str()) {
+    let broken = code == "unnamed"
+        || code.starts_with("Internal")
+        || matches!(code, "ServiceFailure" | "ServiceUnavailable");
+    let known = CODES.iter().find(|known| **known == code);
+    if said && THROTTLING.contains(&code) {
         ProviderError::Throttled {
             provider: PROVIDER,
             operation,
         }
     } else if said && !broken {
-        refused(operation, &code)
+        refused(operation, known.unwrap_or(&"a code that is not known"))
     } else if matches!(error, SdkError::ConstructionFailure(_)) {
         refused(operation, "the request could not be built")
     } else if matches!(error, SdkError::TimeoutError(_)) {
         ambiguous(operation, "timeout")
     } else if matches!(error, SdkError::DispatchFailure(_)) {
         ambiguous(operation, "not reached, or no credentials")
+    } else if said {
+        ambiguous(operation, "the service failed")
     } else {
-        ambiguous(operation, &code)
+        ambiguous(operation, "half an answer")
     }
 }
 

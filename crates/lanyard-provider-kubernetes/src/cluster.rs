@@ -171,7 +171,30 @@ fn pem(der: &[u8]) -> String {
     pem
 }
 
-/// What the API server says by reason alone: its messages can echo what was sent (T50).
+/// The reasons that are passed on. Any other is a text that somebody chose.
+/// <https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#StatusReason>
+const REASONS: &[&str] = &[
+    "AlreadyExists",
+    "BadRequest",
+    "Conflict",
+    "Expired",
+    "Forbidden",
+    "Gone",
+    "InternalError",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "RequestEntityTooLarge",
+    "ServerTimeout",
+    "ServiceUnavailable",
+    "Timeout",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnsupportedMediaType",
+];
+
+/// What the API server says by a known reason alone: its messages can echo what was sent (T50).
 fn mapped(operation: &'static str, error: &kube::Error) -> ProviderError {
     let kube::Error::Api(status) = error else {
         return ProviderError::Ambiguous {
@@ -180,13 +203,11 @@ fn mapped(operation: &'static str, error: &kube::Error) -> ProviderError {
             code: "not reached".to_owned(),
         };
     };
-    let reason: String = status
-        .reason
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(64)
-        .collect();
-    let code = format!("{} {reason}", status.code);
+    let known = REASONS.iter().find(|known| **known == status.reason);
+    let code = match known {
+        Some(reason) => format!("{} {reason}", status.code),
+        None => status.code.to_string(),
+    };
     match status.code {
         429 => ProviderError::Throttled {
             provider: PROVIDER,
