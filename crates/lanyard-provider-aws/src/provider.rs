@@ -292,10 +292,15 @@ fn seconds(request: &MintRequest) -> i32 {
     i32::try_from(whole.max(u128::from(LEAST_SESSION))).unwrap_or(i32::MAX)
 }
 
-fn checked(session: &Session, request: &MintRequest) -> Result<(), ProviderError> {
+fn checked(session: &Session, role: &str, request: &MintRequest) -> Result<(), ProviderError> {
     let lease = request.lease.to_string();
-    if !session.arn.ends_with(&format!("/{lease}")) {
-        return Err(not_ours("sts:AssumeRole", "a session of another name"));
+    // arn:aws:sts::account:assumed-role/role/session, without the role's path.
+    let asked = format!(":assumed-role/{}/{lease}", role_name(role));
+    if !session.arn.ends_with(&asked) {
+        return Err(not_ours(
+            "sts:AssumeRole",
+            "a session of another role or name",
+        ));
     }
     if session
         .source_identity
@@ -377,7 +382,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
                 ],
             })
             .await?;
-        checked(&session, request)?;
+        checked(&session, role, request)?;
         Ok(Minted {
             expires: session.expires.min(request.expires),
             credential: Credential::Aws {
