@@ -47,9 +47,15 @@ impl Sdk {
         // A mint is never repeated, and revocations are repeated by the engine.
         let minter = config(access, access.minter_profile.as_deref()).await;
         let revoker = config(access, access.revoker_profile.as_deref()).await;
+        Self::of(&minter, &revoker)
+    }
+
+    /// The clients of the two principals, by configurations that somebody else made: neither may retry.
+    #[must_use]
+    pub fn of(minter: &SdkConfig, revoker: &SdkConfig) -> Self {
         Self {
-            sts: aws_sdk_sts::Client::new(&minter),
-            iam: aws_sdk_iam::Client::new(&revoker),
+            sts: aws_sdk_sts::Client::new(minter),
+            iam: aws_sdk_iam::Client::new(revoker),
         }
     }
 }

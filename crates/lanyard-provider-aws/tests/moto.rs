@@ -17,7 +17,7 @@ use lanyard_core::provider::{
 use lanyard_core::time::Timestamp;
 use lanyard_provider_aws::api::AwsApi as _;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
-use lanyard_testkit::conformance::{self, Subject, Verdict};
+use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 
@@ -89,12 +89,28 @@ fn request(seed: u64) -> MintRequest {
     world::request(TargetKind::Aws, lease, &world::task(&ids, now), now)
 }
 
-struct OnMoto(AwsProvider<Sdk>);
+/// moto's sessions do not end, so that its clock may be taken to run ahead by less than a session has to spare.
+const AHEAD: Duration = Duration::from_secs(240);
+
+struct OnMoto {
+    provider: AwsProvider<Sdk>,
+    account: Account,
+    ahead: parking_lot::Mutex<Duration>,
+}
 
 #[async_trait::async_trait]
 impl Subject for OnMoto {
     fn provider(&self) -> &dyn Provider {
-        &self.0
+        &self.provider
+    }
+
+    async fn restarted(&self) -> Box<dyn Provider> {
+        let sdk = Sdk::connect(&self.account.access).await;
+        Box::new(AwsProvider::new(self.account.target.clone(), sdk))
+    }
+
+    fn server(&self) -> &'static str {
+        "moto"
     }
 
     fn kind(&self) -> TargetKind {
@@ -102,16 +118,35 @@ impl Subject for OnMoto {
     }
 
     fn now(&self) -> Timestamp {
-        now()
+        now() + *self.ahead.lock()
     }
 
-    /// moto knows no conditions: whom a policy means is not seen here.
+    async fn pass(&self, until: Timestamp) -> Result<(), Played> {
+        let ahead = until.since(now());
+        if ahead > AHEAD {
+            return Err(Played::NotHere("moto does not end sessions"));
+        }
+        let mut before = self.ahead.lock();
+        *before = ahead.max(*before);
+        Ok(())
+    }
+
     async fn used(&self, _credential: &Credential) -> Verdict {
-        Verdict::Unknown
+        Verdict::Unknown(
+            "moto knows no conditions: what the written policies mean is asked of iam-simulate",
+        )
     }
 
-    fn lists(&self) -> bool {
-        false
+    async fn fault(&self, _fault: Fault<'_>) -> Result<(), Played> {
+        Err(Played::NotHere("moto does as it is asked"))
+    }
+
+    fn lists(&self) -> Given {
+        Err("AWS lists no sessions: a stray ends by the time in its own session policy")
+    }
+
+    fn probes(&self) -> Given {
+        Err("no call shows that a session is dead: GetCallerIdentity works under any deny")
     }
 }
 
@@ -121,7 +156,12 @@ async fn it_does_what_every_provider_does() {
         return;
     };
     let sdk = Sdk::connect(&account.access).await;
-    conformance::all(&OnMoto(AwsProvider::new(account.target, sdk)), 42).await;
+    let subject = OnMoto {
+        provider: AwsProvider::new(account.target.clone(), sdk),
+        account,
+        ahead: parking_lot::Mutex::default(),
+    };
+    conformance::all(&subject, 42).await;
 }
 
 #[tokio::test]

@@ -23,7 +23,6 @@ use lanyard_provider_token::introspection::{Answer, LeaseView, answer};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Claims, Jwks, Keyring, LONGEST_LIFETIME, TokenProvider, VerifyError};
 use lanyard_testkit::clock::ManualClock;
-use lanyard_testkit::conformance::{self, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 use tempfile::TempDir;
@@ -36,35 +35,6 @@ struct Bench {
     provider: TokenProvider,
     ids: Ids,
     dir: TempDir,
-}
-
-#[async_trait::async_trait]
-impl Subject for Bench {
-    fn provider(&self) -> &dyn Provider {
-        &self.provider
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Token
-    }
-
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    /// A verifier that asks nobody accepts a token until it ends; introspection reads the lease itself.
-    async fn used(&self, _credential: &Credential) -> Verdict {
-        Verdict::Unknown
-    }
-
-    fn lists(&self) -> bool {
-        false
-    }
-}
-
-#[tokio::test]
-async fn it_does_what_every_provider_does() {
-    conformance::all(&Bench::new(), 51).await;
 }
 
 impl Bench {

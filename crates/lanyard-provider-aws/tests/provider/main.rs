@@ -4,197 +4,27 @@
     reason = "a test stops where its footing gives way"
 )]
 
-use std::collections::BTreeMap;
+mod account;
+mod conformance;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use lanyard_core::charter::TargetKind;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Credential, MintRequest, Provider, ProviderError, Revocation, RevocationReport, Revoked,
+    MintRequest, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_provider_aws::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
-use lanyard_provider_aws::{AwsProvider, AwsTarget, Roles};
+use lanyard_provider_aws::{AwsProvider, Roles};
 use lanyard_testkit::clock::ManualClock;
-use lanyard_testkit::conformance::{self, Subject, Verdict};
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
-use parking_lot::Mutex;
+
+use account::{Account, Fake, ROLE, down, provider, target_of};
 
 const NOW: Timestamp = ManualClock::START;
-const ROLE: &str = "arn:aws:iam::111122223333:role/lanyard/plan";
-
-#[derive(Default)]
-struct Account {
-    asked: Mutex<Vec<AssumeRole>>,
-    policies: Mutex<BTreeMap<(String, String), String>>,
-    longer: Mutex<bool>,
-    iam_is_down: Mutex<bool>,
-}
-
-struct Fake(Arc<Account>);
-
-fn down() -> ProviderError {
-    ProviderError::Ambiguous {
-        provider: "aws",
-        operation: "iam",
-        code: "down".to_owned(),
-    }
-}
-
-#[async_trait]
-impl AwsApi for Fake {
-    async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError> {
-        let name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-        assert!((2..=64).contains(&ask.lease.len()) && ask.lease.chars().all(name));
-        assert!((900..=3600).contains(&ask.seconds) && ask.policy.len() <= 2048);
-        serde_json::from_str::<serde_json::Value>(&ask.policy).unwrap();
-        self.0.asked.lock().push(ask.clone());
-        let longer = if *self.0.longer.lock() { 3600 } else { 0 };
-        let seconds = u64::try_from(ask.seconds).unwrap() + longer;
-        Ok(Session {
-            access_key_id: "ASIA".to_owned(),
-            secret_access_key: Secret::new("canary".to_owned()),
-            session_token: Secret::new(format!("session of {}", ask.lease)),
-            expires: NOW + Duration::from_secs(seconds),
-            arn: format!("arn:aws:sts::111122223333:assumed-role/plan/{}", ask.lease),
-            source_identity: Some(ask.lease.clone()),
-        })
-    }
-
-    async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError> {
-        if *self.0.iam_is_down.lock() {
-            return Err(down());
-        }
-        Ok(self
-            .0
-            .policies
-            .lock()
-            .get(&(role.to_owned(), policy.to_owned()))
-            .cloned())
-    }
-
-    async fn role_policies(&self, role: &str) -> Result<Vec<String>, ProviderError> {
-        if *self.0.iam_is_down.lock() {
-            return Err(down());
-        }
-        let policies = self.0.policies.lock();
-        let of_role = policies.keys().filter(|(of, _)| of == role);
-        Ok(of_role.map(|(_, name)| name.clone()).collect())
-    }
-
-    async fn delete_role_policy(&self, role: &str, policy: &str) -> Result<(), ProviderError> {
-        let key = (role.to_owned(), policy.to_owned());
-        self.0.policies.lock().remove(&key);
-        Ok(())
-    }
-
-    async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError> {
-        Ok((role == "plan").then(|| RoleFacts {
-            boundary: None,
-            trust: "{}".to_owned(),
-        }))
-    }
-
-    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError> {
-        let known = session.session_token.expose().starts_with("session of ");
-        Ok(known.then(|| "arn:aws:sts::111122223333:assumed-role/plan/x".to_owned()))
-    }
-
-    async fn minter(&self) -> Result<String, ProviderError> {
-        Ok("arn:aws:iam::111122223333:user/minter".to_owned())
-    }
-
-    async fn put_role_policy(
-        &self,
-        role: &str,
-        policy: &str,
-        document: &str,
-    ) -> Result<(), ProviderError> {
-        if *self.0.iam_is_down.lock() {
-            return Err(down());
-        }
-        let mut policies = self.0.policies.lock();
-        let others = policies
-            .iter()
-            .filter(|((of, name), _)| of == role && name != policy);
-        let taken: usize = others.map(|(_, text)| text.len()).sum();
-        if taken + document.len() > 10_240 {
-            return Err(ProviderError::Refused {
-                provider: "aws",
-                operation: "iam:PutRolePolicy",
-                code: "LimitExceeded".to_owned(),
-            });
-        }
-        policies.insert((role.to_owned(), policy.to_owned()), document.to_owned());
-        Ok(())
-    }
-}
-
-fn provider() -> (AwsProvider<Fake>, Arc<Account>) {
-    let account = Arc::new(Account::default());
-    (target_of(&account, "one"), account)
-}
-
-/// A target with the roles of all, and a policy of its own.
-fn target_of(account: &Arc<Account>, instance: &str) -> AwsProvider<Fake> {
-    let target = AwsTarget {
-        region: "eu-west-1".to_owned(),
-        plan_role: ROLE.to_owned(),
-        apply_role: "arn:aws:iam::111122223333:role/lanyard/apply".to_owned(),
-        boundary: None,
-        instance: instance.to_owned(),
-    };
-    AwsProvider::new(target, Fake(Arc::clone(account)))
-}
-
-struct Faked {
-    provider: AwsProvider<Fake>,
-    account: Arc<Account>,
-}
-
-#[async_trait]
-impl Subject for Faked {
-    fn provider(&self) -> &dyn Provider {
-        &self.provider
-    }
-
-    fn kind(&self) -> TargetKind {
-        TargetKind::Aws
-    }
-
-    fn now(&self) -> Timestamp {
-        NOW
-    }
-
-    /// A session is refused where the role's policy names it, or was cut.
-    async fn used(&self, credential: &Credential) -> Verdict {
-        let Credential::Aws { session_token, .. } = credential else {
-            unreachable!("a credential of another kind")
-        };
-        let policy = deny_policy(&self.account);
-        let lease = session_token.expose().rsplit(' ').next().unwrap();
-        if policy.contains(lease) || policy.contains("aws:TokenIssueTime") {
-            Verdict::Refused
-        } else {
-            Verdict::Accepted
-        }
-    }
-
-    fn lists(&self) -> bool {
-        false
-    }
-}
-
-#[tokio::test]
-async fn it_does_what_every_provider_does() {
-    let (provider, account) = provider();
-    conformance::all(&Faked { provider, account }, 41).await;
-}
 
 fn request() -> MintRequest {
     let ids = Ids::seeded(1);
@@ -253,19 +83,6 @@ async fn a_session_is_named_after_its_lease_and_told_to_end_with_it() {
         (request.lease.to_string(), 900)
     );
     assert!(asked.policy.contains(&request.expires.to_string()));
-}
-
-#[tokio::test]
-async fn t79_a_longer_session_than_asked_for_is_refused() {
-    let (provider, account) = provider();
-    *account.longer.lock() = true;
-    let request = request();
-    let prepared = provider.prepare(&request).unwrap();
-    let refused = provider.mint(&request, &prepared).await.unwrap_err();
-    assert!(
-        matches!(refused, ProviderError::Excessive { .. }),
-        "{refused}"
-    );
 }
 
 #[tokio::test]

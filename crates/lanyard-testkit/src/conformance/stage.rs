@@ -1,0 +1,353 @@
+//! One case on one subject: it mints and revokes as the engine does, and says which sentence does not hold.
+
+use std::time::Duration;
+
+use lanyard_core::id::LeaseId;
+use lanyard_core::lease::{Handle, LeaseRef};
+use lanyard_core::provider::{
+    Credential, MintRequest, Minted, Prepared, Probe, Provider, ProviderError, Revocation, Revoked,
+};
+use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
+
+use super::{Case, Given, Played, Subject, Verdict};
+use crate::ids::Ids;
+use crate::world;
+
+/// The case, its ids, and what it has come to so far.
+pub(super) struct Stage<'a> {
+    pub(super) subject: &'a dyn Subject,
+    pub(super) case: Case,
+    ids: Ids,
+    /// What the outcome rests on, once something could not be seen.
+    rested: Mutex<Option<&'static str>>,
+    /// What was revoked, as the ledger keeps it for a provider that has to be told again.
+    standing: Mutex<Vec<LeaseRef>>,
+    /// What was minted.
+    minted: Mutex<Vec<LeaseRef>>,
+}
+
+/// What was minted.
+pub(super) struct Lease {
+    pub(super) reference: LeaseRef,
+    pub(super) minted: Minted,
+}
+
+/// What came of a revocation: an outcome for each lease that was due, and the latest cut.
+pub(super) struct Outcome {
+    pub(super) leases: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
+    pub(super) cut: Option<Timestamp>,
+}
+
+impl Outcome {
+    /// What came of one of them.
+    pub(super) fn of(&self, lease: LeaseId) -> Option<&Result<Revoked, ProviderError>> {
+        let mut leases = self.leases.iter();
+        leases
+            .find(|(id, _)| *id == lease)
+            .map(|(_, outcome)| outcome)
+    }
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(subject: &'a dyn Subject, case: Case, seed: u64) -> Self {
+        let seed = Ids::seeded(seed ^ (1 << (8 + case as u32))).word();
+        Self {
+            subject,
+            case,
+            ids: Ids::seeded(seed),
+            rested: Mutex::default(),
+            standing: Mutex::default(),
+            minted: Mutex::default(),
+        }
+    }
+
+    pub(super) fn provider(&self) -> &'a dyn Provider {
+        self.subject.provider()
+    }
+
+    /// Stops the test where a sentence does not hold.
+    pub(super) fn holds(&self, holds: bool, sentence: &str) {
+        let (provider, server) = (
+            self.provider().capabilities().provider,
+            self.subject.server(),
+        );
+        assert!(
+            holds,
+            "{provider} on {server}, {}: {sentence}: that does not hold",
+            self.case
+        );
+    }
+
+    /// The value, or the sentence that says that there is one.
+    pub(super) fn ok<T, E: std::fmt::Debug>(&self, result: Result<T, E>, sentence: &str) -> T {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.holds(false, &format!("{sentence} ({error:?})"));
+                None
+            }
+        }
+        .expect("it holds")
+    }
+
+    /// The outcome rests on this.
+    pub(super) fn rests_on(&self, what: &'static str) {
+        self.rested.lock().get_or_insert(what);
+    }
+
+    pub(super) fn rested(&self) -> Option<&'static str> {
+        *self.rested.lock()
+    }
+
+    /// What a subject said in place of playing.
+    pub(super) fn not_played(&self, played: Played) -> Played {
+        match played {
+            Played::NotHere(_) => {}
+            Played::Never(_) => self.holds(self.case.needs_a_fault(), "there is nobody to call"),
+            Played::Passed | Played::RestsOn(_) => {
+                self.holds(false, "what could not be played has a reason");
+            }
+        }
+        played
+    }
+
+    /// Something that the subject gives, or what holds in its place, on which the outcome then rests.
+    pub(super) fn given(&self, given: Given) -> bool {
+        match given {
+            Ok(()) => true,
+            Err(what) => {
+                self.rests_on(what);
+                false
+            }
+        }
+    }
+
+    /// The sample request under a lease of its own, before it is fitted.
+    pub(super) fn sample(&self) -> MintRequest {
+        let now = self.subject.now();
+        let task = world::task(&self.ids, now);
+        world::request(self.subject.kind(), self.ids.lease(), &task, now)
+    }
+
+    pub(super) fn request(&self) -> MintRequest {
+        self.subject.fit(self.sample())
+    }
+
+    pub(super) async fn prepared(&self, request: &MintRequest) -> Prepared {
+        let ready = self.provider().ready(request).await;
+        self.ok(ready, "what the sample request shares can be made ready");
+        let prepared = self.provider().prepare(request);
+        self.ok(prepared, "the sample request can be rendered")
+    }
+
+    /// Mints the sample request.
+    pub(super) async fn mint(&self) -> Lease {
+        self.mint_of(self.request()).await
+    }
+
+    pub(super) async fn mint_of(&self, request: MintRequest) -> Lease {
+        let prepared = self.prepared(&request).await;
+        self.holds(
+            prepared.worst_expiry >= request.expires,
+            "the worst expiry is no earlier than the lease's end",
+        );
+        let minted = self.provider().mint(&request, &prepared).await;
+        let minted = self.ok(minted, "the sample request can be minted");
+        self.holds(
+            minted.expires <= prepared.worst_expiry,
+            "what was minted ends no later than was said",
+        );
+        self.holds(
+            minted.expires + Duration::from_secs(1) > request.expires,
+            "what was minted lasts as long as the lease",
+        );
+        let mut reference = reference(&request, &prepared);
+        if let Some(handle) = &minted.handle {
+            reference.handle = handle.clone();
+        }
+        self.minted.lock().push(reference.clone());
+        Lease { reference, minted }
+    }
+
+    /// Whether it does something, where the server can tell.
+    async fn used(&self, credential: &Credential) -> Option<bool> {
+        match self.subject.used(credential).await {
+            Verdict::Accepted => Some(true),
+            Verdict::Refused => Some(false),
+            Verdict::Unknown(what) => {
+                self.rests_on(what);
+                None
+            }
+        }
+    }
+
+    pub(super) async fn works(&self, credential: &Credential, sentence: &str) {
+        let used = self.used(credential).await;
+        self.holds(used != Some(false), sentence);
+    }
+
+    pub(super) async fn is_refused(&self, credential: &Credential, sentence: &str) {
+        let used = self.used(credential).await;
+        self.holds(used != Some(true), sentence);
+    }
+
+    /// A lease that was revoked: its credential does nothing, and nothing says that it lives.
+    pub(super) async fn is_dead(&self, lease: &Lease) {
+        let credential = &lease.minted.credential;
+        self.is_refused(credential, "a revoked credential does nothing")
+            .await;
+        let probed = self.provider().probe(&lease.reference).await;
+        self.holds(
+            probed != Ok(Probe::Live),
+            "a revoked credential is not called live",
+        );
+        let listed = self.is_listed(&lease.reference).await;
+        self.holds(!listed, "what was revoked is not listed");
+    }
+
+    /// Whether it shows in the provider's list, handle and all.
+    pub(super) async fn is_listed(&self, lease: &LeaseRef) -> bool {
+        let found = self.provider().list().await;
+        let found = self.ok(found, "the server can be asked what it has");
+        let same = |handle: &Handle| *handle == lease.handle;
+        found
+            .iter()
+            .any(|found| found.lease == lease.id && same(&found.handle))
+    }
+
+    /// What the server made when it misbehaved, as whoever caught its answer would have it.
+    pub(super) fn made(&self) -> Credential {
+        let made = self.subject.last_made();
+        self.ok(made.ok_or("nothing"), "the server made a credential")
+    }
+
+    /// Revokes by another value of the provider, or by the subject's own.
+    pub(super) async fn revoke_by(
+        &self,
+        provider: &dyn Provider,
+        due: &[LeaseRef],
+        cut: Option<Timestamp>,
+    ) -> Outcome {
+        self.subject.fenced(due);
+        let is_due = |lease: &&LeaseRef| !due.iter().any(|due| due.id == lease.id);
+        let standing: Vec<_> = self
+            .standing
+            .lock()
+            .iter()
+            .filter(is_due)
+            .cloned()
+            .collect();
+        let revocation = Revocation {
+            now: self.subject.now(),
+            due: due.to_vec(),
+            standing,
+            cut,
+        };
+        let report = provider.revoke(&revocation).await;
+        let (mut asked, mut answered): (Vec<_>, Vec<_>) = (
+            due.iter().map(|lease| lease.id).collect(),
+            report.outcomes.iter().map(|(lease, _)| *lease).collect(),
+        );
+        asked.sort_unstable();
+        answered.sort_unstable();
+        self.holds(
+            asked == answered,
+            "each lease that was due is answered for, once",
+        );
+        let taken: Vec<_> = due
+            .iter()
+            .filter(|lease| {
+                let outcome = report.outcomes.iter().find(|(id, _)| *id == lease.id);
+                outcome.is_some_and(|(_, outcome)| outcome.is_ok())
+            })
+            .cloned()
+            .collect();
+        let proved = provider.prove(&taken).await;
+        if provider.capabilities().proves {
+            let all = proved
+                .iter()
+                .all(|(_, outcome)| *outcome == Ok(Revoked::ProvedDead));
+            self.holds(
+                all && proved.len() == taken.len(),
+                "what was taken is proved dead",
+            );
+        }
+        self.standing.lock().extend(taken);
+        Outcome {
+            leases: report.outcomes,
+            cut: report.cuts.iter().map(|(_, cut)| *cut).max(),
+        }
+    }
+
+    /// Revokes them, and the server takes all of it.
+    pub(super) async fn revoke(&self, due: &[LeaseRef]) {
+        self.taken(&self.revoke_by(self.provider(), due, None).await);
+    }
+
+    /// Revokes what the case left: a real server is shared with others.
+    pub(super) async fn clear(&self) {
+        let mut left = self.minted.lock().clone();
+        let revoked = self.standing.lock().clone();
+        left.retain(|lease| !revoked.iter().any(|revoked| revoked.id == lease.id));
+        self.revoke(&left).await;
+    }
+
+    pub(super) fn taken(&self, outcome: &Outcome) {
+        for (_, outcome) in &outcome.leases {
+            let sentence = format!("a revocation is taken ({outcome:?})");
+            self.holds(outcome.is_ok(), &sentence);
+        }
+    }
+
+    /// Revokes a lease whose credential the server made, and of which the broker has only what it prepared. Where that
+    /// cannot be enough, nobody says that it was.
+    pub(super) async fn revoke_unanswered(
+        &self,
+        lease: LeaseRef,
+        made: &Credential,
+    ) -> Result<(), Played> {
+        let due = [lease];
+        let outcome = self.revoke_by(self.provider(), &due, None).await;
+        let [lease] = due;
+        if !self.given(self.subject.reaches_unanswered()) {
+            let claimed = outcome.leases.iter().any(|(_, outcome)| outcome.is_ok());
+            self.holds(!claimed, "what cannot be revoked is not acknowledged");
+            let leeway = self.provider().capabilities().leeway;
+            self.subject.pass(lease.worst_expiry + leeway).await?;
+        } else {
+            self.taken(&outcome);
+        }
+        self.is_refused(made, "what was made is dead").await;
+        Ok(())
+    }
+}
+
+/// What the ledger has of a request before its answer.
+pub(super) fn reference(request: &MintRequest, prepared: &Prepared) -> LeaseRef {
+    LeaseRef {
+        id: request.lease,
+        task: request.task,
+        handle: prepared.handle.clone(),
+        asked: request.now,
+        worst_expiry: prepared.worst_expiry,
+        kill: None,
+    }
+}
+
+/// Everything of a credential that is secret.
+pub(super) fn secrets(credential: &Credential) -> Vec<&Secret<String>> {
+    match credential {
+        Credential::Token { jwt } => vec![jwt],
+        Credential::Aws {
+            secret_access_key,
+            session_token,
+            ..
+        } => vec![secret_access_key, session_token],
+        Credential::Kubernetes { token, .. }
+        | Credential::Vault { token, .. }
+        | Credential::GitHub { token, .. } => vec![token],
+        Credential::VaultSecret { data, .. } => data.values().collect(),
+    }
+}
