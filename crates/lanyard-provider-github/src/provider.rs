@@ -288,12 +288,11 @@ impl GitHubProvider {
             // The very token, as it was sealed, is nobody's: it has ended. Only a token that was just made may be answered
             // so before it works everywhere, unless its end was taken before.
             Said::No { .. } if self.is_settled(lease, now) => Ok(Revoked::ProvedDead),
-            Said::No { .. } => Err(ProviderError::Ambiguous {
-                provider: PROVIDER,
-                operation: "delete access token",
-                code: "401 for a token of less than a minute, which may not be known everywhere"
-                    .to_owned(),
-            }),
+            // Of this lease alone, and no sign that GitHub is down: an agent that ends its own token gets here too.
+            Said::No { .. } => Err(refused(
+                "delete access token",
+                "401 for a token of less than a minute, which may not be known everywhere: tried again",
+            )),
         }
     }
 

@@ -65,7 +65,7 @@ pub enum Fault {
     Down,
     /// 307 for everything, to another place.
     Redirects,
-    /// 422 with the Authorization header in the message, for whoever makes or ends a token.
+    /// 422 with the Authorization header in the message, for whoever makes or ends a token; and what [`GitHub::repeat`] says.
     EchoesToken,
     /// Access tokens live for two hours.
     LongerLife,
@@ -106,6 +106,21 @@ pub struct GitHub {
 
 /// Whether a request waits for an answer that does not come.
 type Silent = (Mutex<bool>, Condvar);
+
+/// What tells of a request that gets no answer.
+pub struct Silence(Arc<Silent>);
+
+impl Silence {
+    /// Waits for one.
+    pub fn wait(&self) {
+        let mut silent = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*silent {
+            let waited = self.0.1.wait(silent);
+            silent = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        *silent = false;
+    }
+}
 
 impl GitHub {
     /// Starts one, with the repositories `payments`, `ledger` and `website`.
@@ -200,6 +215,11 @@ impl GitHub {
         self.state().once.insert(fault);
     }
 
+    /// What the message of [`Fault::EchoesToken`] holds besides.
+    pub fn repeat(&self, text: &str) {
+        text.clone_into(&mut self.state().repeats);
+    }
+
     /// Has the next attempt to end this token go wrong, with 502.
     pub fn keep_once(&self, token: &str) {
         self.state().kept.insert(token.to_owned());
@@ -213,14 +233,10 @@ impl GitHub {
         state.kept.clear();
     }
 
-    /// Waits until a request has met [`Fault::Silence`].
-    pub fn wait_for_silence(&self) {
-        let mut silent = self.silent.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*silent {
-            let waited = self.silent.1.wait(silent);
-            silent = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        *silent = false;
+    /// What tells of a request that has met [`Fault::Silence`].
+    #[must_use]
+    pub fn silence(&self) -> Silence {
+        Silence(Arc::clone(&self.silent))
     }
 
     /// Adds a repository to the installation; on its default branch, which is `main`, it has a file `README.md`.

@@ -20,7 +20,7 @@ mod simulate;
 pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
 pub use git::Git;
-pub use github::{Asked, Fault, GitHub};
+pub use github::{Asked, Fault, GitHub, Silence};
 pub use http2::{Abuse, Case, Http2, Seen};
 pub use https::Https;
 pub use kubernetes::{Cluster, Kubernetes};

@@ -102,7 +102,8 @@ fn limited(state: &mut State, request: &Request) -> Result<(), Response> {
     let makes_or_ends = ends_a_token || request.method == "POST";
     if makes_or_ends && state.meets(Fault::EchoesToken) {
         let echoed = request.headers.get("authorization");
-        let message = format!("Validation Failed: {}", echoed.cloned().unwrap_or_default());
+        let echoed = echoed.map_or("", String::as_str);
+        let message = format!("Validation Failed: {echoed} {}", state.repeats);
         return Err(Response::message(422, &message));
     }
     Ok(())

@@ -53,6 +53,7 @@ pub(crate) struct State {
     pub(crate) once: BTreeSet<Fault>,
     /// Tokens whose end fails once.
     pub(crate) kept: BTreeSet<String>,
+    pub(crate) repeats: String,
     pub(crate) asked: Vec<Asked>,
 }
 
@@ -77,6 +78,7 @@ impl State {
             faults: BTreeSet::new(),
             once: BTreeSet::new(),
             kept: BTreeSet::new(),
+            repeats: String::new(),
             asked: Vec::new(),
         }
     }
