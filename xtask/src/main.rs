@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo | test | bench | fuzz | servers | iam-data | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | conformance | bench | fuzz | servers | iam-data | edges | tidy`.
 
 mod bench;
 mod build;
+mod conformance;
 mod demo;
 mod edges;
 mod fuzz;
@@ -12,13 +13,15 @@ mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|bench|fuzz|servers|iam-data|edges|tidy>";
+const USAGE: &str =
+    "usage: cargo xtask <demo|test|conformance|bench|fuzz|servers|iam-data|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("demo") => demo::run(),
         Some("test") => test::run(),
+        Some("conformance") => conformance::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),

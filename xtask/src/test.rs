@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build;
+use crate::conformance;
 use crate::fuzz;
 use crate::servers::Servers;
 
@@ -25,6 +26,9 @@ pub(crate) fn run() -> Result<()> {
     let servers = Servers::start(directory.path());
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let columns = directory.path().join("conformance");
+    std::fs::create_dir(&columns)?;
+    tests.env("LANYARD_CONFORMANCE", &columns);
     build::succeed(tests.envs(servers.environment()))?;
     model("lanyard-engine", &["--test", "model"])?;
     model("lanyard-ledger", &["--lib"])?;
@@ -39,6 +43,7 @@ pub(crate) fn run() -> Result<()> {
         println!("NOT RUN: the fuzzers: there is no C++ compiler");
     }
     servers.report();
+    conformance::report(&columns)?;
     println!("test: ok");
     Ok(())
 }

@@ -146,7 +146,10 @@ impl Subject for OnMoto {
     }
 
     fn probes(&self) -> Given {
-        Err("no call shows that a session is dead: GetCallerIdentity works under any deny")
+        Err(
+            "no call shows that a session is dead: GetCallerIdentity works under any deny \
+             (docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html)",
+        )
     }
 }
 
