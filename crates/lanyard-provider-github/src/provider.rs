@@ -165,7 +165,7 @@ impl GitHubProvider {
         if !self.reviewed(grant) {
             return Ok(());
         }
-        reviews::required(&self.unreviewed(grant, now).await?)
+        reviews::required(self.unreviewed(grant, now).await?)
     }
 
     async fn given(
@@ -194,23 +194,19 @@ impl GitHubProvider {
             let made = Known::Made(handle.clone());
             self.memory.keep(lease, until, made);
         }
-        let (expires, handle, why) = match (checked, sealed) {
-            (Ok(expires), Ok(handle)) => (expires, handle, None),
-            (Err(how), sealed) => (latest, sealed.unwrap_or_default(), Some(excessive(how))),
+        let (expires, handle) = match (checked, sealed) {
+            (Ok(expires), Ok(handle)) => (expires, handle),
+            (Err(how), sealed) => {
+                let handle = sealed.unwrap_or_default();
+                self.give_up((lease, until), &given.token, handle).await;
+                return Err(excessive(how));
+            }
             (Ok(_), Err(error)) => {
-                let why = refused("seal access token", error.to_string());
-                (latest, Handle::default(), Some(why))
+                let handle = Handle::default();
+                self.give_up((lease, until), &given.token, handle).await;
+                return Err(refused("seal access token", error.to_string()));
             }
         };
-        if let Some(why) = why {
-            match self.client.end(&given.token).await {
-                Ok(Said::Yes) => self.memory.keep(lease, until, Known::Ended(handle)),
-                Ok(Said::No { .. }) | Err(_) => {
-                    tracing::error!(%lease, "a token that is not handed out was not ended yet");
-                }
-            }
-            return Err(why);
-        }
         Ok(Minted {
             credential: Credential::GitHub {
                 host: self.target.host.clone(),
@@ -224,14 +220,31 @@ impl GitHubProvider {
         })
     }
 
-    /// What a lease is ended by, as far as that is known; `None` where no token ever was.
+    /// Ends a token that nobody gets. Where that fails, it is ended by the lease's revocation as long as this process lives.
+    async fn give_up(
+        &self,
+        (lease, until): (LeaseId, (Timestamp, Timestamp)),
+        token: &Secret<String>,
+        handle: Handle,
+    ) {
+        match self.client.end(token).await {
+            Ok(Said::Yes) => self.memory.keep(lease, until, Known::Ended(handle)),
+            Ok(Said::No { .. }) | Err(_) => {
+                tracing::error!(%lease, "a token that nobody gets was not ended yet");
+            }
+        }
+    }
+
+    /// What a lease is ended by, as far as that is known; `None` where no token is.
     fn held(&self, lease: &LeaseRef) -> Result<Option<Sealed>, ProviderError> {
         let read = |handle| match Held::read(handle) {
             Some(Held::Sealed(sealed)) => Some(sealed),
             Some(Held::Unanswered) | None => None,
         };
-        if let Some(sealed) = read(&lease.handle) {
-            return Ok(Some(sealed));
+        match Held::read(&lease.handle) {
+            Some(Held::Sealed(sealed)) => return Ok(Some(sealed)),
+            Some(Held::Unanswered) => {}
+            None => return Err(refused("end access token", "the handle cannot be read")),
         }
         let lost = || {
             refused(

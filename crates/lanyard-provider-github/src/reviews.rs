@@ -2,6 +2,7 @@
 //! a merge needs too (page «Permissions required for GitHub Apps»): only a rule on the branch keeps the two apart.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use lanyard_core::provider::ProviderError;
@@ -9,10 +10,16 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
 use crate::answer::refused;
-use crate::client::Client;
+use crate::client::{Client, Said};
 
 /// How many repositories are asked about at the same time.
 pub(crate) const AT_ONCE: usize = 8;
+/// How often, and how many times, it is asked whether a new token is known: for the five seconds that GitHub's own client
+/// waits (octokit/auth-app.js).
+const ASK_EVERY: Duration = Duration::from_millis(250);
+const ASK_TIMES: u32 = 20;
+/// How many repositories an error names.
+const MOST_NAMED: usize = 5;
 const OPERATION: &str = "check branch rules";
 
 /// What is missing, of each of these repositories.
@@ -22,6 +29,7 @@ pub(crate) async fn missing(
     repositories: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Vec<String>, ProviderError> {
+    arrived(client, token).await?;
     let asked = stream::iter(repositories.clone())
         .map(|name| async move { one(client, token, &name, now).await })
         .buffered(AT_ONCE);
@@ -30,12 +38,30 @@ pub(crate) async fn missing(
 }
 
 /// An error out of what is missing.
-pub(crate) fn required(missing: &[String]) -> Result<(), ProviderError> {
+pub(crate) fn required(mut missing: Vec<String>) -> Result<(), ProviderError> {
     if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(refused(OPERATION, missing.join("; ")))
+        return Ok(());
     }
+    let more = missing.len().saturating_sub(MOST_NAMED);
+    missing.truncate(MOST_NAMED);
+    if more > 0 {
+        missing.push(format!("and {more} more"));
+    }
+    Err(refused(OPERATION, missing.join("; ")))
+}
+
+/// A token that was just made may be answered with 401 for some seconds.
+async fn arrived(client: &Client, token: &Secret<String>) -> Result<(), ProviderError> {
+    for _ in 0..ASK_TIMES {
+        if client.try_token(token).await? == Said::Yes {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+    Err(refused(
+        OPERATION,
+        "the token that looks at them is not accepted",
+    ))
 }
 
 async fn one(

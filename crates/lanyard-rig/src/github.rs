@@ -77,7 +77,7 @@ pub enum Fault {
     EveryRepository,
     /// An answer of eight megabytes.
     HugeAnswer,
-    /// Access tokens are not known for the first five seconds.
+    /// Access tokens are not known for the first five seconds; once, for one request.
     NotReplicated,
     /// A token that would end is answered with 502.
     RevocationsFail,

@@ -99,6 +99,33 @@ async fn every_repository_of_a_proposal_needs_the_rule() {
     target.mint(&request).await.unwrap();
 }
 
+/// A new token may be answered with 401 at first: that is no reason to refuse.
+#[tokio::test]
+async fn a_look_waits_until_its_token_is_known() {
+    let target = Target::start();
+    target.github.require_reviews("payments", 1, None);
+    target.github.fail_once(Fault::NotReplicated);
+    target.mint(&target.proposal()).await.unwrap();
+    assert_eq!(
+        target.asked("GET", "/installation/repositories?per_page=1"),
+        2
+    );
+}
+
+/// T79: the token that looks at the rules is looked at too.
+#[tokio::test]
+async fn t79_a_look_with_more_than_metadata_is_refused() {
+    let target = Target::start();
+    target.github.require_reviews("payments", 1, None);
+    target.github.fail_once(Fault::WiderPermissions);
+    let request = target.proposal();
+    let error = target.mint(&request).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Excessive { .. }), "{error}");
+    assert_eq!((target.github.tokens().len(), target.github.live()), (1, 0));
+    let revoked = target.revoke(&target.reference(&request)).await;
+    assert_eq!(revoked, Ok(Revoked::ProvedDead));
+}
+
 /// Whoever runs the target can answer for it: then nothing is looked at.
 #[tokio::test]
 async fn what_is_not_checked_is_minted_without_a_look() {

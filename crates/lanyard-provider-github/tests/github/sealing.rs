@@ -1,15 +1,18 @@
 //! Keys, and what is sealed with them.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use lanyard_core::provider::{Provider as _, ProviderError, Revoked};
 use lanyard_core::secret::Secret;
 use lanyard_provider_github::{
-    AppKey, Client, ConnectError, KeyFileError, SealError, Sealer as _, SealingKeys,
-    SealingKeysError,
+    AppKey, BranchRules, Client, ConnectError, GitHubProvider, GitHubTarget, KeyFileError,
+    SealError, Sealed, Sealer, SealingKeys, SealingKeysError,
 };
 
-use crate::target::{KEY, NOW, OTHER_KEY, Target, revoke, token, write};
+use crate::target::{KEY, NOW, OTHER_KEY, Target, client, revoke, token, write};
 
 /// T52: the token is neither in the handle nor in anything that is shown, and its bytes are not in the handle either.
 #[tokio::test]
@@ -79,6 +82,61 @@ async fn a_key_that_is_gone_is_named_and_its_lease_is_pending() {
     assert!(text.contains("there is no sealing key k1"), "{text}");
     assert!(text.contains(&lease.worst_expiry.to_string()), "{text}");
     assert_eq!(target.github.live(), 1);
+}
+
+/// A key service that is away.
+struct Away;
+
+#[async_trait]
+impl Sealer for Away {
+    async fn seal(&self, _: &Secret<String>, _: &[u8]) -> Result<Sealed, SealError> {
+        Err(SealError::Unavailable("no answer"))
+    }
+
+    async fn open(&self, _: &Sealed, _: &[u8]) -> Result<Secret<String>, SealError> {
+        Err(SealError::Unavailable("no answer"))
+    }
+}
+
+/// What cannot be sealed is ended at once; what cannot be opened now is tried again.
+#[tokio::test]
+async fn without_its_sealer_a_token_is_ended_and_a_lease_waits() {
+    let target = Target::start();
+    let (lease, _) = target.lease().await;
+    let configured = GitHubTarget {
+        host: "https://github.com".to_owned(),
+        branch_rules: BranchRules::Required,
+    };
+    let away = GitHubProvider::new(configured, client(&target.github), Arc::new(Away));
+    let told = revoke(&away, &lease, NOW.as_secs()).await.unwrap_err();
+    assert!(told.is_retryable(), "{told}");
+    let request = target.request();
+    let prepared = away.prepare(&request).unwrap();
+    let error = away.mint(&request, &prepared).await.unwrap_err();
+    assert!(
+        error.to_string().contains("cannot be used: no answer"),
+        "{error}"
+    );
+    assert_eq!((target.github.tokens().len(), target.github.live()), (2, 1));
+    let reference = target.reference(&request);
+    assert_eq!(
+        revoke(&away, &reference, NOW.as_secs()).await,
+        Ok(Revoked::ProvedDead)
+    );
+    let lines = away.inspect(&request).await.unwrap();
+    assert_eq!(lines, ["the sealing keys cannot be used: no answer"]);
+}
+
+/// A handle of a later version, say.
+#[tokio::test]
+async fn a_handle_that_cannot_be_read_is_called_that() {
+    let target = Target::start();
+    let (mut lease, _) = target.lease().await;
+    for odd in ["", "v2", "v1.k1", "v1.k1.!", "v1.k.1.AAAA"] {
+        lease.handle.0 = odd.into();
+        let told = target.revoke(&lease).await.unwrap_err();
+        assert!(told.to_string().contains("cannot be read"), "{odd}: {told}");
+    }
 }
 
 #[tokio::test]

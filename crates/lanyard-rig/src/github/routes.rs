@@ -99,6 +99,13 @@ fn limited(state: &mut State, request: &Request) -> Result<(), Response> {
         let elsewhere = format!("http://127.0.0.1:1{}", request.target);
         return Err(Response::empty(307).with("location", elsewhere));
     }
+    let bearer = request.headers.get("authorization");
+    let token = bearer.and_then(|value| value.strip_prefix("Bearer "));
+    if token.is_some_and(|token| state.tokens.contains_key(token))
+        && state.once.remove(&Fault::NotReplicated)
+    {
+        return Err(Response::message(401, "Bad credentials"));
+    }
     let makes_or_ends = ends_a_token || request.method == "POST";
     if makes_or_ends && state.meets(Fault::EchoesToken) {
         let echoed = request.headers.get("authorization");
