@@ -74,3 +74,70 @@ impl<'a> Asked<'a> {
         Ok(expires)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::charter::Access;
+    use lanyard_core::secret::Secret;
+
+    use super::*;
+
+    const END: Timestamp = Timestamp::from_secs(1_800_003_600);
+
+    fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let pairs = pairs.iter();
+        pairs
+            .map(|&(name, access)| (name.to_owned(), access.to_owned()))
+            .collect()
+    }
+
+    fn given(change: impl FnOnce(&mut Given)) -> Given {
+        let mut given = Given {
+            token: Secret::new("ghs_canary".to_owned()),
+            expires: Some(END),
+            permissions: Some(texts(&[("contents", "read"), ("metadata", "read")])),
+            selection: Some("selected".to_owned()),
+            repositories: Some(vec![("Acme".to_owned(), "payments".to_owned())]),
+        };
+        change(&mut given);
+        given
+    }
+
+    /// T79: each member of the answer, where it is missing or another.
+    #[test]
+    fn t79_what_is_not_just_what_was_asked_for_is_seen() {
+        let grant = GitHubGrant {
+            repositories: ["payments".to_owned()].into(),
+            permissions: [("contents".to_owned(), Access::Read)].into(),
+            proposes: false,
+        };
+        let asked = Asked::of(&grant);
+        let checked = |given: Given| asked.checked("acme", &given, END);
+        assert_eq!(checked(given(|_| {})), Ok(END));
+        let bare = given(|it| it.permissions = Some(texts(&[("contents", "read")])));
+        assert_eq!(checked(bare), Ok(END));
+        let pair = |owner: &str, name: &str| (owner.to_owned(), name.to_owned());
+        let wrong = [
+            given(|it| it.expires = None),
+            given(|it| it.expires = Some(Timestamp::from_secs(1_800_003_601))),
+            given(|it| it.permissions = None),
+            given(|it| it.permissions = Some(texts(&[("metadata", "read")]))),
+            given(|it| it.permissions = Some(texts(&[("contents", "write")]))),
+            given(|it| {
+                it.permissions = Some(texts(&[("contents", "read"), ("metadata", "write")]));
+            }),
+            given(|it| it.selection = None),
+            given(|it| it.selection = Some("all".to_owned())),
+            given(|it| it.repositories = None),
+            given(|it| it.repositories = Some(Vec::new())),
+            given(|it| it.repositories = Some(vec![pair("other", "payments")])),
+            given(|it| {
+                it.repositories = Some(vec![pair("acme", "payments"), pair("acme", "ledger")]);
+            }),
+        ];
+        for (at, given) in wrong.into_iter().enumerate() {
+            let how = checked(given).unwrap_err();
+            assert!(!how.contains("canary"), "case {at}: {how}");
+        }
+    }
+}
