@@ -6,6 +6,7 @@ use std::time::Duration;
 use lanyard_core::approval::Unusable;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
+use lanyard_core::provider::ProviderError;
 use lanyard_core::state::Refusal;
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
@@ -215,7 +216,18 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
             "CANNOT_RENDER",
             HashMap::new(),
         ),
-        IssueError::Provider(error) => unavailable(error),
+        // Asked again, it would say the same.
+        IssueError::Provider(
+            error @ (ProviderError::Refused { .. } | ProviderError::Excessive { .. }),
+        ) => status(
+            Code::FailedPrecondition,
+            error.to_string(),
+            "TARGET_REFUSED",
+            HashMap::new(),
+        ),
+        IssueError::Provider(
+            error @ (ProviderError::Throttled { .. } | ProviderError::Ambiguous { .. }),
+        ) => unavailable(error),
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),

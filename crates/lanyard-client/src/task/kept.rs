@@ -112,6 +112,7 @@ impl std::fmt::Debug for Held {
 pub(crate) struct Backoff {
     failures: u32,
     until: Option<Moment>,
+    why: String,
 }
 
 impl Backoff {
@@ -121,7 +122,13 @@ impl Backoff {
         (!left.is_zero()).then_some(left)
     }
 
-    pub(crate) fn failed(&mut self, now: Moment, share: f64) {
+    /// What was said the last time.
+    pub(crate) fn why(&self) -> &str {
+        &self.why
+    }
+
+    pub(crate) fn failed(&mut self, now: Moment, share: f64, why: &str) {
+        why.clone_into(&mut self.why);
         let doubled = SHORTEST_PAUSE.saturating_mul(1 << self.failures.min(10));
         let pause = doubled.min(LONGEST_PAUSE);
         // Half of it for certain, and up to all of it.
@@ -203,13 +210,14 @@ mod tests {
         assert_eq!(backoff.pause(now), None);
         let mut last = Duration::ZERO;
         for _ in 0..20 {
-            backoff.failed(now, 1.0);
+            backoff.failed(now, 1.0, "it does not answer");
             let pause = backoff.pause(now).unwrap();
             assert!(pause >= last && pause <= LONGEST_PAUSE, "{pause:?}");
             last = pause;
         }
         assert_eq!(last, LONGEST_PAUSE);
-        backoff.failed(now, 0.0);
+        backoff.failed(now, 0.0, "it does not answer");
+        assert_eq!(backoff.why(), "it does not answer");
         assert_eq!(backoff.pause(now), Some(LONGEST_PAUSE / 2));
         assert_eq!(backoff.pause(Moment::at(15_000)), None);
         backoff.succeeded();

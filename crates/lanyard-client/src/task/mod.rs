@@ -227,7 +227,10 @@ impl Task {
                 // It is not an error yet: whoever asks once the old one is spent is told.
                 match task.shared.renew(&slot, &need).await {
                     Ok(_) => locked(&slot.beside).succeeded(),
-                    Err(_) => locked(&slot.beside).failed(Moment::now(), share()),
+                    Err(error) => {
+                        let why = error.to_string();
+                        locked(&slot.beside).failed(Moment::now(), share(), &why);
+                    }
                 }
             }
         });
@@ -339,12 +342,13 @@ impl Shared {
 
     /// Asks the broker; it is the caller's turn.
     async fn renew(&self, slot: &Slot, need: &Need) -> Result<Arc<Held>, ClientError> {
-        if let Some(pause) = locked(&slot.backoff).pause(Moment::now()) {
-            let line = format!(
-                "it did not answer; next attempt in {:.0} s",
-                pause.as_secs_f64().ceil()
-            );
-            return Err(ClientError::Unavailable(line));
+        {
+            let backoff = locked(&slot.backoff);
+            if let Some(pause) = backoff.pause(Moment::now()) {
+                let (why, pause) = (backoff.why(), pause.as_secs_f64().ceil());
+                let line = format!("{why}; next attempt in {pause:.0} s");
+                return Err(ClientError::Unavailable(line));
+            }
         }
         let request = v1::IssueCredentialRequest {
             task_id: self.id.clone(),
@@ -357,8 +361,8 @@ impl Shared {
         let issued = match answer {
             Ok(issued) => issued,
             Err(error) => {
-                if matches!(error, ClientError::Unavailable(_)) {
-                    locked(&slot.backoff).failed(Moment::now(), share());
+                if let ClientError::Unavailable(why) = &error {
+                    locked(&slot.backoff).failed(Moment::now(), share(), why);
                 }
                 return Err(error);
             }
