@@ -65,7 +65,8 @@ pub enum Fault {
     Down,
     /// 307 for everything, to another place.
     Redirects,
-    /// 422 with the Authorization header in the message, for whoever makes or ends a token; and what [`GitHub::repeat`] says.
+    /// 422 for whoever makes or ends a token, with the Authorization header in the message, and what [`GitHub::repeat`]
+    /// says.
     EchoesToken,
     /// Access tokens live for two hours.
     LongerLife,

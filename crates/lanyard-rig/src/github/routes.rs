@@ -45,8 +45,8 @@ pub(crate) fn answer(state: &mut State, request: &Request) -> Outcome {
     }
 }
 
-/// «Getting started with the REST API» and «API Versions». Stricter than the real one but where agents ask: that takes the
-/// oldest version where none is named, and JSON where nothing is accepted.
+/// «Getting started with the REST API» and «API Versions». Stricter than the real one but where agents ask: that takes
+/// the oldest version where none is named, and JSON where nothing is accepted.
 fn headers(request: &Request) -> Result<(), Response> {
     const OF_THE_BROKER: [&str; 4] = ["app", "installation", "orgs", "users"];
     let first = request.path.first().map_or("", String::as_str);
