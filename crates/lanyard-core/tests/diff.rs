@@ -359,6 +359,48 @@ fn what_is_done_by_hours_versions_breakers_emergencies_and_delegation_widens_or_
     }
 }
 
+#[test]
+fn more_of_a_vault_or_of_github_is_a_widening() {
+    let vault = |grant: &str| giving(&format!("vault: {{target: secrets, {grant}}}"));
+    let github = |grant: &str| giving(&format!("github: {{target: acme, {grant}}}"));
+    let wider = [
+        (vault("policies: [a]"), vault("policies: [a, b]")),
+        (
+            vault("policies: [a], uses: 3"),
+            vault("policies: [a], uses: 4"),
+        ),
+        (vault("policies: [a], uses: 3"), vault("policies: [a]")),
+        (
+            github("repositories: [a], permissions: {contents: read}"),
+            github("repositories: [a, b], permissions: {contents: read}"),
+        ),
+        (
+            github("repositories: [a], permissions: {contents: read}"),
+            github("repositories: [a], permissions: {contents: read, issues: read}"),
+        ),
+        (
+            github("repositories: [a], profile: propose, permissions: {issues: read}"),
+            github("repositories: [a], profile: propose, permissions: {issues: write}"),
+        ),
+    ];
+    for (old, new) in wider {
+        assert!(widens(&old, &new).0, "{:#?}", diff(&old, &new));
+        let (widened, narrowed) = widens(&new, &old);
+        assert!(narrowed && !widened, "{:#?}", diff(&new, &old));
+        assert_eq!(diff(&old, &old), []);
+    }
+    // One secret instead of another is both, and so is a token instead of a secret.
+    let secret = |path: &str| vault(&format!("policies: [a], secret: database/creds/{path}"));
+    assert_eq!(widens(&secret("a"), &secret("b")), (true, true));
+    assert_eq!(widens(&secret("a"), &vault("policies: [a]")), (true, true));
+}
+
+fn giving(rights: &str) -> Charter {
+    let text = base_text("").replace("token: {target: tickets, audience: a}", rights);
+    let text = text.replace("autonomy: observe", "autonomy: propose");
+    parse(&text, &world()).unwrap().charter
+}
+
 /// Whether something is widened, and whether something is narrowed.
 fn widens(old: &Charter, new: &Charter) -> (bool, bool) {
     let changes = diff(old, new);
@@ -367,10 +409,13 @@ fn widens(old: &Charter, new: &Charter) -> (bool, bool) {
 }
 
 fn base(more: &str) -> Charter {
-    let text = format!(
+    parse(&base_text(more), &world()).unwrap().charter
+}
+
+fn base_text(more: &str) -> String {
+    format!(
         "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: a}}\nspec:\n  purpose: P.\n  owners: {{business: a, technical: b, security: c}}\n  agents: [{{issuer: i, subject: s}}]\n  environments: {{staging: {{autonomy: observe}}}}\n  grants:\n    - name: read\n      role: plan\n      environments: [staging]\n      token: {{target: tickets, audience: a}}\n  limits: {{ttl: 5m, task: 2h, live_leases: 5, mints: {{count: 5, per: 1h}}}}\n{more}"
-    );
-    parse(&text, &world()).unwrap().charter
+    )
 }
 
 #[test]

@@ -248,6 +248,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::charter::Access;
     use crate::charter::{ActionPattern, ResourcePattern, wildcard_matches};
 
     fn patterns() -> impl Strategy<Value = String> {
@@ -272,6 +273,57 @@ mod tests {
         let pattern = "*a".repeat(200) + "b";
         assert!(!wildcard_matches(&pattern, &"a".repeat(20_000)));
         assert!(!pattern_contains(&pattern, &"*a".repeat(2_000)));
+    }
+
+    #[test]
+    fn of_two_grants_on_vault_or_github_what_both_allow_is_left() {
+        let texts = |of: &[&str]| of.iter().map(|&it| it.to_owned()).collect::<BTreeSet<_>>();
+        let vault = |policies: &[&str], uses| {
+            Rights::Vault(VaultGrant {
+                policies: texts(policies),
+                gives: VaultGives::Token { uses },
+            })
+        };
+        let secret = |path: &str| {
+            Rights::Vault(VaultGrant {
+                policies: texts(&["a"]),
+                gives: VaultGives::Secret {
+                    path: path.to_owned(),
+                },
+            })
+        };
+        let github = |repositories: &[&str], contents, proposes| {
+            Rights::GitHub(GitHubGrant {
+                repositories: texts(repositories),
+                permissions: [("contents".to_owned(), contents)].into(),
+                proposes,
+            })
+        };
+        let both = |one: &Rights, two: &Rights| {
+            assert_eq!(one.narrowed(two), two.narrowed(one));
+            one.narrowed(two)
+        };
+        assert_eq!(
+            both(&vault(&["a", "b"], Some(3)), &vault(&["b", "c"], None)),
+            Some(vault(&["b"], Some(3)))
+        );
+        assert_eq!(both(&vault(&["a"], None), &vault(&["b"], None)), None);
+        assert_eq!(both(&vault(&["a"], None), &secret("x/y")), None);
+        assert_eq!(both(&secret("x/z"), &secret("x/y")), None);
+        assert_eq!(
+            both(
+                &github(&["a", "b"], Access::Write, true),
+                &github(&["b"], Access::Read, false)
+            ),
+            Some(github(&["b"], Access::Read, true))
+        );
+        assert_eq!(
+            both(
+                &github(&["a"], Access::Read, false),
+                &github(&["b"], Access::Read, false)
+            ),
+            None
+        );
     }
 
     proptest! {
