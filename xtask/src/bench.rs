@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build::succeed(&mut release)?;
     let binary = lanyard_rig::binaries()?;
     let binary = binary.with_file_name("release").join("lanyard-bench");
-    let with_servers = |what: &String| matches!(what.as_str(), "sweep" | "deliver");
+    let with_servers = |what: &String| matches!(what.as_str(), "sweep" | "deliver" | "providers");
     if arguments.first().is_some_and(with_servers) {
         let directory = tempfile::tempdir()?;
         let servers = Servers::start(directory.path());

@@ -68,6 +68,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-journal",
             "lanyard-ledger",
             "lanyard-proto",
+            "lanyard-provider-aws",
             "lanyard-provider-kubernetes",
             "lanyard-provider-token",
             "lanyard-rig",

@@ -7,6 +7,7 @@ mod flood;
 mod issue;
 mod kill;
 mod lint;
+mod providers;
 mod sweep;
 mod verify;
 
@@ -44,6 +45,9 @@ enum What {
         #[arg(long, default_value_t = 10)]
         seconds: u64,
     },
+    /// Mints and revocations through the broker, beside the same calls without it; `cargo xtask bench providers` starts the
+    /// servers.
+    Providers,
     /// Many Kubernetes leases killed at once, beside bare deletions; `cargo xtask bench sweep` starts the API server.
     Sweep {
         /// How many live leases.
@@ -87,6 +91,7 @@ fn main() -> Result<()> {
         What::Issue { seconds } => runtime.block_on(issue::run(seconds)),
         What::Flood { seconds } => runtime.block_on(flood::run(seconds)),
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
+        What::Providers => runtime.block_on(providers::run()),
         What::Sweep { leases } => runtime.block_on(sweep::run(leases)),
         What::Start { directory } => kill::start(&directory),
         What::Echo {
