@@ -13,7 +13,7 @@ use crate::build;
 use crate::servers::Servers;
 
 /// The providers that have to be there.
-const PROVIDERS: [&str; 3] = ["aws", "kubernetes", "token"];
+const PROVIDERS: [&str; 4] = ["aws", "github", "kubernetes", "token"];
 /// The provider of the worked example, which nobody has.
 const EXAMPLE: &str = "hare";
 const PAGE: &str = "docs/conformance.md";
@@ -225,7 +225,13 @@ mod tests {
 
     #[test]
     fn what_no_server_of_a_provider_played_is_owed_and_so_is_all_of_a_provider_that_is_not_there() {
-        let owed = ["kubernetes: probe", "token: mint", "token: probe"];
+        let owed = [
+            "github: mint",
+            "github: probe",
+            "kubernetes: probe",
+            "token: mint",
+            "token: probe",
+        ];
         assert_eq!(lacking(&all()), owed);
     }
 
