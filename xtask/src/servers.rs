@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
-use lanyard_rig::{Kubernetes, Moto};
+use lanyard_rig::{Kubernetes, Moto, PostgreSqlServer, Storage, Vault, VaultServer};
 
 /// What could be started, and why not.
 pub(crate) struct Servers {
@@ -15,6 +15,8 @@ pub(crate) struct Servers {
     pub(crate) simulator: Result<Vec<String>>,
     /// Open Policy Agent; it is no server either.
     pub(crate) opa: Result<PathBuf>,
+    pub(crate) vault: Result<VaultServer>,
+    pub(crate) postgresql: Result<PostgreSqlServer>,
 }
 
 impl Servers {
@@ -25,6 +27,8 @@ impl Servers {
             kubernetes: Kubernetes::start(&directory.join("kubernetes")),
             simulator: lanyard_rig::simulate(&[]),
             opa: lanyard_rig::opa(),
+            vault: VaultServer::start(&directory.join("vault"), Storage::Memory),
+            postgresql: PostgreSqlServer::start(),
         }
     }
 
@@ -47,22 +51,46 @@ impl Servers {
         if let Ok(opa) = &self.opa {
             environment.push(("LANYARD_OPA", opa.clone()));
         }
+        if let Ok(vault) = &self.vault {
+            environment.extend(vault.vault().environment());
+        }
+        if let Ok(postgresql) = &self.postgresql {
+            environment.push(postgresql.postgresql().environment());
+        }
         environment
     }
 
     /// What each is for, and why it is not there.
-    pub(crate) fn lines(&self) -> [(&'static str, Option<&anyhow::Error>); 4] {
+    pub(crate) fn lines(&self) -> [(String, Option<&anyhow::Error>); 6] {
+        let vault = match Vault::stand_in() {
+            None => "Vault".to_owned(),
+            Some(program) => program.display().to_string(),
+        };
         [
-            ("AWS, on the SDK against moto", self.moto.as_ref().err()),
             (
-                "Kubernetes, on kube-apiserver and etcd",
+                "AWS, on the SDK against moto".to_owned(),
+                self.moto.as_ref().err(),
+            ),
+            (
+                "Kubernetes, on kube-apiserver and etcd".to_owned(),
                 self.kubernetes.as_ref().err(),
             ),
             (
-                "what AWS policies mean, by iam-simulate",
+                "what AWS policies mean, by iam-simulate".to_owned(),
                 self.simulator.as_ref().err(),
             ),
-            ("what Rego policies mean, by opa", self.opa.as_ref().err()),
+            (
+                "what Rego policies mean, by opa".to_owned(),
+                self.opa.as_ref().err(),
+            ),
+            (
+                format!("Vault tokens, on {vault}"),
+                self.vault.as_ref().err(),
+            ),
+            (
+                format!("Vault's dynamic secrets, on {vault} with PostgreSQL"),
+                self.vault.as_ref().err().or(self.postgresql.as_ref().err()),
+            ),
         ]
     }
 

@@ -151,6 +151,22 @@ impl Cluster {
         self.directory.join(format!("{user}.kubeconfig"))
     }
 
+    /// Its URL, its certificate in PEM, and the public key of its service accounts' tokens in PEM.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn issuer(&self) -> Result<[String; 3]> {
+        let config = std::fs::read_to_string(self.kubeconfig("admin"))?;
+        let url = config.split_once("server: \"").context("no server")?.1;
+        let url = url.split('"').next().unwrap_or_default().to_owned();
+        let read = |name: &str| std::fs::read_to_string(self.directory.join(name));
+        Ok([
+            url,
+            read("certificates/apiserver.crt")?,
+            read("service-accounts.pub.pem")?,
+        ])
+    }
+
     /// Writes a kubeconfig with nothing but this token into a folder.
     ///
     /// # Errors

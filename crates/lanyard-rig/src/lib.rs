@@ -13,9 +13,11 @@ mod moto;
 mod npm;
 mod oidc;
 mod opa;
+mod postgresql;
 mod python;
 mod recorder;
 mod simulate;
+mod vault;
 
 pub use cli::{Answer, Cli, Running};
 pub use daemon::{Daemon, binaries, daemon_command, free_port};
@@ -28,9 +30,11 @@ pub use mcp::{Mcp, SDKS, Sdk};
 pub use moto::{Account, Aws, Moto};
 pub use oidc::Oidc;
 pub use opa::opa;
+pub use postgresql::{PostgreSql, PostgreSqlServer};
 pub use python::{python, python_tools, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
+pub use vault::{AppRole, Storage, Vault, VaultServer};
 
 use std::path::PathBuf;
 

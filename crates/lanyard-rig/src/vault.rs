@@ -1,0 +1,463 @@
+//! A Vault server, built from its Go module and cut down to what the tests use, or any `vault` or `bao` that
+//! `LANYARD_VAULT_PROGRAM` names. Vault is under the Business Source License: it runs as a process of its own in
+//! tests, nothing of Lanyard's is linked with it, and it ships with nothing.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::{Answer, PostgreSql, free_port};
+
+/// The release that the module is of.
+const VERSION: &str = "v1.21.4";
+/// How often it is asked whether it is ready, and how long between: half a minute in all.
+const ASKED: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(60);
+/// The folder of what [`Vault::shared`] finds, and the program that it runs.
+const SHARED: &str = "LANYARD_VAULT";
+const SHARED_PROGRAM: &str = "LANYARD_VAULT_BUILT";
+/// Any `vault` or `bao`, in place of the one that is built.
+const PROGRAM: &str = "LANYARD_VAULT_PROGRAM";
+/// What the documentation tells operators to write.
+const BROKER: &str = include_str!("../../../docs/vault/broker.hcl");
+const PARENT: &str = include_str!("../../../docs/vault/parent.hcl");
+const PARENT_ROLE: &str = include_str!("../../../docs/vault/parent-role.json");
+const LEASE_ROLE: &str = include_str!("../../../docs/vault/lease-role.json");
+
+/// Where a server keeps what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    /// In its memory: a restart forgets everything.
+    Memory,
+    /// In files.
+    File,
+    /// In the integrated storage, a cluster of one.
+    Raft,
+}
+
+/// A running server, which ends with its owner.
+pub struct VaultServer {
+    child: Child,
+    access: Vault,
+}
+
+/// What a broker is told of a server that was set up for it.
+#[derive(Debug, Clone)]
+pub struct AppRole {
+    /// The role that it logs in by.
+    pub role_id: String,
+    /// The secret of that role.
+    pub secret_id: String,
+    /// The token role of leases.
+    pub token_role: String,
+    /// The token role of their parents.
+    pub parent_role: String,
+}
+
+/// Access to a server that runs.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    directory: PathBuf,
+    program: PathBuf,
+    address: SocketAddr,
+    /// Before every path; with a slash at its end where it is not empty.
+    namespace: String,
+}
+
+impl VaultServer {
+    /// Builds it where that was not done, starts it with its files in this directory, initialises and unseals it.
+    ///
+    /// # Errors
+    /// When there is no Go, or it does not come up; the log is in the directory.
+    pub fn start(directory: &Path, storage: Storage) -> Result<Self> {
+        let (program, address) = (program()?, free_port()?);
+        std::fs::create_dir_all(directory.join("data"))?;
+        let config = configuration(directory, storage, address)?;
+        std::fs::write(directory.join("config.json"), config.to_string())?;
+        std::fs::write(directory.join("address"), address.to_string())?;
+        let access = Vault {
+            directory: directory.to_path_buf(),
+            program,
+            address,
+            namespace: String::new(),
+        };
+        let mut server = Self {
+            child: spawn(&access)?,
+            access,
+        };
+        server.wait(&[501])?;
+        let shares = json!({"secret_shares": 1, "secret_threshold": 1});
+        let (code, keys) = server.access.call("PUT", "sys/init", None, Some(&shares))?;
+        if code != 200 {
+            bail!("it cannot be initialised: {code}");
+        }
+        std::fs::write(directory.join("keys.json"), keys.to_string())?;
+        server.unseal()?;
+        server.access.furnish()?;
+        Ok(server)
+    }
+
+    /// Access to it.
+    #[must_use]
+    pub const fn vault(&self) -> &Vault {
+        &self.access
+    }
+
+    /// Ends it as a crash would, starts it again on the same storage, and unseals it.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.child = spawn(&self.access)?;
+        self.wait(&[503])?;
+        self.unseal()
+    }
+
+    /// Unseals it, and waits until it serves.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn unseal(&mut self) -> Result<()> {
+        self.access.unseal()?;
+        self.wait(&[200])
+    }
+
+    fn wait(&mut self, for_codes: &[u16]) -> Result<()> {
+        for _ in 0..ASKED {
+            if let Ok((code, _)) = self.access.call("GET", "sys/health", None, None)
+                && for_codes.contains(&code)
+            {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                let log = std::fs::read_to_string(self.access.directory.join("vault.log"));
+                let log = log.unwrap_or_default();
+                let end: Vec<&str> = log.lines().rev().take(5).collect();
+                bail!("the server ended with {status}: {end:?}");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        bail!("the server does not get ready");
+    }
+}
+
+impl Drop for VaultServer {
+    fn drop(&mut self) {
+        // It may have ended before: then there is nothing to end.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Vault {
+    /// The one that the test command started, where it did.
+    #[must_use]
+    pub fn shared() -> Option<Self> {
+        let directory = PathBuf::from(std::env::var_os(SHARED)?);
+        let program = PathBuf::from(std::env::var_os(SHARED_PROGRAM)?);
+        let address = std::fs::read_to_string(directory.join("address")).ok()?;
+        Some(Self {
+            address: address.parse().ok()?,
+            directory,
+            program,
+            namespace: String::new(),
+        })
+    }
+
+    /// What makes [`Vault::shared`] find this one in a child process.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            (SHARED, self.directory.clone()),
+            (SHARED_PROGRAM, self.program.clone()),
+        ]
+    }
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it is, for a report: the program that stands in, or nothing where it was built here.
+    #[must_use]
+    pub fn stand_in() -> Option<PathBuf> {
+        std::env::var_os(PROGRAM).map(PathBuf::from)
+    }
+
+    /// The first token, which may do everything.
+    ///
+    /// # Errors
+    /// When the server was not initialised here.
+    pub fn root(&self) -> Result<String> {
+        self.key("/root_token")
+    }
+
+    /// Seals it: it answers nothing more until it is unsealed.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn seal(&self) -> Result<()> {
+        self.admin("PUT", "sys/seal", None).map(drop)
+    }
+
+    /// Hands in the key.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn unseal(&self) -> Result<()> {
+        let key = json!({"key": self.key("/keys/0")?});
+        let (code, _) = self.call("PUT", "sys/unseal", None, Some(&key))?;
+        if code == 200 {
+            Ok(())
+        } else {
+            bail!("it does not unseal: {code}")
+        }
+    }
+
+    /// A call with the first token; what it gives.
+    ///
+    /// # Errors
+    /// When it is not done.
+    pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let (code, answer) = self.call(method, path, Some(&self.root()?), body)?;
+        if (200..300).contains(&code) {
+            Ok(answer)
+        } else {
+            bail!("{method} {path}: {code} {answer}")
+        }
+    }
+
+    /// A call with any token; the code, and the answer where it is JSON.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let token = token.map(|token| format!("X-Vault-Token: {token}\r\n"));
+        let (token, length) = (token.unwrap_or_default(), body.len());
+        let mut stream = TcpStream::connect_timeout(&self.address, ANSWER)?;
+        stream.set_read_timeout(Some(ANSWER))?;
+        // HTTP/1.0 is answered without chunks, up to the end of the connection.
+        write!(
+            stream,
+            "{method} /v1/{}{path} HTTP/1.0\r\nHost: {}\r\n{token}Content-Length: {length}\r\n\r\n{body}",
+            self.namespace, self.address
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("half an answer")?;
+        let code = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok((code, serde_json::from_str(body).unwrap_or(Value::Null)))
+    }
+
+    /// The command line, with this environment and nothing else but its address and a home.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn cli(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Result<Answer> {
+        let output = Command::new(&self.program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.directory)
+            .env("VAULT_ADDR", self.url())
+            .env("BAO_ADDR", self.url())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .output()
+            .context("the command line does not start")?;
+        Ok(Answer::of(&output))
+    }
+
+    /// Sets everything up for a broker as the documentation says, under names of its own.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn broker(&self, name: &str) -> Result<AppRole> {
+        let own = |text: &str| {
+            let text = text.replace("lanyard-lease", &format!("lanyard-lease-{name}"));
+            text.replace("lanyard-parent", &format!("lanyard-parent-{name}"))
+        };
+        let (token_role, parent_role) = (own("lanyard-lease"), own("lanyard-parent"));
+        let broker = format!("lanyard-broker-{name}");
+        self.policy(&broker, &own(BROKER))?;
+        self.policy(&parent_role, &own(PARENT))?;
+        for (role, text) in [(&token_role, LEASE_ROLE), (&parent_role, PARENT_ROLE)] {
+            let settings: Value = serde_json::from_str(&own(text))?;
+            let path = format!("auth/token/roles/{role}");
+            self.admin("POST", &path, Some(&settings))?;
+        }
+        let path = format!("auth/approle/role/{broker}");
+        let role = json!({"token_policies": broker, "token_ttl": "20m", "token_type": "service"});
+        self.admin("POST", &path, Some(&role))?;
+        let id = self.admin("GET", &format!("{path}/role-id"), None)?;
+        let secret = self.admin("POST", &format!("{path}/secret-id"), None)?;
+        let text = |value: &Value, pointer| {
+            let text = value.pointer(pointer).and_then(Value::as_str);
+            text.map(str::to_owned).context("half an answer")
+        };
+        Ok(AppRole {
+            role_id: text(&id, "/data/role_id")?,
+            secret_id: text(&secret, "/data/secret_id")?,
+            token_role,
+            parent_role,
+        })
+    }
+
+    /// Writes a policy.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn policy(&self, name: &str, text: &str) -> Result<()> {
+        let path = format!("sys/policies/acl/{name}");
+        self.admin("PUT", &path, Some(&json!({"policy": text})))
+            .map(drop)
+    }
+
+    /// A namespace of its own, with what every test finds; nothing on a server that has no namespaces.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn namespace(&self, name: &str) -> Result<Option<Self>> {
+        let path = format!("sys/namespaces/{name}");
+        let (code, _) = self.call("POST", &path, Some(&self.root()?), Some(&json!({})))?;
+        if matches!(code, 404 | 405) {
+            return Ok(None);
+        }
+        let mut within = self.clone();
+        within.namespace = format!("{name}/");
+        within.furnish()?;
+        Ok(Some(within))
+    }
+
+    /// Mounts an engine of dynamic secrets on a PostgreSQL, with roles whose users live for `seconds` unless they are
+    /// ended.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn database(
+        &self,
+        mount: &str,
+        postgresql: &PostgreSql,
+        role: &str,
+        seconds: u32,
+    ) -> Result<()> {
+        let engine = json!({"type": "database"});
+        self.admin("POST", &format!("sys/mounts/{mount}"), Some(&engine))?;
+        let [username, password] = PostgreSql::owner();
+        let connection = json!({
+            "plugin_name": "postgresql-database-plugin",
+            "allowed_roles": role,
+            "connection_url": postgresql.url(),
+            "username": username,
+            "password": password,
+        });
+        self.admin(
+            "POST",
+            &format!("{mount}/config/postgresql"),
+            Some(&connection),
+        )?;
+        let users = json!({
+            "db_name": "postgresql",
+            "creation_statements": "CREATE ROLE \"{{name}}\" WITH LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+            "default_ttl": seconds,
+            "max_ttl": "24h",
+        });
+        self.admin("POST", &format!("{mount}/roles/{role}"), Some(&users))
+            .map(drop)
+    }
+
+    /// What every test finds: AppRole logins, and `kv/data/payments` in a store of keys and values.
+    fn furnish(&self) -> Result<()> {
+        self.admin(
+            "POST",
+            "sys/auth/approle",
+            Some(&json!({"type": "approle"})),
+        )?;
+        let kv = json!({"type": "kv", "options": {"version": "2"}});
+        self.admin("POST", "sys/mounts/kv", Some(&kv))?;
+        let stored = json!({"data": {"region": "eu-central-1"}});
+        // The store takes writes when it has been set up, a moment later.
+        for _ in 0..ASKED {
+            let root = self.root()?;
+            let (code, _) = self.call("POST", "kv/data/payments", Some(&root), Some(&stored))?;
+            if code == 200 {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
+        }
+        bail!("the store of keys and values does not get ready")
+    }
+
+    /// The program, server and command line in one.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn key(&self, pointer: &str) -> Result<String> {
+        let keys = std::fs::read_to_string(self.directory.join("keys.json"))?;
+        let keys: Value = serde_json::from_str(&keys)?;
+        let key = keys.pointer(pointer).and_then(Value::as_str);
+        Ok(key.context("it was initialised without keys")?.to_owned())
+    }
+}
+
+fn program() -> Result<PathBuf> {
+    if let Some(program) = Vault::stand_in() {
+        return Ok(program);
+    }
+    let files = ["vault/main.go", "vault/server.go", "vault/client.go"];
+    let folder = crate::go::build("vault", VERSION, &files, "-s -w")?;
+    Ok(folder.join("vault"))
+}
+
+fn spawn(access: &Vault) -> Result<Child> {
+    let mut log = std::fs::OpenOptions::new();
+    let log = log.create(true).append(true);
+    let log = log.open(access.directory.join("vault.log"))?;
+    let config = access.directory.join("config.json");
+    Command::new(&access.program)
+        .arg("server")
+        .arg(format!("-config={}", config.display()))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("{} does not start", access.program.display()))
+}
+
+fn configuration(directory: &Path, storage: Storage, address: SocketAddr) -> Result<Value> {
+    let data = directory.join("data");
+    let storage = match storage {
+        Storage::Memory => json!({"inmem": {}}),
+        Storage::File => json!({"file": {"path": data}}),
+        Storage::Raft => json!({"raft": {"path": data, "node_id": "one"}}),
+    };
+    let cluster = free_port()?;
+    Ok(json!({
+        "storage": storage,
+        "listener": {"tcp": {"address": address.to_string(), "tls_disable": true, "cluster_address": cluster.to_string()}},
+        "api_addr": format!("http://{address}"),
+        "cluster_addr": format!("https://{cluster}"),
+        "disable_mlock": true,
+        // So that a test can break what is stored.
+        "raw_storage_endpoint": true,
+    }))
+}
