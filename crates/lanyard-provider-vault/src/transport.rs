@@ -1,0 +1,336 @@
+//! One call over HTTP: the requests are vaultrs' endpoints, the connection is ours. Its own client follows
+//! redirects, reads answers without end and logs what a server says.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lanyard_core::provider::ProviderError;
+use lanyard_core::secret::Secret;
+use reqwest::header::HeaderValue;
+use rustify::client::Client;
+use rustify::endpoint::{Endpoint, MiddleWare};
+use rustify::enums::{RequestMethod, RequestType, ResponseType};
+use rustify::errors::ClientError;
+use serde::de::DeserializeOwned;
+
+use crate::PROVIDER;
+
+/// How long one call may take.
+pub(crate) const CALL: Duration = Duration::from_secs(15);
+/// How long until a connection stands.
+const CONNECT: Duration = Duration::from_secs(5);
+/// The largest answer: the accessors of half a million tokens.
+const LARGEST: usize = 16 * 1024 * 1024;
+/// What a server may say, and nothing else of it: an error can hold what was sent (T50).
+/// <https://developer.hashicorp.com/vault/api-docs#error-response>
+const KNOWN: [&str; 20] = [
+    "permission denied",
+    "invalid accessor",
+    "bad token",
+    "token not found",
+    "invalid token",
+    "invalid lease",
+    "lease not found",
+    "Vault is sealed",
+    "local node not active",
+    "invalid role or secret ID",
+    "invalid role ID",
+    "invalid secret id",
+    "must be subset of the role's allowed policies",
+    "is disallowed by this role",
+    "unknown role",
+    "Unknown role",
+    "parent token lookup failed",
+    "rate limit quota exceeded",
+    "lease count quota exceeded",
+    "no handler for route",
+];
+
+/// Why a server cannot be talked to at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Not a URL of a server.
+    #[error("{0} is not the address of a server: https://HOST:PORT")]
+    Address(String),
+    /// Plain HTTP, to another machine.
+    #[error("{0} is not https: plain http is for a server on this machine")]
+    Plain(String),
+    /// No certificates in it.
+    #[error("the certificate authority is not PEM")]
+    Authority,
+    /// A header or the TLS set-up.
+    #[error("the client cannot be set up")]
+    Client,
+}
+
+/// The connection to one server and namespace.
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    base: String,
+    namespace: Option<HeaderValue>,
+}
+
+/// What a server said to one call.
+pub(crate) enum Answer {
+    /// 2xx, and the body.
+    Good(Secret<Vec<u8>>),
+    /// Anything else.
+    Bad(Said),
+}
+
+/// A refusal or a failure of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) status: u16,
+    /// Of its errors, those that are known.
+    pub(crate) known: Vec<&'static str>,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        address: &str,
+        namespace: &str,
+        authority: &str,
+    ) -> Result<Self, ConnectError> {
+        let base = address.trim_end_matches('/');
+        let no = || ConnectError::Address(address.chars().take(200).collect());
+        let url = reqwest::Url::parse(base).map_err(|_| no())?;
+        let host = url.host_str().ok_or_else(no)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        if !bare || !url.username().is_empty() || url.password().is_some() {
+            return Err(no());
+        }
+        let local = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        match url.scheme() {
+            "https" => {}
+            "http" if local => {}
+            "http" => return Err(ConnectError::Plain(base.to_owned())),
+            _ => return Err(no()),
+        }
+        let mut http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .https_only(url.scheme() == "https")
+            .timeout(CALL)
+            .connect_timeout(CONNECT);
+        if !authority.is_empty() {
+            let roots = reqwest::Certificate::from_pem_bundle(authority.as_bytes());
+            let roots = roots.map_err(|_| ConnectError::Authority)?;
+            if roots.is_empty() {
+                return Err(ConnectError::Authority);
+            }
+            http = http.tls_certs_only(roots);
+        } else if url.scheme() == "http" {
+            // Nothing is looked for on this machine that no connection needs.
+            http = http.tls_certs_only(Vec::new());
+        }
+        let namespace = match namespace.trim_matches('/') {
+            "" => None,
+            named => Some(HeaderValue::from_str(named).map_err(|_| ConnectError::Client)?),
+        };
+        Ok(Self {
+            http: http.build().map_err(|_| ConnectError::Client)?,
+            base: base.to_owned(),
+            namespace,
+        })
+    }
+
+    /// One call with this token, whatever comes of it.
+    pub(crate) async fn call<E: Endpoint>(
+        &self,
+        operation: &'static str,
+        token: Option<&Secret<String>>,
+        endpoint: E,
+    ) -> Result<Answer, ProviderError> {
+        let token = token.map(|token| HeaderValue::from_str(token.expose()));
+        let mut token = token
+            .transpose()
+            .map_err(|_| refused(operation, "the token is no header"))?;
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
+        let headers = Headers {
+            token,
+            namespace: self.namespace.clone(),
+        };
+        match endpoint.with_middleware(&headers).exec(self).await {
+            Ok(answer) => Ok(Answer::Good(Secret::new(answer.response.into_body()))),
+            Err(ClientError::ServerResponseError { code, content }) => {
+                let content = content.unwrap_or_default();
+                let known = KNOWN.into_iter().filter(|known| content.contains(known));
+                Ok(Answer::Bad(Said {
+                    status: code,
+                    known: known.collect(),
+                }))
+            }
+            // It may have been carried out all the same.
+            Err(_) => Err(ambiguous(operation, "not reached, or no whole answer")),
+        }
+    }
+}
+
+impl Answer {
+    /// What was asked for.
+    pub(crate) fn read<T: DeserializeOwned>(
+        self,
+        operation: &'static str,
+    ) -> Result<T, ProviderError> {
+        match self {
+            Self::Good(body) => serde_json::from_slice(body.expose())
+                .map_err(|_| ambiguous(operation, "half an answer")),
+            Self::Bad(said) => Err(said.error(operation)),
+        }
+    }
+
+    /// The same, or nothing where there is none.
+    pub(crate) fn found<T: DeserializeOwned>(
+        self,
+        operation: &'static str,
+    ) -> Result<Option<T>, ProviderError> {
+        match self {
+            Self::Bad(Said { status: 404, .. }) => Ok(None),
+            Self::Good(_) | Self::Bad(_) => self.read(operation).map(Some),
+        }
+    }
+}
+
+impl Said {
+    pub(crate) fn says(&self, what: &str) -> bool {
+        self.known.contains(&what)
+    }
+
+    /// A refusal only where the server is sure that nothing was done.
+    pub(crate) fn error(&self, operation: &'static str) -> ProviderError {
+        let code = match self.known.first() {
+            Some(known) => format!("{} {known}", self.status),
+            None => self.status.to_string(),
+        };
+        match self.status {
+            429 => ProviderError::Throttled {
+                provider: PROVIDER,
+                operation,
+            },
+            // 412: this node has not seen yet what another wrote. 472, 473: it is no node that serves.
+            412 | 472 | 473 => ambiguous(operation, &code),
+            400..=499 => refused(operation, &code),
+            _ => ambiguous(operation, &code),
+        }
+    }
+}
+
+pub(crate) fn refused(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Refused {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
+pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Ambiguous {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
+#[async_trait]
+impl Client for Transport {
+    fn base(&self) -> &str {
+        &self.base
+    }
+
+    async fn send(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, ClientError> {
+        let failed = |what: &'static str| ClientError::ResponseError {
+            source: std::io::Error::other(what).into(),
+        };
+        let request = reqwest::Request::try_from(request).map_err(|_| failed("no request"))?;
+        let mut answer = self
+            .http
+            .execute(request)
+            .await
+            .map_err(|_| failed("not reached"))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|_| failed("cut off"))? {
+            if body.len() + chunk.len() > LARGEST {
+                return Err(failed("too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        http::Response::builder()
+            .status(answer.status())
+            .body(body)
+            .map_err(|_| failed("no answer"))
+    }
+}
+
+/// What every request carries.
+struct Headers {
+    token: Option<HeaderValue>,
+    namespace: Option<HeaderValue>,
+}
+
+impl MiddleWare for Headers {
+    fn request<E: Endpoint>(
+        &self,
+        _: &E,
+        request: &mut http::Request<Vec<u8>>,
+    ) -> Result<(), ClientError> {
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("", |path| path.as_str());
+        let mut parts = request.uri().clone().into_parts();
+        // The paths of endpoints begin after the version of the API.
+        let path = format!("/v1/{}", path.trim_start_matches('/'));
+        parts.path_and_query = path.parse().ok();
+        if let Ok(uri) = http::Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+        let headers = request.headers_mut();
+        headers.insert("x-vault-request", HeaderValue::from_static("true"));
+        if let Some(token) = &self.token {
+            headers.insert("x-vault-token", token.clone());
+        }
+        if let Some(namespace) = &self.namespace {
+            headers.insert("x-vault-namespace", namespace.clone());
+        }
+        Ok(())
+    }
+
+    fn response<E: Endpoint>(
+        &self,
+        _: &E,
+        _: &mut http::Response<Vec<u8>>,
+    ) -> Result<(), ClientError> {
+        Ok(())
+    }
+}
+
+/// A call that vaultrs has no endpoint for.
+pub(crate) struct Call {
+    pub(crate) method: RequestMethod,
+    pub(crate) path: String,
+    pub(crate) body: Option<serde_json::Value>,
+}
+
+impl Endpoint for Call {
+    type Response = ();
+    const REQUEST_BODY_TYPE: RequestType = RequestType::JSON;
+    const RESPONSE_BODY_TYPE: ResponseType = ResponseType::JSON;
+
+    fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    fn method(&self) -> RequestMethod {
+        self.method.clone()
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
+        Ok(self.body.as_ref().map(|body| body.to_string().into_bytes()))
+    }
+}

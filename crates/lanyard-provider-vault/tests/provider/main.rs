@@ -1,0 +1,504 @@
+//! The provider on a strict fake of a server, which fails where it is told to.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+mod conformance;
+mod fake;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::charter::{Rights, Role, TargetKind, VaultGives, VaultGrant};
+use lanyard_core::lease::{LeaseRef, Seq};
+use lanyard_core::provider::{
+    MintRequest, Minted, PrepareError, Provider as _, ProviderError, Revocation, Revoked,
+};
+use lanyard_core::time::Timestamp;
+use lanyard_provider_vault::{VaultProvider, VaultTarget};
+use lanyard_testkit::conformance::Subject as _;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+
+use crate::fake::{Fake, Wrong};
+
+struct Faked {
+    provider: VaultProvider<Fake>,
+    fake: Fake,
+}
+
+fn provider(fake: &Fake) -> VaultProvider<Fake> {
+    let target = VaultTarget {
+        token_role: "lanyard-lease".to_owned(),
+        parent_role: "lanyard-parent".to_owned(),
+        reading: BTreeSet::from(["database/creds/reader".to_owned()]),
+    };
+    VaultProvider::new(target, fake.clone())
+}
+
+fn faked() -> Faked {
+    let fake = Fake::default();
+    Faked {
+        provider: provider(&fake),
+        fake,
+    }
+}
+
+impl Faked {
+    fn request(&self, seed: u64) -> MintRequest {
+        let (ids, now) = (Ids::seeded(seed), self.now());
+        let task = world::task(&ids, now);
+        world::request(TargetKind::Vault, ids.lease(), &task, now)
+    }
+
+    fn secret(&self, seed: u64) -> MintRequest {
+        let mut request = self.request(seed);
+        request.rights = Rights::Vault(VaultGrant {
+            policies: BTreeSet::from(["payments-reader".to_owned()]),
+            gives: VaultGives::Secret {
+                path: "database/creds/reader".to_owned(),
+            },
+        });
+        request
+    }
+
+    async fn reference(&self, request: &MintRequest) -> LeaseRef {
+        self.provider.ready(request).await.unwrap();
+        let prepared = self.provider.prepare(request).unwrap();
+        LeaseRef {
+            id: request.lease,
+            task: request.task,
+            handle: prepared.handle,
+            asked: request.now,
+            worst_expiry: prepared.worst_expiry,
+            kill: None,
+        }
+    }
+
+    async fn mint(&self, request: &MintRequest) -> Result<(LeaseRef, Minted), ProviderError> {
+        let mut reference = self.reference(request).await;
+        let prepared = self.provider.prepare(request).unwrap();
+        let minted = self.provider.mint(request, &prepared).await?;
+        reference.handle = minted.handle.clone().unwrap();
+        Ok((reference, minted))
+    }
+
+    async fn revoke(
+        &self,
+        lease: &LeaseRef,
+        cut: Option<Timestamp>,
+    ) -> Result<Revoked, ProviderError> {
+        let revocation = Revocation {
+            now: self.now(),
+            due: vec![lease.clone()],
+            standing: Vec::new(),
+            cut,
+        };
+        let mut report = self.provider.revoke(&revocation).await;
+        report.outcomes.pop().unwrap().1
+    }
+
+    async fn prove(&self, lease: &LeaseRef) -> Result<Revoked, ProviderError> {
+        let mut proved = self.provider.prove(std::slice::from_ref(lease)).await;
+        proved.pop().unwrap().1
+    }
+
+    /// How many tokens of leases live.
+    fn children(&self) -> usize {
+        let parents = self.fake.live();
+        let all = parents.len();
+        all - usize::from(all > 0)
+    }
+}
+
+#[tokio::test]
+async fn t79_what_is_more_than_was_asked_for_is_revoked_and_refused() {
+    for wrong in [
+        Wrong::Longer,
+        Wrong::Wider,
+        Wrong::Renewable,
+        Wrong::Batch,
+        Wrong::Orphan,
+        Wrong::MoreUses,
+    ] {
+        let faked = faked();
+        let mut request = faked.request(1);
+        if let Rights::Vault(grant) = &mut request.rights {
+            grant.gives = VaultGives::Token { uses: Some(3) };
+        }
+        faked.provider.ready(&request).await.unwrap();
+        faked.fake.state().wrong = Some(wrong);
+        let answer = faked.mint(&request).await;
+        assert!(
+            matches!(answer, Err(ProviderError::Excessive { .. })),
+            "{wrong:?}: {answer:?}"
+        );
+        assert_eq!(faked.children(), 0, "{wrong:?}");
+    }
+}
+
+/// T79: the token that is too much cannot be revoked in that moment: it is not said that nothing is there.
+#[tokio::test]
+async fn t79_what_could_not_be_given_up_may_still_be_there() {
+    let faked = faked();
+    let request = faked.request(2);
+    let lease = faked.reference(&request).await;
+    faked.fake.state().wrong = Some(Wrong::Wider);
+    faked.fake.state().down.insert("revoke");
+    let answer = faked.mint(&request).await;
+    assert!(
+        matches!(answer, Err(ProviderError::Ambiguous { .. })),
+        "{answer:?}"
+    );
+    faked.fake.state().down.clear();
+    assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
+    assert_eq!(faked.children(), 0);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_not_read_leaves_no_token() {
+    for (wrong, refused) in [
+        (Wrong::NoSecret, true),
+        (Wrong::NoLease, true),
+        (Wrong::LostSecret, false),
+    ] {
+        let faked = faked();
+        let request = faked.secret(3);
+        let lease = faked.reference(&request).await;
+        faked.fake.state().wrong = Some(wrong);
+        let error = faked.mint(&request).await.unwrap_err();
+        assert_eq!(
+            matches!(error, ProviderError::Refused { .. }),
+            refused,
+            "{error:?}"
+        );
+        assert_eq!(faked.children(), 0, "{wrong:?}");
+        assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
+    }
+    let faked = faked();
+    faked.fake.state().wrong = Some(Wrong::LongerSecret);
+    let answer = faked.mint(&faked.secret(4)).await;
+    assert!(
+        matches!(answer, Err(ProviderError::Excessive { .. })),
+        "{answer:?}"
+    );
+    assert!(faked.fake.state().secrets.is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_is_revoked_at_its_engine_before_its_token() {
+    let faked = faked();
+    let (lease, _) = faked.mint(&faked.secret(5)).await.unwrap();
+    faked.fake.state().down.insert("revoke secret");
+    let pending = faked.revoke(&lease, None).await.unwrap_err();
+    assert!(pending.is_retryable());
+    assert_eq!(
+        faked.children(),
+        1,
+        "the token is not taken away from under the secret"
+    );
+    faked.fake.state().down.clear();
+    assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
+    assert_eq!(faked.prove(&lease).await, Ok(Revoked::ProvedDead));
+}
+
+/// A read whose answer was lost has no id: that its secret is gone is not claimed.
+#[tokio::test]
+async fn a_secret_without_an_id_is_never_proved_dead() {
+    let faked = faked();
+    let request = faked.secret(6);
+    let lease = faked.reference(&request).await;
+    faked.fake.state().wrong = Some(Wrong::LostSecret);
+    faked.fake.state().down.insert("revoke");
+    faked.mint(&request).await.unwrap_err();
+    faked.fake.state().down.clear();
+    assert_eq!(faked.prove(&lease).await, Ok(Revoked::Acknowledged));
+    assert_eq!(faked.children(), 0);
+}
+
+#[tokio::test]
+async fn a_parent_serves_one_epoch_and_outlives_its_children() {
+    let faked = faked();
+    let one = faked.request(7);
+    let mut other = faked.request(8);
+    assert_eq!(
+        faked.reference(&one).await.handle,
+        faked.reference(&other).await.handle
+    );
+    other.epoch = Seq(one.epoch.0 + 1);
+    assert_ne!(
+        faked.reference(&one).await.handle,
+        faked.reference(&other).await.handle
+    );
+    let mut long = faked.request(9);
+    long.expires = long.now + Duration::from_secs(3 * 24 * 3600);
+    assert_ne!(
+        faked.reference(&one).await.handle,
+        faked.reference(&long).await.handle
+    );
+    let (lease, _) = faked.mint(&long).await.unwrap();
+    faked
+        .fake
+        .clock()
+        .set(long.expires.before(Duration::from_secs(1)));
+    let probed = faked.provider.probe(&lease).await;
+    assert_eq!(probed, Ok(lanyard_core::provider::Probe::Live));
+}
+
+#[tokio::test]
+async fn nothing_is_rendered_without_a_parent() {
+    let faked = faked();
+    let request = faked.request(10);
+    let refused = faked.provider.prepare(&request).unwrap_err();
+    assert!(matches!(refused, PrepareError::Unsupported(why) if why.contains("no parent token")));
+    // And no parent of one epoch is used in the next, even by a request that was rendered before.
+    faked.provider.ready(&request).await.unwrap();
+    let prepared = faked.provider.prepare(&request).unwrap();
+    let mut later = request;
+    later.epoch = Seq(99);
+    let error = faked.provider.mint(&later, &prepared).await.unwrap_err();
+    assert!(error.to_string().contains("held no more"), "{error}");
+    assert_eq!(faked.children(), 0);
+}
+
+/// T66: the kill of a target meets a server that does not answer: what it could not name is pending, not done.
+#[tokio::test]
+async fn t66_a_kill_that_was_not_answered_is_pending() {
+    let faked = faked();
+    let request = faked.request(11);
+    let mut lease = faked.reference(&request).await;
+    faked.fake.state().wrong = Some(Wrong::LostAnswer);
+    faked.mint(&request).await.unwrap_err();
+    lease.kill = None;
+    for down in ["revoke", "accessors", "lookup"] {
+        let faked = &faked;
+        faked.fake.state().down.insert(down);
+        let pending = faked.revoke(&lease, Some(faked.now())).await;
+        faked.fake.state().down.clear();
+        if down == "revoke" {
+            assert!(pending.is_err_and(|error| error.is_retryable()), "{down}");
+        }
+    }
+    assert_eq!(
+        faked.revoke(&lease, Some(faked.now())).await,
+        Ok(Revoked::Acknowledged)
+    );
+    assert!(faked.fake.live().is_empty());
+}
+
+/// What is known of a token does not change: each is looked up once.
+#[tokio::test]
+async fn tokens_are_looked_up_once() {
+    let faked = faked();
+    for seed in 20..30 {
+        faked.mint(&faked.request(seed)).await.unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(faked.provider.list().await.unwrap().len(), 10);
+    }
+    assert_eq!(
+        faked.fake.state().lookups,
+        11,
+        "ten leases and their parent"
+    );
+}
+
+/// A token that turns up after its lease was given up is revoked when the target is looked through.
+#[tokio::test]
+async fn a_token_that_comes_late_is_revoked_when_it_is_seen() {
+    let faked = faked();
+    let request = faked.request(31);
+    let lease = faked.reference(&request).await;
+    assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
+    faked.mint(&request).await.unwrap();
+    assert_eq!(faked.provider.list().await.unwrap(), Vec::new());
+    assert_eq!(faked.children(), 0);
+}
+
+#[tokio::test]
+async fn a_handle_that_cannot_be_read_is_refused() {
+    let faked = faked();
+    let mut lease = faked.reference(&faked.request(32)).await;
+    lease.handle.0 = "{}".into();
+    let error = faked.revoke(&lease, Some(faked.now())).await.unwrap_err();
+    assert!(error.to_string().contains("the handle cannot be read"));
+    assert!(faked.prove(&lease).await.is_err());
+}
+
+/// T37: for each policy, whether an apply and a plan have it.
+#[tokio::test]
+async fn t37_policies_that_reach_too_far_are_not_handed_on() {
+    let table: [(&str, bool, bool); 32] = [
+        (
+            r#"path "kv/data/payments" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "kv/data/payments" { capabilities = ["create", "update"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "kv/*" { capabilities = ["read", "list"] }"#,
+            true,
+            true,
+        ),
+        (r#"path "kv/data/a" { policy = "read" }"#, true, true),
+        (r#"path "kv/data/a" { policy = "write" }"#, true, false),
+        (r#"path "kv/data/a" { policy = "sudo" }"#, false, false),
+        (
+            r#"path "kv/data/a" { capabilities = ["read", "sudo"] }"#,
+            false,
+            false,
+        ),
+        (r#"path "*" { capabilities = ["read"] }"#, false, false),
+        (
+            r#"path "*" { capabilities = ["deny"] }
+            path "kv/data/a" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "+/data/a" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (r#"path "s*" { capabilities = ["list"] }"#, false, false),
+        (r#"path "sys/*" { capabilities = ["read"] }"#, false, false),
+        (
+            r#"path "sys/+/acl/x" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (r#"path "auth/*" { capabilities = ["read"] }"#, false, false),
+        (
+            r#"path "identity/*" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "sys/policies/acl/x" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "sys/policies/acl/*" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "sys/auth/x" { capabilities = ["create"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "sys/mounts/x" { capabilities = ["create"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "auth/token/create" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "auth/token/revoke-self" { capabilities = ["update"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "identity/entity" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "kv/data/{{identity.entity.id}}" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "database/creds/admin" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "database/creds/reader" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "database/creds/*" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "aws/creds/deploy" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (r#"path "team/*" { capabilities = ["read"] }"#, true, false),
+        (
+            r#"path "team/kv/*" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "transit/export/encryption-key/a" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "nowhere/a" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (r#"path "kv/data/a" { capabilities = ["#, false, false),
+    ];
+    for (at, (text, apply, plan)) in table.into_iter().enumerate() {
+        for (role, given) in [(Role::Apply, apply), (Role::Plan, plan)] {
+            let faked = faked();
+            let policy = ("payments-read".to_owned(), text.to_owned());
+            faked.fake.state().policies.extend([policy]);
+            let mut request = faked.request(100 + u64::try_from(at).unwrap());
+            request.role = role;
+            let answer = faked.mint(&request).await;
+            assert_eq!(answer.is_ok(), given, "{role} {text}: {answer:?}");
+            assert_eq!(faked.children(), usize::from(given), "{role} {text}");
+        }
+    }
+}
+
+/// T37: names that no token carries, and one that nobody wrote.
+#[tokio::test]
+async fn t37_names_that_are_never_given_are_not_even_rendered() {
+    let faked = faked();
+    for name in [
+        "root",
+        "default",
+        "Root",
+        "",
+        "a b",
+        "a/b",
+        "../x",
+        "*",
+        "response-wrapping",
+    ] {
+        let mut request = faked.request(40);
+        faked.provider.ready(&request).await.unwrap();
+        if let Rights::Vault(grant) = &mut request.rights {
+            grant.policies = BTreeSet::from([name.to_owned()]);
+        }
+        assert!(faked.provider.prepare(&request).is_err(), "{name:?}");
+    }
+    let mut request = faked.request(41);
+    if let Rights::Vault(grant) = &mut request.rights {
+        grant.policies = BTreeSet::from(["payments-unwritten".to_owned()]);
+    }
+    let error = faked.mint(&request).await.unwrap_err();
+    assert!(
+        error.to_string().contains("there is none of this name"),
+        "{error}"
+    );
+}

@@ -1,0 +1,207 @@
+//! What goes over the connection, and what is made of answers that no honest server gives.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use lanyard_core::provider::ProviderError;
+use lanyard_core::secret::Secret;
+use lanyard_provider_vault::api::{Endpoint, VaultApi as _};
+use lanyard_provider_vault::{ConnectError, Login, Server};
+use parking_lot::Mutex;
+
+const CANARY: &str = "canary0SecretThatNobodyMayRepeat";
+const LOGIN: &str = r#"{"auth": {"client_token": "hvs.broker", "lease_duration": 600, "renewable": true, "token_type": "service"}}"#;
+
+/// What was asked: the request line and the headers, in lower case, and the body.
+type Asked = Arc<Mutex<Vec<String>>>;
+
+/// Answers logins well, and everything else with this.
+fn listen(head: &'static str, body: String) -> (SocketAddr, Asked) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Asked::default());
+    let kept = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            let (mut request, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).unwrap();
+                let line = line.to_ascii_lowercase();
+                if let Some(said) = line.strip_prefix("content-length:") {
+                    length = said.trim().parse().unwrap();
+                }
+                if line.trim().is_empty() {
+                    break;
+                }
+                request.push_str(&line);
+            }
+            let mut sent = vec![0; length];
+            reader.read_exact(&mut sent).unwrap();
+            request.push_str(&String::from_utf8(sent).unwrap());
+            let login = request.contains("/login");
+            kept.lock().push(request);
+            let (head, body) = if login {
+                ("200 OK", LOGIN)
+            } else {
+                (head, body.as_str())
+            };
+            let length = body.len();
+            // One that has heard enough goes away.
+            drop(write!(
+                client,
+                "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            ));
+        }
+    });
+    (address, asked)
+}
+
+fn server(address: &str, namespace: &str) -> Result<Server, ConnectError> {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let endpoint = Endpoint {
+        address: address.to_owned(),
+        namespace: namespace.to_owned(),
+        certificate_authority: String::new(),
+    };
+    let login = Login::AppRole {
+        mount: "approle".to_owned(),
+        role_id: "role".to_owned(),
+        // Any file with a text in it.
+        secret_id_file: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(),
+    };
+    Server::new(endpoint, login)
+}
+
+#[tokio::test]
+async fn every_request_names_its_namespace_and_the_token_of_the_broker() {
+    let (address, asked) = listen("200 OK", r#"{"data": {"keys": []}}"#.to_owned());
+    let server = server(&format!("http://{address}"), "platform/payments").unwrap();
+    server.accessors().await.unwrap();
+    server.accessors().await.unwrap();
+    let asked = asked.lock();
+    assert_eq!(asked.len(), 3, "one login");
+    for request in asked.iter() {
+        assert!(
+            request.contains("x-vault-namespace: platform/payments\r\n"),
+            "{request}"
+        );
+        assert!(request.contains("x-vault-request: true\r\n"), "{request}");
+    }
+    let [login, list, _] = asked.as_slice() else {
+        unreachable!("three")
+    };
+    assert!(
+        login.starts_with("post /v1/auth/approle/login http/1.1"),
+        "{login}"
+    );
+    assert!(!login.contains("x-vault-token"), "{login}");
+    assert!(
+        list.starts_with("list /v1/auth/token/accessors http/1.1"),
+        "{list}"
+    );
+    assert!(list.contains("x-vault-token: hvs.broker\r\n"), "{list}");
+}
+
+/// A redirect would carry the token to wherever it points.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (elsewhere, visited) = listen("200 OK", r#"{"data": {"keys": []}}"#.to_owned());
+    let head =
+        format!("307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/auth/token/accessors");
+    let (address, _) = listen(head.leak(), String::new());
+    let server = server(&format!("http://{address}"), "").unwrap();
+    let error = server.accessors().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Ambiguous { .. }), "{error}");
+    assert!(visited.lock().is_empty());
+}
+
+/// T50: a server that repeats what it was sent, in every way it can answer.
+#[tokio::test]
+async fn t50_nothing_that_a_server_says_is_passed_on() {
+    let body = serde_json::json!({"errors": [format!("permission denied: {CANARY}")], "data": {"keys": CANARY}});
+    for head in [
+        "200 OK",
+        "400 Bad Request",
+        "403 Forbidden",
+        "404 Not Found",
+        "412 Precondition Failed",
+        "429 Too Many Requests",
+        "472 Standby",
+        "500 Internal Server Error",
+        "503 Service Unavailable",
+    ] {
+        let (address, _) = listen(head, body.to_string());
+        let server = server(&format!("http://{address}"), "").unwrap();
+        let child = server
+            .create_child(&Secret::new(CANARY.to_owned()), &ask())
+            .await;
+        let errors = [
+            server.revoke_accessor("a").await.err(),
+            server.lookup("a").await.err(),
+            server.mounts().await.err(),
+            server.token_role("a").await.err(),
+            child.err(),
+        ];
+        for error in errors.into_iter().flatten() {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(CANARY), "{head}: {shown}");
+            let code = head.split(' ').next().unwrap();
+            let expected = match code {
+                "429" => matches!(error, ProviderError::Throttled { .. }),
+                "400" | "403" | "404" => matches!(error, ProviderError::Refused { .. }),
+                _ => matches!(error, ProviderError::Ambiguous { .. }),
+            };
+            assert!(expected, "{head}: {error:?}");
+        }
+    }
+}
+
+fn ask() -> lanyard_provider_vault::api::TokenAsk<'static> {
+    lanyard_provider_vault::api::TokenAsk {
+        role: "lanyard-lease",
+        policies: vec!["payments-read".to_owned()],
+        life: std::time::Duration::from_secs(60),
+        uses: None,
+        meta: std::collections::BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    let (address, _) = listen("200 OK", "x".repeat(17 * 1024 * 1024));
+    let server = server(&format!("http://{address}"), "").unwrap();
+    let error = server.accessors().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Ambiguous { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_is_https_or_on_this_machine() {
+    for address in [
+        "http://vault.acme.example:8200",
+        "http://10.0.0.1:8200",
+        "ftp://127.0.0.1",
+        "https://user:password@vault.acme.example",
+        "https://vault.acme.example/v1",
+        "https://vault.acme.example?x",
+        "vault.acme.example",
+        "",
+    ] {
+        assert!(server(address, "").is_err(), "{address}");
+    }
+    for address in [
+        "https://vault.acme.example:8200/",
+        "http://127.0.0.1:8200",
+        "http://[::1]:8200",
+    ] {
+        assert!(server(address, "").is_ok(), "{address}");
+    }
+    assert!(server("https://vault.acme.example", "a\nb").is_err());
+}
