@@ -13,7 +13,7 @@ use crate::build;
 use crate::servers::Servers;
 
 /// The providers that have to be there.
-const PROVIDERS: [&str; 4] = ["aws", "github", "kubernetes", "token"];
+const PROVIDERS: [&str; 5] = ["aws", "github", "kubernetes", "token", "vault"];
 /// The provider of the worked example, which nobody has.
 const EXAMPLE: &str = "hare";
 const PAGE: &str = "docs/conformance.md";
@@ -231,6 +231,8 @@ mod tests {
             "kubernetes: probe",
             "token: mint",
             "token: probe",
+            "vault: mint",
+            "vault: probe",
         ];
         assert_eq!(lacking(&all()), owed);
     }
