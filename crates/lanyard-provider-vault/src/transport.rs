@@ -153,19 +153,20 @@ impl Transport {
             token,
             namespace: self.namespace.clone(),
         };
-        match endpoint.with_middleware(&headers).exec(self).await {
-            Ok(answer) => Ok(Answer::Good(Secret::new(answer.response.into_body()))),
-            Err(ClientError::ServerResponseError { code, content }) => {
-                let content = content.unwrap_or_default();
-                let known = KNOWN.into_iter().filter(|known| content.contains(known));
-                Ok(Answer::Bad(Said {
-                    status: code,
-                    known: known.collect(),
-                }))
-            }
-            // It may have been carried out all the same.
-            Err(_) => Err(ambiguous(operation, "not reached, or no whole answer")),
+        let answer = endpoint.with_middleware(&headers).exec(self).await;
+        // It may have been carried out all the same.
+        let answer = answer.map_err(|_| ambiguous(operation, "not reached, or no whole answer"))?;
+        let (status, body) = (answer.response.status(), answer.response.into_body());
+        let body = Secret::new(body);
+        if status.is_success() {
+            return Ok(Answer::Good(body));
         }
+        let text = String::from_utf8_lossy(body.expose());
+        let known = KNOWN.into_iter().filter(|known| text.contains(known));
+        Ok(Answer::Bad(Said {
+            status: status.as_u16(),
+            known: known.collect(),
+        }))
     }
 }
 
@@ -238,6 +239,14 @@ pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
 impl Client for Transport {
     fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Every answer is one: that a token is gone is nothing that rustify should log as an error.
+    async fn execute(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<Vec<u8>>, ClientError> {
+        self.send(request).await
     }
 
     async fn send(

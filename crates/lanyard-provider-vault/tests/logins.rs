@@ -11,8 +11,9 @@ mod real;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lanyard_core::provider::Provider as _;
-use lanyard_provider_vault::Login;
+use lanyard_core::provider::{Provider as _, ProviderError};
+use lanyard_provider_vault::api::{Endpoint, VaultApi as _};
+use lanyard_provider_vault::{Login, Server};
 use lanyard_rig::{AppRole, Cluster, Vault};
 use lanyard_testkit::conformance::{Subject as _, Verdict};
 use serde_json::{Value, json};
@@ -217,4 +218,42 @@ async fn a_broker_of_a_namespace_stays_in_it() {
     real.revoke(&[&lease], None).await;
     assert_eq!(real.used(&minted.credential).await, Verdict::Refused);
     assert_eq!(real.prove(&[&lease]).await.len(), 1);
+}
+
+/// The server's certificate is held to the authority that the target names: an API server stands in for any server
+/// with TLS, and knows no such login.
+#[tokio::test]
+async fn a_server_is_known_by_the_authority_that_the_target_names() {
+    let Some(cluster) = Cluster::shared() else {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return;
+    };
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let [address, authority, key] = cluster.issuer().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let secret_id_file = directory.path().join("secret-id");
+    std::fs::write(&secret_id_file, "none").unwrap();
+    let server = |certificate_authority: &str| {
+        let login = Login::AppRole {
+            mount: "approle".to_owned(),
+            role_id: "none".to_owned(),
+            secret_id_file: secret_id_file.clone(),
+        };
+        let endpoint = Endpoint {
+            address: address.clone(),
+            namespace: String::new(),
+            certificate_authority: certificate_authority.to_owned(),
+        };
+        Server::new(endpoint, login)
+    };
+    let error = server(&authority).unwrap().accessors().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Refused { .. }), "{error:?}");
+    let error = server("").unwrap().accessors().await.unwrap_err();
+    assert!(
+        matches!(error, ProviderError::Ambiguous { .. }),
+        "{error:?}"
+    );
+    assert!(server(&key).is_err(), "a key is no certificate");
 }
