@@ -46,6 +46,8 @@ mod tokens;
 mod tool_wrapper;
 mod with_aws;
 mod with_git;
+mod with_github;
 mod with_kubectl;
 mod with_terraform;
+mod with_vault;
 mod workloads;

@@ -122,6 +122,16 @@ fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<Strin
                  - {{apiGroups: [''], resources: [configmaps], resourceNames: [{DRILLED}], verbs: [get]}}\n"
             )
         }
+        TargetConfig::Vault(vault) => {
+            let policy = vault.drill_policy.as_ref()?;
+            format!("      vault: {{target: {name}, policies: [{policy}]}}\n")
+        }
+        TargetConfig::GitHub(github) => {
+            let repository = github.drill_repository.as_ref()?;
+            format!(
+                "      github: {{target: {name}, repositories: [{repository}], permissions: {{metadata: read}}}}\n"
+            )
+        }
     };
     write!(grant, "{rights}").ok()?;
     Some(grant)

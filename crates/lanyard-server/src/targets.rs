@@ -1,17 +1,23 @@
 //! The section `targets` of the configuration, and the providers that it comes to.
 
+mod github;
+mod vault;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Name, TargetKind, account_of};
+use lanyard_core::charter::{Name, TARGET_KINDS, TargetKind, account_of};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
+
+use self::github::GitHubConfig;
+use self::vault::VaultConfig;
 
 /// One target, as it is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +38,10 @@ pub(crate) enum TargetConfig {
         /// A namespace of the target that the canary of a drill gets its role in.
         drill_namespace: Option<Name>,
     },
+    /// A Vault or an OpenBao.
+    Vault(Box<VaultConfig>),
+    /// The installation of a GitHub App.
+    GitHub(Box<GitHubConfig>),
 }
 
 impl TargetConfig {
@@ -40,6 +50,8 @@ impl TargetConfig {
             Self::Token => TargetKind::Token,
             Self::Aws { .. } => TargetKind::Aws,
             Self::Kubernetes { .. } => TargetKind::Kubernetes,
+            Self::Vault(_) => TargetKind::Vault,
+            Self::GitHub(_) => TargetKind::GitHub,
         }
     }
 
@@ -47,7 +59,7 @@ impl TargetConfig {
     pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::Aws { target, .. } => account_of(&target.plan_role),
-            Self::Token | Self::Kubernetes { .. } => None,
+            Self::Token | Self::Kubernetes { .. } | Self::Vault(_) | Self::GitHub(_) => None,
         }
     }
 
@@ -55,7 +67,9 @@ impl TargetConfig {
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
         let roles = match self {
             Self::Aws { target, .. } => [Some(&target.plan_role), Some(&target.apply_role)],
-            Self::Token | Self::Kubernetes { .. } => [None, None],
+            Self::Token | Self::Kubernetes { .. } | Self::Vault(_) | Self::GitHub(_) => {
+                [None, None]
+            }
         };
         roles.into_iter().flatten().map(String::as_str)
     }
@@ -92,6 +106,8 @@ impl TargetConfig {
                     .with_context(|| format!("target {name}"))?;
                 Arc::new(KubernetesProvider::new(target.clone(), cluster))
             }
+            Self::Vault(vault) => vault.connect().with_context(|| format!("target {name}"))?,
+            Self::GitHub(github) => github.connect().with_context(|| format!("target {name}"))?,
         })
     }
 }
@@ -110,21 +126,22 @@ pub(crate) fn targets(f: &Findings, node: &Node, base: &Path) -> BTreeMap<Name, 
 }
 
 fn target(f: &Findings, node: &Node, name: &Name, base: &Path) -> Option<TargetConfig> {
-    let words = [
-        ("token", TargetKind::Token),
-        ("aws", TargetKind::Aws),
-        ("kubernetes", TargetKind::Kubernetes),
-    ];
     let fields = f.map(node)?;
     let kind = fields
         .required("kind")
-        .and_then(|node| f.one_of(node, &words));
+        .and_then(|node| f.one_of(node, TARGET_KINDS));
     let target = match kind {
         Some(TargetKind::Token) => Some(TargetConfig::Token),
         Some(TargetKind::Aws) => aws(f, &fields, name),
         Some(TargetKind::Kubernetes) => kubernetes(f, &fields, base),
+        Some(TargetKind::Vault) => {
+            vault::vault(f, &fields, base).map(|vault| TargetConfig::Vault(Box::new(vault)))
+        }
+        Some(TargetKind::GitHub) => {
+            github::github(f, &fields, base).map(|github| TargetConfig::GitHub(Box::new(github)))
+        }
         // What the other fields should be is not known.
-        Some(TargetKind::Vault | TargetKind::GitHub) | None => return None,
+        None => return None,
     };
     fields.finish();
     target
