@@ -4,11 +4,12 @@
 mod aws;
 mod kubernetes;
 mod token;
+mod vault;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lanyard_rig::{Aws, Cli, Cluster, Daemon};
+use lanyard_rig::{Aws, Cli, Cluster, Daemon, Vault};
 use serde_json::Value;
 
 use crate::build;
@@ -40,6 +41,7 @@ struct Stage<'a> {
     oncall: Cli,
     cluster: Option<&'a Cluster>,
     aws: Option<&'a Aws>,
+    vault: Option<&'a Vault>,
     task: String,
 }
 
@@ -48,6 +50,7 @@ struct Held {
     token: String,
     kubeconfig: Option<PathBuf>,
     aws: Option<String>,
+    vault: Option<String>,
 }
 
 /// Plays it.
@@ -63,6 +66,7 @@ pub(crate) fn run() -> Result<()> {
     let errors = [
         ("AWS", servers.moto.as_ref().err()),
         ("Kubernetes", servers.kubernetes.as_ref().err()),
+        ("Vault", servers.vault.as_ref().err()),
     ];
     for (what, error) in errors {
         if let Some(error) = error {
@@ -95,6 +99,7 @@ pub(crate) fn run() -> Result<()> {
 fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Result<Stage<'a>> {
     let cluster = servers.kubernetes.as_ref().ok().map(|it| it.cluster());
     let aws = servers.moto.as_ref().ok().map(|it| it.aws());
+    let vault = servers.vault.as_ref().ok().map(|it| it.vault());
     let (mut charter, mut targets, mut environment) = (CHARTER.to_owned(), String::new(), vec![]);
     if let Some(cluster) = cluster {
         charter.push_str(kubernetes::GRANTS);
@@ -105,6 +110,10 @@ fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Res
         let (target, credentials) = aws::target(aws, directory)?;
         targets.push_str(&target);
         environment.push(("AWS_SHARED_CREDENTIALS_FILE", credentials));
+    }
+    if let Some(vault) = vault {
+        charter.push_str(vault::GRANTS);
+        targets.push_str(&vault::target(vault, directory)?);
     }
     let file = directory.join("charters/shop-operator.yaml");
     std::fs::create_dir_all(directory.join("charters"))?;
@@ -123,6 +132,7 @@ fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Res
         "--target=tickets=token",
         "--target=cluster=kubernetes",
         "--target=account=aws",
+        "--target=vault=vault",
     ];
     let file = file.to_string_lossy();
     let linted = agent.ok(&[&["charter", "lint", &file], &world[..]].concat());
@@ -138,6 +148,7 @@ fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Res
         oncall,
         cluster,
         aws,
+        vault,
         task,
     })
 }
@@ -194,6 +205,7 @@ fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
         token,
         kubeconfig: None,
         aws: None,
+        vault: None,
     };
     if let Some(cluster) = stage.cluster {
         let kubectl = cluster.program().to_string_lossy();
@@ -223,6 +235,14 @@ fn plan(story: &mut Story, stage: &Stage<'_>) -> Result<Held> {
         let secret = agent.ok(&["creds", "aws", "--task", task, "read-queue"])?;
         let kept = kubernetes::kept(stage.directory, "aws.json", &secret)?;
         held.aws = Some(format!("cat {}", kept.display()));
+    }
+    if let Some(vault) = stage.vault {
+        let program = vault.program().to_string_lossy();
+        let read = under_exec(stage, "read-config", &[&program, "read", vault::CONFIG]);
+        story.step("vault reads under lanyard exec", read)?;
+        let wide = refused_under_exec(stage, "read-config", &[&program, "read", "sys/mounts"]);
+        story.step("and is refused what its policy lacks", wide)?;
+        held.vault = Some(agent.ok(&["creds", "vault", "--task", task, "read-config"])?);
     }
     Ok(held)
 }
@@ -321,6 +341,10 @@ fn kill(story: &mut Story, stage: &Stage<'_>, held: &Held) -> Result<()> {
         let read = aws::works(aws, stage.directory, process);
         story.step("an AWS session works before the kill", read)?;
     }
+    if let (Some(vault), Some(token)) = (stage.vault, &held.vault) {
+        let read = vault::reads(vault, token, 200);
+        story.step("a Vault token works before the kill", read)?;
+    }
     let report = stage
         .oncall
         .run(&["kill", "--all", "--reason", "drill", "--yes"])?;
@@ -342,6 +366,10 @@ fn kill(story: &mut Story, stage: &Stage<'_>, held: &Held) -> Result<()> {
     if let (Some(aws), Some(process)) = (stage.aws, &held.aws) {
         let read = aws::refused(aws, stage.directory, process, aws::READ);
         story.step("AWS refuses its session", read)?;
+    }
+    if let (Some(vault), Some(token)) = (stage.vault, &held.vault) {
+        let read = vault::reads(vault, token, 403);
+        story.step("Vault refuses its token", read)?;
     }
     Ok(())
 }
