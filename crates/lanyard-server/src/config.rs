@@ -395,7 +395,7 @@ mod tests {
             (
                 "kind: token",
                 "kind: tokn",
-                "lanyardd.yaml:8:27: error[LC015]: `tokn` is none of token, aws, kubernetes (did you mean `token`?)",
+                "lanyardd.yaml:8:27: error[LC015]: `tokn` is none of token, aws, kubernetes, vault, github (did you mean `token`?)",
             ),
             (
                 "sandbox",

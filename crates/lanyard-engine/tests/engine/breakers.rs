@@ -77,13 +77,13 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
     };
     assert!(matches!(engaged.order.scope, Scope::Agent(_)));
     assert!(
-        matches!(engaged.order.by, Actor::Breaker { line: 70, .. }),
+        matches!(engaged.order.by, Actor::Breaker { line: 78, .. }),
         "{engaged:?}"
     );
     assert_eq!(engaged.order.evidence.len(), 3);
     let of = &engaged.order.reason;
     assert!(
-        of.contains("line 70: 3 denied within 10m per agent: stop-agent (records "),
+        of.contains("line 78: 3 denied within 10m per agent: stop-agent (records "),
         "{of}"
     );
     let report = bench
