@@ -65,6 +65,18 @@ pub struct TokenFacts {
     pub meta: BTreeMap<String, String>,
 }
 
+/// What the server says of an accessor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Looked {
+    /// There is a token.
+    There(TokenFacts),
+    /// There is no such accessor.
+    Gone,
+    /// Denied in the words of a missing right that the broker has. The server says so of an accessor that was left
+    /// behind without its token; but a rule that cannot be seen from here could say it of one that works.
+    Denied,
+}
+
 /// The settings of a token role that matter here.
 /// <https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,14 +133,14 @@ pub trait VaultApi: Send + Sync {
     /// The accessors of all tokens that there are.
     ///
     /// # Errors
-    /// See [`ProviderError`].
+    /// See [`ProviderError`]; a list without the broker's own is not all there is.
     async fn accessors(&self) -> Result<Vec<String>, ProviderError>;
 
-    /// What there is of a token; nothing where the server says that there is none with this accessor.
+    /// What there is of a token.
     ///
     /// # Errors
     /// See [`ProviderError`]; a refusal for want of rights is no answer.
-    async fn lookup(&self, accessor: &str) -> Result<Option<TokenFacts>, ProviderError>;
+    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError>;
 
     /// Ends a token and all that it made; one that is not there has ended.
     ///
@@ -151,7 +163,7 @@ pub trait VaultApi: Send + Sync {
     /// Ends a dynamic secret, and answers when its engine has ended it; one that is not there has ended.
     ///
     /// # Errors
-    /// See [`ProviderError`].
+    /// See [`ProviderError`]; whatever the engine says of it is no end.
     async fn revoke_lease(&self, lease: &str) -> Result<(), ProviderError>;
 
     /// Whether the server still holds a dynamic secret.

@@ -10,6 +10,7 @@ mod handle;
 mod inspect;
 mod login;
 mod mint;
+mod mints;
 mod parents;
 pub mod policy;
 mod provider;

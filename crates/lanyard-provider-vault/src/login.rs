@@ -62,6 +62,7 @@ pub(crate) struct Session {
 
 struct Held {
     token: Arc<Secret<String>>,
+    accessor: String,
     renew: Instant,
     ends: Instant,
     renewable: bool,
@@ -75,6 +76,7 @@ struct Given {
 #[derive(Deserialize)]
 struct Auth {
     client_token: String,
+    accessor: String,
     lease_duration: u64,
     #[serde(default)]
     renewable: bool,
@@ -111,6 +113,12 @@ impl Session {
         let token = Arc::clone(&fresh.token);
         *held = Some(fresh);
         Ok(token)
+    }
+
+    /// The accessor of the token that is held.
+    pub(crate) async fn accessor(&self) -> Option<String> {
+        let held = self.held.lock().await;
+        held.as_ref().map(|held| held.accessor.clone())
     }
 
     /// Forgets a token that was refused, unless another one has taken its place.
@@ -184,6 +192,7 @@ fn held(auth: Auth, now: Instant) -> Held {
     };
     Held {
         token: Arc::new(Secret::new(auth.client_token)),
+        accessor: auth.accessor,
         renew: now + life * 3 / 5,
         ends: now + life,
         renewable: auth.renewable,

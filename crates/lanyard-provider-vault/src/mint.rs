@@ -14,6 +14,9 @@ use crate::provider::{VaultProvider, grant};
 use crate::rules::{Bounds, check, check_name, check_secret};
 use crate::transport::{ambiguous, refused};
 
+/// Why nothing comes of a mint.
+const ENDED: &str = "its lease was ended meanwhile";
+
 /// The life of a lease's token: whole seconds, no less than the lease's.
 pub(crate) fn life(request: &MintRequest) -> Duration {
     let millis = request.expires.since(request.now).as_millis();
@@ -72,6 +75,8 @@ impl<A: VaultApi> VaultProvider<A> {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         const OPERATION: &str = "create a token";
+        // Until this returns, nobody says of the lease that it came to nothing.
+        let _under_way = self.mints.begin(request.lease);
         let grant = grant(request).ok_or_else(|| refused("mint", "a request of another kind"))?;
         let mut held = Held::read(&prepared.handle)
             .ok_or_else(|| refused("mint", "the handle cannot be read"))?;
@@ -79,6 +84,9 @@ impl<A: VaultApi> VaultProvider<A> {
         let parent = self.parents.named(&held.parent, request).ok_or_else(gone)?;
         let mounts = self.api.mounts().await?;
         self.judge(request, grant, &mounts).await?;
+        if self.search.is_lost(request.lease) {
+            return Err(refused("mint", ENDED));
+        }
         let ask = self.ask(request, grant, &held);
         let token = match self.api.create_child(&parent.token, &ask).await {
             Ok(token) => token,
@@ -95,6 +103,10 @@ impl<A: VaultApi> VaultProvider<A> {
         if let Err(found) = as_asked(&token, &ask) {
             self.give_up(&held).await?;
             return Err(excessive(OPERATION, found));
+        }
+        if self.search.is_lost(request.lease) {
+            self.give_up(&held).await?;
+            return Err(refused("mint", ENDED));
         }
         let expires = request.now + token.life;
         match &grant.gives {
@@ -113,6 +125,10 @@ impl<A: VaultApi> VaultProvider<A> {
             }
             VaultGives::Secret { path } => {
                 let read = self.read_for(&token, &mut held, path, &ask).await?;
+                if self.search.is_lost(request.lease) {
+                    self.give_up(&held).await?;
+                    return Err(refused("mint", ENDED));
+                }
                 let credential = Credential::VaultSecret {
                     path: path.clone(),
                     data: read.data,

@@ -16,15 +16,16 @@ use crate::PROVIDER;
 use crate::api::VaultApi;
 use crate::handle::Held;
 use crate::mint::life;
+use crate::mints::Mints;
 use crate::parents::Parents;
 use crate::rules::check_name;
 use crate::search::Search;
 
 /// How long a server works on a request at most, unless it is configured otherwise: a token whose answer was lost is
 /// there by then, or never. <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
-const LONGEST_REQUEST: Duration = Duration::from_secs(90);
+pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(90);
 /// How long a mint may take, and so how much later than asked for a token's life can begin.
-const MINT: Duration = Duration::from_secs(20);
+pub(crate) const MINT: Duration = Duration::from_secs(20);
 /// What rounding to whole seconds adds.
 const ROUNDING: Duration = Duration::from_secs(2);
 /// From a kill to the end of a thousand tokens under one parent, with room to spare over what was measured.
@@ -46,6 +47,7 @@ pub struct VaultProvider<A> {
     pub(crate) target: VaultTarget,
     pub(crate) api: A,
     pub(crate) parents: Parents,
+    pub(crate) mints: Mints,
     pub(crate) search: Search,
 }
 
@@ -63,6 +65,7 @@ impl<A: VaultApi> VaultProvider<A> {
             target,
             api,
             parents: Parents::default(),
+            mints: Mints::default(),
             search: Search::default(),
         }
     }

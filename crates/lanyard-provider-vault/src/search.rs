@@ -8,7 +8,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::provider::{Found, ProviderError};
 use parking_lot::Mutex;
 
-use crate::api::VaultApi;
+use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
 use crate::provider::VaultProvider;
 use crate::transport::ambiguous;
@@ -23,10 +23,31 @@ const LOST: usize = 10_000;
 /// What is known of the tokens of the server.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// Every accessor of the last listing, with the lease whose token it is where it is one of ours.
-    known: Mutex<BTreeMap<String, Option<(LeaseId, Held)>>>,
-    /// Not found when they were to be revoked: a request whose answer was lost may still be carried out.
+    /// Every accessor of the last listing.
+    known: Mutex<BTreeMap<String, Known>>,
+    /// They were to be revoked, and their handles did not name them: a request whose answer was lost may still be
+    /// carried out, and a mint that is under way may still send one.
     lost: Mutex<VecDeque<LeaseId>>,
+}
+
+/// What an accessor is of.
+#[derive(Clone)]
+enum Known {
+    /// The token of a lease.
+    Lease(LeaseId, Held),
+    /// Something else.
+    Other,
+    /// The server does not say.
+    Denied,
+}
+
+/// What there is.
+#[derive(Default)]
+pub(crate) struct Tokens {
+    /// Of this broker, by lease.
+    pub(crate) leases: BTreeMap<LeaseId, Held>,
+    /// Whether there is more, of which the server does not say what it is.
+    pub(crate) denied: bool,
 }
 
 impl Search {
@@ -40,14 +61,14 @@ impl Search {
         }
     }
 
-    fn is_lost(&self, lease: LeaseId) -> bool {
+    pub(crate) fn is_lost(&self, lease: LeaseId) -> bool {
         self.lost.lock().contains(&lease)
     }
 }
 
 impl<A: VaultApi> VaultProvider<A> {
-    /// The tokens of all leases of this broker, by lease.
-    pub(crate) async fn find(&self) -> Result<BTreeMap<LeaseId, Held>, ProviderError> {
+    /// The tokens of all leases of this broker.
+    pub(crate) async fn find(&self) -> Result<Tokens, ProviderError> {
         let listed: BTreeSet<String> = self.api.accessors().await?.into_iter().collect();
         let (new, left) = {
             let mut known = self.search.known.lock();
@@ -64,29 +85,57 @@ impl<A: VaultApi> VaultProvider<A> {
                 (accessor, facts)
             })
             .buffer_unordered(AT_ONCE);
-        while let Some((accessor, facts)) = lookups.next().await {
-            // One that has ended since the listing is of no interest.
-            let Some(facts) = facts? else { continue };
-            // Anybody can write what they like on a token, but not by which role it was made.
-            let suffixed = facts.path.strip_prefix(&ours);
-            let made_here = suffixed.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-            let lease = made_here
-                .then(|| Held::of(&accessor, &facts.meta))
-                .flatten();
-            self.search.known.lock().insert(accessor, lease);
+        while let Some((accessor, looked)) = lookups.next().await {
+            let known = match looked? {
+                // It has ended since the listing.
+                Looked::Gone => Known::Other,
+                Looked::Denied => Known::Denied,
+                Looked::There(facts) => {
+                    // Anybody can write what they like on a token, but not by which role it was made.
+                    let suffixed = facts.path.strip_prefix(&ours);
+                    let made = |rest: &str| rest.is_empty() || rest.starts_with('/');
+                    let lease = suffixed
+                        .is_some_and(made)
+                        .then(|| Held::of(&accessor, &facts.meta));
+                    let lease = lease.flatten();
+                    lease.map_or(Known::Other, |(lease, held)| Known::Lease(lease, held))
+                }
+            };
+            self.search.known.lock().insert(accessor, known);
         }
         if left > 0 {
             let code = format!("{left} tokens are still to be looked at");
             return Err(ambiguous("look for a token", &code));
         }
-        let known = self.search.known.lock();
-        Ok(known.values().flatten().cloned().collect())
+        self.resolve().await?;
+        let mut tokens = Tokens::default();
+        for known in self.search.known.lock().values() {
+            match known {
+                Known::Lease(lease, held) => drop(tokens.leases.insert(*lease, held.clone())),
+                Known::Denied => tokens.denied = true,
+                Known::Other => {}
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// Of what the server does not say, what was about to end is not listed any more.
+    async fn resolve(&self) -> Result<(), ProviderError> {
+        let denied = |known: &Known| matches!(known, Known::Denied);
+        if !self.search.known.lock().values().any(denied) {
+            return Ok(());
+        }
+        let listed: BTreeSet<String> = self.api.accessors().await?.into_iter().collect();
+        let mut known = self.search.known.lock();
+        known.retain(|accessor, known| !denied(known) || listed.contains(accessor));
+        Ok(())
     }
 
     pub(crate) async fn list_all(&self) -> Result<Vec<Found>, ProviderError> {
         let mut found = Vec::new();
-        for (lease, held) in self.find().await? {
-            if self.search.is_lost(lease) {
+        for (lease, held) in self.find().await?.leases {
+            // A mint that is under way gives up what it made by itself.
+            if self.search.is_lost(lease) && !self.mints.under_way().contains(&lease) {
                 // It came after all, and nobody has it.
                 self.end_held(&held).await?;
             } else {

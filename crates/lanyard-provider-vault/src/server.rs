@@ -16,7 +16,9 @@ use vaultrs::api::token::requests::{
     LookupTokenSelfRequest, ReadTokenRoleRequest, RevokeTokenAccessorRequest,
 };
 
-use crate::api::{Dynamic, Endpoint, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi};
+use crate::api::{
+    Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
+};
 use crate::login::{Login, Session};
 use crate::transport::{Answer, Call, ConnectError, Said, Transport, ambiguous, refused};
 
@@ -61,7 +63,7 @@ impl Server {
         let Answer::Bad(said) = &answer else {
             return Ok(answer);
         };
-        if said.status != 403 || said.says("bad token") || self.accepts(&token).await? {
+        if said.status != 403 || self.accepts(&token).await? {
             return Ok(answer);
         }
         self.session.forget(&token).await;
@@ -203,16 +205,9 @@ struct Mount {
 }
 
 impl Said {
-    /// Whether what was asked about is not there, in the words of either product; `permission denied` is none.
-    fn is_gone(&self) -> bool {
-        let gone = [
-            "invalid accessor",
-            "bad token",
-            "token not found",
-            "invalid lease",
-            "lease not found",
-        ];
-        matches!(self.status, 400 | 403 | 404) && gone.iter().any(|words| self.says(words))
+    /// Whether what was asked about is not there, in the words of either product for this call.
+    fn is_gone(&self, words: &[&str]) -> bool {
+        matches!(self.status, 400 | 403 | 404) && words.iter().any(|words| self.says(words))
     }
 }
 
@@ -247,23 +242,32 @@ impl VaultApi for Server {
         const OPERATION: &str = "list the accessors";
         let request = || ListAccessorRequest::builder().build().ok();
         let answer = self.as_broker(OPERATION, request).await?;
-        let keys = answer.found::<Data<Keys>>(OPERATION)?;
-        Ok(keys.map(|keys| keys.data.keys).unwrap_or_default())
+        let keys = answer.read::<Data<Keys>>(OPERATION)?.data.keys;
+        // The broker's own token is always one of them: a list without it is that of another place, or half of one.
+        match self.session.accessor().await {
+            Some(own) if keys.contains(&own) => Ok(keys),
+            Some(_) | None => Err(ambiguous(OPERATION, "a list without the broker's own")),
+        }
     }
 
-    async fn lookup(&self, accessor: &str) -> Result<Option<TokenFacts>, ProviderError> {
+    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError> {
         const OPERATION: &str = "look a token up";
         let request = || {
             let mut request = LookupTokenAccessorRequest::builder();
             request.accessor(accessor).build().ok()
         };
         match self.as_broker(OPERATION, request).await? {
-            Answer::Bad(said) if said.is_gone() => Ok(None),
-            // An accessor that was left behind without its token is answered in the words of a missing right.
-            Answer::Bad(Said { status: 403, .. }) if self.may_look_up().await? => Ok(None),
+            Answer::Bad(said) if said.is_gone(&["invalid accessor"]) => Ok(Looked::Gone),
+            Answer::Bad(said)
+                if said.status == 403
+                    && said.says("permission denied")
+                    && self.may_look_up().await? =>
+            {
+                Ok(Looked::Denied)
+            }
             answer @ (Answer::Good(_) | Answer::Bad(_)) => {
                 let facts = answer.read::<Data<Facts>>(OPERATION)?.data;
-                Ok(Some(TokenFacts {
+                Ok(Looked::There(TokenFacts {
                     path: facts.path,
                     meta: facts.meta.unwrap_or_default(),
                 }))
@@ -277,7 +281,12 @@ impl VaultApi for Server {
             let mut request = RevokeTokenAccessorRequest::builder();
             request.accessor(accessor).build().ok()
         };
-        done(self.as_broker(OPERATION, request).await?, OPERATION)
+        match self.as_broker(OPERATION, request).await? {
+            Answer::Good(_) => Ok(()),
+            // It was done before. The second is said of an accessor without its token.
+            Answer::Bad(said) if said.is_gone(&["invalid accessor", "token not found"]) => Ok(()),
+            Answer::Bad(said) => Err(said.error(OPERATION)),
+        }
     }
 
     async fn accepted(&self, token: &Secret<String>) -> Result<bool, ProviderError> {
@@ -315,11 +324,14 @@ impl VaultApi for Server {
             })
         };
         match self.as_broker(OPERATION, request).await? {
-            // As it says that the engine failed: it may not, the next time.
-            Answer::Bad(Said { status: 400, known }) if known.is_empty() => {
+            // Also for a secret that is not there.
+            Answer::Good(_) => Ok(()),
+            // The engine failed, in words of its own, which can be those of the server for something else: it may
+            // not fail the next time.
+            Answer::Bad(Said { status: 400, .. }) => {
                 Err(ambiguous(OPERATION, "400 the engine did not end it"))
             }
-            answer @ (Answer::Good(_) | Answer::Bad(_)) => done(answer, OPERATION),
+            Answer::Bad(said) => Err(said.error(OPERATION)),
         }
     }
 
@@ -334,7 +346,7 @@ impl VaultApi for Server {
         };
         match self.as_broker(OPERATION, request).await? {
             Answer::Good(_) => Ok(true),
-            Answer::Bad(said) if said.is_gone() => Ok(false),
+            Answer::Bad(said) if said.is_gone(&["invalid lease"]) => Ok(false),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
     }
@@ -402,14 +414,5 @@ impl VaultApi for Server {
             (path, rights.collect())
         });
         Ok(listed.collect())
-    }
-}
-
-/// A revocation: of what is not there, it was done before.
-fn done(answer: Answer, operation: &'static str) -> Result<(), ProviderError> {
-    match answer {
-        Answer::Good(_) => Ok(()),
-        Answer::Bad(said) if said.is_gone() => Ok(()),
-        Answer::Bad(said) => Err(said.error(operation)),
     }
 }

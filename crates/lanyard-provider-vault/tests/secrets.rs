@@ -91,6 +91,9 @@ async fn a_secret_lets_in_until_it_is_revoked() {
     assert_eq!(listed.len(), 2);
     let revoked = real.revoke(&[&lease], None).await;
     assert_eq!(revoked[&lease.id], Ok(Revoked::Acknowledged));
+    // What is gone already is taken all the same.
+    let again = real.revoke(&[&lease], None).await;
+    assert_eq!(again[&lease.id], Ok(Revoked::Acknowledged));
     // The server has answered: the user is gone, not just about to go.
     assert!(!database.lets_in(&minted.credential));
     assert_eq!(

@@ -10,12 +10,14 @@ use std::sync::Arc;
 
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
-use lanyard_provider_vault::api::{Endpoint, VaultApi as _};
+use lanyard_provider_vault::api::{Endpoint, Looked, VaultApi as _};
 use lanyard_provider_vault::{ConnectError, Login, Server};
 use parking_lot::Mutex;
 
 const CANARY: &str = "canary0SecretThatNobodyMayRepeat";
-const LOGIN: &str = r#"{"auth": {"client_token": "hvs.broker", "lease_duration": 600, "renewable": true, "token_type": "service"}}"#;
+const LOGIN: &str = r#"{"auth": {"client_token": "hvs.broker", "accessor": "own", "lease_duration": 600, "renewable": true, "token_type": "service"}}"#;
+
+const LIST: &str = r#"{"data": {"keys": ["other", "own"]}}"#;
 
 /// What was asked: the request line and the headers, in lower case, and the body.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -62,7 +64,7 @@ fn listen(head: &'static str, body: String) -> (SocketAddr, Asked) {
     (address, asked)
 }
 
-fn server(address: &str, namespace: &str) -> Result<Server, ConnectError> {
+fn connect(address: &str, namespace: &str) -> Result<Server, ConnectError> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
@@ -82,8 +84,8 @@ fn server(address: &str, namespace: &str) -> Result<Server, ConnectError> {
 
 #[tokio::test]
 async fn every_request_names_its_namespace_and_the_token_of_the_broker() {
-    let (address, asked) = listen("200 OK", r#"{"data": {"keys": []}}"#.to_owned());
-    let server = server(&format!("http://{address}"), "platform/payments").unwrap();
+    let (address, asked) = listen("200 OK", LIST.to_owned());
+    let server = connect(&format!("http://{address}"), "platform/payments").unwrap();
     server.accessors().await.unwrap();
     server.accessors().await.unwrap();
     let asked = asked.lock();
@@ -113,11 +115,11 @@ async fn every_request_names_its_namespace_and_the_token_of_the_broker() {
 /// A redirect would carry the token to wherever it points.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let (elsewhere, visited) = listen("200 OK", r#"{"data": {"keys": []}}"#.to_owned());
+    let (elsewhere, visited) = listen("200 OK", LIST.to_owned());
     let head =
         format!("307 Temporary Redirect\r\nlocation: http://{elsewhere}/v1/auth/token/accessors");
     let (address, _) = listen(head.leak(), String::new());
-    let server = server(&format!("http://{address}"), "").unwrap();
+    let server = connect(&format!("http://{address}"), "").unwrap();
     let error = server.accessors().await.unwrap_err();
     assert!(matches!(error, ProviderError::Ambiguous { .. }), "{error}");
     assert!(visited.lock().is_empty());
@@ -139,7 +141,7 @@ async fn t50_nothing_that_a_server_says_is_passed_on() {
         "503 Service Unavailable",
     ] {
         let (address, _) = listen(head, body.to_string());
-        let server = server(&format!("http://{address}"), "").unwrap();
+        let server = connect(&format!("http://{address}"), "").unwrap();
         let child = server
             .create_child(&Secret::new(CANARY.to_owned()), &ask())
             .await;
@@ -164,6 +166,75 @@ async fn t50_nothing_that_a_server_says_is_passed_on() {
     }
 }
 
+/// T55: a list of tokens that is not the list of all tokens would have leases be taken for dead.
+#[tokio::test]
+async fn t55_only_a_list_with_the_token_of_the_broker_is_one() {
+    for (head, body) in [
+        ("404 Not Found", r#"{"errors": []}"#),
+        ("200 OK", r#"{"data": {"keys": []}}"#),
+        ("200 OK", r#"{"data": {"keys": ["other"]}}"#),
+        ("200 OK", r#"{"data": {}}"#),
+    ] {
+        let (address, _) = listen(head, body.to_owned());
+        let server = connect(&format!("http://{address}"), "").unwrap();
+        let listed = server.accessors().await;
+        assert!(listed.is_err(), "{head} {body}: {listed:?}");
+    }
+    let (address, _) = listen("200 OK", LIST.to_owned());
+    let server = connect(&format!("http://{address}"), "").unwrap();
+    assert_eq!(server.accessors().await.unwrap(), ["other", "own"]);
+}
+
+/// An engine's own error, in words that the server uses for other things: the secret is not gone.
+#[tokio::test]
+async fn t66_what_an_engine_says_is_no_end_of_a_secret() {
+    for said in [
+        "ACL token not found",
+        "invalid lease",
+        "lease not found",
+        "invalid accessor",
+        "no such user",
+    ] {
+        let body = serde_json::json!({"errors": [format!("failed to revoke entry: {said}")]});
+        let (address, _) = listen("400 Bad Request", body.to_string());
+        let server = connect(&format!("http://{address}"), "").unwrap();
+        let revoked = server.revoke_lease("nomad/creds/a/b").await;
+        assert!(
+            matches!(revoked, Err(ProviderError::Ambiguous { .. })),
+            "{said}: {revoked:?}"
+        );
+    }
+}
+
+/// A refusal counts in the words of the server alone: whatever stands before it can refuse as well.
+#[tokio::test]
+async fn t55_what_something_else_refuses_is_not_gone() {
+    let (address, _) = listen("403 Forbidden", "<h1>no</h1>".to_owned());
+    let server = connect(&format!("http://{address}"), "").unwrap();
+    let looked = server.lookup("a").await;
+    assert!(
+        matches!(looked, Err(ProviderError::Refused { .. })),
+        "{looked:?}"
+    );
+    for (head, words, gone) in [
+        ("403 Forbidden", "invalid accessor", true),
+        ("404 Not Found", "invalid accessor", true),
+        ("403 Forbidden", "bad token", false),
+        ("400 Bad Request", "token not found", false),
+        ("404 Not Found", "", false),
+    ] {
+        let body = serde_json::json!({"errors": [format!("1 error occurred:\n\t* {words}\n\n")]});
+        let (address, _) = listen(head, body.to_string());
+        let server = connect(&format!("http://{address}"), "").unwrap();
+        let looked = server.lookup("a").await;
+        assert_eq!(
+            matches!(looked, Ok(Looked::Gone)),
+            gone,
+            "{head} {words}: {looked:?}"
+        );
+    }
+}
+
 fn ask() -> lanyard_provider_vault::api::TokenAsk<'static> {
     lanyard_provider_vault::api::TokenAsk {
         role: "lanyard-lease",
@@ -177,7 +248,7 @@ fn ask() -> lanyard_provider_vault::api::TokenAsk<'static> {
 #[tokio::test]
 async fn an_answer_without_end_is_cut_off() {
     let (address, _) = listen("200 OK", "x".repeat(17 * 1024 * 1024));
-    let server = server(&format!("http://{address}"), "").unwrap();
+    let server = connect(&format!("http://{address}"), "").unwrap();
     let error = server.accessors().await.unwrap_err();
     assert!(matches!(error, ProviderError::Ambiguous { .. }), "{error}");
 }
@@ -194,14 +265,14 @@ async fn an_address_is_https_or_on_this_machine() {
         "vault.acme.example",
         "",
     ] {
-        assert!(server(address, "").is_err(), "{address}");
+        assert!(connect(address, "").is_err(), "{address}");
     }
     for address in [
         "https://vault.acme.example:8200/",
         "http://127.0.0.1:8200",
         "http://[::1]:8200",
     ] {
-        assert!(server(address, "").is_ok(), "{address}");
+        assert!(connect(address, "").is_ok(), "{address}");
     }
-    assert!(server("https://vault.acme.example", "a\nb").is_err());
+    assert!(connect("https://vault.acme.example", "a\nb").is_err());
 }

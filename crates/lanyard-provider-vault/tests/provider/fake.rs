@@ -10,7 +10,7 @@ use lanyard_core::provider::{Credential, ProviderError};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_provider_vault::api::{
-    Dynamic, Endpoint, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
+    Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use lanyard_provider_vault::{Login, Server};
 use lanyard_testkit::clock::ManualClock;
@@ -32,6 +32,12 @@ pub(crate) enum Wrong {
     MoreUses,
     Echo,
     Unrevoked(LeaseId),
+    /// Before the token is asked for, an answer takes until it is let go on.
+    SlowMounts,
+    /// The token is made when it is let go on.
+    SlowChild,
+    /// The read of a secret is carried out, and answered when it is let go on.
+    SlowSecret,
     /// The read of a secret is carried out, and not answered.
     LostSecret,
     /// The read of a secret is refused.
@@ -64,6 +70,8 @@ pub(crate) struct State {
     /// Calls of these operations fail as they do on the way.
     pub(crate) down: BTreeSet<&'static str>,
     pub(crate) lookups: usize,
+    /// Accessors of which the server does not say what they are of, with a token or without.
+    pub(crate) denied: BTreeSet<String>,
     made: usize,
     last: Option<String>,
 }
@@ -73,6 +81,7 @@ pub(crate) struct Fake {
     state: Arc<Mutex<State>>,
     clock: Arc<ManualClock>,
     silent: Arc<Notify>,
+    released: Arc<Notify>,
 }
 
 fn refused(operation: &'static str, code: &str) -> ProviderError {
@@ -118,6 +127,7 @@ impl Default for Fake {
             state: Arc::default(),
             clock: Arc::default(),
             silent: Arc::default(),
+            released: Arc::default(),
         };
         let read = "path \"kv/data/payments\" { capabilities = [\"read\"] }";
         let secret = "path \"database/creds/reader\" { capabilities = [\"read\"] }";
@@ -196,6 +206,18 @@ impl Fake {
 
     pub(crate) async fn silent(&self) {
         self.silent.notified().await;
+    }
+
+    /// Lets what is slow go on.
+    pub(crate) fn release(&self) {
+        self.released.notify_one();
+    }
+
+    async fn slow(&self, wrong: Wrong) {
+        if self.state().goes_wrong(wrong) {
+            self.silent.notify_one();
+            self.released.notified().await;
+        }
     }
 
     pub(crate) fn last_made(&self) -> Option<Credential> {
@@ -311,6 +333,7 @@ impl VaultApi for Fake {
         if self.state().goes_wrong(Wrong::Echo) {
             return aloud().create_child(parent, ask).await;
         }
+        self.slow(Wrong::SlowChild).await;
         self.state().call("child")?;
         let found = self.state().by_secret(parent.expose(), self.clock.now());
         let Some((accessor, _)) = found else {
@@ -326,19 +349,26 @@ impl VaultApi for Fake {
 
     async fn accessors(&self) -> Result<Vec<String>, ProviderError> {
         self.state().call("accessors")?;
-        Ok(self.live())
+        let mut all = self.live();
+        all.extend(self.state().denied.iter().cloned());
+        Ok(all)
     }
 
-    async fn lookup(&self, accessor: &str) -> Result<Option<TokenFacts>, ProviderError> {
+    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError> {
         let mut state = self.state();
         state.call("lookup")?;
         state.lookups += 1;
-        if !state.lives(accessor, self.clock.now()) {
-            return Ok(None);
+        if state.denied.contains(accessor) {
+            return Ok(Looked::Denied);
         }
-        Ok(state.tokens.get(accessor).map(|held| TokenFacts {
-            path: held.path.clone(),
-            meta: held.meta.clone(),
+        if !state.lives(accessor, self.clock.now()) {
+            return Ok(Looked::Gone);
+        }
+        Ok(state.tokens.get(accessor).map_or(Looked::Gone, |held| {
+            Looked::There(TokenFacts {
+                path: held.path.clone(),
+                meta: held.meta.clone(),
+            })
         }))
     }
 
@@ -365,16 +395,18 @@ impl VaultApi for Fake {
     }
 
     async fn read(&self, token: &Secret<String>, path: &str) -> Result<Dynamic, ProviderError> {
-        let mut state = self.state();
-        state.call("read")?;
-        let Some((accessor, held)) = state.by_secret(token.expose(), self.clock.now()) else {
+        self.state().call("read")?;
+        let found = self.state().by_secret(token.expose(), self.clock.now());
+        let Some((accessor, held)) = found else {
             return Err(refused("read the secret", "403 permission denied"));
         };
+        let lease = format!("{path}/{accessor}");
+        self.state().secrets.insert(lease.clone(), accessor.clone());
+        self.slow(Wrong::SlowSecret).await;
+        let mut state = self.state();
         if state.goes_wrong(Wrong::NoSecret) {
             return Err(refused("read the secret", "403 permission denied"));
         }
-        let lease = format!("{path}/{accessor}");
-        state.secrets.insert(lease.clone(), accessor);
         if state.goes_wrong(Wrong::LostSecret) {
             return Err(lost("read the secret"));
         }
@@ -406,6 +438,7 @@ impl VaultApi for Fake {
     }
 
     async fn mounts(&self) -> Result<Mounts, ProviderError> {
+        self.slow(Wrong::SlowMounts).await;
         self.state().call("mounts")?;
         let mounts = [
             ("aws/", "aws"),

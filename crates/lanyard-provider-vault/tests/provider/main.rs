@@ -6,6 +6,7 @@
 
 mod conformance;
 mod fake;
+mod late;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -302,18 +303,6 @@ async fn tokens_are_looked_up_once() {
         11,
         "ten leases and their parent"
     );
-}
-
-/// A token that turns up after its lease was given up is revoked when the target is looked through.
-#[tokio::test]
-async fn a_token_that_comes_late_is_revoked_when_it_is_seen() {
-    let faked = faked();
-    let request = faked.request(31);
-    let lease = faked.reference(&request).await;
-    assert_eq!(faked.revoke(&lease, None).await, Ok(Revoked::Acknowledged));
-    faked.mint(&request).await.unwrap();
-    assert_eq!(faked.provider.list().await.unwrap(), Vec::new());
-    assert_eq!(faked.children(), 0);
 }
 
 #[tokio::test]

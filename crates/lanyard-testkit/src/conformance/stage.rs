@@ -266,9 +266,13 @@ impl<'a> Stage<'a> {
             .collect();
         let proved = provider.prove(&taken).await;
         if provider.capabilities().proves {
-            let all = proved
-                .iter()
-                .all(|(_, outcome)| *outcome == Ok(Revoked::ProvedDead));
+            let minted = self.minted.lock().clone();
+            let is_minted = |id| minted.iter().any(|lease| lease.id == id);
+            // That something will never come to be can take its time to be known.
+            let all = proved.iter().all(|(id, outcome)| match outcome {
+                Ok(revoked) => *revoked == Revoked::ProvedDead,
+                Err(error) => error.is_retryable() && !is_minted(*id),
+            });
             self.holds(
                 all && proved.len() == taken.len(),
                 "what was taken is proved dead",
