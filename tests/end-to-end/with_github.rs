@@ -26,6 +26,11 @@ struct Shop {
 }
 
 fn shop() -> Result<Shop> {
+    shop_with(0o600)
+}
+
+/// With sealing keys of this mode.
+fn shop_with(mode: u32) -> Result<Shop> {
     let github = GitHub::start()?;
     let directory = tempfile::tempdir()?;
     let keys = directory.path().join("sealing.keys");
@@ -33,7 +38,7 @@ fn shop() -> Result<Shop> {
         &keys,
         "first AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
     )?;
-    restrict(&keys)?;
+    restrict(&keys, mode)?;
     let target = format!(
         "code: {{kind: github, api: '{api}', host: '{api}', app_id: '{}', private_key: '{}', owner: {}, sealing_keys: '{}'}}\n",
         github.app_id(),
@@ -47,11 +52,11 @@ fn shop() -> Result<Shop> {
     Ok(Shop { workshop, github })
 }
 
-fn restrict(path: &std::path::Path) -> Result<()> {
+fn restrict(path: &std::path::Path, mode: u32) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::set_permissions(
         path,
-        std::fs::Permissions::from_mode(0o600),
+        std::fs::Permissions::from_mode(mode),
     )?)
 }
 
@@ -152,4 +157,18 @@ fn a_proposal_needs_a_branch_that_demands_reviews() -> Result<()> {
     ensure!(said.code == 0, "{said:?}");
     assert_eq!(shop.reads(&shop.last(), "payments")?, 200);
     Ok(())
+}
+
+// T75
+#[test]
+fn a_target_whose_key_anybody_can_read_is_refused_and_nothing_else_is() -> Result<()> {
+    let shop = shop_with(0o644)?;
+    let task = shop.task()?;
+    let host = shop.github.url().replace("http://", "");
+    let asked = format!("protocol=http\nhost={host}\npath=acme/payments.git\n\n");
+    let issue = ["creds", "git", "read-code", "get", "--task", &task];
+    let refused = shop.workshop.agent.fed(&issue, &asked)?;
+    ensure!(refused.code != 0, "{refused:?}");
+    ensure!(refused.stderr.contains("sealing.keys"), "{refused:?}");
+    shop.workshop.kill()
 }

@@ -3,10 +3,11 @@
 use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::question::{Question, mint_request};
 
+use crate::clear::make_ready;
 use crate::engine::Engine;
 
 impl Engine {
-    /// What stands in the way of each grant, a line each. Nothing is made, and nothing is recorded.
+    /// What stands in the way of each grant, a line each. Nothing is recorded, and nobody is given anything.
     pub async fn inspect(&self, charter: Charter) -> Vec<(Grant, String)> {
         let charter = charter.on_a_good_day();
         let mut found = Vec::new();
@@ -33,10 +34,15 @@ impl Engine {
             Ok(request) => request,
             Err(denial) => return vec![denial.message],
         };
-        if let Err(error) = provider.prepare(&request) {
-            return vec![error.to_string()];
-        }
         match provider.inspect(&request).await {
+            // With nothing in the way of it, it has to be one that could be asked for.
+            Ok(lines) if lines.is_empty() => {
+                let ready = make_ready(provider.as_ref(), &request).await;
+                let ready = ready.map_err(|error| error.to_string());
+                let rendered =
+                    ready.and_then(|()| provider.prepare(&request).map_err(|it| it.to_string()));
+                rendered.err().into_iter().collect()
+            }
             Ok(lines) => lines,
             Err(error) => vec![format!(
                 "target {} could not be asked: {error}",

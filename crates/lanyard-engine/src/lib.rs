@@ -6,6 +6,7 @@
 
 pub mod actions;
 pub mod charters;
+mod clear;
 pub mod clock;
 pub mod denials;
 pub mod drill;

@@ -4,17 +4,16 @@
 //! looks after (T56).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Grant, Name};
-use lanyard_core::command::{Asked, Command, Intent};
+use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
     Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
 };
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Caller;
-use lanyard_core::lease::{Entry, StopCause};
+use lanyard_core::lease::StopCause;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Demand;
 use lanyard_core::plan::{Plan, Unjudged};
@@ -22,7 +21,7 @@ use lanyard_core::provider::{
     Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
 };
 use lanyard_core::scope::Facets;
-use lanyard_core::state::{Refusal, TaskEntry};
+use lanyard_core::state::Refusal;
 use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
@@ -47,7 +46,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    const fn asked(&self) -> Asked {
+    pub(crate) const fn asked(&self) -> Asked {
         Asked {
             ttl: self.ttl,
             plan: self.plan,
@@ -173,22 +172,6 @@ impl Drop for Release {
     }
 }
 
-/// Everything between the decision and A.
-struct Cleared {
-    provider: Arc<dyn Provider>,
-    request: MintRequest,
-    prepared: Prepared,
-    intent: Intent,
-}
-
-async fn render(provider: &dyn Provider, request: &MintRequest) -> Result<Prepared, IssueError> {
-    provider
-        .ready(request)
-        .await
-        .map_err(IssueError::Provider)?;
-    provider.prepare(request).map_err(IssueError::Prepare)
-}
-
 impl Engine {
     /// Decides; mints when the answer is yes. Returns before D.
     ///
@@ -256,89 +239,6 @@ impl Engine {
         }
     }
 
-    /// Decides on the state as it was admitted. An intent that follows is behind all of it in the journal, so it is
-    /// durable only when that is; any other answer has to wait.
-    async fn clear(&self, caller: &Caller, ask: &Ask) -> Result<Cleared, IssueError> {
-        let mut entry = self
-            .peek(|state| state.task(ask.task).cloned())
-            .flatten()
-            .filter(|entry| entry.task.identity == caller.identity)
-            .ok_or(IssueError::NotFound("task"))?;
-        let proved_otherwise = entry.task.evidence != caller.evidence;
-        if proved_otherwise {
-            entry.task = Arc::new(entry.task.used_by(&caller.evidence));
-        }
-        self.not_repeated(ask)?;
-        let mut plan = self.plan_for(&entry, ask)?;
-        if let Some(plan) = &mut plan {
-            self.judge(&entry.task, plan).await;
-        }
-        let now = self.now();
-        let (permit, provider) = match self.permit(&entry, ask, plan.as_ref(), now) {
-            Ok(permitted) => permitted,
-            Err(denial) => {
-                let (decision, denial) = self
-                    .deny(
-                        &caller.identity,
-                        (Some(ask.task), Some((&ask.grant, ask.asked()))),
-                        *denial,
-                    )
-                    .await?;
-                return Err(IssueError::Denied { decision, denial });
-            }
-        };
-        let approval = self.approval_for(&permit, plan.as_ref(), now)?;
-        let lease = LeaseId::from_bits(self.draw()?);
-        let epoch = self.peek(|state| state.kills().epoch());
-        let request = MintRequest {
-            epoch: epoch.unwrap_or_default(),
-            number: self.prepared.fetch_add(1, Ordering::Relaxed),
-            ..MintRequest::of(lease, &entry.task, &permit, plan.as_ref(), now)
-        };
-        let prepared = render(provider.as_ref(), &request).await?;
-        let intent = Intent {
-            lease,
-            decision: DecisionId::from_bits(self.draw()?),
-            task: ask.task,
-            entry: Entry {
-                grant: permit.grant().name.clone(),
-                role: permit.grant().role,
-                target: permit.grant().target.clone(),
-            },
-            in_force: permit.in_force().clone(),
-            above: permit.above().to_vec(),
-            handle: prepared.handle.clone(),
-            expires: request.expires,
-            worst_expiry: prepared.worst_expiry,
-            deadline: now + provider.capabilities().mint_timeout + GRACE,
-            approval,
-            asked: ask.asked(),
-            outside_hours: permit.is_outside_hours(),
-            limits: permit.limits().into(),
-            request: ask.request.clone(),
-            evidence: proved_otherwise.then(|| caller.evidence.clone()),
-            document_digest: lanyard_core::digest::Digest::of(prepared.document.as_bytes())
-                .to_string(),
-        };
-        Ok(Cleared {
-            provider,
-            request,
-            prepared,
-            intent,
-        })
-    }
-
-    fn not_repeated(&self, ask: &Ask) -> Result<(), IssueError> {
-        let Some(request) = &ask.request else {
-            return Ok(());
-        };
-        let earlier = self.peek(|state| state.lease_of_request(ask.task, request));
-        match earlier.flatten() {
-            Some(lease) => Err(IssueError::Repeated(lease)),
-            None => Ok(()),
-        }
-    }
-
     /// Asks every charter that has a say and has not been asked: one may have come into force since the plan was
     /// submitted. Where that cannot be done, the plan stays without a judgement, and the decision denies it.
     pub(crate) async fn judge(&self, task: &Task, plan: &mut Plan) {
@@ -367,32 +267,6 @@ impl Engine {
         pairs
             .flat_map(|(pinned, in_force)| [pinned, in_force])
             .collect()
-    }
-
-    fn plan_for(&self, entry: &TaskEntry, ask: &Ask) -> Result<Option<Plan>, IssueError> {
-        let Some(id) = ask.plan else { return Ok(None) };
-        self.peek(|state| state.plan(id).cloned())
-            .flatten()
-            .filter(|plan| plan.task == entry.task.id && plan.grant == ask.grant)
-            .map(Some)
-            .ok_or(IssueError::NotFound("plan of this task and grant"))
-    }
-
-    fn permit(
-        &self,
-        entry: &TaskEntry,
-        ask: &Ask,
-        plan: Option<&Plan>,
-        now: Timestamp,
-    ) -> Result<(Permit, Arc<dyn Provider>), Box<Denial>> {
-        let task = entry.task.as_ref();
-        // An unknown grant has no target; the decision then says so itself.
-        let provider = self.provider_of(task, &ask.grant);
-        let permit = self.decide(task, (&ask.grant, ask.ttl), plan, now)?;
-        match provider {
-            Some(provider) => Ok((permit, provider)),
-            None => Err(Box::new(not_in_force(&task.charter))),
-        }
     }
 
     /// What the charters of a task and of those above it say.
@@ -478,30 +352,6 @@ impl Engine {
         let pinned = self.charters().revision(&task.charter, &task.revision)?;
         let in_force = self.charters().in_force(&task.charter)?;
         Some((pinned, in_force))
-    }
-
-    fn approval_for(
-        &self,
-        permit: &Permit,
-        plan: Option<&Plan>,
-        now: Timestamp,
-    ) -> Result<Option<(ApprovalId, lanyard_core::approval::Requirement)>, IssueError> {
-        let Some(requirement) = permit.requirement() else {
-            return Ok(None);
-        };
-        let (Some(plan), Some(id)) = (plan, plan.and_then(|plan| plan.approval)) else {
-            return Err(IssueError::NotFound("approved plan: submit the plan first"));
-        };
-        let found = self.peek(|state| state.approval(id).cloned()).flatten();
-        let approval = found.ok_or(IssueError::NotFound("approval"))?;
-        approval
-            .usable(now, requirement)
-            .map_err(|why| IssueError::ApprovalNeeded {
-                plan: plan.id,
-                approval: id,
-                why,
-            })?;
-        Ok(Some((id, requirement.clone())))
     }
 
     /// B and C.
@@ -591,6 +441,3 @@ impl Engine {
         mints.spawn(mint);
     }
 }
-
-/// How long past the provider's own time an intent waits for C before it is given up.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -67,8 +67,11 @@ impl<'a> Asked<'a> {
         }
         let found = given.repositories.iter().flatten();
         let ours = found.clone().all(|(of, _)| of.eq_ignore_ascii_case(owner));
-        let names: BTreeSet<_> = found.map(|(_, name)| name.clone()).collect();
-        if !ours || names != *self.repositories {
+        // GitHub's names are the same in upper and lower case.
+        let names: BTreeSet<_> = found.map(|(_, name)| name.to_ascii_lowercase()).collect();
+        let asked = self.repositories.iter();
+        let asked: BTreeSet<_> = asked.map(|name| name.to_ascii_lowercase()).collect();
+        if !ours || names != asked {
             return no("other repositories than were asked for");
         }
         Ok(expires)

@@ -312,7 +312,8 @@ impl GitHubProvider {
     /// Whether 401 for the token of this lease means that it has ended.
     fn is_settled(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         let ended = matches!(self.memory.of(lease.id), Some(Known::Ended(_)));
-        ended || now >= lease.asked + REPLICATION
+        // It was made while its mint was under way.
+        ended || now >= lease.asked + MINT + REPLICATION
     }
 
     /// Uses a token whose end GitHub took.

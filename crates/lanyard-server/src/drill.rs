@@ -124,12 +124,12 @@ fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<Strin
         }
         TargetConfig::Vault(vault) => {
             let policy = vault.drill_policy.as_ref()?;
-            format!("      vault: {{target: {name}, policies: [{policy}]}}\n")
+            format!("      vault: {{target: {name}, policies: ['{policy}']}}\n")
         }
         TargetConfig::GitHub(github) => {
             let repository = github.drill_repository.as_ref()?;
             format!(
-                "      github: {{target: {name}, repositories: [{repository}], permissions: {{metadata: read}}}}\n"
+                "      github: {{target: {name}, repositories: ['{repository}'], permissions: {{metadata: read}}}}\n"
             )
         }
     };

@@ -1,6 +1,7 @@
 //! The section `targets` of the configuration, and the providers that it comes to.
 
 mod github;
+mod unusable;
 mod vault;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
 
 use self::github::GitHubConfig;
+use self::unusable::Unusable;
 use self::vault::VaultConfig;
 
 /// One target, as it is configured.
@@ -74,9 +76,27 @@ impl TargetConfig {
         roles.into_iter().flatten().map(String::as_str)
     }
 
-    /// The provider of this target. A cluster or an account that cannot be reached is no error here: its
-    /// credentials are then refused one by one, and the kill switch is up.
-    pub(crate) async fn connect(
+    /// The provider of this target. A target that cannot be reached, or cannot be used for what is on this machine, is no
+    /// error here: its credentials are then refused one by one, and the kill switch is up.
+    pub(crate) async fn provider(
+        &self,
+        name: &Name,
+        issuer: &str,
+        own: (&Arc<Keyring>, &Arc<Lists>),
+        roles: &Arc<Roles>,
+    ) -> Arc<dyn Provider> {
+        let connected = self.connect(name, issuer, own, roles).await;
+        connected.unwrap_or_else(|error| {
+            let why = format!("{error:#}");
+            tracing::error!(target = %name, error = why, "this target cannot be used: restart once that is mended");
+            let kinds = TARGET_KINDS.iter();
+            let mut kinds = kinds.filter(|(_, kind)| *kind == self.kind());
+            let provider = kinds.next().map_or("target", |(word, _)| *word);
+            Arc::new(Unusable { provider, why })
+        })
+    }
+
+    async fn connect(
         &self,
         name: &Name,
         issuer: &str,

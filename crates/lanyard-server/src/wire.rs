@@ -236,14 +236,14 @@ async fn told_to_end() {
 async fn providers(
     config: &Config,
     own: (&Arc<Keyring>, &Arc<Lists>),
-) -> Result<BTreeMap<Name, Arc<dyn Provider>>> {
+) -> BTreeMap<Name, Arc<dyn Provider>> {
     let roles = Arc::default();
     let mut providers = BTreeMap::new();
     for (name, target) in &config.targets {
-        let connected = target.connect(name, &config.issuer, own, &roles);
-        providers.insert(name.clone(), connected.await?);
+        let provider = target.provider(name, &config.issuer, own, &roles);
+        providers.insert(name.clone(), provider.await);
     }
-    Ok(providers)
+    providers
 }
 
 /// Wires together what knows who asks.
@@ -348,7 +348,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
             lists.note(&lease.handle, lease.id, lease.worst_expiry);
         }
     });
-    let providers = providers(config, (&keyring, &lists)).await?;
+    let providers = providers(config, (&keyring, &lists)).await;
     let plans = PlanStore::open(config.data_dir.join("plans"))?;
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,

@@ -62,6 +62,7 @@ pub struct FakeProvider {
     live: Mutex<BTreeMap<LeaseId, Timestamp>>,
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
+    preparation: Mutex<Option<Interruption>>,
     revocations: Mutex<RevokeFault>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
@@ -77,6 +78,7 @@ impl FakeProvider {
             live: Mutex::default(),
             mints: Mutex::default(),
             interruption: Mutex::default(),
+            preparation: Mutex::default(),
             revocations: Mutex::default(),
             asked: Mutex::default(),
             minted: Mutex::default(),
@@ -110,6 +112,11 @@ impl FakeProvider {
     /// Runs this in the middle of the next mint.
     pub fn interrupt(&self, interruption: Interruption) {
         *self.interruption.lock() = Some(interruption);
+    }
+
+    /// Runs this when it is next asked to make ready what credentials share.
+    pub fn prepare_by(&self, preparation: Interruption) {
+        *self.preparation.lock() = Some(preparation);
     }
 
     /// How often revocations were asked for.
@@ -161,6 +168,14 @@ impl Provider for FakeProvider {
             worst_case: Some(Duration::from_secs(10)),
             source: "this file".to_owned(),
         }
+    }
+
+    async fn ready(&self, _request: &MintRequest) -> Result<(), ProviderError> {
+        let preparation = self.preparation.lock().take();
+        if let Some(preparation) = preparation {
+            preparation.await;
+        }
+        Ok(())
     }
 
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lanyard_client::v1::AwsCredential;
 use lanyard_client::v1::credential::Kind;
+use lanyard_client::v1::{AwsCredential, GitHubCredential};
 
 use super::folder::Folder;
 use super::kubeconfig::{Entry, document};
@@ -13,7 +13,7 @@ use crate::creds::{audiences, split};
 use crate::words;
 
 /// What the user's own credentials come by, and other people's settings of where credentials are sent.
-const TAKEN_AWAY: [&str; 86] = [
+const TAKEN_AWAY: [&str; 96] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -71,11 +71,21 @@ const TAKEN_AWAY: [&str; 86] = [
     "BAO_AGENT_ADDR",
     "VAULT_PROXY_ADDR",
     "VAULT_HTTP_PROXY",
+    "BAO_PROXY_ADDR",
+    "BAO_HTTP_PROXY",
+    "VAULT_CACERT_BYTES",
+    "BAO_CACERT_BYTES",
+    "VAULT_TLS_SERVER_NAME",
+    "BAO_TLS_SERVER_NAME",
+    "VAULT_SRV_LOOKUP",
+    "BAO_SRV_LOOKUP",
     "VAULT_SKIP_VERIFY",
     "BAO_SKIP_VERIFY",
     "GITHUB_TOKEN",
     "GH_TOKEN",
     "GH_ENTERPRISE_TOKEN",
+    "GH_HOST",
+    "GH_REPO",
     "GITHUB_ENTERPRISE_TOKEN",
     "GITLAB_TOKEN",
     "GITLAB_PRIVATE_TOKEN",
@@ -402,8 +412,9 @@ fn secrets(given: &[Given], environment: &mut Environment) {
                 done[2] = true;
             }
             Kind::Github(github) if !done[3] => {
-                environment.put("GH_TOKEN", &github.token);
-                environment.put("GITHUB_TOKEN", &github.token);
+                for (name, value) in of_gh(github) {
+                    environment.put(name, value);
+                }
                 done[3] = true;
             }
             Kind::VaultSecret(secret) if !done[4] => {
@@ -423,6 +434,24 @@ fn secrets(given: &[Given], environment: &mut Environment) {
     }
 }
 
+/// gh sends a token to the host that its variable is for: github.com and its like, or a server of one's own.
+/// <https://cli.github.com/manual/gh_help_environment>
+fn of_gh(github: &GitHubCredential) -> Vec<(&'static str, &str)> {
+    let host = github.host.split_once("://");
+    let host = host.map_or(github.host.as_str(), |(_, host)| host);
+    let token = github.token.as_str();
+    if host == "github.com" {
+        return vec![("GH_TOKEN", token), ("GITHUB_TOKEN", token)];
+    }
+    let names = if host.ends_with(".ghe.com") {
+        ["GH_TOKEN", "GITHUB_TOKEN"]
+    } else {
+        ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]
+    };
+    let tokens = names.map(|name| (name, token));
+    tokens.into_iter().chain([("GH_HOST", host)]).collect()
+}
+
 /// A path as others see it.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
@@ -431,6 +460,28 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // T51
+    #[test]
+    fn gh_sends_a_token_to_the_host_that_it_is_for() {
+        let names = |host: &str| {
+            let github = GitHubCredential {
+                host: host.to_owned(),
+                ..GitHubCredential::default()
+            };
+            let all = of_gh(&github);
+            all.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("https://github.com"), ["GH_TOKEN", "GITHUB_TOKEN"]);
+        assert_eq!(
+            names("https://acme.ghe.com"),
+            ["GH_TOKEN", "GITHUB_TOKEN", "GH_HOST"]
+        );
+        assert_eq!(
+            names("https://code.acme.example"),
+            ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN", "GH_HOST"]
+        );
+    }
 
     #[test]
     fn a_line_has_quotes_where_it_needs_them_and_never_at_both_ends() {

@@ -243,3 +243,31 @@ async fn t46_a_target_whose_leases_ran_out_unrevoked_is_minted_at_again() {
         issued.release.hand_over(|| ()).unwrap();
     }
 }
+
+// T62
+#[tokio::test]
+async fn a_credential_lives_from_when_it_is_asked_for_and_not_from_before_a_wait() {
+    let bench = bench(world::CHARTER).await;
+    let clock = Arc::clone(&bench.clock);
+    bench.provider.prepare_by(Box::pin(async move {
+        clock.advance(Duration::from_secs(40));
+    }));
+    let issued = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    let issued = issued.unwrap();
+    assert_eq!(issued.expires, bench.clock.now() + world::TTL);
+}
+
+// T41
+#[tokio::test(start_paused = true)]
+async fn a_target_that_never_gets_ready_is_given_up() {
+    let bench = bench(world::CHARTER).await;
+    bench
+        .provider
+        .prepare_by(Box::pin(std::future::pending::<()>()));
+    let issued = bench.engine.issue(&world::agent(), ask(&bench)).await;
+    assert!(
+        matches!(issued.err(), Some(IssueError::Provider(error)) if error.is_retryable()),
+        "it was issued"
+    );
+    assert!(bench.provider.minted().is_empty());
+}

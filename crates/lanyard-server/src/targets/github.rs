@@ -44,7 +44,9 @@ pub(super) fn github(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<G
     ];
     let text = |name| fields.required(name).and_then(|node| f.text(node));
     let app_id = text("app_id");
-    let owner = fields.required("owner").and_then(|node| owner(f, node));
+    let owner = fields
+        .required("owner")
+        .and_then(|node| name(f, node, "the name of an organization or of a user"));
     let (private_key, sealing_keys) = (text("private_key"), text("sealing_keys"));
     let url = |name, usual: &str| {
         let node = fields.optional(name);
@@ -56,8 +58,7 @@ pub(super) fn github(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<G
         branch_rules.map_or(Some(BranchRules::Required), |node| f.one_of(node, &rules));
     let drill_repository = fields
         .optional("drill_repository")
-        .and_then(|node| f.text(node))
-        .map(str::to_owned);
+        .and_then(|node| name(f, node, "the name of a repository"));
     Some(GitHubConfig {
         target: GitHubTarget {
             host: host?,
@@ -72,11 +73,11 @@ pub(super) fn github(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<G
     })
 }
 
-fn owner(f: &Findings, node: &Node) -> Option<String> {
+fn name(f: &Findings, node: &Node, what: &str) -> Option<String> {
     let text = f.text(node)?;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-    if text.is_empty() || !text.bytes().all(plain) {
-        let message = "expected the name of an organization or of a user".to_owned();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    if text.is_empty() || text == "." || text == ".." || !text.bytes().all(plain) {
+        let message = format!("expected {what}");
         f.add(Diagnostic::new(Code::Value, node.span, message));
         return None;
     }

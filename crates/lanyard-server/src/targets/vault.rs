@@ -56,7 +56,8 @@ pub(super) fn vault(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<Va
         let paths = f.list(node).iter().filter_map(|item| f.text(item));
         paths.map(str::to_owned).collect::<BTreeSet<_>>()
     });
-    let drill_policy = optional("drill_policy");
+    let drill_policy = fields.optional("drill_policy");
+    let drill_policy = drill_policy.and_then(|node| one_segment(f, node));
     let namespace = optional("namespace").unwrap_or_default();
     let certificate_authority = optional("certificate_authority").map(|path| base.join(path));
     Some(VaultConfig {

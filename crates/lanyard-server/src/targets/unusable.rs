@@ -1,0 +1,85 @@
+//! A target that cannot be used for what is on this machine: a key that is missing, a file that cannot be read. The others, and the
+//! kill switch, are up all the same (T75).
+
+use std::time::Duration;
+
+use lanyard_core::charter::Rights;
+use lanyard_core::lease::LeaseRef;
+use lanyard_core::provider::{
+    Capabilities, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
+    ProviderError, Revocability, Revocation, RevocationReport,
+};
+
+/// It refuses everything, with the reason.
+pub(super) struct Unusable {
+    pub(super) provider: &'static str,
+    pub(super) why: String,
+}
+
+impl Unusable {
+    fn refused(&self, operation: &'static str) -> ProviderError {
+        ProviderError::Refused {
+            provider: self.provider,
+            operation,
+            code: self.why.clone(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Provider for Unusable {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            provider: self.provider,
+            settles: Duration::ZERO,
+            at_once: 1000,
+            whole: false,
+            lists: true,
+            proves: false,
+            mint_timeout: Duration::from_secs(1),
+            leeway: Duration::ZERO,
+        }
+    }
+
+    fn revocability(&self, _rights: &Rights) -> Revocability {
+        Revocability {
+            mechanism: "none until the target can be used again".to_owned(),
+            worst_case: None,
+            source: self.why.clone(),
+        }
+    }
+
+    fn prepare(&self, _request: &MintRequest) -> Result<Prepared, PrepareError> {
+        Err(PrepareError::Unsupported(self.why.clone()))
+    }
+
+    async fn mint(
+        &self,
+        _request: &MintRequest,
+        _prepared: &Prepared,
+    ) -> Result<Minted, ProviderError> {
+        Err(self.refused("mint"))
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
+        let due = revocation.due.iter();
+        RevocationReport {
+            outcomes: due
+                .map(|lease| (lease.id, Err(self.refused("revoke"))))
+                .collect(),
+            ..RevocationReport::default()
+        }
+    }
+
+    async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        Err(self.refused("probe"))
+    }
+
+    async fn inspect(&self, _request: &MintRequest) -> Result<Vec<String>, ProviderError> {
+        Ok(vec![self.why.clone()])
+    }
+
+    async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        Err(self.refused("list"))
+    }
+}
