@@ -38,7 +38,8 @@ pub struct VaultTarget {
     pub token_role: String,
     /// The token role of their parents.
     pub parent_role: String,
-    /// The exact paths whose secrets a plan may have: the operator vouches that they only read.
+    /// The exact paths that policies may reach although they give credentials: the operator vouches that what they
+    /// give ends with the token that read it, and for plans that it only reads. A pattern is no exact path.
     pub reading: BTreeSet<String>,
 }
 

@@ -21,10 +21,29 @@ const HARMLESS: [&str; 8] = [
     "sys/wrapping/unwrap",
     "sys/tools/hash",
 ];
-/// The engines whose reads give no credential: a plan may read them. `system` is what is below `sys/`.
-const READABLE: [&str; 6] = ["kv", "generic", "cubbyhole", "transit", "pki", "system"];
+/// What tells how the server is, and nothing more; with a slash at the end, everything below. What else can be read
+/// there can give a credential (`identity/oidc/token`) or everything (`sys/storage/raft/snapshot`).
+const TELLING: [&str; 15] = [
+    "sys/auth",
+    "sys/ha-status",
+    "sys/health",
+    "sys/internal/ui/mounts",
+    "sys/internal/ui/mounts/",
+    "sys/key-status",
+    "sys/leader",
+    "sys/mounts",
+    "sys/mounts/",
+    "sys/policies/acl",
+    "sys/policies/acl/",
+    "sys/policy",
+    "sys/policy/",
+    "sys/seal-status",
+    "sys/version-history",
+];
+/// The engines that make no credentials.
+const LASTING: [&str; 4] = ["kv", "generic", "cubbyhole", "transit"];
 /// Reads of transit that give a key.
-const KEYS: [&str; 2] = ["export/", "backup/"];
+const KEYS: [&str; 3] = ["export/", "byok-export/", "backup/"];
 /// The engines whose revocation ends what they gave.
 /// <https://developer.hashicorp.com/vault/docs/secrets>
 const REVOCABLE: [&str; 5] = ["consul", "database", "ldap", "nomad", "rabbitmq"];
@@ -36,7 +55,8 @@ pub struct Bounds<'a> {
     pub role: Role,
     /// What is mounted.
     pub mounts: &'a Mounts,
-    /// The exact paths that a plan may read although they give credentials.
+    /// The exact paths that the operator vouches for: of a plan, that what they give only reads; of both, that it ends
+    /// with the token.
     pub reading: &'a BTreeSet<String>,
 }
 
@@ -81,33 +101,56 @@ fn check_one(stanza: &Stanza, bounds: &Bounds<'_>) -> Result<(), String> {
         return Ok(());
     }
     let changes = held.iter().find(|it| !it.only_reads());
-    if let Some(power) = POWER.iter().find(|power| path.starts_with(*power))
+    let vouched = is_exact(path) && bounds.reading.contains(path);
+    if let Some(power) = POWER.iter().find(|power| path.starts_with(*power)) {
+        return match changes {
+            Some(changes) => Err(format!(
+                "it holds {changes} on {path}: what is below {power} hands on power"
+            )),
+            None if vouched || tells(path) => Ok(()),
+            None => Err(format!(
+                "{path} is not known to only tell how the server is: where it is right, the target's `reading` names \
+                 the exact path"
+            )),
+        };
+    }
+    let reached = reached(path, bounds.mounts);
+    let Some((mount, _)) = reached.first() else {
+        return Err(format!("{path} is below no engine that is mounted here"));
+    };
+    if !reached.iter().any(|(mount, _)| path.starts_with(mount)) {
+        return Err(format!(
+            "{path} has a wildcard before the end of {mount}: it would reach what is mounted later, and namespaces below"
+        ));
+    }
+    if bounds.role == Role::Plan
         && let Some(changes) = changes
     {
         return Err(format!(
-            "it holds {changes} on {path}: what is below {power} hands on power"
+            "it holds {changes} on {path}, and a plan only reads"
         ));
     }
-    let reached = reached(path, bounds.mounts);
-    if reached.is_empty() {
-        return Err(format!("{path} is below no engine that is mounted here"));
+    if vouched {
+        return Ok(());
     }
-    match bounds.role {
-        Role::Apply => Ok(()),
-        Role::Plan => {
-            if let Some(changes) = changes {
-                return Err(format!(
-                    "it holds {changes} on {path}, and a plan only reads"
-                ));
-            }
-            if bounds.reading.contains(path) {
-                return Ok(());
-            }
-            reached
-                .iter()
-                .try_for_each(|(mount, kind)| readable(path, mount, kind))
-        }
-    }
+    let mut reached = reached.into_iter();
+    reached.try_for_each(|(mount, kind)| match bounds.role {
+        Role::Apply => ends(path, mount, kind),
+        Role::Plan => readable(path, mount, kind),
+    })
+}
+
+/// Whether a path stands for itself alone.
+fn is_exact(path: &str) -> bool {
+    !path.contains('*')
+        && !path
+            .split('/')
+            .any(|segment| matches!(segment, "" | "+" | ".."))
+}
+
+fn tells(path: &str) -> bool {
+    let below = |told: &str| told.ends_with('/') && path.starts_with(told);
+    TELLING.iter().any(|told| path == *told || below(told))
 }
 
 /// Whether a wildcard among the first two segments of a path makes it match more than one place there.
@@ -123,19 +166,26 @@ fn sweeps(path: &str, power: &str) -> bool {
 }
 
 fn reached<'a>(path: &str, mounts: &'a Mounts) -> Vec<(&'a str, &'a str)> {
-    let auth = ("auth/", "auth");
     let mounts = mounts
         .iter()
         .map(|(mount, kind)| (mount.as_str(), kind.as_str()));
-    mounts
-        .chain([auth])
-        .filter(|(mount, _)| reaches(path, mount))
-        .collect()
+    mounts.filter(|(mount, _)| reaches(path, mount)).collect()
+}
+
+/// Whether what an engine gives to a token ends when that token is revoked.
+fn ends(path: &str, mount: &str, kind: &str) -> Result<(), String> {
+    if LASTING.contains(&kind) || REVOCABLE.contains(&kind) {
+        return Ok(());
+    }
+    Err(format!(
+        "{path} reaches {mount}, an engine of type {kind}: what that gives is not known to end with the token. Where it \
+         does, the target's `reading` names the exact path"
+    ))
 }
 
 fn readable(path: &str, mount: &str, kind: &str) -> Result<(), String> {
     let keys = |rest| reaches(path, &format!("{mount}{rest}"));
-    if !READABLE.contains(&kind) || (kind == "transit" && KEYS.iter().any(keys)) {
+    if !LASTING.contains(&kind) || (kind == "transit" && KEYS.iter().any(keys)) {
         return Err(format!(
             "{path} reaches {mount}, an engine of type {kind}, whose reads can give credentials: a plan may read it \
              where the target's `reading` names the exact path"
@@ -149,11 +199,7 @@ fn readable(path: &str, mount: &str, kind: &str) -> Result<(), String> {
 /// # Errors
 /// In words for the operator.
 pub fn check_secret(path: &str, bounds: &Bounds<'_>) -> Result<(), String> {
-    let exact = !path.contains('*')
-        && !path
-            .split('/')
-            .any(|segment| matches!(segment, "" | "+" | ".."));
-    if !exact {
+    if !is_exact(path) {
         return Err(format!("{path:?} is no path of a secret"));
     }
     let mounts = bounds.mounts.iter();

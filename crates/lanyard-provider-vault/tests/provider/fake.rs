@@ -446,6 +446,7 @@ impl VaultApi for Fake {
             ("database/", "database"),
             ("identity/", "identity"),
             ("kv/", "kv"),
+            ("pki/", "pki"),
             ("sys/", "system"),
             ("team/database/", "database"),
             ("team/kv/", "kv"),

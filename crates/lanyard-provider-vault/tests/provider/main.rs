@@ -33,7 +33,15 @@ fn provider(fake: &Fake) -> VaultProvider<Fake> {
     let target = VaultTarget {
         token_role: "lanyard-lease".to_owned(),
         parent_role: "lanyard-parent".to_owned(),
-        reading: BTreeSet::from(["database/creds/reader".to_owned()]),
+        reading: [
+            "database/creds/reader",
+            "database/roles/*",
+            "pki/cert/ca",
+            "pki/issue/web",
+            "sys/metrics",
+        ]
+        .map(str::to_owned)
+        .into(),
     };
     VaultProvider::new(target, fake.clone())
 }
@@ -318,7 +326,7 @@ async fn a_handle_that_cannot_be_read_is_refused() {
 /// T37: for each policy, whether an apply and a plan have it.
 #[tokio::test]
 async fn t37_policies_that_reach_too_far_are_not_handed_on() {
-    let table: [(&str, bool, bool); 32] = [
+    let table: [(&str, bool, bool); 54] = [
         (
             r#"path "kv/data/payments" { capabilities = ["read"] }"#,
             true,
@@ -424,10 +432,112 @@ async fn t37_policies_that_reach_too_far_are_not_handed_on() {
         ),
         (
             r#"path "aws/creds/deploy" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        // What an engine gives that goes on without the token.
+        (
+            r#"path "aws/sts/deploy" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "pki/issue/mail" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "pki/issue/web" { capabilities = ["update"] }"#,
             true,
             false,
         ),
-        (r#"path "team/*" { capabilities = ["read"] }"#, true, false),
+        (
+            r#"path "pki/cert/ca" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "pki/cert/crl" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "team/database/creds/*" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "identity/oidc/token/agent" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        // Reads that change something, or give all there is.
+        (
+            r#"path "pki/crl/rotate" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "pki/crl/rotate-delta" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "sys/storage/raft/snapshot" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (
+            r#"path "sys/health" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "sys/mounts" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "sys/mounts/kv/tune" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "sys/metrics" { capabilities = ["read"] }"#,
+            true,
+            true,
+        ),
+        (
+            r#"path "sys/metrics" { capabilities = ["update"] }"#,
+            false,
+            false,
+        ),
+        // What is named as a pattern is not named.
+        (
+            r#"path "database/roles/*" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        // Wildcards that reach over what is mounted now.
+        (r#"path "team/*" { capabilities = ["read"] }"#, false, false),
+        (r#"path "t*" { capabilities = ["read"] }"#, false, false),
+        (r#"path "kv*" { capabilities = ["read"] }"#, false, false),
+        (
+            r#"path "team/+/data/a" { capabilities = ["read"] }"#,
+            false,
+            false,
+        ),
+        (r#"path "kv/+/a" { capabilities = ["read"] }"#, true, true),
+        (
+            r#"path "transit/byok-export/a/b" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
+        (
+            r#"path "transit/*" { capabilities = ["read"] }"#,
+            true,
+            false,
+        ),
         (
             r#"path "team/kv/*" { capabilities = ["read"] }"#,
             true,

@@ -53,8 +53,8 @@ pub(super) fn vault(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<Va
     let role = |name| fields.required(name).and_then(|node| one_segment(f, node));
     let (token_role, parent_role) = (role("token_role"), role("parent_role"));
     let reading = fields.optional("reading").map(|node| {
-        let paths = f.list(node).iter().filter_map(|item| f.text(item));
-        paths.map(str::to_owned).collect::<BTreeSet<_>>()
+        let paths = f.list(node).iter().filter_map(|item| exact_path(f, item));
+        paths.collect::<BTreeSet<_>>()
     });
     let drill_policy = fields.optional("drill_policy");
     let drill_policy = drill_policy.and_then(|node| one_segment(f, node));
@@ -145,6 +145,17 @@ fn one_segment(f: &Findings, node: &Node) -> Option<String> {
 
 fn mount_path(f: &Findings, node: &Node) -> Option<String> {
     named(f, node, |text| text.split('/').all(plain))
+}
+
+/// A path that an operator vouches for, so no pattern.
+fn exact_path(f: &Findings, node: &Node) -> Option<String> {
+    let text = f.text(node)?;
+    if text.split('/').all(plain) {
+        return Some(text.to_owned());
+    }
+    let message = "expected one exact path, without wildcards: database/creds/reporting".to_owned();
+    f.add(Diagnostic::new(Code::Value, node.span, message));
+    None
 }
 
 /// What goes into the path of a request.

@@ -60,11 +60,12 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
 
 /// Vault takes more, in lower case; what is taken here needs no quoting anywhere.
 fn policy(text: &str) -> Result<(), &'static str> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_./".contains(&b);
-    if !text.is_empty() && text.len() <= LONGEST_NAME && text.bytes().all(plain) {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+    let well = text.bytes().all(plain) && !text.starts_with('.');
+    if !text.is_empty() && text.len() <= LONGEST_NAME && well {
         Ok(())
     } else {
-        Err("a policy is named in lower-case letters, digits, dashes, dots and slashes")
+        Err("a policy is named in lower-case letters, digits, dashes, underscores and dots, and no dot comes first")
     }
 }
 
