@@ -69,7 +69,8 @@ pub struct Lease {
     pub handle: Handle,
     /// When the agent was told that it ends; the broker ends it then.
     pub expires: Timestamp,
-    /// The latest moment at which the provider could still accept it if the broker did nothing more.
+    /// The latest moment at which the provider could still accept it if the broker did nothing more;
+    /// [`Timestamp::NEVER`] where nothing but a revocation is sure to end it.
     pub worst_expiry: Timestamp,
     /// When an intent that was not confirmed is given up and revoked.
     pub deadline: Timestamp,
@@ -103,6 +104,21 @@ impl Lease {
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Intent | Stage::Issued { .. })
+    }
+
+    /// From when on, with the leeway of its provider, nothing of it could be live or asked after. A credential that does
+    /// not end by itself ([`Timestamp::NEVER`]) is never over before it is known to be dead, and then as one is whose
+    /// time was up.
+    #[must_use]
+    pub fn over(&self) -> Timestamp {
+        match self.stage {
+            Stage::Stopping { progress, .. }
+                if progress.is_confirmed() && self.worst_expiry == Timestamp::NEVER =>
+            {
+                self.expires
+            }
+            Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => self.worst_expiry,
+        }
     }
 
     /// The kill order behind its end.

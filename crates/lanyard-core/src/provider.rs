@@ -144,7 +144,8 @@ impl MintRequest {
 pub struct Prepared {
     /// What the credential will be revoked by.
     pub handle: Handle,
-    /// The latest moment at which the provider could accept the credential if the broker then died.
+    /// The latest moment at which the provider could accept the credential if the broker then died;
+    /// [`Timestamp::NEVER`] where nothing but a revocation is sure to end it.
     pub worst_expiry: Timestamp,
     /// The document that bounds the credential (session policy, role rules, claims), as it is sent.
     pub document: String,

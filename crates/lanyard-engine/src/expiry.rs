@@ -59,7 +59,7 @@ impl Engine {
                 let provider = self.providers().get(&lease.entry.target);
                 let leeway =
                     provider.map_or(std::time::Duration::ZERO, |p| p.capabilities().leeway);
-                if lease.worst_expiry + leeway <= now {
+                if lease.over() + leeway <= now {
                     due.over.push(lease.id);
                 }
                 return;

@@ -72,6 +72,13 @@ type Target = Vec<(String, String)>;
 /// A name, what it is, and its value at each target that has one.
 type Counts = (&'static str, &'static str, Vec<(String, f64)>);
 
+fn seconds(at: Timestamp) -> f64 {
+    if at == Timestamp::NEVER {
+        return f64::INFINITY;
+    }
+    at.as_millis() as f64 / 1000.0
+}
+
 /// What is known of each target.
 fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
     let targets = || broker.engine.providers().keys();
@@ -84,7 +91,6 @@ fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
         let all = steps.flat_map(|what| state.leases().awaiting(target, what));
         all.map(|lease| lease.worst_expiry).collect::<Vec<_>>()
     };
-    let seconds = |at: Timestamp| at.as_millis() as f64 / 1000.0;
     let old = broker
         .drills
         .as_ref()

@@ -283,6 +283,6 @@ fn deadline(lease: &Lease) -> Timestamp {
     match lease.stage {
         Stage::Intent => lease.deadline,
         Stage::Issued { .. } => lease.expires,
-        Stage::Stopping { .. } => lease.worst_expiry,
+        Stage::Stopping { .. } => lease.over(),
     }
 }

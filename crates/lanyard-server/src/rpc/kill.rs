@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
 use lanyard_engine::kill::Fenced;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::report::{KillLine, KillReport};
@@ -351,7 +352,9 @@ fn line(line: &KillLine) -> v1::KillLine {
         target: line.entry.target.to_string(),
         state: credential::state(line.progress).into(),
         collateral: line.collateral,
-        worst_expire_time: time(line.worst_expiry).filter(|_| !line.progress.is_confirmed()),
+        // A time that never comes is none: its line says what it waits for.
+        worst_expire_time: time(line.worst_expiry)
+            .filter(|_| !line.progress.is_confirmed() && line.worst_expiry != Timestamp::NEVER),
         why: line.why.clone().unwrap_or_default(),
         task_id: line.task.id.to_string(),
         charter: line.task.charter.to_string(),

@@ -65,7 +65,9 @@ fn policy(text: &str) -> Result<(), &'static str> {
     if !text.is_empty() && text.len() <= LONGEST_NAME && well {
         Ok(())
     } else {
-        Err("a policy is named in lower-case letters, digits, dashes, underscores and dots, and no dot comes first")
+        Err(
+            "a policy is named in lower-case letters, digits, dashes, underscores and dots, and no dot comes first",
+        )
     }
 }
 
