@@ -1,5 +1,6 @@
 //! The command line of Vault under `lanyard exec`, and dynamic secrets of a database, on real servers.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
@@ -57,6 +58,7 @@ fn shop(name: &str) -> Result<Option<Shop>> {
     let directory = tempfile::tempdir()?;
     let secret = directory.path().join("secret-id");
     std::fs::write(&secret, &role.secret_id)?;
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
     let target = format!(
         "vault: {{kind: vault, address: '{}', token_role: {}, parent_role: {}, reading: [database/creds/report-{name}], \
          login: {{kind: approle, role_id: {}, secret_id_file: '{}'}}}}\n",

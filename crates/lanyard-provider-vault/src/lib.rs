@@ -2,7 +2,7 @@
 //!
 //! A lease is a service token that the broker has a parent token make. The parent is an orphan, one for each kill
 //! order in the books; its accessor is in every handle, so in the journal before it has a child: revoking it ends
-//! every lease of its time in one call, known or not
+//! every lease of its time, known or not
 //! (<https://developer.hashicorp.com/vault/docs/concepts/tokens#token-hierarchies-and-orphan-tokens>).
 
 pub mod api;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
 use serde::Deserialize;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
@@ -30,7 +31,7 @@ pub enum Login {
         mount: String,
         /// Not secret.
         role_id: String,
-        /// The secret id, and nothing else.
+        /// The secret id, and nothing else; no other user may read it.
         secret_id_file: PathBuf,
     },
     /// `auth/kubernetes`: a file with the service account's token.
@@ -142,7 +143,7 @@ impl Session {
                 role_id,
                 secret_id_file,
             } => {
-                let secret = secret(secret_id_file).await?;
+                let secret = secret(secret_id_file, Readers::Owner).await?;
                 let mut login = LoginWithApproleRequest::builder();
                 login.mount(mount).role_id(role_id);
                 let login = login
@@ -156,7 +157,7 @@ impl Session {
                 role,
                 token_file,
             } => {
-                let token = secret(token_file).await?;
+                let token = secret(token_file, Readers::Any).await?;
                 let mut login = LoginWithKubernetesRequest::builder();
                 login.mount(mount).role(role);
                 let login = login.jwt(token.expose()).build().map_err(|_| unbuilt())?;
@@ -167,7 +168,7 @@ impl Session {
                 role,
                 token_file,
             } => {
-                let token = secret(token_file).await?;
+                let token = secret(token_file, Readers::Any).await?;
                 let mut login = JWTLoginRequest::builder();
                 login.mount(mount).role(role);
                 let login = login.jwt(token.expose()).build().map_err(|_| unbuilt())?;
@@ -213,12 +214,34 @@ async fn renewed(transport: &Transport, old: Held, now: Instant) -> Option<Held>
     (renewed.ends.duration_since(now) >= SHORTEST).then_some(renewed)
 }
 
+/// Who may read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// Its owner alone.
+    Owner,
+    /// Anybody who gets at it: Kubernetes writes the tokens of service accounts so, into a pod of their own.
+    Any,
+}
+
 /// What a file holds, without the newline at its end.
-async fn secret(file: &Path) -> Result<Secret<String>, ProviderError> {
+async fn secret(file: &Path, readers: Readers) -> Result<Secret<String>, ProviderError> {
+    use std::os::unix::fs::PermissionsExt as _;
     let no = |what| refused("login", &format!("{} {what}", file.display()));
-    let text = tokio::fs::read_to_string(file).await;
-    let text = Secret::new(text.map_err(|_| no("cannot be read"))?);
-    let trimmed = text.expose().trim();
+    let unreadable = || no("cannot be read");
+    let opened = tokio::fs::File::open(file).await;
+    let opened = opened.map_err(|_| unreadable())?;
+    let facts = opened.metadata().await.map_err(|_| unreadable())?;
+    if readers == Readers::Owner && facts.permissions().mode() & 0o077 != 0 {
+        return Err(no("can be read by others: chmod 600"));
+    }
+    let mut text = Vec::new();
+    // One byte more than is taken.
+    let mut bounded = opened.take(LARGEST as u64 + 1);
+    let read = bounded.read_to_end(&mut text).await;
+    let text = Secret::new(text);
+    read.map_err(|_| unreadable())?;
+    let trimmed = std::str::from_utf8(text.expose()).map_err(|_| no("is no text"))?;
+    let trimmed = trimmed.trim();
     if trimmed.is_empty() || trimmed.len() > LARGEST {
         return Err(no("is empty, or no secret"));
     }

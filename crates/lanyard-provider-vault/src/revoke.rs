@@ -1,12 +1,14 @@
 //! How leases end, and how that is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
+use tokio::time::{Instant, timeout_at};
 
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
@@ -17,7 +19,14 @@ use crate::transport::{ambiguous, refused};
 /// How many leases are revoked at the same time.
 const AT_ONCE: usize = 16;
 const OPERATION: &str = "revoke";
+/// How long leases are begun to be revoked by name before their parents are, and how long what was begun may take: the
+/// parents have to have their turn before the whole call is given up.
+const EACH: Duration = Duration::from_secs(10);
+const BEGUN: Duration = Duration::from_secs(3);
+/// How long the parents may take, all of them.
+const PARENTS: Duration = Duration::from_secs(10);
 
+type Ended = Result<(), ProviderError>;
 type Outcome = Result<Revoked, ProviderError>;
 /// What became of the parents that were revoked.
 type Cut = BTreeMap<String, Result<(), ProviderError>>;
@@ -58,6 +67,18 @@ fn unreadable() -> ProviderError {
     refused(OPERATION, "the handle cannot be read")
 }
 
+/// A token has ended with its parent. What it read has not for certain: the server takes that back in its own time.
+fn taken_along(lease: &LeaseRef, cut: &Cut) -> Ended {
+    let held = Held::read(&lease.handle).ok_or_else(unreadable)?;
+    match cut.get(&held.parent) {
+        Some(Ok(())) if held.reads.is_none() => Ok(()),
+        Some(_) | None => Err(ambiguous(
+            OPERATION,
+            "no answer yet, or its turn has not come",
+        )),
+    }
+}
+
 /// Whether a search would add nothing: the token is known, or the handle cannot be read at all.
 fn is_named(lease: &LeaseRef) -> bool {
     Held::read(&lease.handle).is_none_or(|held| held.accessor.is_some())
@@ -71,8 +92,13 @@ impl<A: VaultApi> VaultProvider<A> {
         // A server revokes the children of a parent one after the other, each with its writes to the disk: what is
         // known by name goes first, many at once, and the parent takes the rest. Not both at the same time: a token
         // that is revoked twice at once can leave its accessor behind.
-        let mut outcomes = self.each(named).await;
+        let each = self.each(named).await;
         let cut = self.cut(revocation).await;
+        let ended = each.into_iter().map(|(lease, ended)| {
+            let ended = ended.unwrap_or_else(|| taken_along(&lease, &cut));
+            (lease.id, ended.map(|()| Revoked::Acknowledged))
+        });
+        let mut outcomes: Vec<_> = ended.collect();
         let sought = self.seek(&unnamed).await;
         for lease in unnamed {
             let ended = self.end_unnamed(&lease, &cut, &sought).await;
@@ -91,26 +117,34 @@ impl<A: VaultApi> VaultProvider<A> {
         let parents: BTreeSet<String> = before
             .filter_map(|lease| Some(Held::read(&lease.handle)?.parent))
             .collect();
-        let mut cut = Cut::new();
-        for parent in parents {
-            self.parents.forget(&parent);
-            let revoked = self.api.revoke_accessor(&parent).await;
-            if let Err(error) = &revoked {
-                tracing::warn!(%error, "a parent token could not be revoked; its leases are, one by one");
-            }
-            cut.insert(parent, revoked);
-        }
-        cut
+        let until = Instant::now() + PARENTS;
+        stream::iter(parents)
+            .map(|parent| async move {
+                self.parents.forget(&parent);
+                let revoked = timeout_at(until, self.api.revoke_accessor(&parent)).await;
+                let late = || Err(ambiguous(OPERATION, "a parent token takes long"));
+                let revoked = revoked.unwrap_or_else(|_| late());
+                if let Err(error) = &revoked {
+                    tracing::warn!(%error, "a parent token could not be revoked; its leases are, one by one");
+                }
+                (parent, revoked)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await
     }
 
-    async fn each(&self, leases: Vec<LeaseRef>) -> Vec<(LeaseId, Outcome)> {
+    /// What became of each; nothing of those whose turn did not come, or that took too long.
+    async fn each(&self, leases: Vec<LeaseRef>) -> Vec<(LeaseRef, Option<Ended>)> {
+        let until = Instant::now() + EACH;
         stream::iter(leases)
             .map(|lease| async move {
                 let ended = match Held::read(&lease.handle) {
-                    Some(held) => self.end_held(&held).await,
-                    None => Err(unreadable()),
+                    None => Some(Err(unreadable())),
+                    Some(_) if Instant::now() >= until => None,
+                    Some(held) => timeout_at(until + BEGUN, self.end_held(&held)).await.ok(),
                 };
-                (lease.id, ended.map(|()| Revoked::Acknowledged))
+                (lease, ended)
             })
             .buffer_unordered(AT_ONCE)
             .collect()

@@ -108,6 +108,14 @@ async fn t49_the_secret_file_is_read_at_each_login() {
         shown.contains("login") && !shown.contains("canary"),
         "{shown}"
     );
+    // One that others can read is not used, and one without end is not read.
+    real::owned(&file, 0o640);
+    let error = real.provider.list().await.unwrap_err().to_string();
+    assert!(error.contains("can be read by others"), "{error}");
+    real::owned(&file, 0o600);
+    std::fs::write(&file, vec![b'x'; 70_000]).unwrap();
+    let error = real.provider.list().await.unwrap_err().to_string();
+    assert!(error.contains("is empty, or no secret"), "{error}");
     std::fs::write(&file, right).unwrap();
     real.provider.list().await.unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -235,6 +243,7 @@ async fn a_server_is_known_by_the_authority_that_the_target_names() {
     let directory = tempfile::tempdir().unwrap();
     let secret_id_file = directory.path().join("secret-id");
     std::fs::write(&secret_id_file, "none").unwrap();
+    real::owned(&secret_id_file, 0o600);
     let server = |certificate_authority: &str| {
         let login = Login::AppRole {
             mount: "approle".to_owned(),

@@ -73,11 +73,11 @@ fn connect(address: &str, namespace: &str) -> Result<Server, ConnectError> {
         namespace: namespace.to_owned(),
         certificate_authority: String::new(),
     };
-    let login = Login::AppRole {
-        mount: "approle".to_owned(),
-        role_id: "role".to_owned(),
+    let login = Login::Jwt {
+        mount: "jwt".to_owned(),
+        role: "role".to_owned(),
         // Any file with a text in it.
-        secret_id_file: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(),
+        token_file: concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml").into(),
     };
     Server::new(endpoint, login)
 }
@@ -101,7 +101,7 @@ async fn every_request_names_its_namespace_and_the_token_of_the_broker() {
         unreachable!("three")
     };
     assert!(
-        login.starts_with("post /v1/auth/approle/login http/1.1"),
+        login.starts_with("post /v1/auth/jwt/login http/1.1"),
         "{login}"
     );
     assert!(!login.contains("x-vault-token"), "{login}");

@@ -1,5 +1,6 @@
 //! What the story needs of a Vault.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -22,6 +23,7 @@ pub(super) fn target(vault: &Vault, directory: &Path) -> Result<String> {
     let role = vault.broker("demo")?;
     let secret = directory.join("secret-id");
     std::fs::write(&secret, &role.secret_id)?;
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600))?;
     Ok(format!(
         "vault: {{kind: vault, address: '{}', token_role: {}, parent_role: {}, \
          login: {{kind: approle, role_id: {}, secret_id_file: '{}'}}}}\n",

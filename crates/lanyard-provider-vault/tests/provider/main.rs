@@ -227,6 +227,34 @@ async fn t66_nothing_but_its_revocation_ends_a_secret() {
     assert_eq!(bound(&token), Some(Duration::from_secs(30)));
 }
 
+/// T66: an engine that does not answer keeps neither its parent nor a token beside it alive.
+#[tokio::test(start_paused = true)]
+async fn t66_a_hanging_engine_does_not_keep_parents_alive() {
+    let faked = faked();
+    let mut due = Vec::new();
+    for seed in 60..80 {
+        due.push(faked.mint(&faked.secret(seed)).await.unwrap().0);
+    }
+    let (token, _) = faked.mint(&faked.request(80)).await.unwrap();
+    due.push(token.clone());
+    faked.fake.state().down.insert("hanging engine");
+    let revocation = Revocation {
+        now: faked.now(),
+        due,
+        standing: Vec::new(),
+        cut: Some(faked.now()),
+    };
+    let bound = Duration::from_secs(30);
+    let report = tokio::time::timeout(bound, faked.provider.revoke(&revocation)).await;
+    let outcomes = report.unwrap().outcomes;
+    assert_eq!(outcomes.len(), 21);
+    for (lease, outcome) in outcomes {
+        // A secret is not taken for gone because its token is.
+        assert_eq!(outcome.is_ok(), lease == token.id, "{outcome:?}");
+    }
+    assert!(faked.fake.live().is_empty());
+}
+
 /// A read whose answer was lost has no id: that its secret is gone is not claimed.
 #[tokio::test]
 async fn a_secret_without_an_id_is_never_proved_dead() {

@@ -141,9 +141,15 @@ impl Real {
     }
 }
 
+pub(crate) fn owned(file: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
 fn login(broker: &AppRole, folder: &Path) -> Login {
     let secret_id_file = folder.join("secret-id");
     std::fs::write(&secret_id_file, format!("{}\n", broker.secret_id)).unwrap();
+    owned(&secret_id_file, 0o600);
     Login::AppRole {
         mount: "approle".to_owned(),
         role_id: broker.role_id.clone(),
