@@ -1,18 +1,26 @@
 //! The servers that are measured against. Each side has its own account, namespace or installation on the same server, so
 //! that neither reads what the other wrote.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{KubernetesGrant, KubernetesRights, Rights, TargetKind};
+use lanyard_core::charter::{
+    KubernetesGrant, KubernetesRights, Rights, TargetKind, VaultGives, VaultGrant,
+};
 use lanyard_core::provider::Provider;
 use lanyard_engine::clock::{Clock as _, SystemClock};
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Sdk};
+use lanyard_provider_github::{
+    AppKey, BranchRules, Client, GitHubProvider, GitHubTarget, SealingKeys,
+};
 use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
+use lanyard_provider_vault::api::Endpoint;
+use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
 use lanyard_testkit::world;
 
 /// One server: what the daemon is told of it, and the provider of the bare client.
@@ -42,8 +50,11 @@ pub(super) async fn all() -> Result<Vec<Result<Against, &'static str>>> {
             Some(cluster) => Ok(on_kubernetes(&cluster).await?),
             None => Err("kubernetes: no API server is named: run `cargo xtask bench providers`"),
         },
-        Err("vault: the daemon has no such target yet"),
-        Err("github: the daemon has no such target yet"),
+        match lanyard_rig::Vault::shared() {
+            Some(vault) => Ok(on_vault(&vault)?),
+            None => Err("vault: no Vault is named: run `cargo xtask bench providers`"),
+        },
+        Ok(on_github()?),
     ])
 }
 
@@ -105,6 +116,99 @@ async fn on_moto(aws: &lanyard_rig::Aws) -> Result<Against> {
         environment: vec![("AWS_SHARED_CREDENTIALS_FILE", of_broker.credentials)],
         provider: Box::new(AwsProvider::new(target, Sdk::connect(&access).await)),
         rights: world::rights(TargetKind::Aws),
+        _directory: Some(directory),
+    })
+}
+
+fn on_vault(vault: &lanyard_rig::Vault) -> Result<Against> {
+    const POLICY: &str = "payments-bench";
+    let directory = tempfile::tempdir()?;
+    vault.policy(
+        POLICY,
+        "path \"kv/data/payments\" { capabilities = [\"read\"] }\n",
+    )?;
+    let (of_broker, of_bare) = (vault.broker("bench-broker")?, vault.broker("bench-bare")?);
+    let file = |name: &str, secret: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, secret)?;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+        anyhow::Ok(file)
+    };
+    let (broker_file, bare_file) = (
+        file("broker", &of_broker.secret_id)?,
+        file("bare", &of_bare.secret_id)?,
+    );
+    let endpoint = Endpoint {
+        address: vault.url(),
+        namespace: String::new(),
+        certificate_authority: String::new(),
+    };
+    let login = Login::AppRole {
+        mount: "approle".to_owned(),
+        role_id: of_bare.role_id,
+        secret_id_file: bare_file,
+    };
+    let target = VaultTarget {
+        token_role: of_bare.token_role,
+        parent_role: of_bare.parent_role,
+        reading: BTreeSet::new(),
+    };
+    Ok(Against {
+        name: "vault, on Vault in memory",
+        kind: TargetKind::Vault,
+        grant: format!("vault: {{target: vault, policies: [{POLICY}]}}"),
+        target: format!(
+            "vault: {{kind: vault, address: '{}', token_role: {}, parent_role: {}, \
+             login: {{kind: approle, role_id: {}, secret_id_file: '{}'}}}}\n",
+            vault.url(),
+            of_broker.token_role,
+            of_broker.parent_role,
+            of_broker.role_id,
+            broker_file.display()
+        ),
+        environment: Vec::new(),
+        provider: Box::new(VaultProvider::new(target, Server::new(endpoint, login)?)),
+        rights: Rights::Vault(VaultGrant {
+            policies: [POLICY.to_owned()].into(),
+            gives: VaultGives::Token { uses: None },
+        }),
+        _directory: Some(directory),
+    })
+}
+
+fn on_github() -> Result<Against> {
+    let directory = tempfile::tempdir()?;
+    // It ends with the process.
+    let github = Box::leak(Box::new(lanyard_rig::GitHub::start()?));
+    let keys = directory.path().join("sealing.keys");
+    std::fs::write(
+        &keys,
+        "bench AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n",
+    )?;
+    std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600))?;
+    let key = AppKey::read(github.app_id(), &github.private_key())?;
+    let client = Client::new(&github.url(), key, github.owner())?;
+    let target = GitHubTarget {
+        host: "https://github.com".to_owned(),
+        branch_rules: BranchRules::Required,
+    };
+    let sealing = Arc::new(SealingKeys::read(&keys)?);
+    Ok(Against {
+        name: "github, on its stand-in",
+        kind: TargetKind::GitHub,
+        grant: "github: {target: code, repositories: [payments], permissions: {contents: read}}"
+            .to_owned(),
+        target: format!(
+            "code: {{kind: github, api: '{}', app_id: '{}', private_key: '{}', owner: {}, sealing_keys: '{}'}}\n",
+            github.url(),
+            github.app_id(),
+            github.private_key().display(),
+            github.owner(),
+            keys.display()
+        ),
+        environment: Vec::new(),
+        provider: Box::new(GitHubProvider::new(target, client, sealing)),
+        rights: world::rights(TargetKind::GitHub),
         _directory: Some(directory),
     })
 }
