@@ -63,6 +63,7 @@ pub struct FakeProvider {
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
     preparation: Mutex<Option<Interruption>>,
+    endless: Mutex<bool>,
     revocations: Mutex<RevokeFault>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
@@ -79,6 +80,7 @@ impl FakeProvider {
             mints: Mutex::default(),
             interruption: Mutex::default(),
             preparation: Mutex::default(),
+            endless: Mutex::default(),
             revocations: Mutex::default(),
             asked: Mutex::default(),
             minted: Mutex::default(),
@@ -112,6 +114,11 @@ impl FakeProvider {
     /// Runs this in the middle of the next mint.
     pub fn interrupt(&self, interruption: Interruption) {
         *self.interruption.lock() = Some(interruption);
+    }
+
+    /// From now on nothing but a revocation is sure to end what it gives.
+    pub fn give_without_end(&self) {
+        *self.endless.lock() = true;
     }
 
     /// Runs this when it is next asked to make ready what credentials share.
@@ -182,7 +189,11 @@ impl Provider for FakeProvider {
         let handle = Handle(request.lease.to_string().into());
         Ok(Prepared {
             handle,
-            worst_expiry: request.expires,
+            worst_expiry: if *self.endless.lock() {
+                Timestamp::NEVER
+            } else {
+                request.expires
+            },
             document: String::new(),
         })
     }
@@ -199,7 +210,7 @@ impl Provider for FakeProvider {
         } else {
             Duration::ZERO
         };
-        let expires = prepared.worst_expiry + longer;
+        let expires = prepared.worst_expiry.min(request.expires) + longer;
         match fault {
             MintFault::Refuse => {
                 return Err(refused("mint"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::Refusal;
 use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::world;
 
 use crate::common::{Bench, bench};
@@ -94,4 +95,32 @@ async fn the_tasks_of_a_charter_that_has_ended_are_closed_with_their_leases() {
     assert!(!is_open(&bench).await);
     let live = bench.engine.query(|state| state.leases().live()).await;
     assert_eq!(live, Ok(0));
+}
+
+// T66
+#[tokio::test]
+async fn what_does_not_end_by_itself_is_in_the_books_until_it_is_dead() {
+    let bench = bench(world::CHARTER).await;
+    bench.provider.give_without_end();
+    let lease = read(&bench).await.unwrap();
+    let is_kept = || {
+        let found = bench
+            .engine
+            .query(move |state| state.leases().get(lease).is_some());
+        async { found.await.unwrap() }
+    };
+    bench.provider.revocations(RevokeFault::Lost);
+    for _ in 0..3 {
+        bench.clock.advance(Duration::from_secs(24 * 60 * 60));
+        while bench.engine.expire_due().await {}
+        bench.engine.revoke_round(&bench.target).await;
+        bench.engine.forget_dead().await;
+        assert!(is_kept().await);
+    }
+    bench.provider.revocations(RevokeFault::None);
+    bench.clock.advance(Duration::from_secs(24 * 60 * 60));
+    bench.engine.revoke_round(&bench.target).await;
+    while bench.engine.expire_due().await {}
+    bench.engine.forget_dead().await;
+    assert!(!is_kept().await);
 }
