@@ -135,7 +135,10 @@ fn a_token_is_good_for_so_many_requests_and_until_its_task_ends() -> Result<()> 
     let token = agent.ok(&["creds", "vault", "read-config", "--task", &task])?;
     assert_eq!(shop.looked_up(&token)?.0, 200);
     agent.ok(&["task", "close", &task])?;
-    until(|| Ok(shop.looked_up(&token)?.0 == 403))
+    until(|| {
+        shop.workshop.stage.oncall.ok(&["kill", "list"])?;
+        Ok(shop.looked_up(&token)?.0 == 403)
+    })
 }
 
 #[test]
