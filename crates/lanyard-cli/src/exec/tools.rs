@@ -1,5 +1,6 @@
 //! What tools are given so that they find the credentials of a task, and no others: files and variables, none of them secret.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -348,7 +349,7 @@ fn vault(
     given: &[Given],
     environment: &mut Environment,
 ) -> io::Result<()> {
-    let tokens = given.iter().filter_map(|given| match &given.kind {
+    let first = given.iter().find_map(|given| match &given.kind {
         Kind::Vault(vault) => Some((given, vault)),
         Kind::Token(_)
         | Kind::Aws(_)
@@ -356,7 +357,6 @@ fn vault(
         | Kind::VaultSecret(_)
         | Kind::Github(_) => None,
     });
-    let first = tokens.into_iter().next();
     let command = first.map_or_else(
         || "exit 0".to_owned(),
         |(given, _)| format!("exec {} \"$@\"", helper.shell("vault", given)),
@@ -393,43 +393,38 @@ fn vault(
 }
 
 fn secrets(given: &[Given], environment: &mut Environment) {
-    let mut done = [false; 5];
+    // The first of each kind: its variables have one name.
+    let mut kinds = HashSet::new();
     for given in given {
+        if !kinds.insert(std::mem::discriminant(&given.kind)) {
+            continue;
+        }
         match &given.kind {
-            Kind::Aws(aws) if !done[0] => {
+            Kind::Aws(aws) => {
                 environment.put("AWS_ACCESS_KEY_ID", &aws.access_key_id);
                 environment.put("AWS_SECRET_ACCESS_KEY", &aws.secret_access_key);
                 environment.put("AWS_SESSION_TOKEN", &aws.session_token);
-                done[0] = true;
             }
-            Kind::Token(token) if !done[1] => {
+            Kind::Token(token) => {
                 environment.put("LANYARD_TOKEN", &token.jwt);
-                done[1] = true;
             }
-            Kind::Vault(vault) if !done[2] => {
+            Kind::Vault(vault) => {
                 environment.put("VAULT_TOKEN", &vault.token);
                 environment.put("BAO_TOKEN", &vault.token);
-                done[2] = true;
             }
-            Kind::Github(github) if !done[3] => {
+            Kind::Github(github) => {
                 for (name, value) in of_gh(github) {
                     environment.put(name, value);
                 }
-                done[3] = true;
             }
-            Kind::VaultSecret(secret) if !done[4] => {
+            Kind::VaultSecret(secret) => {
                 for (field, value) in &secret.data {
                     let name = words::variable(field);
                     environment.put(&format!("LANYARD_SECRET_{name}"), value);
                 }
-                done[4] = true;
             }
-            Kind::Aws(_)
-            | Kind::Token(_)
-            | Kind::Kubernetes(_)
-            | Kind::Vault(_)
-            | Kind::VaultSecret(_)
-            | Kind::Github(_) => {}
+            // kubectl and its like read no token from a variable.
+            Kind::Kubernetes(_) => {}
         }
     }
 }
