@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | conformance | bench | fuzz | servers | iam-data | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | conformance | bench | fuzz | servers | iam-data | limits | edges | tidy`.
 
 mod bench;
 mod build;
@@ -7,6 +7,7 @@ mod demo;
 mod edges;
 mod fuzz;
 mod iam_data;
+mod limits;
 mod servers;
 mod test;
 mod tidy;
@@ -14,7 +15,7 @@ mod tidy;
 use anyhow::{Result, bail};
 
 const USAGE: &str =
-    "usage: cargo xtask <demo|test|conformance|bench|fuzz|servers|iam-data|edges|tidy>";
+    "usage: cargo xtask <demo|test|conformance|bench|fuzz|servers|iam-data|limits|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +27,7 @@ fn main() -> Result<()> {
         Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),
+        Some("limits") => limits::run(arguments.get(1..).unwrap_or_default()),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),
         Some(other) => bail!("there is no command `{other}`; {USAGE}"),

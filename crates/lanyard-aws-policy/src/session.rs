@@ -13,6 +13,12 @@ use crate::PROVIDER;
 
 /// The most characters that AssumeRole takes as inline and managed session policies together.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
+///
+/// # Limit
+/// - for: a credential of AWS
+/// - unit: characters
+/// - beyond: the grant or the plan is refused, with the size; nothing is left out of the policy
+/// - test: `t32_a_policy_over_the_limit_is_refused_with_its_size`
 pub const SESSION_POLICY_LIMIT: usize = 2048;
 
 /// Never in a session. Chaining into another role leaves the session policy behind, and rights over IAM

@@ -12,10 +12,22 @@ use crate::sync::{Condvar, Mutex};
 /// The answer to one command.
 pub(crate) type Answer = oneshot::Sender<Result<Seq, CommitError>>;
 
-/// How many commands wait at the most; beyond that the caller is told to come again. Kills always get in.
-const MOST: usize = 65_536;
-/// How many commands one batch holds at the most.
-const BATCH: usize = 2048;
+/// Commands that wait for the writer; kill orders are not counted.
+///
+/// # Limit
+/// - for: all callers together
+/// - unit: commands
+/// - beyond: the caller is told `UNAVAILABLE` and to come again; kill orders are always taken
+/// - test: `a_full_queue_refuses_commands_and_takes_kills`
+const MAX_QUEUED_COMMANDS: usize = 65_536;
+/// Commands that one write makes durable.
+///
+/// # Limit
+/// - for: the writer
+/// - unit: commands
+/// - beyond: the rest waits for the next write; every kill order that waits is in the next one
+/// - test: `a_batch_takes_every_kill_and_so_many_others`
+const MAX_COMMANDS_PER_BATCH: usize = 2048;
 
 #[derive(Default)]
 struct Waiting {
@@ -43,7 +55,7 @@ impl Queue {
         }
         if matches!(command, Command::Kill(_)) {
             queue.kills.push_back((command, answer));
-        } else if queue.others.len() >= MOST {
+        } else if queue.others.len() >= MAX_QUEUED_COMMANDS {
             return Err(CommitError::Unavailable(
                 "too many commands wait for the ledger".to_owned(),
             ));
@@ -65,7 +77,9 @@ impl Queue {
             self.something.wait(&mut queue);
         }
         let mut batch: Vec<_> = queue.kills.drain(..).collect();
-        let room = BATCH.saturating_sub(batch.len()).min(queue.others.len());
+        let room = MAX_COMMANDS_PER_BATCH
+            .saturating_sub(batch.len())
+            .min(queue.others.len());
         batch.extend(queue.others.drain(..room));
         Some(batch)
     }
@@ -73,6 +87,68 @@ impl Queue {
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
         self.something.notify_one();
+    }
+}
+
+#[cfg(all(test, not(feature = "model")))]
+mod tests {
+    use lanyard_core::id::{KillId, TaskId};
+    use lanyard_core::kill::{Actor, KillOrder};
+    use lanyard_core::scope::{RoleFilter, Scope};
+    use lanyard_core::time::Timestamp;
+
+    use super::*;
+
+    fn kill(bits: usize) -> Command {
+        Command::Kill(KillOrder {
+            id: KillId::from_bits(bits as u128),
+            scope: Scope::All,
+            roles: RoleFilter::Both,
+            reason: "drill".to_owned(),
+            by: Actor::Local,
+            at: Timestamp::EPOCH,
+            evidence: Vec::new(),
+            key: None,
+        })
+    }
+
+    fn other() -> Command {
+        Command::CloseTask {
+            task: TaskId::from_bits(1),
+        }
+    }
+
+    #[test]
+    fn a_full_queue_refuses_commands_and_takes_kills() {
+        let queue = Queue::default();
+        for _ in 0..MAX_QUEUED_COMMANDS {
+            queue.push(other()).unwrap();
+        }
+        assert!(matches!(
+            queue.push(other()),
+            Err(CommitError::Unavailable(_))
+        ));
+        queue.push(kill(1)).unwrap();
+    }
+
+    #[test]
+    fn a_batch_takes_every_kill_and_so_many_others() {
+        let queue = Queue::default();
+        for _ in 0..=MAX_COMMANDS_PER_BATCH {
+            queue.push(other()).unwrap();
+        }
+        assert_eq!(queue.next_batch().unwrap().len(), MAX_COMMANDS_PER_BATCH);
+        for bits in 0..=MAX_COMMANDS_PER_BATCH {
+            queue.push(kill(bits)).unwrap();
+        }
+        let batch = queue.next_batch().unwrap();
+        assert_eq!(batch.len(), MAX_COMMANDS_PER_BATCH + 1);
+        assert!(
+            batch
+                .iter()
+                .all(|(command, _)| matches!(command, Command::Kill(_)))
+        );
+        assert_eq!(queue.next_batch().unwrap().len(), 1);
     }
 }
 

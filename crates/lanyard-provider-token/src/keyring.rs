@@ -26,8 +26,14 @@ pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_secs(5 * 60);
 /// How far past `exp` a verifier may still accept a token.
 pub(crate) const VERIFIER_LEEWAY: Duration = Duration::from_secs(60);
 
-/// How many keys may be published at once.
-const MOST_KEYS: usize = 32;
+/// Signing keys that are published at the same time.
+///
+/// # Limit
+/// - for: the broker
+/// - unit: keys
+/// - beyond: no key is made until one of them retires
+/// - test: `rotating_without_end_is_refused`
+const MAX_PUBLISHED_KEYS: usize = 32;
 
 /// Why there is no keyring, or no new key.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +45,7 @@ pub enum KeyringError {
     #[error("cannot generate a signing key: no random bytes from the system")]
     NoRandomness,
     /// Rotated too often.
-    #[error("{MOST_KEYS} signing keys are published already: wait until one retires")]
+    #[error("{MAX_PUBLISHED_KEYS} signing keys are published already: wait until one retires")]
     TooMany,
 }
 
@@ -74,7 +80,7 @@ impl Keyring {
     /// When the key cannot be put on disk, or too many are published; the others go on as they were.
     pub fn rotate(&self, now: Timestamp) -> Result<(), KeyringError> {
         self.retire(now)?;
-        if self.keys.read().len() >= MOST_KEYS {
+        if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
             return Err(KeyringError::TooMany);
         }
         let key = generate(&self.dir, now + PUBLISHED_BEFORE_USE)?;
@@ -224,7 +230,7 @@ mod tests {
     fn rotating_without_end_is_refused() {
         let dir = tempfile::tempdir().expect("directory");
         let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
-        for _ in 1..MOST_KEYS {
+        for _ in 1..MAX_PUBLISHED_KEYS {
             keyring.rotate(START).expect("rotated");
         }
         let refused = keyring.rotate(START).expect_err("too many");

@@ -11,10 +11,22 @@ use parking_lot::Mutex;
 
 use crate::refusal::Refusal;
 
-/// How many proofs are remembered; beyond that none is accepted.
-const MOST: usize = 200_000;
-/// How many of one key: nobody uses up the room of the others.
-const MOST_OF_ONE: u32 = 20_000;
+/// Proofs of possession that are remembered until they end.
+///
+/// # Limit
+/// - for: a verifier
+/// - unit: proofs
+/// - beyond: a proof is refused as busy until another has ended
+/// - test: `a_verifier_that_remembers_all_it_can_takes_no_more`
+const MAX_PROOFS: usize = 200_000;
+/// Proofs of possession of one key that are remembered until they end.
+///
+/// # Limit
+/// - for: a key
+/// - unit: proofs
+/// - beyond: a proof of that key is refused as busy; proofs of other keys are taken
+/// - test: `one_key_does_not_use_up_the_room_of_the_others`
+const MAX_PROOFS_PER_KEY: u32 = 20_000;
 
 /// The proofs that were shown, for as long as they could be accepted (T12).
 #[derive(Debug, Default)]
@@ -51,7 +63,7 @@ impl Shown {
             return Err(Refusal::Replayed);
         }
         let own = self.of_key.get(&proof.key).copied().unwrap_or_default();
-        if self.known.len() >= MOST || own >= MOST_OF_ONE {
+        if self.known.len() >= MAX_PROOFS || own >= MAX_PROOFS_PER_KEY {
             return Err(Refusal::Busy);
         }
         self.of_key.insert(proof.key.clone(), own + 1);
@@ -112,12 +124,23 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_that_remembers_all_it_can_takes_no_more() {
+        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        for number in 0..u32::try_from(MAX_PROOFS).unwrap() {
+            let key = (number / MAX_PROOFS_PER_KEY).to_string();
+            assert_eq!(shown.remember(proof(&key, number, now), now), Ok(()));
+        }
+        let one_more = proof("another", 0, now);
+        assert_eq!(shown.remember(one_more, now), Err(Refusal::Busy));
+    }
+
+    #[test]
     fn one_key_does_not_use_up_the_room_of_the_others() {
         let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
-        for id in 0..MOST_OF_ONE {
+        for id in 0..MAX_PROOFS_PER_KEY {
             assert_eq!(shown.remember(proof("a", id, now), now), Ok(()));
         }
-        let one_more = proof("a", MOST_OF_ONE, now);
+        let one_more = proof("a", MAX_PROOFS_PER_KEY, now);
         assert_eq!(shown.remember(one_more, now), Err(Refusal::Busy));
         assert_eq!(shown.remember(proof("b", 0, now), now), Ok(()));
     }

@@ -1,0 +1,227 @@
+//! One declaration: the constant, and what its doc comment says of it.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use syn::visit::{self, Visit};
+
+use super::value::{Value, Values};
+
+/// A limit as its source states it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Declared {
+    /// The crate.
+    pub(super) within: String,
+    /// The constant.
+    pub(super) name: String,
+    /// What is counted, in a sentence.
+    counts: String,
+    value: Value,
+    unit: String,
+    whom: String,
+    beyond: String,
+    /// The tests that go to the bound and one past it.
+    pub(super) tests: Vec<String>,
+}
+
+/// A constant of the source.
+pub(super) struct Constant {
+    pub(super) name: String,
+    pub(super) value: syn::Expr,
+    docs: Vec<String>,
+}
+
+/// The constants of a file, those of its tests excepted.
+///
+/// # Errors
+/// The file is not Rust.
+pub(super) fn constants(text: &str) -> Result<Vec<Constant>> {
+    let file = syn::parse_file(text)?;
+    let mut all = All::default();
+    all.visit_file(&file);
+    Ok(all.0)
+}
+
+#[derive(Default)]
+struct All(Vec<Constant>);
+
+impl All {
+    fn take(&mut self, name: &syn::Ident, value: &syn::Expr, attributes: &[syn::Attribute]) {
+        self.0.push(Constant {
+            name: name.to_string(),
+            value: value.clone(),
+            docs: attributes.iter().filter_map(doc).collect(),
+        });
+    }
+}
+
+impl<'ast> Visit<'ast> for All {
+    fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
+        self.take(&item.ident, &item.expr, &item.attrs);
+    }
+
+    fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
+        self.take(&item.ident, &item.expr, &item.attrs);
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if !item.attrs.iter().any(is_cfg) {
+            visit::visit_item_mod(self, item);
+        }
+    }
+}
+
+/// `#[cfg(test)]`, and what else is not always there.
+fn is_cfg(attribute: &syn::Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+}
+
+fn doc(attribute: &syn::Attribute) -> Option<String> {
+    let syn::Meta::NameValue(pair) = &attribute.meta else {
+        return None;
+    };
+    let syn::Expr::Lit(syn::ExprLit {
+        lit: syn::Lit::Str(text),
+        ..
+    }) = &pair.value
+    else {
+        return None;
+    };
+    pair.path
+        .is_ident("doc")
+        .then(|| text.value().trim().to_owned())
+}
+
+impl Constant {
+    /// The limit that it is, if it is one.
+    ///
+    /// # Errors
+    /// What the declaration lacks.
+    pub(super) fn limit(
+        &self,
+        within: &str,
+        known: &Values<'_>,
+    ) -> Result<Option<Declared>, String> {
+        let section = self.docs.iter().position(|line| line == "# Limit");
+        let Some(section) = section else {
+            return if self.name.starts_with("MAX_") {
+                Err("is named as a limit and has no section `# Limit`".to_owned())
+            } else {
+                Ok(None)
+            };
+        };
+        let (counts, parts) = self.docs.split_at(section);
+        let parts = parts_of(parts);
+        let part = |key: &str| {
+            let part = parts.get(key).filter(|text| !text.is_empty());
+            part.cloned()
+                .ok_or_else(|| format!("does not say `- {key}:`"))
+        };
+        let first = counts.iter().take_while(|line| !line.is_empty());
+        let counts = first.map(String::as_str).collect::<Vec<_>>().join(" ");
+        if counts.is_empty() {
+            return Err("does not say what it counts".to_owned());
+        }
+        let tests = part("test")?;
+        let tests = tests
+            .split(',')
+            .map(|name| name.trim().trim_matches('`').to_owned());
+        Ok(Some(Declared {
+            within: within.to_owned(),
+            name: self.name.clone(),
+            counts,
+            value: Value::of(&self.value, known)?,
+            unit: part("unit")?,
+            whom: part("for")?,
+            beyond: part("beyond")?,
+            tests: tests.collect(),
+        }))
+    }
+}
+
+/// The list below the heading; a line that is no entry goes on with the one before it.
+fn parts_of(lines: &[String]) -> BTreeMap<String, String> {
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    let mut last = None;
+    for line in lines.iter().skip(1) {
+        if let Some((key, text)) = line
+            .strip_prefix("- ")
+            .and_then(|line| line.split_once(':'))
+        {
+            parts.insert(key.to_owned(), text.trim().to_owned());
+            last = Some(key.to_owned());
+        } else if let Some(part) = last.as_ref().and_then(|key| parts.get_mut(key)) {
+            part.push(' ');
+            part.push_str(line);
+        }
+    }
+    parts
+        .values_mut()
+        .for_each(|part| *part = part.trim().to_owned());
+    parts
+}
+
+impl Declared {
+    /// The line of the page.
+    pub(super) fn row(&self) -> String {
+        let tests: Vec<_> = self.tests.iter().map(|test| format!("`{test}`")).collect();
+        let cells = [
+            format!("{} (`{}`)", self.counts.trim_end_matches('.'), self.name),
+            self.value.shown(&self.unit),
+            self.whom.clone(),
+            self.beyond.clone(),
+            tests.join(", "),
+        ];
+        let cells = cells.map(|cell| cell.replace('|', "\\|"));
+        format!("| {} |\n", cells.join(" | "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "/// Commands that wait.\n///\n/// # Limit\n/// - for: all callers\n/// - unit: commands\n\
+        /// - beyond: the caller is told to\n///   come again\n/// - test: `one`, `two`\nconst MAX_QUEUED: usize = 64 * 1024;\n";
+
+    fn limits(text: &str) -> Vec<Result<Option<Declared>, String>> {
+        let constants = constants(text).unwrap();
+        constants.iter().map(|it| it.limit("a", &[])).collect()
+    }
+
+    #[test]
+    fn a_declaration_is_read_with_all_its_parts() {
+        let limits = limits(WHOLE);
+        let limit = limits[0].clone().unwrap().unwrap();
+        assert_eq!(limit.tests, ["one", "two"]);
+        assert_eq!(
+            limit.row(),
+            "| Commands that wait (`MAX_QUEUED`) | 65,536 commands | all callers | the caller is told to come again | `one`, `two` |\n"
+        );
+    }
+
+    #[test]
+    fn a_declaration_that_lacks_a_part_is_a_fault_whichever_it_is() {
+        for part in ["for", "unit", "beyond", "test"] {
+            let without: String = WHOLE
+                .lines()
+                .filter(|line| {
+                    !line.contains(&format!("- {part}:")) && !line.contains("come again")
+                })
+                .fold(String::new(), |text, line| text + line + "\n");
+            let limit = limits(&without).remove(0);
+            assert_eq!(limit, Err(format!("does not say `- {part}:`")));
+        }
+    }
+
+    #[test]
+    fn a_constant_that_is_named_as_a_limit_has_to_be_declared_as_one() {
+        let undeclared = limits("const MAX_QUEUED: usize = 1;\nconst OTHER: usize = 1;\n");
+        assert!(undeclared[0].is_err());
+        assert_eq!(undeclared[1], Ok(None));
+        let of_tests = limits("#[cfg(test)]\nmod tests { const MAX_QUEUED: usize = 1; }\n");
+        assert!(of_tests.is_empty());
+        let within = limits("fn f() { const MAX_QUEUED: usize = 1; }\n");
+        assert!(within[0].is_err());
+    }
+}
