@@ -93,7 +93,7 @@ fn where_all_is_well_it_says_so_of_everything() -> Result<()> {
         table.contains("broker") && !table.contains('\u{1b}'),
         "{table}"
     );
-    assert!(!tool.ok(&["-q", "doctor"])?.contains("takes kills"));
+    assert!(!tool.ok(&["-q", "doctor"])?.contains("answers, and issues"));
     Ok(())
 }
 

@@ -232,19 +232,43 @@ fn t75_a_kill_on_the_machine_needs_neither_network_nor_daemon() -> Result<()> {
     Ok(())
 }
 
-/// An order that cannot be read may be about anything: nothing is issued.
+/// An order that cannot be read may be about anything: nothing is issued, kills are taken, and issuing goes on when the
+/// file is gone.
 #[test]
-fn a_broken_order_in_the_spool_stops_all_issuing() -> Result<()> {
+fn s11_a_broken_order_in_the_spool_stops_all_issuing_and_no_kill() -> Result<()> {
     let stage = Stage::set()?;
     let task = stage.task()?;
     let stage = stage.stop()?;
     let spool = stage.directory.path().join("data/kill-spool");
-    std::fs::write(spool.join("K-1.json"), "{")?;
+    let file = spool.join("K-1.json");
+    std::fs::write(&file, "{")?;
     let stage = stage.start_again()?;
-    stage
-        .agent
-        .fails(7, &["request", "--task", &task, "read-tickets"])?;
+    let request = ["request", "--task", &task, "read-tickets"];
+    let line = stage.agent.fails(7, &request)?;
+    assert!(line.contains("revoke-only (spool-unreadable)"), "{line}");
+    assert!(!line.contains("K-1.json"), "{line}");
+    let ready = |path: &str| stage.daemon.http("GET", path, &[], "");
+    assert!(ready("/readyz")?.starts_with("HTTP/1.1 503"));
+    assert!(ready("/readyz/kill")?.starts_with("HTTP/1.1 200"));
+    let status = stage.oncall.ok(&["status"])?;
+    assert!(
+        status.contains("revoke-only") && status.contains("K-1.json` cannot be read"),
+        "{status}"
+    );
+    let line = stage.oncall.fails(
+        2,
+        &["condition", "accept", "spool-unreadable", "--reason", "no"],
+    )?;
+    assert!(line.contains("cannot be accepted"), "{line}");
+    let other = "https://agents.example#agent:other";
+    let kill = ["kill", "--agent", other, "--reason", "drill", "--yes"];
+    stage.oncall.ok(&kill)?;
     let log = stage.daemon.log();
-    assert!(log.contains("K-1.json cannot be read"), "{log}");
+    assert!(log.contains("K-1.json` cannot be read"), "{log}");
+    std::fs::remove_file(file)?;
+    while !ready("/readyz")?.starts_with("HTTP/1.1 200") {
+        std::thread::yield_now();
+    }
+    stage.agent.ok(&request)?;
     Ok(())
 }

@@ -5,6 +5,7 @@ mod agent;
 mod approval;
 mod audit;
 mod charter;
+mod condition;
 mod context;
 mod creds;
 mod doctor;
@@ -128,6 +129,9 @@ enum Command {
     Identity,
     /// How the broker is.
     Status,
+    /// Why the broker issues nothing, and how that is lifted.
+    #[command(subcommand)]
+    Condition(condition::Command),
     /// Open and close tasks.
     #[command(subcommand)]
     Task(task::Command),
@@ -230,6 +234,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Whoami => status::whoami(global).await,
         Command::Identity => status::identity(global),
         Command::Status => status::status(global).await,
+        Command::Condition(command) => condition::run(global, command).await,
         Command::Task(command) => task::run(global, command).await,
         Command::Request(request) => lease::request(global, request).await,
         Command::Creds(creds) => creds::run(global, creds).await,

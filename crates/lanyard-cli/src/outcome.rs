@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Negative,
     /// 2: the command was not understood, or something here is broken.
     Usage(String),
+    /// 5: another person has to say the same.
+    Pending(String),
     /// 8: fenced, and some revocations are not confirmed.
     Unconfirmed(String),
     /// 124: it took longer than it was given.
@@ -51,6 +53,7 @@ impl Outcome {
             Self::Done => (0, None),
             Self::Negative => (1, None),
             Self::Usage(line) => (2, Some(line)),
+            Self::Pending(line) => (5, Some(line)),
             Self::Unconfirmed(line) => (8, Some(line)),
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
             Self::Client(error) => (code(&error), Some(error.to_string())),

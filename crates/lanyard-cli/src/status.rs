@@ -55,6 +55,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
         .await?
         .get_status(v1::GetStatusRequest {})
         .await?;
+    let condition = crate::condition::name(&status).to_owned();
     let issuing = if status.not_issuing.is_empty() {
         "yes".to_owned()
     } else {
@@ -63,6 +64,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     print_one(
         global.output,
         &[
+            ("condition", condition),
             ("issuing", issuing),
             ("live leases", status.live_leases.to_string()),
             (
@@ -76,6 +78,13 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
             ("version", status.version),
         ],
     );
+    for reason in &status.reasons {
+        let (kind, remedy) = (&reason.kind, &reason.remedy);
+        eprintln!(
+            "{}",
+            lanyard_core::document::visible(&format!("{kind}: {remedy}"))
+        );
+    }
     for problem in &status.charter_problems {
         eprintln!("not in force: {}", lanyard_core::document::visible(problem));
     }

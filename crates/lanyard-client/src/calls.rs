@@ -125,6 +125,8 @@ calls! {
     CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
     /// How the broker is.
     AuditServiceClient::get_status(GetStatusRequest) -> GetStatusResponse;
+    /// Has the broker issue in spite of a reason not to.
+    AuditServiceClient::accept_reason(AcceptReasonRequest) -> AcceptReasonResponse;
     /// Records of the journal.
     AuditServiceClient::query_records(QueryRecordsRequest) -> QueryRecordsResponse;
     /// Invites an agent to enrol a key.

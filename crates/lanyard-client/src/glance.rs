@@ -13,7 +13,7 @@ pub struct Glance {
     pub date: Option<String>,
     /// Its certificate, in DER; none on loopback without TLS.
     pub certificate: Option<Vec<u8>>,
-    /// The HTTP status of its `/readyz`: 200 where it takes kills.
+    /// The HTTP status of its `/readyz`: 200 where it issues. Kills are taken whatever it says.
     pub ready: u16,
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::Report;
 use crate::approval::Requirement;
 use crate::charter::{ActionPattern, BreakerRule, Limits, Name, RequestLimits, Revision};
+use crate::condition::Acceptance;
 use crate::decide::{Denial, Rule};
 use crate::digest::Digest;
 use crate::drill::Drill;
@@ -14,7 +15,7 @@ use crate::emergency::Emergency;
 use crate::enrolment::EnrolmentStep;
 use crate::id::{ApprovalId, DecisionId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
 use crate::identity::{Confirmation, Evidence, Identity, Login, Operator};
-use crate::kill::{Actor, KillOrder, RearmProposal};
+use crate::kill::{KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
@@ -236,16 +237,9 @@ pub enum Command {
     Started {
         /// The version of the software.
         version: String,
-        /// Why nothing is issued until an operator arms the broker, where that is so.
-        disarmed: Option<String>,
     },
-    /// An operator arms a broker that came up disarmed.
-    Arm {
-        /// Who.
-        by: Actor,
-        /// Why.
-        reason: String,
-    },
+    /// Operators lift a reason that kept the broker from issuing.
+    Accept(Box<Acceptance>),
 }
 
 /// A session: who it is of, and how that was proved. The token is not in it.

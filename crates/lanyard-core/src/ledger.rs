@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::command::Command;
+use crate::condition::Reason;
 use crate::lease::Seq;
 use crate::state::{Refusal, State};
 
@@ -50,6 +51,11 @@ pub trait Ledger: Send + Sync {
     /// How long what this process knows of kill orders stays valid without hearing from the others;
     /// `None` is for ever.
     fn fence_valid_for(&self) -> Option<Duration>;
+
+    /// Why nothing may be issued, as far as the ledger knows: asked before every hand-over, so it must not wait.
+    fn faults(&self) -> Vec<Reason> {
+        Vec::new()
+    }
 
     /// Waits until every process that could issue knows of the order at this place.
     async fn barrier(&self, order: Seq) -> Reach;

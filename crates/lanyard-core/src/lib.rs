@@ -8,6 +8,7 @@ pub mod action;
 pub mod approval;
 pub mod charter;
 pub mod command;
+pub mod condition;
 pub mod decide;
 pub mod digest;
 pub mod document;

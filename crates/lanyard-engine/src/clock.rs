@@ -3,12 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use lanyard_core::condition::Reason;
 use lanyard_core::time::Timestamp;
 
 /// Time, as the engine sees it.
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Why nothing may be issued, as far as the clock knows: asked before every hand-over, so it must not wait.
+    fn faults(&self) -> Vec<Reason> {
+        Vec::new()
+    }
 
     /// How far the system's own clock is behind that: it was set back.
     fn behind(&self) -> Duration {

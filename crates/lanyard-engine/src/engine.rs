@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::charters::Charters;
 use crate::clock::{Clock, NoRandomness, Randomness};
+use crate::condition::Conditions;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
@@ -50,6 +51,7 @@ pub struct Parts {
 pub struct Engine {
     pub(crate) parts: Parts,
     pub(crate) gate: SharedGate,
+    pub(crate) conditions: Conditions,
     pub(crate) denials: DenialMeter,
     pub(crate) mints: Mutex<JoinSet<()>>,
     pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
@@ -80,6 +82,7 @@ impl Engine {
             .collect();
         Arc::new(Self {
             gate: SharedGate::default(),
+            conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
             denials: DenialMeter::default(),
             mints: Mutex::default(),
             delivered: Mutex::default(),
@@ -131,6 +134,12 @@ impl Engine {
         &self.gate
     }
 
+    /// Whether the broker issues, and why not.
+    #[must_use]
+    pub const fn conditions(&self) -> &Conditions {
+        &self.conditions
+    }
+
     /// Counts up whenever leases, plans or kill orders changed: for whoever watches.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -150,6 +159,16 @@ impl Engine {
             .ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
         self.settle().await?;
         Ok(answer)
+    }
+
+    /// An answer for whoever watches the broker: durable where the ledger can make it so, and as admitted where the
+    /// ledger takes nothing more, because the condition has to be told then all the same.
+    pub async fn survey<R: Send>(&self, at: impl FnOnce(&State) -> R + Send) -> Option<R> {
+        let answer = self.peek(at);
+        if let Err(error) = self.settle().await {
+            tracing::debug!(%error, "what is told of the broker is not durable");
+        }
+        answer
     }
 
     /// Waits until everything that was looked at is durable.

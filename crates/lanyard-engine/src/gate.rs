@@ -11,13 +11,12 @@ use lanyard_core::kill::KillOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::ledger::{Ledger, look};
 
-use crate::sync::{AtomicBool, Ordering, RwLock};
+use crate::sync::RwLock;
 
 /// Orders that are in effect in this process before, or without, being durable.
 #[derive(Debug, Default)]
 pub struct Gate {
     raised: RwLock<Vec<KillOrder>>,
-    shut: AtomicBool,
 }
 
 /// The gate is closed to this release.
@@ -32,29 +31,23 @@ pub enum Closed {
     /// The ledger does not answer, or its view of kill orders is too old.
     #[error("the kill state is not known")]
     Unknown,
+    /// The broker stopped issuing after the mint began.
+    #[error("the broker issues nothing now")]
+    NotIssuing,
 }
 
 impl Gate {
     /// Raises the fence of an order; returns when no release is under way.
     pub fn raise(&self, order: &KillOrder) {
-        self.raised.write().push(order.clone());
+        let mut raised = self.raised.write();
+        // An order that is not durable is given again by whatever tries to make it so.
+        raised.retain(|before| before.id != order.id);
+        raised.push(order.clone());
     }
 
     /// The order is in the ledger, which every release looks at: the fence here is not needed any more.
     pub fn lower(&self, id: KillId) {
         self.raised.write().retain(|order| order.id != id);
-    }
-
-    /// Nothing is issued or released any more for the life of this process: an order could not be made durable,
-    /// or could not be read.
-    pub fn shut(&self) {
-        self.shut.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether it was shut.
-    #[must_use]
-    pub fn is_shut(&self) -> bool {
-        self.shut.load(Ordering::SeqCst)
     }
 
     /// D: tests, and hands over within the same guard. `hand_over` must not block.
@@ -69,7 +62,7 @@ impl Gate {
     ) -> Result<R, Closed> {
         let raised = self.raised.read();
         let old = ledger.fence_valid_for().is_some_and(|left| left.is_zero());
-        if old || self.is_shut() {
+        if old {
             return Err(Closed::Unknown);
         }
         look(ledger, |state| {

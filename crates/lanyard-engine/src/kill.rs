@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
+use lanyard_core::condition::Reason;
 use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Seq, StopCause};
@@ -72,9 +73,13 @@ impl Engine {
     /// again changes nothing.
     pub async fn engage(&self, order: KillOrder) -> Fenced {
         self.gate.raise(&order);
+        let not_durable = Reason::OrderNotDurable { order: order.id };
         let outcome = self.commit(Command::Kill(order.clone())).await;
         let seq = match outcome {
-            Ok(seq) => Some(seq),
+            Ok(seq) => {
+                self.conditions.lower(&not_durable);
+                Some(seq)
+            }
             Err(CommitError::Refused(refusal)) => {
                 tracing::info!(kill = %order.id, %refusal, "this order was given before");
                 self.gate.lower(order.id);
@@ -82,7 +87,7 @@ impl Engine {
             }
             Err(CommitError::Unavailable(why)) => {
                 tracing::error!(kill = %order.id, why, "fenced in this process only: the order is not durable");
-                self.gate.shut();
+                self.conditions.raise(not_durable);
                 None
             }
         };

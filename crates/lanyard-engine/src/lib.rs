@@ -8,6 +8,7 @@ pub mod actions;
 pub mod charters;
 mod clear;
 pub mod clock;
+pub mod condition;
 pub mod denials;
 pub mod drill;
 pub mod emergency;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Grant, Name};
 use lanyard_core::command::{Asked, Command};
+use lanyard_core::condition::Condition;
 use lanyard_core::decide::{
     Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
 };
@@ -26,6 +27,7 @@ use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
 use crate::clock::NoRandomness;
+use crate::condition::NotIssuing;
 use crate::engine::Engine;
 use crate::gate::Closed;
 use crate::tasks::TaskError;
@@ -94,6 +96,9 @@ pub enum IssueError {
     /// It was stopped on the way.
     #[error(transparent)]
     Closed(Closed),
+    /// The broker issues nothing at all at present.
+    #[error(transparent)]
+    NotIssuing(NotIssuing),
     /// The target takes no new credential at present.
     #[error("nothing is issued at target {target} now: {why}")]
     NotNow {
@@ -152,6 +157,11 @@ impl Release {
     /// Nothing was handed over; the lease is being ended.
     pub fn hand_over<R>(mut self, hand_over: impl FnOnce() -> R) -> Result<R, Closed> {
         let engine = Arc::clone(&self.engine);
+        // A mint that was under way when the daemon was told to end is finished; one that the broker may not trust any
+        // more is not.
+        if engine.conditions.condition() == Condition::RevokeOnly {
+            return Err(Closed::NotIssuing);
+        }
         let handed = engine
             .gate
             .release(engine.parts.ledger.as_ref(), self.lease, hand_over)?;
@@ -186,9 +196,7 @@ impl Engine {
             Ok(cleared) => cleared,
             Err(error) => return Err(self.settled(error).await),
         };
-        if self.gate.is_shut() {
-            return Err(IssueError::Closed(Closed::Unknown));
-        }
+        self.conditions.check().map_err(IssueError::NotIssuing)?;
         let target = cleared.intent.entry.target.clone();
         self.may_mint_at(&target).await?;
         let revocability = cleared.provider.revocability(&cleared.request.rights);

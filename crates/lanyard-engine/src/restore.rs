@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
+use lanyard_core::condition::Reason;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::provider::Provider;
 use lanyard_core::scope::{RoleFilter, Scope};
@@ -40,9 +41,9 @@ impl Engine {
             self.opened.records, remembered.records, self.opened.epoch, remembered.epoch
         );
         tracing::error!(reason, "everything is stopped until two people re-arm");
-        let drafted = self.draft_kill(Scope::All, RoleFilter::Both, reason, Actor::Broker);
+        let drafted = self.draft_kill(Scope::All, RoleFilter::Both, reason.clone(), Actor::Broker);
         let Ok(order) = drafted else {
-            self.gate.shut();
+            self.conditions.raise(Reason::Restored { why: reason });
             return true;
         };
         let Some(key) = self.key_of_loss(remembered) else {

@@ -33,6 +33,7 @@ impl Engine {
 
     async fn housekeep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
+            self.conditions.tell();
             self.settle_deliveries().await;
             self.answer_trips().await;
             self.sweep_orders().await;

@@ -1,11 +1,6 @@
 //! The locks of the release gate: those of every day, and under the feature `model` those of loom, which tries every
 //! order in which threads can meet at them.
 
-#[cfg(not(feature = "model"))]
-pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
-
-#[cfg(feature = "model")]
-pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
 #[cfg(feature = "model")]
 pub(crate) use model::RwLock;
 #[cfg(not(feature = "model"))]

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lanyard_core::command::{Command, Record};
+use lanyard_core::condition::Reason;
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::state::State;
@@ -242,6 +243,11 @@ impl Ledger for Embedded {
 
     fn fence_valid_for(&self) -> Option<Duration> {
         None
+    }
+
+    fn faults(&self) -> Vec<Reason> {
+        let failed = self.failure().map(|why| Reason::JournalFailed { why });
+        failed.into_iter().collect()
     }
 
     async fn barrier(&self, _order: Seq) -> Reach {

@@ -170,7 +170,7 @@ impl Daemon {
         };
         for _ in 0..ASKED {
             if daemon
-                .http("GET", "/readyz", &[], "")
+                .http("GET", "/readyz/kill", &[], "")
                 .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
             {
                 return Ok(daemon);

@@ -59,6 +59,7 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
         .route("/v1/hooks/caep", post(caep::event))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/readyz/kill", get(|| async { "ok\n" }))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(broker)
 }
@@ -79,14 +80,12 @@ async fn transmitter(State(broker): State<Arc<Broker>>) -> Response {
     .into_response()
 }
 
-/// Ready is: kills are taken. Providers and issuing do not count.
+/// Ready is: credentials are issued. Kills are taken all the same, which `/readyz/kill` says as long as the process
+/// answers: whatever routes traffic by this one must not take the kill plane away (S11).
 async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
-    match broker.ledger.failure() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(why) => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("revoking only: {why}\n"),
-        ),
+    match broker.engine.conditions().check() {
+        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 

@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lanyard_core::charter::Name;
+use lanyard_core::condition::{Condition, Kind};
 use lanyard_core::drill::DrillOutcome;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
@@ -44,17 +45,18 @@ type Count = (&'static str, &'static str, usize);
 
 async fn scrape(broker: &Broker) -> Result<String, String> {
     let now = broker.engine.now();
-    let counted = broker.engine.query(|state| of_state(state, now)).await;
-    let (counts, armed) = counted.map_err(|error| error.to_string())?;
+    let counted = broker.engine.survey(|state| of_state(state, now)).await;
+    let counts = counted.ok_or("the ledger shows no state")?;
     let mut registry = Registry::with_prefix("lanyard");
-    for (name, help, value) in counts.into_iter().chain(of_broker(broker, armed)) {
+    for (name, help, value) in counts.into_iter().chain(of_broker(broker)) {
         let gauge: Gauge = Gauge::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
     }
-    let by_target = broker.engine.query(|state| of_targets(state, broker, now));
-    for (name, help, values) in by_target.await.map_err(|error| error.to_string())? {
-        let family = Family::<Target, Gauge<f64, AtomicU64>>::default();
+    conditions(broker, &mut registry);
+    let by_target = broker.engine.survey(|state| of_targets(state, broker, now));
+    for (name, help, values) in by_target.await.unwrap_or_default() {
+        let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
         for (target, value) in values {
             family
                 .get_or_create(&vec![("target".to_owned(), target)])
@@ -67,8 +69,8 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
     Ok(text)
 }
 
-/// A label.
-type Target = Vec<(String, String)>;
+/// Labels of one value.
+type Labels = Vec<(String, String)>;
 /// A name, what it is, and its value at each target that has one.
 type Counts = (&'static str, &'static str, Vec<(String, f64)>);
 
@@ -167,8 +169,8 @@ fn dead(outcome: &DrillOutcome) -> Option<f64> {
     }
 }
 
-/// What the ledger counts, and whether the broker is armed.
-fn of_state(state: &State, now: Timestamp) -> ([Count; 12], bool) {
+/// What the ledger counts.
+fn of_state(state: &State, now: Timestamp) -> [Count; 12] {
     let orders = state.kills().iter();
     let engaged = orders.filter(|it| it.is_engaged());
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
@@ -177,7 +179,7 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 12], bool) {
     let (answers, observed) = (answer_times(state, now), state.observed());
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let at = |percent: usize| answers.get(answers.len().saturating_sub(1) * percent / 100);
-    let counts = [
+    [
         (
             "approvals_answered",
             "Requests for approval that people answered within a day",
@@ -230,8 +232,39 @@ fn of_state(state: &State, now: Timestamp) -> ([Count; 12], bool) {
             "Breakers whose consequence is not recorded yet",
             state.tripped().len(),
         ),
-    ];
-    (counts, state.disarmed().is_none())
+    ]
+}
+
+/// Each condition and each reason by its name, so that an alert names what it is about; details stand in the status.
+fn conditions(broker: &Broker, registry: &mut Registry) {
+    let reasons = broker.engine.conditions().reasons();
+    let (now, of) = (Condition::of(&reasons), |kind| {
+        reasons
+            .iter()
+            .filter(|reason| reason.kind() == kind)
+            .count()
+    });
+    let family = |label: &str, values: Vec<(&str, usize)>| {
+        let family = Family::<Labels, Gauge>::default();
+        for (name, value) in values {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            let labels = vec![(label.to_owned(), name.to_owned())];
+            family.get_or_create(&labels).set(value);
+        }
+        family
+    };
+    let each = Condition::ALL.map(|one| (one.as_str(), usize::from(one == now)));
+    registry.register(
+        "condition",
+        "1 for the condition that the broker is in",
+        family("condition", each.into()),
+    );
+    let each = Kind::ALL.map(|kind| (kind.as_str(), of(kind)));
+    registry.register(
+        "not_issuing_reasons",
+        "How many reasons of this kind keep the broker from issuing",
+        family("reason", each.into()),
+    );
 }
 
 /// How long people took to answer, in seconds, of the requests of the last day; in order.
@@ -250,13 +283,13 @@ fn answer_times(state: &State, now: Timestamp) -> Vec<usize> {
     seconds
 }
 
-fn of_broker(broker: &Broker, armed: bool) -> [Count; 5] {
+fn of_broker(broker: &Broker) -> [Count; 5] {
     let mut charters = broker.engine.charters().all();
     charters.retain(|charter| charter.name.as_str() != crate::drill::CHARTER);
     let dangerous = charters
         .iter()
         .map(|charter| charter.admin_equivalent().count());
-    let issuing = armed && broker.not_issuing().is_none();
+    let issuing = broker.engine.conditions().check().is_ok();
     let records = usize::try_from(broker.ledger.tree().0).unwrap_or(usize::MAX);
     let out = broker.charters.out_of_force();
     [

@@ -8,6 +8,7 @@ use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::state::Refusal;
+use lanyard_engine::condition::AcceptError;
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::tasks::TaskError;
@@ -166,7 +167,7 @@ pub(crate) fn closed(error: &Closed) -> Status {
             "LEASE_ENDED",
             HashMap::new(),
         ),
-        Closed::Unknown => unavailable(error),
+        Closed::Unknown | Closed::NotIssuing => unavailable(error),
     }
 }
 
@@ -231,6 +232,18 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),
+        IssueError::NotIssuing(why) => {
+            let kinds: Vec<_> = why.kinds.iter().map(|kind| kind.as_str()).collect();
+            status(
+                Code::Unavailable,
+                why.to_string(),
+                "NOT_ISSUING",
+                HashMap::from([
+                    ("condition".to_owned(), why.condition.to_string()),
+                    ("reasons".to_owned(), kinds.join(" ")),
+                ]),
+            )
+        }
         IssueError::Busy => status(
             Code::ResourceExhausted,
             IssueError::Busy.to_string(),
@@ -241,6 +254,19 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
         IssueError::Plan(error) => unavailable(error),
         IssueError::Randomness(error) => unavailable(error),
     }
+}
+
+pub(crate) fn accept(error: AcceptError) -> Status {
+    let message = error.to_string();
+    let reason = match error {
+        AcceptError::Commit(error) => return commit(error),
+        AcceptError::NotRaised(_) => {
+            return status(Code::NotFound, message, "NOT_FOUND", HashMap::new());
+        }
+        AcceptError::CauseOnly(_) => "CAUSE_ONLY",
+        AcceptError::SamePerson(_) => "SECOND_PERSON_NEEDED",
+    };
+    status(Code::FailedPrecondition, message, reason, HashMap::new())
 }
 
 pub(crate) fn commit(error: CommitError) -> Status {
@@ -254,7 +280,6 @@ pub(crate) fn commit(error: CommitError) -> Status {
         Refusal::Killed(engaged) => killed(message, engaged.order.id.to_string()),
         Refusal::Paused(_) | Refusal::Tripped(_) => plain(Code::FailedPrecondition, "PAUSED"),
         Refusal::ApprovalAsked(_) => plain(Code::FailedPrecondition, "APPROVAL_REQUIRED"),
-        Refusal::Disarmed(_) => plain(Code::FailedPrecondition, "DISARMED"),
         Refusal::Exists(_) => plain(Code::AlreadyExists, "EXISTS"),
         Refusal::Unknown(_) => plain(Code::NotFound, "NOT_FOUND"),
         Refusal::TaskEnded(_) => plain(Code::FailedPrecondition, "TASK_ENDED"),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::kill::KillOrder;
 use lanyard_engine::Engine;
 use tokio::sync::watch;
@@ -20,14 +21,6 @@ const RESERVE: (&str, u64) = ("reserve", 256 * 1024);
 /// The directory of orders.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool(PathBuf);
-
-/// An order that cannot be read: it may be about anything, so nothing is issued.
-#[derive(Debug, thiserror::Error)]
-#[error("the kill order in {path} cannot be read: {why}")]
-pub(crate) struct Unreadable {
-    path: PathBuf,
-    why: String,
-}
 
 impl Spool {
     /// The spool of this data directory.
@@ -78,34 +71,42 @@ impl Spool {
         self.file(order).exists()
     }
 
-    fn waiting(&self) -> Result<Vec<(PathBuf, KillOrder)>, Unreadable> {
-        let unreadable = |path: &Path, why: String| Unreadable {
-            path: path.to_path_buf(),
+    /// The orders that wait, and why the others of them cannot be read.
+    fn waiting(&self) -> (Vec<(PathBuf, KillOrder)>, Vec<Reason>) {
+        let unreadable = |path: &Path, why: String| Reason::SpoolUnreadable {
+            file: path.display().to_string(),
             why,
         };
-        let list = fs::read_dir(&self.0).map_err(|e| unreadable(&self.0, e.to_string()))?;
-        let mut orders = Vec::new();
+        let (mut orders, mut faults) = (Vec::new(), Vec::new());
+        let list = match fs::read_dir(&self.0) {
+            Ok(list) => list,
+            Err(error) => return (orders, vec![unreadable(&self.0, error.to_string())]),
+        };
         for entry in list {
-            let path = entry
-                .map_err(|error| unreadable(&self.0, error.to_string()))?
-                .path();
+            let path = match entry {
+                Ok(entry) => entry.path(),
+                Err(error) => {
+                    faults.push(unreadable(&self.0, error.to_string()));
+                    continue;
+                }
+            };
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let order = fs::read(&path)
-                .map_err(|error| unreadable(&path, error.to_string()))
-                .and_then(|bytes| {
-                    serde_json::from_slice(&bytes)
-                        .map_err(|error| unreadable(&path, error.to_string()))
-                })?;
-            orders.push((path, order));
+            let read = fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+            match read {
+                Ok(order) => orders.push((path, order)),
+                Err(error) => faults.push(unreadable(&path, error.to_string())),
+            }
         }
-        Ok(orders)
+        (orders, faults)
     }
 
-    /// Engages what waits. An order that becomes durable in the journal leaves the spool.
-    pub(crate) async fn take_over(&self, engine: &Engine) -> Result<(), Unreadable> {
-        for (path, order) in self.waiting()? {
+    /// Engages what waits. An order that becomes durable in the journal leaves the spool; one that cannot be read holds up
+    /// no other, and stops all issuing for as long as it is there: it may be about anything.
+    pub(crate) async fn take_over(&self, engine: &Engine) {
+        let (orders, faults) = self.waiting();
+        for (path, order) in orders {
             tracing::warn!(kill = %order.id, scope = %order.scope, "a kill order is taken over from the spool");
             if engine.engage(order).await.seq.is_some() {
                 // Left there, it is engaged again, which changes nothing.
@@ -114,18 +115,13 @@ impl Spool {
                 }
             }
         }
-        Ok(())
+        engine.conditions().replace(Kind::SpoolUnreadable, faults);
     }
 
-    /// Takes over what comes, until told to stop. What cannot be read stops all issuing until a restart.
+    /// Takes over what comes, until told to stop.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            if let Err(error) = self.take_over(&engine).await {
-                if !engine.gate().is_shut() {
-                    tracing::error!(%error, "nothing is issued until it is mended and the daemon restarted");
-                }
-                engine.gate().shut();
-            }
+            self.take_over(&engine).await;
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 _ = stop.changed() => {}
@@ -163,21 +159,20 @@ mod tests {
         assert!(!spool.waits(&order()));
         spool.keep(&order()).unwrap();
         let again = Spool::open(directory.path()).unwrap();
-        let found: Vec<_> = again
-            .waiting()
-            .unwrap()
-            .into_iter()
-            .map(|(_, o)| o)
-            .collect();
-        assert_eq!(found, [order()]);
+        let (found, faults) = again.waiting();
+        let found: Vec<_> = found.into_iter().map(|(_, order)| order).collect();
+        assert_eq!((found, faults), (vec![order()], Vec::new()));
     }
 
     #[test]
-    fn half_an_order_is_an_error_that_names_the_file() {
+    fn half_an_order_is_a_fault_that_names_the_file_and_holds_up_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::open(directory.path()).unwrap();
         fs::write(directory.path().join("kill-spool/K-1.json"), "{").unwrap();
-        let line = spool.waiting().unwrap_err().to_string();
-        assert!(line.contains("K-1.json cannot be read"), "{line}");
+        spool.keep(&order()).unwrap();
+        let (found, faults) = spool.waiting();
+        assert_eq!(found.len(), 1);
+        let line = faults.first().unwrap().to_string();
+        assert!(line.contains("K-1.json` cannot be read"), "{line}");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
+use lanyard_core::condition::Reason;
 use lanyard_core::ledger::look;
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
@@ -60,17 +61,6 @@ pub(crate) struct Broker {
     pub(crate) signals: Signals,
 }
 
-impl Broker {
-    /// Why nothing is issued, where that is so.
-    pub(crate) fn not_issuing(&self) -> Option<String> {
-        let shut = || {
-            let shut = self.engine.gate().is_shut();
-            shut.then(|| "a kill order could not be made durable, or not be read".to_owned())
-        };
-        self.ledger.failure().or_else(shut)
-    }
-}
-
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -114,8 +104,10 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let metrics = metrics(&config, &broker, closing.clone());
     let router = crate::rpc::router(Arc::clone(&broker));
     let served = listen(config.listen, config.tls.clone(), router, closing);
+    let ending = Arc::clone(&broker.engine);
     let ended = async {
         told_to_end().await;
+        ending.conditions().raise(Reason::Ending);
         close.send_replace(true);
         std::future::pending::<()>().await;
     };
@@ -153,13 +145,9 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     engine
         .record(Command::Started {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            disarmed: None,
         })
         .await?;
-    if let Err(error) = broker.spool.take_over(engine).await {
-        tracing::error!(%error, "nothing is issued until it is mended and the daemon restarted");
-        engine.gate().shut();
-    }
+    broker.spool.take_over(engine).await;
     if let Some(witness) = &broker.witness {
         witness.heed(engine).await;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::condition::Reason;
 use lanyard_core::witness::Witness;
 use lanyard_engine::Engine;
 use tokio::sync::watch;
@@ -48,9 +49,10 @@ impl WitnessFile {
                 engine.heed(witness, "the witness file").await;
             }
             Err(error) => {
-                let path = self.0.display();
-                tracing::error!(%error, %path, "the witness file cannot be read: nothing is issued until it is mended and the daemon restarted");
-                engine.gate().shut();
+                engine.conditions().raise(Reason::WitnessUnreadable {
+                    file: self.0.display().to_string(),
+                    why: error.to_string(),
+                });
             }
         }
     }

@@ -82,9 +82,9 @@ pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
 
 fn broker(glance: &Glance) -> Check {
     match glance.ready {
-        200 => Check::ok("broker", "answers, and takes kills"),
+        200 => Check::ok("broker", "answers, and issues"),
         status => {
-            let what = format!("answers {status}: it revokes, and issues nothing");
+            let what = format!("answers {status}: it takes kills and revokes, and issues nothing");
             Check::fault(
                 "broker",
                 what,

@@ -23,9 +23,6 @@ pub enum Refusal {
     /// A kill order covers it.
     #[error("stopped by kill order {} over {}: {}", .0.order.id, .0.order.scope, .0.order.reason.escape_debug())]
     Killed(Box<EngagedOrder>),
-    /// Nothing is issued until an operator arms the broker.
-    #[error("the broker issues nothing until it is armed: {0}")]
-    Disarmed(String),
     /// A pause covers it.
     #[error(
         "paused by {} over {}: {}; an operator resumes it with `lanyard resume {}`",
@@ -197,7 +194,7 @@ impl State {
             | Command::Drill(_)
             | Command::EndEmergency { .. }
             | Command::Started { .. }
-            | Command::Arm { .. } => Ok(()),
+            | Command::Accept(_) => Ok(()),
         }
     }
 
@@ -261,9 +258,6 @@ impl State {
     }
 
     fn admit_intent(&self, intent: &Intent, now: Timestamp) -> Result<(), Refusal> {
-        if let Some(why) = &self.disarmed {
-            return Err(Refusal::Disarmed(why.clone()));
-        }
         let entry = self.known_task(intent.task)?;
         let task = &entry.task;
         let facets = Facets {

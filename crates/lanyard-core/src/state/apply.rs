@@ -76,16 +76,13 @@ impl State {
             Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
             Command::ProposeRearm(step) => drop(self.rearms.insert(step.id, step.clone())),
             Command::ConfirmRearm { rearm, .. } => self.lift(*rearm, at),
-            Command::Started {
-                disarmed: Some(why),
-                ..
-            } => self.disarmed = Some(why.clone()),
-            Command::Arm { .. } => self.disarmed = None,
+            // The only record that may carry an earlier time than those before it.
+            Command::Accept(accepted) => self.latest = accepted.clock.unwrap_or(self.latest),
             Command::Report(report) => self.reported(report, at),
             Command::Observe { what, .. } => self.observed.take(what),
             Command::Drill(drill) => self.drilled(drill, at),
             Command::Enrolment(step) => self.enrolment.take(step, at),
-            Command::Started { disarmed: None, .. }
+            Command::Started { .. }
             | Command::Deny { .. }
             | Command::DenyMore { .. }
             | Command::Alert(_)

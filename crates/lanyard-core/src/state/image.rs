@@ -49,8 +49,6 @@ pub enum Image {
         enrolment: Box<Enrolment>,
         /// Proposals to lift them.
         rearms: BTreeMap<RearmId, RearmProposal>,
-        /// Why nothing is issued.
-        disarmed: Option<String>,
         /// The pauses.
         #[serde(default)]
         pauses: BTreeMap<PauseId, Pause>,
@@ -178,7 +176,6 @@ impl State {
             observed: self.observed,
             enrolment: Box::new(self.enrolment.clone()),
             rearms: self.rearms.clone(),
-            disarmed: self.disarmed.clone(),
             pauses: self.pauses.clone(),
             emergencies: self.emergencies.clone(),
             breakers: Box::new(self.breakers.image()),
@@ -262,7 +259,6 @@ impl State {
                 observed,
                 enrolment,
                 rearms,
-                disarmed,
                 pauses,
                 emergencies,
                 breakers,
@@ -277,7 +273,6 @@ impl State {
                     observed,
                     enrolment: *enrolment,
                     rearms,
-                    disarmed,
                     pauses,
                     emergencies,
                     breakers: Breakers::restore(*breakers),

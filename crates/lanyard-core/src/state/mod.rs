@@ -61,7 +61,6 @@ pub struct State {
     rearms: BTreeMap<RearmId, RearmProposal>,
     requests: HashMap<(TaskId, String), LeaseId>,
     task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
-    disarmed: Option<String>,
     /// The tasks that have one above them.
     below: HashMap<TaskId, Vec<TaskId>>,
     pauses: BTreeMap<PauseId, Pause>,
@@ -274,12 +273,6 @@ impl State {
     #[must_use]
     pub fn tripped(&self) -> &[Trip] {
         self.breakers.tripped()
-    }
-
-    /// Why nothing is issued until an operator arms the broker.
-    #[must_use]
-    pub fn disarmed(&self) -> Option<&str> {
-        self.disarmed.as_deref()
     }
 
     /// The leases that an order makes dead and that are not being stopped by a kill yet.

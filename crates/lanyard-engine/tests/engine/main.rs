@@ -7,6 +7,7 @@
 
 mod breakers;
 mod common;
+mod conditions;
 mod delegation;
 mod emergency;
 mod ends;

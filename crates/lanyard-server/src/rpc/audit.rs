@@ -4,8 +4,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::condition::{Condition, People, Reason};
 use lanyard_core::identity::{Caller, OperatorRole};
 use lanyard_core::time::Timestamp;
+use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
 use lanyard_ledger::history::{MOST, Query, kind_of};
@@ -16,7 +18,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, parsed, time};
+use super::{Services, parsed, text, time};
 use crate::refusal;
 use crate::wire::hex;
 
@@ -37,27 +39,23 @@ impl AuditService for Services {
         self.operator(&request, OperatorRole::Viewer).await?;
         let broker = &self.0;
         let now = broker.engine.now();
-        let asked = broker.engine.query(|state| {
-            let engaged = state
-                .kills()
-                .iter()
-                .filter(|order| order.is_engaged())
-                .count();
+        let asked = broker.engine.survey(|state| {
+            let engaged = state.kills().iter();
+            let engaged = engaged.filter(|order| order.is_engaged()).count();
             let pauses = state.pauses().filter(|pause| pause.lasts(now)).count();
+            let emergencies = state.emergencies().filter(|one| one.lasts(now));
+            let emergencies: Vec<_> = emergencies.map(|one| one.charter.to_string()).collect();
             (
                 state.leases().live() as u64,
                 engaged as u64,
                 pauses as u64,
-                state
-                    .emergencies()
-                    .filter(|emergency| emergency.lasts(now))
-                    .map(|emergency| emergency.charter.to_string())
-                    .collect(),
-                state.disarmed().map(str::to_owned),
+                emergencies,
             )
         });
-        let (live_leases, engaged_kill_orders, pauses, emergencies, disarmed) =
-            asked.await.map_err(refusal::commit)?;
+        let (live_leases, engaged_kill_orders, pauses, emergencies) =
+            asked.await.unwrap_or_default();
+        let reasons = broker.engine.conditions().reasons();
+        let not_issuing: Vec<_> = reasons.iter().map(ToString::to_string).collect();
         let (journal_size, root) = broker.ledger.tree();
         let mut problems = broker.charters.problems();
         for charter in broker.engine.charters().all() {
@@ -77,8 +75,30 @@ impl AuditService for Services {
             emergencies,
             journal_size,
             journal_root: hex(&root),
-            not_issuing: broker.not_issuing().or(disarmed).unwrap_or_default(),
+            not_issuing: not_issuing.join("; "),
+            condition: condition(Condition::of(&reasons)).into(),
+            reasons: reasons.iter().map(reason).collect(),
             charter_problems: problems,
+        }))
+    }
+
+    async fn accept_reason(
+        &self,
+        request: Request<v1::AcceptReasonRequest>,
+    ) -> Result<Response<v1::AcceptReasonResponse>, Status> {
+        // What a re-arm takes, this takes: it is the same direction.
+        let needed = (OperatorRole::OnCall, &self.0.doors.fresh.rearm);
+        let operator = self.fresh(&request, needed).await?;
+        let request = request.into_inner();
+        let kind = parsed("kind", &request.kind)?;
+        let why = text("reason", request.reason)?;
+        let said = self.0.engine.accept(kind, &operator.identity, why).await;
+        let waits = match said.map_err(refusal::accept)? {
+            Accepted::Lifted => None,
+            Accepted::SecondPersonBy(until) => time(until),
+        };
+        Ok(Response::new(v1::AcceptReasonResponse {
+            second_person_by: waits,
         }))
     }
 
@@ -200,6 +220,28 @@ pub(super) async fn caught_up(ledger: &Embedded) -> Result<(), Status> {
     Err(Status::unavailable(format!(
         "the history has taken in {applied} of {size} records: ask again"
     )))
+}
+
+const fn condition(condition: Condition) -> v1::Condition {
+    match condition {
+        Condition::Issuing => v1::Condition::Issuing,
+        Condition::RevokeOnly => v1::Condition::RevokeOnly,
+        Condition::Stopped => v1::Condition::Stopped,
+    }
+}
+
+fn reason(reason: &Reason) -> v1::ConditionReason {
+    let kind = reason.kind();
+    v1::ConditionReason {
+        kind: kind.as_str().to_owned(),
+        text: reason.to_string(),
+        remedy: kind.remedy().to_owned(),
+        people: match kind.accepted_by() {
+            None => 0,
+            Some(People::One) => 1,
+            Some(People::Two) => 2,
+        },
+    }
 }
 
 fn record(index: u64, bytes: &[u8]) -> v1::AuditRecord {

@@ -1,0 +1,86 @@
+//! `lanyard condition`: why the broker issues nothing, and the word of an operator that lifts a reason.
+
+use clap::{Args, Subcommand};
+use lanyard_client::v1;
+use lanyard_core::document::escaped;
+
+use crate::Global;
+use crate::lease::shown;
+use crate::outcome::Outcome;
+use crate::output::Rows;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// List why the broker issues nothing.
+    List,
+    /// Have the broker issue in spite of a reason.
+    Accept(Accept),
+}
+
+#[derive(Args)]
+pub(crate) struct Accept {
+    /// The kind of the reason, as listed: `clock-jumped`.
+    kind: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
+    match command {
+        Command::List => list(global).await,
+        Command::Accept(asked) => accept(global, asked).await,
+    }
+}
+
+async fn list(global: &Global) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let status = client.get_status(v1::GetStatusRequest {}).await?;
+    let mut rows = Rows::new(&["reason", "found", "lifted by", "what to do"]);
+    for reason in &status.reasons {
+        rows.push([
+            reason.kind.clone(),
+            reason.text.clone(),
+            match reason.people {
+                0 => "its cause".to_owned(),
+                1 => "one operator".to_owned(),
+                people => format!("{people} operators"),
+            },
+            reason.remedy.clone(),
+        ]);
+    }
+    rows.print(global.output);
+    global.note(format_args!("the broker is {}", name(&status)));
+    Ok(())
+}
+
+async fn accept(global: &Global, asked: Accept) -> Result<(), Outcome> {
+    let request = v1::AcceptReasonRequest {
+        kind: asked.kind.clone(),
+        reason: asked.reason,
+    };
+    let answer = global.client().await?.accept_reason(request).await?;
+    let kind = escaped(&asked.kind);
+    match answer.second_person_by {
+        None => {
+            global.note(format_args!("{kind} is lifted"));
+            Ok(())
+        }
+        until => Err(Outcome::Pending(format!(
+            "{kind} stands until a second person says the same, by {}: lanyard condition accept {kind} --reason …",
+            shown(until)
+        ))),
+    }
+}
+
+/// The condition in one word.
+pub(crate) fn name(status: &v1::GetStatusResponse) -> &'static str {
+    match status.condition() {
+        v1::Condition::Issuing => "issuing",
+        v1::Condition::RevokeOnly => "revoke-only",
+        v1::Condition::Stopped => "stopped",
+        // A broker of before had no word for it.
+        v1::Condition::Unspecified if status.not_issuing.is_empty() => "issuing",
+        v1::Condition::Unspecified => "revoke-only",
+    }
+}
