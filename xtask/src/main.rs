@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod citations;
 mod conformance;
 mod demo;
 mod edges;

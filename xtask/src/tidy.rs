@@ -1,28 +1,25 @@
-//! The house rules that no compiler knows: file length and file headers.
+//! The house rules that no compiler knows: file headers, and citations that lead to a page.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// More lines than this are two rooms in one.
-const MOST_LINES: usize = 600;
+use crate::citations;
 
-/// Looks at every Rust file of the workspace.
+/// Looks at every source of the workspace.
 pub(crate) fn run() -> Result<()> {
     let mut files = Vec::new();
-    for root in ["crates", "xtask", "tests"] {
+    for root in ["crates", "xtask", "tests", "fuzz", "sdk"] {
         collect(Path::new(root), &mut files)?;
     }
     let mut faults = Vec::new();
-    for file in &files {
+    for file in files.iter().filter(|file| is(file, "rs")) {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        if text.lines().count() > MOST_LINES {
-            faults.push(format!("{}: over {MOST_LINES} lines", file.display()));
-        }
         if !text.starts_with("//!") {
             faults.push(format!("{}: does not open with `//!`", file.display()));
         }
     }
+    faults.extend(citations::faults(&files)?);
     if !faults.is_empty() {
         bail!("untidy:\n  {}", faults.join("\n  "));
     }
@@ -36,11 +33,21 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     }
     for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+        let is_built = |name| ["target", "corpus", "node_modules", ".venv"].contains(&name);
+        if path.is_dir()
+            && !path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .is_some_and(is_built)
+        {
             collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if is(&path, "rs") || is(&path, "py") {
             files.push(path);
         }
     }
     Ok(())
+}
+
+fn is(path: &Path, extension: &str) -> bool {
+    path.extension().is_some_and(|its| its == extension)
 }

@@ -77,6 +77,45 @@ async fn a_yes_can_be_taken_back_until_it_is_used() {
     apply(&bench, plan.id).await.unwrap();
 }
 
+#[tokio::test]
+async fn t20_an_approval_is_of_its_own_task_for_its_own_time_and_one_lease_at_once() {
+    let bench = two_people().await;
+    let plan = submit(&bench).await.unwrap();
+    approve(&bench, &plan, "one").await.unwrap();
+    approve(&bench, &plan, "two").await.unwrap();
+
+    // The same agent in another task of the same charter.
+    let ask = lanyard_engine::tasks::OpenTask {
+        version: None,
+        under: None,
+        charter: bench.charters.all().first().unwrap().name.clone(),
+        environment: world::name("staging"),
+        reason: "another run".to_owned(),
+        ticket: None,
+        sponsor: None,
+        request: None,
+    };
+    let other = bench.engine.open_task(&world::agent(), ask).await.unwrap();
+    let elsewhere = crate::common::Bench {
+        task: other.id,
+        ..bench
+    };
+    assert!(apply(&elsewhere, plan.id).await.is_err());
+
+    let bench = crate::common::Bench {
+        task: plan.task,
+        ..elsewhere
+    };
+    apply(&bench, plan.id).await.unwrap();
+    assert!(matches!(why_not(&bench, &plan).await, Unusable::Busy(_)));
+
+    let late = submit(&bench).await.unwrap();
+    approve(&bench, &late, "one").await.unwrap();
+    approve(&bench, &late, "two").await.unwrap();
+    bench.clock.advance(Duration::from_secs(3600));
+    assert!(matches!(why_not(&bench, &late).await, Unusable::Expired(_)));
+}
+
 // T23
 #[tokio::test]
 async fn an_agent_that_asks_too_often_waits() {

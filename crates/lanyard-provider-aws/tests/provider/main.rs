@@ -85,6 +85,25 @@ async fn a_session_is_named_after_its_lease_and_told_to_end_with_it() {
     assert!(asked.policy.contains(&request.expires.to_string()));
 }
 
+// AWS compares the keys of session tags without regard to case: two that differ by case alone are one tag, and the
+// denial of a kill order would look at the wrong value.
+#[tokio::test]
+async fn t39_tags_of_a_session_have_one_case_and_one_prefix() {
+    let (provider, account) = provider();
+    let request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    provider.mint(&request, &prepared).await.unwrap();
+    let asked = account.asked.lock().pop().unwrap();
+    let keys: Vec<&str> = asked.tags.iter().map(|(key, _)| *key).collect();
+    assert!(!keys.is_empty());
+    for key in &keys {
+        assert!(key.starts_with("lanyard-"), "{key}");
+        assert_eq!(*key, key.to_ascii_lowercase());
+    }
+    let unique: std::collections::BTreeSet<_> = keys.iter().collect();
+    assert_eq!(unique.len(), keys.len(), "{keys:?}");
+}
+
 #[tokio::test]
 async fn nothing_is_minted_that_could_not_be_revoked() {
     let (provider, account) = provider();
