@@ -124,6 +124,61 @@ fn what_is_around_a_command_is_not_secret_and_not_the_users_own() -> Result<()> 
     Ok(())
 }
 
+// B33
+#[test]
+fn b33_nothing_that_could_log_in_stays_around_a_command_unless_it_is_kept_by_name() -> Result<()> {
+    let stage = Stage::set()?;
+    let own = [
+        ("GITLAB_ACCESS_TOKEN", "CANARY-1"),
+        ("CI_JOB_JWT_V2", "CANARY-2"),
+        ("ACTIONS_ID_TOKEN_REQUEST_URL", "https://CANARY-3"),
+        (
+            "PIP_INDEX_URL",
+            "https://me:CANARY-4@packages.acme.example/simple",
+        ),
+        ("GLAB_CONFIG_DIR", "/nowhere/CANARY-5"),
+        ("TF_VAR_db_password", "CANARY-6"),
+        ("TF_VAR_region", "eu-west-1"),
+        ("HTTPS_PROXY", "http://127.0.0.1:3128"),
+    ];
+    let user = user(&stage)?.with(&own);
+    let answer = user.run(&around(&[], &["env"]))?;
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert!(!answer.stdout.contains("CANARY"), "{answer:?}");
+    for stays in [
+        "TF_VAR_region=eu-west-1",
+        "HTTPS_PROXY=http://127.0.0.1:3128",
+    ] {
+        assert!(answer.stdout.contains(stays), "{answer:?}");
+    }
+    let line = answer
+        .stderr
+        .lines()
+        .find(|line| line.contains("took away"));
+    let line = line.context("not said what was taken away")?;
+    assert!(
+        line.contains("CI_JOB_JWT_V2, GITLAB_ACCESS_TOKEN"),
+        "{line}"
+    );
+    assert!(!line.contains("CANARY"), "{line}");
+
+    let kept = user.run(&around(&["--keep", "TF_VAR_db_password"], &["env"]))?;
+    assert!(
+        kept.stdout.contains("TF_VAR_db_password=CANARY-6"),
+        "{kept:?}"
+    );
+    assert!(!kept.stdout.contains("CANARY-1"), "{kept:?}");
+    let refused = user.run(&around(&["--keep", "GIT_CONFIG_COUNT"], &["env"]))?;
+    assert_eq!(refused.code, 125, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("in place of the credential of the task"),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_command_within_another_gets_no_more_than_that() -> Result<()> {
     let stage = Stage::set()?;
@@ -224,6 +279,59 @@ fn a_kill_reaches_what_the_command_has_started() -> Result<()> {
     // Standard error ends with the last of them.
     assert_eq!(running.end()?.code, 143);
     assert!(!mark.exists());
+    Ok(())
+}
+
+/// Stands for Terraform and a provider plugin in the middle of a call: the command is told to stop, lets the plugin finish,
+/// and keeps what was created.
+#[test]
+fn s45_a_kill_stops_the_command_first_and_what_it_has_started_after_it() -> Result<()> {
+    let stage = Stage::set()?;
+    let folder = stage.directory.path().display();
+    let script = format!(
+        "cd {folder}; (until [ -e finish ]; do sleep 0.1; done; echo queue > created) & plugin=$!; \
+         trap 'touch finish; wait $plugin; cp created state; exit 7' TERM; echo began >&2; wait"
+    );
+    let mut running = user(&stage)?.start(&around(&[], &["sh", "-c", &script]))?;
+    running.line("began")?;
+    let kill = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--reason",
+        "it loops",
+        "--yes",
+    ];
+    stage.oncall.ok(&kill)?;
+    assert_eq!(running.end()?.code, 7);
+    let state = std::fs::read_to_string(stage.directory.path().join("state"))?;
+    assert_eq!(state, "queue\n");
+    Ok(())
+}
+
+#[test]
+fn s45_what_does_not_end_within_the_grace_is_ended() -> Result<()> {
+    let stage = Stage::set()?;
+    let script = "trap '' TERM; (trap '' TERM; echo began >&2; while :; do sleep 0.1; done) & \
+                  while :; do sleep 0.1; done";
+    let mut running = user(&stage)?.start(&around(&["--grace", "1s"], &["sh", "-c", script]))?;
+    running.line("began")?;
+    let kill = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--reason",
+        "it loops",
+        "--yes",
+    ];
+    stage.oncall.ok(&kill)?;
+    // Standard error ends with the last process that holds it.
+    let ended = running.end()?;
+    assert_eq!(ended.code, 137, "{ended:?}");
+    assert!(
+        ended.stderr.contains("did not end within 1s; SIGKILL"),
+        "{ended:?}"
+    );
     Ok(())
 }
 

@@ -120,6 +120,83 @@ fn a_clone_a_push_and_a_fetch_need_nothing_of_the_persons_own() -> Result<()> {
     code.nobody_was_asked()
 }
 
+/// Each way in which a setting, a file or an address of the user's logs in.
+const OWN_LOGINS: [(&str, &str); 7] = [
+    (
+        "a header for the repository",
+        "git config http.$1.extraHeader \"Authorization: Basic $own\"",
+    ),
+    (
+        "a header for a longer address",
+        "git config http.$1/info.extraHeader \"Authorization: Basic $own\"; git config http.$1.EXTRAHEADER \"Authorization: Basic $own\"",
+    ),
+    (
+        "a helper for the repository",
+        "git config credential.$1.helper '!echo username=person; echo password=own; :'",
+    ),
+    (
+        "a name and a password in the address",
+        "git remote set-url origin $(echo \"$1\" | sed 's,://,://person:own@,')",
+    ),
+    (
+        "a name and a password behind insteadOf",
+        "git config url.$(echo \"$1\" | sed 's,://,://person:own@,').insteadOf $1",
+    ),
+    (
+        "a file of cookies",
+        "printf '127.0.0.1\\tFALSE\\t/\\tTRUE\\t0\\tsession\\tperson\\n' > cookies; git config http.$1.cookieFile $PWD/cookies",
+    ),
+    (
+        "a netrc at home",
+        "echo 'machine 127.0.0.1 login person password own' > ~/.netrc; chmod 600 ~/.netrc",
+    ),
+];
+
+// B6
+#[test]
+fn b06_git_logs_in_with_the_task_whatever_a_setting_of_the_users_says() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let url = code.url();
+    for (what, set) in OWN_LOGINS {
+        let script = format!(
+            "set -e; cd ~/src; own=$(printf person:own | base64); rm -rf repo ~/.netrc; git init -q repo; cd repo; \
+             git remote add origin \"$1\"; {set}; git ls-remote -q origin; git fetch -q origin"
+        );
+        let answer = code
+            .workshop
+            .run(&[], "read-code", &code.script(&script, &url)?)?;
+        assert_eq!(answer.code, 0, "{what}: {answer:?}");
+        let log = code.git.log();
+        assert!(!log.contains("person"), "{what}: {log}");
+        assert!(log.contains("lanyard 200"), "{what}: {log}");
+    }
+    code.nobody_was_asked()?;
+
+    // A certificate cannot be taken away, and ssh has logins of its own: both are refused, by name.
+    let certificate = code.script(
+        "cd ~/src; git config --global http.$1.sslCert /nowhere/own.pem; git ls-remote \"$1\"",
+        &url,
+    )?;
+    let refused = code.workshop.run(&[], "read-code", &certificate)?;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("git's setting `http.sslCert` names a certificate of yours"),
+        "{refused:?}"
+    );
+    let ssh = code.script("cd ~/src; git ls-remote ssh://git@127.0.0.1/app.git", &url)?;
+    let refused = code.workshop.run(&[], "read-code", &ssh)?;
+    assert_eq!(refused.code, 128, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("git does not use ssh within lanyard exec"),
+        "{refused:?}"
+    );
+    Ok(())
+}
+
 #[test]
 fn nobody_else_is_shown_a_token() -> Result<()> {
     let Some(code) = code()? else { return Ok(()) };

@@ -141,6 +141,9 @@ enum Command {
     Creds(creds::Creds),
     /// Run a command with the credentials of a task, and no others.
     Exec(Box<exec::Exec>),
+    /// Be git's HTTP transport within lanyard exec.
+    #[command(hide = true)]
+    GitTransport(exec::Transport),
     /// Set a tool up to get its credentials here.
     #[command(subcommand)]
     Setup(setup::Command),
@@ -239,6 +242,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Request(request) => lease::request(global, request).await,
         Command::Creds(creds) => creds::run(global, creds).await,
         Command::Exec(asked) => exec::run(global, *asked).await,
+        Command::GitTransport(asked) => exec::transport(&asked),
         Command::Setup(command) => setup::run(global, command).await,
         Command::Agent(command) => agent::run(global, command).await,
         Command::Mcp(asked) => mcp::run(global, &asked).await,

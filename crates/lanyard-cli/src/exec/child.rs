@@ -1,5 +1,6 @@
 //! The command itself: it gets the signals that we get, is stopped with the task, and its end is ours.
 
+use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 /// What is done with the command when its task is killed.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnKill {
-    /// SIGTERM, and SIGKILL after ten seconds.
+    /// SIGTERM to the command first and then to what it has started, SIGKILL to all when the grace is over.
     Term,
     /// SIGKILL at once.
     Kill,
@@ -23,8 +24,8 @@ pub(crate) enum OnKill {
     None,
 }
 
-/// How long a command has to end by itself after SIGTERM.
-const GRACE: Duration = Duration::from_secs(10);
+/// How often the processes of a command that is being stopped are looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// How long until the agent is asked again what becomes of the task.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,27 +51,26 @@ pub(crate) fn start(mut command: Command) -> Result<Child, NotRun> {
     })
 }
 
-/// Waits for its end; the exit code that is to be ours.
+/// What is done with a command when its task is stopped.
+#[derive(Clone, Copy)]
+pub(crate) struct Stopping {
+    pub(crate) on_kill: OnKill,
+    /// How long the command and what it has started have to end by themselves after SIGTERM.
+    pub(crate) grace: Duration,
+}
+
+/// Waits for the end of the command and gives the exit code that is to be that of `lanyard exec`.
+///
+/// A stop goes from the top down: Terraform, say, saves its state when it is sent SIGTERM, but only if its provider
+/// plugins answer until then. A plugin that is sent SIGTERM in the middle of a call leaves behind what no state knows.
 pub(crate) async fn attend(
-    (mut child, mut signals): (Child, Signals),
-    (connection, task): (&Connection, &str),
-    on_kill: OnKill,
+    mut child: Child,
+    mut signals: Signals,
+    connection: &Connection,
+    task: &str,
+    stopping: Stopping,
 ) -> std::io::Result<u8> {
-    let process = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    let alone = by_terminal();
-    let tell = |signal: Signal| {
-        let send = if alone {
-            kill_process
-        } else {
-            kill_process_group
-        };
-        if let Some(process) = process
-            && let Err(error) = send(process, signal)
-            && error != rustix::io::Errno::SRCH
-        {
-            eprintln!("lanyard: the command could not be sent a signal: {error}");
-        }
-    };
+    let family = Family::of(&child);
     let mut watch = tokio::task::JoinSet::new();
     let (news, mut stops) = mpsc::channel(4);
     watch.spawn(follow(
@@ -79,35 +79,122 @@ pub(crate) async fn attend(
         news,
     ));
     let mut deadline = None;
+    let mut told = HashSet::new();
+    let mut look = tokio::time::interval(LOOK_INTERVAL);
+    let mut ended = None;
     loop {
-        let grace = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+        if let Some(status) = ended
+            && (deadline.is_none() || family.tops().is_empty())
+        {
+            return Ok(code(status));
+        }
         tokio::select! {
-            ended = child.wait() => return ended.map(code),
-            signal = signals.next() => tell(signal),
+            status = child.wait(), if ended.is_none() => ended = Some(status?),
+            signal = signals.next() => family.tell_all(signal),
             Some(stop) = stops.recv() => {
-                let (line, what) = said(&stop, on_kill);
+                let (line, what) = said(&stop, stopping.on_kill);
                 eprintln!("lanyard: {line}; {what}");
-                match on_kill {
+                match stopping.on_kill {
                     OnKill::Term => {
-                        tell(Signal::TERM);
-                        deadline.get_or_insert_with(|| tokio::time::Instant::now() + GRACE);
+                        deadline.get_or_insert_with(|| tokio::time::Instant::now() + stopping.grace);
                     }
-                    OnKill::Kill => tell(Signal::KILL),
+                    OnKill::Kill => family.tell_all(Signal::KILL),
                     OnKill::None => {}
                 }
             }
-            () = grace => {
-                eprintln!("lanyard: it did not end; SIGKILL");
-                tell(Signal::KILL);
-                deadline = None;
+            now = look.tick(), if deadline.is_some() => {
+                if deadline.is_some_and(|deadline| now >= deadline) {
+                    eprintln!("lanyard: the command did not end within {:?}; SIGKILL", stopping.grace);
+                    family.tell_all(Signal::KILL);
+                    // Nothing outlives SIGKILL: what remains is waited for.
+                    deadline = Some(now + stopping.grace);
+                }
+                for process in family.tops() {
+                    if told.insert(process) {
+                        family.tell(process, Signal::TERM);
+                    }
+                }
             }
         }
     }
+}
+
+/// The command and what it has started, unless that left the process group of the command.
+struct Family {
+    leader: Option<Pid>,
+    /// On a terminal the command shares the process group of `lanyard exec`, and is signalled alone.
+    is_group: bool,
+}
+
+impl Family {
+    fn of(child: &Child) -> Self {
+        Self {
+            leader: child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
+            is_group: !by_terminal(),
+        }
+    }
+
+    fn tell(&self, process: Pid, signal: Signal) {
+        report(kill_process(process, signal));
+    }
+
+    fn tell_all(&self, signal: Signal) {
+        let Some(leader) = self.leader else { return };
+        report(if self.is_group {
+            kill_process_group(leader, signal)
+        } else {
+            kill_process(leader, signal)
+        });
+    }
+
+    /// The living members whose parent is no member: the command, and after its end what it leaves behind.
+    fn tops(&self) -> Vec<Pid> {
+        let Some(leader) = self.leader else {
+            return Vec::new();
+        };
+        if !self.is_group {
+            let lives = rustix::process::test_kill_process(leader).is_ok();
+            return if lives { vec![leader] } else { Vec::new() };
+        }
+        let members: Vec<Process> = processes()
+            .into_iter()
+            .filter(|process| process.group == leader.as_raw_nonzero().get())
+            .collect();
+        let is_member = |id: i32| members.iter().any(|member| member.id == id);
+        let tops = members.iter().filter(|member| !is_member(member.parent));
+        tops.filter_map(|member| Pid::from_raw(member.id)).collect()
+    }
+}
+
+fn report(sent: rustix::io::Result<()>) {
+    if let Err(error) = sent
+        && error != rustix::io::Errno::SRCH
+    {
+        eprintln!("lanyard: the command could not be sent a signal: {error}");
+    }
+}
+
+struct Process {
+    id: i32,
+    parent: i32,
+    group: i32,
+}
+
+/// The living processes of this machine (proc_pid_stat(5)).
+fn processes() -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: std::fs::DirEntry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        // The name of a program stands in parentheses and may hold some itself.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace();
+        let has_ended = matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
+        (!has_ended).then_some(Process { id, parent, group })
+    };
+    entries.filter_map(process).collect()
 }
 
 fn said(stop: &Stop, on_kill: OnKill) -> (String, &'static str) {

@@ -3,7 +3,9 @@
 mod begin;
 mod child;
 pub(crate) mod folder;
+mod git;
 pub(crate) mod kubeconfig;
+mod surroundings;
 mod tools;
 
 use std::ffi::OsString;
@@ -14,16 +16,18 @@ use lanyard_client::v1;
 use lanyard_client::v1::credential::Kind;
 use lanyard_core::charter::Name;
 use lanyard_core::id::{PlanId, TaskId};
+use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1 as agent;
 use rustix::process::Signal;
 use tokio::process::Command;
 
 pub(crate) use begin::close;
+pub(crate) use git::{Transport, transport};
 
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::words;
-use child::{NotRun, OnKill, Signals};
+use child::{NotRun, OnKill, Signals, Stopping};
 use folder::Folder;
 use tools::{Environment, Given, Helper, Mode};
 
@@ -69,6 +73,12 @@ pub(crate) struct Exec {
     /// What is done with the command when a kill reaches its task.
     #[arg(long, value_enum, default_value_t = OnKill::Term)]
     on_kill: OnKill,
+    /// How long the command has to end by itself after SIGTERM when a kill reaches its task.
+    #[arg(long, value_name = "SPAN", value_parser = crate::span::parse, default_value = "30s")]
+    grace: Ttl,
+    /// Keep a variable that would be taken away because somebody could log in with it.
+    #[arg(long = "keep", value_name = "NAME")]
+    keep: Vec<String>,
     /// The command.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -251,6 +261,9 @@ fn resume(global: &Global, exec: &Exec, needs: &Needs) -> String {
     {
         flag("--on-kill", how.get_name());
     }
+    for name in &exec.keep {
+        line.extend(["--keep".to_owned(), name.clone()]);
+    }
     line.push("--".to_owned());
     let command = exec.command.iter().map(|word| word.to_string_lossy());
     line.extend(command.map(std::borrow::Cow::into_owned));
@@ -274,7 +287,11 @@ async fn in_task(
     }
     let folder = Folder::create(&place, task).map_err(unusable)?;
     let mut environment =
-        tools::lay_out(&folder, &helper, (&given, exec.mode)).map_err(unusable)?;
+        tools::lay_out(&folder, &helper, &given, exec.mode, &exec.keep).map_err(unusable)?;
+    refuse_keeping(exec, &given, &environment)?;
+    if let Some(line) = surroundings::line(&environment.removed) {
+        global.note(format_args!("lanyard: {line}"));
+    }
     match exec.mode {
         Mode::Files => {}
         Mode::Endpoint => endpoint(connection, (task, &given), &mut environment).await?,
@@ -301,8 +318,27 @@ async fn in_task(
         Err(NotRun::NotFound) => return Err(not_run(exec, 127, "is not found")),
         Err(NotRun::NotExecutable(error)) => return Err(not_run(exec, 126, &error.to_string())),
     };
-    let ended = child::attend((child, signals), (connection, task), exec.on_kill).await;
+    let stopping = Stopping {
+        on_kill: exec.on_kill,
+        grace: exec.grace.as_duration(),
+    };
+    let ended = child::attend(child, signals, connection, task, stopping).await;
     Ok(ended.map_err(unusable)?)
+}
+
+/// A variable of the user's that tools would use in place of what the task gives them is not kept.
+fn refuse_keeping(exec: &Exec, given: &[Given], environment: &Environment) -> Result<(), Outcome> {
+    let in_the_way = |name: &&String| {
+        let goes_before = |given: &Given| surroundings::goes_before(name, &given.kind);
+        environment.sets(name) || given.iter().any(goes_before)
+    };
+    match exec.keep.iter().find(in_the_way) {
+        None => Ok(()),
+        Some(name) => Err(Outcome::usage(format!(
+            "`--keep {name}`: tools would use `{name}` in place of the credential of the task; run the command outside \
+             lanyard exec to use your own"
+        ))),
+    }
 }
 
 /// What is written into the settings of tools is what it is called, and nothing that a shell or a tool would act on.

@@ -1,6 +1,6 @@
 //! What tools are given so that they find the credentials of a task, and no others: files and variables, none of them secret.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,115 +10,13 @@ use lanyard_client::v1::{AwsCredential, GitHubCredential};
 
 use super::folder::Folder;
 use super::kubeconfig::{Entry, document};
-use crate::creds::{audiences, split};
+use super::{git, surroundings};
 use crate::words;
 
-/// What the user's own credentials come by, and other people's settings of where credentials are sent.
-const TAKEN_AWAY: [&str; 96] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_SECURITY_TOKEN",
-    "AWS_CREDENTIAL_EXPIRATION",
-    "AWS_CREDENTIAL_FILE",
-    "AWS_PROFILE",
-    "AWS_DEFAULT_PROFILE",
-    "AWS_ROLE_ARN",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "AWS_BEARER_TOKEN_BEDROCK",
-    "KUBE_HOST",
-    "KUBE_USER",
-    "KUBE_PASSWORD",
-    "KUBE_TOKEN",
-    "KUBE_CONFIG_PATHS",
-    "KUBE_CTX",
-    "KUBE_CTX_AUTH_INFO",
-    "KUBE_CTX_CLUSTER",
-    "KUBE_CLIENT_CERT_DATA",
-    "KUBE_CLIENT_KEY_DATA",
-    "KUBE_CLUSTER_CA_CERT_DATA",
-    "KUBE_INSECURE",
-    "KUBE_TLS_SERVER_NAME",
-    "KUBE_PROXY_URL",
-    "KUBERNETES_MASTER",
-    "KUBERNETES_SERVICE_HOST",
-    "KUBERNETES_SERVICE_PORT",
-    "HELM_KUBETOKEN",
-    "HELM_KUBEAPISERVER",
-    "HELM_KUBECONTEXT",
-    "HELM_KUBEASUSER",
-    "HELM_KUBEASGROUPS",
-    "HELM_KUBECAFILE",
-    "HELM_KUBEINSECURE_SKIP_TLS_VERIFY",
-    "HELM_KUBETLS_SERVER_NAME",
-    "VAULT_TOKEN",
-    "BAO_TOKEN",
-    "VAULT_NAMESPACE",
-    "BAO_NAMESPACE",
-    "VAULT_CACERT",
-    "BAO_CACERT",
-    "VAULT_CAPATH",
-    "BAO_CAPATH",
-    "VAULT_CLIENT_CERT",
-    "BAO_CLIENT_CERT",
-    "VAULT_CLIENT_KEY",
-    "BAO_CLIENT_KEY",
-    "VAULT_AGENT_ADDR",
-    "BAO_AGENT_ADDR",
-    "VAULT_PROXY_ADDR",
-    "VAULT_HTTP_PROXY",
-    "BAO_PROXY_ADDR",
-    "BAO_HTTP_PROXY",
-    "VAULT_CACERT_BYTES",
-    "BAO_CACERT_BYTES",
-    "VAULT_TLS_SERVER_NAME",
-    "BAO_TLS_SERVER_NAME",
-    "VAULT_SRV_LOOKUP",
-    "BAO_SRV_LOOKUP",
-    "VAULT_SKIP_VERIFY",
-    "BAO_SKIP_VERIFY",
-    "GITHUB_TOKEN",
-    "GH_TOKEN",
-    "GH_ENTERPRISE_TOKEN",
-    "GH_HOST",
-    "GH_REPO",
-    "GITHUB_ENTERPRISE_TOKEN",
-    "GITLAB_TOKEN",
-    "GITLAB_PRIVATE_TOKEN",
-    "GOOGLE_APPLICATION_CREDENTIALS",
-    "GOOGLE_CREDENTIALS",
-    "GOOGLE_OAUTH_ACCESS_TOKEN",
-    "CLOUDSDK_AUTH_ACCESS_TOKEN",
-    "ARM_CLIENT_SECRET",
-    "ARM_CLIENT_CERTIFICATE_PATH",
-    "ARM_ACCESS_KEY",
-    "ARM_OIDC_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_CLIENT_CERTIFICATE_PATH",
-    "AZURE_FEDERATED_TOKEN_FILE",
-    "DOCKER_AUTH_CONFIG",
-    "NPM_TOKEN",
-    "GIT_ASKPASS",
-    "SSH_ASKPASS",
-    "SSH_AUTH_SOCK",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "GIT_CONFIG_PARAMETERS",
-    "LANYARD_DIRECT",
-    "LANYARD_TOKEN",
-];
-
-/// The same, by how the name begins: terraform's tokens of hosts.
-const TAKEN_AWAY_BY_BEGINNING: &str = "TF_TOKEN_";
-
 /// Folders in which tools keep what they log in with: they find an empty one instead.
-const FOLDERS: [&str; 4] = [
+const FOLDERS: [&str; 5] = [
     "GH_CONFIG_DIR",
+    "GLAB_CONFIG_DIR",
     "DOCKER_CONFIG",
     "CLOUDSDK_CONFIG",
     "AZURE_CONFIG_DIR",
@@ -166,7 +64,7 @@ impl Helper {
         arguments
     }
 
-    fn line(&self, tool: &str, given: &Given) -> String {
+    pub(super) fn line(&self, tool: &str, given: &Given) -> String {
         let program = self.program.display().to_string();
         words::line(std::iter::once(program).chain(self.arguments(tool, given)))
     }
@@ -196,38 +94,39 @@ impl Helper {
 #[derive(Default)]
 pub(crate) struct Environment {
     pub(crate) set: Vec<(String, OsString)>,
-    pub(crate) removed: Vec<OsString>,
+    pub(crate) removed: BTreeSet<OsString>,
 }
 
 impl Environment {
-    fn put(&mut self, name: &str, value: impl Into<OsString>) {
+    pub(super) fn put(&mut self, name: &str, value: impl Into<OsString>) {
         self.set.push((name.to_owned(), value.into()));
+    }
+
+    /// Whether the command finds this variable as the task needs it.
+    pub(super) fn sets(&self, name: &str) -> bool {
+        self.set.iter().any(|(set, _)| set == name)
     }
 }
 
-/// Writes the files, and says which variables go with them.
+/// Writes the files, and says which variables go with them and which are taken away.
 pub(crate) fn lay_out(
     folder: &Folder,
     helper: &Helper,
-    (given, mode): (&[Given], Mode),
+    given: &[Given],
+    mode: Mode,
+    keep: &[String],
 ) -> io::Result<Environment> {
-    let all = std::env::vars_os().map(|(name, _)| name);
-    let of_hosts = all.filter(|name| name.to_string_lossy().starts_with(TAKEN_AWAY_BY_BEGINNING));
     let mut environment = Environment {
-        removed: TAKEN_AWAY
-            .iter()
-            .map(OsString::from)
-            .chain(of_hosts)
-            .collect(),
+        removed: surroundings::taken_away(keep),
         ..Environment::default()
     };
     let nothing = folder.folder("nothing")?;
     for name in FOLDERS {
         environment.put(name, &nothing);
     }
-    aws(folder, helper, (given, mode), &mut environment)?;
+    aws(folder, helper, given, mode, &mut environment)?;
     kubernetes(folder, helper, given, &mut environment)?;
-    git(helper, given, &mut environment);
+    git::lay_out(folder, helper, given, keep, &mut environment)?;
     vault(folder, helper, given, &mut environment)?;
     if mode == Mode::Env {
         secrets(given, &mut environment);
@@ -238,7 +137,8 @@ pub(crate) fn lay_out(
 fn aws(
     folder: &Folder,
     helper: &Helper,
-    (given, mode): (&[Given], Mode),
+    given: &[Given],
+    mode: Mode,
     environment: &mut Environment,
 ) -> io::Result<()> {
     let mut config = String::new();
@@ -297,47 +197,6 @@ fn kubernetes(
     environment.put("KUBE_CONFIG_PATH", &path);
     environment.put("KUBECONFIG", path);
     Ok(())
-}
-
-/// By variables (git-config(1), `GIT_CONFIG_COUNT`): no other helper is asked, and each of ours for its own place alone.
-fn git(helper: &Helper, given: &[Given], environment: &mut Environment) {
-    let mut entries = vec![
-        ("credential.helper".to_owned(), String::new()),
-        ("credential.useHttpPath".to_owned(), "true".to_owned()),
-        ("core.askPass".to_owned(), String::new()),
-        // An empty one takes away those before it, of whatever place.
-        ("http.extraHeader".to_owned(), String::new()),
-    ];
-    for given in given {
-        let places = match &given.kind {
-            Kind::Token(token) => audiences(&token.jwt),
-            // Which of the owner's repositories it is for, the helper says.
-            Kind::Github(github) => vec![format!("{}/{}", github.host, github.owner)],
-            Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_) => continue,
-        };
-        for place in places {
-            let Some((origin, path)) = split(&place) else {
-                continue;
-            };
-            let place = format!("{origin}/{path}");
-            let place = place.trim_end_matches('/');
-            if place.contains(words::is_unquotable) {
-                continue;
-            }
-            entries.push((format!("http.{place}.extraHeader"), String::new()));
-            let key = format!("credential.{place}.helper");
-            entries.push((key, format!("!{}", helper.line("git", given))));
-        }
-    }
-    // Those of the user stay, but for what is reset after them.
-    let count = std::env::var("GIT_CONFIG_COUNT");
-    let before: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
-    for (index, (key, value)) in entries.iter().enumerate() {
-        environment.put(&format!("GIT_CONFIG_KEY_{}", before + index), key);
-        environment.put(&format!("GIT_CONFIG_VALUE_{}", before + index), value);
-    }
-    environment.put("GIT_CONFIG_COUNT", (before + entries.len()).to_string());
-    environment.put("GIT_TERMINAL_PROMPT", "0");
 }
 
 /// By a token helper of ours, named in the configuration file of the tool: no other is asked, and what is in the user's home is

@@ -1,0 +1,389 @@
+//! git under `lanyard exec`: whatever a setting, an address or a file of the user says, git logs in with the credential
+//! of the task alone.
+//!
+//! Two mechanisms do that, because git has two ways to log in over HTTP. Credential helpers are read in order, so an
+//! empty helper in `GIT_CONFIG_*` takes away those before it. Headers, cookies and certificates go by the most specific
+//! address that a setting names (gitconfig(5), `http.<url>.*`), so no setting that is made beforehand comes last for
+//! every repository, and those in `GIT_CONFIG_*` do not reach submodules. git is therefore given an exec path in which its
+//! HTTP transport is this program: at each use the transport knows the whole address, takes the user's logins for it
+//! away, and becomes git's own transport.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use lanyard_client::v1::credential::Kind;
+
+use super::folder::Folder;
+use super::tools::{Environment, Given, Helper};
+use crate::creds::{audiences, split};
+use crate::outcome::Outcome;
+use crate::words;
+
+/// Where git's own programs are, for a `lanyard exec` within another one.
+const EXEC_PATH: &str = "LANYARD_GIT_EXEC_PATH";
+
+/// The transports that can log in over HTTP or FTP (git-remote-http and its links).
+const TRANSPORTS: [&str; 4] = [
+    "git-remote-http",
+    "git-remote-https",
+    "git-remote-ftp",
+    "git-remote-ftps",
+];
+
+/// Settings of `http.<url>` that log in, and the value that keeps each from doing so.
+const LOGINS_OVER_HTTP: [(&str, &str); 6] = [
+    // An empty header resets the list.
+    ("extraHeader", ""),
+    // An empty path reads no file and keeps new cookies in memory.
+    ("cookieFile", ""),
+    ("saveCookies", "false"),
+    // Kerberos: no ticket is offered, and none is handed on.
+    ("emptyAuth", "false"),
+    ("delegation", "none"),
+    ("proactiveAuth", "none"),
+];
+
+/// Variables that choose the program for ssh. `--keep` of one of them leaves ssh to the user.
+pub(super) const SSH: [&str; 3] = ["GIT_SSH_COMMAND", "GIT_SSH", "SSH_AUTH_SOCK"];
+
+/// One helper, and the address below which it is asked.
+struct Login {
+    place: String,
+    helper: String,
+}
+
+/// Writes the files of git, and names the variables that go with them.
+pub(super) fn lay_out(
+    folder: &Folder,
+    helper: &Helper,
+    given: &[Given],
+    keep: &[String],
+    environment: &mut Environment,
+) -> io::Result<()> {
+    let logins = logins(helper, given);
+    settings(&logins, environment);
+    if !SSH.iter().any(|name| keep.iter().any(|kept| kept == name)) {
+        let line = "lanyard: git does not use ssh within lanyard exec, where it logs in with the credential of the task alone; \
+                    use an https address, or --keep SSH_AUTH_SOCK to log in as yourself";
+        let refuse = format!("echo {} >&2\nexit 1", words::pasted([line.to_owned()]));
+        environment.put("GIT_SSH_COMMAND", folder.script("git-ssh", &refuse)?);
+        // git asks no unknown program what variant of ssh it is.
+        environment.put("GIT_SSH_VARIANT", "simple");
+    }
+    let Some(real) = exec_path() else {
+        return Ok(());
+    };
+    let table: String = logins
+        .iter()
+        .map(|login| format!("{}\t{}\n", login.place, login.helper))
+        .collect();
+    let table = folder.write("git-logins", &table)?;
+    folder.write("git-settings", &settings_of_user())?;
+    let ours = folder.folder("git-core")?;
+    for entry in fs::read_dir(&real)? {
+        let name = entry?.file_name();
+        if !TRANSPORTS.iter().any(|transport| name == *transport) {
+            std::os::unix::fs::symlink(real.join(&name), ours.join(&name))?;
+        }
+    }
+    for transport in TRANSPORTS {
+        let program = real.join(transport);
+        if program.exists() {
+            let line = words::pasted(
+                [
+                    &helper.program,
+                    Path::new("git-transport"),
+                    Path::new("--logins"),
+                    &table,
+                    Path::new("--program"),
+                    &program,
+                    Path::new("--"),
+                ]
+                .map(|word| word.display().to_string()),
+            );
+            folder.script(
+                &format!("git-core/{transport}"),
+                &format!("exec {line} \"$@\""),
+            )?;
+        }
+    }
+    environment.put("GIT_EXEC_PATH", ours);
+    environment.put(EXEC_PATH, real);
+    Ok(())
+}
+
+/// The folder of git's own programs; none where git is not installed.
+fn exec_path() -> Option<PathBuf> {
+    if let Some(outer) = std::env::var_os(EXEC_PATH) {
+        return Some(outer.into());
+    }
+    let asked = Command::new("git").arg("--exec-path").output().ok()?;
+    let path = String::from_utf8(asked.stdout).ok()?;
+    let path = PathBuf::from(path.trim_end_matches('\n'));
+    (asked.status.success() && path.is_dir()).then_some(path)
+}
+
+fn logins(helper: &Helper, given: &[Given]) -> Vec<Login> {
+    let mut logins = Vec::new();
+    for given in given {
+        let places = match &given.kind {
+            Kind::Token(token) => audiences(&token.jwt),
+            // The helper knows which of the owner's repositories the token is for.
+            Kind::Github(github) => vec![format!("{}/{}", github.host, github.owner)],
+            Kind::Aws(_) | Kind::Kubernetes(_) | Kind::Vault(_) | Kind::VaultSecret(_) => continue,
+        };
+        for place in places {
+            let Some((origin, path)) = split(&place) else {
+                continue;
+            };
+            let place = format!("{origin}/{path}");
+            let place = place.trim_end_matches('/');
+            if !place.contains(words::is_unquotable) {
+                logins.push(Login {
+                    place: place.to_owned(),
+                    helper: format!("!{}", helper.line("git", given)),
+                });
+            }
+        }
+    }
+    logins
+}
+
+/// The user's own settings by whole paths, for a transport that runs with another home (gitconfig(5), `FILES`).
+fn settings_of_user() -> String {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let folder = std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty());
+    let folder = folder.map_or_else(|| home.join(".config"), PathBuf::from);
+    let include = |file: PathBuf| {
+        let path = file.display().to_string();
+        let path = path.replace('\\', "\\\\").replace('"', "\\\"");
+        format!("[include]\n\tpath = \"{path}\"\n")
+    };
+    [folder.join("git/config"), home.join(".gitconfig")]
+        .map(include)
+        .concat()
+}
+
+/// For programs that read git's settings and are not git: they ask the same helpers.
+fn settings(logins: &[Login], environment: &mut Environment) {
+    let mut entries = vec![
+        ("credential.helper".to_owned(), String::new()),
+        ("credential.useHttpPath".to_owned(), "true".to_owned()),
+        ("core.askPass".to_owned(), String::new()),
+        ("http.extraHeader".to_owned(), String::new()),
+    ];
+    for Login { place, helper } in logins {
+        entries.push((format!("http.{place}.extraHeader"), String::new()));
+        entries.push((format!("credential.{place}.helper"), helper.clone()));
+    }
+    // Settings of the user stay, but for those that are reset after them.
+    for (name, value) in appended(&entries) {
+        environment.put(&name, value);
+    }
+    environment.put("GIT_TERMINAL_PROMPT", "0");
+}
+
+/// The variables that add these settings to those which the variables around this process have (git-config(1),
+/// `GIT_CONFIG_COUNT`).
+fn appended(entries: &[(String, String)]) -> Vec<(String, String)> {
+    let count = std::env::var("GIT_CONFIG_COUNT");
+    let before: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let mut variables = vec![(
+        "GIT_CONFIG_COUNT".to_owned(),
+        (before + entries.len()).to_string(),
+    )];
+    for (index, (key, value)) in entries.iter().enumerate() {
+        let number = before + index;
+        variables.push((format!("GIT_CONFIG_KEY_{number}"), key.clone()));
+        variables.push((format!("GIT_CONFIG_VALUE_{number}"), value.clone()));
+    }
+    variables
+}
+
+/// Be git's HTTP transport for a task.
+#[derive(Args)]
+pub(crate) struct Transport {
+    /// The helpers of the task: a place and a helper a line.
+    #[arg(long)]
+    logins: PathBuf,
+    /// git's own transport.
+    #[arg(long)]
+    program: PathBuf,
+    /// The remote, and its address (gitremote-helpers(7)).
+    #[arg(last = true, required = true)]
+    arguments: Vec<OsString>,
+}
+
+/// Becomes git's own transport, without a login of the user's.
+///
+/// # Errors
+/// When the address or a setting for it logs in with something that cannot be taken away.
+pub(crate) fn transport(asked: &Transport) -> Result<(), Outcome> {
+    let table = fs::read_to_string(&asked.logins).map_err(|error| {
+        let path = asked.logins.display();
+        Outcome::usage(format!(
+            "cannot read the logins of the task `{path}`: {error}"
+        ))
+    })?;
+    let arguments: Vec<OsString> = asked.arguments.iter().map(|word| anonymous(word)).collect();
+    let address = arguments.last().and_then(|word| word.to_str());
+    let mut command = Command::new(&asked.program);
+    command.args(&arguments);
+    if let Some(url) = address.filter(|word| word.contains("://")) {
+        refuse_certificate(url)?;
+        let home = Home::with_logins();
+        command.envs(appended(&for_url(url, &table, home.as_ref())));
+        if home.is_some() {
+            let nothing = asked.logins.with_file_name("nothing");
+            command.env("HOME", nothing);
+            if std::env::var_os("GIT_CONFIG_GLOBAL").is_none() {
+                let settings = asked.logins.with_file_name("git-settings");
+                command.env("GIT_CONFIG_GLOBAL", settings);
+            }
+        }
+    }
+    let error = command.exec();
+    let path = asked.program.display();
+    Err(Outcome::usage(format!(
+        "cannot run git's transport `{path}`: {error}"
+    )))
+}
+
+/// The settings that are the last word for this address: no setting can name it more exactly.
+fn for_url(url: &str, table: &str, home: Option<&Home>) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = LOGINS_OVER_HTTP
+        .iter()
+        .map(|(name, value)| (format!("http.{url}.{name}"), (*value).to_owned()))
+        .collect();
+    let helper = format!("credential.{url}.helper");
+    entries.push((helper.clone(), String::new()));
+    entries.push((format!("credential.{url}.useHttpPath"), "true".to_owned()));
+    for (place, line) in table.lines().filter_map(|line| line.split_once('\t')) {
+        if is_below(url, place) {
+            let line = match home {
+                // The helper is the user's own program and finds what it needs at home.
+                Some(home) => line.replacen('!', &format!("!HOME={} ", home.quoted()), 1),
+                None => line.to_owned(),
+            };
+            entries.push((helper.clone(), line));
+        }
+    }
+    entries
+}
+
+/// Whether an address is the place itself or lies below it, by whole segments.
+fn is_below(url: &str, place: &str) -> bool {
+    let Some((origin, path)) = split(url) else {
+        return false;
+    };
+    let url = format!("{origin}/{path}");
+    let rest = url.trim_end_matches('/').strip_prefix(place);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The address without a user's name and password.
+fn anonymous(word: &OsStr) -> OsString {
+    let Some((scheme, rest)) = word.to_str().and_then(|text| text.split_once("://")) else {
+        return word.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}").into()
+}
+
+/// A client certificate cannot be taken away by a setting: an empty path fails in the TLS library, with words of its own.
+fn refuse_certificate(url: &str) -> Result<(), Outcome> {
+    for name in ["sslCert", "sslKey"] {
+        let mut git = Command::new("git");
+        git.args(["config", "--get-urlmatch", &format!("http.{name}"), url]);
+        let Ok(answer) = git.output() else { continue };
+        if answer.stdout.iter().any(|byte| !byte.is_ascii_whitespace()) {
+            return Err(Outcome::usage(format!(
+                "git's setting `http.{name}` names a certificate of yours for `{url}`: within lanyard exec git logs in with the \
+                 credential of the task alone; unset it, or run git outside"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The home of a user whose `~/.netrc` curl would log in with. Nothing but another home keeps curl from it.
+struct Home(PathBuf);
+
+impl Home {
+    fn with_logins() -> Option<Self> {
+        let home = PathBuf::from(std::env::var_os("HOME")?);
+        let has_logins = fs::symlink_metadata(home.join(".netrc")).is_ok();
+        has_logins.then_some(Self(home))
+    }
+
+    fn quoted(&self) -> String {
+        words::pasted([self.0.display().to_string()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b06_an_address_loses_its_user() {
+        let cases = [
+            ("https://me:own@h.example/a.git", "https://h.example/a.git"),
+            (
+                "https://me@h.example:8443/a@b.git",
+                "https://h.example:8443/a@b.git",
+            ),
+            ("https://a@b@h.example", "https://h.example"),
+            ("https://h.example?x=me@y", "https://h.example?x=me@y"),
+            ("origin", "origin"),
+        ];
+        for (given, wanted) in cases {
+            assert_eq!(anonymous(OsStr::new(given)), wanted);
+        }
+    }
+
+    #[test]
+    fn b06_a_helper_is_asked_below_its_place_alone() {
+        let place = "https://h.example/team";
+        for url in [
+            "https://h.example/team",
+            "https://H.example/team/app.git",
+            "https://h.example/team/",
+        ] {
+            assert!(is_below(url, place), "{url}");
+        }
+        for url in [
+            "https://h.example/teams/app.git",
+            "https://h.example",
+            "http://h.example/team",
+            "https://x.example/team",
+        ] {
+            assert!(!is_below(url, place), "{url}");
+        }
+    }
+
+    #[test]
+    fn b06_the_helpers_of_a_place_come_after_an_empty_one() {
+        let table = "https://h.example/team\t!lanyard creds git a\nhttps://other.example\t!lanyard creds git b\n";
+        let entries = for_url("https://h.example/team/app.git", table, None);
+        let helpers: Vec<&str> = entries
+            .iter()
+            .filter(|(key, _)| key == "credential.https://h.example/team/app.git.helper")
+            .map(|(_, value)| value.as_str())
+            .collect();
+        assert_eq!(helpers, ["", "!lanyard creds git a"]);
+        let home = Home("/home/it's me".into());
+        let entries = for_url("https://h.example/team/app.git", table, Some(&home));
+        let last = entries.last().map(|(_, value)| value.as_str());
+        assert_eq!(last, Some("!HOME='/home/it'\\''s me' lanyard creds git a"));
+    }
+}
