@@ -201,7 +201,7 @@ pub fn compose(demand: &Demand<'_>) -> Composed {
         if covered(cut, one) {
             continue;
         }
-        if room.admits(one.denied) {
+        if room.admits(one.denied, one.hold) {
             policy.denied.insert(one.lease, one.denied);
         } else if one.hold == Hold::Must && killed {
             cut = cut.max(Some(after(one.issued_by)));
@@ -291,27 +291,40 @@ fn hour_after(worst_expiry: Timestamp) -> Timestamp {
 /// What is left of the budget, counted so that the document never takes more.
 struct Room {
     left: usize,
+    /// Of that, what leases may take that nobody killed: half of the whole, so that a kill finds room (rule 12).
+    spare: usize,
     lists: BTreeSet<(Cause, Timestamp)>,
 }
 
 impl Room {
     fn new(budget: usize) -> Self {
+        let left = budget.saturating_sub(FRAME_SIZE);
         Self {
-            left: budget.saturating_sub(FRAME_SIZE),
+            left,
+            spare: left / 2,
             lists: BTreeSet::new(),
         }
     }
 
-    fn admits(&mut self, denied: Denied) -> bool {
+    fn admits(&mut self, denied: Denied, hold: Hold) -> bool {
         let list = (denied.cause, denied.until);
         let opening = if self.lists.contains(&list) {
             0
         } else {
             STATEMENT_SIZE
         };
-        let Some(left) = self.left.checked_sub(opening + ENTRY_SIZE) else {
+        let size = opening + ENTRY_SIZE;
+        let Some(left) = self.left.checked_sub(size) else {
             return false;
         };
+        if denied.cause == Cause::Ended {
+            match (self.spare.checked_sub(size), hold) {
+                (Some(spare), _) => self.spare = spare,
+                // What was acknowledged once keeps its entry.
+                (None, Hold::Must) => self.spare = 0,
+                (None, Hold::May) => return false,
+            }
+        }
         self.left = left;
         self.lists.insert(list);
         true

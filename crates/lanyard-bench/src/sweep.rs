@@ -125,7 +125,7 @@ async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
     let names: Vec<String> = (0..leases).map(|n| format!("bare-{n}")).collect();
     let made = stream::iter(&names).map(|name| cluster.create_service_account(HOME, name, &marks));
     made.buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
+        .try_collect::<Vec<_>>()
         .await?;
     let began = stopwatch();
     let deleted = stream::iter(&names).map(|name| {
@@ -137,7 +137,7 @@ async fn bare_rate(kubeconfig: &Path, leases: usize) -> Result<f64> {
     });
     deleted
         .buffer_unordered(AT_ONCE)
-        .try_collect::<Vec<()>>()
+        .try_collect::<Vec<_>>()
         .await?;
     Ok(leases as f64 / began.elapsed().as_secs_f64())
 }

@@ -38,6 +38,9 @@ pub struct Capabilities {
     pub proves: bool,
     /// How long an unconfirmed mint may be under way before it is given up and revoked.
     pub mint_timeout: Duration,
+    /// How long after a mint was given up a request of that mint may still be carried out at the provider: until then no
+    /// check shows an unconfirmed lease to be dead. Zero where a revocation also holds for what comes late.
+    pub late_requests: Duration,
     /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
     pub leeway: Duration,
 }
@@ -288,6 +291,16 @@ pub enum ProviderError {
         /// What went wrong on the way.
         code: String,
     },
+    /// Not yet: something that was begun before has to end first. The provider is well.
+    #[error("{provider}: {operation} waits: {code}")]
+    Pending {
+        /// The provider's name.
+        provider: &'static str,
+        /// What was asked.
+        operation: &'static str,
+        /// What it waits for.
+        code: String,
+    },
     /// The provider gave something other than was asked (T79).
     #[error("{provider} answered {operation} with {found}")]
     Excessive {
@@ -304,6 +317,12 @@ impl ProviderError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
+        self.is_of_provider() || matches!(self, Self::Pending { .. })
+    }
+
+    /// Whether the provider as a whole is busy or not answering, rather than one credential in the way.
+    #[must_use]
+    pub const fn is_of_provider(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Ambiguous { .. })
     }
 }
@@ -341,6 +360,8 @@ pub enum Revoked {
     Acknowledged,
     /// The credential, or the provider's own check of it, was refused afterwards.
     ProvedDead,
+    /// The provider has no room for it and was not told: nobody killed it, and it ends by itself at its worst expiry.
+    LeftToEnd,
 }
 
 /// What a probe found.
@@ -362,6 +383,9 @@ pub struct Found {
     /// What it can be revoked by.
     pub handle: Handle,
 }
+
+/// Gives the handles of every lease in the books; nothing where the ledger does not answer.
+pub type InUse<'a> = &'a (dyn Fn() -> Option<Vec<Handle>> + Send + Sync);
 
 /// One configured target.
 #[async_trait]
@@ -396,6 +420,12 @@ pub trait Provider: Send + Sync {
         request: &MintRequest,
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError>;
+
+    /// Whether a credential that nobody killed ends by itself so soon, or has, that a revocation adds nothing: its own policy
+    /// says when, at the provider, whatever became of the answer to its mint. Such a lease is left to its end.
+    fn ends_itself(&self, _lease: &LeaseRef, _now: Timestamp) -> bool {
+        false
+    }
 
     /// Revokes what is due and keeps revoked what stands. Safe to repeat, with nothing due as well; a credential
     /// that never came to be is revoked by its handle all the same.
@@ -444,6 +474,15 @@ pub trait Provider: Send + Sync {
             operation: "rehearsal",
             code: "there is none on this kind of target".to_owned(),
         })
+    }
+
+    /// Removes what credentials shared at the provider and that none uses any more; how much that was. `grants` are the
+    /// rights of every grant at the target; `in_use` is asked after the provider has looked at what there is.
+    ///
+    /// # Errors
+    /// When the provider could not be asked; the next pass goes on.
+    async fn tidy(&self, _grants: &[Rights], _in_use: InUse<'_>) -> Result<usize, ProviderError> {
+        Ok(0)
     }
 
     /// What the target was last told to remember of the journal; nothing where it remembers nothing.

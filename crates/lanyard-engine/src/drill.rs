@@ -126,7 +126,7 @@ impl Engine {
         let (kill, fenced_micros) = self.kill_canary(lease).await?;
         held.kill = Some(kill.id);
         let proves = provider.capabilities().proves;
-        let progress = self.followed(lease, proves).await?;
+        let progress = self.followed((kill.id, lease), proves).await?;
         let taken = self
             .peek(|state| state.leases().get(lease)?.taken)
             .flatten();
@@ -167,12 +167,16 @@ impl Engine {
     }
 
     /// Until the provider has taken the revocation, and has shown it where it can.
-    async fn followed(&self, lease: LeaseId, proves: bool) -> Result<Progress, String> {
+    async fn followed(
+        &self,
+        (kill, lease): (KillId, LeaseId),
+        proves: bool,
+    ) -> Result<Progress, String> {
         let mut changes = self.changes();
         let followed = async {
             loop {
                 changes.mark_unchanged();
-                let lines = self.kill_lines(&[lease]).await;
+                let lines = self.kill_lines(kill, &[lease]).await;
                 let lines = lines.map_err(|error| error.to_string())?;
                 match lines.first().map(|line| line.progress) {
                     Some(progress) if progress.is_confirmed() => return Ok(progress),

@@ -54,6 +54,8 @@ pub struct Engine {
     pub(crate) conditions: Conditions,
     pub(crate) denials: DenialMeter,
     pub(crate) mints: Mutex<JoinSet<()>>,
+    /// The leases whose provider may be called by a mint at this moment: nothing says of one that it is dead.
+    pub(crate) minting: Mutex<BTreeSet<LeaseId>>,
     pub(crate) delivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
     pub(crate) undelivered: Mutex<Vec<lanyard_core::id::LeaseId>>,
     /// The agents that submit a plan at this moment.
@@ -85,6 +87,7 @@ impl Engine {
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
             denials: DenialMeter::default(),
             mints: Mutex::default(),
+            minting: Mutex::default(),
             delivered: Mutex::default(),
             swept: Mutex::default(),
             undelivered: Mutex::default(),

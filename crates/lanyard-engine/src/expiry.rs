@@ -8,7 +8,7 @@ use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::lease::{Awaits, Lease, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Lease, LeaseRef, Stage, StopCause};
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
@@ -54,9 +54,13 @@ impl Engine {
         match lease.stage {
             Stage::Intent => due.unconfirmed.push(lease.id),
             Stage::Issued { .. } => due.expired.push(lease.id),
-            Stage::Stopping { progress, .. } if progress.is_due() && !lease.confirmed => return,
-            Stage::Stopping { .. } => {
+            Stage::Stopping { progress, .. } => {
                 let provider = self.providers().get(&lease.entry.target);
+                // Without an answer to its mint, only the provider's own word that it ends by itself lets a lease go.
+                let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), now));
+                if progress.is_due() && !lease.confirmed && !ends {
+                    return;
+                }
                 let leeway =
                     provider.map_or(std::time::Duration::ZERO, |p| p.capabilities().leeway);
                 if lease.over() + leeway <= now {

@@ -2,10 +2,13 @@
 //! revocation that is repeated too soon does no harm.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
 use lanyard_core::id::LeaseId;
+use lanyard_core::lease::Lease;
+use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -44,19 +47,88 @@ struct LaneState {
     batch: Option<usize>,
     /// Leases that were finished at the provider, and that no check shows to be dead.
     unproved: HashSet<LeaseId>,
+    /// Leases that nobody killed, and for which the provider has no room: they rest on their own end.
+    resting: HashSet<LeaseId>,
     /// Leases whose own revocation failed.
     attempts: HashMap<LeaseId, Attempt>,
     /// Why the provider could not be looked through since the start; until it was, nothing is minted there.
     unseen: Option<String>,
-    /// The error of the last round that failed.
-    fault: Option<String>,
+    /// What is wrong with the provider as a whole, since the last round that worked.
+    fault: Option<Trouble>,
+    /// The call under way: since when, and for which leases.
+    asking: Option<(Timestamp, HashSet<LeaseId>)>,
 }
 
 #[derive(Debug)]
 struct Attempt {
-    failures: u32,
     next: Timestamp,
+    trouble: Trouble,
+}
+
+/// In what way revocations do not get done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// No answer, or none that is the provider's own.
+    Silent,
+    /// The provider asks for fewer calls.
+    Throttled,
+    /// The provider says no.
+    Refused,
+    /// Something that was begun before has to end first.
+    Pending,
+    /// This broker cannot write down what it does.
+    Own,
+}
+
+impl Kind {
+    pub(crate) const fn of(error: &ProviderError) -> Self {
+        match error {
+            ProviderError::Ambiguous { .. } => Self::Silent,
+            ProviderError::Throttled { .. } => Self::Throttled,
+            ProviderError::Pending { .. } => Self::Pending,
+            ProviderError::Refused { .. } | ProviderError::Excessive { .. } => Self::Refused,
+        }
+    }
+}
+
+/// A run of failures of one kind: what a report says in place of *requested*.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    kind: Kind,
+    since: Timestamp,
+    times: u32,
     why: String,
+}
+
+impl Trouble {
+    /// One failure more. Another kind of failure begins anew.
+    fn after(before: Option<&Self>, kind: Kind, why: String, now: Timestamp) -> Self {
+        let same = before.filter(|before| before.kind == kind);
+        Self {
+            kind,
+            since: same.map_or(now, |before| before.since),
+            times: same.map_or(1, |before| before.times.saturating_add(1)),
+            why,
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            since,
+            times,
+            why,
+        } = self;
+        match kind {
+            Kind::Silent => write!(f, "no answer since {since}, tried {times} times: {why}"),
+            Kind::Throttled => write!(f, "throttled since {since}, tried {times} times: {why}"),
+            Kind::Refused => write!(f, "refused since {since}, tried {times} times: {why}"),
+            Kind::Pending => write!(f, "waits since {since}: {why}"),
+            Kind::Own => write!(f, "held up by this broker since {since}: {why}"),
+        }
+    }
 }
 
 /// Doubles with every failure.
@@ -80,6 +152,18 @@ impl Lane {
         attempt.is_none_or(|attempt| attempt.next <= now)
     }
 
+    /// The provider has no room for the lease: until a kill is behind it, it is not asked again.
+    pub(crate) fn rest(&self, lease: LeaseId) {
+        let mut state = self.state.lock();
+        state.attempts.remove(&lease);
+        state.resting.insert(lease);
+    }
+
+    /// Whether the lease is left to its own end.
+    pub(crate) fn rests(&self, lease: &Lease) -> bool {
+        lease.killed_by().is_none() && self.state.lock().resting.contains(&lease.id)
+    }
+
     /// When the next lease that failed can be tried again.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let state = self.state.lock();
@@ -88,33 +172,48 @@ impl Lane {
 
     /// What is wrong with the provider as a whole.
     pub(crate) fn fault(&self) -> Option<String> {
-        self.state.lock().fault.clone()
+        self.state.lock().fault.as_ref().map(Trouble::to_string)
     }
 
-    /// Why the last try of this lease failed.
+    /// Why this lease is not further: its own failures, those of the provider as a whole, or the call under way.
     pub(crate) fn why(&self, lease: LeaseId) -> Option<String> {
         let state = self.state.lock();
-        let own = state.attempts.get(&lease).map(|attempt| &attempt.why);
-        own.or(state.fault.as_ref()).cloned()
+        let own = state.attempts.get(&lease).map(|attempt| &attempt.trouble);
+        if let Some(trouble) = own.or(state.fault.as_ref()) {
+            return Some(trouble.to_string());
+        }
+        let (since, leases) = state.asking.as_ref()?;
+        Some(if leases.contains(&lease) {
+            format!("asked at {since}, and not answered yet")
+        } else {
+            let others = leases.len();
+            format!("not asked yet: a call for {others} other leases runs since {since}")
+        })
+    }
+
+    /// A call for these leases begins.
+    pub(crate) fn asks(&self, leases: impl Iterator<Item = LeaseId>, now: Timestamp) {
+        self.state.lock().asking = Some((now, leases.collect()));
+    }
+
+    /// The call has ended, whatever came of it.
+    pub(crate) fn answered(&self) {
+        self.state.lock().asking = None;
     }
 
     /// A lease's own revocation failed: it is tried again later, and holds up no other (T67).
     pub(crate) fn failed(
         &self,
         lease: LeaseId,
-        why: String,
+        error: &ProviderError,
         now: Timestamp,
         jitter: impl FnOnce(Duration) -> Duration,
     ) {
         let mut state = self.state.lock();
-        let attempt = state.attempts.entry(lease).or_insert(Attempt {
-            failures: 0,
-            next: now,
-            why: String::new(),
-        });
-        attempt.failures = attempt.failures.saturating_add(1);
-        attempt.next = now + jitter(backoff(attempt.failures));
-        attempt.why = why;
+        let before = state.attempts.get(&lease).map(|it| &it.trouble);
+        let trouble = Trouble::after(before, Kind::of(error), error.to_string(), now);
+        let next = now + jitter(backoff(trouble.times));
+        state.attempts.insert(lease, Attempt { next, trouble });
     }
 
     /// It was revoked, or is over.
@@ -133,9 +232,9 @@ impl Lane {
     }
 
     /// The provider as a whole did not do it; how long to leave it alone.
-    pub(crate) fn round_failed(&self, why: String) -> Duration {
+    pub(crate) fn round_failed(&self, kind: Kind, why: String, now: Timestamp) -> Duration {
         let mut state = self.state.lock();
-        state.fault = Some(why);
+        state.fault = Some(Trouble::after(state.fault.as_ref(), kind, why, now));
         state.failures = state.failures.saturating_add(1);
         backoff(state.failures)
     }
@@ -152,6 +251,7 @@ impl Lane {
         let mut state = self.state.lock();
         state.attempts.retain(|lease, _| waits(*lease));
         state.unproved.retain(|lease| waits(*lease));
+        state.resting.retain(|lease| waits(*lease));
         if !any {
             (state.failures, state.fault) = (0, None);
         }
@@ -246,24 +346,66 @@ mod tests {
     #[test]
     fn a_provider_that_failed_is_no_trouble_once_nothing_waits_for_it() {
         let lane = Lane::default();
-        lane.round_failed("down".to_owned());
+        lane.round_failed(Kind::Silent, "down".to_owned(), Timestamp::EPOCH);
         lane.keep(|_| false, true);
         assert!(lane.is_struggling());
         lane.keep(|_| false, false);
         assert!(!lane.is_struggling() && lane.fault().is_none());
     }
 
+    fn no() -> ProviderError {
+        ProviderError::Refused {
+            provider: "fake",
+            operation: "revoke",
+            code: "no".to_owned(),
+        }
+    }
+
+    /// S53
+    #[test]
+    fn s53_a_report_says_since_when_a_provider_hangs_throttles_or_refuses() {
+        let lane = Lane::default();
+        let at = |secs| Timestamp::from_secs(secs);
+        let (asked, waiting) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
+        assert_eq!(lane.why(asked), None);
+        lane.asks([asked].into_iter(), at(5));
+        let why = |lease| lane.why(lease).unwrap();
+        assert_eq!(
+            why(asked),
+            format!("asked at {}, and not answered yet", at(5))
+        );
+        assert_eq!(
+            why(waiting),
+            format!(
+                "not asked yet: a call for 1 other leases runs since {}",
+                at(5)
+            )
+        );
+        lane.answered();
+        for (kind, words) in [
+            (Kind::Silent, "no answer since"),
+            (Kind::Throttled, "throttled since"),
+            (Kind::Refused, "refused since"),
+        ] {
+            lane.round_failed(kind, "why".to_owned(), at(10));
+            lane.round_failed(kind, "why".to_owned(), at(70));
+            let since = at(10);
+            let told = format!("{words} {since}, tried 2 times: why");
+            assert_eq!((why(asked), lane.fault()), (told.clone(), Some(told)));
+        }
+        lane.round_done();
+        assert_eq!(lane.why(asked), None);
+    }
+
     #[test]
     fn a_lease_that_failed_waits_alone() {
         let (lane, now) = (Lane::default(), Timestamp::from_secs(10));
         let (bad, good) = (LeaseId::from_bits(1), LeaseId::from_bits(2));
-        lane.failed(bad, "no".to_owned(), now, |wait| wait);
+        lane.failed(bad, &no(), now, |wait| wait);
         assert!(!lane.is_ready(bad, now) && lane.is_ready(good, now));
         assert!(lane.is_ready(bad, now + FIRST));
-        assert_eq!(
-            (lane.next(), lane.why(bad).as_deref()),
-            (Some(now + FIRST), Some("no"))
-        );
+        let why = format!("refused since {now}, tried 1 times: fake refused revoke: no");
+        assert_eq!((lane.next(), lane.why(bad)), (Some(now + FIRST), Some(why)));
         lane.keep(|_| true, true);
         assert!(lane.next().is_some());
         lane.keep(|lease| lease != bad, true);

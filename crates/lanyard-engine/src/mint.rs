@@ -170,6 +170,28 @@ impl Release {
     }
 }
 
+/// A mint under way: dropped when its provider is called no more, whatever became of it.
+struct Minting {
+    engine: Arc<Engine>,
+    lease: LeaseId,
+}
+
+impl Minting {
+    fn begin(engine: &Arc<Engine>, lease: LeaseId) -> Self {
+        engine.minting.lock().insert(lease);
+        Self {
+            engine: Arc::clone(engine),
+            lease,
+        }
+    }
+}
+
+impl Drop for Minting {
+    fn drop(&mut self) {
+        self.engine.minting.lock().remove(&self.lease);
+    }
+}
+
 impl Drop for Release {
     fn drop(&mut self) {
         let list = if self.handed {
@@ -201,6 +223,8 @@ impl Engine {
         self.may_mint_at(&target).await?;
         let revocability = cleared.provider.revocability(&cleared.request.rights);
         let lease = cleared.intent.lease;
+        // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
+        let minting = Minting::begin(self, lease);
         self.commit(Command::BeginMint(Box::new(cleared.intent)))
             .await
             .map_err(IssueError::Commit)?;
@@ -210,6 +234,7 @@ impl Engine {
             let outcome = engine
                 .mint(&target, cleared.provider, cleared.request, cleared.prepared)
                 .await;
+            drop(minting);
             // A caller that went away drops the answer, and with it the release: undelivered.
             drop(answer.send(outcome));
         });

@@ -27,7 +27,8 @@ pub struct KillReport {
     pub lines: Vec<KillLine>,
     /// Leases in reach that the sweep has not come to.
     pub unswept: usize,
-    /// What became of the others, by target.
+    /// What became of the others, by target: those that the order stops, and those in its reach that other orders stop
+    /// and that are not known to be dead.
     pub targets: BTreeMap<Name, TargetReport>,
     /// All of that together.
     pub total: Tally,
@@ -36,7 +37,7 @@ pub struct KillReport {
 }
 
 /// What became of the leases at one target.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetReport {
     /// So many.
     pub tally: Tally,
@@ -51,6 +52,8 @@ pub struct TargetReport {
 pub struct KillLine {
     /// Which lease.
     pub lease: LeaseId,
+    /// The order that stops it, where that is another one than the report's.
+    pub other: Option<KillId>,
     /// Its task.
     pub task: Arc<Task>,
     /// Which grant, of which role, where.
@@ -92,27 +95,37 @@ impl Engine {
         Ok(report.map(|report| self.explained(report)))
     }
 
-    /// Every lease of an order that is still in the books.
+    /// Every lease of an order that is still in the books, and those in its reach that other orders stop and that are
+    /// not known to be dead.
     ///
     /// # Errors
     /// When the ledger cannot say.
     pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
         self.query(|state| {
             let steps = STEPS.into_iter();
-            let all = steps.flat_map(|what| state.leases().killed(id, what));
+            let own = steps.flat_map(|what| state.leases().killed(id, what));
+            let engaged = state.kills().get(id);
+            let others = engaged.map(|engaged| state.stopped_by_others(engaged));
+            let all = own.chain(others.into_iter().flatten());
             all.map(|lease| lease.id).collect()
         })
         .await
     }
 
-    /// The lines of some of them.
+    /// The lines of some of them, in the report of this order.
     ///
     /// # Errors
     /// When the ledger cannot say.
-    pub async fn kill_lines(&self, leases: &[LeaseId]) -> Result<Vec<KillLine>, CommitError> {
+    pub async fn kill_lines(
+        &self,
+        order: KillId,
+        leases: &[LeaseId],
+    ) -> Result<Vec<KillLine>, CommitError> {
         let lines = self.query(|state| {
             let found = leases.iter().filter_map(|id| state.leases().get(*id));
-            found.filter_map(line).collect::<Vec<_>>()
+            found
+                .filter_map(|lease| line(lease, order))
+                .collect::<Vec<_>>()
         });
         let lines = lines.await?.into_iter();
         Ok(lines.map(|line| self.reasoned(line)).collect())
@@ -136,27 +149,36 @@ impl Engine {
     fn reasoned(&self, mut line: KillLine) -> KillLine {
         let (target, at) = (&line.entry.target, line.worst_expiry);
         line.why = match line.progress {
-            Progress::Fenced | Progress::Requested => {
-                let lane = self.lanes.get(target);
-                let why = lane.and_then(|lane| lane.why(line.lease));
-                Some(why.unwrap_or_else(|| "its turn has not come".to_owned()))
-            }
+            Progress::Fenced | Progress::Requested => Some(match self.lanes.get(target) {
+                Some(lane) => {
+                    let why = lane.why(line.lease);
+                    why.unwrap_or_else(|| "the provider has not been asked yet".to_owned())
+                }
+                None => {
+                    format!("no target `{target}` is configured: nobody asks its provider")
+                }
+            }),
             Progress::Acknowledged(taken) => self.providers().get(target).map(|provider| {
                 let lane = self.lanes.get(target);
                 let unproved = lane.is_none_or(|lane| lane.is_unproved(line.lease));
                 if provider.capabilities().proves && !unproved {
                     let why = lane.and_then(|lane| lane.why(line.lease));
-                    return why.unwrap_or_else(|| "taken; its proof has not come".to_owned());
+                    let why = why.unwrap_or_else(|| "the check has not been made yet".to_owned());
+                    return format!("acknowledged, not shown to be dead: {why}");
                 }
                 let bound = taken + provider.capabilities().settles;
                 format!(
-                    "taken; {} shows nothing that proves it, and it is presumed dead from {} on",
+                    "acknowledged; {} has no check that shows it dead, and it is presumed dead from {} on",
                     provider.capabilities().provider,
                     bound.min(at)
                 )
             }),
             Progress::PresumedDead(_) | Progress::ProvedDead(_) | Progress::Expired(_) => None,
         };
+        if let Some(other) = line.other {
+            let why = line.why.unwrap_or_default();
+            line.why = Some(format!("stopped by order {other}: {why}"));
+        }
         line
     }
 }
@@ -164,10 +186,11 @@ impl Engine {
 /// What a killed lease can wait for, furthest from dead first.
 const STEPS: [Awaits; 3] = [Awaits::Kill, Awaits::Bound, Awaits::End];
 
-fn line(lease: &Lease) -> Option<KillLine> {
+fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
     match lease.stage {
         Stage::Stopping { cause, progress } => Some(KillLine {
             lease: lease.id,
+            other: cause.kill().filter(|by| *by != order),
             task: Arc::clone(&lease.task),
             entry: Arc::clone(&lease.entry),
             progress,
@@ -183,22 +206,22 @@ fn line(lease: &Lease) -> Option<KillLine> {
 fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
     let engaged = state.kills().get(id)?;
     let leases = state.leases();
-    let lines = STEPS
-        .into_iter()
-        .flat_map(|what| leases.killed(id, what))
-        .filter_map(line);
+    let own = STEPS.into_iter().flat_map(|what| leases.killed(id, what));
+    // Those that are furthest from dead come first among the order's own; what others stop follows, none of it dead.
+    let lines = own
+        .chain(state.stopped_by_others(engaged))
+        .filter_map(|lease| line(lease, id));
+    let mut targets: BTreeMap<Name, TargetReport> = BTreeMap::new();
     let mut total = Tally::default();
-    let targets = state.tallies(id).map(|(target, tally)| {
+    let others = state.count_stopped_by_others(engaged);
+    let counted = state.tallies(id).chain(others.iter());
+    for (target, tally) in counted {
         total.add(tally);
-        let report = TargetReport {
-            tally: tally.clone(),
-            settles: None,
-            fault: None,
-        };
-        (target.clone(), report)
-    });
+        let report = targets.entry(target.clone()).or_default();
+        report.tally.add(tally);
+    }
     Some(KillReport {
-        targets: targets.collect(),
+        targets,
         total,
         proving: 0,
         lines: lines.take(MOST_LINES).collect(),

@@ -1,6 +1,7 @@
 //! Revocation, one worker a target: what is being stopped is revoked, again and again, until the provider
 //! has taken it or nothing can be live. What a kill is behind goes first.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
@@ -16,7 +17,7 @@ use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
-use crate::lane::Lane;
+use crate::lane::{Kind, Lane};
 
 /// How many leases one record presumes dead.
 const BATCH: usize = 4096;
@@ -45,15 +46,18 @@ impl Engine {
             return Round::Idle;
         };
         let now = self.now();
-        let limits = provider.capabilities();
-        let Some(work) = self.peek(|state| work(state, (target, lane), now, &limits)) else {
-            return Round::Failed(lane.round_failed("the ledger does not answer".to_owned()));
+        let Some(work) = self.peek(|state| work(state, (target, lane), now, provider.as_ref()))
+        else {
+            let why = "the ledger does not answer".to_owned();
+            return Round::Failed(lane.round_failed(Kind::Own, why, now));
         };
         if work.due.is_empty() {
             self.peek(|state| {
                 let waits = |id| state.leases().get(id).is_some_and(is_open);
                 let waiting = [Awaits::Kill, Awaits::Provider].into_iter();
-                let mut waiting = waiting.flat_map(|what| state.leases().awaiting(target, what));
+                let waiting = waiting.flat_map(|what| state.leases().awaiting(target, what));
+                let mut waiting =
+                    waiting.filter(|lease| !is_left(lease, lane, provider.as_ref(), now));
                 lane.keep(waits, waiting.next().is_some());
             });
             return Round::Idle;
@@ -70,41 +74,85 @@ impl Engine {
         provider: &dyn Provider,
         work: &Revocation,
     ) -> Round {
-        let Ok(report) = tokio::time::timeout(CALL, provider.revoke(work)).await else {
+        let unsettled = self.unsettled(&work.due, &provider.capabilities());
+        lane.asks(work.due.iter().map(|lease| lease.id), self.now());
+        let answer = tokio::time::timeout(CALL, provider.revoke(work)).await;
+        lane.answered();
+        let Ok(report) = answer else {
             tracing::warn!(%target, leases = work.due.len(), "the provider did not answer a revocation");
             lane.too_many(work.due.len());
-            let wait = lane.round_failed("the provider did not answer in time".to_owned());
-            return Round::Failed(wait);
+            return Round::Failed(self.hung(lane));
         };
         self.observe_edits(target, &report).await;
         let whole = whole_failure(&report);
         let now = self.now();
         let mut progress = Vec::with_capacity(report.outcomes.len());
         for (lease, outcome) in report.outcomes {
-            match outcome {
-                Ok(revoked) => {
+            match (outcome, unsettled.get(&lease)) {
+                (Ok(Revoked::Acknowledged | Revoked::ProvedDead), Some(Unsettled::Minting)) => {
+                    let error = Unsettled::Minting.error(provider, now);
+                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                }
+                // What was taken is taken; that it is dead is shown once nothing can come late.
+                (Ok(Revoked::Acknowledged | Revoked::ProvedDead), Some(Unsettled::Late(_))) => {
+                    lane.done(lease);
+                    progress.push((lease, Progress::Acknowledged(now)));
+                }
+                (Ok(Revoked::LeftToEnd), _) => lane.rest(lease),
+                (Ok(revoked), None) => {
                     lane.done(lease);
                     progress.push((lease, progress_of(revoked, now)));
                 }
-                Err(error) if whole.is_none() => {
+                (Err(error), _) if whole.is_none() => {
                     tracing::warn!(%target, %lease, %error, "a revocation failed and will be repeated");
-                    lane.failed(lease, error.to_string(), now, |wait| self.jittered(wait));
+                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
                 }
-                Err(_) => {}
+                (Err(_), _) => {}
             }
         }
         let journaled = self.advance(progress).await;
         self.collateral(report.cuts, &work.due).await;
-        if let Some(why) = whole {
-            tracing::warn!(%target, leases = work.due.len(), why, "revocations failed and will be repeated");
-            return Round::Failed(self.jittered(lane.round_failed(why)));
+        if let Some(error) = whole {
+            tracing::warn!(%target, leases = work.due.len(), %error, "revocations failed and will be repeated");
+            let wait = lane.round_failed(Kind::of(&error), error.to_string(), now);
+            return Round::Failed(self.jittered(wait));
         }
         if !journaled {
             let why = "the journal does not take it".to_owned();
-            return Round::Failed(lane.round_failed(why));
+            return Round::Failed(lane.round_failed(Kind::Own, why, now));
         }
         lane.round_done();
         Round::Done
+    }
+
+    /// Those of these leases of which more may come than a call that begins now finds.
+    fn unsettled(
+        &self,
+        leases: &[LeaseRef],
+        limits: &Capabilities,
+    ) -> BTreeMap<LeaseId, Unsettled> {
+        let now = self.now();
+        let minting = self.minting.lock().clone();
+        let found = self.peek(|state| {
+            let unsettled = leases.iter().filter_map(|lease| {
+                if minting.contains(&lease.id) {
+                    return Some((lease.id, Unsettled::Minting));
+                }
+                let lease = state.leases().get(lease.id)?;
+                let given_up = lease.deadline.max(lease.asked + limits.mint_timeout);
+                let until = given_up + limits.late_requests;
+                let late = !lease.confirmed && !limits.late_requests.is_zero() && now < until;
+                late.then_some((lease.id, Unsettled::Late(until)))
+            });
+            unsettled.collect()
+        });
+        found.unwrap_or_default()
+    }
+
+    /// A call that was given up; how long to leave the provider alone.
+    fn hung(&self, lane: &Lane) -> Duration {
+        let why = format!("a call was given up after {} s", CALL.as_secs());
+        lane.round_failed(Kind::Silent, why, self.now())
     }
 
     /// Finishes and proves what was acknowledged, where that can be done: as many at once as for a revocation.
@@ -129,23 +177,29 @@ impl Engine {
         if open.is_empty() {
             return Round::Idle;
         }
+        let unsettled = self.unsettled(&open, &limits);
         let Ok(outcomes) = tokio::time::timeout(CALL, provider.prove(&open)).await else {
             lane.too_many(open.len());
-            let wait = lane.round_failed("the provider did not answer in time".to_owned());
-            return Round::Failed(wait);
+            return Round::Failed(self.hung(lane));
         };
         let now = self.now();
         let mut progress = Vec::with_capacity(outcomes.len());
         for (lease, outcome) in outcomes {
-            match outcome {
-                Ok(Revoked::ProvedDead) => {
+            match (outcome, unsettled.get(&lease)) {
+                (Ok(_), Some(unsettled)) => {
+                    let error = unsettled.error(provider.as_ref(), now);
+                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
+                }
+                (Ok(Revoked::ProvedDead), None) => {
                     lane.done(lease);
                     progress.push((lease, Progress::ProvedDead(now)));
                 }
-                Ok(Revoked::Acknowledged) => lane.cannot_be_proved(lease),
-                Err(error) => {
+                (Ok(Revoked::Acknowledged | Revoked::LeftToEnd), None) => {
+                    lane.cannot_be_proved(lease);
+                }
+                (Err(error), _) => {
                     tracing::warn!(%target, %lease, %error, "what is left of a credential could not be removed: again later");
-                    lane.failed(lease, error.to_string(), now, |wait| self.jittered(wait));
+                    lane.failed(lease, &error, now, |wait| self.jittered(wait));
                 }
             }
         }
@@ -164,7 +218,8 @@ impl Engine {
             return;
         }
         let now = self.now();
-        let Some(mut work) = self.peek(|state| work(state, (target, lane), now, &limits)) else {
+        let Some(mut work) = self.peek(|state| work(state, (target, lane), now, provider.as_ref()))
+        else {
             return;
         };
         work.standing = self.standing(target);
@@ -261,11 +316,33 @@ impl Engine {
     }
 
     fn standing(&self, target: &Name) -> Vec<LeaseRef> {
-        let stopping = |state: &State| {
-            let all = state.leases().stopping(target);
-            all.map(LeaseRef::from).collect()
-        };
-        self.peek(stopping).unwrap_or_default()
+        let stands = |state: &State| standing(state, target).map(LeaseRef::from).collect();
+        self.peek(stands).unwrap_or_default()
+    }
+}
+
+/// Why a lease is not settled.
+#[derive(Debug, Clone, Copy)]
+enum Unsettled {
+    /// Its mint is under way in this process.
+    Minting,
+    /// Its mint was given up without an answer, and a request of that mint may be carried out until then.
+    Late(Timestamp),
+}
+
+impl Unsettled {
+    fn error(self, provider: &dyn Provider, now: Timestamp) -> ProviderError {
+        ProviderError::Pending {
+            provider: provider.capabilities().provider,
+            operation: "revoke",
+            code: match self {
+                Self::Minting => "its mint is still under way".to_owned(),
+                Self::Late(until) => format!(
+                    "the answer to its mint was lost, and a request of the mint may be carried out for {} s more",
+                    until.since(now).as_secs()
+                ),
+            },
+        }
     }
 }
 
@@ -278,29 +355,29 @@ fn is_open(lease: &Lease) -> bool {
 
 const fn progress_of(revoked: Revoked, now: Timestamp) -> Progress {
     match revoked {
+        Revoked::LeftToEnd => Progress::Requested,
         Revoked::Acknowledged => Progress::Acknowledged(now),
         Revoked::ProvedDead => Progress::ProvedDead(now),
     }
 }
 
 /// The error of a round in which nothing worked and the same may work later: it is the provider, not the leases.
-fn whole_failure(report: &RevocationReport) -> Option<String> {
+fn whole_failure(report: &RevocationReport) -> Option<ProviderError> {
     let mut errors = report.outcomes.iter().map(|(_, outcome)| match outcome {
-        Err(error) if error.is_retryable() => Some(error),
+        Err(error) if error.is_of_provider() => Some(error),
         Err(_) | Ok(_) => None,
     });
     let first = errors.next()??;
-    errors
-        .all(|error| error.is_some())
-        .then(|| ProviderError::to_string(first))
+    errors.all(|error| error.is_some()).then(|| first.clone())
 }
 
 fn work(
     state: &State,
     (target, lane): (&Name, &Lane),
     now: Timestamp,
-    limits: &Capabilities,
+    provider: &dyn Provider,
 ) -> Revocation {
+    let limits = provider.capabilities();
     let mut work = Revocation {
         now,
         cut: cut(state, target),
@@ -308,18 +385,31 @@ fn work(
     };
     let killed = state.leases().awaiting(target, Awaits::Kill);
     let due = killed.chain(state.leases().awaiting(target, Awaits::Provider));
-    let ready = due.filter(|lease| lane.is_ready(lease.id, now));
+    let ready =
+        due.filter(|lease| lane.is_ready(lease.id, now) && !is_left(lease, lane, provider, now));
     work.due = ready
         .take(lane.batch(limits.at_once))
         .map(LeaseRef::from)
         .collect();
     if limits.whole && !work.due.is_empty() {
         let due: std::collections::HashSet<LeaseId> = work.due.iter().map(|it| it.id).collect();
-        let others = state.leases().stopping(target);
+        let others = standing(state, target);
         let others = others.filter(|lease| !due.contains(&lease.id));
         work.standing = others.map(LeaseRef::from).collect();
     }
     work
+}
+
+/// Whether a lease that is being stopped is left to its own end: the provider ends it by itself, or has no room for it.
+fn is_left(lease: &Lease, lane: &Lane, provider: &dyn Provider, now: Timestamp) -> bool {
+    let spared = lease.killed_by().is_none() && provider.ends_itself(&LeaseRef::from(lease), now);
+    spared || lane.rests(lease)
+}
+
+/// What has to stay revoked: all that a kill is behind, and what the provider took.
+fn standing<'a>(state: &'a State, target: &Name) -> impl Iterator<Item = &'a Lease> {
+    let stopping = state.leases().stopping(target);
+    stopping.filter(|lease| lease.killed_by().is_some() || lease.taken.is_some())
 }
 
 /// The newest order behind what was revoked; else the newest there is.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
+use lanyard_core::charter::{Name, Rights};
 use lanyard_core::command::Observation;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::lease::{LeaseRef, Stage};
@@ -53,6 +53,7 @@ impl Engine {
         match looked {
             Ok(count) => {
                 lane.trust();
+                self.tidy(target, provider.as_ref()).await;
                 Some(count)
             }
             Err(why) => {
@@ -62,6 +63,33 @@ impl Engine {
                     lane.distrust(why);
                 }
                 None
+            }
+        }
+    }
+
+    /// What credentials shared, and none uses any more, goes.
+    async fn tidy(&self, target: &Name, provider: &dyn Provider) {
+        let charters = self.charters().all();
+        let grants = charters.iter().flat_map(|charter| charter.grants.values());
+        let here = grants.filter(|grant| grant.target == *target);
+        let rights: Vec<Rights> = here.map(|grant| grant.rights.clone()).collect();
+        let in_use = || {
+            self.peek(|state| {
+                let all = state.leases().iter();
+                let here = all.filter(|lease| lease.entry.target == *target);
+                here.map(|lease| lease.handle.clone()).collect()
+            })
+        };
+        match tokio::time::timeout(CALL, provider.tidy(&rights, &in_use)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => {
+                tracing::info!(%target, count, "what no lease uses any more was removed");
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%target, %error, "what no lease uses any more is not removed yet");
+            }
+            Err(_) => {
+                tracing::warn!(%target, "what no lease uses any more is not removed yet: no answer in time");
             }
         }
     }

@@ -185,6 +185,7 @@ impl AwsApi for Sdk {
                 ProviderError::Refused { .. } => Ok(None),
                 error @ (ProviderError::Throttled { .. }
                 | ProviderError::Ambiguous { .. }
+                | ProviderError::Pending { .. }
                 | ProviderError::Excessive { .. }) => Err(error),
             },
         }

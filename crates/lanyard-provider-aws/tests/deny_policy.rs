@@ -154,7 +154,7 @@ fn t42_a_full_list_of_kills_cuts_the_role_and_stays_within_the_budget() {
 
 // Rule 12
 #[test]
-fn released_leases_never_cause_a_cut_and_are_said_to_be_left_out() {
+fn s26_released_leases_take_half_of_the_list_never_cause_a_cut_and_are_said_to_be_left_out() {
     let (due, present) = (leases(1, 1000, None), DenyPolicy::default());
     let composed = compose(&demand(&due, &present));
     assert_eq!(composed.policy.cut(), None);
@@ -163,8 +163,14 @@ fn released_leases_never_cause_a_cut_and_are_said_to_be_left_out() {
         .iter()
         .filter(|one| composed.policy.names(one.id))
         .count();
-    assert!(listed > 300, "{listed}");
+    assert!((150..170).contains(&listed), "{listed}");
     assert_eq!(listed + composed.unlisted.len(), due.len());
+    // The other half is there for kills, which need no cut.
+    let due = killed(2, 140);
+    let composed = compose(&demand(&due, &composed.policy));
+    assert_eq!(composed.policy.cut(), None);
+    assert!(due.iter().all(|one| composed.policy.names(one.id)));
+    assert!(text(&composed).len() <= BUDGET);
 }
 
 // Rule 12: a kill comes before a release, and nothing that was acknowledged is taken back.

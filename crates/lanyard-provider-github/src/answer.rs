@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
@@ -82,7 +82,12 @@ pub(crate) struct Answer {
     pub(crate) date: Option<Timestamp>,
     wait: Option<Wait>,
     body: Zeroizing<Vec<u8>>,
+    /// Whether GitHub gave it, and not a proxy or gateway on the way. Nothing else counts.
+    own: bool,
 }
+
+/// On every answer of the API, whatever its status (page «Troubleshooting the REST API»).
+const REQUEST_ID: &str = "x-github-request-id";
 
 #[derive(Deserialize)]
 struct Message {
@@ -91,14 +96,26 @@ struct Message {
 
 impl Answer {
     pub(crate) fn new(status: StatusCode, headers: &HeaderMap, body: Zeroizing<Vec<u8>>) -> Self {
+        let media = text(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim();
+        let empty = status == StatusCode::NO_CONTENT && body.is_empty();
+        let form = empty || media.eq_ignore_ascii_case("application/json");
+        let redirect = status.is_redirection();
+        let named = text(headers, REQUEST_ID).is_some_and(|id| !id.is_empty());
         let mut answer = Self {
             status,
             date: text(headers, DATE.as_str()).and_then(date),
             wait: None,
             body,
+            own: named && (form || redirect),
         };
-        answer.wait = answer.limit(headers);
+        answer.wait = answer.limit(headers).filter(|_| answer.own);
         answer
+    }
+
+    /// Whether GitHub gave it.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.own
     }
 
     fn message(&self) -> String {
@@ -139,7 +156,7 @@ impl Answer {
         operation: &'static str,
         expected: StatusCode,
     ) -> Result<T, ProviderError> {
-        if self.status != expected {
+        if self.status != expected || !self.own {
             return Err(self.failure(operation));
         }
         serde_json::from_slice(&self.body).map_err(|_| ProviderError::Ambiguous {
@@ -157,6 +174,13 @@ impl Answer {
             return ProviderError::Throttled {
                 provider: PROVIDER,
                 operation,
+            };
+        }
+        if !self.own {
+            return ProviderError::Ambiguous {
+                provider: PROVIDER,
+                operation,
+                code: format!("{status}: not GitHub's own answer"),
             };
         }
         match status {
@@ -210,6 +234,9 @@ mod tests {
 
     fn answer(status: u16, headers: &[(&'static str, &str)], message: &str) -> Answer {
         let mut map = HeaderMap::new();
+        map.insert(REQUEST_ID, "0A1B:2C3D".parse().unwrap());
+        let media = "application/json; charset=utf-8".parse().unwrap();
+        map.insert(CONTENT_TYPE, media);
         for (name, value) in headers {
             map.insert(*name, value.parse().unwrap());
         }

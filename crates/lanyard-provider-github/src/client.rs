@@ -138,7 +138,7 @@ pub(crate) fn made_nothing(error: &ProviderError) -> bool {
     match error {
         ProviderError::Refused { .. } | ProviderError::Throttled { .. } => true,
         ProviderError::Ambiguous { code, .. } => code == NOT_REACHED,
-        ProviderError::Excessive { .. } => false,
+        ProviderError::Pending { .. } | ProviderError::Excessive { .. } => false,
     }
 }
 
@@ -482,6 +482,7 @@ impl Installation {
 
 fn said(answer: &Answer, good: StatusCode, operation: &'static str) -> Result<Said, ProviderError> {
     match answer.status {
+        _ if !answer.is_own() => Err(answer.failure(operation)),
         status if status == good => Ok(Said::Yes),
         StatusCode::UNAUTHORIZED => Ok(Said::No { at: answer.date }),
         _ => Err(answer.failure(operation)),

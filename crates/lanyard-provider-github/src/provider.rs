@@ -344,6 +344,7 @@ impl Provider for GitHubProvider {
             lists: false,
             proves: true,
             mint_timeout: MINT,
+            late_requests: Duration::ZERO,
             leeway: SKEW,
         }
     }

@@ -103,6 +103,15 @@ pub struct Marked {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// What the API server says of an object that is to be deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The API server took the order. Something may still keep the object: a finalizer.
+    Taken,
+    /// The API server has none of this name: asked again after it took the order, it reads back what was done.
+    Gone,
+}
+
 /// The API server, as the broker's own user. No call is ever repeated.
 #[async_trait]
 pub trait KubernetesApi: Send + Sync {
@@ -198,11 +207,11 @@ pub trait KubernetesApi: Send + Sync {
         question: &Question,
     ) -> Result<bool, ProviderError>;
 
-    /// Deletes an object; one that is not there is deleted.
+    /// Has an object deleted; one that is not there is deleted.
     ///
     /// # Errors
     /// See [`ProviderError`].
-    async fn delete(&self, object: Object<'_>) -> Result<(), ProviderError>;
+    async fn delete(&self, object: Object<'_>) -> Result<Deleted, ProviderError>;
 
     /// The data of a ConfigMap, when there is one.
     ///

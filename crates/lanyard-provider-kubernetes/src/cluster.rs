@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -12,23 +11,22 @@ use k8s_openapi::api::authorization::v1 as authorization;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret as SecretObject, ServiceAccount};
 use k8s_openapi::api::rbac::v1 as rbac;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, GetParams, ListParams, ObjectList, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::core::Request;
 use kube::{Client, Config};
 use lanyard_core::charter::PolicyRule;
 use lanyard_core::provider::{ProviderError, Rehearsed};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
-use crate::PROVIDER;
+use crate::answer::{self, CALL, Fault, Subject, ambiguous, explained, mapped};
 use crate::api::{
-    Allowed, ClusterRole, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question, RoleRef,
-    Token, TokenAsk,
+    Allowed, ClusterRole, Deleted, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question,
+    RoleRef, Token, TokenAsk,
 };
 use crate::objects::{HOME, MANAGED_BY};
 
-/// How long one call may take.
-const CALL: Duration = Duration::from_secs(10);
 /// How many objects a page of a list holds.
 const PAGE: u32 = 500;
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -100,35 +98,50 @@ impl Cluster {
         self.client.clone()
     }
 
-    fn namespaced<K>(&self, namespace: &str) -> Api<K>
+    /// Makes an object; what the API server made of it.
+    async fn made<K>(&self, namespace: &str, object: &K) -> Result<K, Fault>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
-        <K as kube::Resource>::DynamicType: Default,
+        K: Kubernetes,
     {
-        Api::namespaced(self.client.clone(), namespace)
+        let subject = Subject::of::<K>().within(namespace);
+        let subject = match &object.meta().name {
+            Some(name) => subject.named(name),
+            None => subject,
+        };
+        let data = serde_json::to_vec(object).map_err(|_| UNBUILT)?;
+        let request = path::<K>(namespace).create(&PostParams::default(), data);
+        answer::document(&self.client, request.map_err(|_| UNBUILT)?, &subject).await
     }
 
-    async fn listed<K>(&self, namespace: &str, home: &str) -> Result<Vec<Marked>, ProviderError>
+    async fn found<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Fault>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-        <K as kube::Resource>::DynamicType: Default,
+        K: Kubernetes,
+    {
+        let subject = Subject::of::<K>().within(namespace).named(name);
+        let request = path::<K>(namespace).get(name, &GetParams::default());
+        let found = answer::document(&self.client, request.map_err(|_| UNBUILT)?, &subject).await;
+        match found {
+            Err(fault) if fault.is_missing(&subject) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    async fn listed<K>(&self, namespace: &str, home: &str) -> Result<Vec<Marked>, Fault>
+    where
+        K: Kubernetes,
     {
         let selector = format!("{}={},{HOME}={home}", MANAGED_BY.0, MANAGED_BY.1);
         let mut page = ListParams::default().labels(&selector).limit(PAGE);
         let mut found = Vec::new();
         loop {
-            let listed = self
-                .namespaced::<K>(namespace)
-                .list(&page)
-                .await
-                .map_err(|error| mapped("list", &error))?;
+            let request = path::<K>(namespace).list(&page).map_err(|_| UNBUILT)?;
+            let subject = Subject::of::<K>();
+            let listed: ObjectList<K> = answer::page(&self.client, request, &subject).await?;
             for object in listed.items {
+                let meta = object.meta();
                 found.push(Marked {
-                    name: object.meta().name.clone().unwrap_or_default(),
-                    annotations: object.meta().annotations.clone().unwrap_or_default(),
+                    name: meta.name.clone().unwrap_or_default(),
+                    annotations: meta.annotations.clone().unwrap_or_default(),
                 });
             }
             match listed.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -138,24 +151,61 @@ impl Cluster {
         }
     }
 
-    async fn gone<K>(&self, object: Object<'_>) -> Result<(), ProviderError>
+    async fn gone<K>(&self, object: Object<'_>) -> Result<Deleted, Fault>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-        <K as kube::Resource>::DynamicType: Default,
+        K: Kubernetes,
     {
-        let deleted = self
-            .namespaced::<K>(object.namespace)
-            .delete(object.name, &DeleteParams::default().grace_period(0))
-            .await;
+        let subject = Subject::of::<K>()
+            .within(object.namespace)
+            .named(object.name);
+        let parameters = DeleteParams::default().grace_period(0);
+        let request = path::<K>(object.namespace).delete(object.name, &parameters);
+        let deleted = answer::delete(&self.client, request.map_err(|_| UNBUILT)?, &subject).await;
         match deleted {
-            Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(mapped("delete", &error)),
+            Err(fault) if fault.is_missing(&subject) => Ok(Deleted::Gone),
+            deleted => deleted.map(|()| Deleted::Taken),
         }
     }
+}
+
+/// What the broker makes in a namespace.
+trait Kubernetes:
+    kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + std::fmt::Debug
+    + serde::Serialize
+    + serde::de::DeserializeOwned
+    + Send
+    + Sync
+{
+}
+
+impl<K> Kubernetes for K where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::Serialize
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+{
+}
+
+const UNBUILT: Fault = Fault::Lost("the request cannot be built");
+
+fn path<K: Kubernetes>(namespace: &str) -> Request {
+    Request::new(K::url_path(&(), Some(namespace)))
+}
+
+/// Asks for a review, which has no name and is in no namespace.
+async fn reviewed<K>(client: &Client, review: &K) -> Result<K, Fault>
+where
+    K: kube::Resource<DynamicType = ()> + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let data = serde_json::to_vec(review).map_err(|_| UNBUILT)?;
+    let request = Request::new(K::url_path(&(), None)).create(&PostParams::default(), data);
+    let request = request.map_err(|_| UNBUILT)?;
+    answer::document(client, request, &Subject::of::<K>()).await
 }
 
 fn pem(der: &[u8]) -> String {
@@ -169,81 +219,6 @@ fn pem(der: &[u8]) -> String {
     }
     pem.push_str("\n-----END CERTIFICATE-----\n");
     pem
-}
-
-/// The reasons that are passed on. Any other is a text that somebody chose.
-/// <https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#StatusReason>
-const REASONS: &[&str] = &[
-    "AlreadyExists",
-    "BadRequest",
-    "Conflict",
-    "Expired",
-    "Forbidden",
-    "Gone",
-    "InternalError",
-    "Invalid",
-    "MethodNotAllowed",
-    "NotAcceptable",
-    "NotFound",
-    "RequestEntityTooLarge",
-    "ServerTimeout",
-    "ServiceUnavailable",
-    "Timeout",
-    "TooManyRequests",
-    "Unauthorized",
-    "UnsupportedMediaType",
-];
-
-/// What the API server says by a known reason alone: its messages can echo what was sent (T50).
-fn mapped(operation: &'static str, error: &kube::Error) -> ProviderError {
-    let kube::Error::Api(status) = error else {
-        return ProviderError::Ambiguous {
-            provider: PROVIDER,
-            operation,
-            code: "not reached".to_owned(),
-        };
-    };
-    let known = REASONS.iter().find(|known| **known == status.reason);
-    let code = match known {
-        Some(reason) => format!("{} {reason}", status.code),
-        None => status.code.to_string(),
-    };
-    match status.code {
-        429 => ProviderError::Throttled {
-            provider: PROVIDER,
-            operation,
-        },
-        400..=499 => refused(operation, code),
-        _ => ProviderError::Ambiguous {
-            provider: PROVIDER,
-            operation,
-            code,
-        },
-    }
-}
-
-/// As [`mapped`], with the message: where no secret was sent, it says what the broker itself may not do.
-pub(crate) fn explained(operation: &'static str, error: &kube::Error) -> ProviderError {
-    match (mapped(operation, error), error) {
-        (ProviderError::Refused { code, .. }, kube::Error::Api(status)) => {
-            let message: String = status
-                .message
-                .chars()
-                .map(|c| if c.is_control() { ' ' } else { c })
-                .take(1000)
-                .collect();
-            refused(operation, format!("{code}: {message}"))
-        }
-        (other, _) => other,
-    }
-}
-
-pub(crate) fn refused(operation: &'static str, code: String) -> ProviderError {
-    ProviderError::Refused {
-        provider: PROVIDER,
-        operation,
-        code,
-    }
 }
 
 fn metadata(name: &str, marks: &Marks) -> ObjectMeta {
@@ -277,10 +252,6 @@ fn read(rule: rbac::PolicyRule) -> PolicyRule {
     }
 }
 
-fn is_there_already(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.reason == "AlreadyExists")
-}
-
 #[async_trait]
 impl KubernetesApi for Cluster {
     fn endpoint(&self) -> Endpoint {
@@ -296,21 +267,25 @@ impl KubernetesApi for Cluster {
     }
 
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError> {
-        let roles = Api::<rbac::ClusterRole>::all(self.client.clone());
-        let found = roles
-            .get_opt(name)
-            .await
-            .map_err(|error| explained("get clusterrole", &error))?;
-        Ok(found.map(|role| {
-            let rules = role.rules.unwrap_or_default();
-            let (urls, rules): (Vec<_>, Vec<_>) = rules
-                .into_iter()
-                .partition(|rule| rule.non_resource_urls.is_some());
-            ClusterRole {
-                rules: rules.into_iter().map(read).collect(),
-                aggregated: role.aggregation_rule.is_some(),
-                urls: !urls.is_empty(),
-            }
+        let subject = Subject::of::<rbac::ClusterRole>().named(name);
+        let path = Request::new(<rbac::ClusterRole as kube::Resource>::url_path(&(), None));
+        let request = path.get(name, &GetParams::default()).map_err(|_| UNBUILT);
+        let found: Result<rbac::ClusterRole, Fault> = match request {
+            Ok(request) => answer::document(&self.client, request, &subject).await,
+            Err(fault) => Err(fault),
+        };
+        let role = match found {
+            Err(fault) if fault.is_missing(&subject) => return Ok(None),
+            found => found.map_err(|fault| explained("get clusterrole", &fault))?,
+        };
+        let rules = role.rules.unwrap_or_default();
+        let (urls, rules): (Vec<_>, Vec<_>) = rules
+            .into_iter()
+            .partition(|rule| rule.non_resource_urls.is_some());
+        Ok(Some(ClusterRole {
+            rules: rules.into_iter().map(read).collect(),
+            aggregated: role.aggregation_rule.is_some(),
+            urls: !urls.is_empty(),
         }))
     }
 
@@ -322,22 +297,21 @@ impl KubernetesApi for Cluster {
         rules: &[PolicyRule],
     ) -> Result<Option<Vec<PolicyRule>>, ProviderError> {
         const OPERATION: &str = "create role";
-        let roles = self.namespaced::<rbac::Role>(namespace);
+        let subject = Subject::of::<rbac::Role>().within(namespace).named(name);
         let role = rbac::Role {
             metadata: metadata(name, marks),
             rules: Some(rules.iter().map(written).collect()),
         };
-        match roles.create(&PostParams::default(), &role).await {
+        match self.made(namespace, &role).await {
             Ok(_) => Ok(None),
-            Err(error) if is_there_already(&error) => {
-                let there = roles
-                    .get(name)
-                    .await
-                    .map_err(|error| explained("get role", &error))?;
-                let rules = there.rules.unwrap_or_default();
+            Err(fault) if fault.is_there(&subject) => {
+                let there = self.found::<rbac::Role>(namespace, name).await;
+                let there = there.map_err(|fault| explained("get role", &fault))?;
+                let gone = || ambiguous(OPERATION, "it was there, and is gone");
+                let rules = there.ok_or_else(gone)?.rules.unwrap_or_default();
                 Ok(Some(rules.into_iter().map(read).collect()))
             }
-            Err(error) => Err(explained(OPERATION, &error)),
+            Err(fault) => Err(explained(OPERATION, &fault)),
         }
     }
 
@@ -346,8 +320,8 @@ impl KubernetesApi for Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<BTreeMap<String, String>>, ProviderError> {
-        let found = self.namespaced::<ConfigMap>(namespace).get_opt(name).await;
-        let found = found.map_err(|error| explained("get configmap", &error))?;
+        let found = self.found::<ConfigMap>(namespace, name).await;
+        let found = found.map_err(|fault| explained("get configmap", &fault))?;
         Ok(found.map(|found| found.data.unwrap_or_default()))
     }
 
@@ -357,7 +331,7 @@ impl KubernetesApi for Cluster {
         name: &str,
         data: BTreeMap<String, String>,
     ) -> Result<(), ProviderError> {
-        let maps = self.namespaced::<ConfigMap>(namespace);
+        let subject = Subject::of::<ConfigMap>().within(namespace).named(name);
         let map = ConfigMap {
             metadata: ObjectMeta {
                 name: Some(name.to_owned()),
@@ -366,14 +340,23 @@ impl KubernetesApi for Cluster {
             data: Some(data),
             ..ConfigMap::default()
         };
-        let made = match maps.create(&PostParams::default(), &map).await {
-            Err(error) if is_there_already(&error) => {
-                maps.replace(name, &PostParams::default(), &map).await
+        let made = match self.made(namespace, &map).await {
+            Err(fault) if fault.is_there(&subject) => {
+                let data = serde_json::to_vec(&map).map_err(|_| UNBUILT);
+                let replace = |data| {
+                    let replaced =
+                        path::<ConfigMap>(namespace).replace(name, &PostParams::default(), data);
+                    replaced.map_err(|_| UNBUILT)
+                };
+                match data.and_then(replace) {
+                    Ok(request) => answer::document(&self.client, request, &subject).await,
+                    Err(fault) => Err(fault),
+                }
             }
-            other => other,
+            made => made,
         };
         made.map(drop)
-            .map_err(|error| explained("put configmap", &error))
+            .map_err(|fault| explained("put configmap", &fault))
     }
 
     async fn create_service_account(
@@ -387,12 +370,9 @@ impl KubernetesApi for Cluster {
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         };
-        let made = self
-            .namespaced(namespace)
-            .create(&PostParams::default(), &account)
-            .await;
+        let made = self.made(namespace, &account).await;
         made.map(drop)
-            .map_err(|error| explained("create serviceaccount", &error))
+            .map_err(|fault| explained("create serviceaccount", &fault))
     }
 
     async fn create_secret(
@@ -407,16 +387,11 @@ impl KubernetesApi for Cluster {
             immutable: Some(true),
             ..SecretObject::default()
         };
-        let made = self
-            .namespaced(namespace)
-            .create(&PostParams::default(), &secret)
-            .await
-            .map_err(|error| explained(OPERATION, &error))?;
-        made.metadata.uid.ok_or_else(|| ProviderError::Ambiguous {
-            provider: PROVIDER,
-            operation: OPERATION,
-            code: "no uid".to_owned(),
-        })
+        let made = self.made(namespace, &secret).await;
+        let made = made.map_err(|fault| explained(OPERATION, &fault))?;
+        made.metadata
+            .uid
+            .ok_or_else(|| ambiguous(OPERATION, "no uid"))
     }
 
     async fn create_role_binding(
@@ -444,43 +419,54 @@ impl KubernetesApi for Cluster {
                 ..rbac::Subject::default()
             }]),
         };
-        let made = self
-            .namespaced(binding.namespace)
-            .create(&PostParams::default(), &object)
-            .await;
+        let made = self.made(binding.namespace, &object).await;
         made.map(drop)
-            .map_err(|error| explained("create rolebinding", &error))
+            .map_err(|fault| explained("create rolebinding", &fault))
     }
 
     async fn request_token(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError> {
         const OPERATION: &str = "create serviceaccounts/token";
+        let bound = BoundObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Secret".to_owned()),
+            name: Some(ask.name.to_owned()),
+            uid: Some(ask.bound_to.to_owned()),
+        };
         let request = TokenRequest {
             metadata: ObjectMeta::default(),
             spec: TokenRequestSpec {
                 audiences: Vec::new(),
-                bound_object_ref: Some(BoundObjectReference {
-                    api_version: Some("v1".to_owned()),
-                    kind: Some("Secret".to_owned()),
-                    name: Some(ask.name.to_owned()),
-                    uid: Some(ask.bound_to.to_owned()),
-                }),
+                bound_object_ref: Some(bound.clone()),
                 expiration_seconds: Some(ask.seconds),
             },
             status: None,
         };
-        let answer = self
-            .namespaced::<ServiceAccount>(ask.namespace)
-            .create_token_request(ask.name, &PostParams::default(), &request)
+        let failed = |fault: Fault| mapped(OPERATION, &fault);
+        let data = serde_json::to_vec(&request).map_err(|_| failed(UNBUILT))?;
+        let request = path::<ServiceAccount>(ask.namespace).create_subresource(
+            "token",
+            ask.name,
+            &PostParams::default(),
+            data,
+        );
+        let request = request.map_err(|_| failed(UNBUILT))?;
+        let subject = Subject {
+            kind: "TokenRequest".to_owned(),
+            api_version: "authentication.k8s.io/v1".to_owned(),
+            ..Subject::of::<ServiceAccount>()
+        };
+        let answer: TokenRequest = answer::document(&self.client, request, &subject)
             .await
-            .map_err(|error| mapped(OPERATION, &error))?;
-        let status = answer.status.ok_or_else(|| ProviderError::Ambiguous {
-            provider: PROVIDER,
-            operation: OPERATION,
-            code: "half an answer".to_owned(),
-        })?;
+            .map_err(failed)?;
+        let half = || ambiguous(OPERATION, "half an answer");
+        let status = answer.status.ok_or_else(half)?;
+        let token = Secret::new(status.token);
+        if answer.spec.bound_object_ref != Some(bound) || token.expose().is_empty() {
+            return Err(ambiguous(OPERATION, "a token of something else"));
+        }
         let millis = status.expiration_timestamp.0.as_millisecond();
         Ok(Token {
-            token: Secret::new(status.token),
+            token,
             expires: Timestamp::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)),
         })
     }
@@ -497,18 +483,20 @@ impl KubernetesApi for Cluster {
             token: Some(token.expose().clone().into()),
             ..AuthInfo::default()
         };
-        let client = Client::try_from(config).map_err(|error| mapped(OPERATION, &error))?;
+        let client = Client::try_from(config)
+            .map_err(|_| ambiguous(OPERATION, "no client for the token"))?;
         let review = authorization::SelfSubjectRulesReview {
             spec: authorization::SelfSubjectRulesReviewSpec {
                 namespace: Some(namespace.to_owned()),
             },
             ..authorization::SelfSubjectRulesReview::default()
         };
-        let answer = Api::<authorization::SelfSubjectRulesReview>::all(client)
-            .create(&PostParams::default(), &review)
-            .await
-            .map_err(|error| mapped(OPERATION, &error))?;
-        let status = answer.status.unwrap_or_default();
+        let answer = reviewed(&client, &review).await;
+        let answer = answer.map_err(|fault| mapped(OPERATION, &fault))?;
+        // No status is half of an answer, and no token without rights.
+        let status = answer
+            .status
+            .ok_or_else(|| ambiguous(OPERATION, "half an answer"))?;
         let set = |texts: Option<Vec<String>>| texts.into_iter().flatten().collect();
         let rules = status.resource_rules.into_iter().map(|rule| PolicyRule {
             api_groups: set(rule.api_groups),
@@ -528,6 +516,7 @@ impl KubernetesApi for Cluster {
         namespace: &str,
         question: &Question,
     ) -> Result<bool, ProviderError> {
+        const OPERATION: &str = "create subjectaccessreviews";
         let (resource, subresource) = match question.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource)),
             None => (question.resource.as_str(), None),
@@ -550,20 +539,23 @@ impl KubernetesApi for Cluster {
             },
             ..authorization::SubjectAccessReview::default()
         };
-        let answer = Api::<authorization::SubjectAccessReview>::all(self.client.clone())
-            .create(&PostParams::default(), &review)
-            .await
-            .map_err(|error| explained("create subjectaccessreviews", &error))?;
-        Ok(answer.status.is_none_or(|status| status.allowed))
+        let answer = reviewed(&self.client, &review).await;
+        let answer = answer.map_err(|fault| explained(OPERATION, &fault))?;
+        let same = answer.spec.user == review.spec.user;
+        match answer.status.filter(|_| same) {
+            Some(status) => Ok(status.allowed),
+            None => Err(ambiguous(OPERATION, "an answer about something else")),
+        }
     }
 
-    async fn delete(&self, object: Object<'_>) -> Result<(), ProviderError> {
-        match object.kind {
+    async fn delete(&self, object: Object<'_>) -> Result<Deleted, ProviderError> {
+        let deleted = match object.kind {
             Kind::Role => self.gone::<rbac::Role>(object).await,
             Kind::RoleBinding => self.gone::<rbac::RoleBinding>(object).await,
             Kind::Secret => self.gone::<SecretObject>(object).await,
             Kind::ServiceAccount => self.gone::<ServiceAccount>(object).await,
-        }
+        };
+        deleted.map_err(|fault| mapped("delete", &fault))
     }
 
     async fn marked(
@@ -572,11 +564,12 @@ impl KubernetesApi for Cluster {
         namespace: &str,
         home: &str,
     ) -> Result<Vec<Marked>, ProviderError> {
-        match kind {
+        let listed = match kind {
             Kind::Role => self.listed::<rbac::Role>(namespace, home).await,
             Kind::RoleBinding => self.listed::<rbac::RoleBinding>(namespace, home).await,
             Kind::Secret => self.listed::<SecretObject>(namespace, home).await,
             Kind::ServiceAccount => self.listed::<ServiceAccount>(namespace, home).await,
-        }
+        };
+        listed.map_err(|fault| mapped("list", &fault))
     }
 }

@@ -5,13 +5,16 @@
 //! token may do; deleting the Secret and the ServiceAccount ends the token
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens>).
 
+mod answer;
 pub mod api;
 mod cluster;
 mod objects;
 mod provider;
 mod rehearse;
 mod review;
+mod revoke;
 mod rules;
+mod tidy;
 
 pub use cluster::{Cluster, ConnectError};
 pub use objects::{Marks, Question};

@@ -67,11 +67,19 @@ pub(crate) struct Held {
     pub(crate) namespace: String,
     /// What shows that they are not any more.
     pub(crate) ask: Option<Question>,
+    /// The shared Role that they are in; nothing where the charter names a ClusterRole, and in handles of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) role: Option<String>,
 }
 
 impl Held {
-    pub(crate) fn new(home: &str, grant: &KubernetesGrant) -> Self {
+    pub(crate) fn new(home: &str, request: &MintRequest, grant: &KubernetesGrant) -> Self {
+        let role = match &grant.rights {
+            KubernetesRights::Rules(rules) => Some(role_name(home, request, rules)),
+            KubernetesRights::ClusterRole(_) => None,
+        };
         Self {
+            role,
             home: home.to_owned(),
             namespace: grant.namespace.clone(),
             ask: Question::about(&grant.rights),
@@ -102,6 +110,15 @@ pub(crate) fn user(home: &str, lease: LeaseId) -> (String, Vec<String>) {
     (
         format!("system:serviceaccount:{home}:{}", name(lease)),
         groups.into(),
+    )
+}
+
+/// A user like that of a lease, in the same groups, that no lease stands for.
+pub(crate) fn nobody(home: &str) -> (String, Vec<String>) {
+    let (_, groups) = user(home, LeaseId::from_bits(0));
+    (
+        format!("system:serviceaccount:{home}:lanyard-nobody"),
+        groups,
     )
 }
 

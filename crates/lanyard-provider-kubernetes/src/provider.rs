@@ -12,17 +12,19 @@ use lanyard_core::charter::{
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
-    ProviderError, Rehearsed, Revocability, Revocation, RevocationReport, Revoked,
+    Capabilities, Credential, Found, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
+    Provider, ProviderError, Rehearsed, Revocability, Revocation, RevocationReport, Revoked,
 };
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_core::witness::Witness;
 
 use crate::PROVIDER;
-use crate::api::{Kind, KubernetesApi, Object, RoleRef, TokenAsk};
-use crate::objects::{ASKED, HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name, user};
+use crate::api::{Kind, KubernetesApi, Marked, Object, RoleRef, TokenAsk};
+use crate::objects::{HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name};
+use crate::revoke::Kept;
 use crate::rules::{digest, exceeding};
+use crate::tidy::Roles;
 
 /// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease itself.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>
@@ -31,6 +33,9 @@ const LEAST_LIFE: u64 = 600;
 const EXTENDED: u64 = 3607;
 /// How long an API server goes on accepting a token that it has cached after its bound object is gone.
 const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
+/// How long an API server works on a request at most (`--request-timeout`, a minute), with some seconds for the way.
+/// <https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/>
+const LATE_REQUESTS: Duration = Duration::from_secs(70);
 /// How long past its expiry a token is accepted: the leeway of a minute, and the cache.
 const LEEWAY: Duration = Duration::from_secs(70);
 /// What the server's clock and rounding may add to an expiry without it being another one.
@@ -43,8 +48,8 @@ const JOURNAL: &str = "journal";
 /// How many leases are revoked at the same time.
 const AT_ONCE: usize = 16;
 /// How often, and how many times, it is asked whether a change of RBAC has arrived: half a second in all.
-const ASK_EVERY: Duration = Duration::from_millis(10);
-const ASK_TIMES: u32 = 50;
+pub(crate) const ASK_EVERY: Duration = Duration::from_millis(10);
+pub(crate) const ASK_TIMES: u32 = 50;
 
 /// One configured cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,24 +58,25 @@ pub struct KubernetesTarget {
     pub namespace: String,
     /// The ClusterRoles that a charter may name, each pinned to the digest of its rules.
     pub cluster_roles: BTreeMap<String, String>,
+    /// What every authenticated user of the cluster may do besides asking about itself, as whoever runs the target declares:
+    /// OpenShift gives each of them some rights. It is no more than was granted.
+    pub baseline: Vec<PolicyRule>,
 }
 
 /// The provider of one cluster.
 pub struct KubernetesProvider<A> {
-    target: KubernetesTarget,
-    api: A,
+    pub(crate) target: KubernetesTarget,
+    pub(crate) api: A,
+    pub(crate) kept: Kept,
+    pub(crate) roles: Roles,
 }
 
-fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {
+pub(crate) fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {
     ProviderError::Refused {
         provider: PROVIDER,
         operation,
         code: code.into(),
     }
-}
-
-fn unreadable() -> ProviderError {
-    refused("revoke", "the handle cannot be read")
 }
 
 fn excessive(operation: &'static str, found: String) -> ProviderError {
@@ -104,12 +110,26 @@ fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
     /// The provider of this cluster.
-    pub const fn new(target: KubernetesTarget, api: A) -> Self {
-        Self { target, api }
+    pub fn new(target: KubernetesTarget, api: A) -> Self {
+        Self {
+            target,
+            api,
+            kept: Kept::default(),
+            roles: Roles::default(),
+        }
     }
 
-    fn home(&self) -> &str {
+    pub(crate) fn home(&self) -> &str {
         &self.target.namespace
+    }
+
+    /// The lease that an object with the broker's marks says that it is of.
+    fn found(&self, object: &Marked) -> Option<(LeaseId, Handle)> {
+        let handle = Handle(object.annotations.get(HANDLE)?.as_str().into());
+        // Only what is where this target puts it.
+        Held::read(&handle).filter(|held| held.home == self.home())?;
+        let lease: LeaseId = object.annotations.get(LEASE)?.parse().ok()?;
+        (name(lease) == object.name).then_some((lease, handle))
     }
 
     /// The rules that the lease gets, and what its binding refers to.
@@ -196,12 +216,15 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         granted: &[PolicyRule],
     ) -> Result<(), ProviderError> {
         const OPERATION: &str = "create selfsubjectrulesreviews";
+        let expected = [granted, &self.target.baseline].concat();
         for _ in 0..ASK_TIMES {
             let allowed = self.api.rules_of(token, namespace).await?;
-            if let Some(more) = exceeding(&allowed.rules, granted) {
+            if let Some(more) = exceeding(&allowed.rules, &expected) {
                 return Err(excessive(
                     OPERATION,
-                    format!("more than was granted: {more}"),
+                    format!(
+                        "more than was granted: {more}; where every user of the cluster may do that, declare it in the target's `baseline`"
+                    ),
                 ));
             }
             if allowed.incomplete {
@@ -221,87 +244,6 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         );
         Ok(())
     }
-
-    async fn give_up(&self, lease: LeaseId, held: &Held, kind: Kind) -> Result<(), ProviderError> {
-        let name = name(lease);
-        let namespace = if kind == Kind::RoleBinding {
-            &held.namespace
-        } else {
-            &held.home
-        };
-        self.api
-            .delete(Object {
-                kind,
-                namespace,
-                name: &name,
-            })
-            .await
-    }
-
-    /// Ends what the token may do.
-    async fn unbind(&self, lease: LeaseRef) -> (LeaseId, Result<Revoked, ProviderError>) {
-        let Some(held) = Held::read(&lease.handle) else {
-            return (lease.id, Err(unreadable()));
-        };
-        let unbound = self.give_up(lease.id, &held, Kind::RoleBinding).await;
-        (lease.id, unbound.map(|()| Revoked::Acknowledged))
-    }
-
-    /// Ends the token itself, and asks whether its rights are gone.
-    async fn end(&self, lease: LeaseId, held: &Held) -> Result<Revoked, ProviderError> {
-        self.give_up(lease, held, Kind::Secret).await?;
-        self.give_up(lease, held, Kind::ServiceAccount).await?;
-        for _ in 0..ASK_TIMES {
-            match self.is_dead(lease, held).await? {
-                Probe::Dead => return Ok(Revoked::ProvedDead),
-                Probe::Unknowable => return Ok(Revoked::Acknowledged),
-                // A mint that was under way may have bound it again.
-                Probe::Live => self.give_up(lease, held, Kind::RoleBinding).await?,
-            }
-            tokio::time::sleep(ASK_EVERY).await;
-        }
-        // Somebody else gives every service account this right: the lease's own objects are gone all the same.
-        Ok(Revoked::Acknowledged)
-    }
-
-    async fn is_dead(&self, lease: LeaseId, held: &Held) -> Result<Probe, ProviderError> {
-        let Some(question) = &held.ask else {
-            return Ok(Probe::Unknowable);
-        };
-        let user = user(&held.home, lease);
-        let live = self.api.allows(&user, &held.namespace, question).await?;
-        Ok(if live { Probe::Live } else { Probe::Dead })
-    }
-
-    /// A kill of the whole target: each shared Role is one write for all of its leases. What is left of
-    /// it is deleted with each lease.
-    async fn cut(&self, revocation: &Revocation, at: Timestamp) {
-        let namespaces: BTreeSet<String> = revocation
-            .due
-            .iter()
-            .filter_map(|lease| Some(Held::read(&lease.handle)?.namespace))
-            .collect();
-        for namespace in namespaces {
-            let roles = self.api.marked(Kind::Role, &namespace, self.home()).await;
-            for role in roles.unwrap_or_default() {
-                let asked = role
-                    .annotations
-                    .get(ASKED)
-                    .and_then(|text| text.parse().ok());
-                // The mints after a re-arm use other Roles: their names hold the newest order.
-                if asked.is_some_and(|asked| Timestamp::from_millis(asked) <= at) {
-                    let object = Object {
-                        kind: Kind::Role,
-                        namespace: &namespace,
-                        name: &role.name,
-                    };
-                    if let Err(error) = self.api.delete(object).await {
-                        tracing::warn!(%error, role = role.name, "a shared role could not be deleted");
-                    }
-                }
-            }
-        }
-    }
 }
 
 #[async_trait]
@@ -315,6 +257,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             lists: true,
             proves: true,
             mint_timeout: Duration::from_secs(20),
+            late_requests: LATE_REQUESTS,
             leeway: LEEWAY,
         }
     }
@@ -360,7 +303,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             KubernetesRights::ClusterRole(name) => serde_json::json!({"clusterRole": name}),
         };
         Ok(Prepared {
-            handle: Held::new(self.home(), grant).handle(),
+            handle: Held::new(self.home(), request, grant).handle(),
             worst_expiry: worst_expiry(request),
             document: document.to_string(),
         })
@@ -376,6 +319,15 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         };
         let (home, name) = (self.home(), name(request.lease));
         let marks = lease_marks(home, request, &prepared.handle);
+        // From before the Role is there until it is bound: meanwhile nobody deletes it as one that nothing uses.
+        let _role = match &grant.rights {
+            KubernetesRights::Rules(rules) => {
+                let role = role_name(home, request, rules);
+                let key = (grant.namespace.clone(), role);
+                Some(self.roles.minting(key).await?)
+            }
+            KubernetesRights::ClusterRole(_) => None,
+        };
         let (role, granted) = self.role(request, grant).await?;
         self.api.create_service_account(home, &name, &marks).await?;
         let bound_to = self.api.create_secret(home, &name, &marks).await?;
@@ -416,7 +368,10 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         }
         // Nothing but the bindings: that is what kills, and no lease's proof keeps another's end waiting.
         let outcomes = stream::iter(revocation.due.clone())
-            .map(|lease| self.unbind(lease))
+            .map(|lease| async move {
+                let unbound = self.unbind(&lease).await;
+                (lease.id, unbound)
+            })
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
@@ -429,10 +384,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         stream::iter(leases.to_vec())
             .map(|lease| async move {
-                match Held::read(&lease.handle) {
-                    Some(held) => (lease.id, self.end(lease.id, &held).await),
-                    None => (lease.id, Err(unreadable())),
-                }
+                let ended = self.end(&lease).await;
+                (lease.id, ended)
             })
             .buffer_unordered(AT_ONCE)
             .collect()
@@ -441,10 +394,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
 
     /// Asks the authorizer, for the user that the token stands for: no token is kept to try.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
-        match Held::read(&lease.handle) {
-            Some(held) => self.is_dead(lease.id, &held).await,
-            None => Ok(Probe::Unknowable),
-        }
+        self.probed(lease).await
     }
 
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
@@ -515,17 +465,32 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         let accounts = self
             .api
-            .marked(Kind::ServiceAccount, self.home(), self.home())
-            .await?;
-        Ok(accounts
-            .into_iter()
-            .filter_map(|account| {
-                let handle = Handle(account.annotations.get(HANDLE)?.as_str().into());
-                // Only what is where this target puts it.
-                Held::read(&handle).filter(|held| held.home == self.home())?;
-                let lease: LeaseId = account.annotations.get(LEASE)?.parse().ok()?;
-                (name(lease) == account.name).then_some(Found { lease, handle })
-            })
+            .marked(Kind::ServiceAccount, self.home(), self.home());
+        let accounts = accounts.await?.into_iter();
+        let mut found: BTreeMap<LeaseId, Handle> =
+            accounts.filter_map(|it| self.found(&it)).collect();
+        // A binding that was made late stands without its ServiceAccount.
+        for namespace in self.roles.namespaces() {
+            let bindings = self.api.marked(Kind::RoleBinding, &namespace, self.home());
+            match bindings.await {
+                Ok(bindings) => {
+                    for (lease, handle) in bindings.iter().filter_map(|it| self.found(it)) {
+                        found.entry(lease).or_insert(handle);
+                    }
+                }
+                Err(error @ ProviderError::Refused { .. }) => {
+                    tracing::debug!(%error, namespace, "the role bindings of a namespace cannot be listed");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let found = found.into_iter();
+        Ok(found
+            .map(|(lease, handle)| Found { lease, handle })
             .collect())
+    }
+
+    async fn tidy(&self, grants: &[Rights], in_use: InUse<'_>) -> Result<usize, ProviderError> {
+        self.delete_unused(grants, in_use).await
     }
 }

@@ -3,13 +3,13 @@
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
 
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::{GroupVersionKind, TypeMeta};
+use kube::api::{DynamicObject, GetParams, Patch, PatchParams};
+use kube::core::{GroupVersionKind, Request, Resource as _, TypeMeta};
 use kube::discovery::pinned_kind;
 use lanyard_core::provider::{ProviderError, Rehearsed};
 use serde_json::Value;
 
-use crate::cluster::{explained, refused};
+use crate::answer::{self, Fault, Subject, explained, refused};
 
 const OPERATION: &str = "rehearsal";
 /// Whose fields the rehearsed apply would be.
@@ -33,18 +33,37 @@ pub(crate) async fn one(
     };
     let kind = GroupVersionKind::try_from(&types);
     let kind = kind.map_err(|_| odd("the object's apiVersion cannot be read"))?;
-    let failed = |error: &kube::Error| explained(OPERATION, error);
-    let (resource, _) = pinned_kind(&client, &kind)
-        .await
-        .map_err(|error| failed(&error))?;
-    let api: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
-    let before = api.get_opt(name).await.map_err(|error| failed(&error))?;
+    let (resource, _) = pinned_kind(&client, &kind).await.map_err(|error| {
+        if let kube::Error::Api(status) = error {
+            return explained(OPERATION, &Fault::Status(status));
+        }
+        explained(
+            OPERATION,
+            &Fault::Lost("the kinds of the cluster cannot be read"),
+        )
+    })?;
+    let subject = Subject {
+        api_version: resource.api_version.clone(),
+        kind: resource.kind.clone(),
+        plural: resource.plural.clone(),
+        name: Some(name.to_owned()),
+        namespace: Some(namespace.to_owned()),
+    };
+    let failed = |fault: Fault| explained(OPERATION, &fault);
+    let unbuilt = |_| odd("the request cannot be built");
+    let path = Request::new(DynamicObject::url_path(&resource, Some(namespace)));
+    let request = path.get(name, &GetParams::default()).map_err(unbuilt)?;
+    let before = match answer::document::<DynamicObject>(&client, request, &subject).await {
+        Err(fault) if fault.is_missing(&subject) => None,
+        found => Some(found.map_err(failed)?),
+    };
     let dry = PatchParams::apply(MANAGER).force().dry_run();
-    let after = api.patch(name, &dry, &Patch::Apply(object)).await;
-    let after = after.map_err(|error| failed(&error))?;
+    let request = path.patch(name, &dry, &Patch::Apply(object));
+    let request = request.map_err(unbuilt)?;
+    let after = answer::document::<DynamicObject>(&client, request, &subject).await;
     Ok(Rehearsed {
         before: before.map(plain),
-        after: plain(after),
+        after: plain(after.map_err(failed)?),
     })
 }
 

@@ -44,6 +44,7 @@ async fn real(name: &str, pins: &[(&str, &str)]) -> Option<Real> {
     let target = KubernetesTarget {
         namespace: home,
         cluster_roles: pins.collect::<BTreeMap<_, _>>(),
+        baseline: Vec::new(),
     };
     Some(Real {
         provider: KubernetesProvider::new(target.clone(), api),
@@ -87,9 +88,11 @@ impl Real {
     async fn refused(&self, request: &MintRequest) -> String {
         let prepared = self.provider.prepare(request).unwrap();
         match self.provider.mint(request, &prepared).await {
-            Err(error @ (ProviderError::Refused { .. } | ProviderError::Excessive { .. })) => {
-                error.to_string()
-            }
+            Err(
+                error @ (ProviderError::Refused { .. }
+                | ProviderError::Pending { .. }
+                | ProviderError::Excessive { .. }),
+            ) => error.to_string(),
             other => unreachable!("{other:?}"),
         }
     }

@@ -214,6 +214,7 @@ async fn a_charter_answers_what_the_api_server_allows() {
     let target = KubernetesTarget {
         namespace: home.to_owned(),
         cluster_roles: std::collections::BTreeMap::new(),
+        baseline: Vec::new(),
     };
     let real = Real {
         provider: KubernetesProvider::new(target, api),

@@ -55,6 +55,7 @@ impl Provider for TokenProvider {
             lists: false,
             proves: false,
             mint_timeout: MINT_TIMEOUT,
+            late_requests: Duration::ZERO,
             leeway: VERIFIER_LEEWAY,
         }
     }

@@ -84,6 +84,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
             lists: true,
             proves: true,
             mint_timeout: MINT,
+            late_requests: Duration::ZERO,
             leeway: MINT + ROUNDING,
         }
     }

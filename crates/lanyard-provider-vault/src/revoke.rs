@@ -10,6 +10,7 @@ use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
 use tokio::time::{Instant, timeout_at};
 
+use crate::PROVIDER;
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
 use crate::provider::VaultProvider;
@@ -44,9 +45,7 @@ impl Sought {
     fn of(&self, lease: LeaseId) -> Result<Option<&Held>, ProviderError> {
         let tokens = self.tokens.as_ref().map_err(Clone::clone)?;
         match tokens.leases.get(&lease) {
-            None if self.minting.contains(&lease) => {
-                Err(ambiguous(OPERATION, "its mint is still under way"))
-            }
+            None if self.minting.contains(&lease) => Err(pending("its mint is still under way")),
             found => Ok(found),
         }
     }
@@ -63,6 +62,15 @@ enum Told {
     Revoked,
 }
 
+/// For one lease alone: the server is well.
+fn pending(code: &str) -> ProviderError {
+    ProviderError::Pending {
+        provider: PROVIDER,
+        operation: OPERATION,
+        code: code.to_owned(),
+    }
+}
+
 fn unreadable() -> ProviderError {
     refused(OPERATION, "the handle cannot be read")
 }
@@ -72,9 +80,11 @@ fn taken_along(lease: &LeaseRef, cut: &Cut) -> Ended {
     let held = Held::read(&lease.handle).ok_or_else(unreadable)?;
     match cut.get(&held.parent) {
         Some(Ok(())) if held.reads.is_none() => Ok(()),
-        Some(_) | None => Err(ambiguous(
+        Some(Err(error)) => Err(error.clone()),
+        Some(Ok(())) => Err(pending("the engine that made its secret is asked next")),
+        None => Err(ambiguous(
             OPERATION,
-            "no answer yet, or its turn has not come",
+            "the calls for other leases took all of the time of this one",
         )),
     }
 }
@@ -214,7 +224,7 @@ impl<A: VaultApi> VaultProvider<A> {
                 Some(found) => held = found.clone(),
                 None if !self.mints.is_settled(lease.asked) => {
                     let why = "a request without an answer may still be carried out";
-                    return Err(ambiguous("look for a token", why));
+                    return Err(pending(why));
                 }
                 // It could be what the server does not tell of.
                 None if !sought.is_whole() => return Ok(Revoked::Acknowledged),

@@ -9,6 +9,7 @@ use lanyard_core::secret::Secret;
 use rustify::endpoint::Endpoint as Request;
 use rustify::enums::RequestMethod;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use vaultrs::api::sys::requests::ListMountsRequest;
 use vaultrs::api::token::requests::{
@@ -63,7 +64,7 @@ impl Server {
         let Answer::Bad(said) = &answer else {
             return Ok(answer);
         };
-        if said.status != 403 || self.accepts(&token).await? {
+        if said.status != 403 || !said.own || self.accepts(&token).await? {
             return Ok(answer);
         }
         self.session.forget(&token).await;
@@ -84,10 +85,14 @@ impl Server {
         let request = LookupTokenSelfRequest::builder().build();
         let request = request.map_err(|_| refused(OPERATION, "the request cannot be built"))?;
         match self.transport.call(OPERATION, Some(token), request).await? {
-            Answer::Good(_) => Ok(true),
+            good @ Answer::Good(_) => good.read::<Data<IgnoredAny>>(OPERATION).map(|_| true),
             // A token without the right to look itself up is told so by the same words as one that is not known:
             // whoever asks gives it that right.
-            Answer::Bad(Said { status: 403, .. }) => Ok(false),
+            Answer::Bad(Said {
+                status: 403,
+                own: true,
+                ..
+            }) => Ok(false),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
     }
@@ -161,6 +166,8 @@ struct Data<T> {
 
 #[derive(Deserialize)]
 struct Facts {
+    #[serde(default)]
+    accessor: String,
     path: String,
     meta: Option<BTreeMap<String, String>>,
 }
@@ -207,7 +214,9 @@ struct Mount {
 impl Said {
     /// Whether what was asked about is not there, in the words of either product for this call.
     fn is_gone(&self, words: &[&str]) -> bool {
-        matches!(self.status, 400 | 403 | 404) && words.iter().any(|words| self.says(words))
+        self.own
+            && matches!(self.status, 400 | 403 | 404)
+            && words.iter().any(|words| self.says(words))
     }
 }
 
@@ -267,6 +276,9 @@ impl VaultApi for Server {
             }
             answer @ (Answer::Good(_) | Answer::Bad(_)) => {
                 let facts = answer.read::<Data<Facts>>(OPERATION)?.data;
+                if facts.accessor != accessor {
+                    return Err(ambiguous(OPERATION, "the answer for another token"));
+                }
                 Ok(Looked::There(TokenFacts {
                     path: facts.path,
                     meta: facts.meta.unwrap_or_default(),
@@ -282,7 +294,7 @@ impl VaultApi for Server {
             request.accessor(accessor).build().ok()
         };
         match self.as_broker(OPERATION, request).await? {
-            Answer::Good(_) => Ok(()),
+            done @ Answer::Good(_) => done.done(OPERATION),
             // It was done before. The second is said of an accessor without its token.
             Answer::Bad(said) if said.is_gone(&["invalid accessor", "token not found"]) => Ok(()),
             Answer::Bad(said) => Err(said.error(OPERATION)),
@@ -325,12 +337,14 @@ impl VaultApi for Server {
         };
         match self.as_broker(OPERATION, request).await? {
             // Also for a secret that is not there.
-            Answer::Good(_) => Ok(()),
+            done @ Answer::Good(_) => done.done(OPERATION),
             // The engine failed, in words of its own, which can be those of the server for something else: it may
             // not fail the next time.
-            Answer::Bad(Said { status: 400, .. }) => {
-                Err(ambiguous(OPERATION, "400 the engine did not end it"))
-            }
+            Answer::Bad(Said {
+                status: 400,
+                own: true,
+                ..
+            }) => Err(ambiguous(OPERATION, "400 the engine did not end it")),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
     }
@@ -345,7 +359,7 @@ impl VaultApi for Server {
             })
         };
         match self.as_broker(OPERATION, request).await? {
-            Answer::Good(_) => Ok(true),
+            good @ Answer::Good(_) => good.read::<Data<IgnoredAny>>(OPERATION).map(|_| true),
             Answer::Bad(said) if said.is_gone(&["invalid lease"]) => Ok(false),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }

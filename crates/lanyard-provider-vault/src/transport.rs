@@ -11,7 +11,8 @@ use rustify::client::Client;
 use rustify::endpoint::{Endpoint, MiddleWare};
 use rustify::enums::{RequestMethod, RequestType, ResponseType};
 use rustify::errors::ClientError;
-use serde::de::DeserializeOwned;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::PROVIDER;
 
@@ -72,7 +73,7 @@ pub(crate) struct Transport {
 
 /// What a server said to one call.
 pub(crate) enum Answer {
-    /// 2xx, and the body.
+    /// Done, and the body, in the server's own form; empty where the server has nothing to say (204).
     Good(Secret<Vec<u8>>),
     /// Anything else.
     Bad(Said),
@@ -84,6 +85,29 @@ pub(crate) struct Said {
     pub(crate) status: u16,
     /// Of its errors, those that are known.
     pub(crate) known: Vec<&'static str>,
+    /// Whether the server itself said so, and not something that stands between.
+    pub(crate) own: bool,
+}
+
+/// Every answer of the API but an empty one: a form that no proxy or gateway gives by itself.
+/// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    request_id: String,
+}
+
+/// Every error of the API.
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<String>,
+}
+
+/// What an answer to a revocation holds: nothing.
+#[derive(Deserialize)]
+struct Nothing {
+    data: Option<IgnoredAny>,
+    auth: Option<IgnoredAny>,
 }
 
 impl Transport {
@@ -156,18 +180,39 @@ impl Transport {
         let answer = endpoint.with_middleware(&headers).exec(self).await;
         // It may have been carried out all the same.
         let answer = answer.map_err(|_| ambiguous(operation, "not reached, or no whole answer"))?;
-        let (status, body) = (answer.response.status(), answer.response.into_body());
+        let (head, body) = answer.response.into_parts();
         let body = Secret::new(body);
-        if status.is_success() {
-            return Ok(Answer::Good(body));
+        let json = is_json(&head.headers);
+        let status = head.status.as_u16();
+        if head.status.is_success() {
+            let form = json.then(|| serde_json::from_slice::<Form>(body.expose()).ok());
+            let own = form
+                .flatten()
+                .is_some_and(|form| !form.request_id.is_empty());
+            let empty = status == 204 && body.expose().is_empty();
+            if own || empty {
+                return Ok(Answer::Good(body));
+            }
         }
-        let text = String::from_utf8_lossy(body.expose());
-        let known = KNOWN.into_iter().filter(|known| text.contains(known));
+        let errors = json.then(|| serde_json::from_slice::<Errors>(body.expose()).ok());
+        let errors = errors.flatten().filter(|_| !head.status.is_success());
+        let said = errors.as_ref().map_or(&[][..], |it| &it.errors);
+        let known = KNOWN
+            .into_iter()
+            .filter(|known| said.iter().any(|text| text.contains(known)));
         Ok(Answer::Bad(Said {
-            status: status.as_u16(),
+            status,
             known: known.collect(),
+            own: errors.is_some(),
         }))
     }
+}
+
+fn is_json(headers: &http::HeaderMap) -> bool {
+    let content = headers.get(http::header::CONTENT_TYPE);
+    let content = content.and_then(|it| it.to_str().ok()).unwrap_or_default();
+    let media = content.split(';').next().unwrap_or_default().trim();
+    media.eq_ignore_ascii_case("application/json")
 }
 
 impl Answer {
@@ -183,13 +228,29 @@ impl Answer {
         }
     }
 
+    /// That something was done, of which there is nothing to tell.
+    pub(crate) fn done(self, operation: &'static str) -> Result<(), ProviderError> {
+        if matches!(&self, Self::Good(body) if body.expose().is_empty()) {
+            return Ok(());
+        }
+        let told: Nothing = self.read(operation)?;
+        if told.data.is_none() && told.auth.is_none() {
+            return Ok(());
+        }
+        Err(ambiguous(operation, "the answer to something else"))
+    }
+
     /// The same, or nothing where there is none.
     pub(crate) fn found<T: DeserializeOwned>(
         self,
         operation: &'static str,
     ) -> Result<Option<T>, ProviderError> {
         match self {
-            Self::Bad(Said { status: 404, .. }) => Ok(None),
+            Self::Bad(Said {
+                status: 404,
+                own: true,
+                ..
+            }) => Ok(None),
             Self::Good(_) | Self::Bad(_) => self.read(operation).map(Some),
         }
     }
@@ -213,6 +274,10 @@ impl Said {
             },
             // 412: this node has not seen yet what another wrote. 472, 473: it is no node that serves.
             412 | 472 | 473 => ambiguous(operation, &code),
+            _ if !self.own => {
+                let code = format!("{code}: not the server's own answer");
+                ambiguous(operation, &code)
+            }
             400..=499 => refused(operation, &code),
             _ => ambiguous(operation, &code),
         }
@@ -269,10 +334,11 @@ impl Client for Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        http::Response::builder()
-            .status(answer.status())
-            .body(body)
-            .map_err(|_| failed("no answer"))
+        let mut response = http::Response::builder().status(answer.status());
+        if let Some(content) = answer.headers().get(http::header::CONTENT_TYPE) {
+            response = response.header(http::header::CONTENT_TYPE, content.clone());
+        }
+        response.body(body).map_err(|_| failed("no answer"))
     }
 }
 

@@ -15,9 +15,9 @@ use lanyard_provider_vault::{ConnectError, Login, Server};
 use parking_lot::Mutex;
 
 const CANARY: &str = "canary0SecretThatNobodyMayRepeat";
-const LOGIN: &str = r#"{"auth": {"client_token": "hvs.broker", "accessor": "own", "lease_duration": 600, "renewable": true, "token_type": "service"}}"#;
+const LOGIN: &str = r#"{"request_id": "1", "auth": {"client_token": "hvs.broker", "accessor": "own", "lease_duration": 600, "renewable": true, "token_type": "service"}}"#;
 
-const LIST: &str = r#"{"data": {"keys": ["other", "own"]}}"#;
+const LIST: &str = r#"{"request_id": "2", "data": {"keys": ["other", "own"]}}"#;
 
 /// What was asked: the request line and the headers, in lower case, and the body.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -54,10 +54,15 @@ fn listen(head: &'static str, body: String) -> (SocketAddr, Asked) {
                 (head, body.as_str())
             };
             let length = body.len();
+            let content = if body.starts_with('<') {
+                "text/html"
+            } else {
+                "application/json"
+            };
             // One that has heard enough goes away.
             drop(write!(
                 client,
-                "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                "HTTP/1.1 {head}\r\ncontent-type: {content}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
             ));
         }
     });
@@ -171,9 +176,12 @@ async fn t50_nothing_that_a_server_says_is_passed_on() {
 async fn t55_only_a_list_with_the_token_of_the_broker_is_one() {
     for (head, body) in [
         ("404 Not Found", r#"{"errors": []}"#),
-        ("200 OK", r#"{"data": {"keys": []}}"#),
-        ("200 OK", r#"{"data": {"keys": ["other"]}}"#),
-        ("200 OK", r#"{"data": {}}"#),
+        ("200 OK", r#"{"request_id": "3", "data": {"keys": []}}"#),
+        (
+            "200 OK",
+            r#"{"request_id": "3", "data": {"keys": ["other"]}}"#,
+        ),
+        ("200 OK", r#"{"request_id": "3", "data": {}}"#),
     ] {
         let (address, _) = listen(head, body.to_owned());
         let server = connect(&format!("http://{address}"), "").unwrap();
@@ -213,7 +221,7 @@ async fn t55_what_something_else_refuses_is_not_gone() {
     let server = connect(&format!("http://{address}"), "").unwrap();
     let looked = server.lookup("a").await;
     assert!(
-        matches!(looked, Err(ProviderError::Refused { .. })),
+        matches!(looked, Err(ProviderError::Ambiguous { .. })),
         "{looked:?}"
     );
     for (head, words, gone) in [
@@ -275,4 +283,44 @@ async fn an_address_is_https_or_on_this_machine() {
         assert!(connect(address, "").is_ok(), "{address}");
     }
     assert!(connect("https://vault.acme.example", "a\nb").is_err());
+}
+
+/// S47: 200, 404 and 500 with HTML, `{}` and another object, by whatever stands between.
+#[tokio::test]
+async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothing() {
+    let another = r#"{"request_id": "9", "data": {"accessor": "other", "path": "x", "meta": null}, "auth": null}"#;
+    let words = "invalid accessor, token not found, invalid lease, permission denied";
+    let page = format!("<html>{words}</html>");
+    let message = format!(r#"{{"message": "{words}"}}"#);
+    let text = format!(r#""{words}""#);
+    for head in [
+        "200 OK",
+        "400 Bad Request",
+        "403 Forbidden",
+        "404 Not Found",
+        "500 Internal Server Error",
+    ] {
+        for body in ["{}", "[]", "", another, page.as_str(), &message, &text] {
+            let told = format!("{head}: {body}");
+            let (address, _) = listen(head, body.to_owned());
+            let server = connect(&format!("http://{address}"), "").unwrap();
+            let token = Secret::new("hvs.token".to_owned());
+            assert!(server.revoke_accessor("a").await.is_err(), "{told}");
+            assert!(server.revoke_lease("l").await.is_err(), "{told}");
+            assert!(server.lookup("a").await.is_err(), "{told}");
+            assert!(server.accessors().await.is_err(), "{told}");
+            assert!(server.policy("p").await.is_err(), "{told}");
+            assert!(server.create_child(&token, &ask()).await.is_err(), "{told}");
+            // Another object of the server's own is no answer for a token; it says nothing bad of it.
+            assert!(server.accepted(&token).await != Ok(false), "{told}");
+            assert!(server.lease_exists("l").await != Ok(false), "{told}");
+        }
+    }
+    let (address, _) = listen("204 No Content", String::new());
+    let server = connect(&format!("http://{address}"), "").unwrap();
+    assert_eq!(server.revoke_accessor("a").await, Ok(()));
+    let told = r#"{"request_id": "7", "data": null, "auth": null, "warnings": ["w"]}"#;
+    let (address, _) = listen("200 OK", told.to_owned());
+    let server = connect(&format!("http://{address}"), "").unwrap();
+    assert_eq!(server.revoke_accessor("a").await, Ok(()));
 }

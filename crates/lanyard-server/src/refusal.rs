@@ -219,7 +219,9 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
         ),
         // Asked again, it would say the same.
         IssueError::Provider(
-            error @ (ProviderError::Refused { .. } | ProviderError::Excessive { .. }),
+            error @ (ProviderError::Refused { .. }
+            | ProviderError::Pending { .. }
+            | ProviderError::Excessive { .. }),
         ) => status(
             Code::FailedPrecondition,
             error.to_string(),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Name, TARGET_KINDS, TargetKind, account_of};
+use lanyard_core::charter::{Name, TARGET_KINDS, TargetKind, account_of, policy_rule};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
@@ -244,6 +244,11 @@ fn kubernetes(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<TargetCo
             .collect()
     };
     let cluster_roles = fields.optional("cluster_roles").map(pinned);
+    let baseline = fields.optional("baseline").map(|node| {
+        let rules = f.list(node).iter();
+        let rules = rules.filter_map(|rule| policy_rule(f, rule));
+        rules.collect::<Vec<_>>()
+    });
     let kubeconfig = fields
         .optional("kubeconfig")
         .and_then(|node| f.text(node))
@@ -259,6 +264,7 @@ fn kubernetes(f: &Findings, fields: &Fields<'_>, base: &Path) -> Option<TargetCo
         target: KubernetesTarget {
             namespace: namespace?.to_string(),
             cluster_roles: cluster_roles.unwrap_or_default(),
+            baseline: baseline.unwrap_or_default(),
         },
         kubeconfig,
         context,

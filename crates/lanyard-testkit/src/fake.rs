@@ -63,6 +63,9 @@ pub struct FakeProvider {
     mints: Mutex<VecDeque<MintFault>>,
     interruption: Mutex<Option<Interruption>>,
     preparation: Mutex<Option<Interruption>>,
+    delay: Mutex<Option<Interruption>>,
+    late_requests: Mutex<Duration>,
+    ends_itself: Mutex<Option<Duration>>,
     endless: Mutex<bool>,
     revocations: Mutex<RevokeFault>,
     asked: Mutex<usize>,
@@ -80,6 +83,9 @@ impl FakeProvider {
             mints: Mutex::default(),
             interruption: Mutex::default(),
             preparation: Mutex::default(),
+            delay: Mutex::default(),
+            late_requests: Mutex::default(),
+            ends_itself: Mutex::default(),
             endless: Mutex::default(),
             revocations: Mutex::default(),
             asked: Mutex::default(),
@@ -114,6 +120,21 @@ impl FakeProvider {
     /// Runs this in the middle of the next mint.
     pub fn interrupt(&self, interruption: Interruption) {
         *self.interruption.lock() = Some(interruption);
+    }
+
+    /// Runs this when the next mint is asked for, before the credential exists.
+    pub fn delay(&self, delay: Interruption) {
+        *self.delay.lock() = Some(delay);
+    }
+
+    /// From now on a mint that was given up may be carried out so much later.
+    pub fn carry_out_late(&self, late: Duration) {
+        *self.late_requests.lock() = late;
+    }
+
+    /// From now on what ends within so long, and nobody killed, needs no revocation.
+    pub fn end_by_itself(&self, within: Duration) {
+        *self.ends_itself.lock() = Some(within);
     }
 
     /// From now on nothing but a revocation is sure to end what it gives.
@@ -165,6 +186,7 @@ impl Provider for FakeProvider {
             lists: true,
             proves: false,
             mint_timeout: Duration::from_secs(5),
+            late_requests: *self.late_requests.lock(),
             leeway: Duration::from_secs(30),
         }
     }
@@ -204,6 +226,10 @@ impl Provider for FakeProvider {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         self.minted.lock().push(request.lease);
+        let delay = self.delay.lock().take();
+        if let Some(delay) = delay {
+            delay.await;
+        }
         let fault = self.mints.lock().pop_front().unwrap_or(MintFault::None);
         let longer = if fault == MintFault::Longer {
             Duration::from_secs(3600)
@@ -235,6 +261,11 @@ impl Provider for FakeProvider {
             expires,
             handle: None,
         })
+    }
+
+    fn ends_itself(&self, lease: &LeaseRef, now: Timestamp) -> bool {
+        let within = *self.ends_itself.lock();
+        lease.kill.is_none() && within.is_some_and(|within| lease.worst_expiry <= now + within)
     }
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {

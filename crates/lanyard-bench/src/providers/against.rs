@@ -221,6 +221,7 @@ async fn on_kubernetes(cluster: &lanyard_rig::Cluster) -> Result<Against> {
     let bare = KubernetesTarget {
         namespace: "bench-bare-leases".to_owned(),
         cluster_roles: BTreeMap::new(),
+        baseline: Vec::new(),
     };
     let client = Cluster::connect(Some(&kubeconfig), None).await?;
     let Rights::Kubernetes(KubernetesGrant {

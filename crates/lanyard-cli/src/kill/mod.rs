@@ -168,7 +168,24 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         let line = format!("{id} is in effect in this process only: the journal cannot be written");
         return Err(Outcome::Unconfirmed(line));
     }
-    watch(global, client, id, kill.wait).await
+    let followed = watch(global, client, id.clone(), kill.wait).await;
+    followed.map_err(|outcome| unfollowed(outcome, &id))
+}
+
+/// Whoever engaged a kill is told how far it got, or that this is not known: never that the kill itself failed.
+fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
+    match outcome {
+        Outcome::Client(error) => Outcome::Unconfirmed(format!(
+            "{id} is engaged; how far its revocations got is not known: {error}; ask again with `lanyard kill show {id}`"
+        )),
+        other @ (Outcome::Done
+        | Outcome::Negative
+        | Outcome::Usage(_)
+        | Outcome::Unconfirmed(_)
+        | Outcome::TimedOut(_)
+        | Outcome::NotRun(_)
+        | Outcome::Child(_)) => other,
+    }
 }
 
 fn confirm(
@@ -236,5 +253,26 @@ fn scope(scope: Option<v1::Scope>) -> String {
         Some(Kind::Charter(name)) => format!("charter {name}"),
         Some(Kind::Agent(name)) => format!("agent {name}"),
         Some(Kind::TaskId(id) | Kind::LeaseId(id)) => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_client::ClientError;
+
+    use super::*;
+
+    #[test]
+    fn s53_an_engaged_kill_that_cannot_be_followed_is_unconfirmed_and_no_failed_login() {
+        for error in [
+            ClientError::NotLoggedIn("expired".to_owned()),
+            ClientError::Unavailable("gone".to_owned()),
+            ClientError::NotFound("no".to_owned()),
+        ] {
+            let (code, line) = unfollowed(Outcome::Client(error), "K-1").told();
+            let line = line.unwrap();
+            assert_eq!(code, 8, "{line}");
+            assert!(line.starts_with("K-1 is engaged; "), "{line}");
+        }
     }
 }

@@ -36,7 +36,9 @@ pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
 pub use github::{Access, GitHubGrant, MOST_REPOSITORIES};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
-pub use language::{NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with};
+pub use language::{
+    NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with, policy_rule,
+};
 pub use name::{InvalidName, Name};
 pub use narrow::{ToPlan, pattern_contains};
 pub use token::TokenGrant;

@@ -113,6 +113,19 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
+    /// The orders with leases that wait for their provider or for its declared bound.
+    pub fn unfinished(&self) -> impl Iterator<Item = KillId> {
+        let open = |steps: &Steps| {
+            [Awaits::Kill, Awaits::Bound]
+                .iter()
+                .any(|what| steps.contains_key(what))
+        };
+        let orders = self.stopping.by_kill.iter();
+        orders
+            .filter(move |(_, steps)| open(steps))
+            .map(|(id, _)| *id)
+    }
+
     /// The targets with leases that are being stopped.
     pub fn stopping_targets(&self) -> impl Iterator<Item = &Name> {
         self.stopping.by_target.keys()

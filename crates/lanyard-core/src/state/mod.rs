@@ -31,6 +31,7 @@ mod image;
 mod leases;
 mod people;
 mod quota;
+mod reach;
 mod tallies;
 
 pub use admit::Refusal;

@@ -124,3 +124,59 @@ async fn what_does_not_end_by_itself_is_in_the_books_until_it_is_dead() {
     bench.engine.forget_dead().await;
     assert!(!is_kept().await);
 }
+
+#[tokio::test]
+async fn s26_what_a_provider_ends_by_itself_is_not_revoked_and_is_forgotten() {
+    let bench = bench(world::CHARTER).await;
+    bench.provider.end_by_itself(Duration::from_secs(300));
+    let lease = read(&bench).await.unwrap();
+    let agent = world::agent();
+    // A release long before the end is one.
+    let other = read(&bench).await.unwrap();
+    bench.engine.release_lease(&agent, other).await.unwrap();
+    bench.engine.revoke_round(&bench.target).await;
+    assert_eq!(bench.provider.revocations_asked(), 1);
+    let known = async |lease| {
+        let there = bench
+            .engine
+            .query(|state| state.leases().get(lease).is_some());
+        there.await.unwrap()
+    };
+    bench.clock.advance(Duration::from_secs(600));
+    bench.engine.expire_due().await;
+    bench.engine.revoke_round(&bench.target).await;
+    bench.engine.uphold(&bench.target).await;
+    assert_eq!(
+        bench.provider.revocations_asked(),
+        2,
+        "the look, and nothing else"
+    );
+    assert!(known(lease).await, "within the leeway of the provider");
+    bench.clock.advance(Duration::from_secs(31));
+    bench.engine.expire_due().await;
+    assert!(!known(lease).await);
+}
+
+#[tokio::test]
+async fn s26_a_kill_is_told_to_the_provider_also_of_what_ends_by_itself() {
+    let bench = bench(world::CHARTER).await;
+    bench.provider.end_by_itself(Duration::from_secs(3600));
+    let lease = read(&bench).await.unwrap();
+    let agent = world::agent();
+    bench.engine.release_lease(&agent, lease).await.unwrap();
+    bench.engine.revoke_round(&bench.target).await;
+    assert_eq!(bench.provider.revocations_asked(), 0);
+    let scope = lanyard_core::scope::Scope::Lease(lease);
+    let draft = bench.engine.draft_kill(
+        scope,
+        lanyard_core::scope::RoleFilter::Both,
+        "now".to_owned(),
+        lanyard_core::kill::Actor::Local,
+    );
+    let fenced = bench.engine.engage(draft.unwrap()).await;
+    bench.engine.sweep_orders().await;
+    bench.engine.revoke_round(&bench.target).await;
+    assert_eq!(bench.provider.revocations_asked(), 1);
+    let report = bench.engine.kill_report(fenced.order.id).await.unwrap();
+    assert!(report.unwrap().is_confirmed());
+}

@@ -119,7 +119,7 @@ async fn t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers
     assert_eq!(report.lines.len(), OUT);
     for line in &report.lines {
         let why = line.why.as_deref().unwrap();
-        assert_eq!(why, "the provider did not answer in time");
+        assert!(why.starts_with("no answer since "), "{why}");
     }
     assert_eq!(
         bench.provider.live().len(),
@@ -181,7 +181,9 @@ async fn t67_half_of_the_revocations_fail_and_hold_up_no_other() {
         .filter(|line| !line.progress.is_confirmed());
     let named: BTreeSet<LeaseId> = lines
         .map(|line| {
-            assert_eq!(line.why.as_deref(), Some("fake refused revoke: no"));
+            let why = line.why.as_deref().unwrap_or_default();
+            let refused = why.starts_with("refused since ") && why.ends_with(": no");
+            assert!(refused, "{why}");
             line.lease
         })
         .collect();

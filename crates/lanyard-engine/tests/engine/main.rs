@@ -12,6 +12,7 @@ mod delegation;
 mod emergency;
 mod ends;
 mod faults;
+mod orders;
 mod people;
 mod plans;
 mod races;

@@ -297,3 +297,35 @@ async fn two_targets_on_one_role_keep_each_their_own_list_and_share_a_cut() {
     revoke(&other, vec![lease(3)]).await;
     assert!(deny_policy(&account).contains("aws:TokenIssueTime"));
 }
+
+#[tokio::test]
+async fn s26_what_ends_by_itself_within_minutes_needs_no_entry_and_a_kill_has_one_to_its_end() {
+    let (provider, _account) = provider();
+    let ends = |secs, kill: Option<KillId>| {
+        let lease = LeaseRef {
+            worst_expiry: NOW + Duration::from_secs(secs),
+            kill,
+            ..lease(1)
+        };
+        provider.ends_itself(&lease, NOW)
+    };
+    assert!(ends(0, None) && ends(300, None));
+    assert!(!ends(301, None));
+    assert!(!ends(0, Some(KillId::from_bits(1))));
+}
+
+#[tokio::test]
+async fn s26_a_release_on_a_full_list_is_left_to_its_end_and_not_called_acknowledged() {
+    let (provider, _account) = provider();
+    let due: Vec<_> = (1..=400).map(lease).collect();
+    let outcomes = revoke(&provider, due).await;
+    let left = |outcome: &&Result<Revoked, ProviderError>| **outcome == Ok(Revoked::LeftToEnd);
+    let count = outcomes.iter().filter(left).count();
+    assert!((200..300).contains(&count), "{count}");
+    let others = outcomes.iter().filter(|outcome| !left(outcome));
+    assert!(
+        others
+            .into_iter()
+            .all(|outcome| *outcome == Ok(Revoked::Acknowledged))
+    );
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lanyard_core::provider::{Probe, Provider as _, ProviderError, Revocation, Revoked};
 use lanyard_core::time::Timestamp;
 use lanyard_rig::Fault;
+use lanyard_testkit::conformance::refuser;
 
 use crate::target::{NOW, Target, revoke, token};
 
@@ -250,4 +251,58 @@ async fn what_is_promised_is_what_is_known() {
     assert!(said.source.starts_with("unmeasured"), "{}", said.source);
     let prepared = target.provider.prepare(&target.request()).unwrap();
     assert!(prepared.worst_expiry > Timestamp::from_secs(NOW.as_secs() + 3600));
+}
+
+/// S47: answers of whatever stands between.
+#[tokio::test]
+async fn s47_an_answer_that_is_not_githubs_own_ends_nothing_and_shows_nothing() {
+    let target = Target::start();
+    let (lease, _) = target.lease().await;
+    let unanswered = target.request();
+    let another = r#"{"message": "Bad credentials", "token": "x"}"#;
+    for status in [
+        "200 OK",
+        "201 Created",
+        "204 No Content",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "422 Unprocessable Content",
+        "429 Too Many Requests",
+        "500 Internal Server Error",
+    ] {
+        for (media, body) in [
+            ("text/html", "<html>no</html>"),
+            ("application/json", "{}"),
+            ("application/json", another),
+            ("application/json", ""),
+        ] {
+            let told = format!("{status}, {body}");
+            let address = refuser::start(status, media, body.to_owned());
+            let provider = target.behind(address);
+            let revoked = revoke(&provider, &lease, NOW.as_secs() + 600).await;
+            assert!(
+                matches!(revoked, Err(ProviderError::Ambiguous { .. })),
+                "{told}: {revoked:?}"
+            );
+            let proved = provider.prove(std::slice::from_ref(&lease)).await;
+            assert!(
+                proved.iter().all(|(_, it)| it.is_err()),
+                "{told}: {proved:?}"
+            );
+            assert!(provider.probe(&lease).await != Ok(Probe::Dead), "{told}");
+            // A mint that it refused may have made a token: nobody says that there is none.
+            let prepared = provider.prepare(&unanswered).unwrap();
+            let minted = provider.mint(&unanswered, &prepared).await;
+            assert!(
+                matches!(minted, Err(ProviderError::Ambiguous { .. })),
+                "{told}: {minted:?}"
+            );
+            let unmade = target.reference(&unanswered);
+            let revoked = revoke(&provider, &unmade, NOW.as_secs()).await;
+            assert!(revoked.is_err(), "{told}: {revoked:?}");
+        }
+    }
+    assert_eq!(target.revoke(&lease).await, Ok(Revoked::Acknowledged));
+    assert_eq!(target.prove(&lease).await, Ok(Revoked::ProvedDead));
 }

@@ -61,6 +61,18 @@ impl Target {
         provider(&self.github, &self.keys(), BranchRules::Required)
     }
 
+    /// The same app, asking at another address.
+    pub(crate) fn behind(&self, address: std::net::SocketAddr) -> GitHubProvider {
+        let target = GitHubTarget {
+            host: "https://github.com".to_owned(),
+            branch_rules: BranchRules::Required,
+        };
+        let key = AppKey::read(self.github.app_id(), &self.github.private_key()).unwrap();
+        let client = Client::new(&format!("http://{address}"), key, "acme").unwrap();
+        let sealer = Arc::new(SealingKeys::read(&self.keys()).unwrap());
+        GitHubProvider::new(target, client, sealer)
+    }
+
     /// Reading the code of one repository, for five minutes.
     pub(crate) fn request(&self) -> MintRequest {
         let now = Timestamp::from_secs(self.github.now());

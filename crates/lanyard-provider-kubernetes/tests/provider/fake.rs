@@ -12,8 +12,8 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_kubernetes::api::{
-    Allowed, ClusterRole, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question, RoleRef,
-    Token, TokenAsk,
+    Allowed, ClusterRole, Deleted, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question,
+    RoleRef, Token, TokenAsk,
 };
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::conformance::refuser::{self, CANARY};
@@ -33,6 +33,10 @@ pub(crate) struct Held {
     /// Given to every service account.
     pub(crate) extra: Vec<PolicyRule>,
     pub(crate) failing: BTreeSet<&'static str>,
+    /// What somebody's finalizer keeps.
+    pub(crate) kept: BTreeSet<Kind>,
+    /// What somebody else bound to single users.
+    pub(crate) bound: BTreeMap<String, Vec<PolicyRule>>,
     /// What goes wrong with the next call that it can befall.
     pub(crate) wrong: Option<Wrong>,
 }
@@ -214,6 +218,7 @@ impl Held {
         roles
             .flat_map(|role| role.rules.clone())
             .chain(self.extra.clone())
+            .chain(self.bound.get(account).cloned().unwrap_or_default())
             .collect()
     }
 
@@ -410,7 +415,7 @@ impl KubernetesApi for Fake {
         Ok(())
     }
 
-    async fn delete(&self, object: Object<'_>) -> Result<(), ProviderError> {
+    async fn delete(&self, object: Object<'_>) -> Result<Deleted, ProviderError> {
         if self.held().takes(Wrong::Echo) {
             return refused_aloud().await.delete(object).await;
         }
@@ -418,6 +423,9 @@ impl KubernetesApi for Fake {
         held.fail("delete")?;
         if object.kind == Kind::RoleBinding {
             held.fail("unbind")?;
+            if held.failing.contains("may not unbind") {
+                return Err(forbidden("403 Forbidden"));
+            }
         }
         if let Some(Wrong::Unrevoked(lease)) = held.wrong
             && object
@@ -427,9 +435,14 @@ impl KubernetesApi for Fake {
             held.wrong = None;
             return Err(down("delete"));
         }
-        held.objects
-            .remove(&key(object.kind, object.namespace, object.name));
-        Ok(())
+        let key = key(object.kind, object.namespace, object.name);
+        if held.kept.contains(&object.kind) && held.objects.contains_key(&key) {
+            return Ok(Deleted::Taken);
+        }
+        Ok(match held.objects.remove(&key) {
+            Some(_) => Deleted::Taken,
+            None => Deleted::Gone,
+        })
     }
 
     async fn marked(

@@ -4,17 +4,18 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod answers;
 mod conformance;
 mod fake;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lanyard_core::charter::{KubernetesRights, Rights, TargetKind};
+use lanyard_core::charter::{KubernetesRights, PolicyRule, Rights, TargetKind};
 use lanyard_core::id::LeaseId;
-use lanyard_core::lease::LeaseRef;
+use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
-    MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
+    Credential, MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
 use lanyard_core::time::Timestamp;
 use lanyard_provider_kubernetes::api::Kind;
@@ -44,6 +45,7 @@ fn provider(fake: &Fake) -> KubernetesProvider<Fake> {
     let target = KubernetesTarget {
         namespace: "leases".to_owned(),
         cluster_roles: BTreeMap::new(),
+        baseline: Vec::new(),
     };
     KubernetesProvider::new(target, fake.clone())
 }
@@ -213,4 +215,206 @@ async fn a_right_that_everybody_has_is_acknowledged_and_not_called_dead() {
     faked.revoke(&[&request]).await;
     let proved = faked.prove(&[&request]).await;
     assert_eq!(proved, [(request.lease, Ok(Revoked::Acknowledged))]);
+}
+
+/// S47: the two together kept a token alive that was presumed dead.
+#[tokio::test(start_paused = true)]
+async fn s47_a_token_that_a_finalizer_keeps_is_not_dead_before_the_server_refuses_it() {
+    for kind in [Kind::Secret, Kind::ServiceAccount] {
+        let faked = faked();
+        let request = faked.request(40);
+        faked.mint(&request).await.unwrap();
+        faked.fake.held().kept.insert(kind);
+        faked.revoke(&[&request]).await;
+        for _ in 0..3 {
+            let proved = faked.prove(&[&request]).await;
+            let error = proved.into_iter().next().unwrap().1.unwrap_err();
+            assert!(error.to_string().contains("finalizer"), "{error}");
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        // Past the minute for which the server goes on to accept it, and its cache.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let proved = faked.prove(&[&request]).await;
+        assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s47_a_binding_that_a_finalizer_keeps_is_never_presumed_to_be_gone() {
+    let faked = faked();
+    let request = faked.request(41);
+    faked.mint(&request).await.unwrap();
+    faked.fake.held().kept.insert(Kind::RoleBinding);
+    faked.revoke(&[&request]).await;
+    let proved = faked.prove(&[&request]).await;
+    let error = proved.into_iter().next().unwrap().1.unwrap_err();
+    assert!(error.to_string().contains("RoleBinding"), "{error}");
+    faked.fake.held().kept.clear();
+    let proved = faked.prove(&[&request]).await;
+    assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s47_nothing_is_presumed_while_the_probe_says_yes() {
+    let faked = faked();
+    let request = faked.request(42);
+    faked.mint(&request).await.unwrap();
+    let lease = request.lease.to_string().to_ascii_lowercase();
+    let user = format!("system:serviceaccount:leases:lanyard-{lease}");
+    if let Rights::Kubernetes(grant) = &request.rights
+        && let KubernetesRights::Rules(rules) = &grant.rights
+    {
+        faked.fake.held().bound.insert(user, rules.clone());
+    }
+    faked.revoke(&[&request]).await;
+    let proved = faked.prove(&[&request]).await;
+    let error = proved.into_iter().next().unwrap().1.unwrap_err();
+    assert!(error.to_string().contains("somebody else bound"), "{error}");
+    faked.fake.held().bound.clear();
+    let proved = faked.prove(&[&request]).await;
+    assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
+}
+
+#[tokio::test]
+async fn s47_where_the_broker_may_not_delete_the_binding_the_token_ends_all_the_same() {
+    let faked = faked();
+    let request = faked.request(43);
+    let minted = faked.mint(&request).await.unwrap();
+    faked.fake.held().failing.insert("may not unbind");
+    let report = faked.revoke(&[&request]).await;
+    assert!(report.outcomes.iter().all(|(_, outcome)| outcome.is_err()));
+    let Credential::Kubernetes { token, .. } = &minted.credential else {
+        unreachable!("a credential of another kind")
+    };
+    assert!(!faked.fake.allows(token.expose(), "payments"));
+}
+
+#[tokio::test]
+async fn s21_a_role_that_no_lease_is_in_is_deleted_and_no_other() {
+    let faked = faked();
+    let (one, mut two) = (faked.request(44), faked.request(45));
+    two.epoch.0 += 1;
+    for request in [&one, &two] {
+        faked.mint(request).await.unwrap();
+    }
+    let grants = [one.rights.clone()];
+    let books = |requests: &[&MintRequest]| -> Vec<Handle> {
+        let all = faked.references(requests).into_iter();
+        all.map(|lease| lease.handle).collect()
+    };
+    let roles = || {
+        let held = faked.fake.held();
+        held.objects
+            .keys()
+            .filter(|key| key.0 == Kind::Role)
+            .count()
+    };
+    let tidy =
+        async |books: Option<Vec<Handle>>| faked.provider.tidy(&grants, &|| books.clone()).await;
+    assert_eq!(tidy(Some(books(&[&one, &two]))).await, Ok(0));
+    // Where the books do not open, nothing is known to be unused.
+    assert_eq!(tidy(None).await, Ok(0));
+    assert_eq!((roles(), tidy(Some(books(&[&two]))).await), (2, Ok(1)));
+    assert_eq!((roles(), tidy(Some(Vec::new())).await), (1, Ok(1)));
+    assert_eq!(roles(), 0);
+    // The next mint makes it anew.
+    faked.mint(&faked.request(46)).await.unwrap();
+    assert_eq!(roles(), 1);
+    // A lease of an earlier version does not say which Role it is in.
+    let earlier = r#"{"home":"leases","namespace":"payments","ask":null}"#;
+    let earlier = Handle(earlier.into());
+    assert_eq!(tidy(Some(vec![earlier])).await, Ok(0));
+}
+
+/// S21: the Role of a mint that begins while unused ones are deleted.
+#[tokio::test]
+async fn s21_a_role_that_a_mint_has_just_bound_stays() {
+    let faked = faked();
+    let request = faked.request(47);
+    faked.mint(&request).await.unwrap();
+    let (grants, again) = ([request.rights.clone()], faked.request(48));
+    let books = || {
+        // The mint comes when the books were looked at, and before anything is deleted.
+        let minted = futures_util::FutureExt::now_or_never(faked.mint(&again));
+        assert!(minted.unwrap().is_ok());
+        Some(Vec::new())
+    };
+    assert_eq!(faked.provider.tidy(&grants, &books).await, Ok(0));
+}
+
+#[tokio::test]
+async fn s17_a_binding_that_was_made_late_is_found() {
+    let faked = faked();
+    let request = faked.request(49);
+    faked.mint(&request).await.unwrap();
+    // All that is left of a mint whose lease is over.
+    faked
+        .fake
+        .held()
+        .objects
+        .retain(|key, _| matches!(key.0, Kind::RoleBinding | Kind::Role));
+    let grants = [request.rights.clone()];
+    faked
+        .provider
+        .tidy(&grants, &|| Some(Vec::new()))
+        .await
+        .unwrap();
+    let listed = faked.provider.list().await.unwrap();
+    let found: Vec<LeaseId> = listed.iter().map(|found| found.lease).collect();
+    assert_eq!(found, [request.lease]);
+}
+
+/// S36: what OpenShift gives to system:authenticated.
+#[tokio::test]
+async fn s36_a_cluster_that_gives_everybody_something_is_used_by_a_declared_baseline() {
+    let rule = |group: &str, resource: &str, verbs: &[&str], names: &[&str]| {
+        let set = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        PolicyRule {
+            api_groups: set(&[group]),
+            resources: set(&[resource]),
+            verbs: set(verbs),
+            resource_names: set(names),
+        }
+    };
+    let everybody = [
+        rule("project.openshift.io", "projectrequests", &["create"], &[]),
+        rule("user.openshift.io", "users", &["get"], &["~"]),
+        rule(
+            "rbac.authorization.k8s.io",
+            "clusterroles",
+            &["get", "list"],
+            &[],
+        ),
+    ];
+    let mut faked = faked();
+    faked.fake.held().extra = everybody.to_vec();
+    let undeclared = faked.mint(&faked.request(70)).await.unwrap_err();
+    let told = undeclared.to_string();
+    assert!(
+        told.contains("projectrequests") && told.contains("`baseline`"),
+        "{told}"
+    );
+    let declare = |baseline: &[PolicyRule]| KubernetesTarget {
+        namespace: "leases".to_owned(),
+        cluster_roles: BTreeMap::new(),
+        baseline: baseline.to_vec(),
+    };
+    // One that is not declared is one too many, and so is a wider one.
+    for narrower in [
+        everybody.get(..2).unwrap().to_vec(),
+        vec![
+            everybody[0].clone(),
+            everybody[1].clone(),
+            rule("rbac.authorization.k8s.io", "clusterroles", &["get"], &[]),
+        ],
+    ] {
+        faked.provider = KubernetesProvider::new(declare(&narrower), faked.fake.clone());
+        assert!(faked.mint(&faked.request(71)).await.is_err());
+    }
+    faked.provider = KubernetesProvider::new(declare(&everybody), faked.fake.clone());
+    let request = faked.request(72);
+    faked.mint(&request).await.unwrap();
+    faked.revoke(&[&request]).await;
+    let proved = faked.prove(&[&request]).await;
+    assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
 }

@@ -105,9 +105,11 @@ impl Real {
 
     pub(crate) async fn refused(&self, request: &MintRequest) -> String {
         match self.mint(request).await {
-            Err(error @ (ProviderError::Refused { .. } | ProviderError::Excessive { .. })) => {
-                error.to_string()
-            }
+            Err(
+                error @ (ProviderError::Refused { .. }
+                | ProviderError::Pending { .. }
+                | ProviderError::Excessive { .. }),
+            ) => error.to_string(),
             other => unreachable!("{other:?}"),
         }
     }

@@ -112,7 +112,8 @@ pub(crate) fn write(mut stream: &TcpStream, response: &Response) -> Result<()> {
     if response.status != 204 {
         head.push_str(&format!("content-length: {}\r\n", response.body.len()));
     }
-    head.push_str("connection: close\r\n\r\n");
+    // On every answer of the API: «Troubleshooting the REST API» asks for it.
+    head.push_str("x-github-request-id: 0A1B:2C3D:4E5F\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     stream.write_all(&response.body)?;
     Ok(())

@@ -163,7 +163,7 @@ impl KillService for Services {
         let (lines, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
             for some in leases.chunks(LINES) {
-                let read = engine.kill_lines(some).await;
+                let read = engine.kill_lines(id, some).await;
                 let read = read.map(|lines| v1::ReadKillReportResponse {
                     lines: lines.iter().map(line).collect(),
                 });

@@ -37,6 +37,7 @@ impl Provider for Unusable {
             lists: true,
             proves: false,
             mint_timeout: Duration::from_secs(1),
+            late_requests: Duration::ZERO,
             leeway: Duration::ZERO,
         }
     }

@@ -128,6 +128,7 @@ impl<A: HareApi> Provider for HareProvider<A> {
             lists: true,
             proves: false,
             mint_timeout: Duration::from_secs(10),
+            late_requests: Duration::ZERO,
             leeway: Duration::ZERO,
         }
     }

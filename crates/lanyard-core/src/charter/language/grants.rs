@@ -308,6 +308,13 @@ fn no_wildcard(text: &str) -> Result<(), &'static str> {
 }
 
 fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
+    let rule = policy_rule(f, node)?;
+    super::rules::dangerous(f, node, &rule);
+    Some(rule)
+}
+
+/// A rule of Kubernetes RBAC without wildcards, whatever it gives.
+pub fn policy_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
     let fields = f.map(node)?;
     let api_groups = fields.required("apiGroups").map(|node| groups(f, node));
     let resources = fields
@@ -320,14 +327,12 @@ fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
         .optional("resourceNames")
         .map(|node| texts(f, node, no_wildcard));
     fields.finish();
-    let rule = PolicyRule {
+    Some(PolicyRule {
         api_groups: api_groups?,
         resources: resources?,
         verbs: verbs?,
         resource_names: names.unwrap_or_default(),
-    };
-    super::rules::dangerous(f, node, &rule);
-    Some(rule)
+    })
 }
 
 /// API groups, among which the core group is the empty text.

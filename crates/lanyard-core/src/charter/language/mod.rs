@@ -16,6 +16,8 @@ mod rules;
 mod sections;
 mod vault;
 
+pub use grants::policy_rule;
+
 use std::path::Path;
 use std::sync::Arc;
 

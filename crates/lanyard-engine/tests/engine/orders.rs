@@ -1,0 +1,230 @@
+//! What the report of an order is about: every lease in its reach that is not dead, whoever began to stop it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::TargetKind;
+use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_engine::mint::Ask;
+use lanyard_engine::report::KillReport;
+use lanyard_testkit::fake::{MintFault, RevokeFault};
+use lanyard_testkit::world;
+use parking_lot::Mutex;
+
+use crate::common::{Bench, bench};
+
+async fn mint(bench: &Bench) -> LeaseId {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
+    let lease = issued.lease;
+    issued.release.hand_over(|| ()).unwrap();
+    bench.engine.settle_deliveries().await;
+    lease
+}
+
+/// Two credentials that no provider takes back for now.
+async fn stuck() -> (Bench, [LeaseId; 2]) {
+    let bench = bench(world::CHARTER).await;
+    let leases = [mint(&bench).await, mint(&bench).await];
+    bench.provider.revocations(RevokeFault::Lost);
+    (bench, leases)
+}
+
+async fn kill(bench: &Bench, scope: Scope) -> KillId {
+    let draft = bench
+        .engine
+        .draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Local);
+    let fenced = bench.engine.engage(draft.unwrap()).await;
+    bench.engine.sweep_orders().await;
+    bench.engine.revoke_round(&bench.target).await;
+    fenced.order.id
+}
+
+/// A kill that comes while the provider is called, before it makes the credential, and a round of revocations that
+/// finds nothing. Gives the order.
+fn kill_in_mid_mint(bench: &Bench) -> Arc<Mutex<Option<KillId>>> {
+    let order = Arc::new(Mutex::new(None));
+    let (engine, target, given) = (
+        Arc::clone(&bench.engine),
+        bench.target.clone(),
+        Arc::clone(&order),
+    );
+    bench.provider.delay(Box::pin(async move {
+        let draft = engine.draft_kill(charter(), RoleFilter::Both, "now".to_owned(), Actor::Local);
+        let fenced = engine.engage(draft.unwrap()).await;
+        engine.sweep_orders().await;
+        engine.revoke_round(&target).await;
+        let report = engine.kill_report(fenced.order.id).await;
+        let report = report.unwrap().unwrap();
+        assert!(!report.is_taken() && !report.is_confirmed(), "{report:?}");
+        let why = report.lines.first().unwrap().why.clone().unwrap();
+        assert!(why.contains("its mint is still under way"), "{why}");
+        *given.lock() = Some(fenced.order.id);
+    }));
+    order
+}
+
+async fn refused_mint(bench: &Bench) {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    assert!(bench.engine.issue(&world::agent(), ask).await.is_err());
+}
+
+#[tokio::test]
+async fn s17_a_revocation_waits_for_the_mint_under_way() {
+    let bench = bench(world::CHARTER).await;
+    let order = kill_in_mid_mint(&bench);
+    refused_mint(&bench).await;
+    let order = order.lock().unwrap();
+    assert_eq!(bench.provider.live().len(), 1, "made after the revocation");
+    assert!(!report(&bench, order).await.is_confirmed());
+    bench.clock.advance(Duration::from_secs(1));
+    bench.engine.revoke_round(&bench.target).await;
+    assert!(bench.provider.live().is_empty());
+    let found = report(&bench, order).await;
+    assert!(found.is_confirmed() && found.total.proved == 1, "{found:?}");
+}
+
+#[tokio::test]
+async fn s17_a_lease_whose_mint_was_given_up_is_not_called_dead_before_nothing_can_come_late() {
+    let bench = bench(world::CHARTER).await;
+    let late = Duration::from_secs(60);
+    bench.provider.carry_out_late(late);
+    bench.provider.next_mint(MintFault::LostBefore);
+    refused_mint(&bench).await;
+    let order = kill(&bench, charter()).await;
+    let found = report(&bench, order).await;
+    assert_eq!((found.total.acknowledged, found.total.dead()), (1, 0));
+    // One that was confirmed has no mint that could still come.
+    assert!(!found.is_confirmed());
+}
+
+async fn report(bench: &Bench, order: KillId) -> KillReport {
+    bench.engine.kill_report(order).await.unwrap().unwrap()
+}
+
+fn charter() -> Scope {
+    Scope::Charter(world::name("payments-terraform"))
+}
+
+/// All that an order says of these leases: counts, lines, the whole list, and whether the end is reached.
+async fn is_about(bench: &Bench, order: KillId, leases: &[LeaseId]) {
+    let found = report(bench, order).await;
+    let count = leases.len() as u64;
+    assert_eq!(found.total.requested, count, "{found:?}");
+    let target = found.targets.get(&bench.target);
+    assert_eq!(target.map_or(0, |it| it.tally.requested), count);
+    assert_eq!(found.is_taken(), leases.is_empty(), "{found:?}");
+    assert_eq!(found.is_confirmed(), leases.is_empty(), "{found:?}");
+    let mut lines: Vec<LeaseId> = found.lines.iter().map(|line| line.lease).collect();
+    let mut listed = bench.engine.killed_leases(order).await.unwrap();
+    let mut wanted = leases.to_vec();
+    lines.sort();
+    listed.sort();
+    wanted.sort();
+    assert_eq!(lines, wanted);
+    assert_eq!(listed, wanted);
+    let read = bench.engine.kill_lines(order, &listed).await.unwrap();
+    for line in found.lines.iter().chain(&read) {
+        let why = line.why.as_deref().unwrap_or_default();
+        assert!(!why.is_empty() && line.other != Some(order), "{line:?}");
+        if let Some(other) = line.other {
+            assert!(
+                why.starts_with(&format!("stopped by order {other}: ")),
+                "{why}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn s46_a_second_order_is_about_what_the_first_has_not_killed() {
+    let (bench, leases) = stuck().await;
+    let first = kill(&bench, charter()).await;
+    is_about(&bench, first, &leases).await;
+    // The same again, by whoever: counted as a whole, since no lease can be outside of the second.
+    let second = kill(&bench, charter()).await;
+    is_about(&bench, second, &leases).await;
+    // Wider, and both at once.
+    let third = kill(&bench, Scope::All).await;
+    is_about(&bench, third, &leases).await;
+    bench.provider.revocations(RevokeFault::None);
+    bench.clock.advance(Duration::from_secs(60));
+    bench.engine.revoke_round(&bench.target).await;
+    for order in [first, second, third] {
+        let found = report(&bench, order).await;
+        assert!(found.is_confirmed(), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn s46_a_narrower_order_is_about_its_own_scope_alone() {
+    let (bench, [one, other]) = stuck().await;
+    kill(&bench, Scope::Target(bench.target.clone())).await;
+    let narrow = kill(&bench, Scope::Lease(one)).await;
+    is_about(&bench, narrow, &[one]).await;
+    let task = kill(&bench, Scope::Task(bench.task)).await;
+    is_about(&bench, task, &[one, other]).await;
+    let elsewhere = kill(&bench, Scope::Charter(world::name("another"))).await;
+    is_about(&bench, elsewhere, &[]).await;
+}
+
+#[tokio::test]
+async fn s46_what_was_released_or_has_expired_and_lives_on_belongs_to_the_order() {
+    let (bench, leases) = stuck().await;
+    let [released, expired] = leases;
+    let agent = world::agent();
+    bench.engine.release_lease(&agent, released).await.unwrap();
+    bench.engine.revoke_round(&bench.target).await;
+    let order = kill(&bench, Scope::Lease(released)).await;
+    is_about(&bench, order, &[released]).await;
+    // Past its end for the broker, and not for the provider, which has a leeway.
+    bench.clock.advance(Duration::from_secs(10 * 60 + 1));
+    bench.engine.expire_due().await;
+    bench.engine.revoke_round(&bench.target).await;
+    let order = kill(&bench, charter()).await;
+    is_about(&bench, order, &[released, expired]).await;
+}
+
+#[tokio::test]
+async fn s46_an_order_is_about_its_leases_after_a_restart_and_before_its_sweep() {
+    let (bench, leases) = stuck().await;
+    kill(&bench, charter()).await;
+    let draft = bench.engine.draft_kill(
+        Scope::All,
+        RoleFilter::Both,
+        "again".to_owned(),
+        Actor::Local,
+    );
+    let fenced = bench.engine.engage(draft.unwrap()).await;
+    // Nothing has swept it yet: what another order stops is all there is.
+    is_about(&bench, fenced.order.id, &leases).await;
+    let bench = bench.restarted();
+    let found = report(&bench, fenced.order.id).await;
+    assert!(
+        !found.is_confirmed() && found.total.requested == 2,
+        "{found:?}"
+    );
+    // Of the apply role alone there is nothing.
+    let draft = bench.engine.draft_kill(
+        charter(),
+        RoleFilter::ApplyOnly,
+        "apply".to_owned(),
+        Actor::Local,
+    );
+    let fenced = bench.engine.engage(draft.unwrap()).await;
+    is_about(&bench, fenced.order.id, &[]).await;
+}
