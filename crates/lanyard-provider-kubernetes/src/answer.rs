@@ -19,7 +19,13 @@ use crate::PROVIDER;
 
 /// How long one call may take, its whole answer included.
 pub(crate) const CALL: Duration = Duration::from_secs(10);
-/// The largest answer that is read: a page of a list holds 500 objects.
+/// The largest answer of an API server that is read: a page of a list holds 500 objects.
+///
+/// # Limit
+/// - for: a call to a cluster
+/// - unit: bytes
+/// - beyond: the answer counts as lost, and the call is repeated where that is safe
+/// - test: `s47_an_answer_without_end_is_cut_off`
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// What was asked for.

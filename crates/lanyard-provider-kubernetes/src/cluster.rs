@@ -79,6 +79,8 @@ impl Cluster {
         config.connect_timeout = Some(CALL);
         config.read_timeout = Some(CALL);
         config.write_timeout = Some(CALL);
+        // A mint is never repeated, and revocations are repeated by the engine.
+        config.default_retry = false;
         let authority = match (&config.root_cert, &config.root_cert_file) {
             (Some(certificates), _) => certificates.iter().map(|der| pem(der)).collect(),
             (None, Some(path)) => std::fs::read_to_string(path)?,

@@ -28,7 +28,13 @@ type Outcome = Result<Revoked, ProviderError>;
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<BTreeMap<LeaseId, Instant>>);
 
-/// How many leases are remembered so: of any more, a finalizer is waited for.
+/// Leases that are being revoked and whose objects somebody's finalizer keeps.
+///
+/// # Limit
+/// - for: a cluster
+/// - unit: leases
+/// - beyond: the lease is not called dead before the finalizer is gone
+/// - test: `s47_a_finalizer_beyond_the_bound_is_waited_for`
 const MAX_KEPT: usize = 10_000;
 
 impl Kept {
@@ -234,5 +240,26 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn s47_a_finalizer_beyond_the_bound_is_waited_for() {
+        let kept = Kept::default();
+        let lease = |place: usize| LeaseId::from_bits(u128::try_from(place).unwrap());
+        for place in 0..=MAX_KEPT {
+            assert!(!kept.is_over(lease(place)));
+        }
+        tokio::time::advance(ACCEPTED_WHILE_KEPT).await;
+        assert!(kept.is_over(lease(0)) && kept.is_over(lease(MAX_KEPT - 1)));
+        assert!(!kept.is_over(lease(MAX_KEPT)), "nobody knows since when");
+        kept.forget(lease(0));
+        assert!(!kept.is_over(lease(MAX_KEPT)));
+        tokio::time::advance(ACCEPTED_WHILE_KEPT).await;
+        assert!(kept.is_over(lease(MAX_KEPT)));
     }
 }

@@ -13,9 +13,21 @@ use crate::api::{Deleted, Kind, KubernetesApi, Object};
 use crate::objects::Held;
 use crate::provider::{ASK_EVERY, KubernetesProvider};
 
-/// How many Roles one pass deletes at most; the next goes on.
+/// Shared Roles without a lease that one pass deletes.
+///
+/// # Limit
+/// - for: a cluster
+/// - unit: Roles
+/// - beyond: the next pass goes on, five minutes later
+/// - test: `s21_one_pass_deletes_so_many_roles_and_the_next_goes_on`
 const MAX_DELETED_AT_ONCE: usize = 200;
-/// How many namespaces are looked through at most.
+/// Namespaces in which shared Roles and bindings without a lease are looked for.
+///
+/// # Limit
+/// - for: a cluster
+/// - unit: namespaces
+/// - beyond: what is left in another namespace stays; leases there are revoked like any other
+/// - test: `s21_namespaces_beyond_the_bound_are_not_looked_through`
 const MAX_NAMESPACES: usize = 1000;
 /// How long a mint waits for the deletion of a Role of its name.
 const WAIT: Duration = Duration::from_secs(5);
@@ -165,5 +177,21 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             }
         }
         Ok(deleted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s21_namespaces_beyond_the_bound_are_not_looked_through() {
+        let roles = Roles::default();
+        for place in 0..=MAX_NAMESPACES {
+            roles.know(&format!("n{place:04}"));
+        }
+        let known = roles.namespaces();
+        assert_eq!(known.len(), MAX_NAMESPACES);
+        assert!(!known.contains(&format!("n{MAX_NAMESPACES:04}")));
     }
 }

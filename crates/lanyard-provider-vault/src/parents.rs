@@ -1,7 +1,7 @@
 //! The parent tokens that leases hang on: in memory alone. After a restart of the broker there is a new one, and the
 //! old ones are revoked by their accessors, which are in the handles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ const OUTLIVES: Duration = Duration::from_secs(120);
 /// How many are held. An older one is only needed by a mint that is still under way.
 const HELD: usize = 16;
 const OPERATION: &str = "create the parent token";
+/// What a parent carries: the newest kill order before it.
+pub(crate) const EPOCH: &str = "lanyard-epoch";
 
 /// One parent.
 #[derive(Debug, Clone)]
@@ -35,7 +37,7 @@ pub(crate) struct Parent {
 pub(crate) struct Parents {
     held: Mutex<Vec<Parent>>,
     /// Held while one is made: one at a time.
-    making: tokio::sync::Mutex<()>,
+    pub(crate) making: tokio::sync::Mutex<()>,
 }
 
 impl Parents {
@@ -55,6 +57,12 @@ impl Parents {
         named
             .find(|parent| parent.accessor == accessor && parent.epoch == request.epoch)
             .cloned()
+    }
+
+    /// Those that a mint may hang a lease on.
+    pub(crate) fn accessors(&self) -> BTreeSet<String> {
+        let held = self.held.lock();
+        held.iter().map(|parent| parent.accessor.clone()).collect()
     }
 
     /// It is revoked, or was refused: nothing hangs on it any more.
@@ -85,7 +93,7 @@ impl Parents {
             policies: Vec::new(),
             life: LIFE.max(needed * 2),
             uses: None,
-            meta: BTreeMap::from([("lanyard-epoch".to_owned(), request.epoch.0.to_string())]),
+            meta: BTreeMap::from([(EPOCH.to_owned(), request.epoch.0.to_string())]),
         };
         let token = api.create_parent(&ask).await?;
         if let Err(why) = usable(&token, needed) {

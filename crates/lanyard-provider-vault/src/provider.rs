@@ -8,8 +8,8 @@ use lanyard_core::charter::{Rights, VaultGives, VaultGrant};
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
-    Capabilities, Credential, Found, MintRequest, Minted, PrepareError, Prepared, Probe, Provider,
-    ProviderError, Revocability, Revocation, RevocationReport, Revoked,
+    Capabilities, Credential, Found, InUse, MintRequest, Minted, PrepareError, Prepared, Probe,
+    Provider, ProviderError, Revocability, Revocation, RevocationReport, Revoked,
 };
 use lanyard_core::time::Timestamp;
 
@@ -203,6 +203,10 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
 
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         self.look_over(request).await
+    }
+
+    async fn tidy(&self, _grants: &[Rights], in_use: InUse<'_>) -> Result<usize, ProviderError> {
+        self.revoke_unused(in_use).await
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use lanyard_core::id::LeaseId;
-use lanyard_core::provider::{Found, ProviderError};
+use lanyard_core::provider::{Found, InUse, ProviderError};
 use parking_lot::Mutex;
 
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
+use crate::parents::EPOCH;
 use crate::provider::VaultProvider;
 use crate::transport::ambiguous;
 
@@ -17,6 +18,14 @@ use crate::transport::ambiguous;
 const AT_ONCE: usize = 16;
 /// How many tokens that were not seen before are looked up in one go: seconds. The next go continues.
 const LOOKED_UP: usize = 10_000;
+/// Parent tokens without a lease that one pass revokes.
+///
+/// # Limit
+/// - for: a Vault
+/// - unit: tokens
+/// - beyond: the next pass goes on, five minutes later; a parent ends by itself within a day or twice its longest lease
+/// - test: `s21_one_pass_revokes_so_many_parents_and_the_next_goes_on`
+const MAX_PARENTS_REVOKED_AT_ONCE: usize = 200;
 /// How many leases are remembered whose tokens were looked for and not found.
 const LOST: usize = 10_000;
 
@@ -25,6 +34,9 @@ const LOST: usize = 10_000;
 pub(crate) struct Search {
     /// Every accessor of the last listing.
     known: Mutex<BTreeMap<String, Known>>,
+    /// What the first listing showed and has not been looked up: only these can be of leases that this process knows
+    /// nothing of. Nothing before the first listing.
+    backlog: Mutex<Option<BTreeSet<String>>>,
     /// They were to be revoked, and their handles did not name them: a request whose answer was lost may still be
     /// carried out, and a mint that is under way may still send one.
     lost: Mutex<VecDeque<LeaseId>>,
@@ -35,6 +47,8 @@ pub(crate) struct Search {
 enum Known {
     /// The token of a lease.
     Lease(LeaseId, Held),
+    /// A parent token of this broker.
+    Parent,
     /// Something else.
     Other,
     /// The server does not say.
@@ -67,56 +81,114 @@ impl Search {
 }
 
 impl<A: VaultApi> VaultProvider<A> {
-    /// The tokens of all leases of this broker.
+    /// The tokens of all leases of this broker, none left out.
     pub(crate) async fn find(&self) -> Result<Tokens, ProviderError> {
+        let left = self.look_up_new().await?;
+        if left > 0 {
+            let code = format!("{left} tokens are still to be looked at");
+            return Err(ambiguous("look for a token", &code));
+        }
+        self.resolve().await?;
+        Ok(self.known())
+    }
+
+    /// Lists, and looks up what is new, so many in one go; how many are left.
+    async fn look_up_new(&self) -> Result<usize, ProviderError> {
         let listed: BTreeSet<String> = self.api.accessors().await?.into_iter().collect();
-        let (new, left) = {
+        let (now, left) = {
             let mut known = self.search.known.lock();
             known.retain(|accessor, _| listed.contains(accessor));
-            let new = listed.into_iter().filter(|it| !known.contains_key(it));
-            let new: Vec<String> = new.collect();
+            let mut backlog = self.search.backlog.lock();
+            let backlog = backlog.get_or_insert_with(|| listed.clone());
+            backlog.retain(|accessor| listed.contains(accessor) && !known.contains_key(accessor));
+            let later = listed.iter().filter(|it| !backlog.contains(*it));
+            let later = later.filter(|it| !known.contains_key(*it));
+            // What was there at the start first: a server on which tokens are made faster than they are looked up is
+            // looked through all the same.
+            let new: Vec<String> = backlog.iter().chain(later).cloned().collect();
             let left = new.len().saturating_sub(LOOKED_UP);
-            (new, left)
+            (new.into_iter().take(LOOKED_UP).collect::<Vec<_>>(), left)
         };
-        let ours = format!("auth/token/create/{}", self.target.token_role);
-        let mut lookups = stream::iter(new.into_iter().take(LOOKED_UP))
+        let mut lookups = stream::iter(now)
             .map(|accessor| async move {
                 let facts = self.api.lookup(&accessor).await;
                 (accessor, facts)
             })
             .buffer_unordered(AT_ONCE);
         while let Some((accessor, looked)) = lookups.next().await {
-            let known = match looked? {
-                // It has ended since the listing.
-                Looked::Gone => Known::Other,
-                Looked::Denied => Known::Denied,
-                Looked::There(facts) => {
-                    // Anybody can write what they like on a token, but not by which role it was made.
-                    let suffixed = facts.path.strip_prefix(&ours);
-                    let made = |rest: &str| rest.is_empty() || rest.starts_with('/');
-                    let lease = suffixed
-                        .is_some_and(made)
-                        .then(|| Held::of(&accessor, &facts.meta));
-                    let lease = lease.flatten();
-                    lease.map_or(Known::Other, |(lease, held)| Known::Lease(lease, held))
-                }
-            };
+            let known = self.meaning(&accessor, looked?);
+            if let Some(backlog) = self.search.backlog.lock().as_mut() {
+                backlog.remove(&accessor);
+            }
             self.search.known.lock().insert(accessor, known);
         }
-        if left > 0 {
-            let code = format!("{left} tokens are still to be looked at");
-            return Err(ambiguous("look for a token", &code));
+        Ok(left)
+    }
+
+    /// Anybody can write what they like on a token, but not by which role it was made.
+    fn meaning(&self, accessor: &str, looked: Looked) -> Known {
+        let facts = match looked {
+            // It has ended since the listing.
+            Looked::Gone => return Known::Other,
+            Looked::Denied => return Known::Denied,
+            Looked::There(facts) => facts,
+        };
+        let made_by = |role: &str| {
+            let path = format!("auth/token/create/{role}");
+            let rest = facts.path.strip_prefix(&path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if made_by(&self.target.token_role)
+            && let Some((lease, held)) = Held::of(accessor, &facts.meta)
+        {
+            return Known::Lease(lease, held);
         }
-        self.resolve().await?;
+        if made_by(&self.target.parent_role) && facts.meta.contains_key(EPOCH) {
+            return Known::Parent;
+        }
+        Known::Other
+    }
+
+    fn known(&self) -> Tokens {
         let mut tokens = Tokens::default();
         for known in self.search.known.lock().values() {
             match known {
                 Known::Lease(lease, held) => drop(tokens.leases.insert(*lease, held.clone())),
                 Known::Denied => tokens.denied = true,
-                Known::Other => {}
+                Known::Parent | Known::Other => {}
             }
         }
-        Ok(tokens)
+        tokens
+    }
+
+    /// Revokes the parents that no lease hangs on and that no mint is about to use; how many those were.
+    pub(crate) async fn revoke_unused(&self, in_use: InUse<'_>) -> Result<usize, ProviderError> {
+        let parents: BTreeSet<String> = {
+            let known = self.search.known.lock();
+            let parents = known.iter().filter(|(_, it)| matches!(it, Known::Parent));
+            parents.map(|(accessor, _)| accessor.clone()).collect()
+        };
+        if parents.is_empty() {
+            return Ok(0);
+        }
+        // A parent that is being made is held before the next one is looked for.
+        let _making = self.parents.making.lock().await;
+        let Some(handles) = in_use() else {
+            return Ok(0);
+        };
+        let mut used: BTreeSet<String> = self.parents.accessors();
+        used.extend(
+            handles
+                .iter()
+                .filter_map(|handle| Some(Held::read(handle)?.parent)),
+        );
+        let mut revoked = 0;
+        for parent in parents.difference(&used).take(MAX_PARENTS_REVOKED_AT_ONCE) {
+            self.api.revoke_accessor(parent).await?;
+            self.search.known.lock().remove(parent);
+            revoked += 1;
+        }
+        Ok(revoked)
     }
 
     /// Of what the server does not say, what was about to end is not listed any more.
@@ -132,8 +204,15 @@ impl<A: VaultApi> VaultProvider<A> {
     }
 
     pub(crate) async fn list_all(&self) -> Result<Vec<Found>, ProviderError> {
+        self.look_up_new().await?;
+        let left = self.search.backlog.lock().as_ref().map_or(0, BTreeSet::len);
+        if left > 0 {
+            let code = format!("{left} tokens from before the start are still to be looked at");
+            return Err(ambiguous("look for a token", &code));
+        }
+        self.resolve().await?;
         let mut found = Vec::new();
-        for (lease, held) in self.find().await?.leases {
+        for (lease, held) in self.known().leases {
             // A mint that is under way gives up what it made by itself.
             if self.search.is_lost(lease) && !self.mints.under_way().contains(&lease) {
                 // It came after all, and nobody has it.

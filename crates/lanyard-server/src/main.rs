@@ -24,10 +24,18 @@ mod tls;
 mod wire;
 mod witness;
 
+#[cfg(test)]
+mod wiped;
+
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+/// Wipes what is freed: credentials go through buffers of serde, hyper, TLS and gRPC, which wipe nothing themselves.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
 
 /// The credential broker for AI agents.
 #[derive(Parser)]

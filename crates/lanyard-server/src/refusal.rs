@@ -171,6 +171,20 @@ pub(crate) fn closed(error: &Closed) -> Status {
     }
 }
 
+/// What a provider did not do.
+fn provider(error: ProviderError) -> Status {
+    if error.is_retryable() {
+        return unavailable(error);
+    }
+    // Asked again, it would say the same.
+    status(
+        Code::FailedPrecondition,
+        error.to_string(),
+        "TARGET_REFUSED",
+        HashMap::new(),
+    )
+}
+
 /// The page is where people decide on approvals.
 pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
     match error {
@@ -217,20 +231,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
             "CANNOT_RENDER",
             HashMap::new(),
         ),
-        // Asked again, it would say the same.
-        IssueError::Provider(
-            error @ (ProviderError::Refused { .. }
-            | ProviderError::Pending { .. }
-            | ProviderError::Excessive { .. }),
-        ) => status(
-            Code::FailedPrecondition,
-            error.to_string(),
-            "TARGET_REFUSED",
-            HashMap::new(),
-        ),
-        IssueError::Provider(
-            error @ (ProviderError::Throttled { .. } | ProviderError::Ambiguous { .. }),
-        ) => unavailable(error),
+        IssueError::Provider(error) => provider(error),
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),

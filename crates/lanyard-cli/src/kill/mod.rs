@@ -182,6 +182,7 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
         | Outcome::Negative
         | Outcome::Usage(_)
         | Outcome::Unconfirmed(_)
+        | Outcome::Pending(_)
         | Outcome::TimedOut(_)
         | Outcome::NotRun(_)
         | Outcome::Child(_)) => other,

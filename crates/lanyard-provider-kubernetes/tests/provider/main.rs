@@ -418,3 +418,18 @@ async fn s36_a_cluster_that_gives_everybody_something_is_used_by_a_declared_base
     let proved = faked.prove(&[&request]).await;
     assert_eq!(proved, [(request.lease, Ok(Revoked::ProvedDead))]);
 }
+
+#[tokio::test]
+async fn s21_one_pass_deletes_so_many_roles_and_the_next_goes_on() {
+    let faked = faked();
+    let request = faked.request(73);
+    for epoch in 0..=200 {
+        let mut request = faked.request(100 + epoch);
+        request.epoch.0 = epoch;
+        faked.mint(&request).await.unwrap();
+    }
+    let grants = [request.rights.clone()];
+    let nothing = || Some(Vec::new());
+    assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(200));
+    assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(1));
+}

@@ -242,6 +242,24 @@ impl Fake {
         all.cloned().collect()
     }
 
+    /// Tokens of somebody else.
+    pub(crate) fn add_foreign(&self, count: usize) {
+        let (now, mut state) = (self.clock.now(), self.state());
+        for _ in 0..count {
+            state.made += 1;
+            let held = Held {
+                secret: format!("hvs.{}", state.made),
+                parent: None,
+                path: "auth/approle/login".to_owned(),
+                meta: BTreeMap::new(),
+                policies: Vec::new(),
+                ends: now + Duration::from_secs(3600),
+            };
+            let accessor = format!("foreign-{}", state.made);
+            state.tokens.insert(accessor, held);
+        }
+    }
+
     fn create(&self, parent: Option<&str>, ask: &TokenAsk<'_>) -> Result<Token, ProviderError> {
         let (now, mut state) = (self.clock.now(), self.state());
         let (orphan, mut policies) = match ask.role {

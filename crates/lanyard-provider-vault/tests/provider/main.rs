@@ -8,6 +8,7 @@ mod conformance;
 mod fake;
 mod late;
 mod policies;
+mod tidy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
