@@ -25,10 +25,17 @@ stateful_prefixes := {
 	"azurerm_mssql_", "azurerm_mysql_", "azurerm_postgresql_", "google_sql_",
 }
 
-# Kinds that say who may do what.
+# Kinds that say who may do what. Beside these rules, Lanyard finds by itself the attributes that say so on any other kind (a policy
+# within a queue, the members of a binding), values that are sensitive and change, and what a plan does beside its resources.
 identity_types := {
-	"aws_ecr_repository_policy", "aws_kms_grant", "aws_kms_key_policy", "aws_lambda_permission", "aws_s3_bucket_policy",
-	"aws_secretsmanager_secret_policy", "aws_sns_topic_policy", "aws_sqs_queue_policy",
+	"aws_backup_vault_policy", "aws_cloudwatch_event_bus_policy", "aws_cloudwatch_event_permission",
+	"aws_cloudwatch_log_destination_policy", "aws_cloudwatch_log_resource_policy", "aws_dynamodb_resource_policy",
+	"aws_ecr_registry_policy", "aws_ecr_repository_policy", "aws_efs_file_system_policy", "aws_eks_access_entry",
+	"aws_eks_access_policy_association", "aws_glacier_vault_lock", "aws_glue_resource_policy", "aws_kinesis_resource_policy",
+	"aws_kms_grant", "aws_kms_key_policy", "aws_lakeformation_permissions", "aws_lambda_layer_version_permission",
+	"aws_lambda_permission", "aws_media_store_container_policy", "aws_opensearch_domain_policy", "aws_ram_principal_association",
+	"aws_s3_access_point", "aws_s3_bucket_policy", "aws_s3control_bucket_policy", "aws_secretsmanager_secret_policy",
+	"aws_ses_identity_policy", "aws_sns_topic_policy", "aws_sqs_queue_policy", "aws_vpc_endpoint_policy",
 }
 
 identity_prefixes := {
@@ -87,7 +94,10 @@ changes contains change if {
 
 goes(change) if "delete" in change.change.actions
 
-goes(change) if "forget" in change.change.actions
+forgotten(change) if {
+	"forget" in change.change.actions
+	not goes(change)
+}
 
 only_tags(change) if {
 	change.change.actions == ["update"]
@@ -96,6 +106,8 @@ only_tags(change) if {
 	before == after
 	object.remove(object.get(change.change, "after_unknown", {}), tags) == {}
 }
+
+only_forgotten(change) if change.change.actions == ["forget"]
 
 grave contains sprintf("%s, which holds state, is destroyed", [change.address]) if {
 	some change in changes
@@ -107,17 +119,24 @@ grave contains sprintf("%s says who may do what", [change.address]) if {
 	some change in changes
 	is_identity(change.type)
 	not only_tags(change)
+	not only_forgotten(change)
 }
 
 grave contains sprintf("%s says who reaches what", [change.address]) if {
 	some change in changes
 	is_perimeter(change.type)
 	not only_tags(change)
+	not only_forgotten(change)
 }
 
 risk contains {"level": "medium", "msg": sprintf("%s is destroyed", [change.address])} if {
 	some change in changes
 	goes(change)
+}
+
+risk contains {"level": "medium", "msg": sprintf("%s is no longer managed, and stays as it is", [change.address])} if {
+	some change in changes
+	forgotten(change)
 }
 
 risk contains {"level": "medium", "msg": sprintf("%s changes in place", [change.address])} if {
@@ -126,26 +145,49 @@ risk contains {"level": "medium", "msg": sprintf("%s changes in place", [change.
 	not only_tags(change)
 }
 
-# Kubernetes: an object is applied over whatever is there.
+# Kubernetes: an object is applied over whatever is there. Terraform can hold objects too.
 
-grave contains sprintf("%s %s says who may do what", [input.kind, input.metadata.name]) if {
-	input.kind in {
+objects contains input if is_string(object.get(input, "kind", null))
+
+objects contains manifest if {
+	some change in changes
+	change.type == "kubernetes_manifest"
+	some side in {"after", "before"}
+	manifest := change.change[side].manifest
+	is_string(manifest.kind)
+}
+
+name(thing) := thing.metadata.name if is_string(thing.metadata.name)
+
+name(thing) := "without a name" if not is_string(thing.metadata.name)
+
+grave contains sprintf("%s %s says who may do what", [thing.kind, name(thing)]) if {
+	some thing in objects
+	thing.kind in {
 		"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "Role", "RoleBinding", "ServiceAccount",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
 	}
 }
 
-grave contains sprintf("%s %s says who reaches what", [input.kind, input.metadata.name]) if {
-	input.kind in {"Gateway", "HTTPRoute", "Ingress", "NetworkPolicy", "Service"}
+grave contains sprintf("%s %s says who may do what", [thing.kind, name(thing)]) if {
+	some thing in objects
+	thing.kind == "ConfigMap"
+	thing.metadata.name == "aws-auth"
 }
 
-grave contains sprintf("%s %s is about the whole cluster", [input.kind, input.metadata.name]) if {
-	input.kind in {"APIService", "CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass"}
+grave contains sprintf("%s %s says who reaches what", [thing.kind, name(thing)]) if {
+	some thing in objects
+	thing.kind in {"Gateway", "HTTPRoute", "Ingress", "NetworkPolicy", "Service"}
 }
 
-risk contains {"level": "medium", "msg": sprintf("%s %s is applied", [input.kind, input.metadata.name])} if {
-	is_string(input.kind)
-	not input.kind in {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+grave contains sprintf("%s %s is about the whole cluster", [thing.kind, name(thing)]) if {
+	some thing in objects
+	thing.kind in {"APIService", "CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass"}
+}
+
+risk contains {"level": "medium", "msg": sprintf("%s %s is applied", [thing.kind, name(thing)])} if {
+	some thing in objects
+	not thing.kind in {"ConfigMap", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
 }
 
 # What is grave is high, and takes two people wherever it is.

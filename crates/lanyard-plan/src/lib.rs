@@ -2,81 +2,126 @@
 //!
 //! Everything here is a function of the bytes. Where they are kept, and when they are read, is the caller's.
 
-mod compare;
+mod difference;
+mod embedded;
 mod folder;
+mod lists;
 mod manifests;
 mod policy;
+mod rehearsed;
+mod review;
+mod rights;
+mod scalars;
+mod secrets;
 mod shown;
 mod terraform;
+mod texts;
+mod tree;
 
-use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Unjudged};
+use std::collections::BTreeSet;
+
+use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unjudged};
 use serde_json::Value;
 
 pub use folder::PolicyFolder;
-pub use manifests::compared;
 pub use policy::{Context, Fault, PolicySet, RISK_RULES};
+pub use rehearsed::compared;
 
-/// A plan in its format.
+use review::{Finding, Review};
+
+/// A plan in its format, with what people are shown of it.
 #[derive(Debug, Clone)]
-pub enum Document {
+pub struct Document {
+    form: Form,
+    review: Review,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
     /// As `terraform show -json` prints it.
     Terraform(terraform::TerraformPlan),
     /// Kubernetes objects.
     Manifests(Vec<manifests::Manifest>),
     /// Whatever a person can read.
-    Text(String),
+    Text,
 }
 
 impl Document {
     /// Reads the bytes.
     ///
     /// # Errors
-    /// Where and why they are not in that format.
+    /// Where and why they are not in that format, or are more than a person can be asked to read: nothing that is shown is cut.
     pub fn read(format: PlanFormat, content: &[u8]) -> Result<Self, Unjudged> {
         let fault = |form| move |why: String| Unjudged::Form { form, why };
-        match format {
-            PlanFormat::TerraformJson => terraform::TerraformPlan::parse(content)
-                .map(Self::Terraform)
-                .map_err(fault("a plan as `terraform show -json` prints it")),
-            PlanFormat::Manifests => manifests::parse(content)
-                .map(Self::Manifests)
-                .map_err(fault("Kubernetes manifests")),
-            PlanFormat::ManifestDiff | PlanFormat::Text => std::str::from_utf8(content)
-                .map(|text| Self::Text(text.to_owned()))
-                .map_err(|error| fault("text")(error.to_string())),
+        let (form, review) = match format {
+            PlanFormat::TerraformJson => {
+                let plan = terraform::TerraformPlan::parse(content)
+                    .map_err(fault("a plan as `terraform show -json` prints it"))?;
+                let review = plan.review();
+                (Form::Terraform(plan), review)
+            }
+            PlanFormat::Manifests => {
+                let manifests = manifests::parse(content).map_err(fault("Kubernetes manifests"))?;
+                let review = manifests::review(&manifests);
+                (Form::Manifests(manifests), review)
+            }
+            PlanFormat::ManifestDiff | PlanFormat::Text => {
+                let text = std::str::from_utf8(content)
+                    .map_err(|error| fault("text")(error.to_string()))?;
+                let mut review = Review::default();
+                review.line(&shown::shown(text));
+                (Form::Text, review)
+            }
+        };
+        if review.is_full() {
+            let most = shown::MAX_SHOWN_BYTES / 1024;
+            let why = format!(
+                "its approvers would have to read more than {most} KiB, and nothing is left out of what they read; split it"
+            );
+            return Err(Unjudged::Form {
+                form: "short enough to be approved",
+                why,
+            });
         }
+        Ok(Self { form, review })
     }
 
     /// What it changes.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        match self {
-            Self::Terraform(plan) => plan.reading(),
-            Self::Manifests(manifests) => manifests::reading(manifests),
-            Self::Text(_) => Reading {
+        let reading = match &self.form {
+            Form::Terraform(plan) => plan.reading(),
+            Form::Manifests(manifests) => manifests::reading(manifests),
+            Form::Text => Reading {
                 effects: Effects::default(),
                 reach: PlanReach::default(),
                 objects: Vec::new(),
+                sensitive: Sensitive::default(),
             },
+        };
+        Reading {
+            sensitive: Sensitive::of(self.review.sensitive()),
+            ..reading
         }
     }
 
     /// What its approvers read: without what is sensitive, and nothing in it acts on a terminal (T21).
     #[must_use]
     pub fn text(&self) -> String {
-        shown::bounded(match self {
-            Self::Terraform(plan) => plan.text(),
-            Self::Manifests(manifests) => manifests::text(manifests),
-            Self::Text(text) => shown::shown(text),
-        })
+        self.review.text().to_owned()
+    }
+
+    /// What makes it risky by its form alone, whatever policies say.
+    fn findings(&self) -> &BTreeSet<Finding> {
+        self.review.findings()
     }
 
     /// What policies are asked about, one after the other.
     fn inputs(&self) -> Vec<&Value> {
-        match self {
-            Self::Terraform(plan) => vec![plan.json()],
-            Self::Manifests(manifests) => manifests.iter().map(|it| &it.json).collect(),
-            Self::Text(_) => Vec::new(),
+        match &self.form {
+            Form::Terraform(plan) => vec![plan.json()],
+            Form::Manifests(manifests) => manifests.iter().map(|it| &it.json).collect(),
+            Form::Text => Vec::new(),
         }
     }
 }

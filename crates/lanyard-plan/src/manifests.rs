@@ -1,15 +1,28 @@
-//! Kubernetes manifests: YAML documents, or a JSON object, each one object.
+//! Kubernetes manifests: YAML documents, or a JSON object, each one object or a list of objects.
 
-use lanyard_core::document::{Node, Style, Value as Tree, read};
-use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading};
-use lanyard_core::provider::Rehearsed;
-use serde_json::{Map, Number, Value, json};
+use lanyard_core::document::{Node, Style, Value as Yaml, read};
+use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitive};
+use serde_json::{Map, Value};
 
-use crate::compare::{self, Sides};
-use crate::shown::{bounded, line};
+use crate::review::{Review, mask_all};
+use crate::rights::{self, Says};
+use crate::scalars;
+use crate::secrets::Secrets;
+use crate::shown::whole;
+use crate::tree::Tree;
 
-/// How many objects one plan holds.
-const MOST: usize = 200;
+/// Objects that one plan holds, those in lists included.
+///
+/// # Limit
+/// - for: a plan in Kubernetes manifests
+/// - unit: objects
+/// - beyond: the plan is refused when it is submitted
+/// - test: `a16_a_plan_holds_so_many_objects_and_no_more`
+const MAX_OBJECTS: usize = 200;
+/// How deep a list may stand within lists.
+const LIST_NESTING: usize = 8;
+/// Characters that end a line in YAML 1.1, and so for kubectl, and do not in YAML 1.2: a comment could end at one of them.
+const OLD_LINE_BREAKS: &[char] = &['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// The kinds that clusters have by themselves: the kind, its group and its resource.
 const KINDS: &[(&str, &str, &str)] = &[
@@ -48,8 +61,8 @@ pub(crate) fn kinds() -> impl Iterator<Item = (&'static str, &'static str, &'sta
 
 /// One object.
 #[derive(Debug, Clone)]
-pub struct Manifest {
-    /// As policies are asked about it.
+pub(crate) struct Manifest {
+    /// As policies are asked about it, and as the cluster reads it.
     pub(crate) json: Value,
 }
 
@@ -59,6 +72,7 @@ pub struct Manifest {
 /// Which document is no object, and why.
 pub(crate) fn parse(content: &[u8]) -> Result<Vec<Manifest>, String> {
     let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
+    line_breaks(text)?;
     let mut manifests = Vec::new();
     for (start, document) in documents(text) {
         let at = |message: String, row: u32| {
@@ -67,22 +81,108 @@ pub(crate) fn parse(content: &[u8]) -> Result<Vec<Manifest>, String> {
         };
         let root =
             read(&document).map_err(|fault| at(fault.message.clone(), fault.span.at.line))?;
-        let json = json(&root);
-        let text = |name: &str| json.get(name).and_then(Value::as_str);
-        let name = json.pointer("/metadata/name").and_then(Value::as_str);
-        if text("apiVersion").is_none() || text("kind").is_none() || name.is_none() {
-            let message = "a Kubernetes object has apiVersion, kind and metadata.name".to_owned();
-            return Err(at(message, root.span.at.line));
-        }
-        manifests.push(Manifest { json });
-        if manifests.len() > MOST {
-            return Err(format!("a plan holds {MOST} objects at most"));
-        }
+        let json = json(&root).map_err(|(message, row)| at(message, row))?;
+        open(json, 0, &mut manifests).map_err(|message| at(message, root.span.at.line))?;
     }
     if manifests.is_empty() {
         return Err("it holds no object".to_owned());
     }
     Ok(manifests)
+}
+
+/// Refuses what ends a line for one reader of YAML and not for another.
+fn line_breaks(text: &str) -> Result<(), String> {
+    for (row, line) in (1..).zip(text.split('\n')) {
+        let row: u32 = row;
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if let Some(found) = line
+            .chars()
+            .find(|c| *c == '\r' || OLD_LINE_BREAKS.contains(c))
+        {
+            return Err(format!(
+                "line {row}: {} ends a line for some readers of YAML and not for others; write it as an escape in quotes, or take \
+                 it out",
+                found.escape_unicode()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Takes an object, or what is in a list of objects: kubectl applies those, and never the list.
+fn open(json: Value, depth: usize, found: &mut Vec<Manifest>) -> Result<(), String> {
+    let text = |name: &str| json.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (text("apiVersion").to_owned(), text("kind").to_owned());
+    if version.is_empty() || kind.is_empty() {
+        return Err("a Kubernetes object has apiVersion, kind and metadata.name".to_owned());
+    }
+    let is_list = kind.ends_with("List");
+    let odd = json.as_object().into_iter().flat_map(Map::keys);
+    if let Some(key) = odd
+        .into_iter()
+        .find(|key| key.eq_ignore_ascii_case("items") && (*key != "items" || !is_list))
+    {
+        // kubectl takes whatever has `items` for a list, and applies those alone.
+        return Err(format!(
+            "kind `{}` has the field `{}`, so kubectl would apply what is in that field and nothing else; write a `List`, or no such field",
+            whole(&kind),
+            whole(key)
+        ));
+    }
+    if is_list {
+        return open_list(json, (&version, &kind), depth, found);
+    }
+    let name = json.pointer("/metadata/name").and_then(Value::as_str);
+    if name.is_none_or(str::is_empty) {
+        return Err("a Kubernetes object has apiVersion, kind and metadata.name".to_owned());
+    }
+    if found.len() >= MAX_OBJECTS {
+        return Err(format!(
+            "a plan holds {MAX_OBJECTS} objects at most; split it"
+        ));
+    }
+    found.push(Manifest { json });
+    Ok(())
+}
+
+fn open_list(
+    mut json: Value,
+    (version, kind): (&str, &str),
+    depth: usize,
+    found: &mut Vec<Manifest>,
+) -> Result<(), String> {
+    if depth >= LIST_NESTING {
+        return Err(format!(
+            "lists stand in lists deeper than {LIST_NESTING} times"
+        ));
+    }
+    let known = ["apiVersion", "items", "kind", "metadata"];
+    let mut keys = json.as_object().into_iter().flat_map(Map::keys);
+    if let Some(key) = keys.find(|key| !known.contains(&key.as_str())) {
+        return Err(format!("a `{}` has no field `{}`", whole(kind), whole(key)));
+    }
+    let items = match json.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            return Err(format!("the items of a `{}` are a list", whole(kind)));
+        }
+    };
+    let own = kind.strip_suffix("List").unwrap_or_default();
+    for (place, mut item) in items.into_iter().enumerate() {
+        // As kubectl does: the items of a DeploymentList are Deployments where they do not say what they are.
+        if let Some(map) = item.as_object_mut()
+            && !own.is_empty()
+            && !map.contains_key("kind")
+            && !map.contains_key("apiVersion")
+        {
+            map.insert("apiVersion".to_owned(), Value::String(version.to_owned()));
+            map.insert("kind".to_owned(), Value::String(own.to_owned()));
+        }
+        open(item, depth + 1, found)
+            .map_err(|why| format!("item {place} of a `{}`: {why}", whole(kind)))?;
+    }
+    Ok(())
 }
 
 /// The documents, each with the number of lines before it. What is only blank or a comment is none.
@@ -108,48 +208,45 @@ fn documents(text: &str) -> Vec<(u32, String)> {
     all
 }
 
-/// The values of YAML's core schema.
-fn json(node: &Node) -> Value {
+/// The values as the cluster reads them.
+fn json(node: &Node) -> Result<Value, (String, u32)> {
+    let at = |message| (message, node.span.at.line);
     match &node.value {
-        Tree::Scalar {
+        Yaml::Scalar {
             text,
             style: Style::Plain,
-        } => plain(text),
-        Tree::Scalar { text, .. } => Value::String(text.clone()),
-        Tree::List(items) => Value::Array(items.iter().map(json).collect()),
-        Tree::Map(entries) => {
-            let pairs = entries.iter().map(|(key, value)| {
-                let key = match &key.value {
-                    Tree::Scalar { text, .. } => text.clone(),
-                    Tree::List(_) | Tree::Map(_) => String::new(),
-                };
-                (key, json(value))
-            });
-            Value::Object(pairs.collect::<Map<_, _>>())
+        } => scalars::plain(text).map_err(at),
+        Yaml::Scalar { text, .. } => Ok(Value::String(text.clone())),
+        Yaml::List(items) => items
+            .iter()
+            .map(json)
+            .collect::<Result<_, _>>()
+            .map(Value::Array),
+        Yaml::Map(entries) => {
+            let mut map = Map::new();
+            for (key, value) in entries {
+                let name = self::key(key).map_err(|why| (why, key.span.at.line))?;
+                if map.contains_key(&name) {
+                    let message =
+                        format!("the key `{}` stands twice for the cluster", whole(&name));
+                    return Err((message, key.span.at.line));
+                }
+                map.insert(name, json(value)?);
+            }
+            Ok(Value::Object(map))
         }
     }
 }
 
-fn plain(text: &str) -> Value {
-    match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        _ => {}
+fn key(node: &Node) -> Result<String, String> {
+    match &node.value {
+        Yaml::Scalar {
+            text,
+            style: Style::Plain,
+        } => scalars::key(text),
+        Yaml::Scalar { text, .. } => Ok(text.clone()),
+        Yaml::List(_) | Yaml::Map(_) => Err("a key is a text".to_owned()),
     }
-    let number = |text: &str| -> Option<Number> {
-        let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-        if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-            return None;
-        }
-        let whole = text.strip_prefix('+').unwrap_or(text);
-        whole
-            .parse::<i64>()
-            .map(Number::from)
-            .ok()
-            .or_else(|| Number::from_f64(whole.parse().ok()?))
-    };
-    number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number)
 }
 
 pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
@@ -170,6 +267,7 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
         },
         reach,
         objects: manifests.iter().map(|it| it.json.clone()).collect(),
+        sensitive: Sensitive::default(),
     }
 }
 
@@ -193,11 +291,11 @@ pub(crate) fn object(json: &Value, created: bool) -> Option<KubernetesObject> {
 }
 
 impl Manifest {
-    /// What it is, in a line.
+    /// Its version, kind, name and namespace.
     pub(crate) fn heading(&self) -> String {
         let text = |at: &str| self.json.pointer(at).and_then(Value::as_str).unwrap_or("?");
         let namespace = text("/metadata/namespace");
-        line(&format!(
+        whole(&format!(
             "{} {} {} in {namespace}",
             text("/apiVersion"),
             text("/kind"),
@@ -206,76 +304,27 @@ impl Manifest {
     }
 }
 
-/// The objects as their approvers read them, without the values of secrets.
-pub(crate) fn text(manifests: &[Manifest]) -> String {
-    let mut text = String::new();
-    for manifest in manifests {
-        text.push_str(&format!("~ {}\n", manifest.heading()));
-        let secret = manifest.json.get("kind").and_then(Value::as_str) == Some("Secret");
-        lines(&manifest.json, "", secret, &mut text);
+/// The objects as their approvers read them.
+pub(crate) fn review(manifests: &[Manifest]) -> Review {
+    let mut review = Review::default();
+    let mut trees: Vec<Tree> = manifests.iter().map(|it| Tree::plain(&it.json)).collect();
+    let secrets = Secrets::of(&trees);
+    mask_all(&mut trees, &secrets);
+    for (manifest, tree) in manifests.iter().zip(&trees) {
+        let heading = manifest.heading();
+        review.line(&format!("~ {heading}"));
+        review.compare(&heading, &Tree::Null, tree);
+        rate(&mut review, &heading, tree);
     }
-    text
+    review
 }
 
-/// A line for each value, by its path.
-fn lines(value: &Value, path: &str, secret: bool, text: &mut String) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            for (key, inner) in map {
-                let dot = if path.is_empty() { "" } else { "." };
-                lines(inner, &format!("{path}{dot}{key}"), secret, text);
-            }
-        }
-        Value::Array(items) if !items.is_empty() => {
-            for (place, inner) in items.iter().enumerate() {
-                lines(inner, &format!("{path}[{place}]"), secret, text);
-            }
-        }
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => {
-            let hidden = secret && (path.starts_with("data.") || path.starts_with("stringData."));
-            let shown = if hidden {
-                "(sensitive)".to_owned()
-            } else {
-                line(&value.to_string())
-            };
-            text.push_str(&format!("    {} = {shown}\n", line(path)));
+fn rate(review: &mut Review, heading: &str, tree: &Tree) {
+    for (path, says) in rights::changed(&Tree::Null, tree) {
+        let message = format!("{heading}: {path} {}", says.in_words());
+        match says {
+            Says::As => review.find(lanyard_core::plan::Risk::Medium, &message),
+            Says::Who | Says::Reach | Says::Host => review.find_grave(&message),
         }
     }
-}
-
-/// A rehearsal as approvers read it: what is made, and what differs, without the values of secrets.
-#[must_use]
-pub fn compared(rehearsed: &[Rehearsed]) -> String {
-    let masked = json!({"data": true, "stringData": true});
-    let mut text = String::new();
-    for Rehearsed { before, after } in rehearsed {
-        let manifest = Manifest {
-            json: after.clone(),
-        };
-        let mut found = Vec::new();
-        let secret = after.get("kind").and_then(Value::as_str) == Some("Secret");
-        let sides = Sides {
-            before: before.as_ref(),
-            after: Some(after),
-            unknown: None,
-            hidden: [secret.then_some(&masked); 2],
-        };
-        sides.compare("", 0, &mut found);
-        let (sign, word) = match before {
-            None => ("+", "is created"),
-            Some(_) if found.is_empty() => (" ", "does not change"),
-            Some(_) => ("~", "is updated in place"),
-        };
-        text.push_str(&format!("{sign} {} {word}\n", manifest.heading()));
-        for line in compare::lines(&found) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
-    bounded(text)
 }

@@ -4,33 +4,73 @@
 
 mod arns;
 mod objects;
+mod parts;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::plan::{Effects, PlanReach, Reading};
+use lanyard_core::plan::{Effects, PlanReach, Reading, Sensitive};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::embedded::Strict;
 use crate::shown::line;
 
 /// How many names of one kind are kept; a credential holds fewer.
-const MOST: usize = 200;
+const KEPT_NAMES: usize = 200;
 
 /// A plan, with what it was read from.
 #[derive(Debug, Clone)]
-pub struct TerraformPlan {
+pub(crate) struct TerraformPlan {
     json: Value,
-    changes: Vec<ResourceChange>,
+    outline: Outline,
 }
 
+/// The parts of a plan that say what an apply does, or what is sensitive.
 #[derive(Debug, Clone, Deserialize)]
 struct Outline {
     format_version: String,
     #[serde(default)]
     errored: bool,
+    /// Whether there is anything to apply, where Terraform says so.
     #[serde(default)]
+    applyable: Option<bool>,
+    /// Whether nothing is left to plan after this one is applied.
+    #[serde(default)]
+    complete: Option<bool>,
+    #[serde(default, deserialize_with = "nullable")]
     resource_changes: Vec<ResourceChange>,
+    #[serde(default, deserialize_with = "nullable")]
+    resource_drift: Vec<ResourceChange>,
+    #[serde(default, deserialize_with = "nullable")]
+    output_changes: BTreeMap<String, Change>,
+    #[serde(default, deserialize_with = "nullable")]
+    deferred_changes: Vec<Deferred>,
+    #[serde(default, deserialize_with = "nullable")]
+    action_invocations: Vec<Invocation>,
+    #[serde(default, deserialize_with = "nullable")]
+    deferred_action_invocations: Vec<DeferredInvocation>,
+    #[serde(default, deserialize_with = "nullable")]
+    checks: Vec<Check>,
+    #[serde(default)]
+    configuration: Value,
+    #[serde(default)]
+    prior_state: Value,
+    #[serde(default)]
+    planned_values: Value,
+    #[serde(default)]
+    variables: Value,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// Parts that say nothing of an apply.
+const SILENT: &[&str] = &["relevant_attributes", "terraform_version", "timestamp"];
+
+fn nullable<'de, T: Default + Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// One resource and what becomes of it.
@@ -38,9 +78,14 @@ struct Outline {
 struct ResourceChange {
     address: String,
     #[serde(default)]
+    previous_address: Option<String>,
+    #[serde(default)]
     mode: Option<String>,
     #[serde(rename = "type")]
     kind: String,
+    /// Of what an earlier apply left behind when it made a new one.
+    #[serde(default)]
+    deposed: Option<String>,
     change: Change,
 }
 
@@ -57,9 +102,53 @@ struct Change {
     before_sensitive: Value,
     #[serde(default)]
     after_sensitive: Value,
+    #[serde(default)]
+    importing: Option<Value>,
+    #[serde(default)]
+    generated_config: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
+struct Deferred {
+    #[serde(default)]
+    reason: String,
+    resource_change: ResourceChange,
+}
+
+/// An action of a provider that Terraform calls during the apply.
+#[derive(Debug, Clone, Deserialize)]
+struct Invocation {
+    address: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    config_values: Value,
+    #[serde(default)]
+    config_sensitive: Value,
+    #[serde(default)]
+    config_unknown: Value,
+    #[serde(flatten)]
+    trigger: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct DeferredInvocation {
+    #[serde(default)]
+    reason: String,
+    action_invocation: Invocation,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Check {
+    #[serde(default)]
+    address: Value,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    instances: Value,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Action {
     NoOp,
@@ -74,28 +163,69 @@ enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Nothing,
+    /// A data source that is read during the apply.
+    Read,
     Create,
     Update,
     Replace,
     Destroy,
+    /// Terraform does not manage it any more, and it stays.
+    Forget,
+    /// A new one is made, and the old one stays without being managed.
+    Supersede,
+}
+
+impl Effect {
+    fn of(actions: &[Action]) -> Option<Self> {
+        Some(match actions {
+            [Action::NoOp] => Self::Nothing,
+            [Action::Read] => Self::Read,
+            [Action::Create] => Self::Create,
+            [Action::Update] => Self::Update,
+            [Action::Delete] => Self::Destroy,
+            [Action::Forget] => Self::Forget,
+            [Action::Create, Action::Delete] | [Action::Delete, Action::Create] => Self::Replace,
+            [Action::Create, Action::Forget] | [Action::Forget, Action::Create] => Self::Supersede,
+            _ => return None,
+        })
+    }
+
+    /// Whether the provider is asked to change something.
+    const fn changes(self) -> bool {
+        match self {
+            Self::Nothing | Self::Read | Self::Forget => false,
+            Self::Create | Self::Update | Self::Replace | Self::Destroy | Self::Supersede => true,
+        }
+    }
+}
+
+impl Change {
+    fn effect(&self) -> Effect {
+        // Of what was read, all actions are known.
+        Effect::of(&self.actions).unwrap_or(Effect::Update)
+    }
 }
 
 impl ResourceChange {
     fn effect(&self) -> Effect {
-        if self.mode.as_deref() == Some("data") {
-            return Effect::Nothing;
-        }
-        let has = |action| self.change.actions.contains(&action);
-        match (
-            has(Action::Create),
-            has(Action::Delete) || has(Action::Forget),
-        ) {
-            (true, true) => Effect::Replace,
-            (true, false) => Effect::Create,
-            (false, true) => Effect::Destroy,
-            (false, false) if has(Action::Update) => Effect::Update,
-            (false, false) => Effect::Nothing,
-        }
+        self.change.effect()
+    }
+
+    /// Whether its place in the state changes, whatever else does.
+    fn changes_state(&self) -> bool {
+        self.change.importing.is_some()
+            || self.moved_from().is_some()
+            || matches!(self.effect(), Effect::Forget | Effect::Supersede)
+    }
+
+    fn moved_from(&self) -> Option<&str> {
+        let before = self.previous_address.as_deref()?;
+        (before != self.address).then_some(before)
+    }
+
+    /// Whether an apply does anything about it.
+    fn is_applied(&self) -> bool {
+        self.effect() != Effect::Nothing || self.changes_state()
     }
 
     /// What is there now and what will be.
@@ -103,6 +233,24 @@ impl ResourceChange {
         [&self.change.before, &self.change.after]
             .into_iter()
             .filter(|side| side.is_object())
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let address = line(&self.address);
+        let Some(effect) = Effect::of(&self.change.actions) else {
+            let actions = &self.change.actions;
+            return Err(format!(
+                "`{address}` has the actions {actions:?}, which mean nothing together"
+            ));
+        };
+        match self.mode.as_deref() {
+            None | Some("managed") => Ok(()),
+            Some("data") if matches!(effect, Effect::Nothing | Effect::Read) => Ok(()),
+            Some(mode) => Err(format!(
+                "`{address}` has the mode `{}`, and cannot change so",
+                line(mode)
+            )),
+        }
     }
 }
 
@@ -113,7 +261,7 @@ impl TerraformPlan {
     /// Where and why they are not such a plan.
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
         let fault = |error: serde_json::Error| line(&error.to_string());
-        let json: Value = serde_json::from_slice(content).map_err(fault)?;
+        let Strict(json) = serde_json::from_slice(content).map_err(fault)?;
         let outline = Outline::deserialize(&json).map_err(fault)?;
         if outline.format_version.split('.').next() != Some("1") {
             let version = line(&outline.format_version);
@@ -122,14 +270,48 @@ impl TerraformPlan {
         if outline.errored {
             return Err("planning ended with an error, and the plan is not whole".to_owned());
         }
-        let changes = outline.resource_changes;
-        if changes
+        if outline.applyable == Some(false) {
+            return Err("Terraform says that it is not applyable; plan again".to_owned());
+        }
+        let deferred = outline
+            .deferred_changes
             .iter()
-            .all(|change| change.effect() == Effect::Nothing)
-        {
+            .map(|it| &it.resource_change);
+        let all = outline
+            .resource_changes
+            .iter()
+            .chain(&outline.resource_drift);
+        for change in all.chain(deferred) {
+            change.check()?;
+        }
+        for (name, change) in &outline.output_changes {
+            if Effect::of(&change.actions).is_none() {
+                let name = line(name);
+                return Err(format!(
+                    "output `{name}` has actions that mean nothing together"
+                ));
+            }
+        }
+        let plan = Self { json, outline };
+        if !plan.is_anything() {
             return Err("it changes nothing, and needs no credential".to_owned());
         }
-        Ok(Self { json, changes })
+        Ok(plan)
+    }
+
+    /// Whether an apply does anything at all, if only to the state.
+    fn is_anything(&self) -> bool {
+        let outline = &self.outline;
+        let resources = outline.resource_changes.iter();
+        resources
+            .clone()
+            .any(|it| it.effect() != Effect::Read && it.is_applied())
+            || outline
+                .output_changes
+                .values()
+                .any(|it| it.effect() != Effect::Nothing)
+            || !outline.action_invocations.is_empty()
+            || !outline.resource_drift.is_empty()
     }
 
     pub(crate) const fn json(&self) -> &Value {
@@ -140,23 +322,20 @@ impl TerraformPlan {
     pub(crate) fn reading(&self) -> Reading {
         let mut effects = Effects::default();
         let mut reach = PlanReach::default();
-        for change in &self.changes {
-            let counter = match change.effect() {
-                Effect::Nothing => continue,
-                Effect::Create => &mut effects.created,
-                Effect::Update => &mut effects.updated,
-                Effect::Replace => &mut effects.replaced,
-                Effect::Destroy => &mut effects.destroyed,
-            };
-            *counter = counter.saturating_add(1);
-            if change.kind.starts_with("aws_") {
+        let changes = &self.outline.resource_changes;
+        let only_state = !changes.iter().any(|change| change.effect().changes());
+        for change in changes {
+            count(change, &mut effects);
+            // Where nothing but the state changes, the credential is for what the state is about.
+            let touches = change.effect().changes() || only_state && change.changes_state();
+            if touches && change.kind.starts_with("aws_") {
                 note(
                     change,
                     arns::named(change),
                     &mut reach.aws.named,
                     &mut reach.aws.unnamed,
                 );
-            } else if change.kind.starts_with("kubernetes_") {
+            } else if touches && change.kind.starts_with("kubernetes_") {
                 let of = &mut reach.kubernetes;
                 note(
                     change,
@@ -170,7 +349,30 @@ impl TerraformPlan {
             effects,
             reach,
             objects: Vec::new(),
+            sensitive: Sensitive::default(),
         }
+    }
+}
+
+fn count(change: &ResourceChange, effects: &mut Effects) {
+    let add = |counter: &mut u32| *counter = counter.saturating_add(1);
+    match change.effect() {
+        Effect::Nothing | Effect::Read => {}
+        Effect::Create => add(&mut effects.created),
+        Effect::Update => add(&mut effects.updated),
+        Effect::Replace => add(&mut effects.replaced),
+        Effect::Destroy => add(&mut effects.destroyed),
+        Effect::Forget => add(&mut effects.forgotten),
+        Effect::Supersede => {
+            add(&mut effects.created);
+            add(&mut effects.forgotten);
+        }
+    }
+    if change.change.importing.is_some() {
+        add(&mut effects.imported);
+    }
+    if change.moved_from().is_some() {
+        add(&mut effects.moved);
     }
 }
 
@@ -181,8 +383,8 @@ fn note<T: Ord>(
     named: &mut BTreeSet<T>,
     unnamed: &mut BTreeSet<String>,
 ) {
-    if names.is_empty() || named.len() >= MOST {
-        if unnamed.len() < MOST {
+    if names.is_empty() || named.len() >= KEPT_NAMES {
+        if unnamed.len() < KEPT_NAMES {
             unnamed.insert(line(&change.address));
         }
     } else {

@@ -77,7 +77,8 @@ impl Judge for Assessor {
     async fn keep(&self, rehearsed: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
         let plans = self.plans.clone();
         self.apart(move || {
-            let stored = plans.put(compared(&rehearsed).as_bytes());
+            let shown = compared(&rehearsed).map_err(Unjudged::Store)?;
+            let stored = plans.put(shown.as_bytes());
             stored.map_err(|error| Unjudged::Store(error.to_string()))
         })
         .await

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effects, Plan, PlanFormat, PlanReach};
+use super::{Effects, Plan, PlanFormat, PlanReach, Sensitive};
 use crate::charter::Charter;
 use crate::digest::Digest;
 use crate::provider::Rehearsed;
@@ -79,6 +79,8 @@ pub struct Reading {
     pub reach: PlanReach,
     /// The objects of manifests, which a cluster can rehearse.
     pub objects: Vec<Value>,
+    /// The sensitive values that it changes.
+    pub sensitive: Sensitive,
 }
 
 /// Why there is no judgement.

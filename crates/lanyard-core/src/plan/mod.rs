@@ -14,7 +14,7 @@ use crate::id::{ApprovalId, PlanId, TaskId};
 use crate::time::Timestamp;
 
 pub use judgement::{Judge, Judgement, Reading, Risk, Unjudged};
-pub use reach::{Arn, Effects, KubernetesObject, Named, PlanReach};
+pub use reach::{Arn, Effects, KubernetesObject, Named, PlanReach, Sensitive};
 
 /// In what form the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,18 @@ pub struct Plan {
     /// How much it does, as far as its form says.
     #[serde(default)]
     pub effects: Effects,
+    /// How much it does, as the target rehearsed it. The agent is not told: what is there is not for it to learn from a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rehearsed: Option<Effects>,
+    /// The sensitive values that it changes, which whoever approves it acknowledges.
+    #[serde(default)]
+    pub sensitive: Sensitive,
+    /// What its credential can change besides, although it is narrowed to the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beyond: Option<String>,
+    /// The risk that was decided on when it was submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Risk>,
     /// What the credential for it is narrowed to; nothing where it is not.
     #[serde(default)]
     pub reach: Option<PlanReach>,
@@ -107,9 +119,20 @@ impl Plan {
         all.find(|judgement| judgement.policies == policies)
     }
 
-    /// The highest risk that any of its judges sees; high where nobody judged.
+    /// The risk that counts: that is shown, that decides who is asked and how fresh their login has to be. The highest that any judge
+    /// sees, and high where the credential is not narrowed to the plan, whatever they see.
     #[must_use]
     pub fn risk(&self) -> Risk {
+        self.counted.unwrap_or(if self.reach.is_some() {
+            self.judged_risk()
+        } else {
+            Risk::High
+        })
+    }
+
+    /// The highest risk that any of its judges sees; high where nobody judged.
+    #[must_use]
+    pub fn judged_risk(&self) -> Risk {
         let risks = self.judgements.iter().map(|judgement| judgement.risk);
         risks.max().unwrap_or(Risk::High)
     }

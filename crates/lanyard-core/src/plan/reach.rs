@@ -18,6 +18,20 @@ pub struct Effects {
     pub replaced: u32,
     /// Destroyed.
     pub destroyed: u32,
+    /// No longer managed, and left as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgotten: u32,
+    /// Managed from now on.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub imported: u32,
+    /// Managed under another address.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl fmt::Display for Effects {
@@ -26,7 +40,41 @@ impl fmt::Display for Effects {
             f,
             "{} created, {} updated, {} replaced, {} destroyed",
             self.created, self.updated, self.replaced, self.destroyed
-        )
+        )?;
+        let state = [
+            (self.forgotten, "forgotten"),
+            (self.imported, "imported"),
+            (self.moved, "moved"),
+        ];
+        for (count, word) in state.into_iter().filter(|(count, _)| *count > 0) {
+            write!(f, ", {count} {word}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Sensitive values that a plan changes: what they are is not shown, so people are told where they are, and acknowledge each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sensitive {
+    /// How many.
+    pub count: u32,
+    /// Where, as far as there is room: the plan's text names all of them.
+    pub names: Vec<String>,
+}
+
+impl Sensitive {
+    /// How many names are kept in the record of a plan, and how long one is, in characters.
+    const KEPT_NAMES: usize = 50;
+    const KEPT_NAME_CHARS: usize = 200;
+
+    /// Counts these, and keeps the first of them.
+    #[must_use]
+    pub fn of(names: &[String]) -> Self {
+        let short = |name: &String| name.chars().take(Self::KEPT_NAME_CHARS).collect();
+        Self {
+            count: u32::try_from(names.len()).unwrap_or(u32::MAX),
+            names: names.iter().take(Self::KEPT_NAMES).map(short).collect(),
+        }
     }
 }
 

@@ -213,6 +213,9 @@ impl PolicySet {
             let message = "the plan has no form that rules can read".to_owned();
             said.risks.insert((Risk::High, message));
         }
+        for finding in document.findings() {
+            said.find(finding);
+        }
         let mut engine = self.engine.clone();
         let told = serde_json::to_string(&context.json()).unwrap_or_default();
         if let Err(error) = engine.add_data_json(&told) {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Kind;
+use crate::review::Finding;
 use crate::shown::line;
 
 /// How many findings of one kind are kept.
@@ -60,6 +61,16 @@ impl Said {
         };
         for item in items {
             self.item(rule, kind, &item);
+        }
+    }
+
+    /// Takes what the plan's form alone says.
+    pub(super) fn find(&mut self, finding: &Finding) {
+        self.risks.insert((finding.risk, finding.message.clone()));
+        if finding.people > 0 {
+            self.people = self.people.max(finding.people);
+            let who = persons(finding.people);
+            self.asks.insert((finding.message.clone(), who));
         }
     }
 

@@ -90,7 +90,12 @@ pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
     // What is made under a name that nobody knows yet could be anything.
     let sides = match change.effect() {
         Effect::Update | Effect::Replace => 2,
-        Effect::Nothing | Effect::Create | Effect::Destroy => 1,
+        Effect::Nothing
+        | Effect::Read
+        | Effect::Create
+        | Effect::Destroy
+        | Effect::Forget
+        | Effect::Supersede => 1,
     };
     if found.len() < sides {
         Vec::new()

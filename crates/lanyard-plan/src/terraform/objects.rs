@@ -9,7 +9,7 @@ use crate::manifests;
 /// The objects of a change; none when it does not name them.
 pub(super) fn named(change: &ResourceChange) -> Vec<KubernetesObject> {
     let effect = change.effect();
-    let created = matches!(effect, Effect::Create | Effect::Replace);
+    let created = matches!(effect, Effect::Create | Effect::Replace | Effect::Supersede);
     let found = change
         .sides()
         .filter_map(|side| of(&change.kind, side, created));

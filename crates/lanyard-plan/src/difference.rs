@@ -1,0 +1,344 @@
+//! What differs between two values, path by path. Nothing that differs is left out, and nothing of it is cut.
+
+use std::collections::BTreeSet;
+
+use crate::embedded::Notation;
+use crate::lists::{self, Pair};
+use crate::secrets::SENSITIVE;
+use crate::shown::{MAX_SHOWN_BYTES, quoted};
+use crate::texts;
+use crate::tree::{Text, Tree};
+
+/// A longer value has lines of its own.
+const INLINE_CHARS: usize = 160;
+const UNKNOWN: &str = "(known after apply)";
+
+/// Lines that say what differs, and the names of what differs and is not shown.
+#[derive(Debug)]
+pub(crate) struct Differences {
+    lines: Vec<String>,
+    /// Where sensitive values differ.
+    pub(crate) sensitive: Vec<String>,
+    bytes: usize,
+    steps: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Sign {
+    Come,
+    Gone,
+}
+
+impl Sign {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Come => "+",
+            Self::Gone => "-",
+        }
+    }
+}
+
+impl Differences {
+    pub(crate) const fn new(steps: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            sensitive: Vec::new(),
+            bytes: 0,
+            steps,
+        }
+    }
+
+    /// How many steps are left for the comparison of texts.
+    pub(crate) const fn steps(&self) -> usize {
+        self.steps
+    }
+
+    pub(crate) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// What differs between two values.
+    pub(crate) fn compare(&mut self, path: &str, before: &Tree, after: &Tree) {
+        if before == after || self.is_full() {
+            return;
+        }
+        match (before, after) {
+            (Tree::Hidden(_), _) | (_, Tree::Hidden(_)) => {
+                if !before.is_same_value(after) {
+                    self.hidden(path, before, after);
+                }
+            }
+            (Tree::Null, after) => self.all(path, after, Sign::Come),
+            (before, Tree::Null) => self.all(path, before, Sign::Gone),
+            (before, Tree::Unknown) => match inline(before) {
+                Some(before) => self.line(&format!("~ {path} = {before} -> {UNKNOWN}")),
+                None => {
+                    self.all(path, before, Sign::Gone);
+                    self.line(&format!("+ {path} = {UNKNOWN}"));
+                }
+            },
+            (Tree::Map(one), Tree::Map(two)) => {
+                let keys: BTreeSet<&String> = one.keys().chain(two.keys()).collect();
+                for key in keys {
+                    // A path is as long as its keys, so it is not even put together for what is not shown.
+                    if self.is_full() {
+                        return;
+                    }
+                    self.compare(&join(path, key), side(one, key), side(two, key));
+                }
+            }
+            (Tree::List(one), Tree::List(two)) => self.list(path, one, two),
+            (
+                Tree::Document {
+                    text: one,
+                    notation,
+                    root: was,
+                },
+                Tree::Document {
+                    text: two,
+                    notation: now,
+                    root: is,
+                },
+            ) if notation == now => self.document(path, *notation, [one, two], [was, is]),
+            (
+                Tree::Text(one) | Tree::Document { text: one, .. },
+                Tree::Text(two) | Tree::Document { text: two, .. },
+            ) if !before.has_hidden() && !after.has_hidden() => self.texts(path, one, two),
+            (Tree::Text(one), Tree::Text(two)) => self.texts(path, one, two),
+            (before, after) => match (inline(before), inline(after)) {
+                (Some(was), Some(is)) if !before.has_hidden() && !after.has_hidden() => {
+                    self.line(&format!("~ {path} = {was} -> {is}"));
+                }
+                _ => {
+                    self.all(path, before, Sign::Gone);
+                    self.all(path, after, Sign::Come);
+                }
+            },
+        }
+    }
+
+    fn all(&mut self, path: &str, value: &Tree, sign: Sign) {
+        if self.is_full() {
+            return;
+        }
+        let mark = sign.as_str();
+        match value {
+            Tree::Null => {}
+            Tree::Map(map) if !map.is_empty() => {
+                for (key, inner) in map {
+                    if self.is_full() {
+                        return;
+                    }
+                    self.all(&join(path, key), inner, sign);
+                }
+            }
+            Tree::List(items) if !items.is_empty() => {
+                for (place, item) in items.iter().enumerate() {
+                    if self.is_full() {
+                        return;
+                    }
+                    self.item(&format!("{path}[{place}]"), item, sign);
+                }
+            }
+            Tree::Document { notation, root, .. } => {
+                self.all(&format!("{path}{{{notation}}}"), root, sign);
+            }
+            Tree::Hidden(_) => {
+                self.name(path);
+                self.line(&format!("{mark} {path} = {SENSITIVE}"));
+            }
+            Tree::Text(text) if is_block(text.shown()) => {
+                self.note_masked(path, text);
+                self.line(&format!("{mark} {path} ="));
+                for line in texts::lines(text.shown()) {
+                    self.line(&format!("    {line}"));
+                }
+            }
+            Tree::Plain(_) | Tree::Text(_) | Tree::Unknown | Tree::Map(_) | Tree::List(_) => {
+                if let Tree::Text(text) = value {
+                    self.note_masked(path, text);
+                }
+                self.line(&format!("{mark} {path} = {}", compact(value)));
+            }
+        }
+    }
+
+    /// An entry of a list: on one line where that can be read, and else place by place.
+    fn item(&mut self, path: &str, item: &Tree, sign: Sign) {
+        match inline(item) {
+            Some(text) if !item.has_hidden() => {
+                self.line(&format!("{} {path} = {text}", sign.as_str()));
+            }
+            Some(_) | None if *item == Tree::Null => {
+                self.line(&format!("{} {path} = null", sign.as_str()));
+            }
+            Some(_) | None => self.all(path, item, sign),
+        }
+    }
+
+    fn hidden(&mut self, path: &str, before: &Tree, after: &Tree) {
+        self.name(path);
+        let line = match (before, after) {
+            (Tree::Null, _) => format!("+ {path} = {SENSITIVE}"),
+            (_, Tree::Null) => format!("- {path} = {SENSITIVE}"),
+            _ => format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"),
+        };
+        self.line(&line);
+    }
+
+    fn texts(&mut self, path: &str, before: &Text, after: &Text) {
+        let (was, is) = (before.shown(), after.shown());
+        self.note_masked(path, before);
+        self.note_masked(path, after);
+        let short = |text: &str| !is_block(text) && text.chars().count() <= INLINE_CHARS;
+        if was == is {
+            return self.line(&format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"));
+        }
+        if short(was) && short(is) {
+            return self.line(&format!("~ {path} = {} -> {}", quoted(was), quoted(is)));
+        }
+        self.line(&format!("~ {path}:"));
+        for line in texts::difference(was, is, &mut self.steps) {
+            self.line(&format!("    {line}"));
+        }
+    }
+
+    fn document(&mut self, path: &str, notation: Notation, texts: [&Text; 2], roots: [&Tree; 2]) {
+        let [one, two] = texts;
+        let [was, is] = roots;
+        let before = self.lines.len();
+        self.compare(&format!("{path}{{{notation}}}"), was, is);
+        let differs_by_more = match notation {
+            Notation::Json => self.lines.len() == before,
+            Notation::Yaml => {
+                self.lines.len() == before || commented(&one.raw) != commented(&two.raw)
+            }
+            Notation::Base64 => false,
+        };
+        if !differs_by_more {
+            return;
+        }
+        // What differs by its notation, or in its comments, may still mean something to whoever reads the text.
+        if was.has_hidden() || is.has_hidden() {
+            self.name(path);
+            self.line(&format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"));
+        } else {
+            self.texts(path, one, two);
+        }
+    }
+
+    fn list(&mut self, path: &str, before: &[Tree], after: &[Tree]) {
+        for pair in lists::paired(before, after) {
+            if self.is_full() {
+                return;
+            }
+            match pair {
+                Pair::Same { name, was, is } => self.compare(&at(path, name, is.0), was.1, is.1),
+                Pair::Moved { was, is } => {
+                    let what = inline(is.1).filter(|_| !is.1.has_hidden());
+                    let what = what.map_or_else(String::new, |text| format!(" = {text}"));
+                    let (was, is) = (was.0, is.0);
+                    self.line(&format!("~ {path}[{is}] was at [{was}]{what}"));
+                }
+                Pair::Gone(place, item) => self.item(&at(path, None, place), item, Sign::Gone),
+                Pair::Come(place, item) => self.item(&at(path, None, place), item, Sign::Come),
+            }
+        }
+    }
+
+    fn note_masked(&mut self, path: &str, text: &Text) {
+        if text.masked.is_some() {
+            self.name(path);
+        }
+    }
+
+    fn name(&mut self, path: &str) {
+        if self.sensitive.last().is_none_or(|last| last != path) {
+            self.bytes += path.len();
+            self.sensitive.push(path.to_owned());
+        }
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.bytes > MAX_SHOWN_BYTES
+    }
+
+    fn line(&mut self, line: &str) {
+        if !self.is_full() {
+            self.bytes += line.len() + 5;
+            self.lines.push(format!("    {line}"));
+        }
+    }
+}
+
+fn side<'a>(map: &'a std::collections::BTreeMap<String, Tree>, key: &str) -> &'a Tree {
+    map.get(key).unwrap_or(&Tree::Null)
+}
+
+/// A place beneath another one, by a name that can be read in one way.
+pub(crate) fn join(path: &str, key: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if key.is_empty() || !key.chars().all(plain) {
+        format!("{path}[{}]", quoted(key))
+    } else if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+fn at(path: &str, name: Option<(&str, &str)>, place: usize) -> String {
+    match name {
+        Some((key, name)) => format!("{path}[{key}={}]", quoted(name)),
+        None => format!("{path}[{place}]"),
+    }
+}
+
+fn is_block(text: &str) -> bool {
+    text.trim_end_matches('\n').contains('\n')
+}
+
+/// Lines in which a comment may stand.
+fn commented(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.contains('#')).collect()
+}
+
+/// The value on one line, where it is short.
+fn inline(value: &Tree) -> Option<String> {
+    (!has_block(value))
+        .then(|| compact(value))
+        .filter(|text| text.chars().count() <= INLINE_CHARS)
+}
+
+fn has_block(value: &Tree) -> bool {
+    match value {
+        Tree::Null | Tree::Plain(_) | Tree::Unknown | Tree::Hidden(_) => false,
+        Tree::Text(text) => is_block(text.shown()),
+        Tree::Document { .. } => true,
+        Tree::Map(map) => map.values().any(has_block),
+        Tree::List(items) => items.iter().any(has_block),
+    }
+}
+
+fn compact(value: &Tree) -> String {
+    match value {
+        Tree::Null => "null".to_owned(),
+        Tree::Plain(text) => crate::shown::whole(text),
+        Tree::Unknown => UNKNOWN.to_owned(),
+        Tree::Hidden(_) => SENSITIVE.to_owned(),
+        Tree::Text(text) | Tree::Document { text, .. } => quoted(text.shown()),
+        Tree::Map(map) => {
+            let known = map.iter().filter(|(_, inner)| **inner != Tree::Null);
+            let each = known.map(|(key, inner)| format!("{}: {}", join("", key), compact(inner)));
+            format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
+        }
+        Tree::List(items) => {
+            let each = items.iter().map(compact);
+            format!("[{}]", each.collect::<Vec<_>>().join(", "))
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Documents within texts: a policy in an attribute, a configuration in a ConfigMap.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lanyard_core::document::{self, Node, Style};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Number, Value};
+
+use crate::tree::{Text, Tree};
+
+/// How deep documents are read within documents: a policy in a template in a manifest.
+const DOCUMENT_NESTING: usize = 4;
+/// A shorter text in Base64 may as well be a word.
+const MIN_BASE64_BYTES: usize = 24;
+
+/// How a document is written in its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Notation {
+    Json,
+    Yaml,
+    Base64,
+}
+
+impl fmt::Display for Notation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Yaml => "yaml",
+            Self::Base64 => "base64",
+        })
+    }
+}
+
+/// The document that a text holds, if it holds one.
+pub(crate) fn read(text: &str) -> Option<(Notation, Tree)> {
+    within(text, 0)
+}
+
+fn within(text: &str, depth: usize) -> Option<(Notation, Tree)> {
+    if depth >= DOCUMENT_NESTING {
+        return None;
+    }
+    let start = text.trim_start();
+    if start.starts_with(['{', '['])
+        && let Ok(Strict(value)) = serde_json::from_str(text)
+    {
+        return Some((Notation::Json, of_json(&value, depth + 1)));
+    }
+    if text.trim_end().contains('\n')
+        && text.contains(':')
+        && let Ok(root) = document::read(text)
+        && !root.is_text()
+    {
+        return Some((Notation::Yaml, of_yaml(&root, depth + 1)));
+    }
+    base64(text).map(|inner| (Notation::Base64, of_text(&inner, depth + 1)))
+}
+
+/// What reads as text, and stands there in Base64: user data, as launch templates have it.
+fn base64(text: &str) -> Option<String> {
+    if text.len() < MIN_BASE64_BYTES {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
+    let is_read = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    (decoded.chars().all(is_read) && STANDARD.encode(&decoded) == text).then_some(decoded)
+}
+
+fn of_text(text: &str, depth: usize) -> Tree {
+    match within(text, depth) {
+        Some((notation, root)) => Tree::Document {
+            text: Text::new(text),
+            notation,
+            root: Box::new(root),
+        },
+        None => Tree::Text(Text::new(text)),
+    }
+}
+
+fn of_json(value: &Value, depth: usize) -> Tree {
+    match value {
+        Value::Null => Tree::Null,
+        Value::Bool(_) | Value::Number(_) => Tree::Plain(value.to_string()),
+        Value::String(text) => of_text(text, depth),
+        Value::Array(items) => Tree::List(items.iter().map(|item| of_json(item, depth)).collect()),
+        Value::Object(map) => Tree::Map(
+            map.iter()
+                .map(|(key, inner)| (key.clone(), of_json(inner, depth)))
+                .collect(),
+        ),
+    }
+}
+
+/// Scalars stay as they are written: which of them are numbers is for whoever reads the text.
+fn of_yaml(node: &Node, depth: usize) -> Tree {
+    match &node.value {
+        document::Value::Scalar {
+            text,
+            style: Style::Plain,
+        } => Tree::Plain(text.clone()),
+        document::Value::Scalar { text, .. } => of_text(text, depth),
+        document::Value::List(items) => {
+            Tree::List(items.iter().map(|item| of_yaml(item, depth)).collect())
+        }
+        document::Value::Map(entries) => {
+            let pair = |(key, value): &(Node, Node)| {
+                let key = match &key.value {
+                    document::Value::Scalar { text, .. } => text.clone(),
+                    document::Value::List(_) | document::Value::Map(_) => String::new(),
+                };
+                (key, of_yaml(value, depth))
+            };
+            Tree::Map(entries.iter().map(pair).collect::<BTreeMap<_, _>>())
+        }
+    }
+}
+
+/// JSON in which no key stands twice: of two, readers take different ones, so one of them would be shown and the other be meant.
+#[derive(Debug)]
+pub(crate) struct Strict(pub(crate) Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any).map(Self)
+    }
+}
+
+struct Any;
+
+impl<'de> Visitor<'de> for Any {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Value::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut all = serde_json::Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let Strict(value) = entries.next_value()?;
+            if all.contains_key(&key) {
+                return Err(A::Error::custom(format_args!(
+                    "the key {key:?} stands twice"
+                )));
+            }
+            all.insert(key, value);
+        }
+        Ok(Value::Object(all))
+    }
+}

@@ -1,0 +1,129 @@
+//! Scalars of YAML as kubectl and the API server read them: YAML 1.1, in the dialect of the library that both use.
+//!
+//! <https://github.com/kubernetes-sigs/yaml/tree/master/goyaml.v2> (`resolve.go`); `sigs.k8s.io/yaml` then makes JSON of the values.
+
+use serde_json::{Number, Value};
+
+/// Below this, a number without a fraction is written without an exponent, and read as a whole one.
+const WITHOUT_EXPONENT: f64 = 1e21;
+
+/// The value of a scalar without quotes.
+///
+/// # Errors
+/// A value that JSON does not have.
+pub(crate) fn plain(text: &str) -> Result<Value, String> {
+    let value = match text {
+        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
+        "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
+            Value::Bool(true)
+        }
+        "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+            Value::Bool(false)
+        }
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => {
+            return Err(format!(
+                "`{text}` is a number that JSON does not have; put it in quotes"
+            ));
+        }
+        _ => match number(text) {
+            Some(number) => number?,
+            None => Value::String(text.to_owned()),
+        },
+    };
+    Ok(value)
+}
+
+/// A key, which is always a text in JSON.
+///
+/// # Errors
+/// A key that is none.
+pub(crate) fn key(text: &str) -> Result<String, String> {
+    match plain(text)? {
+        Value::String(text) => Ok(text),
+        Value::Bool(_) | Value::Number(_) => Ok(plain(text)?.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(format!(
+            "`{text}` is no key: the cluster reads nothing in it"
+        )),
+    }
+}
+
+fn number(text: &str) -> Option<Result<Value, String>> {
+    let first = text.chars().next()?;
+    if first == '.' {
+        // A float alone: no sign, no underscores.
+        return decimal(text).map(|value| float(text, value));
+    }
+    if !first.is_ascii_digit() && first != '+' && first != '-' {
+        return None;
+    }
+    let digits = text.replace('_', "");
+    whole(&digits)
+        .map(Ok)
+        .or_else(|| decimal(&digits).map(|value| float(text, value)))
+}
+
+/// A whole number by Go's rules for literals: `0x1f`, `0o17`, `017`, `0b101`.
+fn whole(text: &str) -> Option<Value> {
+    let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let lower = unsigned.to_ascii_lowercase();
+    let (digits, radix) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (lower.get(2..)?, 16),
+        [b'0', b'o', ..] => (lower.get(2..)?, 8),
+        [b'0', b'b', ..] => (lower.get(2..)?, 2),
+        [b'0', _, ..] => (lower.get(1..)?, 8),
+        _ => (lower.as_str(), 10),
+    };
+    // The standard library would read a second sign.
+    if !digits.starts_with(|c: char| c.is_ascii_hexdigit()) {
+        return None;
+    }
+    if negative {
+        let number = i64::from_str_radix(&format!("-{digits}"), radix).ok()?;
+        return Some(Value::Number(number.into()));
+    }
+    // Above what fits with a sign, one without a sign is tried, and only where none was written.
+    let number = u64::from_str_radix(digits, radix).ok()?;
+    let fits = i64::try_from(number).is_ok() || !text.starts_with('+');
+    fits.then(|| Value::Number(number.into()))
+}
+
+/// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+fn decimal(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (unsigned, None),
+    };
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_mantissa = match mantissa.split_once('.') {
+        Some(("", after)) => !after.is_empty() && digits(after),
+        Some((before, after)) => digits(before) && digits(after),
+        None => !mantissa.is_empty() && digits(mantissa),
+    };
+    let is_exponent = exponent.is_none_or(|exponent| {
+        let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+        !unsigned.is_empty() && digits(unsigned)
+    });
+    (is_mantissa && is_exponent)
+        .then(|| text.strip_prefix('+').unwrap_or(text).parse().ok())
+        .flatten()
+}
+
+fn float(text: &str, value: f64) -> Result<Value, String> {
+    // Go prints a float without a fraction as a whole number, and that is what the API server then reads.
+    if value.fract() == 0.0 && value.abs() < WITHOUT_EXPONENT {
+        let printed = format!("{value:.0}");
+        if let Ok(whole) = printed.parse::<i64>() {
+            return Ok(Value::Number(whole.into()));
+        }
+    }
+    match Number::from_f64(value) {
+        Some(number) => Ok(Value::Number(number)),
+        // Go refuses to read a float that is out of range, so the scalar stays a text.
+        None => Ok(Value::String(text.to_owned())),
+    }
+}

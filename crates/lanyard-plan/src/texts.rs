@@ -1,0 +1,155 @@
+//! What differs between two long texts: by lines, and within long lines by words.
+
+use lanyard_core::document::visible;
+use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+use crate::shown::quoted;
+
+/// How many steps all comparisons of one plan may take. What is left after them is shown whole, on both sides.
+pub(crate) const COMPARISON_STEPS: usize = 40_000_000;
+/// How many lines that did not change are shown beside those that did.
+const CONTEXT_LINES: usize = 1;
+/// A longer line is compared word by word.
+const LONG_LINE_CHARS: usize = 160;
+/// How much of the words that did not change is shown beside those that did.
+const CONTEXT_CHARS: usize = 40;
+
+/// A difference of two texts, line by line.
+pub(crate) fn difference(before: &str, after: &str, steps: &mut usize) -> Vec<String> {
+    let old: Vec<&str> = before.split_inclusive('\n').collect();
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    let mut shown = Vec::new();
+    for part in parts(&old, &new, steps) {
+        match part {
+            Part::Same(lines) => same_lines(&lines, &mut shown),
+            Part::Changed(gone, come) => match (gone.as_slice(), come.as_slice()) {
+                ([one], [two]) if is_long(one) && is_long(two) => {
+                    words(one, two, steps, &mut shown);
+                }
+                _ => {
+                    shown.extend(gone.iter().map(|line| format!("- {}", shown_line(line))));
+                    shown.extend(come.iter().map(|line| format!("+ {}", shown_line(line))));
+                }
+            },
+        }
+    }
+    shown
+}
+
+/// All lines of a text that is new or that goes.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
+    text.split_inclusive('\n')
+        .map(|line| format!("| {}", shown_line(line)))
+}
+
+enum Part<'a> {
+    Same(Vec<&'a str>),
+    Changed(Vec<&'a str>, Vec<&'a str>),
+}
+
+/// What both have at their ends is taken away first, so that what is compared step by step is small.
+fn parts<'a>(old: &[&'a str], new: &[&'a str], steps: &mut usize) -> Vec<Part<'a>> {
+    let head = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (
+        old.get(head..).unwrap_or_default(),
+        new.get(head..).unwrap_or_default(),
+    );
+    let same_at_end = old_rest.iter().rev().zip(new_rest.iter().rev());
+    let tail = same_at_end.take_while(|(a, b)| a == b).count();
+    let middle = |of: &[&'a str]| -> Vec<&'a str> {
+        let end = of.len().saturating_sub(tail);
+        of.get(..end).unwrap_or_default().to_vec()
+    };
+    let (gone, come) = (middle(old_rest), middle(new_rest));
+    let mut all = vec![Part::Same(old.get(..head).unwrap_or_default().to_vec())];
+    let needed = gone.len().saturating_mul(come.len());
+    if needed <= *steps {
+        *steps -= needed;
+        for op in capture_diff_slices(Algorithm::Myers, &gone, &come) {
+            let of = |lines: &[&'a str], range| -> Vec<&'a str> {
+                let range: std::ops::Range<usize> = range;
+                lines.get(range).unwrap_or_default().to_vec()
+            };
+            let (was, is) = (of(&gone, op.old_range()), of(&come, op.new_range()));
+            all.push(match op.tag() {
+                DiffTag::Equal => Part::Same(was),
+                DiffTag::Delete | DiffTag::Insert | DiffTag::Replace => Part::Changed(was, is),
+            });
+        }
+    } else {
+        all.push(Part::Changed(gone, come));
+    }
+    let end = old_rest.len().saturating_sub(tail);
+    all.push(Part::Same(old_rest.get(end..).unwrap_or_default().to_vec()));
+    all
+}
+
+fn same_lines(lines: &[&str], shown: &mut Vec<String>) {
+    let short = lines.iter().all(|line| !is_long(line));
+    if lines.len() <= 2 * CONTEXT_LINES && short {
+        shown.extend(lines.iter().map(|line| format!("  {}", shown_line(line))));
+    } else if !lines.is_empty() {
+        shown.push(format!("  … {} lines are the same", lines.len()));
+    }
+}
+
+fn is_long(line: &str) -> bool {
+    line.chars().nth(LONG_LINE_CHARS).is_some()
+}
+
+/// A line in which what an eye would miss can be seen: white space at its end, and an end of the text without a line break.
+fn shown_line(line: &str) -> String {
+    let (line, end) = match line.strip_suffix('\n') {
+        Some(line) => (line, ""),
+        None => (line, " (and no line break)"),
+    };
+    let kept = line.trim_end();
+    let odd = line.get(kept.len()..).unwrap_or_default();
+    let odd: String = odd
+        .chars()
+        .map(|c| c.escape_unicode().to_string())
+        .collect();
+    format!("{}{odd}{end}", visible(kept))
+}
+
+/// What differs within two long lines.
+fn words(before: &str, after: &str, steps: &mut usize, shown: &mut Vec<String>) {
+    for part in parts(&tokens(before), &tokens(after), steps) {
+        match part {
+            Part::Same(tokens) => {
+                let text = tokens.concat();
+                let count = text.chars().count();
+                if count > 2 * CONTEXT_CHARS {
+                    shown.push(format!("  … {count} characters are the same"));
+                } else if count > 0 {
+                    shown.push(format!("  {}", quoted(&text)));
+                }
+            }
+            Part::Changed(gone, come) => {
+                for (sign, tokens) in [("-", gone), ("+", come)] {
+                    if !tokens.is_empty() {
+                        shown.push(format!("{sign} {}", quoted(&tokens.concat())));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Words, and what is between them.
+fn tokens(text: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let is_word = |c: char| c.is_alphanumeric();
+        let end = if is_word(first) {
+            rest.find(|c| !is_word(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        let (token, more) = rest.split_at(end);
+        all.push(token);
+        rest = more;
+    }
+    all
+}

@@ -1,0 +1,383 @@
+//! A value of a plan together with what is said of it: what is sensitive, and what is known only after the apply.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::embedded::{self, Notation};
+
+/// Where kubectl keeps a second copy of what was applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Where an object of the kind Secret keeps its values.
+const SECRET_FIELDS: &[&str] = &["data", "stringData"];
+
+/// One value, with its marks at the places that they are about.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Tree {
+    Null,
+    /// A number, a truth value, or a scalar of YAML without quotes: shown as written.
+    Plain(String),
+    Text(Text),
+    /// Known after the apply.
+    Unknown,
+    Hidden(Hidden),
+    Map(BTreeMap<String, Self>),
+    List(Vec<Self>),
+    /// A text that holds a document.
+    Document {
+        text: Text,
+        notation: Notation,
+        root: Box<Self>,
+    },
+}
+
+/// A text, and how it is shown where it repeats a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Text {
+    pub(crate) raw: String,
+    pub(crate) masked: Option<String>,
+}
+
+impl Text {
+    pub(crate) fn new(raw: &str) -> Self {
+        Self {
+            raw: raw.to_owned(),
+            masked: None,
+        }
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        self.masked.as_deref().unwrap_or(&self.raw)
+    }
+}
+
+/// A sensitive value. Only equality can be asked of it, and its texts, so that they are masked elsewhere too.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Hidden {
+    canonical: String,
+    is_unknown: bool,
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(sensitive)")
+    }
+}
+
+impl Hidden {
+    pub(crate) fn value(&self) -> Value {
+        serde_json::from_str(&self.canonical).unwrap_or(Value::Null)
+    }
+}
+
+/// What is said of a value beside it, in the shape of the value.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Marks<'a> {
+    pub(crate) sensitive: Option<&'a Value>,
+    pub(crate) unknown: Option<&'a Value>,
+}
+
+impl<'a> Marks<'a> {
+    fn key(self, key: &str) -> Self {
+        Self {
+            sensitive: self.sensitive.and_then(|mark| mark.get(key)),
+            unknown: self.unknown.and_then(|mark| mark.get(key)),
+        }
+    }
+
+    fn place(self, place: usize) -> Self {
+        Self {
+            sensitive: self.sensitive.and_then(|mark| mark.get(place)),
+            unknown: self.unknown.and_then(|mark| mark.get(place)),
+        }
+    }
+}
+
+/// Whether a mark, or anything beneath it, is set. What is no mark at all counts as one that is set.
+pub(crate) fn is_set(mark: &Value) -> bool {
+    match mark {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(items) => items.iter().any(is_set),
+        Value::Object(map) => map.values().any(is_set),
+    }
+}
+
+/// Whether the mark can be followed down into the value. Where it cannot, all of the value is sensitive: the mark is about some
+/// of it, and nobody can tell of which.
+fn fits(value: &Value, mark: &Value) -> bool {
+    match (value, mark) {
+        (_, Value::Null | Value::Bool(_)) | (Value::Null, _) => true,
+        (Value::Object(_), Value::Object(_)) => true,
+        (Value::Array(items), Value::Array(marks)) => !marks.iter().skip(items.len()).any(is_set),
+        (
+            Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_),
+            _,
+        ) => !is_set(mark),
+    }
+}
+
+impl Tree {
+    /// A value as a plan has it, with its marks.
+    pub(crate) fn of(value: &Value, marks: Marks<'_>) -> Self {
+        let mut tree = Self::marked(value, marks);
+        tree.hide_secret_objects(false);
+        tree
+    }
+
+    /// A value without marks.
+    pub(crate) fn plain(value: &Value) -> Self {
+        Self::of(value, Marks::default())
+    }
+
+    fn marked(value: &Value, marks: Marks<'_>) -> Self {
+        let is_unknown = marks.unknown == Some(&Value::Bool(true));
+        if let Some(mark) = marks.sensitive
+            && is_set(mark)
+            && (!mark.is_object() && !mark.is_array() || !fits(value, mark))
+        {
+            // A mark on what is not there and never will be says nothing.
+            if value.is_null() && !marks.unknown.is_some_and(is_set) {
+                return Self::Null;
+            }
+            return Self::hidden(value, marks.unknown.is_some_and(is_set));
+        }
+        match value {
+            Value::Null if is_unknown => Self::Unknown,
+            Value::Null => match marks.unknown {
+                Some(Value::Object(unknown)) if unknown.values().any(is_set) => Self::Map(
+                    unknown
+                        .keys()
+                        .map(|key| (key.clone(), Self::marked(&Value::Null, marks.key(key))))
+                        .collect(),
+                ),
+                Some(Value::Array(unknown)) if unknown.iter().any(is_set) => Self::List(
+                    (0..unknown.len())
+                        .map(|place| Self::marked(&Value::Null, marks.place(place)))
+                        .collect(),
+                ),
+                Some(
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_)
+                    | Value::Object(_),
+                )
+                | None => Self::Null,
+            },
+            Value::Bool(_) | Value::Number(_) => Self::Plain(value.to_string()),
+            Value::String(text) => Self::text(text),
+            Value::Array(items) => {
+                let unknown = marks.unknown.and_then(Value::as_array).map_or(0, Vec::len);
+                let each = (0..items.len().max(unknown)).map(|place| {
+                    let item = items.get(place).unwrap_or(&Value::Null);
+                    Self::marked(item, marks.place(place))
+                });
+                Self::List(each.collect())
+            }
+            Value::Object(map) => {
+                let unknown = marks.unknown.and_then(Value::as_object);
+                let more = unknown.into_iter().flat_map(serde_json::Map::keys);
+                let more = more.filter(|key| !map.contains_key(*key));
+                let all = map.iter().chain(more.map(|key| (key, &Value::Null)));
+                Self::Map(
+                    all.map(|(key, inner)| (key.clone(), Self::marked(inner, marks.key(key))))
+                        .collect(),
+                )
+            }
+        }
+    }
+
+    pub(crate) fn text(text: &str) -> Self {
+        match embedded::read(text) {
+            Some((notation, root)) => Self::Document {
+                text: Text::new(text),
+                notation,
+                root: Box::new(root),
+            },
+            None => Self::Text(Text::new(text)),
+        }
+    }
+
+    fn hidden(value: &Value, is_unknown: bool) -> Self {
+        Self::Hidden(Hidden {
+            canonical: value.to_string(),
+            is_unknown,
+        })
+    }
+
+    /// The value without its marks.
+    fn value(&self) -> Value {
+        match self {
+            Self::Null | Self::Unknown => Value::Null,
+            Self::Plain(text) => {
+                serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+            }
+            Self::Text(text) | Self::Document { text, .. } => Value::String(text.raw.clone()),
+            Self::Hidden(hidden) => hidden.value(),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, inner)| (key.clone(), inner.value()))
+                .collect(),
+            Self::List(items) => items.iter().map(Self::value).collect(),
+        }
+    }
+
+    /// Whether both are the same but for their marks.
+    pub(crate) fn is_same_value(&self, other: &Self) -> bool {
+        let sure = !self.has_unknown() && !other.has_unknown();
+        sure && self.value() == other.value()
+    }
+
+    pub(crate) fn has_unknown(&self) -> bool {
+        match self {
+            Self::Null | Self::Plain(_) | Self::Text(_) | Self::Document { .. } => false,
+            Self::Unknown => true,
+            Self::Hidden(hidden) => hidden.is_unknown,
+            Self::Map(map) => map.values().any(Self::has_unknown),
+            Self::List(items) => items.iter().any(Self::has_unknown),
+        }
+    }
+
+    /// Whether some of it is not shown.
+    pub(crate) fn has_hidden(&self) -> bool {
+        match self {
+            Self::Null | Self::Plain(_) | Self::Unknown => false,
+            Self::Text(text) => text.masked.is_some(),
+            Self::Document { text, root, .. } => text.masked.is_some() || root.has_hidden(),
+            Self::Hidden(_) => true,
+            Self::Map(map) => map.values().any(Self::has_hidden),
+            Self::List(items) => items.iter().any(Self::has_hidden),
+        }
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(map) => map.get(key),
+            Self::Document { root, .. } => root.get(key),
+            Self::Null
+            | Self::Plain(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Hidden(_)
+            | Self::List(_) => None,
+        }
+    }
+
+    /// The text of a scalar that is shown.
+    pub(crate) fn scalar(&self) -> Option<&str> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Text(text) => Some(text.shown()),
+            Self::Null
+            | Self::Unknown
+            | Self::Hidden(_)
+            | Self::Map(_)
+            | Self::List(_)
+            | Self::Document { .. } => None,
+        }
+    }
+
+    fn is_of_kind_secret(&self) -> Option<bool> {
+        Some(self.get("kind")?.scalar()? == "Secret")
+    }
+
+    /// Hides the values of Secrets wherever one stands: as the object itself, within another one, in a document within a text, and in
+    /// what kubectl noted as applied before.
+    pub(crate) fn hide_secret_objects(&mut self, within_secret: bool) {
+        let is_secret = self.is_of_kind_secret().unwrap_or(within_secret);
+        match self {
+            Self::Null | Self::Plain(_) | Self::Text(_) | Self::Unknown | Self::Hidden(_) => {}
+            Self::List(items) => {
+                for item in items {
+                    item.hide_secret_objects(is_secret);
+                }
+            }
+            Self::Document { root, .. } => root.hide_secret_objects(false),
+            Self::Map(map) => {
+                for (key, inner) in map {
+                    if is_secret && SECRET_FIELDS.contains(&key.as_str()) {
+                        inner.hide_leaves();
+                    } else if key == LAST_APPLIED {
+                        inner.hide_last_applied(is_secret);
+                    } else {
+                        inner.hide_secret_objects(is_secret);
+                    }
+                }
+            }
+        }
+    }
+
+    fn hide_last_applied(&mut self, of_secret: bool) {
+        match self {
+            Self::Document { root, .. } => {
+                // Without a kind of its own it may be a Secret's.
+                let is_secret = of_secret || root.is_of_kind_secret().unwrap_or(true);
+                root.hide_secret_objects(is_secret);
+                if is_secret && let Self::Map(map) = &mut **root {
+                    for field in SECRET_FIELDS {
+                        if let Some(inner) = map.get_mut(*field) {
+                            inner.hide_leaves();
+                        }
+                    }
+                }
+            }
+            Self::Text(text) if of_secret || text.raw.contains("Secret") => self.hide_leaves(),
+            Self::Null
+            | Self::Plain(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Hidden(_)
+            | Self::Map(_)
+            | Self::List(_) => self.hide_secret_objects(of_secret),
+        }
+    }
+
+    fn hide_leaves(&mut self) {
+        match self {
+            Self::Null | Self::Hidden(_) => {}
+            Self::Map(map) => map.values_mut().for_each(Self::hide_leaves),
+            Self::List(items) => items.iter_mut().for_each(Self::hide_leaves),
+            Self::Plain(_) | Self::Text(_) | Self::Unknown | Self::Document { .. } => {
+                *self = Self::hidden(&self.value(), *self == Self::Unknown);
+            }
+        }
+    }
+
+    /// Every value that is hidden.
+    pub(crate) fn hidden_values(&self, found: &mut Vec<Value>) {
+        match self {
+            Self::Null | Self::Plain(_) | Self::Text(_) | Self::Unknown => {}
+            Self::Hidden(hidden) => found.push(hidden.value()),
+            Self::Document { root, .. } => root.hidden_values(found),
+            Self::Map(map) => map.values().for_each(|inner| inner.hidden_values(found)),
+            Self::List(items) => items.iter().for_each(|inner| inner.hidden_values(found)),
+        }
+    }
+
+    /// Hides what repeats a secret.
+    pub(crate) fn mask(&mut self, secrets: &crate::secrets::Secrets) {
+        match self {
+            Self::Null | Self::Plain(_) | Self::Unknown | Self::Hidden(_) => {}
+            Self::Text(text) => {
+                if secrets.is_one(&text.raw) {
+                    self.hide_leaves();
+                } else {
+                    text.masked = secrets.masked(&text.raw);
+                }
+            }
+            Self::Document { text, root, .. } => {
+                text.masked = secrets.masked(&text.raw);
+                root.mask(secrets);
+            }
+            Self::Map(map) => map.values_mut().for_each(|inner| inner.mask(secrets)),
+            Self::List(items) => items.iter_mut().for_each(|inner| inner.mask(secrets)),
+        }
+    }
+}
