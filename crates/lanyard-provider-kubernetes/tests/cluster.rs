@@ -272,6 +272,7 @@ async fn t36_a_cluster_role_is_bound_as_it_is_pinned_or_not_at_all() {
     request.rights = Rights::Kubernetes(KubernetesGrant {
         namespace: first.namespace.clone(),
         rights: KubernetesRights::ClusterRole("readers".to_owned()),
+        destructive: std::collections::BTreeSet::new(),
     });
     let pinned = |why: &str| {
         let mut words = why.split([' ', ',']);

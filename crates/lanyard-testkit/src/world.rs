@@ -242,6 +242,7 @@ pub fn rights(kind: TargetKind) -> Rights {
                 verbs: texts(&["get", "list", "watch"]),
                 resource_names: BTreeSet::new(),
             }]),
+            destructive: BTreeSet::new(),
         }),
         TargetKind::Vault => Rights::Vault(VaultGrant {
             policies: texts(&["payments-read"]),

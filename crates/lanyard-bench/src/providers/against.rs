@@ -246,6 +246,7 @@ async fn on_kubernetes(cluster: &lanyard_rig::Cluster) -> Result<Against> {
         rights: Rights::Kubernetes(KubernetesGrant {
             namespace: TARGET.to_owned(),
             rights: KubernetesRights::Rules(rules),
+            destructive: std::collections::BTreeSet::new(),
         }),
         _directory: None,
     })

@@ -124,7 +124,8 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
 /// What the plan comes to: its risk, what its judges say, and what of the grant it leaves.
 fn plan(charter: &Charter, question: &Question, now: Timestamp) {
     if let Some((_, judgement)) = question.plan.as_ref().and_then(|plan| plan.read.as_ref()) {
-        println!("risk            {}", judgement.risk);
+        let counts = permit(charter, question, now).map_or(judgement.risk, |permit| permit.risk());
+        println!("risk            {counts}");
         for reason in &judgement.reasons {
             println!("                {reason}");
         }
@@ -149,6 +150,9 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) {
         None => {
             for line in permit.grant().rights.lines() {
                 println!("with this plan  {line}");
+            }
+            if let Some(beyond) = permit.beyond() {
+                println!("beyond it       {beyond}");
             }
         }
         Some(why) => println!("with this plan  the same: {why}"),

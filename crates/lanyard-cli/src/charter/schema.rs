@@ -396,6 +396,10 @@ fn grant() -> Value {
             "namespace": name("Where the rights are bound."),
             "rules": section("What may be done there; or `clusterRole`.", list(rule, 1)),
             "clusterRole": text("A role that the cluster's owners made."),
+            "destructive": section(
+                "`VERB RESOURCE.GROUP` of the rules, given only where the approved plan names it: `delete deployments.apps`.",
+                list(json!({"type": "string", "pattern": "^[a-z0-9./-]+ [a-z0-9./-]+$"}), 0),
+            ),
         }),
     );
     if let Some(schema) = kubernetes.as_object_mut() {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::ActionPattern;
+
 /// Rules of Kubernetes RBAC, without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PolicyRule {
@@ -46,9 +48,56 @@ pub struct KubernetesGrant {
     pub namespace: String,
     /// The rights.
     pub rights: KubernetesRights,
+    /// `VERB RESOURCE.GROUP` of the rules that a credential holds only where the approved plan names them.
+    pub destructive: BTreeSet<ActionPattern>,
 }
 
 impl KubernetesGrant {
+    /// The grant without what it calls destructive, but for what a plan names. RBAC knows no denial: what is held back is in no rule.
+    #[must_use]
+    pub fn holding_back(&self, named: &BTreeSet<ActionPattern>) -> Self {
+        let KubernetesRights::Rules(rules) = &self.rights else {
+            return self.clone();
+        };
+        let held: BTreeSet<&ActionPattern> = self.destructive.difference(named).collect();
+        let mut kept = Vec::new();
+        for rule in rules {
+            let is_held = |verb: &str, resource: &str, group: &str| {
+                held.iter().any(|it| it.is_of_rbac(verb, resource, group))
+            };
+            let pairs = rule
+                .api_groups
+                .iter()
+                .flat_map(|group| rule.resources.iter().map(move |it| (group, it)));
+            let touched = pairs.clone().any(|(group, resource)| {
+                rule.verbs.iter().any(|verb| is_held(verb, resource, group))
+            });
+            if !touched {
+                kept.push(rule.clone());
+                continue;
+            }
+            for (group, resource) in pairs {
+                let verbs = rule
+                    .verbs
+                    .iter()
+                    .filter(|verb| !is_held(verb, resource, group));
+                let verbs: BTreeSet<String> = verbs.cloned().collect();
+                if !verbs.is_empty() {
+                    kept.push(PolicyRule {
+                        api_groups: [group.clone()].into(),
+                        resources: [resource.clone()].into(),
+                        verbs,
+                        resource_names: rule.resource_names.clone(),
+                    });
+                }
+            }
+        }
+        Self {
+            rights: KubernetesRights::Rules(kept),
+            ..self.clone()
+        }
+    }
+
     /// Whether it may hold something of a prohibition; of a ClusterRole that is not known here.
     #[must_use]
     pub fn may_touch(&self, prohibited: &PolicyRule) -> bool {
@@ -96,6 +145,26 @@ const STREAMS: &[&str] = &[
     "pods/proxy",
     "services/proxy",
 ];
+
+/// Whether reading this is more than reading: a `get` of it opens a connection into a container, or to what it reaches.
+pub(crate) fn acts_when_read(resource: &str) -> bool {
+    MORE_THAN_READING.contains(&resource)
+}
+
+impl ActionPattern {
+    /// Whether it is this verb on this resource: `delete deployments.apps`, `deletecollection pods`.
+    #[must_use]
+    pub fn is_of_rbac(&self, verb: &str, resource: &str, group: &str) -> bool {
+        let Some((own, what)) = self.0.split_once(' ') else {
+            return false;
+        };
+        let whole = match group {
+            "" => resource.to_owned(),
+            group => format!("{resource}.{group}"),
+        };
+        own == verb && what == whole
+    }
+}
 
 impl PolicyRule {
     /// What of it no agent is ever given. A wildcard holds all of that.

@@ -142,10 +142,10 @@ fn kubernetes(one: &KubernetesGrant, two: &KubernetesGrant) -> Vec<String> {
         (KubernetesRights::Rules(rules), KubernetesRights::Rules(others)) => {
             let known = |asked: &PolicyRule| others.iter().any(|rule| rule.holds(asked));
             let atoms = rules.iter().flat_map(PolicyRule::atoms);
-            atoms
-                .filter(|atom| !known(atom))
-                .map(|atom| atom.line())
-                .collect()
+            let more = atoms.filter(|atom| !known(atom)).map(|atom| atom.line());
+            let unheld = two.destructive.difference(&one.destructive);
+            let unheld = unheld.map(|what| format!("{what} without being named by the plan"));
+            more.chain(unheld).collect()
         }
         (KubernetesRights::Rules(rules), KubernetesRights::ClusterRole(_)) => {
             rules.iter().map(PolicyRule::line).collect()

@@ -273,6 +273,13 @@ fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
         .optional("clusterRole")
         .and_then(|node| f.text(node))
         .map(|name| KubernetesRights::ClusterRole(name.to_owned()));
+    let held = fields.optional("destructive");
+    let destructive: BTreeSet<_> = held
+        .map(|node| texts(f, node, verb_on_resource))
+        .unwrap_or_default()
+        .into_iter()
+        .map(ActionPattern)
+        .collect();
     fields.finish();
     let rights = match (rules, role) {
         (Some(rights), None) | (None, Some(rights)) => rights,
@@ -282,6 +289,11 @@ fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
             return None;
         }
     };
+    if let (Some(node), KubernetesRights::ClusterRole(_)) = (held, &rights) {
+        let message = "nothing can be held back from a ClusterRole, whose rules are the cluster's; write `rules`".to_owned();
+        f.add(Diagnostic::new(Code::Value, node.span, message));
+        return None;
+    }
     if rights == KubernetesRights::Rules(Vec::new()) {
         f.add(Diagnostic::new(
             Code::EmptyGrant,
@@ -295,8 +307,21 @@ fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
         Rights::Kubernetes(KubernetesGrant {
             namespace: namespace?.to_string(),
             rights,
+            destructive,
         }),
     ))
+}
+
+/// `delete deployments.apps`.
+fn verb_on_resource(text: &str) -> Result<(), &'static str> {
+    let plain = |part: &str| {
+        let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "./-".contains(c);
+        !part.is_empty() && part.chars().all(known)
+    };
+    match text.split_once(' ') {
+        Some((verb, resource)) if plain(verb) && plain(resource) => Ok(()),
+        Some(_) | None => Err("write VERB RESOURCE, as in `delete deployments.apps`"),
+    }
 }
 
 fn no_wildcard(text: &str) -> Result<(), &'static str> {

@@ -5,7 +5,8 @@ use super::{perils, powers, reads};
 use crate::approval::persons;
 use crate::charter::{
     ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, GitHubGrant, Grant,
-    KubernetesRights, Name, PolicyRule, Prohibited, Rights, Role, World, pattern_contains,
+    KubernetesGrant, KubernetesRights, Name, PolicyRule, Prohibited, Rights, Role, World,
+    pattern_contains,
 };
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 use crate::plan::Risk;
@@ -27,6 +28,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
             Rights::Kubernetes(rights) => {
                 if let KubernetesRights::Rules(all) = &rights.rights {
                     all.iter().for_each(|rule| rules.kubernetes(grant, rule));
+                    rules.held_back(grant, rights, all);
                 }
             }
             Rights::GitHub(rights) => rules.github(grant, rights),
@@ -101,6 +103,26 @@ impl Rules<'_> {
                     format!("grant {name}: {action} is called destructive and is not allowed");
                 let finding = self.about(grant, &action.0, Code::Destructive, message);
                 self.f.add(finding);
+            }
+        }
+    }
+
+    fn held_back(&self, grant: &Grant, rights: &KubernetesGrant, all: &[PolicyRule]) {
+        for action in &rights.destructive {
+            let gives = |rule: &PolicyRule| {
+                rule.verbs.iter().any(|verb| {
+                    rule.resources.iter().any(|resource| {
+                        let mut groups = rule.api_groups.iter();
+                        groups.any(|group| action.is_of_rbac(verb, resource, group))
+                    })
+                })
+            };
+            if !all.iter().any(gives) {
+                let name = &grant.name;
+                let message =
+                    format!("grant {name}: {action} is called destructive and is not allowed");
+                self.f
+                    .add(self.about(grant, &action.0, Code::Destructive, message));
             }
         }
     }

@@ -91,6 +91,7 @@ impl Rights {
                     let all: BTreeSet<_> = rules.drain(..).chain(more.iter().cloned()).collect();
                     rules.extend(all);
                 }
+                one.destructive.extend(two.destructive.iter().cloned());
                 Self::Kubernetes(one)
             }
             // About different things: there is no more than the first.
@@ -208,6 +209,11 @@ impl KubernetesGrant {
         Some(Self {
             namespace: self.namespace.clone(),
             rights,
+            destructive: self
+                .destructive
+                .union(&other.destructive)
+                .cloned()
+                .collect(),
         })
     }
 }

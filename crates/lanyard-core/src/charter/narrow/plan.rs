@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::charter::kubernetes::acts_when_read;
 use crate::charter::language::only_reads;
 use crate::charter::{
     ActionPattern, AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule,
@@ -17,6 +18,8 @@ use crate::plan::{Arn, KubernetesObject, PlanReach};
 pub enum ToPlan {
     /// To less, or the same by name.
     Narrowed(Rights),
+    /// To less, and to what the grant lets change whatever the plan names: this.
+    Partly(Rights, String),
     /// It cannot be, for this reason: the whole grant is meant.
     Whole(String),
     /// Nothing that the plan names is the grant's to change.
@@ -36,9 +39,7 @@ impl Rights {
                 if let Some(why) = unnamed(&reach.aws.unnamed, reach.aws.named.is_empty()) {
                     return ToPlan::Whole(why);
                 }
-                grant
-                    .to_arns(&reach.aws.named)
-                    .map_or(ToPlan::Nothing, |it| ToPlan::Narrowed(Self::Aws(it)))
+                grant.to_arns(&reach.aws.named)
             }
             Self::Kubernetes(grant) => {
                 let objects = &reach.kubernetes;
@@ -51,8 +52,8 @@ impl Rights {
                 let rules = to_objects(rules, &grant.namespace, &objects.named);
                 rules.map_or(ToPlan::Nothing, |rules| {
                     ToPlan::Narrowed(Self::Kubernetes(KubernetesGrant {
-                        namespace: grant.namespace.clone(),
                         rights: KubernetesRights::Rules(rules),
+                        ..grant.clone()
                     }))
                 })
             }
@@ -73,11 +74,20 @@ fn unnamed(unnamed: &BTreeSet<String>, nothing_named: bool) -> Option<String> {
 }
 
 impl AwsGrant {
-    fn to_arns(&self, arns: &BTreeSet<Arn>) -> Option<Self> {
+    fn to_arns(&self, arns: &BTreeSet<Arn>) -> ToPlan {
         let mut writes = false;
+        let mut beyond = BTreeSet::new();
         let mut allow = Vec::new();
         for statement in &self.allow {
+            // An action that names no resource cannot be narrowed: it stays, and is no part of what the plan names (S22).
             let free = statement.resources.iter().any(|pattern| pattern.0 == "*");
+            if free {
+                let writing = statement
+                    .actions
+                    .iter()
+                    .filter(|action| !only_reads(action));
+                beyond.extend(writing.map(ToString::to_string));
+            }
             let (kept, narrowed): (BTreeSet<ActionPattern>, _) = statement
                 .actions
                 .iter()
@@ -95,7 +105,6 @@ impl AwsGrant {
                 .flat_map(|pattern| arns.iter().flat_map(move |arn| both(&pattern.0, arn)))
                 .map(ResourcePattern)
                 .collect();
-            writes |= free;
             if !narrowed.is_empty() && !resources.is_empty() {
                 writes = true;
                 allow.push(AwsStatement {
@@ -104,10 +113,18 @@ impl AwsGrant {
                 });
             }
         }
-        writes.then(|| Self {
+        if !writes && beyond.is_empty() {
+            return ToPlan::Nothing;
+        }
+        let rights = Rights::Aws(Self {
             allow,
             destructive: self.destructive.clone(),
-        })
+        });
+        if beyond.is_empty() {
+            return ToPlan::Narrowed(rights);
+        }
+        let actions: Vec<String> = beyond.into_iter().collect();
+        ToPlan::Partly(rights, format!("{} on any resource", actions.join(", ")))
     }
 }
 
@@ -148,6 +165,25 @@ fn meet(pattern: &str, arn: &Arn, resource: &str) -> Option<String> {
 /// Verbs that do not change anything.
 const READING: &[&str] = &["get", "list", "watch"];
 
+impl KubernetesGrant {
+    /// Whether it lets somebody read the object.
+    #[must_use]
+    pub fn reads(&self, object: &KubernetesObject) -> bool {
+        let KubernetesRights::Rules(rules) = &self.rights else {
+            return false;
+        };
+        let is_own = object.namespace.is_empty() || object.namespace == self.namespace;
+        is_own
+            && rules.iter().any(|rule| {
+                rule.api_groups.contains(&object.group)
+                    && rule.resources.contains(&object.resource)
+                    && rule.verbs.contains("get")
+                    && (rule.resource_names.is_empty()
+                        || rule.resource_names.contains(&object.name))
+            })
+    }
+}
+
 fn to_objects(
     rules: &[PolicyRule],
     namespace: &str,
@@ -156,19 +192,17 @@ fn to_objects(
     let mut narrowed = BTreeSet::new();
     let mut writes = false;
     for rule in rules {
-        let (reading, writing): (BTreeSet<String>, BTreeSet<String>) = rule
-            .verbs
-            .iter()
-            .cloned()
-            .partition(|verb| READING.contains(&verb.as_str()));
-        if !reading.is_empty() {
+        let acts = |resource: &String| acts_when_read(resource);
+        let (acting, plain): (BTreeSet<String>, BTreeSet<String>) =
+            rule.resources.iter().cloned().partition(acts);
+        let reads = |verb: &&String| READING.contains(&verb.as_str());
+        let reading: BTreeSet<String> = rule.verbs.iter().filter(reads).cloned().collect();
+        if !reading.is_empty() && !plain.is_empty() {
             narrowed.insert(PolicyRule {
                 verbs: reading,
+                resources: plain,
                 ..rule.clone()
             });
-        }
-        if writing.is_empty() {
-            continue;
         }
         let pairs = rule
             .api_groups
@@ -176,6 +210,12 @@ fn to_objects(
             .flat_map(|group| rule.resources.iter().map(move |resource| (group, resource)));
         for (group, resource) in pairs {
             let kind = resource.split('/').next().unwrap_or_default();
+            let is_part = resource.contains('/');
+            let writing: BTreeSet<&String> = rule
+                .verbs
+                .iter()
+                .filter(|verb| acting.contains(resource) || !reads(verb))
+                .collect();
             let about: Vec<_> = objects
                 .iter()
                 .filter(|it| it.group == *group && it.resource == kind && it.namespace == namespace)
@@ -187,7 +227,7 @@ fn to_objects(
                 resource_names: names,
             };
             let made = about.iter().any(|object| object.created);
-            if made && writing.contains("create") {
+            if made && !is_part && writing.iter().any(|verb| *verb == "create") {
                 writes = true;
                 let verbs = ["create".to_owned()].into();
                 narrowed.insert(of(verbs, rule.resource_names.clone()));
@@ -198,7 +238,11 @@ fn to_objects(
                 .map(|object| object.name.clone())
                 .filter(|name| names.is_empty() || names.contains(name))
                 .collect();
-            let verbs = writing.iter().filter(|verb| changes_one(verb)).cloned();
+            // What is made of a part of an object, is made of one that has a name: RBAC binds that.
+            let verbs = writing
+                .into_iter()
+                .filter(|verb| changes_one(verb) || is_part && *verb == "create")
+                .cloned();
             let verbs: BTreeSet<String> = verbs.collect();
             if !named.is_empty() && !verbs.is_empty() {
                 writes = true;
@@ -281,7 +325,68 @@ mod tests {
             ),
             statement(&["ec2:CreateTags"], &["*"]),
         ]);
-        assert_eq!(found, ToPlan::Narrowed(expected));
+        let beyond = "ec2:CreateTags on any resource".to_owned();
+        assert_eq!(found, ToPlan::Partly(expected, beyond));
+    }
+
+    #[test]
+    fn s22_what_stays_on_any_resource_does_not_count_as_narrowed() {
+        let named = reach(&[arn("arn:aws:sqs:eu-west-1:111122223333:payments-a")]);
+        let queue = statement(&["sqs:SetQueueAttributes"], &[QUEUES]);
+        let with = |actions: &[&str], resources: &[&str]| {
+            aws(vec![queue.clone(), statement(actions, resources)]).to_plan(&named)
+        };
+        for (actions, resources) in [
+            (&["ec2:TerminateInstances"][..], &["*"][..]),
+            (&["ec2:DescribeInstances", "ec2:TerminateInstances"], &["*"]),
+            (&["lambda:*"], &["*", QUEUES]),
+        ] {
+            let found = with(actions, resources);
+            assert!(
+                matches!(found, ToPlan::Partly(..)),
+                "{actions:?}: {found:?}"
+            );
+        }
+        let reads = with(&["ec2:DescribeInstances"], &["*"]);
+        assert!(matches!(reads, ToPlan::Narrowed(_)), "{reads:?}");
+        // Only what stays on anything is left: it is not nothing, and it is not narrowed.
+        let alone = aws(vec![statement(&["ec2:CreateTags"], &["*"])]).to_plan(&named);
+        assert!(matches!(alone, ToPlan::Partly(..)), "{alone:?}");
+    }
+
+    // What is made of a part of an object is bound to the object's name, and a `get` that opens a connection is no reading.
+    #[test]
+    fn s22_parts_of_objects_are_narrowed_to_the_objects_of_the_plan() {
+        let rights = kubernetes(vec![rule(
+            &["get", "create", "update"],
+            &["pods", "pods/eviction", "pods/exec"],
+            &[],
+        )]);
+        let mut plan = objects(&[("web", true)]);
+        let pods = plan
+            .kubernetes
+            .named
+            .into_iter()
+            .map(|object| KubernetesObject {
+                resource: "pods".to_owned(),
+                ..object
+            });
+        plan.kubernetes.named = pods.collect();
+        let ToPlan::Narrowed(Rights::Kubernetes(found)) = rights.to_plan(&plan) else {
+            unreachable!("a pod of the grant");
+        };
+        let KubernetesRights::Rules(rules) = found.rights else {
+            unreachable!("a grant with rules");
+        };
+        let expected: BTreeSet<_> = [
+            rule(&["get"], &["pods", "pods/eviction"], &[]),
+            rule(&["create"], &["pods"], &[]),
+            rule(&["update"], &["pods"], &["web"]),
+            rule(&["create", "update"], &["pods/eviction"], &["web"]),
+            rule(&["create", "get", "update"], &["pods/exec"], &["web"]),
+        ]
+        .into();
+        assert_eq!(rules.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 
     #[test]
@@ -358,6 +463,7 @@ mod tests {
         Rights::Kubernetes(KubernetesGrant {
             namespace: "payments".to_owned(),
             rights: KubernetesRights::Rules(rules),
+            destructive: BTreeSet::new(),
         })
     }
 

@@ -1,0 +1,234 @@
+//! What a grant calls destructive is in a credential only where the plan names it, whatever the target is.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lanyard_core::charter::{ActionPattern, Charter, Name, Rights, World, parse};
+use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
+use lanyard_core::digest::Digest;
+use lanyard_core::id::{PlanId, TaskId};
+use lanyard_core::identity::{Evidence, Identity};
+use lanyard_core::plan::{
+    Effects, Judgement, KubernetesObject, Named, Plan, PlanFormat, PlanReach, Risk, Sensitive,
+};
+use lanyard_core::scope::AgentName;
+use lanyard_core::task::Task;
+use lanyard_core::time::Timestamp;
+
+const NOW: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+/// A charter with one grant, or what is wrong with it.
+fn charter(grant: &str) -> Result<Charter, String> {
+    let text = format!(
+        "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata: {{name: c}}\nspec:\n  purpose: Test.\n  \
+         owners: {{business: a@x.example, technical: b@x.example, security: c@x.example}}\n  \
+         agents: [{{issuer: https://i.example, subject: c}}]\n  environments: {{staging: {{autonomy: execute-sandbox}}}}\n  \
+         grants:\n    - {{name: change, role: apply, environments: [staging], {grant}}}\n  \
+         limits: {{ttl: 10m, task: 1h, live_leases: 5, mints: {{count: 30, per: 1h}}}}\n"
+    );
+    let world = World {
+        environments: [(
+            name("staging"),
+            lanyard_core::charter::EnvironmentKind::Sandbox,
+        )]
+        .into(),
+        targets: [
+            (
+                name("cluster"),
+                lanyard_core::charter::TargetKind::Kubernetes,
+            ),
+            (name("vault"), lanyard_core::charter::TargetKind::Vault),
+            (name("github"), lanyard_core::charter::TargetKind::GitHub),
+        ]
+        .into(),
+        accounts: [].into(),
+    };
+    parse(&text, &world)
+        .map(|parsed| parsed.charter)
+        .map_err(|findings| findings.iter().map(|it| it.line("c") + "\n").collect())
+}
+
+fn name(text: &str) -> Name {
+    text.parse().unwrap()
+}
+
+const RULES: &str =
+    "rules: [{apiGroups: [apps], resources: [deployments/scale, statefulsets/scale], verbs: [get, patch, delete]}]";
+
+fn cluster(destructive: &str) -> Result<Charter, String> {
+    charter(&format!(
+        "kubernetes: {{target: cluster, namespace: p, {RULES}, destructive: [{destructive}]}}"
+    ))
+}
+
+fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result<Permit, Denial> {
+    let identity = Identity {
+        issuer: "https://i.example".to_owned(),
+        subject: "c".to_owned(),
+    };
+    let task = Task {
+        id: TaskId::from_bits(1),
+        charter: charter.name.clone(),
+        revision: charter.revision.clone(),
+        environment: name("staging"),
+        agent: AgentName(identity.to_string()),
+        identity,
+        evidence: Evidence::default(),
+        sponsor: None,
+        reason: String::new(),
+        ticket: None,
+        version: None,
+        lineage: Vec::new(),
+        opened: NOW,
+        expires: NOW + Duration::from_secs(3600),
+    };
+    let web = KubernetesObject {
+        group: "apps".to_owned(),
+        resource: "deployments".to_owned(),
+        namespace: "p".to_owned(),
+        name: "web".to_owned(),
+        created: false,
+    };
+    let objects = PlanReach {
+        kubernetes: Named {
+            named: [web].into(),
+            unnamed: BTreeSet::new(),
+        },
+        ..PlanReach::default()
+    };
+    let plan = destructive.map(|named| Plan {
+        id: PlanId::from_bits(0),
+        task: task.id,
+        grant: name("change"),
+        format: PlanFormat::Manifests,
+        digest: Digest::of(b""),
+        size: 0,
+        summary: String::new(),
+        destructive: named
+            .iter()
+            .map(|it| ActionPattern((*it).to_owned()))
+            .collect(),
+        effects: Effects::default(),
+        rehearsed: None,
+        sensitive: Sensitive::default(),
+        beyond: None,
+        counted: None,
+        reach: reach.then_some(objects),
+        rehearsal: None,
+        judgements: vec![Judgement {
+            risk: Risk::Low,
+            ..Judgement::unread(Digest::of(b""))
+        }],
+        submitted: NOW,
+        approval: None,
+    });
+    let request = GrantRequest {
+        task: &task,
+        grant: &name("change"),
+        ttl: None,
+        plan: plan.as_ref(),
+        watched: false,
+        ancestors: &[],
+        emergency: None,
+        worst_case: Duration::ZERO,
+        now: NOW,
+    };
+    decide(Revisions::of(charter), &request)
+}
+
+fn lines(permit: &Permit) -> String {
+    permit
+        .grant()
+        .rights
+        .lines()
+        .into_iter()
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn s41_what_rbac_calls_destructive_is_in_no_rule_unless_the_plan_names_it() {
+    let charter = cluster("delete deployments/scale.apps").unwrap();
+    for (named, reach, deletes) in [
+        (None, false, false),
+        (Some(&[][..]), false, false),
+        (Some(&[][..]), true, false),
+        (Some(&["delete deployments/scale.apps"][..]), false, true),
+        (Some(&["delete deployments/scale.apps"][..]), true, true),
+    ] {
+        let permit = asked(&charter, named, reach).unwrap();
+        let Rights::Kubernetes(grant) = &permit.grant().rights else {
+            unreachable!("a grant on a cluster");
+        };
+        let lanyard_core::charter::KubernetesRights::Rules(rules) = &grant.rights else {
+            unreachable!("a grant with rules");
+        };
+        let gives = |verb: &str, resource: &str, group: &str| {
+            let has = |of: &BTreeSet<String>, what: &str| of.contains(what);
+            rules.iter().any(|rule| {
+                has(&rule.verbs, verb)
+                    && has(&rule.resources, resource)
+                    && has(&rule.api_groups, group)
+            })
+        };
+        assert_eq!(
+            gives("delete", "deployments/scale", "apps"),
+            deletes,
+            "{named:?}: {}",
+            lines(&permit)
+        );
+        assert!(gives("patch", "deployments/scale", "apps"), "{named:?}");
+        // What is not called destructive is as the rules have it.
+        assert_eq!(
+            gives("delete", "statefulsets/scale", "apps"),
+            !reach,
+            "{named:?}: {}",
+            lines(&permit)
+        );
+    }
+    let unknown = asked(&charter, Some(&["delete jobs.batch"]), true).unwrap_err();
+    assert_eq!(unknown.rule, Rule::Grants);
+    assert!(unknown.message.contains("delete jobs.batch"), "{unknown}");
+}
+
+#[test]
+fn s41_a_grant_of_nothing_but_destruction_gives_nothing_without_a_plan_that_names_it() {
+    let charter = charter(
+        "kubernetes: {target: cluster, namespace: p, rules: [{apiGroups: [apps], resources: [deployments/scale], verbs: [delete]}], \
+         destructive: [delete deployments/scale.apps]}",
+    )
+    .unwrap();
+    let denial = asked(&charter, None, false).unwrap_err();
+    assert!(denial.message.contains("destructive"), "{denial}");
+    asked(&charter, Some(&["delete deployments/scale.apps"]), true).unwrap();
+}
+
+#[test]
+fn s41_where_nothing_can_be_held_back_the_charter_or_the_plan_is_refused() {
+    for (what, grant) in [
+        ("LC105", format!("kubernetes: {{target: cluster, namespace: p, {RULES}, destructive: [delete pods]}}")),
+        ("VERB RESOURCE", format!("kubernetes: {{target: cluster, namespace: p, {RULES}, destructive: ['s3:DeleteBucket']}}")),
+        ("ClusterRole", "kubernetes: {target: cluster, namespace: p, clusterRole: edit, destructive: [delete pods]}".to_owned()),
+        ("destructive", "vault: {target: vault, policies: [p], destructive: [delete secret]}".to_owned()),
+        ("destructive", "github: {target: github, repositories: [r], permissions: {contents: write}, destructive: [delete branch]}".to_owned()),
+    ] {
+        let faults = match charter(&grant) {
+            Err(faults) => faults,
+            Ok(charter) => unreachable!("{what}: {charter:?}"),
+        };
+        assert!(faults.contains(what), "{what}: {faults}");
+    }
+    for grant in [
+        "vault: {target: vault, policies: [p]}",
+        "github: {target: github, repositories: [r], permissions: {contents: write}}",
+    ] {
+        let charter = charter(grant).unwrap();
+        asked(&charter, Some(&[]), false).unwrap();
+        let denial = asked(&charter, Some(&["delete branch"]), false).unwrap_err();
+        assert!(denial.message.contains("delete branch"), "{denial}");
+    }
+}
