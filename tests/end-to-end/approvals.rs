@@ -35,6 +35,43 @@ fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
     Ok(())
 }
 
+// The bytes that the digest is over, for whoever answers for them.
+#[test]
+fn s02_the_exact_bytes_are_for_the_submitter_and_for_those_who_may_approve() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let exact = "move ticket 7\t\u{202e}to billing \n\n";
+    let (plan, digest, _) = stage.plan(&task, exact)?;
+    let alice = stage.daemon.cli("alice")?;
+    let raw = ["plan", "show", "--raw", &plan];
+    for cli in [&alice, &stage.agent] {
+        let answer = cli.run(&raw)?;
+        assert_eq!(
+            (answer.code, answer.stdout.as_str()),
+            (0, exact),
+            "{}",
+            answer.stderr
+        );
+    }
+    let shown = alice.ok(&["plan", "show", &plan])?;
+    assert!(!shown.contains('\u{202e}'), "{shown}");
+    // Nothing sensitive changes, so nothing is acknowledged.
+    let (_, _, approval) = stage.plan(&task, "another")?;
+    let wrong = [
+        "approval",
+        "approve",
+        &approval,
+        "--digest",
+        &digest,
+        "--comment",
+        "x",
+        "--acknowledge-sensitive",
+        "1",
+    ];
+    assert_ne!(alice.run(&wrong)?.code, 0);
+    Ok(())
+}
+
 // T18, T19
 #[test]
 fn t18_t19_a_consent_is_by_a_second_person_to_what_that_person_saw() -> Result<()> {

@@ -138,7 +138,7 @@ impl Workloads {
 }
 
 #[test]
-fn manifests_are_judged_and_shown_as_the_cluster_would_take_them() -> Result<()> {
+fn a_rehearsal_is_shown_to_people_and_not_to_the_agent() -> Result<()> {
     let Some(workloads) = workloads("rehearsed")? else {
         return Ok(());
     };
@@ -161,16 +161,27 @@ fn manifests_are_judged_and_shown_as_the_cluster_would_take_them() -> Result<()>
     let role =
         include_str!("../../docs/kubernetes/rehearsal.yaml").replace("TARGET", &workloads.target);
     workloads.cluster.apply(&role)?;
-    let (_, shown) = workloads.shown("1.2")?;
+    let (id, shown) = workloads.shown("1.2")?;
     for line in [
         "1 created, 1 updated, 0 replaced, 0 destroyed",
         "~ apps/v1 Deployment web in",
         "~ spec.replicas = 1 -> 3",
-        "~ spec.template.spec.containers[0].image = \"web:1.1\" -> \"web:1.2\"",
+        "~ spec.template.spec.containers[name=\"web\"].image = \"web:1.1\" -> \"web:1.2\"",
         "+ v1 ConfigMap settings in",
     ] {
         assert!(shown.contains(line), "{line}: {shown}");
     }
+    // The agent learns nothing of what is there: no value, no difference, and not which of the objects there are.
+    let own = workloads.stage.agent.ok(&["plan", "show", &id])?;
+    for part in [
+        "web:1.1",
+        "at the time of the submission",
+        "1 created",
+        "is created",
+    ] {
+        assert!(!own.contains(part), "{part}: {own}");
+    }
+    assert!(own.contains("spec.replicas = 3"), "{own}");
     // It was a rehearsal.
     let image = [
         "get",

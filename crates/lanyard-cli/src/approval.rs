@@ -7,7 +7,7 @@ use lanyard_core::document::visible;
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
-use crate::plan::{effects_line, risk};
+use crate::plan::{effects_line, risk, sensitive};
 use crate::terminal::Screen;
 
 #[derive(Subcommand)]
@@ -31,6 +31,9 @@ pub(crate) enum Command {
         /// In your words.
         #[arg(long)]
         comment: String,
+        /// How many sensitive values change that you were not shown.
+        #[arg(long, value_name = "COUNT", default_value_t = 0)]
+        acknowledge_sensitive: u32,
     },
     /// Say no; that is final.
     Deny {
@@ -65,11 +68,13 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             id,
             digest,
             comment,
+            acknowledge_sensitive,
         } => {
             let request = v1::ApproveRequest {
                 id,
                 plan_digest: digest,
                 comment,
+                acknowledged_sensitive: acknowledge_sensitive,
             };
             let answer = client.approve(request).await?;
             answer.approval.into_iter().collect()
@@ -188,15 +193,27 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     add("warning", plan.warnings);
     add("destroys", plan.destructive);
     add("reach", plan.reach);
+    add(
+        "beyond",
+        Some(plan.beyond)
+            .filter(|it| !it.is_empty())
+            .into_iter()
+            .collect(),
+    );
+    add("not shown", sensitive(plan.sensitive_count, plan.sensitive));
     let yes = |consent: &v1::Consent| format!("{}: {}", consent.person, consent.comment);
     add("yes", approval.given.iter().map(yes).collect());
     print_one(global.output, &fields);
     if table {
         println!("\n{}", shown.content.trim_end());
         if approval.denied.is_empty() && !approval.complete {
+            let acknowledge = match approval.sensitive_count {
+                0 => String::new(),
+                count => format!(" --acknowledge-sensitive {count}"),
+            };
             global.note(format_args!(
-                "\nto approve: lanyard approval approve {} --digest {} --comment …",
-                approval.id, approval.plan_digest
+                "\nthe exact bytes: lanyard plan show --raw {}\nto approve: lanyard approval approve {} --digest {}{acknowledge} --comment …",
+                approval.plan_id, approval.id, approval.plan_digest
             ));
         }
     }

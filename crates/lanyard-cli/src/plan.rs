@@ -1,10 +1,12 @@
 //! `lanyard plan`.
 
+use std::io::{IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 use lanyard_client::v1;
-use lanyard_core::plan::PlanFormat;
+use lanyard_core::digest::Digest;
+use lanyard_core::plan::{Effects, PlanFormat};
 
 use crate::Global;
 use crate::outcome::Outcome;
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Show {
         /// The plan.
         id: String,
+        /// Print the exact bytes that the digest is over, with nothing masked.
+        #[arg(long)]
+        raw: bool,
     },
 }
 
@@ -94,7 +99,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             print(global, plan);
         }
         Command::Rules => print!("{}", lanyard_plan::RISK_RULES),
-        Command::Show { id } => {
+        Command::Show { id, raw: true } => raw(global, id).await?,
+        Command::Show { id, raw: false } => {
             let shown = global
                 .client()
                 .await?
@@ -127,18 +133,65 @@ fn print(global: &Global, plan: v1::Plan) {
         fields.extend(each("risk, as", plan.reasons));
         fields.extend(each("warning", plan.warnings));
         fields.extend(each("destroys", plan.destructive));
+        fields.extend(each(
+            "not shown",
+            sensitive(plan.sensitive_count, plan.sensitive),
+        ));
         if plan.reach.is_empty() {
             let whole = "the whole grant: the plan does not narrow the credential";
             fields.push(("reach", whole.to_owned()));
         }
         fields.extend(each("reach", plan.reach));
+        if !plan.beyond.is_empty() {
+            fields.push(("beyond", plan.beyond));
+        }
     } else {
+        fields.push(("not shown", plan.sensitive.join("\n")));
+        fields.push(("beyond", plan.beyond));
         fields.push(("risk, as", plan.reasons.join("\n")));
         fields.push(("warnings", plan.warnings.join("\n")));
         fields.push(("destroys", plan.destructive.join("\n")));
         fields.push(("reach", plan.reach.join("\n")));
     }
     print_one(global.output, &fields);
+}
+
+/// Writes the bytes of a plan, once they are those of its digest.
+async fn raw(global: &Global, id: String) -> Result<(), Outcome> {
+    if std::io::stdout().is_terminal() {
+        let why = "the bytes of a plan can hold what a terminal acts on: write them to a file, as in `lanyard plan show --raw P-… > plan`";
+        return Err(Outcome::usage(why.to_owned()));
+    }
+    let mut client = global.client().await?;
+    let shown = client
+        .get_plan(v1::GetPlanRequest { id: id.clone() })
+        .await?;
+    let v1::Plan {
+        digest: expected,
+        size,
+        ..
+    } = shown.plan.unwrap_or_default();
+    let content = client.read_plan(id, size).await?;
+    let found = Digest::of(&content).to_string();
+    if found != expected {
+        return Err(Outcome::usage(format!(
+            "the broker sent bytes with the digest {found}, and the plan has {expected}: they are not the plan"
+        )));
+    }
+    let written = std::io::stdout().lock().write_all(&content);
+    written.map_err(|error| Outcome::usage(format!("the plan cannot be written: {error}")))
+}
+
+/// Where sensitive values change that are not shown.
+pub(crate) fn sensitive(count: u32, mut names: Vec<String>) -> Vec<String> {
+    let named = u32::try_from(names.len()).unwrap_or(u32::MAX);
+    if count > named {
+        names.push(format!(
+            "and {} more, which the plan below names",
+            count - named
+        ));
+    }
+    names
 }
 
 /// As charters write it.
@@ -154,8 +207,14 @@ pub(crate) fn effects_line(effects: v1::PlanEffects) -> String {
     if effects == v1::PlanEffects::default() {
         return "none that the plan's form tells".to_owned();
     }
-    format!(
-        "{} created, {} updated, {} replaced, {} destroyed",
-        effects.created, effects.updated, effects.replaced, effects.destroyed
-    )
+    let effects = Effects {
+        created: effects.created,
+        updated: effects.updated,
+        replaced: effects.replaced,
+        destroyed: effects.destroyed,
+        forgotten: effects.forgotten,
+        imported: effects.imported,
+        moved: effects.moved,
+    };
+    effects.to_string()
 }

@@ -207,6 +207,27 @@ impl Client {
             .ok_or_else(|| ClientError::refused("the broker answered without a plan"))
     }
 
+    /// The exact bytes of a plan, of which there are so many.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn read_plan(&mut self, id: String, size: u64) -> Result<Vec<u8>, ClientError> {
+        let request = within(v1::ReadPlanRequest { id }, DEADLINE);
+        let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
+            .read_plan(request)
+            .await?;
+        let mut chunks = answer.into_inner();
+        let mut content = Vec::new();
+        while let Some(message) = chunks.message().await? {
+            content.extend(message.chunk);
+            if u64::try_from(content.len()).is_ok_and(|len| len > size) {
+                let why = format!("the broker sent more than the {size} bytes that the plan has");
+                return Err(ClientError::refused(why));
+            }
+        }
+        Ok(content)
+    }
+
     /// What becomes of a task, now and whenever that changes.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use crate::identity::{Identity, Operator, OperatorRole};
 use crate::lease::Seq;
+use crate::plan::Risk;
 use crate::scope::AgentName;
 use crate::time::{Timestamp, Ttl};
 
@@ -28,6 +29,9 @@ pub struct Requirement {
     /// Whose approval does not count: they have had their say.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub besides: BTreeSet<Identity>,
+    /// The risk of what is asked for: people who said yes to a lower one were shown something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
 }
 
 /// The groups that people who approve come from, for a sentence.
@@ -61,6 +65,7 @@ impl Requirement {
             uses: 1,
             also: BTreeSet::new(),
             besides: BTreeSet::new(),
+            risk: None,
         }
     }
 
@@ -109,6 +114,7 @@ impl Requirement {
             uses: self.uses.min(other.uses),
             also: self.also.union(&other.also).cloned().collect(),
             besides: self.besides.union(&other.besides).cloned().collect(),
+            risk: self.risk.max(other.risk),
         }
     }
 }
@@ -122,6 +128,27 @@ pub struct Consent {
     pub at: Timestamp,
     /// In their words.
     pub comment: String,
+    /// How many sensitive values that change, and are not shown, that person acknowledged.
+    #[serde(default)]
+    pub acknowledged: u32,
+}
+
+/// What a person was shown of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// How many sensitive values it changes, which are not shown.
+    pub sensitive: u32,
+}
+
+impl From<Digest> for Seen {
+    fn from(digest: Digest) -> Self {
+        Self {
+            digest,
+            sensitive: 0,
+        }
+    }
 }
 
 /// One request for approval.
@@ -176,6 +203,17 @@ pub enum ConsentError {
         seen: Digest,
         /// What would be approved.
         actual: Digest,
+    },
+    /// Sensitive values change, and nobody approves them without knowing (S2).
+    #[error(
+        "the plan changes {actual} sensitive value(s), which are not shown, and you acknowledged {acknowledged}: look at \
+         `lanyard approval show`, and repeat with `--acknowledge-sensitive {actual}`"
+    )]
+    NotAcknowledged {
+        /// How many the approver names.
+        acknowledged: u32,
+        /// How many there are.
+        actual: u32,
     },
     /// Somebody said no.
     #[error("this was denied: {0}")]
@@ -278,6 +316,11 @@ impl Approval {
         if requirement.people == IMPOSSIBLE {
             return Err(Unusable::Nobody);
         }
+        if let (Some(then), Some(now)) = (self.requirement.risk, current.risk)
+            && now > then
+        {
+            return Err(Unusable::RiskRose { then, now });
+        }
         let counted = self.counted(&requirement);
         if counted.len() < usize::try_from(requirement.people).unwrap_or(usize::MAX) {
             return Err(Unusable::Pending {
@@ -318,6 +361,16 @@ pub enum Unusable {
          and submit it again"
     )]
     Nobody,
+    /// What people said yes to was less of a risk than it is now.
+    #[error(
+        "the plan was approved as one of {then} risk, and its risk is {now} now; submit it again"
+    )]
+    RiskRose {
+        /// What was shown.
+        then: Risk,
+        /// What counts now.
+        now: Risk,
+    },
     /// Somebody said no.
     #[error("denied: {0}")]
     Denied(String),

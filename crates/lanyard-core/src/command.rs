@@ -157,6 +157,9 @@ pub enum Command {
         operator: Operator,
         /// In their words.
         comment: String,
+        /// How many sensitive values that change, and are not shown, that person acknowledged.
+        #[serde(default)]
+        acknowledged: u32,
     },
     /// A person says no.
     Reject {

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use crate::approval::{Requirement, persons};
 use crate::charter::{
-    ActionPattern, AgentRule, Autonomy, Budget, Charter, Grant, Limits, Mode, Name, Prohibited,
-    Prohibition, RequestLimits, Revision, Rights, Role, Stated, VersionRule,
+    ActionPattern, AgentRule, Autonomy, Budget, Charter, Grant, KubernetesRights, Limits, Mode,
+    Name, Prohibited, Prohibition, RequestLimits, Revision, Rights, Role, Stated, VersionRule,
 };
 use crate::emergency::Emergency;
 use crate::identity::{Evidence, Identity};
@@ -84,6 +84,7 @@ pub struct Permit {
     prohibited: Vec<Prohibition>,
     destructive: BTreeSet<ActionPattern>,
     whole: Option<String>,
+    beyond: Option<String>,
     risk: Risk,
     requirement: Option<Requirement>,
     limits: Limits,
@@ -116,6 +117,12 @@ impl Permit {
     #[must_use]
     pub fn whole(&self) -> Option<&str> {
         self.whole.as_deref()
+    }
+
+    /// What the credential can change besides what the plan names, although it is narrowed to it.
+    #[must_use]
+    pub fn beyond(&self) -> Option<&str> {
+        self.beyond.as_deref()
     }
 
     /// The risk that people are asked for.
@@ -238,8 +245,9 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         more => union(more, &prohibited),
     };
     let rights = above.rights;
-    let planned = plan::narrowed(&say, &rights, request)?;
     let destructive = destructive(&say, &rights, &prohibited, request)?;
+    let rights = held_back(&say, rights, &destructive)?;
+    let planned = plan::narrowed(&say, &rights, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
     let permit = Permit {
         requirement: plan::asked(
@@ -248,7 +256,11 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
                 above.requirement,
             ),
             request.plan,
-        ),
+        )
+        .map(|needed| Requirement {
+            risk: Some(risk),
+            ..needed
+        }),
         above: above.in_force,
         grant: Grant {
             rights: planned.rights,
@@ -257,6 +269,7 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         prohibited,
         destructive,
         whole: planned.whole,
+        beyond: planned.beyond,
         risk,
         limits,
         in_force: revisions.in_force.revision.clone(),
@@ -409,8 +422,15 @@ fn destructive(
     prohibited: &[Prohibition],
     request: &GrantRequest<'_>,
 ) -> Result<BTreeSet<ActionPattern>, Denial> {
-    let (Rights::Aws(grant), Some(plan)) = (rights, request.plan) else {
+    let Some(plan) = request.plan else {
         return Ok(BTreeSet::new());
+    };
+    // What nothing holds back from the credential would be an empty word to approvers (S41).
+    let none = BTreeSet::new();
+    let known = match rights {
+        Rights::Aws(grant) => &grant.destructive,
+        Rights::Kubernetes(grant) => &grant.destructive,
+        Rights::Token(_) | Rights::Vault(_) | Rights::GitHub(_) => &none,
     };
     for action in &plan.destructive {
         if let Some(rule) = prohibiting(prohibited, action) {
@@ -422,7 +442,7 @@ fn destructive(
                 "take it out of the plan",
             ));
         }
-        if !grant.destructive.contains(action) {
+        if !known.contains(action) {
             let message = format!(
                 "{action} is not among the destructive actions of grant {}",
                 request.grant
@@ -431,6 +451,26 @@ fn destructive(
         }
     }
     Ok(plan.destructive.clone())
+}
+
+/// The rights without what is destructive and not named. AWS denies that in the session policy; RBAC cannot, so it is in no rule.
+fn held_back(
+    say: &Sayer<'_>,
+    rights: Rights,
+    named: &BTreeSet<ActionPattern>,
+) -> Result<Rights, Denial> {
+    match rights {
+        Rights::Kubernetes(grant) => {
+            let grant = grant.holding_back(named);
+            if grant.rights == KubernetesRights::Rules(Vec::new()) {
+                let message = "all that this grant gives is destructive, and no plan names it";
+                let next = "name it with `lanyard plan submit --destructive`";
+                return Err(say.no(Rule::Grants, None, message.to_owned(), next));
+            }
+            Ok(Rights::Kubernetes(grant))
+        }
+        Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => Ok(rights),
+    }
 }
 
 fn prohibiting<'a>(

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::emergency::Emergency;
 use crate::id::{LeaseId, PlanId, TaskId};
 use crate::identity::{Confirmation, Evidence, Identity};
-use crate::plan::{Effects, Judgement, Plan, PlanFormat, PlanReach, Risk};
+use crate::plan::{Effects, Judgement, Plan, PlanFormat, PlanReach, Risk, Sensitive};
 use crate::provider::MintRequest;
 use crate::scope::AgentName;
 use crate::task::Task;
@@ -330,6 +330,10 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         summary: String::new(),
         destructive,
         effects: Effects::default(),
+        rehearsed: None,
+        sensitive: Sensitive::default(),
+        beyond: None,
+        counted: None,
         reach,
         rehearsal: None,
         judgements: vec![judgement],

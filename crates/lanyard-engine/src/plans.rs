@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use lanyard_core::charter::{ActionPattern, Name};
+use lanyard_core::approval::Seen;
+use lanyard_core::charter::{ActionPattern, Name, Rights};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{Denial, Permit};
 use lanyard_core::digest::Digest;
@@ -54,6 +55,14 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Whether these rights let somebody read the object.
+fn may_get(rights: &Rights, object: &KubernetesObject) -> bool {
+    match rights {
+        Rights::Kubernetes(grant) => grant.reads(object),
+        Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
+    }
+}
+
 impl Engine {
     /// Takes a plan in. Its bytes must be stored under their digest before this is called.
     ///
@@ -80,6 +89,10 @@ impl Engine {
             summary: proposal.summary,
             destructive: proposal.destructive,
             effects: reading.effects,
+            rehearsed: None,
+            sensitive: reading.sensitive.clone(),
+            beyond: None,
+            counted: None,
             reach: None,
             judgements: Vec::new(),
             rehearsal: None,
@@ -97,7 +110,11 @@ impl Engine {
             self.rehearse(task, &mut plan, &mut reading).await;
         }
         let (requirement, requests) = match self.weigh(task, &mut plan, reading.reach, now) {
-            Ok(permit) => (permit.requirement().cloned(), permit.limits().requests),
+            Ok(permit) => {
+                plan.beyond = permit.beyond().map(str::to_owned);
+                plan.counted = Some(permit.risk());
+                (permit.requirement().cloned(), permit.limits().requests)
+            }
             Err(denial) => {
                 let asked = Asked {
                     proposed: Some(plan.destructive.clone()),
@@ -146,11 +163,11 @@ impl Engine {
         let count = |is: &dyn Fn(&Rehearsed) -> bool| {
             u32::try_from(rehearsed.iter().filter(|it| is(it)).count()).unwrap_or(u32::MAX)
         };
-        plan.effects = Effects {
+        plan.rehearsed = Some(Effects {
             created: count(&made),
             updated: count(&changed),
             ..Effects::default()
-        };
+        });
         let names: BTreeSet<String> = rehearsed
             .iter()
             .filter(|it| made(it))
@@ -162,8 +179,9 @@ impl Engine {
             })
             .collect();
         let objects = std::mem::take(&mut reading.reach.kubernetes.named);
+        // What the agent may not read, its credential does not tell either.
         let known = objects.into_iter().map(|object| KubernetesObject {
-            created: names.contains(&object.name),
+            created: names.contains(&object.name) || !may_get(&grant.rights, &object),
             ..object
         });
         reading.reach.kubernetes.named = known.collect();
@@ -204,22 +222,24 @@ impl Engine {
             .is_some_and(|provider| provider.prepare(&request).is_ok())
     }
 
-    /// One person's yes, to the digest that they were shown.
+    /// One person's yes, to what that person was shown.
     ///
     /// # Errors
     /// As of the ledger: see [`lanyard_core::approval::ConsentError`].
     pub async fn approve(
         &self,
         approval: ApprovalId,
-        digest: Digest,
+        seen: impl Into<Seen>,
         operator: Operator,
         comment: String,
     ) -> Result<(), CommitError> {
+        let Seen { digest, sensitive } = seen.into();
         self.commit(Command::Approve {
             approval,
             digest,
             operator,
             comment,
+            acknowledged: sensitive,
         })
         .await
         .map(drop)

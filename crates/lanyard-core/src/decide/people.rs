@@ -74,6 +74,7 @@ fn usual(charter: &Charter, role: Role, environment: &Name, risk: Risk) -> Optio
         uses: rule.uses,
         also: std::collections::BTreeSet::new(),
         besides: std::collections::BTreeSet::new(),
+        risk: None,
     });
     each.reduce(|one, two| one.narrowed(&two))
 }

@@ -68,6 +68,8 @@ pub(super) struct Narrowed {
     pub(super) rights: Rights,
     /// Why it is all of the grant.
     pub(super) whole: Option<String>,
+    /// What it can change besides what the plan names.
+    pub(super) beyond: Option<String>,
 }
 
 /// Narrows a grant to the plan.
@@ -79,6 +81,7 @@ pub(super) fn narrowed(
     let whole = |why| Narrowed {
         rights: rights.clone(),
         whole: why,
+        beyond: None,
     };
     let Some(plan) = request.plan else {
         return Ok(whole(None));
@@ -87,6 +90,12 @@ pub(super) fn narrowed(
         ToPlan::Narrowed(rights) => Ok(Narrowed {
             rights,
             whole: None,
+            beyond: None,
+        }),
+        ToPlan::Partly(rights, beyond) => Ok(Narrowed {
+            rights,
+            whole: None,
+            beyond: Some(beyond),
         }),
         ToPlan::Whole(why) => Ok(whole(Some(why))),
         ToPlan::Nothing => Err(say.no(
@@ -117,8 +126,11 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
         return Risk::High;
     };
     match to_plan(rights, plan) {
-        ToPlan::Narrowed(_) | ToPlan::Nothing => plan.risk(),
-        ToPlan::Whole(_) => Risk::High,
+        // No less than what people were shown, whatever has changed since.
+        ToPlan::Narrowed(_) | ToPlan::Nothing => {
+            plan.judged_risk().max(plan.counted.unwrap_or(Risk::Low))
+        }
+        ToPlan::Partly(..) | ToPlan::Whole(_) => Risk::High,
     }
 }
 
@@ -147,7 +159,7 @@ mod tests {
     use crate::digest::Digest;
     use crate::id::{PlanId, TaskId};
     use crate::identity::Identity;
-    use crate::plan::{Effects, Judgement, PlanFormat};
+    use crate::plan::{Effects, Judgement, PlanFormat, Sensitive};
     use crate::time::Timestamp;
 
     #[test]
@@ -162,6 +174,10 @@ mod tests {
             summary: String::new(),
             destructive: BTreeSet::new(),
             effects: Effects::default(),
+            rehearsed: None,
+            sensitive: Sensitive::default(),
+            beyond: None,
+            counted: None,
             reach: None,
             rehearsal: None,
             judgements: vec![Judgement {

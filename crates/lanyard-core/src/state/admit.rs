@@ -1,7 +1,7 @@
 //! The preconditions of every command, checked against everything admitted before it.
 
 use crate::action::{MOST_REPORTS, Outcome, Report};
-use crate::approval::{ConsentError, Unusable};
+use crate::approval::{ConsentError, Seen, Unusable};
 use crate::charter::Name;
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
@@ -155,8 +155,12 @@ impl State {
                 approval,
                 digest,
                 operator,
+                acknowledged,
                 ..
-            } => self.admit_consent(*approval, *digest, operator),
+            } => {
+                let (digest, sensitive) = (*digest, *acknowledged);
+                self.admit_consent(*approval, Seen { digest, sensitive }, operator)
+            }
             Command::Reject {
                 approval, operator, ..
             } => self.admit_rejection(*approval, operator),

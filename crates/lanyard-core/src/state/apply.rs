@@ -58,9 +58,16 @@ impl State {
                 approval,
                 operator,
                 comment,
+                acknowledged,
                 ..
             } => {
-                self.consent(*approval, operator, comment, at);
+                let consent = Consent {
+                    operator: operator.clone(),
+                    at,
+                    comment: comment.clone(),
+                    acknowledged: *acknowledged,
+                };
+                self.on_approval(*approval, |approval| approval.consents.push(consent));
             }
             Command::Reject {
                 approval,
@@ -118,15 +125,6 @@ impl State {
     fn pause(&mut self, pause: &Pause, at: Timestamp) {
         self.pauses.retain(|_, pause| pause.lasts(at));
         self.pauses.insert(pause.id, pause.clone());
-    }
-
-    fn consent(&mut self, approval: ApprovalId, operator: &Operator, comment: &str, at: Timestamp) {
-        let consent = Consent {
-            operator: operator.clone(),
-            at,
-            comment: comment.to_owned(),
-        };
-        self.on_approval(approval, |approval| approval.consents.push(consent));
     }
 
     fn open(&mut self, task: &Task, request: Option<&String>, at: Timestamp) {

@@ -1,8 +1,7 @@
 //! What people are asked, and what they answer.
 
-use crate::approval::{ConsentError, Requester};
+use crate::approval::{ConsentError, Requester, Seen};
 use crate::charter::RequestLimits;
-use crate::digest::Digest;
 use crate::id::{ApprovalId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::plan::Plan;
@@ -31,17 +30,28 @@ impl State {
     pub(super) fn admit_consent(
         &self,
         approval: ApprovalId,
-        digest: Digest,
+        seen: Seen,
         operator: &Operator,
     ) -> Result<(), Refusal> {
         let approval = self.known_approval(approval)?;
-        if approval.digest != digest {
-            let (seen, actual) = (digest, approval.digest);
+        if approval.digest != seen.digest {
+            let (seen, actual) = (seen.digest, approval.digest);
             return Err(ConsentError::OtherDigest { seen, actual }.into());
         }
         self.with_requester(approval.task, |requester| {
             approval.admits(operator, requester)
-        })
+        })?;
+        let plan = self.plans.get(&approval.plan);
+        let actual = plan.map_or(0, |plan| plan.sensitive.count);
+        if seen.sensitive != actual {
+            let acknowledged = seen.sensitive;
+            return Err(ConsentError::NotAcknowledged {
+                acknowledged,
+                actual,
+            }
+            .into());
+        }
+        Ok(())
     }
 
     /// Whoever may say yes may say no, also after a yes.

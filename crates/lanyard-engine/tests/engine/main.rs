@@ -17,4 +17,5 @@ mod people;
 mod plans;
 mod races;
 mod repeated;
+mod shown;
 mod strays;

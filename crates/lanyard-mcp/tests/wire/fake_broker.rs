@@ -171,6 +171,15 @@ impl PlanService for Fake {
             content: self.said("the content"),
         }))
     }
+
+    type ReadPlanStream = Pin<Box<dyn Stream<Item = Result<v1::ReadPlanResponse, Status>> + Send>>;
+
+    async fn read_plan(
+        &self,
+        _: Request<v1::ReadPlanRequest>,
+    ) -> Result<Response<Self::ReadPlanStream>, Status> {
+        Err(Status::unimplemented("no tool reads it"))
+    }
 }
 
 #[tonic::async_trait]

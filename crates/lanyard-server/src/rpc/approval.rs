@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::approval::Approval;
+use lanyard_core::approval::{Approval, Seen};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::{Operator, OperatorRole};
 use lanyard_core::plan::Risk;
@@ -17,6 +17,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::plan::Reader;
 use super::{Services, duration, parsed, plan, text, time};
 use crate::refusal;
 
@@ -37,7 +38,7 @@ impl ApprovalService for Services {
             approvals.sort_by_key(|approval| approval.requested);
             let messages = approvals
                 .into_iter()
-                .map(|approval| message(state, approval));
+                .map(|approval| message(state, approval, Reader::Operator));
             messages.collect::<Vec<_>>()
         });
         let approvals = listed.await.map_err(refusal::commit)?;
@@ -59,7 +60,11 @@ impl ApprovalService for Services {
                 }
                 Verified::Operator(operator, _) => is_reader(operator),
             };
-            may.then(|| message(state, approval))
+            let reader = match &caller {
+                Verified::Agent(..) => Reader::Agent,
+                Verified::Operator(..) => Reader::Operator,
+            };
+            may.then(|| message(state, approval, reader))
         });
         let mut found = found.await.map_err(refusal::commit)?;
         if let (Verified::Agent(..), Some(approval)) = (&caller, &mut found) {
@@ -87,11 +92,14 @@ impl ApprovalService for Services {
             let needed = &self.0.doors.fresh.high_risk;
             needed.met_by(&login, self.0.engine.now())?;
         }
-        let digest = parsed("plan_digest", &request.plan_digest)?;
+        let seen = Seen {
+            digest: parsed("plan_digest", &request.plan_digest)?,
+            sensitive: request.acknowledged_sensitive,
+        };
         let comment = text("comment", request.comment)?;
         self.0
             .engine
-            .approve(id, digest, operator, comment)
+            .approve(id, seen, operator, comment)
             .await
             .map_err(refusal::commit)?;
         Ok(Response::new(v1::ApproveResponse {
@@ -183,7 +191,7 @@ impl Services {
         let found = self
             .0
             .engine
-            .query(|state| Some(message(state, state.approval(id)?)))
+            .query(|state| Some(message(state, state.approval(id)?, Reader::Operator)))
             .await;
         found
             .map_err(refusal::commit)?
@@ -199,11 +207,13 @@ fn is_reader(operator: &Operator) -> bool {
 fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
     let mut waiting: Vec<_> = state.waiting(now).collect();
     waiting.sort_by_key(|approval| (approval.requested, approval.id));
-    let messages = waiting.into_iter().map(|approval| message(state, approval));
+    let messages = waiting
+        .into_iter()
+        .map(|approval| message(state, approval, Reader::Operator));
     messages.collect()
 }
 
-fn message(state: &State, approval: &Approval) -> v1::Approval {
+fn message(state: &State, approval: &Approval, reader: Reader) -> v1::Approval {
     let needed = &approval.requirement;
     let mut told = v1::Approval {
         id: approval.id.to_string(),
@@ -240,12 +250,14 @@ fn message(state: &State, approval: &Approval) -> v1::Approval {
         told.ticket = task.ticket.clone().unwrap_or_default();
         told.expire_time = time(task.expires);
     }
-    if let Some(plan) = state.plan(approval.plan).map(plan::message) {
+    let plan = state.plan(approval.plan);
+    if let Some(plan) = plan.map(|plan| plan::message(plan, reader)) {
         told.grant = plan.grant;
         told.summary = plan.summary;
         told.risk = plan.risk;
         told.reasons = plan.reasons;
         told.effects = plan.effects;
+        told.sensitive_count = plan.sensitive_count;
     }
     told
 }

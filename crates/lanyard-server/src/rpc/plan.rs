@@ -1,7 +1,11 @@
 //! PlanService.
 
+use std::pin::Pin;
+use std::sync::Arc;
+
 use lanyard_core::charter::ActionPattern;
 use lanyard_core::document::visible;
+use lanyard_core::id::PlanId;
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::plan::{
     Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
@@ -12,10 +16,14 @@ use lanyard_plan::Document;
 use lanyard_proto::v1;
 use lanyard_proto::v1::plan_service_server::PlanService;
 use lanyard_proto::v1::submit_plan_request::Part;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Services, parsed, text, time};
 use crate::refusal;
+
+/// How much of a plan one message holds.
+const CHUNK_BYTES: usize = 32 * 1024;
 
 #[tonic::async_trait]
 impl PlanService for Services {
@@ -44,8 +52,54 @@ impl PlanService for Services {
             .await
             .map_err(|error| self.refused(error))?;
         Ok(Response::new(v1::SubmitPlanResponse {
-            plan: Some(message(&plan)),
+            plan: Some(message(&plan, Reader::Agent)),
         }))
+    }
+
+    type ReadPlanStream = Pin<Box<dyn Stream<Item = Result<v1::ReadPlanResponse, Status>> + Send>>;
+
+    async fn read_plan(
+        &self,
+        request: Request<v1::ReadPlanRequest>,
+    ) -> Result<Response<Self::ReadPlanStream>, Status> {
+        let caller = self.caller(&request).await?;
+        let id: PlanId = parsed("id", &request.into_inner().id)?;
+        let found = self.0.engine.query(|state| {
+            let plan = state.plan(id)?;
+            let asked = plan.approval.and_then(|id| state.approval(id));
+            let may = match &caller {
+                Verified::Agent(caller, _) => {
+                    state.task(plan.task)?.task.identity == caller.identity
+                }
+                // Nothing is masked in it, so it is for those whose yes it needs.
+                Verified::Operator(operator, _) => {
+                    operator.is(OperatorRole::Approver)
+                        && asked.is_none_or(|it| it.requirement.asks(&operator.groups))
+                }
+            };
+            may.then_some(plan.digest)
+        });
+        let digest = found
+            .await
+            .map_err(refusal::commit)?
+            .ok_or_else(|| refusal::not_found("plan"))?;
+        if let Verified::Operator(operator, _) = &caller {
+            let by = &operator.identity;
+            tracing::info!(plan = %id, %digest, %by, "the exact bytes of a plan were read");
+        }
+        let plans = self.0.plans.clone();
+        let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
+        let Ok(Ok(content)) = read else {
+            return Err(unreadable());
+        };
+        let content = Arc::new(content);
+        let starts = (0..content.len()).step_by(CHUNK_BYTES);
+        let chunks = starts.map(move |start| {
+            let end = content.len().min(start + CHUNK_BYTES);
+            let chunk = content.get(start..end).unwrap_or_default().to_vec();
+            Ok(v1::ReadPlanResponse { chunk })
+        });
+        Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
     }
 
     async fn get_plan(
@@ -70,7 +124,16 @@ impl PlanService for Services {
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("plan"))?;
         let plans = self.0.plans.clone();
-        let (digest, format, rehearsal) = (plan.digest, plan.format, plan.rehearsal.clone());
+        let reader = match &caller {
+            Verified::Agent(..) => Reader::Agent,
+            Verified::Operator(..) => Reader::Operator,
+        };
+        let (digest, format) = (plan.digest, plan.format);
+        // An agent does not learn through the broker what is there now.
+        let rehearsal = plan
+            .rehearsal
+            .clone()
+            .filter(|_| reader == Reader::Operator);
         let read = tokio::task::spawn_blocking(move || {
             let content = plans.get(digest).ok()?;
             let text = Document::read(format, &content).ok()?.text();
@@ -85,15 +148,17 @@ impl PlanService for Services {
         })
         .await;
         let Ok(Some(content)) = read else {
-            return Err(Status::unavailable(
-                "the stored plan cannot be read, or is not what was stored",
-            ));
+            return Err(unreadable());
         };
         Ok(Response::new(v1::GetPlanResponse {
-            plan: Some(message(&plan)),
+            plan: Some(message(&plan, reader)),
             content,
         }))
     }
+}
+
+fn unreadable() -> Status {
+    Status::unavailable("the stored plan cannot be read, or is not what was stored")
 }
 
 async fn received(
@@ -145,7 +210,20 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
     })
 }
 
-pub(super) fn message(plan: &Plan) -> v1::Plan {
+/// Who is told of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// The agent that proposes it, which is told what its own bytes say.
+    Agent,
+    /// A person, who is also told what the target said of them.
+    Operator,
+}
+
+pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
+    let effects = match reader {
+        Reader::Agent => plan.effects,
+        Reader::Operator => plan.rehearsed.unwrap_or(plan.effects),
+    };
     let format = match plan.format {
         PlanFormat::TerraformJson => v1::PlanFormat::TerraformJson,
         PlanFormat::Manifests => v1::PlanFormat::Manifests,
@@ -163,16 +241,22 @@ pub(super) fn message(plan: &Plan) -> v1::Plan {
         submit_time: time(plan.submitted),
         approval_id: plan.approval.map(|id| id.to_string()).unwrap_or_default(),
         effects: Some(v1::PlanEffects {
-            created: plan.effects.created,
-            updated: plan.effects.updated,
-            replaced: plan.effects.replaced,
-            destroyed: plan.effects.destroyed,
+            created: effects.created,
+            updated: effects.updated,
+            replaced: effects.replaced,
+            destroyed: effects.destroyed,
+            forgotten: effects.forgotten,
+            imported: effects.imported,
+            moved: effects.moved,
         }),
         risk: risk(plan.risk()).into(),
         reasons: each(plan, |judgement| &judgement.reasons),
         warnings: each(plan, |judgement| &judgement.warned),
         reach: plan.reach.as_ref().map(reach).unwrap_or_default(),
         destructive: plan.destructive.iter().map(|it| it.0.clone()).collect(),
+        sensitive_count: plan.sensitive.count,
+        sensitive: plan.sensitive.names.clone(),
+        beyond: plan.beyond.clone().unwrap_or_default(),
     }
 }
 
