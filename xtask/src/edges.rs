@@ -9,9 +9,13 @@ use serde_json::Value;
 /// The edges of the architecture. Dev-dependencies are not looked at: tests may reach further.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-core", &[]),
-    ("lanyard-journal", &[]),
-    ("lanyard-ledger", &["lanyard-core", "lanyard-journal"]),
-    ("lanyard-identity", &["lanyard-core"]),
+    ("lanyard-disk", &[]),
+    ("lanyard-journal", &["lanyard-disk"]),
+    (
+        "lanyard-ledger",
+        &["lanyard-core", "lanyard-disk", "lanyard-journal"],
+    ),
+    ("lanyard-identity", &["lanyard-core", "lanyard-disk"]),
     ("lanyard-aws-policy", &["lanyard-core"]),
     (
         "lanyard-provider-aws",
@@ -45,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "lanyard-server",
         &[
             "lanyard-core",
+            "lanyard-disk",
             "lanyard-engine",
             "lanyard-identity",
             "lanyard-journal",
