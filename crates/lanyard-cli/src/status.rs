@@ -85,6 +85,9 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
             lanyard_core::document::visible(&format!("{kind}: {remedy}"))
         );
     }
+    for problem in &status.problems {
+        eprintln!("not in order: {}", lanyard_core::document::visible(problem));
+    }
     for problem in &status.charter_problems {
         eprintln!("not in force: {}", lanyard_core::document::visible(problem));
     }

@@ -18,6 +18,25 @@ pub enum CommitError {
     /// The ledger cannot take it: nothing may be issued.
     #[error("the ledger is not writable: {0}")]
     Unavailable(String),
+    /// It is in effect in this process and may not outlive the process: what stops something is not held up by a disk.
+    #[error("this is in effect in this process alone, because the ledger is not writable: {why}")]
+    Volatile {
+        /// Its place among what is in effect.
+        seq: Seq,
+        /// Why it is not durable.
+        why: String,
+    },
+}
+
+impl CommitError {
+    /// The place of a command that is in effect although it is not durable.
+    #[must_use]
+    pub const fn in_effect(&self) -> Option<Seq> {
+        match self {
+            Self::Volatile { seq, .. } => Some(*seq),
+            Self::Refused(_) | Self::Unavailable(_) => None,
+        }
+    }
 }
 
 /// How far a kill order is in effect.

@@ -174,24 +174,41 @@ impl Engine {
         answer
     }
 
+    /// As [`Engine::survey`], for those who stop things: a report that waited for a disk would hide what is under way.
+    ///
+    /// # Errors
+    /// Where there is no state.
+    pub async fn in_effect<R: Send>(
+        &self,
+        at: impl FnOnce(&State) -> R + Send,
+    ) -> Result<R, CommitError> {
+        let answer = self.survey(at).await;
+        answer.ok_or_else(|| CommitError::Unavailable("no state".to_owned()))
+    }
+
     /// Waits until everything that was looked at is durable.
-    pub(crate) async fn settle(&self) -> Result<(), CommitError> {
+    ///
+    /// # Errors
+    /// When it never will be, or not before there is space.
+    pub async fn settle(&self) -> Result<(), CommitError> {
         self.parts.ledger.settle().await
     }
 
     /// The state as admitted: for fences, work lists and what a commit follows. An answer needs [`Engine::settle`].
-    pub(crate) fn peek<R>(&self, at: impl FnOnce(&State) -> R) -> Option<R> {
+    pub fn peek<R>(&self, at: impl FnOnce(&State) -> R) -> Option<R> {
         look(self.parts.ledger.as_ref(), at)
     }
 
     pub(crate) async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
-        let seq = self.parts.ledger.commit(command).await?;
-        self.changes
-            .send_modify(|count| *count = count.wrapping_add(1));
-        if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
-            self.housekeeping.notify_one();
+        let committed = self.parts.ledger.commit(command).await;
+        if is_in_effect(&committed) {
+            self.changes
+                .send_modify(|count| *count = count.wrapping_add(1));
+            if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
+                self.housekeeping.notify_one();
+            }
         }
-        Ok(seq)
+        committed
     }
 
     /// A command of the engine's own, outside any request.
@@ -219,5 +236,13 @@ impl Engine {
     pub(crate) fn wake_all(&self) {
         self.wake_all_targets();
         self.housekeeping.notify_one();
+    }
+}
+
+/// Whether a command took effect, durable or not.
+pub(crate) fn is_in_effect(committed: &Result<Seq, CommitError>) -> bool {
+    match committed {
+        Ok(_) => true,
+        Err(error) => error.in_effect().is_some(),
     }
 }

@@ -119,7 +119,12 @@ impl Engine {
         let delivered = std::mem::take(&mut *self.delivered.lock());
         let undelivered = std::mem::take(&mut *self.undelivered.lock());
         if !delivered.is_empty() {
-            self.journal(Command::Delivered { leases: delivered }).await;
+            let leases = delivered.clone();
+            if let Err(error) = self.commit(Command::Delivered { leases }).await {
+                // Told again once the ledger takes it: a start that does not know of it ends leases that are in use.
+                tracing::debug!(%error, "a hand-over could not be journaled");
+                self.delivered.lock().extend(delivered);
+            }
         }
         let targets = self.peek(|state| {
             undelivered

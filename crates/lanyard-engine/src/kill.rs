@@ -12,7 +12,7 @@ use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 
 use crate::clock::NoRandomness;
-use crate::engine::Engine;
+use crate::engine::{Engine, is_in_effect};
 
 /// How many leases one record stops.
 const BATCH: usize = 4096;
@@ -84,6 +84,11 @@ impl Engine {
                 tracing::info!(kill = %order.id, %refusal, "this order was given before");
                 self.gate.lower(order.id);
                 return self.given_before(order).await;
+            }
+            // The ledger issues nothing while it is so, and goes on where it stopped once it can be written again.
+            Err(CommitError::Volatile { why, .. }) => {
+                tracing::error!(kill = %order.id, why, "in effect in this process alone: the order is not durable");
+                None
             }
             Err(CommitError::Unavailable(why)) => {
                 tracing::error!(kill = %order.id, why, "fenced in this process only: the order is not durable");
@@ -167,8 +172,11 @@ impl Engine {
                     leases: some.to_vec(),
                     cause: StopCause::Killed(order.id),
                 };
-                if let Err(error) = self.commit(stop).await {
+                let stopped = self.commit(stop).await;
+                if let Err(error) = &stopped {
                     tracing::error!(%error, kill = %order.id, "the sweep could not be journaled");
+                }
+                if !is_in_effect(&stopped) {
                     return;
                 }
                 self.wake_all();

@@ -444,7 +444,9 @@ impl Engine {
                     CommitError::Refused(Refusal::Killed(engaged)) => {
                         StopCause::Killed(engaged.order.id)
                     }
-                    CommitError::Refused(_) | CommitError::Unavailable(_) => StopCause::Unconfirmed,
+                    CommitError::Refused(_)
+                    | CommitError::Unavailable(_)
+                    | CommitError::Volatile { .. } => StopCause::Unconfirmed,
                 };
                 self.stop_and_wake(lease, target, cause).await;
                 Err(IssueError::Commit(error))

@@ -91,7 +91,7 @@ impl Engine {
     /// When the ledger cannot say.
     pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
         let swept = self.swept.lock().contains(&id);
-        let report = self.query(|state| report(state, id, swept)).await?;
+        let report = self.in_effect(|state| report(state, id, swept)).await?;
         Ok(report.map(|report| self.explained(report)))
     }
 
@@ -101,7 +101,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot say.
     pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
-        self.query(|state| {
+        self.in_effect(|state| {
             let steps = STEPS.into_iter();
             let own = steps.flat_map(|what| state.leases().killed(id, what));
             let engaged = state.kills().get(id);
@@ -121,7 +121,7 @@ impl Engine {
         order: KillId,
         leases: &[LeaseId],
     ) -> Result<Vec<KillLine>, CommitError> {
-        let lines = self.query(|state| {
+        let lines = self.in_effect(|state| {
             let found = leases.iter().filter_map(|id| state.leases().get(*id));
             found
                 .filter_map(|lease| line(lease, order))

@@ -57,6 +57,22 @@ impl Engine {
         true
     }
 
+    /// Stops everything: the journal itself shows that it does not have all that was acknowledged, and a kill may be among what
+    /// is lost. The same loss, found at another start, has its order. Says whether the order is durable.
+    pub async fn heed_loss(&self, loss: &str) -> bool {
+        let reason =
+            format!("{loss}: records that were acknowledged are lost, kills perhaps among them");
+        tracing::error!(reason, "everything is stopped until two people re-arm");
+        let Ok(order) =
+            self.draft_kill(Scope::All, RoleFilter::Both, reason.clone(), Actor::Broker)
+        else {
+            self.conditions.raise(Reason::Restored { why: reason });
+            return false;
+        };
+        let key = Some(format!("lost: {loss}"));
+        self.engage(KillOrder { key, ..order }).await.is_durable()
+    }
+
     /// A name for a loss that no order answers yet. The same loss, seen by another witness or at the next start, has its
     /// order; a witness that knew of that order speaks of another loss, although its numbers be the same.
     fn key_of_loss(&self, remembered: Witness) -> Option<String> {

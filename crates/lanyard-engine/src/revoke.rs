@@ -16,7 +16,7 @@ use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, is_in_effect};
 use crate::lane::{Kind, Lane};
 
 /// How many leases one record presumes dead.
@@ -245,7 +245,7 @@ impl Engine {
         }
     }
 
-    /// Journals progress; says whether it is. A revocation goes on without the journal, and is then
+    /// Journals progress; says whether it is in effect. A revocation goes on without the journal, and is then
     /// repeated, which is harmless.
     async fn advance(&self, progress: Vec<(LeaseId, Progress)>) -> bool {
         if progress.is_empty() {
@@ -255,7 +255,7 @@ impl Engine {
         if let Err(error) = &outcome {
             tracing::error!(%error, "the progress of a revocation could not be journaled");
         }
-        outcome.is_ok()
+        is_in_effect(&outcome)
     }
 
     /// A cut took along leases that nobody ordered dead, on whichever targets share what was cut: they are ended,
@@ -276,8 +276,11 @@ impl Engine {
             let Some(found) = found else { return };
             if let Some((order, leases)) = found {
                 let cause = StopCause::Collateral(order);
-                if let Err(error) = self.commit(Command::Stop { leases, cause }).await {
+                let stopped = self.commit(Command::Stop { leases, cause }).await;
+                if let Err(error) = &stopped {
                     tracing::error!(%error, "collateral of a cut could not be journaled");
+                }
+                if !is_in_effect(&stopped) {
                     continue;
                 }
                 self.wake_all_targets();

@@ -1,19 +1,20 @@
 //! What was shown once is not taken again (T12): the proofs that were used, remembered on disk for as long as they could
 //! be accepted.
 //!
-//! One file of fixed records. It is written anew from what still counts whenever most of it does not count any more, and
-//! after anything that went wrong with it.
+//! One file of fixed records, and a mark of how many of them are durable. The file is written anew from what still counts
+//! whenever most of it does not count any more, and after anything that went wrong with it. Where a use that was durable
+//! cannot be read, that stays known for as long as it could matter: one of the tokens of before may be shown again.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use lanyard_core::identity::Confirmation;
 use lanyard_core::time::Timestamp;
+use lanyard_disk::{Access, Disk, Files, Mark, OpenFile, replace};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -27,6 +28,12 @@ const MOST_OF_ONE: u32 = 250_000;
 const RECORD: usize = 32 + 32 + 8 + 4;
 /// How many records are put on disk at once, at most.
 const BATCH: usize = 4096;
+/// For how long a use that was lost could be shown again: the longest life of a token, and an hour of clocks that disagree.
+const DOUBT: Duration = Duration::from_secs(25 * 3600);
+/// The file of records, the mark of how many are durable, and the mark of a damage.
+const USED: &str = "used";
+const DURABLE: &str = "used-durable";
+const DAMAGED: &str = "used-damaged";
 /// How many records that do not count any more are left in the file, besides as many as count.
 const SPARE: usize = 16_384;
 
@@ -85,9 +92,24 @@ struct Held {
     owners: HashMap<ProofId, u32>,
 }
 
+/// Uses that were durable and cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} is damaged: {why}; a token that was used before may be taken again until {until}", file.display())]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// What does not hold in it.
+    pub why: String,
+    /// Until when one of the lost uses could count.
+    pub until: Timestamp,
+}
+
 /// The memory.
 pub struct Memory {
     held: Arc<Mutex<Held>>,
+    disk: Files,
+    directory: PathBuf,
+    damage: Mutex<Option<Damage>>,
     /// To the thread that writes; it ends with the sender.
     writer: Sender<Write>,
 }
@@ -126,29 +148,72 @@ impl Remembered {
 }
 
 impl Memory {
-    /// Opens what is remembered in this directory, and forgets what cannot be accepted any more.
+    /// Opens what is remembered in this directory, and forgets what cannot be accepted any more. What cannot be read is a
+    /// [`Damage`]; where nothing can be written, nothing is accepted that could be used twice.
     ///
     /// # Errors
-    /// When the directory cannot be used, or a record that was durable is damaged.
-    pub fn open(directory: &Path, now: Timestamp) -> io::Result<Arc<Self>> {
-        std::fs::create_dir_all(directory)?;
-        let path = directory.join("used");
+    /// When the thread that writes does not start.
+    pub fn open(disk: &Files, directory: &Path, now: Timestamp) -> io::Result<Arc<Self>> {
+        let path = directory.join(USED);
         let mut held = Held::default();
-        let (records, whole) = held.load(&path, now)?;
+        let found = held.load(disk.as_ref(), directory, now);
+        let known = known_damage(disk.as_ref(), directory, now);
+        let damage = found.damage.map(|why| Damage {
+            file: path.clone(),
+            why,
+            until: now + DOUBT,
+        });
+        if let Some(damage) = &damage {
+            tracing::error!(%damage, "used tokens are lost");
+            // Before the file is written anew: the next start has to know of it.
+            if let Err(error) = remember_damage(disk, directory, damage) {
+                tracing::error!(%error, "the damage of the used proofs cannot be written down");
+            }
+        }
         let held = Arc::new(Mutex::new(held));
-        let log = Log {
-            file: options().open(&path)?,
-            path,
+        let mut log = Log {
+            disk: Files::clone(disk),
+            directory: directory.to_path_buf(),
+            file: None,
+            mark: None,
             held: Arc::clone(&held),
-            records,
-            broken: !whole,
+            records: found.records,
+            generation: found.generation,
+            broken: !found.whole,
         };
-        File::open(directory)?.sync_all()?;
+        if let Err(error) = log.begin() {
+            tracing::error!(%error, "the used proofs cannot be written: nothing is accepted that could be used twice");
+            log.broken = true;
+        }
         let (writer, queue) = channel();
         std::thread::Builder::new()
             .name("proofs".to_owned())
             .spawn(move || log.write_all(&queue))?;
-        Ok(Arc::new(Self { held, writer }))
+        Ok(Arc::new(Self {
+            held,
+            disk: Files::clone(disk),
+            directory: directory.to_path_buf(),
+            damage: Mutex::new(damage.or(known)),
+            writer,
+        }))
+    }
+
+    /// What is lost of what was used, for as long as it matters.
+    #[must_use]
+    pub fn damage(&self, now: Timestamp) -> Option<Damage> {
+        self.damage.lock().clone().filter(|it| now < it.until)
+    }
+
+    /// People say that issuing goes on in spite of the damage.
+    ///
+    /// # Errors
+    /// As of the file system: the next start finds the damage again.
+    pub fn accept_damage(&self) -> io::Result<()> {
+        *self.damage.lock() = None;
+        match self.disk.remove(&self.directory.join(DAMAGED)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| self.disk.sync_directory(&self.directory)),
+        }
     }
 
     /// Whether this is remembered.
@@ -251,19 +316,31 @@ impl Held {
         }
     }
 
-    /// How many records a file has, and whether all of them are whole. What a crash tore is in its last batch, and nobody
-    /// was told that it was written; the good records around it count.
-    fn load(&mut self, path: &Path, now: Timestamp) -> io::Result<(usize, bool)> {
-        let mut bytes = Vec::new();
-        match File::open(path) {
-            Ok(mut file) => file.read_to_end(&mut bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, true)),
-            Err(error) => return Err(error),
+    /// Takes in every record that can be read. What is unreadable behind the mark of what is durable was torn by a crash, and
+    /// nobody was told that it was written; before the mark it is lost.
+    fn load(&mut self, disk: &dyn Disk, directory: &Path, now: Timestamp) -> Loaded {
+        let mark = Mark::read(disk, &directory.join(DURABLE));
+        let bytes = match disk.read(&directory.join(USED)) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // A mark that counts records of a file that is not there, or cannot be read.
+                let is_lost = error.kind() != io::ErrorKind::NotFound
+                    || mark.is_some_and(|[records, ..]| records > 0);
+                return Loaded {
+                    damage: is_lost.then(|| format!("it cannot be read: {error}")),
+                    ..Loaded::default()
+                };
+            }
         };
         let records = bytes.chunks_exact(RECORD);
-        let (count, mut whole) = (records.len(), records.remainder().is_empty());
+        let (count, is_even) = (records.len(), records.remainder().is_empty());
+        let mut bad = Vec::new();
+        let mut generation = None;
         for (place, record) in records.enumerate() {
             match decode(record) {
+                Some((id, _, number)) if id == generation_id() => {
+                    generation = Some(number.as_millis());
+                }
                 Some((id, key, until)) if until >= now && !self.proofs.contains_key(&id) => {
                     let kept = Kept {
                         key,
@@ -275,32 +352,112 @@ impl Held {
                     self.ends.insert((until, id));
                 }
                 Some(_) => {}
-                None if place + BATCH >= count => whole = false,
-                None => {
-                    let why = format!("{} is damaged at record {place}", path.display());
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-                }
+                None => bad.push(place),
             }
         }
-        if !whole {
-            tracing::warn!(file = %path.display(), count, "the used proofs end in a torn batch");
+        // A loss of power may leave the mark of the file before this one: then this one was written as a whole, and no more
+        // than its last batch can be torn.
+        let is_later = |of: u64| generation.is_some_and(|generation| generation != of);
+        let durable = match mark {
+            Some([_, of, ..]) if is_later(of) => count.saturating_sub(BATCH),
+            Some([durable, ..]) => usize::try_from(durable).unwrap_or(usize::MAX),
+            None => count,
+        };
+        let damage = match bad.first().filter(|place| **place < durable) {
+            Some(place) => Some(format!("record {place} of {durable} cannot be read")),
+            None if count < durable => Some(format!("it holds {count} records of {durable}")),
+            None => None,
+        };
+        let whole = bad.is_empty() && is_even && damage.is_none();
+        if !whole && damage.is_none() {
+            tracing::warn!(count, "the used proofs end in a torn batch");
         }
-        Ok((count, whole))
+        Loaded {
+            records: count,
+            generation: generation.unwrap_or_default(),
+            whole,
+            damage,
+        }
     }
+}
+
+/// What a file of records holds.
+#[derive(Default)]
+struct Loaded {
+    records: usize,
+    /// Which file it is, of those that took each other's place.
+    generation: u64,
+    /// Whether it can be built upon.
+    whole: bool,
+    /// What is lost.
+    damage: Option<String>,
+}
+
+/// A damage that an earlier start found, for as long as it matters.
+fn known_damage(disk: &dyn Disk, directory: &Path, now: Timestamp) -> Option<Damage> {
+    let path = directory.join(DAMAGED);
+    let there = disk.list(directory).ok()?.contains(&path);
+    there.then_some(())?;
+    // A mark that cannot be read is of a time that is not known.
+    let until =
+        Mark::read(disk, &path).map_or(now + DOUBT, |[until, ..]| Timestamp::from_millis(until));
+    (now < until).then(|| Damage {
+        file: directory.join(USED),
+        why: "an earlier start found records that cannot be read".to_owned(),
+        until,
+    })
+}
+
+fn remember_damage(disk: &Files, directory: &Path, damage: &Damage) -> io::Result<()> {
+    disk.create_directories(directory)?;
+    let numbers = [damage.until.as_millis(), 0, 0, 0];
+    Mark::begin(disk, directory.join(DAMAGED), numbers).map(drop)
+}
+
+/// The name of the first record of a file, which says which file it is and is nobody's proof.
+fn generation_id() -> ProofId {
+    ProofId::of(&["the generation of this file"])
 }
 
 /// The file, in the hands of the thread that writes it.
 struct Log {
-    path: PathBuf,
-    file: File,
+    disk: Files,
+    directory: PathBuf,
+    file: Option<Box<dyn OpenFile>>,
+    mark: Option<Mark>,
     held: Arc<Mutex<Held>>,
     /// How many records it has.
     records: usize,
+    generation: u64,
     /// Whether something went wrong with it: then it is not built upon.
     broken: bool,
 }
 
 impl Log {
+    /// Opens the file to go on with it. What was read is relied upon from now on, and may have been in the page cache alone.
+    fn begin(&mut self) -> io::Result<()> {
+        self.disk.create_directories(&self.directory)?;
+        if self.broken || self.records == 0 {
+            // The first write makes a file of its own.
+            self.broken = true;
+            return Ok(());
+        }
+        let file = self.disk.open(&self.directory.join(USED), Access::Write)?;
+        file.sync()?;
+        self.file = Some(file);
+        self.begin_mark()
+    }
+
+    fn begin_mark(&mut self) -> io::Result<()> {
+        let numbers = [self.records as u64, self.generation, 0, 0];
+        self.mark = Some(Mark::begin(
+            &self.disk,
+            self.directory.join(DURABLE),
+            numbers,
+        )?);
+        Ok(())
+    }
+
     /// Until nobody can ask any more.
     fn write_all(mut self, queue: &Receiver<Write>) {
         while let Ok(first) = queue.recv() {
@@ -330,45 +487,40 @@ impl Log {
 
     fn write(&mut self, batch: &[Write]) -> io::Result<()> {
         let live = self.held.lock().proofs.len();
-        if self.broken || self.records > 2 * live + SPARE {
+        let file = self
+            .file
+            .as_ref()
+            .filter(|_| !self.broken && self.records <= 2 * live + SPARE);
+        let Some(file) = file else {
             let now = batch.iter().map(|write| write.now).max();
             // The batch itself is among what is held.
             return self.anew(now.unwrap_or(Timestamp::EPOCH));
-        }
+        };
         let bytes: Vec<u8> = batch.iter().flat_map(|write| write.record).collect();
-        self.file.write_all(&bytes)?;
-        self.file.sync_data()?;
+        file.write_at(&bytes, (self.records * RECORD) as u64)?;
+        file.sync()?;
         self.records += batch.len();
+        if let Some(mark) = &mut self.mark {
+            mark.set([self.records as u64, self.generation, 0, 0]);
+        }
         Ok(())
     }
 
     /// Another file, of what still counts, in place of this one.
     fn anew(&mut self, now: Timestamp) -> io::Result<()> {
+        let generation = self.generation + 1;
+        let nobody = ProofId([0; 32]);
+        let mut bytes =
+            encode(generation_id(), nobody, Timestamp::from_millis(generation)).to_vec();
         let held = self.held.lock();
         let live = held.proofs.iter().filter(|(_, kept)| kept.until >= now);
-        let bytes: Vec<u8> = live
-            .flat_map(|(id, kept)| encode(*id, kept.key, kept.until))
-            .collect();
+        live.for_each(|(id, kept)| bytes.extend(encode(*id, kept.key, kept.until)));
         drop(held);
-        let beside = self.path.with_extension("new");
-        match std::fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        let mut file = options().open(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
-        (self.file, self.records) = (file, bytes.len() / RECORD);
-        Ok(())
+        let path = self.directory.join(USED);
+        self.file = Some(replace(self.disk.as_ref(), &path, &bytes)?);
+        (self.generation, self.records) = (generation, bytes.len() / RECORD);
+        self.begin_mark()
     }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options
 }
 
 fn encode(id: ProofId, key: ProofId, until: Timestamp) -> [u8; RECORD] {

@@ -140,13 +140,13 @@ async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), Re
 async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     let (once, held) = (used("once", None, until), used("held", Some("a"), until));
     remember(&memory, &once, NOW).await.unwrap();
     remember(&memory, &held, NOW).await.unwrap();
     drop(memory);
 
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     let replayed = Err(RejectedToken::Replayed);
     assert_eq!(remember(&memory, &once, NOW).await, replayed);
     assert_eq!(
@@ -168,7 +168,7 @@ async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts
 #[tokio::test]
 async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     let day = NOW + Duration::from_secs(24 * 3600);
     remember(&memory, &used("long", Some("a"), day), NOW)
         .await
@@ -190,7 +190,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
         .len();
     assert!(size < 25_000 * 76, "{size}");
     drop(memory);
-    let memory = Memory::open(directory.path(), now).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), now).unwrap();
     assert!(memory.knows(ProofId::of(&["long"])));
     assert!(memory.knows(ProofId::of(&["short 39 999"])));
     assert!(!memory.knows(ProofId::of(&["short 3 0"])));
@@ -204,7 +204,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
 #[test]
 fn nobody_uses_up_the_room_of_the_others() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     let until = NOW + Duration::from_secs(600);
     let mut taken = (0..300_000).map(|n| {
         let proof = used(&n.to_string(), None, until);
@@ -216,29 +216,23 @@ fn nobody_uses_up_the_room_of_the_others() {
 }
 
 #[tokio::test]
-async fn t58_a_torn_tail_is_cut_and_a_damaged_record_before_it_is_named() {
+async fn t58_a_torn_tail_of_used_proofs_is_cut() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
     let file = directory.path().join("used");
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     remember(&memory, &used("one", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, [&whole[..], &whole[..40]].concat()).unwrap();
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     assert!(memory.knows(ProofId::of(&["one"])));
     remember(&memory, &used("two", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
-    let memory = Memory::open(directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     assert!(memory.knows(ProofId::of(&["two"])));
-    drop(memory);
-    let mut bytes = whole.repeat(10_000);
-    bytes[10] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    let error = Memory::open(directory.path(), NOW).unwrap_err().to_string();
-    assert!(error.ends_with("is damaged at record 0"), "{error}");
 }

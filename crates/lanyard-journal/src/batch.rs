@@ -1,12 +1,13 @@
 //! What a batch of records looks like in a segment, and how one is told from a torn or a damaged one.
 //!
 //! ```text
-//! segment:  "LANYARDJ" version:u32 zero:u32 first:u64            then batches
+//! segment:  "LANYARDJ" version:u32 crc:u32 first:u64             then batches
 //! batch:    "BTCH" crc:u32 body:u32 count:u32 first:u64 previous root:[32]   then the body
 //! body:     (length:u32 record)*
 //! ```
-//! All numbers are little-endian. The checksum (CRC-32C) is over everything behind it. A batch names the
-//! size and root of the tree before it, so that a batch of another history does not fit.
+//! All numbers are little-endian. The checksum of a batch (CRC-32C) is over everything behind it, that of a segment over
+//! its version and its first record; segments of earlier versions have a zero there. A batch names the size and root of
+//! the tree before it, all of which was durable when the batch was written: a batch of another history does not fit.
 
 use std::ops::Range;
 
@@ -32,22 +33,43 @@ pub struct Fault {
     /// How many records before it are good.
     pub index: u64,
     /// What is wrong.
-    pub what: &'static str,
+    pub what: String,
 }
 
 pub(crate) fn segment_header(first: u64) -> Vec<u8> {
     let mut header = Vec::with_capacity(SEGMENT_HEADER);
     header.extend_from_slice(SEGMENT_MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&[0; 4]);
+    header.extend_from_slice(&header_checksum(VERSION, first).to_le_bytes());
     header.extend_from_slice(&first.to_le_bytes());
     header
 }
 
-/// The version and the first index that a segment's header names.
+fn header_checksum(version: u32, first: u64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&version.to_le_bytes()), &first.to_le_bytes())
+}
+
+/// The version and the first index that a segment's header names; `None` where it is not as it was written.
 pub(crate) fn read_segment_header(bytes: &[u8]) -> Option<(u32, u64)> {
     (bytes.get(..8)? == SEGMENT_MAGIC).then_some(())?;
-    Some((u32_at(bytes, 8)?, u64_at(bytes, 16)?))
+    let (version, checksum, first) = (u32_at(bytes, 8)?, u32_at(bytes, 12)?, u64_at(bytes, 16)?);
+    let whole = checksum == 0 || checksum == header_checksum(version, first);
+    whole.then_some((version, first))
+}
+
+/// Whether a header was being written when it ended: nothing can be behind it then.
+pub(crate) fn is_begun_header(bytes: &[u8], first: u64) -> bool {
+    let whole = segment_header(first);
+    let mut earlier = whole.clone();
+    earlier
+        .iter_mut()
+        .skip(12)
+        .take(4)
+        .for_each(|byte| *byte = 0);
+    bytes.len() < SEGMENT_HEADER
+        && (whole.starts_with(bytes)
+            || earlier.starts_with(bytes)
+            || bytes.iter().all(|it| *it == 0))
 }
 
 /// Renders a batch; `None` when a record or the batch is over 4 GiB.
@@ -129,14 +151,13 @@ pub(crate) fn parse(bytes: &[u8], start: usize) -> Option<Batch> {
     })
 }
 
-/// Whether a good batch begins anywhere at or after `start`: then what is before it is damage, not a torn tail.
-pub(crate) fn any_after(bytes: &[u8], start: usize) -> bool {
-    bytes
-        .get(start..)
-        .into_iter()
-        .flat_map(|rest| rest.windows(4).enumerate())
+/// Where the next good batch begins, at or after `start`.
+pub(crate) fn next_good(bytes: &[u8], start: usize) -> Option<usize> {
+    let windows = bytes.get(start..)?.windows(BATCH_MAGIC.len()).enumerate();
+    windows
         .filter(|(_, window)| window == BATCH_MAGIC)
-        .any(|(at, _)| parse(bytes, start + at).is_some())
+        .map(|(at, _)| start + at)
+        .find(|at| parse(bytes, *at).is_some())
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -1,12 +1,13 @@
 //! Reading records again while the journal grows, up to what is known to be durable.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use lanyard_disk::{Access, Disk, Files, OpenFile};
+
 use crate::batch::{self, BATCH_HEADER, Batch, Fault, SEGMENT_HEADER};
-use crate::journal::{OpenError, first_of, segments};
+use crate::journal::OpenError;
+use crate::scan::{first_of, segment_path, segments};
 
 /// Where a batch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,7 @@ pub struct Entry<'a> {
 /// A place in the journal of a directory. It takes no lock.
 #[derive(Debug)]
 pub struct Cursor {
+    disk: Files,
     directory: PathBuf,
     segment: Option<Segment>,
     index: u64,
@@ -40,17 +42,24 @@ pub struct Cursor {
 
 #[derive(Debug)]
 struct Segment {
-    file: File,
+    file: Box<dyn OpenFile>,
     first: u64,
     /// Where the next batch begins.
     offset: u64,
 }
 
 impl Cursor {
-    /// Before this record.
+    /// Before this record of a journal on this machine's file system.
     #[must_use]
     pub fn at(directory: &Path, index: u64) -> Self {
+        Self::on(&lanyard_disk::system(), directory, index)
+    }
+
+    /// Before this record.
+    #[must_use]
+    pub fn on(disk: &Files, directory: &Path, index: u64) -> Self {
         Self {
+            disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             segment: None,
             index,
@@ -61,10 +70,11 @@ impl Cursor {
     ///
     /// # Errors
     /// When its segment cannot be opened.
-    pub fn at_batch(directory: &Path, place: Place) -> io::Result<Self> {
-        let mut segment = Segment::open(directory, place.segment)?;
+    pub fn at_batch(disk: &Files, directory: &Path, place: Place) -> io::Result<Self> {
+        let mut segment = Segment::open(disk.as_ref(), directory, place.segment)?;
         segment.offset = place.offset;
         Ok(Self {
+            disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             segment: Some(segment),
             index: place.first,
@@ -115,12 +125,12 @@ impl Cursor {
         let entered = match self.segment.take() {
             Some(segment) => segment,
             None => {
-                let paths = segments(&self.directory)?;
+                let paths = segments(self.disk.as_ref(), &self.directory)?;
                 let mut firsts = paths.iter().rev().filter_map(|path| first_of(path));
                 let first = firsts
                     .find(|first| *first <= self.index)
                     .ok_or_else(|| self.fault(0))?;
-                Segment::open(&self.directory, first)?
+                Segment::open(self.disk.as_ref(), &self.directory, first)?
             }
         };
         Ok(self.segment.insert(entered))
@@ -131,7 +141,8 @@ impl Cursor {
         let ended = self.segment.take();
         let (first, offset) = ended.map_or((0, 0), |segment| (segment.first, segment.offset));
         let next = segment_path(&self.directory, self.index);
-        if first == self.index || !next.exists() {
+        let is_there = self.disk.open(&next, Access::Read).is_ok();
+        if first == self.index || !is_there {
             return Err(self.fault(offset));
         }
         Ok(())
@@ -142,15 +153,15 @@ impl Cursor {
             segment: self.directory.display().to_string(),
             offset,
             index: self.index,
-            what: "the next record is not there",
+            what: "the next record is not there".to_owned(),
         })
     }
 }
 
 impl Segment {
-    fn open(directory: &Path, first: u64) -> io::Result<Self> {
+    fn open(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Self> {
         Ok(Self {
-            file: File::open(segment_path(directory, first))?,
+            file: disk.open(&segment_path(directory, first), Access::Read)?,
             first,
             offset: SEGMENT_HEADER as u64,
         })
@@ -172,7 +183,7 @@ impl Segment {
                 continue;
             }
             // A length that is not true must not take all memory.
-            if end > self.file.metadata()?.len() {
+            if end > self.file.length()? {
                 return Ok(None);
             }
             bytes.resize(extent.bytes, 0);
@@ -194,14 +205,10 @@ impl Segment {
     }
 
     fn fill(&self, bytes: &mut [u8], offset: u64) -> io::Result<bool> {
-        match self.file.read_exact_at(bytes, offset) {
+        match self.file.read_at(bytes, offset) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
     }
-}
-
-fn segment_path(directory: &Path, first: u64) -> PathBuf {
-    directory.join(format!("{first:020}.seg"))
 }

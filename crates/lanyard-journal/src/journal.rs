@@ -1,19 +1,22 @@
 //! The journal itself: open, recover, append, make durable.
 
-use std::fs::{self, File};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use lanyard_disk::{Access, Disk, Files, Length, Lock, Mark, OpenFile, is_full, replace};
+
 use crate::batch::{self, Fault, SEGMENT_HEADER};
-use crate::lock::DirectoryLock;
+use crate::loss::{Loss, Recovery};
 use crate::merkle::{Frontier, Hash};
+use crate::reserve::Reserve;
+use crate::scan::{Last, Scan, scan, segment_path};
 
 /// How the journal is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// A segment that has reached this size, in bytes, is followed by a new one.
     pub segment_bytes: u64,
-    /// Blocks, in bytes, that are set aside for [`Journal::append_critical`], and by which that grows.
+    /// Blocks, in bytes, that are set aside for [`Journal::append_critical`]; given up and grown by a sixteenth of it.
     pub reserve_bytes: u64,
 }
 
@@ -26,16 +29,10 @@ impl Default for Options {
     }
 }
 
-/// What was found when the journal was opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// How many records there are.
-    pub records: u64,
-    /// How many bytes were cut off the end: a batch that was never acknowledged.
-    pub cut: u64,
-    /// Whether the cut bytes were anything but zeroes.
-    pub cut_was_written: bool,
-}
+/// How many bytes are allocated ahead of what is written.
+const ROOM_BYTES: u64 = 1 << 20;
+/// The name of the mark of what is durable.
+const MARK: &str = "durable";
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +50,7 @@ pub enum OpenError {
         /// The newest that can be read.
         known: u32,
     },
-    /// It is damaged in the middle (T58).
+    /// A place in it is not as it was written (T58).
     #[error("the journal is damaged: {0}")]
     Damaged(Fault),
     /// The file system does not do it.
@@ -67,74 +64,144 @@ pub enum AppendError {
     /// An earlier write or fsync failed: nothing is appended any more (T59).
     #[error("the journal failed and takes nothing more: {0}")]
     Poisoned(String),
-    /// There is no space but the reserve (T60).
-    #[error("the disk is full but for the reserve")]
+    /// There is no space for them now; the journal is as it was (T60).
+    #[error("the disk is full")]
     Full,
 }
 
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
+    disk: Files,
     directory: PathBuf,
     options: Options,
-    file: File,
-    written: u64,
-    reserved: u64,
+    /// None on a disk that was full when the first segment was to begin, and in a journal that takes nothing.
+    current: Option<Current>,
+    reserve: Reserve,
+    mark: Option<Mark>,
     frontier: Frontier,
     poisoned: Option<String>,
-    _lock: DirectoryLock,
+    _lock: Lock,
+}
+
+/// The segment that grows.
+#[derive(Debug)]
+struct Current {
+    file: Box<dyn OpenFile>,
+    first: u64,
+    /// Where the next batch begins.
+    written: u64,
+    /// Up to where there are blocks for it.
+    allocated: u64,
 }
 
 impl Journal {
     /// Opens the journal in this directory, or begins one, and gives every record behind `from` to `each`: the
     /// tree over the records that a snapshot stands for, or an empty one.
     ///
+    /// A journal that is damaged, or that cannot be written, opens all the same, with everything that can be read: it then
+    /// takes nothing more, and says why ([`Journal::failure`]).
+    ///
     /// # Errors
-    /// See [`OpenError`]; `each` has then seen the records before the fault.
+    /// See [`OpenError`]: never [`OpenError::Damaged`].
     pub fn open(
+        disk: &Files,
         directory: &Path,
         options: Options,
         from: Frontier,
         mut each: impl FnMut(u64, &[u8]),
     ) -> Result<(Self, Recovery), OpenError> {
-        fs::create_dir_all(directory)?;
-        let lock = DirectoryLock::take(directory)?
-            .ok_or_else(|| OpenError::Locked(directory.to_path_buf()))?;
-        let mut frontier = from;
-        let mut recovery = Recovery::default();
-        let segments = segments(directory)?;
-        let mut last = None;
-        for (place, path) in segments.iter().enumerate() {
-            let is_last = place + 1 == segments.len();
-            let next = segments.get(place + 1).and_then(|path| first_of(path));
-            if next.is_some_and(|next| next <= frontier.size()) {
-                continue;
-            }
-            let end = read_segment(path, is_last, &mut frontier, &mut recovery, &mut each)?;
-            last = Some((path.clone(), end));
-        }
-        recovery.records = frontier.size();
-        let (file, written) = match last {
-            Some((path, end)) => reopen(&path, end)?,
-            None => (begin(directory, frontier.size())?, SEGMENT_HEADER as u64),
+        let created = disk.create_directories(directory);
+        let Some(lock) = disk.lock(directory)? else {
+            return Err(OpenError::Locked(directory.to_path_buf()));
         };
-        let reserved = match reserve(directory, options.reserve_bytes) {
-            // Kills have to be taken on a full disk too: whoever issues asks for its own reserve first.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => 0,
-            reserved => reserved?,
+        let found = scan(disk.as_ref(), directory, from, &mut each)?;
+        let mut recovery = Recovery {
+            records: found.frontier.size(),
+            ..Recovery::default()
         };
-        let directory = directory.to_path_buf();
-        let journal = Self {
-            directory,
+        recovery.loss = Loss::unanswered(disk.as_ref(), directory, recovery.records);
+        let mut journal = Self {
+            disk: Files::clone(disk),
+            directory: directory.to_path_buf(),
             options,
-            file,
-            written,
-            reserved,
-            frontier,
-            poisoned: None,
+            current: None,
+            reserve: Reserve::open(disk, directory, options.reserve_bytes),
+            mark: None,
+            frontier: found.frontier.clone(),
+            poisoned: found.faults.first().map(ToString::to_string),
             _lock: lock,
         };
+        if found.faults.is_empty() {
+            let went_on = created.and_then(|()| journal.go_on(&found, &mut recovery));
+            if let Err(error) = went_on {
+                journal.poison(&error.to_string());
+            }
+        }
+        recovery.incomplete = found.incomplete;
+        recovery.faults = found.faults;
         Ok((journal, recovery))
+    }
+
+    /// Makes the last segment ready for the next batch: what lies behind the last whole one is cut off, and remembered as a
+    /// loss where it had been acknowledged.
+    fn go_on(&mut self, found: &Scan, recovery: &mut Recovery) -> io::Result<()> {
+        let mark = Mark::read(self.disk.as_ref(), &self.directory.join(MARK));
+        let size = found.frontier.size();
+        let (segment, offset) = match &found.last {
+            Some(last) => (last.first, last.end),
+            None => (size, 0),
+        };
+        let tail = found.last.as_ref().map_or(&[][..], |last| &last.tail);
+        // Without a mark it is not known what was acknowledged: then whatever was written may have been.
+        let acknowledged = match mark {
+            Some([acknowledged, ..]) => acknowledged,
+            None if offset > 0 && tail.iter().any(|byte| *byte != 0) => size + 1,
+            None => 0,
+        };
+        if acknowledged > size {
+            let loss = Loss {
+                acknowledged,
+                found: size,
+                segment,
+                offset,
+            };
+            // Before anything is cut: the next start must know of it, should this one end here.
+            loss.remember(&self.disk, &self.directory)?;
+            self.keep_aside(&loss, tail)?;
+            recovery.loss = Some(loss);
+        }
+        match &found.last {
+            Some(last) if last.end > 0 && found.end == size => {
+                recovery.cut = tail.len() as u64;
+                self.current = Some(reopen(self.disk.as_ref(), last)?);
+            }
+            // A header that was never finished, or a snapshot that reaches behind the segments: a segment of its own.
+            Some(_) | None => {
+                let begun = begin(self.disk.as_ref(), &self.directory, size);
+                let begun = begun.map(|begun| self.current = Some(begun));
+                begun.or_else(only_full)?;
+            }
+        }
+        if let Some(last) = found
+            .last
+            .as_ref()
+            .filter(|it| it.end == 0 && it.first != size)
+        {
+            self.disk.remove(&last.path)?;
+        }
+        let numbers = self.numbers();
+        let mark = Mark::begin(&self.disk, self.directory.join(MARK), numbers);
+        mark.map(|mark| self.mark = Some(mark)).or_else(only_full)
+    }
+
+    /// What is cut off although it was acknowledged stays beside the journal, for whoever looks into it.
+    fn keep_aside(&self, loss: &Loss, tail: &[u8]) -> io::Result<()> {
+        if tail.is_empty() {
+            return Ok(());
+        }
+        let name = format!("cut-{:020}-{}", loss.segment, loss.offset);
+        replace(self.disk.as_ref(), &self.directory.join(name), tail).map(drop)
     }
 
     /// How many records there are, durable or not.
@@ -161,38 +228,81 @@ impl Journal {
         &self.frontier
     }
 
+    /// Why the journal takes nothing more, where that is so.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.poisoned.as_deref()
+    }
+
     /// Appends one batch and makes it durable: when this returns, every record of it survives a crash.
     ///
     /// # Errors
     /// See [`AppendError`]. After anything but [`AppendError::Full`] the journal takes nothing more.
     pub fn append<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<u64, AppendError> {
+        self.may_write()?;
+        self.roll()?;
         self.write(records, false)
     }
 
-    /// As [`Journal::append`], for what must be written when the disk is full: the reserve is given up for it.
+    /// As [`Journal::append`], for what must be written when the disk is full: the reserve is given up for it, step by step.
     ///
     /// # Errors
-    /// See [`AppendError`].
+    /// See [`AppendError`]. [`AppendError::Full`] says that the reserve is used up.
     pub fn append_critical<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<u64, AppendError> {
+        self.may_write()?;
         self.write(records, true)
     }
 
-    /// Sees to it that at least so many bytes are set aside for [`Journal::append_critical`].
+    /// Allocates blocks for so many bytes of records, so that appending them takes nothing of the reserve.
+    ///
+    /// # Errors
+    /// [`AppendError::Full`] where the disk does not have them. A file system that cannot allocate ahead promises nothing.
+    pub fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
+        self.may_write()?;
+        self.roll()?;
+        let ahead = ROOM_BYTES.min(self.options.segment_bytes).max(bytes);
+        let made = self.current().and_then(|current| {
+            current
+                .allocate(bytes, ahead)
+                .or_else(|error| only_full(error).and_then(|()| current.allocate(bytes, bytes)))
+        });
+        self.outcome(made)
+    }
+
+    /// Sees to it that at least so many bytes are set aside for [`Journal::append_critical`], and as many as there were before
+    /// some of them had to be given up.
     ///
     /// # Errors
     /// When the disk does not hold them: what was set aside before still is.
     pub fn set_aside(&mut self, bytes: u64) -> io::Result<()> {
-        if bytes > self.reserved {
-            let step = self.options.reserve_bytes.max(1);
-            self.reserved = reserve(&self.directory, bytes.div_ceil(step) * step)?;
+        self.reserve.grow(bytes.max(self.reserve.usual()))
+    }
+
+    /// How many bytes are set aside.
+    #[must_use]
+    pub const fn reserved(&self) -> u64 {
+        self.reserve.held()
+    }
+
+    /// Takes nothing more from now on, and says why.
+    pub fn stop(&mut self, why: &str) {
+        self.poison(why);
+    }
+
+    fn may_write(&self) -> Result<(), AppendError> {
+        let poisoned = self.poisoned.clone();
+        poisoned.map_or(Ok(()), |why| Err(AppendError::Poisoned(why)))
+    }
+
+    fn outcome(&mut self, done: io::Result<()>) -> Result<(), AppendError> {
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => Err(AppendError::Full),
+            Err(error) => Err(AppendError::Poisoned(self.poison(&error.to_string()))),
         }
-        Ok(())
     }
 
     fn write<R: AsRef<[u8]>>(&mut self, records: &[R], critical: bool) -> Result<u64, AppendError> {
-        if let Some(why) = &self.poisoned {
-            return Err(AppendError::Poisoned(why.clone()));
-        }
         let first = self.frontier.size();
         if records.is_empty() {
             return Ok(first);
@@ -200,46 +310,70 @@ impl Journal {
         let Some(batch) = batch::render(records, first, &self.frontier.root()) else {
             return Err(AppendError::Poisoned(self.poison("a batch over 4 GiB")));
         };
-        match self.put(&batch) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                self.take_back()
-                    .map_err(|error| AppendError::Poisoned(self.poison(&error.to_string())))?;
-                if !critical {
-                    return Err(AppendError::Full);
+        loop {
+            let put = self.put(&batch);
+            match self.outcome(put) {
+                Ok(()) => break,
+                Err(AppendError::Full) => {
+                    let taken_back = self.current.as_mut().map_or(Ok(()), Current::take_back);
+                    if let Err(error) = taken_back {
+                        return Err(AppendError::Poisoned(self.poison(&error.to_string())));
+                    }
+                    if !(critical && self.reserve.give_up(batch.len() as u64)) {
+                        return Err(AppendError::Full);
+                    }
                 }
-                self.give_up_reserve();
-                self.put(&batch)
-                    .map_err(|error| AppendError::Poisoned(self.poison(&error.to_string())))?;
+                Err(poisoned @ AppendError::Poisoned(_)) => return Err(poisoned),
             }
-            Err(error) => return Err(AppendError::Poisoned(self.poison(&error.to_string()))),
         }
-        self.written += batch.len() as u64;
         records
             .iter()
             .for_each(|record| self.frontier.push(record.as_ref()));
+        let numbers = self.numbers();
+        if let Some(mark) = &mut self.mark {
+            mark.set(numbers);
+        }
         Ok(first)
     }
 
     fn put(&mut self, batch: &[u8]) -> io::Result<()> {
-        if self.written >= self.options.segment_bytes {
-            self.file = begin(&self.directory, self.frontier.size())?;
-            self.written = SEGMENT_HEADER as u64;
+        let current = self.current()?;
+        current.file.write_at(batch, current.written)?;
+        current.file.sync()?;
+        current.written += batch.len() as u64;
+        Ok(())
+    }
+
+    fn current(&mut self) -> io::Result<&mut Current> {
+        let current = match self.current.take() {
+            Some(current) => current,
+            None => begin(self.disk.as_ref(), &self.directory, self.frontier.size())?,
+        };
+        Ok(self.current.insert(current))
+    }
+
+    /// Begins another segment where the last one is as large as it should be. On a full disk it grows on: a file more would
+    /// not make room.
+    fn roll(&mut self) -> Result<(), AppendError> {
+        let limit = self.options.segment_bytes;
+        let Some(current) = self.current.as_ref().filter(|it| it.written >= limit) else {
+            return Ok(());
+        };
+        // Gives back what was allocated behind the end; where that fails, it is only that much less space.
+        current.file.set_length(current.written).ok();
+        let begun = begin(self.disk.as_ref(), &self.directory, self.frontier.size());
+        let begun = begun.map(|begun| self.current = Some(begun));
+        match self.outcome(begun) {
+            Err(AppendError::Full) => Ok(()),
+            other => other,
         }
-        self.file.write_all(batch)?;
-        self.file.sync_data()
     }
 
-    /// Cuts off what a full disk took of a batch.
-    fn take_back(&mut self) -> io::Result<()> {
-        self.file.set_len(self.written)?;
-        self.file.seek(SeekFrom::Start(self.written))?;
-        self.file.sync_data()
-    }
-
-    fn give_up_reserve(&self) {
-        // Not to find it is not to have it: the append that follows says so.
-        drop(fs::remove_file(self.directory.join(RESERVE)));
+    /// What the mark says: how many records are durable, and where the last of them ends.
+    fn numbers(&self) -> [u64; 4] {
+        let current = self.current.as_ref();
+        let (segment, written) = current.map_or((0, 0), |it| (it.first, it.written));
+        [self.frontier.size(), segment, written, 0]
     }
 
     fn poison(&mut self, why: &str) -> String {
@@ -248,131 +382,67 @@ impl Journal {
     }
 }
 
-const RESERVE: &str = "reserve";
-
-/// Sets blocks aside by writing them: a sparse file would hold none. Says how many bytes there are now.
-fn reserve(directory: &Path, bytes: u64) -> io::Result<u64> {
-    let mut file = File::options()
-        .create(true)
-        .append(true)
-        .open(directory.join(RESERVE))?;
-    let before = file.metadata()?.len();
-    let missing = bytes.saturating_sub(before);
-    let grown = io::copy(&mut io::Read::take(io::repeat(0), missing), &mut file)
-        .and_then(|_| file.sync_all());
-    if let Err(error) = grown {
-        // What cannot be had whole is left to the records.
-        file.set_len(before)?;
-        return Err(error);
-    }
-    Ok(bytes.max(before))
-}
-
-/// The segments, oldest first.
-pub(crate) fn segments(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "seg") {
-            found.push(path);
+impl Drop for Journal {
+    fn drop(&mut self) {
+        // After an orderly end the mark is exact, whatever happens to the power then.
+        if let Some(mark) = &self.mark {
+            mark.sync();
         }
     }
-    found.sort();
-    Ok(found)
 }
 
-/// The first record of a segment, by its name.
-pub(crate) fn first_of(path: &Path) -> Option<u64> {
-    path.file_stem()?.to_str()?.parse().ok()
-}
-
-fn begin(directory: &Path, first: u64) -> io::Result<File> {
-    let path = directory.join(format!("{first:020}.seg"));
-    let mut file = File::options()
-        .create_new(true)
-        .write(true)
-        .read(true)
-        .open(path)?;
-    file.write_all(&batch::segment_header(first))?;
-    file.sync_all()?;
-    File::open(directory)?.sync_all()?;
-    Ok(file)
-}
-
-fn reopen(path: &Path, end: u64) -> io::Result<(File, u64)> {
-    let mut file = File::options().read(true).write(true).open(path)?;
-    file.set_len(end)?;
-    file.seek(SeekFrom::Start(end))?;
-    file.sync_all()?;
-    Ok((file, end))
-}
-
-/// Reads one segment; says where its good part ends.
-pub(crate) fn read_segment(
-    path: &Path,
-    is_last: bool,
-    frontier: &mut Frontier,
-    recovery: &mut Recovery,
-    each: &mut impl FnMut(u64, &[u8]),
-) -> Result<u64, OpenError> {
-    let bytes = fs::read(path)?;
-    let segment = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let fault = |offset: usize, index, what| {
-        let offset = offset as u64;
-        OpenError::Damaged(Fault {
-            segment: segment.clone(),
-            offset,
-            index,
-            what,
-        })
-    };
-    let (version, first) = batch::read_segment_header(&bytes)
-        .ok_or_else(|| fault(0, frontier.size(), "this is not a segment of a journal"))?;
-    if version > batch::VERSION {
-        return Err(OpenError::Newer {
-            segment,
-            found: version,
-            known: batch::VERSION,
-        });
-    }
-    let start = frontier.size();
-    if first > start {
-        return Err(fault(0, start, "a segment before this one is missing"));
-    }
-    let mut at = SEGMENT_HEADER;
-    while at < bytes.len() {
-        let Some(batch) = batch::parse(&bytes, at) else {
-            if !is_last || batch::any_after(&bytes, at + 1) {
-                return Err(fault(at, frontier.size(), "the checksum is wrong"));
-            }
-            let tail = bytes.get(at..).unwrap_or_default();
-            recovery.cut = tail.len() as u64;
-            recovery.cut_was_written = tail.iter().any(|byte| *byte != 0);
-            break;
+impl Current {
+    /// Sees to it that there are blocks for `needed` bytes, and asks for `ahead` where there are not.
+    fn allocate(&mut self, needed: u64, ahead: u64) -> io::Result<()> {
+        if self.allocated >= self.written.saturating_add(needed) {
+            return Ok(());
+        }
+        let is_allocated = self.file.allocate(self.written, ahead, Length::Kept)?;
+        self.allocated = if is_allocated {
+            self.written.saturating_add(ahead)
+        } else {
+            u64::MAX
         };
-        let end = batch.first + batch.records.len() as u64;
-        if frontier.size() == start && end <= start {
-            // The snapshot stands for this one.
-            at = batch.end;
-            continue;
-        }
-        if batch.first != frontier.size() || batch.previous_root != frontier.root() {
-            return Err(fault(
-                at,
-                frontier.size(),
-                "this batch belongs to another history",
-            ));
-        }
-        for record in batch.records {
-            let record = bytes.get(record).unwrap_or_default();
-            each(frontier.size(), record);
-            frontier.push(record);
-        }
-        at = batch.end;
+        Ok(())
     }
-    Ok(at as u64)
+
+    /// Cuts off what a full disk took of a batch.
+    fn take_back(&mut self) -> io::Result<()> {
+        self.file.set_length(self.written)?;
+        self.allocated = self.written;
+        self.file.sync()
+    }
+}
+
+/// A full disk is waited for; any other error is one.
+fn only_full(error: io::Error) -> io::Result<()> {
+    if is_full(&error) { Ok(()) } else { Err(error) }
+}
+
+/// Begins a segment: aside, synced, renamed, the directory synced. A segment that has its name has its header.
+fn begin(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Current> {
+    let file = replace(
+        disk,
+        &segment_path(directory, first),
+        &batch::segment_header(first),
+    )?;
+    Ok(Current {
+        file,
+        first,
+        written: SEGMENT_HEADER as u64,
+        allocated: SEGMENT_HEADER as u64,
+    })
+}
+
+fn reopen(disk: &dyn Disk, last: &Last) -> io::Result<Current> {
+    let file = disk.open(&last.path, Access::Write)?;
+    file.set_length(last.end)?;
+    // What was read is relied upon from now on, and may have been in the page cache alone.
+    file.sync()?;
+    Ok(Current {
+        file,
+        first: last.first,
+        written: last.end,
+        allocated: last.end,
+    })
 }

@@ -6,13 +6,16 @@
 mod batch;
 mod cursor;
 mod journal;
-mod lock;
+mod loss;
 pub mod merkle;
+mod reserve;
+mod scan;
 mod snapshot;
 mod verify;
 
 pub use batch::Fault;
 pub use cursor::{Cursor, Entry, Place};
-pub use journal::{AppendError, Journal, OpenError, Options, Recovery};
+pub use journal::{AppendError, Journal, OpenError, Options};
+pub use loss::{Loss, Recovery};
 pub use snapshot::Snapshot;
 pub use verify::{Verified, verify};

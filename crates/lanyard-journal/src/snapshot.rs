@@ -6,9 +6,10 @@
 //! All numbers are little-endian. The checksum (CRC-32C) is over everything behind it. The roots are the right edge of
 //! the tree over the records before, so that the journal goes on exactly there.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use lanyard_disk::{Disk, replace};
 
 use crate::merkle::{Frontier, Hash};
 
@@ -31,32 +32,34 @@ impl Snapshot {
     ///
     /// # Errors
     /// As of the file system.
-    pub fn write(&self, directory: &Path) -> io::Result<()> {
+    pub fn write(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
         let name = format!("{:020}.snapshot", self.frontier.size());
-        let unfinished = directory.join("unfinished-snapshot");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&self.rendered())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, directory.join(name))?;
-        File::open(directory)?.sync_all()?;
-        let all = snapshots(directory)?;
+        replace(disk, &directory.join(name), &self.rendered())?;
+        let all = snapshots(disk, directory)?;
         for old in all.iter().rev().skip(KEPT) {
-            fs::remove_file(old)?;
+            disk.remove(old)?;
         }
         Ok(())
+    }
+
+    /// Those in the directory that are whole, newest first. One that cannot be read, or is not whole, is passed over.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn all<'a>(
+        disk: &'a dyn Disk,
+        directory: &Path,
+    ) -> io::Result<impl Iterator<Item = Self> + use<'a>> {
+        let found = snapshots(disk, directory)?.into_iter().rev();
+        Ok(found.filter_map(|path| Self::parsed(&disk.read(&path).ok()?)))
     }
 
     /// The newest one in the directory that is whole.
     ///
     /// # Errors
-    /// As of the file system. One that is not whole is passed over.
-    pub fn newest(directory: &Path) -> io::Result<Option<Self>> {
-        for path in snapshots(directory)?.iter().rev() {
-            if let Some(found) = Self::parsed(&fs::read(path)?) {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+    /// When the directory cannot be listed.
+    pub fn newest(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Self>> {
+        Ok(Self::all(disk, directory)?.next())
     }
 
     fn rendered(&self) -> Vec<u8> {
@@ -104,23 +107,21 @@ fn number<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
     Some((first.try_into().ok()?, rest))
 }
 
-fn snapshots(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path
-            .extension()
+fn snapshots(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = disk.list(directory)?;
+    found.retain(|path| {
+        path.extension()
             .is_some_and(|extension| extension == "snapshot")
-        {
-            found.push(path);
-        }
-    }
-    found.sort();
+    });
     Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use lanyard_disk::SystemDisk;
+
     use super::*;
 
     fn snapshot(records: u64) -> Snapshot {
@@ -135,32 +136,43 @@ mod tests {
     #[test]
     fn the_newest_whole_one_is_found_and_two_are_kept() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(Snapshot::newest(directory.path()).unwrap(), None);
+        assert_eq!(
+            Snapshot::newest(&SystemDisk, directory.path()).unwrap(),
+            None
+        );
         for records in [3, 5, 9] {
-            snapshot(records).write(directory.path()).unwrap();
+            snapshot(records)
+                .write(&SystemDisk, directory.path())
+                .unwrap();
         }
-        assert_eq!(snapshots(directory.path()).unwrap().len(), KEPT);
-        let newest = Snapshot::newest(directory.path()).unwrap();
+        assert_eq!(
+            snapshots(&SystemDisk, directory.path()).unwrap().len(),
+            KEPT
+        );
+        let newest = Snapshot::newest(&SystemDisk, directory.path()).unwrap();
         assert_eq!(newest, Some(snapshot(9)));
     }
 
     #[test]
     fn one_with_any_byte_changed_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
-        snapshot(3).write(directory.path()).unwrap();
-        snapshot(9).write(directory.path()).unwrap();
-        let path = snapshots(directory.path()).unwrap().pop().unwrap();
+        snapshot(3).write(&SystemDisk, directory.path()).unwrap();
+        snapshot(9).write(&SystemDisk, directory.path()).unwrap();
+        let path = snapshots(&SystemDisk, directory.path())
+            .unwrap()
+            .pop()
+            .unwrap();
         let good = fs::read(&path).unwrap();
         for place in 0..good.len() {
             let mut bad = good.clone();
             *bad.get_mut(place).unwrap() ^= 1;
             fs::write(&path, bad).unwrap();
-            let found = Snapshot::newest(directory.path()).unwrap();
+            let found = Snapshot::newest(&SystemDisk, directory.path()).unwrap();
             assert_eq!(found, Some(snapshot(3)), "byte {place}");
         }
         fs::write(&path, good.get(..40).unwrap()).unwrap();
         assert_eq!(
-            Snapshot::newest(directory.path()).unwrap(),
+            Snapshot::newest(&SystemDisk, directory.path()).unwrap(),
             Some(snapshot(3))
         );
     }

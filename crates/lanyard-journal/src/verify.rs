@@ -3,8 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use crate::journal::{OpenError, Recovery, read_segment, segments};
+use lanyard_disk::SystemDisk;
+
+use crate::journal::OpenError;
 use crate::merkle::{Frontier, Hash};
+use crate::scan::{scan, segments};
 
 /// A journal that holds together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,34 +25,27 @@ pub struct Verified {
 /// # Errors
 /// Where it is not as it was written.
 pub fn verify(directory: &Path, size_then: u64) -> Result<Verified, OpenError> {
-    let paths = segments(directory)?;
-    if paths.is_empty() {
+    let disk = SystemDisk;
+    if segments(&disk, directory)?.is_empty() {
         return Err(OpenError::Io(io::Error::new(
             io::ErrorKind::NotFound,
             "there is no journal here",
         )));
     }
-    let mut frontier = Frontier::default();
     let mut then = Frontier::default();
     let mut each = |index: u64, record: &[u8]| {
         if index < size_then {
             then.push(record);
         }
     };
-    for (place, path) in paths.iter().enumerate() {
-        let is_last = place + 1 == paths.len();
-        read_segment(
-            path,
-            is_last,
-            &mut frontier,
-            &mut Recovery::default(),
-            &mut each,
-        )?;
+    let found = scan(&disk, directory, Frontier::default(), &mut each)?;
+    if let Some(first) = found.faults.into_iter().next() {
+        return Err(OpenError::Damaged(first));
     }
     let root_then = (then.size() == size_then).then(|| then.root());
     Ok(Verified {
-        size: frontier.size(),
-        root: frontier.root(),
+        size: found.frontier.size(),
+        root: found.frontier.root(),
         root_then,
     })
 }

@@ -12,13 +12,18 @@
 //! Numbers are of 64 bits, big-endian. A list holds what was taken in together.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use lanyard_disk::Files;
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Cursor, Entry, OpenError, Place};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use sled::{Batch, Db};
+
+use crate::behind::{Trouble, words};
 
 /// How many records one write takes in.
 const BATCH: u64 = 8192;
@@ -26,6 +31,10 @@ const BATCH: u64 = 8192;
 const CACHE: u64 = 32 << 20;
 /// How often sled writes out, in milliseconds: seldom, since the journal waits for the same disk.
 const FLUSH: u64 = 10_000;
+/// How often it is made again in one process before it is given up: a disk that breaks it every time is not mended by it.
+const REBUILDS: u32 = 3;
+/// The file that says that the last process ended in order; its absence, that a page may be torn.
+const CLEAN: &str = "clean";
 /// The most records of one answer.
 pub const MOST: usize = 1000;
 /// Members whose text a record can be found by, besides every id.
@@ -57,16 +66,20 @@ struct Progress {
     cursor: Cursor,
     /// The tree over what was taken in.
     tree: Frontier,
-    /// Whether it was said that it stays behind.
-    behind: bool,
+    /// How often it was made again since the start.
+    rebuilds: u32,
 }
 
 /// The projection.
 #[derive(Debug)]
 pub struct History {
+    disk: Files,
     journal: PathBuf,
     path: PathBuf,
     db: RwLock<Option<Db>>,
+    /// Somebody met a page that cannot be read.
+    doubted: AtomicBool,
+    trouble: Trouble,
     /// A tree over the journal's first records.
     known: Frontier,
     taken: Mutex<Progress>,
@@ -93,11 +106,11 @@ const APPLIED: &[u8] = b"applied";
 const ROOT: &[u8] = b"root/2";
 
 impl Progress {
-    fn at(journal: &Path, tree: Frontier) -> Self {
+    fn at((disk, journal): (&Files, &Path), tree: Frontier, rebuilds: u32) -> Self {
         Self {
-            cursor: Cursor::at(journal, tree.size()),
+            cursor: Cursor::on(disk, journal, tree.size()),
             tree,
-            behind: false,
+            rebuilds,
         }
     }
 }
@@ -105,22 +118,61 @@ impl Progress {
 impl History {
     /// The history of a journal, in this folder; empty until it is prepared. `from` is a tree over the journal's first
     /// records that is known already.
-    pub(crate) fn new(journal: &Path, path: &Path, from: Frontier) -> Self {
+    pub(crate) fn new(disk: &Files, journal: &Path, path: &Path, from: Frontier) -> Self {
         Self {
+            disk: Files::clone(disk),
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
             db: RwLock::new(None),
-            taken: Mutex::new(Progress::at(journal, from.clone())),
+            doubted: AtomicBool::new(false),
+            trouble: Trouble::default(),
+            taken: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
             known: from,
         }
     }
 
-    /// Opens it. What cannot be opened, or is not of this journal by its tree, is made again.
+    /// Opens it. What cannot be opened, is not of this journal by its tree, or has a page that cannot be read, is made
+    /// again.
     pub(crate) fn prepare(&self) {
-        match open(&self.path).filter(|db| self.fits(db)) {
-            Some(db) => *self.db.write() = Some(db),
-            None => self.again(),
+        let ended_in_order = std::fs::remove_file(self.path.join(CLEAN)).is_ok();
+        let opened = guarded(|| open(&self.path)).and_then(|opened| opened);
+        let sound = opened.and_then(|db| {
+            // Where a loss of power left it, every page is read once: sled finds a torn one when it needs it, and not before.
+            let sound = guarded(|| self.fits(&db) && (ended_in_order || is_whole(&db)));
+            match sound {
+                Ok(true) => Ok(db),
+                Ok(false) => Err("it is not of this journal, or not whole".to_owned()),
+                Err(why) => {
+                    // Not in the guard: a panic while another one is under way would be the end of the process.
+                    guarded(|| drop(db)).ok();
+                    Err(why)
+                }
+            }
+        });
+        match sound {
+            Ok(db) => *self.db.write() = Some(db),
+            Err(why) => self.again(&why),
         }
+    }
+
+    /// Ends in order: everything is on the disk, and the next start knows it.
+    pub(crate) fn close(&self) {
+        let db = self.db.write().take();
+        let is_doubted = self.doubted.load(Ordering::SeqCst) || self.trouble.get().is_some();
+        let Some(db) = db.filter(|_| !is_doubted) else {
+            return;
+        };
+        let flushed = guarded(|| db.flush().map_err(|error| error.to_string()));
+        let closed = guarded(|| drop(db));
+        if matches!(flushed, Ok(Ok(_))) && closed.is_ok() {
+            // Without it, the next start reads every page: no more than that.
+            std::fs::write(self.path.join(CLEAN), "").ok();
+        }
+    }
+
+    /// Why it is not kept, where that is so.
+    pub(crate) const fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// How many records it has taken in.
@@ -141,40 +193,60 @@ impl History {
     }
 
     /// Deletes it and begins again.
-    fn again(&self) {
-        tracing::warn!(path = %self.path.display(), "the history is made again from the journal");
-        let mut db = self.db.write();
-        *db = None;
+    fn again(&self, why: &str) {
+        let rebuilds = self.taken.lock().rebuilds + 1;
+        let old = self.db.write().take();
+        guarded(|| drop(old)).ok();
+        if rebuilds > REBUILDS {
+            let why = format!("it was made again {REBUILDS} times and is in doubt again: {why}");
+            tracing::error!(path = %self.path.display(), why, "the history is given up until a restart");
+            self.trouble.note(Some(why));
+            return;
+        }
+        tracing::warn!(path = %self.path.display(), why, "the history is made again from the journal");
         if let Err(error) = std::fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::error!(%error, "the old history cannot be removed");
         }
-        *db = open(&self.path);
         let mut from = Frontier::default();
-        if !Cursor::at(&self.journal, 0).is_there() {
+        if !Cursor::on(&self.disk, &self.journal, 0).is_there() {
             from = self.known.clone();
             tracing::warn!(
                 from = from.size(),
                 "the journal's first segments are not there: the history begins behind them"
             );
         }
-        if let Some(db) = db.as_ref() {
+        let opened = guarded(|| {
+            let db = open(&self.path)?;
             let begun = db.apply_batch(Taken::default().into_batch(&from));
-            begun.unwrap_or_else(|error| tracing::warn!(%error, "the history cannot be begun"));
+            begun.map(|()| db).map_err(|error| error.to_string())
+        });
+        *self.taken.lock() = Progress::at((&self.disk, &self.journal), from, rebuilds);
+        self.doubted.store(false, Ordering::SeqCst);
+        match opened.and_then(|opened| opened) {
+            Ok(db) => {
+                *self.db.write() = Some(db);
+                self.trouble.note(None);
+            }
+            Err(why) => {
+                tracing::error!(path = %self.path.display(), why, "the history cannot be made");
+                self.trouble.note(Some(why));
+            }
         }
-        *self.taken.lock() = Progress::at(&self.journal, from);
     }
 
-    /// Takes in some of what is new, up to `until`; says whether there is more. A failure leaves it behind: no
-    /// more than that.
+    /// Takes in some of what is new, up to `until`; says whether there is more. A journal that cannot be read leaves it
+    /// behind; where sled does not take it, or panics, it is made again.
     pub(crate) fn catch_up(&self, until: u64) -> bool {
+        if self.doubted.load(Ordering::SeqCst) {
+            self.again("a page of it could not be read");
+        }
+        if self.db.read().is_none() {
+            return false;
+        }
         let mut taken = self.taken.lock();
-        let Progress {
-            cursor,
-            tree,
-            behind,
-        } = &mut *taken;
+        let Progress { cursor, tree, .. } = &mut *taken;
         if cursor.index() >= until {
             return false;
         }
@@ -184,27 +256,41 @@ impl History {
             grown.push(entry.record);
             new.take_in(entry);
         });
-        let written = read.map_err(|error| error.to_string()).and_then(|()| {
-            let batch = new.into_batch(&grown);
-            match self.db.read().as_ref() {
-                Some(db) => db.apply_batch(batch).map_err(|error| error.to_string()),
-                None => Err("it is not open".to_owned()),
+        if let Err(error) = read {
+            let why = format!("it stays behind: {error}");
+            if self.trouble.get().is_none() {
+                tracing::error!(why, "the history is not kept");
             }
-        });
-        if let Err(error) = written {
-            if !std::mem::replace(behind, true) {
-                tracing::warn!(error, "the history stays behind");
-            }
-            *cursor = Cursor::at(&self.journal, tree.size());
+            self.trouble.note(Some(why));
+            *cursor = Cursor::on(&self.disk, &self.journal, tree.size());
             return false;
         }
-        (*tree, *behind) = (grown, false);
+        let batch = new.into_batch(&grown);
+        let written = guarded(|| match self.db.read().as_ref() {
+            Some(db) => db.apply_batch(batch).map_err(|error| error.to_string()),
+            None => Err("it is not open".to_owned()),
+        });
+        if let Err(why) = written.and_then(|written| written) {
+            drop(taken);
+            self.again(&why);
+            return true;
+        }
+        *tree = grown;
+        self.trouble.note(None);
         cursor.index() < until
     }
 
     /// The records that are asked for, oldest first, and where to go on after them.
     #[must_use]
     pub fn query(&self, query: &Query) -> (Vec<(u64, Vec<u8>)>, Option<u64>) {
+        catch_unwind(AssertUnwindSafe(|| self.answer(query))).unwrap_or_else(|panic| {
+            // The thread that keeps it makes it again before it takes in the next record.
+            self.doubted.store(true, Ordering::SeqCst);
+            resume_unwind(panic)
+        })
+    }
+
+    fn answer(&self, query: &Query) -> (Vec<(u64, Vec<u8>)>, Option<u64>) {
         let db = self.db.read();
         let Some(db) = db.as_ref() else {
             return (Vec::new(), None);
@@ -219,7 +305,7 @@ impl History {
         let mut held = Held::default();
         let mut found = Vec::new();
         for index in indices {
-            let Some(record) = held.record(&self.journal, db, index) else {
+            let Some(record) = held.record((&self.disk, &self.journal), db, index) else {
                 continue;
             };
             let wanted = query.kind.as_deref().is_none_or(|kind| {
@@ -261,13 +347,13 @@ struct Held {
 }
 
 impl Held {
-    fn record(&mut self, journal: &Path, db: &Db, index: u64) -> Option<&[u8]> {
+    fn record(&mut self, (disk, journal): (&Files, &Path), db: &Db, index: u64) -> Option<&[u8]> {
         let within = |first: u64| usize::try_from(index.checked_sub(first)?).ok();
         if within(self.first).is_none_or(|at| at >= self.records.len()) {
             let place = place(db, index)?;
             (self.first, self.records) = (place.first, Vec::new());
             let records = &mut self.records;
-            let read = Cursor::at_batch(journal, place).map_err(OpenError::from);
+            let read = Cursor::at_batch(disk, journal, place).map_err(OpenError::from);
             let read = read.and_then(|mut cursor| {
                 cursor.read(place.first + 1, |entry| records.push(entry.record.to_vec()))
             });
@@ -301,15 +387,23 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
-fn open(path: &Path) -> Option<Db> {
+fn open(path: &Path) -> Result<Db, String> {
     let opened = sled::Config::new()
         .path(path)
         .cache_capacity(CACHE)
         .flush_every_ms(Some(FLUSH))
         .open();
-    opened
-        .map_err(|error| tracing::warn!(%error, "the history does not open"))
-        .ok()
+    opened.map_err(|error| error.to_string())
+}
+
+/// Whether every page can be read.
+fn is_whole(db: &Db) -> bool {
+    db.iter().all(|item| item.is_ok())
+}
+
+/// Does something with sled, which panics where a page does not hold what it should.
+fn guarded<R>(with: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(with)).map_err(|panic| words(panic.as_ref()).to_owned())
 }
 
 /// What some records add.

@@ -3,8 +3,8 @@
 //! [`Embedded`] keeps the journal in a directory of its own. Commands are admitted in order against
 //! everything admitted before; a batch of them is made durable by one fsync; only then are they answered.
 
+mod behind;
 pub mod history;
-mod projector;
 mod queue;
 mod sync;
 mod writer;
@@ -21,12 +21,13 @@ use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
-use lanyard_journal::{Cursor, Journal, OpenError, Options, Recovery};
+use lanyard_disk::Files;
+use lanyard_journal::{Cursor, Fault, Journal, Loss, OpenError, Options, Recovery};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use behind::{Bell, Compactor, Projector, supervised};
 use history::History;
-use projector::{Bell, Projector};
 use queue::Queue;
 use writer::Writer;
 
@@ -36,14 +37,6 @@ pub enum StartError {
     /// The journal does not open.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// A record is not one of ours.
-    #[error("record {index} of the journal cannot be read: {source}")]
-    Record {
-        /// Which.
-        index: u64,
-        /// Why not.
-        source: serde_json::Error,
-    },
     /// The writer's thread does not start.
     #[error("the ledger's writer does not start")]
     Thread(#[source] std::io::Error),
@@ -56,6 +49,10 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct Embedded {
     shared: Arc<Shared>,
     history: Arc<History>,
+    writer: Arc<behind::Trouble>,
+    snapshots: Arc<behind::Trouble>,
+    damage: Option<Fault>,
+    disk: Files,
     directory: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -63,6 +60,8 @@ pub struct Embedded {
 /// How a ledger is kept.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where the journal and the snapshots are kept.
+    pub disk: Files,
     /// Of the journal.
     pub journal: Options,
     /// Where the history is.
@@ -76,6 +75,7 @@ impl Settings {
     #[must_use]
     pub fn with_history(history: PathBuf) -> Self {
         Self {
+            disk: lanyard_disk::system(),
             journal: Options::default(),
             history,
             snapshot_every: 100_000,
@@ -95,73 +95,142 @@ pub(crate) struct Shared {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Durable {
     pub(crate) next: Seq,
+    /// Why there will be no more.
     pub(crate) failed: Option<String>,
+    /// Only what stops things is admitted.
+    pub(crate) full: bool,
+    /// Something is in effect that is not durable before there is space again.
+    pub(crate) waiting: bool,
 }
 
 impl Embedded {
     /// Opens the ledger in this directory: the newest snapshot, then the journal behind it.
     ///
+    /// A journal that is damaged, or cannot be written, opens with all that can be read. It then admits what stops things,
+    /// in this process alone, and nothing else: [`Ledger::faults`] says why.
+    ///
     /// # Errors
-    /// See [`StartError`]. A journal whose tail was cut opens; the caller looks at the recovery.
+    /// See [`StartError`]. A journal that has lost something opens; the caller looks at the recovery.
     pub fn open(
         directory: &Path,
         settings: &Settings,
         now: Now,
     ) -> Result<(Self, Recovery), StartError> {
-        let (mut state, from) = projector::start(directory)?;
-        let (snapped, known, mut bad) = (from.size(), from.clone(), None);
-        let opened = Journal::open(directory, settings.journal, from, |index, bytes| {
-            if bad.is_some() {
-                return;
-            }
+        let disk = &settings.disk;
+        let (mut state, from) = behind::start(disk.as_ref(), directory)?;
+        let (snapped, known) = (from.size(), from.clone());
+        let mut unreadable = Vec::new();
+        let opened = Journal::open(disk, directory, settings.journal, from, |index, bytes| {
+            state.pass_over(Seq(index));
             match serde_json::from_slice::<Record>(bytes) {
                 Ok(record) => drop(state.apply(&record)),
-                Err(source) => bad = Some(StartError::Record { index, source }),
+                Err(source) => unreadable.push(unknown_record(index, &source)),
             }
+            state.pass_over(Seq(index + 1));
         });
-        let (journal, recovery) = opened?;
-        if let Some(bad) = bad {
-            return Err(bad);
+        let (mut journal, mut recovery) = opened?;
+        state.pass_over(Seq(journal.len()));
+        if let Some(first) = unreadable.first() {
+            journal.stop(&first.to_string());
+            recovery.incomplete = true;
         }
+        recovery.faults.append(&mut unreadable);
+        let history = Arc::new(History::new(disk, directory, &settings.history, known));
         let shared = Arc::new(Shared {
             durable: watch::channel(Durable {
                 next: state.next_seq(),
                 failed: None,
+                full: false,
+                waiting: false,
             })
             .0,
             root: RwLock::new((journal.len(), journal.root())),
             state: RwLock::new(state),
             queue: Queue::default(),
         });
-        let history = Arc::new(History::new(directory, &settings.history, known));
-        let projector = Projector {
+        let ledger = Self {
             shared: Arc::clone(&shared),
             history: Arc::clone(&history),
+            writer: Arc::default(),
+            snapshots: Arc::default(),
+            damage: recovery.faults.first().cloned(),
+            disk: Files::clone(disk),
+            directory: directory.to_path_buf(),
+            threads: Mutex::default(),
+        };
+        let compactor = Compactor {
+            shared: Arc::clone(&shared),
+            trouble: Arc::clone(&ledger.snapshots),
+            disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             every: settings.snapshot_every,
             snapped,
         };
-        let (bell, rung) = Bell::new();
-        let writer = Writer::new(journal, Arc::clone(&shared), now, bell);
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
-            std::thread::Builder::new()
-                .name(name.to_owned())
-                .spawn(run)
-                .map_err(StartError::Thread)
+        ledger.begin(journal, now, compactor)?;
+        Ok((ledger, recovery))
+    }
+
+    fn begin(&self, journal: Journal, now: Now, compactor: Compactor) -> Result<(), StartError> {
+        let (for_snapshots, snapshots_rung) = Bell::new();
+        let (for_history, history_rung) = Bell::new();
+        // A start that finds much behind the snapshot does not wait for the next record with another one.
+        for_snapshots.ring();
+        let bells = vec![for_snapshots, for_history];
+        let writer = Writer::new(journal, Arc::clone(&self.shared), now, bells);
+        let projector = Projector {
+            shared: Arc::clone(&self.shared),
+            history: Arc::clone(&self.history),
         };
-        let threads = vec![
-            spawn("ledger", Box::new(move || writer.run()))?,
-            spawn("history", Box::new(move || projector.run(&rung)))?,
-        ];
-        Ok((
-            Self {
-                shared,
-                history,
-                directory: directory.to_path_buf(),
-                threads: Mutex::new(threads),
-            },
-            recovery,
-        ))
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+            let thread = spawned.map_err(StartError::Thread)?;
+            self.threads.lock().push(thread);
+            Ok::<_, StartError>(())
+        };
+        let history = Arc::clone(&self.history);
+        let snapshots = Arc::clone(&self.snapshots);
+        let (trouble, shared) = (Arc::clone(&self.writer), Arc::clone(&self.shared));
+        let write = move || {
+            supervised("ledger", &trouble, || writer.run());
+            // After a panic nobody writes any more: whoever waits, or comes, is told so.
+            shared.queue.end();
+            shared.durable.send_modify(|durable| {
+                let why = trouble.ended();
+                durable.failed = durable.failed.take().or(why);
+            });
+        };
+        spawn("ledger", Box::new(write))?;
+        spawn(
+            "snapshots",
+            Box::new(move || {
+                supervised("snapshots", &snapshots, || compactor.run(&snapshots_rung))
+            }),
+        )?;
+        spawn(
+            "history",
+            Box::new(move || {
+                supervised("history", history.trouble(), || {
+                    projector.run(&history_rung)
+                })
+            }),
+        )
+    }
+
+    /// What does not work as it should and keeps nothing from being issued: what is asked of the history cannot be answered,
+    /// or a start will take longer.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let history = self.history.trouble().get();
+        let history = history.map(|why| format!("the history is not kept: {why}"));
+        history.into_iter().chain(self.snapshots.get()).collect()
+    }
+
+    /// Forgets that records were lost: what has to follow from it is durable.
+    ///
+    /// # Errors
+    /// As of the file system: the loss is then found again at the next start.
+    pub fn loss_answered(&self) -> std::io::Result<()> {
+        Loss::answered(self.disk.as_ref(), &self.directory)
     }
 
     /// What happened, to be asked about.
@@ -173,7 +242,7 @@ impl Embedded {
     /// The records from this one on, as they stand in the journal.
     #[must_use]
     pub fn records(&self, from: u64) -> Cursor {
-        Cursor::at(&self.directory, from)
+        Cursor::on(&self.disk, &self.directory, from)
     }
 
     /// How many records are durable, once that is more than `beyond`; `None` when there will be no more.
@@ -209,6 +278,16 @@ impl Embedded {
     }
 }
 
+/// A record that this version does not know, or whose bytes were changed together with their checksum.
+fn unknown_record(index: u64, source: &serde_json::Error) -> Fault {
+    Fault {
+        segment: "the journal".to_owned(),
+        offset: 0,
+        index,
+        what: format!("record {index} cannot be read: {source}"),
+    }
+}
+
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.close();
@@ -232,13 +311,14 @@ impl Ledger for Embedded {
         let admitted = self.shared.state.read().next_seq();
         let mut durable = self.shared.durable.subscribe();
         let reached = durable
-            .wait_for(|durable| durable.next >= admitted || durable.failed.is_some())
+            .wait_for(|it| it.next >= admitted || it.failed.is_some() || it.waiting)
             .await
             .map_err(|_| CommitError::Unavailable("the ledger is closed".to_owned()))?;
-        match &reached.failed {
-            Some(why) if reached.next < admitted => Err(CommitError::Unavailable(why.clone())),
-            Some(_) | None => Ok(()),
+        if reached.next >= admitted {
+            return Ok(());
         }
+        let why = reached.failed.as_deref().unwrap_or("the disk is full");
+        Err(CommitError::Unavailable(why.to_owned()))
     }
 
     fn fence_valid_for(&self) -> Option<Duration> {
@@ -246,8 +326,30 @@ impl Ledger for Embedded {
     }
 
     fn faults(&self) -> Vec<Reason> {
-        let failed = self.failure().map(|why| Reason::JournalFailed { why });
-        failed.into_iter().collect()
+        let durable = self.shared.durable.borrow().clone();
+        let journal = match (&self.damage, durable.failed) {
+            (Some(fault), _) => Some(Reason::JournalDamaged {
+                file: fault.segment.clone(),
+                byte: fault.offset,
+                why: fault.what.clone(),
+            }),
+            (None, Some(why)) => Some(Reason::JournalFailed { why }),
+            (None, None) => durable.full.then(|| Reason::DiskFull {
+                what: "the journal".to_owned(),
+            }),
+        };
+        let threads = [
+            ("ledger", &*self.writer),
+            ("snapshots", &*self.snapshots),
+            ("history", self.history.trouble()),
+        ];
+        let ended = threads.into_iter().filter_map(|(thread, trouble)| {
+            let thread = thread.to_owned();
+            trouble
+                .ended()
+                .map(|why| Reason::ThreadEnded { thread, why })
+        });
+        journal.into_iter().chain(ended).collect()
     }
 
     async fn barrier(&self, _order: Seq) -> Reach {

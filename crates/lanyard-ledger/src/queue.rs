@@ -1,6 +1,7 @@
 //! What waits for the writer: kill orders first, then everything in the order it came.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use lanyard_core::command::Command;
 use lanyard_core::lease::Seq;
@@ -28,6 +29,15 @@ const MAX_QUEUED_COMMANDS: usize = 65_536;
 /// - beyond: the rest waits for the next write; every kill order that waits is in the next one
 /// - test: `a_batch_takes_every_kill_and_so_many_others`
 const MAX_COMMANDS_PER_BATCH: usize = 2048;
+
+/// What the writer takes at once.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Kill orders: they wait for nothing.
+    pub(crate) kills: Vec<(Command, Answer)>,
+    /// Everything else, in the order it came.
+    pub(crate) others: Vec<(Command, Answer)>,
+}
 
 #[derive(Default)]
 struct Waiting {
@@ -67,21 +77,35 @@ impl Queue {
         Ok(waiting)
     }
 
-    /// The next batch; `None` once the queue is closed and empty.
-    pub(crate) fn next_batch(&self) -> Option<Vec<(Command, Answer)>> {
+    /// The next batch; `None` once the queue is closed and empty. With a wait, an empty batch once so long nothing came.
+    pub(crate) fn next_batch(&self, wait: Option<Duration>) -> Option<Batch> {
         let mut queue = self.waiting.lock();
         while queue.kills.is_empty() && queue.others.is_empty() {
             if queue.closed {
                 return None;
             }
-            self.something.wait(&mut queue);
+            match wait {
+                None => self.something.wait(&mut queue),
+                Some(wait) => {
+                    self.something.wait_for(&mut queue, wait);
+                    break;
+                }
+            }
         }
-        let mut batch: Vec<_> = queue.kills.drain(..).collect();
+        let kills: Vec<_> = queue.kills.drain(..).collect();
         let room = MAX_COMMANDS_PER_BATCH
-            .saturating_sub(batch.len())
+            .saturating_sub(kills.len())
             .min(queue.others.len());
-        batch.extend(queue.others.drain(..room));
-        Some(batch)
+        let others = queue.others.drain(..room).collect();
+        Some(Batch { kills, others })
+    }
+
+    /// Nobody takes anything more: what waits is given up, which tells whoever waits for it.
+    pub(crate) fn end(&self) {
+        let mut queue = self.waiting.lock();
+        queue.closed = true;
+        queue.kills.clear();
+        queue.others.clear();
     }
 
     pub(crate) fn close(&self) {
@@ -137,18 +161,15 @@ mod tests {
         for _ in 0..=MAX_COMMANDS_PER_BATCH {
             queue.push(other()).unwrap();
         }
-        assert_eq!(queue.next_batch().unwrap().len(), MAX_COMMANDS_PER_BATCH);
+        let batch = queue.next_batch(None).unwrap();
+        assert_eq!(batch.others.len(), MAX_COMMANDS_PER_BATCH);
         for bits in 0..=MAX_COMMANDS_PER_BATCH {
             queue.push(kill(bits)).unwrap();
         }
-        let batch = queue.next_batch().unwrap();
-        assert_eq!(batch.len(), MAX_COMMANDS_PER_BATCH + 1);
-        assert!(
-            batch
-                .iter()
-                .all(|(command, _)| matches!(command, Command::Kill(_)))
-        );
-        assert_eq!(queue.next_batch().unwrap().len(), 1);
+        let batch = queue.next_batch(None).unwrap();
+        assert_eq!(batch.kills.len(), MAX_COMMANDS_PER_BATCH + 1);
+        assert!(batch.others.is_empty());
+        assert_eq!(queue.next_batch(None).unwrap().others.len(), 1);
     }
 }
 
@@ -182,7 +203,7 @@ mod model {
         }
     }
 
-    /// No wake-up is lost, nothing is taken twice, and no batch has a kill behind anything else.
+    /// No wake-up is lost, nothing is taken twice, and every kill of a batch comes before the rest of it.
     #[test]
     fn the_writer_gets_everything_once_and_kills_first() {
         // Each of the three threads may be interrupted, and all of them twice: more takes minutes and finds no more.
@@ -205,13 +226,11 @@ mod model {
                 let queue = Arc::clone(&queue);
                 thread::spawn(move || {
                     let mut got = 0;
-                    while let Some(batch) = queue.next_batch() {
-                        let kills: Vec<bool> = batch
-                            .iter()
-                            .map(|(command, _)| matches!(command, Command::Kill(_)))
-                            .collect();
-                        assert!(kills.is_sorted_by(|one, next| one >= next), "{kills:?}");
-                        got += batch.len();
+                    while let Some(batch) = queue.next_batch(None) {
+                        let is_kill = |it: &(Command, Answer)| matches!(it.0, Command::Kill(_));
+                        assert!(batch.kills.iter().all(is_kill));
+                        assert!(!batch.others.iter().any(is_kill));
+                        got += batch.kills.len() + batch.others.len();
                     }
                     got
                 })

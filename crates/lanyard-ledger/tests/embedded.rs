@@ -35,6 +35,7 @@ fn open(directory: &Path) -> Embedded {
 
 fn open_with(directory: &Path, snapshot_every: u64) -> Embedded {
     let settings = Settings {
+        disk: lanyard_disk::system(),
         journal: Options {
             reserve_bytes: 4096,
             segment_bytes: 4096,
@@ -378,4 +379,45 @@ async fn t74_an_open_under_a_revision_that_has_moved_is_refused() {
         refused,
         Err(CommitError::Refused(Refusal::CharterMoved(task.charter)))
     );
+}
+
+/// What a loss of power may leave of an index: any part of its file is not what was written.
+#[tokio::test]
+async fn s48_a_history_with_a_torn_page_is_made_again_and_answers_as_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = open(directory.path());
+    let task = filled(&ledger, &Ids::seeded(8)).await;
+    let by_task = Query {
+        mentions: Some(task.id.to_string()),
+        limit: 1000,
+        ..Query::default()
+    };
+    let expected = asked(&ledger, by_task.clone()).await;
+    ledger.close();
+    drop(ledger);
+    let file = directory.path().join("history/db");
+    let clean = directory.path().join("history/clean");
+    assert!(clean.exists(), "an orderly end is noted");
+    let whole = std::fs::read(&file).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut garbage = 0x9e37_79b9_u32;
+    for place in (0..used).step_by(used.div_ceil(24)) {
+        for torn in [0, 1] {
+            let mut bytes = whole.clone();
+            for byte in bytes.iter_mut().skip(place).take(512) {
+                garbage = garbage.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                *byte = if torn == 0 {
+                    0
+                } else {
+                    garbage.to_le_bytes()[3]
+                };
+            }
+            std::fs::write(&file, bytes).unwrap();
+            std::fs::remove_file(&clean).ok();
+            let again = open(directory.path());
+            let found = asked(&again, by_task.clone()).await;
+            assert_eq!(found, expected, "512 bytes from {place} of {used}");
+            assert_eq!((again.problems(), again.faults()), (Vec::new(), Vec::new()));
+        }
+    }
 }

@@ -79,7 +79,14 @@ impl CharterDirectory {
                 continue;
             }
             let folder = entry.path();
-            let text = fs::read_to_string(folder.join(CHARTER))?;
+            let text = match fs::read_to_string(folder.join(CHARTER)) {
+                Ok(text) => text,
+                Err(error) => {
+                    // What a crash left of a revision: nothing that is in force rests on it alone.
+                    tracing::warn!(%error, folder = %folder.display(), "an earlier revision of a charter cannot be read");
+                    continue;
+                }
+            };
             match parse_with(&text, &self.world, &PolicyFolder::at(folder)) {
                 Ok(parsed) => self.engine.charters().remember(parsed.charter),
                 Err(_) => tracing::warn!("an earlier revision of a charter does not hold any more"),

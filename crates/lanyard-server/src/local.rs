@@ -1,5 +1,8 @@
 //! `lanyardd kill --local`: stops a scope from the data directory, with or without a running daemon (T75).
 
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +42,9 @@ pub(crate) struct LocalKill {
     /// Stop the apply role alone.
     #[arg(long)]
     apply_only: bool,
+    /// The order, which root has kept already for the owner of the data directory.
+    #[arg(long, hide = true)]
+    kept: Option<KillId>,
 }
 
 #[derive(Args)]
@@ -78,9 +84,15 @@ impl LocalScope {
 
 /// Keeps the order, then has it carried out. Whether everything is confirmed.
 pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
-    let bits = SystemRandomness::default().draw();
+    let id = match kill.kept {
+        Some(id) => id,
+        None => {
+            let bits = SystemRandomness::default().draw();
+            KillId::from_bits(bits.context("the system gives no random bits")?)
+        }
+    };
     let order = KillOrder {
-        id: KillId::from_bits(bits.context("the system gives no random bits")?),
+        id,
         scope: kill.scope.scope()?,
         roles: if kill.apply_only {
             RoleFilter::ApplyOnly
@@ -93,19 +105,70 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         evidence: Vec::new(),
         key: None,
     };
-    let spool = Spool::open(&config.data_dir).context("the kill spool cannot be used")?;
-    spool.keep(&order).context("the order cannot be kept")?;
-    eprintln!(
-        "KEPT {} over {}: nothing there is issued before it is in effect",
-        order.id, order.scope
-    );
+    let disk = lanyard_disk::system();
+    let spool = Spool::open(&disk, &config.data_dir);
+    let mut kept = Ok(());
+    if kill.kept.is_none() {
+        kept = spool.keep(&order).context("the order cannot be kept");
+        if kept.is_ok() {
+            eprintln!(
+                "KEPT {} over {}: nothing there is issued before it is in effect",
+                order.id, order.scope
+            );
+            as_the_owner(&config.data_dir, order.id);
+        }
+    }
+    if kept.is_ok() && is_anothers(&config.data_dir) {
+        // Files that root makes here are no use to a daemon that is not root.
+        return taken_over(&spool, &order).await;
+    }
     match wire::assemble(config).await {
-        Ok(broker) => carry_out(Arc::new(broker), &order).await,
-        Err(error) if is_locked(&error) => taken_over(&spool, &order).await,
+        // A disk that does not keep the order is no reason not to revoke.
+        Ok(broker) => {
+            let kept = kept.map_err(|error| eprintln!("NOT KEPT: {error:#}"));
+            carry_out(Arc::new(broker), &order, kept.is_ok()).await
+        }
+        Err(error) if is_locked(&error) => match kept {
+            Ok(()) => taken_over(&spool, &order).await,
+            Err(error) => Err(error),
+        },
         Err(error) => Err(error.context(
             "the order is kept, but its leases cannot be revoked: the data directory does not open",
         )),
     }
+}
+
+/// Whether root runs this on the data directory of somebody else.
+fn is_anothers(data_dir: &Path) -> bool {
+    owner(data_dir).is_some()
+}
+
+/// Who owns the data directory, where root runs this and that is somebody else.
+fn owner(data_dir: &Path) -> Option<(u32, u32)> {
+    let of = std::fs::metadata(data_dir).ok()?;
+    let is_root = rustix::process::geteuid().is_root();
+    (is_root && of.uid() != 0).then(|| (of.uid(), of.gid()))
+}
+
+/// Root goes on as the owner of the data directory, so that whatever it makes there is the daemon's to read. The order is kept
+/// by then. Returns where that is not possible.
+fn as_the_owner(data_dir: &Path, kept: KillId) {
+    let Some((user, group)) = owner(data_dir) else {
+        return;
+    };
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .arg(format!("--kept={kept}"))
+        .uid(user)
+        .gid(group)
+        .exec();
+    eprintln!(
+        "this cannot go on as the owner of {} (user {user}): {error}",
+        data_dir.display()
+    );
 }
 
 fn is_locked(error: &anyhow::Error) -> bool {
@@ -118,13 +181,14 @@ fn is_locked(error: &anyhow::Error) -> bool {
 /// A daemon runs: it looks into the spool several times a second.
 async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
     let taken = async {
-        while spool.waits(order) {
+        while spool.waits(order.id) {
             tokio::time::sleep(LOOK).await;
         }
     };
     if tokio::time::timeout(TAKEN_OVER, taken).await.is_err() {
         bail!(
-            "the daemon that runs has not taken the order over; its next start does, before it issues anything"
+            "no daemon has taken the order over in {} s; the next start does, before it issues anything",
+            TAKEN_OVER.as_secs()
         );
     }
     eprintln!("FENCED {} by the daemon that runs, which revokes", order.id);
@@ -133,9 +197,13 @@ async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
 }
 
 /// No daemon runs: this process revokes, and issues nothing.
-async fn carry_out(broker: Arc<Broker>, order: &KillOrder) -> Result<bool> {
+async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result<bool> {
     let engine = Arc::clone(&broker.engine);
     wire::begin(&broker).await?;
+    if !kept {
+        // What is kept was taken over from the spool.
+        engine.engage(order.clone()).await;
+    }
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));

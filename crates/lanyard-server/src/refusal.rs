@@ -274,7 +274,7 @@ pub(crate) fn accept(error: AcceptError) -> Status {
 
 pub(crate) fn commit(error: CommitError) -> Status {
     let refusal = match error {
-        CommitError::Unavailable(_) => return unavailable(error),
+        CommitError::Unavailable(_) | CommitError::Volatile { .. } => return unavailable(error),
         CommitError::Refused(refusal) => refusal,
     };
     let message = refusal.to_string();

@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
-use lanyard_core::condition::Reason;
-use lanyard_core::ledger::look;
+use lanyard_core::condition::{Kind, Reason};
+use lanyard_core::ledger::{CommitError, look};
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
+use lanyard_disk::Files;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::{Engine, Parts};
 use lanyard_identity::memory::Memory;
 use lanyard_identity::spiffe::TrustDomains;
 use lanyard_identity::{IssuerKind, Verifier};
+use lanyard_journal::Recovery;
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_token::Keyring;
@@ -52,6 +55,8 @@ pub(crate) struct Broker {
     pub(crate) issuer: String,
     pub(crate) approval_url: Option<ApprovalUrl>,
     pub(crate) spool: Spool,
+    /// What was found when the journal was opened.
+    pub(crate) recovery: Recovery,
     pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
@@ -59,6 +64,51 @@ pub(crate) struct Broker {
     pub(crate) drills: Option<Drills>,
     /// Systems that may engage kills.
     pub(crate) signals: Signals,
+}
+
+impl Broker {
+    /// Raises what the replay cache has lost.
+    fn raise_lost_uses(&self) {
+        if let Some(damage) = self.doors.memory.damage(self.engine.now()) {
+            let file = damage.file.display().to_string();
+            let why = format!("{}, until {}", damage.why, damage.until);
+            let conditions = self.engine.conditions();
+            conditions.raise(Reason::ReplayCacheDamaged { file, why });
+        }
+    }
+
+    /// Operators have lifted the reasons of this kind: the next start must not find them again.
+    pub(crate) fn accepted(&self, kind: Kind) {
+        if kind == Kind::ReplayCacheDamaged
+            && let Err(error) = self.doors.memory.accept_damage()
+        {
+            tracing::warn!(%error, "the damage of the replay cache is found again at the next start");
+        }
+    }
+}
+
+/// Takes over the orders that come to the spool, and forgets what does not matter any more, until told to stop.
+async fn follow_data(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
+    let orders = broker.spool.clone();
+    let orders = orders.follow(Arc::clone(&broker.engine), stop.clone());
+    tokio::join!(orders, follow_doubts(&broker, stop));
+}
+
+/// How often it is looked at whether lost uses still matter.
+const DOUBT_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Lowers what the replay cache has lost, once none of it could count any more.
+async fn follow_doubts(broker: &Broker, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if broker.doors.memory.damage(broker.engine.now()).is_none() {
+            let conditions = broker.engine.conditions();
+            conditions.replace(Kind::ReplayCacheDamaged, []);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DOUBT_CHECK_INTERVAL) => {}
+            _ = stop.changed() => {}
+        }
+    }
 }
 
 /// Lower-case hex.
@@ -76,7 +126,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let (stop, stopping) = watch::channel(false);
     let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
-    let spool_followed = tokio::spawn(broker.spool.clone().follow(engine, stopping.clone()));
+    let spool_followed = tokio::spawn(follow_data(Arc::clone(&broker), stopping.clone()));
     let witnessed = broker.witness.clone();
     let of = Arc::clone(&broker.engine);
     let witnessed = witnessed.map(|file| tokio::spawn(file.follow(of, stopping.clone())));
@@ -139,23 +189,37 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     Ok(())
 }
 
-/// What comes before anything is issued: the orders in the spool, then what the last process left.
+/// What comes before anything is issued: the orders in the spool, what the journal has lost, then what the last process left.
+/// A disk that takes nothing stops none of it: what stops credentials is in effect in this process then.
+///
+/// # Errors
+/// When the ledger refuses what it cannot refuse.
 pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     let engine = &broker.engine;
-    engine
-        .record(Command::Started {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        })
-        .await?;
+    let started = Command::Started {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    go_on_unwritten(engine.record(started).await.map(drop))?;
     broker.spool.take_over(engine).await;
+    broker.raise_lost_uses();
+    if let Some(loss) = &broker.recovery.loss
+        && engine.heed_loss(&loss.to_string()).await
+        && let Err(error) = broker.ledger.loss_answered()
+    {
+        tracing::warn!(%error, "that records were lost is found again at the next start");
+    }
+    if let Some(fault) = broker.recovery.faults.first()
+        && broker.recovery.incomplete
+    {
+        engine.heed_loss(&fault.to_string()).await;
+    }
     if let Some(witness) = &broker.witness {
         witness.heed(engine).await;
     }
-    let said = engine.query(State::consenting).await?;
+    let said = engine.in_effect(State::consenting).await?;
     for operator in said {
-        engine
-            .recognize(&broker.doors.verifier.again(&operator))
-            .await?;
+        let again = broker.doors.verifier.again(&operator);
+        go_on_unwritten(engine.recognize(&again).await)?;
     }
     engine.look_before_issuing();
     let left = engine.recover().await;
@@ -165,6 +229,17 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
         "what the last process left is being revoked"
     );
     Ok(())
+}
+
+/// A ledger that cannot be written is no reason not to start: it issues nothing, and says why.
+fn go_on_unwritten(committed: Result<(), CommitError>) -> Result<()> {
+    match committed {
+        Err(error @ (CommitError::Unavailable(_) | CommitError::Volatile { .. })) => {
+            tracing::error!(%error, "the start goes on, to revoke only");
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 /// The numbers, on an address of their own. Without them the daemon goes on.
@@ -235,7 +310,7 @@ async fn providers(
 }
 
 /// Wires together what knows who asks.
-async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
+async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
     let identities = &config.identities;
     let issuers = identities.issuers.iter().map(IssuerConfig::open);
     let tickets = config.tickets.as_ref();
@@ -265,7 +340,7 @@ async fn doors(config: &Config, now: Timestamp) -> Result<Doors> {
             config.audience.clone(),
             issuers.collect::<Result<Vec<_>>>()?,
         ),
-        memory: Memory::open(&used, now).with_context(|| used.display().to_string())?,
+        memory: Memory::open(disk, &used, now).with_context(|| used.display().to_string())?,
         domains: TrustDomains::new(domains.map(str::to_owned)),
         clusters,
         aws: aws.transpose()?,
@@ -307,6 +382,19 @@ fn origins(config: &Config) -> Vec<String> {
         .collect()
 }
 
+/// Tells of a journal that is not as the last process left it.
+fn tell(recovery: &Recovery) {
+    if recovery.cut > 0 && recovery.loss.is_none() {
+        tracing::warn!(
+            bytes = recovery.cut,
+            "the journal ended in a batch that was never acknowledged: cut"
+        );
+    }
+    for fault in &recovery.faults {
+        tracing::error!(%fault, "the journal is damaged: nothing is issued, and what can be read is in effect");
+    }
+}
+
 /// Wires the parts together.
 ///
 /// # Errors
@@ -315,18 +403,14 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let clock = Arc::new(SystemClock::default());
     let now = clock.now();
     let stamp = Arc::clone(&clock);
+    let disk = lanyard_disk::system();
     let (ledger, recovery) = Embedded::open(
         &config.data_dir.join("journal"),
         &Settings::with_history(config.data_dir.join("history")),
         Arc::new(move || stamp.now()),
     )?;
     let ledger = Arc::new(ledger);
-    if recovery.cut > 0 {
-        tracing::warn!(
-            bytes = recovery.cut,
-            "the journal ended in a batch that was never acknowledged: cut"
-        );
-    }
+    tell(&recovery);
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
     let randomness = SystemRandomness::default();
     let lists = Arc::new(Lists::new(randomness.draw()?));
@@ -358,7 +442,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let broker = Broker {
         engine,
         ledger,
-        doors: doors(config, now).await?,
+        doors: doors(config, &disk, now).await?,
         charters: Arc::new(charters),
         plans,
         keyring,
@@ -366,7 +450,8 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         status_lists: StatusLists::default(),
         issuer: config.issuer.clone(),
         approval_url: config.approval_url.clone(),
-        spool: Spool::open(&config.data_dir)?,
+        spool: Spool::open(&disk, &config.data_dir),
+        recovery,
         witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
         reported: Reported::default(),

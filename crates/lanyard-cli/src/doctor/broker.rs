@@ -76,8 +76,28 @@ pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
     );
     if let Ok(path) = global.context() {
         checks.push(identity(&path).await);
+        checks.extend(data(&path).await);
     }
     checks
+}
+
+/// What the broker says of its own data, to whoever may ask.
+async fn data(path: &Path) -> Option<Check> {
+    let asked = async {
+        let mut client = Client::connect(path).await?;
+        client.get_status(v1::GetStatusRequest {}).await
+    };
+    // An agent may not ask, and is told nothing.
+    let status = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let name = "data";
+    let remedy = "the daemon's log says since when; docs/runbook/when-the-disk-fails.md";
+    Some(if !status.not_issuing.is_empty() {
+        Check::fault(name, status.not_issuing, remedy)
+    } else if !status.problems.is_empty() {
+        Check::warning(name, status.problems.join("; "), remedy)
+    } else {
+        Check::ok(name, "the journal, its snapshots and its history are kept")
+    })
 }
 
 fn broker(glance: &Glance) -> Check {

@@ -21,6 +21,11 @@ use super::{State, TaskEntry};
 const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl State {
+    /// Leaves out the records before this place that cannot be read any more.
+    pub fn pass_over(&mut self, until: Seq) {
+        self.next = self.next.max(until);
+    }
+
     /// Takes in the record at the next place, and says which place that was.
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);

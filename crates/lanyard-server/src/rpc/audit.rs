@@ -79,6 +79,7 @@ impl AuditService for Services {
             condition: condition(Condition::of(&reasons)).into(),
             reasons: reasons.iter().map(reason).collect(),
             charter_problems: problems,
+            problems: broker.ledger.problems(),
         }))
     }
 
@@ -94,7 +95,10 @@ impl AuditService for Services {
         let why = text("reason", request.reason)?;
         let said = self.0.engine.accept(kind, &operator.identity, why).await;
         let waits = match said.map_err(refusal::accept)? {
-            Accepted::Lifted => None,
+            Accepted::Lifted => {
+                self.0.accepted(kind);
+                None
+            }
             Accepted::SecondPersonBy(until) => time(until),
         };
         Ok(Response::new(v1::AcceptReasonResponse {

@@ -111,7 +111,7 @@ impl KillService for Services {
         let listed = self
             .0
             .engine
-            .query(|state| state.kills().iter().rev().map(order).collect())
+            .in_effect(|state| state.kills().iter().rev().map(order).collect())
             .await;
         Ok(Response::new(v1::ListKillOrdersResponse {
             orders: listed.map_err(refusal::commit)?,
@@ -155,7 +155,9 @@ impl KillService for Services {
         self.operator(&request, OperatorRole::OnCall).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = std::sync::Arc::clone(&self.0.engine);
-        let known = engine.query(|state| state.kills().get(id).is_some()).await;
+        let known = engine
+            .in_effect(|state| state.kills().get(id).is_some())
+            .await;
         if !known.map_err(refusal::commit)? {
             return Err(refusal::not_found("kill order"));
         }

@@ -1,16 +1,21 @@
-//! A thread behind the writer: it keeps the history, and writes snapshots. The writer never waits for it.
+//! The threads behind the writer, one that writes snapshots and one that keeps the history. The writer never waits for them,
+//! and they do not wait for each other: an index in doubt must not cost the snapshots.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use lanyard_core::command::Record;
+use lanyard_core::lease::Seq;
 use lanyard_core::state::{Image, State};
+use lanyard_disk::{Disk, Files};
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Cursor, OpenError, Snapshot};
+use parking_lot::Mutex;
 
 use crate::Shared;
 use crate::history::History;
@@ -65,21 +70,60 @@ impl Rung {
     }
 }
 
+/// What is wrong with a thread of the ledger.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
+    now: Mutex<Option<String>>,
+    ended: Mutex<Option<String>>,
+}
+
+impl Trouble {
+    pub(crate) fn note(&self, why: Option<String>) {
+        *self.now.lock() = why;
+    }
+
+    pub(crate) fn get(&self) -> Option<String> {
+        self.now.lock().clone()
+    }
+
+    /// The last words of a thread that has ended by itself.
+    pub(crate) fn ended(&self) -> Option<String> {
+        self.ended.lock().clone()
+    }
+}
+
+/// Runs a thread to its end. One that panics is told of, and not begun again: what it left is not known.
+pub(crate) fn supervised(name: &str, trouble: &Trouble, run: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
+        let why = words(panic.as_ref());
+        tracing::error!(
+            thread = name,
+            why,
+            "a thread of the ledger has ended by itself: nothing is issued until a restart"
+        );
+        *trouble.ended.lock() = Some(why.to_owned());
+    }
+}
+
+/// The last words of a thread.
+pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words")
+}
+
+/// Keeps the history.
 pub(crate) struct Projector {
     pub(crate) shared: Arc<Shared>,
     pub(crate) history: Arc<History>,
-    pub(crate) directory: std::path::PathBuf,
-    pub(crate) every: u64,
-    pub(crate) snapped: u64,
 }
 
 impl Projector {
-    pub(crate) fn run(mut self, rung: &Rung) {
+    pub(crate) fn run(self, rung: &Rung) {
         // A start does not wait for it.
         self.history.prepare();
         loop {
             let durable = self.shared.durable.borrow().next.0;
-            self.snapshot(durable);
             // An end does not wait for it either: the next start goes on where this one stopped.
             while !rung.is_gone() && self.history.catch_up(durable) {}
             if !rung.next() {
@@ -87,27 +131,60 @@ impl Projector {
             }
             rung.rest();
         }
-        let durable = self.shared.durable.borrow().next.0;
-        self.snapshot(durable);
+        self.history.close();
+    }
+}
+
+/// Writes snapshots.
+pub(crate) struct Compactor {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) trouble: Arc<Trouble>,
+    pub(crate) disk: Files,
+    pub(crate) directory: PathBuf,
+    /// After how many records another one is written.
+    pub(crate) every: u64,
+    /// How many records the last one stands for.
+    pub(crate) snapped: u64,
+}
+
+impl Compactor {
+    pub(crate) fn run(mut self, rung: &Rung) {
+        while rung.next() {
+            self.snapshot();
+            rung.rest();
+        }
+        self.snapshot();
     }
 
-    fn snapshot(&mut self, durable: u64) {
-        if durable.saturating_sub(self.snapped) < self.every {
+    fn snapshot(&mut self) {
+        let (durable, failed) = {
+            let now = self.shared.durable.borrow();
+            (now.next.0, now.failed.is_some())
+        };
+        // A snapshot of a journal that is damaged would stand for records that cannot be read.
+        if failed || durable.saturating_sub(self.snapped) < self.every {
             return;
         }
-        if let Err(error) = compact(&self.directory, durable) {
-            tracing::warn!(%error, "no snapshot was written: the next start takes longer");
+        let written = compact(&self.disk, &self.directory, durable);
+        let trouble = written.err().map(|error| error.to_string());
+        if let Some(error) = &trouble {
+            tracing::error!(
+                error,
+                "no snapshot was written: the next start takes longer"
+            );
         }
+        let trouble = trouble.map(|error| format!("no snapshot was written: {error}"));
+        self.trouble.note(trouble);
         // After a failure, not again for every record.
         self.snapped = durable;
     }
 }
 
 /// The state that the records up to `until` add up to, from the newest snapshot on, written as another one.
-fn compact(directory: &Path, until: u64) -> Result<(), OpenError> {
-    let (mut state, mut frontier) = start(directory)?;
+fn compact(disk: &Files, directory: &Path, until: u64) -> Result<(), OpenError> {
+    let (mut state, mut frontier) = start(disk.as_ref(), directory)?;
     let mut bad = false;
-    Cursor::at(directory, frontier.size()).read(until, |entry| {
+    Cursor::on(disk, directory, frontier.size()).read(until, |entry| {
         frontier.push(entry.record);
         match serde_json::from_slice::<Record>(entry.record) {
             Ok(record) => drop(state.apply(&record)),
@@ -122,28 +199,31 @@ fn compact(directory: &Path, until: u64) -> Result<(), OpenError> {
         serde_json::to_writer(&mut payload, &item).map_err(std::io::Error::from)?;
         payload.push(b'\n');
     }
-    Ok(Snapshot { frontier, payload }.write(directory)?)
+    Ok(Snapshot { frontier, payload }.write(disk.as_ref(), directory)?)
 }
 
 /// The state of the newest snapshot that can be used, and the tree that it stands for; both empty without one.
-pub(crate) fn start(directory: &Path) -> Result<(State, Frontier), OpenError> {
-    let found = match Snapshot::newest(directory) {
+pub(crate) fn start(disk: &dyn Disk, directory: &Path) -> Result<(State, Frontier), OpenError> {
+    let found = match Snapshot::all(disk, directory) {
         Ok(found) => found,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((State::default(), Frontier::default()));
+        }
         Err(error) => return Err(error.into()),
     };
-    let Some(snapshot) = found else {
-        return Ok((State::default(), Frontier::default()));
-    };
-    let mut state = State::default();
-    if !restore(&mut state, &snapshot.payload) {
-        tracing::warn!("the newest snapshot is of another version: the whole journal is read");
-        return Ok((State::default(), Frontier::default()));
+    for snapshot in found {
+        let mut state = State::default();
+        let usable = restore(&mut state, &snapshot.payload)
+            && state.next_seq() == Seq(snapshot.frontier.size());
+        if usable {
+            return Ok((state, snapshot.frontier));
+        }
+        tracing::warn!(
+            records = snapshot.frontier.size(),
+            "a snapshot is of another version: an earlier one is used, or the whole journal is read"
+        );
     }
-    if state.next_seq().0 != snapshot.frontier.size() {
-        return Ok((State::default(), Frontier::default()));
-    }
-    Ok((state, snapshot.frontier))
+    Ok((State::default(), Frontier::default()))
 }
 
 /// Takes in an image. While a piece of it is taken in, the next ones are parsed. Says whether all of it was taken.

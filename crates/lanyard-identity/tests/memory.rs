@@ -1,0 +1,185 @@
+//! What is remembered of used tokens, on a disk that loses power, is damaged, or takes nothing.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::time::Timestamp;
+use lanyard_disk::simulated::SimulatedDisk;
+use lanyard_disk::{Disk as _, Files};
+use lanyard_identity::RejectedToken;
+use lanyard_identity::memory::{Memory, ProofId, Use};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const PLACE: &str = "/data/used-proofs";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn open_at(disk: &Arc<SimulatedDisk>, now: Timestamp) -> Arc<Memory> {
+    let files: Files = Arc::<SimulatedDisk>::clone(disk);
+    Memory::open(&files, Path::new(PLACE), now).unwrap()
+}
+
+fn open(disk: &Arc<SimulatedDisk>) -> Arc<Memory> {
+    open_at(disk, NOW)
+}
+
+fn proof(name: &str, until: Timestamp) -> Use {
+    Use {
+        id: ProofId::of(&[name]),
+        key: None,
+        until,
+    }
+}
+
+async fn remember(memory: &Memory, name: &str) -> Result<(), RejectedToken> {
+    let remembered = memory.remember(&proof(name, NOW + HOUR), "agent", NOW)?;
+    remembered.durable().await
+}
+
+/// So many uses, each durable before the next.
+async fn filled(disk: &Arc<SimulatedDisk>, uses: usize) {
+    let memory = open(disk);
+    for number in 0..uses {
+        remember(&memory, &number.to_string()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn power_loss_after_every_operation_forgets_no_use() {
+    let disk = SimulatedDisk::shared();
+    disk.record();
+    let mut memory = open(&disk);
+    let mut known: HashMap<usize, usize> = HashMap::new();
+    for number in 0..60 {
+        if number % 10 == 9 {
+            drop(memory);
+            memory = open(&disk);
+        }
+        // Several at once are one batch, which can be torn.
+        let batch: Vec<_> = (0..number % 4)
+            .map(|part| {
+                let name = format!("{number} {part}");
+                memory
+                    .remember(&proof(&name, NOW + HOUR), "agent", NOW)
+                    .unwrap()
+            })
+            .collect();
+        for written in batch {
+            written.durable().await.unwrap();
+        }
+        known.insert(number, disk.moments());
+    }
+    let mut cuts = 0;
+    for moment in 0..disk.moments() {
+        for seed in 0..24 {
+            let cut = disk.cut(moment, seed);
+            let memory = open(&cut);
+            let at = format!("after operation {moment}, seed {seed}");
+            assert_eq!(memory.damage(NOW), None, "a torn batch is no damage: {at}");
+            for number in (0..60).filter(|number| known[number] <= moment + 1) {
+                for part in 0..number % 4 {
+                    let id = ProofId::of(&[&format!("{number} {part}")]);
+                    assert!(memory.knows(id), "{at}: {number} {part}");
+                }
+            }
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 2000, "only {cuts}");
+}
+
+#[tokio::test]
+async fn s16_a_bad_record_is_named_and_everything_else_is_known() {
+    let disk = SimulatedDisk::shared();
+    filled(&disk, 40).await;
+    let file = Path::new(PLACE).join("used");
+    let length = disk.read(&file).unwrap().len();
+    for place in (0..length).step_by(37) {
+        let disk = disk.after_a_crash();
+        disk.tamper(&file, |bytes| bytes[place] ^= 1);
+        let memory = open(&disk);
+        let damage = memory.damage(NOW).unwrap().to_string();
+        let record = place / 76;
+        assert!(
+            damage.contains(&format!("record {record} of 41")),
+            "{damage}"
+        );
+        let known = (0..40)
+            .filter(|it| memory.knows(ProofId::of(&[&it.to_string()])))
+            .count();
+        assert!(known >= 39, "byte {place}: {known}");
+        // It goes on, and the next start knows of the damage although the file is whole again.
+        remember(&memory, "new").await.unwrap();
+        drop(memory);
+        let memory = open(&disk);
+        assert!(memory.damage(NOW).is_some() && memory.knows(ProofId::of(&["new"])));
+        let later = NOW + HOUR * 26;
+        assert_eq!(
+            memory.damage(later),
+            None,
+            "none of it could count any more"
+        );
+        assert_eq!(open_at(&disk.after_a_crash(), later).damage(later), None);
+        memory.accept_damage().unwrap();
+        drop(memory);
+        assert_eq!(open(&disk).damage(NOW), None);
+    }
+}
+
+#[tokio::test]
+async fn s15_uses_that_were_durable_and_are_gone_from_the_end_are_a_damage() {
+    let disk = SimulatedDisk::shared();
+    filled(&disk, 5).await;
+    let file = Path::new(PLACE).join("used");
+    let length = disk.read(&file).unwrap().len();
+    for cut in 0..length {
+        let disk = disk.after_a_crash();
+        disk.tamper(&file, |bytes| bytes.truncate(cut));
+        assert!(open(&disk).damage(NOW).is_some(), "cut at {cut}");
+    }
+    let gone = disk.after_a_crash();
+    gone.remove(&file).unwrap();
+    assert!(open(&gone).damage(NOW).is_some());
+    let unreadable = disk.after_a_crash();
+    unreadable.make_unreadable(&file);
+    let memory = open(&unreadable);
+    assert!(
+        memory
+            .damage(NOW)
+            .unwrap()
+            .to_string()
+            .contains("cannot be read")
+    );
+}
+
+#[tokio::test]
+async fn s09_where_nothing_can_be_written_what_is_known_is_known_and_nothing_is_accepted() {
+    let disk = SimulatedDisk::shared();
+    filled(&disk, 5).await;
+    for kind in [ErrorKind::ReadOnlyFilesystem, ErrorKind::StorageFull] {
+        let disk = disk.after_a_crash();
+        disk.refuse(Some(kind));
+        let memory = open(&disk);
+        assert_eq!(memory.damage(NOW), None);
+        assert_eq!(remember(&memory, "3").await, Err(RejectedToken::Replayed));
+        assert_eq!(
+            remember(&memory, "new").await,
+            Err(RejectedToken::Forgetful)
+        );
+        disk.refuse(None);
+        remember(&memory, "another").await.unwrap();
+        drop(memory);
+        let memory = open(&disk);
+        assert!(
+            ["3", "another"]
+                .iter()
+                .all(|name| memory.knows(ProofId::of(&[name])))
+        );
+    }
+}

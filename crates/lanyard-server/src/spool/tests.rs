@@ -1,0 +1,205 @@
+//! The spool on disks that fill up, lose power, and hold what cannot be read.
+
+use std::collections::BTreeMap;
+
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::time::Timestamp;
+use lanyard_disk::Disk as _;
+use lanyard_disk::simulated::SimulatedDisk;
+use lanyard_engine::Parts;
+use lanyard_engine::charters::Charters;
+use lanyard_engine::clock::{Clock, SystemRandomness};
+use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::judge::CannotRead;
+use lanyard_testkit::ledger::MemoryLedger;
+
+use super::*;
+
+const PLACE: &str = "/data";
+
+fn order(bits: u128) -> KillOrder {
+    KillOrder {
+        id: KillId::from_bits(bits),
+        scope: Scope::All,
+        roles: RoleFilter::Both,
+        reason: "drill".to_owned(),
+        by: Actor::Local,
+        at: Timestamp::EPOCH,
+        evidence: Vec::new(),
+        key: None,
+    }
+}
+
+fn open(disk: &Arc<SimulatedDisk>) -> Spool {
+    let files: Files = Arc::<SimulatedDisk>::clone(disk);
+    Spool::open(&files, Path::new(PLACE))
+}
+
+fn kept(spool: &Spool) -> BTreeSet<KillId> {
+    let (orders, faults) = spool.waiting();
+    assert_eq!(faults, [], "half an order is none");
+    orders.iter().map(|(_, order)| order.id).collect()
+}
+
+#[derive(Debug)]
+struct Standing(ManualClock);
+
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
+    let ledger = Arc::new(MemoryLedger::replay(Arc::default(), Vec::new()));
+    let engine = Engine::new(Parts {
+        ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
+        providers: BTreeMap::new(),
+        charters: Arc::new(Charters::default()),
+        judge: Arc::new(CannotRead),
+        clock: Arc::new(Standing(ManualClock::default())),
+        randomness: Arc::new(SystemRandomness::default()),
+        agents: BTreeMap::new(),
+        rearm_soak: Duration::ZERO,
+    });
+    (engine, ledger)
+}
+
+fn in_effect(engine: &Engine) -> BTreeSet<KillId> {
+    let known = engine.peek(|state| state.kills().iter().map(|it| it.order.id).collect());
+    known.unwrap()
+}
+
+#[test]
+fn an_order_is_kept_whole_and_found_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = Spool::open(&lanyard_disk::system(), directory.path());
+    assert!(!spool.waits(order(1).id));
+    spool.keep(&order(1)).unwrap();
+    let again = Spool::open(&lanyard_disk::system(), directory.path());
+    assert!(again.waits(order(1).id));
+    let (orders, _) = again.waiting();
+    assert_eq!(orders[0].1, order(1));
+}
+
+#[test]
+fn s09_a_full_disk_keeps_one_order_after_the_other() {
+    let disk = SimulatedDisk::shared();
+    let spool = open(&disk);
+    disk.set_capacity(Some(disk.used()));
+    for bits in 0..MAX_ORDERS_ON_FULL_DISK as u128 {
+        spool.keep(&order(bits)).unwrap();
+        // Every one by a process of its own, as `kill --local` is.
+        assert_eq!(kept(&open(&disk)).len() as u128, bits + 1);
+    }
+    assert!(is_full(&spool.keep(&order(99)).unwrap_err()));
+    assert_eq!(
+        kept(&open(&disk.after_a_crash())).len(),
+        MAX_ORDERS_ON_FULL_DISK
+    );
+    disk.set_capacity(None);
+    spool.keep(&order(99)).unwrap();
+}
+
+#[test]
+fn s09_an_order_that_is_longer_than_its_blocks_waits_for_space() {
+    let disk = SimulatedDisk::shared();
+    let spool = open(&disk);
+    let of_length = |bytes: usize| {
+        let short = serde_json::to_vec(&order(1)).unwrap().len();
+        let reason = "drill".len() + bytes - short;
+        let order = KillOrder {
+            reason: "r".repeat(reason),
+            ..order(1)
+        };
+        assert_eq!(serde_json::to_vec(&order).unwrap().len(), bytes);
+        order
+    };
+    disk.set_capacity(Some(disk.used()));
+    let longest = of_length(MAX_ORDER_BYTES_ON_FULL_DISK);
+    spool.keep(&longest).unwrap();
+    assert_eq!(spool.waiting().0[0].1, longest);
+    let longer = of_length(MAX_ORDER_BYTES_ON_FULL_DISK + 1);
+    assert!(is_full(&spool.keep(&longer).unwrap_err()));
+    disk.set_capacity(None);
+    spool.keep(&longer).unwrap();
+}
+
+#[tokio::test]
+async fn s09_an_order_that_is_taken_over_leaves_its_blocks_to_the_next() {
+    let (disk, (engine, _)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    disk.set_capacity(Some(disk.used()));
+    for bits in 0..3 * MAX_ORDERS_ON_FULL_DISK as u128 {
+        spool.keep(&order(bits)).unwrap();
+        spool.take_over(&engine).await;
+        assert!(!spool.waits(order(bits).id));
+    }
+    assert_eq!(in_effect(&engine).len(), 3 * MAX_ORDERS_ON_FULL_DISK);
+}
+
+#[test]
+fn s09_a_spool_on_a_disk_without_space_opens_and_slots_come_later() {
+    let disk = SimulatedDisk::shared();
+    disk.create_directories(Path::new(PLACE)).unwrap();
+    disk.set_capacity(Some(0));
+    let spool = open(&disk);
+    assert!(spool.keep(&order(1)).is_err());
+    disk.set_capacity(None);
+    spool.refill().unwrap();
+    disk.set_capacity(Some(disk.used()));
+    spool.keep(&order(1)).unwrap();
+    assert_eq!(kept(&spool).len(), 1);
+}
+
+#[tokio::test]
+async fn s10_an_unreadable_order_holds_up_no_other_is_named_and_is_looked_at_again() {
+    let (disk, (engine, _)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    (1..=3).for_each(|bits| spool.keep(&order(bits)).unwrap());
+    let bad = spool.file(order(2).id);
+    let whole = disk.read(&bad).unwrap();
+    disk.tamper(&bad, |bytes| bytes.truncate(10));
+    spool.take_over(&engine).await;
+    assert_eq!(
+        in_effect(&engine),
+        BTreeSet::from([order(1).id, order(3).id])
+    );
+    let reasons = engine.conditions().reasons();
+    assert!(
+        matches!(&reasons[..], [Reason::SpoolUnreadable { file, .. }] if *file == bad.display().to_string())
+    );
+    disk.tamper(&bad, |bytes| *bytes = whole);
+    spool.take_over(&engine).await;
+    assert_eq!(in_effect(&engine).len(), 3);
+    assert_eq!(engine.conditions().reasons(), []);
+    assert_eq!(kept(&spool).len(), 0);
+}
+
+#[test]
+fn power_loss_after_every_operation_keeps_every_order_that_was_kept() {
+    let disk = SimulatedDisk::shared();
+    disk.record();
+    let spool = open(&disk);
+    let mut known = Vec::new();
+    for bits in 0..12 {
+        // Half of them where there is space, half of them in slots.
+        disk.set_capacity((bits % 2 == 1).then(|| disk.used()));
+        spool.keep(&order(bits)).unwrap();
+        known.push((disk.moments(), order(bits).id));
+    }
+    let mut cuts = 0;
+    for moment in 0..disk.moments() {
+        for seed in 0..8 {
+            let cut = disk.cut(moment, seed);
+            let found = kept(&open(&cut));
+            let lost = known
+                .iter()
+                .find(|(at, id)| *at <= moment + 1 && !found.contains(id));
+            assert_eq!(lost, None, "after operation {moment}, seed {seed}");
+            cuts += 1;
+        }
+    }
+    assert!(cuts > 1000, "only {cuts}");
+}
