@@ -1,11 +1,13 @@
 //! A disk that is full, and one that fails.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
 use lanyard_rig::Daemon;
-use lanyard_tests::Stage;
+use lanyard_tests::{Stage, local_kill};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// Its data on a small file system of its own, which fills up once the file `fill` is there.
@@ -109,4 +111,210 @@ fn t59_a_journal_that_fails_takes_nothing_more_and_a_kill_is_kept_beside_it() ->
     let line = stage.agent.fails(6, &request)?;
     assert!(line.contains("drill"), "{line}");
     Ok(())
+}
+
+/// A small file system, for as long as this is held.
+struct Small(PathBuf);
+
+impl Small {
+    /// None where this user cannot mount one.
+    fn mount(at: PathBuf) -> Result<Option<Self>> {
+        std::fs::create_dir_all(&at)?;
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=40m,mode=0700", "lanyard"])
+            .arg(&at)
+            .stderr(Stdio::null())
+            .status();
+        Ok(mounted
+            .is_ok_and(|status| status.success())
+            .then_some(Self(at)))
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+
+    /// Takes all the space that there is; again and again, since what a process gives up is taken as well.
+    fn fill(&self) -> Result<()> {
+        let mut options = std::fs::File::options();
+        let mut file = options.create(true).append(true).open(self.filler())?;
+        while file.write_all(&[7; 4096]).is_ok() {}
+        Ok(())
+    }
+
+    fn free(&self) -> Result<()> {
+        Ok(std::fs::remove_file(self.filler())?)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // A daemon that is not gone yet keeps the file system until it is.
+        drop(Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+/// S9: the disk is filled before every step of kill, restart and local kill, and nothing is lost.
+#[test]
+fn s09_a_disk_that_is_full_at_every_step_keeps_every_kill_and_every_start() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let Some(small) = Small::mount(directory.path().join("data"))? else {
+        eprintln!("NOT RUN: this user cannot mount a file system to fill");
+        return Ok(());
+    };
+    let daemon = Daemon::start(directory.path())?;
+    let stage = Stage::of(directory, daemon)?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    let place = stage.directory.path().to_path_buf();
+    let request = ["request", "--task", &task, "read-tickets"];
+    let engaged = |stage: &Stage, agent: &str| -> Result<bool> {
+        Ok(stage.oncall.ok(&["kill", "list"])?.contains(agent))
+    };
+
+    small.fill()?;
+    // What was allocated ahead takes some records still.
+    let refused = (0..10_000).find_map(|_| {
+        let answer = stage.agent.run(&request).ok()?;
+        (answer.code == 7).then_some(answer)
+    });
+    assert!(refused.unwrap().stderr.contains("disk-full"));
+    for agent in ["by-the-daemon-1", "by-the-daemon-2"] {
+        let kill = ["kill", "--agent", agent, "--reason", "drill", "--yes"];
+        let killed = stage.oncall.run(&kill)?;
+        assert_eq!(killed.code, 0, "{} {}", killed.stderr, stage.daemon.log());
+        small.fill()?;
+    }
+    for agent in ["beside-the-daemon-1", "beside-the-daemon-2"] {
+        let killed = local_kill(&place, &["--agent", agent])?;
+        assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
+        assert!(engaged(&stage, agent)?);
+        small.fill()?;
+    }
+    let Stage {
+        directory, daemon, ..
+    } = stage;
+    daemon.crash()?;
+    for agent in [
+        "without-a-daemon-1",
+        "without-a-daemon-2",
+        "without-a-daemon-3",
+    ] {
+        small.fill()?;
+        let killed = local_kill(&place, &["--agent", agent])?;
+        assert!(killed.stderr.contains("KEPT"), "{}", killed.stderr);
+        assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
+    }
+    small.fill()?;
+    let daemon = Daemon::start(directory.path())?;
+    let stage = Stage::of(directory, daemon)?;
+    let status = stage.oncall.ok(&["status"])?;
+    assert!(
+        status.contains("the disk of the journal is full"),
+        "{status}"
+    );
+    for agent in [
+        "by-the-daemon-1",
+        "by-the-daemon-2",
+        "beside-the-daemon-1",
+        "beside-the-daemon-2",
+        "without-a-daemon-1",
+        "without-a-daemon-2",
+        "without-a-daemon-3",
+    ] {
+        assert!(engaged(&stage, agent)?, "{agent} is lost");
+    }
+    let proof = stage.oncall.ok(&["identity"])?;
+    assert!(stage.is_active(&token, &proof)?, "of another scope");
+    small.free()?;
+    while !stage
+        .daemon
+        .http("GET", "/readyz", &[], "")?
+        .starts_with("HTTP/1.1 200")
+    {
+        std::thread::yield_now();
+    }
+    stage.token(&task)?;
+    stage.daemon.stop()
+}
+
+/// S10: root stops things beside a daemon that is not root, and leaves nothing that the daemon cannot read.
+#[test]
+fn s10_root_kills_beside_and_without_a_daemon_that_is_not_root() -> Result<()> {
+    const NOBODY: u32 = 65_534;
+    let directory = tempfile::tempdir()?;
+    if chown(directory.path(), Some(NOBODY), Some(NOBODY)).is_err() {
+        eprintln!("NOT RUN: this user is not root");
+        return Ok(());
+    }
+    let id = NOBODY.to_string();
+    let as_nobody = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
+    let start = |place: &Path| Daemon::start_under(&as_nobody, place, &[], &[]);
+    let place = directory.path().to_path_buf();
+    let stage = Stage::of(directory, start(&place)?)?;
+    let killed = local_kill(&place, &["--agent", "beside"])?;
+    assert!(
+        killed.stderr.contains("by the daemon that runs"),
+        "{}",
+        killed.stderr
+    );
+    assert!(stage.oncall.ok(&["kill", "list"])?.contains("beside"));
+    let Stage {
+        directory, daemon, ..
+    } = stage;
+    daemon.stop()?;
+    let killed = local_kill(&place, &["--agent", "without"])?;
+    assert!(
+        killed.stderr.contains("no daemon runs"),
+        "{}",
+        killed.stderr
+    );
+    let mut folders = vec![place.join("data")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let found = std::fs::metadata(&path)?;
+            assert_eq!(found.uid(), NOBODY, "{} is root's", path.display());
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    let stage = Stage::of(directory, start(&place)?)?;
+    assert!(stage.oncall.ok(&["kill", "list"])?.contains("without"));
+    stage.daemon.stop()
+}
+
+/// S16, T58: damage in the middle of the journal, on a daemon that runs: it starts, names the place, and kills.
+#[test]
+fn s16_a_daemon_starts_on_a_damaged_journal_and_kills() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let token = stage.token(&task)?;
+    let place = stage.directory.path().to_path_buf();
+    let Stage {
+        directory, daemon, ..
+    } = stage;
+    daemon.stop()?;
+    let journal = place.join("data/journal");
+    let segment = std::fs::read_dir(journal)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .unwrap();
+    let mut bytes = std::fs::read(&segment)?;
+    // In the body of the first batch.
+    bytes[90] ^= 1;
+    std::fs::write(&segment, bytes)?;
+    let stage = Stage::of(directory, Daemon::start(&place)?)?;
+    let status = stage.oncall.ok(&["status"])?;
+    assert!(status.contains("damaged at byte 24"), "{status}");
+    // A kill may be among what is lost: everything is stopped.
+    let proof = stage.oncall.ok(&["identity"])?;
+    assert!(!stage.is_active(&token, &proof)?);
+    let kill = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
+    let killed = stage.oncall.run(&kill)?;
+    assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
+    assert!(stage.oncall.ok(&["kill", "list"])?.contains("nobody"));
+    stage.daemon.stop()
 }

@@ -5,7 +5,7 @@ pub mod keys;
 pub mod receiver;
 pub mod workshop;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lanyard_rig::{Answer, Cli, Daemon};
@@ -170,7 +170,7 @@ impl Stage {
     /// # Errors
     /// When it does not start.
     pub fn local_kill(&self, scope: &[&str]) -> Result<Answer> {
-        local_kill(&self.directory, scope)
+        local_kill(self.directory.path(), scope)
     }
 
     /// Adds these lines to the charter of the agent, and waits until that is in force.
@@ -329,12 +329,16 @@ impl Stopped {
     /// # Errors
     /// When it does not start.
     pub fn local_kill(&self, scope: &[&str]) -> Result<Answer> {
-        local_kill(&self.directory, scope)
+        local_kill(self.directory.path(), scope)
     }
 }
 
-fn local_kill(directory: &TempDir, scope: &[&str]) -> Result<Answer> {
-    let config = directory.path().join("lanyardd.yaml");
+/// `lanyardd kill --local` on this directory, whether or not a daemon runs.
+///
+/// # Errors
+/// When it does not start.
+pub fn local_kill(directory: &Path, scope: &[&str]) -> Result<Answer> {
+    let config = directory.join("lanyardd.yaml");
     let config = config.to_string_lossy();
     let kill = ["kill", "--local", "--config", &config, "--reason", "drill"];
     lanyard_rig::daemon_command(&[&kill[..], scope].concat())

@@ -185,3 +185,23 @@ fn s16_a_segment_that_the_disk_does_not_give_is_damage_and_not_the_end() {
         assert!(!records.is_empty());
     }
 }
+
+#[test]
+fn s38_the_reserve_grows_by_a_step_where_zeroes_have_to_be_written_for_it() {
+    for allocates in [true, false] {
+        let disk = SimulatedDisk::shared();
+        if !allocates {
+            disk.refuse_allocations();
+        }
+        let (mut journal, ..) = open(&disk).unwrap();
+        let before = disk.used();
+        journal.set_aside(RESERVE + 1).unwrap();
+        assert_eq!(journal.reserved(), RESERVE + RESERVE / 16);
+        assert_eq!(disk.used() - before, RESERVE / 16);
+        // Where blocks cannot be allocated for records, the reserve stands in for them.
+        fill(&disk);
+        journal.make_room(1 << 10).ok();
+        assert_eq!(journal.append(&[[1; 2048]]), Err(AppendError::Full));
+        journal.append_critical(&[[1; 2048]]).unwrap();
+    }
+}
