@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lanyard_aws_policy::{SESSION_POLICY_LIMIT, session_policy};
-use lanyard_core::approval::{approvers, persons};
+use lanyard_core::approval::{Requirement, approvers, persons};
 use lanyard_core::charter::{
     AwsGrant, Charter, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
     VaultGives, VaultGrant,
@@ -16,6 +16,7 @@ use lanyard_core::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::files::{self, Declared};
+use crate::Global;
 use crate::outcome::Outcome;
 
 #[derive(Args)]
@@ -29,7 +30,7 @@ pub(crate) struct Compile {
     grant: Option<Name>,
 }
 
-pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
+pub(crate) fn run(global: &Global, asked: &Compile) -> Result<(), Outcome> {
     let world = asked.declared.world()?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     // Shown is what is given when something is given, whatever day it is.
@@ -41,10 +42,119 @@ pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
     {
         return Err(Outcome::usage(format!("there is no grant {name}")));
     }
-    let mut fits = true;
     let chosen = |grant: &&Grant| asked.grant.as_ref().is_none_or(|name| *name == grant.name);
-    for grant in charter.grants.values().filter(chosen) {
+    let grants = charter.grants.values().filter(chosen);
+    let compiled: Vec<Compiled> = grants.map(|grant| Compiled::of(&charter, grant)).collect();
+    if global.output.is_document() {
+        let documents: Vec<Value> = compiled.iter().map(Compiled::document).collect();
+        global.output.document(&json!({"grants": documents}));
+    } else {
+        compiled.iter().for_each(Compiled::print);
+    }
+    if compiled.iter().all(|one| one.fits) {
+        Ok(())
+    } else {
+        Err(Outcome::Negative)
+    }
+}
+
+/// What a grant comes to.
+struct Compiled<'a> {
+    grant: &'a Grant,
+    environments: Vec<Terms>,
+    /// What there is to know of it besides.
+    notes: Vec<String>,
+    /// What is asked of the provider; nothing where it cannot be asked.
+    asks: Option<Value>,
+    fits: bool,
+}
+
+/// Who approves in one environment, and for how long a credential is.
+struct Terms {
+    environment: Name,
+    terms: Result<(u64, Option<Requirement>), String>,
+}
+
+impl<'a> Compiled<'a> {
+    fn of(charter: &Charter, grant: &'a Grant) -> Self {
+        let terms = |environment: &Name| {
+            let question = Question::usual(charter, grant, environment);
+            let permit = permit(charter, &question, Timestamp::from_secs(0));
+            let terms = permit.map(|permit| {
+                let life = permit.expires().since(Timestamp::from_secs(0));
+                (life.as_secs(), permit.requirement().cloned())
+            });
+            Terms {
+                environment: environment.clone(),
+                terms: terms.map_err(|denial| denial.to_string()),
+            }
+        };
+        let mut compiled = Self {
+            grant,
+            environments: grant.environments.iter().map(terms).collect(),
+            notes: Vec::new(),
+            asks: None,
+            fits: true,
+        };
+        compiled.rights(charter);
+        compiled
+    }
+
+    fn rights(&mut self, charter: &Charter) {
+        let asks = match &self.grant.rights {
+            Rights::Token(rights) => {
+                let scopes: Vec<&str> = rights.scopes.iter().map(String::as_str).collect();
+                json!({"aud": rights.audience, "scope": scopes.join(" ")})
+            }
+            Rights::Kubernetes(rights) => kubernetes(charter, self.grant, rights),
+            Rights::Aws(rights) => return self.aws(charter, rights),
+            Rights::Vault(rights) => {
+                let note = "the policies are read from that Vault before each credential";
+                self.notes.push(note.to_owned());
+                vault(rights)
+            }
+            Rights::GitHub(rights) => {
+                json!({"repositories": rights.repositories, "permissions": rights.permissions})
+            }
+        };
+        self.asks = Some(asks);
+    }
+
+    fn aws(&mut self, charter: &Charter, rights: &AwsGrant) {
         // What it comes to is the same in every environment; who approves is not.
+        let Some(environment) = self.grant.environments.first() else {
+            return;
+        };
+        let question = Question::usual(charter, self.grant, environment);
+        let request = match mint_request(charter, &question, Timestamp::from_secs(0)) {
+            Ok(request) => request,
+            Err(denial) => return self.notes.push(denial.to_string()),
+        };
+        match session_policy(rights, &request) {
+            Ok(policy) => {
+                let size = policy.chars().count();
+                self.notes.push(format!(
+                    "session policy: {size} of {SESSION_POLICY_LIMIT} characters; the last Deny begins at the lease's end"
+                ));
+                self.notes.push(format!(
+                    "packed: about {} bytes; STS packs policy and tags by a format of its own, and refuses what is over its limit",
+                    packed(&policy)
+                ));
+                self.asks = serde_json::from_str(&policy).ok();
+            }
+            Err(error) => {
+                self.notes.push(error.to_string());
+                if matches!(error, PrepareError::TooLarge { .. }) {
+                    let way = "split the grant, or shorten its resources: nothing is ever left out to make it fit";
+                    self.notes.push(way.to_owned());
+                }
+                self.fits = false;
+            }
+        }
+    }
+
+    fn print(&self) {
+        let grant = self.grant;
         let names: Vec<&str> = grant.environments.iter().map(Name::as_str).collect();
         println!(
             "# grant {}: {} on {}, in {}",
@@ -53,104 +163,70 @@ pub(crate) fn run(asked: &Compile) -> Result<(), Outcome> {
             grant.target,
             names.join(", ")
         );
-        approvals(&charter, grant);
-        fits &= rights(&charter, grant);
+        for Terms { environment, terms } in &self.environments {
+            match terms {
+                Ok((life, needed)) => {
+                    let needed = needed.as_ref().map_or_else(
+                        || "nobody approves".to_owned(),
+                        |needed| {
+                            let from = approvers(&needed.from);
+                            format!(
+                                "its plan needs the approval of {} of {from}",
+                                persons(needed.people)
+                            )
+                        },
+                    );
+                    println!("# {environment}: {life} s at most; {needed}");
+                }
+                Err(denial) => println!("# {environment}: {denial}"),
+            }
+        }
+        for note in &self.notes {
+            println!("# {note}");
+        }
+        if let Some(asks) = &self.asks {
+            println!("{asks:#}");
+        }
         println!();
     }
-    if fits { Ok(()) } else { Err(Outcome::Negative) }
-}
 
-fn approvals(charter: &Charter, grant: &Grant) {
-    for environment in &grant.environments {
-        let question = Question::usual(charter, grant, environment);
-        match permit(charter, &question, Timestamp::from_secs(0)) {
-            Ok(permit) => {
-                let needed = permit.requirement().map_or_else(
-                    || "nobody approves".to_owned(),
-                    |needed| {
-                        let from = approvers(&needed.from);
-                        format!(
-                            "its plan needs the approval of {} of {from}",
-                            persons(needed.people)
-                        )
-                    },
-                );
-                let life = permit.expires().since(Timestamp::from_secs(0));
-                println!("# {environment}: {} s at most; {needed}", life.as_secs());
-            }
-            Err(denial) => println!("# {environment}: {denial}"),
-        }
-    }
-}
-
-/// Prints what is asked of the provider; whether it can be asked.
-fn rights(charter: &Charter, grant: &Grant) -> bool {
-    match &grant.rights {
-        Rights::Token(rights) => {
-            let scopes: Vec<&str> = rights.scopes.iter().map(String::as_str).collect();
-            println!(
-                "{:#}",
-                json!({"aud": rights.audience, "scope": scopes.join(" ")})
-            );
-            true
-        }
-        Rights::Kubernetes(rights) => {
-            println!("{:#}", kubernetes(charter, grant, rights));
-            true
-        }
-        Rights::Aws(rights) => aws(charter, grant, rights),
-        Rights::Vault(rights) => {
-            println!("# the policies are read from that Vault before each credential");
-            println!("{:#}", vault(rights));
-            true
-        }
-        Rights::GitHub(rights) => {
-            println!(
-                "{:#}",
-                json!({"repositories": rights.repositories, "permissions": rights.permissions})
-            );
-            true
-        }
-    }
-}
-
-fn aws(charter: &Charter, grant: &Grant, rights: &AwsGrant) -> bool {
-    let Some(environment) = grant.environments.first() else {
-        return true;
-    };
-    let question = Question::usual(charter, grant, environment);
-    let request = match mint_request(charter, &question, Timestamp::from_secs(0)) {
-        Ok(request) => request,
-        Err(denial) => {
-            println!("# {denial}");
-            return true;
-        }
-    };
-    match session_policy(rights, &request) {
-        Ok(policy) => {
-            let size = policy.chars().count();
-            let text: Value = serde_json::from_str(&policy).unwrap_or_default();
-            println!(
-                "# session policy: {size} of {SESSION_POLICY_LIMIT} characters; the last Deny begins at the lease's end"
-            );
-            println!(
-                "# packed: about {} bytes; STS packs policy and tags by a format of its own, and refuses what is over its limit",
-                packed(&policy)
-            );
-            println!("{text:#}");
-            true
-        }
-        Err(error @ PrepareError::TooLarge { .. }) => {
-            println!("# {error}");
-            println!(
-                "# split the grant, or shorten its resources: nothing is ever left out to make it fit"
-            );
-            false
-        }
-        Err(error) => {
-            println!("# {error}");
-            false
-        }
+    fn document(&self) -> Value {
+        let grant = self.grant;
+        let environments = self
+            .environments
+            .iter()
+            .map(|Terms { environment, terms }| {
+                let said = match terms {
+                    Ok((life, needed)) => {
+                        let needed = needed.as_ref();
+                        json!({
+                            "seconds": life,
+                            "people": needed.map_or(0, |needed| needed.people),
+                            "from": needed.map(|needed| &needed.from),
+                        })
+                    }
+                    Err(denial) => json!({"denied": denial}),
+                };
+                (environment.to_string(), said)
+            });
+        let size = match &self.grant.rights {
+            Rights::Aws(_) => self
+                .asks
+                .as_ref()
+                .map(|asks| asks.to_string().chars().count()),
+            Rights::Token(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
+        };
+        json!({
+            "grant": grant.name,
+            "role": grant.role.to_string(),
+            "target": grant.target,
+            "provider": grant.rights.provider(),
+            "environments": environments.collect::<serde_json::Map<_, _>>(),
+            "asks": self.asks,
+            "characters": size,
+            "fits": self.fits,
+            "notes": self.notes,
+        })
     }
 }
 

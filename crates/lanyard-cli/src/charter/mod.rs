@@ -56,7 +56,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Lint(lint) => lint::run(global, &lint).await,
         Command::Fmt(asked) => fmt::run(&asked),
         Command::Diff(asked) => diff::run(global, &asked),
-        Command::Compile(asked) => compile::run(&asked),
+        Command::Compile(asked) => compile::run(global, &asked),
         Command::Simulate(asked) => simulate::run(global, &asked),
         Command::Test(test) => test::run(&test),
         Command::Explain(asked) => explain::run(&asked),
