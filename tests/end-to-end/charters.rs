@@ -91,7 +91,7 @@ fn findings_come_in_the_forms_that_machines_read() -> Result<()> {
 
 #[test]
 fn a_warning_is_allowed_with_a_reason_and_an_allow_is_not_left_behind() -> Result<()> {
-    let idle = "  prohibited:\n    - aws: [\"iam:*\"]\n      reason: identity is not for agents";
+    let idle = "  prohibited:\n    - kubernetes: {resources: [widgets]}\n      reason: widgets are not for agents";
     let (_folder, file) = with("revocable_within", idle)?;
     let warned = tool("lint", &[&file])?;
     assert_eq!(warned.code, 0, "{}", warned.stdout);
@@ -102,10 +102,8 @@ fn a_warning_is_allowed_with_a_reason_and_an_allow_is_not_left_behind() -> Resul
     );
     assert_eq!(tool("lint", &[&file, "--deny-warnings"])?.code, 1);
 
-    let allowed = idle.replace(
-        "\n    - aws",
-        "\n    # lanyard:allow LC203 because later grants\n    - aws",
-    );
+    let allow = "\n    # lanyard:allow LC203 because later grants\n    - kubernetes";
+    let allowed = idle.replace("\n    - kubernetes", allow);
     let (_folder, file) = with("revocable_within", &allowed)?;
     let quiet = tool("lint", &[&file, "--deny-warnings"])?;
     assert_eq!((quiet.code, quiet.stdout.as_str()), (0, ""));
@@ -538,5 +536,22 @@ fn what_is_wrong_with_a_charter_is_said_by_the_status_the_log_and_a_metric() -> 
     let status = stage.oncall.run(&["status"])?.stderr;
     assert!(status.contains(said), "{status} lacks {said}");
     assert!(stage.daemon.log().contains(said));
+    Ok(())
+}
+
+#[test]
+fn iam10_what_a_charter_comes_to_is_json_where_json_is_asked_for() -> Result<()> {
+    let file = corpus("good/payments-terraform.yaml");
+    let compiled = tool("compile", &[file.to_str().unwrap(), "-o", "json"])?;
+    assert_eq!(compiled.code, 0, "{}", compiled.stderr);
+    let document: serde_json::Value = serde_json::from_str(&compiled.stdout)?;
+    let grants = document["grants"].as_array().unwrap();
+    let names: Vec<_> = grants.iter().map(|grant| grant["grant"].as_str()).collect();
+    let expected = ["change-queues", "read-state", "restart"].map(Some);
+    assert_eq!(names, expected);
+    let state = &grants[1];
+    assert_eq!(state["asks"]["Version"], "2012-10-17");
+    assert_eq!(grants[0]["characters"], 413);
+    assert_eq!(grants[0]["environments"]["production"]["people"], 2);
     Ok(())
 }

@@ -8,11 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lanyard_core::charter::policy::{Document, OneOrMany, Statement};
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::time::Timestamp;
-
-use super::document::{Document, OneOrMany, Statement};
 
 /// How long after its intent a session may still be issued: a minute for the mint itself, and the five
 /// for which AWS accepts a signed request.

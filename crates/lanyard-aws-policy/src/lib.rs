@@ -5,9 +5,10 @@
 pub const PROVIDER: &str = "aws";
 
 mod deny;
-mod document;
 mod session;
 
 pub use deny::{Cause, Composed, Demand, DenyPolicy, compose};
-pub use document::{Condition, Document, Effect, OneOrMany, Statement};
-pub use session::{SESSION_POLICY_LIMIT, session_policy};
+pub use lanyard_core::charter::policy::{
+    Condition, Document, Effect, OneOrMany, SESSION_POLICY_LIMIT, Statement,
+};
+pub use session::session_policy;

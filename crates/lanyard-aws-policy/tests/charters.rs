@@ -6,7 +6,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,6 +77,21 @@ fn uses(grant: &AwsGrant) -> BTreeSet<(String, String)> {
     uses
 }
 
+/// No context, and what each condition of a grant asks for: its first value, and another.
+fn contexts(grant: &AwsGrant) -> Vec<BTreeMap<String, String>> {
+    let mut contexts = vec![BTreeMap::new()];
+    for statement in grant.allow.iter().filter(|it| !it.when.is_empty()) {
+        let (mut met, mut missed) = (BTreeMap::new(), BTreeMap::new());
+        for (key, test) in statement.when.iter() {
+            let value = test.values.first().map(|value| value.replace('*', "one"));
+            met.insert(key.as_str().to_owned(), value.unwrap_or_default());
+            missed.insert(key.as_str().to_owned(), "other".to_owned());
+        }
+        contexts.extend([met, missed]);
+    }
+    contexts
+}
+
 #[test]
 fn a_charter_answers_what_its_session_policy_means() {
     if std::env::var_os("LANYARD_IAM_SIMULATE").is_none() {
@@ -107,16 +122,30 @@ fn a_charter_answers_what_its_session_policy_means() {
                     };
                     let policy = session_policy(rights, &request).unwrap();
                     let policy: Value = serde_json::from_str(&policy).unwrap();
-                    for (action, resource) in uses(rights) {
+                    let contexts = contexts(rights);
+                    let uses = uses(rights).into_iter();
+                    let each =
+                        uses.flat_map(|of| contexts.iter().map(move |it| (of.clone(), it.clone())));
+                    for ((action, resource), context) in each {
+                        // A key is used only where its own policy leaves that to the account.
+                        let key = action.starts_with("kms:").then(|| {
+                            json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*",
+                                "Resource": "*", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}}]})
+                        });
                         asked.push(json!({
+                            "resourcePolicy": key,
                             "role": "arn:aws:iam::111122223333:role/lease", "session": "L-1",
-                            "policy": policy, "action": action, "resource": resource, "context": {},
+                            "policy": policy, "action": action, "resource": resource, "context": context,
                             "rolePolicies": [{"Version": "2012-10-17",
                                 "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}],
                             "issued": NOW.to_string(), "at": (NOW + Duration::from_secs(1)).to_string(),
                         }));
                         let used = Question {
-                            usage: Some(Usage::Aws { action, resource }),
+                            usage: Some(Usage::Aws {
+                                action,
+                                resource,
+                                context,
+                            }),
                             ..question.clone()
                         };
                         expected.push(ask(&charter, &used, NOW).verdict.is_ok());

@@ -71,7 +71,9 @@ pub(crate) async fn request(global: &Global, request: Request) -> Result<(), Out
             ("revoked by", revocability.mechanism),
             (
                 "at worst within",
-                bound.unwrap_or_else(|| "unbounded: open streams outlive a kill".to_owned()),
+                bound.unwrap_or_else(|| {
+                    "unbounded: open streams, or what it hands on, outlive a kill".to_owned()
+                }),
             ),
         ],
     );

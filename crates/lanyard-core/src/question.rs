@@ -2,7 +2,7 @@
 //!
 //! The answer is that of [`decide`], on a task and a plan that exist only for the question.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::approval::{Requirement, approvers, persons};
@@ -122,6 +122,8 @@ pub enum Usage {
         action: String,
         /// Its ARN.
         resource: String,
+        /// The condition keys of the request, and their values.
+        context: BTreeMap<String, String>,
     },
     /// A Kubernetes request in the grant's namespace.
     Kubernetes {
@@ -413,9 +415,17 @@ fn as_rule(usage: &Usage) -> Option<PolicyRule> {
 fn gives(rights: &Rights, usage: &Usage) -> bool {
     match (rights, usage) {
         (Rights::Token(rights), Usage::Scope(scope)) => rights.scopes.contains(scope),
-        (Rights::Aws(rights), Usage::Aws { action, resource }) => {
+        (
+            Rights::Aws(rights),
+            Usage::Aws {
+                action,
+                resource,
+                context,
+            },
+        ) => {
             let mut statements = rights.allow.iter();
-            statements.any(|statement| statement.matches(action, resource))
+            let allowed = statements.any(|it| it.matches(action, resource, context));
+            allowed && !rights.except.iter().any(|pattern| pattern.matches(action))
         }
         (Rights::Kubernetes(rights), Usage::Kubernetes { name, .. }) => {
             let (KubernetesRights::Rules(rules), Some(asked)) = (&rights.rights, as_rule(usage))

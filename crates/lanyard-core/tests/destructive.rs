@@ -45,7 +45,7 @@ fn charter(grant: &str) -> Result<Charter, String> {
             (name("github"), lanyard_core::charter::TargetKind::GitHub),
         ]
         .into(),
-        accounts: [].into(),
+        ..World::default()
     };
     parse(&text, &world)
         .map(|parsed| parsed.charter)
@@ -56,8 +56,7 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-const RULES: &str =
-    "rules: [{apiGroups: [apps], resources: [deployments/scale, statefulsets/scale], verbs: [get, patch, delete]}]";
+const RULES: &str = "rules: [{apiGroups: [apps], resources: [deployments/scale, statefulsets/scale], verbs: [get, patch, delete]}]";
 
 fn cluster(destructive: &str) -> Result<Charter, String> {
     charter(&format!(

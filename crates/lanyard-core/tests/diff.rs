@@ -189,6 +189,7 @@ fn questions() -> Vec<Question> {
         OBJECTS.iter().map(|resource| Usage::Aws {
             action: (*action).to_owned(),
             resource: (*resource).to_owned(),
+            context: std::collections::BTreeMap::new(),
         })
     });
     let scopes = SCOPES.iter().map(|scope| Usage::Scope((*scope).to_owned()));

@@ -336,7 +336,20 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         }
     }
 
-    fn revocability(&self, _rights: &Rights) -> Revocability {
+    fn revocability(&self, rights: &Rights) -> Revocability {
+        let hands_on = match rights {
+            Rights::Aws(grant) => grant.gives_credential(),
+            Rights::Token(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_) => None,
+        };
+        if let Some((action, why)) = hands_on {
+            return Revocability {
+                mechanism: format!(
+                    "an inline deny on the role names the session; what {action} hands on is beyond it: {why}"
+                ),
+                worst_case: None,
+                source: "AWS's service models: what the action answers".to_owned(),
+            };
+        }
         Revocability {
             mechanism: "an inline deny on the role names the session; past the lease's end, its own policy denies \
                         everything"

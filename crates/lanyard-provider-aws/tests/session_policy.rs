@@ -9,12 +9,12 @@
 
 mod evaluator;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evaluator::{Request, Verdict, evaluate};
 use lanyard_core::charter::{
-    ActionPattern, AwsGrant, AwsStatement, Position, Prohibited, Prohibition, ResourcePattern,
-    Rights, TargetKind,
+    ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, Position, Prohibited,
+    Prohibition, ResourcePattern, Rights, TargetKind, Test,
 };
 use lanyard_core::provider::{MintRequest, PrepareError};
 use lanyard_core::time::Timestamp;
@@ -167,6 +167,7 @@ fn t30_what_could_reach_beyond_itself_is_refused() {
         grant.allow = vec![AwsStatement {
             actions: actions(&[action]),
             resources: resources(&[resource]),
+            when: Conditions::default(),
         }];
         session_policy(&grant, &request)
     };
@@ -175,7 +176,10 @@ fn t30_what_could_reach_beyond_itself_is_refused() {
         "*",
         "*:*",
         "s*:Get",
-        "iam:GetRole",
+        "iam:CreateRole",
+        "iam:*Role",
+        "iam:PassRole",
+        "iam:GetSoon",
         "STS:AssumeRole",
         "s3:",
         "s3:\",\"*",
@@ -197,6 +201,80 @@ fn t30_what_could_reach_beyond_itself_is_refused() {
     );
 }
 
+/// Text, an ARN, a truth and an address have operators of their own, and every key stands once.
+#[test]
+fn iam9_conditions_are_compiled_by_the_type_of_their_key() {
+    let request = request();
+    let mut grant = grant(&request);
+    grant.allow[0].when = when(&[
+        ("s3:prefix", &["a/*", "b"]),
+        ("aws:RequestedRegion", &["eu-west-1"]),
+        ("aws:SecureTransport", &["true"]),
+        ("aws:SourceIp", &["192.0.2.0/24"]),
+        (
+            "lambda:FunctionArn",
+            &["arn:aws:lambda:eu-west-1:111122223333:function:x*"],
+        ),
+    ]);
+    let policy = session_policy(&grant, &request).unwrap();
+    let expected = r#""Condition":{"ArnLike":{"lambda:FunctionArn":"arn:aws:lambda:eu-west-1:111122223333:function:x*"},"Bool":{"aws:SecureTransport":"true"},"IpAddress":{"aws:SourceIp":"192.0.2.0/24"},"StringEquals":{"aws:RequestedRegion":"eu-west-1"},"StringLike":{"s3:prefix":["a/*","b"]}}"#;
+    assert!(policy.contains(expected), "{policy}");
+}
+
+/// T34: whatever else IAM has is denied by name, where a grant reads IAM or passes a role.
+#[test]
+fn iam9_a_session_that_reads_iam_or_passes_a_role_is_denied_the_rest_of_iam() {
+    let mut request = request();
+    // The sample charter prohibits all of IAM.
+    request.prohibited = Vec::new();
+    let mut grant = grant(&request);
+    grant.allow[0].actions = actions(&["iam:Get*"]);
+    grant.allow[0].resources = resources(&["*"]);
+    grant.except = actions(&["iam:GetLoginProfile"]);
+    let policy = session_policy(&grant, &request).unwrap();
+    let is = |action: &str| verdict(&policy, action, "*", BEFORE);
+    assert_eq!(is("iam:GetRole"), Verdict::Allowed);
+    for action in [
+        "iam:PutRolePolicy",
+        "iam:PassRole",
+        "iam:CreateUser",
+        "iam:GetLoginProfile",
+        "iam:ListRoles",
+        "sts:AssumeRole",
+    ] {
+        assert_eq!(is(action), Verdict::Denied, "{action}");
+    }
+    grant.except = BTreeSet::new();
+    grant.allow[0].actions = actions(&["iam:PassRole"]);
+    grant.allow[0].resources = resources(&["arn:aws:iam::111122223333:role/worker"]);
+    assert!(
+        session_policy(&grant, &request).is_err(),
+        "no service is named"
+    );
+    grant.allow[0].when = when(&[("iam:PassedToService", &["lambda.amazonaws.com"])]);
+    let policy = session_policy(&grant, &request).unwrap();
+    let is = |action: &str| verdict(&policy, action, "*", BEFORE);
+    for action in [
+        "iam:PutRolePolicy",
+        "iam:GetRole",
+        "iam:CreateUser",
+        "iam:UpdateAssumeRolePolicy",
+    ] {
+        assert_eq!(is(action), Verdict::Denied, "{action}");
+    }
+    assert_ne!(is("iam:PassRole"), Verdict::Denied);
+}
+
+fn when(of: &[(&str, &[&str])]) -> Conditions {
+    let mut when = Conditions::default();
+    for (key, values) in of {
+        let (key, kind) = ConditionKey::parse(key).unwrap();
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        when.add(key, Test { kind, values });
+    }
+    when
+}
+
 fn patterns(of: &'static str) -> impl Strategy<Value = BTreeSet<String>> {
     proptest::collection::btree_set(of, 1..4)
 }
@@ -211,6 +289,7 @@ proptest! {
     fn a_session_allows_exactly_what_the_matchers_do(
         allowed in patterns("s:[abAB*?]{1,4}"), resources in patterns("[xy*?]{1,4}"),
         prohibited in patterns("s:[abAB*?]{1,4}"), destructive in patterns("s:[abAB*?]{1,4}"),
+        excepted in proptest::collection::btree_set("s:[abAB*?]{1,4}", 0..2),
         approve in any::<bool>(), action in "s:[abAB]{1,4}", arn in "[xy]{1,4}",
     ) {
         let mut request = request();
@@ -218,8 +297,11 @@ proptest! {
             allow: vec![AwsStatement {
                 actions: as_actions(&allowed),
                 resources: resources.into_iter().map(ResourcePattern).collect(),
+                when: Conditions::default(),
             }],
             destructive: as_actions(&destructive),
+            except: as_actions(&excepted),
+            approved: BTreeSet::new(),
         };
         request.prohibited = vec![Prohibition {
             what: Prohibited::Aws(as_actions(&prohibited).into_iter().collect()),
@@ -231,8 +313,9 @@ proptest! {
         }
         let policy = session_policy(&grant, &request).unwrap();
         let denied = as_actions(&prohibited).iter().any(|one| one.matches(&action))
+            || grant.except.iter().any(|one| one.matches(&action))
             || grant.destructive.difference(&request.destructive).any(|one| one.matches(&action));
-        let may = !denied && grant.allow.iter().any(|one| one.matches(&action, &arn));
+        let may = !denied && grant.allow.iter().any(|one| one.matches(&action, &arn, &BTreeMap::new()));
         let found = verdict(&policy, &action, &arn, BEFORE);
         prop_assert_eq!(found == Verdict::Allowed, may, "{}", policy);
         prop_assert_ne!(verdict(&policy, &action, &arn, AFTER), Verdict::Allowed);

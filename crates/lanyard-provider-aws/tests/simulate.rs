@@ -285,6 +285,47 @@ async fn a_cut_denies_every_session_before_it_and_none_after_it() {
     ]);
 }
 
+/// T33: a resource policy that names the session itself passes by what is not allowed, as AWS's page on session policies
+/// says (this evaluator lets none pass); what is denied explicitly stays denied.
+#[tokio::test]
+async fn iam10_a_resource_policy_that_names_the_session_passes_no_explicit_deny() {
+    let Some(sent) = sent("named-session").await else {
+        return;
+    };
+    let request = sent.request();
+    let (prepared, policy) = sent.mint(&request).await;
+    let name = sent.role.rsplit('/').next().unwrap();
+    let account = sent.role.split(':').nth(4).unwrap();
+    let session = format!(
+        "arn:aws:sts::{account}:assumed-role/{name}/{}",
+        request.lease
+    );
+    let named = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*",
+        "Resource": "*", "Principal": {"AWS": session}}]});
+    let deny = sent
+        .revoke(vec![reference(&request, &prepared)], None)
+        .await;
+    let late = (request.expires + Duration::from_secs(1)).to_string();
+    let with = |action: &str, more: Value| {
+        let mut with = json!({"action": action, "resourcePolicy": named});
+        if let (Value::Object(with), Value::Object(more)) = (&mut with, more) {
+            with.extend(more);
+        }
+        sent.case(&request, &policy, with)
+    };
+    check(vec![
+        (with("s3:GetObject", json!({})), ALLOWED),
+        (with("s3:GetObject", json!({"at": late})), DENIED),
+        (
+            with(
+                "s3:GetObject",
+                json!({"rolePolicies": [everything(), deny]}),
+            ),
+            DENIED,
+        ),
+    ]);
+}
+
 /// A session of a lease, as the simulator asks about it.
 fn of(sent: &Sent, lease: &LeaseRef, policies: &[&Value]) -> Value {
     let roles: Vec<Value> = std::iter::once(everything())

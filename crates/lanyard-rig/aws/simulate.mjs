@@ -25,6 +25,7 @@ for (const it of JSON.parse(fs.readFileSync(0, "utf8"))) {
         },
       },
       sessionPolicy: it.policy,
+      resourcePolicy: it.resourcePolicy,
       identityPolicies: it.rolePolicies.map((policy, at) => ({ name: `policy-${at}`, policy })),
       serviceControlPolicies: [],
       resourceControlPolicies: [],

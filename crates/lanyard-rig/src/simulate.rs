@@ -14,7 +14,7 @@ const SCRIPT: &str = include_str!("../aws/simulate.mjs");
 
 /// The verdict for each case, in order: `Allowed`, `ImplicitlyDenied` or `ExplicitlyDenied`. A case has the fields
 /// `role` (an ARN), `session`, `action`, `resource`, `at` and `issued` (times), `policy` (of the session),
-/// `rolePolicies` (a list) and `context` (more condition keys).
+/// `rolePolicies` (a list) and `context` (more condition keys); where the resource has a policy, `resourcePolicy`.
 ///
 /// # Errors
 /// When there is no Node, or it cannot be installed or run.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lanyard_core::charter::{Name, World, environments};
+use lanyard_core::charter::{EnvironmentKind, Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::time::Ttl;
@@ -173,19 +173,31 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
             None => None,
         },
         identities: identities?,
-        world: World {
-            environments: environments?,
-            targets: targets
-                .iter()
-                .map(|(name, target)| (name.clone(), target.kind()))
-                .collect(),
-            accounts: targets
-                .iter()
-                .filter_map(|(name, target)| Some((name.clone(), target.account()?)))
-                .collect(),
-        },
+        world: world(environments?, &targets),
         targets,
     })
+}
+
+/// What charters may name.
+fn world(
+    environments: BTreeMap<Name, EnvironmentKind>,
+    targets: &BTreeMap<Name, TargetConfig>,
+) -> World {
+    World {
+        environments,
+        targets: targets
+            .iter()
+            .map(|(name, target)| (name.clone(), target.kind()))
+            .collect(),
+        accounts: targets
+            .iter()
+            .filter_map(|(name, target)| Some((name.clone(), target.account()?)))
+            .collect(),
+        partitions: targets
+            .iter()
+            .filter_map(|(name, target)| Some((name.clone(), target.partition()?)))
+            .collect(),
+    }
 }
 
 fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use lanyard_core::charter::{Name, TARGET_KINDS, TargetKind, account_of, policy_rule};
+use lanyard_core::charter::{
+    Name, TARGET_KINDS, TargetKind, account_of, partition_of, policy_rule,
+};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
@@ -61,6 +63,13 @@ impl TargetConfig {
     pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::Aws { target, .. } => account_of(&target.plan_role),
+            Self::Token | Self::Kubernetes { .. } | Self::Vault(_) | Self::GitHub(_) => None,
+        }
+    }
+
+    pub(crate) fn partition(&self) -> Option<String> {
+        match self {
+            Self::Aws { target, .. } => partition_of(&target.plan_role),
             Self::Token | Self::Kubernetes { .. } | Self::Vault(_) | Self::GitHub(_) => None,
         }
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lanyard_core::charter::{
-    Access, ActionPattern, AwsGrant, AwsStatement, EnvironmentKind, GitHubGrant, KubernetesGrant,
-    KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition, ResourcePattern,
-    Revision, Rights, Role, TargetKind, TokenGrant, VaultGives, VaultGrant, World,
+    Access, ActionPattern, AwsGrant, AwsStatement, Conditions, EnvironmentKind, GitHubGrant,
+    KubernetesGrant, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
+    ResourcePattern, Revision, Rights, Role, TargetKind, TokenGrant, VaultGives, VaultGrant, World,
 };
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::{Evidence, Identity};
@@ -129,6 +129,7 @@ pub fn world() -> World {
         .map(|kind| (target(kind), kind))
         .into(),
         accounts: [(target(TargetKind::Aws), "111122223333".to_owned())].into(),
+        partitions: [(target(TargetKind::Aws), "aws".to_owned())].into(),
     }
 }
 
@@ -231,8 +232,11 @@ pub fn rights(kind: TargetKind) -> Rights {
                 ]
                 .map(|resource| ResourcePattern(resource.to_owned()))
                 .into(),
+                when: Conditions::default(),
             }],
             destructive: BTreeSet::new(),
+            except: BTreeSet::new(),
+            approved: BTreeSet::new(),
         }),
         TargetKind::Kubernetes => Rights::Kubernetes(KubernetesGrant {
             namespace: "payments".to_owned(),

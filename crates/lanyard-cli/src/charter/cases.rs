@@ -281,12 +281,14 @@ fn using(f: &Findings, node: &Node) -> Option<Usage> {
         .iter()
         .filter_map(|item| f.text(item))
         .collect();
-    let [action, resource] = parts.as_slice() else {
+    let [action, resource, context @ ..] = parts.as_slice() else {
         let message = "expected an action and a resource".to_owned();
         f.add(Diagnostic::new(Code::Value, node.span, message));
         return None;
     };
-    Some(usage(action, resource))
+    let context: Vec<String> = context.iter().map(|part| (*part).to_owned()).collect();
+    let fault = |why| f.add(Diagnostic::new(Code::Value, node.span, why));
+    usage(action, resource, &context).map_err(fault).ok()
 }
 
 fn expectation(f: &Findings, node: &Node) -> Option<Expected> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Args;
 use lanyard_core::approval::{approvers, persons};
-use lanyard_core::charter::{ActionPattern, Charter, Name, Rights, Version};
+use lanyard_core::charter::{
+    ActionPattern, Charter, ConditionKey, Name, Rights, Version, unlisted_action,
+};
 use lanyard_core::digest::Digest;
 use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::question::{Planned, Question, Usage, ask, nearest, permit};
@@ -66,6 +68,9 @@ pub(crate) struct Explain {
     /// scope.
     #[arg(long, num_args = 2, value_names = ["ACTION", "RESOURCE"])]
     using: Vec<String>,
+    /// A condition key of that AWS request, and its value: `s3:prefix=payments/`.
+    #[arg(long, value_name = "KEY=VALUE", requires = "using")]
+    condition: Vec<String>,
     /// When, as 2026-12-24T12:00:00Z; hours, freezes and the charter's end depend on it. Now, when it is left out.
     #[arg(long)]
     at: Option<jiff::Timestamp>,
@@ -170,7 +175,9 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
         .map(ActionPattern)
         .collect();
     let usage = match asked.using.as_slice() {
-        [action, resource] => Some(usage(action, resource)),
+        [action, resource] => {
+            Some(usage(action, resource, &asked.condition).map_err(Outcome::usage)?)
+        }
         _ => None,
     };
     Ok(Question {
@@ -209,15 +216,36 @@ fn evidence(claims: &[String]) -> Result<Option<Evidence>, Outcome> {
 }
 
 /// `get deployments.apps/web`, `s3:GetObject arn:…`, `scope tickets.read`.
-pub(crate) fn usage(action: &str, resource: &str) -> Usage {
-    if action == "scope" {
-        return Usage::Scope(resource.to_owned());
-    }
+///
+/// # Errors
+/// What is no action of AWS, or no key of a condition: an answer about it would be about nothing.
+pub(crate) fn usage(action: &str, resource: &str, context: &[String]) -> Result<Usage, String> {
     if action.contains(':') {
-        return Usage::Aws {
+        if let Some(why) = unlisted_action(&ActionPattern(action.to_owned())) {
+            return Err(why);
+        }
+        let pair = |part: &String| {
+            let (key, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("`{part}` is no key=value of a condition"))?;
+            ConditionKey::parse(key).map_err(|why| format!("condition `{key}`: {why}"))?;
+            Ok((key.to_owned(), value.to_owned()))
+        };
+        return Ok(Usage::Aws {
             action: action.to_owned(),
             resource: resource.to_owned(),
-        };
+            context: context.iter().map(pair).collect::<Result<_, String>>()?,
+        });
+    }
+    if !context.is_empty() {
+        return Err("only a request of AWS has condition keys".to_owned());
+    }
+    Ok(usage_elsewhere(action, resource))
+}
+
+fn usage_elsewhere(action: &str, resource: &str) -> Usage {
+    if action == "scope" {
+        return Usage::Scope(resource.to_owned());
     }
     let (kind, rest) = match resource.split_once('.') {
         Some((kind, rest)) => (kind, Some(rest)),

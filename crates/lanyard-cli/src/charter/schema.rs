@@ -1,5 +1,7 @@
 //! The JSON Schema (draft 2020-12) of a charter, for editors: what lint says of fields and values, not of rules.
 
+mod aws;
+
 use lanyard_core::charter::{EVENTS, PERS, THENS};
 use serde_json::{Map, Value, json};
 
@@ -115,6 +117,8 @@ fn spec() -> Value {
     let meaning = "Who has to approve what; the rules that meet a request count together.";
     add("approvals", meaning, list(approval(), 0));
     add("limits", "Bounds.", limits());
+    let meaning = "Actions of AWS that the table of this version does not list, in full.";
+    add("unlisted_actions", meaning, aws::actions());
     let meaning = "The builds of the agent that may act; every one when absent.";
     add("versions", meaning, list(version(), 1));
     let meaning = "What is counted, and what happens by itself when there is too much of it.";
@@ -348,13 +352,6 @@ fn claims() -> Value {
     })
 }
 
-fn actions() -> Value {
-    list(
-        json!({"type": "string", "pattern": "^[A-Za-z0-9-]+:[A-Za-z0-9*?]+$"}),
-        0,
-    )
-}
-
 fn grant() -> Value {
     let target = || name("As the daemon's configuration declares it.");
     let token = fields(
@@ -363,21 +360,6 @@ fn grant() -> Value {
             "target": target(),
             "audience": text("`aud`."),
             "scopes": section("What `scope` holds.", list(text("A scope."), 0)),
-        }),
-    );
-    let statement = fields(
-        &["actions", "resources"],
-        json!({
-            "actions": section("`service:Action`, with `*` and `?`.", actions()),
-            "resources": list(text("An ARN, or `*`."), 1),
-        }),
-    );
-    let aws = fields(
-        &["target", "allow"],
-        json!({
-            "target": target(),
-            "allow": section("What the session may do.", list(statement, 1)),
-            "destructive": section("Denied, unless the approved plan names them.", actions()),
         }),
     );
     let rule = fields(
@@ -414,7 +396,7 @@ fn grant() -> Value {
             "environments": section("Where it may be used.", own_environments()),
             "ttl": span("Where it is shorter than limits.ttl."),
             "token": section("One of Lanyard's own access tokens.", token),
-            "aws": section("An AWS STS session.", aws),
+            "aws": section("An AWS STS session.", aws::grant(target())),
             "kubernetes": section("A Kubernetes service-account token.", kubernetes),
             "vault": section("A token of Vault or OpenBao, or a dynamic secret.", vault(target())),
             "github": section("An installation token of a GitHub App.", github(target())),
@@ -474,7 +456,7 @@ fn prohibition() -> Value {
     let mut schema = fields(
         &["reason"],
         json!({
-            "aws": section("These actions, on every resource.", actions()),
+            "aws": section("These actions, on every resource.", aws::actions()),
             "kubernetes": section("These requests, in every namespace.", rule),
             "reason": text("What the agent is told."),
         }),

@@ -161,7 +161,7 @@ impl Changes {
         self.more(&format!("grant {name}: ttl"), lives, at);
         self.planned(old, new, two, environment);
         let needed = |risk| {
-            let of = |charter| requirement(Revisions::of(charter), two.role, environment, risk);
+            let of = |charter| requirement(Revisions::of(charter), two, environment, risk);
             (of(old), of(new))
         };
         let at_most = needed(Risk::High);

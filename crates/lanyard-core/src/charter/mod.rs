@@ -24,13 +24,17 @@ mod kubernetes;
 mod language;
 mod name;
 mod narrow;
+pub mod policy;
 mod token;
 mod vault;
 mod version;
 mod world;
 
 pub use agent::{AgentRule, SubjectPattern};
-pub use aws::{ActionPattern, AwsGrant, AwsStatement, ResourcePattern};
+pub use aws::{
+    ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, Kind, ResourcePattern, Test,
+    iam_beyond, identity_refused, unlisted_action,
+};
 pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
@@ -46,6 +50,7 @@ pub use vault::{VaultGives, VaultGrant};
 pub use version::{Version, VersionRule};
 pub use world::{
     ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
+    partition_of,
 };
 
 /// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
@@ -219,6 +224,8 @@ pub struct Charter {
     pub limits: Limits,
     /// What a task has to state.
     pub requires: BTreeSet<Stated>,
+    /// Actions of AWS that the table of this version does not list, and that the charter means nevertheless.
+    pub unlisted: BTreeSet<ActionPattern>,
     /// When it is not given what it allows.
     pub freezes: Vec<Freeze>,
     /// The hours in which it gives what it allows; always when absent.
@@ -344,6 +351,14 @@ impl Rights {
         }
     }
 
+    /// Whether it hands on secrets that a person has to approve.
+    pub(crate) fn hands_on_approved(&self) -> bool {
+        match self {
+            Self::Aws(grant) => !grant.approved.is_empty(),
+            Self::Token(_) | Self::Kubernetes(_) | Self::Vault(_) | Self::GitHub(_) => false,
+        }
+    }
+
     /// What it allows, a line for each entry, for people.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -361,8 +376,16 @@ impl Rights {
                 .map(|statement| {
                     let actions = list(statement.actions.iter().map(|it| it.0.as_str()));
                     let resources = list(statement.resources.iter().map(|it| it.0.as_str()));
-                    format!("{actions} on {resources}")
+                    if statement.when.is_empty() {
+                        format!("{actions} on {resources}")
+                    } else {
+                        format!("{actions} on {resources}, when {}", statement.when)
+                    }
                 })
+                .chain((!grant.except.is_empty()).then(|| {
+                    let except = list(grant.except.iter().map(|it| it.0.as_str()));
+                    format!("none of {except}")
+                }))
                 .collect(),
             Self::Kubernetes(grant) => match &grant.rights {
                 KubernetesRights::ClusterRole(name) => {

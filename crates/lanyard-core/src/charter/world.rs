@@ -52,6 +52,8 @@ pub struct World {
     pub targets: BTreeMap<Name, TargetKind>,
     /// The account numbers of AWS targets, where they are known.
     pub accounts: BTreeMap<Name, String>,
+    /// The partitions of AWS targets, where they are known: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partitions: BTreeMap<Name, String>,
 }
 
 /// The account in the ARN of a role.
@@ -59,6 +61,13 @@ pub struct World {
 pub fn account_of(role: &str) -> Option<String> {
     let account = role.split(':').nth(4)?;
     (account.len() == 12).then(|| account.to_owned())
+}
+
+/// The partition in the ARN of a role.
+#[must_use]
+pub fn partition_of(role: &str) -> Option<String> {
+    let partition = role.split(':').nth(1).filter(|it| !it.is_empty())?;
+    role.starts_with("arn:").then(|| partition.to_owned())
 }
 
 impl World {
@@ -91,21 +100,22 @@ fn world(f: &Findings, root: &Node) -> Option<World> {
             .filter_map(|(_, key, value)| Some((f.parsed(key)?, kind(value)?)))
             .collect()
     });
-    let accounts = top.optional("targets").map(|node| {
-        let account = |value| {
+    let of_role = |read: fn(&str) -> Option<String>| -> BTreeMap<Name, String> {
+        let role = |value| {
             let role = f.map(value)?.optional("plan_role")?;
-            account_of(f.text(role)?)
+            read(f.text(role)?)
         };
-        f.map(node)
-            .iter()
-            .flat_map(Fields::open)
-            .filter_map(|(_, key, value)| Some((f.parsed(key)?, account(value)?)))
+        let targets = top.optional("targets").and_then(|node| f.map(node));
+        let each = targets.iter().flat_map(Fields::open);
+        each.filter_map(|(_, key, value)| Some((f.parsed(key)?, role(value)?)))
             .collect()
-    });
+    };
+    let (accounts, partitions) = (of_role(account_of), of_role(partition_of));
     Some(World {
         environments: environments?,
         targets: targets?,
-        accounts: accounts.unwrap_or_default(),
+        accounts,
+        partitions,
     })
 }
 

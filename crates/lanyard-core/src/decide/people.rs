@@ -5,20 +5,29 @@ use crate::approval::Requirement;
 use crate::charter::{Charter, Grant, Name, Role};
 use crate::plan::Risk;
 
-/// What people must have approved before this role is issued in this environment for a plan of this risk, within the hours
+/// What people must have approved before this grant is issued in this environment for a plan of this risk, within the hours
 /// and without an emergency.
 #[must_use]
 pub fn requirement(
     revisions: Revisions<'_>,
-    role: Role,
+    grant: &Grant,
     environment: &Name,
     risk: Risk,
 ) -> Option<Requirement> {
-    strictest(
+    let needed = strictest(
         revisions
             .both()
-            .map(|charter| usual(charter, role, environment, risk)),
-    )
+            .map(|charter| usual(charter, grant.role, environment, risk)),
+    );
+    needed.or_else(|| hands_on(revisions, grant).then(Requirement::of_one))
+}
+
+/// Whether the grant hands on in either revision what a person has to approve, whatever the approvals say.
+fn hands_on(revisions: Revisions<'_>, grant: &Grant) -> bool {
+    revisions.both().iter().any(|charter| {
+        let own = charter.grants.get(&grant.name);
+        own.is_some_and(|own| own.rights.hands_on_approved())
+    })
 }
 
 /// What people must have approved before this is issued now.
@@ -32,8 +41,13 @@ pub(super) fn required(
         .both()
         .map(|charter| now(charter, grant, request, risk));
     let needed = strictest(needed);
-    if request.watched {
-        return needed.or_else(|| Some(Requirement::of_one()));
+    if needed.is_none() && (request.watched || hands_on(revisions, grant)) {
+        let declared = request.emergency.map(|emergency| emergency.by.clone());
+        return Some(Requirement {
+            // Whoever declared an emergency has had a say, and is no second person.
+            besides: declared.into_iter().collect(),
+            ..Requirement::of_one()
+        });
     }
     needed
 }

@@ -165,13 +165,15 @@ catalogue! {
          them, `risk` and `approval`. A policy that cannot be used denies every plan, so the charter is not in force with one.";
     IdentityAction "LC101" "identity-action" Error
         "Identity is never given to an agent."
-        "`iam:` and `sts:` actions change who may do what, or make other credentials that no kill reaches. They are not \
-         given to agents, in either role.";
+        "`iam:` and `sts:` actions change who may do what, or make other credentials that no kill reaches. Of IAM an agent \
+         may be given what only looks, and `iam:PassRole` for a role and a service that are named.";
     PlanWrites "LC102" "plan-writes" Error
         "The plan role can do more than read."
         "The plan role works out a change, unattended, in production too. It is given reads alone, without those that \
-         hand on a secret or another credential. An action that is not known counts as a write. Give the action to a \
-         grant with the apply role.";
+         hand on a secret or another credential, and without what AWS calls a read and acts. An action that is not known \
+         counts as a write. Give the action to a grant with the apply role, take it out of a pattern with `except`, or \
+         name a read that hands something on in `approved`: then a person approves each credential. Some actions only \
+         read under a condition (`when`), which the message names.";
     WildcardInProduction "LC103" "wildcard-in-production" Error
         "An apply in production names its actions one by one."
         "A wildcard also holds the actions that the provider adds next year. Write the actions out.";
@@ -203,6 +205,32 @@ catalogue! {
         "This Vault policy is never given to an agent."
         "`root` may do everything. `default` is what the owners of that Vault change for everybody in it, so nobody who reviews \
          a charter knows what it holds. Name policies that were written for the agent.";
+    NoSuchAction "LC120" "no-such-action" Error
+        "AWS lists no such action, or none that matches the pattern."
+        "A grant of a name that is no action gives nothing, and a prohibition or an exception of one leaves the right open. \
+         The table of actions is AWS's service authorization reference, at the date that the message says. An action that \
+         AWS added since is named in `spec.unlisted_actions`, in full.";
+    PolicySize "LC121" "session-policy-size" Error
+        "The session policy is longer than STS takes."
+        "STS takes 2,048 characters, and nothing is left out to make a grant fit: a credential of it could never be issued. \
+         Split the grant, or shorten its resources. `lanyard charter compile` shows the policy.";
+    ForeignPartition "LC122" "foreign-partition" Error
+        "The ARN is in another partition than the target."
+        "A session of one partition (`aws`, `aws-cn`, `aws-us-gov`) reaches nothing of another.";
+    Exception "LC123" "exception" Error
+        "What is excepted or approved is nothing that the grant allows."
+        "`except` takes actions out of the patterns of a grant. `approved` names, in a grant with the plan role, the reads \
+         that hand on a secret or act, which a person has to approve. An action that the grant does not allow is \
+         misspelt, or is left from an earlier version.";
+    Condition "LC124" "condition" Error
+        "The condition cannot be used."
+        "`when` holds condition keys of AWS, each with the values of which one has to be there. Keys of text, ARNs, `true` or \
+         `false` and addresses are in the language. A key that has several values in one request is not: its operators \
+         allow a request that has none.";
+    PassedRole "LC125" "passed-role" Error
+        "The role that may be passed is not bounded."
+        "Whoever may pass a role to a service can have code run with its rights. `iam:PassRole` stands in a statement of its \
+         own, names each role in full, and has a condition on `iam:PassedToService` that names the services.";
     BroadPurpose "LC201" "broad-purpose" Warning
         "The purpose takes more than one sentence."
         "If the purpose of a charter does not fit one sentence, the charter is too broad: it asks for two charters.";
@@ -211,8 +239,8 @@ catalogue! {
         "A task can be opened there, and can be given nothing.";
     IdleProhibition "LC203" "idle-prohibition" Warning
         "No grant could reach what is prohibited."
-        "The prohibition changes nothing today, since nothing is given but by a grant. It may be misspelt; if it is \
-         meant for later grants, allow it with a reason.";
+        "The prohibition is about a kind of Kubernetes that not every cluster has, and no grant is about it. It may be \
+         misspelt; if it is meant for later grants, allow it with a reason. Actions of AWS are looked up instead.";
     IdleApproval "LC204" "idle-approval" Warning
         "No grant needs this approval."
         "No grant has this role in this environment. It may be misspelt.";
@@ -233,8 +261,8 @@ catalogue! {
         "Each of them applies the plan that was approved, but people decided on one. `uses: 1` is the usual.";
     EveryResource "LC210" "every-resource" Warning
         "A grant that can change things is for every resource."
-        "`*` as the resource holds every resource of the account, now and later. Some actions know no resources; for \
-         those, allow this with a reason.";
+        "The resource holds everything of a kind that the grant can change, now and later. Actions that only look, or that \
+         take no resource but `*`, do not count.";
     OneOwner "LC211" "one-owner" Warning
         "The security owner is also the business or the technical owner."
         "The security owner is there to say no to the other two.";
@@ -247,8 +275,8 @@ catalogue! {
          the path. Such a grant needs two people in every environment.";
     UnknownAction "LC214" "unknown-action" Warning
         "AWS lists no such action."
-        "The table of actions is AWS's service authorization reference, at the date of this version. An action that it does \
-         not know gives nothing, or something that nobody looked at.";
+        "The charter names it in `unlisted_actions`: an action that is younger than the table of this version. It gives \
+         nothing, or something that nobody looked at, so it counts as a write and takes two people.";
     ForeignAccount "LC215" "foreign-account" Warning
         "The resource is in another account than the target."
         "A session of the target's account reaches it only if a policy of the other account lets it. Mostly it is a slip in a \
@@ -265,6 +293,24 @@ catalogue! {
         "Anything of a kind meets this agent."
         "Whoever can push a branch or a tag can choose its name, and an environment that does not exist is made on its first \
          use. Name one that is protected.";
+    HandsOnCredential "LC230" "hands-on-credential" Warning
+        "The grant hands on credentials that outlive a kill."
+        "The answer of the action holds a key, a token or a password of its own. A kill ends the session, and not what the \
+         session was given: that ends by its own time, or where somebody takes it back. The lease says `unbounded`, and a \
+         charter with `limits.revocable_within` refuses it.";
+    CannotWork "LC231" "cannot-work" Warning
+        "No request can meet this right."
+        "The action is about other kinds of resource than those of the statement, the ARN has not the shape of any of them, \
+         or no request of the action has the condition key. A bucket is `arn:aws:s3:::name`, its objects are \
+         `arn:aws:s3:::name/*`.";
+    FitsNarrowed "LC232" "fits-when-narrowed" Warning
+        "The session policy is longer than STS takes, unless a plan narrows it."
+        "An apply is narrowed to what its plan names. Where the plan names too much, or leaves open what it changes, nothing \
+         can be issued. Split the grant, or shorten its resources.";
+    ListedByNow "LC233" "listed-by-now" Warning
+        "AWS lists the action by now."
+        "`unlisted_actions` is for actions that the table of this version does not know. Remove it there, so that the action \
+         counts as what it is.";
     UnusedAllow "LC301" "unused-allow" Warning
         "This allow is not needed."
         "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";

@@ -56,8 +56,18 @@ fn aws((one, charter): (&AwsGrant, &Charter), (two, of): (&AwsGrant, &Charter)) 
     };
     for statement in &one.allow {
         for action in &statement.actions {
-            if here.iter().any(|pattern| within(pattern, action)) {
+            let denied = here.iter().chain(&one.except);
+            if denied.clone().any(|pattern| within(pattern, action)) {
                 continue;
+            }
+            for pattern in two
+                .except
+                .iter()
+                .filter(|it| within(it, action) || within(action, it))
+            {
+                if !denied.clone().any(|kept| within(kept, pattern)) {
+                    given.push(format!("{action}, of which {pattern} was excepted"));
+                }
             }
             for resource in &statement.resources {
                 let known = two.allow.iter().any(|other| {
@@ -65,9 +75,12 @@ fn aws((one, charter): (&AwsGrant, &Charter), (two, of): (&AwsGrant, &Charter)) 
                     let mut resources = other.resources.iter();
                     actions.any(|wide| within(wide, action))
                         && resources.any(|wide| pattern_contains(&wide.0, &resource.0))
+                        && statement.when.within(&other.when)
                 });
-                if !known {
+                if !known && statement.when.is_empty() {
                     given.push(format!("{action} on {resource}"));
+                } else if !known {
+                    given.push(format!("{action} on {resource}, when {}", statement.when));
                 }
             }
             let touches =

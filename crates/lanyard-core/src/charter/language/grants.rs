@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sections::{LONGEST_TTL, ROLES, at_most, declared, named};
-use super::{github, vault};
+use super::{aws, github, vault};
 use crate::charter::{
-    ActionPattern, Autonomy, AwsGrant, AwsStatement, Grant, KubernetesGrant, KubernetesRights,
-    Name, PolicyRule, ResourcePattern, Rights, TargetKind, TokenGrant, World,
+    ActionPattern, Autonomy, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
+    TargetKind, TokenGrant, World,
 };
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 
@@ -52,7 +52,7 @@ fn grant(
         .and_then(|node| f.span_of_time(node, LONGEST_TTL));
     let sections = [
         fields.optional("token").map(|node| token(f, node, world)),
-        fields.optional("aws").map(|node| aws(f, node, world)),
+        fields.optional("aws").map(|node| aws::aws(f, node, world)),
         fields
             .optional("kubernetes")
             .map(|node| kubernetes(f, node, world)),
@@ -152,107 +152,6 @@ pub(super) fn texts(
             Some(text.to_owned())
         })
         .collect()
-}
-
-fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
-    let fields = f.map(node)?;
-    let target = target(f, &fields, world, TargetKind::Aws);
-    let allow: Vec<AwsStatement> = fields
-        .required("allow")
-        .map(|node| {
-            f.list(node)
-                .iter()
-                .filter_map(|item| statement(f, item))
-                .collect()
-        })
-        .unwrap_or_default();
-    let destructive = fields
-        .optional("destructive")
-        .map(|node| actions(f, node))
-        .unwrap_or_default();
-    fields.finish();
-    let actions = allow.iter().map(|statement| statement.actions.len()).sum();
-    let resources = allow
-        .iter()
-        .map(|statement| statement.resources.len())
-        .sum();
-    if !at_most(f, node, "actions in a grant", actions)
-        || !at_most(f, node, "resources in a grant", resources)
-    {
-        return None;
-    }
-    if allow.is_empty() {
-        f.add(Diagnostic::new(
-            Code::EmptyGrant,
-            node.span,
-            "this grant allows nothing".to_owned(),
-        ));
-        return None;
-    }
-    Some((target?, Rights::Aws(AwsGrant { allow, destructive })))
-}
-
-fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
-    let fields = f.map(node)?;
-    let actions = fields.required("actions").map(|node| actions(f, node));
-    let resources: Option<BTreeSet<_>> = fields.required("resources").map(|node| {
-        texts(f, node, resource)
-            .into_iter()
-            .map(ResourcePattern)
-            .collect()
-    });
-    fields.finish();
-    let (actions, resources) = (actions?, resources?);
-    (!actions.is_empty() && !resources.is_empty()).then_some(AwsStatement { actions, resources })
-}
-
-pub(super) fn actions(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
-    texts(f, node, action)
-        .into_iter()
-        .map(ActionPattern)
-        .collect()
-}
-
-fn action(text: &str) -> Result<(), &'static str> {
-    let Some((service, name)) = text.split_once(':') else {
-        return Err("write service:Action");
-    };
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    let pattern = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'*' || b == b'?')
-    };
-    if service.is_empty() || !plain(service) || name.is_empty() || !pattern(name) {
-        return Err("write service:Action, with a service that is spelled out");
-    }
-    Ok(())
-}
-
-/// T30: no policy variables; wildcards in the resource part of an ARN only.
-fn resource(text: &str) -> Result<(), &'static str> {
-    if text == "*" {
-        return Ok(());
-    }
-    if text.contains("${") {
-        return Err("policy variables are not used here");
-    }
-    if text
-        .bytes()
-        .any(|byte| byte.is_ascii_control() || byte == b'"' || byte == b'\\')
-    {
-        return Err("this is not an ARN");
-    }
-    let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let [arn, partition, service, _region, _account, name] = parts.as_slice() else {
-        return Err("write arn:partition:service:region:account:resource");
-    };
-    if *arn != "arn" || partition.is_empty() || service.is_empty() || name.is_empty() {
-        return Err("write arn:partition:service:region:account:resource");
-    }
-    if parts.iter().take(5).any(|part| part.contains(['*', '?'])) {
-        return Err("wildcards may stand in the resource part only");
-    }
-    Ok(())
 }
 
 fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {

@@ -2,6 +2,9 @@
 
 mod agents;
 mod allow;
+mod aws;
+mod aws_lints;
+mod aws_rules;
 mod breakers;
 mod calendar;
 mod github;
@@ -11,7 +14,6 @@ mod perils;
 mod places;
 mod plans;
 mod powers;
-mod reads;
 mod rules;
 mod sections;
 mod vault;
@@ -21,7 +23,7 @@ pub use grants::policy_rule;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{ActionPattern, Charter, World};
+use super::{Charter, World};
 use crate::document::{Diagnostic, Findings, Severity, read};
 
 /// A charter and what is odd about it.
@@ -42,11 +44,6 @@ pub fn is_charter_file(path: &Path) -> bool {
         .strip_suffix(".yaml")
         .or_else(|| name.strip_suffix(".yml"));
     yaml.is_some_and(|stem| !stem.starts_with('.') && !stem.ends_with(".test"))
-}
-
-/// Whether an action of AWS, or every one that a pattern holds, only reads.
-pub(super) fn only_reads(action: &ActionPattern) -> bool {
-    reads::refused(action).is_none()
 }
 
 /// The policies beside a charter.

@@ -1,150 +1,7 @@
 //! Grants that could raise their own power, and by which path.
 
+use crate::charter::aws::{Power, power};
 use crate::charter::{Charter, Grant, KubernetesRights, PolicyRule, Rights, pattern_contains};
-
-/// AWS actions that run code or commands under an identity which is not the session's.
-const AWS: &[(&str, &str)] = &[
-    (
-        "lambda:updatefunctioncode",
-        "the code runs with the function's role",
-    ),
-    (
-        "lambda:updatefunctionconfiguration",
-        "a layer runs with the function's role",
-    ),
-    (
-        "lambda:createfunction",
-        "the code runs with the role that it is given",
-    ),
-    ("lambda:addpermission", "others may then call the function"),
-    (
-        "ssm:sendcommand",
-        "commands run as root, with the instance's role",
-    ),
-    (
-        "ssm:startsession",
-        "a shell on an instance has the instance's role",
-    ),
-    (
-        "ssm:startautomationexecution",
-        "the automation runs with its own role",
-    ),
-    (
-        "ssm:createassociation",
-        "commands run as root, with the instance's role",
-    ),
-    (
-        "ec2:runinstances",
-        "what boots has the instance profile that it is given",
-    ),
-    (
-        "ec2:modifyinstanceattribute",
-        "the user data runs as root at the next boot, with the instance's role",
-    ),
-    (
-        "ec2:associateiaminstanceprofile",
-        "the instance has the profile that it is given",
-    ),
-    (
-        "ec2:replaceiaminstanceprofileassociation",
-        "the instance has the profile that it is given",
-    ),
-    (
-        "ec2-instance-connect:sendsshpublickey",
-        "a shell on an instance has the instance's role",
-    ),
-    (
-        "ecs:registertaskdefinition",
-        "tasks run with the role that they name",
-    ),
-    ("ecs:runtask", "tasks run with the role that they name"),
-    (
-        "ecs:executecommand",
-        "a shell in a task has the task's role",
-    ),
-    (
-        "ecs:updateservice",
-        "tasks run with the role that they name",
-    ),
-    (
-        "cloudformation:createstack",
-        "the stack is made with its service role",
-    ),
-    (
-        "cloudformation:updatestack",
-        "the stack is changed with its service role",
-    ),
-    (
-        "cloudformation:createchangeset",
-        "the stack is changed with its service role",
-    ),
-    (
-        "codebuild:startbuild",
-        "the build has the project's role, and may be given other commands",
-    ),
-    (
-        "codebuild:updateproject",
-        "the build has the project's role",
-    ),
-    (
-        "codebuild:createproject",
-        "the build has the role that it is given",
-    ),
-    (
-        "codepipeline:updatepipeline",
-        "the pipeline runs with its own role",
-    ),
-    ("glue:updatejob", "the job runs with its own role"),
-    (
-        "glue:createjob",
-        "the job runs with the role that it is given",
-    ),
-    (
-        "glue:createdevendpoint",
-        "a shell there has the endpoint's role",
-    ),
-    (
-        "sagemaker:createnotebookinstance",
-        "the notebook has the role that it is given",
-    ),
-    (
-        "sagemaker:createpresignednotebookinstanceurl",
-        "the notebook has its own role",
-    ),
-    (
-        "datapipeline:putpipelinedefinition",
-        "the pipeline runs with its own role",
-    ),
-    (
-        "states:updatestatemachine",
-        "the machine runs with its own role",
-    ),
-    (
-        "events:puttargets",
-        "the target is called with the rule's role",
-    ),
-    (
-        "batch:submitjob",
-        "the job has the role that its definition names",
-    ),
-    ("kms:creategrant", "whoever is named there may use the key"),
-    ("kms:putkeypolicy", "the key's policy says who may use it"),
-    (
-        "s3:putbucketpolicy",
-        "the bucket's policy says who may use it",
-    ),
-    ("sqs:addpermission", "others may then use the queue"),
-    ("sns:addpermission", "others may then use the topic"),
-    (
-        "secretsmanager:putresourcepolicy",
-        "the policy says who reads the secret",
-    ),
-    (
-        "ecr:setrepositorypolicy",
-        "the policy says who pushes images that others run",
-    ),
-    ("organizations:*", "the organization bounds every account"),
-];
 
 /// What starts or changes pods: they may name any service account of the namespace, and mount its secrets.
 const WORKLOADS: &[&str] = &[
@@ -176,19 +33,23 @@ pub(super) fn meets(action: &str, known: &str) -> bool {
 pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
     match rights {
         Rights::Aws(rights) => {
-            let actions = rights.allow.iter().flat_map(|statement| &statement.actions);
-            actions
-                .filter_map(|action| {
-                    let lower = action.lower();
-                    let (name, how) = AWS.iter().find(|(name, _)| meets(&lower, name))?;
-                    let through = if action.is_wild() {
-                        format!(" ({name})")
-                    } else {
-                        String::new()
-                    };
-                    Some((action.0.clone(), format!("{action}{through}: {how}")))
-                })
-                .collect()
+            let statements = rights.allow.iter();
+            let each = statements.flat_map(|statement| {
+                let actions = statement.actions.iter();
+                actions.map(move |action| (action, &statement.when))
+            });
+            each.filter_map(|(pattern, when)| {
+                let (action, Power::Raises(how)) = power(rights, pattern, when)? else {
+                    return None;
+                };
+                let through = if pattern.is_wild() {
+                    format!(" ({action})")
+                } else {
+                    String::new()
+                };
+                Some((pattern.0.clone(), format!("{pattern}{through}: {how}")))
+            })
+            .collect()
         }
         Rights::Kubernetes(rights) => match &rights.rights {
             KubernetesRights::Rules(rules) => rules.iter().filter_map(workload).collect(),
@@ -212,18 +73,4 @@ fn workload(rule: &PolicyRule) -> Option<(String, String)> {
         "{verb} {resource}: its pods may name any service account of the namespace, and mount its secrets"
     );
     Some(((*resource).to_owned(), path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::charter::ActionPattern;
-
-    #[test]
-    fn every_action_that_leads_to_more_power_exists() {
-        for (name, _) in AWS {
-            let found = super::super::reads::unknown(&ActionPattern((*name).to_owned()));
-            assert_eq!(found, None, "{name}");
-        }
-    }
 }

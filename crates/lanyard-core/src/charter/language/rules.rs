@@ -1,12 +1,12 @@
 //! The rules that hold whatever a charter says.
 
 use super::places::Places;
-use super::{perils, powers, reads};
+use super::{perils, powers};
 use crate::approval::persons;
+use crate::charter::aws::power;
 use crate::charter::{
-    ActionPattern, Autonomy, AwsGrant, Charter, EnvironmentKind, GitHubGrant, Grant,
-    KubernetesGrant, KubernetesRights, Name, PolicyRule, Prohibited, Rights, Role, World,
-    pattern_contains,
+    ActionPattern, Autonomy, Charter, EnvironmentKind, GitHubGrant, Grant, KubernetesGrant,
+    KubernetesRights, Name, PolicyRule, Prohibited, Rights, Role, World,
 };
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 use crate::plan::Risk;
@@ -21,6 +21,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         places: Places::new(root),
         prohibited: prohibited(charter),
         world,
+        suggested: std::cell::Cell::default(),
     };
     for grant in charter.grants.values() {
         match &grant.rights {
@@ -40,6 +41,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         }
         rules.always_two(grant);
     }
+    rules.prohibited_names();
     rules.autonomy();
     rules.emergency();
 }
@@ -54,57 +56,26 @@ pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
     }
 }
 
-struct Rules<'a> {
-    f: &'a Findings,
-    charter: &'a Charter,
-    places: Places<'a>,
+pub(super) struct Rules<'a> {
+    pub(super) f: &'a Findings,
+    pub(super) charter: &'a Charter,
+    pub(super) places: Places<'a>,
     /// In lower case.
-    prohibited: Vec<String>,
-    world: &'a World,
+    pub(super) prohibited: Vec<String>,
+    pub(super) world: &'a World,
+    /// How many names that are no action were looked for.
+    pub(super) suggested: std::cell::Cell<u32>,
 }
 
 impl Rules<'_> {
-    fn about(&self, grant: &Grant, word: &str, code: Code, message: String) -> Diagnostic {
+    pub(super) fn about(
+        &self,
+        grant: &Grant,
+        word: &str,
+        code: Code,
+        message: String,
+    ) -> Diagnostic {
         Diagnostic::new(code, self.places.word(grant.at, word), message)
-    }
-
-    fn aws(&self, grant: &Grant, rights: &AwsGrant) {
-        let name = &grant.name;
-        for action in rights.allow.iter().flat_map(|statement| &statement.actions) {
-            let add = |code, message| self.f.add(self.about(grant, &action.0, code, message));
-            let lower = action.lower();
-            if lower.starts_with("iam:") || lower.starts_with("sts:") {
-                let message = format!("grant {name}: {action} is never given to an agent");
-                add(Code::IdentityAction, message);
-            }
-            if grant.role == Role::Plan
-                && let Some(why) = reads::refused(action)
-            {
-                let message = format!("grant {name} has the plan role, and {action}: {why}");
-                add(Code::PlanWrites, message);
-            }
-            if grant.role == Role::Apply && self.in_production(grant) && action.is_wild() {
-                let message = format!("grant {name}: {action} holds a wildcard");
-                add(Code::WildcardInProduction, message);
-            }
-            if self
-                .prohibited
-                .iter()
-                .any(|pattern| pattern_contains(pattern, &lower))
-            {
-                let message = format!("grant {name}: {action} is prohibited by this charter");
-                add(Code::Prohibited, message);
-            }
-        }
-        for action in &rights.destructive {
-            let mut allowed = rights.allow.iter().flat_map(|statement| &statement.actions);
-            if !allowed.any(|wide| wide.matches(&action.0)) {
-                let message =
-                    format!("grant {name}: {action} is called destructive and is not allowed");
-                let finding = self.about(grant, &action.0, Code::Destructive, message);
-                self.f.add(finding);
-            }
-        }
     }
 
     fn held_back(&self, grant: &Grant, rights: &KubernetesGrant, all: &[PolicyRule]) {
@@ -220,7 +191,7 @@ impl Rules<'_> {
     /// In production every apply needs as many.
     fn always_two(&self, grant: &Grant) {
         let elsewhere = |name: &&Name| !is_production(name, self.world);
-        if let Some(why) = grave(grant).filter(|_| grant.role == Role::Apply) {
+        if let Some(why) = grave(self.charter, grant).filter(|_| grant.role == Role::Apply) {
             for environment in grant.environments.iter().filter(elsewhere) {
                 self.people(grant, environment, &format!("{why} in"));
             }
@@ -237,7 +208,7 @@ impl Rules<'_> {
                 continue;
             };
             let applies = grant.role == Role::Apply;
-            let least = match grave(grant) {
+            let least = match grave(self.charter, grant) {
                 Some(_) if applies => PEOPLE,
                 _ if applies && self.in_production(grant) => PEOPLE - 1,
                 _ => 0,
@@ -255,7 +226,7 @@ impl Rules<'_> {
         }
     }
 
-    fn in_production(&self, grant: &Grant) -> bool {
+    pub(super) fn in_production(&self, grant: &Grant) -> bool {
         grant.is_in_production(self.world)
     }
 
@@ -287,10 +258,27 @@ impl Rules<'_> {
 }
 
 /// Why a grant takes two people wherever it applies, if it does.
-fn grave(grant: &Grant) -> Option<String> {
-    let power = powers::paths(&grant.rights).into_iter().next();
-    let power = power.map(|_| "could raise its own power".to_owned());
-    power.or_else(|| perils::found(&grant.rights).map(|(word, why)| format!("{why} ({word})")))
+fn grave(charter: &Charter, grant: &Grant) -> Option<String> {
+    let raises = powers::paths(&grant.rights).into_iter().next();
+    let raises = raises.map(|_| "could raise its own power".to_owned());
+    let raises = raises.or_else(|| {
+        let Rights::Aws(rights) = &grant.rights else {
+            return None;
+        };
+        let statements = rights.allow.iter();
+        let mut each = statements.flat_map(|statement| {
+            let actions = statement.actions.iter();
+            actions.map(move |action| (action, &statement.when))
+        });
+        each.find_map(|(action, when)| {
+            if let Some((found, _)) = power(rights, action, when) {
+                return Some(format!("can change who may do what ({found})"));
+            }
+            let unlisted = charter.unlisted.contains(action);
+            unlisted.then(|| format!("does what nobody has looked at ({action})"))
+        })
+    });
+    raises.or_else(|| perils::found(&grant.rights).map(|(word, why)| format!("{why} ({word})")))
 }
 
 impl Grant {

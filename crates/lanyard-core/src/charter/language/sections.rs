@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{PolicyFiles, agents, breakers, calendar, grants, plans};
+use super::{PolicyFiles, agents, aws, breakers, calendar, grants, plans};
 use crate::charter::{
     ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode, Name, Owners,
     Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, VersionRule, World,
@@ -64,12 +64,8 @@ pub(super) fn charter(
     let delegates = section(&spec, "delegates", |node| delegates(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
-    let expires = spec.optional("expires").and_then(|node| {
-        f.time(node, false).map(|when| End {
-            when,
-            at: node.span.at,
-        })
-    });
+    let unlisted = section(&spec, "unlisted_actions", |node| aws::full_names(f, node));
+    let expires = spec.optional("expires").and_then(|node| end(f, node));
     spec.finish();
     Some(Charter {
         name,
@@ -90,6 +86,7 @@ pub(super) fn charter(
         approvals,
         limits: limits?,
         requires,
+        unlisted,
         freezes,
         hours,
         emergency,
@@ -97,6 +94,12 @@ pub(super) fn charter(
         versions,
         expires,
     })
+}
+
+fn end(f: &Findings, node: &Node) -> Option<End> {
+    let when = f.time(node, false)?;
+    let at = node.span.at;
+    Some(End { when, at })
 }
 
 /// A section that may be left out.
@@ -257,7 +260,7 @@ fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
     let fields = f.map(node)?;
     let aws = fields
         .optional("aws")
-        .map(|node| Prohibited::Aws(grants::actions(f, node).into_iter().collect()));
+        .map(|node| Prohibited::Aws(aws::actions(f, node).into_iter().collect()));
     let rule = fields
         .optional("kubernetes")
         .map(|node| grants::prohibited_rule(f, node).map(Prohibited::Kubernetes));

@@ -80,6 +80,8 @@ impl Rights {
                 let new: Vec<_> = new.cloned().collect();
                 one.allow.extend(new);
                 one.destructive.extend(two.destructive.iter().cloned());
+                one.except.extend(two.except.iter().cloned());
+                one.approved.extend(two.approved.iter().cloned());
                 Self::Aws(one)
             }
             (Self::Kubernetes(mut one), Self::Kubernetes(two))
@@ -170,7 +172,14 @@ impl AwsGrant {
             .union(&other.destructive)
             .cloned()
             .collect();
-        (!allow.is_empty()).then_some(Self { allow, destructive })
+        let except = self.except.union(&other.except).cloned().collect();
+        let approved = self.approved.union(&other.approved).cloned().collect();
+        (!allow.is_empty()).then_some(Self {
+            allow,
+            destructive,
+            except,
+            approved,
+        })
     }
 }
 
@@ -182,7 +191,12 @@ impl AwsStatement {
         let resources = within(&self.resources, &other.resources, |wide, narrow| {
             pattern_contains(&wide.0, &narrow.0)
         });
-        (!actions.is_empty() && !resources.is_empty()).then_some(Self { actions, resources })
+        let when = self.when.narrowed(&other.when)?;
+        (!actions.is_empty() && !resources.is_empty()).then_some(Self {
+            actions,
+            resources,
+            when,
+        })
     }
 }
 
@@ -255,7 +269,9 @@ mod tests {
 
     use super::*;
     use crate::charter::Access;
-    use crate::charter::{ActionPattern, ResourcePattern, wildcard_matches};
+    use crate::charter::{
+        ActionPattern, ConditionKey, Conditions, ResourcePattern, Test, wildcard_matches,
+    };
 
     fn patterns() -> impl Strategy<Value = String> {
         proptest::string::string_regex("[ab*?]{0,6}").unwrap()
@@ -267,10 +283,29 @@ mod tests {
 
     fn statements() -> impl Strategy<Value = AwsStatement> {
         let many = || proptest::collection::vec(patterns(), 1..3);
-        (many(), many()).prop_map(|(actions, resources)| AwsStatement {
+        (many(), many(), conditions()).prop_map(|(actions, resources, when)| AwsStatement {
             actions: set(actions, ActionPattern),
             resources: set(resources, ResourcePattern),
+            when,
         })
+    }
+
+    fn conditions() -> impl Strategy<Value = Conditions> {
+        let key = proptest::sample::select(vec!["s3:prefix", "S3:Prefix", "aws:ResourceTag/a"]);
+        let values = proptest::collection::btree_set("[ab*]{1,3}", 1..3);
+        proptest::collection::vec((key, values), 0..3).prop_map(|all| {
+            let mut when = Conditions::default();
+            for (key, values) in all {
+                let (key, kind) = ConditionKey::parse(key).unwrap();
+                when.add(key, Test { kind, values });
+            }
+            when
+        })
+    }
+
+    fn contexts() -> impl Strategy<Value = BTreeMap<String, String>> {
+        let key = proptest::sample::select(vec!["s3:prefix", "aws:resourcetag/A"]);
+        proptest::collection::btree_map(key.prop_map(str::to_owned), "[ab]{1,3}", 0..3)
     }
 
     // T27: what takes exponential time would not end here.
@@ -343,10 +378,23 @@ mod tests {
         // T17
         #[test]
         fn the_narrower_allows_only_what_both_allow(
-            one in statements(), two in statements(), action in "[ab]{0,5}", arn in "[ab]{0,5}",
+            one in statements(), two in statements(), action in "[ab]{0,5}", arn in "[ab]{0,5}", context in contexts(),
         ) {
-            if let Some(narrow) = one.narrowed(&two) && narrow.matches(&action, &arn) {
-                prop_assert!(one.matches(&action, &arn) && two.matches(&action, &arn));
+            if let Some(narrow) = one.narrowed(&two) && narrow.matches(&action, &arn, &context) {
+                prop_assert!(one.matches(&action, &arn, &context) && two.matches(&action, &arn, &context));
+            }
+        }
+
+        #[test]
+        fn iam9_conditions_that_are_within_others_are_met_by_no_more(
+            one in conditions(), two in conditions(), context in contexts(),
+        ) {
+            if one.within(&two) && one.matches(&context) {
+                prop_assert!(two.matches(&context));
+            }
+            if let Some(both) = one.narrowed(&two) {
+                prop_assert!(!both.matches(&context) || one.matches(&context) && two.matches(&context));
+                prop_assert!(both.within(&one) && both.within(&two));
             }
         }
     }

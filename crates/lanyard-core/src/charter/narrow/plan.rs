@@ -5,8 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::charter::aws::only_reads;
 use crate::charter::kubernetes::acts_when_read;
-use crate::charter::language::only_reads;
 use crate::charter::{
     ActionPattern, AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule,
     ResourcePattern, Rights, pattern_contains,
@@ -77,26 +77,31 @@ impl AwsGrant {
     fn to_arns(&self, arns: &BTreeSet<Arn>) -> ToPlan {
         let mut writes = false;
         let mut beyond = BTreeSet::new();
+        let mut passed = BTreeSet::new();
         let mut allow = Vec::new();
         for statement in &self.allow {
             // An action that names no resource cannot be narrowed: it stays, and is no part of what the plan names (S22).
             let free = statement.resources.iter().any(|pattern| pattern.0 == "*");
+            let looks = |action: &ActionPattern| only_reads(action, &statement.when);
+            // A role that is passed on is named by the grant itself, and no plan names it.
+            let passes = |action: &ActionPattern| action.lower() == "iam:passrole";
             if free {
-                let writing = statement
-                    .actions
-                    .iter()
-                    .filter(|action| !only_reads(action));
+                let writing = statement.actions.iter().filter(|action| !looks(action));
                 beyond.extend(writing.map(ToString::to_string));
+            }
+            if statement.actions.iter().any(passes) {
+                passed.extend(statement.resources.iter().map(ToString::to_string));
             }
             let (kept, narrowed): (BTreeSet<ActionPattern>, _) = statement
                 .actions
                 .iter()
                 .cloned()
-                .partition(|action| free || only_reads(action));
+                .partition(|action| free || passes(action) || looks(action));
             if !kept.is_empty() {
                 allow.push(AwsStatement {
                     actions: kept,
                     resources: statement.resources.clone(),
+                    when: statement.when.clone(),
                 });
             }
             let resources: BTreeSet<_> = statement
@@ -110,6 +115,7 @@ impl AwsGrant {
                 allow.push(AwsStatement {
                     actions: narrowed,
                     resources,
+                    when: statement.when.clone(),
                 });
             }
         }
@@ -118,13 +124,21 @@ impl AwsGrant {
         }
         let rights = Rights::Aws(Self {
             allow,
-            destructive: self.destructive.clone(),
+            ..self.clone()
         });
-        if beyond.is_empty() {
+        let mut more = Vec::new();
+        if !beyond.is_empty() {
+            let actions: Vec<String> = beyond.into_iter().collect();
+            more.push(format!("{} on any resource", actions.join(", ")));
+        }
+        if !passed.is_empty() {
+            let roles: Vec<String> = passed.into_iter().collect();
+            more.push(format!("iam:PassRole of {}", roles.join(", ")));
+        }
+        if more.is_empty() {
             return ToPlan::Narrowed(rights);
         }
-        let actions: Vec<String> = beyond.into_iter().collect();
-        ToPlan::Partly(rights, format!("{} on any resource", actions.join(", ")))
+        ToPlan::Partly(rights, more.join("; "))
     }
 }
 
@@ -263,6 +277,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::charter::Conditions;
     use crate::plan::Named;
 
     fn arn(text: &str) -> Arn {
@@ -279,6 +294,7 @@ mod tests {
                 .iter()
                 .map(|it| ResourcePattern((*it).to_owned()))
                 .collect(),
+            when: Conditions::default(),
         }
     }
 
@@ -286,6 +302,8 @@ mod tests {
         Rights::Aws(AwsGrant {
             allow,
             destructive: BTreeSet::new(),
+            except: BTreeSet::new(),
+            approved: BTreeSet::new(),
         })
     }
 
@@ -513,7 +531,8 @@ mod tests {
                 .map(|(region, name)| ResourcePattern(format!("arn:aws:sqs:{region}:1:{name}")))
                 .collect();
             let actions = ["sqs:SendMessage", "sqs:GetQueueUrl"].map(|it| ActionPattern(it.to_owned())).into();
-            let grant = AwsGrant { allow: vec![AwsStatement { actions, resources }], destructive: BTreeSet::new() };
+            let allow = vec![AwsStatement { actions, resources, when: Conditions::default() }];
+            let Rights::Aws(grant) = aws(allow) else { unreachable!("rights of AWS") };
             let arns: Vec<Arn> = names
                 .iter()
                 .map(|name| Arn { region: None, ..arn(&format!("arn:aws:sqs:x:1:{name}")) })
@@ -521,7 +540,7 @@ mod tests {
             let asked_arn = format!("arn:aws:sqs:{region}:1:{asked}");
             if let ToPlan::Narrowed(Rights::Aws(narrowed)) = Rights::Aws(grant.clone()).to_plan(&reach(&arns)) {
                 for action in ["sqs:SendMessage", "sqs:GetQueueUrl"] {
-                    let gives = |grant: &AwsGrant| grant.allow.iter().any(|it| it.matches(action, &asked_arn));
+                    let gives = |grant: &AwsGrant| grant.allow.iter().any(|it| it.matches(action, &asked_arn, &std::collections::BTreeMap::new()));
                     prop_assert!(!gives(&narrowed) || gives(&grant));
                     if action == "sqs:SendMessage" && gives(&narrowed) {
                         prop_assert!(names.contains(&asked));

@@ -1,9 +1,13 @@
-//! An IAM policy document, as far as Lanyard writes one.
+//! An IAM policy document, as far as Lanyard writes one, and the one that goes with a session.
 //!
 //! Values are typed and serialised, never pasted into a text (T29). There is no `NotAction`,
 //! `NotResource` or negated operator, because there is no field for one (T31).
 
+mod session;
+
 use std::collections::BTreeMap;
+
+pub use session::{SESSION_POLICY_LIMIT, session_document, size};
 
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+mod condition;
+mod facts;
+mod identity;
+mod table;
+
+use std::collections::BTreeMap;
+
+pub use condition::{ConditionKey, Conditions, Kind, Test};
+pub(super) use facts::{Beyond, Power, only_reads, power};
+pub use identity::{iam_beyond, identity_refused};
+pub use table::unlisted_action;
+pub(super) use table::{Action, ResourceType, matched, unknown, version};
+
 use super::wildcard_matches;
 
 /// `service:Action`, where the action may hold `*` and `?`. Compared without regard to case, as IAM does.
@@ -56,21 +69,24 @@ impl fmt::Display for ResourcePattern {
     }
 }
 
-/// These actions on these resources.
+/// These actions on these resources, under these conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsStatement {
     /// At least one.
     pub actions: BTreeSet<ActionPattern>,
     /// At least one.
     pub resources: BTreeSet<ResourcePattern>,
+    /// All of which have to hold.
+    pub when: Conditions,
 }
 
 impl AwsStatement {
-    /// Whether it allows this action on this ARN.
+    /// Whether it allows this action on this ARN, in a request with this context.
     #[must_use]
-    pub fn matches(&self, action: &str, arn: &str) -> bool {
+    pub fn matches(&self, action: &str, arn: &str, context: &BTreeMap<String, String>) -> bool {
         self.actions.iter().any(|pattern| pattern.matches(action))
             && self.resources.iter().any(|pattern| pattern.matches(arn))
+            && self.when.matches(context)
     }
 }
 
@@ -81,4 +97,30 @@ pub struct AwsGrant {
     pub allow: Vec<AwsStatement>,
     /// Denied explicitly unless an approval names them.
     pub destructive: BTreeSet<ActionPattern>,
+    /// Denied explicitly, whatever a pattern of `allow` holds.
+    pub except: BTreeSet<ActionPattern>,
+    /// Reads that hand on secrets, or act: given to the plan role once a person approves.
+    pub approved: BTreeSet<ActionPattern>,
+}
+
+impl AwsGrant {
+    /// Why a credential that the session is given outlives the session, where it is given one: by which action, and how.
+    #[must_use]
+    pub fn gives_credential(&self) -> Option<(ActionPattern, String)> {
+        self.allow.iter().find_map(|statement| {
+            statement.actions.iter().find_map(|pattern| {
+                let held = matched(&pattern.lower());
+                let mut held = held.iter().filter(|action| !self.denies(action));
+                let (action, why) = held
+                    .find_map(|action| Some((action, action.gives_credential(&statement.when)?)))?;
+                Some((ActionPattern(action.to_string()), why))
+            })
+        })
+    }
+
+    /// Whether `except` takes an action out.
+    pub(super) fn denies(&self, action: &Action) -> bool {
+        let mut except = self.except.iter();
+        except.any(|pattern| pattern.matches(&action.lower))
+    }
 }

@@ -1,0 +1,389 @@
+//! What the name of a field says of its value: a credential, what mostly has secrets in it, a policy, a role.
+
+/// How a field ends that tells of a secret and is not one.
+const ABOUT: &[&str] = &[
+    "action",
+    "age",
+    "algorithm",
+    "algorithms",
+    "alias",
+    "arn",
+    "arns",
+    "attributes",
+    "audience",
+    "audiences",
+    "config",
+    "count",
+    "date",
+    "days",
+    "description",
+    "domain",
+    "domains",
+    "duration",
+    "enabled",
+    "endpoint",
+    "expiration",
+    "expiry",
+    "field",
+    "format",
+    "generation",
+    "hash",
+    "header",
+    "id",
+    "identifier",
+    "ids",
+    "info",
+    "issuer",
+    "kind",
+    "label",
+    "last",
+    "length",
+    "limit",
+    "link",
+    "location",
+    "method",
+    "methods",
+    "mode",
+    "name",
+    "names",
+    "origin",
+    "parameter",
+    "parameters",
+    "path",
+    "policy",
+    "prefix",
+    "prefixes",
+    "provider",
+    "purpose",
+    "reason",
+    "reference",
+    "region",
+    "required",
+    "role",
+    "rotation",
+    "schema",
+    "scopes",
+    "service",
+    "source",
+    "spec",
+    "stages",
+    "state",
+    "status",
+    "strategy",
+    "supported",
+    "time",
+    "type",
+    "types",
+    "uid",
+    "units",
+    "uri",
+    "url",
+    "urls",
+    "usage",
+    "validity",
+    "version",
+    "versions",
+    "xpath",
+];
+/// What stands before `token` where it turns a page or tells two requests apart.
+const PAGING: &[&str] = &[
+    "backward",
+    "change",
+    "client",
+    "concurrency",
+    "continuation",
+    "creation",
+    "end",
+    "forward",
+    "idempotency",
+    "lock",
+    "more",
+    "next",
+    "page",
+    "pagination",
+    "prev",
+    "previous",
+    "request",
+    "result",
+    "resume",
+    "revision",
+    "sequence",
+    "start",
+    "starting",
+    "stop",
+    "sync",
+    "update",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    Credential,
+    Secret,
+}
+
+/// A field of a request or an answer, with the fields that it is in.
+pub(super) struct Field {
+    pub(super) path: Vec<String>,
+    pub(super) kind: String,
+    pub(super) sensitive: bool,
+    pub(super) closed: bool,
+    pub(super) documentation: String,
+    /// The keys that a map can have, where they are listed.
+    pub(super) keys: Vec<String>,
+}
+
+impl Field {
+    pub(super) fn leaf(&self) -> &str {
+        self.path.last().map_or("", String::as_str)
+    }
+
+    pub(super) fn shown(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// Whether a field around this one has a name that holds one of these.
+    fn is_in(&self, names: &[&str]) -> bool {
+        self.path.iter().any(|part| {
+            let part = part.to_ascii_lowercase();
+            names.iter().any(|name| part.contains(name))
+        })
+    }
+
+    pub(super) fn holds(&self) -> Option<Holds> {
+        match self.kind.as_str() {
+            _ if self.closed => None,
+            "map" => self.map_holds(),
+            "string" | "blob" => self.text_holds(),
+            _ => None,
+        }
+    }
+
+    fn map_holds(&self) -> Option<Holds> {
+        let words = words(self.leaf());
+        let has = |word: &str| words.iter().any(|it| it == word);
+        let plain = self.leaf().to_ascii_lowercase();
+        let environment = has("environment") && words.len() == 1
+            || self.is_in(&["environment"]) && plain == "variables"
+            || self.is_in(&["environmentvar", "envvar"])
+            || plain == "environmentvariables";
+        let settings = [
+            "configuration",
+            "options",
+            "properties",
+            "headers",
+            "parameters",
+            "details",
+        ];
+        let settings = self.sensitive && settings.iter().any(|word| has(word));
+        (environment || settings).then_some(Holds::Secret)
+    }
+
+    fn text_holds(&self) -> Option<Holds> {
+        let words = words(self.leaf());
+        let has = |word: &str| words.iter().any(|it| it == word);
+        let last = words.last().map_or("", String::as_str);
+        let plain = self.leaf().to_ascii_lowercase();
+        if !ABOUT.contains(&last) {
+            let opens = [
+                "password",
+                "passwords",
+                "passphrase",
+                "passcode",
+                "secret",
+                "secrets",
+                "credential",
+                "credentials",
+                "seed",
+                "otp",
+                "jwt",
+            ];
+            if opens.iter().any(|word| has(word))
+                || self.is_token(&words)
+                || is_key(&words)
+                || is_code(&words)
+            {
+                return Some(Holds::Credential);
+            }
+            let shows = has("plaintext")
+                || pair(&words, "user", "data")
+                || plain == "userdata"
+                || pair(&words, "connection", "string");
+            if shows {
+                return Some(Holds::Secret);
+            }
+        }
+        let value = ["value", "values", "data"].contains(&plain.as_str());
+        if value && self.is_in(&["userdata"]) || self.is_environment(&plain) {
+            return Some(Holds::Secret);
+        }
+        if self.sensitive
+            && (plain == "headervalue"
+                || value
+                    && self.is_in(&[
+                        "secret",
+                        "password",
+                        "token",
+                        "credential",
+                        "header",
+                        "apikey",
+                        "auth",
+                    ]))
+        {
+            return Some(Holds::Credential);
+        }
+        self.link(&words, last)
+    }
+
+    fn is_token(&self, words: &[String]) -> bool {
+        let at = words
+            .iter()
+            .position(|word| word == "token" || word == "tokens");
+        let before = at
+            .and_then(|at| at.checked_sub(1))
+            .and_then(|at| words.get(at));
+        let plain = self.leaf().to_ascii_lowercase();
+        at.is_some()
+            && !before.is_some_and(|word| PAGING.contains(&word.as_str()))
+            && !plain.ends_with("nexttoken")
+            && !plain.ends_with("clienttoken")
+    }
+
+    fn is_environment(&self, plain: &str) -> bool {
+        let around = self.path.iter().rev().skip(1).any(|part| {
+            let part = part.to_ascii_lowercase();
+            part == "environment" || part.contains("environmentoverride")
+        });
+        let value = ["value", "values"].contains(&plain);
+        value && (around || self.is_in(&["environmentvar", "envvar"]))
+    }
+
+    fn link(&self, words: &[String], last: &str) -> Option<Holds> {
+        let has = |word: &str| words.iter().any(|it| it == word);
+        let link = ["url", "urls", "uri", "link", "location"].contains(&last);
+        let logins = ["login", "signin", "federation", "embed", "authorized"];
+        let login = logins.iter().any(|word| has(word)) || pair(words, "sign", "in");
+        if link && login {
+            return Some(Holds::Credential);
+        }
+        let signed = has("presigned") || has("signed") || has("download") || has("upload");
+        let said = ["presigned", "pre-signed", "signed url"];
+        let said = said.iter().any(|it| self.documentation.contains(it));
+        (link && (signed || said)).then_some(Holds::Secret)
+    }
+
+    /// A policy that says who may, not one of lifetimes, scaling or protocols.
+    pub(super) fn is_policy(&self) -> bool {
+        if self.kind == "map" {
+            let who = ["policy", "accesspolicy", "accesspolicies"];
+            return self
+                .keys
+                .iter()
+                .any(|key| who.contains(&key.to_ascii_lowercase().as_str()));
+        }
+        let plain = self.leaf().to_ascii_lowercase();
+        let last = words(self.leaf()).pop().unwrap_or_default();
+        let named = last == "policy"
+            || last == "policies"
+            || plain.contains("policydocument")
+            || plain == "policytext";
+        let other = [
+            "lifecycle",
+            "retention",
+            "scaling",
+            "dataprotection",
+            "snapshot",
+            "notification",
+            "browser",
+            "alpn",
+            "ssl",
+            "dns",
+            "pull",
+            "security",
+            "upload",
+            "session",
+            "protocol",
+            "experience",
+            "attestation",
+            "indexpolicy",
+        ];
+        let json = [
+            "json",
+            "resource-based",
+            "resource policy",
+            "access policy",
+            "iam policy",
+            "key policy",
+            "policy document",
+            "policy to attach",
+            "trust policy",
+            "the policy",
+        ];
+        self.kind == "string"
+            && !self.closed
+            && named
+            && !other.iter().any(|word| plain.contains(word))
+            && json.iter().any(|word| self.documentation.contains(word))
+    }
+
+    pub(super) fn is_role(&self) -> bool {
+        let plain = self.leaf().to_ascii_lowercase();
+        let words = words(self.leaf());
+        let last = words.last().map_or("", String::as_str);
+        let role = words.iter().any(|word| word == "role" || word == "roles");
+        self.kind == "string"
+            && !self.closed
+            && (role && ["arn", "arns", "role"].contains(&last)
+                || ["rolename", "iamrole"].contains(&plain.as_str())
+                || plain.contains("instanceprofile"))
+    }
+}
+
+fn pair(words: &[String], one: &str, two: &str) -> bool {
+    words
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if a == one && b == two))
+}
+
+fn is_key(words: &[String]) -> bool {
+    let kinds = [
+        "private", "api", "access", "session", "auth", "shared", "license", "stream", "account",
+        "data",
+    ];
+    let key = |kind: &str| pair(words, kind, "key") || pair(words, kind, "keys");
+    let cipher = words
+        .iter()
+        .any(|word| word == "ciphertext" || word == "json");
+    !cipher
+        && (kinds.iter().any(|kind| key(kind))
+            || pair(words, "key", "material")
+            || words == ["psk"])
+}
+
+fn is_code(words: &[String]) -> bool {
+    let kinds = ["unlock", "activation", "auth", "authorization", "pairing"];
+    kinds.iter().any(|kind| pair(words, kind, "code"))
+        || pair(words, "authorization", "data")
+        || words == ["pin"]
+}
+
+/// The words of a name in camel case, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let chars: Vec<char> = name.chars().collect();
+    let mut words: Vec<String> = Vec::new();
+    for (at, c) in chars.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| chars.get(at)).copied();
+        let after = chars.get(at + 1).copied();
+        let lower = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase());
+        let begins = !c.is_ascii_alphanumeric()
+            || c.is_ascii_uppercase() && (lower(before) || lower(after))
+            || c.is_ascii_digit() != before.is_some_and(|c| c.is_ascii_digit());
+        if begins || words.is_empty() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            word.push(c.to_ascii_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
