@@ -500,3 +500,24 @@ fn iam9_an_exception_that_goes_is_a_widening() {
     };
     assert!(widens(&two, &one));
 }
+
+// T35
+#[test]
+fn reads_are_told_from_writes_by_the_table() {
+    allowed_in_plan(&[
+        "s3:GetObject",
+        "S3:getobject",
+        "s3:ListBucket",
+        "ec2:Describe*Instances",
+        "logs:FilterLogEvents",
+    ]);
+    refused_in_plan(&[
+        "s3:PutObject",
+        "s3:PutBucketPolicy",
+        "s3:*",
+        "kms:Decrypt",
+        "secretsmanager:Get*",
+        "s3:GetObjekt",
+        "nothing:Get",
+    ]);
+}
