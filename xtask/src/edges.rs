@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["lanyard-core", "lanyard-disk", "lanyard-journal"],
     ),
     ("lanyard-identity", &["lanyard-core", "lanyard-disk"]),
+    ("lanyard-secret-file", &[]),
     ("lanyard-aws-policy", &["lanyard-core"]),
     (
         "lanyard-provider-aws",
@@ -23,12 +24,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-provider-kubernetes", &["lanyard-core"]),
     ("lanyard-plan", &["lanyard-core"]),
-    ("lanyard-provider-token", &["lanyard-core"]),
-    ("lanyard-provider-vault", &["lanyard-core"]),
-    ("lanyard-provider-github", &["lanyard-core"]),
+    (
+        "lanyard-provider-token",
+        &["lanyard-core", "lanyard-secret-file"],
+    ),
+    (
+        "lanyard-provider-vault",
+        &["lanyard-core", "lanyard-secret-file"],
+    ),
+    (
+        "lanyard-provider-github",
+        &["lanyard-core", "lanyard-secret-file"],
+    ),
     ("lanyard-engine", &["lanyard-core"]),
     ("lanyard-proto", &[]),
-    ("lanyard-client", &["lanyard-proto"]),
+    ("lanyard-client", &["lanyard-proto", "lanyard-secret-file"]),
     ("lanyard-agent", &["lanyard-client", "lanyard-proto"]),
     ("lanyard-mcp", &["lanyard-core", "lanyard-proto"]),
     ("lanyard-verifier", &["lanyard-core", "lanyard-identity"]),
@@ -61,6 +71,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-provider-kubernetes",
             "lanyard-provider-token",
             "lanyard-provider-vault",
+            "lanyard-secret-file",
         ],
     ),
     (

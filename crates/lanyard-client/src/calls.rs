@@ -15,9 +15,9 @@ use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::pause_service_client::PauseServiceClient;
 use lanyard_proto::v1::plan_service_client::PlanServiceClient;
 use lanyard_proto::v1::task_service_client::TaskServiceClient;
+use lanyard_secret_file::Origin;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Streaming};
-use zeroize::Zeroizing;
 
 use crate::context::{Context, ContextError, read};
 use crate::error::ClientError;
@@ -385,7 +385,9 @@ fn certificate(context: &Context) -> Result<Option<tonic::transport::Identity>, 
         return Ok(None);
     };
     let chain = read(&context.base.join(&certificate.chain_file))?;
-    let key = Zeroizing::new(read(&context.base.join(&certificate.key_file))?);
+    let key_file = context.base.join(&certificate.key_file);
+    let key =
+        lanyard_secret_file::read(&key_file, Origin::Configured).map_err(ContextError::from)?;
     Ok(Some(tonic::transport::Identity::from_pem(chain, &*key)))
 }
 

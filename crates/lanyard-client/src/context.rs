@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_secret_file::Origin;
 use ring::rand::SecureRandom as _;
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -52,6 +53,9 @@ pub enum ContextError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A secret was not read.
+    #[error(transparent)]
+    Secret(#[from] lanyard_secret_file::SecretFileError),
     /// There is no place to keep anything.
     #[error("there is no place for keys and tokens: set HOME, XDG_STATE_HOME or LANYARD_STATE")]
     Homeless,
@@ -153,8 +157,9 @@ impl Context {
     pub fn token(&self) -> Result<String, ContextError> {
         match &self.identity {
             Identity::TokenFile { token_file } => {
-                let bytes = read(&self.base.join(token_file))?;
-                Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+                let file = self.base.join(token_file);
+                let word = lanyard_secret_file::read_word(&file, Origin::Projected)?;
+                Ok(word.as_str().to_owned())
             }
             Identity::Key(key) => key.sign(&self.base),
             Identity::Enrolled { enrolled } => enrolled.assert(&self.base),

@@ -1,44 +1,24 @@
 //! Files that nobody but their owner reads: keys and tokens. Whatever is not such a file is refused, not mended (T51).
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use lanyard_secret_file::{Origin, SecretFileError};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-/// The largest such file, in bytes.
-const SIZE: u64 = 64 * 1024;
-
-/// What is in it; nothing where there is none.
+/// What a file that Lanyard wrote holds; nothing where there is none.
 ///
 /// # Errors
-/// When it is a symbolic link, no plain file, too large, or others may read it.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut file = match options().read(true).open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let found = file.metadata()?;
-    let fault = if !found.is_file() {
-        Some("it is no plain file")
-    } else if found.permissions().mode() & 0o077 != 0 {
-        Some("others may read it: chmod 600 it, if nobody did")
-    } else if found.len() > SIZE {
-        Some("it is too large")
-    } else {
-        None
-    };
-    if let Some(fault) = fault {
-        return Err(io::Error::new(ErrorKind::InvalidData, fault));
+/// See [`SecretFileError`].
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
+    match lanyard_secret_file::read(path, Origin::Written) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
     }
-    // Reading past the end of the room would leave copies behind.
-    let room = usize::try_from(found.len()).unwrap_or(0).saturating_add(1);
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    file.read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
 }
 
 /// Makes it, unless there is one: of two at the same time, one wins, and nobody ever sees half of it.
@@ -114,6 +94,8 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn place() -> (tempfile::TempDir, PathBuf) {
@@ -147,7 +129,7 @@ mod tests {
         fs::write(&path, b"secret").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         let error = read(&path).unwrap_err();
-        assert!(error.to_string().contains("others may read it"), "{error}");
+        assert!(error.to_string().contains("others may read"), "{error}");
     }
 
     // T51

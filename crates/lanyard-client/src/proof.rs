@@ -27,14 +27,14 @@ impl ProofKey {
             path: path.to_path_buf(),
             source,
         };
-        if let Some(bytes) = private::read(path).map_err(kept)? {
+        if let Some(bytes) = private::read(path)? {
             return Signer::of(&bytes, path).map(Self);
         }
         let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new());
         let made = made.map_err(|_| ContextError::System)?;
         private::create(path, made.as_ref()).map_err(kept)?;
         // Another process may have been quicker: then its key is the one.
-        let bytes = private::read(path).map_err(kept)?;
+        let bytes = private::read(path)?;
         let bytes = bytes.ok_or_else(|| ContextError::Key(PathBuf::from(path)))?;
         Signer::of(&bytes, path).map(Self)
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use tonic::service::Interceptor;
 use tonic::{GrpcMethod, Request, Status};
 
-use crate::context::{Context, ContextError, read};
+use crate::context::{Context, ContextError};
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::proof::{Aim, ProofKey};
@@ -33,9 +33,8 @@ impl Shows {
     pub(crate) async fn of(context: &Arc<Context>) -> Result<Self, ClientError> {
         let shown = match &context.identity {
             Identity::Key(_) => Shown::Once(Token::new(context.token()?)),
-            Identity::TokenFile { token_file } => {
-                let bytes = read(&context.base.join(token_file))?;
-                let token = String::from_utf8_lossy(&bytes).trim().to_owned();
+            Identity::TokenFile { .. } => {
+                let token = context.token()?;
                 let key = context.key(&mut *context.held.lock().await)?;
                 Shown::Bound {
                     token: Token::new(token),

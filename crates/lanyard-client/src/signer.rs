@@ -4,30 +4,25 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use lanyard_secret_file::Origin;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::context::{ContextError, read};
+use crate::context::ContextError;
 
 /// A key that signs compact JWS.
 pub(crate) struct Signer(Ed25519KeyPair);
 
 impl Signer {
-    /// The key of a PKCS#8 file.
+    /// The key of a PKCS#8 file that a person named.
     pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
-        let bytes = Zeroizing::new(read(path)?);
-        Self::of(&bytes, path)
+        Self::of(&lanyard_secret_file::read(path, Origin::Configured)?, path)
     }
 
-    /// The key of a file that nobody else may read (T51).
+    /// The key of a file that Lanyard wrote.
     pub(crate) fn private(path: &Path) -> Result<Self, ContextError> {
-        let bytes = crate::private::read(path).map_err(|source| ContextError::Kept {
-            path: path.to_path_buf(),
-            source,
-        })?;
-        let bytes = bytes.ok_or_else(|| ContextError::Key(path.to_path_buf()))?;
-        Self::of(&bytes, path)
+        Self::of(&lanyard_secret_file::read(path, Origin::Written)?, path)
     }
 
     /// The key of these bytes, which come from this file.

@@ -113,7 +113,7 @@ impl<'a> Tokens<'a> {
             Store::Keyring => keyring::read(self.state.name())?,
             Store::File => {
                 let path = self.state.file("tokens")?;
-                private::read(&path).map_err(|source| ContextError::Kept { path, source })?
+                private::read(&path)?
             }
         };
         let kept = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -308,7 +308,7 @@ mod tests {
         let path = state.file("tokens").unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
         let refused = Tokens::of(&state, Store::File).read();
-        assert!(matches!(refused, Err(ContextError::Kept { .. })));
+        assert!(matches!(refused, Err(ContextError::Secret(_))));
     }
 
     #[test]

@@ -132,7 +132,10 @@ async fn stage(directory: &tempfile::TempDir) -> (Task, Words) {
     tokio::spawn(serving);
     let key =
         ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
-    std::fs::write(directory.path().join("key"), key.as_ref()).unwrap();
+    let file = directory.path().join("key");
+    std::fs::write(&file, key.as_ref()).unwrap();
+    let own = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&file, own).unwrap();
     let context = directory.path().join("context.json");
     let text = format!(
         r#"{{"endpoint": "http://{address}", "identity": {{"key_file": "key", "kid": "k", "issuer": "i", "subject": "s", "audience": "a"}}}}"#

@@ -3,11 +3,12 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use lanyard_secret_file::{Origin, SecretFileError};
 
 use crate::key::SigningKey;
 
@@ -25,14 +26,9 @@ pub enum KeyFileError {
         /// Why.
         source: io::Error,
     },
-    /// A key file could not be read.
-    #[error("cannot read key {}", .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    /// A key file is not one that is read.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
     /// A key file could not be written, or a retired one removed.
     #[error("cannot write key {}", .path.display())]
     Write {
@@ -40,14 +36,6 @@ pub enum KeyFileError {
         path: PathBuf,
         /// Why.
         source: io::Error,
-    },
-    /// Others could have read the key.
-    #[error("key {} has mode {mode:03o}: only its owner may read it (0600); replace the key", .path.display())]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
     },
     /// The content or the name is not that of a key.
     #[error("{} is not a key: expected `<milliseconds>-<kid>.pk8` holding Ed25519 PKCS#8", .path.display())]
@@ -82,27 +70,17 @@ pub(crate) fn read_all(dir: &Path) -> Result<Vec<SigningKey>, KeyFileError> {
 }
 
 fn read(path: &Path) -> Result<SigningKey, KeyFileError> {
-    let failed = |source| KeyFileError::Read {
-        path: path.to_owned(),
-        source,
-    };
     let malformed = || KeyFileError::Malformed {
         path: path.to_owned(),
     };
-    let mode = fs::symlink_metadata(path).map_err(failed)?.mode();
-    if mode & 0o077 != 0 {
-        return Err(KeyFileError::Exposed {
-            path: path.to_owned(),
-            mode: mode & 0o777,
-        });
-    }
+    let mut bytes = lanyard_secret_file::read(path, Origin::Written)?;
+    let pkcs8 = Secret::new(std::mem::take(&mut *bytes));
     let (millis, kid) = path
         .file_stem()
         .and_then(|stem| stem.to_str())
         .and_then(|stem| stem.split_once('-'))
         .ok_or_else(malformed)?;
     let not_before = Timestamp::from_millis(millis.parse().map_err(|_| malformed())?);
-    let pkcs8 = Secret::new(fs::read(path).map_err(failed)?);
     let key = SigningKey::from_pkcs8(&pkcs8, not_before).map_err(|_| malformed())?;
     if key.kid == kid {
         Ok(key)

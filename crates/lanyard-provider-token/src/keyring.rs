@@ -259,7 +259,9 @@ mod tests {
         assert!(
             matches!(
                 refused,
-                KeyringError::File(KeyFileError::Exposed { mode: 0o640, .. })
+                KeyringError::File(KeyFileError::File(
+                    lanyard_secret_file::SecretFileError::Exposed { mode: 0o640, .. }
+                ))
             ),
             "{refused}"
         );

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
+use lanyard_secret_file::{Origin, read_word};
 use serde::Deserialize;
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use vaultrs::api::auth::approle::requests::LoginWithApproleRequest;
@@ -19,8 +19,6 @@ use crate::transport::{Answer, Transport, refused};
 
 /// A token that is left with less than this is not renewed: its role lets it live no longer.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// The largest file that a login reads.
-const LARGEST: usize = 64 * 1024;
 
 /// How the broker logs in. Files are read again at each login.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,7 +141,7 @@ impl Session {
                 role_id,
                 secret_id_file,
             } => {
-                let secret = secret(secret_id_file, Readers::Owner).await?;
+                let secret = secret(secret_id_file, Origin::Configured).await?;
                 let mut login = LoginWithApproleRequest::builder();
                 login.mount(mount).role_id(role_id);
                 let login = login
@@ -157,7 +155,7 @@ impl Session {
                 role,
                 token_file,
             } => {
-                let token = secret(token_file, Readers::Any).await?;
+                let token = secret(token_file, Origin::Projected).await?;
                 let mut login = LoginWithKubernetesRequest::builder();
                 login.mount(mount).role(role);
                 let login = login.jwt(token.expose()).build().map_err(|_| unbuilt())?;
@@ -168,7 +166,7 @@ impl Session {
                 role,
                 token_file,
             } => {
-                let token = secret(token_file, Readers::Any).await?;
+                let token = secret(token_file, Origin::Projected).await?;
                 let mut login = JWTLoginRequest::builder();
                 login.mount(mount).role(role);
                 let login = login.jwt(token.expose()).build().map_err(|_| unbuilt())?;
@@ -214,36 +212,12 @@ async fn renewed(transport: &Transport, old: Held, now: Instant) -> Option<Held>
     (renewed.ends.duration_since(now) >= SHORTEST).then_some(renewed)
 }
 
-/// Who may read a file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Readers {
-    /// Its owner alone.
-    Owner,
-    /// Anybody who gets at it: Kubernetes writes the tokens of service accounts so, into a pod of their own.
-    Any,
-}
-
 /// What a file holds, without the newline at its end.
-async fn secret(file: &Path, readers: Readers) -> Result<Secret<String>, ProviderError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let no = |what| refused("login", &format!("{} {what}", file.display()));
-    let unreadable = || no("cannot be read");
-    let opened = tokio::fs::File::open(file).await;
-    let opened = opened.map_err(|_| unreadable())?;
-    let facts = opened.metadata().await.map_err(|_| unreadable())?;
-    if readers == Readers::Owner && facts.permissions().mode() & 0o077 != 0 {
-        return Err(no("can be read by others: chmod 600"));
-    }
-    let mut text = Vec::new();
-    // One byte more than is taken.
-    let mut bounded = opened.take(LARGEST as u64 + 1);
-    let read = bounded.read_to_end(&mut text).await;
-    let text = Secret::new(text);
-    read.map_err(|_| unreadable())?;
-    let trimmed = std::str::from_utf8(text.expose()).map_err(|_| no("is no text"))?;
-    let trimmed = trimmed.trim();
-    if trimmed.is_empty() || trimmed.len() > LARGEST {
-        return Err(no("is empty, or no secret"));
-    }
-    Ok(Secret::new(trimmed.to_owned()))
+async fn secret(file: &Path, origin: Origin) -> Result<Secret<String>, ProviderError> {
+    let path = file.to_owned();
+    // A file may lie on a disk that does not answer.
+    let read = tokio::task::spawn_blocking(move || read_word(&path, origin)).await;
+    let read = read.map_err(|_| refused("login", "reading the secret was broken off"))?;
+    let mut word = read.map_err(|error| refused("login", &error.to_string()))?;
+    Ok(Secret::new(std::mem::take(&mut *word)))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
+use lanyard_secret_file::Origin;
 use parking_lot::RwLock;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
@@ -56,7 +57,8 @@ impl TlsFiles {
         let chain: Vec<_> = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect)
             .with_context(|| format!("the certificate {}", self.certificate.display()))?;
-        let key = PrivateKeyDer::from_pem_file(&self.key)
+        let pem = lanyard_secret_file::read(&self.key, Origin::Configured)?;
+        let key = PrivateKeyDer::from_pem_slice(&pem)
             .with_context(|| format!("the key {}", self.key.display()))?;
         let provider = crypto::ring::default_provider();
         CertifiedKey::from_der(chain, key, &provider)

@@ -11,6 +11,7 @@ use lanyard_provider_github::{
     AppKey, BranchRules, Client, ConnectError, GitHubProvider, GitHubTarget, KeyFileError,
     SealError, Sealed, Sealer, SealingKeys, SealingKeysError,
 };
+use lanyard_secret_file::SecretFileError;
 
 use crate::target::{KEY, NOW, OTHER_KEY, Target, client, revoke, token, write};
 
@@ -171,13 +172,19 @@ fn t51_a_file_of_keys_that_others_can_read_is_refused() {
     let refused = SealingKeys::read(&path).unwrap_err();
     let exposed = matches!(
         &refused,
-        SealingKeysError::File(KeyFileError::Exposed { mode: 0o640, .. })
+        SealingKeysError::File(KeyFileError::File(SecretFileError::Exposed {
+            mode: 0o640,
+            ..
+        }))
     );
     assert!(exposed, "{refused}");
     let pem = std::fs::read_to_string(target.github.private_key()).unwrap();
     write(&path, &pem, 0o600);
     let refused = AppKey::read("12345", &path).unwrap_err();
-    assert!(matches!(refused, KeyFileError::Exposed { .. }), "{refused}");
+    assert!(
+        matches!(refused, KeyFileError::File(SecretFileError::Exposed { .. })),
+        "{refused}"
+    );
 }
 
 #[test]

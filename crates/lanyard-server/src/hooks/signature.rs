@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lanyard_core::id::ActionId;
 use lanyard_core::time::Timestamp;
+use lanyard_secret_file::{Origin, read_word};
 use parking_lot::Mutex;
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
@@ -31,10 +32,8 @@ impl std::fmt::Debug for Secret {
 impl Secret {
     /// From a file: base 64, with or without `whsec_`.
     pub(crate) fn load(path: &Path) -> Result<Self> {
-        let shown = path.display();
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("{shown} cannot be read"))?;
-        Self::parse(&text).with_context(|| format!("{shown} holds no secret"))
+        let text = read_word(path, Origin::Configured)?;
+        Self::parse(&text).with_context(|| format!("`{}` holds no secret", path.display()))
     }
 
     fn parse(text: &str) -> Result<Self> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -15,6 +15,7 @@ use lanyard_core::document::{Findings, Node};
 use lanyard_core::kill::Actor;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
+use lanyard_secret_file::{Origin, read_word};
 use ring::digest::{SHA256, digest};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -88,9 +89,7 @@ fn rule(f: &Findings, node: &Node) -> Option<Rule> {
 impl AlertConfig {
     pub(crate) fn open(&self) -> Result<Alerts> {
         let shown = self.secret_file.display();
-        let text = std::fs::read_to_string(&self.secret_file);
-        let text = text.with_context(|| format!("{shown} cannot be read"))?;
-        let secret = text.trim();
+        let secret = read_word(&self.secret_file, Origin::Configured)?;
         let enough = secret.len() >= SHORTEST;
         ensure!(
             enough,

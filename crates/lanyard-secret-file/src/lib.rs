@@ -1,0 +1,301 @@
+//! The one way in which secrets are read from files: keys, tokens, shared secrets (T51).
+//!
+//! A file is judged after it was opened, so that nobody can put another one in its place in between. The bytes are read
+//! into room of the right size, because a buffer that grows leaves copies behind, and are zeroized when they are dropped.
+//! What is inside is the business of the caller.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+/// The largest file of a secret, in bytes.
+pub const MAX_FILE_BYTES: u64 = 64 * 1024;
+
+/// Who put a file there, and so what it may look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Lanyard wrote the file: its owner is the user of this process, nobody else may read it, and it is no link.
+    Written,
+    /// An operator named the file. Links are followed, because Kubernetes mounts secrets as links. A file of root's may be
+    /// readable by its group, which Kubernetes makes the group of the pod (`fsGroup`).
+    Configured,
+    /// A platform writes the file for this workload alone: the kubelet makes a projected token readable by everybody in
+    /// the pod.
+    Projected,
+}
+
+/// Why a secret was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretFileError {
+    /// The system does not give the file.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A directory, a pipe, a device, or a link where none may be.
+    #[error("`{}` is not a plain file", .path.display())]
+    NotPlain {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others could have read or written the secret.
+    #[error(
+        "`{}` has mode {mode:04o}, so that others may read or change it: replace the secret if that may have happened, and set \
+         mode 0600 (in Kubernetes, `defaultMode: 0400`)",
+        .path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// The permission bits.
+        mode: u32,
+    },
+    /// Somebody else could change the secret.
+    #[error("`{}` belongs to user {owner}: it has to belong to root or to the user that reads it", .path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The user id of the owner.
+        owner: u32,
+    },
+    /// Over [`MAX_FILE_BYTES`].
+    #[error("`{}` has {size} bytes: a file of a secret has at most {MAX_FILE_BYTES}", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The size in bytes.
+        size: u64,
+    },
+    /// No UTF-8.
+    #[error("`{}` is not text", .path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nothing but white space.
+    #[error("`{}` is empty", .path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl SecretFileError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read(path: &Path, origin: Origin) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let at = || path.to_owned();
+    let failed = |source| SecretFileError::Read { path: at(), source };
+    // A pipe must not keep whoever opens it waiting.
+    let links = match origin {
+        Origin::Written => OFlags::NOFOLLOW,
+        Origin::Configured | Origin::Projected => OFlags::empty(),
+    };
+    let flags = (links | OFlags::NONBLOCK).bits();
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(SecretFileError::NotPlain { path: at() });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(SecretFileError::NotPlain { path: at() });
+    }
+    judge(origin, found.uid(), found.mode(), path)?;
+    if found.len() > MAX_FILE_BYTES {
+        return Err(SecretFileError::TooLarge {
+            path: at(),
+            size: found.len(),
+        });
+    }
+    let room = usize::try_from(found.len()).unwrap_or(0).saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    // A file that grows meanwhile is cut, and then holds no secret.
+    file.take(found.len())
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
+}
+
+/// The text of a file, as it is.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_text(path: &Path, origin: Origin) -> Result<Zeroizing<String>, SecretFileError> {
+    let mut bytes = read(path, origin)?;
+    String::from_utf8(std::mem::take(&mut *bytes))
+        .map(Zeroizing::new)
+        .map_err(|error| {
+            drop(Zeroizing::new(error.into_bytes()));
+            SecretFileError::NotText {
+                path: path.to_owned(),
+            }
+        })
+}
+
+/// One word: a token or a shared secret, without the white space around it that editors leave.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_word(path: &Path, origin: Origin) -> Result<Zeroizing<String>, SecretFileError> {
+    let text = read_text(path, origin)?;
+    let word = text.trim();
+    if word.is_empty() {
+        return Err(SecretFileError::Empty {
+            path: path.to_owned(),
+        });
+    }
+    Ok(Zeroizing::new(word.to_owned()))
+}
+
+fn judge(origin: Origin, owner: u32, mode: u32, path: &Path) -> Result<(), SecretFileError> {
+    let own = rustix::process::geteuid().as_raw();
+    // A process of root's has no group of a pod to share with.
+    let is_of_root = owner == 0 && own != 0;
+    if origin == Origin::Projected {
+        return Ok(());
+    }
+    if owner != own && !(origin == Origin::Configured && is_of_root) {
+        return Err(SecretFileError::Foreign {
+            path: path.to_owned(),
+            owner,
+        });
+    }
+    let others = match origin {
+        Origin::Configured if is_of_root => 0o037,
+        Origin::Configured | Origin::Written | Origin::Projected => 0o077,
+    };
+    if mode & others != 0 {
+        return Err(SecretFileError::Exposed {
+            path: path.to_owned(),
+            mode: mode & 0o7777,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    const ALL: [Origin; 3] = [Origin::Written, Origin::Configured, Origin::Projected];
+
+    fn file(mode: u32, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn s44_only_a_plain_file_of_ones_own_is_read() {
+        let (_folder, path) = file(0o600, b"own");
+        for origin in ALL {
+            assert_eq!(read(&path, origin).unwrap().as_slice(), b"own");
+        }
+        let (folder, path) = file(0o604, b"own");
+        for origin in [Origin::Written, Origin::Configured] {
+            let error = read(&path, origin).unwrap_err();
+            assert!(
+                matches!(error, SecretFileError::Exposed { mode: 0o604, .. }),
+                "{error}"
+            );
+        }
+        assert!(read(&path, Origin::Projected).is_ok());
+        let error = read(folder.path(), Origin::Projected).unwrap_err();
+        assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
+        assert!(
+            read(&folder.path().join("none"), Origin::Written)
+                .unwrap_err()
+                .is_missing()
+        );
+    }
+
+    #[test]
+    fn s44_a_link_is_followed_where_an_operator_named_the_file_and_nowhere_else() {
+        let (folder, path) = file(0o600, b"own");
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(read(&link, Origin::Configured).is_ok());
+        let error = read(&link, Origin::Written).unwrap_err();
+        assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
+    }
+
+    #[test]
+    fn s44_a_group_reads_what_root_gave_it_and_nothing_else() {
+        let path = Path::new("/secret");
+        let own = rustix::process::geteuid().as_raw();
+        let shared = judge(Origin::Configured, 0, 0o440, path).is_ok();
+        assert_eq!(shared, own != 0);
+        for mode in [0o460, 0o444, 0o450] {
+            assert!(
+                judge(Origin::Configured, 0, mode, path).is_err(),
+                "{mode:o}"
+            );
+        }
+        let stranger = own + 1;
+        for origin in [Origin::Written, Origin::Configured] {
+            let error = judge(origin, stranger, 0o600, path).unwrap_err();
+            assert!(matches!(error, SecretFileError::Foreign { .. }), "{error}");
+        }
+        assert!(judge(Origin::Written, own, 0o640, path).is_err());
+    }
+
+    #[test]
+    fn s44_a_pipe_is_not_waited_for_and_a_large_file_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let error = read(&pipe, Origin::Configured).unwrap_err();
+        assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
+        let (_folder, path) = file(0o600, &vec![b'x'; 65 * 1024]);
+        let error = read(&path, Origin::Written).unwrap_err();
+        assert!(matches!(error, SecretFileError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn s44_a_word_has_no_white_space_around_it() {
+        let (_folder, path) = file(0o600, b" own\r\n");
+        assert_eq!(read_word(&path, Origin::Written).unwrap().as_str(), "own");
+        let (_folder, path) = file(0o600, b"\n");
+        assert!(matches!(
+            read_word(&path, Origin::Written),
+            Err(SecretFileError::Empty { .. })
+        ));
+        let (_folder, path) = file(0o600, b"\xff");
+        assert!(matches!(
+            read_text(&path, Origin::Written),
+            Err(SecretFileError::NotText { .. })
+        ));
+    }
+}
