@@ -5,6 +5,8 @@ pub mod keys;
 pub mod receiver;
 pub mod workshop;
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -87,7 +89,13 @@ impl Stage {
     pub fn configured(files: &[(&str, &str)], lines: &str) -> Result<Self> {
         let mut stage = Self::set()?;
         for (name, content) in files {
-            std::fs::write(stage.directory.path().join(name), content)?;
+            // Some of these are secrets, which nobody else may read.
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(stage.directory.path().join(name))?
+                .write_all(content.as_bytes())?;
         }
         let lines = format!("{lines}\ntargets:");
         let change = |config: String| config.replacen("targets:", &lines, 1);
