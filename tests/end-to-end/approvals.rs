@@ -40,7 +40,7 @@ fn an_apply_waits_for_two_people_and_is_good_once() -> Result<()> {
 fn s02_the_exact_bytes_are_for_the_submitter_and_for_those_who_may_approve() -> Result<()> {
     let stage = Stage::set()?;
     let task = stage.task()?;
-    let exact = "move ticket 7\t\u{202e}to billing \n\n";
+    let exact = "move ticket 7\t\u{202e}to billing \n\nend";
     let (plan, digest, _) = stage.plan(&task, exact)?;
     let alice = stage.daemon.cli("alice")?;
     let raw = ["plan", "show", "--raw", &plan];

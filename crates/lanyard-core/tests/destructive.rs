@@ -64,27 +64,7 @@ fn cluster(destructive: &str) -> Result<Charter, String> {
     ))
 }
 
-fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result<Permit, Denial> {
-    let identity = Identity {
-        issuer: "https://i.example".to_owned(),
-        subject: "c".to_owned(),
-    };
-    let task = Task {
-        id: TaskId::from_bits(1),
-        charter: charter.name.clone(),
-        revision: charter.revision.clone(),
-        environment: name("staging"),
-        agent: AgentName(identity.to_string()),
-        identity,
-        evidence: Evidence::default(),
-        sponsor: None,
-        reason: String::new(),
-        ticket: None,
-        version: None,
-        lineage: Vec::new(),
-        opened: NOW,
-        expires: NOW + Duration::from_secs(3600),
-    };
+fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
     let web = KubernetesObject {
         group: "apps".to_owned(),
         resource: "deployments".to_owned(),
@@ -99,7 +79,7 @@ fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result
         },
         ..PlanReach::default()
     };
-    let plan = destructive.map(|named| Plan {
+    Plan {
         id: PlanId::from_bits(0),
         task: task.id,
         grant: name("change"),
@@ -124,7 +104,31 @@ fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result
         }],
         submitted: NOW,
         approval: None,
-    });
+    }
+}
+
+fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result<Permit, Denial> {
+    let identity = Identity {
+        issuer: "https://i.example".to_owned(),
+        subject: "c".to_owned(),
+    };
+    let task = Task {
+        id: TaskId::from_bits(1),
+        charter: charter.name.clone(),
+        revision: charter.revision.clone(),
+        environment: name("staging"),
+        agent: AgentName(identity.to_string()),
+        identity,
+        evidence: Evidence::default(),
+        sponsor: None,
+        reason: String::new(),
+        ticket: None,
+        version: None,
+        lineage: Vec::new(),
+        opened: NOW,
+        expires: NOW + Duration::from_secs(3600),
+    };
+    let plan = destructive.map(|named| planned(&task, named, reach));
     let request = GrantRequest {
         task: &task,
         grant: &name("change"),

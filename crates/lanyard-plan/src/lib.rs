@@ -39,7 +39,7 @@ pub struct Document {
 #[derive(Debug, Clone)]
 enum Form {
     /// As `terraform show -json` prints it.
-    Terraform(terraform::TerraformPlan),
+    Terraform(Box<terraform::TerraformPlan>),
     /// Kubernetes objects.
     Manifests(Vec<manifests::Manifest>),
     /// Whatever a person can read.
@@ -58,7 +58,7 @@ impl Document {
                 let plan = terraform::TerraformPlan::parse(content)
                     .map_err(fault("a plan as `terraform show -json` prints it"))?;
                 let review = plan.review();
-                (Form::Terraform(plan), review)
+                (Form::Terraform(Box::new(plan)), review)
             }
             PlanFormat::Manifests => {
                 let manifests = manifests::parse(content).map_err(fault("Kubernetes manifests"))?;

@@ -1,6 +1,12 @@
 //! What approvers are shown of a plan: all of what changes, none of what is secret, and the risk of what the form alone says.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "a test, with tables of inputs"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -65,15 +65,7 @@ impl State {
                 comment,
                 acknowledged,
                 ..
-            } => {
-                let consent = Consent {
-                    operator: operator.clone(),
-                    at,
-                    comment: comment.clone(),
-                    acknowledged: *acknowledged,
-                };
-                self.on_approval(*approval, |approval| approval.consents.push(consent));
-            }
+            } => self.consent(*approval, (operator, comment, *acknowledged), at),
             Command::Reject {
                 approval,
                 operator,
@@ -130,6 +122,21 @@ impl State {
     fn pause(&mut self, pause: &Pause, at: Timestamp) {
         self.pauses.retain(|_, pause| pause.lasts(at));
         self.pauses.insert(pause.id, pause.clone());
+    }
+
+    fn consent(
+        &mut self,
+        approval: ApprovalId,
+        (operator, comment, acknowledged): (&Operator, &str, u32),
+        at: Timestamp,
+    ) {
+        let consent = Consent {
+            operator: operator.clone(),
+            at,
+            comment: comment.to_owned(),
+            acknowledged,
+        };
+        self.on_approval(approval, |approval| approval.consents.push(consent));
     }
 
     fn open(&mut self, task: &Task, request: Option<&String>, at: Timestamp) {

@@ -9,7 +9,7 @@ use lanyard_core::command::Command;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
 use lanyard_core::ledger::{CommitError, Ledger};
-use lanyard_core::plan::{Plan, PlanFormat};
+use lanyard_core::plan::{Judge, Plan, PlanFormat};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
@@ -48,6 +48,13 @@ impl Bench {
         engine_on(ledger, &self.clock, &self.charters, &self.provider)
     }
 
+    /// The same, with plans judged by another.
+    pub(crate) fn judged_by(self, judge: Arc<dyn Judge>) -> Self {
+        let ledger = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
+        let engine = judged_by(judge, ledger, &self.clock, &self.charters, &self.provider);
+        Self { engine, ..self }
+    }
+
     /// The engine of the next process, on what is durable.
     pub(crate) fn restarted(self) -> Self {
         let records = self.ledger.records();
@@ -78,12 +85,22 @@ fn engine_on(
     charters: &Arc<Charters>,
     provider: &Arc<FakeProvider>,
 ) -> Arc<Engine> {
+    judged_by(Arc::new(CannotRead), ledger, clock, charters, provider)
+}
+
+fn judged_by(
+    judge: Arc<dyn Judge>,
+    ledger: Arc<dyn Ledger>,
+    clock: &Arc<ManualClock>,
+    charters: &Arc<Charters>,
+    provider: &Arc<FakeProvider>,
+) -> Arc<Engine> {
     let target = world::target(TargetKind::Kubernetes);
     Engine::new(Parts {
         ledger,
         providers: [(target, Arc::clone(provider) as _)].into(),
         charters: Arc::clone(charters),
-        judge: Arc::new(CannotRead),
+        judge,
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),

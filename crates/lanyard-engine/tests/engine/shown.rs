@@ -1,15 +1,19 @@
 //! What people are shown is what counts: the risk, and what they have not seen.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lanyard_core::approval::{ConsentError, Requirement, Seen, Unusable};
-use lanyard_core::charter::{ActionPattern, RequestLimits};
+use lanyard_core::charter::{ActionPattern, Charter, RequestLimits};
 use lanyard_core::command::Command;
 use lanyard_core::decide::Rule;
+use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, PlanId};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Plan, PlanFormat, Risk, Sensitive};
+use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Risk, Sensitive, Unjudged};
+use lanyard_core::provider::Rehearsed;
 use lanyard_core::state::Refusal;
+use lanyard_core::task::Task;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_testkit::world;
@@ -99,16 +103,61 @@ async fn s02_a_sensitive_value_that_changes_is_acknowledged_by_each_approver() {
     refused.await.unwrap_err();
 }
 
+/// A judge that finds nothing risky.
+struct SaysLow;
+
+#[async_trait::async_trait]
+impl Judge for SaysLow {
+    async fn read(&self, _: PlanFormat, _: &[u8]) -> Result<Reading, Unjudged> {
+        Ok(Reading::default())
+    }
+
+    async fn keep(&self, _: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
+        Err(Unjudged::Store("there is no store here".to_owned()))
+    }
+
+    async fn judge(&self, charter: &Charter, _: &Task, _: &Plan) -> Result<Judgement, Unjudged> {
+        Ok(Judgement {
+            risk: Risk::Low,
+            ..Judgement::unread(charter.policies_digest())
+        })
+    }
+}
+
+// The plan's own risk is low; its credential is not narrowed, so the one that counts is high.
 #[tokio::test]
-async fn s20_the_risk_that_counts_is_kept_with_the_plan_and_its_approval() {
-    let bench = two_people().await;
-    // Its form says nothing, and the credential is not narrowed.
+async fn a_risk_that_is_shown_is_the_one_that_counts() {
+    let bench = two_people().await.judged_by(Arc::new(SaysLow));
     let plan = submit(&bench).await.unwrap();
-    assert_eq!((plan.risk(), plan.counted), (Risk::High, Some(Risk::High)));
+    assert_eq!(plan.judged_risk(), Risk::Low);
+    assert_eq!(
+        plan.risk(),
+        Risk::High,
+        "shown, and asked for at a fresh login"
+    );
     let id = plan.approval.unwrap();
     let approval = bench.engine.query(|state| state.approval(id).cloned());
     let requirement = approval.await.unwrap().unwrap().requirement;
-    assert_eq!(requirement.risk, Some(Risk::High));
+    assert_eq!(requirement.risk, Some(Risk::High), "what was decided on");
+    // A record of before has no risk of its own.
+    let old = Plan {
+        counted: None,
+        ..plan
+    };
+    assert_eq!(old.risk(), Risk::High);
+}
+
+#[tokio::test]
+async fn s20_the_risk_that_counts_is_kept_over_a_restart() {
+    let bench = two_people().await.judged_by(Arc::new(SaysLow));
+    let plan = submit(&bench).await.unwrap();
+    let bench = bench.restarted();
+    let (id, asked) = (plan.id, plan.approval.unwrap());
+    let kept = bench.engine.query(|state| {
+        let risk = state.approval(asked)?.requirement.risk;
+        Some((state.plan(id)?.risk(), risk))
+    });
+    assert_eq!(kept.await.unwrap(), Some((Risk::High, Some(Risk::High))));
 }
 
 #[tokio::test]
