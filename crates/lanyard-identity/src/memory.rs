@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use lanyard_core::identity::Confirmation;
 use lanyard_core::time::Timestamp;
-use lanyard_disk::{Access, Disk, Files, Mark, OpenFile, replace};
+use lanyard_disk::{Access, Disk, Files, Length, Mark, OpenFile, replace};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -34,6 +34,9 @@ const DOUBT: Duration = Duration::from_secs(25 * 3600);
 const USED: &str = "used";
 const DURABLE: &str = "used-durable";
 const DAMAGED: &str = "used-damaged";
+/// How much is allocated ahead of the records, in bytes: on a full disk people still have to say who they are, to lift what was
+/// stopped.
+const ROOM_BYTES: u64 = 256 << 10;
 /// How many records that do not count any more are left in the file, besides as many as count.
 const SPARE: usize = 16_384;
 
@@ -178,6 +181,7 @@ impl Memory {
             mark: None,
             held: Arc::clone(&held),
             records: found.records,
+            allocated: 0,
             generation: found.generation,
             broken: !found.whole,
         };
@@ -428,6 +432,8 @@ struct Log {
     held: Arc<Mutex<Held>>,
     /// How many records it has.
     records: usize,
+    /// Up to where there are blocks for it, in bytes.
+    allocated: u64,
     generation: u64,
     /// Whether something went wrong with it: then it is not built upon.
     broken: bool,
@@ -445,7 +451,19 @@ impl Log {
         let file = self.disk.open(&self.directory.join(USED), Access::Write)?;
         file.sync()?;
         self.file = Some(file);
+        self.make_room();
         self.begin_mark()
+    }
+
+    /// Allocates blocks ahead, once half of the last ones are used. A disk that does not have them is found out by a write.
+    fn make_room(&mut self) {
+        let end = (self.records * RECORD) as u64;
+        if self.allocated.saturating_sub(end) < ROOM_BYTES / 2
+            && let Some(file) = &self.file
+            && file.allocate(end, ROOM_BYTES, Length::Kept).is_ok()
+        {
+            self.allocated = end + ROOM_BYTES;
+        }
     }
 
     fn begin_mark(&mut self) -> io::Result<()> {
@@ -500,6 +518,7 @@ impl Log {
         file.write_at(&bytes, (self.records * RECORD) as u64)?;
         file.sync()?;
         self.records += batch.len();
+        self.make_room();
         if let Some(mark) = &mut self.mark {
             mark.set([self.records as u64, self.generation, 0, 0]);
         }
@@ -519,6 +538,8 @@ impl Log {
         let path = self.directory.join(USED);
         self.file = Some(replace(self.disk.as_ref(), &path, &bytes)?);
         (self.generation, self.records) = (generation, bytes.len() / RECORD);
+        self.allocated = 0;
+        self.make_room();
         self.begin_mark()
     }
 }

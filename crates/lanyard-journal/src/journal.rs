@@ -30,9 +30,9 @@ impl Default for Options {
 }
 
 /// How many bytes are allocated ahead of what is written.
-const ROOM_BYTES: u64 = 1 << 20;
+const ROOM_BYTES: u64 = 64 << 10;
 /// The name of the mark of what is durable.
-const MARK: &str = "durable";
+pub(crate) const MARK: &str = "durable";
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]

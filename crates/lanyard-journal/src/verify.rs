@@ -3,9 +3,10 @@
 use std::io;
 use std::path::Path;
 
-use lanyard_disk::SystemDisk;
+use lanyard_disk::{Mark, SystemDisk};
 
-use crate::journal::OpenError;
+use crate::batch::Fault;
+use crate::journal::{MARK, OpenError};
 use crate::merkle::{Frontier, Hash};
 use crate::scan::{scan, segments};
 
@@ -32,6 +33,8 @@ pub fn verify(directory: &Path, size_then: u64) -> Result<Verified, OpenError> {
             "there is no journal here",
         )));
     }
+    // Before the segments: a journal that grows meanwhile is no shorter than its mark was.
+    let mark = Mark::read(&disk, &directory.join(MARK));
     let mut then = Frontier::default();
     let mut each = |index: u64, record: &[u8]| {
         if index < size_then {
@@ -42,9 +45,18 @@ pub fn verify(directory: &Path, size_then: u64) -> Result<Verified, OpenError> {
     if let Some(first) = found.faults.into_iter().next() {
         return Err(OpenError::Damaged(first));
     }
+    let size = found.frontier.size();
+    if let Some([acknowledged, ..]) = mark.filter(|[acknowledged, ..]| *acknowledged > size) {
+        return Err(OpenError::Damaged(Fault {
+            segment: directory.display().to_string(),
+            offset: 0,
+            index: size,
+            what: format!("the journal ends, and {acknowledged} were acknowledged"),
+        }));
+    }
     let root_then = (then.size() == size_then).then(|| then.root());
     Ok(Verified {
-        size: found.frontier.size(),
+        size,
         root: found.frontier.root(),
         root_then,
     })

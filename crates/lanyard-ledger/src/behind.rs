@@ -266,3 +266,17 @@ fn parse(lines: &[u8]) -> Option<Vec<Image>> {
         .map(|line| serde_json::from_slice(line).ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s48_the_last_words_of_a_thread_are_told() {
+        let trouble = Trouble::default();
+        supervised("history", &trouble, || {});
+        assert_eq!(trouble.ended(), None);
+        supervised("history", &trouble, || panic!("page {} is torn", 7));
+        assert_eq!(trouble.ended().as_deref(), Some("page 7 is torn"));
+    }
+}

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use lanyard_disk::Files;
+use lanyard_disk::{Files, is_full};
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Cursor, Entry, OpenError, Place};
 use parking_lot::{Mutex, RwLock};
@@ -79,6 +79,8 @@ pub struct History {
     db: RwLock<Option<Db>>,
     /// Somebody met a page that cannot be read.
     doubted: AtomicBool,
+    /// The disk had no space for it: it is not in doubt, and is opened again.
+    starved: AtomicBool,
     trouble: Trouble,
     /// A tree over the journal's first records.
     known: Frontier,
@@ -125,6 +127,7 @@ impl History {
             path: path.to_path_buf(),
             db: RwLock::new(None),
             doubted: AtomicBool::new(false),
+            starved: AtomicBool::new(false),
             trouble: Trouble::default(),
             taken: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
             known: from,
@@ -135,7 +138,11 @@ impl History {
     /// again.
     pub(crate) fn prepare(&self) {
         let ended_in_order = std::fs::remove_file(self.path.join(CLEAN)).is_ok();
-        let opened = guarded(|| open(&self.path)).and_then(|opened| opened);
+        let opened = match guarded(|| open(&self.path)) {
+            Ok(Err(error)) if is_space(&error) => return self.starve(),
+            Ok(opened) => opened.map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
         let sound = opened.and_then(|db| {
             // Where a loss of power left it, every page is read once: sled finds a torn one when it needs it, and not before.
             let sound = guarded(|| self.fits(&db) && (ended_in_order || is_whole(&db)));
@@ -168,6 +175,18 @@ impl History {
             // Without it, the next start reads every page: no more than that.
             std::fs::write(self.path.join(CLEAN), "").ok();
         }
+    }
+
+    /// Closes it until there is space: sled takes nothing more once a write of it failed.
+    fn starve(&self) {
+        let db = self.db.write().take();
+        guarded(|| drop(db)).ok();
+        self.starved.store(true, Ordering::SeqCst);
+        let why = "the disk is full";
+        if self.trouble.get().as_deref() != Some(why) {
+            tracing::error!(path = %self.path.display(), why, "the history stays behind");
+        }
+        self.trouble.note(Some(why.to_owned()));
     }
 
     /// Why it is not kept, where that is so.
@@ -219,12 +238,17 @@ impl History {
         }
         let opened = guarded(|| {
             let db = open(&self.path)?;
-            let begun = db.apply_batch(Taken::default().into_batch(&from));
-            begun.map(|()| db).map_err(|error| error.to_string())
+            db.apply_batch(Taken::default().into_batch(&from))?;
+            Ok::<_, sled::Error>(db)
         });
         *self.taken.lock() = Progress::at((&self.disk, &self.journal), from, rebuilds);
         self.doubted.store(false, Ordering::SeqCst);
-        match opened.and_then(|opened| opened) {
+        let opened = match opened {
+            Ok(Err(error)) if is_space(&error) => return self.starve(),
+            Ok(opened) => opened.map_err(|error| error.to_string()),
+            Err(why) => Err(why),
+        };
+        match opened {
             Ok(db) => {
                 *self.db.write() = Some(db);
                 self.trouble.note(None);
@@ -241,6 +265,12 @@ impl History {
     pub(crate) fn catch_up(&self, until: u64) -> bool {
         if self.doubted.load(Ordering::SeqCst) {
             self.again("a page of it could not be read");
+        }
+        if self.starved.swap(false, Ordering::SeqCst) {
+            let rebuilds = self.taken.lock().rebuilds;
+            *self.taken.lock() =
+                Progress::at((&self.disk, &self.journal), self.known.clone(), rebuilds);
+            self.prepare();
         }
         if self.db.read().is_none() {
             return false;
@@ -267,10 +297,20 @@ impl History {
         }
         let batch = new.into_batch(&grown);
         let written = guarded(|| match self.db.read().as_ref() {
-            Some(db) => db.apply_batch(batch).map_err(|error| error.to_string()),
-            None => Err("it is not open".to_owned()),
+            Some(db) => db.apply_batch(batch),
+            None => Ok(()),
         });
-        if let Err(why) = written.and_then(|written| written) {
+        let doubt = match written {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) if is_space(&error) => {
+                drop(taken);
+                self.starve();
+                return false;
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(why) => Some(why),
+        };
+        if let Some(why) = doubt {
             drop(taken);
             self.again(&why);
             return true;
@@ -387,13 +427,17 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_be_bytes)
 }
 
-fn open(path: &Path) -> Result<Db, String> {
-    let opened = sled::Config::new()
+fn open(path: &Path) -> sled::Result<Db> {
+    sled::Config::new()
         .path(path)
         .cache_capacity(CACHE)
         .flush_every_ms(Some(FLUSH))
-        .open();
-    opened.map_err(|error| error.to_string())
+        .open()
+}
+
+/// Whether there is only no space for it.
+fn is_space(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if is_full(error))
 }
 
 /// Whether every page can be read.

@@ -156,6 +156,19 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_whose_writer_is_gone_lets_nobody_wait() {
+        let queue = Queue::default();
+        let mut waiting = queue.push(kill(1)).unwrap();
+        queue.end();
+        assert!(
+            waiting
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(queue.push(kill(2)).is_err());
+    }
+
+    #[test]
     fn a_batch_takes_every_kill_and_so_many_others() {
         let queue = Queue::default();
         for _ in 0..=MAX_COMMANDS_PER_BATCH {

@@ -65,6 +65,9 @@ impl Writer {
             }
             self.take(batch.others);
         }
+        // The last chance of what waits for space: the next process knows of it only by the spool.
+        self.append(Vec::new());
+        self.publish();
     }
 
     fn take(&mut self, commands: Vec<(Command, Answer)>) {
