@@ -268,7 +268,7 @@ fn iam9_a_session_that_reads_iam_or_passes_a_role_is_denied_the_rest_of_iam() {
 fn when(of: &[(&str, &[&str])]) -> Conditions {
     let mut when = Conditions::default();
     for (key, values) in of {
-        let (key, kind) = ConditionKey::parse(key).unwrap();
+        let (key, kind) = ConditionKey::parse(key).expect("a condition key");
         let values = values.iter().map(|&value| value.to_owned()).collect();
         when.add(key, Test { kind, values });
     }
