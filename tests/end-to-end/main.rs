@@ -30,6 +30,7 @@ mod login;
 mod mcp;
 mod metadata;
 mod metrics;
+mod people;
 mod plans;
 mod providers;
 mod python_sdk;

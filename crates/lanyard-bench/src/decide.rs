@@ -41,6 +41,7 @@ pub(crate) fn run() -> Result<()> {
                 ttl: None,
                 plan: None,
                 watched: false,
+                sponsor: None,
                 ancestors: &[],
                 emergency: None,
                 worst_case: Duration::ZERO,

@@ -12,7 +12,7 @@ use lanyard_identity::dpop::{self, Target};
 use lanyard_identity::jwks::{Algorithm, Jwks};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
 use lanyard_identity::spiffe::{Bundle, TrustDomains};
-use lanyard_identity::verifier::Purpose;
+use lanyard_identity::verifier::{PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, Verifier};
 use lanyard_provider_token::Keyring;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SanType};
@@ -164,6 +164,8 @@ fn token(signer: &Signer, bare: f64) -> Result<()> {
         claims: ["repository_id".to_owned()].into(),
         groups_claim: "groups".to_owned(),
         roles: std::collections::BTreeMap::new(),
+        people: PeopleRule::default(),
+        sponsor: None,
     };
     let verifier = Verifier::new("lanyard".to_owned(), vec![issuer]);
     let header = json!({"alg": signer.name, "typ": "JWT", "kid": "one"});

@@ -8,8 +8,8 @@ use crate::digest::Digest;
 use crate::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use crate::identity::{Identity, Operator, OperatorRole};
 use crate::lease::Seq;
+use crate::person::{Person, Sameness};
 use crate::plan::Risk;
-use crate::scope::AgentName;
 use crate::time::{Timestamp, Ttl};
 
 /// What the charter asks for, taken when the plan was submitted.
@@ -26,12 +26,23 @@ pub struct Requirement {
     /// One of the people has to be in each of these groups, whose members may approve whatever `from` says.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub also: BTreeSet<String>,
-    /// Whose approval does not count: they have had their say.
+    /// Who declared the emergency: that person's approval does not count.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub besides: BTreeSet<Identity>,
+    pub besides: BTreeSet<Person>,
+    /// The sponsors of the agent and of every task above: their approvals do not count (T19).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub sponsors: BTreeSet<Person>,
     /// The risk of what is asked for: people who said yes to a lower one were shown something else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<Risk>,
+}
+
+/// Two rules ask for approval, and nobody can meet both.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("nobody can approve this: {why}")]
+pub struct Unsatisfiable {
+    /// Why, in a sentence.
+    pub why: String,
 }
 
 /// The groups that people who approve come from, for a sentence.
@@ -51,9 +62,6 @@ pub fn persons(count: u32) -> String {
     format!("{count} {word}")
 }
 
-/// As many people as there are not: what two lists of groups without a common one come to.
-const IMPOSSIBLE: u32 = u32::MAX;
-
 impl Requirement {
     /// One person with the approver role, for one use within half an hour.
     #[must_use]
@@ -65,6 +73,7 @@ impl Requirement {
             uses: 1,
             also: BTreeSet::new(),
             besides: BTreeSet::new(),
+            sponsors: BTreeSet::new(),
             risk: None,
         }
     }
@@ -86,36 +95,51 @@ impl Requirement {
     }
 
     /// Both, where there are two.
-    #[must_use]
-    pub fn both(one: Option<Self>, two: Option<Self>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// Where no group is in both.
+    pub fn both(one: Option<Self>, two: Option<Self>) -> Result<Option<Self>, Unsatisfiable> {
         match (one, two) {
-            (Some(one), Some(two)) => Some(one.narrowed(&two)),
-            (one, two) => one.or(two),
+            (Some(one), Some(two)) => one.narrowed(&two).map(Some),
+            (one, two) => Ok(one.or(two)),
         }
     }
 
     /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
-    #[must_use]
-    pub fn narrowed(&self, other: &Self) -> Self {
+    ///
+    /// # Errors
+    /// Where both name groups and none is in both: an empty set of groups would ask anybody (S42).
+    pub fn narrowed(&self, other: &Self) -> Result<Self, Unsatisfiable> {
         let from = match (self.from.is_empty(), other.from.is_empty()) {
             (true, _) => other.from.clone(),
             (_, true) => self.from.clone(),
             (false, false) => self.from.intersection(&other.from).cloned().collect(),
         };
-        let impossible = from.is_empty() && !(self.from.is_empty() && other.from.is_empty());
-        Self {
-            people: if impossible {
-                IMPOSSIBLE
-            } else {
-                self.people.max(other.people)
-            },
+        if from.is_empty() && !(self.from.is_empty() && other.from.is_empty()) {
+            return Err(Unsatisfiable {
+                why: format!(
+                    "one rule asks for approvals of `{}`, another for approvals of `{}`, and no group is in both",
+                    approvers(&self.from),
+                    approvers(&other.from)
+                ),
+            });
+        }
+        Ok(Self {
+            people: self.people.max(other.people),
             from,
             expires: self.expires.min(other.expires),
             uses: self.uses.min(other.uses),
             also: self.also.union(&other.also).cloned().collect(),
             besides: self.besides.union(&other.besides).cloned().collect(),
+            sponsors: self.sponsors.union(&other.sponsors).cloned().collect(),
             risk: self.risk.max(other.risk),
-        }
+        })
+    }
+
+    /// Whether this person's approval counts for nothing, whatever groups the person is in.
+    fn excludes(&self, person: &Person) -> bool {
+        let mut excluded = self.besides.iter().chain(&self.sponsors);
+        excluded.any(|other| other.may_be(person))
     }
 }
 
@@ -187,9 +211,33 @@ pub enum ConsentError {
     /// In none of the groups.
     #[error("you are in none of the groups that may approve this: {0}")]
     NotInGroup(String),
-    /// The requester or its sponsor (T19).
-    #[error("whoever asked for an approval cannot give it")]
+    /// The requester, or the sponsor of a task of its lineage (T19).
+    #[error(
+        "whoever asked for an approval cannot give it, nor can a sponsor of the agent or of a task above"
+    )]
     OwnRequest,
+    /// The sponsor is known to another issuer, and may be this person (S33).
+    #[error(
+        "the agent acts on behalf of `{sponsor}`, who may be you: the configuration does not say whether people of \
+         `{}` are people of `{issuer}`; give both issuers a `directory`", .sponsor.issuer.escape_debug()
+    )]
+    MaybeSponsor {
+        /// The sponsor.
+        sponsor: Box<Person>,
+        /// The issuer of whoever approves.
+        issuer: String,
+    },
+    /// An approval of another issuer's account, which may be the same person's (S33).
+    #[error(
+        "`{other}` has approved this, and may be you: the configuration does not say whether people of `{}` are people \
+         of `{issuer}`; give both issuers a `directory`", .other.issuer.escape_debug()
+    )]
+    MaybeTwice {
+        /// Who approved before.
+        other: Box<Person>,
+        /// The issuer of whoever approves now.
+        issuer: String,
+    },
     /// Whoever declared the emergency (T19).
     #[error("you declared the emergency: the approval has to be another person's")]
     OwnEmergency,
@@ -222,8 +270,11 @@ pub enum ConsentError {
     #[error("this is already approved")]
     Complete,
     /// A kill order came after the request.
-    #[error("a kill order has ended this request")]
+    #[error("a kill order has ended this request: the agent has to submit the plan again")]
     Killed,
+    /// The task that asked is over (S14).
+    #[error("task `{0}` has ended, and this request with it")]
+    TaskEnded(TaskId),
 }
 
 impl Approval {
@@ -239,13 +290,26 @@ impl Approval {
         if !operator.is(OperatorRole::Approver) {
             return Err(ConsentError::NotApprover);
         }
-        if requester.is(&operator.identity) {
+        let person = operator.person();
+        if requester.agents.contains(&&operator.identity) {
             return Err(ConsentError::OwnRequest);
         }
-        if self.requirement.besides.contains(&operator.identity) {
+        let needed = &self.requirement;
+        for sponsor in requester.sponsors.iter().copied().chain(&needed.sponsors) {
+            match sponsor.sameness(&person) {
+                Sameness::Same => return Err(ConsentError::OwnRequest),
+                Sameness::Distinct => {}
+                Sameness::Unknown => {
+                    return Err(ConsentError::MaybeSponsor {
+                        sponsor: Box::new(sponsor.clone()),
+                        issuer: person.issuer,
+                    });
+                }
+            }
+        }
+        if needed.besides.iter().any(|other| other.may_be(&person)) {
             return Err(ConsentError::OwnEmergency);
         }
-        let needed = &self.requirement;
         if !needed.asks(&operator.groups) {
             let groups: Vec<_> = needed
                 .from
@@ -257,12 +321,18 @@ impl Approval {
         if let Some((_, reason, _)) = &self.denied {
             return Err(ConsentError::Denied(reason.clone()));
         }
-        if self
-            .consents
-            .iter()
-            .any(|consent| consent.operator.identity == operator.identity)
-        {
-            return Err(ConsentError::Twice);
+        for consent in &self.consents {
+            let other = consent.operator.person();
+            match other.sameness(&person) {
+                Sameness::Same => return Err(ConsentError::Twice),
+                Sameness::Distinct => {}
+                Sameness::Unknown => {
+                    return Err(ConsentError::MaybeTwice {
+                        other: Box::new(other),
+                        issuer: person.issuer,
+                    });
+                }
+            }
         }
         if self.is_complete() {
             Err(ConsentError::Complete)
@@ -280,14 +350,20 @@ impl Approval {
             && self.requirement.without(&given).next().is_none()
     }
 
-    /// The consents of people who may still give one.
+    /// The consents of people who may still give one, of no two of which it is unknown whether they are one person.
     fn counted(&self, requirement: &Requirement) -> Vec<&Consent> {
-        let counts = |consent: &&Consent| {
-            consent.operator.is(OperatorRole::Approver)
-                && !requirement.besides.contains(&consent.operator.identity)
+        let mut counted: Vec<(Person, &Consent)> = Vec::new();
+        for consent in &self.consents {
+            let person = consent.operator.person();
+            let counts = consent.operator.is(OperatorRole::Approver)
+                && !requirement.excludes(&person)
                 && requirement.asks(&consent.operator.groups)
-        };
-        self.consents.iter().filter(counts).collect()
+                && !counted.iter().any(|(other, _)| other.may_be(&person));
+            if counts {
+                counted.push((person, consent));
+            }
+        }
+        counted.into_iter().map(|(_, consent)| consent).collect()
     }
 
     /// Whether people can still say yes, and have to.
@@ -309,13 +385,12 @@ impl Approval {
     /// # Errors
     /// One line that says what is missing.
     pub fn usable(&self, now: Timestamp, current: &Requirement) -> Result<(), Unusable> {
-        let requirement = self.requirement.narrowed(current);
         if let Some((_, reason, _)) = &self.denied {
             return Err(Unusable::Denied(reason.clone()));
         }
-        if requirement.people == IMPOSSIBLE {
-            return Err(Unusable::Nobody);
-        }
+        let requirement = self.requirement.narrowed(current);
+        let requirement =
+            requirement.map_err(|nobody| Unusable::Unsatisfiable { why: nobody.why })?;
         if let (Some(then), Some(now)) = (self.requirement.risk, current.risk)
             && now > then
         {
@@ -357,10 +432,13 @@ pub enum Unusable {
     Missing(String),
     /// The charter asks other groups now than when the plan was submitted.
     #[error(
-        "the charter in force asks for people of other groups than when the plan was submitted; open a new task \
-         and submit it again"
+        "the charter in force asks for other people than when the plan was submitted ({why}); open a new task and \
+         submit it again"
     )]
-    Nobody,
+    Unsatisfiable {
+        /// Why nobody meets both.
+        why: String,
+    },
     /// What people said yes to was less of a risk than it is now.
     #[error(
         "the plan was approved as one of {then} risk, and its risk is {now} now; submit it again"
@@ -386,18 +464,10 @@ pub enum Unusable {
 }
 
 /// Who asked: nobody of these can approve.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Requester<'a> {
-    /// The agent's identity.
-    pub identity: &'a Identity,
-    /// The agent's name.
-    pub agent: &'a AgentName,
-    /// The person behind it.
-    pub sponsor: Option<&'a Identity>,
-}
-
-impl Requester<'_> {
-    fn is(&self, identity: &Identity) -> bool {
-        self.identity == identity || self.sponsor == Some(identity)
-    }
+    /// The agents of the task and of every task above.
+    pub agents: Vec<&'a Identity>,
+    /// The people behind them.
+    pub sponsors: Vec<&'a Person>,
 }

@@ -18,6 +18,7 @@ use crate::identity::{Confirmation, Evidence, Identity, Login, Operator};
 use crate::kill::{KillOrder, RearmProposal};
 use crate::lease::{Entry, Handle, Progress, StopCause};
 use crate::pause::Pause;
+use crate::person::Person;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
@@ -218,7 +219,7 @@ pub enum Command {
         /// Of which order.
         kill: KillId,
         /// Who.
-        by: Identity,
+        by: Person,
         /// Why it is right although leases of the order are not known to be dead, where that is so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         despite: Option<String>,

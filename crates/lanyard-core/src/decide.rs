@@ -18,6 +18,7 @@ use crate::charter::{
 };
 use crate::emergency::Emergency;
 use crate::identity::{Evidence, Identity};
+use crate::person::Person;
 use crate::plan::{Plan, Risk};
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
@@ -25,7 +26,7 @@ use crate::time::{Timestamp, Ttl};
 use calendar::{ends, in_hours, is_outside, terms, thawed, until};
 pub use delegation::{Ancestor, LONGEST_LINEAGE, may_delegate};
 use denial::Sayer;
-pub use denial::{Denial, Rule, not_in_force};
+pub use denial::{Denial, Rule, not_in_force, unmapped_sponsor};
 use people::required;
 pub use people::requirement;
 
@@ -65,6 +66,8 @@ pub struct GrantRequest<'a> {
     pub ttl: Option<Ttl>,
     /// The plan that an apply goes with.
     pub plan: Option<&'a Plan>,
+    /// The person behind whoever asks now, where that is another than whoever opened the task.
+    pub sponsor: Option<&'a Person>,
     /// Whether a pause asks for a person's approval where the charter asks for nobody's.
     pub watched: bool,
     /// The tasks above this one, nearest first.
@@ -249,18 +252,16 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let rights = held_back(&say, rights, &destructive)?;
     let planned = plan::narrowed(&say, &rights, request)?;
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
+    let requirement = required(revisions, current, request, risk)
+        .and_then(|needed| Requirement::both(needed, above.requirement))
+        .and_then(|needed| plan::asked(needed, request.plan, people::sponsors(request)))
+        .map_err(|nobody| say.nobody(&nobody))?;
+    let requirement = requirement.map(|needed| Requirement {
+        risk: Some(risk),
+        ..needed
+    });
     let permit = Permit {
-        requirement: plan::asked(
-            Requirement::both(
-                required(revisions, current, request, risk),
-                above.requirement,
-            ),
-            request.plan,
-        )
-        .map(|needed| Requirement {
-            risk: Some(risk),
-            ..needed
-        }),
+        requirement,
         above: above.in_force,
         grant: Grant {
             rights: planned.rights,

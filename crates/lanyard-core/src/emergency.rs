@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::charter::Name;
-use crate::identity::Identity;
+use crate::person::Person;
 use crate::time::Timestamp;
 
 /// An emergency under one charter, from its record to its end.
@@ -12,7 +12,7 @@ pub struct Emergency {
     /// Under which charter.
     pub charter: Name,
     /// Who says so; nobody's second person.
-    pub by: Identity,
+    pub by: Person,
     /// Why.
     pub reason: String,
     /// Since when.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::charter::Name;
+use crate::person::{Person, Sponsor};
 use crate::time::Timestamp;
 
 /// A verified subject of an issuer: compared byte for byte, never normalised (T9, T14).
@@ -124,6 +126,8 @@ pub struct Caller {
     pub identity: Identity,
     /// How it was proved.
     pub evidence: Evidence,
+    /// On whose behalf it says that it acts.
+    pub sponsor: Sponsor,
 }
 
 impl From<&Identity> for Caller {
@@ -132,6 +136,7 @@ impl From<&Identity> for Caller {
         Self {
             identity: identity.clone(),
             evidence: Evidence::default(),
+            sponsor: Sponsor::Nobody,
         }
     }
 }
@@ -170,9 +175,29 @@ pub struct Operator {
     pub groups: BTreeSet<String>,
     /// The roles that the configuration maps those to.
     pub roles: BTreeSet<OperatorRole>,
+    /// The directory of people that the issuer draws on, where the configuration names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Name>,
+    /// The person's name there, which other accounts of the same person have too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When the issuer vouched for the groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouched: Option<Timestamp>,
 }
 
 impl Operator {
+    /// The account, to be held against others.
+    #[must_use]
+    pub fn person(&self) -> Person {
+        Person {
+            issuer: self.identity.issuer.clone(),
+            subject: Some(self.identity.subject.clone()),
+            directory: self.directory.clone(),
+            name: self.name.clone(),
+        }
+    }
+
     /// Whether the operator holds this role.
     #[must_use]
     pub fn is(&self, role: OperatorRole) -> bool {

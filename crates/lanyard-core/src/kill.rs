@@ -12,6 +12,7 @@ use crate::charter::{Name, Role};
 use crate::id::{KillId, LeaseId, RearmId};
 use crate::identity::Identity;
 use crate::lease::Seq;
+use crate::person::Person;
 use crate::scope::{Facets, RoleFilter, Scope};
 use crate::time::Timestamp;
 
@@ -190,7 +191,7 @@ pub struct RearmProposal {
     /// Which step.
     pub stage: RearmStage,
     /// Who proposes.
-    pub by: Identity,
+    pub by: Person,
     /// Why.
     pub reason: String,
     /// When.

@@ -21,6 +21,7 @@ pub mod kill;
 pub mod lease;
 pub mod ledger;
 pub mod pause;
+pub mod person;
 pub mod plan;
 pub mod provider;
 pub mod question;

@@ -189,7 +189,8 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         by: Identity {
             issuer: String::new(),
             subject: String::new(),
-        },
+        }
+        .into(),
         reason: String::new(),
         at: now,
         until: now + rule.lasts,
@@ -200,6 +201,7 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
         ttl: question.ttl,
         plan: plan.as_ref(),
         watched: false,
+        sponsor: None,
         ancestors: &[],
         emergency: emergency.as_ref(),
         worst_case: question.worst_case,

@@ -6,12 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
 use crate::id::{LeaseId, TaskId};
+use crate::identity::Identity;
 use crate::task::{Above, Task};
 
 /// An agent's name: the configured name over all its identities, or else its one identity in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AgentName(pub String);
+
+impl AgentName {
+    /// Whether this is how an identity is called that has no configured name.
+    #[must_use]
+    pub fn is(&self, identity: &Identity) -> bool {
+        // A configured name holds no `#`: the comparison is seldom made.
+        self.0.contains('#') && self.0 == identity.to_string()
+    }
+}
 
 impl fmt::Display for AgentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::{Name, Revision, Version};
 use crate::id::TaskId;
 use crate::identity::{Evidence, Identity};
+use crate::person::Person;
 use crate::scope::AgentName;
 use crate::time::Timestamp;
 
@@ -38,7 +39,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Evidence::is_none")]
     pub evidence: Evidence,
     /// The person on whose behalf the agent acts, where the identity says so; never an approver (T19).
-    pub sponsor: Option<Identity>,
+    pub sponsor: Option<Person>,
     /// Why.
     pub reason: String,
     /// The ticket that it belongs to, where one was named.

@@ -88,6 +88,7 @@ fn request<'a>(task: &'a Task, grant: &'a Name, ancestors: &'a [Ancestor<'a>]) -
         ttl: None,
         plan: None,
         watched: false,
+        sponsor: None,
         ancestors,
         emergency: None,
         worst_case: Duration::ZERO,

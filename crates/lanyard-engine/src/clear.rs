@@ -10,6 +10,7 @@ use lanyard_core::decide::{Denial, Permit, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId};
 use lanyard_core::identity::Caller;
 use lanyard_core::lease::Entry;
+use lanyard_core::person::Person;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{MintRequest, Prepared, Provider, ProviderError};
 use lanyard_core::state::TaskEntry;
@@ -17,6 +18,7 @@ use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::mint::{Ask, IssueError};
+use crate::tasks::sponsored;
 
 /// How long past the provider's own time an intent waits for C before it is given up.
 const GRACE: Duration = Duration::from_secs(5);
@@ -114,7 +116,10 @@ impl Engine {
         plan: Option<&Plan>,
     ) -> Result<Decided, IssueError> {
         let now = self.now();
-        let (permit, provider) = match self.permit(entry, ask, plan, now) {
+        let permitted = sponsored(caller, &entry.task.charter)
+            .map_err(Box::new)
+            .and_then(|sponsor| self.permit(entry, ask, plan, (sponsor, now)));
+        let (permit, provider) = match permitted {
             Ok(permitted) => permitted,
             Err(denial) => {
                 let asked = (Some(ask.task), Some((&ask.grant, ask.asked())));
@@ -211,12 +216,12 @@ impl Engine {
         entry: &TaskEntry,
         ask: &Ask,
         plan: Option<&Plan>,
-        now: Timestamp,
+        (sponsor, now): (Option<&Person>, Timestamp),
     ) -> Result<(Permit, Arc<dyn Provider>), Box<Denial>> {
         let task = entry.task.as_ref();
         // An unknown grant has no target; the decision then says so itself.
         let provider = self.provider_of(task, &ask.grant);
-        let permit = self.decide(task, (&ask.grant, ask.ttl), plan, now)?;
+        let permit = self.decide(task, (&ask.grant, ask.ttl), plan, sponsor, now)?;
         match provider {
             Some(provider) => Ok((permit, provider)),
             None => Err(Box::new(not_in_force(&task.charter))),

@@ -87,7 +87,6 @@ impl Engine {
             reason: "drill".to_owned(),
             ticket: None,
             version: None,
-            sponsor: None,
             under: None,
             request: None,
         };

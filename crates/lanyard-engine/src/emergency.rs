@@ -5,6 +5,7 @@ use lanyard_core::command::Command;
 use lanyard_core::emergency::Emergency;
 use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
+use lanyard_core::person::Person;
 use lanyard_core::state::Refusal;
 
 use crate::engine::Engine;
@@ -17,7 +18,7 @@ impl Engine {
     pub async fn declare_emergency(
         &self,
         charter: &Name,
-        by: &Identity,
+        by: &Person,
         reason: String,
     ) -> Result<Emergency, CommitError> {
         let found = self.charters().in_force(charter);

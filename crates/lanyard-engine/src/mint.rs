@@ -17,6 +17,7 @@ use lanyard_core::identity::Caller;
 use lanyard_core::lease::StopCause;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::pause::Demand;
+use lanyard_core::person::Person;
 use lanyard_core::plan::{Plan, Unjudged};
 use lanyard_core::provider::{
     Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
@@ -308,6 +309,7 @@ impl Engine {
         task: &Task,
         (grant, ttl): (&Name, Option<Ttl>),
         plan: Option<&Plan>,
+        sponsor: Option<&Person>,
         now: Timestamp,
     ) -> Result<Permit, Denial> {
         let gone = |task: &Task| not_in_force(&task.charter);
@@ -336,6 +338,7 @@ impl Engine {
             grant,
             ttl,
             plan,
+            sponsor,
             watched: named.is_some_and(|grant| self.is_watched(task, grant, now)),
             ancestors: &ancestors,
             emergency: emergency.as_ref(),

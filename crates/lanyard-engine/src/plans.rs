@@ -10,6 +10,7 @@ use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Caller, Identity, Operator};
 use lanyard_core::ledger::CommitError;
+use lanyard_core::person::Person;
 use lanyard_core::plan::{
     Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
 };
@@ -20,6 +21,7 @@ use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::mint::IssueError;
+use crate::tasks::sponsored;
 
 /// What an agent proposes.
 #[derive(Debug, Clone)]
@@ -74,11 +76,25 @@ impl Engine {
         proposal: Proposal,
         content: &[u8],
     ) -> Result<Plan, IssueError> {
-        let Caller { identity, evidence } = caller.into();
-        let entry = self.task_of(&identity, proposal.task).await?;
+        let caller = caller.into();
+        let Caller {
+            identity, evidence, ..
+        } = &caller;
+        let entry = self.task_of(identity, proposal.task).await?;
+        let sponsor = match sponsored(&caller, &entry.task.charter) {
+            Ok(sponsor) => sponsor,
+            Err(denial) => {
+                let asked = (
+                    Some(proposal.task),
+                    Some((&proposal.grant, Asked::default())),
+                );
+                let (decision, denial) = self.deny(identity, asked, denial).await?;
+                return Err(IssueError::Denied { decision, denial });
+            }
+        };
         let _turn = Turn::take(self, &entry.task.agent).ok_or(IssueError::Busy)?;
         let reading = self.parts.judge.read(proposal.format, content).await?;
-        let (task, now) = (&entry.task.used_by(&evidence), self.now());
+        let (task, now) = (&entry.task.used_by(evidence), self.now());
         let mut plan = Plan {
             id: PlanId::from_bits(self.draw()?),
             task: task.id,
@@ -103,33 +119,34 @@ impl Engine {
         let mut reading = reading;
         if !reading.objects.is_empty()
             && self
-                .weigh(task, &mut plan, reading.reach.clone(), now)
+                .weigh((task, sponsor), &mut plan, reading.reach.clone(), now)
                 .is_ok()
         {
             // Only what would be given is rehearsed.
             self.rehearse(task, &mut plan, &mut reading).await;
         }
-        let (requirement, requests) = match self.weigh(task, &mut plan, reading.reach, now) {
-            Ok(permit) => {
-                plan.beyond = permit.beyond().map(str::to_owned);
-                plan.counted = Some(permit.risk());
-                (permit.requirement().cloned(), permit.limits().requests)
-            }
-            Err(denial) => {
-                let asked = Asked {
-                    proposed: Some(plan.destructive.clone()),
-                    ..Asked::default()
-                };
-                let (decision, denial) = self
-                    .deny(
-                        &identity,
-                        (Some(task.id), Some((&plan.grant, asked))),
-                        denial,
-                    )
-                    .await?;
-                return Err(IssueError::Denied { decision, denial });
-            }
-        };
+        let (requirement, requests) =
+            match self.weigh((task, sponsor), &mut plan, reading.reach, now) {
+                Ok(permit) => {
+                    plan.beyond = permit.beyond().map(str::to_owned);
+                    plan.counted = Some(permit.risk());
+                    (permit.requirement().cloned(), permit.limits().requests)
+                }
+                Err(denial) => {
+                    let asked = Asked {
+                        proposed: Some(plan.destructive.clone()),
+                        ..Asked::default()
+                    };
+                    let (decision, denial) = self
+                        .deny(
+                            identity,
+                            (Some(task.id), Some((&plan.grant, asked))),
+                            denial,
+                        )
+                        .await?;
+                    return Err(IssueError::Denied { decision, denial });
+                }
+            };
         if requirement.is_some() {
             plan.approval = Some(ApprovalId::from_bits(self.draw()?));
         }
@@ -195,7 +212,7 @@ impl Engine {
     /// grant, and the approvers see that.
     fn weigh(
         &self,
-        task: &Task,
+        (task, sponsor): (&Task, Option<&Person>),
         plan: &mut Plan,
         reach: PlanReach,
         now: Timestamp,
@@ -204,12 +221,12 @@ impl Engine {
         let rights =
             rights.and_then(|charter| Some(charter.grants.get(&plan.grant)?.rights.clone()));
         plan.reach = rights.and_then(|rights| reach.about(&rights));
-        let mut permit = self.decide(task, (&plan.grant, None), Some(plan), now)?;
+        let mut permit = self.decide(task, (&plan.grant, None), Some(plan), sponsor, now)?;
         if plan.reach.is_some()
             && !(permit.whole().is_none() && self.fits(task, plan, &permit, now))
         {
             plan.reach = None;
-            permit = self.decide(task, (&plan.grant, None), Some(plan), now)?;
+            permit = self.decide(task, (&plan.grant, None), Some(plan), sponsor, now)?;
         }
         Ok(permit)
     }

@@ -2,9 +2,9 @@
 
 use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, RearmId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, EngagedOrder, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
+use lanyard_core::person::Person;
 use lanyard_core::state::{Refusal, State};
 
 use crate::engine::Engine;
@@ -30,7 +30,7 @@ impl Engine {
     pub async fn propose_rearm(
         &self,
         step: RearmStep,
-        by: &Identity,
+        by: &Person,
     ) -> Result<RearmProposal, CommitError> {
         let id = RearmId::from_bits(
             self.draw()
@@ -59,7 +59,7 @@ impl Engine {
     pub async fn confirm_rearm(
         &self,
         rearm: RearmId,
-        by: &Identity,
+        by: &Person,
         despite: Option<String>,
     ) -> Result<EngagedOrder, CommitError> {
         let proposal = self.query(|state| state.rearm(rearm).cloned()).await?;

@@ -2,10 +2,13 @@
 
 use lanyard_core::charter::{Name, Version};
 use lanyard_core::command::{Asked, Command};
-use lanyard_core::decide::{Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force};
+use lanyard_core::decide::{
+    Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor,
+};
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::{Caller, Identity};
 use lanyard_core::ledger::CommitError;
+use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::state::{Refusal, TaskEntry};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
@@ -27,8 +30,6 @@ pub struct OpenTask {
     pub ticket: Option<String>,
     /// Which build of the agent runs it.
     pub version: Option<Version>,
-    /// The person behind it, as the identity says.
-    pub sponsor: Option<Identity>,
     /// Under which task of the caller's, and for whom: the agent that is to run it.
     pub under: Option<(TaskId, Identity)>,
     /// Makes a retry safe.
@@ -57,6 +58,21 @@ pub enum TaskError {
     Randomness(#[from] NoRandomness),
 }
 
+/// The person behind a caller.
+///
+/// # Errors
+/// Where the configuration does not say who that is: whoever it is could approve what the agent asks for.
+pub(crate) fn sponsored<'a>(
+    caller: &'a Caller,
+    charter: &Name,
+) -> Result<Option<&'a Person>, Denial> {
+    match &caller.sponsor {
+        Sponsor::Nobody => Ok(None),
+        Sponsor::Person(person) => Ok(Some(person)),
+        Sponsor::Unmapped { why } => Err(unmapped_sponsor(charter, why)),
+    }
+}
+
 impl Engine {
     /// Opens a task under the charter in force.
     ///
@@ -69,6 +85,10 @@ impl Engine {
     ) -> Result<Task, TaskError> {
         let caller = caller.into();
         let identity = &caller.identity;
+        if let Err(denial) = sponsored(&caller, &ask.charter) {
+            let (decision, denial) = self.deny(identity, (None, None), denial).await?;
+            return Err(TaskError::Denied { decision, denial });
+        }
         if let Some(earlier) = self.earlier_task(identity, &ask).await? {
             return Ok(earlier);
         }
@@ -121,7 +141,8 @@ impl Engine {
             agent: self.agent(runs),
             identity: runs.clone(),
             evidence: evidence.cloned().unwrap_or_default(),
-            sponsor: above.map_or_else(|| ask.sponsor.clone(), |above| above.sponsor.clone()),
+            // Of a task under another, the sponsors are those of its lineage, and of whoever comes to use it.
+            sponsor: sponsored(caller, &ask.charter).ok().flatten().cloned(),
             reason: ask.reason.clone(),
             ticket: ask.ticket.clone(),
             version: ask.version.clone(),

@@ -137,6 +137,7 @@ fn permitted(text: &str, grant: &str) -> Option<(Permit, MintRequest)> {
     task.revision = charter.revision.clone();
     let request = GrantRequest {
         watched: false,
+        sponsor: None,
         ancestors: &[],
         emergency: None,
         task: &task,

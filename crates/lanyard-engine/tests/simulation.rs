@@ -146,7 +146,6 @@ impl Simulation {
             environment: world::name("staging"),
             reason: "a run".to_owned(),
             ticket: None,
-            sponsor: None,
             request: None,
         };
         // While everything is stopped there is no new task, and the old one goes on being refused.
@@ -224,6 +223,7 @@ impl Simulation {
                     reason: "over".to_owned(),
                     despite_unconfirmed: despite,
                 };
+                let (one, two) = (one.clone().into(), two.clone().into());
                 if let Ok(proposal) = self.engine.propose_rearm(step, &one).await {
                     let despite = despite.then(|| "we know".to_owned());
                     drop(self.engine.confirm_rearm(proposal.id, &two, despite).await);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Login, Method, Operator};
+use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +47,7 @@ pub enum Who {
         /// How it was proved.
         evidence: Evidence,
         /// On whose behalf.
-        sponsor: Option<Identity>,
+        sponsor: Option<Person>,
     },
     /// A person. The roles follow from the groups and the configuration at each use.
     Operator {
@@ -57,16 +58,24 @@ pub enum Who {
     },
 }
 
-impl From<Verified> for Who {
-    fn from(verified: Verified) -> Self {
-        match verified {
-            Verified::Agent(Caller { identity, evidence }, sponsor) => Self::Agent {
-                identity,
-                evidence,
-                sponsor,
+impl Who {
+    /// The caller, where it is known on whose behalf that one acts.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn of(verified: Verified) -> Result<Self, String> {
+        Ok(match verified {
+            Verified::Agent(caller) => Self::Agent {
+                identity: caller.identity,
+                evidence: caller.evidence,
+                sponsor: match caller.sponsor {
+                    Sponsor::Nobody => None,
+                    Sponsor::Person(person) => Some(person),
+                    Sponsor::Unmapped { why } => return Err(why),
+                },
             },
             Verified::Operator(operator, login) => Self::Operator { operator, login },
-        }
+        })
     }
 }
 
@@ -125,7 +134,12 @@ impl Session {
                     key: Some(self.cnf),
                     ..evidence
                 };
-                Verified::Agent(Caller { identity, evidence }, sponsor)
+                let sponsor = sponsor.map_or(Sponsor::Nobody, Sponsor::Person);
+                Verified::Agent(Caller {
+                    identity,
+                    evidence,
+                    sponsor: verifier.sponsor_again(sponsor),
+                })
             }
             Who::Operator { operator, login } => {
                 if verifier.issuer(&operator.identity.issuer).is_none() {

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lanyard_core::charter::Name;
 use lanyard_core::identity::{
     Caller, Confirmation, Evidence, Identity, Login, Method, Operator, OperatorRole,
 };
+use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::time::Timestamp;
 use parking_lot::RwLock;
 use serde::Deserialize;
@@ -55,7 +57,44 @@ pub struct Issuer {
     pub groups_claim: String,
     /// Which roles the members of a group have.
     pub roles: BTreeMap<String, BTreeSet<OperatorRole>>,
+    /// Which people an operators' issuer vouches for.
+    pub people: PeopleRule,
+    /// Whom an agents' issuer names as the person behind an agent.
+    pub sponsor: Option<SponsorRule>,
 }
+
+/// How the people of an operators' issuer are told apart from those of other issuers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeopleRule {
+    /// The directory that the issuer draws on. Issuers of one directory vouch for the same people, issuers of two
+    /// directories for different ones.
+    pub directory: Option<Name>,
+    /// The claim with a person's name in the directory.
+    pub claim: Option<String>,
+}
+
+/// Where an agents' issuer says on whose behalf an agent acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SponsorRule {
+    /// The claim.
+    pub claim: String,
+    /// The operators' issuer whose people it names.
+    pub issuer: String,
+    /// By what it names them.
+    pub by: SponsorBy,
+}
+
+/// By what a sponsor is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SponsorBy {
+    /// The subject of the person's own tokens.
+    Subject,
+    /// The name that the operators' issuer gives in [`PeopleRule::claim`].
+    Name,
+}
+
+/// The claim that names a sponsor where no other is configured. Without a rule for it, it names somebody unknown.
+pub const SPONSOR_CLAIM: &str = "sponsor";
 
 /// The keys of an issuer, which may be renewed while they are used.
 #[derive(Debug)]
@@ -89,8 +128,8 @@ pub enum Purpose {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// A workload, and the person on whose behalf it says that it acts.
-    Agent(Caller, Option<Identity>),
+    /// A workload.
+    Agent(Caller),
     /// A person, and how that person logged in.
     Operator(Operator, Login),
 }
@@ -100,7 +139,7 @@ impl Verified {
     #[must_use]
     pub const fn identity(&self) -> &Identity {
         match self {
-            Self::Agent(caller, _) => &caller.identity,
+            Self::Agent(caller) => &caller.identity,
             Self::Operator(operator, _) => &operator.identity,
         }
     }
@@ -124,7 +163,6 @@ struct Claims {
     iat: Option<u64>,
     nbf: Option<u64>,
     jti: Option<String>,
-    sponsor: Option<String>,
     cnf: Option<BTreeMap<String, String>>,
     auth_time: Option<u64>,
     acr: Option<String>,
@@ -223,8 +261,15 @@ impl Verifier {
     pub fn again(&self, operator: &Operator) -> Operator {
         let issuer = self.issuers.get(&operator.identity.issuer);
         let roles = issuer.map(|issuer| issuer.roles_of(&operator.groups));
+        let directory = issuer.and_then(|issuer| issuer.people.directory.clone());
         Operator {
             roles: roles.unwrap_or_default(),
+            // A name is one of the directory that it was read under.
+            name: operator
+                .name
+                .clone()
+                .filter(|_| operator.directory == directory),
+            directory,
             ..operator.clone()
         }
     }
@@ -272,9 +317,94 @@ impl Verifier {
             until: Timestamp::from_secs(claims.exp) + SKEW,
         };
         Ok(Accepted {
-            who: issuer.verified(claims, key)?,
+            who: self.who(issuer, claims, key)?,
             used,
         })
+    }
+
+    fn who(
+        &self,
+        issuer: &Issuer,
+        claims: Claims,
+        key: Option<&Confirmation>,
+    ) -> Result<Verified, RejectedToken> {
+        let identity = Identity {
+            issuer: issuer.name.clone(),
+            subject: claims.sub.clone(),
+        };
+        match issuer.kind {
+            IssuerKind::Agents => Ok(Verified::Agent(Caller {
+                identity,
+                evidence: Evidence {
+                    method: issuer.method,
+                    claims: taken_over(&issuer.claims, &claims.others)?,
+                    key: key.cloned(),
+                },
+                sponsor: self.sponsor(issuer, &claims),
+            })),
+            IssuerKind::Operators => Ok(issuer.operator(identity, claims)),
+        }
+    }
+
+    /// The person behind an agent. Whatever is not surely one person of an operators' issuer is nobody known.
+    fn sponsor(&self, issuer: &Issuer, claims: &Claims) -> Sponsor {
+        let unmapped = |why: String| Sponsor::Unmapped { why };
+        let Some(rule) = &issuer.sponsor else {
+            return match claims.others.get(SPONSOR_CLAIM) {
+                None => Sponsor::Nobody,
+                Some(_) => unmapped(format!(
+                    "the token has a claim `{SPONSOR_CLAIM}`, and the configuration of issuer `{}` does not say whose people it names",
+                    issuer.name.escape_debug()
+                )),
+            };
+        };
+        let named = match claims.others.get(&rule.claim) {
+            None => return Sponsor::Nobody,
+            Some(Value::String(named))
+                if !named.trim().is_empty() && named.len() <= SUBJECT_LIMIT =>
+            {
+                named.clone()
+            }
+            Some(_) => {
+                return unmapped(format!(
+                    "the claim `{}` is not the name of one person",
+                    rule.claim.escape_debug()
+                ));
+            }
+        };
+        let operators = self.issuers.get(&rule.issuer);
+        let Some(operators) = operators.filter(|it| it.kind == IssuerKind::Operators) else {
+            return unmapped(no_operators(&rule.issuer));
+        };
+        let is_name = rule.by == SponsorBy::Name;
+        let subject_is_name = operators.people.claim.as_deref() == Some("sub");
+        Sponsor::Person(Person {
+            issuer: operators.name.clone(),
+            directory: operators.people.directory.clone(),
+            subject: (!is_name || subject_is_name).then(|| named.clone()),
+            name: (is_name || subject_is_name).then_some(named),
+        })
+    }
+
+    /// A sponsor of earlier, as the configuration has the issuers now.
+    #[must_use]
+    pub fn sponsor_again(&self, sponsor: Sponsor) -> Sponsor {
+        let Sponsor::Person(person) = sponsor else {
+            return sponsor;
+        };
+        let issuer = self.issuers.get(&person.issuer);
+        match issuer.filter(|it| it.kind == IssuerKind::Operators) {
+            None => Sponsor::Unmapped {
+                why: no_operators(&person.issuer),
+            },
+            Some(issuer) if issuer.people.directory == person.directory => Sponsor::Person(person),
+            Some(_) => Sponsor::Unmapped {
+                why: format!(
+                    "the directory of issuer `{}` has changed since the agent's session began",
+                    person.issuer.escape_debug()
+                ),
+            },
+        }
     }
 
     /// Takes in fresh keys of an issuer, good for ordinary use until then; a kill is engaged with the last
@@ -380,51 +510,55 @@ impl Issuer {
         }
     }
 
-    fn verified(
-        &self,
-        claims: Claims,
-        key: Option<&Confirmation>,
-    ) -> Result<Verified, RejectedToken> {
-        let named = |subject| Identity {
-            issuer: self.name.clone(),
-            subject,
+    fn operator(&self, identity: Identity, claims: Claims) -> Verified {
+        let groups: BTreeSet<String> = claims
+            .others
+            .get(&self.groups_claim)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let operator = Operator {
+            name: self.people.name(&claims),
+            identity,
+            roles: self.roles_of(&groups),
+            groups,
+            directory: self.people.directory.clone(),
+            vouched: claims.iat.map(Timestamp::from_secs),
         };
-        let sponsor = claims.sponsor.map(named);
-        let identity = named(claims.sub);
-        match self.kind {
-            IssuerKind::Agents => {
-                let evidence = Evidence {
-                    method: self.method,
-                    claims: taken_over(&self.claims, &claims.others)?,
-                    key: key.cloned(),
-                };
-                let caller = Caller { identity, evidence };
-                Ok(Verified::Agent(caller, sponsor))
-            }
-            IssuerKind::Operators => {
-                let groups: BTreeSet<String> = claims
-                    .others
-                    .get(&self.groups_claim)
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect();
-                let login = Login {
-                    at: claims.auth_time.map(Timestamp::from_secs),
-                    acr: claims.acr,
-                };
-                let roles = self.roles_of(&groups);
-                let operator = Operator {
-                    identity,
-                    groups,
-                    roles,
-                };
-                Ok(Verified::Operator(operator, login))
-            }
-        }
+        let login = Login {
+            at: claims.auth_time.map(Timestamp::from_secs),
+            acr: claims.acr,
+        };
+        Verified::Operator(operator, login)
     }
+}
+
+impl PeopleRule {
+    /// The person's name in the directory, where the token says it for sure.
+    fn name(&self, claims: &Claims) -> Option<String> {
+        let claim = self.claim.as_deref()?;
+        if claim == "sub" {
+            return Some(claims.sub.clone());
+        }
+        let name = claims.others.get(claim)?.as_str()?;
+        // An address that nobody has verified is whatever its owner typed in (OpenID Connect Core 5.1).
+        let unverified = claim == "email"
+            && claims.others.get("email_verified").is_some_and(|verified| {
+                *verified != Value::Bool(true) && verified.as_str() != Some("true")
+            });
+        let usable = !name.trim().is_empty() && name.len() <= SUBJECT_LIMIT && !unverified;
+        usable.then(|| name.to_owned())
+    }
+}
+
+fn no_operators(issuer: &str) -> String {
+    format!(
+        "the sponsor is a person of issuer `{}`, which is no operators' issuer of the configuration",
+        issuer.escape_debug()
+    )
 }
 
 /// The claims that the configuration lets through, as text. One that is no text, number or truth value is none.

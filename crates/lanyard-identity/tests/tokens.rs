@@ -14,7 +14,7 @@ use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Jwks, JwksError};
 use lanyard_identity::ticket::TICKET_TYPE;
-use lanyard_identity::verifier::Purpose;
+use lanyard_identity::verifier::{PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Tickets, Verified, Verifier};
 use proptest::prelude::*;
 use ring::signature::{
@@ -48,6 +48,8 @@ fn verifier() -> Verifier {
         claims: BTreeSet::new(),
         groups_claim: "groups".to_owned(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
+        people: PeopleRule::default(),
+        sponsor: None,
     };
     Verifier::new("lanyard".to_owned(), vec![issuer])
 }
@@ -397,6 +399,8 @@ fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
         claims: BTreeSet::new(),
         groups_claim: "groups".to_owned(),
         roles: [].into(),
+        people: PeopleRule::default(),
+        sponsor: None,
     };
     let verifier = Verifier::new("lanyard".to_owned(), vec![issuer]);
     let stale = Some(RejectedToken::StaleKeys);

@@ -392,6 +392,66 @@ mod tests {
     }
 
     #[test]
+    fn s01_s33_what_is_said_of_people_at_several_issuers_holds_together() {
+        let issuer = |name: &str, kind: &str, more: &str| {
+            format!("{{issuer: 'https://{name}', kind: {kind}, jwks_file: keys{more}}}")
+        };
+        let with = |issuers: &[String]| {
+            let all = issuers.join(", ");
+            GOOD.replacen("issuers: []", &format!("issuers: [{all}]"), 1)
+        };
+        let agents = |more: &str| issuer("agents", "agents", more);
+        let people = |name: &str, more: &str| issuer(name, "operators", more);
+        let good = [
+            agents(", sponsor: {issuer: 'https://one', by: name, claim: on_behalf_of}"),
+            people("one", ", directory: corp, person_claim: email"),
+            people("two", ", directory: corp, person_claim: upn"),
+            people("three", ", directory: partners"),
+        ];
+        assert!(parse(&with(&good), Path::new("/x")).is_ok());
+        let cases = [
+            (
+                vec![agents(", sponsor: {issuer: 'https://one'}")],
+                "is no operators' issuer of this file",
+            ),
+            (
+                vec![
+                    agents(", sponsor: {issuer: 'https://agents'}"),
+                    people("one", ""),
+                ],
+                "is no operators' issuer of this file",
+            ),
+            (
+                vec![
+                    agents(", sponsor: {issuer: 'https://one', by: name}"),
+                    people("one", ""),
+                ],
+                "and it gives none",
+            ),
+            (
+                vec![people("one", ", sponsor: {issuer: 'https://one'}")],
+                "`sponsor` is about agents",
+            ),
+            (vec![agents(", directory: corp")], "are about people"),
+            (
+                vec![
+                    people("one", ", directory: corp"),
+                    people("two", ", directory: corp, person_claim: email"),
+                ],
+                "nothing says which person of the directory",
+            ),
+            (
+                vec![agents(", sponsor: {claim: sponsor}")],
+                "the field `issuer` is missing here",
+            ),
+        ];
+        for (issuers, expected) in cases {
+            let line = first_fault(&with(&issuers));
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
     fn each_fault_is_named_with_its_place() {
         let cases = [
             (

@@ -32,7 +32,7 @@ use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
 use crate::hooks::{self, Reported, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
-use crate::identity::{Challenges, ClusterDoor, Doors, Quotas};
+use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas};
 use crate::judge::Assessor;
 use crate::listen::listen;
 use crate::plans::PlanStore;
@@ -350,6 +350,7 @@ async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
         break_glass: identities.break_glass(&config.audience)?,
         keys: KeyWatch::new(config),
         quotas: Quotas::new(identities.quotas),
+        inspections: Inspections::default(),
         challenges: Challenges::new().map_err(|_| anyhow!("the system gives no random bits"))?,
         lifetimes: identities.lifetimes,
         fresh: identities.fresh.clone(),

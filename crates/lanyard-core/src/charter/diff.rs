@@ -15,10 +15,13 @@ use rights::given;
 use super::{
     AgentRule, Charter, Freeze, Grant, Mode, Name, Position, Role, Stated, SubjectPattern,
 };
-use crate::approval::Requirement;
+use crate::approval::{Requirement, Unsatisfiable};
 use crate::decide::{Revisions, requirement};
 use crate::plan::Risk;
 use crate::time::Timestamp;
+
+/// What people are asked for, where anybody could meet it.
+type Needed = Result<Option<Requirement>, Unsatisfiable>;
 
 /// What a change does to what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,7 +200,7 @@ impl Changes {
 
     fn approved(
         &mut self,
-        (old, new): (Option<Requirement>, Option<Requirement>),
+        (old, new): (Needed, Needed),
         role: Role,
         (environment, risk): (&Name, Risk),
     ) {
@@ -205,6 +208,17 @@ impl Changes {
         let of = match risk {
             Risk::High => of,
             Risk::Low | Risk::Medium => format!("{of} at {risk} risk"),
+        };
+        let (old, new) = match (old, new) {
+            (Ok(old), Ok(new)) => (old, new),
+            (Err(_), Err(_)) => return,
+            (Err(nobody), Ok(_)) => {
+                let what = format!("{of}: {nobody}; somebody can, now");
+                return self.add(Effect::Widening, what, None);
+            }
+            (Ok(_), Err(nobody)) => {
+                return self.add(Effect::Narrowing, format!("{of}: {nobody}"), None);
+            }
         };
         let people = |needed: &Option<Requirement>| needed.as_ref().map_or(0, |it| it.people);
         // Fewer people is wider.

@@ -51,6 +51,7 @@ pub(super) fn beneath(
             // Its own credentials are what these were declared and asked for.
             emergency: None,
             watched: false,
+            sponsor: None,
             ..*request
         };
         for charter in ancestor.revisions.both() {
@@ -70,8 +71,10 @@ pub(super) fn beneath(
                 .min();
         }
         left.ends = left.ends.into_iter().chain([ancestor.task.expires]).min();
-        let needed = super::people::required(ancestor.revisions, grant, &above, risk);
-        left.requirement = Requirement::both(left.requirement.take(), needed);
+        let needed = super::people::required(ancestor.revisions, grant, &above, risk)
+            .and_then(|needed| Requirement::both(left.requirement.take(), needed));
+        left.requirement =
+            needed.map_err(|nobody| Sayer(ancestor.revisions.in_force).nobody(&nobody))?;
         let in_force = ancestor.revisions.in_force;
         left.in_force
             .push((in_force.name.clone(), in_force.revision.clone()));

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::Unsatisfiable;
 use crate::charter::{Charter, Name, Position, Revision};
 
 /// Which rule of which charter said no, and what to do next. One self-contained line.
@@ -74,6 +75,8 @@ pub enum Rule {
     Policies,
     /// `approvals`.
     Approvals,
+    /// The configuration does not say whom the agent's issuer names as its sponsor.
+    Sponsor,
     /// `limits`.
     Limits,
     /// The task has ended, or never was this agent's.
@@ -100,6 +103,7 @@ impl fmt::Display for Rule {
             Self::PlanRequired => "plans.required",
             Self::Policies => "plans.policies",
             Self::Approvals => "approvals",
+            Self::Sponsor => "sponsor",
             Self::Limits => "limits",
             Self::Task => "task",
         })
@@ -109,6 +113,16 @@ impl fmt::Display for Rule {
 pub(super) struct Sayer<'a>(pub(super) &'a Charter);
 
 impl Sayer<'_> {
+    /// No, because nobody could approve it.
+    pub(super) fn nobody(&self, nobody: &Unsatisfiable) -> Denial {
+        self.no(
+            Rule::Approvals,
+            None,
+            nobody.to_string(),
+            "ask the owners of the charter to name a group in all rules of `approvals` that are about this",
+        )
+    }
+
     pub(super) fn no(
         &self,
         rule: Rule,
@@ -125,6 +139,18 @@ impl Sayer<'_> {
             next: next.to_owned(),
             would: None,
         }
+    }
+}
+
+/// The denial when it is not known on whose behalf the agent acts: that person could approve what the agent asks for.
+#[must_use]
+pub fn unmapped_sponsor(charter: &Name, why: &str) -> Denial {
+    Denial {
+        rule: Rule::Sponsor,
+        message: format!("it is not known on whose behalf the agent acts: {why}"),
+        next: "ask the platform team to set `sponsor` of the agent's issuer in the configuration"
+            .to_owned(),
+        ..not_in_force(charter)
     }
 }
 

@@ -1,25 +1,30 @@
 //! Who has to approve: the strictest of every rule of both revisions, at this hour and in this state of things.
 
+use std::collections::BTreeSet;
+
 use super::{GrantRequest, Revisions, is_outside, terms};
-use crate::approval::Requirement;
+use crate::approval::{Requirement, Unsatisfiable};
 use crate::charter::{Charter, Grant, Name, Role};
+use crate::person::Person;
 use crate::plan::Risk;
 
 /// What people must have approved before this grant is issued in this environment for a plan of this risk, within the hours
 /// and without an emergency.
-#[must_use]
+///
+/// # Errors
+/// Where the rules ask for people of groups of which none is in all of them.
 pub fn requirement(
     revisions: Revisions<'_>,
     grant: &Grant,
     environment: &Name,
     risk: Risk,
-) -> Option<Requirement> {
+) -> Result<Option<Requirement>, Unsatisfiable> {
+    let [pinned, in_force] = revisions.both();
     let needed = strictest(
-        revisions
-            .both()
-            .map(|charter| usual(charter, grant.role, environment, risk)),
-    );
-    needed.or_else(|| hands_on(revisions, grant).then(Requirement::of_one))
+        usual(pinned, grant.role, environment, risk)?,
+        usual(in_force, grant.role, environment, risk)?,
+    )?;
+    Ok(needed.or_else(|| hands_on(revisions, grant).then(Requirement::of_one)))
 }
 
 /// Whether the grant hands on in either revision what a person has to approve, whatever the approvals say.
@@ -36,20 +41,29 @@ pub(super) fn required(
     grant: &Grant,
     request: &GrantRequest<'_>,
     risk: Risk,
-) -> Option<Requirement> {
-    let needed = revisions
-        .both()
-        .map(|charter| now(charter, grant, request, risk));
-    let needed = strictest(needed);
+) -> Result<Option<Requirement>, Unsatisfiable> {
+    let [pinned, in_force] = revisions.both();
+    let needed = strictest(
+        now(pinned, grant, request, risk)?,
+        now(in_force, grant, request, risk)?,
+    )?;
     if needed.is_none() && (request.watched || hands_on(revisions, grant)) {
         let declared = request.emergency.map(|emergency| emergency.by.clone());
-        return Some(Requirement {
+        return Ok(Some(Requirement {
             // Whoever declared an emergency has had a say, and is no second person.
             besides: declared.into_iter().collect(),
             ..Requirement::of_one()
-        });
+        }));
     }
-    needed
+    Ok(needed)
+}
+
+/// The person behind whoever asks, and those behind the task and every task above.
+pub(super) fn sponsors(request: &GrantRequest<'_>) -> BTreeSet<Person> {
+    let above = request.ancestors.iter().map(|ancestor| ancestor.task);
+    let tasks = std::iter::once(request.task).chain(above);
+    let behind = tasks.filter_map(|task| task.sponsor.as_ref());
+    behind.chain(request.sponsor).cloned().collect()
 }
 
 fn now(
@@ -57,46 +71,52 @@ fn now(
     grant: &Grant,
     request: &GrantRequest<'_>,
     risk: Risk,
-) -> Option<Requirement> {
-    let usual = usual(charter, grant.role, &request.task.environment, risk);
+) -> Result<Option<Requirement>, Unsatisfiable> {
+    let usual = usual(charter, grant.role, &request.task.environment, risk)?;
     if let (Some(rule), Some(emergency)) = (terms(charter, grant, request), request.emergency) {
-        let usual = usual?;
-        return Some(Requirement {
+        return Ok(usual.map(|usual| Requirement {
             people: usual.people.min(rule.people),
             // Whoever declared it has had a say, and is no second person.
             besides: [emergency.by.clone()].into(),
             ..usual
-        });
+        }));
     }
     let outside = is_outside(charter, grant.role, request);
     let nobody = usual.as_ref().is_none_or(|needed| needed.people == 0);
     if outside && nobody {
-        return Some(Requirement::of_one());
+        return Ok(Some(Requirement::of_one()));
     }
-    usual
+    Ok(usual)
 }
 
-fn usual(charter: &Charter, role: Role, environment: &Name, risk: Risk) -> Option<Requirement> {
+fn usual(
+    charter: &Charter,
+    role: Role,
+    environment: &Name,
+    risk: Risk,
+) -> Result<Option<Requirement>, Unsatisfiable> {
     let about = charter
         .approvals
         .iter()
         .filter(|rule| rule.is_about(role, environment, risk));
-    let each = about.map(|rule| Requirement {
-        people: rule.people,
-        from: rule.from.clone(),
-        expires: rule.expires,
-        uses: rule.uses,
-        also: std::collections::BTreeSet::new(),
-        besides: std::collections::BTreeSet::new(),
-        risk: None,
-    });
-    each.reduce(|one, two| one.narrowed(&two))
+    let mut all = None;
+    for rule in about {
+        let one = Requirement {
+            people: rule.people,
+            from: rule.from.clone(),
+            expires: rule.expires,
+            uses: rule.uses,
+            ..Requirement::of_one()
+        };
+        all = Requirement::both(all, Some(one))?;
+    }
+    Ok(all)
 }
 
-fn strictest(needed: [Option<Requirement>; 2]) -> Option<Requirement> {
-    let strictest = needed
-        .into_iter()
-        .flatten()
-        .reduce(|one, two| one.narrowed(&two));
-    strictest.filter(|requirement| requirement.people > 0)
+fn strictest(
+    pinned: Option<Requirement>,
+    in_force: Option<Requirement>,
+) -> Result<Option<Requirement>, Unsatisfiable> {
+    let both = Requirement::both(pinned, in_force)?;
+    Ok(both.filter(|requirement| requirement.people > 0))
 }

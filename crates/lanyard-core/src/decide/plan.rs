@@ -1,8 +1,11 @@
 //! The plan that an apply goes with: what its judges say, and what it narrows the grant to.
 
+use std::collections::BTreeSet;
+
 use super::{Denial, GrantRequest, Rule, Sayer};
-use crate::approval::Requirement;
+use crate::approval::{Requirement, Unsatisfiable};
 use crate::charter::{Charter, Grant, Rights, ToPlan};
+use crate::person::Person;
 use crate::plan::{Judgement, Plan, Risk};
 
 /// Whether the plan is there where one is asked for, and the charter's policies have nothing against it.
@@ -135,20 +138,27 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
 }
 
 /// What the charter asks of people, and what the plan's judges ask besides. Whoever declared an emergency is one of those that
-/// the judges ask for.
-pub(super) fn asked(needed: Option<Requirement>, plan: Option<&Plan>) -> Option<Requirement> {
+/// the judges ask for, unless a sponsor did; the approval of none of these sponsors counts.
+pub(super) fn asked(
+    needed: Option<Requirement>,
+    plan: Option<&Plan>,
+    sponsors: BTreeSet<Person>,
+) -> Result<Option<Requirement>, Unsatisfiable> {
     let judgements = plan.map_or(&[][..], |plan| &plan.judgements);
     let asks = |judgement: &&Judgement| judgement.people > 0 || !judgement.groups.is_empty();
-    let declared = needed.as_ref().map_or(0, |needed| needed.besides.len());
-    let declared = u32::try_from(declared).unwrap_or(u32::MAX);
-    let demands = judgements.iter().filter(asks).map(|judgement| Requirement {
+    let declared = needed.iter().flat_map(|needed| &needed.besides);
+    // A sponsor who declares an emergency is no second person to the agent.
+    let declared = declared.filter(|by| !sponsors.iter().any(|sponsor| sponsor.may_be(by)));
+    let declared = u32::try_from(declared.count()).unwrap_or(u32::MAX);
+    let mut demands = judgements.iter().filter(asks).map(|judgement| Requirement {
         people: judgement.people.saturating_sub(declared).max(1),
         also: judgement.groups.clone(),
         ..Requirement::of_one()
     });
-    demands.fold(needed, |needed, demand| {
+    let needed = demands.try_fold(needed, |needed, demand| {
         Requirement::both(needed, Some(demand))
-    })
+    })?;
+    Ok(needed.map(|needed| Requirement { sponsors, ..needed }))
 }
 
 #[cfg(test)]
@@ -158,7 +168,7 @@ mod tests {
     use super::*;
     use crate::digest::Digest;
     use crate::id::{PlanId, TaskId};
-    use crate::identity::Identity;
+    use crate::person::Person;
     use crate::plan::{Effects, Judgement, PlanFormat, Sensitive};
     use crate::time::Timestamp;
 
@@ -189,21 +199,24 @@ mod tests {
             approval: None,
         };
         let declared = Requirement {
-            besides: [Identity {
+            besides: [Person {
                 issuer: "i".to_owned(),
-                subject: "s".to_owned(),
+                subject: Some("s".to_owned()),
+                directory: None,
+                name: None,
             }]
             .into(),
             ..Requirement::of_one()
         };
         let people = |needed, people| {
-            let asked = asked(needed, Some(&plan(people))).unwrap();
+            let asked = super::asked(needed, Some(&plan(people)), BTreeSet::new());
+            let asked = asked.unwrap().unwrap();
             (asked.people, asked.also.len(), asked.besides.len())
         };
         assert_eq!(people(None, 2), (2, 1, 0));
         assert_eq!(people(Some(declared.clone()), 2), (1, 1, 1));
         assert_eq!(people(Some(declared), 4), (3, 1, 1));
         assert_eq!(people(None, 0), (1, 1, 0));
-        assert_eq!(asked(None, None), None);
+        assert_eq!(asked(None, None, BTreeSet::new()), Ok(None));
     }
 }

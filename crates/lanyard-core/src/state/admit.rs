@@ -6,12 +6,12 @@ use crate::charter::Name;
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, RearmId, TaskId};
-use crate::identity::Identity;
 use crate::kill::{
     EngagedOrder, KillOrder, Lifted, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage,
 };
 use crate::lease::{Lease, Stage};
 use crate::pause::{Demand, Pause};
+use crate::person::{Person, Sameness};
 use crate::scope::Facets;
 use crate::time::Timestamp;
 
@@ -444,7 +444,7 @@ impl State {
         &self,
         rearm: RearmId,
         kill: KillId,
-        by: &Identity,
+        by: &Person,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let proposal = self
@@ -456,8 +456,15 @@ impl State {
                 "this re-arm was proposed for another kill order",
             ));
         }
-        if proposal.by == *by {
-            return Err(Refusal::Rearm("a re-arm needs a second person"));
+        match proposal.by.sameness(by) {
+            Sameness::Distinct => {}
+            Sameness::Same => return Err(Refusal::Rearm("a re-arm needs a second person")),
+            Sameness::Unknown => {
+                return Err(Refusal::Rearm(
+                    "a re-arm needs a second person, and the configuration does not say whether people of your issuer \
+                     are people of the issuer of whoever proposed it: give both issuers a `directory`",
+                ));
+            }
         }
         if self.kills.epoch() != proposal.epoch {
             return Err(Refusal::Rearm(

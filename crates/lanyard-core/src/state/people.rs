@@ -90,11 +90,16 @@ impl State {
         admits: impl FnOnce(&Requester<'_>) -> Result<(), ConsentError>,
     ) -> Result<(), Refusal> {
         let task = &self.known_task(task)?.task;
-        let requester = Requester {
-            identity: &task.identity,
-            agent: &task.agent,
-            sponsor: task.sponsor.as_ref(),
-        };
+        let mut requester = Requester::default();
+        let mut lineage = vec![task];
+        for above in &task.lineage {
+            // A task goes with all that was opened under it, and not before.
+            lineage.push(&self.known_task(above.task)?.task);
+        }
+        for task in lineage {
+            requester.agents.push(&task.identity);
+            requester.sponsors.extend(&task.sponsor);
+        }
         Ok(admits(&requester)?)
     }
 

@@ -141,7 +141,6 @@ pub(crate) async fn bench_of(texts: &[&str]) -> Bench {
         environment: world::name("staging"),
         reason: "a run".to_owned(),
         ticket: None,
-        sponsor: None,
         request: None,
     };
     let task = engine.open_task(&world::agent(), ask).await.unwrap().id;
@@ -165,6 +164,9 @@ pub(crate) fn person(name: &str) -> Operator {
         },
         groups: ["platform".to_owned()].into(),
         roles: [OperatorRole::Approver, OperatorRole::OnCall].into(),
+        directory: None,
+        name: None,
+        vouched: None,
     }
 }
 

@@ -42,7 +42,6 @@ fn under(task: TaskId, request: Option<&str>) -> OpenTask {
         reason: "a part of it".to_owned(),
         ticket: None,
         version: None,
-        sponsor: None,
         under: Some((task, helper())),
         request: request.map(str::to_owned),
     }

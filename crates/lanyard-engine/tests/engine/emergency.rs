@@ -34,7 +34,7 @@ async fn in_an_emergency_a_second_person_is_enough_and_no_freeze_holds_it_up() {
     let bench = frozen().await;
     assert_eq!(rule(submit(&bench).await), Rule::Freezes);
     let charter = world::name("payments-terraform");
-    let one = person("one").identity;
+    let one = person("one").person();
     let declared = bench
         .engine
         .declare_emergency(&charter, &one, "payments are down".into());
@@ -74,7 +74,7 @@ async fn in_an_emergency_a_second_person_is_enough_and_no_freeze_holds_it_up() {
 async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever() {
     let bench = frozen().await;
     let charter = world::name("payments-terraform");
-    let one = person("one").identity;
+    let one = person("one").person();
     bench
         .engine
         .declare_emergency(&charter, &one, "down".into())
@@ -83,13 +83,13 @@ async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever(
     submit(&bench).await.unwrap();
     bench
         .engine
-        .end_emergency(&charter, &one, "over".into())
+        .end_emergency(&charter, &person("one").identity, "over".into())
         .await
         .unwrap();
     assert_eq!(rule(submit(&bench).await), Rule::Freezes);
     let twice = bench
         .engine
-        .end_emergency(&charter, &one, "over".into())
+        .end_emergency(&charter, &person("one").identity, "over".into())
         .await;
     assert!(
         matches!(twice, Err(CommitError::Refused(Refusal::Unknown(_)))),
@@ -104,4 +104,27 @@ async fn what_is_not_named_in_the_terms_and_what_a_person_has_ended_are_as_ever(
         matches!(unknown, Err(CommitError::Refused(Refusal::Unknown(_)))),
         "{unknown:?}"
     );
+}
+
+// Two rules that no group meets both of: nobody can approve, and an emergency, which lowers the number of people, changes
+// nothing of that.
+#[tokio::test]
+async fn s42_an_emergency_does_not_turn_nobody_into_anybody() {
+    let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
+    let other = "    - when: {role: apply}
+      people: 1
+      from: [group:lawyers]
+      expires: 30m
+      uses: 1
+  limits:
+";
+    let charter = charter.replace("  limits:\n", other);
+    let bench = bench(&format!("{charter}{TERMS}")).await;
+    let one = person("one").person();
+    let charter = world::name("payments-terraform");
+    let declared = bench
+        .engine
+        .declare_emergency(&charter, &one, "payments are down".into());
+    declared.await.unwrap();
+    assert_eq!(rule(submit(&bench).await), Rule::Approvals);
 }

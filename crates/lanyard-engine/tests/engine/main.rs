@@ -18,4 +18,5 @@ mod plans;
 mod races;
 mod repeated;
 mod shown;
+mod sponsors;
 mod strays;

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::document::{Code, Diagnostic, Findings, Node};
 use lanyard_core::identity::{Caller, Confirmation, Evidence, Method};
+use lanyard_core::person::Sponsor;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::{
     AccountId, AwsCallers, BODY, CallerIdentity, CallerIdentityRequest, Region, RejectedAnswer,
@@ -259,7 +260,11 @@ impl Doors {
         };
         let identity = caller.identity();
         Ok(Found {
-            who: Verified::Agent(Caller { identity, evidence }, None),
+            who: Verified::Agent(Caller {
+                identity,
+                evidence,
+                sponsor: Sponsor::Nobody,
+            }),
             used: Some(used),
         })
     }

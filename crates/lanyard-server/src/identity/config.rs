@@ -10,11 +10,12 @@ use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use lanyard_core::identity::{Method, OperatorRole};
 use lanyard_core::time::Ttl;
 use lanyard_identity::break_glass::BreakGlass;
+use lanyard_identity::verifier::{PeopleRule, SponsorRule};
 use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
 use reqwest::Url;
 
 use super::aws::{self, AwsIdentityConfig};
-use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled};
+use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled, people};
 use crate::config::{hook_url, keys};
 
 /// The longest a session can last.
@@ -47,6 +48,8 @@ pub(crate) struct IssuerConfig {
     claims: BTreeSet<String>,
     groups_claim: String,
     roles: BTreeMap<String, BTreeSet<OperatorRole>>,
+    pub(super) people: PeopleRule,
+    pub(super) sponsor: Option<SponsorRule>,
     login: Option<LoginConfig>,
 }
 
@@ -112,6 +115,7 @@ pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<
             f.add(Diagnostic::new(Code::Issuer, node.span, message));
         }
     }
+    people::check(f, &issuers, f.list(top.required("issuers")?));
     Some(IdentityConfig {
         issuers,
         lifetimes: lifetimes?,
@@ -150,6 +154,10 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         .and_then(|node| f.map(node))
         .map(|fields| roles(f, &fields));
     let login = fields.optional("login").map(|node| login(f, node, name));
+    let people = people::rule(f, &fields);
+    let sponsor = fields
+        .optional("sponsor")
+        .map(|node| people::sponsor(f, node));
     fields.finish();
     if audience.is_some() && matches!(keys, Some(KeySource::Cluster { .. })) {
         let message = "an API server is asked with the broker's own audience: leave `audience` out"
@@ -174,6 +182,11 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         claims: claims.unwrap_or_default(),
         groups_claim: claim?.to_owned(),
         roles: roles.unwrap_or_default(),
+        people: people?,
+        sponsor: match sponsor {
+            Some(read) => Some(read?),
+            None => None,
+        },
         login,
     })
 }
@@ -442,6 +455,8 @@ impl IssuerConfig {
             keys,
             groups_claim: self.groups_claim.clone(),
             roles: self.roles.clone(),
+            people: self.people.clone(),
+            sponsor: self.sponsor.clone(),
         })
     }
 }

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::charter::Name;
 use lanyard_core::enrolment::AgentKey;
 use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Method};
+use lanyard_core::person::Sponsor;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::{Algorithm, PublicKey};
@@ -116,6 +117,7 @@ pub(super) fn verified(
     let caller = Caller {
         identity: own,
         evidence,
+        sponsor: Sponsor::Nobody,
     };
     let used = Use {
         id: ProofId::of(&["jti", &claims.sub, &claims.jti]),
@@ -123,7 +125,7 @@ pub(super) fn verified(
         until: ends + SKEW,
     };
     Ok(Found {
-        who: Verified::Agent(caller, None),
+        who: Verified::Agent(caller),
         used: Some(used),
     })
 }

@@ -9,7 +9,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use lanyard_core::id::TaskId;
-use lanyard_core::identity::{Caller, Confirmation, Identity};
+use lanyard_core::identity::{Caller, Confirmation};
 use lanyard_core::provider::Credential;
 use lanyard_core::time::Ttl;
 use lanyard_engine::mint::{Ask, IssueError, Issued};
@@ -187,7 +187,7 @@ const fn token_type(key: Option<&Confirmation>) -> &'static str {
 /// A credential under a grant, in the task that is named or in one of its own.
 async fn credential(
     broker: &Arc<Broker>,
-    (caller, sponsor): (Caller, Option<Identity>),
+    caller: Caller,
     asked: Asked,
 ) -> Result<Response, Status> {
     let grant = asked.grant.as_deref().unwrap_or_default();
@@ -200,7 +200,7 @@ async fn credential(
     let key = caller.evidence.key.clone();
     let (task, opened) = match &asked.task {
         Some(id) => (parsed("task", id)?, false),
-        None => (opened(broker, (&caller, sponsor), &asked).await?, true),
+        None => (opened(broker, &caller, &asked).await?, true),
     };
     let ask = Ask {
         task,
@@ -222,11 +222,7 @@ async fn credential(
     }
 }
 
-async fn opened(
-    broker: &Broker,
-    (caller, sponsor): (&Caller, Option<Identity>),
-    asked: &Asked,
-) -> Result<TaskId, Status> {
+async fn opened(broker: &Broker, caller: &Caller, asked: &Asked) -> Result<TaskId, Status> {
     let given = |field: &'static str, value: &Option<String>| {
         let value = value.clone();
         value.ok_or_else(|| refusal::invalid(field, "must be given, or a task"))
@@ -240,7 +236,6 @@ async fn opened(
             None => None,
         },
         version: None,
-        sponsor,
         under: None,
         request: request_id(asked.request_id.clone().unwrap_or_default())?,
     };

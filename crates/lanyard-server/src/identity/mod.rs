@@ -9,6 +9,7 @@ mod cluster;
 pub(crate) mod config;
 pub(crate) mod enrolled;
 pub(crate) mod exchange;
+mod people;
 mod presented;
 mod quotas;
 mod session;
@@ -18,9 +19,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Confirmation, Identity, Login, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Confirmation, Login, Operator, OperatorRole};
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::look;
+use lanyard_core::person::Sponsor;
 use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::CallerIdentityRequest;
@@ -42,7 +44,7 @@ pub(crate) use cluster::ClusterDoor;
 pub(crate) use config::IdentityConfig;
 pub(crate) use enrolled::Challenges;
 pub(crate) use presented::{Presented, presented};
-pub(crate) use quotas::{QuotaConfig, Quotas, TooMany};
+pub(crate) use quotas::{Inspections, QuotaConfig, Quotas, TooMany};
 pub(crate) use session::Lifetimes;
 
 use presented::Scheme;
@@ -92,6 +94,7 @@ pub(crate) struct Doors {
     pub(crate) break_glass: BreakGlass,
     pub(crate) keys: KeyWatch,
     pub(crate) quotas: Quotas,
+    pub(crate) inspections: Inspections,
     pub(crate) challenges: Challenges,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) fresh: FreshLogin,
@@ -340,9 +343,13 @@ impl Doors {
         let (identity, evidence) = self.domains.verify(chain, now)?;
         self.quotas
             .admit(&identity.to_string(), presented.peer(), now)?;
-        let caller = Caller { identity, evidence };
+        let caller = Caller {
+            identity,
+            evidence,
+            sponsor: Sponsor::Nobody,
+        };
         Ok(Found {
-            who: Verified::Agent(caller, None),
+            who: Verified::Agent(caller),
             used: None,
         })
     }
@@ -366,7 +373,7 @@ impl Doors {
                 .would_take(&used)
                 .inspect_err(|_| self.quotas.refused(&identity.to_string(), peer, now))?;
         }
-        if let (Verified::Agent(caller, _), Some(cluster)) =
+        if let (Verified::Agent(caller), Some(cluster)) =
             (&mut who, self.clusters.get(&identity.issuer))
         {
             let asked = (token, self.audience.as_str());
@@ -414,10 +421,10 @@ pub(crate) fn operator(
     }
 }
 
-/// The agent, if the caller is one, and its sponsor.
-pub(crate) fn agent(verified: Verified) -> Result<(Caller, Option<Identity>), Status> {
+/// The agent, if the caller is one.
+pub(crate) fn agent(verified: Verified) -> Result<Caller, Status> {
     match verified {
-        Verified::Agent(caller, sponsor) => Ok((caller, sponsor)),
+        Verified::Agent(caller) => Ok(caller),
         Verified::Operator(..) => Err(refusal::forbidden()),
     }
 }

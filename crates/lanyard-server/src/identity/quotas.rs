@@ -104,6 +104,51 @@ impl Quotas {
     }
 }
 
+/// Calls that make the broker ask providers: few of one identity, and not many of all, since each is several requests to
+/// systems whose own rates kills need.
+const INSPECTIONS_PER_IDENTITY: u32 = 20;
+/// See [`INSPECTIONS_PER_IDENTITY`].
+const INSPECTIONS_IN_ALL: u32 = 60;
+/// Over what time they are counted.
+const INSPECTION_WINDOW: Duration = Duration::from_secs(60);
+/// How many are under way at once.
+const INSPECTIONS_AT_ONCE: usize = 2;
+
+/// The rate of inspections.
+pub(crate) struct Inspections {
+    own: Mutex<Windows<String>>,
+    all: Mutex<Windows<()>>,
+    turns: tokio::sync::Semaphore,
+}
+
+impl Default for Inspections {
+    fn default() -> Self {
+        Self {
+            own: Mutex::default(),
+            all: Mutex::default(),
+            turns: tokio::sync::Semaphore::new(INSPECTIONS_AT_ONCE),
+        }
+    }
+}
+
+impl Inspections {
+    /// A turn, if this identity and all of them together have not had too many.
+    pub(crate) fn admit(
+        &self,
+        identity: &str,
+        now: Timestamp,
+    ) -> Result<tokio::sync::SemaphorePermit<'_>, TooMany> {
+        let span = INSPECTION_WINDOW;
+        // Its own count comes first: who is over it uses up nothing of the others'.
+        if self.own.lock().count(identity.to_owned(), span, now) > INSPECTIONS_PER_IDENTITY
+            || self.all.lock().count((), span, now) > INSPECTIONS_IN_ALL
+        {
+            return Err(TooMany(span));
+        }
+        self.turns.try_acquire().map_err(|_| TooMany(SECOND))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +173,33 @@ mod tests {
         assert_eq!(quotas.admit("a", here, later), Ok(()));
         assert_eq!(quotas.admit("a", here, later), Ok(()));
         assert_eq!(quotas.admit("a", here, later), Err(TooMany(SECOND)));
+    }
+
+    #[test]
+    fn s35_inspections_have_a_rate_for_each_identity_and_for_all() {
+        let rates = Inspections::default();
+        let now = Timestamp::from_secs(1_800_000_000);
+        for _ in 0..INSPECTIONS_PER_IDENTITY {
+            drop(rates.admit("a", now).unwrap());
+        }
+        for _ in 0..1000 {
+            assert_eq!(
+                rates.admit("a", now).err(),
+                Some(TooMany(INSPECTION_WINDOW))
+            );
+        }
+        // Who was refused has used up nothing of the others'.
+        for name in ["b", "c"] {
+            for _ in 0..INSPECTIONS_PER_IDENTITY {
+                drop(rates.admit(name, now).unwrap());
+            }
+        }
+        assert!(rates.admit("d", now).is_err(), "of all together");
+        let later = now + INSPECTION_WINDOW + SECOND;
+        let one = rates.admit("a", later).unwrap();
+        let two = rates.admit("b", later).unwrap();
+        assert_eq!(rates.admit("c", later).err(), Some(TooMany(SECOND)));
+        drop((one, two));
+        drop(rates.admit("c", later).unwrap());
     }
 }

@@ -61,6 +61,8 @@ impl Broker {
             Verified::Operator(..) => self.doors.lifetimes.people,
         };
         let identity = who.identity().clone();
+        // A session carries what its token says of the sponsor, and not that this could not be understood.
+        let who = Who::of(who).map_err(|why| refusal::invalid("the identity", why))?;
         let mut id = [0; 16];
         ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut id)
             .map_err(|_| Status::unavailable("the system gives no random bits"))?;
@@ -72,7 +74,7 @@ impl Broker {
             exp: (now + lasts).as_secs(),
             jti: URL_SAFE_NO_PAD.encode(id),
             cnf: key.clone(),
-            who: who.into(),
+            who,
         };
         let (evidence, login) = match &session.who {
             Who::Agent { evidence, .. } => (Some(evidence.clone()), None),
@@ -122,7 +124,7 @@ impl Broker {
         if purpose != Purpose::Kill {
             self.doors.quotas.admit(&name, peer, now)?;
         }
-        if let Verified::Agent(caller, _) = &who
+        if let Verified::Agent(caller) = &who
             && caller.evidence.method == Method::EnrolledKey
         {
             let holds = look(self.ledger.as_ref(), |state| {

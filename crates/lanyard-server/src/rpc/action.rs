@@ -40,7 +40,7 @@ impl ActionService for Services {
         &self,
         request: Request<v1::ReportActionRequest>,
     ) -> Result<Response<v1::ReportActionResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let request = request.into_inner();
         let outcome = outcome(request.outcome())?;
         let given = |text: String| (!text.is_empty()).then_some(text);

@@ -54,7 +54,7 @@ impl ApprovalService for Services {
         let found = self.0.engine.query(|state| {
             let approval = state.approval(id)?;
             let may = match &caller {
-                Verified::Agent(caller, _) => {
+                Verified::Agent(caller) => {
                     let task = state.task(approval.task)?;
                     task.task.identity == caller.identity
                 }

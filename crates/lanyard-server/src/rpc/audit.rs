@@ -188,7 +188,7 @@ impl AuditService for Services {
             ..Default::default()
         };
         Ok(Response::new(match caller {
-            Verified::Agent(Caller { evidence, .. }, _) => v1::WhoAmIResponse {
+            Verified::Agent(Caller { evidence, .. }) => v1::WhoAmIResponse {
                 kind: "agent".to_owned(),
                 agent: self.0.engine.agent(&identity).0,
                 method: evidence.method.to_string(),

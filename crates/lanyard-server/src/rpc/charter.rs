@@ -9,6 +9,7 @@ use lanyard_proto::v1::charter_service_server::CharterService;
 use tonic::{Request, Response, Status};
 
 use super::{Services, parsed, text, time};
+use crate::identity::TooMany;
 use crate::refusal;
 
 #[tonic::async_trait]
@@ -23,7 +24,7 @@ impl CharterService for Services {
                 (all, self.0.charters.problems())
             }
             Verified::Operator(..) => return Err(refusal::forbidden()),
-            Verified::Agent(caller, _) => {
+            Verified::Agent(caller) => {
                 let names = |charter: &Charter| {
                     let mut rules = charter.agents.iter();
                     rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
@@ -42,7 +43,10 @@ impl CharterService for Services {
         &self,
         request: Request<v1::InspectCharterRequest>,
     ) -> Result<Response<v1::InspectCharterResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer).await?;
+        let viewer = self.operator(&request, OperatorRole::Viewer).await?;
+        let (name, now) = (viewer.identity.to_string(), self.0.engine.now());
+        let turn = self.0.doors.inspections.admit(&name, now);
+        let _turn = turn.map_err(|TooMany(wait)| refusal::too_many(wait))?;
         let text = request.into_inner().text;
         let parsed = self.0.charters.parsed(&text).map_err(|findings| {
             let first = findings.first().map(|finding| finding.line("text"));
@@ -68,8 +72,8 @@ impl CharterService for Services {
         let request = request.into_inner();
         let charter = parsed("charter", &request.charter)?;
         let reason = text("reason", request.reason)?;
-        let engine = &self.0.engine;
-        let declared = engine.declare_emergency(&charter, &operator.identity, reason);
+        let (engine, by) = (&self.0.engine, operator.person());
+        let declared = engine.declare_emergency(&charter, &by, reason);
         Ok(Response::new(v1::DeclareEmergencyResponse {
             emergency: Some(message(&declared.await.map_err(refusal::commit)?)),
         }))

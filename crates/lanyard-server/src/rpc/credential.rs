@@ -23,7 +23,7 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::IssueCredentialRequest>,
     ) -> Result<Response<v1::IssueCredentialResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let request = request.into_inner();
         let plan = Some(request.plan_id).filter(|id| !id.is_empty());
         let ask = Ask {
@@ -63,7 +63,7 @@ impl CredentialService for Services {
         &self,
         request: Request<v1::ReleaseLeaseRequest>,
     ) -> Result<Response<v1::ReleaseLeaseResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
@@ -78,7 +78,7 @@ impl CredentialService for Services {
         request: Request<v1::ListLeasesRequest>,
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         let whose = match self.caller(&request).await? {
-            Verified::Agent(caller, _) => Some(caller.identity),
+            Verified::Agent(caller) => Some(caller.identity),
             Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => None,
             Verified::Operator(..) => return Err(refusal::forbidden()),
         };

@@ -142,7 +142,7 @@ impl IdentityService for Services {
         &self,
         request: Request<v1::RotateAgentKeyRequest>,
     ) -> Result<Response<v1::RotateAgentKeyResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let request = request.into_inner();
         let name = caller.identity.subject.strip_prefix(enrolled::SUBJECT);
         let name = name.filter(|_| caller.evidence.method == Method::EnrolledKey);

@@ -1,15 +1,21 @@
 //! KillService, and the engaging that the HTTP door shares with it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lanyard_core::identity::OperatorRole;
+use lanyard_core::charter::Charter;
+use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_core::state::State;
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_engine::kill::Fenced;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::report::{KillLine, KillReport};
+use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
 use tokio_stream::Stream;
@@ -107,14 +113,24 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListKillOrdersRequest>,
     ) -> Result<Response<v1::ListKillOrdersResponse>, Status> {
-        self.caller(&request).await?;
-        let listed = self
-            .0
-            .engine
-            .in_effect(|state| state.kills().iter().rev().map(order).collect())
-            .await;
+        let orders = match self.caller(&request).await? {
+            Verified::Operator(operator, _) if sees_orders(&operator) => {
+                let all = |state: &State| state.kills().iter().rev().map(order).collect();
+                self.0.engine.in_effect(all).await
+            }
+            Verified::Operator(..) => return Err(refusal::forbidden()),
+            Verified::Agent(caller) => {
+                let named = Named::of(&self.0.engine, &caller);
+                let reached = |state: &State| {
+                    let orders = state.kills().iter().rev();
+                    let reaching = orders.filter(|engaged| named.reached_by(engaged, state));
+                    reaching.map(told).collect()
+                };
+                self.0.engine.in_effect(reached).await
+            }
+        };
         Ok(Response::new(v1::ListKillOrdersResponse {
-            orders: listed.map_err(refusal::commit)?,
+            orders: orders.map_err(refusal::commit)?,
         }))
     }
 
@@ -124,7 +140,7 @@ impl KillService for Services {
     ) -> Result<Response<Self::WatchKillStream>, Status> {
         self.operator(&request, OperatorRole::OnCall).await?;
         let id = parsed("id", &request.into_inner().id)?;
-        let engine = std::sync::Arc::clone(&self.0.engine);
+        let engine = Arc::clone(&self.0.engine);
         let (events, stream) = tokio::sync::mpsc::channel(16);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
@@ -154,7 +170,7 @@ impl KillService for Services {
     ) -> Result<Response<Self::ReadKillReportStream>, Status> {
         self.operator(&request, OperatorRole::OnCall).await?;
         let id = parsed("id", &request.into_inner().id)?;
-        let engine = std::sync::Arc::clone(&self.0.engine);
+        let engine = Arc::clone(&self.0.engine);
         let known = engine
             .in_effect(|state| state.kills().get(id).is_some())
             .await;
@@ -192,7 +208,11 @@ impl KillService for Services {
         &self,
         request: Request<v1::ListDrillsRequest>,
     ) -> Result<Response<v1::ListDrillsResponse>, Status> {
-        self.caller(&request).await?;
+        match self.caller(&request).await? {
+            Verified::Operator(operator, _) if sees_orders(&operator) => {}
+            // A drill reaches the canary alone.
+            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
+        }
         let drills = drill::list(&self.0).await?;
         Ok(Response::new(v1::ListDrillsResponse { drills }))
     }
@@ -216,7 +236,7 @@ impl KillService for Services {
             reason: text("reason", request.reason)?,
             despite_unconfirmed: request.despite_unconfirmed,
         };
-        let proposed = self.0.engine.propose_rearm(step, &operator.identity).await;
+        let proposed = self.0.engine.propose_rearm(step, &operator.person()).await;
         let rearm_id = proposed.map_err(refusal::commit)?.id.to_string();
         Ok(Response::new(v1::ProposeRearmResponse { rearm_id }))
     }
@@ -236,12 +256,73 @@ impl KillService for Services {
         let lifted = self
             .0
             .engine
-            .confirm_rearm(id, &operator.identity, despite)
+            .confirm_rearm(id, &operator.person(), despite)
             .await
             .map_err(refusal::commit)?;
         Ok(Response::new(v1::ConfirmRearmResponse {
             order: Some(order(&lifted)),
         }))
+    }
+}
+
+/// Whose role is to know what is stopped: those who look after the broker, and those who stop and re-arm.
+fn sees_orders(operator: &Operator) -> bool {
+    let roles = [
+        OperatorRole::Viewer,
+        OperatorRole::OnCall,
+        OperatorRole::Admin,
+    ];
+    roles.into_iter().any(|role| operator.is(role))
+}
+
+/// An order as agents are told of it: not who gave it, nor what it rests on.
+pub(super) fn told(engaged: &EngagedOrder) -> v1::KillOrder {
+    v1::KillOrder {
+        engaged_by: String::new(),
+        evidence: Vec::new(),
+        ..order(engaged)
+    }
+}
+
+/// An agent, and what the charters that name it could give it: whatever an order over these stops for it.
+struct Named {
+    identity: Identity,
+    agent: AgentName,
+    charters: Vec<Arc<Charter>>,
+}
+
+impl Named {
+    fn of(engine: &Engine, caller: &Caller) -> Self {
+        let mut charters = engine.charters().all();
+        charters.retain(|charter| {
+            let mut rules = charter.agents.iter();
+            rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
+        });
+        Self {
+            agent: engine.agent(&caller.identity),
+            identity: caller.identity.clone(),
+            charters,
+        }
+    }
+
+    fn reached_by(&self, engaged: &EngagedOrder, state: &State) -> bool {
+        let any = |is: &dyn Fn(&Charter) -> bool| self.charters.iter().any(|charter| is(charter));
+        let runs = |task: &Task| task.identity == self.identity;
+        match &engaged.order.scope {
+            Scope::All => !self.charters.is_empty(),
+            Scope::Environment(name) => any(&|charter| charter.environments.contains_key(name)),
+            Scope::Target(name) => any(&|charter| {
+                let mut grants = charter.grants.values();
+                grants.any(|grant| grant.target == *name)
+            }),
+            Scope::Charter(name) => any(&|charter| charter.name == *name),
+            Scope::Agent(name) => *name == self.agent || name.is(&self.identity),
+            Scope::Task(id) => state.task(*id).is_some_and(|entry| runs(&entry.task)),
+            Scope::Lease(id) => state
+                .leases()
+                .get(*id)
+                .is_some_and(|lease| runs(&lease.task)),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod timeline;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use lanyard_core::identity::{Caller, Identity, Login, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use lanyard_engine::mint::IssueError;
@@ -110,10 +110,7 @@ impl Services {
         Ok(verified)
     }
 
-    async fn agent<T: Sync>(
-        &self,
-        request: &Request<T>,
-    ) -> Result<(Caller, Option<Identity>), Status> {
+    async fn agent<T: Sync>(&self, request: &Request<T>) -> Result<Caller, Status> {
         crate::identity::agent(self.caller(request).await?)
     }
 

@@ -31,7 +31,7 @@ impl PlanService for Services {
         &self,
         request: Request<Streaming<v1::SubmitPlanRequest>>,
     ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let (header, content) = received(request.into_inner()).await?;
         let proposal = proposal(header)?;
         // Whoever may not submit leaves no bytes behind.
@@ -112,7 +112,7 @@ impl PlanService for Services {
             let plan = state.plan(id)?;
             let task = &state.task(plan.task)?.task;
             let may = match &caller {
-                Verified::Agent(caller, _) => task.identity == caller.identity,
+                Verified::Agent(caller) => task.identity == caller.identity,
                 Verified::Operator(operator, _) => {
                     operator.is(OperatorRole::Viewer) || operator.is(OperatorRole::Approver)
                 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use lanyard_core::charter::Version;
 use lanyard_core::id::TaskId;
 use lanyard_core::identity::{Identity, OperatorRole};
-use lanyard_core::kill::EngagedOrder;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -41,7 +40,7 @@ impl TaskService for Services {
         &self,
         request: Request<v1::OpenTaskRequest>,
     ) -> Result<Response<v1::OpenTaskResponse>, Status> {
-        let (caller, sponsor) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let request = request.into_inner();
         let ask = OpenTask {
             charter: parsed("charter", &request.charter)?,
@@ -52,7 +51,6 @@ impl TaskService for Services {
                 ticket => Some(text("ticket", ticket)?),
             },
             version: request.version.map(version).transpose()?,
-            sponsor,
             under: under(&request.parent_task_id, request.delegate)?,
             request: request_id(request.request_id)?,
         };
@@ -71,7 +69,7 @@ impl TaskService for Services {
         &self,
         request: Request<v1::GetTaskRequest>,
     ) -> Result<Response<v1::GetTaskResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let entry = self
             .0
@@ -92,7 +90,7 @@ impl TaskService for Services {
         &self,
         request: Request<v1::WatchTaskRequest>,
     ) -> Result<Response<Self::WatchTaskStream>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
         let known = engine.task_of(&caller.identity, id).await;
@@ -139,7 +137,7 @@ impl TaskService for Services {
         let found = self.0.engine.query(|state| {
             let entry = state.task(id)?;
             let may = match &caller {
-                Verified::Agent(caller, _) => entry.task.identity == caller.identity,
+                Verified::Agent(caller) => entry.task.identity == caller.identity,
                 Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
             };
             may.then(|| message(&entry.task, !entry.is_open(now)))
@@ -148,7 +146,11 @@ impl TaskService for Services {
             .await
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("task"))?;
-        let (events, truncated) = timeline::of(&self.0.ledger, id).await?;
+        let reader = match caller {
+            Verified::Agent(_) => timeline::Reader::Agent,
+            Verified::Operator(..) => timeline::Reader::Operator,
+        };
+        let (events, truncated) = timeline::of(&self.0.ledger, id, reader).await?;
         Ok(Response::new(v1::GetTaskTimelineResponse {
             task: Some(task),
             events,
@@ -160,7 +162,7 @@ impl TaskService for Services {
         &self,
         request: Request<v1::CloseTaskRequest>,
     ) -> Result<Response<v1::CloseTaskResponse>, Status> {
-        let (caller, _) = self.agent(&request).await?;
+        let caller = self.agent(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         self.0
             .engine
@@ -196,18 +198,9 @@ fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskRes
             .take(LEASES)
             .map(|lease| lease.id.to_string())
             .collect(),
-        orders: orders.take(ORDERS).map(told).collect(),
+        orders: orders.take(ORDERS).map(kill::told).collect(),
         next_within: duration(AGAIN + UNREAD),
     })
-}
-
-/// An order as agents are told of it: not who gave it, nor what it rests on.
-fn told(engaged: &EngagedOrder) -> v1::KillOrder {
-    v1::KillOrder {
-        engaged_by: String::new(),
-        evidence: Vec::new(),
-        ..kill::order(engaged)
-    }
 }
 
 /// Whether nothing more can become of the task.

@@ -7,6 +7,7 @@ use lanyard_core::action::Report;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::TaskId;
 use lanyard_core::lease::{Progress, StopCause};
+use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_ledger::Embedded;
 use lanyard_ledger::history::{MOST, Query};
@@ -18,19 +19,29 @@ use super::{audit, time};
 /// How many of its leases, plans and approvals are followed.
 const FOLLOWED: usize = 200;
 
+/// Who reads a timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// The agent of the task: it sees that people decided, not who they are nor what they said to each other.
+    Agent,
+    /// A person.
+    Operator,
+}
+
 /// The events, and whether there are more.
 pub(super) async fn of(
     ledger: &Arc<Embedded>,
     task: TaskId,
+    reader: Reader,
 ) -> Result<(Vec<v1::TaskEvent>, bool), Status> {
     audit::caught_up(ledger).await?;
     let ledger = Arc::clone(ledger);
-    let read = tokio::task::spawn_blocking(move || collect(&ledger, task)).await;
+    let read = tokio::task::spawn_blocking(move || collect(&ledger, task, reader)).await;
     read.map_err(|_| Status::internal("the history could not be read"))
 }
 
-/// The records that mention the task, and those that mention what it had.
-fn collect(ledger: &Embedded, task: TaskId) -> (Vec<v1::TaskEvent>, bool) {
+/// The records that refer to the task, and those that refer to what it had.
+fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEvent>, bool) {
     let (mut records, mut truncated) = (BTreeMap::new(), false);
     let mut waiting = vec![task.to_string()];
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
@@ -57,7 +68,11 @@ fn collect(ledger: &Embedded, task: TaskId) -> (Vec<v1::TaskEvent>, bool) {
     let own = |id: &str| seen.contains(id);
     let mut events = Vec::new();
     for (index, record) in records {
-        for (kind, text) in told(&record.command, &own) {
+        // A record may name a plan of this task and be about another one: an agent that asks with a plan that is not its own.
+        if !is_about(&record.command, task, &own) {
+            continue;
+        }
+        for (kind, text) in told(&record.command, reader, &own) {
             events.push(v1::TaskEvent {
                 time: time(record.at),
                 index,
@@ -87,12 +102,51 @@ fn owned(command: &Command, task: TaskId) -> Vec<String> {
     }
 }
 
+/// Whether a record is about this task, and does not only name something of it.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of all that happens, this is about a task"
+)]
+fn is_about(command: &Command, task: TaskId, own: &dyn Fn(&str) -> bool) -> bool {
+    match command {
+        Command::OpenTask { task: opened, .. } => {
+            opened.id == task || opened.lineage.iter().any(|above| above.task == task)
+        }
+        Command::CloseTask { task: closed } => *closed == task,
+        Command::Deny { task: of, .. } => *of == Some(task),
+        Command::SubmitPlan { plan, .. } => plan.task == task,
+        Command::BeginMint(intent) => intent.task == task,
+        Command::Report(report) => report.task == task,
+        Command::Approve { approval, .. }
+        | Command::Reject { approval, .. }
+        | Command::Withdraw { approval, .. } => own(&approval.to_string()),
+        Command::Kill(order) => match &order.scope {
+            Scope::Task(of) => *of == task,
+            Scope::Lease(lease) => own(&lease.to_string()),
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Agent(_) => false,
+        },
+        Command::Pause(pause) => pause.reach.task == Some(task),
+        Command::ConfirmMint { lease, .. } => own(&lease.to_string()),
+        // Of these, what is said is picked lease by lease.
+        Command::Delivered { .. } | Command::Stop { .. } | Command::Advance { .. } => true,
+        _ => false,
+    }
+}
+
 /// What a record says, about what is the task's own.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is about a task"
 )]
-fn told(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str, String)> {
+fn told(
+    command: &Command,
+    reader: Reader,
+    own: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, String)> {
     let one = |kind, text| vec![(kind, text)];
     match command {
         Command::OpenTask { task, .. } => {
@@ -125,22 +179,9 @@ fn told(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Str
                 format!("plan {id} submitted, {risk} risk: {}{asks}", plan.summary),
             )
         }
-        Command::Approve {
-            operator, comment, ..
-        } => one(
-            "approved",
-            format!("approved by {}: {comment}", operator.identity),
-        ),
-        Command::Reject {
-            operator, reason, ..
-        } => one(
-            "rejected",
-            format!("approval denied by {}: {reason}", operator.identity),
-        ),
-        Command::Withdraw { by, reason, .. } => one(
-            "withdrawn",
-            format!("approval taken back by {by}: {reason}"),
-        ),
+        Command::Approve { .. } | Command::Reject { .. } | Command::Withdraw { .. } => {
+            decided(command, reader)
+        }
         Command::Report(report) => one("action", reported(report)),
         Command::Kill(order) => one(
             "killed",
@@ -156,6 +197,29 @@ fn told(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Str
         Command::CloseTask { .. } => one("closed", "closed".to_owned()),
         other => of_leases(other, own),
     }
+}
+
+/// What people decided; to an agent, no more than that they did.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of all that happens, this is decided by people"
+)]
+fn decided(command: &Command, reader: Reader) -> Vec<(&'static str, String)> {
+    let (kind, what, by, said) = match command {
+        Command::Approve {
+            operator, comment, ..
+        } => ("approved", "approved", &operator.identity, comment),
+        Command::Reject {
+            operator, reason, ..
+        } => ("rejected", "approval denied", &operator.identity, reason),
+        Command::Withdraw { by, reason, .. } => ("withdrawn", "approval taken back", by, reason),
+        _ => return Vec::new(),
+    };
+    let text = match reader {
+        Reader::Agent => what.to_owned(),
+        Reader::Operator => format!("{what} by {by}: {said}"),
+    };
+    vec![(kind, text)]
 }
 
 #[expect(

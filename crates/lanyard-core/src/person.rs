@@ -1,0 +1,228 @@
+//! People, as issuers of operators vouch for them, and whether two accounts may be one person's.
+//!
+//! Two issuers know nothing of each other: the configuration says which of them draw on one directory, and by which
+//! name. Where it says nothing, two accounts may be one person's, and do not count as two people (S33).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::Name;
+use crate::identity::Identity;
+
+/// One account of a person. In the journal, an [`Identity`] with more fields.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Person {
+    /// The operators' issuer.
+    pub issuer: String,
+    /// The subject at that issuer; unknown where a sponsor is given by name alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The directory that the issuer draws on, as the configuration calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Name>,
+    /// The person's name in the directory, or at the issuer where no directory is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// What is known of two accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sameness {
+    /// One person's.
+    Same,
+    /// Two people's.
+    Distinct,
+    /// The configuration does not say.
+    Unknown,
+}
+
+impl From<Identity> for Person {
+    /// An account of which no more is known than its issuer and subject.
+    fn from(identity: Identity) -> Self {
+        Self {
+            issuer: identity.issuer,
+            subject: Some(identity.subject),
+            directory: None,
+            name: None,
+        }
+    }
+}
+
+impl Person {
+    /// Whether both accounts are one person's.
+    #[must_use]
+    pub fn sameness(&self, other: &Self) -> Sameness {
+        let same_issuer = self.issuer == other.issuer;
+        let (known, directory) = match (&self.directory, &other.directory) {
+            (Some(one), Some(two)) => (true, one == two),
+            (None, None) | (Some(_), None) | (None, Some(_)) => (false, false),
+        };
+        if same_issuer && self.subject.is_some() && self.subject == other.subject {
+            return Sameness::Same;
+        }
+        // Names are compared without regard to case: to take two people for one only asks for another person.
+        let names = self.name.as_ref().zip(other.name.as_ref());
+        let names = names.map(|(one, two)| one.to_lowercase() == two.to_lowercase());
+        let comparable = same_issuer || directory;
+        match (comparable, names) {
+            (true, Some(true)) => Sameness::Same,
+            (true, Some(false)) => Sameness::Distinct,
+            // Two subjects of one issuer are two people, as far as anybody can tell.
+            (true, None) if same_issuer && self.subject.is_some() && other.subject.is_some() => {
+                Sameness::Distinct
+            }
+            (true, None) => Sameness::Unknown,
+            (false, _) if known => Sameness::Distinct,
+            (false, _) => Sameness::Unknown,
+        }
+    }
+
+    /// Whether both accounts may be one person's: such two do not count as two people.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        self.sameness(other) != Sameness::Distinct
+    }
+}
+
+impl fmt::Display for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let called = self.subject.as_ref().or(self.name.as_ref());
+        let called = called.map_or("", String::as_str);
+        write!(
+            f,
+            "{}#{}",
+            self.issuer.escape_debug(),
+            called.escape_debug()
+        )
+    }
+}
+
+/// The person on whose behalf a workload acts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Sponsor {
+    /// The issuer names nobody.
+    #[default]
+    Nobody,
+    /// This person.
+    Person(Person),
+    /// Somebody, and the configuration does not say whom: nothing is given to such a workload (S1).
+    Unmapped {
+        /// Why, in a sentence.
+        why: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(issuer: &str, subject: &str, directory: Option<&str>, name: Option<&str>) -> Person {
+        Person {
+            issuer: issuer.to_owned(),
+            subject: Some(subject.to_owned()),
+            directory: directory.map(|name| name.parse().unwrap()),
+            name: name.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn s33_two_accounts_are_two_people_only_where_that_is_known() {
+        let cases = [
+            (
+                ("a", "1", None, None),
+                ("a", "1", None, None),
+                Sameness::Same,
+            ),
+            (
+                ("a", "1", None, None),
+                ("a", "2", None, None),
+                Sameness::Distinct,
+            ),
+            // Nothing is configured of two issuers, or of one of them.
+            (
+                ("a", "1", None, None),
+                ("b", "2", None, None),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", None, None),
+                ("b", "1", None, None),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", Some("corp"), None),
+                ("b", "2", None, None),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", None, Some("x")),
+                ("b", "2", None, Some("y")),
+                Sameness::Unknown,
+            ),
+            // Two directories hold two sets of people.
+            (
+                ("a", "1", Some("corp"), None),
+                ("b", "1", Some("partner"), None),
+                Sameness::Distinct,
+            ),
+            (
+                ("a", "1", Some("corp"), Some("x")),
+                ("b", "1", Some("partner"), Some("x")),
+                Sameness::Distinct,
+            ),
+            // One directory: by name, whatever its case.
+            (
+                ("a", "1", Some("corp"), Some("x")),
+                ("b", "1", Some("corp"), Some("y")),
+                Sameness::Distinct,
+            ),
+            (
+                ("a", "1", Some("corp"), Some("Ann@x")),
+                ("b", "2", Some("corp"), Some("ann@X")),
+                Sameness::Same,
+            ),
+            (
+                ("a", "1", Some("corp"), Some("x")),
+                ("b", "2", Some("corp"), None),
+                Sameness::Unknown,
+            ),
+            // Two accounts at one issuer with one name.
+            (
+                ("a", "1", None, Some("x")),
+                ("a", "2", None, Some("x")),
+                Sameness::Same,
+            ),
+            (
+                ("a", "1", None, Some("x")),
+                ("a", "1", None, Some("y")),
+                Sameness::Same,
+            ),
+        ];
+        for ((i, s, d, n), (j, t, e, m), expected) in cases {
+            let (one, two) = (person(i, s, d, n), person(j, t, e, m));
+            assert_eq!(one.sameness(&two), expected, "{one:?} {two:?}");
+            assert_eq!(two.sameness(&one), expected, "{two:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn s01_a_sponsor_known_by_name_alone_is_held_against_names() {
+        let sponsor = Person {
+            subject: None,
+            ..person("a", "", None, Some("ann@x"))
+        };
+        let with = |name| person("a", "1", None, name);
+        assert_eq!(sponsor.sameness(&with(Some("ANN@x"))), Sameness::Same);
+        assert_eq!(sponsor.sameness(&with(Some("bob@x"))), Sameness::Distinct);
+        assert_eq!(sponsor.sameness(&with(None)), Sameness::Unknown);
+    }
+
+    #[test]
+    fn s33_an_identity_of_an_earlier_record_is_read_as_a_person() {
+        let read: Person = serde_json::from_str(r#"{"issuer":"a","subject":"1"}"#).unwrap();
+        assert_eq!(read, person("a", "1", None, None));
+        let written = serde_json::to_string(&read).unwrap();
+        assert_eq!(written, r#"{"issuer":"a","subject":"1"}"#);
+    }
+}

@@ -1,0 +1,243 @@
+//! Whose account a token is of where there are several issuers, and on whose behalf an agent acts.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops where its footing gives way"
+)]
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::identity::{Method, Operator};
+use lanyard_core::person::{Person, Sponsor};
+use lanyard_core::time::Timestamp;
+use lanyard_identity::jwks::Jwks;
+use lanyard_identity::session::Who;
+use lanyard_identity::verifier::{PeopleRule, Purpose, SponsorBy, SponsorRule};
+use lanyard_identity::{Issuer, IssuerKind, Keys, Verified, Verifier};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use serde_json::{Value, json};
+
+const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+const AGENTS: &str = "https://agents.acme.example";
+const PEOPLE: &str = "https://people.acme.example";
+const PARTNERS: &str = "https://partners.acme.example";
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn key() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
+}
+
+fn issuer(
+    name: &str,
+    kind: IssuerKind,
+    people: PeopleRule,
+    sponsor: Option<SponsorRule>,
+) -> Issuer {
+    let jwk = json!({"kty": "OKP", "crv": "Ed25519", "kid": "one", "x": b64(key().public_key())});
+    let keys = Jwks::parse(json!({"keys": [jwk]}).to_string().as_bytes()).unwrap();
+    Issuer {
+        name: name.to_owned(),
+        kind,
+        keys: Keys::fixed(keys),
+        audience: None,
+        method: Method::Oidc,
+        claims: BTreeSet::new(),
+        groups_claim: "groups".to_owned(),
+        roles: [].into(),
+        people,
+        sponsor,
+    }
+}
+
+fn in_directory(directory: &str, claim: &str) -> PeopleRule {
+    PeopleRule {
+        directory: Some(directory.parse().unwrap()),
+        claim: Some(claim.to_owned()),
+    }
+}
+
+fn rule(claim: &str, issuer: &str, by: SponsorBy) -> SponsorRule {
+    SponsorRule {
+        claim: claim.to_owned(),
+        issuer: issuer.to_owned(),
+        by,
+    }
+}
+
+fn verifier(sponsor: Option<SponsorRule>) -> Verifier {
+    let nobody = PeopleRule::default;
+    let issuers = vec![
+        issuer(AGENTS, IssuerKind::Agents, nobody(), sponsor),
+        issuer(
+            PEOPLE,
+            IssuerKind::Operators,
+            in_directory("corp", "email"),
+            None,
+        ),
+        issuer(PARTNERS, IssuerKind::Operators, nobody(), None),
+    ];
+    Verifier::new("lanyard".to_owned(), issuers)
+}
+
+fn who(verifier: &Verifier, issuer: &str, more: &Value) -> Verified {
+    let mut claims = json!({"iss": issuer, "sub": "s-1", "aud": "lanyard", "iat": NOW.as_secs(),
+        "exp": NOW.as_secs() + 60, "jti": "1"});
+    for (name, value) in more.as_object().unwrap() {
+        claims
+            .as_object_mut()
+            .unwrap()
+            .insert(name.clone(), value.clone());
+    }
+    let header = json!({"alg": "EdDSA", "kid": "one"}).to_string();
+    let message = format!("{}.{}", b64(header), b64(claims.to_string()));
+    let signature = key().sign(message.as_bytes());
+    let token = format!("{message}.{}", b64(signature));
+    verifier
+        .verify(&token, None, Purpose::Change, NOW)
+        .unwrap()
+        .who
+}
+
+fn sponsor(verifier: &Verifier, more: &Value) -> Sponsor {
+    match who(verifier, AGENTS, more) {
+        Verified::Agent(caller) => caller.sponsor,
+        Verified::Operator(..) => panic!("not a person"),
+    }
+}
+
+fn operator(verifier: &Verifier, issuer: &str, more: &Value) -> Operator {
+    match who(verifier, issuer, more) {
+        Verified::Operator(operator, _) => operator,
+        Verified::Agent(_) => panic!("not an agent"),
+    }
+}
+
+#[test]
+fn s01_the_sponsor_of_an_agent_is_a_person_of_the_operators_issuer() {
+    let verifier = verifier(Some(rule("on_behalf_of", PEOPLE, SponsorBy::Subject)));
+    let Sponsor::Person(person) = sponsor(&verifier, &json!({"on_behalf_of": "alice"})) else {
+        panic!("nobody");
+    };
+    assert_eq!(
+        (person.issuer.as_str(), person.subject.as_deref()),
+        (PEOPLE, Some("alice"))
+    );
+    let alice = operator(&verifier, PEOPLE, &json!({"sub": "alice"})).person();
+    let bob = operator(&verifier, PEOPLE, &json!({"sub": "bob"})).person();
+    assert!(person.may_be(&alice) && !person.may_be(&bob));
+    assert_eq!(sponsor(&verifier, &json!({})), Sponsor::Nobody);
+}
+
+#[test]
+fn s01_a_sponsor_by_name_is_found_at_every_issuer_of_the_directory() {
+    let verifier = verifier(Some(rule("sponsor", PEOPLE, SponsorBy::Name)));
+    let Sponsor::Person(person) = sponsor(&verifier, &json!({"sponsor": "Ann@acme.example"}))
+    else {
+        panic!("nobody");
+    };
+    assert_eq!(person.subject, None);
+    let with = |email: &str| operator(&verifier, PEOPLE, &json!({"email": email})).person();
+    assert!(person.may_be(&with("ann@acme.example")));
+    assert!(!person.may_be(&with("bob@acme.example")));
+    // Who shows no name, and who comes from an issuer of which nothing is said, may be anybody.
+    assert!(person.may_be(&operator(&verifier, PEOPLE, &json!({})).person()));
+    assert!(
+        person
+            .may_be(&operator(&verifier, PARTNERS, &json!({"email": "bob@acme.example"})).person())
+    );
+}
+
+#[test]
+fn s01_a_sponsor_that_is_not_surely_one_person_is_unmapped() {
+    let unmapped = |rule: Option<SponsorRule>, claims: Value| {
+        let found = sponsor(&verifier(rule), &claims);
+        assert!(
+            matches!(found, Sponsor::Unmapped { .. }),
+            "{claims}: {found:?}"
+        );
+    };
+    unmapped(None, json!({"sponsor": "alice"}));
+    unmapped(None, json!({"sponsor": null}));
+    for value in [
+        json!(null),
+        json!(""),
+        json!("  "),
+        json!(7),
+        json!(true),
+        json!(["alice"]),
+        json!({"sub": "alice"}),
+        json!("a".repeat(2000)),
+    ] {
+        unmapped(
+            Some(rule("sponsor", PEOPLE, SponsorBy::Subject)),
+            json!({"sponsor": value}),
+        );
+    }
+    unmapped(
+        Some(rule(
+            "sponsor",
+            "https://nobody.example",
+            SponsorBy::Subject,
+        )),
+        json!({"sponsor": "alice"}),
+    );
+    unmapped(
+        Some(rule("sponsor", AGENTS, SponsorBy::Subject)),
+        json!({"sponsor": "alice"}),
+    );
+}
+
+#[test]
+fn s01_a_session_does_not_forget_the_sponsor() {
+    let verifier = verifier(None);
+    assert!(Who::of(who(&verifier, AGENTS, &json!({"sponsor": "alice"}))).is_err());
+    let old = |issuer: &str| {
+        Sponsor::Person(Person {
+            issuer: issuer.to_owned(),
+            subject: Some("alice".to_owned()),
+            directory: None,
+            name: None,
+        })
+    };
+    // A session of an earlier version names the sponsor by the agents' issuer.
+    assert!(matches!(
+        verifier.sponsor_again(old(AGENTS)),
+        Sponsor::Unmapped { .. }
+    ));
+    assert_eq!(verifier.sponsor_again(old(PARTNERS)), old(PARTNERS));
+}
+
+#[test]
+fn s33_a_name_that_its_owner_typed_in_is_none() {
+    let verifier = verifier(None);
+    let name = |more: Value| operator(&verifier, PEOPLE, &more).name;
+    assert_eq!(name(json!({"email": "a@x"})).as_deref(), Some("a@x"));
+    assert_eq!(
+        name(json!({"email": "a@x", "email_verified": true})).as_deref(),
+        Some("a@x")
+    );
+    assert_eq!(name(json!({"email": "a@x", "email_verified": false})), None);
+    assert_eq!(
+        name(json!({"email": "a@x", "email_verified": "false"})),
+        None
+    );
+    assert_eq!(name(json!({"email": ["a@x"]})), None);
+    assert_eq!(name(json!({"email": ""})), None);
+}
+
+#[test]
+fn s33_a_person_of_earlier_has_the_directory_of_the_configuration() {
+    let verifier = verifier(None);
+    let now = operator(&verifier, PEOPLE, &json!({"email": "a@x"}));
+    assert_eq!(verifier.again(&now).person(), now.person());
+    let earlier = Operator {
+        directory: Some("old".parse().unwrap()),
+        ..now.clone()
+    };
+    let again = verifier.again(&earlier);
+    assert_eq!((again.directory, again.name), (now.directory, None));
+}
