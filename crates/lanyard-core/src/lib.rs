@@ -25,6 +25,7 @@ pub mod person;
 pub mod plan;
 pub mod provider;
 pub mod question;
+pub mod references;
 pub mod scope;
 pub mod secret;
 pub mod state;

@@ -16,6 +16,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use lanyard_core::command::Record;
+use lanyard_core::references::references;
 use lanyard_disk::{Files, is_full};
 use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Cursor, Entry, OpenError, Place};
@@ -37,15 +39,6 @@ const REBUILDS: u32 = 3;
 const CLEAN: &str = "clean";
 /// The most records of one answer.
 pub const MOST: usize = 1000;
-/// Members whose text a record can be found by, besides every id.
-const NAMES: &[&str] = &[
-    "agent",
-    "charter",
-    "environment",
-    "grant",
-    "subject",
-    "target",
-];
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,7 +98,7 @@ const MENTION: u8 = b'm';
 const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
 /// The number is that of the format: another one is a history of another kind.
-const ROOT: &[u8] = b"root/2";
+const ROOT: &[u8] = b"root/3";
 
 impl Progress {
     fn at((disk, journal): (&Files, &Path), tree: Frontier, rebuilds: u32) -> Self {
@@ -472,9 +465,12 @@ impl Taken {
         if let Some(kind) = kind_of(&parsed) {
             self.note(list(KIND, kind), entry.index);
         }
-        mentions(None, &parsed, &mut |mention| {
-            self.note(list(MENTION, mention), entry.index);
-        });
+        // A record of a later version is found by its kind alone.
+        if let Ok(record) = serde_json::from_value::<Record>(parsed) {
+            for reference in references(&record.command) {
+                self.note(list(MENTION, &reference), entry.index);
+            }
+        }
     }
 
     fn into_batch(self, tree: &Frontier) -> Batch {
@@ -501,30 +497,4 @@ impl Taken {
 #[must_use]
 pub fn kind_of(record: &Value) -> Option<&str> {
     record.get("command")?.get("type")?.as_str()
-}
-
-fn mentions(member: Option<&str>, value: &Value, found: &mut impl FnMut(&str)) {
-    match value {
-        Value::String(text) if is_id(text) || member.is_some_and(|name| NAMES.contains(&name)) => {
-            found(text);
-        }
-        Value::Array(items) => items.iter().for_each(|item| mentions(member, item, found)),
-        Value::Object(members) => {
-            for (name, value) in members {
-                mentions(Some(name), value, found);
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// `L-` and the like, and 26 digits of base 32.
-fn is_id(text: &str) -> bool {
-    let digits = text
-        .split_once('-')
-        .filter(|(letter, _)| letter.len() == 1)
-        .map(|(_, digits)| digits);
-    digits.is_some_and(|digits| {
-        digits.len() == 26 && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
 }
