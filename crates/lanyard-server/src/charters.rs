@@ -19,6 +19,15 @@ const CHARTER: &str = "charter.yaml";
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What the directory holds.
+struct Read {
+    charters: BTreeMap<Name, Charter>,
+    /// By file.
+    problems: BTreeMap<String, Vec<String>>,
+    /// Whether every revision is on disk, for the tasks that will be pinned to it.
+    all_kept: bool,
+}
+
 /// Keeps the engine's charters equal to the directory.
 pub(crate) struct CharterDirectory {
     directory: PathBuf,
@@ -79,20 +88,23 @@ impl CharterDirectory {
                 continue;
             }
             let folder = entry.path();
-            let text = match fs::read_to_string(folder.join(CHARTER)) {
-                Ok(text) => text,
-                Err(error) => {
-                    // What a crash left of a revision: nothing that is in force rests on it alone.
-                    tracing::warn!(%error, folder = %folder.display(), "an earlier revision of a charter cannot be read");
-                    continue;
-                }
-            };
-            match parse_with(&text, &self.world, &PolicyFolder::at(folder)) {
-                Ok(parsed) => self.engine.charters().remember(parsed.charter),
-                Err(_) => tracing::warn!("an earlier revision of a charter does not hold any more"),
+            match self.kept(&folder) {
+                Some(charter) => self.engine.charters().remember(charter),
+                None => tracing::warn!(
+                    folder = %folder.display(),
+                    "an earlier revision of a charter cannot be read, or does not hold any more: its tasks are denied"
+                ),
             }
         }
         Ok(())
+    }
+
+    /// A revision that was kept, if all of it is there.
+    fn kept(&self, folder: &Path) -> Option<Charter> {
+        let text = fs::read_to_string(folder.join(CHARTER)).ok()?;
+        let policies = PolicyFolder::at(folder.to_owned());
+        let parsed = parse_with(&text, &self.world, &policies).ok()?;
+        Some(parsed.charter)
     }
 
     /// Follows the directory until told to stop.
@@ -118,7 +130,11 @@ impl CharterDirectory {
         if self.seen.lock().as_ref() == Some(&files) {
             return;
         }
-        let (mut charters, mut problems) = self.parse_all(&files);
+        let Read {
+            mut charters,
+            mut problems,
+            all_kept,
+        } = self.parse_all(&files);
         if let Some(own) = &self.own {
             let taken = charters.insert(own.name.clone(), own.clone());
             if let Some(taken) = taken {
@@ -134,18 +150,16 @@ impl CharterDirectory {
         }
         if self.bring_into_force(charters).await {
             *self.problems.write() = problems;
-            *self.seen.lock() = Some(files);
+            // What could not be kept is tried again at the next look.
+            *self.seen.lock() = all_kept.then_some(files);
         }
     }
 
-    fn parse_all(
-        &self,
-        files: &BTreeMap<PathBuf, Vec<u8>>,
-    ) -> (BTreeMap<Name, Charter>, BTreeMap<String, Vec<String>>) {
+    fn parse_all(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> Read {
         let (mut charters, mut problems) = (BTreeMap::new(), BTreeMap::new());
         let mut found =
             |file: &str, lines: Vec<String>| drop(problems.insert(file.to_owned(), lines));
-        let mut twice = BTreeSet::new();
+        let (mut twice, mut unkept) = (BTreeSet::new(), BTreeSet::new());
         let policies = PolicyFolder::at(self.directory.clone());
         for (path, bytes) in files.iter().filter(|(path, _)| is_charter_file(path)) {
             let name = path
@@ -159,16 +173,23 @@ impl CharterDirectory {
             };
             match parse_with(text, &self.world, &policies) {
                 Ok(parsed) => {
+                    // A task that is opened under a revision has to be judged by it after a restart too. Where it cannot be
+                    // kept, neither it nor the one before it, which may be wider, is in force (S34).
                     let kept = self.keep(text, &parsed.charter);
-                    if let Some(other) =
+                    if let Err(error) = kept {
+                        let line = format!(
+                            "{name}: charter {} is not in force: its revision cannot be kept in `{}`: {error}",
+                            parsed.charter.name,
+                            self.revisions.display()
+                        );
+                        found(&name, vec![line]);
+                        unkept.insert(parsed.charter.name);
+                    } else if let Some(other) =
                         charters.insert(parsed.charter.name.clone(), parsed.charter)
                     {
                         let line = format!("{name}: another file holds charter {} too", other.name);
                         found(&name, vec![line]);
                         twice.insert(other.name);
-                    } else if let Err(error) = kept {
-                        let line = format!("{name}: its revision cannot be kept: {error}");
-                        found(&name, vec![line]);
                     }
                 }
                 Err(findings) => {
@@ -179,8 +200,12 @@ impl CharterDirectory {
             }
         }
         // Neither of two is in force, nor the third.
-        charters.retain(|name, _| !twice.contains(name));
-        (charters, problems)
+        charters.retain(|name, _| !twice.contains(name) && !unkept.contains(name));
+        Read {
+            charters,
+            problems,
+            all_kept: unkept.is_empty(),
+        }
     }
 
     /// Writes a revision down with all that it is made of, as a folder that is there whole or not at all.
@@ -188,7 +213,14 @@ impl CharterDirectory {
         let name = charter.revision.as_str().replace(':', "-");
         let folder = self.revisions.join(&name);
         if folder.exists() {
-            return Ok(());
+            if self
+                .kept(&folder)
+                .is_some_and(|kept| kept.revision == charter.revision)
+            {
+                return Ok(());
+            }
+            // A crash, or somebody, left a part of it.
+            fs::remove_dir_all(&folder)?;
         }
         let temporary = self.revisions.join(format!(".{name}.new"));
         if temporary.exists() {
@@ -201,6 +233,7 @@ impl CharterDirectory {
             fs::create_dir_all(path.parent().unwrap_or(&temporary))?;
             fs::write(&path, text)?;
             fs::File::open(&path)?.sync_all()?;
+            fs::File::open(path.parent().unwrap_or(&temporary))?.sync_all()?;
         }
         fs::rename(temporary, folder)?;
         fs::File::open(&self.revisions)?.sync_all()
@@ -222,6 +255,7 @@ impl CharterDirectory {
             Ok(before) => before,
             Err(error) => {
                 tracing::error!(%error, "the charters cannot be compared with the ledger");
+                self.hold_back(&charters);
                 return false;
             }
         };
@@ -246,6 +280,7 @@ impl CharterDirectory {
         for change in changes {
             if let Err(error) = self.engine.record(change).await {
                 tracing::error!(%error, "a change of the charters could not be journaled");
+                self.hold_back(&charters);
                 return false;
             }
         }
@@ -253,6 +288,20 @@ impl CharterDirectory {
             .charters()
             .replace(charters.into_values().collect());
         true
+    }
+}
+
+impl CharterDirectory {
+    /// Takes out of force whatever the directory has otherwise now, or no more: the journal does not take the change, and
+    /// the revision before it may be wider (S34).
+    fn hold_back(&self, charters: &BTreeMap<Name, Charter>) {
+        let in_force = self.engine.charters().all();
+        let unchanged = in_force.into_iter().filter(|old| {
+            let new = charters.get(&old.name);
+            new.is_some_and(|new| new.revision == old.revision)
+        });
+        let unchanged = unchanged.map(|charter| Charter::clone(&charter)).collect();
+        self.engine.charters().replace(unchanged);
     }
 }
 
