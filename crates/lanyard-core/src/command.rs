@@ -364,12 +364,12 @@ pub struct Intent {
 }
 
 /// The limits of [`Limits`] that are counted in the commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseLimits {
     /// Live leases of one agent under one charter.
     pub live: u32,
     /// Mints of one agent under one charter.
-    pub mints: crate::charter::Rate,
+    pub mints: crate::charter::Rates,
     /// What the task may have in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<crate::charter::Budget>,
@@ -379,7 +379,7 @@ impl From<&Limits> for LeaseLimits {
     fn from(limits: &Limits) -> Self {
         Self {
             live: limits.live_leases,
-            mints: limits.mints,
+            mints: limits.mints.clone(),
             budget: limits.budget,
         }
     }

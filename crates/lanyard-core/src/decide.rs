@@ -510,18 +510,11 @@ fn lifetime(
 }
 
 fn tighter(one: &Limits, two: &Limits) -> Limits {
-    let rate = if u64::from(one.mints.count) * u64::from(two.mints.per.as_secs())
-        <= u64::from(two.mints.count) * u64::from(one.mints.per.as_secs())
-    {
-        one.mints
-    } else {
-        two.mints
-    };
     Limits {
         ttl: one.ttl.min(two.ttl),
         task: one.task.min(two.task),
         live_leases: one.live_leases.min(two.live_leases),
-        mints: rate,
+        mints: one.mints.and(&two.mints),
         budget: match (one.budget, two.budget) {
             (Some(a), Some(b)) => Some(Budget {
                 mints: a.mints.min(b.mints),

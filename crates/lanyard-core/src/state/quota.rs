@@ -1,16 +1,19 @@
 //! What one agent has out under one charter, counted at the intent (T41).
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Budget, Name, Rate};
+use crate::charter::{Budget, Name, Rates};
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
 
-/// How many mints of one agent under one charter are remembered: no rate can be larger.
-const REMEMBERED: usize = 10_000;
+/// Mints of one agent under one charter that are remembered: no rate counts more.
+const MAX_MINTS_REMEMBERED: usize = 10_000;
+/// No rate has a longer window.
+const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Use {
@@ -68,25 +71,35 @@ impl Quotas {
         self.of(task).map_or(0, |used| used.live)
     }
 
-    /// When the next mint is within the rate; `None` is now.
-    pub(super) fn next_mint(&self, task: &Task, rate: Rate, now: Timestamp) -> Option<Timestamp> {
+    /// When the next mint is within every rate; `None` is now.
+    pub(super) fn next_mint(
+        &self,
+        task: &Task,
+        rates: &Rates,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let used = self.of(task)?;
-        let from = now.before(rate.per.as_duration());
-        let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
-        // They are in order: the one that has to fall out of the window for another to be within the rate.
-        let freeing = used.mints.get(used.mints.len().checked_sub(count)?)?;
-        (*freeing > from).then(|| *freeing + rate.per)
+        let waits = rates.iter().filter_map(|rate| {
+            let from = now.before(rate.per.as_duration());
+            let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
+            // They are in order: the one that has to fall out of the window for another to be within the rate.
+            let freeing = used.mints.get(used.mints.len().checked_sub(count)?)?;
+            (*freeing > from).then(|| *freeing + rate.per)
+        });
+        waits.max()
     }
 
-    pub(super) fn minted(&mut self, task: &Task, at: Timestamp, rate: Rate) {
+    /// Counts one. What is remembered does not depend on the rates of this intent: another one, of a pinned revision or of a
+    /// task above, may have a longer window (S23).
+    pub(super) fn minted(&mut self, task: &Task, at: Timestamp) {
         let used = self
             .0
             .entry((task.charter.clone(), task.agent.clone()))
             .or_default();
         used.live += 1;
         used.mints.push_back(at);
-        let from = at.before(rate.per.as_duration());
-        while used.mints.len() > REMEMBERED
+        let from = at.before(LONGEST_WINDOW);
+        while used.mints.len() > MAX_MINTS_REMEMBERED
             || used.mints.front().is_some_and(|oldest| *oldest <= from)
         {
             used.mints.pop_front();
@@ -97,5 +110,93 @@ impl Quotas {
         if let Some(used) = self.0.get_mut(&(task.charter.clone(), task.agent.clone())) {
             used.live = used.live.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::charter::{Rate, Revision};
+    use crate::id::TaskId;
+    use crate::identity::{Evidence, Identity};
+    use crate::time::Ttl;
+
+    fn task() -> Task {
+        Task {
+            id: TaskId::from_bits(1),
+            charter: "c".parse().unwrap(),
+            revision: Revision::of(b""),
+            environment: "e".parse().unwrap(),
+            agent: AgentName("a".to_owned()),
+            identity: Identity {
+                issuer: "i".to_owned(),
+                subject: "s".to_owned(),
+            },
+            evidence: Evidence::default(),
+            sponsor: None,
+            reason: String::new(),
+            ticket: None,
+            version: None,
+            lineage: Vec::new(),
+            opened: Timestamp::EPOCH,
+            expires: Timestamp::NEVER,
+        }
+    }
+
+    fn rate(count: u32, secs: u32) -> Rates {
+        Rate {
+            count,
+            per: Ttl::at_least_a_second(secs),
+        }
+        .into()
+    }
+
+    #[test]
+    fn s23_a_burst_and_an_average_both_hold() {
+        let (burst, average) = (rate(2, 10), rate(5, 3600));
+        let both = burst.and(&average);
+        assert_eq!(both, burst.and(&average).and(&burst));
+        let (task, mut quotas) = (task(), Quotas::default());
+        let start = Timestamp::from_secs(1_800_000_000);
+        let after = |secs| start + Duration::from_secs(secs);
+        for secs in [0, 1] {
+            assert_eq!(quotas.next_mint(&task, &both, after(secs)), None);
+            quotas.minted(&task, after(secs));
+        }
+        assert_eq!(quotas.next_mint(&task, &both, after(2)), Some(after(10)));
+        for secs in [20, 40, 60] {
+            assert_eq!(quotas.next_mint(&task, &both, after(secs)), None);
+            quotas.minted(&task, after(secs));
+        }
+        assert_eq!(
+            quotas.next_mint(&task, &both, after(600)),
+            Some(after(3600))
+        );
+    }
+
+    #[test]
+    fn s23_a_short_window_does_not_forget_what_a_long_one_counts() {
+        let (task, mut quotas) = (task(), Quotas::default());
+        let start = Timestamp::from_secs(1_800_000_000);
+        quotas.minted(&task, start);
+        quotas.minted(&task, start + Duration::from_secs(3000));
+        let now = start + Duration::from_secs(3500);
+        let until = quotas.next_mint(&task, &rate(2, 3600), now);
+        assert_eq!(until, Some(start + Duration::from_secs(3600)));
+    }
+
+    #[test]
+    fn s23_a_rate_that_another_holds_anyway_is_left_out() {
+        let written = |rates: &Rates| serde_json::to_string(rates).unwrap();
+        let one = rate(2, 3600).and(&rate(5, 3600)).and(&rate(2, 10));
+        assert_eq!(one, rate(2, 3600));
+        assert_eq!(written(&one), r#"{"count":2,"per":3600}"#);
+        let two = rate(2, 10).and(&rate(5, 3600));
+        let read: Rates = serde_json::from_str(&written(&two)).unwrap();
+        assert_eq!(read, two);
+        let counts: BTreeSet<u32> = two.iter().map(|rate| rate.count).collect();
+        assert_eq!(counts, [2, 5].into());
     }
 }

@@ -24,16 +24,17 @@ impl Changes {
         let what = "limits: seconds of quiet after a denied approval";
         let seconds = |of: RequestLimits| Fewer(of.cooldown.as_secs());
         self.more(what, (seconds(one), seconds(two)), None);
-        let (rate, now) = (old.mints, new.mints);
-        let what = format!(
-            "limits: mints: {} per {}, now {} per {}",
-            rate.count, rate.per, now.count, now.per
-        );
-        if now.count > rate.count || now.per < rate.per {
-            self.add(Effect::Widening, what.clone(), None);
-        }
-        if now.count < rate.count || now.per > rate.per {
-            self.add(Effect::Narrowing, what, None);
+        for (rate, now) in old.mints.iter().zip(new.mints.iter()) {
+            let what = format!(
+                "limits: mints: {} per {}, now {} per {}",
+                rate.count, rate.per, now.count, now.per
+            );
+            if now.count > rate.count || now.per < rate.per {
+                self.add(Effect::Widening, what.clone(), None);
+            }
+            if now.count < rate.count || now.per > rate.per {
+                self.add(Effect::Narrowing, what, None);
+            }
         }
         let bound = |bound: Option<crate::time::Ttl>| Bound(bound);
         let bounds = (bound(old.revocable_within), bound(new.revocable_within));

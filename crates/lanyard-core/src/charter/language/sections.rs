@@ -372,7 +372,7 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         ttl: longest?,
         task: task?,
         live_leases: live_leases?,
-        mints: mints?,
+        mints: mints?.into(),
         budget: match budget {
             Some(read) => Some(read?),
             None => None,
