@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use lanyard_core::charter::{Charter, Name, Revision};
+use lanyard_core::identity::Identity;
 use parking_lot::RwLock;
 
 /// Which charters there are; swapped as a whole when files change.
@@ -23,6 +24,14 @@ impl Charters {
     #[must_use]
     pub fn in_force(&self, name: &Name) -> Option<Arc<Charter>> {
         self.books.read().in_force.get(name).cloned()
+    }
+
+    /// Whether a charter in force names this identity, however it is proved.
+    #[must_use]
+    pub fn name_agent(&self, identity: &Identity) -> bool {
+        let books = self.books.read();
+        let mut rules = books.in_force.values().flat_map(|charter| &charter.agents);
+        rules.any(|rule| rule.names(identity))
     }
 
     /// This revision of it, in force or not.

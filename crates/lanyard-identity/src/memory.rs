@@ -20,10 +20,55 @@ use tokio::sync::oneshot;
 
 use crate::RejectedToken;
 
-/// How many proofs are remembered; beyond that nothing is accepted.
-const MOST: usize = 2_000_000;
-/// How many of one identity: nobody uses up the room of the others.
-const MOST_OF_ONE: u32 = 250_000;
+/// Proofs that are remembered.
+///
+/// # Limit
+/// - for: all callers together
+/// - unit: proofs
+/// - beyond: no caller is accepted until proofs have ended
+/// - test: `s29_hundreds_of_identities_leave_room_for_another`
+const MAX_PROOFS: usize = 2_000_000;
+/// The part of the room that is left which one identity may hold: each takes less than the one before (S29).
+///
+/// # Limit
+/// - for: an identity that a charter or a role names
+/// - unit: part of the free room
+/// - beyond: that identity is refused until some of its proofs have ended
+/// - test: `s29_eight_identities_do_not_fill_the_memory_for_everybody`
+const FREE_PART_PER_IDENTITY: usize = 8;
+/// The same for all identities of one issuer together.
+///
+/// # Limit
+/// - for: an issuer
+/// - unit: part of the free room
+/// - beyond: identities of that issuer are refused until some of its proofs have ended
+/// - test: `s29_the_identities_of_one_issuer_leave_room_for_those_of_others`
+const FREE_PART_PER_ISSUER: usize = 1;
+/// The part of all the room that is kept for identities with few proofs: who takes all that may be had does not take this.
+///
+/// # Limit
+/// - for: identities that a charter or a role names, with fewer than 64 proofs
+/// - unit: part of the room
+/// - beyond: identities with more proofs are refused until some of their proofs have ended
+/// - test: `s29_hundreds_of_identities_leave_room_for_another`
+const PART_IN_RESERVE: usize = 16;
+/// Proofs that are few. A stranger, whom nothing names, has no more: where an issuer's tokens are to be had by everybody,
+/// strangers are anybody.
+///
+/// # Limit
+/// - for: a stranger
+/// - unit: proofs
+/// - beyond: that stranger is refused until some of these proofs have ended
+/// - test: `s29_strangers_get_next_to_nothing`
+const MAX_PROOFS_PER_STRANGER: usize = 64;
+/// The part of all the room that strangers hold together.
+///
+/// # Limit
+/// - for: all strangers together
+/// - unit: part of the room
+/// - beyond: strangers are refused until some of their proofs have ended
+/// - test: `s29_strangers_get_next_to_nothing`
+const PART_OF_STRANGERS: usize = 50;
 /// A record: the proof, the key, until when (milliseconds), and a checksum of all that.
 const RECORD: usize = 32 + 32 + 8 + 4;
 /// How many records are put on disk at once, at most.
@@ -79,20 +124,69 @@ pub struct Use {
     pub until: Timestamp,
 }
 
+/// Who uses a proof, for a fair share of the memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// The identity, or what else stands for it.
+    pub name: &'a str,
+    /// Whether a charter in force, a role or a lease knows it.
+    pub is_known: bool,
+}
+
+/// Whose share a proof counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shares {
+    issuer: ProofId,
+    name: ProofId,
+    is_known: bool,
+}
+
+impl Shares {
+    fn of(owner: Owner<'_>) -> Self {
+        Self {
+            issuer: ProofId::of(&["issuer", owner.issuer]),
+            name: ProofId::of(&["name", owner.name]),
+            is_known: owner.is_known,
+        }
+    }
+}
+
 struct Kept {
     key: ProofId,
-    owner: ProofId,
+    /// Nobody's, where it was read from the disk.
+    shares: Option<Shares>,
     until: Timestamp,
     /// Whether it is on disk.
     durable: bool,
 }
 
-#[derive(Default)]
 struct Held {
+    /// How many are remembered at most.
+    capacity: usize,
     proofs: HashMap<ProofId, Kept>,
+    /// By when they end.
     ends: BTreeSet<(Timestamp, ProofId)>,
-    /// How many are of whom.
-    owners: HashMap<ProofId, u32>,
+    /// How many each identity has.
+    names: HashMap<ProofId, usize>,
+    /// How many the identities of each issuer have.
+    issuers: HashMap<ProofId, usize>,
+    /// How many strangers have together.
+    strangers: usize,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Self {
+            capacity: MAX_PROOFS,
+            proofs: HashMap::new(),
+            ends: BTreeSet::new(),
+            names: HashMap::new(),
+            issuers: HashMap::new(),
+            strangers: 0,
+        }
+    }
 }
 
 /// Uses that were durable and cannot be read any more.
@@ -242,7 +336,7 @@ impl Memory {
     pub fn remember(
         &self,
         proof: &Use,
-        owner: &str,
+        owner: Owner<'_>,
         now: Timestamp,
     ) -> Result<Remembered, RejectedToken> {
         let mut held = self.held.lock();
@@ -251,7 +345,7 @@ impl Memory {
         match held.takes(proof)? {
             Some(true) => return Ok(Remembered(None)),
             Some(false) => {}
-            None => held.insert(proof, (key, ProofId::of(&[owner])))?,
+            None => held.insert(proof, key, Shares::of(owner))?,
         }
         drop(held);
         let (written, durable) = oneshot::channel();
@@ -281,25 +375,40 @@ impl Held {
         }
     }
 
-    fn insert(
-        &mut self,
-        proof: &Use,
-        (key, owner): (ProofId, ProofId),
-    ) -> Result<(), RejectedToken> {
-        let own = self.owners.get(&owner).copied().unwrap_or_default();
-        if self.proofs.len() >= MOST || own >= MOST_OF_ONE {
+    fn insert(&mut self, proof: &Use, key: ProofId, shares: Shares) -> Result<(), RejectedToken> {
+        if !self.has_room(shares) {
             return Err(RejectedToken::Busy);
         }
         let kept = Kept {
             key,
-            owner,
+            shares: Some(shares),
             until: proof.until,
             durable: false,
         };
-        self.owners.insert(owner, own + 1);
+        *self.names.entry(shares.name).or_default() += 1;
+        *self.issuers.entry(shares.issuer).or_default() += 1;
+        self.strangers += usize::from(!shares.is_known);
         self.ends.insert((proof.until, proof.id));
         self.proofs.insert(proof.id, kept);
         Ok(())
+    }
+
+    /// Whether there is room within every share. What one may hold is a part of what is free, so that whoever takes all
+    /// that may be had leaves room for the next.
+    fn has_room(&self, shares: Shares) -> bool {
+        let used = self.proofs.len();
+        let shared = self.capacity - self.capacity / PART_IN_RESERVE;
+        let free = shared.saturating_sub(used);
+        let own = self.names.get(&shares.name).copied().unwrap_or_default();
+        let issuer = self.issuers.get(&shares.issuer);
+        let issuer = issuer.copied().unwrap_or_default();
+        let is_within = own < free.div_ceil(FREE_PART_PER_IDENTITY)
+            && issuer < free.div_ceil(FREE_PART_PER_ISSUER);
+        let has_few = own < MAX_PROOFS_PER_STRANGER;
+        if shares.is_known {
+            return is_within || (has_few && used < self.capacity && issuer < self.capacity / 2);
+        }
+        is_within && has_few && self.strangers < self.capacity / PART_OF_STRANGERS
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -311,12 +420,12 @@ impl Held {
             let Some(kept) = self.proofs.remove(&id) else {
                 continue;
             };
-            if let Some(count) = self.owners.get_mut(&kept.owner) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.owners.remove(&kept.owner);
-                }
-            }
+            let Some(shares) = kept.shares else {
+                continue;
+            };
+            take_from(&mut self.names, shares.name);
+            take_from(&mut self.issuers, shares.issuer);
+            self.strangers -= usize::from(!shares.is_known);
         }
     }
 
@@ -348,7 +457,7 @@ impl Held {
                 Some((id, key, until)) if until >= now && !self.proofs.contains_key(&id) => {
                     let kept = Kept {
                         key,
-                        owner: ProofId([0; 32]),
+                        shares: None,
                         until,
                         durable: true,
                     };
@@ -421,6 +530,15 @@ fn remember_damage(disk: &Files, directory: &Path, damage: &Damage) -> io::Resul
 /// The name of the first record of a file, which says which file it is and is nobody's proof.
 fn generation_id() -> ProofId {
     ProofId::of(&["the generation of this file"])
+}
+
+fn take_from(counts: &mut HashMap<ProofId, usize>, of: ProofId) {
+    if let Some(count) = counts.get_mut(&of) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(&of);
+        }
+    }
 }
 
 /// The file, in the hands of the thread that writes it.
@@ -563,4 +681,88 @@ fn decode(record: &[u8]) -> Option<(ProofId, ProofId, Timestamp)> {
     let (key, until) = rest.split_first_chunk::<32>()?;
     let until = u64::from_le_bytes(until.try_into().ok()?);
     Some((ProofId(*id), ProofId(*key), Timestamp::from_millis(until)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn held() -> Held {
+        Held {
+            capacity: 4000,
+            ..Held::default()
+        }
+    }
+
+    /// How many proofs this one gets, who takes all that there are to be had.
+    fn fill(held: &mut Held, issuer: &str, name: &str, is_known: bool) -> usize {
+        let shares = Shares::of(Owner {
+            issuer,
+            name,
+            is_known,
+        });
+        let one = |place: usize| Use {
+            id: ProofId::of(&[name, &place.to_string()]),
+            key: None,
+            until: NOW,
+        };
+        let key = ProofId([0; 32]);
+        let place = (0..).find(|place| held.insert(&one(*place), key, shares).is_err());
+        place.unwrap_or_default()
+    }
+
+    #[test]
+    fn s29_eight_identities_do_not_fill_the_memory_for_everybody() {
+        let mut held = held();
+        for name in 0..8 {
+            fill(&mut held, "a", &name.to_string(), true);
+        }
+        assert!(fill(&mut held, "b", "another", true) > 100);
+    }
+
+    #[test]
+    fn s29_the_identities_of_one_issuer_leave_room_for_those_of_others() {
+        let mut held = held();
+        for name in 0..1000 {
+            fill(&mut held, "a", &name.to_string(), true);
+        }
+        assert!(held.proofs.len() <= 2000, "{}", held.proofs.len());
+        assert!(fill(&mut held, "b", "another", true) > 150);
+    }
+
+    #[test]
+    fn s29_hundreds_of_identities_leave_room_for_another() {
+        let mut held = Held {
+            capacity: 200_000,
+            ..Held::default()
+        };
+        for issuer in 0..10 {
+            for name in 0..15 {
+                let name = format!("{issuer} {name}");
+                fill(&mut held, &issuer.to_string(), &name, true);
+            }
+        }
+        let another = fill(&mut held, "another", "another", true);
+        assert!(another >= MAX_PROOFS_PER_STRANGER, "{another}");
+    }
+
+    #[test]
+    fn s29_strangers_get_next_to_nothing() {
+        let mut held = held();
+        assert_eq!(fill(&mut held, "a", "one", false), MAX_PROOFS_PER_STRANGER);
+        for name in 0..1000 {
+            fill(&mut held, &(name % 7).to_string(), &name.to_string(), false);
+        }
+        assert_eq!(held.proofs.len(), held.capacity / PART_OF_STRANGERS);
+        assert!(fill(&mut held, "a", "known", true) > 400);
+        // What has ended is room again, for whoever had it.
+        held.forget(NOW + std::time::Duration::from_secs(1));
+        assert_eq!(
+            (held.strangers, held.names.len(), held.issuers.len()),
+            (0, 0, 0)
+        );
+        assert_eq!(fill(&mut held, "a", "one", false), MAX_PROOFS_PER_STRANGER);
+    }
 }

@@ -13,7 +13,7 @@ use lanyard_core::identity::Confirmation;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::{Proof, Target, check};
-use lanyard_identity::memory::{Memory, ProofId, Use};
+use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
@@ -132,8 +132,16 @@ fn used(name: &str, key: Option<&str>, until: Timestamp) -> Use {
     }
 }
 
+const fn owner(name: &str) -> Owner<'_> {
+    Owner {
+        issuer: "issuer",
+        name,
+        is_known: true,
+    }
+}
+
 async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), RejectedToken> {
-    memory.remember(proof, "agent", now)?.durable().await
+    memory.remember(proof, owner("agent"), now)?.durable().await
 }
 
 #[tokio::test]
@@ -179,7 +187,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
         let until = now + Duration::from_secs(60);
         let written = (0..1000).map(|n| {
             let proof = used(&format!("short {turn} {n}"), None, until);
-            memory.remember(&proof, "agent", now).unwrap()
+            memory.remember(&proof, owner("agent"), now).unwrap()
         });
         for written in written.collect::<Vec<_>>() {
             written.durable().await.unwrap();
@@ -208,10 +216,10 @@ fn nobody_uses_up_the_room_of_the_others() {
     let until = NOW + Duration::from_secs(600);
     let mut taken = (0..300_000).map(|n| {
         let proof = used(&n.to_string(), None, until);
-        memory.remember(&proof, "greedy", NOW).map(drop)
+        memory.remember(&proof, owner("greedy"), NOW).map(drop)
     });
     assert_eq!(taken.find_map(Result::err), Some(RejectedToken::Busy));
-    let other = memory.remember(&used("x", None, until), "other", NOW);
+    let other = memory.remember(&used("x", None, until), owner("other"), NOW);
     assert!(other.is_ok());
 }
 

@@ -15,6 +15,7 @@ use lanyard_core::time::Ttl;
 use lanyard_engine::mint::{Ask, IssueError, Issued};
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::jws::type_of;
+use lanyard_identity::memory::Owner;
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::verifier::Purpose;
 use serde::Deserialize;
@@ -374,7 +375,14 @@ impl Broker {
         let Some(proof) = proof else {
             return true;
         };
-        match self.doors.memory.remember(&proof, &shown.to_string(), now) {
+        let name = shown.to_string();
+        let owner = Owner {
+            issuer: "keys",
+            name: &name,
+            // It shows the token of a lease that is live.
+            is_known: true,
+        };
+        match self.doors.memory.remember(&proof, owner, now) {
             Ok(remembered) => remembered.durable().await.is_ok(),
             Err(_) => false,
         }

@@ -10,7 +10,7 @@ use lanyard_core::identity::{Confirmation, Method};
 use lanyard_core::ledger::look;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_identity::memory::Use;
+use lanyard_identity::memory::{Owner, Use};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
 use lanyard_identity::verifier::{KILL_GRACE, Purpose};
 use lanyard_identity::{RejectedToken, SKEW, Verified};
@@ -162,7 +162,19 @@ impl Broker {
             // For as long as it could engage a kill.
             until: session.ends() + KILL_GRACE + SKEW,
         };
-        let remembered = self.doors.memory.remember(&end, &session.sub, now);
+        let (issuer, is_known) = match &session.who {
+            Who::Agent { identity, .. } => (
+                &identity.issuer,
+                self.engine.charters().name_agent(identity),
+            ),
+            Who::Operator { operator, .. } => (&operator.identity.issuer, true),
+        };
+        let owner = Owner {
+            issuer,
+            name: &session.sub,
+            is_known,
+        };
+        let remembered = self.doors.memory.remember(&end, owner, now);
         let remembered = remembered.map_err(|_| refusal::not_now())?;
         remembered.durable().await.map_err(|_| refusal::not_now())
     }
