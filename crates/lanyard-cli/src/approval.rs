@@ -113,6 +113,9 @@ fn table(approvals: Vec<v1::Approval>) -> Rows {
 }
 
 fn state(approval: &v1::Approval) -> String {
+    if !approval.void.is_empty() {
+        return format!("void: {}", approval.void);
+    }
     match (approval.denied.is_empty(), approval.complete) {
         (false, _) => format!("denied: {}", approval.denied),
         (true, true) => "approved".to_owned(),

@@ -87,6 +87,9 @@ pub struct Report {
     pub detail: String,
     /// Who says so.
     pub by: Reporter,
+    /// What a reporter calls the message, so that one that is sent again is the same report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
 }
 
 /// The same thing done to the same.

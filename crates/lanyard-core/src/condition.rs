@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::KillId;
-use crate::identity::Identity;
+use crate::person::Person;
 use crate::time::Timestamp;
 
 /// Ordered from the most that a broker can do to the least.
@@ -200,12 +200,12 @@ pub struct Acceptance {
     /// The reasons in full, as they stood when the first of them said so.
     pub of: Vec<String>,
     /// Who said so first.
-    pub by: Identity,
+    pub by: Person,
     /// Why.
     pub reason: String,
     /// Who else, and why, where it takes two people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub second: Option<(Identity, String)>,
+    pub second: Option<(Person, String)>,
     /// The time that counts from this record on, where it is about a clock: it may lie before earlier records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock: Option<Timestamp>,

@@ -149,7 +149,13 @@ impl Found {
             Command::BeginSession(begun) => self.identity(&begun.identity),
             Command::Enrolment(step) => self.enrolment(step),
             Command::Drill(drill) => self.drill(drill),
-            Command::Arm { by, .. } => self.actor(by),
+            Command::Accept(accepted) => {
+                self.person(&accepted.by);
+                accepted
+                    .second
+                    .iter()
+                    .for_each(|(person, _)| self.person(person));
+            }
             Command::Started { .. } => {}
         }
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Acceptance, Condition, Kind, People, Reason};
-use lanyard_core::identity::Identity;
 use lanyard_core::ledger::{CommitError, Ledger};
+use lanyard_core::person::Person;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
@@ -73,7 +73,9 @@ pub enum AcceptError {
     #[error("`{0}` cannot be accepted; {remedy}", remedy = .0.remedy())]
     CauseOnly(Kind),
     /// The same person twice.
-    #[error("`{0}` takes a second person: you said so already")]
+    #[error(
+        "`{0}` takes a second person: you said so already, or whoever did may be you by an account of another issuer"
+    )]
     SamePerson(Kind),
     /// The word cannot be journaled.
     #[error(transparent)]
@@ -182,7 +184,10 @@ impl Conditions {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, (_, until)| now <= *until);
         match waiting.get(&said.kind) {
-            Some((first, _)) if first.by == said.by => Err(AcceptError::SamePerson(said.kind)),
+            // Two accounts that may be one person's are not two people (S33).
+            Some((first, _)) if first.by.may_be(&said.by) => {
+                Err(AcceptError::SamePerson(said.kind))
+            }
             // What the first person saw is what the second one lifts.
             Some((first, _)) if first.of == said.of => Ok(First::Was(Box::new(first.clone()))),
             Some(_) | None => {
@@ -210,7 +215,7 @@ impl Engine {
     pub async fn accept(
         &self,
         kind: Kind,
-        by: &Identity,
+        by: &Person,
         reason: String,
     ) -> Result<Accepted, AcceptError> {
         let people = kind.accepted_by().ok_or(AcceptError::CauseOnly(kind))?;

@@ -7,7 +7,6 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use lanyard_core::action::Reporter;
 use lanyard_core::id::ActionId;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_identity::jws::type_of;
@@ -20,7 +19,7 @@ use tonic::{Code, Status};
 use crate::hooks::{self, Signed};
 use crate::identity::{Presented, exchange};
 use crate::refusal;
-use crate::rpc::action::{Said, report};
+use crate::rpc::action::{Said, report, report_once};
 use crate::rpc::{engage, text};
 use crate::signals::{alertmanager, caep};
 use crate::status_lists::status_list;
@@ -28,6 +27,8 @@ use crate::wire::Broker;
 
 /// The largest body, in bytes (T44).
 const BODY_LIMIT: usize = 64 * 1024;
+/// The longest id of a reporter's message, in bytes.
+const MESSAGE_ID_LIMIT: usize = 128;
 
 pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
@@ -203,14 +204,6 @@ async fn reported(
         let lease = state.leases().get(said.lease?)?;
         Some(lease.task.id)
     });
-    let key = (
-        reporter.clone(),
-        header(hooks::ID).unwrap_or_default().to_owned(),
-    );
-    // A message that is sent again is the same report.
-    if let Some(action) = broker.reported.known(&key, now) {
-        return answered(Ok(action));
-    }
     let task = match (said.task, of_lease.await) {
         (Some(task), Ok(_)) | (None, Ok(Some(task))) => task,
         (None, Ok(None)) => {
@@ -220,11 +213,14 @@ async fn reported(
         }
         (_, Err(error)) => return refused(&refusal::commit(error)),
     };
-    let action = report(&broker, said, (task, Reporter::Webhook(reporter))).await;
-    if let Ok(action) = &action {
-        broker.reported.keep(key, *action, now);
+    let message = header(hooks::ID).unwrap_or_default();
+    if message.is_empty() || message.len() > MESSAGE_ID_LIMIT {
+        return refused(&refusal::invalid(
+            hooks::ID,
+            format!("must have 1 to {MESSAGE_ID_LIMIT} bytes"),
+        ));
     }
-    answered(action)
+    answered(report_once(&broker, said, (task, &reporter), message).await)
 }
 
 fn answered(action: Result<ActionId, Status>) -> Response {

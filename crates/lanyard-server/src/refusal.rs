@@ -291,6 +291,7 @@ pub(crate) fn commit(error: CommitError) -> Status {
         | Refusal::TooManyLive { .. }
         | Refusal::TooFast { .. }
         | Refusal::TooManyReports { .. }
+        | Refusal::TooManyMessages { .. }
         | Refusal::TooManyRequests { .. }
         | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
         Refusal::NotApproved { id, why } => {

@@ -114,6 +114,14 @@ pub enum Refusal {
         /// When.
         until: Timestamp,
     },
+    /// More messages of reporters than can be told apart.
+    #[error(
+        "more messages of reporters come than can be told apart: the next can be taken at {until}"
+    )]
+    TooManyMessages {
+        /// When.
+        until: Timestamp,
+    },
     /// The consent is not taken.
     #[error(transparent)]
     Consent(#[from] ConsentError),
@@ -159,11 +167,12 @@ impl State {
                 ..
             } => {
                 let (digest, sensitive) = (*digest, *acknowledged);
-                self.admit_consent(*approval, Seen { digest, sensitive }, operator)
+                let seen = Seen { digest, sensitive };
+                self.admit_consent(*approval, seen, (operator, now))
             }
             Command::Reject {
                 approval, operator, ..
-            } => self.admit_rejection(*approval, operator),
+            } => self.admit_rejection(*approval, (operator, now)),
             Command::Kill(order) => self.admit_order(order),
             Command::Pause(pause) if self.pauses.contains_key(&pause.id) => {
                 Err(Refusal::Exists(format!("pause {}", pause.id)))
@@ -230,7 +239,7 @@ impl State {
         let stopper = self.kills.iter().rev().find(|engaged| {
             let whole = engaged.order.roles == crate::scope::RoleFilter::Both
                 && engaged.lifted == Lifted::Nothing;
-            whole && engaged.order.scope.covers_task(task)
+            whole && engaged.order.covers_task(task)
         });
         if let Some(engaged) = stopper {
             return Err(Refusal::Killed(Box::new(engaged.clone())));
@@ -269,6 +278,7 @@ impl State {
             target: &intent.entry.target,
             charter: &task.charter,
             agent: &task.agent,
+            identity: &task.identity,
             task: task.id,
             lineage: &task.lineage,
             lease: Some(intent.lease),
@@ -340,7 +350,7 @@ impl State {
         {
             return Err(Refusal::BudgetSpent { task: task.id });
         }
-        match self.quotas.next_mint(task, intent.limits.mints, now) {
+        match self.quotas.next_mint(task, &intent.limits.mints, now) {
             Some(until) => Err(Refusal::TooFast { until }),
             None => Ok(()),
         }
@@ -389,6 +399,16 @@ impl State {
 
     /// A report of a task that was there not long ago, on a lease of it, or the end of what was started.
     fn admit_report(&self, report: &Report, now: Timestamp) -> Result<(), Refusal> {
+        if self.deliveries.knows(report) {
+            let id = report.delivery.as_deref().unwrap_or_default();
+            return Err(Refusal::Exists(format!(
+                "the report of message {}",
+                id.escape_debug()
+            )));
+        }
+        if let Some(until) = self.deliveries.room_at(report, now) {
+            return Err(Refusal::TooManyMessages { until });
+        }
         let entry = self.known_task(report.task)?;
         if report.outcome == Outcome::Started && !entry.is_open(now) {
             return Err(Refusal::TaskEnded(report.task));

@@ -101,6 +101,7 @@ impl State {
     }
 
     fn reported(&mut self, report: &Report, at: Timestamp) {
+        self.deliveries.take(report, at);
         self.reports
             .entry(report.task)
             .or_default()
@@ -131,7 +132,7 @@ impl State {
         at: Timestamp,
     ) {
         let consent = Consent {
-            operator: operator.clone(),
+            operator: self.as_known(operator),
             at,
             comment: comment.to_owned(),
             acknowledged,
@@ -219,7 +220,7 @@ impl State {
         else {
             return;
         };
-        self.quotas.minted(&task, at, intent.limits.mints);
+        self.quotas.minted(&task, at);
         if let Some(budget) = intent.limits.budget {
             let seconds = intent.expires.since(at).as_secs();
             self.spent.entry(task.id).or_default().take(budget, seconds);

@@ -13,7 +13,7 @@ use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::enrolment::Enrolment;
 use crate::id::{ApprovalId, KillId, LeaseId, PauseId, RearmId, TaskId};
-use crate::identity::Identity;
+use crate::identity::{Identity, Operator};
 use crate::kill::{KillBook, RearmProposal, Tally};
 use crate::lease::{Entry, Handle, Lease, Seq, Stage};
 use crate::pause::Pause;
@@ -23,6 +23,7 @@ use crate::task::Task;
 use crate::time::Timestamp;
 
 use super::breakers::{Breakers, BreakersImage};
+use super::deliveries::Delivery;
 use super::quota::{Spent, Use};
 use super::{Leases, State, TaskEntry};
 
@@ -111,6 +112,10 @@ pub enum Image {
     },
     /// What is known of the drills at a target.
     Drills(Box<Drills>),
+    /// A message of a reporter that was taken.
+    Delivery(Box<Delivery>),
+    /// The newest that is known of somebody.
+    Person(Box<Operator>),
     /// Which lease a request made.
     Request {
         /// Of which task.
@@ -236,6 +241,16 @@ impl State {
                     .map(|drills| Image::Drills(Box::new(drills.clone()))),
             )
             .chain(used)
+            .chain(
+                self.deliveries
+                    .image()
+                    .map(|one| Image::Delivery(Box::new(one))),
+            )
+            .chain(
+                self.people
+                    .values()
+                    .map(|person| Image::Person(Box::new(person.clone()))),
+            )
             .chain(self.spent.iter().map(|(task, spent)| Image::Spent {
                 task: *task,
                 spent: *spent,
@@ -299,6 +314,8 @@ impl State {
             } => self.quotas.restore((charter, agent), used.0),
             Image::Spent { task, spent } => drop(self.spent.insert(task, spent)),
             Image::Tallies { order, targets } => drop(self.tallies.insert(order, targets)),
+            Image::Delivery(delivery) => self.deliveries.restore(*delivery),
+            Image::Person(person) => drop(self.people.insert(person.identity.clone(), *person)),
             Image::Drills(drills) => {
                 self.drills.insert(drills.last.1.target.clone(), *drills);
             }

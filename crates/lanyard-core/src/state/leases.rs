@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId, TaskId};
+use crate::kill::KillOrder;
 use crate::lease::{Awaits, Entry, Lease, Stage};
 use crate::scope::Scope;
 use crate::task::Task;
@@ -61,23 +62,23 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// The leases that a scope covers, whatever their role.
-    pub fn in_scope<'a>(&'a self, scope: &'a Scope) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
-        match scope {
+    /// The leases that an order reaches, whatever their role.
+    pub fn in_reach<'a>(
+        &'a self,
+        order: &'a KillOrder,
+    ) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
+        match &order.scope {
             Scope::Lease(id) => Box::new(self.get(*id).into_iter()),
             Scope::All => Box::new(self.iter()),
-            Scope::Charter(_)
-            | Scope::Agent(_)
-            | Scope::Environment(_)
-            | Scope::Target(_)
-            | Scope::Task(_) => Box::new(
-                self.by_task
-                    .values()
-                    .filter(|(task, _)| could_cover(scope, task))
-                    .flat_map(|(_, ids)| ids.iter())
-                    .filter_map(|id| self.get(*id))
-                    .filter(|lease| scope.covers(&lease.facets())),
-            ),
+            Scope::Target(name) => {
+                Box::new(self.iter().filter(move |lease| lease.entry.target == *name))
+            }
+            Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Task(_) => {
+                let tasks = self.by_task.values();
+                let covered = tasks.filter(move |(task, _)| order.covers_task(task));
+                let ids = covered.flat_map(|(_, ids)| ids.iter());
+                Box::new(ids.filter_map(|id| self.get(*id)))
+            }
         }
     }
 
@@ -281,15 +282,6 @@ fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
         }
         steps.is_empty()
     })
-}
-
-fn could_cover(scope: &Scope, task: &Task) -> bool {
-    match scope {
-        Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Task(_) => {
-            scope.covers_task(task)
-        }
-        Scope::All | Scope::Target(_) | Scope::Lease(_) => true,
-    }
 }
 
 fn deadline(lease: &Lease) -> Timestamp {

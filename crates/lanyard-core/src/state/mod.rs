@@ -13,8 +13,8 @@ use crate::command::Observed;
 use crate::drill::Drills;
 use crate::emergency::Emergency;
 use crate::enrolment::Enrolment;
-use crate::id::{ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
-use crate::identity::Operator;
+use crate::id::{ActionId, ApprovalId, KillId, LeaseId, PauseId, PlanId, RearmId, TaskId};
+use crate::identity::{Identity, Operator};
 use crate::kill::{KillBook, KillOrder, RearmProposal, Tally};
 use crate::lease::{Lease, Seq};
 use crate::pause::{Demand, Pause};
@@ -27,6 +27,7 @@ use crate::trip::Trip;
 mod admit;
 mod apply;
 mod breakers;
+mod deliveries;
 mod image;
 mod leases;
 mod people;
@@ -39,6 +40,7 @@ pub use image::Image;
 pub use leases::Leases;
 
 use breakers::Breakers;
+use deliveries::Deliveries;
 use quota::{Quotas, Spent};
 
 /// Everything that the broker knows and must not forget.
@@ -69,6 +71,10 @@ pub struct State {
     breakers: Breakers,
     /// What was reported, by task.
     reports: HashMap<TaskId, Reports>,
+    /// The messages of reporters that were taken, by reporter and id.
+    deliveries: Deliveries,
+    /// The newest that is known of people who were seen of late.
+    people: BTreeMap<Identity, Operator>,
     /// What was had under a budget, by task.
     spent: HashMap<TaskId, Spent>,
 }
@@ -201,6 +207,12 @@ impl State {
         self.reports.get(&task)
     }
 
+    /// The action that a message of a reporter reported before.
+    #[must_use]
+    pub fn reported_by(&self, reporter: &str, message: &str) -> Option<ActionId> {
+        self.deliveries.get(reporter, message)
+    }
+
     /// One approval.
     #[must_use]
     pub fn approval(&self, id: ApprovalId) -> Option<&Approval> {
@@ -212,33 +224,21 @@ impl State {
         self.approvals.values()
     }
 
-    /// Everybody who said yes to something, as they were then.
+    /// Everybody who said yes to something, as they were then, and everybody who was seen of late.
     #[must_use]
     pub fn consenting(&self) -> Vec<Operator> {
         let consents = self
             .approvals
             .values()
             .flat_map(|approval| &approval.consents);
-        consents.map(|consent| consent.operator.clone()).collect()
-    }
-
-    /// Whether somebody said yes to something under other groups or roles than these.
-    #[must_use]
-    pub fn knows_otherwise(&self, operator: &Operator) -> bool {
-        let consents = self
-            .approvals
-            .values()
-            .flat_map(|approval| &approval.consents);
-        let mut own = consents.map(|consent| &consent.operator);
-        own.any(|known| known.identity == operator.identity && known != operator)
+        let consenting = consents.map(|consent| &consent.operator);
+        consenting.chain(self.people.values()).cloned().collect()
     }
 
     /// The approvals that people can still give, and have to: those of tasks that are open.
     pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Approval> {
-        self.approvals.values().filter(move |approval| {
-            let task = self.tasks.get(&approval.task);
-            approval.waits() && task.is_some_and(|entry| entry.is_open(now))
-        })
+        let approvals = self.approvals.values();
+        approvals.filter(move |approval| approval.waits() && self.void(approval, now).is_none())
     }
 
     /// One re-arm proposal.
@@ -280,7 +280,7 @@ impl State {
     #[must_use]
     pub fn unswept(&self, order: &KillOrder, seq: Seq) -> Vec<LeaseId> {
         self.leases
-            .in_scope(&order.scope)
+            .in_reach(order)
             .filter(|lease| {
                 lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)
             })

@@ -1,13 +1,21 @@
 //! What people are asked, and what they answer.
 
-use crate::approval::{ConsentError, Requester, Seen};
-use crate::charter::RequestLimits;
+use std::time::Duration;
+
+use crate::approval::{Approval, ConsentError, Requester, Seen};
+use crate::charter::{RequestLimits, Role};
 use crate::id::{ApprovalId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::plan::Plan;
 use crate::time::Timestamp;
 
 use super::{Refusal, State};
+
+/// How long the newest groups of a person are remembered: no token and no session lives longer.
+const GROUPS_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
+/// How much newer a login with the same groups has to be to be journaled. A token that no key holds is not accepted at this
+/// age.
+const RECOGNITION_INTERVAL: Duration = Duration::from_secs(300);
 
 impl State {
     /// A plan, with how often people may be asked where they have to be.
@@ -31,15 +39,16 @@ impl State {
         &self,
         approval: ApprovalId,
         seen: Seen,
-        operator: &Operator,
+        (operator, now): (&Operator, Timestamp),
     ) -> Result<(), Refusal> {
         let approval = self.known_approval(approval)?;
+        self.still_asked(approval, now)?;
         if approval.digest != seen.digest {
             let (seen, actual) = (seen.digest, approval.digest);
             return Err(ConsentError::OtherDigest { seen, actual }.into());
         }
         self.with_requester(approval.task, |requester| {
-            approval.admits(operator, requester)
+            approval.admits(&self.as_known(operator), requester)
         })?;
         let plan = self.plans.get(&approval.plan);
         let actual = plan.map_or(0, |plan| plan.sensitive.count);
@@ -54,15 +63,40 @@ impl State {
         Ok(())
     }
 
+    /// Whether a request still asks anybody: not where its task is over, nor where an order has killed it (S14).
+    fn still_asked(&self, approval: &Approval, now: Timestamp) -> Result<(), ConsentError> {
+        match self.void(approval, now) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    }
+
+    /// Why nothing can become of a request any more.
+    #[must_use]
+    pub fn void(&self, approval: &Approval, now: Timestamp) -> Option<ConsentError> {
+        let entry = self.tasks.get(&approval.task);
+        let Some(entry) = entry.filter(|entry| entry.is_open(now)) else {
+            return Some(ConsentError::TaskEnded(approval.task));
+        };
+        let later = self.kills.iter().rev();
+        let mut later = later.take_while(|engaged| engaged.seq > approval.seq);
+        let killed = later.any(|engaged| {
+            let order = &engaged.order;
+            order.roles.reaches(Role::Apply) && order.covers_task(&entry.task)
+        });
+        killed.then_some(ConsentError::Killed)
+    }
+
     /// Whoever may say yes may say no, also after a yes.
     pub(super) fn admit_rejection(
         &self,
         approval: ApprovalId,
-        operator: &Operator,
+        (operator, now): (&Operator, Timestamp),
     ) -> Result<(), Refusal> {
         let approval = self.known_approval(approval)?;
+        self.still_asked(approval, now)?;
         match self.with_requester(approval.task, |requester| {
-            approval.admits(operator, requester)
+            approval.admits(&self.as_known(operator), requester)
         }) {
             Err(Refusal::Consent(ConsentError::Twice | ConsentError::Complete)) => Ok(()),
             other => other,
@@ -110,13 +144,16 @@ impl State {
             let entry = self.tasks.get(&approval.task)?;
             let task = &entry.task;
             let same = task.agent == asking.agent && task.charter == asking.charter;
-            same.then_some((approval, entry.is_open(now)))
+            // A request holds its place for as long as it could have waited: to close its task early, and open another, asks
+            // people as much as to leave it open (S14).
+            let held = task.expires.max(approval.requested + most.cooldown);
+            same.then_some((approval, now < held))
         });
         let (mut waiting, mut quiet) = (0, None);
-        for (approval, open) in own {
+        for (approval, held) in own {
             match &approval.denied {
                 Some((.., at)) => quiet = quiet.max(Some(*at + most.cooldown)),
-                None => waiting += u32::from(open && !approval.is_complete()),
+                None => waiting += u32::from(held && !approval.is_complete()),
             }
         }
         if let Some(until) = quiet.filter(|until| *until > now) {
@@ -138,7 +175,63 @@ impl State {
         let approvals = self.approvals.values_mut();
         let consents = approvals.flat_map(|approval| &mut approval.consents);
         for consent in consents.filter(|it| it.operator.identity == operator.identity) {
-            consent.operator.clone_from(operator);
+            if consent.operator.vouched <= operator.vouched {
+                consent.operator.clone_from(operator);
+            }
+        }
+        if let Some(vouched) = operator.vouched {
+            // What nobody can show any more, nobody has to be told apart from.
+            let horizon = vouched.before(GROUPS_REMEMBERED);
+            self.people
+                .retain(|_, known| known.vouched.is_some_and(|at| at > horizon));
+            self.people
+                .insert(operator.identity.clone(), operator.clone());
+        }
+    }
+
+    /// Whether somebody is seen with other groups or roles than before, and not by an older token or session than before.
+    #[must_use]
+    pub fn knows_otherwise(&self, operator: &Operator) -> bool {
+        let known = self.people.get(&operator.identity);
+        if known.is_some_and(|known| known.vouched > operator.vouched) {
+            return false;
+        }
+        let differs = |other: &Operator| {
+            Operator {
+                vouched: operator.vouched,
+                ..other.clone()
+            } != *operator
+        };
+        let consents = self.approvals.values().flat_map(|it| &it.consents);
+        let mut own = consents.map(|consent| &consent.operator);
+        if own.any(|other| {
+            let newer = other.vouched <= operator.vouched;
+            other.identity == operator.identity && newer && differs(other)
+        }) {
+            return true;
+        }
+        match known {
+            // That somebody logged in again with the same groups is worth a record now and then: what is older than that
+            // login does not count by itself any more.
+            Some(known) => {
+                let noted = known.vouched.map(|at| at + RECOGNITION_INTERVAL);
+                differs(known) || noted < operator.vouched
+            }
+            None => operator.vouched.is_some() && !operator.roles.is_empty(),
+        }
+    }
+
+    /// An operator without the groups and roles that a newer login of the same person has lost (S37).
+    #[must_use]
+    pub fn as_known(&self, operator: &Operator) -> Operator {
+        let known = self.people.get(&operator.identity);
+        match known.filter(|known| known.vouched > operator.vouched) {
+            None => operator.clone(),
+            Some(known) => Operator {
+                groups: &operator.groups & &known.groups,
+                roles: &operator.roles & &known.roles,
+                ..operator.clone()
+            },
         }
     }
 

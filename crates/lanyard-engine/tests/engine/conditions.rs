@@ -112,7 +112,7 @@ async fn giving_up_a_safety_takes_two_people_and_is_journaled() {
     let bench = bench(world::CHARTER).await;
     let engine = &bench.engine;
     let kind = Kind::ReplayCacheDamaged;
-    let (ann, bob) = (person("ann").identity, person("bob").identity);
+    let (ann, bob) = (person("ann").person(), person("bob").person());
     let said = |by| engine.accept(kind, by, "nothing was shown twice".to_owned());
     assert!(matches!(said(&ann).await, Err(AcceptError::NotRaised(_))));
     engine.conditions().raise(damaged());
@@ -122,6 +122,15 @@ async fn giving_up_a_safety_takes_two_people_and_is_journaled() {
     ));
     assert!(matches!(said(&ann).await, Err(AcceptError::SamePerson(_))));
     assert_eq!(engine.conditions().condition(), Condition::RevokeOnly);
+    // S33: another account of what may be the same person.
+    let elsewhere = lanyard_core::person::Person {
+        issuer: "https://partners.acme.example".to_owned(),
+        ..bob.clone()
+    };
+    assert!(matches!(
+        said(&elsewhere).await,
+        Err(AcceptError::SamePerson(_))
+    ));
     assert!(matches!(said(&bob).await, Ok(Accepted::Lifted)));
     assert_eq!(engine.conditions().condition(), Condition::Issuing);
     let last = bench.ledger.records().pop().unwrap();
@@ -141,7 +150,7 @@ async fn a_second_person_lifts_only_what_the_first_one_saw_and_in_time() {
     let bench = bench(world::CHARTER).await;
     let engine = &bench.engine;
     let kind = Kind::ReplayCacheDamaged;
-    let (ann, bob) = (person("ann").identity, person("bob").identity);
+    let (ann, bob) = (person("ann").person(), person("bob").person());
     let said = |by| engine.accept(kind, by, "seen".to_owned());
     engine.conditions().raise(damaged());
     said(&ann).await.unwrap();
@@ -162,7 +171,7 @@ async fn a_second_person_lifts_only_what_the_first_one_saw_and_in_time() {
 async fn what_only_its_cause_lifts_nobody_accepts() {
     let bench = bench(world::CHARTER).await;
     bench.engine.conditions().raise(unreadable("a"));
-    let by = person("ann").identity;
+    let by = person("ann").person();
     let said = bench
         .engine
         .accept(Kind::SpoolUnreadable, &by, "no".to_owned());

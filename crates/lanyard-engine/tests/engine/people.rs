@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
+use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::approval::{ConsentError, Unusable};
+use lanyard_core::id::ActionId;
 use lanyard_core::identity::Operator;
+use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::Plan;
+use lanyard_core::plan::{Plan, PlanFormat};
+use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::Refusal;
 use lanyard_engine::mint::IssueError;
+use lanyard_engine::plans::Proposal;
+use lanyard_engine::tasks::OpenTask;
+use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::world;
 
 use crate::common::{Bench, apply, approve, bench, person, submit};
@@ -92,7 +99,6 @@ async fn t20_an_approval_is_of_its_own_task_for_its_own_time_and_one_lease_at_on
         environment: world::name("staging"),
         reason: "another run".to_owned(),
         ticket: None,
-        sponsor: None,
         request: None,
     };
     let other = bench.engine.open_task(&world::agent(), ask).await.unwrap();
@@ -167,4 +173,255 @@ async fn neither_the_same_person_twice_nor_somebody_of_another_group() {
         again,
         Err(CommitError::Refused(Refusal::Consent(ConsentError::Twice)))
     );
+}
+
+/// At most two requests of an agent wait.
+async fn two_requests() -> Bench {
+    let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
+    let limited = charter.replace(
+        "    live_leases: 5\n",
+        "    live_leases: 5\n    approval_requests: {open: 2, cooldown: 5m}\n",
+    );
+    bench(&limited).await
+}
+
+async fn submit_and_close(bench: &Bench) -> Result<Plan, IssueError> {
+    let ask = OpenTask {
+        version: None,
+        under: None,
+        charter: world::name("payments-terraform"),
+        environment: world::name("staging"),
+        reason: "again".to_owned(),
+        ticket: None,
+        request: None,
+    };
+    let task = bench.engine.open_task(&world::agent(), ask).await.unwrap();
+    let proposal = Proposal {
+        task: task.id,
+        grant: world::name("restart"),
+        format: PlanFormat::Text,
+        summary: "restart".to_owned(),
+        destructive: [].into(),
+    };
+    let plan = bench
+        .engine
+        .submit_plan(&world::agent(), proposal, b"restart")
+        .await;
+    bench.engine.close_task(task.id).await.unwrap();
+    plan
+}
+
+// T23
+#[tokio::test]
+async fn s14_to_open_submit_and_close_again_and_again_asks_no_more_people_than_to_leave_it_open() {
+    let bench = two_requests().await;
+    for _ in 0..2 {
+        submit_and_close(&bench).await.unwrap();
+    }
+    let third = submit_and_close(&bench).await;
+    assert!(
+        matches!(
+            third,
+            Err(IssueError::Commit(CommitError::Refused(
+                Refusal::TooManyRequests { waiting: 2, .. }
+            )))
+        ),
+        "{third:?}"
+    );
+    let bench = bench.restarted();
+    assert!(
+        submit_and_close(&bench).await.is_err(),
+        "after a restart too"
+    );
+    // The places are free when the tasks would have ended by themselves.
+    bench.clock.advance(Duration::from_secs(2 * 3600 + 1));
+    submit_and_close(&bench).await.unwrap();
+}
+
+async fn waiting(bench: &Bench) -> usize {
+    let now = bench.clock.now();
+    let waiting = bench.engine.query(|state| state.waiting(now).count());
+    waiting.await.unwrap()
+}
+
+#[tokio::test]
+async fn s14_a_request_of_a_task_that_is_over_is_void() {
+    let bench = two_people().await;
+    let plan = submit(&bench).await.unwrap();
+    approve(&bench, &plan, "one").await.unwrap();
+    assert_eq!(waiting(&bench).await, 1);
+    bench.engine.close_task(bench.task).await.unwrap();
+    assert_eq!(waiting(&bench).await, 0);
+    let over = Err(CommitError::Refused(Refusal::Consent(
+        ConsentError::TaskEnded(bench.task),
+    )));
+    assert_eq!(approve(&bench, &plan, "two").await, over);
+    let no = bench
+        .engine
+        .reject(plan.approval.unwrap(), person("two"), "no".into());
+    assert_eq!(no.await, over);
+}
+
+#[tokio::test]
+async fn s14_a_request_of_a_task_whose_time_is_up_or_that_was_killed_is_void() {
+    let bench = two_people().await;
+    let plan = submit(&bench).await.unwrap();
+    let order = bench.engine.draft_kill(
+        Scope::Environment(world::name("staging")),
+        RoleFilter::ApplyOnly,
+        "drill".into(),
+        Actor::Local,
+    );
+    bench.engine.engage(order.unwrap()).await;
+    let killed = Err(CommitError::Refused(Refusal::Consent(ConsentError::Killed)));
+    assert_eq!(approve(&bench, &plan, "one").await, killed);
+    assert_eq!(waiting(&bench).await, 0);
+
+    let bench = two_people().await;
+    let plan = submit(&bench).await.unwrap();
+    bench.clock.advance(Duration::from_secs(2 * 3600 + 1));
+    assert_eq!(
+        approve(&bench, &plan, "one").await,
+        Err(CommitError::Refused(Refusal::Consent(
+            ConsentError::TaskEnded(bench.task)
+        )))
+    );
+}
+
+/// Somebody as a login at this minute shows it.
+fn at(name: &str, groups: &[&str], minute: u64) -> Operator {
+    Operator {
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        vouched: Some(ManualClock::START + Duration::from_secs(60 * minute)),
+        ..person(name)
+    }
+}
+
+// T22
+#[tokio::test]
+async fn s37_an_older_session_does_not_bring_back_groups_that_a_newer_login_lost() {
+    let bench = two_people().await;
+    let plan = submit(&bench).await.unwrap();
+    let approval = plan.approval.unwrap();
+    let older = at("one", &["platform"], 1);
+    bench.engine.recognize(&older).await.unwrap();
+    bench
+        .engine
+        .approve(approval, plan.digest, older.clone(), "seen".into())
+        .await
+        .unwrap();
+    approve(&bench, &plan, "two").await.unwrap();
+    let newer = Operator {
+        roles: [].into(),
+        ..at("one", &["sales"], 2)
+    };
+    bench.engine.recognize(&newer).await.unwrap();
+    let missing = Unusable::Pending {
+        given: 1,
+        needed: 2,
+    };
+    assert_eq!(why_not(&bench, &plan).await, missing);
+    // The session of before is still good; its groups are not.
+    bench.engine.recognize(&older).await.unwrap();
+    assert_eq!(why_not(&bench, &plan).await, missing);
+    let bench = bench.restarted();
+    bench.engine.recognize(&older).await.unwrap();
+    assert_eq!(why_not(&bench, &plan).await, missing);
+    let seen = bench.engine.query(|state| state.as_known(&older));
+    let seen = seen.await.unwrap();
+    assert!(seen.groups.is_empty() && seen.roles.is_empty(), "{seen:?}");
+    let second = submit(&bench).await.unwrap();
+    let again = bench.engine.approve(
+        second.approval.unwrap(),
+        second.digest,
+        older,
+        "seen".into(),
+    );
+    assert_eq!(
+        again.await,
+        Err(CommitError::Refused(Refusal::Consent(
+            ConsentError::NotApprover
+        )))
+    );
+    // A login that is newer again counts.
+    let newest = at("one", &["platform"], 3);
+    bench.engine.recognize(&newest).await.unwrap();
+    let again = bench.engine.approve(
+        second.approval.unwrap(),
+        second.digest,
+        newest,
+        "seen".into(),
+    );
+    again.await.unwrap();
+}
+
+#[tokio::test]
+async fn s37_the_same_groups_again_are_no_record_every_time_and_a_stranger_is_none() {
+    let bench = two_people().await;
+    let size = |bench: &Bench| bench.ledger.records().len();
+    let before = size(&bench);
+    bench
+        .engine
+        .recognize(&at("one", &["platform"], 1))
+        .await
+        .unwrap();
+    assert_eq!(size(&bench), before + 1);
+    for minute in 2..6 {
+        let same = at("one", &["platform"], minute);
+        bench.engine.recognize(&same).await.unwrap();
+    }
+    assert_eq!(size(&bench), before + 1);
+    bench
+        .engine
+        .recognize(&at("one", &["platform"], 7))
+        .await
+        .unwrap();
+    assert_eq!(size(&bench), before + 2);
+    for name in 0..100 {
+        let stranger = Operator {
+            roles: [].into(),
+            ..at(&name.to_string(), &["everybody"], 8)
+        };
+        bench.engine.recognize(&stranger).await.unwrap();
+    }
+    assert_eq!(size(&bench), before + 2);
+}
+
+#[tokio::test]
+async fn s30_a_message_of_a_reporter_is_taken_once_also_by_the_next_process() {
+    let bench = two_people().await;
+    let report = |action: u128, by: Reporter| Report {
+        action: ActionId::from_bits(action),
+        task: bench.task,
+        lease: None,
+        tool: "runbooks".to_owned(),
+        name: "restart".to_owned(),
+        on: String::new(),
+        outcome: Outcome::Failed,
+        detail: String::new(),
+        by,
+        delivery: Some("msg-1".to_owned()),
+    };
+    let hook = |name: &str| Reporter::Webhook(name.to_owned());
+    let one = bench.engine.report(report(1, hook("runbooks")));
+    let two = bench.engine.report(report(2, hook("runbooks")));
+    let (one, two) = tokio::join!(one, two);
+    assert_eq!(u32::from(one.is_ok()) + u32::from(two.is_ok()), 1);
+    let first = ActionId::from_bits(if one.is_ok() { 1 } else { 2 });
+    bench
+        .engine
+        .report(report(3, hook("others")))
+        .await
+        .unwrap();
+    let again = report(4, hook("runbooks"));
+    let bench = bench.restarted();
+    let again = bench.engine.report(again).await;
+    assert!(
+        matches!(again, Err(CommitError::Refused(Refusal::Exists(_)))),
+        "{again:?}"
+    );
+    let known = bench
+        .engine
+        .query(|state| state.reported_by("runbooks", "msg-1"));
+    assert_eq!(known.await.unwrap(), Some(first));
 }

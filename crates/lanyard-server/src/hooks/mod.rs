@@ -6,7 +6,7 @@ pub(crate) mod security_events;
 mod signature;
 
 pub(crate) use outgoing::{Form, Webhook, follow};
-pub(crate) use signature::{Reported, Secret, Signed};
+pub(crate) use signature::{Secret, Signed};
 
 /// The headers of a signed message.
 pub(crate) const ID: &str = "webhook-id";

@@ -143,18 +143,18 @@ const fn initiating(by: &Actor) -> &'static str {
 /// Whose tasks are in reach.
 fn reached(state: &State, order: &KillOrder) -> BTreeSet<Identity> {
     let by_lease = || {
-        let leases = state.leases().in_scope(&order.scope);
+        let leases = state.leases().in_reach(order);
         leases.map(|lease| lease.task.identity.clone()).collect()
     };
     match &order.scope {
         Scope::Target(_) | Scope::Lease(_) => by_lease(),
-        scope @ (Scope::All
+        Scope::All
         | Scope::Environment(_)
         | Scope::Charter(_)
         | Scope::Agent(_)
-        | Scope::Task(_)) => {
+        | Scope::Task(_) => {
             let tasks = state.tasks().filter(|entry| entry.is_open(order.at));
-            let tasks = tasks.filter(|entry| scope.covers_task(&entry.task));
+            let tasks = tasks.filter(|entry| order.covers_task(&entry.task));
             tasks.map(|entry| entry.task.identity.clone()).collect()
         }
     }

@@ -2,17 +2,14 @@
 //!
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_core::id::ActionId;
 use lanyard_core::time::Timestamp;
 use lanyard_secret_file::{Origin, read_word};
-use parking_lot::Mutex;
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
 /// How old a message may be, or how far in the future.
@@ -83,24 +80,6 @@ impl Signed<'_> {
             let tag = tag.and_then(|tag| STANDARD.decode(tag).ok());
             tag.is_some_and(|tag| verify(&secret.0, &message, &tag).is_ok())
         })
-    }
-}
-
-/// The reports of the last minutes, by who sent them and the id of the message.
-#[derive(Debug, Default)]
-pub(crate) struct Reported(Mutex<HashMap<(String, String), (Timestamp, ActionId)>>);
-
-impl Reported {
-    /// What the same message reported before.
-    pub(crate) fn known(&self, message: &(String, String), now: Timestamp) -> Option<ActionId> {
-        let mut all = self.0.lock();
-        // What is older is refused by its time.
-        all.retain(|_, (at, _)| now.since(*at) <= SKEW * 2);
-        all.get(message).map(|(_, action)| *action)
-    }
-
-    pub(crate) fn keep(&self, message: (String, String), action: ActionId, now: Timestamp) {
-        self.0.lock().insert(message, (now, action));
     }
 }
 

@@ -9,6 +9,7 @@ mod cluster;
 pub(crate) mod config;
 pub(crate) mod enrolled;
 pub(crate) mod exchange;
+mod names;
 mod people;
 mod presented;
 mod quotas;
@@ -19,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Confirmation, Login, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Confirmation, Login, Method, Operator, OperatorRole};
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::look;
 use lanyard_core::person::Sponsor;
@@ -27,7 +28,7 @@ use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::CallerIdentityRequest;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
-use lanyard_identity::memory::{Memory, Use};
+use lanyard_identity::memory::{Memory, Owner, Use};
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::spiffe::{Bundle, TrustDomains, thumbprint};
 use lanyard_identity::ticket::TICKET_TYPE;
@@ -48,6 +49,9 @@ pub(crate) use quotas::{Inspections, QuotaConfig, Quotas, TooMany};
 pub(crate) use session::Lifetimes;
 
 use presented::Scheme;
+
+/// How long a request waits for the record of its caller's newest groups.
+const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 
 /// How fresh a login has to be for something.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -171,7 +175,7 @@ impl Broker {
     ) -> Result<Verified, Status> {
         let now = self.engine.now();
         let outcome = self.found_and_used(presented, (token, purpose), now).await;
-        outcome.map_err(|refused| match refused {
+        let who = outcome.map_err(|refused| match refused {
             Refused::Token(error) => {
                 tracing::info!(%error, "an identity was not accepted");
                 if matches!(error, RejectedToken::Forgetful | RejectedToken::Busy) {
@@ -183,7 +187,30 @@ impl Broker {
                 }
             }
             Refused::TooMany(TooMany(wait)) => refusal::too_many(wait),
-        })
+        })?;
+        match who {
+            Verified::Operator(operator, login) if purpose != Purpose::Kill => {
+                let operator = self.recognized(operator).await;
+                Ok(Verified::Operator(operator, login))
+            }
+            // An engineer on call who lost that role a moment ago still stops things.
+            Verified::Operator(..) | Verified::Agent(_) => Ok(who),
+        }
+    }
+
+    /// A person with the groups that no newer login has lost (S37). What is newer than what was known counts from its record
+    /// on, also for what that person said yes to (T22).
+    async fn recognized(&self, operator: Operator) -> Operator {
+        let recorded =
+            tokio::time::timeout(RECORDED_WITHIN, self.engine.recognize(&operator)).await;
+        match recorded {
+            Ok(Ok(())) => {}
+            // Reading has to go on where nothing can be written.
+            Ok(Err(error)) => tracing::error!(%error, "a person's rights could not be journaled"),
+            Err(_) => tracing::error!("a person's rights were not journaled in time"),
+        }
+        let known = look(self.ledger.as_ref(), |state| state.as_known(&operator));
+        known.unwrap_or(operator)
     }
 
     async fn found_and_used(
@@ -201,10 +228,15 @@ impl Broker {
             }
         };
         let name = found.who.identity().to_string();
+        let owner = Owner {
+            issuer: &found.who.identity().issuer,
+            name: &name,
+            is_known: self.is_known(&found.who),
+        };
         let uses = found.used.into_iter().chain(proof);
         if purpose != Purpose::Kill {
             for used in uses {
-                let remembered = self.doors.memory.remember(&used, &name, now);
+                let remembered = self.doors.memory.remember(&used, owner, now);
                 let remembered = remembered.inspect_err(|_| {
                     self.doors.quotas.refused(&name, presented.peer(), now);
                 })?;
@@ -214,6 +246,18 @@ impl Broker {
             }
         }
         Ok(found.who)
+    }
+
+    /// Whether a role, a charter in force or an enrolment knows the caller: with issuers whose tokens anybody can have,
+    /// that is not so of everybody whose token verifies.
+    pub(crate) fn is_known(&self, who: &Verified) -> bool {
+        match who {
+            Verified::Operator(operator, _) => !operator.roles.is_empty(),
+            Verified::Agent(caller) => {
+                caller.evidence.method == Method::EnrolledKey
+                    || self.engine.charters().name_agent(&caller.identity)
+            }
+        }
     }
 
     /// Whose token it is, by its kind. The token names its kind; each kind is then checked as what it says.

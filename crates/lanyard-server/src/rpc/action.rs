@@ -2,6 +2,7 @@
 
 use lanyard_core::action::{Outcome, Report, Reporter};
 use lanyard_core::id::{ActionId, LeaseId, TaskId};
+use lanyard_core::state::State;
 use lanyard_proto::v1;
 use lanyard_proto::v1::action_service_server::ActionService;
 use serde::Deserialize;
@@ -78,6 +79,50 @@ pub(crate) async fn report(
     said: Said,
     (task, by): (TaskId, Reporter),
 ) -> Result<ActionId, Status> {
+    let report = checked(broker, said, (task, by)).await?;
+    let action = report.action;
+    let taken = broker.engine.report(report).await;
+    taken.map_err(refusal::commit)?;
+    Ok(action)
+}
+
+/// Takes in a report that came by a message of a reporter. A message that is sent again, at the same moment or after a
+/// restart, is the same report: the ledger takes it once (S30).
+pub(crate) async fn report_once(
+    broker: &Broker,
+    said: Said,
+    (task, reporter): (TaskId, &str),
+    message: &str,
+) -> Result<ActionId, Status> {
+    let before = || async {
+        let known = |state: &State| state.reported_by(reporter, message);
+        broker.engine.query(known).await.map_err(refusal::commit)
+    };
+    if let Some(action) = before().await? {
+        return Ok(action);
+    }
+    let by = Reporter::Webhook(reporter.to_owned());
+    let report = match checked(broker, said, (task, by)).await {
+        Ok(report) => report,
+        // What it ends may have been ended by the same message in the meantime.
+        Err(status) => return before().await?.ok_or(status),
+    };
+    let action = report.action;
+    let report = Report {
+        delivery: Some(message.to_owned()),
+        ..report
+    };
+    match broker.engine.report(report).await {
+        Ok(()) => Ok(action),
+        Err(error) => before().await?.ok_or_else(|| refusal::commit(error)),
+    }
+}
+
+async fn checked(
+    broker: &Broker,
+    said: Said,
+    (task, by): (TaskId, Reporter),
+) -> Result<Report, Status> {
     let action = match said.action_id {
         Some(action) => {
             let open = broker.engine.query(|state| {
@@ -94,7 +139,7 @@ pub(crate) async fn report(
             drawn.map_err(|error| Status::unavailable(error.to_string()))?
         }
     };
-    let report = Report {
+    Ok(Report {
         action,
         task,
         lease: said.lease,
@@ -107,13 +152,8 @@ pub(crate) async fn report(
             detail => text("detail", detail)?,
         },
         by,
-    };
-    broker
-        .engine
-        .report(report)
-        .await
-        .map_err(refusal::commit)?;
-    Ok(action)
+        delivery: None,
+    })
 }
 
 fn within(field: &str, text: String, most: usize) -> Result<String, Status> {

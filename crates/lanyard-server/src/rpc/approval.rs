@@ -33,12 +33,13 @@ impl ApprovalService for Services {
         request: Request<v1::ListApprovalsRequest>,
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
         self.reader(&request).await?;
+        let now = self.0.engine.now();
         let listed = self.0.engine.query(|state| {
             let mut approvals: Vec<_> = state.approvals().collect();
             approvals.sort_by_key(|approval| approval.requested);
             let messages = approvals
                 .into_iter()
-                .map(|approval| message(state, approval, Reader::Operator));
+                .map(|approval| message(state, approval, (Reader::Operator, now)));
             messages.collect::<Vec<_>>()
         });
         let approvals = listed.await.map_err(refusal::commit)?;
@@ -51,6 +52,7 @@ impl ApprovalService for Services {
     ) -> Result<Response<v1::GetApprovalResponse>, Status> {
         let caller = self.caller(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
+        let now = self.0.engine.now();
         let found = self.0.engine.query(|state| {
             let approval = state.approval(id)?;
             let may = match &caller {
@@ -64,7 +66,7 @@ impl ApprovalService for Services {
                 Verified::Agent(..) => Reader::Agent,
                 Verified::Operator(..) => Reader::Operator,
             };
-            may.then(|| message(state, approval, reader))
+            may.then(|| message(state, approval, (reader, now)))
         });
         let mut found = found.await.map_err(refusal::commit)?;
         if let (Verified::Agent(..), Some(approval)) = (&caller, &mut found) {
@@ -188,10 +190,11 @@ impl Services {
     }
 
     async fn approval(&self, id: ApprovalId) -> Result<v1::Approval, Status> {
+        let now = self.0.engine.now();
         let found = self
             .0
             .engine
-            .query(|state| Some(message(state, state.approval(id)?, Reader::Operator)))
+            .query(|state| Some(message(state, state.approval(id)?, (Reader::Operator, now))))
             .await;
         found
             .map_err(refusal::commit)?
@@ -209,11 +212,15 @@ fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
     waiting.sort_by_key(|approval| (approval.requested, approval.id));
     let messages = waiting
         .into_iter()
-        .map(|approval| message(state, approval, Reader::Operator));
+        .map(|approval| message(state, approval, (Reader::Operator, now)));
     messages.collect()
 }
 
-fn message(state: &State, approval: &Approval, reader: Reader) -> v1::Approval {
+fn message(
+    state: &State,
+    approval: &Approval,
+    (reader, now): (Reader, Timestamp),
+) -> v1::Approval {
     let needed = &approval.requirement;
     let mut told = v1::Approval {
         id: approval.id.to_string(),
@@ -228,6 +235,12 @@ fn message(state: &State, approval: &Approval, reader: Reader) -> v1::Approval {
             .unwrap_or_default(),
         request_time: time(approval.requested),
         complete: approval.is_complete(),
+        void: if approval.waits() {
+            let why = state.void(approval, now);
+            why.map(|why| why.to_string()).unwrap_or_default()
+        } else {
+            String::new()
+        },
         groups: needed.from.iter().cloned().collect(),
         also_groups: needed.also.iter().cloned().collect(),
         usable_for: duration(needed.expires.as_duration()),

@@ -93,7 +93,7 @@ impl AuditService for Services {
         let request = request.into_inner();
         let kind = parsed("kind", &request.kind)?;
         let why = text("reason", request.reason)?;
-        let said = self.0.engine.accept(kind, &operator.identity, why).await;
+        let said = self.0.engine.accept(kind, &operator.person(), why).await;
         let waits = match said.map_err(refusal::accept)? {
             Accepted::Lifted => {
                 self.0.accepted(kind);

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use lanyard_core::identity::{Caller, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
-use lanyard_engine::Engine;
 use lanyard_engine::mint::IssueError;
 use lanyard_identity::Verified;
 use lanyard_proto::MESSAGE_LIMIT;
@@ -81,16 +80,6 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
         .layer(axum::middleware::from_fn(crate::identity::presented))
 }
 
-/// What the person may do now counts for what they said yes to (T22). A request does not wait for it.
-fn recognized(engine: &Arc<Engine>, operator: Operator) {
-    let engine = Arc::clone(engine);
-    tokio::spawn(async move {
-        if let Err(error) = engine.recognize(&operator).await {
-            tracing::error!(%error, "a person's rights could not be journaled");
-        }
-    });
-}
-
 /// What the request shows of its caller.
 fn presented<T>(request: &Request<T>) -> Result<&Presented, Status> {
     let presented = request.extensions().get();
@@ -103,11 +92,7 @@ impl Services {
     }
 
     async fn caller<T: Sync>(&self, request: &Request<T>) -> Result<Verified, Status> {
-        let verified = self.0.caller(presented(request)?).await?;
-        if let Verified::Operator(operator, _) = &verified {
-            recognized(&self.0.engine, operator.clone());
-        }
-        Ok(verified)
+        self.0.caller(presented(request)?).await
     }
 
     async fn agent<T: Sync>(&self, request: &Request<T>) -> Result<Caller, Status> {

@@ -75,8 +75,13 @@ async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
         let same = state.kills().numbered(&signal.key);
         same.cloned().collect::<Vec<EngagedOrder>>()
     });
-    // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled.
-    let given = given.await.unwrap_or_default();
+    let Ok(given) = given.await else {
+        // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled. It has no key:
+        // one of an order that people have lifted would make it that order.
+        let what = (signal.scope, signal.roles);
+        let (fenced, _) = engage(broker, what, (signal.reason, signal.by), None).await?;
+        return Ok(fenced);
+    };
     let last = given.last();
     let answered = last.filter(|engaged| {
         let knew = |at: Timestamp| signal.since <= at;
