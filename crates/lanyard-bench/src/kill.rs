@@ -302,7 +302,8 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
             mints: Rate {
                 count: u32::MAX,
                 per: second,
-            },
+            }
+            .into(),
         },
         request: None,
         asked: Asked::default(),

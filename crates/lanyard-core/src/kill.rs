@@ -3,6 +3,7 @@
 //! An order is never deleted, only marked lifted, role by role. It makes dead for good whatever it
 //! covers and is older than it; while it is engaged, nothing new is issued in its scope.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::identity::Identity;
 use crate::lease::Seq;
 use crate::person::Person;
 use crate::scope::{Facets, RoleFilter, Scope};
+use crate::task::{Above, Task};
 use crate::time::Timestamp;
 
 mod tally;
@@ -41,6 +43,10 @@ pub struct KillOrder {
     /// What whoever gave it calls it, so that giving it twice is giving it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// The identities that the configuration had under the agent's name when the order was given: it reaches them under
+    /// whatever name their tasks were opened.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub identities: BTreeSet<Identity>,
 }
 
 impl KillOrder {
@@ -50,10 +56,23 @@ impl KillOrder {
         self.by == Actor::Broker && matches!(self.scope, Scope::Lease(_))
     }
 
+    /// Whether everything of a task is covered, whatever targets it may reach.
+    #[must_use]
+    pub fn covers_task(&self, task: &Task) -> bool {
+        self.scope.covers_task(task) || self.names(&task.identity, &task.lineage)
+    }
+
+    fn names(&self, identity: &Identity, lineage: &[Above]) -> bool {
+        let is = |identity: &Identity| self.identities.contains(identity);
+        let mut above = lineage.iter().filter_map(|above| above.identity.as_ref());
+        !self.identities.is_empty() && (is(identity) || above.any(is))
+    }
+
     /// Whether what has these facets is within reach, whenever it came to be.
     #[must_use]
     pub fn reaches(&self, facets: &Facets<'_>) -> bool {
-        self.roles.reaches(facets.role) && self.scope.covers(facets)
+        let named = || self.names(facets.identity, facets.lineage);
+        self.roles.reaches(facets.role) && (self.scope.covers(facets) || named())
     }
 }
 
@@ -338,6 +357,7 @@ mod tests {
             at: Timestamp::EPOCH,
             evidence: Vec::new(),
             key: None,
+            identities: BTreeSet::new(),
         }
     }
 
@@ -348,6 +368,10 @@ mod tests {
             target: &name,
             charter: &name,
             agent: &AgentName("a".into()),
+            identity: &Identity {
+                issuer: "i".into(),
+                subject: "s".into(),
+            },
             task: TaskId::from_bits(1),
             lineage: &[],
             lease: Some(LeaseId::from_bits(1)),

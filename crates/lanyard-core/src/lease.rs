@@ -93,6 +93,7 @@ impl Lease {
             target: &self.entry.target,
             charter: &self.task.charter,
             agent: &self.task.agent,
+            identity: &self.task.identity,
             task: self.task.id,
             lineage: &self.task.lineage,
             lease: Some(self.id),

@@ -93,6 +93,7 @@ impl Reach {
                 target: &target,
                 charter: &task.charter,
                 agent: &task.agent,
+                identity: &task.identity,
                 task: task.id,
                 lineage: &task.lineage,
                 lease: None,

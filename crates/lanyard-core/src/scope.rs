@@ -23,6 +23,13 @@ impl AgentName {
     }
 }
 
+impl AgentName {
+    fn is_above(&self, above: &Above) -> bool {
+        let identity = above.identity.as_ref();
+        *self == above.agent || identity.is_some_and(|identity| self.is(identity))
+    }
+}
+
 impl fmt::Display for AgentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0.escape_debug().to_string())
@@ -95,6 +102,8 @@ pub struct Facets<'a> {
     pub charter: &'a Name,
     /// Of the task.
     pub agent: &'a AgentName,
+    /// The identity that the task is of, by which orders name agents too.
+    pub identity: &'a Identity,
     /// The task itself.
     pub task: TaskId,
     /// The tasks above it.
@@ -117,7 +126,8 @@ impl Scope {
                 name == facets.charter || facets.lineage.iter().any(|above| above.charter == *name)
             }
             Self::Agent(name) => {
-                name == facets.agent || facets.lineage.iter().any(|above| above.agent == *name)
+                let own = name == facets.agent || name.is(facets.identity);
+                own || facets.lineage.iter().any(|above| name.is_above(above))
             }
             Self::Task(id) => {
                 *id == facets.task || facets.lineage.iter().any(|above| above.task == *id)
@@ -134,7 +144,10 @@ impl Scope {
             Self::All => true,
             Self::Environment(name) => *name == task.environment,
             Self::Charter(name) => *name == task.charter || above(&|above| above.charter == *name),
-            Self::Agent(name) => *name == task.agent || above(&|above| above.agent == *name),
+            Self::Agent(name) => {
+                let own = *name == task.agent || name.is(&task.identity);
+                own || above(&|above| name.is_above(above))
+            }
             Self::Task(id) => *id == task.id || above(&|above| above.task == *id),
             Self::Target(_) | Self::Lease(_) => false,
         }

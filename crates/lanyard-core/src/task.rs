@@ -18,6 +18,9 @@ pub struct Above {
     pub charter: Name,
     /// Who runs it.
     pub agent: AgentName,
+    /// The identity that runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
 }
 
 /// What was said when the task was opened; it never changes.
@@ -74,6 +77,7 @@ impl Task {
             task: self.id,
             charter: self.charter.clone(),
             agent: self.agent.clone(),
+            identity: Some(self.identity.clone()),
         };
         std::iter::once(own)
             .chain(self.lineage.iter().cloned())

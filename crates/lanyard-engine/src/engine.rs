@@ -121,6 +121,12 @@ impl Engine {
         self.parts.clock.now()
     }
 
+    /// The configured names of agents, by their identities.
+    #[must_use]
+    pub const fn agents(&self) -> &BTreeMap<lanyard_core::identity::Identity, AgentName> {
+        &self.parts.agents
+    }
+
     /// The agent behind an identity.
     #[must_use]
     pub fn agent(&self, identity: &lanyard_core::identity::Identity) -> AgentName {

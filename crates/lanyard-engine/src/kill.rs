@@ -1,6 +1,6 @@
 //! Kill orders: fence first, then durable, then the sweep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
@@ -66,12 +66,14 @@ impl Engine {
             at: self.now(),
             evidence: Vec::new(),
             key: None,
+            identities: BTreeSet::new(),
         })
     }
 
     /// Engages an order. The fence is up when this returns, whatever it returns; giving the same order
     /// again changes nothing.
     pub async fn engage(&self, order: KillOrder) -> Fenced {
+        let order = self.with_identities(order);
         self.gate.raise(&order);
         let not_durable = Reason::OrderNotDurable { order: order.id };
         let outcome = self.commit(Command::Kill(order.clone())).await;
@@ -112,6 +114,21 @@ impl Engine {
         }
     }
 
+    /// The order with the identities that the configuration has under its agent's name: tasks that were opened before the
+    /// name was configured go by another one (S32).
+    fn with_identities(&self, order: KillOrder) -> KillOrder {
+        let Scope::Agent(name) = &order.scope else {
+            return order;
+        };
+        let named = self.parts.agents.iter().filter(|(_, agent)| *agent == name);
+        let mut identities = order.identities.clone();
+        identities.extend(named.map(|(identity, _)| identity.clone()));
+        KillOrder {
+            identities,
+            ..order
+        }
+    }
+
     /// The same order, or the one of the same key.
     async fn given_before(&self, order: KillOrder) -> Fenced {
         let known = self.peek(|state| {
@@ -141,8 +158,12 @@ impl Engine {
     #[must_use]
     pub fn blast_radius(&self, scope: &Scope, roles: RoleFilter) -> BlastRadius {
         let mut radius = BlastRadius::default();
+        let drafted = self.draft_kill(scope.clone(), roles, String::new(), Actor::Broker);
+        let Ok(order) = drafted.map(|order| self.with_identities(order)) else {
+            return radius;
+        };
         self.peek(|state| {
-            for lease in state.leases().in_scope(scope) {
+            for lease in state.leases().in_reach(&order) {
                 if lease.is_live() && roles.reaches(lease.entry.role) {
                     *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
                 }

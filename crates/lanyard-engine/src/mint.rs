@@ -367,6 +367,7 @@ impl Engine {
             target: &grant.target,
             charter: &task.charter,
             agent: &task.agent,
+            identity: &task.identity,
             task: task.id,
             lineage: &task.lineage,
             lease: None,

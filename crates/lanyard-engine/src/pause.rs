@@ -94,6 +94,7 @@ impl Engine {
                     at: self.now(),
                     evidence: trip.evidence.clone(),
                     key: None,
+                    identities: std::collections::BTreeSet::new(),
                 })
                 .await;
             let lost = "the kill order of a breaker is not durable".to_owned();

@@ -51,6 +51,7 @@ impl Engine {
         };
         self.engage(KillOrder {
             key: Some(key),
+            identities: std::collections::BTreeSet::new(),
             ..order
         })
         .await;

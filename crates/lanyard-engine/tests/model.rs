@@ -101,7 +101,8 @@ fn asked() -> (Books, LeaseId) {
             mints: lanyard_core::charter::Rate {
                 count: 10,
                 per: lanyard_core::time::Ttl::at_least_a_second(60),
-            },
+            }
+            .into(),
             budget: None,
         },
         request: None,
@@ -124,6 +125,7 @@ fn order() -> KillOrder {
         at: ManualClock::START,
         evidence: Vec::new(),
         key: None,
+        identities: std::collections::BTreeSet::new(),
     }
 }
 

@@ -133,6 +133,7 @@ mod tests {
             at: Timestamp::EPOCH,
             evidence: Vec::new(),
             key: None,
+            identities: std::collections::BTreeSet::new(),
         })
     }
 
@@ -207,6 +208,7 @@ mod model {
             at: Timestamp::EPOCH,
             evidence: Vec::new(),
             key: None,
+            identities: std::collections::BTreeSet::new(),
         })
     }
 

@@ -145,7 +145,8 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
             mints: Rate {
                 count: 1000,
                 per: Ttl::from_secs(3600).unwrap(),
-            },
+            }
+            .into(),
         },
         request: turn.is_multiple_of(3).then(|| turn.to_string()),
         asked: Asked::default(),
@@ -303,6 +304,7 @@ fn order(bits: u128) -> KillOrder {
         at: NOW,
         evidence: Vec::new(),
         key: None,
+        identities: std::collections::BTreeSet::new(),
     }
 }
 

@@ -452,6 +452,47 @@ mod tests {
     }
 
     #[test]
+    fn s32_the_names_of_agents_are_over_exact_identities_of_one_agent_each() {
+        let with = |agents: &str| format!("{GOOD}agents: {agents}\n");
+        let good = "[{name: router, identities: [{issuer: 'https://a', subject: one}, {spiffe: 'spiffe://acme/two'}]}]";
+        let config = parse(&with(good), Path::new("/x")).unwrap();
+        let names: BTreeSet<String> = config
+            .identities
+            .agents
+            .iter()
+            .map(|(identity, name)| format!("{name} {identity}"))
+            .collect();
+        let expected = [
+            "router https://a#one",
+            "router spiffe://acme#spiffe://acme/two",
+        ];
+        assert_eq!(names, expected.map(str::to_owned).into());
+        let one = "{issuer: 'https://a', subject: one}";
+        let cases = [
+            (
+                format!("[{{name: a, identities: [{one}]}}, {{name: b, identities: [{one}]}}]"),
+                "is an identity of the agent `a` already",
+            ),
+            (
+                format!("[{{name: a, identities: [{one}]}}, {{name: a, identities: []}}]"),
+                "stands here twice",
+            ),
+            (
+                "[{name: a, identities: [{issuer: 'https://a', subject: 'x:*'}]}]".to_owned(),
+                "over exact identities",
+            ),
+            (
+                "[{name: a, identities: [{spiffe: nonsense}]}]".to_owned(),
+                "is not a SPIFFE ID",
+            ),
+        ];
+        for (agents, expected) in cases {
+            let line = first_fault(&with(&agents));
+            assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
     fn each_fault_is_named_with_its_place() {
         let cases = [
             (

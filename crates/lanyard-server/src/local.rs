@@ -104,6 +104,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         at: SystemClock::default().now(),
         evidence: Vec::new(),
         key: None,
+        identities: std::collections::BTreeSet::new(),
     };
     let disk = lanyard_disk::system();
     let spool = Spool::open(&disk, &config.data_dir);

@@ -30,7 +30,7 @@ use crate::charters::CharterDirectory;
 use crate::config::{ApprovalUrl, Config};
 use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
-use crate::hooks::{self, Reported, Secret};
+use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas};
 use crate::judge::Assessor;
@@ -60,7 +60,6 @@ pub(crate) struct Broker {
     pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
-    pub(crate) reported: Reported,
     pub(crate) drills: Option<Drills>,
     /// Systems that may engage kills.
     pub(crate) signals: Signals,
@@ -430,7 +429,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         judge: Arc::new(Assessor::new(plans.clone())),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),
-        agents: BTreeMap::new(),
+        agents: config.identities.agents.clone(),
         rearm_soak: config.switch.rearm_soak,
     });
     let (canary, drills) = drill::prepared(config)?.unzip();
@@ -455,7 +454,6 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         recovery,
         witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
-        reported: Reported::default(),
         drills,
         signals: config.signals.open()?,
     };

@@ -10,6 +10,7 @@ use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::{Identity, Operator, OperatorRole};
 use lanyard_core::ledger::{CommitError, Ledger};
 use lanyard_core::plan::{Judge, Plan, PlanFormat};
+use lanyard_core::scope::AgentName;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
@@ -51,8 +52,22 @@ impl Bench {
     /// The same, with plans judged by another.
     pub(crate) fn judged_by(self, judge: Arc<dyn Judge>) -> Self {
         let ledger = Arc::clone(&self.ledger) as Arc<dyn Ledger>;
-        let engine = judged_by(judge, ledger, &self.clock, &self.charters, &self.provider);
+        let parts = parts(ledger, &self.clock, &self.charters, &self.provider);
+        let engine = Engine::new(Parts { judge, ..parts });
         Self { engine, ..self }
+    }
+
+    /// The engine of the next process, whose configuration has these names of agents.
+    pub(crate) fn restarted_with(self, agents: BTreeMap<Identity, AgentName>) -> Self {
+        let bench = self.restarted();
+        let parts = parts(
+            Arc::clone(&bench.ledger) as _,
+            &bench.clock,
+            &bench.charters,
+            &bench.provider,
+        );
+        let engine = Engine::new(Parts { agents, ..parts });
+        Self { engine, ..bench }
     }
 
     /// The engine of the next process, on what is durable.
@@ -85,27 +100,26 @@ fn engine_on(
     charters: &Arc<Charters>,
     provider: &Arc<FakeProvider>,
 ) -> Arc<Engine> {
-    judged_by(Arc::new(CannotRead), ledger, clock, charters, provider)
+    Engine::new(parts(ledger, clock, charters, provider))
 }
 
-fn judged_by(
-    judge: Arc<dyn Judge>,
+fn parts(
     ledger: Arc<dyn Ledger>,
     clock: &Arc<ManualClock>,
     charters: &Arc<Charters>,
     provider: &Arc<FakeProvider>,
-) -> Arc<Engine> {
+) -> Parts {
     let target = world::target(TargetKind::Kubernetes);
-    Engine::new(Parts {
+    Parts {
         ledger,
         providers: [(target, Arc::clone(provider) as _)].into(),
         charters: Arc::clone(charters),
-        judge,
+        judge: Arc::new(CannotRead),
         clock: Arc::new(Time(Arc::clone(clock))),
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
-    })
+    }
 }
 
 /// Under this charter, on the Kubernetes target.

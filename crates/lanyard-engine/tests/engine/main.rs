@@ -12,6 +12,7 @@ mod delegation;
 mod emergency;
 mod ends;
 mod faults;
+mod names;
 mod orders;
 mod people;
 mod plans;

@@ -125,6 +125,7 @@ async fn happens(
                 at: engine.now(),
                 evidence: Vec::new(),
                 key: None,
+                identities: std::collections::BTreeSet::new(),
             };
             assert!(engine.engage(order).await.is_durable());
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
-use lanyard_core::identity::{Method, OperatorRole};
+use lanyard_core::identity::{Identity, Method, OperatorRole};
+use lanyard_core::scope::AgentName;
 use lanyard_core::time::Ttl;
 use lanyard_identity::break_glass::BreakGlass;
 use lanyard_identity::verifier::{PeopleRule, SponsorRule};
@@ -15,7 +16,7 @@ use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
 use reqwest::Url;
 
 use super::aws::{self, AwsIdentityConfig};
-use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled, people};
+use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled, names, people};
 use crate::config::{hook_url, keys};
 
 /// The longest a session can last.
@@ -36,6 +37,8 @@ pub(crate) struct IdentityConfig {
     pub(crate) aws: Option<AwsIdentityConfig>,
     /// People with a key that engages kills: the name, and the key in base64url.
     break_glass: Vec<(String, String)>,
+    /// The names of agents, by their identities.
+    pub(crate) agents: BTreeMap<Identity, AgentName>,
 }
 
 /// Where identities come from.
@@ -101,6 +104,7 @@ pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<
     let aws = top
         .optional("aws_identities")
         .map(|node| aws::config(f, node, base));
+    let agents = top.optional("agents").map(|node| names::agents(f, node));
     let issuers = issuers?;
     let mut names = BTreeSet::new();
     for (name, node) in issuers
@@ -127,6 +131,7 @@ pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<
             None => None,
         },
         break_glass: break_glass.unwrap_or_default(),
+        agents: agents.unwrap_or_default(),
     })
 }
 

@@ -1,8 +1,11 @@
 //! CharterService.
 
+use std::collections::BTreeSet;
+
 use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::emergency::Emergency;
 use lanyard_core::identity::OperatorRole;
+use lanyard_engine::Engine;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::charter_service_server::CharterService;
@@ -34,7 +37,10 @@ impl CharterService for Services {
             }
         };
         Ok(Response::new(v1::ListChartersResponse {
-            charters: charters.iter().map(|charter| described(charter)).collect(),
+            charters: charters
+                .iter()
+                .map(|charter| described(charter, &self.0.engine))
+                .collect(),
             problems,
         }))
     }
@@ -109,7 +115,22 @@ impl CharterService for Services {
     }
 }
 
-fn described(charter: &Charter) -> v1::Charter {
+/// The agents that a charter names: by the configured names, where there are any.
+fn agents(charter: &Charter, engine: &Engine) -> Vec<String> {
+    let mut shown = BTreeSet::new();
+    for rule in &charter.agents {
+        let known = engine.agents().iter();
+        let named = known.filter(|(identity, _)| rule.names(identity));
+        let mut named = named.map(|(_, name)| name.to_string()).peekable();
+        if named.peek().is_none() {
+            shown.insert(format!("{}#{}", rule.issuer, rule.subject));
+        }
+        shown.extend(named);
+    }
+    shown.into_iter().collect()
+}
+
+fn described(charter: &Charter, engine: &Engine) -> v1::Charter {
     let names = charter.grants.keys().map(ToString::to_string);
     let grants = charter.grants.values().map(|grant| v1::Grant {
         name: grant.name.to_string(),
@@ -122,6 +143,7 @@ fn described(charter: &Charter) -> v1::Charter {
         name: charter.name.to_string(),
         revision: charter.revision.to_string(),
         purpose: charter.purpose.clone(),
+        agents: agents(charter, engine),
         grants: names.collect(),
         grant_details: grants.collect(),
         environments: charter

@@ -316,7 +316,11 @@ impl Named {
                 grants.any(|grant| grant.target == *name)
             }),
             Scope::Charter(name) => any(&|charter| charter.name == *name),
-            Scope::Agent(name) => *name == self.agent || name.is(&self.identity),
+            Scope::Agent(name) => {
+                let order = &engaged.order;
+                let raw = name.is(&self.identity) || order.identities.contains(&self.identity);
+                raw || *name == self.agent
+            }
             Scope::Task(id) => state.task(*id).is_some_and(|entry| runs(&entry.task)),
             Scope::Lease(id) => state
                 .leases()

@@ -190,7 +190,7 @@ fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskRes
     });
     let orders = state.kills().iter().rev().filter(|engaged| {
         let order = &engaged.order;
-        killed.contains(&order.id) || (engaged.is_engaged() && order.scope.covers_task(&entry.task))
+        killed.contains(&order.id) || (engaged.is_engaged() && order.covers_task(&entry.task))
     });
     Some(v1::WatchTaskResponse {
         task: Some(message(&entry.task, !entry.is_open(now))),
