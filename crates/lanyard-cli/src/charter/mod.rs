@@ -66,10 +66,11 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
 async fn list(global: &Global) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let listed = client.list_charters(v1::ListChartersRequest {}).await?;
-    let mut rows = Rows::new(&["name", "grants", "revision", "purpose"]);
+    let mut rows = Rows::new(&["name", "agents", "grants", "revision", "purpose"]);
     for charter in listed.charters {
         rows.push([
             charter.name,
+            charter.agents.join(", "),
             charter.grants.join(", "),
             charter.revision,
             charter.purpose,

@@ -119,7 +119,7 @@ impl Sayer<'_> {
             Rule::Approvals,
             None,
             nobody.to_string(),
-            "ask the owners of the charter to name a group in all rules of `approvals` that are about this",
+            "open a new task where the charter has changed, or ask its owners to name a group in all rules of `approvals` that are about this",
         )
     }
 
