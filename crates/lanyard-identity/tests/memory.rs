@@ -14,7 +14,7 @@ use lanyard_core::time::Timestamp;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_disk::{Disk as _, Files};
 use lanyard_identity::RejectedToken;
-use lanyard_identity::memory::{Memory, ProofId, Use};
+use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const PLACE: &str = "/data/used-proofs";
@@ -29,6 +29,12 @@ fn open(disk: &Arc<SimulatedDisk>) -> Arc<Memory> {
     open_at(disk, NOW)
 }
 
+const OWNER: Owner<'_> = Owner {
+    issuer: "issuer",
+    name: "agent",
+    is_known: true,
+};
+
 fn proof(name: &str, until: Timestamp) -> Use {
     Use {
         id: ProofId::of(&[name]),
@@ -38,7 +44,7 @@ fn proof(name: &str, until: Timestamp) -> Use {
 }
 
 async fn remember(memory: &Memory, name: &str) -> Result<(), RejectedToken> {
-    let remembered = memory.remember(&proof(name, NOW + HOUR), "agent", NOW)?;
+    let remembered = memory.remember(&proof(name, NOW + HOUR), OWNER, NOW)?;
     remembered.durable().await
 }
 
@@ -66,7 +72,7 @@ async fn power_loss_after_every_operation_forgets_no_use() {
             .map(|part| {
                 let name = format!("{number} {part}");
                 memory
-                    .remember(&proof(&name, NOW + HOUR), "agent", NOW)
+                    .remember(&proof(&name, NOW + HOUR), OWNER, NOW)
                     .unwrap()
             })
             .collect();

@@ -87,6 +87,7 @@ fn kill(bits: u128) -> Command {
         at: NOW,
         evidence: Vec::new(),
         key: None,
+        identities: std::collections::BTreeSet::new(),
     })
 }
 

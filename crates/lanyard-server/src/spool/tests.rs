@@ -28,6 +28,7 @@ fn order(bits: u128) -> KillOrder {
         at: Timestamp::EPOCH,
         evidence: Vec::new(),
         key: None,
+        identities: std::collections::BTreeSet::new(),
     }
 }
 
