@@ -135,6 +135,7 @@ fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result
         ttl: None,
         plan: plan.as_ref(),
         watched: false,
+        sponsor: None,
         ancestors: &[],
         emergency: None,
         worst_case: Duration::ZERO,
