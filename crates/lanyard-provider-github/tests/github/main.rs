@@ -4,6 +4,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod between;
 mod conformance;
 mod inspect;
 mod limits;

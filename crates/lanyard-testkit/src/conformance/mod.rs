@@ -5,11 +5,13 @@
 //! | [`subject`] | a provider and the server behind it, as the suite meets them |
 //! | [`case`](mod@case) | the cases by name, and what became of one |
 //! | [`table`] | what became of all of them: a column for each server |
+//! | [`between`] | what answers in the place of a server |
 //! | [`refuser`] | a server that refuses everything and repeats a secret |
 //!
 //! A real server cannot be told to lie, so some cases are played on the fake of a provider alone; each is played on one
 //! of its servers at the least, which [`whole`] holds a fake to.
 
+pub mod between;
 pub mod case;
 pub mod refuser;
 mod scenes;

@@ -1,0 +1,42 @@
+//! What stands between the broker and GitHub breaks, throttles and answers in its place: to everything, and to one method.
+
+use lanyard_core::provider::{Provider as _, Revoked};
+use lanyard_testkit::conformance::between::{Between, Fault};
+
+use crate::target::{NOW, Target, revoke, token};
+
+const LIST: (&str, &str) = ("GET", "/installation/repositories");
+
+/// S47: each token is tried, round by round.
+#[tokio::test]
+async fn s47_no_token_is_called_dead_while_it_works_and_all_die_once_the_way_is_clear() {
+    let target = Target::start();
+    let server = target.github.url();
+    let server = server.strip_prefix("http://").unwrap().parse().unwrap();
+    let between = Between::start(server);
+    let provider = target.behind(between.address());
+    // Old enough for 401 to mean that a token has ended.
+    let now = NOW.as_secs() + 600;
+    for fault in Fault::all() {
+        for method in [None, Some("DELETE"), Some("GET")] {
+            let told = format!("{fault:?} to {method:?}");
+            let (lease, minted) = target.lease().await;
+            let works = || target.call(LIST, token(&minted)) == 200;
+            let due = std::slice::from_ref(&lease);
+            between.fail(fault, method);
+            for _ in 0..2 {
+                let revoked = revoke(&provider, &lease, now).await;
+                assert!(revoked.is_err() || !works(), "{told}: {revoked:?}");
+                let proved = provider.prove(due).await;
+                let dead = proved.iter().any(|(_, outcome)| outcome.is_ok());
+                assert!(!dead || !works(), "{told}: {proved:?}");
+            }
+            between.clear();
+            let revoked = revoke(&provider, &lease, now).await;
+            assert!(revoked.is_ok(), "{told}: {revoked:?}");
+            let proved = provider.prove(due).await;
+            assert_eq!(proved, [(lease.id, Ok(Revoked::ProvedDead))], "{told}");
+            assert!(!works(), "{told}");
+        }
+    }
+}
