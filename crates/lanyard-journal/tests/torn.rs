@@ -1,6 +1,7 @@
 //! A journal whose end, or any byte of which, is not as it was written.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test stops where its footing gives way"
 )]
 
