@@ -31,7 +31,10 @@ impl PolicyFolder {
     }
 
     /// One file. Links are followed as long as they end beneath the folder, as those of a mounted ConfigMap do (T25).
-    fn file(&self, path: &str) -> Result<Arc<str>, String> {
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn file(&self, path: &str) -> Result<Arc<str>, String> {
         let unreadable = |error: std::io::Error| format!("{path} cannot be read: {error}");
         let root = fs::canonicalize(&self.0).map_err(unreadable)?;
         let real = fs::canonicalize(root.join(path)).map_err(unreadable)?;

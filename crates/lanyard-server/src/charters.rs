@@ -1,12 +1,15 @@
 //! The charter directory: what is in it is in force, and what does not parse is not.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::{Charter, Name, Revision, World, is_charter_file, parse_with};
+use lanyard_core::charter::{
+    Charter, Name, PolicyFiles, Revision, World, is_charter_file, parse_with,
+};
 use lanyard_core::command::Command;
 use lanyard_core::document::{Diagnostic, Severity};
 use lanyard_engine::Engine;
@@ -18,6 +21,8 @@ use tokio::sync::watch;
 const CHARTER: &str = "charter.yaml";
 /// How often the directory is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// How often a directory that changes while it is read is read at one look; the next look reads it again.
+const TRIES: u32 = 3;
 
 /// What the directory holds.
 struct Read {
@@ -39,7 +44,63 @@ pub(crate) struct CharterDirectory {
     own: Option<Charter>,
     /// By file, what keeps it out of force.
     problems: RwLock<BTreeMap<String, Vec<String>>>,
-    seen: parking_lot::Mutex<Option<BTreeMap<PathBuf, Vec<u8>>>>,
+    seen: parking_lot::Mutex<Option<Seen>>,
+}
+
+/// A file's content, or why it cannot be read.
+type Content = Result<Arc<[u8]>, String>;
+
+/// Everything that the charters in force were made of. Policies are known by the names that charters give them and read as
+/// those are loaded, so whatever loading follows (the links of a mounted ConfigMap) is followed here too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Seen {
+    charters: BTreeMap<PathBuf, Content>,
+    policies: BTreeMap<String, Content>,
+}
+
+impl Seen {
+    /// The charters of the folder, and the policies of these names.
+    fn now<'a>(
+        directory: &Path,
+        policies: impl Iterator<Item = &'a String>,
+    ) -> std::io::Result<Self> {
+        let mut charters = BTreeMap::new();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if is_charter_file(&path) {
+                let content = fs::read(&path).map(Arc::from);
+                charters.insert(path, content.map_err(|error| error.to_string()));
+            }
+        }
+        let folder = PolicyFolder::at(directory.to_path_buf());
+        let policies = policies.map(|name| (name.clone(), policy(&folder, name)));
+        Ok(Self {
+            policies: policies.collect(),
+            charters,
+        })
+    }
+}
+
+fn policy(folder: &PolicyFolder, name: &str) -> Content {
+    folder.file(name).map(|text| Arc::from(text.as_bytes()))
+}
+
+/// A folder of policies that remembers what was asked of it, as it was just before it was loaded.
+struct Asked {
+    folder: PolicyFolder,
+    policies: RefCell<BTreeMap<String, Content>>,
+}
+
+impl PolicyFiles for Asked {
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+        for path in paths {
+            let content = policy(&self.folder, path);
+            self.policies
+                .borrow_mut()
+                .insert((*path).to_owned(), content);
+        }
+        self.folder.read(paths)
+    }
 }
 
 impl CharterDirectory {
@@ -120,21 +181,18 @@ impl CharterDirectory {
 
     /// Looks once; when anything changed, all of it is read anew and swapped in as a whole.
     pub(crate) async fn look(&self) {
-        let files = match read_all(&self.directory) {
-            Ok(files) => files,
-            Err(error) => {
-                tracing::error!(%error, "the charter directory cannot be read: nothing is in force");
-                BTreeMap::new()
-            }
-        };
-        if self.seen.lock().as_ref() == Some(&files) {
+        let before = self.seen.lock().clone();
+        let known = before.iter().flat_map(|seen| seen.policies.keys());
+        let found = self.seen_now(known);
+        if before.as_ref() == Some(&found) {
             return;
         }
+        let (read, seen) = self.read_whole(found);
         let Read {
             mut charters,
             mut problems,
             all_kept,
-        } = self.parse_all(&files);
+        } = read;
         if let Some(own) = &self.own {
             let taken = charters.insert(own.name.clone(), own.clone());
             if let Some(taken) = taken {
@@ -151,22 +209,53 @@ impl CharterDirectory {
         if self.bring_into_force(charters).await {
             *self.problems.write() = problems;
             // What could not be kept is tried again at the next look.
-            *self.seen.lock() = all_kept.then_some(files);
+            *self.seen.lock() = all_kept.then_some(seen);
         }
     }
 
-    fn parse_all(&self, files: &BTreeMap<PathBuf, Vec<u8>>) -> Read {
+    fn seen_now<'a>(&self, policies: impl Iterator<Item = &'a String>) -> Seen {
+        Seen::now(&self.directory, policies).unwrap_or_else(|error| {
+            tracing::error!(%error, "the charter directory cannot be read: nothing is in force");
+            Seen::default()
+        })
+    }
+
+    /// Parses until nothing has changed in between: a folder that is replaced by a link is replaced as a whole, and a
+    /// charter of the old one with a policy of the new one was never meant.
+    fn read_whole(&self, found: Seen) -> (Read, Seen) {
+        let mut found = found;
+        for _ in 1..TRIES {
+            let (read, seen) = self.parse_all(found);
+            found = self.seen_now(seen.policies.keys());
+            if found == seen {
+                return (read, seen);
+            }
+        }
+        self.parse_all(found)
+    }
+
+    fn parse_all(&self, files: Seen) -> (Read, Seen) {
         let (mut charters, mut problems) = (BTreeMap::new(), BTreeMap::new());
         let mut found =
             |file: &str, lines: Vec<String>| drop(problems.insert(file.to_owned(), lines));
         let (mut twice, mut unkept) = (BTreeSet::new(), BTreeSet::new());
-        let policies = PolicyFolder::at(self.directory.clone());
-        for (path, bytes) in files.iter().filter(|(path, _)| is_charter_file(path)) {
+        let policies = Asked {
+            folder: PolicyFolder::at(self.directory.clone()),
+            policies: RefCell::default(),
+        };
+        for (path, content) in &files.charters {
             let name = path
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
+            let bytes = match content {
+                Ok(bytes) => bytes,
+                Err(why) => {
+                    found(&name, vec![format!("{name}: cannot be read: {why}")]);
+                    continue;
+                }
+            };
             let Ok(text) = std::str::from_utf8(bytes) else {
                 found(&name, vec![format!("{name}: not UTF-8")]);
                 continue;
@@ -201,11 +290,16 @@ impl CharterDirectory {
         }
         // Neither of two is in force, nor the third.
         charters.retain(|name, _| !twice.contains(name) && !unkept.contains(name));
-        Read {
+        let read = Read {
             charters,
             problems,
             all_kept: unkept.is_empty(),
-        }
+        };
+        let seen = Seen {
+            charters: files.charters,
+            policies: policies.policies.into_inner(),
+        };
+        (read, seen)
     }
 
     /// Writes a revision down with all that it is made of, as a folder that is there whole or not at all.
@@ -305,40 +399,5 @@ impl CharterDirectory {
     }
 }
 
-/// The charters of a folder, and the policies anywhere beneath it: a change of either is a change.
-fn read_all(directory: &Path) -> std::io::Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if is_charter_file(&path) {
-            let bytes = fs::read(&path)?;
-            files.insert(path, bytes);
-        }
-    }
-    policies(directory, DEEPEST, &mut files)?;
-    Ok(files)
-}
-
-/// How deep policies are looked for.
-const DEEPEST: usize = 8;
-
-fn policies(
-    directory: &Path,
-    depth: usize,
-    files: &mut BTreeMap<PathBuf, Vec<u8>>,
-) -> std::io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let path = entry.path();
-        if entry.file_type()?.is_dir() {
-            let hidden = entry.file_name().to_string_lossy().starts_with('.');
-            if depth > 0 && !hidden {
-                policies(&path, depth - 1, files)?;
-            }
-        } else if path.extension().is_some_and(|it| it == "rego") {
-            // A link that leads nowhere is the charter's fault, and is said there.
-            files.insert(path.clone(), fs::read(&path).unwrap_or_default());
-        }
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The charter directory as Kubernetes mounts it, over a broker that nobody listens at.
+
+use std::os::unix::fs::symlink;
+
+use lanyard_core::digest::Digest;
+
+use super::*;
+use crate::config::{self, Config};
+use crate::wire::{self, Broker};
+
+const CHARTER: &str = include_str!("../dev/ticket-router.yaml");
+const LAX: &str = "package main\nimport rego.v1\ndeny contains \"never\" if false\n";
+const STRICT: &str = "package main\nimport rego.v1\ndeny contains \"frozen\" if true\n";
+
+/// A broker whose charters are in a folder of this directory.
+async fn broker(directory: &Path) -> Broker {
+    let listen = "127.0.0.1:1".parse().unwrap();
+    let file = crate::dev::prepare(directory, listen, None, None).unwrap();
+    let charters = directory.join("mounted");
+    fs::create_dir_all(&charters).unwrap();
+    let config = Config {
+        charters,
+        ..config::load(&file).unwrap()
+    };
+    wire::assemble(&config).await.unwrap()
+}
+
+/// One state of a ConfigMap, in the folder that holds it.
+fn projected(mounted: &Path, version: &str, files: &[(&str, &str)]) {
+    for (path, text) in files {
+        let path = mounted.join(version).join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    symlink(version, mounted.join("..data_tmp")).unwrap();
+    fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
+}
+
+fn with_policy(path: &str) -> String {
+    let plans = format!("  plans:\n    policies: [{path}]\n");
+    CHARTER.replacen("  plans:\n", &plans, 1)
+}
+
+fn policies(broker: &Broker) -> Option<Digest> {
+    let name = "ticket-router".parse().unwrap();
+    let charter = broker.engine.charters().in_force(&name)?;
+    Some(charter.policies_digest())
+}
+
+#[tokio::test]
+async fn a08_a_policy_behind_the_links_of_a_mounted_configmap_is_read_again() {
+    for path in ["policies/own.rego", "own.rego", "deep/er/own.rego"] {
+        let directory = tempfile::tempdir().unwrap();
+        let broker = broker(directory.path()).await;
+        let mounted = directory.path().join("mounted");
+        let charter = with_policy(path);
+        let files = |policy| [("charter.yaml", charter.as_str()), (path, policy)];
+        projected(&mounted, "..2026_11_29_12_00_00.1", &files(LAX));
+        let first = path.split('/').next().unwrap();
+        for link in ["charter.yaml", first] {
+            symlink(Path::new("..data").join(link), mounted.join(link)).unwrap();
+        }
+        broker.charters.look().await;
+        let lax = policies(&broker);
+        assert!(lax.is_some(), "{path}: {:?}", broker.charters.problems());
+        broker.charters.look().await;
+        assert_eq!(policies(&broker), lax, "{path}");
+        projected(&mounted, "..2026_11_29_12_05_00.2", &files(STRICT));
+        fs::remove_dir_all(mounted.join("..2026_11_29_12_00_00.1")).unwrap();
+        broker.charters.look().await;
+        let strict = policies(&broker);
+        assert!(strict.is_some() && strict != lax, "{path}: {strict:?}");
+        // What is edited where the links lead is read again as well.
+        let behind = mounted.join("..data").join(path);
+        fs::write(behind, STRICT.replace("frozen", "shut")).unwrap();
+        broker.charters.look().await;
+        assert!(
+            policies(&broker).is_some() && policies(&broker) != strict,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a08_a_policy_that_was_missing_brings_its_charter_into_force_when_it_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path()).await;
+    let mounted = directory.path().join("mounted");
+    fs::write(
+        mounted.join("charter.yaml"),
+        with_policy("policies/own.rego"),
+    )
+    .unwrap();
+    symlink("nowhere.yaml", mounted.join("dangling.yaml")).unwrap();
+    broker.charters.look().await;
+    assert_eq!(policies(&broker), None);
+    projected(&mounted, "..1", &[("own.rego", LAX)]);
+    symlink("..data", mounted.join("policies")).unwrap();
+    broker.charters.look().await;
+    assert!(
+        policies(&broker).is_some(),
+        "{:?}",
+        broker.charters.problems()
+    );
+    // A file that cannot be read is a fault of its own, and none of the others.
+    let problems = broker.charters.problems();
+    assert!(
+        problems
+            .iter()
+            .any(|line| line.starts_with("dangling.yaml: cannot be read"))
+    );
+    // T25: a link that comes to lead out of the folder takes the charter out of force.
+    fs::write(directory.path().join("own.rego"), LAX).unwrap();
+    symlink("..", mounted.join("..data_tmp")).unwrap();
+    fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
+    broker.charters.look().await;
+    assert_eq!(policies(&broker), None);
+}
