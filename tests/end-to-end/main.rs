@@ -23,6 +23,7 @@ mod exposure;
 mod hammer;
 mod hostile_tokens;
 mod identities;
+mod judging;
 mod kill;
 mod listeners;
 mod local_agent;

@@ -241,16 +241,37 @@ impl RearmProposal {
 /// How long a re-arm proposal can be confirmed.
 pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
 
+/// How often a book of orders was changed: what was read of it is still so while this has not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OrderChanges(u64);
+
 /// Every order ever given that can still matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct KillBook {
     orders: Vec<EngagedOrder>,
     /// The newest order's place, also where that order has left the books.
     #[serde(default)]
     epoch: Seq,
+    #[serde(skip)]
+    changes: OrderChanges,
 }
 
+// A book that was read from a snapshot has seen fewer changes and holds the same.
+impl PartialEq for KillBook {
+    fn eq(&self, other: &Self) -> bool {
+        self.orders == other.orders && self.epoch == other.epoch
+    }
+}
+
+impl Eq for KillBook {}
+
 impl KillBook {
+    /// How often these were changed.
+    #[must_use]
+    pub const fn changes(&self) -> OrderChanges {
+        self.changes
+    }
+
     /// The orders, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
         self.orders.iter()
@@ -291,6 +312,7 @@ impl KillBook {
             engaged.order.is_drill() && engaged.order.scope == Scope::Lease(lease)
         };
         let place = self.orders.iter().position(is_its)?;
+        self.changes.0 += 1;
         Some(self.orders.remove(place).order.id)
     }
 
@@ -317,6 +339,7 @@ impl KillBook {
     /// Takes an order in at its place, which is later than every other.
     pub fn engage(&mut self, order: KillOrder, seq: Seq) {
         self.epoch = seq;
+        self.changes.0 += 1;
         self.orders.push(EngagedOrder {
             order,
             seq,
@@ -337,6 +360,7 @@ impl KillBook {
                 RearmStage::Apply => Lifted::Everything,
             };
             engaged.lifted_at = Some(at);
+            self.changes.0 += 1;
         }
     }
 }

@@ -274,19 +274,36 @@ impl Engine {
     }
 
     /// Asks every charter that has a say and has not been asked: one may have come into force since the plan was
-    /// submitted. Where that cannot be done, the plan stays without a judgement, and the decision denies it.
-    pub(crate) async fn judge(&self, task: &Task, plan: &mut Plan) {
+    /// submitted. While it is being submitted its bytes are given, and stored later. Where a charter cannot be asked, the
+    /// plan stays without a judgement, and the decision denies it.
+    ///
+    /// # Errors
+    /// [`Unjudged::TooMuch`], when it is not the turn of this identity.
+    pub(crate) async fn judge(
+        &self,
+        task: &Task,
+        plan: &mut Plan,
+        content: Option<&Arc<[u8]>>,
+    ) -> Result<(), Unjudged> {
         for charter in self.with_a_say(task) {
             if plan.judged_by(charter.policies_digest()).is_some() {
                 continue;
             }
-            match self.parts.judge.judge(&charter, task, plan).await {
+            match self
+                .parts
+                .judge
+                .judge((&charter, task), plan, content)
+                .await
+            {
                 Ok(judgement) => plan.judgements.push(judgement),
+                // It will be judged another time: no decision yet.
+                Err(busy @ Unjudged::TooMuch(_)) => return Err(busy),
                 Err(error) => {
                     tracing::error!(%error, plan = %plan.id, charter = %charter.name, "a plan could not be judged");
                 }
             }
         }
+        Ok(())
     }
 
     /// The revisions that decide about a task: of its own charter, and of those of the tasks above it.

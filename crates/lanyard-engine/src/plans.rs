@@ -1,6 +1,7 @@
 //! Plans and the approvals that they wait for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lanyard_core::approval::Seen;
 use lanyard_core::charter::{ActionPattern, Name, Rights};
@@ -15,7 +16,7 @@ use lanyard_core::plan::{
     Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
 };
 use lanyard_core::provider::{MintRequest, Rehearsed};
-use lanyard_core::scope::AgentName;
+use lanyard_core::state::TaskEntry;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
@@ -38,22 +39,18 @@ pub struct Proposal {
     pub destructive: BTreeSet<ActionPattern>,
 }
 
-/// An agent's turn to have a plan looked at: that takes a core for a while, and no agent takes more than one.
-struct Turn<'a> {
+/// A submission under way. The agent has its turn: the bytes of a plan are in memory, and looking at them takes a core for a
+/// while. No agent has more than one, and it is taken before the bytes are.
+pub struct Submission<'a> {
     engine: &'a Engine,
-    agent: &'a AgentName,
+    caller: Caller,
+    entry: TaskEntry,
+    proposal: Proposal,
 }
 
-impl<'a> Turn<'a> {
-    fn take(engine: &'a Engine, agent: &'a AgentName) -> Option<Self> {
-        let new = engine.submitting.lock().insert(agent.clone());
-        new.then_some(Self { engine, agent })
-    }
-}
-
-impl Drop for Turn<'_> {
+impl Drop for Submission<'_> {
     fn drop(&mut self) {
-        self.engine.submitting.lock().remove(self.agent);
+        self.engine.submitting.lock().remove(&self.entry.task.agent);
     }
 }
 
@@ -65,45 +62,32 @@ fn may_get(rights: &Rights, object: &KubernetesObject) -> bool {
     }
 }
 
-impl Engine {
-    /// Takes a plan in. Its bytes must be stored under their digest before this is called.
+impl Submission<'_> {
+    /// Takes the plan in. Its bytes are stored once it is decided that the grant would be given with it, and before the
+    /// ledger refers to them.
     ///
     /// # Errors
     /// A grant that would not be given with this plan is denied now, before people are asked.
-    pub async fn submit_plan(
-        &self,
-        caller: impl Into<Caller>,
-        proposal: Proposal,
-        content: &[u8],
-    ) -> Result<Plan, IssueError> {
-        let caller = caller.into();
+    pub async fn submit(self, content: Arc<[u8]>) -> Result<Plan, IssueError> {
+        let (engine, proposal) = (self.engine, &self.proposal);
         let Caller {
             identity, evidence, ..
-        } = &caller;
-        let entry = self.task_of(identity, proposal.task).await?;
-        let sponsor = match sponsored(&caller, &entry.task.charter) {
-            Ok(sponsor) => sponsor,
-            Err(denial) => {
-                let asked = (
-                    Some(proposal.task),
-                    Some((&proposal.grant, Asked::default())),
-                );
-                let (decision, denial) = self.deny(identity, asked, denial).await?;
-                return Err(IssueError::Denied { decision, denial });
-            }
-        };
-        let _turn = Turn::take(self, &entry.task.agent).ok_or(IssueError::Busy)?;
-        let reading = self.parts.judge.read(proposal.format, content).await?;
-        let (task, now) = (&entry.task.used_by(evidence), self.now());
+        } = &self.caller;
+        let sponsor = engine
+            .sponsor_of(&self.caller, &self.entry, proposal)
+            .await?;
+        let (task, now) = (&self.entry.task.used_by(evidence), engine.now());
+        let judge = &engine.parts.judge;
+        let mut reading = judge.read(task, proposal.format, &content).await?;
         let mut plan = Plan {
-            id: PlanId::from_bits(self.draw()?),
+            id: PlanId::from_bits(engine.draw()?),
             task: task.id,
-            grant: proposal.grant,
+            grant: proposal.grant.clone(),
             format: proposal.format,
-            digest: Digest::of(content),
+            digest: Digest::of(&content),
             size: u64::try_from(content.len()).unwrap_or(u64::MAX),
-            summary: proposal.summary,
-            destructive: proposal.destructive,
+            summary: proposal.summary.clone(),
+            destructive: proposal.destructive.clone(),
             effects: reading.effects,
             rehearsed: None,
             sensitive: reading.sensitive.clone(),
@@ -115,18 +99,19 @@ impl Engine {
             submitted: now,
             approval: None,
         };
-        self.judge(task, &mut plan).await;
-        let mut reading = reading;
+        engine.judge(task, &mut plan, Some(&content)).await?;
+        let mut kept = vec![content];
         if !reading.objects.is_empty()
-            && self
+            && engine
                 .weigh((task, sponsor), &mut plan, reading.reach.clone(), now)
                 .is_ok()
         {
             // Only what would be given is rehearsed.
-            self.rehearse(task, &mut plan, &mut reading).await;
+            let text = engine.rehearse(task, &mut plan, &mut reading).await;
+            kept.extend(text);
         }
         let (requirement, requests) =
-            match self.weigh((task, sponsor), &mut plan, reading.reach, now) {
+            match engine.weigh((task, sponsor), &mut plan, reading.reach, now) {
                 Ok(permit) => {
                     plan.beyond = permit.beyond().map(str::to_owned);
                     plan.counted = Some(permit.risk());
@@ -137,7 +122,7 @@ impl Engine {
                         proposed: Some(plan.destructive.clone()),
                         ..Asked::default()
                     };
-                    let (decision, denial) = self
+                    let (decision, denial) = engine
                         .deny(
                             identity,
                             (Some(task.id), Some((&plan.grant, asked))),
@@ -147,32 +132,82 @@ impl Engine {
                     return Err(IssueError::Denied { decision, denial });
                 }
             };
+        judge.store(task, kept).await?;
         if requirement.is_some() {
-            plan.approval = Some(ApprovalId::from_bits(self.draw()?));
+            plan.approval = Some(ApprovalId::from_bits(engine.draw()?));
         }
         let submit = Command::SubmitPlan {
             plan: Box::new(plan.clone()),
             requirement,
             requests,
         };
-        self.commit(submit).await.map_err(IssueError::Commit)?;
+        engine.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)
     }
+}
 
-    /// Lets the target say what the plan's objects would do: which are made, and how the others differ.
-    async fn rehearse(&self, task: &Task, plan: &mut Plan, reading: &mut Reading) {
+impl Engine {
+    /// The person on whose behalf the caller says that it acts.
+    async fn sponsor_of<'a>(
+        &self,
+        caller: &'a Caller,
+        entry: &TaskEntry,
+        proposal: &Proposal,
+    ) -> Result<Option<&'a Person>, IssueError> {
+        match sponsored(caller, &entry.task.charter) {
+            Ok(sponsor) => Ok(sponsor),
+            Err(denial) => {
+                let asked = (
+                    Some(proposal.task),
+                    Some((&proposal.grant, Asked::default())),
+                );
+                let (decision, denial) = self.deny(&caller.identity, asked, denial).await?;
+                Err(IssueError::Denied { decision, denial })
+            }
+        }
+    }
+
+    /// Begins a submission, before its bytes are taken in.
+    ///
+    /// # Errors
+    /// A task that is not the caller's, or another submission of the same agent that is under way.
+    pub async fn begin_submission(
+        &self,
+        caller: impl Into<Caller>,
+        proposal: Proposal,
+    ) -> Result<Submission<'_>, IssueError> {
+        let caller = caller.into();
+        let entry = self.task_of(&caller.identity, proposal.task).await?;
+        self.sponsor_of(&caller, &entry, &proposal).await?;
+        if !self.submitting.lock().insert(entry.task.agent.clone()) {
+            return Err(IssueError::Busy);
+        }
+        Ok(Submission {
+            engine: self,
+            caller,
+            entry,
+            proposal,
+        })
+    }
+
+    /// Lets the target say what the plan's objects would do: which are made, and how the others differ. The text is what
+    /// the plan then refers to.
+    async fn rehearse(
+        &self,
+        task: &Task,
+        plan: &mut Plan,
+        reading: &mut Reading,
+    ) -> Option<Arc<[u8]>> {
         let charter = self.charters().in_force(&task.charter);
         let grant = charter
             .as_ref()
             .and_then(|charter| charter.grants.get(&plan.grant));
-        let (Some(grant), Some(provider)) = (grant, self.provider_of(task, &plan.grant)) else {
-            return;
-        };
+        let (grant, provider) = (grant?, self.provider_of(task, &plan.grant)?);
         let rehearsed = match provider.rehearse(&grant.rights, &reading.objects).await {
             Ok(rehearsed) => rehearsed,
             Err(error) => {
                 plan.rehearsal = Some(Rehearsal::Not(error.to_string()));
-                return;
+                return None;
             }
         };
         let made = |it: &Rehearsed| it.before.is_none();
@@ -202,10 +237,16 @@ impl Engine {
             ..object
         });
         reading.reach.kubernetes.named = known.collect();
-        plan.rehearsal = Some(match self.parts.judge.keep(rehearsed).await {
-            Ok(digest) => Rehearsal::Done(digest),
-            Err(error) => Rehearsal::Not(error.to_string()),
-        });
+        match self.parts.judge.compared(task, rehearsed).await {
+            Ok(text) => {
+                plan.rehearsal = Some(Rehearsal::Done(Digest::of(&text)));
+                Some(text)
+            }
+            Err(error) => {
+                plan.rehearsal = Some(Rehearsal::Not(error.to_string()));
+                None
+            }
+        }
     }
 
     /// What is allowed, after the plan is narrowed as far as a credential can be: what does not fit is the whole

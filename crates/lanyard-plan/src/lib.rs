@@ -24,7 +24,7 @@ use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unj
 use serde_json::Value;
 
 pub use folder::PolicyFolder;
-pub use policy::{Context, Fault, PolicySet, RISK_RULES};
+pub use policy::{Context, Fault, MAX_JUDGE_TIME, PolicySet, RISK_RULES};
 pub use rehearsed::compared;
 
 use review::{Finding, Review};

@@ -5,6 +5,9 @@
 //! a hundred years at one a second.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -13,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use lanyard_core::secret::Secret;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::key_file::{self, KeyFileError};
 use crate::seal::{KeyId, SealError, Sealed, Sealer};
@@ -73,24 +76,46 @@ impl SealingKeys {
         let newest = newest.ok_or(SealingKeysError::Empty)?;
         Ok(Self { newest, keys })
     }
-}
 
-fn parsed(line: &str) -> Option<(KeyId, LessSafeKey)> {
-    let (name, key) = line.split_once(char::is_whitespace)?;
-    let bytes = Zeroizing::new(STANDARD.decode(key.trim()).ok()?);
-    let key = UnboundKey::new(&AES_256_GCM, &bytes).ok()?;
-    Some((KeyId::new(name)?, LessSafeKey::new(key)))
-}
+    /// Writes a file with one new key, which nobody but its owner may read: complete and synced, or not there at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn create(path: &Path, name: &KeyId) -> io::Result<()> {
+        let mut key = Zeroizing::new([0; 32]);
+        let drawn = SystemRandom::new().fill(key.as_mut_slice());
+        drawn.map_err(|_| io::Error::other("the system gives no random bits"))?;
+        let line = Zeroizing::new(format!("{name} {}\n", STANDARD.encode(key.as_slice())));
+        let unfinished = path.with_extension("unfinished");
+        // What a crash left of an earlier attempt has sealed nothing.
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)?;
+        path.parent()
+            .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    }
 
-#[async_trait]
-impl Sealer for SealingKeys {
-    async fn seal(&self, secret: &Secret<String>, purpose: &[u8]) -> Result<Sealed, SealError> {
+    /// Seals bytes for this purpose with the newest key.
+    ///
+    /// # Errors
+    /// [`SealError::Unavailable`].
+    pub fn seal_bytes(&self, secret: &[u8], purpose: &[u8]) -> Result<Sealed, SealError> {
         let key = self.keys.get(&self.newest);
         let key = key.ok_or(SealError::Unavailable("there is none"))?;
         let mut nonce = [0; NONCE_LEN];
         let drawn = SystemRandom::new().fill(&mut nonce);
         drawn.map_err(|_| SealError::Unavailable("no randomness"))?;
-        let mut bytes = Zeroizing::new(secret.expose().as_bytes().to_vec());
+        let mut bytes = Zeroizing::new(secret.to_vec());
         let tag = key
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
@@ -105,7 +130,15 @@ impl Sealer for SealingKeys {
         })
     }
 
-    async fn open(&self, sealed: &Sealed, purpose: &[u8]) -> Result<Secret<String>, SealError> {
+    /// Opens bytes that were sealed for this purpose.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn open_bytes(
+        &self,
+        sealed: &Sealed,
+        purpose: &[u8],
+    ) -> Result<Secret<Vec<u8>>, SealError> {
         let no_key = || SealError::NoKey(sealed.key.clone());
         let changed = || SealError::Changed(sealed.key.clone());
         let key = self.keys.get(&sealed.key).ok_or_else(no_key)?;
@@ -113,10 +146,27 @@ impl Sealer for SealingKeys {
         let mut bytes = Zeroizing::new(rest.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = key.open_in_place(nonce, Aad::from(purpose), &mut bytes);
-        let opened = opened.map_err(|_| changed())?.to_vec();
-        String::from_utf8(opened).map(Secret::new).map_err(|error| {
-            error.into_bytes().zeroize();
-            changed()
-        })
+        Ok(Secret::new(opened.map_err(|_| changed())?.to_vec()))
+    }
+}
+
+fn parsed(line: &str) -> Option<(KeyId, LessSafeKey)> {
+    let (name, key) = line.split_once(char::is_whitespace)?;
+    let bytes = Zeroizing::new(STANDARD.decode(key.trim()).ok()?);
+    let key = UnboundKey::new(&AES_256_GCM, &bytes).ok()?;
+    Some((KeyId::new(name)?, LessSafeKey::new(key)))
+}
+
+#[async_trait]
+impl Sealer for SealingKeys {
+    async fn seal(&self, secret: &Secret<String>, purpose: &[u8]) -> Result<Sealed, SealError> {
+        self.seal_bytes(secret.expose().as_bytes(), purpose)
+    }
+
+    async fn open(&self, sealed: &Sealed, purpose: &[u8]) -> Result<Secret<String>, SealError> {
+        let bytes = self.open_bytes(sealed, purpose)?;
+        let text = std::str::from_utf8(bytes.expose());
+        let text = text.map_err(|_| SealError::Changed(sealed.key.clone()))?;
+        Ok(Secret::new(text.to_owned()))
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) switch: SwitchConfig,
     /// Where people decide on an approval.
     pub(crate) approval_url: Option<ApprovalUrl>,
+    /// The file of the keys that stored plans are sealed with; one in the data directory where none is named.
+    pub(crate) plan_sealing_keys: Option<PathBuf>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
     /// What charters may name: the environments and the targets.
     pub(crate) world: World,
@@ -144,6 +146,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let receivers = receivers.map(|node| security_events::config(f, node, base));
     let (issuer, audience) = (text("issuer"), text("audience"));
     let switch = switch(f, &top, base);
+    let plan_sealing_keys = top.optional("plan_sealing_keys");
+    let plan_sealing_keys = plan_sealing_keys.and_then(|node| Some(base.join(f.text(node)?)));
     let identities = identity::config::identities(f, &top, base);
     let approval_url = top.optional("approval_url");
     let approval_url = approval_url.map(|node| self::approval_url(f, node));
@@ -168,6 +172,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         issuer: issuer?,
         audience: audience?,
         switch: switch?,
+        plan_sealing_keys,
         approval_url: match approval_url {
             Some(read) => Some(read?),
             None => None,

@@ -1,4 +1,8 @@
-//! Plans are read and judged here, off the threads that serve.
+//! Plans are read and judged here, off the threads that serve. What policies are asked about is an agent's, and the policies
+//! are a charter's: they are evaluated in a process of its own, which may run out of time, memory or stack.
+
+mod process;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,61 +10,47 @@ use std::sync::Arc;
 use lanyard_core::charter::Charter;
 use lanyard_core::digest::Digest;
 use lanyard_core::id::PlanId;
+use lanyard_core::identity::Identity;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
-use lanyard_plan::{Context, Document, PolicySet, compared};
+use lanyard_plan::{Document, compared};
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
 use tonic::async_trait;
 
-use crate::plans::PlanStore;
+use crate::plans::{PlanStore, PutError};
+pub(crate) use process::{Judges, answer};
+use turns::Turns;
 
-/// How many plans are looked at at once: one can take all of a core for seconds.
-const AT_ONCE: usize = 2;
-/// How many compiled sets, and how many judgements, are kept.
-const KEPT: usize = 256;
+/// How many judgements are kept.
+const KEPT_JUDGEMENTS: usize = 256;
 
 /// Judges stored plans.
 pub(crate) struct Assessor {
     plans: PlanStore,
-    compiled: Mutex<HashMap<Digest, Arc<PolicySet>>>,
+    judges: Judges,
     /// What the policies of a charter have said of a plan before: neither changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Assessor {
-    pub(crate) fn new(plans: PlanStore) -> Self {
+    pub(crate) fn new(plans: PlanStore, judges: Judges) -> Self {
         Self {
             plans,
-            compiled: Mutex::default(),
+            judges,
             judged: Mutex::default(),
-            turns: Semaphore::new(AT_ONCE),
+            turns: Turns::default(),
         }
     }
 
-    fn policies(&self, charter: &Charter) -> Result<Arc<PolicySet>, Unjudged> {
-        let digest = charter.policies_digest();
-        if let Some(known) = self.compiled.lock().get(&digest) {
-            return Ok(Arc::clone(known));
-        }
-        let compiled = PolicySet::of(charter.policies()).map_err(|faults| {
-            let first = faults.first().map(ToString::to_string);
-            Unjudged::Policies(first.unwrap_or_default())
-        })?;
-        let mut all = self.compiled.lock();
-        if all.len() >= KEPT {
-            all.clear();
-        }
-        Ok(Arc::clone(all.entry(digest).or_insert(Arc::new(compiled))))
-    }
-
+    /// Runs this in the identity's turn, on a thread that may be busy.
     async fn apart<T: Send + 'static>(
         &self,
+        who: &Identity,
         work: impl FnOnce() -> Result<T, Unjudged> + Send + 'static,
     ) -> Result<T, Unjudged> {
-        let _turn = self.turns.acquire().await;
+        let _turn = self.turns.take(who).await?;
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|_| Unjudged::Policies("looking at the plan failed".to_owned()))?
     }
@@ -68,44 +58,69 @@ impl Assessor {
 
 #[async_trait]
 impl Judge for Assessor {
-    async fn read(&self, format: PlanFormat, content: &[u8]) -> Result<Reading, Unjudged> {
-        let content = content.to_vec();
-        self.apart(move || Ok(Document::read(format, &content)?.reading()))
-            .await
-    }
-
-    async fn keep(&self, rehearsed: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
-        let plans = self.plans.clone();
-        self.apart(move || {
-            let shown = compared(&rehearsed).map_err(Unjudged::Store)?;
-            let stored = plans.put(shown.as_bytes());
-            stored.map_err(|error| Unjudged::Store(error.to_string()))
+    async fn read(
+        &self,
+        task: &Task,
+        format: PlanFormat,
+        content: &Arc<[u8]>,
+    ) -> Result<Reading, Unjudged> {
+        let content = Arc::clone(content);
+        self.apart(&task.identity, move || {
+            Ok(Document::read(format, &content)?.reading())
         })
         .await
     }
 
+    async fn compared(
+        &self,
+        task: &Task,
+        rehearsed: Vec<Rehearsed>,
+    ) -> Result<Arc<[u8]>, Unjudged> {
+        self.apart(&task.identity, move || {
+            let shown = compared(&rehearsed).map_err(Unjudged::Store)?;
+            Ok(Arc::from(shown.as_bytes()))
+        })
+        .await
+    }
+
+    async fn store(&self, task: &Task, bytes: Vec<Arc<[u8]>>) -> Result<(), Unjudged> {
+        let (plans, owner) = (self.plans.clone(), task.identity.clone());
+        let stored = tokio::task::spawn_blocking(move || {
+            let mut each = bytes.iter();
+            each.try_for_each(|bytes| plans.put(&owner, bytes).map(drop))
+        });
+        let stored = stored
+            .await
+            .map_err(|error| Unjudged::Store(error.to_string()))?;
+        stored.map_err(|error| match error {
+            full @ (PutError::Share | PutError::Full) => Unjudged::TooMuch(full.to_string()),
+            PutError::Io(error) => Unjudged::Store(error.to_string()),
+        })
+    }
+
     async fn judge(
         &self,
-        charter: &Charter,
-        task: &Task,
+        (charter, task): (&Charter, &Task),
         plan: &Plan,
+        content: Option<&Arc<[u8]>>,
     ) -> Result<Judgement, Unjudged> {
         let key = (plan.id, charter.policies_digest());
         if let Some(judgement) = self.judged.lock().get(&key) {
             return Ok(judgement.clone());
         }
-        let policies = self.policies(charter)?;
-        let (plans, task, plan) = (self.plans.clone(), task.clone(), plan.clone());
-        let judged = self.apart(move || {
-            let content = plans.get(plan.digest);
-            let content = content.map_err(|error| Unjudged::Store(error.to_string()))?;
-            let document = Document::read(plan.format, &content)?;
-            let (task, plan) = (&task, &plan);
-            Ok(policies.judge(&document, Context { task, plan }))
-        });
-        let judgement = judged.await?;
+        let _turn = self.turns.take(&task.identity).await?;
+        let content = match content {
+            Some(content) => Arc::clone(content),
+            None => {
+                let (plans, digest) = (self.plans.clone(), plan.digest);
+                let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
+                let read = read.map_err(|error| Unjudged::Store(error.to_string()))?;
+                Arc::from(read.map_err(|error| Unjudged::Store(error.to_string()))?)
+            }
+        };
+        let judgement = self.judges.judge((charter, task), plan, &content).await?;
         let mut all = self.judged.lock();
-        if all.len() >= KEPT {
+        if all.len() >= KEPT_JUDGEMENTS {
             all.clear();
         }
         all.insert(key, judgement.clone());

@@ -7,7 +7,7 @@ mod connection;
 mod places;
 mod traffic;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::tls::TlsFiles;
-use places::Places;
+use places::{Places, network};
 
 /// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -29,6 +29,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Where a request comes from; each has one among its extensions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+impl PeerAddress {
+    /// The address, or for IPv6 the /64 that it is in: whoever has one address of it has all of them.
+    pub(crate) fn network(&self) -> IpAddr {
+        network(self.0.ip())
+    }
+}
 
 /// What a connection may take. What the protocols bound by themselves is beside their builders.
 #[derive(Debug, Clone, Copy)]

@@ -2,6 +2,7 @@
 
 mod charters;
 mod config;
+mod data_dir;
 mod dev;
 mod discovery;
 mod drill;
@@ -15,12 +16,15 @@ mod local;
 mod metrics;
 mod plans;
 mod refusal;
+mod request_bodies;
 mod rpc;
+mod shares;
 mod signals;
 mod spool;
 mod status_lists;
 mod targets;
 mod tls;
+mod watches;
 mod wire;
 mod witness;
 
@@ -31,6 +35,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
 
 /// Wipes what is freed: credentials go through buffers of serde, hyper, TLS and gRPC, which wipe nothing themselves.
 #[global_allocator]
@@ -68,6 +73,9 @@ enum Command {
         #[arg(long)]
         targets: Option<PathBuf>,
     },
+    /// Judge one plan: the daemon starts this for itself.
+    #[command(hide = true)]
+    Judge,
     /// Stop a scope from this machine, whether or not a daemon runs.
     Kill {
         /// The configuration file.
@@ -92,6 +100,8 @@ fn main() -> Result<std::process::ExitCode> {
         )
         .init();
     leave_no_core()?;
+    // Whatever this process writes, nobody else reads.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // One provider of cryptography for every TLS client and server of this process; the first one stays.
     rustls::crypto::ring::default_provider()
         .install_default()
@@ -109,6 +119,7 @@ fn main() -> Result<std::process::ExitCode> {
             kill_listen,
             targets.as_deref(),
         )?)?,
+        Command::Judge => judge::answer()?,
         Command::Kill { config, kill } => {
             let config = config::load(&config)?;
             if !runtime()?.block_on(local::run(&config, kill))? {
@@ -135,6 +146,7 @@ fn leave_no_core() -> Result<()> {
 
 fn serve(config: &std::path::Path) -> Result<()> {
     let config = config::load(config)?;
+    data_dir::prepare(&config.data_dir)?;
     runtime()?.block_on(wire::serve(config))
 }
 

@@ -1,87 +1,251 @@
-//! The bytes of plans, under their digest.
+//! The bytes of plans: sealed, under the digest of what they say, each charged to the identity that brought them first.
+//!
+//! What is stored is bounded for each identity and for all of them. The books of that are in memory, under one lock, and a
+//! file is removed only under that lock: so a plan that is submitted again while the store is swept stays.
 
-use std::collections::HashSet;
-use std::fs;
+mod sealed;
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lanyard_core::digest::Digest;
+use lanyard_core::identity::Identity;
 use lanyard_core::plan::Rehearsal;
 use lanyard_core::state::State;
 use lanyard_engine::Engine;
+use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-/// How much the plans of all agents may take, in bytes: none of them fills the disk of the journal.
-const MOST: u64 = 4 << 30;
-/// How often what nobody refers to is looked for, and how old it has to be.
-const EVERY: Duration = Duration::from_secs(600);
+use sealed::{Plain, Seals};
 
-/// A directory of plans. A file's name is the digest of what is in it, which is checked when it is read.
+/// The stored plans, sealed.
+///
+/// # Limit
+/// - for: all agents together
+/// - unit: bytes
+/// - beyond: a plan is refused with `RESOURCE_EXHAUSTED`; plans make room when their tasks are forgotten
+/// - test: `s18_one_identity_has_a_share_of_the_store_and_all_have_a_bound`
+const MAX_PLAN_BYTES: u64 = 4 << 30;
+/// The stored plans of one identity, sealed: 63 of the largest size.
+///
+/// # Limit
+/// - for: an identity of an agent
+/// - unit: bytes
+/// - beyond: a plan of that identity is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s18_one_identity_has_a_share_of_the_store_and_all_have_a_bound`
+const MAX_PLAN_BYTES_PER_IDENTITY: u64 = 256 << 20;
+/// How often plans that nothing refers to are looked for, and how long ago one has to have been stored.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Why a plan is not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PutError {
+    #[error(
+        "the stored plans of this identity take {MAX_PLAN_BYTES_PER_IDENTITY} bytes, which is what one identity may \
+         take: they make room when their tasks are forgotten"
+    )]
+    Share,
+    #[error(
+        "the stored plans of all agents take {MAX_PLAN_BYTES} bytes, which is what they may take"
+    )]
+    Full,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A directory of sealed plans. A file's name is the digest of what it says.
 #[derive(Debug, Clone)]
-pub(crate) struct PlanStore {
+pub(crate) struct PlanStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     directory: PathBuf,
-    /// How many bytes there are.
-    used: Arc<AtomicU64>,
-    most: u64,
+    seals: Seals,
+    all_may: u64,
+    one_may: u64,
+    books: Mutex<Books>,
+}
+
+/// What is stored, and whom it is charged to.
+#[derive(Debug, Default)]
+struct Books {
+    all: u64,
+    of: HashMap<Digest, u64>,
+    plans: HashMap<Digest, Entry>,
+    written: u64,
+}
+
+/// One plan of the books.
+#[derive(Debug)]
+struct Entry {
+    bytes: u64,
+    owner: Digest,
+    /// How many are writing it at this moment.
+    writers: u32,
+    /// Whether it was written once.
+    stored: bool,
+    /// When it was last brought.
+    brought: Instant,
+}
+
+impl Books {
+    fn charge(&mut self, digest: Digest, entry: Entry) {
+        self.all = self.all.saturating_add(entry.bytes);
+        *self.of.entry(entry.owner).or_default() += entry.bytes;
+        self.plans.insert(digest, entry);
+    }
+
+    fn release(&mut self, digest: Digest) {
+        let Some(entry) = self.plans.remove(&digest) else {
+            return;
+        };
+        self.all = self.all.saturating_sub(entry.bytes);
+        match self.of.get_mut(&entry.owner) {
+            Some(bytes) if *bytes > entry.bytes => *bytes -= entry.bytes,
+            Some(_) | None => drop(self.of.remove(&entry.owner)),
+        }
+    }
 }
 
 impl PlanStore {
-    pub(crate) fn open(directory: PathBuf) -> io::Result<Self> {
+    /// Opens the store of this data directory. The keys that seal are in this file, or where none is named in one of the
+    /// data directory.
+    pub(crate) fn open(data_dir: &Path, keys: Option<&Path>) -> io::Result<Self> {
+        Self::with_bounds(
+            data_dir,
+            keys,
+            (MAX_PLAN_BYTES, MAX_PLAN_BYTES_PER_IDENTITY),
+        )
+    }
+
+    fn with_bounds(
+        data_dir: &Path,
+        keys: Option<&Path>,
+        (all_may, one_may): (u64, u64),
+    ) -> io::Result<Self> {
+        let directory = data_dir.join("plans");
         fs::create_dir_all(&directory)?;
-        let mut used = 0;
+        let mut books = Books::default();
         for entry in fs::read_dir(&directory)? {
-            used += entry?.metadata()?.len();
+            let path = entry?.path();
+            let Some(digest) = named(&path) else {
+                // What a crash left of a file that never got its name.
+                fs::remove_file(&path)?;
+                continue;
+            };
+            books.charge(
+                digest,
+                Entry {
+                    bytes: fs::metadata(&path)?.len(),
+                    owner: sealed::owner_of(&path)?,
+                    writers: 0,
+                    stored: true,
+                    brought: Instant::now(),
+                },
+            );
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Inner {
             directory,
-            used: Arc::new(AtomicU64::new(used)),
-            most: MOST,
-        })
+            seals: Seals::new(data_dir, keys),
+            all_may,
+            one_may,
+            books: Mutex::new(books),
+        })))
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
-        self.directory.join(name(digest))
+        self.0.directory.join(name(digest))
     }
 
-    /// Stores the bytes; on return they survive a crash.
-    pub(crate) fn put(&self, content: &[u8]) -> io::Result<Digest> {
+    /// Stores the bytes for this identity; on return they survive a crash.
+    ///
+    /// # Errors
+    /// When there is no room, or they cannot be written.
+    pub(crate) fn put(&self, owner: &Identity, content: &[u8]) -> Result<Digest, PutError> {
         let digest = Digest::of(content);
-        let path = self.path(digest);
-        if path.exists() {
-            // Written anew, it is of this moment, and no sweep takes it away before it is referred to.
-            return self.write(&path, content).map(|()| digest);
-        }
-        let size = u64::try_from(content.len()).unwrap_or(u64::MAX);
-        let before = self.used.fetch_add(size, Ordering::Relaxed);
-        let stored = if before.saturating_add(size) > self.most {
-            Err(io::Error::new(
-                io::ErrorKind::StorageFull,
-                "the plans of all agents take what they may take",
-            ))
-        } else {
-            self.write(&path, content)
+        let owner = Digest::of(owner.to_string().as_bytes());
+        let known = self.0.books.lock().plans.get(&digest).map(|it| it.owner);
+        let bytes = self.0.seals.seal(digest, known.unwrap_or(owner), content)?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let number = {
+            let mut books = self.0.books.lock();
+            let now = Instant::now();
+            if let Some(known) = books.plans.get_mut(&digest) {
+                // Of this moment again, so that no sweep takes it away before it is referred to.
+                known.brought = now;
+                if known.stored && self.get(digest).is_ok() {
+                    return Ok(digest);
+                }
+                known.writers += 1;
+            } else {
+                let of_owner = books.of.get(&owner).copied().unwrap_or(0);
+                if of_owner.saturating_add(size) > self.0.one_may {
+                    return Err(PutError::Share);
+                }
+                if books.all.saturating_add(size) > self.0.all_may {
+                    return Err(PutError::Full);
+                }
+                let entry = Entry {
+                    bytes: size,
+                    owner,
+                    writers: 1,
+                    stored: false,
+                    brought: now,
+                };
+                books.charge(digest, entry);
+            }
+            books.written += 1;
+            books.written
         };
-        if stored.is_err() {
-            self.used.fetch_sub(size, Ordering::Relaxed);
+        let written = self.write(digest, number, &bytes);
+        let mut books = self.0.books.lock();
+        if let Some(entry) = books.plans.get_mut(&digest) {
+            entry.writers = entry.writers.saturating_sub(1);
+            entry.stored |= written.is_ok();
+            if entry.writers == 0 && !entry.stored {
+                // It may have got its name before the failure.
+                fs::remove_file(self.path(digest)).ok();
+                books.release(digest);
+            }
         }
-        stored.map(|()| digest)
+        written?;
+        Ok(digest)
     }
 
-    fn write(&self, path: &std::path::Path, content: &[u8]) -> io::Result<()> {
-        let temporary = path.with_extension(format!("{:?}.new", std::thread::current().id()));
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        fs::File::open(&self.directory)?.sync_all()
+    fn write(&self, digest: Digest, number: u64, bytes: &[u8]) -> io::Result<()> {
+        let unfinished = self.0.directory.join(format!("{number}.unfinished"));
+        let written = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)
+            .and_then(|mut file| {
+                file.write_all(bytes)?;
+                file.sync_all()
+            })
+            .and_then(|()| fs::rename(&unfinished, self.path(digest)));
+        if written.is_err() {
+            // Where this fails as well, the next start removes it.
+            fs::remove_file(&unfinished).ok();
+        }
+        written?;
+        File::open(&self.0.directory)?.sync_all()
     }
 
     /// The bytes, if they are still what was stored (T18).
     pub(crate) fn get(&self, digest: Digest) -> io::Result<Vec<u8>> {
-        let content = fs::read(self.path(digest))?;
+        let file = fs::read(self.path(digest))?;
+        let content = match sealed::parsed(&file) {
+            Some(sealed) => self.0.seals.open(digest, &sealed)?,
+            None => file,
+        };
         if Digest::of(&content) == digest {
             Ok(content)
         } else {
@@ -92,32 +256,83 @@ impl PlanStore {
         }
     }
 
-    /// Removes what is old and what nobody refers to: plans that were refused, and those of tasks that ended long ago.
-    fn sweep(&self, kept: &HashSet<String>, age: Duration) -> io::Result<()> {
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let about = entry.metadata()?;
-            let old = about.modified()?.elapsed().is_ok_and(|it| it >= age);
-            if old && !kept.contains(entry.file_name().to_string_lossy().as_ref()) {
-                fs::remove_file(entry.path())?;
-                self.used.fetch_sub(about.len(), Ordering::Relaxed);
+    /// Seals what an earlier version stored in clear. What is not what its name says was never read, and is removed.
+    fn seal_old(&self) -> io::Result<()> {
+        let digests: Vec<Digest> = self.0.books.lock().plans.keys().copied().collect();
+        for digest in digests {
+            let path = self.path(digest);
+            let file = match fs::read(&path) {
+                Ok(file) => Plain::of(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let Some(Plain(content)) = file else {
+                continue;
+            };
+            if Digest::of(&content) == digest {
+                let (number, owner) = {
+                    let mut books = self.0.books.lock();
+                    books.written += 1;
+                    let entry = books.plans.get(&digest);
+                    (
+                        books.written,
+                        entry.map_or_else(sealed::nobody, |it| it.owner),
+                    )
+                };
+                let bytes = self.0.seals.seal(digest, owner, &content)?;
+                self.write(digest, number, &bytes)?;
+            } else {
+                tracing::error!(path = %path.display(), "a stored plan is not what was stored: removed");
+                let mut books = self.0.books.lock();
+                fs::remove_file(&path)?;
+                books.release(digest);
             }
         }
         Ok(())
     }
 
-    /// Sweeps now and then, until told to stop.
+    /// Removes what is old and what nobody refers to: plans that were refused, and those of tasks that ended long ago.
+    /// Whatever is brought after `kept` was put together is not old.
+    fn sweep(&self, kept: &HashSet<Digest>, age: Duration) -> io::Result<()> {
+        let candidates: Vec<Digest> = {
+            let books = self.0.books.lock();
+            let unreferred = books.plans.keys().filter(|digest| !kept.contains(*digest));
+            unreferred.copied().collect()
+        };
+        for digest in candidates {
+            let mut books = self.0.books.lock();
+            let removable = books
+                .plans
+                .get(&digest)
+                .is_some_and(|entry| entry.writers == 0 && entry.brought.elapsed() >= age);
+            if removable {
+                match fs::remove_file(self.path(digest)) {
+                    Ok(()) => books.release(digest),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => books.release(digest),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals what is in clear, then sweeps now and then, until told to stop.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
+        let store = self.clone();
+        let sealed = tokio::task::spawn_blocking(move || store.seal_old()).await;
+        if let Ok(Err(error)) = sealed {
+            tracing::error!(%error, "plans that an earlier version stored in clear could not be sealed");
+        }
         while !*stop.borrow() {
             if let Ok(kept) = engine.query(referred).await {
                 let store = self.clone();
-                let swept = tokio::task::spawn_blocking(move || store.sweep(&kept, EVERY)).await;
-                if let Ok(Err(error)) = swept {
+                let swept = tokio::task::spawn_blocking(move || store.sweep(&kept, SWEEP_INTERVAL));
+                if let Ok(Err(error)) = swept.await {
                     tracing::error!(%error, "plans that nobody refers to could not be removed");
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(SWEEP_INTERVAL) => {}
                 _ = stop.changed() => {}
             }
         }
@@ -128,58 +343,23 @@ fn name(digest: Digest) -> String {
     digest.to_string().replace(':', "-")
 }
 
-/// The names of what plans refer to.
-fn referred(state: &State) -> HashSet<String> {
+/// The digest that a file is named after.
+fn named(path: &Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    name.replacen('-', ":", 1).parse().ok()
+}
+
+/// What plans refer to.
+fn referred(state: &State) -> HashSet<Digest> {
     let plans = state.plans().flat_map(|plan| {
         let rehearsed = match plan.rehearsal {
-            Some(Rehearsal::Done(digest)) => Some(name(digest)),
+            Some(Rehearsal::Done(digest)) => Some(digest),
             Some(Rehearsal::Not(_)) | None => None,
         };
-        [Some(name(plan.digest)), rehearsed]
+        [Some(plan.digest), rehearsed]
     });
     plans.flatten().collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store(most: u64) -> (tempfile::TempDir, PlanStore) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = PlanStore::open(folder.path().join("plans")).unwrap();
-        (folder, PlanStore { most, ..store })
-    }
-
-    // T47
-    #[test]
-    fn plans_take_no_more_than_they_may_and_what_is_swept_makes_room() {
-        let (_folder, store) = store(100);
-        let first = store.put(&[1; 60]).unwrap();
-        assert_eq!(
-            store.put(&[1; 60]).unwrap(),
-            first,
-            "the same takes no more"
-        );
-        let full = store.put(&[2; 60]).unwrap_err();
-        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-        let kept = [name(first)].into();
-        store.sweep(&kept, Duration::ZERO).unwrap();
-        assert_eq!(store.get(first).unwrap(), [1; 60]);
-        store
-            .sweep(&HashSet::new(), Duration::from_secs(60))
-            .unwrap();
-        assert!(store.get(first).is_ok(), "it may be submitted this moment");
-        store.sweep(&HashSet::new(), Duration::ZERO).unwrap();
-        assert!(store.get(first).is_err());
-        store.put(&[2; 60]).unwrap();
-    }
-
-    // T18
-    #[test]
-    fn what_is_not_what_was_stored_is_not_given() {
-        let (_folder, store) = store(100);
-        let digest = store.put(b"one").unwrap();
-        fs::write(store.path(digest), "two").unwrap();
-        assert!(store.get(digest).is_err());
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use lanyard_core::approval::Unusable;
+use lanyard_core::id::{ApprovalId, PlanId};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
@@ -17,6 +18,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::config::ApprovalUrl;
 use crate::identity::Freshness;
+use crate::shares::Full;
 
 const DOMAIN: &str = "lanyard.dev";
 
@@ -56,6 +58,24 @@ pub(crate) fn too_many(wait: Duration) -> Status {
         wait.as_secs().max(1)
     );
     Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// There is no memory left for what the caller sends, or for what it wants to hold.
+fn exhausted(message: impl Into<String>) -> Status {
+    status(Code::ResourceExhausted, message, "QUOTA", HashMap::new())
+}
+
+pub(crate) fn no_memory() -> Status {
+    exhausted(
+        "too many bytes of requests are being received, of your address or of all: try again later",
+    )
+}
+
+/// This caller, or all callers together, have as many as there may be.
+pub(crate) fn full(what: &str, full: Full) -> Status {
+    exhausted(format!(
+        "{what}: {full}: try again when some of them are done"
+    ))
 }
 
 /// What was shown cannot be remembered, so it is not taken.
@@ -185,6 +205,31 @@ fn provider(error: ProviderError) -> Status {
     )
 }
 
+fn unjudged(error: Unjudged) -> Status {
+    match error {
+        Unjudged::Form { .. } => invalid("content", error),
+        Unjudged::TooMuch(why) => exhausted(why),
+        Unjudged::Policies(_) | Unjudged::Store(_) => unavailable(error),
+    }
+}
+
+fn approval_needed(
+    (plan, approval): (PlanId, ApprovalId),
+    why: &Unusable,
+    page: Option<&ApprovalUrl>,
+) -> Status {
+    let mut line = format!("approval {approval} of plan {plan} is needed first: {why}");
+    let mut facts = HashMap::from([
+        ("plan_id".to_owned(), plan.to_string()),
+        ("approval_id".to_owned(), approval.to_string()),
+    ]);
+    if let Some(page) = page.map(|page| page.of(approval)) {
+        line = format!("{line}; people decide at {page}");
+        facts.insert("url".to_owned(), page);
+    }
+    status(Code::FailedPrecondition, line, "APPROVAL_REQUIRED", facts)
+}
+
 /// The page is where people decide on approvals.
 pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
     match error {
@@ -204,18 +249,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
             plan,
             approval,
             why,
-        } => {
-            let mut line = format!("approval {approval} of plan {plan} is needed first: {why}");
-            let mut facts = HashMap::from([
-                ("plan_id".to_owned(), plan.to_string()),
-                ("approval_id".to_owned(), approval.to_string()),
-            ]);
-            if let Some(page) = page.map(|page| page.of(approval)) {
-                line = format!("{line}; people decide at {page}");
-                facts.insert("url".to_owned(), page);
-            }
-            status(Code::FailedPrecondition, line, "APPROVAL_REQUIRED", facts)
-        }
+        } => approval_needed((plan, approval), &why, page),
         IssueError::Repeated(lease) => {
             let message = IssueError::Repeated(lease).to_string();
             status(
@@ -253,8 +287,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
             "QUOTA",
             HashMap::new(),
         ),
-        IssueError::Plan(error @ Unjudged::Form { .. }) => invalid("content", error),
-        IssueError::Plan(error) => unavailable(error),
+        IssueError::Plan(error) => unjudged(error),
         IssueError::Randomness(error) => unavailable(error),
     }
 }

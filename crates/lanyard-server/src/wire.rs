@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Kind, Reason};
+use lanyard_core::identity::Identity;
 use lanyard_core::ledger::{CommitError, look};
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
@@ -33,13 +34,16 @@ use crate::drill::{self, Drills};
 use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas};
-use crate::judge::Assessor;
+use crate::judge::{Assessor, Judges};
 use crate::listen::listen;
 use crate::plans::PlanStore;
+use crate::rpc::submitted_bytes;
+use crate::shares::Shares;
 use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::status_lists::StatusLists;
 use crate::targets::TargetConfig;
+use crate::watches::Watches;
 use crate::witness::WitnessFile;
 
 /// What every request may need.
@@ -63,6 +67,9 @@ pub(crate) struct Broker {
     pub(crate) drills: Option<Drills>,
     /// Systems that may engage kills.
     pub(crate) signals: Signals,
+    pub(crate) watches: Watches,
+    /// The bytes of plans that are being submitted, by who submits them.
+    pub(crate) plan_bytes: Shares<Identity>,
 }
 
 impl Broker {
@@ -421,12 +428,12 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         }
     });
     let providers = providers(config, (&keyring, &lists)).await;
-    let plans = PlanStore::open(config.data_dir.join("plans"))?;
+    let plans = PlanStore::open(&config.data_dir, config.plan_sealing_keys.as_deref())?;
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,
         charters: Arc::new(Charters::default()),
-        judge: Arc::new(Assessor::new(plans.clone())),
+        judge: Arc::new(Assessor::new(plans.clone(), Judges::of_this_program())),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),
         agents: config.identities.agents.clone(),
@@ -456,6 +463,8 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         reporters: config.reporters()?,
         drills,
         signals: config.signals.open()?,
+        watches: Watches::default(),
+        plan_bytes: submitted_bytes(),
     };
     Ok(broker)
 }

@@ -1,8 +1,9 @@
 //! A judge that cannot read: what it is given has no form, and its risk is high.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use lanyard_core::charter::Charter;
-use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
@@ -13,15 +14,24 @@ pub struct CannotRead;
 
 #[async_trait]
 impl Judge for CannotRead {
-    async fn read(&self, _: PlanFormat, _: &[u8]) -> Result<Reading, Unjudged> {
+    async fn read(&self, _: &Task, _: PlanFormat, _: &Arc<[u8]>) -> Result<Reading, Unjudged> {
         Ok(Reading::default())
     }
 
-    async fn keep(&self, _: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
-        Err(Unjudged::Store("there is no store here".to_owned()))
+    async fn compared(&self, _: &Task, _: Vec<Rehearsed>) -> Result<Arc<[u8]>, Unjudged> {
+        Err(Unjudged::Store("there are no words here".to_owned()))
     }
 
-    async fn judge(&self, charter: &Charter, _: &Task, _: &Plan) -> Result<Judgement, Unjudged> {
+    async fn store(&self, _: &Task, _: Vec<Arc<[u8]>>) -> Result<(), Unjudged> {
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        (charter, _): (&Charter, &Task),
+        _: &Plan,
+        _: Option<&Arc<[u8]>>,
+    ) -> Result<Judgement, Unjudged> {
         Ok(Judgement::unread(charter.policies_digest()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -97,34 +98,49 @@ pub enum Unjudged {
     /// The policies cannot be asked.
     #[error("the policies cannot be asked: {0}")]
     Policies(String),
-    /// The stored bytes cannot be read.
-    #[error("the stored plan cannot be read: {0}")]
+    /// The bytes cannot be stored, or not be read again.
+    #[error("the stored plan cannot be used: {0}")]
     Store(String),
+    /// This agent, or all of them, have taken what there is to take.
+    #[error("{0}")]
+    TooMuch(String),
 }
 
 /// Reads plans and asks policies. Whatever keeps a policy from an answer is a denial within the judgement.
 #[async_trait]
 pub trait Judge: Send + Sync {
-    /// What these bytes say.
+    /// What these bytes say, for this task.
     ///
     /// # Errors
     /// When they are not in that form.
-    async fn read(&self, format: PlanFormat, content: &[u8]) -> Result<Reading, Unjudged>;
+    async fn read(
+        &self,
+        task: &Task,
+        format: PlanFormat,
+        content: &Arc<[u8]>,
+    ) -> Result<Reading, Unjudged>;
 
-    /// Stores what a rehearsal came to, as people read it.
+    /// What a rehearsal came to, as people read it.
     ///
     /// # Errors
-    /// When it cannot be stored.
-    async fn keep(&self, rehearsed: Vec<Rehearsed>) -> Result<Digest, Unjudged>;
+    /// When it cannot be put into words.
+    async fn compared(&self, task: &Task, rehearsed: Vec<Rehearsed>)
+    -> Result<Arc<[u8]>, Unjudged>;
 
-    /// What the policies of a charter say of a plan whose bytes are stored.
+    /// Stores the bytes of a plan of this task and what belongs to it, each under its digest; on return they survive a crash.
+    ///
+    /// # Errors
+    /// When they cannot be stored, or the task's identity has its share.
+    async fn store(&self, task: &Task, bytes: Vec<Arc<[u8]>>) -> Result<(), Unjudged>;
+
+    /// What the policies of a charter say of a plan: of these bytes, or of those that are stored.
     ///
     /// # Errors
     /// When its bytes are gone, or are not what was stored.
     async fn judge(
         &self,
-        charter: &Charter,
-        task: &Task,
+        by: (&Charter, &Task),
         plan: &Plan,
+        content: Option<&Arc<[u8]>>,
     ) -> Result<Judgement, Unjudged>;
 }

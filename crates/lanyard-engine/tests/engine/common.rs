@@ -193,10 +193,11 @@ pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: BTreeSet::new(),
     };
-    bench
+    let submission = bench
         .engine
-        .submit_plan(&world::agent(), proposal, b"restart")
-        .await
+        .begin_submission(&world::agent(), proposal)
+        .await?;
+    submission.submit(Arc::from(*b"restart")).await
 }
 
 /// A yes to it.

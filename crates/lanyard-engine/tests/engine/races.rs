@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use lanyard_core::charter::parse;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::KillId;
-use lanyard_core::identity::Operator;
+use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
@@ -260,13 +260,46 @@ async fn second_is_busy(seed: u64) -> bool {
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    let one = engine.submit_plan(&agent, proposal(), b"one");
-    let two = engine.submit_plan(&agent, proposal(), b"two");
-    let (one, two) = tokio::join!(one, two);
-    let after = engine.submit_plan(&agent, proposal(), b"three").await;
+    let submit = async |content: &[u8]| {
+        let submission = engine.begin_submission(&agent, proposal()).await?;
+        submission.submit(Arc::from(content)).await
+    };
+    let (one, two) = tokio::join!(submit(b"one"), submit(b"two"));
+    let after = submit(b"three").await;
     assert!(one.is_ok() || two.is_ok(), "seed {seed}");
     assert!(after.is_ok(), "seed {seed}: {after:?}");
     [one, two]
         .into_iter()
         .any(|it| matches!(it, Err(IssueError::Busy)))
+}
+
+// The bytes of a plan are received under the turn of its agent: who has no task and no turn sends none.
+#[tokio::test]
+async fn s07_the_task_and_the_turn_come_before_the_bytes_of_a_plan() {
+    let bench = bench(&world::CHARTER.replace(CHARTER, "role: apply")).await;
+    let proposal = || Proposal {
+        task: bench.task,
+        grant: world::name("restart"),
+        format: PlanFormat::Text,
+        summary: "restart".to_owned(),
+        destructive: [].into(),
+    };
+    let stranger = Identity {
+        subject: "another".to_owned(),
+        ..world::agent()
+    };
+    let refused = bench.engine.begin_submission(&stranger, proposal()).await;
+    assert!(matches!(refused.err(), Some(IssueError::NotFound("task"))));
+    let agent = world::agent();
+    let first = bench.engine.begin_submission(&agent, proposal()).await;
+    let second = bench.engine.begin_submission(&agent, proposal()).await;
+    assert!(matches!(second.err(), Some(IssueError::Busy)));
+    drop(first);
+    assert!(
+        bench
+            .engine
+            .begin_submission(&agent, proposal())
+            .await
+            .is_ok()
+    );
 }

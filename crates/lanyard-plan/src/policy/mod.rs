@@ -16,7 +16,7 @@ use lanyard_core::digest::Digest;
 use lanyard_core::plan::{Judgement, Plan, Risk};
 use lanyard_core::task::Task;
 use regorus::Engine;
-use regorus::utils::limits::ExecutionTimerConfig;
+use regorus::utils::limits::{ExecutionTimerConfig, monotonic_now};
 use serde_json::{Value, json};
 
 use said::Said;
@@ -30,8 +30,16 @@ pub const RISK_RULES: &str = include_str!("../../policies/risk.rego");
 
 /// What those are called where a fault is shown.
 const OWN: &str = "lanyard/risk.rego";
-/// How long one question to one rule may take.
-const LONGEST: Duration = Duration::from_secs(2);
+/// Time that the policies of a charter take for one plan: all rules, over all of its objects.
+///
+/// # Limit
+/// - for: the judging of one plan
+/// - unit: time
+/// - beyond: the plan is denied: its policies did not end in time
+/// - test: `s19_all_rules_over_all_objects_have_one_deadline`
+pub const MAX_JUDGE_TIME: Duration = Duration::from_secs(10);
+/// How many steps of an evaluation pass between two looks at the clock.
+const STEPS_BETWEEN_LOOKS: NonZeroU32 = NonZeroU32::MIN.saturating_add(255);
 
 /// What a rule is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,10 +155,6 @@ impl PolicySet {
     ) -> Result<Self, Vec<Fault>> {
         let mut engine = Engine::new();
         engine.set_strict_builtin_errors(true);
-        engine.set_execution_timer_config(ExecutionTimerConfig {
-            limit: LONGEST,
-            check_interval: NonZeroU32::MIN.saturating_add(255),
-        });
         let own = engine.add_policy(OWN.to_owned(), RISK_RULES.to_owned());
         let mut faults: Vec<_> = own
             .err()
@@ -204,9 +208,20 @@ impl PolicySet {
         })
     }
 
-    /// What the rules say of a plan. A rule that cannot be evaluated denies.
+    /// What the rules say of a plan. A rule that cannot be evaluated denies, and so do rules that do not end within
+    /// [`MAX_JUDGE_TIME`].
     #[must_use]
     pub fn judge(&self, document: &Document, context: Context<'_>) -> Judgement {
+        self.judge_within(MAX_JUDGE_TIME, document, context)
+    }
+
+    fn judge_within(
+        &self,
+        limit: Duration,
+        document: &Document,
+        context: Context<'_>,
+    ) -> Judgement {
+        let began = monotonic_now().unwrap_or_default();
         let mut said = Said::default();
         let inputs = document.inputs();
         if inputs.is_empty() {
@@ -221,7 +236,9 @@ impl PolicySet {
         if let Err(error) = engine.add_data_json(&told) {
             said.fails("data.lanyard", &error.to_string());
         }
-        for input in inputs {
+        let questions = inputs.len() * self.rules.len();
+        let mut asked: usize = 0;
+        'all: for input in inputs {
             match regorus::Value::from_json_str(&input.to_string()) {
                 Ok(input) => engine.set_input(input),
                 Err(error) => {
@@ -230,6 +247,20 @@ impl PolicySet {
                 }
             }
             for (rule, kind) in &self.rules {
+                let spent = monotonic_now().unwrap_or_default().saturating_sub(began);
+                let Some(left) = limit.checked_sub(spent).filter(|left| !left.is_zero()) else {
+                    let within = limit.as_secs_f32();
+                    let why = format!(
+                        "they did not end within {within} s: {asked} of {questions} questions were asked"
+                    );
+                    said.fails("the policies", &why);
+                    break 'all;
+                };
+                engine.set_execution_timer_config(ExecutionTimerConfig {
+                    limit: left,
+                    check_interval: STEPS_BETWEEN_LOOKS,
+                });
+                asked += 1;
                 match engine.eval_rule(rule.clone()) {
                     Ok(value) => said.take(rule, *kind, &value),
                     Err(error) => said.fails(rule, &error.to_string()),
@@ -277,3 +308,6 @@ fn fault(place: usize, path: &str, error: &anyhow::Error) -> Fault {
         message: line(sentence.unwrap_or(&text)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,11 +18,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use super::plan::Reader;
-use super::{Services, duration, parsed, plan, text, time};
+use super::{Next, Services, duration, next, parsed, plan, text, time};
 use crate::refusal;
 
 /// How long a watcher is kept who does not read (T45).
 const UNREAD: Duration = Duration::from_secs(30);
+/// The least time between two looks at the state.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// How often what waits is looked at when nothing was recorded: a task may have ended by itself.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -149,11 +151,14 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WatchApprovalsRequest>,
     ) -> Result<Response<Self::WatchApprovalsStream>, Status> {
-        self.reader(&request).await?;
+        let reader = self.reader(&request).await?;
+        let place = self.0.watches.of_person(&reader.identity)?;
         let engine = Arc::clone(&self.0.engine);
-        let (events, stream) = tokio::sync::mpsc::channel(4);
+        // Each message is all there is to say: one that is not taken yet is enough.
+        let (events, stream) = tokio::sync::mpsc::channel(1);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads (T45).
         tokio::spawn(async move {
+            let _place = place;
             let mut changes = engine.changes();
             let mut shown = None;
             loop {
@@ -170,8 +175,8 @@ impl ApprovalService for Services {
                         return;
                     }
                 }
-                let changed = tokio::time::timeout(AGAIN, changes.changed()).await;
-                if events.is_closed() || changed.is_ok_and(|changed| changed.is_err()) {
+                tokio::time::sleep(BETWEEN).await;
+                if matches!(next(&mut changes, &events, AGAIN).await, Next::End) {
                     return;
                 }
             }

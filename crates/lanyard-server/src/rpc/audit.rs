@@ -142,15 +142,23 @@ impl AuditService for Services {
         &self,
         request: Request<v1::TailRecordsRequest>,
     ) -> Result<Response<Self::TailRecordsStream>, Status> {
-        self.operator(&request, OperatorRole::Viewer).await?;
+        let viewer = self.operator(&request, OperatorRole::Viewer).await?;
+        let place = self.0.watches.of_person(&viewer.identity)?;
         let ledger = Arc::clone(&self.0.ledger);
         let from = u64::try_from(request.into_inner().from_index);
         let from = from.unwrap_or_else(|_| ledger.tree().0);
-        let (events, stream) = tokio::sync::mpsc::channel(16);
+        // A page is as long as its records: few of them wait for the reader.
+        let (events, stream) = tokio::sync::mpsc::channel(2);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
+            let _place = place;
             let mut cursor = ledger.records(from);
-            while let Some(durable) = ledger.grown(cursor.index()).await {
+            loop {
+                let grown = tokio::select! {
+                    grown = ledger.grown(cursor.index()) => grown,
+                    () = events.closed() => None,
+                };
+                let Some(durable) = grown else { return };
                 let until = durable.min(cursor.index() + PAGE as u64);
                 let read = tokio::task::spawn_blocking(move || {
                     let mut records = Vec::new();

@@ -22,7 +22,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, credential, drill, duration, parsed, presented, text, time};
+use super::{Next, Services, credential, drill, duration, next, parsed, presented, text, time};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -30,6 +30,8 @@ use crate::wire::Broker;
 const UNREAD: Duration = Duration::from_secs(30);
 /// How many leases of a report are read at once.
 const LINES: usize = 1000;
+/// How long nothing is recorded before the reader is looked for again.
+const AGAIN: Duration = Duration::from_secs(5);
 /// The least time between two reports.
 const BETWEEN: Duration = Duration::from_millis(100);
 
@@ -138,12 +140,14 @@ impl KillService for Services {
         &self,
         request: Request<v1::WatchKillRequest>,
     ) -> Result<Response<Self::WatchKillStream>, Status> {
-        self.operator(&request, OperatorRole::OnCall).await?;
+        let oncall = self.operator(&request, OperatorRole::OnCall).await?;
+        let place = self.0.watches.of_person(&oncall.identity)?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
-        let (events, stream) = tokio::sync::mpsc::channel(16);
+        let (events, stream) = tokio::sync::mpsc::channel(2);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
+            let _place = place;
             let mut changes = engine.changes();
             loop {
                 changes.mark_unchanged();
@@ -156,8 +160,12 @@ impl KillService for Services {
                     return;
                 }
                 tokio::time::sleep(BETWEEN).await;
-                if changes.changed().await.is_err() {
-                    return;
+                loop {
+                    match next(&mut changes, &events, AGAIN).await {
+                        Next::Change => break,
+                        Next::Nothing => {}
+                        Next::End => return,
+                    }
                 }
             }
         });
@@ -168,7 +176,8 @@ impl KillService for Services {
         &self,
         request: Request<v1::ReadKillReportRequest>,
     ) -> Result<Response<Self::ReadKillReportStream>, Status> {
-        self.operator(&request, OperatorRole::OnCall).await?;
+        let oncall = self.operator(&request, OperatorRole::OnCall).await?;
+        let place = self.0.watches.of_person(&oncall.identity)?;
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
         let known = engine
@@ -180,6 +189,7 @@ impl KillService for Services {
         let leases = engine.killed_leases(id).await.map_err(refusal::commit)?;
         let (lines, stream) = tokio::sync::mpsc::channel(4);
         tokio::spawn(async move {
+            let _place = place;
             for some in leases.chunks(LINES) {
                 let read = engine.kill_lines(id, some).await;
                 let read = read.map(|lines| v1::ReadKillReportResponse {

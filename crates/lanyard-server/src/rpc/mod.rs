@@ -15,7 +15,9 @@ mod timeline;
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use lanyard_core::identity::{Caller, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::mint::IssueError;
@@ -31,13 +33,16 @@ use lanyard_proto::v1::kill_service_server::KillServiceServer;
 use lanyard_proto::v1::pause_service_server::PauseServiceServer;
 use lanyard_proto::v1::plan_service_server::PlanServiceServer;
 use lanyard_proto::v1::task_service_server::TaskServiceServer;
+use tokio::sync::{mpsc, watch};
 use tonic::{Request, Status};
 
 use crate::identity::{Freshness, Presented};
 use crate::refusal;
+use crate::request_bodies::{self, BodyBudget};
 use crate::wire::Broker;
 
 pub(crate) use kill::engage;
+pub(crate) use plan::submitted_bytes;
 
 /// The longest reason, summary or comment, in characters.
 const TEXT_LIMIT: usize = 1000;
@@ -68,6 +73,10 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     .merge(crate::http::router(broker))
     .layer(axum::middleware::map_response(crate::gated::gate))
     .layer(axum::middleware::from_fn(crate::identity::presented))
+    .layer(from_fn_with_state(
+        BodyBudget::of_all(),
+        request_bodies::metered,
+    ))
 }
 
 /// What the kill plane serves: KillService and its HTTP door.
@@ -78,6 +87,10 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
         .into_axum_router()
         .merge(crate::http::kill_router(broker))
         .layer(axum::middleware::from_fn(crate::identity::presented))
+        .layer(from_fn_with_state(
+            BodyBudget::of_kills(),
+            request_bodies::metered,
+        ))
 }
 
 /// What the request shows of its caller.
@@ -126,6 +139,29 @@ impl Services {
         role: OperatorRole,
     ) -> Result<(Operator, Login), Status> {
         crate::identity::operator(self.caller(request).await?, role)
+    }
+}
+
+/// What a watch goes on with.
+enum Next {
+    /// Something was recorded.
+    Change,
+    /// Nothing was, in all the time.
+    Nothing,
+    /// The reader is gone, or nothing will be recorded any more.
+    End,
+}
+
+/// Waits for what a watch goes on with. A watch whose reader is gone ends at once and gives back its place.
+async fn next<T>(
+    changes: &mut watch::Receiver<u64>,
+    events: &mpsc::Sender<T>,
+    within: Duration,
+) -> Next {
+    tokio::select! {
+        changed = changes.changed() => changed.map_or(Next::End, |()| Next::Change),
+        () = events.closed() => Next::End,
+        () = tokio::time::sleep(within) => Next::Nothing,
     }
 }
 

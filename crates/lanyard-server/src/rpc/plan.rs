@@ -1,12 +1,14 @@
 //! PlanService.
 
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_core::charter::ActionPattern;
 use lanyard_core::document::visible;
 use lanyard_core::id::PlanId;
-use lanyard_core::identity::OperatorRole;
+use lanyard_core::identity::{Identity, OperatorRole};
 use lanyard_core::plan::{
     Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
 };
@@ -21,6 +23,26 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{Services, parsed, text, time};
 use crate::refusal;
+use crate::shares::{Share, Shares};
+
+/// The bytes of plans that are being submitted, part of what the bodies of requests may take.
+///
+/// # Limit
+/// - for: all agents together
+/// - unit: bytes
+/// - beyond: the submission is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_an_identity_holds_two_plans_in_memory_at_the_most`
+const MAX_SUBMITTED_BYTES: u64 = 128 << 20;
+/// The bytes of plans that one identity is submitting: two of the largest size.
+///
+/// # Limit
+/// - for: an identity of an agent
+/// - unit: bytes
+/// - beyond: the submission is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_an_identity_holds_two_plans_in_memory_at_the_most`
+const MAX_SUBMITTED_BYTES_PER_IDENTITY: u64 = 8 << 20;
+/// How long the header of a plan may take, and then its bytes.
+const UPLOAD_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How much of a plan one message holds.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -32,23 +54,15 @@ impl PlanService for Services {
         request: Request<Streaming<v1::SubmitPlanRequest>>,
     ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
         let caller = self.agent(&request).await?;
-        let (header, content) = received(request.into_inner()).await?;
-        let proposal = proposal(header)?;
-        // Whoever may not submit leaves no bytes behind.
-        self.0
-            .engine
-            .task_of(&caller.identity, proposal.task)
-            .await
-            .map_err(refusal::task)?;
-        let (plans, bytes) = (self.0.plans.clone(), content.clone());
-        let stored = tokio::task::spawn_blocking(move || plans.put(&bytes)).await;
-        if !stored.is_ok_and(|stored| stored.is_ok()) {
-            return Err(Status::unavailable("the plan could not be stored"));
-        }
-        let plan = self
-            .0
-            .engine
-            .submit_plan(caller, proposal, &content)
+        let share = self.0.plan_bytes.of(caller.identity.clone());
+        let mut parts = request.into_inner();
+        let proposal = within(UPLOAD_DEADLINE, header(&mut parts)).await?;
+        // The task and the turn come before the bytes: whoever may not submit takes no memory.
+        let submission = self.0.engine.begin_submission(caller, proposal).await;
+        let submission = submission.map_err(|error| self.refused(error))?;
+        let (content, _share) = within(UPLOAD_DEADLINE, content(parts, share)).await?;
+        let plan = submission
+            .submit(content)
             .await
             .map_err(|error| self.refused(error))?;
         Ok(Response::new(v1::SubmitPlanResponse {
@@ -77,9 +91,9 @@ impl PlanService for Services {
                         && asked.is_none_or(|it| it.requirement.asks(&operator.groups))
                 }
             };
-            may.then_some(plan.digest)
+            may.then_some((plan.digest, plan.size))
         });
-        let digest = found
+        let (digest, size) = found
             .await
             .map_err(refusal::commit)?
             .ok_or_else(|| refusal::not_found("plan"))?;
@@ -87,6 +101,9 @@ impl PlanService for Services {
             let by = &operator.identity;
             tracing::info!(plan = %id, %digest, %by, "the exact bytes of a plan were read");
         }
+        // The bytes are in memory until the reader has taken them.
+        let share = self.0.plan_bytes.take(caller.identity().clone(), size);
+        let share = share.map_err(|full| refusal::full("bytes of plans in memory", full))?;
         let plans = self.0.plans.clone();
         let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
         let Ok(Ok(content)) = read else {
@@ -95,6 +112,7 @@ impl PlanService for Services {
         let content = Arc::new(content);
         let starts = (0..content.len()).step_by(CHUNK_BYTES);
         let chunks = starts.map(move |start| {
+            let _held = &share;
             let end = content.len().min(start + CHUNK_BYTES);
             let chunk = content.get(start..end).unwrap_or_default().to_vec();
             Ok(v1::ReadPlanResponse { chunk })
@@ -161,9 +179,27 @@ fn unreadable() -> Status {
     Status::unavailable("the stored plan cannot be read, or is not what was stored")
 }
 
-async fn received(
-    mut parts: Streaming<v1::SubmitPlanRequest>,
-) -> Result<(v1::PlanHeader, Vec<u8>), Status> {
+/// What plans may take while they are submitted.
+pub(crate) fn submitted_bytes() -> Shares<Identity> {
+    Shares::new(MAX_SUBMITTED_BYTES, MAX_SUBMITTED_BYTES_PER_IDENTITY)
+}
+
+/// An agent's turn does not wait longer than this for the parts of its plan.
+async fn within<T>(
+    deadline: Duration,
+    received: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let received = tokio::time::timeout(deadline, received).await;
+    received.unwrap_or_else(|_| {
+        let seconds = deadline.as_secs();
+        Err(Status::deadline_exceeded(format!(
+            "the plan was not received within {seconds} s"
+        )))
+    })
+}
+
+/// What comes before any bytes.
+async fn header(parts: &mut Streaming<v1::SubmitPlanRequest>) -> Result<Proposal, Status> {
     let first = parts.message().await?.and_then(|message| message.part);
     let Some(Part::Header(header)) = first else {
         return Err(refusal::invalid(
@@ -171,6 +207,14 @@ async fn received(
             "the first message has to be the header",
         ));
     };
+    proposal(header)
+}
+
+/// The bytes, each of them counted against the caller's share before it is kept.
+async fn content(
+    mut parts: Streaming<v1::SubmitPlanRequest>,
+    mut share: Share<Identity>,
+) -> Result<(Arc<[u8]>, Share<Identity>), Status> {
     let mut content = Vec::new();
     while let Some(message) = parts.message().await? {
         let Some(Part::Chunk(chunk)) = message.part else {
@@ -185,12 +229,15 @@ async fn received(
                 format!("a plan has {PLAN_LIMIT} bytes at the most"),
             ));
         }
+        share
+            .grow(chunk.len() as u64)
+            .map_err(|full| refusal::full("bytes of plans in memory", full))?;
         content.extend_from_slice(&chunk);
     }
     if content.is_empty() {
         return Err(refusal::invalid("chunk", "the plan is empty"));
     }
-    Ok((header, content))
+    Ok((Arc::from(content), share))
 }
 
 fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
@@ -289,5 +336,39 @@ fn lines<T: Ord + ToString>(of: &Named<T>) -> Vec<String> {
         of.named.iter().map(ToString::to_string).collect()
     } else {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::plan::PLAN_LIMIT;
+
+    use super::*;
+    use crate::shares::Full;
+
+    #[test]
+    fn s07_an_identity_holds_two_plans_in_memory_at_the_most() {
+        let bytes = submitted_bytes();
+        let who = |subject: u64| Identity {
+            issuer: "https://issuer.example".to_owned(),
+            subject: subject.to_string(),
+        };
+        let plan = PLAN_LIMIT as u64;
+        let two = [bytes.take(who(0), plan), bytes.take(who(0), plan)];
+        assert!(two.iter().all(Result::is_ok));
+        let own = Full::Owner(MAX_SUBMITTED_BYTES_PER_IDENTITY);
+        assert_eq!(bytes.take(who(0), 1).unwrap_err(), own);
+        let rest = MAX_SUBMITTED_BYTES / MAX_SUBMITTED_BYTES_PER_IDENTITY;
+        let others: Vec<_> = (1..rest)
+            .map(|at| {
+                bytes
+                    .take(who(at), MAX_SUBMITTED_BYTES_PER_IDENTITY)
+                    .unwrap()
+            })
+            .collect();
+        let all = Full::All(MAX_SUBMITTED_BYTES);
+        assert_eq!(bytes.take(who(rest), 1).unwrap_err(), all);
+        drop(others);
+        assert!(bytes.take(who(rest), plan).is_ok());
     }
 }

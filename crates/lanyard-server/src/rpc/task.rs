@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::charter::Version;
-use lanyard_core::id::TaskId;
+use lanyard_core::id::{KillId, TaskId};
 use lanyard_core::identity::{Identity, OperatorRole};
+use lanyard_core::kill::OrderChanges;
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -20,7 +21,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Services, duration, kill, parsed, request_id, text, time, timeline};
+use super::{Next, Services, duration, kill, next, parsed, request_id, text, time, timeline};
 use crate::refusal;
 
 /// How long a watcher is kept who does not read (T45).
@@ -95,15 +96,20 @@ impl TaskService for Services {
         let engine = Arc::clone(&self.0.engine);
         let known = engine.task_of(&caller.identity, id).await;
         known.map_err(refusal::task)?;
-        let (events, stream) = tokio::sync::mpsc::channel(4);
+        let place = self.0.watches.of_agent(&caller.identity)?;
+        // Each message is all there is to say: one that is not taken yet is enough.
+        let (events, stream) = tokio::sync::mpsc::channel(1);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
+            let _place = place;
             let mut changes = engine.changes();
-            let (mut shown, mut quiet) = (None, false);
+            let (mut shown, mut quiet, mut orders) = (None, false, Orders::default());
             loop {
                 changes.mark_unchanged();
                 let now = engine.now();
-                let found = engine.query(|state| watched(state, id, now)).await;
+                let found = engine
+                    .query(|state| watched(state, id, &mut orders, now))
+                    .await;
                 let event = match found {
                     Ok(Some(found)) => Ok(found),
                     Ok(None) => Err(refusal::not_found("task")),
@@ -117,10 +123,10 @@ impl TaskService for Services {
                     }
                 }
                 tokio::time::sleep(BETWEEN).await;
-                let changed = tokio::time::timeout(AGAIN, changes.changed()).await;
-                quiet = changed.is_err();
-                if events.is_closed() || changed.is_ok_and(|changed| changed.is_err()) {
-                    return;
+                match next(&mut changes, &events, AGAIN).await {
+                    Next::Change => quiet = false,
+                    Next::Nothing => quiet = true,
+                    Next::End => return,
                 }
             }
         });
@@ -174,8 +180,38 @@ impl TaskService for Services {
     }
 }
 
+/// The orders that a watcher was told of, and what they were found by: orders change far less often than the state does, so
+/// the book of all orders is read again only when one of these has moved.
+#[derive(Default)]
+struct Orders {
+    changes: Option<OrderChanges>,
+    killed: BTreeSet<KillId>,
+    told: Vec<v1::KillOrder>,
+}
+
+impl Orders {
+    fn of(&mut self, state: &State, task: &Task, killed: BTreeSet<KillId>) -> Vec<v1::KillOrder> {
+        let changes = state.kills().changes();
+        if self.changes != Some(changes) || self.killed != killed {
+            let orders = state.kills().iter().rev().filter(|engaged| {
+                let order = &engaged.order;
+                killed.contains(&order.id)
+                    || (engaged.is_engaged() && order.covers_task(task))
+            });
+            self.told = orders.take(ORDERS).map(kill::told).collect();
+            (self.changes, self.killed) = (Some(changes), killed);
+        }
+        self.told.clone()
+    }
+}
+
 /// What a holder of this task's credentials has to know.
-fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskResponse> {
+fn watched(
+    state: &State,
+    id: TaskId,
+    orders: &mut Orders,
+    now: Timestamp,
+) -> Option<v1::WatchTaskResponse> {
     let entry = state.task(id)?;
     let mut leases: Vec<&Lease> = state.leases().of_task(id).collect();
     leases.sort_by_key(|lease| std::cmp::Reverse(lease.intent));
@@ -183,14 +219,10 @@ fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskRes
         Stage::Stopping { cause, .. } => cause.kill(),
         Stage::Intent | Stage::Issued { .. } => None,
     });
-    let killed: BTreeSet<_> = killed.collect();
+    let orders = orders.of(state, &entry.task, killed.collect());
     let live = leases.iter().filter(|lease| {
         let ended = matches!(lease.stage, Stage::Stopping { .. });
         !ended && lease.expires > now
-    });
-    let orders = state.kills().iter().rev().filter(|engaged| {
-        let order = &engaged.order;
-        killed.contains(&order.id) || (engaged.is_engaged() && order.covers_task(&entry.task))
     });
     Some(v1::WatchTaskResponse {
         task: Some(message(&entry.task, !entry.is_open(now))),
@@ -198,7 +230,7 @@ fn watched(state: &State, id: TaskId, now: Timestamp) -> Option<v1::WatchTaskRes
             .take(LEASES)
             .map(|lease| lease.id.to_string())
             .collect(),
-        orders: orders.take(ORDERS).map(kill::told).collect(),
+        orders,
         next_within: duration(AGAIN + UNREAD),
     })
 }

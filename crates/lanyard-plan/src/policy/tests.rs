@@ -1,0 +1,52 @@
+//! The deadline of a judgement.
+
+use std::collections::BTreeSet;
+
+use lanyard_core::id::PlanId;
+use lanyard_core::plan::{Effects, PlanFormat};
+use lanyard_core::time::Timestamp;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+
+use super::*;
+
+#[test]
+fn s19_all_rules_over_all_objects_have_one_deadline() {
+    let endless =
+        "some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); x := a * b; x < 0";
+    let rules = (0..10).map(|at| format!("deny_{at} contains x if {{ {endless} }}\n"));
+    let text = format!("package p\n{}", rules.collect::<String>());
+    let set = PolicySet::compile([("p.rego", text.as_str())]).unwrap();
+    let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n";
+    let manifests = object.repeat(200);
+    let document = Document::read(PlanFormat::Manifests, manifests.as_bytes()).unwrap();
+    let task = world::task(&Ids::seeded(1), Timestamp::EPOCH);
+    let plan = Plan {
+        id: PlanId::from_bits(0),
+        task: task.id,
+        grant: world::name("change"),
+        format: PlanFormat::Manifests,
+        digest: Digest::of(b""),
+        size: 0,
+        summary: String::new(),
+        destructive: BTreeSet::new(),
+        effects: Effects::default(),
+        rehearsed: None,
+        sensitive: SensitiveChanges::default(),
+        beyond: None,
+        counted: None,
+        reach: None,
+        judgements: Vec::new(),
+        rehearsal: None,
+        submitted: Timestamp::EPOCH,
+        approval: None,
+    };
+    let (task, plan) = (&task, &plan);
+    let said = set.judge_within(Duration::from_millis(50), &document, Context { task, plan });
+    let late =
+        |line: &&String| line.starts_with("the policies cannot be evaluated: they did not end");
+    let line = said.denied.iter().find(late).unwrap();
+    // Two rules of the product answer; the next one takes all of the time that there is for two thousand and more.
+    assert!(line.contains(": 3 of "), "{line}");
+    assert_eq!(said.denied.len(), 2, "{said:#?}");
+}

@@ -1,0 +1,190 @@
+//! The data directory: nobody but the user of the daemon enters it. It holds signing keys, the journal and plans.
+//!
+//! Looked at before anything in it is opened. A kill from the directory does not look: another user's may be the one that is left.
+
+use std::fs::{self, DirBuilder, Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// What nobody but the owner may have of a directory or a file.
+const OTHERS: u32 = 0o077;
+/// What a daemon of any version has made in its directory.
+const OWN: &[&str] = &["journal", "keys", "kill-spool", "plans", "revisions"];
+/// Directories are this deep at the most.
+const DEEPEST: u32 = 8;
+
+/// Why a data directory is not used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    #[error("cannot use data directory `{}`", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("data directory `{}` is no directory: name another in `data_dir`", .0.display())]
+    NoDirectory(PathBuf),
+    #[error(
+        "data directory `{path}` belongs to user {owner}, and the daemon runs as user {user}: run \
+         `chown -R {user} {path}`, or start it as the user that it belongs to",
+        path = .path.display()
+    )]
+    Foreign {
+        path: PathBuf,
+        owner: u32,
+        user: u32,
+    },
+    #[error(
+        "data directory `{path}` has mode {mode:04o}, must be 0700: others could read keys and plans, or replace them; run \
+         `chmod 700 {path}`",
+        path = .path.display()
+    )]
+    Open { path: PathBuf, mode: u32 },
+}
+
+/// Makes the directory where it is not there. One that a daemon has used before, or that is empty, is closed to others with
+/// everything in it; any other that is open to them is refused, because it may be there for something else as well.
+///
+/// # Errors
+/// See [`DataDirError`].
+pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
+    let failed = |source| DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| match fs::metadata(path) {
+            Ok(found) if !found.is_dir() => DataDirError::NoDirectory(path.to_owned()),
+            Ok(_) | Err(_) => failed(error),
+        })?;
+    let found = fs::metadata(path).map_err(failed)?;
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(DataDirError::Foreign {
+            path: path.to_owned(),
+            owner: found.uid(),
+            user,
+        });
+    }
+    if found.mode() & OTHERS != 0 {
+        if !is_own(path).map_err(failed)? {
+            return Err(DataDirError::Open {
+                path: path.to_owned(),
+                mode: found.mode() & 0o7777,
+            });
+        }
+        tracing::warn!(
+            path = %path.display(),
+            mode = format!("{:04o}", found.mode() & 0o7777),
+            "the data directory was open to others, and is now 0700"
+        );
+    }
+    close(path, &found, DEEPEST).map_err(failed)
+}
+
+/// Whether the directory is a daemon's and nothing else's.
+fn is_own(path: &Path) -> io::Result<bool> {
+    let mut empty = true;
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if OWN.iter().any(|own| name == *own) {
+            return Ok(true);
+        }
+        empty = false;
+    }
+    Ok(empty)
+}
+
+/// Takes from others what they may do with this and with everything in it. Links are left alone.
+fn close(path: &Path, found: &Metadata, depth: u32) -> io::Result<()> {
+    if found.mode() & OTHERS != 0 {
+        let mode = found.mode() & 0o7777 & !OTHERS;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    if !found.is_dir() || depth == 0 {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let found = match fs::symlink_metadata(&path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if found.is_dir() || found.is_file() {
+            close(&path, &found, depth - 1)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    fn open(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn s25_a_data_directory_is_made_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("new/data");
+        prepare(&data).unwrap();
+        assert_eq!(mode(&data), 0o700);
+        prepare(&data).unwrap();
+    }
+
+    #[test]
+    fn s25_a_directory_of_an_earlier_version_is_closed_with_everything_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let outside = folder.path().join("outside");
+        fs::create_dir_all(data.join("plans")).unwrap();
+        fs::create_dir_all(data.join("journal")).unwrap();
+        let (plan, segment) = (data.join("plans/sha256-1"), data.join("journal/0.seg"));
+        for file in [&plan, &segment, &outside] {
+            fs::write(file, "text").unwrap();
+            open(file, 0o644);
+        }
+        std::os::unix::fs::symlink(&outside, data.join("plans/link")).unwrap();
+        for (folder, mode) in [(&data, 0o755), (&data.join("plans"), 0o777)] {
+            open(folder, mode);
+        }
+        prepare(&data).unwrap();
+        assert_eq!((mode(&data), mode(&data.join("plans"))), (0o700, 0o700));
+        assert_eq!((mode(&plan), mode(&segment)), (0o600, 0o600));
+        assert_eq!(
+            mode(&outside),
+            0o644,
+            "what a link leads to is not its business"
+        );
+    }
+
+    #[test]
+    fn s25_a_directory_that_others_enter_is_refused_with_the_mode_and_the_command() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("of-somebody"), "text").unwrap();
+        for wide in [0o755, 0o710, 0o701, 0o2770] {
+            open(&data, wide);
+            let refused = prepare(&data).unwrap_err().to_string();
+            let path = data.display();
+            assert!(refused.contains(&format!("`{path}` has mode {wide:04o}, must be 0700")));
+            assert!(
+                refused.ends_with(&format!("run `chmod 700 {path}`")),
+                "{refused}"
+            );
+            assert_eq!(mode(&data), wide);
+        }
+        open(&data, 0o700);
+        prepare(&data).unwrap();
+        let file = data.join("of-somebody");
+        assert!(matches!(prepare(&file), Err(DataDirError::NoDirectory(_))));
+    }
+}

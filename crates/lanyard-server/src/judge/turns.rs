@@ -1,0 +1,189 @@
+//! Whose plan is looked at: so many at once, one of each identity, and none whose identity has had its time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use lanyard_core::identity::Identity;
+use lanyard_core::plan::Unjudged;
+use parking_lot::Mutex;
+use tokio::sync::{Mutex as Lane, OwnedMutexGuard, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+/// Plans that are read or judged at a time; one can take all of a core for seconds.
+///
+/// # Limit
+/// - for: all agents together
+/// - unit: plans
+/// - beyond: a plan waits for its turn; of one identity one plan is looked at, the others wait for that one
+/// - test: `s19_one_identity_takes_one_turn_and_not_those_of_others`
+const MAX_PLANS_AT_ONCE: usize = 2;
+/// Time that the plans of one identity are read and judged for within a minute.
+///
+/// # Limit
+/// - for: an identity of an agent
+/// - unit: time
+/// - beyond: a further plan is refused with `RESOURCE_EXHAUSTED` until the minute is over
+/// - test: `s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does`
+const MAX_JUDGE_TIME_PER_IDENTITY: Duration = Duration::from_secs(30);
+/// Over what time that is counted.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Identities whose time is counted at once; beyond that the windows that are over go.
+const KEPT_WINDOWS: usize = 4096;
+
+/// The turns.
+pub(super) struct Turns {
+    at_once: Semaphore,
+    lanes: Mutex<HashMap<Identity, Weak<Lane<()>>>>,
+    spent: Mutex<HashMap<Identity, Spent>>,
+}
+
+/// Since when a window is open, and what was spent in it.
+#[derive(Clone, Copy)]
+struct Spent {
+    since: Instant,
+    time: Duration,
+}
+
+/// One turn, until it is dropped; how long that was is charged to the identity.
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    who: Identity,
+    began: Instant,
+    _lane: OwnedMutexGuard<()>,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            at_once: Semaphore::new(MAX_PLANS_AT_ONCE),
+            lanes: Mutex::default(),
+            spent: Mutex::default(),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`Unjudged::TooMuch`], when this identity has had its time.
+    pub(super) async fn take(&self, who: &Identity) -> Result<Turn<'_>, Unjudged> {
+        // An identity waits for itself before it waits among the others, so that it is one of them.
+        let lane = self.lane(who).lock_owned().await;
+        self.may(who)?;
+        let permit = self.at_once.acquire().await;
+        let permit = permit.map_err(|error| Unjudged::Policies(error.to_string()))?;
+        Ok(Turn {
+            turns: self,
+            who: who.clone(),
+            began: Instant::now(),
+            _lane: lane,
+            _permit: permit,
+        })
+    }
+
+    fn lane(&self, who: &Identity) -> Arc<Lane<()>> {
+        let mut lanes = self.lanes.lock();
+        if let Some(lane) = lanes.get(who).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = Arc::default();
+        lanes.insert(who.clone(), Arc::downgrade(&lane));
+        lane
+    }
+
+    fn may(&self, who: &Identity) -> Result<(), Unjudged> {
+        let spent = self.spent.lock().get(who).copied();
+        let Some(spent) = spent.filter(|spent| spent.time >= MAX_JUDGE_TIME_PER_IDENTITY) else {
+            return Ok(());
+        };
+        let left = WINDOW.saturating_sub(spent.since.elapsed());
+        if left.is_zero() {
+            return Ok(());
+        }
+        Err(Unjudged::TooMuch(format!(
+            "the plans of this identity were judged for {} s within a minute: try again in {} s",
+            spent.time.as_secs(),
+            left.as_secs().max(1)
+        )))
+    }
+
+    fn charge(&self, who: &Identity, time: Duration) {
+        let mut all = self.spent.lock();
+        if all.len() >= KEPT_WINDOWS {
+            all.retain(|_, spent| spent.since.elapsed() < WINDOW);
+        }
+        let now = Instant::now();
+        let spent = all.entry(who.clone()).or_insert(Spent {
+            since: now,
+            time: Duration::ZERO,
+        });
+        if spent.since.elapsed() >= WINDOW {
+            *spent = Spent {
+                since: now,
+                time: Duration::ZERO,
+            };
+        }
+        spent.time = spent.time.saturating_add(time);
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.turns.charge(&self.who, self.began.elapsed());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn who(subject: &str) -> Identity {
+        Identity {
+            issuer: "https://issuer.example".to_owned(),
+            subject: subject.to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s19_one_identity_takes_one_turn_and_not_those_of_others() {
+        let turns = Turns::default();
+        let first = turns.take(&who("a")).await.unwrap();
+        let a = who("a");
+        let mut second = Box::pin(turns.take(&a));
+        assert!((&mut second).now_or_never().is_none());
+        let mut others = Vec::new();
+        for other in 1..MAX_PLANS_AT_ONCE {
+            others.push(turns.take(&who(&other.to_string())).await.unwrap());
+        }
+        let b = who("b");
+        let mut waits = Box::pin(turns.take(&b));
+        assert!((&mut waits).now_or_never().is_none());
+        drop(first);
+        assert!(
+            waits.await.is_ok(),
+            "whoever waited among the others is first"
+        );
+        assert!(second.await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does() {
+        let turns = Turns::default();
+        for _ in 0..2 {
+            let turn = turns.take(&who("a")).await.unwrap();
+            tokio::time::advance(MAX_JUDGE_TIME_PER_IDENTITY / 2).await;
+            drop(turn);
+        }
+        let refused = turns.take(&who("a")).await.err();
+        assert!(matches!(refused, Some(Unjudged::TooMuch(_))), "{refused:?}");
+        assert!(turns.take(&who("b")).await.is_ok());
+        tokio::time::advance(WINDOW).await;
+        assert!(turns.take(&who("a")).await.is_ok());
+    }
+}

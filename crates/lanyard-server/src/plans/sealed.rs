@@ -1,0 +1,126 @@
+//! How a plan lies on the disk: a line that names the key and the identity that it is charged to, then the sealed bytes.
+//!
+//! The line is bound to the bytes: a file that was given another name, or another owner, does not open. Before plans were
+//! sealed a file was the bytes alone, under their digest.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lanyard_core::digest::Digest;
+use lanyard_provider_github::{KeyId, Sealed, SealingKeys};
+use parking_lot::Mutex;
+
+/// What the first line begins with.
+const MARK: &str = "lanyard-plan-1 ";
+/// The longest first line, in bytes: the mark, the name of a key, a digest.
+const LONGEST_LINE: u64 = 256;
+/// The file with the keys, where the configuration names none.
+const KEYS: &str = "plan-sealing-keys";
+/// The name of the first key in it.
+const FIRST_KEY: &str = "plans-1";
+
+/// Whom plans of earlier versions are charged to: an owner of its own, the same for all of them.
+pub(super) fn nobody() -> Digest {
+    Digest::of(b"")
+}
+
+/// What seals and opens plans. The keys are read when they are first needed: a kill from the data directory needs none.
+#[derive(Debug)]
+pub(super) struct Seals {
+    path: PathBuf,
+    /// The file is made where it is not there.
+    own: bool,
+    keys: Mutex<Option<Arc<SealingKeys>>>,
+}
+
+/// A file, read.
+pub(super) struct SealedPlan {
+    owner: Digest,
+    sealed: Sealed,
+}
+
+/// The bytes of a file of an earlier version.
+pub(super) struct Plain(pub(super) Vec<u8>);
+
+impl Plain {
+    /// The file, unless it is sealed.
+    pub(super) fn of(file: Vec<u8>) -> Option<Self> {
+        parsed(&file).is_none().then_some(Self(file))
+    }
+}
+
+impl Seals {
+    pub(super) fn new(data_dir: &Path, keys: Option<&Path>) -> Self {
+        Self {
+            path: keys.map_or_else(|| data_dir.join(KEYS), Path::to_path_buf),
+            own: keys.is_none(),
+            keys: Mutex::new(None),
+        }
+    }
+
+    fn keys(&self) -> io::Result<Arc<SealingKeys>> {
+        let mut keys = self.keys.lock();
+        if let Some(keys) = &*keys {
+            return Ok(Arc::clone(keys));
+        }
+        if self.own && !self.path.exists() {
+            let name = KeyId::new(FIRST_KEY);
+            let name = name.ok_or_else(|| io::Error::other("the first key has no name"))?;
+            SealingKeys::create(&self.path, &name)?;
+        }
+        let read = Arc::new(SealingKeys::read(&self.path).map_err(io::Error::other)?);
+        *keys = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// The file for these bytes.
+    pub(super) fn seal(
+        &self,
+        digest: Digest,
+        owner: Digest,
+        content: &[u8],
+    ) -> io::Result<Vec<u8>> {
+        let sealed = self.keys()?.seal_bytes(content, &purpose(digest, owner));
+        let sealed = sealed.map_err(io::Error::other)?;
+        let line = format!("{MARK}{} {owner}\n", sealed.key);
+        Ok([line.as_bytes(), &sealed.bytes].concat())
+    }
+
+    /// What was sealed under this digest.
+    pub(super) fn open(&self, digest: Digest, plan: &SealedPlan) -> io::Result<Vec<u8>> {
+        let purpose = purpose(digest, plan.owner);
+        let opened = self.keys()?.open_bytes(&plan.sealed, &purpose);
+        let opened = opened.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok(opened.expose().clone())
+    }
+}
+
+fn purpose(digest: Digest, owner: Digest) -> Vec<u8> {
+    format!("plan {digest} of {owner}").into_bytes()
+}
+
+/// The sealed plan in a file; nothing where the file is of an earlier version.
+pub(super) fn parsed(file: &[u8]) -> Option<SealedPlan> {
+    let rest = file.strip_prefix(MARK.as_bytes())?;
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let (line, bytes) = rest.split_at(end);
+    let (key, owner) = std::str::from_utf8(line).ok()?.split_once(' ')?;
+    Some(SealedPlan {
+        owner: owner.parse().ok()?,
+        sealed: Sealed {
+            key: KeyId::new(key)?,
+            bytes: bytes.get(1..)?.to_vec(),
+        },
+    })
+}
+
+/// Whom the plan in this file is charged to.
+pub(super) fn owner_of(path: &Path) -> io::Result<Digest> {
+    let mut head = Vec::new();
+    File::open(path)?
+        .take(LONGEST_LINE)
+        .read_to_end(&mut head)?;
+    Ok(parsed(&head).map_or_else(nobody, |plan| plan.owner))
+}

@@ -1,0 +1,121 @@
+//! How many streams of the broker's own messages are open: each costs a look at the state for every change, as long as its
+//! reader stays (T45).
+
+use lanyard_core::identity::Identity;
+use tonic::Status;
+
+use crate::refusal;
+use crate::shares::{Share, Shares};
+
+/// Watches that are open at a time; a local agent has one for each task that it holds something of.
+///
+/// # Limit
+/// - for: an identity of an agent
+/// - unit: watches
+/// - beyond: a further watch is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
+const MAX_WATCHES_PER_AGENT: u64 = 256;
+/// Watches that are open at a time.
+///
+/// # Limit
+/// - for: all agents together
+/// - unit: watches
+/// - beyond: a further watch of an agent is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
+const MAX_WATCHES_OF_AGENTS: u64 = 16_384;
+/// Watches, tails of records and reports that are open at a time.
+///
+/// # Limit
+/// - for: a person
+/// - unit: watches
+/// - beyond: a further one is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
+const MAX_WATCHES_PER_PERSON: u64 = 64;
+/// Watches, tails of records and reports that are open at a time; agents take none of these.
+///
+/// # Limit
+/// - for: all people together
+/// - unit: watches
+/// - beyond: a further one is refused with `RESOURCE_EXHAUSTED`
+/// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
+const MAX_WATCHES_OF_PEOPLE: u64 = 1_024;
+
+/// The watches that are open.
+pub(crate) struct Watches {
+    agents: Shares<Identity>,
+    people: Shares<Identity>,
+}
+
+/// One open watch, until it is dropped.
+pub(crate) type Watch = Share<Identity>;
+
+impl Default for Watches {
+    fn default() -> Self {
+        Self {
+            agents: Shares::new(MAX_WATCHES_OF_AGENTS, MAX_WATCHES_PER_AGENT),
+            people: Shares::new(MAX_WATCHES_OF_PEOPLE, MAX_WATCHES_PER_PERSON),
+        }
+    }
+}
+
+impl Watches {
+    /// A place for a watch of an agent.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, when this agent or all of them have as many as they may.
+    pub(crate) fn of_agent(&self, agent: &Identity) -> Result<Watch, Status> {
+        taken(&self.agents, agent)
+    }
+
+    /// A place for a watch of a person.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED`, when this person or all of them have as many as they may.
+    pub(crate) fn of_person(&self, person: &Identity) -> Result<Watch, Status> {
+        taken(&self.people, person)
+    }
+}
+
+fn taken(shares: &Shares<Identity>, who: &Identity) -> Result<Watch, Status> {
+    let taken = shares.take(who.clone(), 1);
+    taken.map_err(|full| refusal::full("open watches", full))
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::Code;
+
+    use super::*;
+
+    fn who(subject: &str) -> Identity {
+        Identity {
+            issuer: "https://issuer.example".to_owned(),
+            subject: subject.to_owned(),
+        }
+    }
+
+    #[test]
+    fn s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples() {
+        let watches = Watches::default();
+        let mut open: Vec<Watch> = (0..MAX_WATCHES_PER_AGENT)
+            .map(|_| watches.of_agent(&who("a")).unwrap())
+            .collect();
+        let refused = watches.of_agent(&who("a")).unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        let others = MAX_WATCHES_OF_AGENTS - MAX_WATCHES_PER_AGENT;
+        open.extend((0..others).map(|at| watches.of_agent(&who(&at.to_string())).unwrap()));
+        assert!(watches.of_agent(&who("b")).is_err());
+        let oncall: Vec<Watch> = (0..MAX_WATCHES_PER_PERSON)
+            .map(|_| watches.of_person(&who("oncall")).unwrap())
+            .collect();
+        assert!(watches.of_person(&who("oncall")).is_err());
+        let others = MAX_WATCHES_OF_PEOPLE - MAX_WATCHES_PER_PERSON;
+        let others: Vec<Watch> = (0..others)
+            .map(|at| watches.of_person(&who(&at.to_string())).unwrap())
+            .collect();
+        assert!(watches.of_person(&who("bob")).is_err());
+        drop((oncall, others));
+        open.pop();
+        assert!(watches.of_agent(&who("b")).is_ok());
+    }
+}

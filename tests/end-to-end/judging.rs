@@ -1,0 +1,119 @@
+//! Policies that ask for more than there is: the plan is denied and not stored, and the daemon goes on.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use lanyard_tests::Stage;
+
+const PLAN: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"terraform_data.x","type":"terraform_data","name":"x",
+    "mode":"managed","change":{"actions":["create"],"before":null,"after":{"input":"x"},"after_unknown":{}}}]}"#;
+
+/// What a policy does, and a part of what its denial says.
+const HOSTILE: &[(&str, &str, &str)] = &[
+    (
+        "memory",
+        "deny contains x if { some x in numbers.range(1, 10000000000); x < 0 }",
+        "cannot be evaluated",
+    ),
+    (
+        "output",
+        "deny contains sprintf(\"%v\", [[x | some _ in numbers.range(1, 100000); some x in numbers.range(1, 100000)]]) if true",
+        "cannot be evaluated",
+    ),
+    (
+        "time",
+        "deny contains x if { some a in numbers.range(1, 100000); some b in numbers.range(1, 100000); x := a * b; x < 0 }",
+        "cannot be evaluated",
+    ),
+];
+
+fn charter(name: &str) -> String {
+    let text = include_str!("both.yaml").replace("name: both", &format!("name: {name}"));
+    let rest = format!(
+        "
+    - name: move-tickets
+      role: apply
+      environments: [production]
+      token: {{target: tickets, audience: https://tickets.acme.example, scopes: [tickets.move]}}
+  plans:
+    required: {{role: apply, environments: [production]}}
+    policies: [{name}.rego]
+  approvals:
+    - {{when: {{role: apply, environment: production}}, people: 1}}
+"
+    );
+    text.trim_end().to_owned() + &rest
+}
+
+fn stage() -> Result<Stage> {
+    let directory = tempfile::tempdir()?;
+    let charters = directory.path().join("charters");
+    std::fs::create_dir_all(&charters)?;
+    for (name, policy, _) in HOSTILE {
+        let policy = format!("package p\nimport rego.v1\n{policy}\n");
+        std::fs::write(charters.join(format!("{name}.rego")), policy)?;
+        std::fs::write(charters.join(format!("{name}.yaml")), charter(name))?;
+    }
+    let harmless = "package p\nimport rego.v1\ndeny contains \"no\" if input.no\n";
+    std::fs::write(charters.join("harmless.rego"), harmless)?;
+    std::fs::write(directory.path().join("plan.json"), PLAN)?;
+    Stage::set_with(directory, "", &charter("harmless"), &[])
+}
+
+fn submission<'a>(task: &'a str, file: &'a str) -> [&'a str; 11] {
+    [
+        "plan",
+        "submit",
+        file,
+        "--task",
+        task,
+        "--grant",
+        "move-tickets",
+        "--format",
+        "terraform-json",
+        "--summary",
+        "move",
+    ]
+}
+
+#[test]
+fn s19_policies_that_take_all_memory_all_time_or_all_stack_deny_the_plan_and_nothing_else()
+-> Result<()> {
+    let stage = stage()?;
+    let file = stage.directory.path().join("plan.json");
+    let file = file.to_string_lossy();
+    for (name, _, why) in HOSTILE {
+        let task = stage.task_of(name)?;
+        let said = stage.agent.fails(3, &submission(&task, &file))?;
+        ensure!(said.contains(why), "{name}: {said}");
+    }
+    let task = stage.task_of("harmless")?;
+    stage.agent.ok(&submission(&task, &file))?;
+    Ok(())
+}
+
+// T18
+#[test]
+fn s18_a_plan_that_is_denied_is_never_stored() -> Result<()> {
+    let stage = stage()?;
+    let denied = stage.directory.path().join("denied.json");
+    let text = PLAN.replacen('{', "{\"no\":true,", 1);
+    std::fs::write(&denied, text)?;
+    let stored = stage.directory.path().join("data/plans");
+    let task = stage.task_of("harmless")?;
+    let said = stage
+        .agent
+        .fails(3, &submission(&task, &denied.to_string_lossy()))?;
+    ensure!(said.contains("no"), "{said}");
+    ensure!(files(&stored)? == 0, "a denied plan was stored");
+    let file = stage.directory.path().join("plan.json");
+    stage
+        .agent
+        .ok(&submission(&task, &file.to_string_lossy()))?;
+    ensure!(files(&stored)? == 1);
+    Ok(())
+}
+
+fn files(folder: &Path) -> Result<usize> {
+    Ok(std::fs::read_dir(folder)?.count())
+}
