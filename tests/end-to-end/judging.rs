@@ -39,7 +39,7 @@ fn charter(name: &str) -> String {
     required: {{role: apply, environments: [production]}}
     policies: [{name}.rego]
   approvals:
-    - {{when: {{role: apply, environment: production}}, people: 1}}
+    - {{when: {{role: apply, environment: production}}, people: 2}}
 "
     );
     text.trim_end().to_owned() + &rest
