@@ -101,10 +101,14 @@ forgotten(change) if {
 
 only_tags(change) if {
 	change.change.actions == ["update"]
+	unknown := object.get(change.change, "after_unknown", {})
+	every side in [change.change.before, change.change.after, unknown] {
+		is_object(side)
+	}
 	before := object.remove(change.change.before, tags)
 	after := object.remove(change.change.after, tags)
 	before == after
-	object.remove(object.get(change.change, "after_unknown", {}), tags) == {}
+	object.remove(unknown, tags) == {}
 }
 
 only_forgotten(change) if change.change.actions == ["forget"]

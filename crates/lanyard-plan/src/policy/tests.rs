@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lanyard_core::id::PlanId;
-use lanyard_core::plan::{Effects, PlanFormat};
+use lanyard_core::plan::{Effects, PlanFormat, Sensitive};
 use lanyard_core::time::Timestamp;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
@@ -32,7 +32,7 @@ fn s19_all_rules_over_all_objects_have_one_deadline() {
         destructive: BTreeSet::new(),
         effects: Effects::default(),
         rehearsed: None,
-        sensitive: SensitiveChanges::default(),
+        sensitive: Sensitive::default(),
         beyond: None,
         counted: None,
         reach: None,

@@ -4,7 +4,7 @@ use lanyard_core::charter::{NoPolicies, parse_with};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{PlanId, TaskId};
 use lanyard_core::identity::{Evidence, Identity};
-use lanyard_core::plan::{Effects, PlanFormat, Risk};
+use lanyard_core::plan::{Effects, PlanFormat, Risk, Sensitive};
 use lanyard_core::scope::AgentName;
 use lanyard_core::time::Timestamp;
 
@@ -52,7 +52,7 @@ fn question() -> (Task, Plan) {
         destructive: [].into(),
         effects: Effects::default(),
         rehearsed: None,
-        sensitive: SensitiveChanges::default(),
+        sensitive: Sensitive::default(),
         beyond: None,
         counted: None,
         reach: None,
