@@ -193,6 +193,11 @@ pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: BTreeSet::new(),
     };
+    submitted(bench, proposal).await
+}
+
+/// This plan of the agent's.
+pub(crate) async fn submitted(bench: &Bench, proposal: Proposal) -> Result<Plan, IssueError> {
     let submission = bench
         .engine
         .begin_submission(&world::agent(), proposal)

@@ -18,7 +18,7 @@ use lanyard_engine::mint::IssueError;
 use lanyard_engine::plans::Proposal;
 use lanyard_testkit::world;
 
-use crate::common::{Bench, apply, bench, person, submit};
+use crate::common::{Bench, apply, bench, person, submit, submitted};
 
 async fn two_people() -> Bench {
     let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
@@ -212,10 +212,7 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         destructive,
     };
     let named = [ActionPattern("delete deployments".to_owned())].into();
-    let refused = bench
-        .engine
-        .submit_plan(&world::agent(), proposal(named), b"x")
-        .await;
+    let refused = submitted(&bench, proposal(named)).await;
     match refused {
         Err(IssueError::Denied { denial, .. }) => {
             assert_eq!(denial.rule, Rule::Grants);
@@ -223,9 +220,5 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         }
         other => panic!("{other:?}"),
     }
-    let submitted = bench
-        .engine
-        .submit_plan(&world::agent(), proposal(BTreeSet::new()), b"x")
-        .await;
-    submitted.unwrap();
+    submitted(&bench, proposal(BTreeSet::new())).await.unwrap();
 }
