@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanyard_core::charter::{Name, TargetKind, parse};
 use lanyard_core::command::Command;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
-use lanyard_core::identity::{Identity, Operator, OperatorRole};
+use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
 use lanyard_core::ledger::{CommitError, Ledger};
 use lanyard_core::plan::{Judge, Plan, PlanFormat};
 use lanyard_core::scope::AgentName;
@@ -193,15 +193,16 @@ pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: BTreeSet::new(),
     };
-    submitted(bench, proposal).await
+    submitted(bench, &world::agent(), proposal).await
 }
 
-/// This plan of the agent's.
-pub(crate) async fn submitted(bench: &Bench, proposal: Proposal) -> Result<Plan, IssueError> {
-    let submission = bench
-        .engine
-        .begin_submission(&world::agent(), proposal)
-        .await?;
+/// This plan of this caller's.
+pub(crate) async fn submitted(
+    bench: &Bench,
+    caller: impl Into<Caller>,
+    proposal: Proposal,
+) -> Result<Plan, IssueError> {
+    let submission = bench.engine.begin_submission(caller, proposal).await?;
     submission.submit(Arc::from(*b"restart")).await
 }
 

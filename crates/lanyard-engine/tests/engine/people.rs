@@ -17,7 +17,7 @@ use lanyard_engine::tasks::OpenTask;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::world;
 
-use crate::common::{Bench, apply, approve, bench, person, submit};
+use crate::common::{Bench, apply, approve, bench, person, submit, submitted};
 
 async fn two_people() -> Bench {
     let charter = world::CHARTER.replace("role: apply, environment: production", "role: apply");
@@ -203,10 +203,7 @@ async fn submit_and_close(bench: &Bench) -> Result<Plan, IssueError> {
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    let plan = bench
-        .engine
-        .submit_plan(&world::agent(), proposal, b"restart")
-        .await;
+    let plan = submitted(bench, &world::agent(), proposal).await;
     bench.engine.close_task(task.id).await.unwrap();
     plan
 }

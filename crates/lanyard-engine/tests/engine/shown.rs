@@ -108,15 +108,24 @@ struct SaysLow;
 
 #[async_trait::async_trait]
 impl Judge for SaysLow {
-    async fn read(&self, _: PlanFormat, _: &[u8]) -> Result<Reading, Unjudged> {
+    async fn read(&self, _: &Task, _: PlanFormat, _: &Arc<[u8]>) -> Result<Reading, Unjudged> {
         Ok(Reading::default())
     }
 
-    async fn keep(&self, _: Vec<Rehearsed>) -> Result<Digest, Unjudged> {
-        Err(Unjudged::Store("there is no store here".to_owned()))
+    async fn compared(&self, _: &Task, _: Vec<Rehearsed>) -> Result<Arc<[u8]>, Unjudged> {
+        Err(Unjudged::Store("there are no words here".to_owned()))
     }
 
-    async fn judge(&self, charter: &Charter, _: &Task, _: &Plan) -> Result<Judgement, Unjudged> {
+    async fn store(&self, _: &Task, _: Vec<Arc<[u8]>>) -> Result<(), Unjudged> {
+        Ok(())
+    }
+
+    async fn judge(
+        &self,
+        (charter, _): (&Charter, &Task),
+        _: &Plan,
+        _: Option<&Arc<[u8]>>,
+    ) -> Result<Judgement, Unjudged> {
         Ok(Judgement {
             risk: Risk::Low,
             ..Judgement::unread(charter.policies_digest())
@@ -212,7 +221,7 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         destructive,
     };
     let named = [ActionPattern("delete deployments".to_owned())].into();
-    let refused = submitted(&bench, proposal(named)).await;
+    let refused = submitted(&bench, &world::agent(), proposal(named)).await;
     match refused {
         Err(IssueError::Denied { denial, .. }) => {
             assert_eq!(denial.rule, Rule::Grants);
@@ -220,5 +229,6 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
         }
         other => panic!("{other:?}"),
     }
-    submitted(&bench, proposal(BTreeSet::new())).await.unwrap();
+    let submitted = submitted(&bench, &world::agent(), proposal(BTreeSet::new())).await;
+    submitted.unwrap();
 }

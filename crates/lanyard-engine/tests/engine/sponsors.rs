@@ -16,7 +16,7 @@ use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
 
-use crate::common::{Bench, bench, bench_of, person, submit};
+use crate::common::{Bench, bench, bench_of, person, submit, submitted};
 
 const OTHERS: &str = "https://partners.acme.example";
 
@@ -61,10 +61,7 @@ async fn propose(bench: &Bench, caller: &Caller, task: TaskId) -> Result<Plan, I
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
-    bench
-        .engine
-        .submit_plan(caller.clone(), proposal, b"restart")
-        .await
+    submitted(bench, caller.clone(), proposal).await
 }
 
 async fn apply(bench: &Bench, caller: &Caller, plan: &Plan) -> Result<(), IssueError> {
