@@ -3,7 +3,6 @@
 use anyhow::Result;
 use lanyard_tests::{Stage, until};
 
-#[expect(clippy::too_many_lines, reason = "a table, a case an entry")]
 #[test]
 fn a_wrong_request_is_told_what_is_wrong_and_the_daemon_goes_on() -> Result<()> {
     let stage = Stage::set()?;

@@ -111,3 +111,61 @@ fn t49_a_secret_is_in_no_environment_no_argument_no_file_and_no_core() -> Result
     assert!(left.is_empty() || left == [PathBuf::from(file)], "{left:?}");
     Ok(())
 }
+
+/// The writable memory of a process that holds this; `None` where the system does not show it.
+fn in_memory(process: u32, secret: &str) -> Option<usize> {
+    use std::os::unix::fs::FileExt as _;
+    let memory = std::fs::File::open(format!("/proc/{process}/mem")).ok()?;
+    let maps = std::fs::read_to_string(format!("/proc/{process}/maps")).ok()?;
+    let writable = maps.lines().filter(|line| line.contains(" rw-p "));
+    let found = writable.filter_map(|line| {
+        let (from, to) = line.split(' ').next()?.split_once('-')?;
+        let from = u64::from_str_radix(from, 16).ok()?;
+        let to = u64::from_str_radix(to, 16).ok()?;
+        let mut bytes = vec![0; usize::try_from(to - from).ok()?];
+        // A page that is not there cannot be read, and holds nothing.
+        memory.read_at(&mut bytes, from).ok()?;
+        let at = bytes
+            .windows(secret.len())
+            .filter(|part| *part == secret.as_bytes());
+        Some(at.count())
+    });
+    Some(found.sum())
+}
+
+/// The connection to the broker and the one to the agent's client each hold the last message that they carried, until the
+/// next one overwrites it or the connection ends.
+const BUFFERS_OF_CONNECTIONS: usize = 2;
+
+// S52
+#[test]
+fn s52_the_local_agent_keeps_a_secret_in_nothing_but_its_connections_when_its_task_is_over() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let workshop = Workshop::set(directory, ("more: {kind: token}\n", GRANTS), &[], &[])?;
+    let agent = LocalAgent::start(&workshop.agent, 20)?;
+    let show =
+        "echo \"token $($LANYARD_BIN creds token read-tickets)\" >&2; read -r _ < \"$HOME/gate\"";
+    let gate = workshop.home.join("gate");
+    ensure!(
+        Command::new("mkfifo").arg(&gate).status()?.success(),
+        "no mkfifo"
+    );
+    let mut running = workshop.start(&[], "read-tickets", &["sh", "-c", show])?;
+    let jwt = running.line("token ")?;
+    let signature = jwt.rsplit('.').next().context("no JWT")?;
+    let Some(kept) = in_memory(agent.process(), signature) else {
+        eprintln!("NOT RUN: the memory of another process is not shown here");
+        return Ok(());
+    };
+    // The search finds what is there: the agent keeps the token while its task is open.
+    ensure!(
+        kept > BUFFERS_OF_CONNECTIONS,
+        "the agent keeps nothing, or the search finds nothing: {kept}"
+    );
+    std::fs::write(&gate, "go\n")?;
+    running.end()?;
+    lanyard_tests::until(|| {
+        let left = in_memory(agent.process(), signature);
+        Ok(left.is_some_and(|left| left <= BUFFERS_OF_CONNECTIONS))
+    })
+}

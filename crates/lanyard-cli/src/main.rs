@@ -43,6 +43,11 @@ use lanyard_core::time::Ttl;
 use outcome::Outcome;
 use output::Output;
 
+/// Wipes what is freed: credentials go through buffers of serde, hyper, TLS and gRPC, which wipe nothing themselves.
+#[global_allocator]
+static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
+    zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
 /// Ask for credentials, approve plans, stop agents.
 #[derive(Parser)]
 #[command(name = "lanyard", version)]

@@ -5,7 +5,6 @@ mod redacted;
 /// The generated messages, clients and servers.
 #[expect(
     clippy::allow_attributes_without_reason,
-    clippy::too_many_lines,
     missing_docs,
     reason = "generated code"
 )]
@@ -18,7 +17,6 @@ pub mod agent {
     /// Version 1.
     #[expect(
         clippy::allow_attributes_without_reason,
-        clippy::too_many_lines,
         missing_docs,
         reason = "generated code"
     )]
