@@ -7,7 +7,6 @@ use lanyard_core::approval::{ConsentError, Requirement, Seen, Unusable};
 use lanyard_core::charter::{ActionPattern, Charter, RequestLimits};
 use lanyard_core::command::Command;
 use lanyard_core::decide::Rule;
-use lanyard_core::digest::Digest;
 use lanyard_core::id::{ApprovalId, PlanId};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Risk, Sensitive, Unjudged};
