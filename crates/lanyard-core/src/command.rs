@@ -22,7 +22,7 @@ use crate::person::Person;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::{Timestamp, Ttl};
+use crate::time::{BootClock, Timestamp, Ttl};
 use crate::trip::Trip;
 
 /// A command and when it was given. This is what a journal record holds, as JSON.
@@ -242,6 +242,8 @@ pub enum Command {
         /// The version of the software.
         version: String,
     },
+    /// Where the clock of the broker stands against the time since the boot of its machine.
+    Clock(BootClock),
     /// Operators lift a reason that kept the broker from issuing.
     Accept(Box<Acceptance>),
 }

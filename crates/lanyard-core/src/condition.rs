@@ -206,9 +206,6 @@ pub struct Acceptance {
     /// Who else, and why, where it takes two people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<(Person, String)>,
-    /// The time that counts from this record on, where it is about a clock: it may lie before earlier records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<Timestamp>,
 }
 
 /// How many people it takes to go on in spite of a reason.
@@ -393,6 +390,14 @@ mod tests {
         }
         let unknown = "clock".parse::<Kind>().unwrap_err().to_string();
         assert!(unknown.starts_with("`clock` is no reason"), "{unknown}");
+    }
+
+    #[test]
+    fn every_kind_has_a_row_in_the_documentation() {
+        let page = include_str!("../../../docs/conditions.md");
+        for kind in Kind::ALL {
+            assert!(page.contains(&format!("| `{kind}` |")), "{kind}");
+        }
     }
 
     #[test]

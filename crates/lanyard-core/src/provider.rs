@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::secret::Secret;
 use crate::task::Task;
-use crate::time::Timestamp;
+use crate::time::{Skew, Timestamp};
 use crate::witness::Witness;
 
 /// What a target can promise about the credentials that it gives.
@@ -97,6 +97,8 @@ pub struct MintRequest {
     pub number: u64,
     /// The time of the request.
     pub now: Timestamp,
+    /// How far the target's clock was ahead when it was last asked: what the target says of a time is translated by it.
+    pub skew: Skew,
     /// When the lease ends.
     pub expires: Timestamp,
 }
@@ -137,6 +139,7 @@ impl MintRequest {
             epoch: Seq::default(),
             number: 0,
             now,
+            skew: Skew::NONE,
             expires: permit.expires(),
         }
     }
@@ -190,7 +193,7 @@ pub struct Rehearsed {
 pub struct Minted {
     /// The secret.
     pub credential: Credential,
-    /// When the provider says that it ends.
+    /// When the provider says that it ends, as the broker's clock has it.
     pub expires: Timestamp,
     /// A handle that is only known now, in place of the prepared one.
     pub handle: Option<Handle>,
@@ -499,6 +502,15 @@ pub trait Provider: Send + Sync {
     /// When it is not known to remember.
     async fn remember(&self, _witness: &Witness) -> Result<(), ProviderError> {
         Ok(())
+    }
+
+    /// What time it is by the target's clock, in whole seconds; nothing where the target has no clock of its own, or does
+    /// not say.
+    ///
+    /// # Errors
+    /// When the provider could not be asked.
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(None)
     }
 
     /// Everything at the provider that carries Lanyard's marks.

@@ -156,7 +156,7 @@ impl Found {
                     .iter()
                     .for_each(|(person, _)| self.person(person));
             }
-            Command::Started { .. } => {}
+            Command::Started { .. } | Command::Clock(_) => {}
         }
     }
 

@@ -49,6 +49,23 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    /// The time that an HTTP answer's `Date` says (RFC 9110 section 5.6.7), in whole seconds.
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let said = jiff::fmt::rfc2822::parse(text).ok()?;
+        u64::try_from(said.timestamp().as_second())
+            .ok()
+            .map(Self::from_secs)
+    }
+
+    /// So many milliseconds later, or earlier; never stays never.
+    const fn moved(self, millis: i64) -> Self {
+        if self.0 == u64::MAX {
+            return self;
+        }
+        Self(self.0.saturating_add_signed(millis))
+    }
+
     /// This span before here, or the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
@@ -85,6 +102,66 @@ impl fmt::Display for Timestamp {
             None => f.pad("never"),
         }
     }
+}
+
+/// How far another clock is ahead of the broker's, in milliseconds; negative where it is behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skew(i64);
+
+impl Skew {
+    /// Both clocks say the same.
+    pub const NONE: Self = Self(0);
+
+    /// From this time of the broker to that one of the other clock.
+    #[must_use]
+    pub fn between(own: Timestamp, theirs: Timestamp) -> Self {
+        let apart = i128::from(theirs.0) - i128::from(own.0);
+        Self(i64::try_from(apart).unwrap_or(if apart > 0 { i64::MAX } else { i64::MIN }))
+    }
+
+    /// How far, in whichever direction.
+    #[must_use]
+    pub const fn size(self) -> Duration {
+        Duration::from_millis(self.0.unsigned_abs())
+    }
+
+    /// In seconds, positive where the other clock is ahead.
+    #[must_use]
+    pub const fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+
+    /// What the broker's clock says at this time of the other one.
+    #[must_use]
+    pub const fn to_own(self, theirs: Timestamp) -> Timestamp {
+        theirs.moved(self.0.saturating_neg())
+    }
+
+    /// What the other clock says at this time of the broker's.
+    #[must_use]
+    pub const fn to_theirs(self, own: Timestamp) -> Timestamp {
+        own.moved(self.0)
+    }
+}
+
+/// `12 s ahead of`, `3 s behind`: the other clock, and then the broker's.
+impl fmt::Display for Skew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.0 < 0 { "behind" } else { "ahead of" };
+        write!(f, "{} s {direction}", self.size().as_secs())
+    }
+}
+
+/// Where a wall clock that is believed stands against the time since one boot of the machine. Whoever finds the same boot
+/// later sees by it whether the wall clock was set since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootClock {
+    /// The boot.
+    pub boot: String,
+    /// The wall clock minus the time since that boot, in milliseconds.
+    pub offset_millis: i64,
+    /// The same of a time that is past for sure, whatever the wall clock said when the machine was started.
+    pub sure_millis: i64,
 }
 
 /// How long a credential lives, in whole seconds; never zero.
@@ -165,6 +242,26 @@ mod tests {
             "2027-01-15T08:00:00Z"
         );
         assert_eq!(Timestamp::NEVER.to_string(), "never");
+    }
+
+    #[test]
+    fn s27_a_skew_translates_between_clocks_and_leaves_never_alone() {
+        let own = Timestamp::from_secs(1_800_000_000);
+        let skew = Skew::between(own, own + Duration::from_secs(12));
+        assert_eq!(skew.to_own(own + Duration::from_secs(12)), own);
+        assert_eq!(skew.to_theirs(own), own + Duration::from_secs(12));
+        assert_eq!(skew.to_own(Timestamp::NEVER), Timestamp::NEVER);
+        assert_eq!(format!("{skew} the broker's"), "12 s ahead of the broker's");
+        let behind = Skew::between(own, own.before(Duration::from_secs(3)));
+        assert_eq!(
+            (behind.to_string().as_str(), behind.size().as_secs()),
+            ("3 s behind", 3)
+        );
+        assert_eq!(
+            Timestamp::from_http_date("Fri, 15 Jan 2027 08:00:00 GMT"),
+            Some(own)
+        );
+        assert_eq!(Timestamp::from_http_date("yesterday"), None);
     }
 
     #[test]

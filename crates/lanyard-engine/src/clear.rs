@@ -21,7 +21,7 @@ use crate::mint::{Ask, IssueError};
 use crate::tasks::sponsored;
 
 /// How long past the provider's own time an intent waits for C before it is given up.
-const GRACE: Duration = Duration::from_secs(5);
+pub(crate) const GRACE: Duration = Duration::from_secs(5);
 /// How long what a provider makes ready may take without the decision being made again.
 const SOON: Duration = Duration::from_secs(1);
 
@@ -82,6 +82,7 @@ impl Engine {
         make_ready(decided.provider.as_ref(), &request)
             .await
             .map_err(IssueError::Provider)?;
+        self.may_mint_at(&decided.permit.grant().target).await?;
         // The time of a credential runs from when it is asked for, not from before a wait.
         let waited = self.now().since(decided.now) > SOON;
         if waited {
@@ -147,6 +148,9 @@ impl Engine {
         let epoch = self.peek(|state| state.kills().epoch());
         MintRequest {
             epoch: epoch.unwrap_or_default(),
+            skew: self
+                .skew(&decided.permit.grant().target)
+                .unwrap_or_default(),
             number: self.prepared.fetch_add(1, Ordering::Relaxed),
             ..MintRequest::of(lease, &entry.task, &decided.permit, plan, decided.now)
         }

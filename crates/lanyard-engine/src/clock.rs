@@ -1,25 +1,72 @@
-//! The one place that reads a clock and draws random bits.
+//! The one place that reads clocks and draws random bits.
+//!
+//! Two times are told apart. The *system's time* is the wall clock as it stands: what others signed (tokens, proofs,
+//! messages) is judged by it. The *ledger's time* is what records carry and what ends by: it follows the wall clock as long
+//! as that keeps step with the time since the boot, which nobody can set and which counts what the machine slept; it never
+//! goes back, and takes part in no jump (T62).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::condition::Reason;
-use lanyard_core::time::Timestamp;
+use lanyard_core::condition::{Jump, Reason};
+use lanyard_core::time::{BootClock, Timestamp};
+use parking_lot::Mutex;
+
+/// How far the wall clock may be stepped, against the time since the boot, without a word: what time synchronisation does
+/// to a clock that it keeps. More is a jump. The same as what verifiers of tokens forgive.
+pub const CLOCK_STEP_LIMIT: Duration = Duration::from_secs(5);
+/// How much of the time that passes may be made up for by such steps, as a divisor: 1 ms in each second. Twice what the
+/// kernel slews a clock by; many small steps add up to a jump all the same.
+const STEPS_PER_TIME: u64 = 1000;
+/// Both clocks are read within this time, or they are read again: a process that was held up in between would see a jump.
+const READ_TOGETHER: Duration = Duration::from_millis(20);
+/// How often they are read again.
+const READS: u32 = 16;
 
 /// Time, as the engine sees it.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// The ledger's time.
     fn now(&self) -> Timestamp;
+
+    /// The system's time, jumps and all.
+    fn system(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// A time that is past for sure: no jump has part in it, not even one before this process began.
+    fn surely(&self) -> Timestamp {
+        self.now()
+    }
+
+    /// The times that a kill's proof may be judged by, since a clock that is wrong takes no kill away (S50): the system's, the
+    /// ledger's, and when the proof says that it was issued, as far as that lies between what is past for sure and the
+    /// latest of the other two. While the system's time is not believed, an issuer's word that it is later is as good.
+    fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
+        let (system, now, surely) = (self.system(), self.now(), self.surely());
+        let is_believed = self.faults().is_empty();
+        let first = surely.min(system).min(now);
+        let last = if is_believed {
+            system.max(now)
+        } else {
+            Timestamp::NEVER
+        };
+        let issued = issued.map_or(surely, |issued| issued.clamp(first, last));
+        [system, now, issued]
+    }
 
     /// Why nothing may be issued, as far as the clock knows: asked before every hand-over, so it must not wait.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
 
-    /// How far the system's own clock is behind that: it was set back.
-    fn behind(&self) -> Duration {
-        Duration::ZERO
+    /// Where the ledger's time stands against the time since the boot, where that is known.
+    fn boot(&self) -> Option<BootClock> {
+        None
     }
+
+    /// A person says that the system's time is right: the ledger's time follows it from now on, and goes back where it has
+    /// to. [`Clock::surely`] takes nobody's word.
+    fn accept(&self) {}
 }
 
 /// Random bits for ids.
@@ -36,62 +83,272 @@ pub trait Randomness: Send + Sync {
 #[error("the system gives no random bits")]
 pub struct NoRandomness;
 
-/// The system's wall clock, which never goes back: where it is set back, time goes on by the time since the boot, which
-/// counts what the machine slept (T62).
-#[derive(Debug)]
+/// The clocks of a machine, in milliseconds.
+pub trait TimeSource: Send + Sync {
+    /// Since 1970, as the machine was told.
+    fn wall(&self) -> u64;
+
+    /// Since the boot, suspended time included.
+    fn since_boot(&self) -> u64;
+
+    /// Which boot that is; none where nobody knows.
+    fn boot_id(&self) -> Option<String>;
+}
+
+/// The machine's own clocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MachineTime;
+
+impl TimeSource for MachineTime {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    fn wall(&self) -> u64 {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        millis(since.unwrap_or(Duration::ZERO))
+    }
+
+    fn since_boot(&self) -> u64 {
+        let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(since.tv_sec).unwrap_or(0);
+        let millis = u64::try_from(since.tv_nsec).unwrap_or(0) / 1_000_000;
+        seconds.saturating_mul(1000).saturating_add(millis)
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        // A time namespace may count the time since the boot from elsewhere.
+        let namespace = std::fs::read_link("/proc/self/ns/time").ok();
+        let namespace = namespace.map(|link| link.display().to_string());
+        Some(format!("{} {}", boot.trim(), namespace.unwrap_or_default()))
+    }
+}
+
+/// The ledger's time over the clocks of a machine.
 pub struct SystemClock {
-    highest: AtomicU64,
-    /// The wall clock and the time since the boot when this began, in milliseconds.
-    began: (u64, u64),
+    source: Arc<dyn TimeSource>,
+    boot: Option<String>,
+    held: Mutex<Held>,
+}
+
+/// All times in milliseconds; `i128`, so that no clock is too far off to be subtracted.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// The wall clock minus the time since the boot, of a wall clock that is believed.
+    trusted: i128,
+    /// The ledger's time minus the time since the boot, for as long as the wall clock is not believed.
+    ledger: i128,
+    /// [`Clock::surely`] minus the time since the boot.
+    sure: i128,
+    /// The time since the boot when the clocks were read last.
+    read: i128,
+    /// What the steps have to spare, in milliseconds times [`STEPS_PER_TIME`].
+    spare: i128,
+    /// The latest ledger's time that was told.
+    told: i128,
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    None,
+    /// The wall clock went so far from what is trusted.
+    Jumped(i128),
+    /// Nothing is trusted yet: the journal's last record is later than the wall clock. The record's time, and the wall's.
+    Ahead(i128, i128),
 }
 
 impl Default for SystemClock {
     fn default() -> Self {
-        Self {
-            highest: AtomicU64::new(0),
-            began: (wall(), since_boot()),
-        }
+        Self::over(Arc::new(MachineTime))
     }
 }
 
 impl SystemClock {
-    /// It was at least this late before: what the journal's last record says.
-    pub fn raise(&self, to: Timestamp) {
-        self.highest.fetch_max(to.as_millis(), Ordering::Relaxed);
+    /// Believes the wall clock as it stands, until [`SystemClock::resume`] knows better.
+    #[must_use]
+    pub fn over(source: Arc<dyn TimeSource>) -> Self {
+        let (wall, boot) = together(source.as_ref());
+        let offset = wall - boot;
+        Self {
+            boot: source.boot_id(),
+            source,
+            held: Mutex::new(Held {
+                trusted: offset,
+                ledger: offset,
+                sure: offset,
+                read: boot,
+                spare: 0,
+                told: wall,
+                fault: Fault::None,
+            }),
+        }
     }
 
-    /// The time, by a wall clock and a time since the boot.
-    fn read(&self, wall: u64, boot: u64) -> u64 {
-        let (began, booted) = self.began;
-        let grown = began.saturating_add(boot.saturating_sub(booted));
-        let now = wall.max(grown);
-        self.highest.fetch_max(now, Ordering::Relaxed).max(now)
+    /// Goes on where the process before this one stopped: the time of the journal's last record, and how that process saw
+    /// the time since the boot. Within one boot a jump between two processes is seen like one within a process.
+    pub fn resume(&self, last: Timestamp, before: Option<&BootClock>) {
+        let (wall, boot) = together(self.source.as_ref());
+        let last = i128::from(last.as_millis());
+        let same = before.filter(|before| Some(&before.boot) == self.boot.as_ref());
+        let (trusted, sure) = match same {
+            Some(before) => (
+                i128::from(before.offset_millis),
+                i128::from(before.sure_millis),
+            ),
+            // How long nothing ran is what the wall clock says, and nothing else does.
+            None if last == 0 => (wall - boot, wall - boot),
+            None => (wall - boot, wall.min(last) - boot),
+        };
+        let mut held = self.held.lock();
+        *held = Held {
+            trusted,
+            ledger: trusted.max(last - boot),
+            sure,
+            read: boot,
+            spare: 0,
+            told: last,
+            fault: if last - (boot + trusted) > step() {
+                Fault::Ahead(last, wall)
+            } else {
+                Fault::None
+            },
+        };
+        held.see(wall, boot);
+    }
+
+    fn see(&self) -> Held {
+        let mut held = self.held.lock();
+        // Read under the lock: an older reading after a newer one would look like time that went back.
+        let (wall, boot) = together(self.source.as_ref());
+        held.see(wall, boot);
+        *held
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the clock")]
-fn wall() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u64::try_from(since.unwrap_or(Duration::ZERO).as_millis()).unwrap_or(u64::MAX)
-}
+impl Held {
+    fn see(&mut self, wall: i128, boot: i128) {
+        let passed = (boot - self.read).max(0);
+        self.read = self.read.max(boot);
+        if let Fault::Ahead(..) = self.fault {
+            if wall >= boot + self.ledger - step() {
+                // Time has caught up with the journal, or the clock was set right.
+                self.trusted = wall - boot;
+                self.fault = Fault::None;
+            }
+        } else {
+            let apart = wall - boot - self.trusted;
+            if apart.abs() > step() {
+                self.fault = Fault::Jumped(apart);
+            } else {
+                self.fault = Fault::None;
+                self.follow(apart, passed);
+            }
+        }
+        let now = if self.fault == Fault::None {
+            wall
+        } else {
+            boot + self.ledger
+        };
+        self.told = self.told.max(now);
+        if self.fault == Fault::None {
+            self.ledger = self.told - boot;
+        }
+    }
 
-fn since_boot() -> u64 {
-    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(since.tv_sec).unwrap_or(0);
-    let millis = u64::try_from(since.tv_nsec).unwrap_or(0) / 1_000_000;
-    seconds.saturating_mul(1000).saturating_add(millis)
+    /// Small steps are followed slowly: what is trusted goes no faster than a clock is slewed.
+    fn follow(&mut self, apart: i128, passed: i128) {
+        let rate = i128::from(STEPS_PER_TIME);
+        self.spare = (self.spare + passed).min(step() * rate);
+        let most = self.spare / rate;
+        let followed = apart.clamp(-most, most);
+        self.spare -= followed.abs() * rate;
+        self.trusted += followed;
+    }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(self.read(wall(), since_boot()))
+        timestamp(self.see().told)
     }
 
-    fn behind(&self) -> Duration {
-        let wall = wall();
-        let now = self.read(wall, since_boot());
-        Duration::from_millis(now.saturating_sub(wall))
+    fn system(&self) -> Timestamp {
+        Timestamp::from_millis(self.source.wall())
     }
+
+    fn surely(&self) -> Timestamp {
+        let held = self.see();
+        timestamp((held.read + held.sure).min(held.told))
+    }
+
+    fn faults(&self) -> Vec<Reason> {
+        let held = self.see();
+        match held.fault {
+            Fault::None => Vec::new(),
+            Fault::Jumped(apart) => vec![Reason::ClockJumped {
+                jump: Jump {
+                    forward: apart > 0,
+                    by: Duration::from_millis(u64::try_from(apart.abs()).unwrap_or(u64::MAX)),
+                },
+                ledger: timestamp(held.told),
+            }],
+            Fault::Ahead(last, wall) => vec![Reason::JournalAhead {
+                last: timestamp(last),
+                system: timestamp(wall),
+            }],
+        }
+    }
+
+    fn boot(&self) -> Option<BootClock> {
+        let held = self.see();
+        if matches!(held.fault, Fault::Ahead(..)) {
+            return None;
+        }
+        Some(BootClock {
+            boot: self.boot.clone()?,
+            offset_millis: i64::try_from(held.trusted).ok()?,
+            sure_millis: i64::try_from(held.sure).ok()?,
+        })
+    }
+
+    fn accept(&self) {
+        let mut held = self.held.lock();
+        let (wall, boot) = together(self.source.as_ref());
+        let offset = wall - boot;
+        *held = Held {
+            trusted: offset,
+            ledger: offset,
+            sure: held.sure.min(offset),
+            read: boot,
+            spare: 0,
+            told: wall,
+            fault: Fault::None,
+        };
+    }
+}
+
+/// The wall clock and the time since the boot, of one moment.
+fn together(source: &dyn TimeSource) -> (i128, i128) {
+    let mut left = READS;
+    loop {
+        let before = source.since_boot();
+        let wall = source.wall();
+        let after = source.since_boot();
+        left = left.saturating_sub(1);
+        if after.saturating_sub(before) <= millis(READ_TOGETHER) || left == 0 {
+            return (i128::from(wall), i128::from(after));
+        }
+    }
+}
+
+fn step() -> i128 {
+    i128::from(millis(CLOCK_STEP_LIMIT))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn timestamp(millis: i128) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
 }
 
 /// The operating system's source, through ring.
@@ -109,35 +366,5 @@ impl Randomness for SystemRandomness {
         let mut bytes = [0; 16];
         ring::rand::SecureRandom::fill(&self.0, &mut bytes).map_err(|_| NoRandomness)?;
         Ok(u128::from_be_bytes(bytes))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // T62
-    #[test]
-    fn t62_a_clock_that_is_set_back_goes_on_by_the_time_since_the_boot() {
-        let clock = SystemClock {
-            highest: AtomicU64::new(0),
-            began: (1_000_000, 50),
-        };
-        assert_eq!(clock.read(1_000_100, 150), 1_000_100);
-        // Back by ten minutes; a second later, by the other clock.
-        assert_eq!(clock.read(400_100, 1150), 1_001_100);
-        // On by an hour.
-        assert_eq!(clock.read(4_600_000, 1200), 4_600_000);
-        assert_eq!(clock.read(1_000_200, 1250), 4_600_000);
-    }
-
-    // T62
-    #[test]
-    fn t62_what_the_journal_has_seen_is_not_before_now() {
-        let clock = SystemClock::default();
-        let later = clock.now() + Duration::from_secs(3600);
-        clock.raise(later);
-        assert_eq!(clock.now(), later);
-        assert!(clock.behind() > Duration::from_secs(3590));
     }
 }

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_core::command::Command;
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::engine::Engine;
+use crate::lane::Lane;
 
 /// How long the first of two people waits for the second.
 pub const SECOND_PERSON_WAIT: Duration = Duration::from_secs(3600);
@@ -229,7 +231,6 @@ impl Engine {
             by: by.clone(),
             reason,
             second: None,
-            clock: None,
         };
         if people == People::Two {
             match self.conditions.first(&said, self.now())? {
@@ -243,9 +244,18 @@ impl Engine {
                 }
             }
         }
-        self.commit(Command::Accept(Box::new(said))).await?;
+        let seq = self.commit(Command::Accept(Box::new(said))).await?;
         self.conditions.waiting.lock().remove(&kind);
         self.conditions.replace(kind, []);
+        if matches!(kind, Kind::ClockJumped | Kind::JournalAhead) {
+            self.parts.clock.accept();
+            // What was asked for before has an end by another clock than what is asked for from now on.
+            self.timed_from.store(seq.0, Ordering::SeqCst);
+            self.lanes.values().for_each(Lane::clock_was_set);
+            self.note_clock().await;
+            self.wake_all();
+            self.conditions.tell();
+        }
         Ok(Accepted::Lifted)
     }
 }

@@ -26,6 +26,7 @@ use crate::condition::Conditions;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
+use crate::skew::SKEW_LIMIT;
 
 /// What the engine is given.
 pub struct Parts {
@@ -71,8 +72,13 @@ pub struct Engine {
     pub(crate) prepared: AtomicU64,
     /// The journal as this process found it.
     pub(crate) opened: Witness,
+    /// Records from this place on were made at times that no jump has part in since.
+    pub(crate) timed_from: AtomicU64,
     changes: watch::Sender<u64>,
 }
+
+/// How far the clock may move against the time since the boot until that is journaled again.
+const CLOCK_NEWS: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Puts the parts together. Nothing runs yet.
@@ -82,6 +88,7 @@ impl Engine {
         let lanes = targets
             .map(|target| (target.clone(), Lane::default()))
             .collect();
+        let opened = look(parts.ledger.as_ref(), crate::restore::witness).unwrap_or_default();
         Arc::new(Self {
             gate: SharedGate::default(),
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
@@ -97,7 +104,8 @@ impl Engine {
             missing: Mutex::default(),
             cuts: Mutex::default(),
             prepared: AtomicU64::new(0),
-            opened: look(parts.ledger.as_ref(), crate::restore::witness).unwrap_or_default(),
+            timed_from: AtomicU64::new(opened.records.0),
+            opened,
             changes: watch::channel(0).0,
             parts,
         })
@@ -125,6 +133,56 @@ impl Engine {
     #[must_use]
     pub const fn agents(&self) -> &BTreeMap<lanyard_core::identity::Identity, AgentName> {
         &self.parts.agents
+    }
+
+    /// The system's time: what others signed is judged by it.
+    #[must_use]
+    pub fn system_time(&self) -> Timestamp {
+        self.parts.clock.system()
+    }
+
+    /// The system's time is not believed.
+    #[must_use]
+    pub fn is_clock_doubted(&self) -> bool {
+        !self.parts.clock.faults().is_empty()
+    }
+
+    /// The times that a kill's proof may be judged by, which says that it was issued then. Where a target's clock agrees with
+    /// the broker's, there is no doubt about the time.
+    #[must_use]
+    pub fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
+        let [system, now, other] = self.parts.clock.times_for_a_kill(issued);
+        let agrees = |lane: &Lane| lane.skew().is_some_and(|skew| skew.size() <= SKEW_LIMIT);
+        if !self.is_clock_doubted() && self.lanes.values().any(agrees) {
+            return [system, now, now];
+        }
+        [system, now, other]
+    }
+
+    /// What ended before this may be forgotten: it is past by every clock there is, whichever of them is wrong.
+    #[must_use]
+    pub fn forgettable(&self) -> Timestamp {
+        let clock = &self.parts.clock;
+        clock.system().min(clock.now()).min(clock.surely())
+    }
+
+    /// Journals where the clock stands against the time since the boot, where that is news: the next process sees by it
+    /// whether the clock was set in between.
+    pub async fn note_clock(&self) {
+        let Some(now) = self.parts.clock.boot() else {
+            return;
+        };
+        let known = self.peek(|state| state.clock().cloned()).flatten();
+        let is_news = known.is_none_or(|known| {
+            let apart = known.offset_millis.abs_diff(now.offset_millis);
+            known.boot != now.boot
+                || apart > CLOCK_NEWS.as_millis() as u64
+                || known.sure_millis != now.sure_millis
+        });
+        if is_news && let Err(error) = self.commit(Command::Clock(now)).await {
+            // Tried again every half second: the condition says why nothing can be journaled.
+            tracing::debug!(%error, "where the clock stands could not be journaled");
+        }
     }
 
     /// The agent behind an identity.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
@@ -56,14 +57,26 @@ impl Engine {
             Stage::Issued { .. } => due.expired.push(lease.id),
             Stage::Stopping { progress, .. } => {
                 let provider = self.providers().get(&lease.entry.target);
+                // What is known to be dead may go by any clock. Of what is not, the end has to be past by a clock that did
+                // not jump since the lease was asked for (S50).
+                let from = self.timed_from.load(Ordering::SeqCst);
+                let target = &lease.entry.target;
+                let by = if progress.is_confirmed() {
+                    now
+                } else if lease.intent.0 >= from {
+                    // A broker that is ahead of the target says "expired" of nothing that lives (S27).
+                    self.by_both(target, now)
+                } else {
+                    self.by_both(target, self.parts.clock.surely())
+                };
                 // Without an answer to its mint, only the provider's own word that it ends by itself lets a lease go.
-                let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), now));
+                let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), by));
                 if progress.is_due() && !lease.confirmed && !ends {
                     return;
                 }
                 let leeway =
                     provider.map_or(std::time::Duration::ZERO, |p| p.capabilities().leeway);
-                if lease.over() + leeway <= now {
+                if lease.over() + leeway <= by {
                     due.over.push(lease.id);
                 }
                 return;

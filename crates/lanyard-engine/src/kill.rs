@@ -73,6 +73,12 @@ impl Engine {
     /// Engages an order. The fence is up when this returns, whatever it returns; giving the same order
     /// again changes nothing.
     pub async fn engage(&self, order: KillOrder) -> Fenced {
+        // A cut reaches back from the time of its order: one of the future, by a clock that was ahead, would deny what is
+        // issued after the re-arm.
+        let order = KillOrder {
+            at: order.at.min(self.now()),
+            ..order
+        };
         let order = self.with_identities(order);
         self.gate.raise(&order);
         let not_durable = Reason::OrderNotDurable { order: order.id };

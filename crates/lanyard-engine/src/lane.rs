@@ -9,12 +9,13 @@ use lanyard_core::charter::Name;
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Lease;
 use lanyard_core::provider::ProviderError;
-use lanyard_core::time::Timestamp;
+use lanyard_core::time::{Skew, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::engine::Engine;
 use crate::mint::IssueError;
+use crate::skew::too_far;
 
 /// The first wait after a failure; doubled up to [`LONGEST`], without an end to the tries.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
@@ -22,8 +23,6 @@ pub(crate) const FIRST: Duration = Duration::from_millis(200);
 pub(crate) const LONGEST: Duration = Duration::from_secs(30);
 /// How long a mint waits for the first look at its target.
 const A_LOOK: Duration = Duration::from_secs(3);
-/// How far the system's clock may be behind what it has shown before.
-const MOST_BEHIND: Duration = Duration::from_secs(60);
 /// The fewest leases that one call is given.
 const FEWEST: usize = 16;
 
@@ -34,6 +33,8 @@ pub(crate) struct Lane {
     pub(crate) wake: Notify,
     /// There is something that does not wait for the end of a pause.
     pub(crate) urgent: Notify,
+    /// The target has to be asked again what time it is.
+    pub(crate) retime: Notify,
     /// The target has been looked through.
     looked: Notify,
     state: Mutex<LaneState>,
@@ -57,6 +58,8 @@ struct LaneState {
     fault: Option<Trouble>,
     /// The call under way: since when, and for which leases.
     asking: Option<(Timestamp, HashSet<LeaseId>)>,
+    /// How far the target's clock was ahead when it was last asked.
+    skew: Option<Skew>,
 }
 
 #[derive(Debug)]
@@ -216,6 +219,25 @@ impl Lane {
         state.attempts.insert(lease, Attempt { next, trouble });
     }
 
+    /// How far the target's clock is ahead, as it was measured last.
+    pub(crate) fn skew(&self) -> Option<Skew> {
+        self.state.lock().skew
+    }
+
+    pub(crate) fn set_skew(&self, skew: Skew) {
+        self.state.lock().skew = Some(skew);
+    }
+
+    /// The broker's clock was accepted anew: nothing waits for a time that may be far away now, and the target is asked again
+    /// how far apart the clocks are.
+    pub(crate) fn clock_was_set(&self) {
+        self.retime.notify_one();
+        let mut state = self.state.lock();
+        state.skew = None;
+        let attempts = state.attempts.values_mut();
+        attempts.for_each(|attempt| attempt.next = Timestamp::EPOCH);
+    }
+
     /// It was revoked, or is over.
     pub(crate) fn done(&self, lease: LeaseId) {
         self.state.lock().attempts.remove(&lease);
@@ -302,16 +324,10 @@ impl Engine {
         if lane.unseen().is_some() && tokio::time::timeout(A_LOOK, looked).await.is_err() {
             tracing::debug!(%target, "the target has not been looked through");
         }
-        let behind = self.parts.clock.behind();
-        let why = if behind > MOST_BEHIND {
-            Some(format!(
-                "the clock was set back by {} s: when it is right, restart the daemon",
-                behind.as_secs()
-            ))
-        } else if lane.is_struggling() {
+        let why = if lane.is_struggling() {
             Some("revocations there go first, and its provider does not take them".to_owned())
         } else {
-            lane.unseen()
+            lane.unseen().or_else(|| too_far(lane))
         };
         why.map_or(Ok(()), |why| {
             let target = target.clone();

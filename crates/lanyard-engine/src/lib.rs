@@ -27,6 +27,7 @@ pub mod report;
 pub mod restore;
 pub mod revoke;
 pub mod run;
+pub mod skew;
 pub mod strays;
 mod sync;
 pub mod tasks;

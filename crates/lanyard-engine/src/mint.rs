@@ -27,6 +27,7 @@ use lanyard_core::state::Refusal;
 use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
+use crate::clear::GRACE;
 use crate::clock::NoRandomness;
 use crate::condition::NotIssuing;
 use crate::engine::Engine;
@@ -221,9 +222,8 @@ impl Engine {
         };
         self.conditions.check().map_err(IssueError::NotIssuing)?;
         let target = cleared.intent.entry.target.clone();
-        self.may_mint_at(&target).await?;
         let revocability = cleared.provider.revocability(&cleared.request.rights);
-        let lease = cleared.intent.lease;
+        let (lease, deadline) = (cleared.intent.lease, cleared.intent.deadline);
         // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
         let minting = Minting::begin(self, lease);
         self.commit(Command::BeginMint(Box::new(cleared.intent)))
@@ -233,7 +233,12 @@ impl Engine {
         let engine = Arc::clone(self);
         self.supervise(async move {
             let outcome = engine
-                .mint(&target, cleared.provider, cleared.request, cleared.prepared)
+                .mint(
+                    &target,
+                    cleared.provider,
+                    (cleared.request, deadline),
+                    cleared.prepared,
+                )
                 .await;
             drop(minting);
             // A caller that went away drops the answer, and with it the release: undelivered.
@@ -413,11 +418,22 @@ impl Engine {
         self: &Arc<Self>,
         target: &Name,
         provider: Arc<dyn Provider>,
-        request: MintRequest,
+        (request, deadline): (MintRequest, Timestamp),
         prepared: Prepared,
     ) -> Result<(Credential, Timestamp, Release), IssueError> {
         let lease = request.lease;
-        let limit = provider.capabilities().mint_timeout;
+        // The intent may have waited for the ledger. A call that went on beyond the deadline would make a credential
+        // after its lease was given up and revoked (S39).
+        let left = deadline.since(self.now()).saturating_sub(GRACE);
+        let limit = provider.capabilities().mint_timeout.min(left);
+        if limit.is_zero() {
+            self.stop_and_wake(lease, target, StopCause::Unconfirmed)
+                .await;
+            return Err(IssueError::NotNow {
+                target: target.clone(),
+                why: "the journal took longer than a mint may take".to_owned(),
+            });
+        }
         let answer = tokio::time::timeout(limit, provider.mint(&request, &prepared)).await;
         let minted = match answer.unwrap_or(Err(ProviderError::Ambiguous {
             provider: provider.capabilities().provider,

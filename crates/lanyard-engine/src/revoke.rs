@@ -444,7 +444,14 @@ fn cut(state: &State, target: &Name) -> Option<Timestamp> {
                 && both
                 && (engaged.lifted == Lifted::Nothing || stands(state, target, engaged.order.id))
         })
-        .map(|engaged| engaged.order.at)
+        .map(|engaged| {
+            // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`): what the order made dead
+            // was asked for before it, whatever it says of itself.
+            let dead = state.leases().stopping(target);
+            let dead = dead.filter(|lease| lease.killed_by() == Some(engaged.order.id));
+            let asked = dead.map(|lease| lease.asked).max();
+            asked.map_or(engaged.order.at, |asked| asked.max(engaged.order.at))
+        })
 }
 
 fn stands(state: &State, target: &Name, order: KillId) -> bool {

@@ -1,6 +1,7 @@
 //! The loops: housekeeping, and one revocation worker a target. Each ends when told to.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
@@ -23,6 +24,7 @@ impl Engine {
         loops.spawn(Arc::clone(&self).housekeep(stop.clone()));
         for target in self.providers().keys() {
             loops.spawn(Arc::clone(&self).revoke_until(target.clone(), stop.clone()));
+            loops.spawn(Arc::clone(&self).follow_skew(target.clone(), stop.clone()));
         }
         while let Some(ended) = loops.join_next().await {
             if let Err(error) = ended {
@@ -34,6 +36,7 @@ impl Engine {
     async fn housekeep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             self.conditions.tell();
+            self.note_clock().await;
             self.settle_deliveries().await;
             self.answer_trips().await;
             self.sweep_orders().await;
@@ -57,6 +60,7 @@ impl Engine {
         };
         let (mut look, mut uphold) = (self.now(), self.now());
         let (mut upheld, mut told) = (None, None);
+        let mut timed = self.timed_from.load(Ordering::SeqCst);
         while !*stop.borrow() {
             let mut round = self.revoke_round(&target).await;
             if round == Round::Done && self.kills_wait(&target) {
@@ -71,8 +75,17 @@ impl Engine {
             if round == Round::Done {
                 continue;
             }
+            let now_timed = self.timed_from.load(Ordering::SeqCst);
+            if now_timed != timed {
+                // The clock was accepted anew: what was due by the old one may be hours away.
+                (timed, look, uphold) = (now_timed, self.now(), self.now());
+            }
             // What is due goes before what is only looked at.
             if look <= self.now() {
+                if lane.unseen().is_some() {
+                    // The first mint waits for this look.
+                    self.measure_skew(&target).await;
+                }
                 let again = if self.revoke_strays(&target).await.is_some() {
                     crate::strays::EVERY
                 } else {

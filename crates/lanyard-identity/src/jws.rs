@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use lanyard_core::time::Timestamp;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -69,6 +70,19 @@ impl<'a> Parts<'a> {
             message: message.as_bytes(),
         })
     }
+}
+
+/// When a token says that it was issued; nothing of it is believed yet.
+#[must_use]
+pub fn issued_at(token: &str) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Issued {
+        iat: u64,
+    }
+    let mut parts = token.split('.').filter(|_| token.len() <= TOKEN_LIMIT);
+    let payload = decode(parts.nth(1)?).ok()?;
+    let issued: Issued = serde_json::from_slice(&payload).ok()?;
+    Some(Timestamp::from_secs(issued.iat))
 }
 
 /// What a token says of its own type. Nothing is believed for that: whoever takes tokens of a type checks it again.

@@ -159,7 +159,7 @@ fn reason(status: &Status, named: &str) -> Reason {
         ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Reason::Denied,
         ("APPROVAL_REQUIRED", _) => Reason::ApprovalPending,
         ("KILL_ENGAGED", _) => Reason::Killed,
-        ("PAUSED" | "DISARMED", _) => Reason::Paused,
+        ("PAUSED", _) => Reason::Paused,
         ("TASK_ENDED", _) => Reason::TaskEnded,
         ("REAUTHENTICATE", _) | (_, Code::Unauthenticated) => Reason::NotLoggedIn,
         (_, Code::ResourceExhausted) => Reason::Quota,

@@ -66,6 +66,14 @@ pub trait AwsApi: Send + Sync {
     /// See [`ProviderError`].
     async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError>;
 
+    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(None)
+    }
+
     /// The inline policy of this name on a role, when there is one.
     ///
     /// # Errors

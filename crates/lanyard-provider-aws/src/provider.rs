@@ -311,7 +311,7 @@ fn checked(session: &Session, role: &str, request: &MintRequest) -> Result<(), P
     }
     let asked = request.now + Duration::from_secs(u64::try_from(seconds(request)).unwrap_or(0));
     // STS counts from its own clock, and in whole seconds.
-    if session.expires > asked + Duration::from_secs(60) {
+    if request.skew.to_own(session.expires) > asked + Duration::from_secs(60) {
         return Err(not_ours(
             "sts:AssumeRole",
             "a session that is longer than asked for",
@@ -398,7 +398,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             .await?;
         checked(&session, role, request)?;
         Ok(Minted {
-            expires: session.expires.min(request.expires),
+            expires: request.skew.to_own(session.expires).min(request.expires),
             credential: Credential::Aws {
                 access_key_id: session.access_key_id,
                 secret_access_key: session.secret_access_key,
@@ -503,6 +503,10 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             ));
         }
         Ok(faults)
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        self.api.time().await
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {

@@ -1,5 +1,6 @@
 //! [`AwsApi`] on the AWS SDK, with ring and regional endpoints.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,12 +9,15 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::types::Tag;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use parking_lot::Mutex;
 
 use crate::PROVIDER;
 use crate::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
@@ -85,6 +89,27 @@ async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
     loader.load().await
 }
 
+/// The `Date` of an answer.
+#[derive(Debug, Clone, Default)]
+struct DateSeen(Arc<Mutex<Option<Timestamp>>>);
+
+impl Intercept for DateSeen {
+    fn name(&self) -> &'static str {
+        "DateSeen"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        *self.0.lock() = date.and_then(Timestamp::from_http_date);
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl AwsApi for Sdk {
     async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError> {
@@ -124,6 +149,14 @@ impl AwsApi for Sdk {
             arn,
             source_identity: answer.source_identity,
         })
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        let seen = DateSeen::default();
+        let call = self.sts.get_caller_identity().customize();
+        let answer = call.interceptor(seen.clone()).send().await;
+        answer.map_err(|error| mapped("sts:GetCallerIdentity", &error))?;
+        Ok(*seen.0.lock())
     }
 
     async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError> {

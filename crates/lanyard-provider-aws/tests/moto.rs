@@ -303,3 +303,15 @@ async fn what_is_wrong_with_a_lease_role_is_said_line_by_line() {
         ["role arn:aws:iam::123456789012:role/nobody does not exist"]
     );
 }
+
+#[tokio::test]
+async fn s27_sts_tells_the_time() {
+    let Some(account) = account("time").await else {
+        return;
+    };
+    let provider = AwsProvider::new(account.target, Sdk::connect(&account.access).await);
+    let before = now().as_secs();
+    let told = provider.time().await.unwrap().unwrap();
+    let after = now().as_secs();
+    assert!((before..=after).contains(&told.as_secs()), "{told}");
+}

@@ -118,6 +118,14 @@ pub trait KubernetesApi: Send + Sync {
     /// Where agents find it.
     fn endpoint(&self) -> Endpoint;
 
+    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(None)
+    }
+
     /// A ClusterRole, when there is one.
     ///
     /// # Errors

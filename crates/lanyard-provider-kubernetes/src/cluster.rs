@@ -268,6 +268,10 @@ impl KubernetesApi for Cluster {
         crate::rehearse::one(self.client.clone(), namespace, object).await
     }
 
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        crate::clock::time(&self.client).await
+    }
+
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError> {
         let subject = Subject::of::<rbac::ClusterRole>().named(name);
         let path = Request::new(<rbac::ClusterRole as kube::Resource>::url_path(&(), None));

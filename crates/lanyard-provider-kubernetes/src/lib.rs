@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod api;
+mod clock;
 mod cluster;
 mod objects;
 mod provider;

@@ -351,7 +351,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         let endpoint = self.api.endpoint();
         Ok(Minted {
             // The engine refuses one past the worst that was prepared for (T79).
-            expires: token.expires,
+            expires: request.skew.to_own(token.expires),
             credential: Credential::Kubernetes {
                 server: endpoint.server,
                 certificate_authority: endpoint.certificate_authority,
@@ -442,6 +442,10 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             Err(ProviderError::Refused { .. }) => Ok(Some(false)),
             Err(error) => Err(error),
         }
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        self.api.time().await
     }
 
     async fn recall(&self) -> Result<Option<Witness>, ProviderError> {

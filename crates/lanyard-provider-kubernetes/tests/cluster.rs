@@ -326,3 +326,14 @@ async fn what_the_broker_may_not_do_is_said_in_the_api_servers_words() {
         "{why}"
     );
 }
+
+#[tokio::test]
+async fn s27_the_api_server_tells_the_time() {
+    let Some(real) = real("time", &[]).await else {
+        return;
+    };
+    let before = real.now().as_secs();
+    let told = real.provider.time().await.unwrap().unwrap();
+    let after = real.now().as_secs();
+    assert!((before..=after).contains(&told.as_secs()), "{told}");
+}

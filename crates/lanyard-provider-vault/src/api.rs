@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
 
 pub use crate::policy::Mounts;
 
@@ -113,6 +114,14 @@ pub struct Dynamic {
 pub trait VaultApi: Send + Sync {
     /// Where agents find it.
     fn endpoint(&self) -> Endpoint;
+
+    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    ///
+    /// # Errors
+    /// See [`ProviderError`].
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(None)
+    }
 
     /// Makes a token, with the broker's own token.
     ///

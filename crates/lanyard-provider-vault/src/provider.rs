@@ -209,6 +209,10 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
         self.revoke_unused(in_use).await
     }
 
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        self.api.time().await
+    }
+
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         self.list_all().await
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
 use rustify::endpoint::Endpoint as Request;
 use rustify::enums::RequestMethod;
 use serde::Deserialize;
@@ -224,6 +225,10 @@ impl Said {
 impl VaultApi for Server {
     fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        self.transport.time().await
     }
 
     async fn create_parent(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
+use lanyard_core::time::Timestamp;
 use reqwest::header::HeaderValue;
 use rustify::client::Client;
 use rustify::endpoint::{Endpoint, MiddleWare};
@@ -157,6 +158,16 @@ impl Transport {
             base: base.to_owned(),
             namespace,
         })
+    }
+
+    /// By the `Date` of an answer that takes no token, whatever else it says.
+    pub(crate) async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        let asked = self.http.get(format!("{}/v1/sys/health", self.base)).send();
+        let answer = asked.await;
+        let answer = answer.map_err(|_| ambiguous("ask for the time", "not reached"))?;
+        let date = answer.headers().get(http::header::DATE);
+        let date = date.and_then(|date| date.to_str().ok());
+        Ok(date.and_then(Timestamp::from_http_date))
     }
 
     /// One call with this token, whatever comes of it.

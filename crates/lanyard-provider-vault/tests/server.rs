@@ -269,3 +269,12 @@ async fn the_command_line_works_with_a_token_helper() {
     assert_eq!(answer.code, 0, "{}", answer.stderr);
     assert!(answer.stdout.contains("eu-central-1"), "{}", answer.stdout);
 }
+
+#[tokio::test]
+async fn s27_the_server_tells_the_time() {
+    let Some(real) = shared("time") else { return };
+    let before = real.now().as_secs();
+    let told = real.provider().time().await.unwrap().unwrap();
+    let after = real.now().as_secs();
+    assert!((before..=after).contains(&told.as_secs()), "{told}");
+}

@@ -17,6 +17,7 @@ use reqwest::Url;
 use crate::hooks::security_events::{self, ReceiverConfig};
 use crate::hooks::{Form, Secret, Webhook};
 use crate::identity::{self, IdentityConfig};
+use crate::scrapers::ScraperConfig;
 use crate::signals::{self, SignalConfig};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) kill_listen: Option<SocketAddr>,
     /// Where monitoring asks for numbers.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Who may ask.
+    pub(crate) scrapers: ScraperConfig,
     pub(crate) tls: Option<TlsFiles>,
     /// Offline keys whose tickets may engage a kill.
     pub(crate) tickets: Option<TicketConfig>,
@@ -132,7 +135,9 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let kill_listen = top.optional("kill_listen");
     let kill_listen = kill_listen.and_then(|node| address(f, node, tls.as_ref()));
     let metrics_listen = top.optional("metrics_listen");
-    let metrics_listen = metrics_listen.and_then(|node| address(f, node, tls.as_ref()));
+    let scrapers = ScraperConfig::read(f, &top, base);
+    let metrics_listen =
+        metrics_listen.and_then(|node| scrapers.asked_at(f, node, address(f, node, tls.as_ref())?));
     let tickets = top.optional("kill_tickets");
     let tickets = tickets.and_then(|node| kill_tickets(f, node, base));
     let hooks = |name, with_url| {
@@ -163,6 +168,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         listen: listen?,
         kill_listen,
         metrics_listen,
+        scrapers,
         tls,
         tickets,
         webhooks,

@@ -191,7 +191,7 @@ async fn reported(
         })
     };
     let secret = broker.reporters.get(&reporter);
-    let now = broker.engine.now();
+    let now = broker.engine.system_time();
     let is_of = |secret| signed().is_some_and(|signed| signed.is_of(secret, &body, now));
     if !secret.is_some_and(is_of) {
         return refused(&refusal::unauthenticated());

@@ -18,6 +18,7 @@ mod plans;
 mod refusal;
 mod request_bodies;
 mod rpc;
+mod scrapers;
 mod shares;
 mod signals;
 mod spool;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract;
 use axum::http::{StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use lanyard_core::charter::Name;
@@ -22,15 +23,18 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::scrapers::{Scrapers, admitted};
 use crate::wire::Broker;
 
 /// The content type of the OpenMetrics text format, version 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(crate) fn router(broker: Arc<Broker>) -> Router {
+pub(crate) fn router(broker: Arc<Broker>, scrapers: Scrapers) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .with_state(broker)
+        .layer(from_fn_with_state(scrapers, admitted))
+        .layer(from_fn(crate::identity::presented))
 }
 
 async fn metrics(extract::State(broker): extract::State<Arc<Broker>>) -> Response {
@@ -111,6 +115,11 @@ fn of_targets(state: &State, broker: &Broker, now: Timestamp) -> Vec<Counts> {
             "revocations_worst_case_timestamp_seconds",
             "Until when a credential whose revocation waits could be live at worst",
             each(&|target| waiting(target).into_iter().max().map(seconds)),
+        ),
+        (
+            "target_clock_skew_seconds",
+            "How far the target's clock is ahead of the broker's, as it was measured last",
+            each(&|target| Some(broker.engine.skew(target)?.as_secs_f64())),
         ),
         (
             "drill_passed",

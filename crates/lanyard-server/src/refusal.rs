@@ -9,7 +9,7 @@ use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::state::Refusal;
-use lanyard_engine::condition::AcceptError;
+use lanyard_engine::condition::{AcceptError, NotIssuing};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::tasks::TaskError;
@@ -230,6 +230,20 @@ fn approval_needed(
     status(Code::FailedPrecondition, line, "APPROVAL_REQUIRED", facts)
 }
 
+/// Kinds of reasons alone: what was found is for operators.
+fn not_issuing(why: &NotIssuing) -> Status {
+    let kinds: Vec<_> = why.kinds.iter().map(|kind| kind.as_str()).collect();
+    status(
+        Code::Unavailable,
+        why.to_string(),
+        "NOT_ISSUING",
+        HashMap::from([
+            ("condition".to_owned(), why.condition.to_string()),
+            ("reasons".to_owned(), kinds.join(" ")),
+        ]),
+    )
+}
+
 /// The page is where people decide on approvals.
 pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
     match error {
@@ -269,18 +283,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
         IssueError::Commit(error) => commit(error),
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),
-        IssueError::NotIssuing(why) => {
-            let kinds: Vec<_> = why.kinds.iter().map(|kind| kind.as_str()).collect();
-            status(
-                Code::Unavailable,
-                why.to_string(),
-                "NOT_ISSUING",
-                HashMap::from([
-                    ("condition".to_owned(), why.condition.to_string()),
-                    ("reasons".to_owned(), kinds.join(" ")),
-                ]),
-            )
-        }
+        IssueError::NotIssuing(why) => not_issuing(&why),
         IssueError::Busy => status(
             Code::ResourceExhausted,
             IssueError::Busy.to_string(),

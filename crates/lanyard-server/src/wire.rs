@@ -206,6 +206,7 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     go_on_unwritten(engine.record(started).await.map(drop))?;
+    engine.note_clock().await;
     broker.spool.take_over(engine).await;
     broker.raise_lost_uses();
     if let Some(loss) = &broker.recovery.loss
@@ -255,9 +256,16 @@ fn metrics(
     closing: watch::Receiver<bool>,
 ) -> tokio::task::JoinHandle<()> {
     let (address, tls) = (config.metrics_listen, config.tls.clone());
-    let router = crate::metrics::router(Arc::clone(broker));
+    let (broker, scrapers) = (Arc::clone(broker), config.scrapers.open());
     tokio::spawn(async move {
         let Some(address) = address else { return };
+        let router = match scrapers {
+            Ok(scrapers) => crate::metrics::router(broker, scrapers),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the metrics are not served");
+                return;
+            }
+        };
         if let Err(error) = listen(address, tls, router, closing).await {
             tracing::error!(error = format!("{error:#}"), "the metrics are not served");
         }
@@ -422,7 +430,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let randomness = SystemRandomness::default();
     let lists = Arc::new(Lists::new(randomness.draw()?));
     look(ledger.as_ref(), |state| {
-        clock.raise(state.latest());
+        clock.resume(state.latest(), state.clock());
         for lease in state.leases().iter() {
             lists.note(&lease.handle, lease.id, lease.worst_expiry);
         }
@@ -439,6 +447,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         agents: config.identities.agents.clone(),
         rearm_soak: config.switch.rearm_soak,
     });
+    let forgettable = engine.forgettable();
     let (canary, drills) = drill::prepared(config)?.unzip();
     let charters = CharterDirectory::new(
         config.charters.clone(),
@@ -449,7 +458,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let broker = Broker {
         engine,
         ledger,
-        doors: doors(config, &disk, now).await?,
+        doors: doors(config, &disk, forgettable).await?,
         charters: Arc::new(charters),
         plans,
         keyring,

@@ -67,6 +67,8 @@ pub struct FakeProvider {
     late_requests: Mutex<Duration>,
     ends_itself: Mutex<Option<Duration>>,
     endless: Mutex<bool>,
+    own_clock: Mutex<bool>,
+    cut: Mutex<Option<Timestamp>>,
     revocations: Mutex<RevokeFault>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
@@ -87,6 +89,8 @@ impl FakeProvider {
             late_requests: Mutex::default(),
             ends_itself: Mutex::default(),
             endless: Mutex::default(),
+            own_clock: Mutex::default(),
+            cut: Mutex::default(),
             revocations: Mutex::default(),
             asked: Mutex::default(),
             minted: Mutex::default(),
@@ -142,6 +146,11 @@ impl FakeProvider {
         *self.endless.lock() = true;
     }
 
+    /// From now on lives are counted from its own clock, as real targets count those that are asked for as spans.
+    pub fn count_by_its_own_clock(&self) {
+        *self.own_clock.lock() = true;
+    }
+
     /// Runs this when it is next asked to make ready what credentials share.
     pub fn prepare_by(&self, preparation: Interruption) {
         *self.preparation.lock() = Some(preparation);
@@ -151,6 +160,12 @@ impl FakeProvider {
     #[must_use]
     pub fn revocations_asked(&self) -> usize {
         *self.asked.lock()
+    }
+
+    /// Up to when everything had to die, by the last revocation.
+    #[must_use]
+    pub fn last_cut(&self) -> Option<Timestamp> {
+        *self.cut.lock()
     }
 
     /// What becomes of revocations from now on.
@@ -237,6 +252,11 @@ impl Provider for FakeProvider {
             Duration::ZERO
         };
         let expires = prepared.worst_expiry.min(request.expires) + longer;
+        let expires = if *self.own_clock.lock() {
+            self.clock.now() + expires.since(request.now)
+        } else {
+            expires
+        };
         match fault {
             MintFault::Refuse => {
                 return Err(refused("mint"));
@@ -258,7 +278,7 @@ impl Provider for FakeProvider {
         let jwt = Secret::new(request.lease.to_string());
         Ok(Minted {
             credential: Credential::Token { jwt },
-            expires,
+            expires: request.skew.to_own(expires),
             handle: None,
         })
     }
@@ -271,6 +291,7 @@ impl Provider for FakeProvider {
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let fault = *self.revocations.lock();
         *self.asked.lock() += 1;
+        *self.cut.lock() = revocation.cut;
         if fault == RevokeFault::Hang {
             std::future::pending::<()>().await;
         }
@@ -311,6 +332,10 @@ impl Provider for FakeProvider {
         Ok(Some(
             live.iter().any(|lease| lease.to_string() == *jwt.expose()),
         ))
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
+        Ok(Some(Timestamp::from_secs(self.clock.now().as_secs())))
     }
 
     async fn recall(&self) -> Result<Option<Witness>, ProviderError> {

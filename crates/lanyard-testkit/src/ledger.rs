@@ -8,13 +8,17 @@ use lanyard_core::command::{Command, Record};
 use lanyard_core::lease::Seq;
 use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::state::State;
+use lanyard_core::time::Timestamp;
 use parking_lot::RwLock;
 
 use crate::clock::ManualClock;
 
+/// What stamps records.
+pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Every commit is durable at once, until the process dies.
 pub struct MemoryLedger {
-    clock: Arc<ManualClock>,
+    now: Now,
     inner: RwLock<Inner>,
 }
 
@@ -32,13 +36,22 @@ impl MemoryLedger {
     /// When a record is not one of ours.
     #[must_use]
     pub fn replay(clock: Arc<ManualClock>, records: Vec<Vec<u8>>) -> Self {
+        Self::replay_by(Arc::new(move || clock.now()), records)
+    }
+
+    /// The same, with records stamped by this from now on.
+    ///
+    /// # Panics
+    /// When a record is not one of ours.
+    #[must_use]
+    pub fn replay_by(now: Now, records: Vec<Vec<u8>>) -> Self {
         let mut state = State::default();
         for record in &records {
             let record: Record = serde_json::from_slice(record).expect("a record of ours");
             state.apply(&record);
         }
         Self {
-            clock,
+            now,
             inner: RwLock::new(Inner {
                 state,
                 records,
@@ -67,7 +80,7 @@ impl Ledger for MemoryLedger {
             return Err(CommitError::Unavailable("the process has died".to_owned()));
         }
         let record = Record {
-            at: self.clock.now(),
+            at: (self.now)(),
             command,
         };
         inner.state.admit(&record.command, record.at)?;

@@ -6,6 +6,7 @@
 //! | [`conformance`] | what every provider does |
 //! | [`fake`] | a provider that fails when it is told to |
 //! | [`ledger`] | a ledger in memory whose process can die |
+//! | [`machine`] | a machine whose clocks a test sets |
 //! | [`judge`] | a judge of plans that cannot read them |
 //! | [`ids`] | ids that are the same in every run |
 //! | [`world`] | a charter, a task and a request for each kind of target |
@@ -20,4 +21,5 @@ pub mod fake;
 pub mod ids;
 pub mod judge;
 pub mod ledger;
+pub mod machine;
 pub mod world;

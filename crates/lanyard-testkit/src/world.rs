@@ -15,7 +15,7 @@ use lanyard_core::lease::Seq;
 use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
-use lanyard_core::time::Timestamp;
+use lanyard_core::time::{Skew, Timestamp};
 
 use crate::ids::Ids;
 
@@ -209,6 +209,7 @@ pub fn request(kind: TargetKind, lease: LeaseId, task: &Task, now: Timestamp) ->
         epoch: Seq(7),
         number: 0,
         now,
+        skew: Skew::NONE,
         expires: now + TTL,
     }
 }

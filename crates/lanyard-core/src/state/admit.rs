@@ -207,6 +207,7 @@ impl State {
             | Command::Drill(_)
             | Command::EndEmergency { .. }
             | Command::Started { .. }
+            | Command::Clock(_)
             | Command::Accept(_) => Ok(()),
         }
     }

@@ -30,7 +30,8 @@ impl State {
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);
         self.next = Seq(seq.0 + 1);
-        self.latest = self.latest.max(at);
+        // Not the latest of all: an operator who accepts a clock that was ahead has later records carry earlier times.
+        self.latest = at;
         self.count(&record.command, at, seq);
         match &record.command {
             Command::CharterInForce {
@@ -44,17 +45,13 @@ impl State {
                 lease,
                 expires,
                 handle,
-            } => {
-                self.confirm(*lease, *expires, handle.as_ref());
-            }
+            } => self.confirm(*lease, *expires, handle.as_ref()),
             Command::Outlives { lease, until } => self.outlives(*lease, *until),
             Command::Delivered { leases } => leases.iter().for_each(|id| self.delivered(*id)),
             Command::Stop { leases, cause } => leases.iter().for_each(|id| self.stop(*id, *cause)),
-            Command::Advance { progress } => {
-                progress
-                    .iter()
-                    .for_each(|(id, progress)| self.advance(*id, *progress, at));
-            }
+            Command::Advance { progress } => progress
+                .iter()
+                .for_each(|(id, progress)| self.advance(*id, *progress, at)),
             Command::Forget { leases } => leases.iter().for_each(|id| self.forget(*id, at)),
             Command::SubmitPlan {
                 plan, requirement, ..
@@ -80,13 +77,13 @@ impl State {
             Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
             Command::ProposeRearm(step) => drop(self.rearms.insert(step.id, step.clone())),
             Command::ConfirmRearm { rearm, .. } => self.lift(*rearm, at),
-            // The only record that may carry an earlier time than those before it.
-            Command::Accept(accepted) => self.latest = accepted.clock.unwrap_or(self.latest),
+            Command::Clock(clock) => self.clock = Some(clock.clone()),
             Command::Report(report) => self.reported(report, at),
             Command::Observe { what, .. } => self.observed.take(what),
             Command::Drill(drill) => self.drilled(drill, at),
             Command::Enrolment(step) => self.enrolment.take(step, at),
             Command::Started { .. }
+            | Command::Accept(_)
             | Command::Deny { .. }
             | Command::DenyMore { .. }
             | Command::Alert(_)

@@ -20,7 +20,7 @@ use crate::pause::Pause;
 use crate::plan::Plan;
 use crate::scope::AgentName;
 use crate::task::Task;
-use crate::time::Timestamp;
+use crate::time::{BootClock, Timestamp};
 
 use super::breakers::{Breakers, BreakersImage};
 use super::deliveries::Delivery;
@@ -35,9 +35,12 @@ pub enum Image {
     Head {
         /// The place of the next record.
         next: Seq,
-        /// The latest time of any record.
+        /// The time of the last record.
         #[serde(default)]
         latest: Timestamp,
+        /// How the last process saw the time since the boot.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        clock: Option<BootClock>,
         /// Charters in force.
         in_force: BTreeMap<Name, Revision>,
         /// The orders.
@@ -176,6 +179,7 @@ impl State {
         Image::Head {
             next: self.next,
             latest: self.latest,
+            clock: self.clock.clone(),
             in_force: self.in_force.clone(),
             kills: self.kills.clone(),
             observed: self.observed,
@@ -269,6 +273,7 @@ impl State {
             Image::Head {
                 next,
                 latest,
+                clock,
                 in_force,
                 kills,
                 observed,
@@ -283,6 +288,7 @@ impl State {
                     leases: Leases::with_room(leases),
                     next,
                     latest,
+                    clock,
                     in_force,
                     kills,
                     observed,

@@ -21,7 +21,7 @@ use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
 use crate::scope::Facets;
 use crate::task::Task;
-use crate::time::Timestamp;
+use crate::time::{BootClock, Timestamp};
 use crate::trip::Trip;
 
 mod admit;
@@ -47,8 +47,10 @@ use quota::{Quotas, Spent};
 #[derive(Debug, Clone, Default)]
 pub struct State {
     next: Seq,
-    /// The latest time of any record.
+    /// The time of the last record.
     latest: Timestamp,
+    /// How the last process saw the time since the boot.
+    clock: Option<BootClock>,
     in_force: BTreeMap<Name, Revision>,
     tasks: HashMap<TaskId, TaskEntry>,
     leases: Leases,
@@ -105,10 +107,16 @@ impl State {
         self.next
     }
 
-    /// The latest time of any record.
+    /// The time of the last record.
     #[must_use]
     pub const fn latest(&self) -> Timestamp {
         self.latest
+    }
+
+    /// How the last process saw the time since the boot of its machine.
+    #[must_use]
+    pub const fn clock(&self) -> Option<&BootClock> {
+        self.clock.as_ref()
     }
 
     /// The revision of a charter that is in force.

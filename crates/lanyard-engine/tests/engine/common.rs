@@ -130,13 +130,26 @@ pub(crate) async fn bench(charter: &str) -> Bench {
 /// Under the first of these charters, with all of them in force.
 pub(crate) async fn bench_of(texts: &[&str]) -> Bench {
     let clock = Arc::new(ManualClock::at(ManualClock::START));
+    let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
+    bench_with(texts, (clock, provider)).await
+}
+
+/// The same, with a target that lives by a clock of its own.
+pub(crate) async fn bench_at(texts: &[&str], provider: Arc<FakeProvider>) -> Bench {
+    let clock = Arc::new(ManualClock::at(ManualClock::START));
+    bench_with(texts, (clock, provider)).await
+}
+
+async fn bench_with(
+    texts: &[&str],
+    (clock, provider): (Arc<ManualClock>, Arc<FakeProvider>),
+) -> Bench {
     let charters = Arc::new(Charters::default());
     let parsed = texts
         .iter()
         .map(|text| parse(text, &world::world()).unwrap().charter);
     let parsed: Vec<_> = parsed.collect();
     charters.replace(parsed.clone());
-    let provider = Arc::new(FakeProvider::new(Arc::clone(&clock)));
     let ledger = Arc::new(MemoryLedger::replay(Arc::clone(&clock), Vec::new()));
     let engine = engine((&clock, &ledger, &charters, &provider));
     for charter in &parsed {

@@ -6,6 +6,8 @@
 )]
 
 mod breakers;
+mod clock_stories;
+mod clocks;
 mod common;
 mod conditions;
 mod delegation;
@@ -19,5 +21,6 @@ mod plans;
 mod races;
 mod repeated;
 mod shown;
+mod skews;
 mod sponsors;
 mod strays;

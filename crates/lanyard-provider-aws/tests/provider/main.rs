@@ -16,7 +16,7 @@ use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{
     MintRequest, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::Timestamp;
+use lanyard_core::time::{Skew, Timestamp};
 use lanyard_provider_aws::{AwsProvider, Roles};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
@@ -328,4 +328,19 @@ async fn s26_a_release_on_a_full_list_is_left_to_its_end_and_not_called_acknowle
             .into_iter()
             .all(|outcome| *outcome == Ok(Revoked::Acknowledged))
     );
+}
+
+/// Beyond the minute that is forgiven, every session of an account that is ahead looked longer than was asked for.
+#[tokio::test]
+async fn s27_a_session_is_as_long_as_asked_by_whichever_clock() {
+    let (provider, account) = provider();
+    let ahead = Duration::from_secs(90);
+    account.clock.set(NOW + ahead);
+    let mut request = request();
+    let prepared = provider.prepare(&request).unwrap();
+    let unmeasured = provider.mint(&request, &prepared).await;
+    assert!(matches!(unmeasured, Err(ProviderError::Excessive { .. })));
+    request.skew = Skew::between(NOW, NOW + ahead);
+    let minted = provider.mint(&request, &prepared).await.unwrap();
+    assert_eq!(minted.expires, request.expires);
 }

@@ -17,7 +17,7 @@ use lanyard_core::lease::{Handle, LeaseRef};
 use lanyard_core::provider::{
     Credential, MintRequest, Minted, Provider, ProviderError, Revocation, RevocationReport, Revoked,
 };
-use lanyard_core::time::Timestamp;
+use lanyard_core::time::{Skew, Timestamp};
 use lanyard_provider_kubernetes::api::Kind;
 use lanyard_provider_kubernetes::{KubernetesProvider, KubernetesTarget};
 use lanyard_testkit::clock::ManualClock;
@@ -432,4 +432,18 @@ async fn s21_one_pass_deletes_so_many_roles_and_the_next_goes_on() {
     let nothing = || Some(Vec::new());
     assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(200));
     assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(1));
+}
+
+/// A broker that is behind its cluster gets tokens that end later by its own clock than it asked for.
+#[tokio::test]
+async fn s27_an_expiry_is_said_by_the_clock_of_the_broker() {
+    let faked = faked();
+    let ahead = Duration::from_secs(20);
+    faked.fake.clock().set(NOW + ahead);
+    let mut request = faked.request(27);
+    let prepared = faked.provider.prepare(&request).unwrap();
+    request.skew = Skew::between(NOW, NOW + ahead);
+    let minted = faked.provider.mint(&request, &prepared).await.unwrap();
+    assert_eq!(minted.expires, request.expires);
+    assert!(minted.expires <= prepared.worst_expiry);
 }

@@ -99,7 +99,7 @@ impl Receiver {
             let id = order.scope.to_string();
             subjects.push(json!({"format": "opaque", "id": id}));
         }
-        let now = broker.engine.now();
+        let now = broker.engine.system_time();
         let tokens = subjects.iter().enumerate().filter_map(|(place, subject)| {
             let claims = json!({
                 "iss": broker.issuer,

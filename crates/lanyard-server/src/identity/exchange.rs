@@ -351,7 +351,7 @@ pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
 impl Broker {
     /// The key that a request shows, without a token.
     fn key_shown(&self, presented: &Presented) -> Result<Option<Confirmation>, Status> {
-        let now = self.engine.now();
+        let now = self.engine.system_time();
         let shown = self.doors.shown(presented, None, now);
         let (key, _) = shown.map_err(|_| refusal::unauthenticated())?;
         Ok(key)
@@ -364,7 +364,7 @@ impl Broker {
         token: &str,
         key: &Confirmation,
     ) -> bool {
-        let now = self.engine.now();
+        let now = self.engine.system_time();
         let shown = self.doors.shown(presented, Some(token), now);
         let Ok((Some(shown), proof)) = shown else {
             return false;
@@ -382,7 +382,8 @@ impl Broker {
             // It shows the token of a lease that is live.
             is_known: true,
         };
-        match self.doors.memory.remember(&proof, owner, now) {
+        let forgettable = self.engine.forgettable();
+        match self.doors.memory.remember(&proof, owner, forgettable) {
             Ok(remembered) => remembered.durable().await.is_ok(),
             Err(_) => false,
         }

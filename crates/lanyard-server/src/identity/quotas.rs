@@ -38,6 +38,11 @@ impl Default for QuotaConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany(pub(crate) Duration);
 
+/// A window that begins in the future is of a clock that was set back since: nobody waits for that one.
+fn is_within(since: Timestamp, span: Duration, now: Timestamp) -> bool {
+    since <= now && now <= since + span
+}
+
 #[derive(Default)]
 struct Windows<K>(HashMap<K, (Timestamp, u32)>);
 
@@ -45,13 +50,13 @@ impl<K: std::hash::Hash + Eq> Windows<K> {
     /// Counts one, and says how many there are in the window that is open.
     fn count(&mut self, key: K, span: Duration, now: Timestamp) -> u32 {
         if self.0.len() >= MOST {
-            self.0.retain(|_, (since, _)| now <= *since + span);
+            self.0.retain(|_, (since, _)| is_within(*since, span, now));
         }
         if self.0.len() >= MOST {
             self.0.clear();
         }
         let window = self.0.entry(key).or_insert((now, 0));
-        if now > window.0 + span {
+        if !is_within(window.0, span, now) {
             *window = (now, 0);
         }
         window.1 = window.1.saturating_add(1);
@@ -85,7 +90,7 @@ impl Quotas {
         let refused = self.refusals.lock();
         if let Some((since, count)) = refused.0.get(&(identity.to_owned(), peer))
             && *count >= self.config.refusals_per_minute
-            && now <= *since + LOCKOUT
+            && is_within(*since, LOCKOUT, now)
         {
             return Err(TooMany((*since + LOCKOUT).since(now)));
         }

@@ -55,7 +55,7 @@ impl Broker {
         who: Verified,
         key: Confirmation,
     ) -> Result<Begun, Status> {
-        let now = self.engine.now();
+        let now = self.engine.system_time();
         let lasts = match &who {
             Verified::Agent(..) => self.doors.lifetimes.agents,
             Verified::Operator(..) => self.doors.lifetimes.people,
@@ -146,7 +146,7 @@ impl Broker {
         presented: &Presented,
         token: &str,
     ) -> Result<(), Status> {
-        let now = self.engine.now();
+        let now = self.engine.system_time();
         let Ok(session) = self.session(token, now) else {
             return Ok(());
         };
@@ -174,7 +174,8 @@ impl Broker {
             name: &session.sub,
             is_known,
         };
-        let remembered = self.doors.memory.remember(&end, owner, now);
+        let forgettable = self.engine.forgettable();
+        let remembered = self.doors.memory.remember(&end, owner, forgettable);
         let remembered = remembered.map_err(|_| refusal::not_now())?;
         remembered.durable().await.map_err(|_| refusal::not_now())
     }

@@ -94,7 +94,7 @@ impl ApprovalService for Services {
         });
         if of_high_risk.await.map_err(refusal::commit)? == Some(true) {
             let needed = &self.0.doors.fresh.high_risk;
-            needed.met_by(&login, self.0.engine.now())?;
+            needed.met_by(&login, self.0.engine.system_time())?;
         }
         let seen = Seen {
             digest: parsed("plan_digest", &request.plan_digest)?,

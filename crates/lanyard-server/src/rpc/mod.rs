@@ -128,7 +128,7 @@ impl Services {
         (role, needed): (OperatorRole, &Freshness),
     ) -> Result<Operator, Status> {
         let (operator, login) = self.person(request, role).await?;
-        needed.met_by(&login, self.0.engine.now())?;
+        needed.met_by(&login, self.0.engine.system_time())?;
         Ok(operator)
     }
 

@@ -1,0 +1,24 @@
+//! What time it is at an API server.
+
+use kube::Client;
+use kube::client::Body;
+use lanyard_core::provider::ProviderError;
+use lanyard_core::time::Timestamp;
+
+use crate::PROVIDER;
+
+/// By the `Date` of an answer that every identity may have.
+pub(crate) async fn time(client: &Client) -> Result<Option<Timestamp>, ProviderError> {
+    let silent = |code: &str| ProviderError::Ambiguous {
+        provider: PROVIDER,
+        operation: "ask for the time",
+        code: code.to_owned(),
+    };
+    let request = http::Request::get("/version").body(Body::empty());
+    let request = request.map_err(|_| silent("no request"))?;
+    let answer = client.send(request).await;
+    let answer = answer.map_err(|_| silent("not reached"))?;
+    let date = answer.headers().get(http::header::DATE);
+    let date = date.and_then(|date| date.to_str().ok());
+    Ok(date.and_then(Timestamp::from_http_date))
+}
