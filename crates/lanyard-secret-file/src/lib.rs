@@ -197,10 +197,6 @@ fn judge(origin: Origin, owner: u32, mode: u32, path: &Path) -> Result<(), Secre
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::unwrap_used,
-    reason = "a test stops where its footing gives way"
-)]
 mod tests {
     use super::*;
     use std::fs;
