@@ -58,6 +58,7 @@ impl Found {
         self.person(&operator.person());
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
     fn command(&mut self, command: &Command) {
         match command {
             Command::CharterInForce { charter, .. } | Command::CharterWithdrawn { charter, .. } => {

@@ -225,7 +225,7 @@ impl Engine {
         let task = entry.task.as_ref();
         // An unknown grant has no target; the decision then says so itself.
         let provider = self.provider_of(task, &ask.grant);
-        let permit = self.decide(task, (&ask.grant, ask.ttl), plan, sponsor, now)?;
+        let permit = self.decide(task, (&ask.grant, ask.ttl), (plan, sponsor), now)?;
         match provider {
             Some(provider) => Ok((permit, provider)),
             None => Err(Box::new(not_in_force(&task.charter))),

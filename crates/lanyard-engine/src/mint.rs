@@ -330,8 +330,7 @@ impl Engine {
         &self,
         task: &Task,
         (grant, ttl): (&Name, Option<Ttl>),
-        plan: Option<&Plan>,
-        sponsor: Option<&Person>,
+        (plan, sponsor): (Option<&Plan>, Option<&Person>),
         now: Timestamp,
     ) -> Result<Permit, Denial> {
         let gone = |task: &Task| not_in_force(&task.charter);

@@ -262,12 +262,12 @@ impl Engine {
         let rights =
             rights.and_then(|charter| Some(charter.grants.get(&plan.grant)?.rights.clone()));
         plan.reach = rights.and_then(|rights| reach.about(&rights));
-        let mut permit = self.decide(task, (&plan.grant, None), Some(plan), sponsor, now)?;
+        let mut permit = self.decide(task, (&plan.grant, None), (Some(plan), sponsor), now)?;
         if plan.reach.is_some()
             && !(permit.whole().is_none() && self.fits(task, plan, &permit, now))
         {
             plan.reach = None;
-            permit = self.decide(task, (&plan.grant, None), Some(plan), sponsor, now)?;
+            permit = self.decide(task, (&plan.grant, None), (Some(plan), sponsor), now)?;
         }
         Ok(permit)
     }

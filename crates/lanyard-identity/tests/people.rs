@@ -1,5 +1,6 @@
 //! Whose account a token is of where there are several issuers, and on whose behalf an agent acts.
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test stops where its footing gives way"
