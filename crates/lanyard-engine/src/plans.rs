@@ -117,20 +117,7 @@ impl Submission<'_> {
                     plan.counted = Some(permit.risk());
                     (permit.requirement().cloned(), permit.limits().requests)
                 }
-                Err(denial) => {
-                    let asked = Asked {
-                        proposed: Some(plan.destructive.clone()),
-                        ..Asked::default()
-                    };
-                    let (decision, denial) = engine
-                        .deny(
-                            identity,
-                            (Some(task.id), Some((&plan.grant, asked))),
-                            denial,
-                        )
-                        .await?;
-                    return Err(IssueError::Denied { decision, denial });
-                }
+                Err(denial) => return Err(engine.denied(identity, &plan, denial).await?),
             };
         judge.store(task, kept).await?;
         if requirement.is_some() {
@@ -165,6 +152,22 @@ impl Engine {
                 Err(IssueError::Denied { decision, denial })
             }
         }
+    }
+
+    /// What the submission comes to where the plan is denied; the denial is recorded.
+    async fn denied(
+        &self,
+        identity: &Identity,
+        plan: &Plan,
+        denial: Denial,
+    ) -> Result<IssueError, IssueError> {
+        let asked = Asked {
+            proposed: Some(plan.destructive.clone()),
+            ..Asked::default()
+        };
+        let asked = (Some(plan.task), Some((&plan.grant, asked)));
+        let (decision, denial) = self.deny(identity, asked, denial).await?;
+        Ok(IssueError::Denied { decision, denial })
     }
 
     /// Begins a submission, before its bytes are taken in.
