@@ -127,7 +127,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn s33_two_accounts_are_two_people_only_where_that_is_known() {
         let cases = [
             (

@@ -58,7 +58,6 @@ impl Found {
         self.person(&operator.person());
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each command")]
     fn command(&mut self, command: &Command) {
         match command {
             Command::CharterInForce { charter, .. } | Command::CharterWithdrawn { charter, .. } => {
