@@ -2,7 +2,6 @@
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test stops where its footing gives way"
 )]
 
