@@ -207,6 +207,26 @@ fn iam3_a_name_that_is_no_action_is_an_error_wherever_it_stands() {
 }
 
 #[test]
+fn iam4_an_unlisted_action_takes_two_people_however_it_is_written() {
+    for (named, granted) in [
+        ("sso:NewGrant", "sso:newgrant"),
+        ("sso:newgrant", "SSO:NewGrant"),
+    ] {
+        let grant = one(&format!("\"{granted}\""), "*");
+        let with = |people: &str| {
+            let more = format!(
+                "{}\n  unlisted_actions: [\"{named}\"]",
+                TWO.replace('2', people)
+            );
+            said(&text("apply", &grant, &more))
+        };
+        let (few, two) = (with("1"), with("2"));
+        assert!(has(&few, "LC108"), "{granted}: {few:?}");
+        assert!(!has(&two, "LC108") && !has(&two, "LC120"), "{two:?}");
+    }
+}
+
+#[test]
 fn iam4_permissions_and_other_roles_take_two_people_in_a_sandbox_too() {
     let one_person = TWO.replace('2', "1");
     for action in [

@@ -274,7 +274,8 @@ fn grave(charter: &Charter, grant: &Grant) -> Option<String> {
             if let Some((found, _)) = power(rights, action, when) {
                 return Some(format!("can change who may do what ({found})"));
             }
-            let unlisted = charter.unlisted.contains(action);
+            let mut named = charter.unlisted.iter();
+            let unlisted = named.any(|one| one.lower() == action.lower());
             unlisted.then(|| format!("does what nobody has looked at ({action})"))
         })
     });
