@@ -133,7 +133,11 @@ impl Journal {
             _lock: lock,
         };
         if found.faults.is_empty() {
-            let went_on = created.and_then(|()| journal.go_on(&found, &mut recovery));
+            // Whatever the disk refuses from here on, this start knows of the loss.
+            let lost = journal.lost(&found);
+            recovery.loss = lost.clone().or(recovery.loss);
+            let went_on =
+                created.and_then(|()| journal.go_on(&found, lost.as_ref(), &mut recovery));
             if let Err(error) = went_on {
                 journal.poison(&error.to_string());
             }
@@ -143,33 +147,42 @@ impl Journal {
         Ok((journal, recovery))
     }
 
-    /// Makes the last segment ready for the next batch: what lies behind the last whole one is cut off, and remembered as a
-    /// loss where it had been acknowledged.
-    fn go_on(&mut self, found: &Scan, recovery: &mut Recovery) -> io::Result<()> {
+    /// The acknowledged records that the segments do not have any more.
+    fn lost(&self, found: &Scan) -> Option<Loss> {
         let mark = Mark::read(self.disk.as_ref(), &self.directory.join(MARK));
         let size = found.frontier.size();
         let (segment, offset) = match &found.last {
             Some(last) => (last.first, last.end),
             None => (size, 0),
         };
-        let tail = found.last.as_ref().map_or(&[][..], |last| &last.tail);
         // Without a mark it is not known what was acknowledged: then whatever was written may have been.
         let acknowledged = match mark {
             Some([acknowledged, ..]) => acknowledged,
-            None if offset > 0 && tail.iter().any(|byte| *byte != 0) => size + 1,
+            None if offset > 0 && tail(found).iter().any(|byte| *byte != 0) => size + 1,
             None => 0,
         };
-        if acknowledged > size {
-            let loss = Loss {
-                acknowledged,
-                found: size,
-                segment,
-                offset,
-            };
+        (acknowledged > size).then_some(Loss {
+            acknowledged,
+            found: size,
+            segment,
+            offset,
+        })
+    }
+
+    /// Makes the last segment ready for the next batch: what lies behind the last whole one is cut off, and remembered as a
+    /// loss where it had been acknowledged.
+    fn go_on(
+        &mut self,
+        found: &Scan,
+        lost: Option<&Loss>,
+        recovery: &mut Recovery,
+    ) -> io::Result<()> {
+        let size = found.frontier.size();
+        let tail = tail(found);
+        if let Some(loss) = lost {
             // Before anything is cut: the next start must know of it, should this one end here.
             loss.remember(&self.disk, &self.directory)?;
-            self.keep_aside(&loss, tail)?;
-            recovery.loss = Some(loss);
+            self.keep_aside(loss, tail)?;
         }
         match &found.last {
             Some(last) if last.end > 0 && found.end == size => {
@@ -380,6 +393,11 @@ impl Journal {
         self.poisoned = Some(why.to_owned());
         why.to_owned()
     }
+}
+
+/// What lies behind the last whole batch.
+fn tail(found: &Scan) -> &[u8] {
+    found.last.as_ref().map_or(&[], |last| &last.tail)
 }
 
 impl Drop for Journal {

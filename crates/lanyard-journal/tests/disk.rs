@@ -138,6 +138,42 @@ fn s09_a_start_on_a_disk_that_takes_nothing_reads_everything_and_says_so() {
 }
 
 #[test]
+fn s15_a_loss_is_known_to_a_start_whose_disk_does_not_take_it() {
+    let kinds = [
+        None,
+        Some(ErrorKind::StorageFull),
+        Some(ErrorKind::ReadOnlyFilesystem),
+    ];
+    for kind in kinds {
+        let disk = SimulatedDisk::shared();
+        let (mut journal, ..) = open(&disk).unwrap();
+        for n in 0..3_u8 {
+            journal.append(&[[n; 400]]).unwrap();
+        }
+        drop(journal);
+        let segment = Path::new(PLACE).join(format!("{:020}.seg", 0));
+        disk.tamper(&segment, |bytes| {
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+            }
+        });
+        match kind {
+            None => fill(&disk),
+            Some(kind) => disk.refuse(Some(kind)),
+        }
+        let (journal, recovery, records) = open(&disk).unwrap();
+        assert!(journal.failure().is_some(), "{kind:?}");
+        let loss = recovery.loss.unwrap();
+        assert_eq!((records.len(), loss.acknowledged), (2, 3), "{kind:?}");
+        drop(journal);
+        // Nothing was cut: the next start finds the same.
+        disk.refuse(None);
+        disk.set_capacity(None);
+        assert_eq!(open(&disk).unwrap().1.loss, Some(loss), "{kind:?}");
+    }
+}
+
+#[test]
 fn s09_a_first_start_on_a_full_disk_waits_for_space() {
     let disk = SimulatedDisk::shared();
     disk.create_directories(Path::new(PLACE)).unwrap();
