@@ -132,6 +132,13 @@ impl Conditions {
         Condition::of(&self.reasons())
     }
 
+    /// Whether a reason other than the daemon's own end stands. While the daemon ends, the condition does not tell.
+    pub(crate) fn is_revoke_only(&self) -> bool {
+        let reasons = self.reasons();
+        let mut conditions = reasons.iter().map(|reason| reason.kind().condition());
+        conditions.any(|condition| condition == Condition::RevokeOnly)
+    }
+
     /// Whether something may be issued now.
     ///
     /// # Errors

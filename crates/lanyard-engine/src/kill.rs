@@ -96,6 +96,8 @@ impl Engine {
             // The ledger issues nothing while it is so, and goes on where it stopped once it can be written again.
             Err(CommitError::Volatile { why, .. }) => {
                 tracing::error!(kill = %order.id, why, "in effect in this process alone: the order is not durable");
+                // The order is in the state, which every release looks at. A fence left here would outlast a re-arm.
+                self.gate.lower(order.id);
                 None
             }
             Err(CommitError::Unavailable(why)) => {

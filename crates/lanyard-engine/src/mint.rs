@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Grant, Name};
 use lanyard_core::command::{Asked, Command};
-use lanyard_core::condition::Condition;
 use lanyard_core::decide::{
     Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
 };
@@ -161,7 +160,7 @@ impl Release {
         let engine = Arc::clone(&self.engine);
         // A mint that was under way when the daemon was told to end is finished; one that the broker may not trust any
         // more is not.
-        if engine.conditions.condition() == Condition::RevokeOnly {
+        if engine.conditions.is_revoke_only() {
             return Err(Closed::NotIssuing);
         }
         let handed = engine

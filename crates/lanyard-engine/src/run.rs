@@ -1,10 +1,12 @@
 //! The loops: housekeeping, and one revocation worker a target. Each ends when told to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lanyard_core::charter::Name;
+use lanyard_core::condition::Reason;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
 use tokio::sync::watch;
@@ -21,15 +23,24 @@ impl Engine {
     /// Runs until `stop` says so. Revocations under way are finished.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let mut loops = JoinSet::new();
-        loops.spawn(Arc::clone(&self).housekeep(stop.clone()));
+        let mut names = HashMap::new();
+        let begun = loops.spawn(Arc::clone(&self).housekeep(stop.clone()));
+        names.insert(begun.id(), "housekeeping".to_owned());
         for target in self.providers().keys() {
-            loops.spawn(Arc::clone(&self).revoke_until(target.clone(), stop.clone()));
-            loops.spawn(Arc::clone(&self).follow_skew(target.clone(), stop.clone()));
+            let begun = loops.spawn(Arc::clone(&self).revoke_until(target.clone(), stop.clone()));
+            names.insert(begun.id(), format!("revocation at {target}"));
+            let begun = loops.spawn(Arc::clone(&self).follow_skew(target.clone(), stop.clone()));
+            names.insert(begun.id(), format!("clock of {target}"));
         }
-        while let Some(ended) = loops.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a loop of the engine ended by itself");
-            }
+        while let Some(ended) = loops.join_next_with_id().await {
+            let (id, why) = match ended {
+                Ok((_, ())) if *stop.borrow() => continue,
+                Ok((id, ())) => (id, "nobody told it to end".to_owned()),
+                Err(error) => (error.id(), error.to_string()),
+            };
+            // Nobody revokes or sweeps in its place: what is issued now might not be stopped.
+            let thread = names.remove(&id).unwrap_or_default();
+            self.conditions.raise(Reason::ThreadEnded { thread, why });
         }
     }
 

@@ -72,6 +72,22 @@ async fn s11_a_reason_stops_issuing_and_takes_no_kill_away() {
 }
 
 #[tokio::test]
+async fn s11_a_mint_under_way_at_the_end_is_handed_over_unless_another_reason_stands() {
+    let bench = bench(world::CHARTER).await;
+    let conditions = bench.engine.conditions();
+    let (last, refused) = (
+        bench.engine.issue(&world::agent(), ask(&bench)).await,
+        bench.engine.issue(&world::agent(), ask(&bench)).await,
+    );
+    conditions.raise(Reason::Ending);
+    assert_eq!(last.unwrap().release.hand_over(|| ()), Ok(()));
+    conditions.raise(unreadable("K-1.json"));
+    assert_eq!(conditions.condition(), Condition::Stopped);
+    let refused = refused.unwrap().release.hand_over(|| ());
+    assert_eq!(refused, Err(Closed::NotIssuing));
+}
+
+#[tokio::test]
 async fn a_reason_that_is_looked_at_again_goes_with_its_cause() {
     let bench = bench(world::CHARTER).await;
     let conditions = bench.engine.conditions();

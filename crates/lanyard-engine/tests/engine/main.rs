@@ -24,3 +24,4 @@ mod shown;
 mod skews;
 mod sponsors;
 mod strays;
+mod volatile;
