@@ -24,7 +24,9 @@ use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unj
 use serde_json::Value;
 
 pub use folder::PolicyFolder;
-pub use policy::{Context, Fault, MAX_JUDGE_TIME, PolicySet, RISK_RULES};
+pub use policy::{
+    Context, Fault, MAX_JUDGE_TIME, PolicySet, RISK_RULES, rego_engine, rego_functions,
+};
 pub use rehearsed::compared;
 
 use review::{Finding, Review};

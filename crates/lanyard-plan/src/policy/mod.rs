@@ -3,6 +3,7 @@
 //! The rules have conftest's names: `deny` and `violation` deny, `warn` warns, each also with a suffix (`deny_public`), in any
 //! package. `risk` and `approval` are Lanyard's own. Built-in functions that fail are errors, and an error denies.
 
+mod builtins;
 mod said;
 mod syntax;
 
@@ -132,6 +133,20 @@ impl Context<'_> {
     }
 }
 
+/// An engine with the functions that policies may call, in which a function that fails is an error.
+#[must_use]
+pub fn rego_engine() -> Engine {
+    let mut engine = Engine::new();
+    engine.set_strict_builtin_errors(true);
+    builtins::install(&mut engine);
+    engine
+}
+
+/// The functions that policies may call.
+pub fn rego_functions() -> impl Iterator<Item = &'static str> {
+    builtins::let_in()
+}
+
 impl PolicySet {
     /// The policies of a charter.
     ///
@@ -153,8 +168,7 @@ impl PolicySet {
     pub fn compile<'a>(
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, Vec<Fault>> {
-        let mut engine = Engine::new();
-        engine.set_strict_builtin_errors(true);
+        let mut engine = rego_engine();
         let own = engine.add_policy(OWN.to_owned(), RISK_RULES.to_owned());
         let mut faults: Vec<_> = own
             .err()

@@ -6,6 +6,7 @@ use regorus::Engine;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::builtins::{self, Known};
 use super::{Fault, Kind};
 
 /// The rules with a name that means something: the file, the path, and what it is for.
@@ -123,9 +124,12 @@ pub(super) fn unknown_functions(modules: &[Module], named: &[&str]) -> Result<()
             if own.contains(first) || matches!(first, "data" | "input") || imported(first) {
                 continue;
             }
-            let asked = Engine::new().eval_query(format!("{function}()"), false);
-            let unknown = "could not find function";
-            if asked.is_err_and(|error| error.to_string().contains(unknown)) {
+            let fault = match builtins::known(&function) {
+                Known::LetIn => None,
+                Known::LeftOut(why) => Some(format!("{function} is not let in: {why}")),
+                Known::Not => Some(format!("there is no function {function} here")),
+            };
+            if let Some(message) = fault {
                 let path = &module.source.file;
                 faults.push(Fault {
                     place: named
@@ -134,7 +138,7 @@ pub(super) fn unknown_functions(modules: &[Module], named: &[&str]) -> Result<()
                         .unwrap_or_default(),
                     path: path.clone(),
                     at,
-                    message: format!("there is no function {function} here"),
+                    message,
                 });
             }
         }

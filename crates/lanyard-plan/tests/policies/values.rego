@@ -11,9 +11,9 @@ deny_regex contains change.address if {
 	regex.match(`^aws_.*\.public`, change.address)
 }
 
-warn_glob contains change.address if {
+warn_prefix contains change.address if {
 	some change in input.resource_changes
-	glob.match("aws_sqs_queue.*", [], change.address)
+	startswith(change.address, "aws_sqs_queue.")
 }
 
 warn_numbers contains sprintf("%v %v %v", [1.5, 7 % 3, round(2.5)])
