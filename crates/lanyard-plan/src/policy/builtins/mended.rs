@@ -24,23 +24,26 @@ fn argument(values: &[Value], place: usize) -> Result<&Value> {
 }
 
 pub(super) fn text(values: &[Value], place: usize) -> Result<&str> {
-    match argument(values, place)? {
-        Value::String(text) => Ok(text),
-        other => bail!(
-            "argument {} must be a string, found {}",
-            place + 1,
-            kind(other)
-        ),
+    let value = argument(values, place)?;
+    if let Value::String(text) = value {
+        return Ok(text);
     }
+    bail!(
+        "argument {} must be a string, found {}",
+        place + 1,
+        kind(value)
+    )
 }
 
 /// An integer within what a number holds exactly.
 fn integer(value: &Value) -> Result<i64> {
-    let number = match value {
-        Value::Number(number) if number.is_integer() => number.as_i64(),
-        _ => None,
-    };
-    number.ok_or_else(|| anyhow!("expected an integer of 64 bits, found {}", kind(value)))
+    if let Value::Number(number) = value
+        && number.is_integer()
+        && let Some(integer) = number.as_i64()
+    {
+        return Ok(integer);
+    }
+    bail!("expected an integer of 64 bits, found {}", kind(value))
 }
 
 const fn kind(value: &Value) -> &'static str {
@@ -71,11 +74,14 @@ pub(super) fn count(values: &[Value]) -> Result<Value> {
 }
 
 fn items(values: &[Value]) -> Result<Vec<&Value>> {
-    match argument(values, 0)? {
-        Value::Array(items) => Ok(items.iter().collect()),
-        Value::Set(items) => Ok(items.iter().collect()),
-        other => bail!("expected an array or a set, found {}", kind(other)),
+    let value = argument(values, 0)?;
+    if let Value::Array(items) = value {
+        return Ok(items.iter().collect());
     }
+    if let Value::Set(items) = value {
+        return Ok(items.iter().collect());
+    }
+    bail!("expected an array or a set, found {}", kind(value))
 }
 
 /// Of integers: opa calculates fractions exactly.
@@ -122,10 +128,10 @@ pub(super) fn base64_decode(values: &[Value]) -> Result<Value> {
 
 /// Without its values: numbers of any size, and halves of surrogate pairs, are JSON to opa.
 pub(super) fn json_is_valid(values: &[Value]) -> Result<Value> {
-    let valid = match argument(values, 0)? {
-        Value::String(text) => serde_json::from_str::<IgnoredAny>(text).is_ok(),
-        _ => false,
+    let Value::String(text) = argument(values, 0)? else {
+        return Ok(Value::from(false));
     };
+    let valid = serde_json::from_str::<IgnoredAny>(text).is_ok();
     Ok(Value::from(valid))
 }
 
