@@ -544,12 +544,12 @@ impl PeopleRule {
             return Some(claims.sub.clone());
         }
         let name = claims.others.get(claim)?.as_str()?;
-        // An address that nobody has verified is whatever its owner typed in (OpenID Connect Core 5.1).
-        let unverified = claim == "email"
-            && claims.others.get("email_verified").is_some_and(|verified| {
-                *verified != Value::Bool(true) && verified.as_str() != Some("true")
-            });
-        let usable = !name.trim().is_empty() && name.len() <= SUBJECT_LIMIT && !unverified;
+        // An address that the issuer does not call verified is whatever its owner typed in (OpenID Connect Core 5.1).
+        let verified = claims.others.get("email_verified").is_some_and(|verified| {
+            *verified == Value::Bool(true) || verified.as_str() == Some("true")
+        });
+        let is_sure = claim != "email" || verified;
+        let usable = !name.trim().is_empty() && name.len() <= SUBJECT_LIMIT && is_sure;
         usable.then(|| name.to_owned())
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
                     "`{name}` shares the directory `{directory}` with another issuer, and nothing says which person of \
                      the directory a token is of"
                 ),
-                "name in `person_claim` a claim with the same value for one person at every issuer of the directory, such as `email`",
+                "name in `person_claim` a claim with the same value for one person at every issuer of the directory, which people cannot change themselves",
             );
         }
         if let Some(rule) = &issuer.sponsor {
