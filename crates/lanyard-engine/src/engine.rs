@@ -263,11 +263,16 @@ impl Engine {
         look(self.parts.ledger.as_ref(), at)
     }
 
+    /// Wakes whoever watches.
+    pub(crate) fn changed(&self) {
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
     pub(crate) async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
         let committed = self.parts.ledger.commit(command).await;
         if is_in_effect(&committed) {
-            self.changes
-                .send_modify(|count| *count = count.wrapping_add(1));
+            self.changed();
             if self.peek(|state| !state.tripped().is_empty()) == Some(true) {
                 self.housekeeping.notify_one();
             }

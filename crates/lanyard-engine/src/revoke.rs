@@ -62,10 +62,19 @@ impl Engine {
             });
             return Round::Idle;
         }
-        let requested = |lease: &LeaseRef| (lease.id, Progress::Requested);
-        self.advance(work.due.iter().map(requested).collect()).await;
-        self.carry_out((target, lane), provider.as_ref(), &work)
-            .await
+        // A lease that was requested before is not journaled again: a provider that is down for hours would fill the journal.
+        let requested = self.peek(|state| {
+            let due = work.due.iter().map(|lease| lease.id);
+            let due = due.filter(|id| state.leases().get(*id).is_some_and(is_fenced));
+            due.map(|id| (id, Progress::Requested)).collect()
+        });
+        self.advance(requested.unwrap_or_default()).await;
+        let round = self
+            .carry_out((target, lane), provider.as_ref(), &work)
+            .await;
+        // What a report says of the provider is news without a record: `kill watch` waits for it.
+        self.changed();
+        round
     }
 
     async fn carry_out(
@@ -347,6 +356,16 @@ impl Unsettled {
             },
         }
     }
+}
+
+const fn is_fenced(lease: &Lease) -> bool {
+    matches!(
+        lease.stage,
+        Stage::Stopping {
+            progress: Progress::Fenced,
+            ..
+        }
+    )
 }
 
 fn is_open(lease: &Lease) -> bool {

@@ -228,3 +228,26 @@ async fn s46_an_order_is_about_its_leases_after_a_restart_and_before_its_sweep()
     let fenced = bench.engine.engage(draft.unwrap()).await;
     is_about(&bench, fenced.order.id, &[]).await;
 }
+
+#[tokio::test]
+async fn t66_a_round_that_fails_again_adds_nothing_to_the_journal_and_is_told_to_those_who_watch() {
+    let (bench, leases) = stuck().await;
+    let order = kill(&bench, charter()).await;
+    let records = bench.ledger.records().len();
+    let mut changes = bench.engine.changes();
+    for _ in 0..5 {
+        changes.mark_unchanged();
+        bench.clock.advance(Duration::from_secs(120));
+        let asked = bench.provider.revocations_asked();
+        bench.engine.revoke_round(&bench.target).await;
+        assert!(bench.provider.revocations_asked() > asked);
+        assert!(changes.has_changed().unwrap());
+    }
+    assert_eq!(bench.ledger.records().len(), records);
+    let found = report(&bench, order).await;
+    assert_eq!(found.total.requested, leases.len() as u64);
+    for line in found.lines {
+        let why = line.why.unwrap();
+        assert!(why.contains(" since "), "{why}");
+    }
+}
