@@ -133,8 +133,18 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
             Ok(()) => taken_over(&spool, &order).await,
             Err(error) => Err(error),
         },
-        Err(error) => Err(error.context(
+        Err(error) => Err(not_opened(kept, error)),
+    }
+}
+
+/// The error of a data directory that does not open, which says what became of the order.
+fn not_opened(kept: Result<()>, error: anyhow::Error) -> anyhow::Error {
+    match kept {
+        Ok(()) => error.context(
             "the order is kept, but its leases cannot be revoked: the data directory does not open",
+        ),
+        Err(not_kept) => error.context(format!(
+            "{not_kept:#}; nothing is stopped, and its leases cannot be revoked: the data directory does not open"
         )),
     }
 }
@@ -259,5 +269,23 @@ const fn word(progress: Progress) -> &'static str {
         Progress::PresumedDead(_) => "presumed dead",
         Progress::ProvedDead(_) => "proved dead",
         Progress::Expired(_) => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s09_an_order_that_no_disk_took_is_not_called_kept() {
+        let error = || anyhow::anyhow!("the identities are not configured");
+        let kept = format!("{:#}", not_opened(Ok(()), error()));
+        assert!(kept.starts_with("the order is kept, but"), "{kept}");
+        let full = Err(anyhow::anyhow!("the disk is full").context("the order cannot be kept"));
+        let not_kept = format!("{:#}", not_opened(full, error()));
+        let said = "the order cannot be kept: the disk is full; nothing is stopped";
+        assert!(not_kept.starts_with(said), "{not_kept}");
+        assert!(!not_kept.contains("is kept"), "{not_kept}");
+        assert!(not_kept.ends_with("are not configured"), "{not_kept}");
     }
 }

@@ -59,6 +59,9 @@ pub(crate) enum PutError {
     Io(#[from] io::Error),
 }
 
+/// The extension of a file that is being written.
+const UNFINISHED: &str = "unfinished";
+
 /// A directory of sealed plans. A file's name is the digest of what it says.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStore(Arc<Inner>);
@@ -101,6 +104,26 @@ impl Books {
         self.plans.insert(digest, entry);
     }
 
+    /// Takes in what a start finds: a plan, what a crash left of one, or something of somebody else's.
+    fn enter(&mut self, path: &Path) -> io::Result<()> {
+        if let Some(digest) = named(path) {
+            let entry = Entry {
+                bytes: fs::metadata(path)?.len(),
+                owner: sealed::owner_of(path)?,
+                writers: 0,
+                stored: true,
+                brought: Instant::now(),
+            };
+            self.charge(digest, entry);
+        } else if path.extension().is_some_and(|it| it == UNFINISHED) {
+            // What a crash left of a file that never got its name.
+            fs::remove_file(path)?;
+        } else {
+            tracing::warn!(path = %path.display(), "this is no plan, and is left alone");
+        }
+        Ok(())
+    }
+
     fn release(&mut self, digest: Digest) {
         let Some(entry) = self.plans.remove(&digest) else {
             return;
@@ -134,21 +157,10 @@ impl PlanStore {
         let mut books = Books::default();
         for entry in fs::read_dir(&directory)? {
             let path = entry?.path();
-            let Some(digest) = named(&path) else {
-                // What a crash left of a file that never got its name.
-                fs::remove_file(&path)?;
-                continue;
-            };
-            books.charge(
-                digest,
-                Entry {
-                    bytes: fs::metadata(&path)?.len(),
-                    owner: sealed::owner_of(&path)?,
-                    writers: 0,
-                    stored: true,
-                    brought: Instant::now(),
-                },
-            );
+            // One file that cannot be read or removed is no reason not to start: nothing could be revoked then.
+            if let Err(error) = books.enter(&path) {
+                tracing::error!(path = %path.display(), %error, "a file among the plans is left alone");
+            }
         }
         Ok(Self(Arc::new(Inner {
             directory,
@@ -219,7 +231,7 @@ impl PlanStore {
     }
 
     fn write(&self, digest: Digest, number: u64, bytes: &[u8]) -> io::Result<()> {
-        let unfinished = self.0.directory.join(format!("{number}.unfinished"));
+        let unfinished = self.0.directory.join(format!("{number}.{UNFINISHED}"));
         let written = File::options()
             .write(true)
             .create(true)

@@ -122,6 +122,29 @@ fn s18_the_books_are_the_same_after_a_start() {
     assert!(!folder.path().join("plans/17.unfinished").exists());
 }
 
+// What lies there and is no plan neither keeps the daemon from starting nor is removed.
+#[test]
+fn s18_a_start_leaves_alone_what_it_does_not_know_and_what_it_cannot_read() {
+    let (folder, store) = store(u64::MAX, u64::MAX);
+    let digest = store.put(&who("a"), CANARY).unwrap();
+    let plans = folder.path().join("plans");
+    fs::create_dir(plans.join("lost+found")).unwrap();
+    fs::create_dir(plans.join("3.unfinished")).unwrap();
+    fs::write(plans.join("notes.txt"), b"of an operator").unwrap();
+    // As a file that cannot be read, whoever runs this test.
+    fs::create_dir(store.path(Digest::of(b"a folder"))).unwrap();
+    let dangling = store.path(Digest::of(b"nothing"));
+    std::os::unix::fs::symlink("nowhere", &dangling).unwrap();
+    fs::write(plans.join("17.unfinished"), [0; 99]).unwrap();
+    let again = PlanStore::with_bounds(folder.path(), None, (u64::MAX, u64::MAX)).unwrap();
+    assert_eq!(used(&again), used(&store));
+    assert_eq!(again.get(digest).unwrap(), CANARY);
+    assert!(!plans.join("17.unfinished").exists());
+    assert!(plans.join("lost+found").exists());
+    assert!(plans.join("notes.txt").exists());
+    assert!(dangling.is_symlink());
+}
+
 /// Everything that lies beneath a folder, in one piece.
 fn everything(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
