@@ -107,7 +107,13 @@ impl Differences {
             (
                 Tree::Text(one) | Tree::Document { text: one, .. },
                 Tree::Text(two) | Tree::Document { text: two, .. },
-            ) if !before.has_hidden() && !after.has_hidden() => self.texts(path, one, two),
+            ) if !before.has_hidden()
+                && !after.has_hidden()
+                && !is_base64(before)
+                && !is_base64(after) =>
+            {
+                self.texts(path, one, two);
+            }
             (Tree::Text(one), Tree::Text(two)) => self.texts(path, one, two),
             (before, after) => match (inline(before), inline(after)) {
                 (Some(was), Some(is)) if !before.has_hidden() && !after.has_hidden() => {
@@ -144,26 +150,42 @@ impl Differences {
                     self.item(&format!("{path}[{place}]"), item, sign);
                 }
             }
-            Tree::Document { notation, root, .. } => {
+            Tree::Document {
+                text,
+                notation,
+                root,
+            } => {
                 self.all(&format!("{path}{{{notation}}}"), root, sign);
+                // No tree has the comments, and programs act on some: `#include` in user data, `#!` in a script.
+                if *notation == Notation::Yaml && !commented(&text.raw).is_empty() {
+                    if root.has_hidden() {
+                        self.name(path);
+                        self.line(&format!("{mark} {path} = {SENSITIVE}"));
+                    } else {
+                        self.block(path, text, sign);
+                    }
+                }
             }
             Tree::Hidden(_) => {
                 self.name(path);
                 self.line(&format!("{mark} {path} = {SENSITIVE}"));
             }
-            Tree::Text(text) if is_block(text.shown()) => {
-                self.note_masked(path, text);
-                self.line(&format!("{mark} {path} ="));
-                for line in texts::lines(text.shown()) {
-                    self.line(&format!("    {line}"));
-                }
-            }
+            Tree::Text(text) if is_block(text.shown()) => self.block(path, text, sign),
             Tree::Plain(_) | Tree::Text(_) | Tree::Unknown | Tree::Map(_) | Tree::List(_) => {
                 if let Tree::Text(text) = value {
                     self.note_masked(path, text);
                 }
                 self.line(&format!("{mark} {path} = {}", compact(value)));
             }
+        }
+    }
+
+    /// A text of several lines, line by line.
+    fn block(&mut self, path: &str, text: &Text, sign: Sign) {
+        self.note_masked(path, text);
+        self.line(&format!("{} {path} =", sign.as_str()));
+        for line in texts::lines(text.shown()) {
+            self.line(&format!("    {line}"));
         }
     }
 
@@ -296,6 +318,17 @@ fn at(path: &str, name: Option<(&str, &str)>, place: usize) -> String {
         Some((key, name)) => format!("{path}[{key}={}]", quoted(name)),
         None => format!("{path}[{place}]"),
     }
+}
+
+/// Nobody reads Base64, so what is in it is shown.
+const fn is_base64(value: &Tree) -> bool {
+    matches!(
+        value,
+        Tree::Document {
+            notation: Notation::Base64,
+            ..
+        }
+    )
 }
 
 fn is_block(text: &str) -> bool {
