@@ -74,7 +74,7 @@ pub(crate) fn parse(content: &[u8]) -> Result<Vec<Manifest>, String> {
     let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
     line_breaks(text)?;
     let mut manifests = Vec::new();
-    for (start, document) in documents(text) {
+    for (start, document) in documents(text)? {
         let at = |message: String, row: u32| {
             let row = start.saturating_add(row);
             format!("line {row}: {message}")
@@ -186,26 +186,38 @@ fn open_list(
 }
 
 /// The documents, each with the number of lines before it. What is only blank or a comment is none.
-fn documents(text: &str) -> Vec<(u32, String)> {
+///
+/// # Errors
+/// Which line is a separator for some readers and not for others.
+fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
     let mut all = vec![(0, String::new())];
-    for (row, line) in (1..).zip(text.lines()) {
-        let rest = line
-            .strip_prefix("---")
-            .filter(|rest| rest.trim().is_empty() || rest.starts_with(' '));
-        if let Some(rest) = rest {
-            all.push((row, String::new()));
-            if rest.trim().is_empty() {
+    for (row, line) in (1_u32..).zip(text.lines()) {
+        let mut content = line;
+        if let Some(rest) = line.strip_prefix("---") {
+            // As kubectl does, which needs no space before the comment.
+            let rest_read = rest.trim();
+            if rest_read.is_empty() || rest_read.starts_with('#') {
+                all.push((row, String::new()));
                 continue;
             }
+            if !rest.starts_with(' ') {
+                return Err(format!(
+                    "line {row}: `{}` begins with `---`, which separates documents for some readers of YAML and not for others; \
+                     put it in quotes, or a space behind `---`",
+                    whole(line)
+                ));
+            }
+            all.push((row.saturating_sub(1), String::new()));
+            content = rest;
         }
         if let Some((_, document)) = all.last_mut() {
-            document.push_str(rest.unwrap_or(line));
+            document.push_str(content);
             document.push('\n');
         }
     }
     let blank = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
     all.retain(|(_, document)| !document.lines().all(blank));
-    all
+    Ok(all)
 }
 
 /// The values as the cluster reads them.
