@@ -25,6 +25,8 @@ const FOLLOWED_SECRETS_BYTES: usize = 512 * 1024;
 pub(crate) struct Secrets {
     whole: BTreeSet<String>,
     parts: Option<AhoCorasick>,
+    /// The shortest secret that is not looked for within other texts: a text as long could repeat it, so none of it is shown.
+    unfollowed_bytes: Option<usize>,
 }
 
 impl Secrets {
@@ -38,25 +40,37 @@ impl Secrets {
         for value in &values {
             texts(value, &mut whole);
         }
-        let mut bytes = 0;
-        let parts: Vec<&String> = whole
+        let mut sought: Vec<&String> = whole
             .iter()
             .filter(|text| text.len() >= MIN_PART_BYTES)
+            .collect();
+        // The shortest first: a text that is shorter than all that are left over repeats none of those.
+        sought.sort_by_key(|text| text.len());
+        let mut bytes = 0;
+        let followed = sought
+            .iter()
             .take(FOLLOWED_SECRETS)
             .take_while(|text| {
                 bytes += text.len();
                 bytes <= FOLLOWED_SECRETS_BYTES
             })
-            .collect();
-        let parts = (!parts.is_empty())
-            .then(|| {
-                AhoCorasick::builder()
-                    .match_kind(MatchKind::LeftmostLongest)
-                    .build(parts)
-                    .ok()
-            })
-            .flatten();
-        Self { whole, parts }
+            .count();
+        let mut unfollowed_bytes = sought.get(followed).map(|text| text.len());
+        let mut parts = None;
+        if followed > 0 {
+            match AhoCorasick::builder()
+                .match_kind(MatchKind::LeftmostLongest)
+                .build(sought.iter().take(followed))
+            {
+                Ok(built) => parts = Some(built),
+                Err(_) => unfollowed_bytes = Some(MIN_PART_BYTES),
+            }
+        }
+        Self {
+            whole,
+            parts,
+            unfollowed_bytes,
+        }
     }
 
     /// Whether the text is a secret.
@@ -66,6 +80,12 @@ impl Secrets {
 
     /// The text without the secrets in it; nothing where there are none.
     pub(crate) fn masked(&self, text: &str) -> Option<String> {
+        if self
+            .unfollowed_bytes
+            .is_some_and(|least| text.len() >= least)
+        {
+            return Some(SENSITIVE.to_owned());
+        }
         let parts = self.parts.as_ref()?;
         parts.is_match(text).then(|| {
             let mut masked = String::new();

@@ -1036,3 +1036,94 @@ fn a16_a_plan_holds_so_many_objects_and_no_more() {
     assert_eq!(list(200).unwrap().reading().objects.len(), 200);
     has(&list(201).unwrap_err(), "200 objects at most");
 }
+
+#[test]
+fn s02_comments_in_a_document_that_is_made_are_shown() {
+    let script = "#include\n#!/bin/sh\nhost: example.org\nport: 1\n";
+    let encoded = "I2luY2x1ZGUKIyEvYmluL3NoCmhvc3Q6IGV4YW1wbGUub3JnCnBvcnQ6IDEK";
+    for (actions, before) in [
+        (json!(["create"]), Value::Null),
+        (json!(["delete", "create"]), json!({"user_data": "x"})),
+    ] {
+        for data in [
+            json!(script),
+            json!(encoded),
+            json!([{"in": script}]),
+            json!(json!({"in": script}).to_string()),
+        ] {
+            let text = change(
+                "aws_instance",
+                json!({"actions": actions, "before": before, "after": {"user_data": data}}),
+            )
+            .text();
+            has(&text, "#include");
+            has(&text, "#!/bin/sh");
+        }
+    }
+
+    let hidden = change(
+        "a_b",
+        json!({"actions": ["create"], "before": null, "after": {
+            "password": "hunter2hunter2",
+            "masked": "# hunter2hunter2 opens\nhost: example.org\n",
+            "object": "# not shown\nkind: Secret\nstringData:\n  pin: \"4711\"\n",
+        }, "after_sensitive": {"password": true}}),
+    );
+    let text = hidden.text();
+    has(&text, "# (sensitive) opens");
+    has(&text, "+ object = (sensitive)");
+    lacks(&text, "hunter2");
+    lacks(&text, "4711");
+    let named = format!("{:?}", hidden.reading().sensitive);
+    has(&named, "masked");
+    has(&named, "object");
+}
+
+#[test]
+fn a04_lines_that_start_with_three_hyphens_are_separators_as_kubectl_has_them() {
+    let object =
+        |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    for separator in ["---", "---  ", "---#x:", "--- # x", "---\t# x", "---\t"] {
+        let text = format!("{}{separator}\n{}", object("a"), object("b"));
+        let document = manifests(&text).unwrap_or_else(|error| panic!("{separator}: {error}"));
+        assert_eq!(document.reading().objects.len(), 2, "{separator}");
+    }
+    for line in ["---x: 1", "----", "---\tx: 1", "-----BEGIN"] {
+        let error = manifests(&format!("{}{line}\n{}", object("a"), object("b"))).unwrap_err();
+        has(&error, "line 4: ");
+        has(&error, "begins with `---`");
+    }
+    let content = "--- {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
+    assert_eq!(manifests(content).unwrap().reading().objects.len(), 1);
+    has(&manifests("--- {a: b}\n").unwrap_err(), "line 1: ");
+}
+
+#[test]
+fn a03_one_long_secret_leaves_no_other_secret_unmasked() {
+    let long = format!("a{}", "b".repeat(600 * 1024));
+    let text = change(
+        "a_b",
+        json!({"actions": ["create"], "before": null, "after": {
+            "long": long,
+            "password": "hunter2hunter2",
+            "again": "the password is hunter2hunter2",
+        }, "after_sensitive": {"long": true, "password": true}}),
+    )
+    .text();
+    has(&text, "the password is (sensitive)");
+    lacks(&text, "hunter2");
+
+    // Of more secrets than are followed, texts that are long enough to repeat one are hidden.
+    let each = |range: std::ops::Range<u32>| range.map(|it| format!("secret-{it:010}"));
+    let many: Vec<String> = each(0..12_000).collect();
+    let again: Vec<String> = each(11_990..12_000).map(|it| format!("is {it}")).collect();
+    let text = change(
+        "a_b",
+        json!({"actions": ["create"], "before": null,
+            "after": {"many": many, "again": again, "short": "is here"},
+            "after_sensitive": {"many": true}}),
+    )
+    .text();
+    lacks(&text, "secret-");
+    has(&text, "is here");
+}
