@@ -158,7 +158,7 @@ fn s34_a_charter_that_cannot_be_kept_leaves_no_wider_one_in_force() -> Result<()
     until(|| Ok(stage.token(&task).is_err()))?;
     until(|| {
         let status = stage.oncall.run(&["status"])?;
-        Ok(status.stdout.contains("its revision cannot be kept"))
+        Ok(status.stderr.contains("its revision cannot be kept"))
     })?;
     // Once it can be kept it comes into force by itself.
     std::fs::remove_file(&kept)?;
