@@ -139,7 +139,8 @@ const BUFFERS_OF_CONNECTIONS: usize = 2;
 
 // S52
 #[test]
-fn s52_the_local_agent_keeps_a_secret_in_nothing_but_its_connections_when_its_task_is_over() -> Result<()> {
+fn s52_the_local_agent_keeps_a_secret_in_nothing_but_its_connections_when_its_task_is_over()
+-> Result<()> {
     let directory = tempfile::tempdir()?;
     let workshop = Workshop::set(directory, ("more: {kind: token}\n", GRANTS), &[], &[])?;
     let agent = LocalAgent::start(&workshop.agent, 20)?;

@@ -58,6 +58,7 @@ pub(crate) async fn run(leases: usize, keep: Option<PathBuf>) -> Result<()> {
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
+        records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     });
     fences(&engine, "idle").await?;
     let full = Load::of(&ledger, &clock).await?;

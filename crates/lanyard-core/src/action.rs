@@ -95,8 +95,14 @@ pub struct Report {
 /// The same thing done to the same.
 type What = (String, String, String);
 
-/// How many reports of one task are taken in an hour.
-pub const MOST_REPORTS: usize = 1000;
+/// Reports of actions of one task within an hour.
+///
+/// # Limit
+/// - for: a task
+/// - unit: reports an hour
+/// - beyond: a report is refused until the oldest of them is an hour old
+/// - test: `s05_reports_are_bounded_by_task`
+pub const MAX_REPORTS_PER_TASK_PER_HOUR: usize = 1000;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// What was reported of one task.
@@ -123,7 +129,7 @@ impl Reports {
         let from = now.before(HOUR);
         let recent = self.times.iter().filter(|at| **at > from).count();
         let oldest = self.times.iter().find(|at| **at > from)?;
-        (recent >= MOST_REPORTS).then(|| *oldest + HOUR)
+        (recent >= MAX_REPORTS_PER_TASK_PER_HOUR).then(|| *oldest + HOUR)
     }
 
     /// Whether this action was started and has not ended.
@@ -147,17 +153,18 @@ impl Reports {
     pub(crate) fn take(&mut self, report: &Report, at: Timestamp) {
         let from = at.before(HOUR);
         self.times.push_back(at);
-        while self.times.len() > MOST_REPORTS || self.times.front().is_some_and(|old| *old <= from)
+        while self.times.len() > MAX_REPORTS_PER_TASK_PER_HOUR
+            || self.times.front().is_some_and(|old| *old <= from)
         {
             self.times.pop_front();
         }
         // What is beyond the rate of an hour is not told apart any more.
-        if report.outcome == Outcome::Started && self.open.len() < MOST_REPORTS {
+        if report.outcome == Outcome::Started && self.open.len() < MAX_REPORTS_PER_TASK_PER_HOUR {
             self.open.insert(report.action, report.what());
         } else {
             self.open.remove(&report.action);
         }
-        if report.outcome.is_failure() && self.failed.len() < MOST_REPORTS {
+        if report.outcome.is_failure() && self.failed.len() < MAX_REPORTS_PER_TASK_PER_HOUR {
             self.failed.insert(report.what());
         }
     }

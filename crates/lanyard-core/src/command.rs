@@ -89,8 +89,9 @@ pub enum Command {
     DenyMore {
         /// Whose; of many agents when there is none.
         agent: Option<AgentName>,
-        /// By which charter.
-        charter: Name,
+        /// By which charter; by none where there is none of the names that were asked for, or nobody whom a charter names.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        charter: Option<Name>,
         /// By which rule.
         rule: Rule,
         /// From when on.

@@ -24,6 +24,15 @@ impl Digest {
     }
 }
 
+impl Digest {
+    /// The first 128 bits: an id for what has one already by its content.
+    #[must_use]
+    pub fn leading_bits(self) -> u128 {
+        let leading = self.0.first_chunk().copied();
+        leading.map_or(0, u128::from_be_bytes)
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
-use crate::id::{KillId, LeaseId, RearmId};
+use crate::id::{KillId, RearmId};
 use crate::identity::Identity;
 use crate::lease::Seq;
 use crate::person::Person;
@@ -18,8 +18,11 @@ use crate::scope::{Facets, RoleFilter, Scope};
 use crate::task::{Above, Task};
 use crate::time::Timestamp;
 
+mod book;
+mod places;
 mod tally;
 
+pub use book::{KILL_ORDER_REMEMBERED, KillBook, OrderChanges};
 pub use tally::{Spread, Tally};
 
 /// What an operator orders.
@@ -171,6 +174,9 @@ pub struct EngagedOrder {
     pub lifted: Lifted,
     /// When it was last lifted a step.
     pub lifted_at: Option<Timestamp>,
+    /// When the task or the lease that it covers left the books: nothing can be live under it from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_since: Option<Timestamp>,
 }
 
 impl EngagedOrder {
@@ -241,130 +247,6 @@ impl RearmProposal {
 /// How long a re-arm proposal can be confirmed.
 pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
 
-/// How often a book of orders was changed: what was read of it is still so while this has not moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct OrderChanges(u64);
-
-/// Every order ever given that can still matter.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct KillBook {
-    orders: Vec<EngagedOrder>,
-    /// The newest order's place, also where that order has left the books.
-    #[serde(default)]
-    epoch: Seq,
-    #[serde(skip)]
-    changes: OrderChanges,
-}
-
-// A book that was read from a snapshot has seen fewer changes and holds the same.
-impl PartialEq for KillBook {
-    fn eq(&self, other: &Self) -> bool {
-        self.orders == other.orders && self.epoch == other.epoch
-    }
-}
-
-impl Eq for KillBook {}
-
-impl KillBook {
-    /// How often these were changed.
-    #[must_use]
-    pub const fn changes(&self) -> OrderChanges {
-        self.changes
-    }
-
-    /// The orders, oldest first.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
-        self.orders.iter()
-    }
-
-    /// One order.
-    #[must_use]
-    pub fn get(&self, id: KillId) -> Option<&EngagedOrder> {
-        self.orders.iter().find(|engaged| engaged.order.id == id)
-    }
-
-    /// The order that goes by this key.
-    #[must_use]
-    pub fn of_key(&self, key: &str) -> Option<&EngagedOrder> {
-        let is = |engaged: &&EngagedOrder| engaged.order.key.as_deref() == Some(key);
-        self.orders.iter().find(is)
-    }
-
-    /// The orders that answer one thing, which may come again: their keys are this name and a number.
-    pub fn numbered(&self, name: &str) -> impl Iterator<Item = &EngagedOrder> {
-        self.orders.iter().filter(move |engaged| {
-            let own = engaged.order.key.as_deref();
-            let rest = own.and_then(|own| own.strip_prefix(name));
-            rest.is_some_and(|rest| rest.starts_with(" #"))
-        })
-    }
-
-    /// The newest order's place: nothing has to be looked at while it has not moved.
-    #[must_use]
-    pub fn epoch(&self) -> Seq {
-        let newest = self.orders.last().map_or(Seq(0), |newest| newest.seq);
-        newest.max(self.epoch)
-    }
-
-    /// The drill that killed this lease leaves the books with it: there is one a day and target.
-    pub(crate) fn forget_drill(&mut self, lease: LeaseId) -> Option<KillId> {
-        let is_its = |engaged: &EngagedOrder| {
-            engaged.order.is_drill() && engaged.order.scope == Scope::Lease(lease)
-        };
-        let place = self.orders.iter().position(is_its)?;
-        self.changes.0 += 1;
-        Some(self.orders.remove(place).order.id)
-    }
-
-    /// The order that makes dead what has these facets and was recorded at `since`: final, whether or
-    /// not the order was lifted later.
-    #[must_use]
-    pub fn killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
-        self.orders
-            .iter()
-            .rev()
-            .take_while(|engaged| engaged.seq > since)
-            .find(|engaged| engaged.order.reaches(facets))
-    }
-
-    /// The engaged order that stops new credentials with these facets.
-    #[must_use]
-    pub fn stopper(&self, facets: &Facets<'_>) -> Option<&EngagedOrder> {
-        self.orders
-            .iter()
-            .rev()
-            .find(|engaged| engaged.order.reaches(facets) && engaged.stops(facets.role))
-    }
-
-    /// Takes an order in at its place, which is later than every other.
-    pub fn engage(&mut self, order: KillOrder, seq: Seq) {
-        self.epoch = seq;
-        self.changes.0 += 1;
-        self.orders.push(EngagedOrder {
-            order,
-            seq,
-            lifted: Lifted::Nothing,
-            lifted_at: None,
-        });
-    }
-
-    /// Lifts an order by a step.
-    pub fn lift(&mut self, id: KillId, stage: RearmStage, at: Timestamp) {
-        if let Some(engaged) = self
-            .orders
-            .iter_mut()
-            .find(|engaged| engaged.order.id == id)
-        {
-            engaged.lifted = match stage {
-                RearmStage::Plan => Lifted::Plan,
-                RearmStage::Apply => Lifted::Everything,
-            };
-            engaged.lifted_at = Some(at);
-            self.changes.0 += 1;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,7 +288,7 @@ mod tests {
     #[test]
     fn a_lifted_order_still_kills_what_was_older() {
         let mut book = KillBook::default();
-        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10));
+        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10), false);
         book.lift(KillId::from_bits(1), RearmStage::Plan, Timestamp::EPOCH);
         book.lift(KillId::from_bits(1), RearmStage::Apply, Timestamp::EPOCH);
         with_facets(Role::Plan, |facets| {
@@ -419,7 +301,7 @@ mod tests {
     #[test]
     fn an_order_for_apply_leaves_plan_alone() {
         let mut book = KillBook::default();
-        book.engage(order(1, Scope::All, RoleFilter::ApplyOnly), Seq(10));
+        book.engage(order(1, Scope::All, RoleFilter::ApplyOnly), Seq(10), false);
         with_facets(Role::Plan, |facets| assert!(book.stopper(facets).is_none()));
         with_facets(Role::Apply, |facets| {
             assert!(book.stopper(facets).is_some())
@@ -429,10 +311,11 @@ mod tests {
     #[test]
     fn overlapping_orders_do_not_undo_each_other() {
         let mut book = KillBook::default();
-        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10));
+        book.engage(order(1, Scope::All, RoleFilter::Both), Seq(10), false);
         book.engage(
             order(2, Scope::Agent(AgentName("a".into())), RoleFilter::Both),
             Seq(11),
+            false,
         );
         book.lift(KillId::from_bits(1), RearmStage::Apply, Timestamp::EPOCH);
         with_facets(Role::Plan, |facets| assert!(book.stopper(facets).is_some()));

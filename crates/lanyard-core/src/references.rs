@@ -84,7 +84,9 @@ impl Found {
             }
             Command::DenyMore { agent, charter, .. } => {
                 agent.iter().for_each(|agent| self.agent(agent));
-                self.note(charter);
+                if let Some(charter) = charter {
+                    self.note(charter);
+                }
             }
             Command::BeginMint(intent) => self.intent(intent),
             Command::ConfirmMint { lease, .. } | Command::Outlives { lease, .. } => {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::charter::{BreakerRule, Name, Role, Then};
+use crate::digest::Digest;
 use crate::id::TaskId;
 use crate::lease::Seq;
 use crate::pause::{Demand, Reach};
@@ -42,6 +43,13 @@ pub struct Trip {
 pub const EVIDENCE: usize = 100;
 
 impl Trip {
+    /// The id of its consequence. The same for the same trip, however often the consequence is tried, and after a restart.
+    #[must_use]
+    pub fn bits(&self) -> u128 {
+        let (charter, line, record) = (&self.charter, self.rule.at.line, self.record().0);
+        Digest::of(format!("trip\n{charter}\n{line}\n{record}").as_bytes()).leading_bits()
+    }
+
     /// The record that tripped it.
     #[must_use]
     pub fn record(&self) -> Seq {

@@ -1,6 +1,11 @@
-//! How many denials of one agent are journaled one by one: a flood of refused requests must not fill the disk.
-//! What is beyond that is journaled as a number: whenever there are twice as many as were journaled so far, so that a breaker
-//! sees a flood while it lasts, and at the end of the window.
+//! How many denials are journaled one by one: a flood of refused requests must not fill the disk.
+//!
+//! Refusals are counted by identity first: an agent has so many records a minute, whatever it asks for. What is beyond that
+//! is journaled as a number, whenever there are twice as many as were journaled so far, so that a breaker sees a flood
+//! while it lasts, and at the end of the window. Whom no charter names gets no record at all: all of those are one number a minute.
+//!
+//! Each charter has a table of its own, so that nobody but its own agents can fill it: what a `denied` breaker of a charter
+//! counts cannot be pushed out by agents of other charters, nor by those whom no charter names.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,15 +19,47 @@ use parking_lot::Mutex;
 
 /// The window in which denials are counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many of one agent by one rule are journaled in a window; the rest are counted.
-const MOST: u32 = 60;
-/// How many agents and rules are counted at once. Beyond that, agents are counted together by rule.
-const MOST_COUNTED: usize = 10_000;
 
-/// What denials are counted by; all agents together when there is none.
-type Of = (Option<AgentName>, Name, Rule);
+/// Denials of one agent that are journaled one by one.
+///
+/// # Limit
+/// - for: an agent, over all charters and rules
+/// - unit: records a minute
+/// - beyond: denials are counted, and journaled as a number at each doubling and when the minute is over
+/// - test: `s05_denials_are_journaled_by_agent_first`
+pub const MAX_DENIALS_PER_AGENT_PER_MINUTE: u32 = 60;
 
-#[derive(Debug)]
+/// Denials under one charter that are journaled one by one.
+///
+/// # Limit
+/// - for: a charter
+/// - unit: records a minute
+/// - beyond: denials of each agent and rule are counted, and journaled as a number at each doubling from the first on
+/// - test: `s06_beyond_the_records_of_a_charter_an_agent_is_still_counted_by_itself`
+pub const MAX_DENIALS_PER_CHARTER_PER_MINUTE: u32 = 1200;
+
+/// Agents and rules that are counted by themselves under one charter.
+///
+/// # Limit
+/// - for: a charter
+/// - unit: agents and rules a minute
+/// - beyond: agents that come later are counted together by rule; breakers `per: charter` see them
+/// - test: `s06_a_full_table_of_one_charter_loses_nothing_of_another`
+pub const MAX_COUNTED_DENIALS_PER_CHARTER: usize = 10_000;
+
+/// Agents whose records of denials are counted.
+///
+/// # Limit
+/// - for: all agents together
+/// - unit: agents a minute
+/// - beyond: denials of agents that come later are journaled as numbers
+/// - test: `s06_agents_beyond_those_with_records_of_their_own_are_counted`
+pub const MAX_AGENTS_WITH_DENIALS: usize = 20_000;
+
+/// What denials are counted by under a charter; all agents together when there is none.
+type Of = (Option<AgentName>, Rule);
+
+#[derive(Debug, Clone, Copy)]
 struct Count {
     since: Timestamp,
     seen: u32,
@@ -41,17 +78,43 @@ pub enum Journaled {
     Later,
 }
 
+/// Whose a denial is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// Of an agent that a charter names. The charter that says no, where there is one of that name.
+    Agent(&'a AgentName, Option<&'a Name>),
+    /// Of somebody whom no charter names.
+    Stranger,
+}
+
 /// Counts denials.
 #[derive(Debug, Default)]
-pub struct DenialMeter(Mutex<HashMap<Of, Count>>);
+pub struct DenialMeter(Mutex<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// By charter; all names of charters that there are not are one.
+    charters: HashMap<Option<Name>, OfCharter>,
+    /// The records of each agent.
+    agents: HashMap<AgentName, (Timestamp, u32)>,
+    strangers: Option<Count>,
+}
+
+#[derive(Debug)]
+struct OfCharter {
+    since: Timestamp,
+    /// How many were journaled one by one.
+    alone: u32,
+    counts: HashMap<Of, Count>,
+}
 
 /// Denials that were not journaled one by one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uncounted {
     /// Whose; of many agents when there is none.
     pub agent: Option<AgentName>,
-    /// By which charter.
-    pub charter: Name,
+    /// By which charter; by none where there is none of the names that were asked for.
+    pub charter: Option<Name>,
     /// By which rule.
     pub rule: Rule,
     /// From when on.
@@ -73,8 +136,16 @@ impl From<Uncounted> for Command {
 }
 
 impl Count {
+    const fn none(since: Timestamp) -> Self {
+        Self {
+            since,
+            seen: 0,
+            told: 0,
+        }
+    }
+
     /// Those that were not journaled; now they are.
-    fn tell(&mut self, (agent, charter, rule): Of) -> Uncounted {
+    fn tell(&mut self, charter: Option<Name>, (agent, rule): Of) -> Uncounted {
         let count = self.seen - self.told;
         self.told = self.seen;
         Uncounted {
@@ -85,48 +156,94 @@ impl Count {
             count,
         }
     }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        now.since(self.since) >= WINDOW
+    }
+}
+
+impl Counts {
+    /// Whether this agent may have another record of its own.
+    fn may_have_record(&mut self, agent: &AgentName, now: Timestamp) -> bool {
+        if !self.agents.contains_key(agent) && self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
+            self.agents
+                .retain(|_, (since, _)| now.since(*since) < WINDOW);
+            if self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
+                return false;
+            }
+        }
+        let (since, records) = self.agents.entry(agent.clone()).or_insert((now, 0));
+        if now.since(*since) >= WINDOW {
+            (*since, *records) = (now, 0);
+        }
+        *records = records.saturating_add(1);
+        *records <= MAX_DENIALS_PER_AGENT_PER_MINUTE
+    }
 }
 
 impl DenialMeter {
     /// How this denial is to be journaled.
-    pub fn admits(&self, agent: &AgentName, denial: &Denial, now: Timestamp) -> Journaled {
+    pub fn admits(&self, whose: Whose<'_>, denial: &Denial, now: Timestamp) -> Journaled {
         let mut counts = self.0.lock();
-        let mut of = (Some(agent.clone()), denial.charter.clone(), denial.rule);
-        if counts.len() >= MOST_COUNTED && !counts.contains_key(&of) {
-            of.0 = None;
-            // Names of charters that do not exist are made up as easily as those of agents.
-            if counts.len() >= 2 * MOST_COUNTED && !counts.contains_key(&of) {
-                return Journaled::Later;
-            }
-        }
-        let count = counts.entry(of.clone()).or_insert(Count {
+        let Whose::Agent(agent, charter) = whose else {
+            let strangers = counts.strangers.get_or_insert(Count::none(now));
+            strangers.seen = strangers.seen.saturating_add(1);
+            return Journaled::Later;
+        };
+        let of_charter = counts.charters.entry(charter.cloned());
+        let of_charter = of_charter.or_insert_with(|| OfCharter {
             since: now,
-            seen: 0,
-            told: 0,
+            alone: 0,
+            counts: HashMap::new(),
         });
+        if now.since(of_charter.since) >= WINDOW {
+            (of_charter.since, of_charter.alone) = (now, 0);
+        }
+        let mut of = (Some(agent.clone()), denial.rule);
+        let full = of_charter.counts.len() >= MAX_COUNTED_DENIALS_PER_CHARTER;
+        let shared = full && !of_charter.counts.contains_key(&of);
+        if shared {
+            of.0 = None;
+        }
+        let room = !shared && of_charter.alone < MAX_DENIALS_PER_CHARTER_PER_MINUTE;
+        let alone = room && counts.may_have_record(agent, now);
+        let Some(of_charter) = counts.charters.get_mut(&charter.cloned()) else {
+            return Journaled::Later;
+        };
+        let count = of_charter.counts.entry(of.clone());
+        let count = count.or_insert(Count::none(now));
         count.seen = count.seen.saturating_add(1);
-        if count.seen <= MOST {
-            count.told = count.seen;
+        if alone {
+            of_charter.alone += 1;
+            count.told += 1;
             return Journaled::One;
         }
         if count.seen - count.told < count.told {
             return Journaled::Later;
         }
-        Journaled::Many(count.tell(of))
+        Journaled::Many(count.tell(charter.cloned(), of))
     }
 
     /// What the windows that are over have left to be journaled; all of them when `all`.
     pub fn over(&self, now: Timestamp, all: bool) -> Vec<Uncounted> {
-        let ended = |count: &Count| all || now.since(count.since) >= WINDOW;
-        let counts = self
-            .0
-            .lock()
-            .extract_if(|_, count| ended(count))
-            .collect::<Vec<_>>();
-        let left = counts
-            .into_iter()
-            .filter(|(_, count)| count.seen > count.told);
-        left.map(|(of, mut count)| count.tell(of)).collect()
+        let mut counts = self.0.lock();
+        let mut left = Vec::new();
+        for (charter, of_charter) in &mut counts.charters {
+            let ended = of_charter
+                .counts
+                .extract_if(|_, count| all || count.is_over(now));
+            let untold = ended.filter(|(_, count)| count.seen > count.told);
+            left.extend(untold.map(|(of, mut count)| count.tell(charter.clone(), of)));
+        }
+        let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= WINDOW;
+        counts.charters.retain(|_, it| !is_empty(it));
+        counts
+            .agents
+            .retain(|_, (since, _)| now.since(*since) < WINDOW);
+        if let Some(mut strangers) = counts.strangers.take_if(|it| all || it.is_over(now)) {
+            left.push(strangers.tell(None, (None, Rule::NotInForce)));
+        }
+        left
     }
 }
 
@@ -136,10 +253,17 @@ mod tests {
 
     use super::*;
 
+    const START: Timestamp = Timestamp::EPOCH;
+    const RULES: [Rule; 2] = [Rule::Grants, Rule::Limits];
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
     fn denial(rule: Rule) -> Denial {
         Denial {
             rule,
-            ..not_in_force(&"payments".parse().unwrap())
+            ..not_in_force(&name("payments"))
         }
     }
 
@@ -147,54 +271,182 @@ mod tests {
         AgentName(name.into())
     }
 
-    #[test]
-    fn a_flood_is_counted_while_it_lasts_and_the_next_window_starts_afresh() {
-        let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
-        let (mut alone, mut told, mut records) = (0, 0, 0);
-        for _ in 0..1000 {
-            match meter.admits(&agent("a"), &denial(Rule::Grants), start) {
-                Journaled::One => alone += 1,
+    /// How many were journaled one by one, how many in numbers, and in how many records.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    struct Told {
+        alone: u32,
+        counted: u32,
+        records: u32,
+    }
+
+    impl Told {
+        fn take(&mut self, journaled: Journaled) {
+            match journaled {
+                Journaled::One => self.alone += 1,
                 Journaled::Many(some) => {
-                    told += some.count;
-                    records += 1;
+                    self.counted += some.count;
+                    self.records += 1;
                 }
                 Journaled::Later => {}
             }
         }
+    }
+
+    #[test]
+    fn a_flood_is_counted_while_it_lasts_and_the_next_window_starts_afresh() {
+        let (meter, payments, a) = (DenialMeter::default(), name("payments"), agent("a"));
+        let whose = Whose::Agent(&a, Some(&payments));
+        let mut told = Told::default();
+        for _ in 0..1000 {
+            told.take(meter.admits(whose, &denial(Rule::Grants), START));
+        }
         // 60 by themselves, then 60, 120, 240 and 480 in a record each.
-        assert_eq!((alone, told, records), (MOST, 900, 4));
-        let other = meter.admits(&agent("a"), &denial(Rule::Limits), start);
-        assert_eq!(other, Journaled::One);
-        assert_eq!(meter.over(start, false), []);
+        let expected = Told {
+            alone: MAX_DENIALS_PER_AGENT_PER_MINUTE,
+            counted: 900,
+            records: 4,
+        };
+        assert_eq!(told, expected);
+        assert_eq!(meter.over(START, false), []);
         let left = Uncounted {
-            agent: Some(agent("a")),
-            charter: "payments".parse().unwrap(),
+            agent: Some(a.clone()),
+            charter: Some(payments.clone()),
             rule: Rule::Grants,
-            since: start,
+            since: START,
             count: 40,
         };
-        assert_eq!(meter.over(start + WINDOW, false), [left]);
-        assert_eq!(meter.over(start + WINDOW, false), []);
-        let next = meter.admits(&agent("a"), &denial(Rule::Grants), start + WINDOW);
+        assert_eq!(meter.over(START + WINDOW, false), [left]);
+        assert_eq!(meter.over(START + WINDOW, false), []);
+        let next = meter.admits(whose, &denial(Rule::Grants), START + WINDOW);
         assert_eq!(next, Journaled::One);
     }
 
     #[test]
-    fn ever_new_agents_do_not_fill_the_memory() {
-        let (meter, start) = (DenialMeter::default(), Timestamp::EPOCH);
-        let mut told = Vec::new();
-        for n in 0..MOST_COUNTED + 100 {
-            let admitted = meter.admits(&agent(&n.to_string()), &denial(Rule::Grants), start);
-            if let Journaled::Many(some) = admitted {
-                told.push(some);
+    fn s05_denials_are_journaled_by_agent_first() {
+        let (meter, a) = (DenialMeter::default(), agent("a"));
+        let mut told = Told::default();
+        for number in 0..10 * MAX_DENIALS_PER_AGENT_PER_MINUTE {
+            let charter = name(&format!("c{}", number % 10));
+            for rule in RULES {
+                let whose = Whose::Agent(&a, Some(&charter));
+                told.take(meter.admits(whose, &denial(rule), START));
             }
         }
-        assert!(told.iter().all(|some| some.agent.is_none()), "{told:?}");
-        let left = meter.over(start, true);
+        assert_eq!(told.alone, MAX_DENIALS_PER_AGENT_PER_MINUTE);
+        let b = agent("b");
+        let other = Whose::Agent(&b, None);
+        let other = meter.admits(other, &denial(Rule::NotInForce), START);
+        assert_eq!(other, Journaled::One);
+    }
+
+    #[test]
+    fn s05_names_of_charters_that_are_made_up_are_one() {
+        let (meter, a) = (DenialMeter::default(), agent("a"));
+        let mut told = Told::default();
+        for number in 0..5000 {
+            let made_up = not_in_force(&name(&format!("c{number}")));
+            told.take(meter.admits(Whose::Agent(&a, None), &made_up, START));
+        }
+        assert_eq!(told.alone, MAX_DENIALS_PER_AGENT_PER_MINUTE);
+        assert!(told.records < 10, "{told:?}");
+        let left = meter.over(START + WINDOW, false);
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left[0].charter, None);
+    }
+
+    #[test]
+    fn s05_whom_no_charter_names_gets_no_record_and_is_counted() {
+        let meter = DenialMeter::default();
+        for _ in 0..100_000 {
+            let journaled = meter.admits(Whose::Stranger, &denial(Rule::NotInForce), START);
+            assert_eq!(journaled, Journaled::Later);
+        }
+        let left = Uncounted {
+            agent: None,
+            charter: None,
+            rule: Rule::NotInForce,
+            since: START,
+            count: 100_000,
+        };
+        assert_eq!(meter.over(START + WINDOW, false), [left]);
+        assert_eq!(meter.over(START + WINDOW, true), []);
+    }
+
+    #[test]
+    fn s06_a_full_table_of_one_charter_loses_nothing_of_another() {
+        let (meter, flooded, quiet) = (DenialMeter::default(), name("flooded"), name("quiet"));
+        let (mut counted, mut together) = (0, 0);
+        for number in 0..MAX_COUNTED_DENIALS_PER_CHARTER + 100 {
+            let agent = agent(&number.to_string());
+            let whose = Whose::Agent(&agent, Some(&flooded));
+            match meter.admits(whose, &denial(Rule::Grants), START) {
+                Journaled::One => counted += 1,
+                Journaled::Many(some) if some.agent.is_none() => together += some.count,
+                Journaled::Many(some) => counted += some.count,
+                Journaled::Later => {}
+            }
+        }
+        for left in meter.over(START, true) {
+            assert_eq!(left.agent, None, "{left:?}");
+            together += left.count;
+        }
+        // Nothing is lost: what is not counted by agent is counted together.
         assert_eq!(
-            left.first().map(|left| (left.agent.clone(), left.count)),
-            Some((None, 40))
+            usize::try_from(counted).unwrap(),
+            MAX_COUNTED_DENIALS_PER_CHARTER
         );
-        assert_eq!(left.len(), 1);
+        assert_eq!(together, 100);
+        let a = agent("a");
+        for _ in 0..5 {
+            let whose = Whose::Agent(&a, Some(&quiet));
+            let journaled = meter.admits(whose, &denial(Rule::Grants), START);
+            assert_eq!(journaled, Journaled::One);
+        }
+    }
+
+    #[test]
+    fn s06_beyond_the_records_of_a_charter_an_agent_is_still_counted_by_itself() {
+        let (meter, payments) = (DenialMeter::default(), name("payments"));
+        let admits = |agent: &AgentName| {
+            let whose = Whose::Agent(agent, Some(&payments));
+            meter.admits(whose, &denial(Rule::Grants), START)
+        };
+        for number in 0..MAX_DENIALS_PER_CHARTER_PER_MINUTE {
+            assert_eq!(admits(&agent(&number.to_string())), Journaled::One);
+        }
+        let mut told = Told::default();
+        for _ in 0..8 {
+            told.take(admits(&agent("late")));
+        }
+        // At one, two, four and eight: a breaker sees them while they come.
+        let expected = Told {
+            alone: 0,
+            counted: 8,
+            records: 4,
+        };
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn s06_agents_beyond_those_with_records_of_their_own_are_counted() {
+        let meter = DenialMeter::default();
+        let charters: Vec<Name> = (0..40).map(|number| name(&format!("c{number}"))).collect();
+        let mut told = Told::default();
+        for number in 0..MAX_AGENTS_WITH_DENIALS {
+            let agent = agent(&number.to_string());
+            let whose = Whose::Agent(&agent, charters.get(number % 40));
+            told.take(meter.admits(whose, &denial(Rule::Grants), START));
+        }
+        assert_eq!(
+            usize::try_from(told.alone).unwrap(),
+            MAX_AGENTS_WITH_DENIALS
+        );
+        let late = agent("late");
+        let whose = Whose::Agent(&late, charters.first());
+        let journaled = meter.admits(whose, &denial(Rule::Grants), START);
+        assert!(
+            matches!(&journaled, Journaled::Many(some) if some.agent.as_ref() == Some(&late)),
+            "{journaled:?}"
+        );
     }
 }

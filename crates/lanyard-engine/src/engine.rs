@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::id::LeaseId;
 use lanyard_core::lease::{Handle, Seq};
 use lanyard_core::ledger::{CommitError, Ledger, look};
 use lanyard_core::plan::Judge;
@@ -26,6 +26,7 @@ use crate::condition::Conditions;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
+use crate::records::{RecordLimits, RecordMeter, TooManyRecords};
 use crate::skew::SKEW_LIMIT;
 
 /// What the engine is given.
@@ -46,6 +47,8 @@ pub struct Parts {
     pub agents: BTreeMap<lanyard_core::identity::Identity, AgentName>,
     /// How long the plan role has to have been issued again before a re-arm of the apply role.
     pub rearm_soak: Duration,
+    /// How many records identities may cause.
+    pub records: RecordLimits,
 }
 
 /// Mints, releases, expires, revokes, recovers.
@@ -54,6 +57,7 @@ pub struct Engine {
     pub(crate) gate: SharedGate,
     pub(crate) conditions: Conditions,
     pub(crate) denials: DenialMeter,
+    records: RecordMeter,
     pub(crate) mints: Mutex<JoinSet<()>>,
     /// The leases whose provider may be called by a mint at this moment: nothing says of one that it is dead.
     pub(crate) minting: Mutex<BTreeSet<LeaseId>>,
@@ -62,8 +66,9 @@ pub struct Engine {
     /// The agents that submit a plan at this moment.
     pub(crate) submitting: Mutex<BTreeSet<AgentName>>,
     pub(crate) housekeeping: Notify,
-    /// Orders whose leases are all being stopped: there will be no more of them.
-    pub(crate) swept: Mutex<BTreeSet<KillId>>,
+    /// The newest order whose leases are all being stopped, as are those of every order before it: there will be no more
+    /// of them.
+    pub(crate) swept: Mutex<Option<Seq>>,
     pub(crate) lanes: BTreeMap<Name, Lane>,
     /// What is known to be gone from its target.
     pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
@@ -93,6 +98,7 @@ impl Engine {
             gate: SharedGate::default(),
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
             denials: DenialMeter::default(),
+            records: RecordMeter::new(parts.records),
             mints: Mutex::default(),
             minting: Mutex::default(),
             delivered: Mutex::default(),
@@ -278,6 +284,22 @@ impl Engine {
             }
         }
         committed
+    }
+
+    /// Counts a record that this identity is about to cause.
+    ///
+    /// # Errors
+    /// It is one too many.
+    pub fn meter(&self, identity: &lanyard_core::identity::Identity) -> Result<(), TooManyRecords> {
+        self.records.admit(identity, self.now())
+    }
+
+    /// Whether this identity has anything to do here: a charter in force names it, or it has a task that is open.
+    #[must_use]
+    pub fn knows(&self, identity: &lanyard_core::identity::Identity) -> bool {
+        let now = self.now();
+        let has_task = |state: &State| state.open_tasks_of(identity, now) > 0;
+        self.charters().name_agent(identity) || self.peek(has_task) == Some(true)
     }
 
     /// A command of the engine's own, outside any request.

@@ -1,24 +1,31 @@
 //! Time: what is due is ended, what nobody took is ended, what cannot be live any more is forgotten.
 
 use std::collections::BTreeSet;
-
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::lease::{Awaits, Lease, LeaseRef, Stage, StopCause};
+use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, is_in_effect};
 use crate::mint::IssueError;
 
-/// How many leases one record ends.
-const BATCH: usize = 4096;
+/// Leases that one record ends.
+///
+/// # Limit
+/// - for: a record of the journal
+/// - unit: leases
+/// - beyond: the rest is ended by the next record, at once
+/// - test: `s12_leases_that_are_stuck_hold_up_no_expiry`
+pub const MAX_LEASES_PER_RECORD: usize = 4096;
 
-/// What one look at the clock found.
+/// What one look at the clock found: of each kind what one record takes.
 #[derive(Debug, Default)]
 struct Due {
     unconfirmed: Vec<LeaseId>,
@@ -28,61 +35,65 @@ struct Due {
 }
 
 impl Engine {
-    /// Ends what is due now; says whether anything was.
+    /// Ends what is due now; says whether there may be more of it. What the journal does not take is left for the next look.
     pub async fn expire_due(&self) -> bool {
         let now = self.now();
-        let Some(due) = self.peek(|state| {
-            let mut due = Due::default();
-            state
-                .leases()
-                .due(now)
-                .take(BATCH)
-                .for_each(|lease| self.sort(lease, now, &mut due));
-            due
-        }) else {
+        let Some(due) = self.peek(|state| self.due(state, now)) else {
             return false;
         };
-        let something =
-            !(due.unconfirmed.is_empty() && due.expired.is_empty() && due.over.is_empty());
-        self.stop_all(due.unconfirmed, StopCause::Unconfirmed).await;
-        self.stop_all(due.expired, StopCause::Expired).await;
-        self.forget(due.over).await;
+        let full = [&due.unconfirmed, &due.expired, &due.over];
+        let full = full.iter().any(|some| some.len() == MAX_LEASES_PER_RECORD);
+        let unconfirmed = self.stop_all(due.unconfirmed, StopCause::Unconfirmed).await;
+        let expired = self.stop_all(due.expired, StopCause::Expired).await;
+        let forgotten = self.forget(due.over).await;
         due.targets.iter().for_each(|target| self.wake(target));
-        something
+        full && unconfirmed && expired && forgotten
     }
 
-    fn sort(&self, lease: &Lease, now: Timestamp, due: &mut Due) {
-        match lease.stage {
-            Stage::Intent => due.unconfirmed.push(lease.id),
-            Stage::Issued { .. } => due.expired.push(lease.id),
-            Stage::Stopping { progress, .. } => {
-                let provider = self.providers().get(&lease.entry.target);
-                // What is known to be dead may go by any clock. Of what is not, the end has to be past by a clock that did
-                // not jump since the lease was asked for (S50).
-                let from = self.timed_from.load(Ordering::SeqCst);
-                let target = &lease.entry.target;
-                let by = if progress.is_confirmed() {
-                    now
-                } else if lease.intent.0 >= from {
-                    // A broker that is ahead of the target says "expired" of nothing that lives (S27).
-                    self.by_both(target, now)
-                } else {
-                    self.by_both(target, self.parts.clock.surely())
-                };
-                // Without an answer to its mint, only the provider's own word that it ends by itself lets a lease go.
-                let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), by));
-                if progress.is_due() && !lease.confirmed && !ends {
-                    return;
-                }
-                let leeway =
-                    provider.map_or(std::time::Duration::ZERO, |p| p.capabilities().leeway);
-                if lease.over() + leeway <= by {
-                    due.over.push(lease.id);
-                }
-                return;
-            }
+    fn due(&self, state: &State, now: Timestamp) -> Due {
+        let (leases, mut due) = (state.leases(), Due::default());
+        for lease in leases.given_up(now).take(MAX_LEASES_PER_RECORD) {
+            due.unconfirmed.push(lease.id);
+            due.targets.insert(lease.entry.target.clone());
         }
-        due.targets.insert(lease.entry.target.clone());
+        for lease in leases.expired(now).take(MAX_LEASES_PER_RECORD) {
+            due.expired.push(lease.id);
+            due.targets.insert(lease.entry.target.clone());
+        }
+        let targets = leases.ending_targets();
+        let over = targets.flat_map(|target| leases.over(target, now));
+        let over = over.chain(leases.unanswered(now));
+        let gone = over.filter(|lease| self.may_go(lease, now));
+        let over = gone.take(MAX_LEASES_PER_RECORD);
+        due.over = over.map(|lease| lease.id).collect();
+        due
+    }
+
+    /// Whether a lease that is being stopped is over for good.
+    fn may_go(&self, lease: &Lease, now: Timestamp) -> bool {
+        let Stage::Stopping { progress, .. } = lease.stage else {
+            return false;
+        };
+        let target = &lease.entry.target;
+        let provider = self.providers().get(target);
+        // What is known to be dead may go by any clock. Of what is not, the end has to be past by a clock that did
+        // not jump since the lease was asked for (S50).
+        let from = self.timed_from.load(Ordering::SeqCst);
+        let by = if progress.is_confirmed() {
+            now
+        } else if lease.intent.0 >= from {
+            // A broker that is ahead of the target says "expired" of nothing that lives (S27).
+            self.by_both(target, now)
+        } else {
+            self.by_both(target, self.parts.clock.surely())
+        };
+        // Without an answer to its mint, only the provider's own word that it ends by itself lets a lease go.
+        let ends = provider.is_some_and(|it| it.ends_itself(&LeaseRef::from(lease), by));
+        if progress.is_due() && !lease.confirmed && !ends {
+            return false;
+        }
+        let leeway = provider.map_or(Duration::ZERO, |it| it.capabilities().leeway);
+        lease.over() + leeway <= by
     }
 
     /// Closes the tasks of charters that have ended, and those that have had all that they may have.
@@ -97,18 +108,16 @@ impl Engine {
             .map(|charter| charter.name.clone())
             .collect();
         let over = self.peek(|state| {
-            let mut over: Vec<TaskId> = state.spent_tasks(now).collect();
-            if !ended.is_empty() {
-                let open = state.tasks().filter(|entry| entry.is_open(now));
-                let of_ended = open.filter(|entry| ended.contains(&entry.task.charter));
-                over.extend(of_ended.map(|entry| entry.task.id));
-            }
-            over.truncate(BATCH);
-            over
+            let of_ended = ended.iter().flat_map(|name| state.open_tasks_under(name));
+            let of_ended = of_ended.map(|entry| entry.task.id);
+            let over = state.spent_tasks().chain(of_ended);
+            over.take(MAX_LEASES_PER_RECORD).collect::<Vec<TaskId>>()
         });
         for task in over.unwrap_or_default() {
             tracing::info!(%task, "a task is closed: its charter has ended, or its budget is spent");
-            self.journal(Command::CloseTask { task }).await;
+            if !self.journal(Command::CloseTask { task }).await {
+                return;
+            }
             self.wake_all_targets();
         }
     }
@@ -121,7 +130,7 @@ impl Engine {
                 .stopping_targets()
                 .flat_map(|target| state.leases().awaiting(target, Awaits::Nothing))
                 .map(|lease| lease.id)
-                .take(BATCH)
+                .take(MAX_LEASES_PER_RECORD)
                 .collect()
         });
         self.forget(dead.unwrap_or_default()).await;
@@ -178,12 +187,17 @@ impl Engine {
                 .leases()
                 .get(id)
                 .filter(|lease| lease.task.identity == *identity)?;
-            Some(lease.entry.target.clone())
+            let stopping = matches!(lease.stage, Stage::Stopping { .. });
+            Some((lease.entry.target.clone(), stopping))
         });
-        let target = found
+        let (target, stopping) = found
             .await
             .map_err(IssueError::Commit)?
             .ok_or(IssueError::NotFound("lease"))?;
+        if stopping {
+            // Given back twice, it is given back once: no record a call.
+            return Ok(());
+        }
         self.commit(Command::Stop {
             leases: vec![id],
             cause: StopCause::Released,
@@ -194,21 +208,20 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) {
-        if !leases.is_empty() {
-            self.journal(Command::Stop { leases, cause }).await;
-        }
+    /// Says whether the journal took it.
+    pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) -> bool {
+        leases.is_empty() || self.journal(Command::Stop { leases, cause }).await
     }
 
-    async fn forget(&self, leases: Vec<LeaseId>) {
-        if !leases.is_empty() {
-            self.journal(Command::Forget { leases }).await;
-        }
+    async fn forget(&self, leases: Vec<LeaseId>) -> bool {
+        leases.is_empty() || self.journal(Command::Forget { leases }).await
     }
 
-    async fn journal(&self, command: Command) {
-        if let Err(error) = self.commit(command).await {
+    async fn journal(&self, command: Command) -> bool {
+        let outcome = self.commit(command).await;
+        if let Err(error) = &outcome {
             tracing::error!(%error, "a transition could not be journaled");
         }
+        is_in_effect(&outcome)
     }
 }

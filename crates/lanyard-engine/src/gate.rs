@@ -13,10 +13,26 @@ use lanyard_core::ledger::{Ledger, look};
 
 use crate::sync::RwLock;
 
+/// Orders that are fenced in this process and not durable yet.
+///
+/// # Limit
+/// - for: a process
+/// - unit: orders
+/// - beyond: the process releases no further credential until it is restarted; kills and revocations go on
+/// - test: `s43_the_gate_holds_so_many_orders_and_shuts_beyond_them`
+pub const MAX_RAISED_ORDERS: usize = 4096;
+
 /// Orders that are in effect in this process before, or without, being durable.
 #[derive(Debug, Default)]
 pub struct Gate {
-    raised: RwLock<Vec<KillOrder>>,
+    raised: RwLock<Raised>,
+}
+
+#[derive(Debug, Default)]
+struct Raised {
+    orders: Vec<KillOrder>,
+    /// An order found no room: nothing is released any more by this process.
+    overflowed: bool,
 }
 
 /// The gate is closed to this release.
@@ -41,13 +57,17 @@ impl Gate {
     pub fn raise(&self, order: &KillOrder) {
         let mut raised = self.raised.write();
         // An order that is not durable is given again by whatever tries to make it so.
-        raised.retain(|before| before.id != order.id);
-        raised.push(order.clone());
+        raised.orders.retain(|before| before.id != order.id);
+        if raised.orders.len() >= MAX_RAISED_ORDERS {
+            raised.overflowed = true;
+            return;
+        }
+        raised.orders.push(order.clone());
     }
 
     /// The order is in the ledger, which every release looks at: the fence here is not needed any more.
     pub fn lower(&self, id: KillId) {
-        self.raised.write().retain(|order| order.id != id);
+        self.raised.write().orders.retain(|order| order.id != id);
     }
 
     /// D: tests, and hands over within the same guard. `hand_over` must not block.
@@ -62,14 +82,14 @@ impl Gate {
     ) -> Result<R, Closed> {
         let raised = self.raised.read();
         let old = ledger.fence_valid_for().is_some_and(|left| left.is_zero());
-        if old {
+        if old || raised.overflowed {
             return Err(Closed::Unknown);
         }
         look(ledger, |state| {
             let lease = state.leases().get(lease).ok_or(Closed::Ended)?;
             releasable(lease)?;
             let facets = lease.facets();
-            if let Some(order) = raised.iter().find(|order| order.reaches(&facets)) {
+            if let Some(order) = raised.orders.iter().find(|order| order.reaches(&facets)) {
                 return Err(Closed::Killed(order.id));
             }
             match state.kills().killer(&facets, lease.intent) {
@@ -94,3 +114,46 @@ fn releasable(lease: &Lease) -> Result<(), Closed> {
 
 /// The gate is shared by everything that releases or kills.
 pub type SharedGate = Arc<Gate>;
+
+#[cfg(all(test, not(feature = "model")))]
+mod tests {
+    use lanyard_core::id::TaskId;
+    use lanyard_core::kill::Actor;
+    use lanyard_core::scope::{RoleFilter, Scope};
+    use lanyard_core::time::Timestamp;
+
+    use super::*;
+
+    fn order(bits: u128) -> KillOrder {
+        KillOrder {
+            id: KillId::from_bits(bits),
+            scope: Scope::Task(TaskId::from_bits(bits)),
+            roles: RoleFilter::Both,
+            reason: "drill".to_owned(),
+            by: Actor::Local,
+            at: Timestamp::EPOCH,
+            evidence: Vec::new(),
+            key: None,
+            identities: Default::default(),
+        }
+    }
+
+    #[test]
+    fn s43_the_gate_holds_so_many_orders_and_shuts_beyond_them() {
+        let gate = Gate::default();
+        for bits in 0..MAX_RAISED_ORDERS as u128 {
+            // Given again, an order takes no further room.
+            gate.raise(&order(bits));
+            gate.raise(&order(bits));
+        }
+        assert_eq!(gate.raised.read().orders.len(), MAX_RAISED_ORDERS);
+        assert!(!gate.raised.read().overflowed);
+        gate.raise(&order(u128::MAX));
+        assert_eq!(gate.raised.read().orders.len(), MAX_RAISED_ORDERS);
+        assert!(gate.raised.read().overflowed);
+        // That stays, since nobody knows any more which order it was.
+        gate.lower(KillId::from_bits(u128::MAX));
+        gate.lower(KillId::from_bits(0));
+        assert!(gate.raised.read().overflowed);
+    }
+}

@@ -5,17 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::Reason;
-use lanyard_core::id::KillId;
+use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Seq, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
 
 use crate::clock::NoRandomness;
 use crate::engine::{Engine, is_in_effect};
-
-/// How many leases one record stops.
-const BATCH: usize = 4096;
+use crate::expiry::MAX_LEASES_PER_RECORD;
 
 /// An order that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,37 +179,54 @@ impl Engine {
         radius
     }
 
-    /// Stops every lease that an order makes dead. Intents newer than an order are refused by the
-    /// ledger, so one pass after the order finds all there are.
+    /// Stops every lease that an order makes dead. Intents newer than an order are refused by the ledger, so one pass after
+    /// the order finds all there are; the first pass of a process looks once at each lease, for all orders together.
     pub async fn sweep_orders(&self) {
-        let swept = self.swept.lock().clone();
-        let orders: Vec<_> = self
-            .peek(|state| {
-                let orders = state.kills().iter();
-                let open = orders.filter(|engaged| !swept.contains(&engaged.order.id));
-                open.map(|engaged| (engaged.order.clone(), engaged.seq))
-                    .collect()
-            })
-            .unwrap_or_default();
-        for (order, seq) in orders {
-            let Some(found) = self.peek(|state| state.unswept(&order, seq)) else {
-                return;
-            };
-            for some in found.chunks(BATCH) {
-                let stop = Command::Stop {
-                    leases: some.to_vec(),
-                    cause: StopCause::Killed(order.id),
-                };
-                let stopped = self.commit(stop).await;
-                if let Err(error) = &stopped {
-                    tracing::error!(%error, kill = %order.id, "the sweep could not be journaled");
-                }
-                if !is_in_effect(&stopped) {
+        let through = *self.swept.lock();
+        let epoch = self.peek(|state| state.kills().epoch());
+        let Some(epoch) = epoch.filter(|epoch| through != Some(*epoch)) else {
+            return;
+        };
+        let Some(through) = through else {
+            let found = self.peek(State::all_unswept).unwrap_or_default();
+            for (order, leases) in found {
+                if !self.sweep(order, &leases).await {
                     return;
                 }
-                self.wake_all();
             }
-            self.swept.lock().insert(order.id);
+            *self.swept.lock() = Some(epoch);
+            return;
+        };
+        let new = self.peek(|state| {
+            let orders = state.kills().after(through);
+            let orders = orders.map(|engaged| (engaged.order.clone(), engaged.seq));
+            orders.collect::<Vec<_>>()
+        });
+        for (order, seq) in new.unwrap_or_default() {
+            let leases = self.peek(|state| state.unswept(&order, seq));
+            if !self.sweep(order.id, &leases.unwrap_or_default()).await {
+                return;
+            }
+            *self.swept.lock() = Some(seq);
         }
+    }
+
+    /// Says whether the journal took it.
+    async fn sweep(&self, order: KillId, leases: &[LeaseId]) -> bool {
+        for some in leases.chunks(MAX_LEASES_PER_RECORD) {
+            let stop = Command::Stop {
+                leases: some.to_vec(),
+                cause: StopCause::Killed(order),
+            };
+            let stopped = self.commit(stop).await;
+            if let Err(error) = &stopped {
+                tracing::error!(%error, kill = %order, "the sweep could not be journaled");
+            }
+            if !is_in_effect(&stopped) {
+                return false;
+            }
+            self.wake_all();
+        }
+        true
     }
 }

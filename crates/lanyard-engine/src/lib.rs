@@ -22,6 +22,7 @@ pub mod mint;
 pub mod pause;
 pub mod plans;
 pub mod rearm;
+pub mod records;
 pub mod recovery;
 pub mod report;
 pub mod restore;

@@ -31,6 +31,7 @@ use crate::clock::NoRandomness;
 use crate::condition::NotIssuing;
 use crate::engine::Engine;
 use crate::gate::Closed;
+use crate::records::TooManyRecords;
 use crate::tasks::TaskError;
 
 /// What an agent asks for.
@@ -108,6 +109,9 @@ pub enum IssueError {
         /// Why.
         why: String,
     },
+    /// The identity asks too often.
+    #[error(transparent)]
+    TooManyRecords(#[from] TooManyRecords),
     /// Another plan of the same agent is being looked at.
     #[error("another plan of this agent is being looked at: one at a time")]
     Busy,
@@ -125,6 +129,7 @@ impl From<TaskError> for IssueError {
             TaskError::Denied { decision, denial } => Self::Denied { decision, denial },
             TaskError::NotFound => Self::NotFound("task"),
             TaskError::Commit(error) => Self::Commit(error),
+            TaskError::TooManyRecords(error) => Self::TooManyRecords(error),
             TaskError::Randomness(error) => Self::Randomness(error),
         }
     }
@@ -215,13 +220,15 @@ impl Engine {
         caller: impl Into<Caller>,
         ask: Ask,
     ) -> Result<Issued, IssueError> {
-        let cleared = match self.clear(&caller.into(), &ask).await {
+        let caller = caller.into();
+        let cleared = match self.clear(&caller, &ask).await {
             Ok(cleared) => cleared,
             Err(error) => return Err(self.settled(error).await),
         };
         self.conditions.check().map_err(IssueError::NotIssuing)?;
         let target = cleared.intent.entry.target.clone();
         let revocability = cleared.provider.revocability(&cleared.request.rights);
+        self.meter(&caller.identity)?;
         let (lease, deadline) = (cleared.intent.lease, cleared.intent.deadline);
         // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
         let minting = Minting::begin(self, lease);

@@ -128,6 +128,8 @@ impl Submission<'_> {
             requirement,
             requests,
         };
+        let metered = engine.meter(&self.caller.identity);
+        metered.map_err(IssueError::TooManyRecords)?;
         engine.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)
     }

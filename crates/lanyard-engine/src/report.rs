@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanyard_core::charter::Name;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::{EngagedOrder, Tally};
-use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Seq, Stage, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -90,7 +90,7 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot say.
     pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
-        let swept = self.swept.lock().contains(&id);
+        let swept = *self.swept.lock();
         let report = self.in_effect(|state| report(state, id, swept)).await?;
         Ok(report.map(|report| self.explained(report)))
     }
@@ -203,7 +203,7 @@ fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
     }
 }
 
-fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
+fn report(state: &State, id: KillId, swept: Option<Seq>) -> Option<KillReport> {
     let engaged = state.kills().get(id)?;
     let leases = state.leases();
     let own = STEPS.into_iter().flat_map(|what| leases.killed(id, what));
@@ -225,7 +225,7 @@ fn report(state: &State, id: KillId, swept: bool) -> Option<KillReport> {
         total,
         proving: 0,
         lines: lines.take(MOST_LINES).collect(),
-        unswept: if swept {
+        unswept: if swept >= Some(engaged.seq) {
             0
         } else {
             state.unswept(&engaged.order, engaged.seq).len()

@@ -79,12 +79,13 @@ impl Engine {
     fn key_of_loss(&self, remembered: Witness) -> Option<String> {
         let loss = format!("restored: {} {}", remembered.records, remembered.epoch);
         let known = self.peek(|state| {
-            let orders = state.kills().numbered(&loss);
-            orders.map(|engaged| engaged.seq).collect::<Vec<_>>()
+            let last = state.kills().numbered(&loss).last();
+            let last = last.map(|engaged| engaged.seq);
+            (last, state.kills().next_key(&loss))
         });
-        let known = known.unwrap_or_default();
-        let answered = known.last().is_some_and(|order| *order > remembered.epoch);
-        (!answered).then(|| format!("{loss} #{}", known.len() + 1))
+        let (last, next) = known.unwrap_or_else(|| (None, format!("{loss} #1")));
+        let answered = last.is_some_and(|order| order > remembered.epoch);
+        (!answered).then_some(next)
     }
 
     /// What a target remembers of the journal is held against it.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanyard_core::charter::Name;
 use lanyard_core::command::{Command, Observation};
 use lanyard_core::id::{KillId, LeaseId};
-use lanyard_core::kill::Lifted;
+use lanyard_core::kill::{EngagedOrder, Lifted};
 use lanyard_core::lease::{Awaits, Handle, Lease, LeaseRef, Progress, Stage, StopCause};
 use lanyard_core::provider::{
     Capabilities, Provider, ProviderError, Revocation, RevocationReport, Revoked,
@@ -436,44 +436,51 @@ fn standing<'a>(state: &'a State, target: &Name) -> impl Iterator<Item = &'a Lea
 
 /// The newest order behind what was revoked; else the newest there is.
 fn order_behind(state: &State, due: &[LeaseRef]) -> Option<KillId> {
-    let behind: Vec<_> = due.iter().filter_map(|lease| lease.kill).collect();
-    let mut orders = state.kills().iter().rev();
-    let newest = orders.find(|engaged| behind.is_empty() || behind.contains(&engaged.order.id));
+    let kills = state.kills();
+    let behind = due.iter().filter_map(|lease| lease.kill);
+    let mut behind = behind.peekable();
+    let newest = if behind.peek().is_some() {
+        let known = behind.filter_map(|id| kills.get(id));
+        known.max_by_key(|engaged| engaged.seq)
+    } else {
+        kills.iter().next_back()
+    };
     newest.map(|engaged| engaged.order.id)
 }
 
 /// The newest order over the whole target, of both roles, while it is engaged or anything under it could live.
 fn cut(state: &State, target: &Name) -> Option<Timestamp> {
-    state
-        .kills()
-        .iter()
-        .rev()
-        .find(|engaged| {
-            let whole = match &engaged.order.scope {
-                Scope::All => true,
-                Scope::Target(name) => name == target,
-                Scope::Environment(_)
-                | Scope::Charter(_)
-                | Scope::Agent(_)
-                | Scope::Task(_)
-                | Scope::Lease(_) => false,
-            };
-            let both = engaged.order.roles == RoleFilter::Both;
-            whole
-                && both
-                && (engaged.lifted == Lifted::Nothing || stands(state, target, engaged.order.id))
-        })
-        .map(|engaged| {
-            // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`): what the order made dead
-            // was asked for before it, whatever it says of itself.
-            let dead = state.leases().stopping(target);
-            let dead = dead.filter(|lease| lease.killed_by() == Some(engaged.order.id));
-            let asked = dead.map(|lease| lease.asked).max();
-            asked.map_or(engaged.order.at, |asked| asked.max(engaged.order.at))
-        })
+    let cuts = |engaged: &&EngagedOrder| {
+        engaged.order.roles == RoleFilter::Both
+            && (engaged.lifted == Lifted::Nothing || stands(state, target, engaged.order.id))
+    };
+    let (all, own) = (Scope::All, Scope::Target(target.clone()));
+    let newest = [&all, &own].into_iter().filter_map(|scope| {
+        let mut orders = state.kills().of_scope(scope);
+        orders.find(cuts)
+    });
+    let newest = newest.max_by_key(|engaged| engaged.seq);
+    newest.map(|engaged| {
+        // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`): what the order made dead
+        // was asked for before it, whatever it says of itself.
+        let dead = state.leases().stopping(target);
+        let dead = dead.filter(|lease| lease.killed_by() == Some(engaged.order.id));
+        let asked = dead.map(|lease| lease.asked).max();
+        asked.map_or(engaged.order.at, |asked| asked.max(engaged.order.at))
+    })
 }
 
 fn stands(state: &State, target: &Name, order: KillId) -> bool {
-    let mut stopping = state.leases().stopping(target);
-    stopping.any(|lease| lease.killed_by() == Some(order))
+    let leases = state.leases();
+    let steps = [
+        Awaits::Kill,
+        Awaits::Provider,
+        Awaits::Bound,
+        Awaits::End,
+        Awaits::Nothing,
+    ];
+    let mut killed = steps
+        .into_iter()
+        .flat_map(|what| leases.killed(order, what));
+    killed.any(|lease| lease.entry.target == *target)
 }

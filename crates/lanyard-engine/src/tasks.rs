@@ -14,8 +14,9 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::clock::NoRandomness;
-use crate::denials::Journaled;
+use crate::denials::{Journaled, Whose};
 use crate::engine::Engine;
+use crate::records::TooManyRecords;
 
 /// What an agent says when it opens a task.
 #[derive(Debug, Clone)]
@@ -53,6 +54,9 @@ pub enum TaskError {
     /// The ledger did not take it.
     #[error(transparent)]
     Commit(CommitError),
+    /// The identity asks too often.
+    #[error(transparent)]
+    TooManyRecords(#[from] TooManyRecords),
     /// No ids.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -104,6 +108,7 @@ impl Engine {
                 return Err(TaskError::Denied { decision, denial });
             }
         };
+        self.meter(identity)?;
         let command = Command::OpenTask {
             task: task.clone(),
             request: ask.request,
@@ -191,9 +196,13 @@ impl Engine {
         };
         let found = self.query(|state| {
             let id = state.task_of_request(identity, request)?;
-            state.task(id).map(|entry| Task::clone(&entry.task))
+            let task = state.task(id).map(|entry| Task::clone(&entry.task));
+            // The task is over and forgotten: the request had its answer, and gets no second task.
+            Some(task.ok_or(Refusal::TaskEnded(id)))
         });
-        found.await.map_err(TaskError::Commit)
+        let found = found.await.map_err(TaskError::Commit)?;
+        let found = found.transpose().map_err(CommitError::Refused);
+        found.map_err(TaskError::Commit)
     }
 
     /// The task, if it is this identity's.
@@ -213,6 +222,11 @@ impl Engine {
     /// # Errors
     /// See [`TaskError`].
     pub async fn close_task(&self, id: TaskId) -> Result<(), TaskError> {
+        let closed = self.query(|state| state.task(id).is_some_and(|it| it.closed.is_some()));
+        if closed.await.map_err(TaskError::Commit)? {
+            // Closed twice, it is closed once: no record a call.
+            return Ok(());
+        }
         match self.commit(Command::CloseTask { task: id }).await {
             Ok(_) => {
                 self.wake_all();
@@ -232,7 +246,14 @@ impl Engine {
     ) -> Result<(DecisionId, Box<Denial>), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
-        let record = match self.denials.admits(&agent, &denial, self.now()) {
+        let charter = self.charters().in_force(&denial.charter);
+        let charter = charter.is_some().then_some(&denial.charter);
+        let whose = if task.is_some() || self.knows(identity) {
+            Whose::Agent(&agent, charter)
+        } else {
+            Whose::Stranger
+        };
+        let record = match self.denials.admits(whose, &denial, self.now()) {
             Journaled::One => {
                 let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
                 Some(Command::Deny {

@@ -103,6 +103,7 @@ fn engine(
         randomness: Arc::new(Dice(Arc::clone(dice))),
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
+        records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     })
 }
 

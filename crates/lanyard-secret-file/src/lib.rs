@@ -12,7 +12,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-/// The largest file of a secret, in bytes.
+/// The largest file of a secret.
+///
+/// # Limit
+/// - for: a file of a secret
+/// - unit: bytes
+/// - beyond: the file is not read, and what needs the secret does not start
+/// - test: `s44_a_pipe_is_not_waited_for_and_a_large_file_not_read`
 pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// Who put a file there, and so what it may look like.

@@ -3,7 +3,7 @@
 //! Every number is read when it is asked for, from the same state that answers requests.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -292,7 +292,7 @@ fn answer_times(state: &State, now: Timestamp) -> Vec<usize> {
     seconds
 }
 
-fn of_broker(broker: &Broker) -> [Count; 5] {
+fn of_broker(broker: &Broker) -> [Count; 6] {
     let mut charters = broker.engine.charters().all();
     charters.retain(|charter| charter.name.as_str() != crate::drill::CHARTER);
     let dangerous = charters
@@ -319,5 +319,10 @@ fn of_broker(broker: &Broker) -> [Count; 5] {
             dangerous.sum(),
         ),
         ("journal_records", "Records of the journal", records),
+        (
+            "events_given_up",
+            "Events that a receiver did not take and that were put aside, since the start",
+            broker.given_up.load(Ordering::Relaxed),
+        ),
     ]
 }

@@ -12,6 +12,7 @@ use lanyard_core::state::Refusal;
 use lanyard_engine::condition::{AcceptError, NotIssuing};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
+use lanyard_engine::records::TooManyRecords;
 use lanyard_engine::tasks::TaskError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -174,6 +175,7 @@ pub(crate) fn task(error: TaskError) -> Status {
         TaskError::Denied { decision, denial } => denied(&denial, decision),
         TaskError::NotFound => not_found("task"),
         TaskError::Commit(error) => commit(error),
+        TaskError::TooManyRecords(error) => too_many_records(&error),
         TaskError::Randomness(error) => unavailable(error),
     }
 }
@@ -244,6 +246,22 @@ fn not_issuing(why: &NotIssuing) -> Status {
     )
 }
 
+/// An identity, or all of them together, fill the journal too fast.
+pub(crate) fn too_many_records(error: &TooManyRecords) -> Status {
+    let (message, facts) = (error.to_string(), HashMap::new());
+    status(Code::ResourceExhausted, message, "QUOTA", facts)
+}
+
+/// Nothing in the configuration and no charter gives this caller anything to do here.
+pub(crate) fn stranger() -> Status {
+    status(
+        Code::PermissionDenied,
+        "no charter and no role names this identity: there is nothing that it could do with a session",
+        "NOT_NAMED",
+        HashMap::new(),
+    )
+}
+
 /// The page is where people decide on approvals.
 pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
     match error {
@@ -284,6 +302,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
         IssueError::Closed(error) => closed(&error),
         error @ IssueError::NotNow { .. } => unavailable(error),
         IssueError::NotIssuing(why) => not_issuing(&why),
+        IssueError::TooManyRecords(error) => too_many_records(&error),
         IssueError::Busy => status(
             Code::ResourceExhausted,
             IssueError::Busy.to_string(),
@@ -328,6 +347,10 @@ pub(crate) fn commit(error: CommitError) -> Status {
         | Refusal::TooFast { .. }
         | Refusal::TooManyReports { .. }
         | Refusal::TooManyMessages { .. }
+        | Refusal::TooManyReportsOfAgent { .. }
+        | Refusal::TooManyTasks { .. }
+        | Refusal::TooManyTasksInAll { .. }
+        | Refusal::TooManyPlans { .. }
         | Refusal::TooManyRequests { .. }
         | Refusal::CoolingDown { .. } => plain(Code::ResourceExhausted, "QUOTA"),
         Refusal::NotApproved { id, why } => {
@@ -344,7 +367,7 @@ pub(crate) fn commit(error: CommitError) -> Status {
         }
         Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
         Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
-        Refusal::Rearm(_) | Refusal::Soaking { .. } => {
+        Refusal::Rearm(_) | Refusal::RearmVoid(_) | Refusal::Soaking { .. } => {
             plain(Code::FailedPrecondition, "REARM_REFUSED")
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -64,6 +65,8 @@ pub(crate) struct Broker {
     pub(crate) witness: Option<WitnessFile>,
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
+    /// Events that were put aside since the start, because their receivers did not take them.
+    pub(crate) given_up: AtomicUsize,
     pub(crate) drills: Option<Drills>,
     /// Systems that may engage kills.
     pub(crate) signals: Signals,
@@ -147,9 +150,14 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let webhooks = config.webhooks()?;
     let told: Vec<_> = webhooks
         .into_iter()
-        .map(|webhook| {
-            let follow = hooks::follow(webhook, Arc::clone(&broker), stopping.clone());
-            tokio::spawn(follow)
+        .map(Arc::new)
+        .flat_map(|webhook| {
+            let lanes = webhook.lanes().iter();
+            lanes.map(move |lane| (Arc::clone(&webhook), *lane))
+        })
+        .map(|(webhook, lane)| {
+            let (broker, stopping) = (Arc::clone(&broker), stopping.clone());
+            tokio::spawn(hooks::follow(webhook, lane, broker, stopping))
         })
         .collect();
     let (of, with) = (Arc::clone(&config), Arc::clone(&broker));
@@ -446,6 +454,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         randomness: Arc::new(randomness),
         agents: config.identities.agents.clone(),
         rearm_soak: config.switch.rearm_soak,
+        records: config.identities.quotas.records,
     });
     let forgettable = engine.forgettable();
     let (canary, drills) = drill::prepared(config)?.unzip();
@@ -470,6 +479,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         recovery,
         witness: config.switch.witness_file.clone().map(WitnessFile::new),
         reporters: config.reporters()?,
+        given_up: AtomicUsize::new(0),
         drills,
         signals: config.signals.open()?,
         watches: Watches::default(),

@@ -1,21 +1,21 @@
 //! The preconditions of every command, checked against everything admitted before it.
 
-use crate::action::{MOST_REPORTS, Outcome, Report};
+use crate::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report};
 use crate::approval::{ConsentError, Seen, Unusable};
 use crate::charter::Name;
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
-use crate::id::{ApprovalId, KillId, LeaseId, RearmId, TaskId};
-use crate::kill::{
-    EngagedOrder, KillOrder, Lifted, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage,
-};
+use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
+use crate::identity::Identity;
+use crate::kill::{EngagedOrder, KillOrder, Lifted};
 use crate::lease::{Lease, Stage};
 use crate::pause::{Demand, Pause};
-use crate::person::{Person, Sameness};
 use crate::scope::Facets;
 use crate::time::Timestamp;
 
-use super::State;
+use super::{
+    MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, MAX_REPORTS_PER_IDENTITY_PER_HOUR, State,
+};
 
 /// Why a command does not take effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -139,6 +139,47 @@ pub enum Refusal {
     /// The re-arm breaks a rule of re-arming (T68).
     #[error("{0}")]
     Rearm(&'static str),
+    /// An order was engaged after the re-arm was proposed, over some of the same.
+    #[error(
+        "kill order {0} was engaged after this re-arm was proposed: look at that order, and propose again"
+    )]
+    RearmVoid(KillId),
+    /// Too many tasks are open.
+    #[error("{asker} has {open} open tasks and may have {most}: close one, or wait until one ends")]
+    TooManyTasks {
+        /// Who asks for another one.
+        asker: String,
+        /// How many are open.
+        open: usize,
+        /// The limit.
+        most: usize,
+    },
+    /// Too many tasks of everybody are open.
+    #[error("the broker has {most} open tasks, and opens no more until one ends")]
+    TooManyTasksInAll {
+        /// The limit.
+        most: usize,
+    },
+    /// Too much is reported by one agent.
+    #[error(
+        "{most} actions of tasks of {agent} were reported within an hour: the next can be at {until}"
+    )]
+    TooManyReportsOfAgent {
+        /// Who.
+        agent: String,
+        /// The limit.
+        most: u32,
+        /// When.
+        until: Timestamp,
+    },
+    /// A task has submitted all the plans that it may.
+    #[error("{most} plans of task {task} were submitted, and no more are taken: open another task")]
+    TooManyPlans {
+        /// Which task.
+        task: TaskId,
+        /// The limit.
+        most: usize,
+    },
 }
 
 impl State {
@@ -148,7 +189,7 @@ impl State {
     /// The precondition that does not hold.
     pub fn admit(&self, command: &Command, now: Timestamp) -> Result<(), Refusal> {
         match command {
-            Command::OpenTask { task, .. } => self.admit_task(task, now),
+            Command::OpenTask { task, request } => self.admit_task(task, request.as_deref(), now),
             Command::CloseTask { task } => self.known_task(*task).map(drop),
             Command::BeginMint(intent) => self.admit_intent(intent, now),
             Command::ConfirmMint { lease, .. } => self.admit_confirmation(*lease),
@@ -214,7 +255,7 @@ impl State {
 
     pub(super) fn known_task(&self, id: TaskId) -> Result<&super::TaskEntry, Refusal> {
         self.tasks
-            .get(&id)
+            .get(id)
             .ok_or_else(|| Refusal::Unknown(format!("task {id}")))
     }
 
@@ -227,20 +268,32 @@ impl State {
             .ok_or_else(|| Refusal::Unknown(format!("approval {id}")))
     }
 
-    fn admit_task(&self, task: &crate::task::Task, now: Timestamp) -> Result<(), Refusal> {
-        if self.tasks.contains_key(&task.id) {
+    fn admit_task(
+        &self,
+        task: &crate::task::Task,
+        request: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if self.tasks.contains(task.id) {
             return Err(Refusal::Exists(format!("task {}", task.id)));
         }
         self.current(&task.charter, &task.revision)?;
-        if let Some(above) = task.lineage.first()
-            && !self.known_task(above.task)?.is_open(now)
-        {
-            return Err(Refusal::TaskEnded(above.task));
+        let above = task.lineage.first();
+        let above = above.map(|above| self.known_task(above.task)).transpose()?;
+        if let Some(above) = above.filter(|above| !above.is_open(now)) {
+            return Err(Refusal::TaskEnded(above.task.id));
         }
-        let stopper = self.kills.iter().rev().find(|engaged| {
-            let whole = engaged.order.roles == crate::scope::RoleFilter::Both
-                && engaged.lifted == Lifted::Nothing;
-            whole && engaged.order.covers_task(task)
+        let asker = above.map_or(&task.identity, |above| &above.task.identity);
+        if let Some(earlier) = request.and_then(|it| self.tasks.of_request(asker, it)) {
+            return Err(Refusal::Exists(format!(
+                "task {earlier} of the same request"
+            )));
+        }
+        self.room_for_task(asker, now)?;
+        let mut stoppers = self.kills.over_task(task);
+        let stopper = stoppers.find(|engaged| {
+            let both = engaged.order.roles == crate::scope::RoleFilter::Both;
+            both && engaged.lifted == Lifted::Nothing
         });
         if let Some(engaged) = stopper {
             return Err(Refusal::Killed(Box::new(engaged.clone())));
@@ -251,6 +304,23 @@ impl State {
         pausing.map_or(Ok(()), |pause| {
             Err(Refusal::Paused(Box::new(pause.clone())))
         })
+    }
+
+    fn room_for_task(&self, asker: &Identity, now: Timestamp) -> Result<(), Refusal> {
+        let open = self.tasks.open_of(asker, now);
+        if open >= MAX_OPEN_TASKS_PER_IDENTITY {
+            return Err(Refusal::TooManyTasks {
+                asker: asker.to_string(),
+                open,
+                most: MAX_OPEN_TASKS_PER_IDENTITY,
+            });
+        }
+        if self.tasks.open(now) >= MAX_OPEN_TASKS {
+            return Err(Refusal::TooManyTasksInAll {
+                most: MAX_OPEN_TASKS,
+            });
+        }
+        Ok(())
     }
 
     fn admit_emergency(&self, emergency: &Emergency, now: Timestamp) -> Result<(), Refusal> {
@@ -421,11 +491,19 @@ impl State {
         {
             return Err(Refusal::Unknown(format!("lease {lease} of this task")));
         }
+        let agent = &entry.task.identity;
+        if let Some(until) = self.report_rates.next(agent, now) {
+            return Err(Refusal::TooManyReportsOfAgent {
+                agent: agent.to_string(),
+                most: MAX_REPORTS_PER_IDENTITY_PER_HOUR,
+                until,
+            });
+        }
         let until = self.reports.get(&report.task).and_then(|all| all.next(now));
         until.map_or(Ok(()), |until| {
             Err(Refusal::TooManyReports {
                 task: report.task,
-                most: MOST_REPORTS,
+                most: MAX_REPORTS_PER_TASK_PER_HOUR,
                 until,
             })
         })
@@ -437,66 +515,5 @@ impl State {
         same.map_or(Ok(()), |same| {
             Err(Refusal::Exists(format!("kill order {}", same.order.id)))
         })
-    }
-
-    fn admit_step(&self, proposal: &RearmProposal, now: Timestamp) -> Result<(), Refusal> {
-        let kill = proposal.kill;
-        let engaged = self
-            .kills
-            .get(kill)
-            .ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
-        match (engaged.lifted, proposal.stage) {
-            (Lifted::Nothing, RearmStage::Plan) => Ok(()),
-            (Lifted::Plan, RearmStage::Apply) => match proposal.soaks_until(engaged) {
-                Some(until) if now < until => Err(Refusal::Soaking { until }),
-                Some(_) | None => Ok(()),
-            },
-            (Lifted::Nothing, RearmStage::Apply) => Err(Refusal::Rearm(
-                "the plan role has to be re-armed before the apply role",
-            )),
-            (Lifted::Plan, RearmStage::Plan) => {
-                Err(Refusal::Rearm("the plan role is re-armed already"))
-            }
-            (Lifted::Everything, _) => Err(Refusal::Rearm("this kill order is lifted already")),
-        }
-    }
-
-    fn admit_rearm(
-        &self,
-        rearm: RearmId,
-        kill: KillId,
-        by: &Person,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        let proposal = self
-            .rearms
-            .get(&rearm)
-            .ok_or_else(|| Refusal::Unknown(format!("re-arm {rearm}")))?;
-        if proposal.kill != kill {
-            return Err(Refusal::Rearm(
-                "this re-arm was proposed for another kill order",
-            ));
-        }
-        match proposal.by.sameness(by) {
-            Sameness::Distinct => {}
-            Sameness::Same => return Err(Refusal::Rearm("a re-arm needs a second person")),
-            Sameness::Unknown => {
-                return Err(Refusal::Rearm(
-                    "a re-arm needs a second person, and the configuration does not say whether people of your issuer \
-                     are people of the issuer of whoever proposed it: give both issuers a `directory`",
-                ));
-            }
-        }
-        if self.kills.epoch() != proposal.epoch {
-            return Err(Refusal::Rearm(
-                "a kill order was engaged after this re-arm was proposed: look at it, and propose again",
-            ));
-        }
-        if now > proposal.at + REARM_PROPOSAL_LIFE {
-            return Err(Refusal::Rearm(
-                "this re-arm was proposed too long ago: propose it again",
-            ));
-        }
-        self.admit_step(proposal, now)
     }
 }

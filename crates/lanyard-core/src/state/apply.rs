@@ -8,17 +8,17 @@ use crate::command::{Command, Intent, Record};
 use crate::drill::{Drill, Drills};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
-use crate::identity::{Identity, Operator};
+use crate::identity::Operator;
+use crate::kill::{KillOrder, REARM_PROPOSAL_LIFE, RearmProposal};
 use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
+use crate::scope::Scope;
 use crate::task::Task;
 use crate::time::Timestamp;
 
+use super::tasks::{REPORTED_TASK_REMEMBERED, REQUEST_REMEMBERED};
 use super::{State, TaskEntry};
-
-/// How long an ended task, its plans and its approvals stay in memory, for those who look.
-const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 
 impl State {
     /// Leaves out the records before this place that cannot be read any more.
@@ -38,7 +38,7 @@ impl State {
                 charter, revision, ..
             } => drop(self.in_force.insert(charter.clone(), revision.clone())),
             Command::CharterWithdrawn { charter, .. } => drop(self.in_force.remove(charter)),
-            Command::OpenTask { task, request } => self.open(task, request.as_ref(), at),
+            Command::OpenTask { task, request } => self.open(task, request.as_ref()),
             Command::CloseTask { task } => self.close(*task, at),
             Command::BeginMint(intent) => self.begin(intent, seq, at),
             Command::ConfirmMint {
@@ -70,12 +70,12 @@ impl State {
             } => self.reject(*approval, (operator, reason), at),
             Command::Withdraw { approval, by, .. } => self.withdraw(*approval, by),
             Command::Recognize(operator) => self.recognize(operator),
-            Command::Kill(order) => self.kills.engage(order.clone(), seq),
+            Command::Kill(order) => self.engage(order, seq),
             Command::Pause(pause) => self.pause(pause, at),
             Command::DeclareEmergency(emergency) => self.declare(emergency),
             Command::EndEmergency { charter, .. } => drop(self.emergencies.remove(charter)),
             Command::Resume { pause, .. } => drop(self.pauses.remove(pause)),
-            Command::ProposeRearm(step) => drop(self.rearms.insert(step.id, step.clone())),
+            Command::ProposeRearm(step) => self.propose(step, at),
             Command::ConfirmRearm { rearm, .. } => self.lift(*rearm, at),
             Command::Clock(clock) => self.clock = Some(clock.clone()),
             Command::Report(report) => self.reported(report, at),
@@ -89,7 +89,27 @@ impl State {
             | Command::Alert(_)
             | Command::BeginSession(_) => {}
         }
+        self.forget_ended(self.latest);
         seq
+    }
+
+    fn engage(&mut self, order: &KillOrder, seq: Seq) {
+        let idle = match &order.scope {
+            Scope::Task(id) => !self.tasks.contains(*id),
+            Scope::Lease(id) => self.leases.get(*id).is_none(),
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Agent(_) => false,
+        };
+        self.kills.engage(order.clone(), seq, idle);
+    }
+
+    fn propose(&mut self, step: &RearmProposal, at: Timestamp) {
+        self.rearms
+            .retain(|_, proposal| at <= proposal.at + REARM_PROPOSAL_LIFE);
+        self.rearms.insert(step.id, step.clone());
     }
 
     fn reject(&mut self, approval: ApprovalId, (by, why): (&Operator, &str), at: Timestamp) {
@@ -99,6 +119,9 @@ impl State {
 
     fn reported(&mut self, report: &Report, at: Timestamp) {
         self.deliveries.take(report, at);
+        if let Some(entry) = self.tasks.get(report.task) {
+            self.report_rates.count(&entry.task.identity, at);
+        }
         self.reports
             .entry(report.task)
             .or_default()
@@ -137,84 +160,95 @@ impl State {
         self.on_approval(approval, |approval| approval.consents.push(consent));
     }
 
-    fn open(&mut self, task: &Task, request: Option<&String>, at: Timestamp) {
-        if let Some(request) = request {
-            let asker = self.asker(task);
-            self.task_requests.insert((asker, request.clone()), task.id);
-        }
-        let entry = TaskEntry {
+    fn open(&mut self, task: &Task, request: Option<&String>) {
+        let above = task.lineage.first();
+        let above = above.and_then(|above| self.tasks.get(above.task));
+        self.tasks.insert(TaskEntry {
+            asker: above.map(|above| above.task.identity.clone()),
             task: Arc::new(task.clone()),
             closed: None,
             request: request.cloned(),
-        };
-        self.tasks.insert(task.id, entry);
-        self.note_lineage(task);
-        self.forget_tasks(at);
-    }
-
-    /// Who opened it: the agent of the task above, where there is one.
-    pub(super) fn asker(&self, task: &Task) -> Identity {
-        let above = task.lineage.first();
-        let above = above.and_then(|above| self.tasks.get(&above.task));
-        above
-            .map_or(&task.identity, |above| &above.task.identity)
-            .clone()
+        });
     }
 
     fn close(&mut self, task: TaskId, at: Timestamp) {
-        for id in self.opened_under(task) {
-            if let Some(entry) = self.tasks.get_mut(&id) {
-                entry.closed = entry.closed.or(Some(at));
-            }
+        for id in self.tasks.with_those_below(task) {
+            self.tasks.close(id, at);
+            self.spent_out.remove(&id);
             let ids: Vec<_> = self.leases.of_task(id).map(|lease| lease.id).collect();
             ids.into_iter()
                 .for_each(|id| self.stop(id, StopCause::TaskClosed));
         }
     }
 
-    /// The task, and those that have it above them.
-    fn opened_under(&self, task: TaskId) -> Vec<TaskId> {
-        let below = self.below.get(&task).into_iter().flatten();
-        std::iter::once(task).chain(below.copied()).collect()
-    }
-
-    pub(super) fn note_lineage(&mut self, task: &Task) {
-        for above in &task.lineage {
-            self.below.entry(above.task).or_default().push(task.id);
+    /// Ended tasks of which nothing is left leave with everything of theirs, and orders that nothing is left of some time
+    /// after that.
+    fn forget_ended(&mut self, now: Timestamp) {
+        let mut due = self.tasks.due(now);
+        while let Some(id) = due.pop() {
+            self.forget_task(id, now);
+        }
+        for order in self.kills.forget_idle(now) {
+            self.tallies.remove(&order);
         }
     }
 
-    /// Tasks that ended long ago leave with everything of theirs; looked at once for every doubling.
-    fn forget_tasks(&mut self, now: Timestamp) {
-        if self.tasks.len() < 1024 || !self.tasks.len().is_power_of_two() {
+    fn forget_task(&mut self, id: TaskId, now: Timestamp) {
+        let Some(entry) = self.tasks.get(id) else {
+            return;
+        };
+        let (ends, task) = (entry.ends(), Arc::clone(&entry.task));
+        self.spent_out.remove(&id);
+        // It comes back when the last of them is gone.
+        if self.leases.of_task(id).next().is_some() || self.tasks.has_below(id) {
             return;
         }
-        let horizon = now.before(REMEMBERED);
-        let leases = &self.leases;
-        self.tasks.retain(|id, entry| {
-            let ended = entry.closed.unwrap_or(entry.task.expires);
-            ended > horizon || leases.of_task(*id).next().is_some()
+        let until = ends + REPORTED_TASK_REMEMBERED;
+        if now < until && self.reports.contains_key(&id) {
+            return self.tasks.stays_until(id, until);
+        }
+        // A request of people counts against its agent for longer than its task lasts (S14).
+        if let Some(until) = self.asked_until(id).filter(|until| now < *until) {
+            return self.tasks.stays_until(id, until);
+        }
+        for plan in self.plans_of.remove(&id).unwrap_or_default() {
+            let approval = self.plans.remove(&plan).and_then(|plan| plan.approval);
+            approval.and_then(|approval| self.approvals.remove(&approval));
+        }
+        self.requests.remove(&id);
+        self.reports.remove(&id);
+        self.spent.remove(&id);
+        self.breakers.forget_task(&task);
+        self.kills.idle(&Scope::Task(id), now);
+        for above in self.tasks.remove(id) {
+            self.tasks.nothing_left(above, now);
+        }
+    }
+
+    /// Until when what people were asked for a task counts for anything.
+    fn asked_until(&self, id: TaskId) -> Option<Timestamp> {
+        let plans = self.plans_of.get(&id).into_iter().flatten();
+        let asked = plans.filter_map(|plan| self.plans.get(plan)?.approval);
+        let asked = asked.filter_map(|approval| self.approvals.get(&approval));
+        let last = asked.map(|approval| {
+            let denied = approval.denied.as_ref().map(|(.., at)| *at);
+            denied.map_or(approval.requested, |at| at.max(approval.requested))
         });
-        let tasks = &self.tasks;
-        self.below.retain(|task, _| tasks.contains_key(task));
-        self.plans.retain(|_, plan| tasks.contains_key(&plan.task));
-        self.reports.retain(|task, _| tasks.contains_key(task));
-        self.spent.retain(|task, _| tasks.contains_key(task));
-        self.approvals
-            .retain(|_, approval| tasks.contains_key(&approval.task));
-        self.requests
-            .retain(|(task, _), _| tasks.contains_key(task));
-        self.task_requests
-            .retain(|_, task| tasks.contains_key(task));
-        self.rearms.retain(|_, proposal| proposal.at > horizon);
+        last.max().map(|last| last + REQUEST_REMEMBERED)
+    }
+
+    /// Notes an open task that is spent and has nothing live: it is to be closed.
+    pub(super) fn note_spent(&mut self, task: TaskId) {
+        let over = self.spent.get(&task).is_some_and(|spent| spent.is_over());
+        let open = self.tasks.get(task).is_some_and(|it| it.closed.is_none());
+        if over && open && !self.leases.of_task(task).any(Lease::is_live) {
+            self.spent_out.insert(task);
+        }
     }
 
     fn begin(&mut self, intent: &Intent, seq: Seq, at: Timestamp) {
-        let Some(task) = self
-            .tasks
-            .get(&intent.task)
-            .map(|entry| Arc::clone(&entry.task))
-        else {
+        let entry = self.tasks.get(intent.task);
+        let Some(task) = entry.map(|entry| Arc::clone(&entry.task)) else {
             return;
         };
         self.quotas.minted(&task, at);
@@ -223,8 +257,8 @@ impl State {
             self.spent.entry(task.id).or_default().take(budget, seconds);
         }
         if let Some(request) = &intent.request {
-            self.requests
-                .insert((intent.task, request.clone()), intent.lease);
+            let of_task = self.requests.entry(intent.task).or_default();
+            of_task.insert(request.clone(), intent.lease);
         }
         if let Some((id, _)) = &intent.approval {
             let lease = intent.lease;
@@ -299,6 +333,7 @@ impl State {
         }
         if was_live {
             self.quotas.stopped(&task);
+            self.note_spent(task.id);
             if let Some(approval) = approval {
                 self.end_session(approval, id, cause);
             }
@@ -333,11 +368,16 @@ impl State {
             self.advance(id, Progress::Expired(at), at);
         }
         self.tally_forgotten(id);
-        if let Some(lease) = self.leases.remove(id)
-            && lease.is_live()
-        {
-            self.quotas.stopped(&lease.task);
+        if let Some(lease) = self.leases.remove(id) {
+            if lease.is_live() {
+                self.quotas.stopped(&lease.task);
+                self.note_spent(lease.task.id);
+            }
+            if self.leases.of_task(lease.task.id).next().is_none() {
+                self.tasks.nothing_left(lease.task.id, at);
+            }
         }
+        self.kills.idle(&Scope::Lease(id), at);
         if let Some(order) = self.kills.forget_drill(id) {
             self.tallies.remove(&order);
         }
@@ -379,6 +419,7 @@ impl State {
                 },
             );
         }
+        self.plans_of.entry(plan.task).or_default().push(plan.id);
         self.plans.insert(plan.id, plan.clone());
     }
 

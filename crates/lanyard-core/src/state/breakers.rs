@@ -43,7 +43,8 @@ pub(super) struct Watch {
 struct Happened<'a> {
     event: Event,
     charter: &'a Name,
-    agent: &'a AgentName,
+    /// Of many agents, where there is none.
+    agent: Option<&'a AgentName>,
     task: Option<&'a Task>,
     target: Option<&'a Name>,
     /// The name of a reported action.
@@ -56,7 +57,7 @@ impl<'a> Happened<'a> {
         Self {
             event,
             charter: &task.charter,
-            agent: &task.agent,
+            agent: Some(&task.agent),
             task: Some(task),
             target,
             action: None,
@@ -67,8 +68,8 @@ impl<'a> Happened<'a> {
     fn counted(&self, per: Per) -> Option<Counted> {
         Some(match per {
             Per::Charter => Counted::Charter,
-            Per::Agent => Counted::Agent(self.agent.clone()),
-            Per::Task => Counted::Task(self.task?.id, self.agent.clone()),
+            Per::Agent => Counted::Agent(self.agent?.clone()),
+            Per::Task => Counted::Task(self.task?.id, self.agent?.clone()),
             Per::Target => Counted::Target(self.target?.clone()),
         })
     }
@@ -133,6 +134,16 @@ impl Watch {
         self.places.insert(of.clone(), self.windows.len());
         self.windows.push((of.clone(), VecDeque::new()));
         self.windows.len() - 1
+    }
+
+    fn forget(&mut self, of: &Counted) {
+        let Some(place) = self.places.remove(of) else {
+            return;
+        };
+        self.windows.swap_remove(place);
+        if let Some((moved, _)) = self.windows.get(place) {
+            self.places.insert(moved.clone(), place);
+        }
     }
 
     fn index(&mut self) {
@@ -213,6 +224,16 @@ impl Breakers {
         self.tripped.retain(|trip| !is(trip));
     }
 
+    /// What was counted of a task that is gone counts for nothing any more.
+    pub(super) fn forget_task(&mut self, task: &Task) {
+        let of = Counted::Task(task.id, task.agent.clone());
+        let watches = self.watched.get_mut(&task.charter);
+        watches
+            .into_iter()
+            .flatten()
+            .for_each(|watch| watch.forget(&of));
+    }
+
     pub(super) fn image(&self) -> BreakersImage {
         BreakersImage {
             watched: self.watched.clone(),
@@ -262,15 +283,15 @@ impl State {
                 charter, breakers, ..
             } => self.breakers.watch(charter, breakers),
             Command::Deny { agent, denial, .. } => {
-                self.count_denials((&denial.charter, agent), denial.rule, 1, when);
+                self.count_denials((&denial.charter, Some(agent)), denial.rule, 1, when);
             }
             Command::DenyMore {
-                agent: Some(agent),
-                charter,
+                agent,
+                charter: Some(charter),
                 rule,
                 count,
                 ..
-            } => self.count_denials((charter, agent), *rule, *count, when),
+            } => self.count_denials((charter, agent.as_ref()), *rule, *count, when),
             Command::BeginMint(intent) => self.count_mint(intent, when),
             Command::Stop {
                 leases,
@@ -290,7 +311,7 @@ impl State {
 
     fn count_denials(
         &mut self,
-        (charter, agent): (&Name, &AgentName),
+        (charter, agent): (&Name, Option<&AgentName>),
         rule: Rule,
         times: u32,
         when: (Timestamp, Seq),
@@ -312,7 +333,7 @@ impl State {
     }
 
     fn count_mint(&mut self, intent: &Intent, when: (Timestamp, Seq)) {
-        let Some(entry) = self.tasks.get(&intent.task) else {
+        let Some(entry) = self.tasks.get(intent.task) else {
             return;
         };
         let target = &intent.entry.target;
@@ -339,7 +360,7 @@ impl State {
 
     fn count_rejection(&mut self, id: ApprovalId, when: (Timestamp, Seq)) {
         let approval = self.approvals.get(&id);
-        if let Some(entry) = approval.and_then(|approval| self.tasks.get(&approval.task)) {
+        if let Some(entry) = approval.and_then(|approval| self.tasks.get(approval.task)) {
             let happened = Happened::of(Event::Rejected, &entry.task, None);
             let trips = self.breakers.count(&happened, when);
             self.trip(trips, when.0);
@@ -348,7 +369,7 @@ impl State {
 
     /// A report counts once for what began, and once for what failed.
     fn count_report(&mut self, report: &Report, when: (Timestamp, Seq)) {
-        let Some(entry) = self.tasks.get(&report.task) else {
+        let Some(entry) = self.tasks.get(report.task) else {
             return;
         };
         let before = self.reports.get(&report.task);
@@ -391,11 +412,9 @@ impl State {
             return true;
         }
         if let Some(scope) = trip.scope() {
-            let mut orders = self.kills.iter();
+            let mut orders = self.kills.of_scope(&scope);
             return orders.any(|engaged| {
-                let whole =
-                    engaged.lifted == Lifted::Nothing && engaged.order.roles == RoleFilter::Both;
-                whole && engaged.order.scope == scope
+                engaged.lifted == Lifted::Nothing && engaged.order.roles == RoleFilter::Both
             });
         }
         let Some(demand) = trip.demand() else {

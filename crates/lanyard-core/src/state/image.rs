@@ -1,6 +1,6 @@
 //! The state as a value that can be written down: the image that a snapshot holds.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ use crate::time::{BootClock, Timestamp};
 use super::breakers::{Breakers, BreakersImage};
 use super::deliveries::Delivery;
 use super::quota::{Spent, Use};
+use super::rates::Window;
+use super::tasks::{RequestKey, Tasks};
 use super::{Leases, State, TaskEntry};
 
 /// The whole state, item by item, so that it can be written and read as a stream.
@@ -76,6 +78,22 @@ pub enum Image {
         /// Who asked, where that was another than who runs it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asker: Option<Identity>,
+    },
+    /// A request that opened a task which is forgotten.
+    Opened {
+        /// The request.
+        request: RequestKey,
+        /// The task.
+        task: TaskId,
+        /// Until when the request is remembered.
+        until: Timestamp,
+    },
+    /// How often an identity reported actions lately.
+    Reporting {
+        /// Who.
+        identity: Identity,
+        /// How often, and since when.
+        window: Window,
     },
     /// A plan.
     Plan(Box<Plan>),
@@ -195,20 +213,26 @@ impl State {
     /// The state, item by item, in the order in which [`State::restore`] wants it.
     pub fn image(&self) -> impl Iterator<Item = Image> {
         let head = self.head();
-        let tasks = self.tasks.values().map(|entry| Image::Task {
+        let tasks = self.tasks.iter().map(|entry| Image::Task {
             task: Box::new(Task::clone(&entry.task)),
             closed: entry.closed,
             request: entry.request.clone(),
-            asker: (!entry.task.lineage.is_empty()).then(|| self.asker(&entry.task)),
+            asker: entry.asker.clone(),
         });
-        let requests = self
-            .requests
-            .iter()
-            .map(|((task, request), lease)| Image::Request {
+        let opened = self.tasks.requests_of_forgotten();
+        let opened = opened.map(|(request, task, until)| Image::Opened {
+            request,
+            task,
+            until,
+        });
+        let of_tasks = self.requests.iter();
+        let requests = of_tasks.flat_map(|(task, of_task)| {
+            of_task.iter().map(|(request, lease)| Image::Request {
                 task: *task,
                 request: request.clone(),
                 lease: *lease,
-            });
+            })
+        });
         let used = self
             .quotas
             .iter()
@@ -219,6 +243,7 @@ impl State {
             });
         std::iter::once(head)
             .chain(tasks)
+            .chain(opened)
             .chain(
                 self.plans
                     .values()
@@ -231,7 +256,7 @@ impl State {
             )
             .chain(
                 self.leases
-                    .by_deadline()
+                    .by_intent()
                     .map(|lease| Image::Lease(Box::new(lease.into()))),
             )
             .chain(requests)
@@ -263,6 +288,14 @@ impl State {
                 task: *task,
                 reports: Box::new(reports.clone()),
             }))
+            .chain(
+                self.report_rates
+                    .iter()
+                    .map(|(identity, window)| Image::Reporting {
+                        identity: identity.clone(),
+                        window: *window,
+                    }),
+            )
     }
 
     /// Takes in one item of an image. A lease whose task is not there is left out and reported as `false`:
@@ -297,7 +330,7 @@ impl State {
                     pauses,
                     emergencies,
                     breakers: Breakers::restore(*breakers),
-                    tasks: HashMap::new(),
+                    tasks: Tasks::default(),
                     ..Self::default()
                 };
             }
@@ -306,19 +339,34 @@ impl State {
                 closed,
                 request,
                 asker,
-            } => self.restore_task(task, closed, (request, asker)),
+            } => self.tasks.insert(TaskEntry {
+                task: Arc::from(task),
+                closed,
+                request,
+                asker,
+            }),
+            Image::Opened {
+                request,
+                task,
+                until,
+            } => self.tasks.remember_request(request, task, until),
             Image::Plan(plan) => {
+                self.plans_of.entry(plan.task).or_default().push(plan.id);
                 self.plans.insert(plan.id, *plan);
             }
             Image::Approval(approval) => {
                 self.approvals.insert(approval.id, *approval);
             }
+            Image::Reporting { identity, window } => self.report_rates.restore(identity, window),
             Image::Used {
                 charter,
                 agent,
                 used,
             } => self.quotas.restore((charter, agent), used.0),
-            Image::Spent { task, spent } => drop(self.spent.insert(task, spent)),
+            Image::Spent { task, spent } => {
+                self.spent.insert(task, spent);
+                self.note_spent(task);
+            }
             Image::Tallies { order, targets } => drop(self.tallies.insert(order, targets)),
             Image::Delivery(delivery) => self.deliveries.restore(*delivery),
             Image::Person(person) => drop(self.people.insert(person.identity.clone(), *person)),
@@ -332,37 +380,16 @@ impl State {
                 request,
                 lease,
             } => {
-                self.requests.insert((task, request), lease);
+                let of_task = self.requests.entry(task).or_default();
+                of_task.insert(request, lease);
             }
         }
         true
     }
 
-    fn restore_task(
-        &mut self,
-        task: Box<Task>,
-        closed: Option<Timestamp>,
-        (request, asker): (Option<String>, Option<Identity>),
-    ) {
-        if let Some(request) = &request {
-            let asker = asker.unwrap_or_else(|| task.identity.clone());
-            self.task_requests.insert((asker, request.clone()), task.id);
-        }
-        self.note_lineage(&task);
-        let entry = TaskEntry {
-            task: Arc::from(task),
-            closed,
-            request,
-        };
-        self.tasks.insert(entry.task.id, entry);
-    }
-
     fn restore_lease(&mut self, image: LeaseImage) -> bool {
-        let Some(task) = self
-            .tasks
-            .get(&image.task)
-            .map(|entry| Arc::clone(&entry.task))
-        else {
+        let entry = self.tasks.get(image.task);
+        let Some(task) = entry.map(|entry| Arc::clone(&entry.task)) else {
             return false;
         };
         let lease = Lease {

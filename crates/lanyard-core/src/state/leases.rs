@@ -1,12 +1,14 @@
 //! The leases, and the ways to find them without a scan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId, TaskId};
+use crate::identity::Identity;
 use crate::kill::KillOrder;
-use crate::lease::{Awaits, Entry, Lease, Stage};
+use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
 use crate::scope::Scope;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -18,7 +20,10 @@ pub struct Leases {
     all: HashMap<LeaseId, Box<Lease>>,
     by_task: HashMap<TaskId, (Arc<Task>, BTreeSet<LeaseId>)>,
     entries: BTreeSet<Arc<Entry>>,
-    due: BTreeSet<(Timestamp, LeaseId)>,
+    /// In the order of their intents, oldest first: the order in which they are listed.
+    by_intent: BTreeMap<Seq, LeaseId>,
+    by_identity: HashMap<Identity, BTreeSet<Seq>>,
+    deadlines: Deadlines,
     stopping: Stopping,
     live: usize,
 }
@@ -132,18 +137,69 @@ impl Leases {
         self.stopping.by_target.keys()
     }
 
-    /// The leases whose next deadline has come, soonest first. A lease's deadline is the end of its
-    /// intent, then its expiry, then its worst expiry.
-    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
-        self.due
-            .iter()
-            .take_while(move |(at, _)| *at <= now)
-            .filter_map(|(_, id)| self.get(*id))
+    /// The leases behind this place, oldest first; those of one identity alone where one is given.
+    pub fn listed<'a>(
+        &'a self,
+        of: Option<&Identity>,
+        after: Option<Seq>,
+    ) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
+        let behind = (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let found = |seq: &Seq| self.get(*self.by_intent.get(seq)?);
+        match of {
+            None => {
+                let ids = self.by_intent.range(behind);
+                Box::new(ids.filter_map(|(_, id)| self.get(*id)))
+            }
+            Some(identity) => {
+                let own = self.by_identity.get(identity).into_iter();
+                let own = own.flat_map(move |places| places.range(behind));
+                Box::new(own.filter_map(found))
+            }
+        }
     }
 
-    /// All of them, soonest deadline first: the order in which they are quickest to insert.
-    pub(super) fn by_deadline(&self) -> impl Iterator<Item = &Lease> {
-        self.due.iter().filter_map(|(_, id)| self.get(*id))
+    /// The intents that have not been confirmed by their deadline, soonest first.
+    pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        self.due(&self.deadlines.intents, now)
+    }
+
+    /// The issued leases whose time is up, soonest first.
+    pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        self.due(&self.deadlines.issued, now)
+    }
+
+    /// The targets of leases that may be forgotten once their time is over.
+    pub fn ending_targets(&self) -> impl Iterator<Item = &Name> {
+        self.deadlines.over.keys()
+    }
+
+    /// The leases of a target that are being stopped and are over by `now`, soonest first. A lease that only a revocation
+    /// ends is not among them before its revocation was taken.
+    pub fn over(&self, target: &Name, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        let of_target = self.deadlines.over.get(target).into_iter();
+        of_target.flat_map(move |due| self.due(due, now))
+    }
+
+    /// The leases that are over by `now`, and whose mint nobody answered and whose revocation nobody took.
+    pub fn unanswered(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        self.due(&self.deadlines.unanswered, now)
+    }
+
+    fn due<'a>(
+        &'a self,
+        due: &'a BTreeSet<(Timestamp, LeaseId)>,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &'a Lease> {
+        let come = due.iter().take_while(move |(at, _)| *at <= now);
+        come.filter_map(|(_, id)| self.get(*id))
+    }
+
+    /// All of them, in the order in which they are quickest to insert.
+    pub(super) fn by_intent(&self) -> impl Iterator<Item = &Lease> {
+        self.by_intent.values().filter_map(|id| self.get(*id))
     }
 
     /// None yet, with room for so many; an untrue number is only slower.
@@ -166,7 +222,10 @@ impl Leases {
     }
 
     pub(super) fn insert(&mut self, lease: Lease) {
-        self.due.insert((deadline(&lease), lease.id));
+        self.deadlines.insert(&lease);
+        self.by_intent.insert(lease.intent, lease.id);
+        let of_identity = self.by_identity.entry(lease.task.identity.clone());
+        of_identity.or_default().insert(lease.intent);
         self.by_task
             .entry(lease.task.id)
             .or_insert_with(|| (Arc::clone(&lease.task), BTreeSet::new()))
@@ -186,10 +245,9 @@ impl Leases {
         };
         let (was_due, was_live, before) = (deadline(lease), lease.is_live(), found(lease));
         change(lease);
-        let is_due = deadline(lease);
-        if was_due != is_due {
-            self.due.remove(&(was_due, id));
-            self.due.insert((is_due, id));
+        if was_due != deadline(lease) {
+            self.deadlines.take_out(was_due, lease);
+            self.deadlines.insert(lease);
         }
         if was_live && !lease.is_live() {
             self.live -= 1;
@@ -199,7 +257,14 @@ impl Leases {
 
     pub(super) fn remove(&mut self, id: LeaseId) -> Option<Lease> {
         let lease = self.all.remove(&id)?;
-        self.due.remove(&(deadline(&lease), id));
+        self.deadlines.take_out(deadline(&lease), &lease);
+        self.by_intent.remove(&lease.intent);
+        if let Some(own) = self.by_identity.get_mut(&lease.task.identity) {
+            own.remove(&lease.intent);
+            if own.is_empty() {
+                self.by_identity.remove(&lease.task.identity);
+            }
+        }
         if lease.is_live() {
             self.live -= 1;
         }
@@ -284,10 +349,79 @@ fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
     })
 }
 
-fn deadline(lease: &Lease) -> Timestamp {
+/// When the next thing is to be done about a lease because of the time, and what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deadline {
+    /// The intent is given up.
+    Intent(Timestamp),
+    /// The lease ends.
+    Issued(Timestamp),
+    /// The lease leaves the books.
+    Over(Timestamp),
+    /// The lease waits for its revocation, unless its provider says that it ended by itself.
+    Unanswered(Timestamp),
+}
+
+fn deadline(lease: &Lease) -> Deadline {
     match lease.stage {
-        Stage::Intent => lease.deadline,
-        Stage::Issued { .. } => lease.expires,
-        Stage::Stopping { .. } => lease.over(),
+        Stage::Intent => Deadline::Intent(lease.deadline),
+        Stage::Issued { .. } => Deadline::Issued(lease.expires),
+        Stage::Stopping { progress, .. } if progress.is_due() && !lease.confirmed => {
+            Deadline::Unanswered(lease.over())
+        }
+        Stage::Stopping { .. } => Deadline::Over(lease.over()),
+    }
+}
+
+/// Leases by what the time brings next, each kind by itself: what cannot be done for some of one kind holds up none of another,
+/// nor those of another target.
+#[derive(Debug, Clone, Default)]
+struct Deadlines {
+    intents: BTreeSet<(Timestamp, LeaseId)>,
+    issued: BTreeSet<(Timestamp, LeaseId)>,
+    unanswered: BTreeSet<(Timestamp, LeaseId)>,
+    over: BTreeMap<Name, BTreeSet<(Timestamp, LeaseId)>>,
+}
+
+impl Deadlines {
+    fn insert(&mut self, lease: &Lease) {
+        match deadline(lease) {
+            Deadline::Intent(at) => {
+                self.intents.insert((at, lease.id));
+            }
+            Deadline::Issued(at) => {
+                self.issued.insert((at, lease.id));
+            }
+            Deadline::Over(at) => {
+                let of_target = self.over.entry(lease.entry.target.clone());
+                of_target.or_default().insert((at, lease.id));
+            }
+            Deadline::Unanswered(at) => {
+                self.unanswered.insert((at, lease.id));
+            }
+        }
+    }
+
+    fn take_out(&mut self, before: Deadline, lease: &Lease) {
+        match before {
+            Deadline::Intent(at) => {
+                self.intents.remove(&(at, lease.id));
+            }
+            Deadline::Issued(at) => {
+                self.issued.remove(&(at, lease.id));
+            }
+            Deadline::Over(at) => {
+                let target = &lease.entry.target;
+                if let Some(of_target) = self.over.get_mut(target) {
+                    of_target.remove(&(at, lease.id));
+                    if of_target.is_empty() {
+                        self.over.remove(target);
+                    }
+                }
+            }
+            Deadline::Unanswered(at) => {
+                self.unanswered.remove(&(at, lease.id));
+            }
+        }
     }
 }

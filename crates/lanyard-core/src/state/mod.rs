@@ -3,8 +3,7 @@
 //! A command is first admitted ([`State::admit`]: preconditions, changes nothing) and then applied
 //! ([`State::apply`]: cannot fail). Replay applies without admitting.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::action::Reports;
 use crate::approval::Approval;
@@ -20,7 +19,6 @@ use crate::lease::{Lease, Seq};
 use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
 use crate::scope::Facets;
-use crate::task::Task;
 use crate::time::{BootClock, Timestamp};
 use crate::trip::Trip;
 
@@ -32,16 +30,26 @@ mod image;
 mod leases;
 mod people;
 mod quota;
+mod rates;
 mod reach;
+mod rearms;
 mod tallies;
+mod tasks;
 
 pub use admit::Refusal;
 pub use image::Image;
 pub use leases::Leases;
+pub use rates::MAX_REPORTS_PER_IDENTITY_PER_HOUR;
+pub use tasks::{
+    ENDED_TASK_REMEMBERED, MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, REPORTED_TASK_REMEMBERED,
+    REQUEST_ID_REMEMBERED, REQUEST_REMEMBERED, TaskEntry,
+};
 
 use breakers::Breakers;
 use deliveries::Deliveries;
 use quota::{Quotas, Spent};
+use rates::Rates;
+use tasks::Tasks;
 
 /// Everything that the broker knows and must not forget.
 #[derive(Debug, Clone, Default)]
@@ -52,10 +60,11 @@ pub struct State {
     /// How the last process saw the time since the boot.
     clock: Option<BootClock>,
     in_force: BTreeMap<Name, Revision>,
-    tasks: HashMap<TaskId, TaskEntry>,
+    tasks: Tasks,
     leases: Leases,
     quotas: Quotas,
     plans: HashMap<PlanId, Plan>,
+    plans_of: HashMap<TaskId, Vec<PlanId>>,
     approvals: HashMap<ApprovalId, Approval>,
     kills: KillBook,
     /// What each order came to, by target.
@@ -64,10 +73,8 @@ pub struct State {
     observed: Observed,
     enrolment: Enrolment,
     rearms: BTreeMap<RearmId, RearmProposal>,
-    requests: HashMap<(TaskId, String), LeaseId>,
-    task_requests: HashMap<(crate::identity::Identity, String), TaskId>,
-    /// The tasks that have one above them.
-    below: HashMap<TaskId, Vec<TaskId>>,
+    /// By task, then by request id.
+    requests: HashMap<TaskId, BTreeMap<String, LeaseId>>,
     pauses: BTreeMap<PauseId, Pause>,
     emergencies: BTreeMap<Name, Emergency>,
     breakers: Breakers,
@@ -77,27 +84,11 @@ pub struct State {
     deliveries: Deliveries,
     /// The newest that is known of people who were seen of late.
     people: BTreeMap<Identity, Operator>,
+    report_rates: Rates,
     /// What was had under a budget, by task.
     spent: HashMap<TaskId, Spent>,
-}
-
-/// A task and whether it is over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskEntry {
-    /// What was said when it was opened.
-    pub task: Arc<Task>,
-    /// When it was closed.
-    pub closed: Option<Timestamp>,
-    /// The caller's request id, which makes a retry safe.
-    pub request: Option<String>,
-}
-
-impl TaskEntry {
-    /// Whether it can still be used.
-    #[must_use]
-    pub fn is_open(&self, now: Timestamp) -> bool {
-        self.closed.is_none() && now < self.task.expires
-    }
+    /// The open tasks whose budget is spent, and of which nothing is live.
+    spent_out: BTreeSet<TaskId>,
 }
 
 impl State {
@@ -133,30 +124,39 @@ impl State {
     /// One task.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&TaskEntry> {
-        self.tasks.get(&id)
+        self.tasks.get(id)
     }
 
     /// Every task that has not been forgotten.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskEntry> {
-        self.tasks.values()
+        self.tasks.iter()
     }
 
-    /// The task that an earlier request with this id opened.
+    /// The open tasks of a charter.
+    pub fn open_tasks_under(&self, charter: &Name) -> impl Iterator<Item = &TaskEntry> {
+        self.tasks.open_under(charter)
+    }
+
+    /// How many tasks are open that this identity opened.
+    #[must_use]
+    pub fn open_tasks_of(&self, asker: &crate::identity::Identity, now: Timestamp) -> usize {
+        self.tasks.open_of(asker, now)
+    }
+
+    /// The task that an earlier request with this id opened; it may be forgotten.
     #[must_use]
     pub fn task_of_request(
         &self,
         identity: &crate::identity::Identity,
         request: &str,
     ) -> Option<TaskId> {
-        self.task_requests
-            .get(&(identity.clone(), request.to_owned()))
-            .copied()
+        self.tasks.of_request(identity, request)
     }
 
     /// The lease that an earlier request with this id made.
     #[must_use]
     pub fn lease_of_request(&self, task: TaskId, request: &str) -> Option<LeaseId> {
-        self.requests.get(&(task, request.to_owned())).copied()
+        self.requests.get(&task)?.get(request).copied()
     }
 
     /// The leases.
@@ -201,12 +201,8 @@ impl State {
     }
 
     /// The open tasks whose budget is spent, and of which nothing is live.
-    pub fn spent_tasks(&self, now: Timestamp) -> impl Iterator<Item = TaskId> {
-        let over = self.spent.iter().filter(|(_, spent)| spent.is_over());
-        over.map(|(task, _)| *task).filter(move |task| {
-            let open = self.tasks.get(task).is_some_and(|entry| entry.is_open(now));
-            open && !self.leases.of_task(*task).any(Lease::is_live)
-        })
+    pub fn spent_tasks(&self) -> impl Iterator<Item = TaskId> {
+        self.spent_out.iter().copied()
     }
 
     /// What was reported of a task.
@@ -294,6 +290,19 @@ impl State {
             })
             .map(|lease| lease.id)
             .collect()
+    }
+
+    /// The leases that any order makes dead and that are not being stopped by a kill yet, each with the oldest of its orders:
+    /// one look at each lease, however many orders there are.
+    #[must_use]
+    pub fn all_unswept(&self) -> BTreeMap<KillId, Vec<LeaseId>> {
+        let mut unswept: BTreeMap<KillId, Vec<LeaseId>> = BTreeMap::new();
+        for lease in self.leases.iter().filter(|lease| needs_sweep(lease)) {
+            if let Some(engaged) = self.kills.first_killer(&lease.facets(), lease.intent) {
+                unswept.entry(engaged.order.id).or_default().push(lease.id);
+            }
+        }
+        unswept
     }
 }
 

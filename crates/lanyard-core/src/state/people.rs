@@ -17,6 +17,15 @@ const GROUPS_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
 /// age.
 const RECOGNITION_INTERVAL: Duration = Duration::from_secs(300);
 
+/// Plans that one task submits.
+///
+/// # Limit
+/// - for: a task
+/// - unit: plans
+/// - beyond: a plan is refused; another task can be opened for it
+/// - test: `s05_plans_are_bounded_by_task`
+pub(crate) const MAX_PLANS_PER_TASK: usize = 100;
+
 impl State {
     /// A plan, with how often people may be asked where they have to be.
     pub(super) fn admit_plan(
@@ -31,6 +40,12 @@ impl State {
         }
         if !entry.is_open(now) {
             return Err(Refusal::TaskEnded(plan.task));
+        }
+        if self.plans_of.get(&plan.task).map_or(0, Vec::len) >= MAX_PLANS_PER_TASK {
+            return Err(Refusal::TooManyPlans {
+                task: plan.task,
+                most: MAX_PLANS_PER_TASK,
+            });
         }
         asked.map_or(Ok(()), |most| self.may_ask(plan.task, most, now))
     }
@@ -74,7 +89,7 @@ impl State {
     /// Why nothing can become of a request any more.
     #[must_use]
     pub fn void(&self, approval: &Approval, now: Timestamp) -> Option<ConsentError> {
-        let entry = self.tasks.get(&approval.task);
+        let entry = self.tasks.get(approval.task);
         let Some(entry) = entry.filter(|entry| entry.is_open(now)) else {
             return Some(ConsentError::TaskEnded(approval.task));
         };
@@ -141,7 +156,7 @@ impl State {
     fn may_ask(&self, task: TaskId, most: RequestLimits, now: Timestamp) -> Result<(), Refusal> {
         let asking = &self.known_task(task)?.task;
         let own = self.approvals.values().filter_map(|approval| {
-            let entry = self.tasks.get(&approval.task)?;
+            let entry = self.tasks.get(approval.task)?;
             let task = &entry.task;
             let same = task.agent == asking.agent && task.charter == asking.charter;
             // A request holds its place for as long as it could have waited: to close its task early, and open another, asks

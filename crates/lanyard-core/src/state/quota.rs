@@ -11,7 +11,7 @@ use crate::task::Task;
 use crate::time::Timestamp;
 
 /// Mints of one agent under one charter that are remembered: no rate counts more.
-const MAX_MINTS_REMEMBERED: usize = 10_000;
+const MINTS_REMEMBERED: usize = 10_000;
 /// No rate has a longer window.
 const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -99,7 +99,7 @@ impl Quotas {
         used.live += 1;
         used.mints.push_back(at);
         let from = at.before(LONGEST_WINDOW);
-        while used.mints.len() > MAX_MINTS_REMEMBERED
+        while used.mints.len() > MINTS_REMEMBERED
             || used.mints.front().is_some_and(|oldest| *oldest <= from)
         {
             used.mints.pop_front();

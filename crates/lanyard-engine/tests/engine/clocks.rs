@@ -265,6 +265,7 @@ fn begun(
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
+        records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     });
     (clock, ledger, engine)
 }

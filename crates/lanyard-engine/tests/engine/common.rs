@@ -119,6 +119,7 @@ fn parts(
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
         rearm_soak: Duration::from_secs(60),
+        records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     }
 }
 

@@ -5,6 +5,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod bounds;
 mod breakers;
 mod clock_stories;
 mod clocks;

@@ -2,6 +2,7 @@
 //! that speak of sessions.
 
 mod outgoing;
+mod retries;
 pub(crate) mod security_events;
 mod signature;
 

@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,7 +12,9 @@ use lanyard_core::approval::Approval;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::Identity;
+use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_journal::Cursor;
 use reqwest::redirect::Policy;
@@ -19,17 +22,13 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::retries::{Answer, Tries, put_aside};
 use super::security_events::Receiver;
 use super::{ID, SIGNATURE, Secret, TIMESTAMP};
 use crate::wire::Broker;
 
 /// How long one delivery may take.
 const DELIVERY: Duration = Duration::from_secs(10);
-/// How long what is not taken is tried again.
-const TRIED: Duration = Duration::from_secs(24 * 3600);
-/// The first wait before another try, and the longest.
-const FIRST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
 /// How many records are read at once.
 const PAGE: u64 = 256;
 
@@ -40,6 +39,21 @@ pub(crate) enum Form {
     Webhook(Secret),
     /// Kills alone, as security event tokens.
     SecurityEvents(Receiver),
+}
+
+/// What is told one after the other. Kills do not wait for anything else to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Kill orders.
+    Kills,
+    /// Everything else.
+    Others,
+}
+
+impl Lane {
+    fn carries(self, command: &Command) -> bool {
+        matches!(command, Command::Kill(_)) == (self == Self::Kills)
+    }
 }
 
 /// One thing to tell.
@@ -54,7 +68,7 @@ pub(crate) struct Webhook {
     pub(crate) name: String,
     pub(crate) url: Url,
     form: Form,
-    /// Where it is in the journal.
+    /// Where its lanes are in the journal: this path, and further ones that begin like it.
     cursor: PathBuf,
     client: Client,
 }
@@ -112,47 +126,88 @@ impl Webhook {
         }
     }
 
-    /// The first record that it was not told of. What came before there was a webhook is not told.
-    fn from(&self, now: u64) -> Result<u64> {
-        match std::fs::read_to_string(&self.cursor) {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .context("the webhook's place cannot be read"),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                self.keep(now)?;
-                Ok(now)
-            }
-            Err(error) => Err(error.into()),
+    /// The lanes that something is told in.
+    pub(crate) const fn lanes(&self) -> &'static [Lane] {
+        match self.form {
+            Form::Webhook(_) => &[Lane::Kills, Lane::Others],
+            Form::SecurityEvents(_) => &[Lane::Kills],
         }
     }
 
-    fn keep(&self, place: u64) -> Result<()> {
-        let folder = self.cursor.parent().unwrap_or(Path::new("."));
+    /// Where a lane keeps its place. Of a webhook, kills have one of their own; receivers of security events are told of
+    /// nothing else.
+    fn cursor(&self, lane: Lane) -> PathBuf {
+        match (&self.form, lane) {
+            (Form::Webhook(_), Lane::Kills) => self.beside("kills"),
+            (Form::Webhook(_), Lane::Others) | (Form::SecurityEvents(_), _) => self.cursor.clone(),
+        }
+    }
+
+    fn beside(&self, what: &str) -> PathBuf {
+        let name = format!("{}.{what}", self.name);
+        self.cursor.with_file_name(name)
+    }
+
+    /// The first record that a lane was not told of. What came before there was a webhook is not told.
+    fn from(&self, lane: Lane, now: u64) -> Result<u64> {
+        // Before kills had a lane, their place was that of all.
+        for cursor in [self.cursor(lane), self.cursor.clone()] {
+            match std::fs::read_to_string(&cursor) {
+                Ok(text) => {
+                    return text
+                        .trim()
+                        .parse()
+                        .context("the webhook's place cannot be read");
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.keep(lane, now)?;
+        Ok(now)
+    }
+
+    fn keep(&self, lane: Lane, place: u64) -> Result<()> {
+        let cursor = self.cursor(lane);
+        let folder = cursor.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        let temporary = self.cursor.with_extension("new");
+        let temporary = cursor.with_file_name(format!("{}.{lane:?}.new", self.name));
         std::fs::write(&temporary, place.to_string())?;
-        std::fs::rename(temporary, &self.cursor)?;
+        std::fs::rename(temporary, &cursor)?;
         Ok(())
     }
 
-    /// Delivers until it is taken, or until it is too late.
-    async fn tell(&self, message: Message, at: Timestamp, now: impl Fn() -> Timestamp) {
+    /// Delivers until the receiver took it, or until it is to be put aside; says whether it was taken.
+    async fn tell(&self, message: &Message, now: impl Fn() -> Timestamp) -> bool {
         let Message { id, body } = message;
-        let mut wait = FIRST;
+        let mut tries = Tries::begin(now());
         loop {
-            match self.deliver(&id, now().as_secs(), body.clone()).await {
-                Ok(()) => return,
-                Err(error) if now().since(at) > TRIED => {
-                    tracing::error!(webhook = self.name, id, %error, "an event was not taken in a day, and is told no more");
-                    return;
+            let Err(error) = self.deliver(id, now().as_secs(), body.clone()).await else {
+                return true;
+            };
+            let answer = Answer::of(error.status());
+            let Some(wait) = tries.again(answer, now()) else {
+                let why = error.to_string();
+                tracing::error!(
+                    webhook = self.name,
+                    id,
+                    why,
+                    "giving up on an event: its receiver did not take it"
+                );
+                let file = self.beside("rejected");
+                match put_aside(&file, (id, body), (&why, now())) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tracing::error!(webhook = self.name, id, file = %file.display(), "the file of rejected events is full: the event is not kept");
+                    }
+                    Err(error) => {
+                        tracing::error!(webhook = self.name, id, %error, file = %file.display(), "a rejected event cannot be kept");
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!(webhook = self.name, id, %error, "an event was not taken: it is told again");
-                }
-            }
+                return false;
+            };
+            tracing::warn!(webhook = self.name, id, %error, "an event was not taken: it is told again");
             tokio::time::sleep(wait).await;
-            wait = wait.saturating_mul(2).min(LONGEST);
         }
     }
 
@@ -178,11 +233,16 @@ impl Webhook {
 }
 
 /// Tells one webhook what happens, until told to stop.
-pub(crate) async fn follow(webhook: Webhook, broker: Arc<Broker>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn follow(
+    webhook: Arc<Webhook>,
+    lane: Lane,
+    broker: Arc<Broker>,
+    mut stop: watch::Receiver<bool>,
+) {
     let told = async {
-        if let Err(error) = tell_all(&webhook, &broker).await {
+        if let Err(error) = tell_all(&webhook, lane, &broker).await {
             let error = format!("{error:#}");
-            tracing::error!(webhook = webhook.name, error, "nothing more is told");
+            tracing::error!(webhook = webhook.name, ?lane, error, "nothing more is told");
         }
     };
     tokio::select! {
@@ -191,26 +251,29 @@ pub(crate) async fn follow(webhook: Webhook, broker: Arc<Broker>, mut stop: watc
     }
 }
 
-async fn tell_all(webhook: &Webhook, broker: &Broker) -> Result<()> {
-    let mut place = webhook.from(broker.ledger.tree().0)?;
+async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> {
+    let mut place = webhook.from(lane, broker.ledger.tree().0)?;
     let mut cursor = broker.ledger.records(place);
     while let Some(durable) = broker.ledger.grown(cursor.index()).await {
         let until = durable.min(cursor.index() + PAGE);
         let (back, records) = read(cursor, until).await?;
         cursor = back;
         for (index, record) in records {
-            let told = (index, &record);
-            let messages = broker
-                .engine
-                .query(|state| webhook.messages(broker, state, told));
-            for message in messages.await? {
-                let now = || broker.engine.now();
-                webhook.tell(message, record.at, now).await;
-                webhook.keep(index + 1)?;
+            if lane.carries(&record.command) {
+                let told = (index, &record);
+                let messages = broker
+                    .engine
+                    .query(|state| webhook.messages(broker, state, told));
+                for message in messages.await? {
+                    if !webhook.tell(&message, || broker.engine.now()).await {
+                        broker.given_up.fetch_add(1, Ordering::Relaxed);
+                    }
+                    webhook.keep(lane, index + 1)?;
+                }
             }
             place = index + 1;
         }
-        webhook.keep(place)?;
+        webhook.keep(lane, place)?;
     }
     Ok(())
 }
@@ -238,7 +301,7 @@ fn event(state: &State, record: &Record) -> Option<Value> {
     let (kind, data) = match &record.command {
         Command::SubmitPlan { plan, .. } => {
             let asked = plan.approval?;
-            ("approval.requested", of_approval(state, asked)?)
+            ("approval.requested", of_approval(state, asked))
         }
         Command::Approve {
             approval,
@@ -247,7 +310,7 @@ fn event(state: &State, record: &Record) -> Option<Value> {
             ..
         } => {
             let said = (&operator.identity, "comment", comment.as_str());
-            ("approval.given", answered(state, *approval, said)?)
+            ("approval.given", answered(state, *approval, said))
         }
         Command::Reject {
             approval,
@@ -255,7 +318,7 @@ fn event(state: &State, record: &Record) -> Option<Value> {
             reason,
         } => {
             let said = (&operator.identity, "reason", reason.as_str());
-            ("approval.denied", answered(state, *approval, said)?)
+            ("approval.denied", answered(state, *approval, said))
         }
         Command::Withdraw {
             approval,
@@ -263,7 +326,7 @@ fn event(state: &State, record: &Record) -> Option<Value> {
             reason,
         } => {
             let said = (by, "reason", reason.as_str());
-            ("approval.withdrawn", answered(state, *approval, said)?)
+            ("approval.withdrawn", answered(state, *approval, said))
         }
         Command::Kill(order) if !order.is_drill() => (
             "kill.engaged",
@@ -301,11 +364,11 @@ fn answered(
     state: &State,
     id: ApprovalId,
     (by, word, text): (&Identity, &str, &str),
-) -> Option<serde_json::Map<String, Value>> {
-    let mut data = of_approval(state, id)?;
+) -> serde_json::Map<String, Value> {
+    let mut data = of_approval(state, id);
     data.insert("by".to_owned(), json!(by.to_string()));
     data.insert(word.to_owned(), json!(text));
-    Some(data)
+    data
 }
 
 fn object(value: &Value) -> serde_json::Map<String, Value> {
@@ -313,10 +376,22 @@ fn object(value: &Value) -> serde_json::Map<String, Value> {
 }
 
 /// What an approver wants to know before looking. A yes is given in Lanyard alone, so there is nothing here to give it with.
-fn of_approval(state: &State, id: ApprovalId) -> Option<serde_json::Map<String, Value>> {
-    let approval: &Approval = state.approval(id)?;
-    let (plan, task) = (state.plan(approval.plan)?, &state.task(approval.task)?.task);
-    Some(object(&json!({
+/// A receiver that was down is told late: of what has left memory since, the id is left.
+fn of_approval(state: &State, id: ApprovalId) -> serde_json::Map<String, Value> {
+    let of_state = || {
+        let approval: &Approval = state.approval(id)?;
+        let (plan, task) = (state.plan(approval.plan)?, &state.task(approval.task)?.task);
+        Some(described(approval, plan, task))
+    };
+    let told = of_state().unwrap_or_else(|| {
+        json!({"approval": id, "ended": true, "show": format!("lanyard audit query --mentions {id}")})
+    });
+    object(&told)
+}
+
+fn described(approval: &Approval, plan: &Plan, task: &Task) -> Value {
+    let id = approval.id;
+    json!({
         "approval": id,
         "plan": plan.id,
         "digest": approval.digest.to_string(),
@@ -334,5 +409,41 @@ fn of_approval(state: &State, id: ApprovalId) -> Option<serde_json::Map<String, 
         "groups": approval.requirement.from,
         "complete": approval.is_complete(),
         "show": format!("lanyard approval show {id}"),
-    })))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::id::TaskId;
+
+    use super::*;
+
+    fn webhook(folder: &Path) -> Webhook {
+        // Installed by another test before, it is there all the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let secret = folder.join("secret");
+        std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&secret, mode).unwrap();
+        let form = Form::Webhook(Secret::load(&secret).unwrap());
+        let url = "https://chat.example/hook".parse().unwrap();
+        Webhook::new("chat".to_owned(), url, form, folder).unwrap()
+    }
+
+    #[test]
+    fn s13_kills_have_a_lane_and_a_place_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let webhook = webhook(folder.path());
+        assert_eq!(webhook.lanes(), [Lane::Kills, Lane::Others]);
+        let other = Command::CloseTask {
+            task: TaskId::from_bits(1),
+        };
+        assert!(Lane::Others.carries(&other) && !Lane::Kills.carries(&other));
+        // Where kills were told with everything else before, they go on from there.
+        webhook.keep(Lane::Others, 7).unwrap();
+        assert_eq!(webhook.from(Lane::Kills, 100).unwrap(), 7);
+        webhook.keep(Lane::Kills, 50).unwrap();
+        assert_eq!(webhook.from(Lane::Kills, 100).unwrap(), 50);
+        assert_eq!(webhook.from(Lane::Others, 100).unwrap(), 7);
+    }
 }

@@ -10,6 +10,7 @@ use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use lanyard_core::identity::{Identity, Method, OperatorRole};
 use lanyard_core::scope::AgentName;
 use lanyard_core::time::Ttl;
+use lanyard_engine::records::RecordLimits;
 use lanyard_identity::break_glass::BreakGlass;
 use lanyard_identity::verifier::{PeopleRule, SponsorRule};
 use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
@@ -378,10 +379,16 @@ fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
     };
     let calls = count("calls_per_second", usual.calls_per_second);
     let refusals = count("refusals_per_minute", usual.refusals_per_minute);
+    let records = count("records_per_minute", usual.records.of_identity);
+    let records_in_all = count("records_per_minute_in_all", usual.records.in_all);
     fields.finish();
     Some(QuotaConfig {
         calls_per_second: calls?,
         refusals_per_minute: refusals?,
+        records: RecordLimits {
+            of_identity: records?,
+            in_all: records_in_all?,
+        },
     })
 }
 

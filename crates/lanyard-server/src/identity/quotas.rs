@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use lanyard_core::time::Timestamp;
+use lanyard_engine::records::RecordLimits;
 use parking_lot::Mutex;
 
 /// How many identities are kept an eye on; beyond that the oldest windows go.
@@ -23,6 +24,8 @@ pub(crate) struct QuotaConfig {
     pub(crate) calls_per_second: u32,
     /// Refusals of one identity from one address within a minute.
     pub(crate) refusals_per_minute: u32,
+    /// What identities may cause to be journaled.
+    pub(crate) records: RecordLimits,
 }
 
 impl Default for QuotaConfig {
@@ -30,6 +33,7 @@ impl Default for QuotaConfig {
         Self {
             calls_per_second: 5_000,
             refusals_per_minute: 20,
+            records: RecordLimits::default(),
         }
     }
 }
@@ -163,6 +167,7 @@ mod tests {
         let quotas = Quotas::new(QuotaConfig {
             calls_per_second: 2,
             refusals_per_minute: 3,
+            ..QuotaConfig::default()
         });
         let (now, here) = (
             Timestamp::from_secs(1_800_000_000),

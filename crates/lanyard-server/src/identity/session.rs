@@ -49,18 +49,29 @@ impl Broker {
     /// Begins a session of this caller, bound to this key.
     ///
     /// # Errors
-    /// When it cannot be journaled or signed.
+    /// When no charter and no role names the caller, when the caller begins too many, and when the session cannot be journaled
+    /// or signed.
     pub(crate) async fn begin_session(
         &self,
         who: Verified,
         key: Confirmation,
     ) -> Result<Begun, Status> {
         let now = self.engine.system_time();
-        let lasts = match &who {
-            Verified::Agent(..) => self.doors.lifetimes.agents,
-            Verified::Operator(..) => self.doors.lifetimes.people,
+        let (lasts, named) = match &who {
+            Verified::Agent(caller) => {
+                let named = self.engine.knows(&caller.identity);
+                (self.doors.lifetimes.agents, named)
+            }
+            Verified::Operator(operator, _) => {
+                (self.doors.lifetimes.people, !operator.roles.is_empty())
+            }
         };
         let identity = who.identity().clone();
+        if !named {
+            return Err(refusal::stranger());
+        }
+        let metered = self.engine.meter(&identity);
+        metered.map_err(|error| refusal::too_many_records(&error))?;
         // A session carries what its token says of the sponsor, and not that this could not be understood.
         let who = Who::of(who).map_err(|why| refusal::invalid("the identity", why))?;
         let mut id = [0; 16];

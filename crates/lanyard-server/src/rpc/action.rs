@@ -65,6 +65,8 @@ impl ActionService for Services {
             .task_of(&caller.identity, task)
             .await
             .map_err(refusal::task)?;
+        let metered = engine.meter(&caller.identity);
+        metered.map_err(|error| refusal::too_many_records(&error))?;
         let by = Reporter::Agent(caller.identity);
         let action = report(&self.0, said, (task, by)).await?;
         Ok(Response::new(v1::ReportActionResponse {

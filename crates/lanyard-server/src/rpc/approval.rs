@@ -221,11 +221,7 @@ fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
     messages.collect()
 }
 
-fn message(
-    state: &State,
-    approval: &Approval,
-    (reader, now): (Reader, Timestamp),
-) -> v1::Approval {
+fn message(state: &State, approval: &Approval, (reader, now): (Reader, Timestamp)) -> v1::Approval {
     let needed = &approval.requirement;
     let mut told = v1::Approval {
         id: approval.id.to_string(),

@@ -1,7 +1,7 @@
 //! CredentialService.
 
 use lanyard_core::identity::OperatorRole;
-use lanyard_core::lease::{Lease, Progress, Stage};
+use lanyard_core::lease::{Lease, Progress, Seq, Stage};
 use lanyard_core::provider::{Credential, Revocability};
 use lanyard_core::time::Ttl;
 use lanyard_engine::mint::Ask;
@@ -14,8 +14,14 @@ use super::{Services, duration, parsed, request_id, time};
 use crate::gated::Gated;
 use crate::refusal;
 
-/// The most leases of a page.
-const PAGE: usize = 1000;
+/// Leases of one answer.
+///
+/// # Limit
+/// - for: a call
+/// - unit: leases
+/// - beyond: the answer names the page that follows
+/// - test: `s28_leases_are_listed_by_pages_of_an_index`
+pub(crate) const MAX_LEASES_PER_PAGE: usize = 1000;
 
 #[tonic::async_trait]
 impl CredentialService for Services {
@@ -84,38 +90,36 @@ impl CredentialService for Services {
         };
         let request = request.into_inner();
         let size = usize::try_from(request.page_size).unwrap_or(0);
-        let size = if size == 0 { PAGE } else { size.min(PAGE) };
+        let size = match size {
+            0 => MAX_LEASES_PER_PAGE,
+            size => size.min(MAX_LEASES_PER_PAGE),
+        };
         let after = Some(request.page_token).filter(|token| !token.is_empty());
-        let after = after
-            .map(|token| parsed("page_token", &token))
-            .transpose()?;
+        let after = after.map(|token| place("page_token", &token)).transpose()?;
         let listed = self.0.engine.query(|state| {
-            let mut leases: Vec<&Lease> = state
-                .leases()
-                .iter()
-                .filter(|lease| {
-                    whose
-                        .as_ref()
-                        .is_none_or(|identity| lease.task.identity == *identity)
-                })
-                .filter(|lease| after.is_none_or(|after| lease.id > after))
-                .collect();
-            leases.sort_by_key(|lease| lease.id);
+            let leases = state.leases().listed(whose.as_ref(), after);
+            let leases = leases.take(size + 1);
             leases
-                .into_iter()
-                .take(size + 1)
-                .map(message)
+                .map(|lease| (lease.intent, message(lease)))
                 .collect::<Vec<_>>()
         });
         let mut leases = listed.await.map_err(refusal::commit)?;
         let more = leases.len() > size;
         leases.truncate(size);
-        let next = leases.last().filter(|_| more).map(|lease| lease.id.clone());
+        let next = leases.last().filter(|_| more);
+        let next = next.map(|(place, _)| place.to_string());
+        let leases = leases.into_iter().map(|(_, lease)| lease).collect();
         Ok(Response::new(v1::ListLeasesResponse {
             leases,
             next_page_token: next.unwrap_or_default(),
         }))
     }
+}
+
+/// Where a page begins: behind the place of this intent in the journal.
+fn place(field: &str, token: &str) -> Result<Seq, Status> {
+    let place = token.parse().map(Seq);
+    place.map_err(|_| refusal::invalid(field, "is not one that this broker gave"))
 }
 
 fn ttl(span: prost_types::Duration) -> Result<Ttl, Status> {

@@ -105,6 +105,7 @@ impl KillService for Services {
                 seq: fenced.seq.unwrap_or_default(),
                 lifted: Lifted::Nothing,
                 lifted_at: None,
+                idle_since: None,
             })),
             fenced_in: duration(took),
             live_leases,

@@ -82,9 +82,7 @@ impl PlanService for Services {
             let plan = state.plan(id)?;
             let asked = plan.approval.and_then(|id| state.approval(id));
             let may = match &caller {
-                Verified::Agent(caller) => {
-                    state.task(plan.task)?.task.identity == caller.identity
-                }
+                Verified::Agent(caller) => state.task(plan.task)?.task.identity == caller.identity,
                 // Nothing is masked in it, so it is for those whose yes it needs.
                 Verified::Operator(operator, _) => {
                     operator.is(OperatorRole::Approver)

@@ -1,6 +1,6 @@
 //! TaskService.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,18 +140,28 @@ impl TaskService for Services {
         let caller = self.caller(&request).await?;
         let id: TaskId = parsed("id", &request.into_inner().id)?;
         let now = self.0.engine.now();
-        let found = self.0.engine.query(|state| {
-            let entry = state.task(id)?;
-            let may = match &caller {
-                Verified::Agent(caller) => entry.task.identity == caller.identity,
-                Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
-            };
-            may.then(|| message(&entry.task, !entry.is_open(now)))
+        let may = |task: &Task| match &caller {
+            Verified::Agent(caller) => task.identity == caller.identity,
+            Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
+        };
+        let found = self.0.engine.query(|state| match state.task(id) {
+            Some(entry) if may(&entry.task) => {
+                Known::Shown(Box::new(message(&entry.task, !entry.is_open(now))))
+            }
+            Some(_) => Known::Hidden,
+            None => Known::Gone,
         });
-        let task = found
-            .await
-            .map_err(refusal::commit)?
-            .ok_or_else(|| refusal::not_found("task"))?;
+        let found = found.await.map_err(refusal::commit)?;
+        let task = match found {
+            Known::Shown(task) => *task,
+            Known::Hidden => return Err(refusal::not_found("task")),
+            // The task ended and left memory: the history says whose it was.
+            Known::Gone => {
+                let task = timeline::opened(&self.0.ledger, id).await?;
+                let task = task.filter(may);
+                message(&task.ok_or_else(|| refusal::not_found("task"))?, true)
+            }
+        };
         let reader = match caller {
             Verified::Agent(_) => timeline::Reader::Agent,
             Verified::Operator(..) => timeline::Reader::Operator,
@@ -193,16 +203,27 @@ impl Orders {
     fn of(&mut self, state: &State, task: &Task, killed: BTreeSet<KillId>) -> Vec<v1::KillOrder> {
         let changes = state.kills().changes();
         if self.changes != Some(changes) || self.killed != killed {
-            let orders = state.kills().iter().rev().filter(|engaged| {
-                let order = &engaged.order;
-                killed.contains(&order.id)
-                    || (engaged.is_engaged() && order.covers_task(task))
-            });
-            self.told = orders.take(ORDERS).map(kill::told).collect();
+            let over_task = state.kills().over_task(task);
+            let over_task = over_task.filter(|engaged| engaged.is_engaged());
+            let killers = killed.iter().filter_map(|id| state.kills().get(*id));
+            let orders = over_task.chain(killers);
+            let orders: BTreeMap<_, _> = orders.map(|engaged| (engaged.seq, engaged)).collect();
+            let newest_first = orders.into_values().rev();
+            self.told = newest_first.take(ORDERS).map(kill::told).collect();
             (self.changes, self.killed) = (Some(changes), killed);
         }
         self.told.clone()
     }
+}
+
+/// What the state knows of a task that somebody asks for.
+enum Known {
+    /// It, for whoever may see it.
+    Shown(Box<v1::Task>),
+    /// It, and it is not the caller's.
+    Hidden,
+    /// Nothing: it ended some time ago, or never was.
+    Gone,
 }
 
 /// What a holder of this task's credentials has to know.

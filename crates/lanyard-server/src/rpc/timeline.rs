@@ -8,16 +8,32 @@ use lanyard_core::command::{Command, Record};
 use lanyard_core::id::TaskId;
 use lanyard_core::lease::{Progress, StopCause};
 use lanyard_core::scope::Scope;
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_ledger::Embedded;
-use lanyard_ledger::history::{MOST, Query};
+use lanyard_ledger::history::Query;
 use lanyard_proto::v1;
 use tonic::Status;
 
 use super::{audit, time};
 
-/// How many of its leases, plans and approvals are followed.
-const FOLLOWED: usize = 200;
+/// Leases, plans and approvals of a task whose records are followed.
+///
+/// # Limit
+/// - for: a timeline
+/// - unit: ids
+/// - beyond: the answer says that it is not the whole timeline
+/// - test: `s28_a_timeline_reads_so_many_records_and_no_more`
+const MAX_FOLLOWED_IDS: usize = 200;
+
+/// Records that one timeline is made from, and events that it has.
+///
+/// # Limit
+/// - for: a timeline
+/// - unit: records
+/// - beyond: the answer says that it is not the whole timeline
+/// - test: `s28_a_timeline_reads_so_many_records_and_no_more`
+const MAX_TIMELINE_RECORDS: usize = 1000;
 
 /// Who reads a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +56,42 @@ pub(super) async fn of(
     read.map_err(|_| Status::internal("the history could not be read"))
 }
 
+/// The task as it was opened, where it left memory since.
+pub(super) async fn opened(ledger: &Arc<Embedded>, task: TaskId) -> Result<Option<Task>, Status> {
+    audit::caught_up(ledger).await?;
+    let ledger = Arc::clone(ledger);
+    let read = tokio::task::spawn_blocking(move || {
+        let query = Query {
+            mentions: Some(task.to_string()),
+            kind: Some("open-task".to_owned()),
+            limit: 1,
+            ..Query::default()
+        };
+        let (found, _) = ledger.history().query(&query);
+        let record = serde_json::from_slice::<Record>(&found.first()?.1).ok()?;
+        match record.command {
+            Command::OpenTask { task: opened, .. } if opened.id == task => Some(opened),
+            _ => None,
+        }
+    });
+    read.await
+        .map_err(|_| Status::internal("the history could not be read"))
+}
+
 /// The records that refer to the task, and those that refer to what it had.
 fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEvent>, bool) {
     let (mut records, mut truncated) = (BTreeMap::new(), false);
     let mut waiting = vec![task.to_string()];
     let mut seen: BTreeSet<String> = waiting.iter().cloned().collect();
     while let Some(id) = waiting.pop() {
+        let room = MAX_TIMELINE_RECORDS.saturating_sub(records.len());
+        if room == 0 {
+            truncated = true;
+            break;
+        }
         let query = Query {
             mentions: Some(id),
-            limit: MOST,
+            limit: room,
             ..Query::default()
         };
         let (found, next) = ledger.history().query(&query);
@@ -58,8 +101,14 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
                 continue;
             };
             for own in owned(&record.command, task) {
-                if seen.len() < FOLLOWED && seen.insert(own.clone()) {
+                if seen.contains(&own) {
+                    continue;
+                }
+                if seen.len() <= MAX_FOLLOWED_IDS {
+                    seen.insert(own.clone());
                     waiting.push(own);
+                } else {
+                    truncated = true;
                 }
             }
             records.insert(index, record);
@@ -81,8 +130,8 @@ fn collect(ledger: &Embedded, task: TaskId, reader: Reader) -> (Vec<v1::TaskEven
             });
         }
     }
-    truncated |= events.len() > MOST;
-    events.truncate(MOST);
+    truncated |= events.len() > MAX_TIMELINE_RECORDS;
+    events.truncate(MAX_TIMELINE_RECORDS);
     (events, truncated)
 }
 
@@ -310,5 +359,60 @@ fn how_far(progress: Progress) -> Option<String> {
         Progress::PresumedDead(when) => at("presumed dead", when),
         Progress::ProvedDead(when) => at("proved dead", when),
         Progress::Expired(when) => at("expired", when),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::ledger::Ledger as _;
+    use lanyard_ledger::Settings;
+    use lanyard_testkit::clock::ManualClock;
+    use lanyard_testkit::ids::Ids;
+    use lanyard_testkit::world;
+
+    use super::*;
+
+    /// A ledger with an open task in it.
+    async fn opened_in(folder: &std::path::Path) -> (Arc<Embedded>, Task) {
+        let settings = Settings::with_history(folder.join("history"));
+        let now = Arc::new(|| ManualClock::START);
+        let (ledger, _) = Embedded::open(&folder.join("journal"), &settings, now).unwrap();
+        let task = world::task(&Ids::seeded(28), ManualClock::START);
+        let in_force = Command::CharterInForce {
+            charter: task.charter.clone(),
+            revision: task.revision.clone(),
+            breakers: Vec::new(),
+        };
+        ledger.commit(in_force).await.unwrap();
+        let open = Command::OpenTask {
+            task: task.clone(),
+            request: None,
+        };
+        ledger.commit(open).await.unwrap();
+        (Arc::new(ledger), task)
+    }
+
+    #[tokio::test]
+    async fn s28_a_timeline_reads_so_many_records_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, task) = opened_in(folder.path()).await;
+        let close = Command::CloseTask { task: task.id };
+        for _ in 1..MAX_TIMELINE_RECORDS {
+            ledger.commit(close.clone()).await.unwrap();
+        }
+        let (events, truncated) = of(&ledger, task.id, Reader::Operator).await.unwrap();
+        assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, false));
+        ledger.commit(close).await.unwrap();
+        let (events, truncated) = of(&ledger, task.id, Reader::Operator).await.unwrap();
+        assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, true));
+    }
+
+    #[tokio::test]
+    async fn s51_the_history_says_whose_a_task_was_that_left_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, task) = opened_in(folder.path()).await;
+        assert_eq!(opened(&ledger, task.id).await.unwrap(), Some(task));
+        let unknown = TaskId::from_bits(1);
+        assert_eq!(opened(&ledger, unknown).await.unwrap(), None);
     }
 }

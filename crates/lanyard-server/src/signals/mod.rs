@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use lanyard_core::document::{Fields, Findings};
-use lanyard_core::kill::{Actor, EngagedOrder, Lifted};
+use lanyard_core::kill::{Actor, Lifted};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::kill::Fenced;
@@ -72,24 +72,23 @@ struct Signal {
 /// Engages what a signal asks for, unless an order stands that it asked for before, or people have lifted one since.
 async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
     let given = broker.engine.query(|state| {
-        let same = state.kills().numbered(&signal.key);
-        same.cloned().collect::<Vec<EngagedOrder>>()
+        let last = state.kills().numbered(&signal.key).last().cloned();
+        (last, state.kills().next_key(&signal.key))
     });
-    let Ok(given) = given.await else {
+    let Ok((last, next)) = given.await else {
         // Where the ledger does not answer, the order goes the way of every order: it is fenced, and spooled. It has no key:
         // one of an order that people have lifted would make it that order.
         let what = (signal.scope, signal.roles);
         let (fenced, _) = engage(broker, what, (signal.reason, signal.by), None).await?;
         return Ok(fenced);
     };
-    let last = given.last();
     let answered = last.filter(|engaged| {
         let knew = |at: Timestamp| signal.since <= at;
         engaged.lifted == Lifted::Nothing || engaged.lifted_at.is_some_and(knew)
     });
     let key = match answered {
-        Some(engaged) => engaged.order.key.clone(),
-        None => Some(format!("{} #{}", signal.key, given.len() + 1)),
+        Some(engaged) => engaged.order.key,
+        None => Some(next),
     };
     let what = (signal.scope, signal.roles);
     let (fenced, _) = engage(broker, what, (signal.reason, signal.by), key).await?;

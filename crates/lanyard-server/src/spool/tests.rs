@@ -63,6 +63,7 @@ fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
         randomness: Arc::new(SystemRandomness::default()),
         agents: BTreeMap::new(),
         rearm_soak: Duration::ZERO,
+        records: lanyard_engine::records::RecordLimits::UNBOUNDED,
     });
     (engine, ledger)
 }

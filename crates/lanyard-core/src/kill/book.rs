@@ -1,0 +1,423 @@
+//! The book of kill orders, and the ways to find one without a look at all of them.
+//!
+//! An order over a task or a lease leaves the book some time after what it covers has left the books: from then on nothing
+//! that it matches can be live. Every other order stays.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::places::{Places, later};
+use super::{EngagedOrder, KillOrder, Lifted, RearmStage};
+use crate::id::{KillId, LeaseId};
+use crate::lease::Seq;
+use crate::scope::{Facets, Scope};
+use crate::task::Task;
+use crate::time::Timestamp;
+
+/// How long an order over a task or a lease stays, for those who ask after it, once nothing of it can be live.
+///
+/// # Limit
+/// - for: a kill order over a task or a lease
+/// - unit: after the task or the lease left the books
+/// - beyond: the order leaves memory and snapshots; the history still has it
+/// - test: `s08_an_order_over_a_task_goes_when_the_task_is_gone`
+pub const KILL_ORDER_REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Every order ever given that can still matter.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct KillBook {
+    orders: BTreeMap<Seq, EngagedOrder>,
+    by_id: HashMap<KillId, Seq>,
+    by_key: BTreeMap<String, Seq>,
+    by_scope: Places,
+    /// Those that stop something still.
+    engaged: Places,
+    /// Those of which nothing can be live, by when.
+    idle: BTreeSet<(Timestamp, Seq)>,
+    /// The newest order's place, also where that order has left the book.
+    epoch: Seq,
+    changes: OrderChanges,
+}
+
+/// How often a book of orders was changed: what was read of it is still so while this has not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OrderChanges(u64);
+
+// A book that was read from a snapshot has seen other changes and holds the same.
+impl PartialEq for KillBook {
+    fn eq(&self, other: &Self) -> bool {
+        self.orders == other.orders && self.epoch == other.epoch
+    }
+}
+
+impl Eq for KillBook {}
+
+/// The book as a snapshot holds it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    orders: Vec<EngagedOrder>,
+    #[serde(default)]
+    epoch: Seq,
+}
+
+impl From<KillBook> for Written {
+    fn from(book: KillBook) -> Self {
+        Self {
+            orders: book.orders.into_values().collect(),
+            epoch: book.epoch,
+        }
+    }
+}
+
+impl From<Written> for KillBook {
+    fn from(written: Written) -> Self {
+        let mut book = Self {
+            epoch: written.epoch,
+            ..Self::default()
+        };
+        written.orders.into_iter().for_each(|it| book.insert(it));
+        book
+    }
+}
+
+impl KillBook {
+    /// How often these were changed.
+    #[must_use]
+    pub const fn changes(&self) -> OrderChanges {
+        self.changes
+    }
+
+    /// The orders, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
+        self.orders.values()
+    }
+
+    /// The orders behind this place, oldest first.
+    pub fn after(&self, seq: Seq) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
+        let behind = (Bound::Excluded(seq), Bound::Unbounded);
+        self.orders.range(behind).map(|(_, engaged)| engaged)
+    }
+
+    /// One order.
+    #[must_use]
+    pub fn get(&self, id: KillId) -> Option<&EngagedOrder> {
+        self.orders.get(self.by_id.get(&id)?)
+    }
+
+    /// The order that goes by this key.
+    #[must_use]
+    pub fn of_key(&self, key: &str) -> Option<&EngagedOrder> {
+        self.orders.get(self.by_key.get(key)?)
+    }
+
+    /// The orders of exactly this scope, newest first.
+    pub fn of_scope<'a>(
+        &'a self,
+        scope: &Scope,
+    ) -> impl Iterator<Item = &'a EngagedOrder> + use<'a> {
+        let places = self.by_scope.of(scope).into_iter();
+        let places = places.flat_map(|places| places.iter().rev());
+        places.filter_map(|seq| self.orders.get(seq))
+    }
+
+    /// The orders that answer one thing, which may come again: their keys are this name and a number. Oldest first.
+    pub fn numbered(&self, name: &str) -> impl Iterator<Item = &EngagedOrder> {
+        let name = format!("{name} #");
+        let from = (Bound::Included(name.clone()), Bound::Unbounded);
+        let keys = self.by_key.range::<String, _>(from);
+        let own = keys.take_while(|(key, _)| key.starts_with(&name));
+        let by_age: BTreeSet<Seq> = own.map(|(_, seq)| *seq).collect();
+        by_age.into_iter().filter_map(|seq| self.orders.get(&seq))
+    }
+
+    /// The key of the next order that answers this. An order that left the book does not give its number to another one.
+    #[must_use]
+    pub fn next_key(&self, name: &str) -> String {
+        let numbers = self.numbered(name).filter_map(|engaged| {
+            let key = engaged.order.key.as_deref()?;
+            let (_, number) = key.rsplit_once('#')?;
+            number.parse::<u64>().ok()
+        });
+        let last = numbers.max().unwrap_or_default();
+        format!("{name} #{}", last.saturating_add(1))
+    }
+
+    /// The newest order's place: nothing has to be looked at while it has not moved.
+    #[must_use]
+    pub const fn epoch(&self) -> Seq {
+        self.epoch
+    }
+
+    /// The order that makes dead what has these facets and was recorded at `since`: final, whether or
+    /// not the order was lifted later. The newest, where there are several.
+    #[must_use]
+    pub fn killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
+        if self.epoch <= since {
+            return None;
+        }
+        let reaching = |places| self.newest(places, Some(since), |it| it.order.reaches(facets));
+        let found = self.by_scope.covering(facets).filter_map(reaching);
+        found.max_by_key(|engaged| engaged.seq)
+    }
+
+    /// The oldest of the orders that make it dead: the one that stops it.
+    #[must_use]
+    pub fn first_killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
+        if self.epoch <= since {
+            return None;
+        }
+        let oldest = |places| {
+            let later = later(places, Some(since)).rev();
+            let mut orders = later.filter_map(|seq| self.orders.get(&seq));
+            orders.find(|engaged| engaged.order.reaches(facets))
+        };
+        let found = self.by_scope.covering(facets).filter_map(oldest);
+        found.min_by_key(|engaged| engaged.seq)
+    }
+
+    /// The newest engaged order that stops new credentials with these facets.
+    #[must_use]
+    pub fn stopper(&self, facets: &Facets<'_>) -> Option<&EngagedOrder> {
+        let stops =
+            |it: &EngagedOrder| it.order.roles.reaches(facets.role) && it.stops(facets.role);
+        let found = self.engaged.covering(facets);
+        let found = found.filter_map(|places| self.newest(places, None, stops));
+        found.max_by_key(|engaged| engaged.seq)
+    }
+
+    /// The orders that are not wholly lifted and cover everything of a task, newest first.
+    pub fn over_task<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a EngagedOrder> {
+        let places = self.engaged.covering_whole(task);
+        let places: BTreeSet<Seq> = places.flatten().copied().collect();
+        let newest_first = places.into_iter().rev();
+        newest_first.filter_map(|seq| self.orders.get(&seq))
+    }
+
+    fn newest(
+        &self,
+        places: &BTreeSet<Seq>,
+        than: Option<Seq>,
+        wanted: impl Fn(&EngagedOrder) -> bool,
+    ) -> Option<&EngagedOrder> {
+        let mut orders = later(places, than).filter_map(|seq| self.orders.get(&seq));
+        orders.find(|engaged| wanted(engaged))
+    }
+
+    /// Takes an order in at its place, which is later than every other. `idle` says that nothing can be live under the order
+    /// from the beginning: the task or the lease that it covers is not in the books.
+    pub(crate) fn engage(&mut self, order: KillOrder, seq: Seq, idle: bool) {
+        self.insert(EngagedOrder {
+            idle_since: idle.then_some(order.at),
+            order,
+            seq,
+            lifted: Lifted::Nothing,
+            lifted_at: None,
+        });
+    }
+
+    fn insert(&mut self, engaged: EngagedOrder) {
+        let (seq, order) = (engaged.seq, &engaged.order);
+        self.epoch = self.epoch.max(seq);
+        self.by_id.insert(order.id, seq);
+        if let Some(key) = &order.key {
+            self.by_key.entry(key.clone()).or_insert(seq);
+        }
+        self.changes.0 += 1;
+        self.by_scope.insert(order, seq);
+        if engaged.lifted != Lifted::Everything {
+            self.engaged.insert(order, seq);
+        }
+        if let Some(since) = engaged.idle_since {
+            self.idle.insert((since, seq));
+        }
+        self.orders.insert(seq, engaged);
+    }
+
+    fn remove(&mut self, seq: Seq) -> Option<EngagedOrder> {
+        let engaged = self.orders.remove(&seq)?;
+        let order = &engaged.order;
+        self.by_id.remove(&order.id);
+        if let Some(key) = &order.key
+            && self.by_key.get(key) == Some(&seq)
+        {
+            self.by_key.remove(key);
+        }
+        self.changes.0 += 1;
+        self.by_scope.remove(order, seq);
+        self.engaged.remove(order, seq);
+        if let Some(since) = engaged.idle_since {
+            self.idle.remove(&(since, seq));
+        }
+        Some(engaged)
+    }
+
+    /// The drill that killed this lease leaves the book with it: there is one a day and target.
+    pub(crate) fn forget_drill(&mut self, lease: LeaseId) -> Option<KillId> {
+        let is_drill = |engaged: &&EngagedOrder| engaged.order.is_drill();
+        let seq = self.of_scope(&Scope::Lease(lease)).find(is_drill)?.seq;
+        Some(self.remove(seq)?.order.id)
+    }
+
+    /// What orders of this scope cover has left the books.
+    pub(crate) fn idle(&mut self, scope: &Scope, at: Timestamp) {
+        for seq in self.by_scope.of(scope).cloned().unwrap_or_default() {
+            if let Some(engaged) = self.orders.get_mut(&seq)
+                && engaged.idle_since.is_none()
+            {
+                engaged.idle_since = Some(at);
+                self.idle.insert((at, seq));
+            }
+        }
+    }
+
+    /// The orders that nobody needs to see any more leave the book.
+    pub(crate) fn forget_idle(&mut self, now: Timestamp) -> Vec<KillId> {
+        let mut forgotten = Vec::new();
+        while let Some((since, seq)) = self.idle.first().copied() {
+            if since + KILL_ORDER_REMEMBERED > now {
+                break;
+            }
+            self.idle.pop_first();
+            forgotten.extend(self.remove(seq).map(|engaged| engaged.order.id));
+        }
+        forgotten
+    }
+
+    /// Lifts an order by a step.
+    pub(crate) fn lift(&mut self, id: KillId, stage: RearmStage, at: Timestamp) {
+        let seq = self.by_id.get(&id).copied();
+        let Some(engaged) = seq.and_then(|seq| self.orders.get_mut(&seq)) else {
+            return;
+        };
+        engaged.lifted = match stage {
+            RearmStage::Plan => Lifted::Plan,
+            RearmStage::Apply => Lifted::Everything,
+        };
+        engaged.lifted_at = Some(at);
+        self.changes.0 += 1;
+        if engaged.lifted == Lifted::Everything {
+            self.engaged.remove(&engaged.order, engaged.seq);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::charter::{Name, Role};
+    use crate::id::TaskId;
+    use crate::identity::Identity;
+    use crate::kill::Actor;
+    use crate::scope::{AgentName, RoleFilter};
+    use crate::task::Above;
+
+    fn name(number: u8) -> Name {
+        format!("n{number}").parse().unwrap()
+    }
+
+    fn agent(number: u8) -> AgentName {
+        AgentName(format!("a{number}"))
+    }
+
+    fn identity(number: u8) -> Identity {
+        Identity {
+            issuer: "https://agents.example".to_owned(),
+            subject: format!("agent:{number}"),
+        }
+    }
+
+    fn scopes() -> impl Strategy<Value = Scope> {
+        prop_oneof![
+            Just(Scope::All),
+            (0..3u8).prop_map(|it| Scope::Environment(name(it))),
+            (0..3u8).prop_map(|it| Scope::Target(name(it))),
+            (0..3u8).prop_map(|it| Scope::Charter(name(it))),
+            (0..3u8).prop_map(|it| Scope::Agent(agent(it))),
+            (0..3u8).prop_map(|it| Scope::Agent(AgentName(identity(it).to_string()))),
+            (0..3u128).prop_map(|it| Scope::Task(TaskId::from_bits(it))),
+            (0..3u128).prop_map(|it| Scope::Lease(LeaseId::from_bits(it))),
+        ]
+    }
+
+    proptest! {
+        /// The index finds what a look at every order finds.
+        #[test]
+        fn s08_orders_are_found_by_scope_as_by_a_look_at_all(
+            given in proptest::collection::vec((scopes(), any::<bool>(), 0..3u8, 0..4u8), 0..12),
+            facets in proptest::collection::vec(0..3u8, 10),
+            since in 0..14u64,
+        ) {
+            let mut book = KillBook::default();
+            for (seq, (scope, both, lifted, named)) in (1u64..).zip(given) {
+                let id = KillId::from_bits(u128::from(seq));
+                let roles = if both { RoleFilter::Both } else { RoleFilter::ApplyOnly };
+                let order = KillOrder {
+                    id, scope, roles, reason: String::new(), by: Actor::Local, at: Timestamp::EPOCH,
+                    evidence: Vec::new(), key: None,
+                    identities: (named < 3).then(|| identity(named)).into_iter().collect(),
+                };
+                book.engage(order, Seq(seq), false);
+                for stage in [RearmStage::Plan, RearmStage::Apply].into_iter().take(lifted.into()) {
+                    book.lift(id, stage, Timestamp::EPOCH);
+                }
+            }
+            let [e, t, c, a, task, c2, a2, l, i, i2] = facets[..] else { unreachable!() };
+            let (own, over) = (identity(i), identity(i2));
+            let names = (name(e), name(t), name(c), agent(a));
+            let lineage = [Above { task: TaskId::from_bits(0), charter: name(c2), agent: agent(a2), identity: (i2 < 2).then_some(over) }];
+            for role in [Role::Plan, Role::Apply] {
+                let facets = Facets {
+                    environment: &names.0, target: &names.1, charter: &names.2, agent: &names.3, identity: &own,
+                    task: TaskId::from_bits(task.into()), lineage: &lineage,
+                    lease: Some(LeaseId::from_bits(l.into())), role,
+                };
+                let killers = || book.iter().filter(|it| it.seq > Seq(since) && it.order.reaches(&facets));
+                prop_assert_eq!(book.killer(&facets, Seq(since)), killers().next_back());
+                prop_assert_eq!(book.first_killer(&facets, Seq(since)), killers().next());
+                let mut stoppers = book.iter().rev();
+                let stopper = stoppers.find(|it| it.order.reaches(&facets) && it.stops(role));
+                prop_assert_eq!(book.stopper(&facets), stopper);
+            }
+            let written = serde_json::to_string(&book).unwrap();
+            prop_assert_eq!(serde_json::from_str::<KillBook>(&written).unwrap(), book);
+        }
+    }
+
+    #[test]
+    fn orders_that_answer_one_thing_are_found_by_the_name_in_their_keys() {
+        let mut book = KillBook::default();
+        let keys = [
+            "alert #1",
+            "alert #2",
+            "alert",
+            "alert two #1",
+            "alerts #1",
+            "alert #10",
+        ];
+        for (bits, key) in (1u64..).zip(keys) {
+            let order = KillOrder {
+                id: KillId::from_bits(bits.into()),
+                scope: Scope::All,
+                roles: RoleFilter::Both,
+                reason: String::new(),
+                by: Actor::Local,
+                at: Timestamp::EPOCH,
+                evidence: Vec::new(),
+                key: Some(key.to_owned()),
+                identities: BTreeSet::new(),
+            };
+            book.engage(order, Seq(bits), false);
+        }
+        let found = book.numbered("alert").map(|it| it.seq.0);
+        assert_eq!(found.collect::<Vec<_>>(), [1, 2, 6]);
+        assert_eq!(book.next_key("alert"), "alert #11");
+        assert_eq!(book.next_key("unknown"), "unknown #1");
+        assert_eq!(book.of_key("alert").map(|it| it.seq), Some(Seq(3)));
+    }
+}

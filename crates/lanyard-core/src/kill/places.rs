@@ -1,0 +1,178 @@
+//! Kill orders by the scope that they cover: what is looked up costs what it may match, and not what there is.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use crate::charter::Name;
+use crate::id::{LeaseId, TaskId};
+use crate::identity::Identity;
+use crate::kill::KillOrder;
+use crate::lease::Seq;
+use crate::scope::{AgentName, Facets, Scope};
+use crate::task::{Above, Task};
+
+/// The places of orders in the journal, by scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    all: BTreeSet<Seq>,
+    environments: BTreeMap<Name, BTreeSet<Seq>>,
+    targets: BTreeMap<Name, BTreeSet<Seq>>,
+    charters: BTreeMap<Name, BTreeSet<Seq>>,
+    agents: BTreeMap<AgentName, BTreeSet<Seq>>,
+    /// Of agents that are called by the one identity that they have.
+    called: BTreeMap<String, BTreeSet<Seq>>,
+    /// Of orders that name identities besides.
+    identities: BTreeMap<Identity, BTreeSet<Seq>>,
+    tasks: HashMap<TaskId, BTreeSet<Seq>>,
+    leases: HashMap<LeaseId, BTreeSet<Seq>>,
+}
+
+impl Places {
+    pub(super) fn insert(&mut self, order: &KillOrder, seq: Seq) {
+        for identity in &order.identities {
+            let of_identity = self.identities.entry(identity.clone());
+            of_identity.or_default().insert(seq);
+        }
+        if let Scope::Agent(name) = &order.scope
+            && name.0.contains('#')
+        {
+            let of_name = self.called.entry(name.0.clone());
+            of_name.or_default().insert(seq);
+        }
+        let places = match &order.scope {
+            Scope::All => &mut self.all,
+            Scope::Environment(name) => self.environments.entry(name.clone()).or_default(),
+            Scope::Target(name) => self.targets.entry(name.clone()).or_default(),
+            Scope::Charter(name) => self.charters.entry(name.clone()).or_default(),
+            Scope::Agent(name) => self.agents.entry(name.clone()).or_default(),
+            Scope::Task(id) => self.tasks.entry(*id).or_default(),
+            Scope::Lease(id) => self.leases.entry(*id).or_default(),
+        };
+        places.insert(seq);
+    }
+
+    pub(super) fn remove(&mut self, order: &KillOrder, seq: Seq) {
+        for identity in &order.identities {
+            ordered(&mut self.identities, identity, seq);
+        }
+        if let Scope::Agent(name) = &order.scope {
+            ordered(&mut self.called, &name.0, seq);
+        }
+        match &order.scope {
+            Scope::All => {
+                self.all.remove(&seq);
+            }
+            Scope::Environment(name) => ordered(&mut self.environments, name, seq),
+            Scope::Target(name) => ordered(&mut self.targets, name, seq),
+            Scope::Charter(name) => ordered(&mut self.charters, name, seq),
+            Scope::Agent(name) => ordered(&mut self.agents, name, seq),
+            Scope::Task(id) => hashed(&mut self.tasks, id, seq),
+            Scope::Lease(id) => hashed(&mut self.leases, id, seq),
+        }
+    }
+
+    /// Those of exactly this scope.
+    pub(super) fn of(&self, scope: &Scope) -> Option<&BTreeSet<Seq>> {
+        match scope {
+            Scope::All => Some(&self.all),
+            Scope::Environment(name) => self.environments.get(name),
+            Scope::Target(name) => self.targets.get(name),
+            Scope::Charter(name) => self.charters.get(name),
+            Scope::Agent(name) => self.agents.get(name),
+            Scope::Task(id) => self.tasks.get(id),
+            Scope::Lease(id) => self.leases.get(id),
+        }
+    }
+
+    /// The sets of the scopes that cover what has these facets. An order can be in several.
+    pub(super) fn covering<'a>(
+        &'a self,
+        facets: &Facets<'a>,
+    ) -> impl Iterator<Item = &'a BTreeSet<Seq>> {
+        let lease = facets.lease.and_then(|id| self.leases.get(&id));
+        self.covering_task(
+            facets.environment,
+            (facets.charter, facets.agent, facets.identity, facets.task),
+            facets.lineage,
+        )
+        .chain(self.targets.get(facets.target))
+        .chain(lease)
+    }
+
+    /// The sets of the scopes that cover everything of a task.
+    pub(super) fn covering_whole<'a>(
+        &'a self,
+        task: &'a Task,
+    ) -> impl Iterator<Item = &'a BTreeSet<Seq>> {
+        let own = (&task.charter, &task.agent, &task.identity, task.id);
+        self.covering_task(&task.environment, own, &task.lineage)
+    }
+
+    fn covering_task<'a>(
+        &'a self,
+        environment: &Name,
+        (charter, agent, identity, task): (&Name, &AgentName, &Identity, TaskId),
+        lineage: &'a [Above],
+    ) -> impl Iterator<Item = &'a BTreeSet<Seq>> {
+        let [named, called] = self.of_identity(identity);
+        let own = [
+            named,
+            called,
+            (!self.all.is_empty()).then_some(&self.all),
+            self.environments.get(environment),
+            self.charters.get(charter),
+            self.agents.get(agent),
+            self.tasks.get(&task),
+        ];
+        let above = lineage.iter().flat_map(|above| {
+            let identity = above.identity.as_ref();
+            let [named, called] = identity.map_or([None; 2], |it| self.of_identity(it));
+            [
+                named,
+                called,
+                self.charters.get(&above.charter),
+                self.agents.get(&above.agent),
+                self.tasks.get(&above.task),
+            ]
+        });
+        own.into_iter().chain(above).flatten()
+    }
+}
+
+impl Places {
+    /// Orders that name this identity, or an agent that is called by it.
+    fn of_identity(&self, identity: &Identity) -> [Option<&BTreeSet<Seq>>; 2] {
+        let called = match self.called.is_empty() {
+            true => None,
+            false => self.called.get(&identity.to_string()),
+        };
+        [self.identities.get(identity), called]
+    }
+}
+
+/// Those of a set that are later than this place, the latest first.
+pub(super) fn later(
+    places: &BTreeSet<Seq>,
+    than: Option<Seq>,
+) -> impl DoubleEndedIterator<Item = Seq> {
+    let from = than.map_or(Bound::Unbounded, Bound::Excluded);
+    places.range((from, Bound::Unbounded)).rev().copied()
+}
+
+fn ordered<K: Ord>(places: &mut BTreeMap<K, BTreeSet<Seq>>, key: &K, seq: Seq) {
+    if let Some(of_key) = places.get_mut(key) {
+        of_key.remove(&seq);
+        if of_key.is_empty() {
+            places.remove(key);
+        }
+    }
+}
+
+fn hashed<K: std::hash::Hash + Eq>(places: &mut HashMap<K, BTreeSet<Seq>>, key: &K, seq: Seq) {
+    if let Some(of_key) = places.get_mut(key) {
+        of_key.remove(&seq);
+        if of_key.is_empty() {
+            places.remove(key);
+        }
+    }
+}

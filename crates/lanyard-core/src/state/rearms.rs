@@ -1,0 +1,145 @@
+//! What a re-arm has to meet: two people, the plan role first, and no order in the meantime that its people would have to
+//! look at.
+
+use crate::id::{KillId, RearmId};
+use crate::kill::{
+    Actor, EngagedOrder, KillOrder, Lifted, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage,
+};
+use crate::person::{Person, Sameness};
+use crate::scope::Scope;
+use crate::time::Timestamp;
+
+use super::{Refusal, State};
+
+impl State {
+    pub(super) fn admit_step(
+        &self,
+        proposal: &RearmProposal,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let kill = proposal.kill;
+        let engaged = self
+            .kills
+            .get(kill)
+            .ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
+        match (engaged.lifted, proposal.stage) {
+            (Lifted::Nothing, RearmStage::Plan) => Ok(()),
+            (Lifted::Plan, RearmStage::Apply) => match proposal.soaks_until(engaged) {
+                Some(until) if now < until => Err(Refusal::Soaking { until }),
+                Some(_) | None => Ok(()),
+            },
+            (Lifted::Nothing, RearmStage::Apply) => Err(Refusal::Rearm(
+                "the plan role has to be re-armed before the apply role",
+            )),
+            (Lifted::Plan, RearmStage::Plan) => {
+                Err(Refusal::Rearm("the plan role is re-armed already"))
+            }
+            (Lifted::Everything, _) => Err(Refusal::Rearm("this kill order is lifted already")),
+        }
+    }
+
+    pub(super) fn admit_rearm(
+        &self,
+        rearm: RearmId,
+        kill: KillId,
+        by: &Person,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let proposal = self
+            .rearms
+            .get(&rearm)
+            .ok_or_else(|| Refusal::Unknown(format!("re-arm {rearm}")))?;
+        if proposal.kill != kill {
+            return Err(Refusal::Rearm(
+                "this re-arm was proposed for another kill order",
+            ));
+        }
+        match proposal.by.sameness(by) {
+            Sameness::Distinct => {}
+            Sameness::Same => return Err(Refusal::Rearm("a re-arm needs a second person")),
+            Sameness::Unknown => {
+                return Err(Refusal::Rearm(
+                    "a re-arm needs a second person, and the configuration does not say whether people of your issuer \
+                     are people of the issuer of whoever proposed it: give both issuers a `directory`",
+                ));
+            }
+        }
+        if let Some(engaged) = self.voiding(proposal) {
+            return Err(Refusal::RearmVoid(engaged.order.id));
+        }
+        if now > proposal.at + REARM_PROPOSAL_LIFE {
+            return Err(Refusal::Rearm(
+                "this re-arm was proposed too long ago: propose it again",
+            ));
+        }
+        self.admit_step(proposal, now)
+    }
+
+    /// The newest order that was engaged after the proposal and that its people have to look at first.
+    fn voiding(&self, proposal: &RearmProposal) -> Option<&EngagedOrder> {
+        let rearmed = &self.kills.get(proposal.kill)?.order;
+        let mut newer = self.kills.after(proposal.epoch).rev();
+        newer.find(|engaged| self.voids(engaged, rearmed))
+    }
+
+    /// Whether an order is about what a re-arm of another one would let go. An order that an agent can bring about by itself,
+    /// and that reaches less, goes on by itself and voids nothing: else an agent could hold up every re-arm.
+    fn voids(&self, engaged: &EngagedOrder, rearmed: &KillOrder) -> bool {
+        let order = &engaged.order;
+        let of_agent = matches!(order.by, Actor::Breaker { .. } | Actor::Agent(_));
+        if order.is_drill() || (of_agent && reaches_less(&order.scope, &rearmed.scope)) {
+            return false;
+        }
+        self.may_overlap(order, rearmed)
+    }
+
+    /// Whether something can be covered by both.
+    fn may_overlap(&self, one: &KillOrder, other: &KillOrder) -> bool {
+        let lease = |id, order: &KillOrder| {
+            let lease = self.leases.get(id);
+            lease.is_some_and(|lease| order.reaches(&lease.facets()))
+        };
+        let task = |id, order: &KillOrder| {
+            let entry = self.tasks.get(id);
+            entry.is_some_and(|entry| order.covers_task(&entry.task))
+        };
+        match (&one.scope, &other.scope) {
+            (Scope::All, _) | (_, Scope::All) => true,
+            (Scope::Lease(first), Scope::Lease(second)) => first == second,
+            (Scope::Lease(id), _) => lease(*id, other),
+            (_, Scope::Lease(id)) => lease(*id, one),
+            // A task can reach any target.
+            (Scope::Task(_), Scope::Target(_)) | (Scope::Target(_), Scope::Task(_)) => true,
+            (Scope::Task(first), Scope::Task(second)) => {
+                first == second || task(*first, other) || task(*second, one)
+            }
+            (Scope::Task(id), _) => task(*id, other),
+            (_, Scope::Task(id)) => task(*id, one),
+            (Scope::Environment(first), Scope::Environment(second))
+            | (Scope::Target(first), Scope::Target(second))
+            | (Scope::Charter(first), Scope::Charter(second)) => first == second,
+            (Scope::Agent(first), Scope::Agent(second)) => {
+                first == second || !one.identities.is_disjoint(&other.identities)
+            }
+            (
+                Scope::Environment(_) | Scope::Target(_) | Scope::Charter(_) | Scope::Agent(_),
+                Scope::Environment(_) | Scope::Target(_) | Scope::Charter(_) | Scope::Agent(_),
+            ) => true,
+        }
+    }
+}
+
+/// Whether the first scope is of a kind that covers less than the kind of the second.
+fn reaches_less(one: &Scope, other: &Scope) -> bool {
+    breadth(one) < breadth(other)
+}
+
+const fn breadth(scope: &Scope) -> u8 {
+    match scope {
+        Scope::All => 4,
+        Scope::Environment(_) | Scope::Target(_) | Scope::Charter(_) => 3,
+        Scope::Agent(_) => 2,
+        Scope::Task(_) => 1,
+        Scope::Lease(_) => 0,
+    }
+}

@@ -1,0 +1,329 @@
+//! The tasks, and the ways to find them without a scan.
+//!
+//! A task is open until it is closed or its time is up. Some time later it leaves with everything of it, unless something is
+//! live under it, or a task below it is still there. Its request id is remembered longer, so that a request that is
+//! repeated late opens nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::charter::Name;
+use crate::digest::Digest;
+use crate::id::TaskId;
+use crate::identity::Identity;
+use crate::task::Task;
+use crate::time::Timestamp;
+
+/// How long an ended task stays in memory with its plans and approvals, once no lease of it is in the books.
+///
+/// # Limit
+/// - for: a task
+/// - unit: after its end and the end of its last lease
+/// - beyond: the task leaves memory and snapshots; its timeline is read from the history, everything else says that there is
+///   no such task
+/// - test: `s51_an_ended_task_leaves_memory_soon`
+pub const ENDED_TASK_REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How long an ended task of which actions were reported stays in memory: how an action came out is known late.
+///
+/// # Limit
+/// - for: a task of which actions were reported
+/// - unit: after its end
+/// - beyond: a report of it is refused, as one of a task that never was
+/// - test: `s51_a_task_with_reports_takes_more_of_them_for_an_hour`
+pub const REPORTED_TASK_REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// How long an ended task stays in memory of which people were asked for approval: no charter lets an agent wait for longer
+/// after a request.
+///
+/// # Limit
+/// - for: a task with requests for approval
+/// - unit: after the last request or denial
+/// - beyond: the task leaves memory with its plans and approvals
+/// - test: `s51_a_task_that_asked_people_stays_as_long_as_that_counts`
+pub const REQUEST_REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the request id that opened a task is remembered after the task ended.
+///
+/// # Limit
+/// - for: a request id
+/// - unit: after the end of the task
+/// - beyond: a request with the same id opens a new task
+/// - test: `s51_a_request_that_is_repeated_late_opens_nothing`
+pub const REQUEST_ID_REMEMBERED: Duration = Duration::from_secs(3600);
+
+/// Tasks that are open at the same time.
+///
+/// # Limit
+/// - for: all identities together
+/// - unit: tasks
+/// - beyond: no task is opened until another one ends; kills, closings and credentials of open tasks go on
+/// - test: `s05_open_tasks_are_bounded_in_all`
+pub const MAX_OPEN_TASKS: usize = 100_000;
+
+/// Tasks of one identity that are open at the same time; those that it opened for other agents are among them.
+///
+/// # Limit
+/// - for: an identity
+/// - unit: tasks
+/// - beyond: the identity opens no further task until one of them ends
+/// - test: `s05_open_tasks_are_bounded_by_identity`
+pub const MAX_OPEN_TASKS_PER_IDENTITY: usize = 1000;
+
+/// A task and whether it is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEntry {
+    /// What was said when it was opened.
+    pub task: Arc<Task>,
+    /// When it was closed.
+    pub closed: Option<Timestamp>,
+    /// The caller's request id, which makes a retry safe.
+    pub request: Option<String>,
+    /// Who opened it, where that was another than the identity that runs it.
+    pub asker: Option<Identity>,
+}
+
+impl TaskEntry {
+    /// Whether it can still be used.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.closed.is_none() && now < self.task.expires
+    }
+
+    /// When it ended, or will end by itself.
+    #[must_use]
+    pub fn ends(&self) -> Timestamp {
+        self.closed
+            .map_or(self.task.expires, |closed| closed.min(self.task.expires))
+    }
+
+    /// Who opened it.
+    #[must_use]
+    pub fn asker(&self) -> &Identity {
+        self.asker.as_ref().unwrap_or(&self.task.identity)
+    }
+}
+
+/// A request id of one identity, as it is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestKey(Digest);
+
+impl RequestKey {
+    fn of(asker: &Identity, request: &str) -> Self {
+        let parts = [&asker.issuer, &asker.subject, request];
+        // With their lengths, so that no two requests are written alike.
+        let written: String = parts
+            .iter()
+            .map(|part| format!("{}:{part}", part.len()))
+            .collect();
+        Self(Digest::of(written.as_bytes()))
+    }
+}
+
+/// Every task that has not been forgotten.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tasks {
+    all: HashMap<TaskId, TaskEntry>,
+    /// The open ones, by their own end.
+    open: BTreeSet<(Timestamp, TaskId)>,
+    /// The open ones of each identity that opened some, by their own end.
+    open_of: HashMap<Identity, BTreeSet<(Timestamp, TaskId)>>,
+    /// The open ones of each charter.
+    open_under: BTreeMap<Name, BTreeSet<TaskId>>,
+    /// The tasks that have one above them.
+    below: HashMap<TaskId, BTreeSet<TaskId>>,
+    /// When ended ones may be forgotten. Those that something is left of are not here: they come back when it is gone.
+    endings: BTreeSet<(Timestamp, TaskId)>,
+    requests: HashMap<RequestKey, TaskId>,
+    /// The requests of ended tasks, by when they may be forgotten.
+    request_endings: BTreeSet<(Timestamp, RequestKey)>,
+}
+
+impl Tasks {
+    pub(super) fn get(&self, id: TaskId) -> Option<&TaskEntry> {
+        self.all.get(&id)
+    }
+
+    pub(super) fn contains(&self, id: TaskId) -> bool {
+        self.all.contains_key(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &TaskEntry> {
+        self.all.values()
+    }
+
+    /// The open ones of a charter.
+    pub(super) fn open_under(&self, charter: &Name) -> impl Iterator<Item = &TaskEntry> {
+        let ids = self.open_under.get(charter).into_iter().flatten();
+        ids.filter_map(|id| self.all.get(id))
+    }
+
+    /// How many are open.
+    pub(super) fn open(&self, now: Timestamp) -> usize {
+        live(&self.open, now)
+    }
+
+    /// How many are open that this identity opened.
+    pub(super) fn open_of(&self, asker: &Identity, now: Timestamp) -> usize {
+        let own = self.open_of.get(asker);
+        own.map_or(0, |own| live(own, now))
+    }
+
+    /// The task that this request of this identity opened; it may be forgotten.
+    pub(super) fn of_request(&self, asker: &Identity, request: &str) -> Option<TaskId> {
+        let key = RequestKey::of(asker, request);
+        self.requests.get(&key).copied()
+    }
+
+    /// The requests that opened tasks which are forgotten, and until when they are remembered.
+    pub(super) fn requests_of_forgotten(
+        &self,
+    ) -> impl Iterator<Item = (RequestKey, TaskId, Timestamp)> {
+        let endings = self.request_endings.iter();
+        endings.filter_map(|(until, key)| Some((*key, *self.requests.get(key)?, *until)))
+    }
+
+    pub(super) fn remember_request(&mut self, key: RequestKey, task: TaskId, until: Timestamp) {
+        self.requests.insert(key, task);
+        self.request_endings.insert((until, key));
+    }
+
+    pub(super) fn insert(&mut self, entry: TaskEntry) {
+        let (id, task) = (entry.task.id, &entry.task);
+        if let Some(request) = &entry.request {
+            let key = RequestKey::of(entry.asker(), request);
+            self.requests.insert(key, id);
+        }
+        for above in &task.lineage {
+            self.below.entry(above.task).or_default().insert(id);
+        }
+        if entry.closed.is_none() {
+            let own = (task.expires, id);
+            self.open.insert(own);
+            let of_asker = self.open_of.entry(entry.asker().clone());
+            of_asker.or_default().insert(own);
+            let of_charter = self.open_under.entry(task.charter.clone());
+            of_charter.or_default().insert(id);
+        }
+        let ends = entry.ends();
+        self.all.insert(id, entry);
+        self.endings.insert((ends + ENDED_TASK_REMEMBERED, id));
+    }
+
+    /// The task, and those that have it above them.
+    pub(super) fn with_those_below(&self, task: TaskId) -> Vec<TaskId> {
+        let below = self.below.get(&task).into_iter().flatten();
+        std::iter::once(task).chain(below.copied()).collect()
+    }
+
+    pub(super) fn close(&mut self, id: TaskId, at: Timestamp) {
+        let Some(entry) = self.all.get_mut(&id) else {
+            return;
+        };
+        if entry.closed.is_some() {
+            return;
+        }
+        let before = entry.ends();
+        entry.closed = Some(at);
+        let after = entry.ends();
+        self.endings.remove(&(before + ENDED_TASK_REMEMBERED, id));
+        self.endings.insert((after + ENDED_TASK_REMEMBERED, id));
+        self.ended(id);
+    }
+
+    /// Takes a task out of what is open.
+    fn ended(&mut self, id: TaskId) {
+        let Some(entry) = self.all.get(&id) else {
+            return;
+        };
+        let own = (entry.task.expires, id);
+        self.open.remove(&own);
+        if let Some(of_asker) = self.open_of.get_mut(entry.asker()) {
+            of_asker.remove(&own);
+            if of_asker.is_empty() {
+                self.open_of.remove(entry.asker());
+            }
+        }
+        if let Some(of_charter) = self.open_under.get_mut(&entry.task.charter) {
+            of_charter.remove(&id);
+            if of_charter.is_empty() {
+                self.open_under.remove(&entry.task.charter);
+            }
+        }
+    }
+
+    /// What was left of an ended task is gone: it may be forgotten when its time has come.
+    pub(super) fn nothing_left(&mut self, id: TaskId, at: Timestamp) {
+        if let Some(entry) = self.all.get(&id) {
+            let ended = entry.ends().max(at);
+            self.endings.insert((ended + ENDED_TASK_REMEMBERED, id));
+        }
+    }
+
+    /// Stays until then, for what may still be said of it.
+    pub(super) fn stays_until(&mut self, id: TaskId, until: Timestamp) {
+        self.endings.insert((until, id));
+    }
+
+    /// Takes the tasks whose time is up out of what is open, and says which ended tasks may be forgotten now. Costs what
+    /// there is to do, and not what there is.
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<TaskId> {
+        while let Some((expires, id)) = self.open.first().copied()
+            && expires <= now
+        {
+            self.ended(id);
+        }
+        while let Some((until, key)) = self.request_endings.first().copied()
+            && until <= now
+        {
+            self.request_endings.pop_first();
+            self.requests.remove(&key);
+        }
+        let mut due = Vec::new();
+        while let Some((at, id)) = self.endings.first().copied()
+            && at <= now
+        {
+            self.endings.pop_first();
+            due.push(id);
+        }
+        due
+    }
+
+    /// Whether a task below this one is still there.
+    pub(super) fn has_below(&self, id: TaskId) -> bool {
+        self.below.contains_key(&id)
+    }
+
+    /// Takes an ended task out; says which it had above it, that have none below them any more.
+    pub(super) fn remove(&mut self, id: TaskId) -> Vec<TaskId> {
+        self.ended(id);
+        let Some(entry) = self.all.remove(&id) else {
+            return Vec::new();
+        };
+        if let Some(request) = &entry.request {
+            let key = RequestKey::of(entry.asker(), request);
+            self.remember_request(key, id, entry.ends() + REQUEST_ID_REMEMBERED);
+        }
+        let mut bare = Vec::new();
+        for above in &entry.task.lineage {
+            if let Some(below) = self.below.get_mut(&above.task) {
+                below.remove(&id);
+                if below.is_empty() {
+                    self.below.remove(&above.task);
+                    bare.push(above.task);
+                }
+            }
+        }
+        bare
+    }
+}
+
+/// Those of a set that have not ended: those that have were only not taken out yet.
+fn live(open: &BTreeSet<(Timestamp, TaskId)>, now: Timestamp) -> usize {
+    let over = open.iter().take_while(|(expires, _)| *expires <= now);
+    open.len() - over.count()
+}

@@ -1,0 +1,336 @@
+//! What strangers, floods and stuck targets cannot take away from others.
+
+use std::time::Duration;
+
+use lanyard_core::charter::TargetKind;
+use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::Actor;
+use lanyard_core::lease::{Entry, Handle, Stage};
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::Refusal;
+use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_engine::expiry::MAX_LEASES_PER_RECORD;
+use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::tasks::{OpenTask, TaskError};
+use lanyard_testkit::fake::RevokeFault;
+use lanyard_testkit::ids::Ids;
+use lanyard_testkit::world;
+
+use super::common::{Bench, bench};
+
+fn stranger(number: usize) -> Identity {
+    Identity {
+        issuer: "https://agents.acme.example".to_owned(),
+        subject: format!("repo:somebody/{number}"),
+    }
+}
+
+fn ask(charter: &str) -> OpenTask {
+    OpenTask {
+        version: None,
+        under: None,
+        charter: world::name(charter),
+        environment: world::name("staging"),
+        reason: "a run".to_owned(),
+        ticket: None,
+        request: None,
+    }
+}
+
+fn records(bench: &Bench) -> Vec<Command> {
+    let records = bench.ledger.records();
+    let records = records
+        .iter()
+        .map(|record| serde_json::from_slice::<Record>(record).unwrap().command);
+    records.collect()
+}
+
+/// An intent of the bench's task that nobody confirms.
+async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
+    let task = bench.task;
+    let entry = bench.engine.query(|state| state.task(task).cloned());
+    let task = entry.await.unwrap().unwrap().task;
+    let intent = Intent {
+        lease: ids.lease(),
+        decision: ids.decision(),
+        task: task.id,
+        entry: Entry {
+            grant: world::grant(TargetKind::Kubernetes),
+            role: lanyard_core::charter::Role::Plan,
+            target: bench.target.clone(),
+        },
+        in_force: task.revision.clone(),
+        above: Vec::new(),
+        handle: Handle::default(),
+        expires,
+        worst_expiry: expires,
+        deadline: expires,
+        approval: None,
+        asked: Asked::default(),
+        outside_hours: false,
+        limits: LeaseLimits {
+            live: u32::MAX,
+            mints: lanyard_core::charter::Rate {
+                count: 10_000,
+                per: Ttl::at_least_a_second(1),
+            }
+            .into(),
+            budget: None,
+        },
+        request: None,
+        evidence: None,
+        document_digest: String::new(),
+    };
+    bench
+        .engine
+        .record(Command::BeginMint(Box::new(intent)))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn s05_whom_no_charter_names_causes_no_record() {
+    let bench = bench(world::CHARTER).await;
+    let before = records(&bench).len();
+    for number in 0..200 {
+        // One identity that asks for ever other charters, and ever other identities that ask for one that there is.
+        let (who, charter) = if number % 2 == 0 {
+            (stranger(0), format!("made-up-{number}"))
+        } else {
+            (stranger(number), "payments-terraform".to_owned())
+        };
+        let denied = bench.engine.open_task(&who, ask(&charter)).await;
+        assert!(matches!(denied, Err(TaskError::Denied { .. })));
+        assert!(!bench.engine.knows(&who));
+    }
+    assert_eq!(records(&bench).len(), before);
+    // All of it is one number a minute.
+    bench.clock.advance(Duration::from_secs(60));
+    bench.engine.settle_denials(false).await;
+    let told: Vec<_> = records(&bench).split_off(before);
+    let [
+        Command::DenyMore {
+            agent: None,
+            charter: None,
+            count: 200,
+            ..
+        },
+    ] = told.as_slice()
+    else {
+        panic!("{told:?}");
+    };
+}
+
+#[tokio::test]
+async fn s05_an_agent_with_an_open_task_is_known_after_its_charter_is_gone() {
+    let bench = bench(world::CHARTER).await;
+    assert!(bench.engine.knows(&world::agent()));
+    bench.charters.replace(Vec::new());
+    assert!(bench.engine.knows(&world::agent()));
+    bench.engine.close_task(bench.task).await.unwrap();
+    assert!(!bench.engine.knows(&world::agent()));
+}
+
+#[tokio::test]
+async fn s05_what_is_ended_twice_is_journaled_once() {
+    let bench = bench(world::CHARTER).await;
+    let issued = bench
+        .engine
+        .issue(
+            &world::agent(),
+            Ask {
+                task: bench.task,
+                grant: world::grant(TargetKind::Kubernetes),
+                ttl: None,
+                plan: None,
+                request: None,
+            },
+        )
+        .await
+        .unwrap();
+    let lease = issued.lease;
+    issued.release.hand_over(|| ()).unwrap();
+    bench
+        .engine
+        .release_lease(&world::agent(), lease)
+        .await
+        .unwrap();
+    let released = records(&bench).len();
+    for _ in 0..50 {
+        bench
+            .engine
+            .release_lease(&world::agent(), lease)
+            .await
+            .unwrap();
+    }
+    assert_eq!(records(&bench).len(), released);
+    bench.engine.close_task(bench.task).await.unwrap();
+    let closed = records(&bench).len();
+    for _ in 0..50 {
+        bench.engine.close_task(bench.task).await.unwrap();
+    }
+    assert_eq!(records(&bench).len(), closed);
+}
+
+#[tokio::test]
+async fn s06_a_flood_of_others_does_not_keep_a_breaker_from_tripping() {
+    let breakers = "  breakers:\n    - {on: denied, count: 3, within: 10m, then: stop-agent}\n";
+    let bench = bench(&format!("{}{breakers}", world::CHARTER)).await;
+    // More than any table of denials holds.
+    for number in 0..25_000 {
+        let who = stranger(number);
+        let denied = bench
+            .engine
+            .open_task(&who, ask("payments-terraform"))
+            .await;
+        assert!(matches!(denied, Err(TaskError::Denied { .. })));
+    }
+    let nothing = Ask {
+        task: bench.task,
+        grant: world::name("nothing"),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    for _ in 0..3 {
+        let denied = bench.engine.issue(&world::agent(), nothing.clone()).await;
+        assert!(matches!(denied, Err(IssueError::Denied { .. })));
+    }
+    let tripped = bench.engine.query(|state| state.tripped().len());
+    assert_eq!(tripped.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn s12_leases_that_are_stuck_hold_up_no_expiry() {
+    let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(12));
+    bench.provider.revocations(RevokeFault::Lost);
+    let now = bench.clock.now();
+    // More than one record ends, all given up, and none of their revocations is ever taken.
+    for _ in 0..=MAX_LEASES_PER_RECORD {
+        intent(&bench, &ids, now + Duration::from_secs(1)).await;
+    }
+    bench.clock.advance(Duration::from_secs(2));
+    while bench.engine.expire_due().await {}
+    let stuck = bench
+        .engine
+        .query(|state| state.leases().stopping(&bench.target).count());
+    assert_eq!(stuck.await.unwrap(), MAX_LEASES_PER_RECORD + 1);
+    let late = bench.clock.now() + Duration::from_secs(1);
+    intent(&bench, &ids, late).await;
+    bench.clock.advance(Duration::from_secs(2));
+    while bench.engine.expire_due().await {}
+    let live = bench.engine.query(|state| state.leases().live());
+    assert_eq!(
+        live.await.unwrap(),
+        0,
+        "the lease behind those that are stuck ends too"
+    );
+}
+
+#[tokio::test]
+async fn s12_a_ledger_that_takes_nothing_does_not_keep_the_housekeeping() {
+    let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(13));
+    let ends = bench.clock.now() + Duration::from_secs(1);
+    for _ in 0..=MAX_LEASES_PER_RECORD {
+        intent(&bench, &ids, ends).await;
+    }
+    bench.clock.advance(Duration::from_secs(2));
+    bench.ledger.die();
+    // Nothing could be ended: that is no reason to try again at once, for ever.
+    assert!(!bench.engine.expire_due().await);
+}
+
+#[tokio::test]
+async fn s43_a_breaker_that_cannot_be_journaled_is_one_order_however_often_it_is_tried() {
+    let breakers = "  breakers:\n    - {on: minted, count: 1, within: 10m, then: stop-agent}\n";
+    let bench = bench(&format!("{}{breakers}", world::CHARTER)).await;
+    let (ids, now) = (Ids::seeded(43), bench.clock.now());
+    intent(&bench, &ids, now + Duration::from_secs(600)).await;
+    bench.ledger.die();
+    let trip = bench.engine.query(|state| state.tripped().first().cloned());
+    let trip = trip.await.unwrap().unwrap();
+    for _ in 0..20 {
+        bench.engine.answer_trips().await;
+    }
+    // Once the journal takes records again, what was tried is in it once, under the id that it had from the beginning.
+    let bench = bench.restarted();
+    assert_eq!(trip.bits(), {
+        let again = bench.engine.query(|state| state.tripped().first().cloned());
+        again.await.unwrap().unwrap().bits()
+    });
+    bench.engine.answer_trips().await;
+    bench.engine.answer_trips().await;
+    let orders = bench.engine.query(|state| {
+        let orders = state.kills().iter();
+        orders.map(|it| it.order.id.bits()).collect::<Vec<_>>()
+    });
+    assert_eq!(orders.await.unwrap(), [trip.bits()]);
+}
+
+#[tokio::test]
+async fn s08_a_start_sweeps_each_lease_once_for_all_orders() {
+    let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(8));
+    let later = bench.clock.now() + Duration::from_secs(600);
+    intent(&bench, &ids, later).await;
+    let order = |scope| {
+        let by = Actor::Local;
+        bench
+            .engine
+            .draft_kill(scope, RoleFilter::Both, "drill".to_owned(), by)
+            .unwrap()
+    };
+    let (first, second) = (order(Scope::Task(bench.task)), order(Scope::All));
+    bench
+        .engine
+        .record(Command::Kill(first.clone()))
+        .await
+        .unwrap();
+    bench.engine.record(Command::Kill(second)).await.unwrap();
+    // The process ended between the orders and their sweep.
+    let bench = bench.restarted();
+    bench.engine.sweep_orders().await;
+    let causes = bench.engine.query(|state| {
+        let leases = state.leases().iter();
+        let causes = leases.map(|lease| match lease.stage {
+            Stage::Stopping { cause, .. } => cause.kill(),
+            Stage::Intent | Stage::Issued { .. } => None,
+        });
+        causes.collect::<Vec<_>>()
+    });
+    assert_eq!(causes.await.unwrap(), [Some(first.id)]);
+    let swept = records(&bench).len();
+    bench.engine.sweep_orders().await;
+    assert_eq!(records(&bench).len(), swept);
+    let report = bench.engine.kill_report(first.id).await.unwrap().unwrap();
+    assert_eq!(report.unswept, 0);
+}
+
+#[tokio::test]
+async fn s51_a_request_that_is_repeated_after_its_task_is_gone_opens_nothing() {
+    let bench = bench(world::CHARTER).await;
+    let again = || OpenTask {
+        request: Some("r-1".to_owned()),
+        ..ask("payments-terraform")
+    };
+    let task = bench
+        .engine
+        .open_task(&world::agent(), again())
+        .await
+        .unwrap();
+    bench.engine.close_task(task.id).await.unwrap();
+    bench.clock.advance(Duration::from_secs(600));
+    bench
+        .engine
+        .open_task(&world::agent(), ask("payments-terraform"))
+        .await
+        .unwrap();
+    let known = bench.engine.query(|state| state.task(task.id).is_some());
+    assert!(!known.await.unwrap());
+    let repeated = bench.engine.open_task(&world::agent(), again()).await;
+    let Err(TaskError::Commit(lanyard_core::ledger::CommitError::Refused(refusal))) = repeated
+    else {
+        panic!("{repeated:?}");
+    };
+    assert_eq!(refusal, Refusal::TaskEnded(task.id));
+}
