@@ -123,7 +123,9 @@ impl Domain {
         let key = KeyPair::generate()?;
         let signed = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key))?;
         std::fs::write(folder.join("svid.pem"), signed.pem())?;
-        std::fs::write(folder.join("svid.key"), key.serialize_pem())?;
+        let file = folder.join("svid.key");
+        std::fs::write(&file, key.serialize_pem())?;
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         Ok(())
     }
 }

@@ -356,7 +356,7 @@ fn lint_against_a_broker_says_what_is_not_set_up_at_the_targets() -> Result<()> 
         &format!("resources: [{}]", many.join(", ")),
     ))?;
     assert!(
-        large.stdout.contains("error[LC501]: grant read-queue: ") && large.stdout.contains("2048"),
+        large.stdout.contains("error[LC121]: grant read-queue: ") && large.stdout.contains("2048"),
         "{large:?}"
     );
     Ok(())

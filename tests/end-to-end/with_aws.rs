@@ -20,7 +20,7 @@ const GRANTS: &str = "
     - name: make-queue
       role: apply
       environments: [staging]
-      aws: {target: account, allow: [{actions: [sqs:CreateQueue], resources: ['*']}]}
+      aws: {target: account, allow: [{actions: [sqs:SendMessage], resources: ['*']}]}
   approvals:
     - {when: {role: apply, environment: staging}, people: 1, from: ['group:support-leads']}
 ";

@@ -172,6 +172,17 @@ fn b06_git_logs_in_with_the_task_whatever_a_setting_of_the_users_says() -> Resul
     }
     code.nobody_was_asked()?;
 
+    // Settings in variables are counted by git: what stays of them is numbered anew, in a command within another as well.
+    let nested = code.script(
+        "cd ~/src; GIT_CONFIG_COUNT=2 GIT_CONFIG_KEY_0=http.extraHeader GIT_CONFIG_VALUE_0='Authorization: Basic cGVyc29uOm93bg==' \
+         GIT_CONFIG_KEY_1=safe.directory GIT_CONFIG_VALUE_1='*' \
+         $LANYARD_BIN exec --grant read-code -- sh -c 'git config safe.directory && git ls-remote -q \"$0\"' \"$1\"",
+        &url,
+    )?;
+    let answer = code.workshop.run(&[], "read-code", &nested)?;
+    assert_eq!((answer.code, answer.stdout.trim()), (0, "*"), "{answer:?}");
+    assert!(!code.git.log().contains("person"), "{}", code.git.log());
+
     // A certificate cannot be taken away, and ssh has logins of its own: both are refused, by name.
     let certificate = code.script(
         "cd ~/src; git config --global http.$1.sslCert /nowhere/own.pem; git ls-remote \"$1\"",

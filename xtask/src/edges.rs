@@ -53,6 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lanyard-mcp",
             "lanyard-plan",
             "lanyard-proto",
+            "lanyard-provider-github",
         ],
     ),
     (

@@ -18,6 +18,7 @@ mod known;
 mod provider;
 mod reviews;
 mod seal;
+pub mod sealed_plan;
 mod sealing_keys;
 
 pub use client::{Client, ConnectError};

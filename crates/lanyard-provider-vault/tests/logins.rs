@@ -111,11 +111,11 @@ async fn t49_the_secret_file_is_read_at_each_login() {
     // One that others can read is not used, and one without end is not read.
     real::owned(&file, 0o640);
     let error = real.provider.list().await.unwrap_err().to_string();
-    assert!(error.contains("can be read by others"), "{error}");
+    assert!(error.contains("others may read or change it"), "{error}");
     real::owned(&file, 0o600);
     std::fs::write(&file, vec![b'x'; 70_000]).unwrap();
     let error = real.provider.list().await.unwrap_err().to_string();
-    assert!(error.contains("is empty, or no secret"), "{error}");
+    assert!(error.contains("a file of a secret has at most"), "{error}");
     std::fs::write(&file, right).unwrap();
     real.provider.list().await.unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -258,7 +258,8 @@ async fn a_server_is_known_by_the_authority_that_the_target_names() {
         Server::new(endpoint, login)
     };
     let error = server(&authority).unwrap().accessors().await.unwrap_err();
-    assert!(matches!(error, ProviderError::Refused { .. }), "{error:?}");
+    // The API server answers, which is no Vault: the connection stands, and the answer counts for nothing.
+    assert!(error.to_string().contains("403"), "{error:?}");
     let error = server("").unwrap().accessors().await.unwrap_err();
     assert!(
         matches!(error, ProviderError::Ambiguous { .. }),

@@ -183,7 +183,9 @@ fn judge(origin: Origin, owner: u32, mode: u32, path: &Path) -> Result<(), Secre
     if origin == Origin::Projected {
         return Ok(());
     }
-    if owner != own && !(origin == Origin::Configured && is_of_root) {
+    // Root reads the file of whoever it works for, under sudo: who is root is not protected from its users here.
+    let is_trusted = is_of_root || own == 0;
+    if owner != own && !(origin == Origin::Configured && is_trusted) {
         return Err(SecretFileError::Foreign {
             path: path.to_owned(),
             owner,
@@ -265,10 +267,12 @@ mod tests {
             );
         }
         let stranger = own + 1;
-        for origin in [Origin::Written, Origin::Configured] {
-            let error = judge(origin, stranger, 0o600, path).unwrap_err();
-            assert!(matches!(error, SecretFileError::Foreign { .. }), "{error}");
-        }
+        let error = judge(Origin::Written, stranger, 0o600, path).unwrap_err();
+        assert!(matches!(error, SecretFileError::Foreign { .. }), "{error}");
+        assert_eq!(
+            judge(Origin::Configured, stranger, 0o600, path).is_ok(),
+            own == 0
+        );
         assert!(judge(Origin::Written, own, 0o640, path).is_err());
     }
 

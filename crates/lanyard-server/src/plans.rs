@@ -3,8 +3,6 @@
 //! What is stored is bounded for each identity and for all of them. The books of that are in memory, under one lock, and a
 //! file is removed only under that lock: so a plan that is submitted again while the store is swept stays.
 
-mod sealed;
-
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -22,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use sealed::{Plain, Seals};
+use lanyard_provider_github::sealed_plan::{self as sealed, Plain, Seals};
 
 /// The stored plans, sealed.
 ///

@@ -16,6 +16,7 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_journal::{Cursor, verify};
 use lanyard_plan::{Context, Document, PolicySet};
+use lanyard_provider_github::sealed_plan::{self, Seals};
 
 use super::files::{self, Declared};
 use crate::Global;
@@ -51,6 +52,8 @@ struct Judge<'a> {
     charter: &'a Charter,
     policies: PolicySet,
     plans: PathBuf,
+    /// With the keys of the data directory: those that a configuration names elsewhere are not known here.
+    seals: Seals,
     known: HashMap<PlanId, Planned>,
     /// How many plans could not be read any more.
     missing: usize,
@@ -66,6 +69,7 @@ impl<'a> Judge<'a> {
             charter,
             policies,
             plans: data_dir.join("plans"),
+            seals: Seals::new(data_dir, None),
             known: HashMap::new(),
             missing: 0,
         })
@@ -77,7 +81,11 @@ impl<'a> Judge<'a> {
             return known.clone();
         }
         let name = plan.digest.to_string().replace(':', "-");
-        let bytes = std::fs::read(self.plans.join(name)).ok();
+        let file = std::fs::read(self.plans.join(name)).ok();
+        let bytes = file.and_then(|file| match sealed_plan::parsed(&file) {
+            Some(sealed) => self.seals.open(plan.digest, &sealed).ok(),
+            None => Some(file),
+        });
         let whole = bytes.filter(|bytes| Digest::of(bytes) == plan.digest);
         let document = whole.and_then(|bytes| Document::read(plan.format, &bytes).ok());
         let judgement = match document {

@@ -19,6 +19,7 @@ use clap::Args;
 use lanyard_client::v1::credential::Kind;
 
 use super::folder::Folder;
+use super::surroundings;
 use super::tools::{Environment, Given, Helper};
 use crate::creds::{audiences, split};
 use crate::outcome::Outcome;
@@ -188,21 +189,47 @@ fn settings(logins: &[Login], environment: &mut Environment) {
     environment.put("GIT_TERMINAL_PROMPT", "0");
 }
 
-/// The variables that add these settings to those which the variables around this process have (git-config(1),
-/// `GIT_CONFIG_COUNT`).
+/// The variables of the settings around this process, without those that log in, and of these settings after them
+/// (git-config(1), `GIT_CONFIG_COUNT`). git numbers them without a gap, so that all are written anew.
 fn appended(entries: &[(String, String)]) -> Vec<(String, String)> {
     let count = std::env::var("GIT_CONFIG_COUNT");
     let before: usize = count.ok().and_then(|count| count.parse().ok()).unwrap_or(0);
-    let mut variables = vec![(
-        "GIT_CONFIG_COUNT".to_owned(),
-        (before + entries.len()).to_string(),
-    )];
-    for (index, (key, value)) in entries.iter().enumerate() {
-        let number = before + index;
-        variables.push((format!("GIT_CONFIG_KEY_{number}"), key.clone()));
-        variables.push((format!("GIT_CONFIG_VALUE_{number}"), value.clone()));
+    let around = (0..before).filter_map(|number| {
+        let key = std::env::var(format!("GIT_CONFIG_KEY_{number}")).ok()?;
+        let value = std::env::var(format!("GIT_CONFIG_VALUE_{number}")).ok()?;
+        (!logs_in(&key, &value)).then_some((key, value))
+    });
+    numbered(around.chain(entries.iter().cloned()))
+}
+
+fn numbered(entries: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    let mut variables = Vec::new();
+    let mut count = 0_usize;
+    for (key, value) in entries {
+        variables.push((format!("GIT_CONFIG_KEY_{count}"), key));
+        variables.push((format!("GIT_CONFIG_VALUE_{count}"), value));
+        count += 1;
     }
+    variables.push(("GIT_CONFIG_COUNT".to_owned(), count.to_string()));
     variables
+}
+
+/// Whether a setting in a variable is a login.
+fn logs_in(key: &str, value: &str) -> bool {
+    let key_of_login = key.to_ascii_lowercase();
+    let is_header = key_of_login.ends_with(".extraheader") && !value.is_empty();
+    is_header
+        || surroundings::is_a_login(value)
+        || surroundings::has_user_info(key)
+        || surroundings::has_user_info(value)
+}
+
+/// The variables of settings around this process: they go, and what stays of them is written anew.
+pub(super) fn around() -> impl Iterator<Item = OsString> {
+    std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
+    })
 }
 
 /// Be git's HTTP transport for a task.
@@ -349,6 +376,39 @@ mod tests {
         for (given, wanted) in cases {
             assert_eq!(anonymous(OsStr::new(given)), wanted);
         }
+    }
+
+    #[test]
+    fn b06_settings_in_variables_are_numbered_without_those_that_log_in() {
+        let around = [
+            ("safe.directory", "*"),
+            (
+                "http.https://h.example/.extraHeader",
+                "Authorization: Basic b3du",
+            ),
+            (
+                "url.https://me:own@h.example/.insteadOf",
+                "https://h.example/",
+            ),
+            ("http.extraHeader", ""),
+        ];
+        let kept = around
+            .iter()
+            .filter(|(key, value)| !logs_in(key, value))
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let variables: Vec<(String, String)> = numbered(kept);
+        let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "GIT_CONFIG_KEY_0",
+                "GIT_CONFIG_VALUE_0",
+                "GIT_CONFIG_KEY_1",
+                "GIT_CONFIG_VALUE_1",
+                "GIT_CONFIG_COUNT"
+            ]
+        );
+        assert_eq!(variables.last().map(|(_, count)| count.as_str()), Some("2"));
     }
 
     #[test]

@@ -289,7 +289,11 @@ async fn in_task(
     let mut environment =
         tools::lay_out(&folder, &helper, &given, exec.mode, &exec.keep).map_err(unusable)?;
     refuse_keeping(exec, &given, &environment)?;
-    if let Some(line) = surroundings::line(&environment.removed) {
+    let gone = environment.removed.iter().filter(|name| {
+        // A variable that the task sets is another one, not none.
+        !name.to_str().is_some_and(|name| environment.sets(name))
+    });
+    if let Some(line) = surroundings::line(&gone.cloned().collect()) {
         global.note(format_args!("lanyard: {line}"));
     }
     match exec.mode {
@@ -406,7 +410,7 @@ fn command(exec: &Exec, environment: Environment) -> Result<Command, Outcome> {
     let (program, arguments) = exec.command.split_first().ok_or_else(none)?;
     let mut command = Command::new(program);
     command.args(arguments);
-    for name in environment.removed {
+    for name in environment.removed.into_iter().chain(git::around()) {
         command.env_remove(name);
     }
     command.envs(environment.set);

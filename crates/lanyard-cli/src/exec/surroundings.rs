@@ -116,12 +116,8 @@ const BY_NAME: &[&str] = &[
     "NETRC",
     "CURL_HOME",
     "KRB5CCNAME",
-    "KRB5_CONFIG",
     "KRB5_CLIENT_KTNAME",
     "KRB5_KTNAME",
-    "NPM_CONFIG_USERCONFIG",
-    "NPM_CONFIG_GLOBALCONFIG",
-    "PIP_CONFIG_FILE",
     "OS_CLIENT_CONFIG_FILE",
     "OS_CLOUD",
     "HELM_REGISTRY_CONFIG",
@@ -130,8 +126,24 @@ const BY_NAME: &[&str] = &[
     "BOTO_CONFIG",
     "COMPOSER_HOME",
     "LANYARD_DIRECT",
+];
+
+/// Settings of package tools in a file, which holds a login or none: mirrors and proxies are named there as well.
+const FILES_OF_SETTINGS: &[&str] = &[
+    "NPM_CONFIG_USERCONFIG",
+    "NPM_CONFIG_GLOBALCONFIG",
+    "PIP_CONFIG_FILE",
     "TF_CLI_CONFIG_FILE",
 ];
+
+/// How much of such a file is looked at.
+///
+/// # Limit
+/// - for: a file of settings
+/// - unit: bytes
+/// - beyond: the file is taken to hold a login, and its variable is taken away
+/// - test: `b33_a_file_of_settings_stays_where_it_holds_no_login`
+const MAX_SETTINGS_BYTES: u64 = 64 * 1024;
 
 /// Beginnings of such names: Helm's cluster, Terraform's hosts.
 const BY_BEGINNING: &[&str] = &["HELM_KUBE", "TF_TOKEN_"];
@@ -207,6 +219,16 @@ const VALUE_PARTS: &[&str] = &[
     "passwd=",
     "pwd=",
     "access_token=",
+    "private_token=",
+    "access_key=",
+    "secret_key=",
+    "client_secret=",
+    "api_key=",
+    "apikey=",
+    "auth_token=",
+    "&sig=",
+    "?sig=",
+    "x-amz-signature=",
     "_authtoken=",
 ];
 
@@ -259,7 +281,11 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
         return false;
     }
     let name = name.to_ascii_uppercase();
-    if HARMLESS.contains(&name.as_str()) || PROXIES.contains(&name.as_str()) || is_ours(&name) {
+    if HARMLESS.contains(&name.as_str())
+        || PROXIES.contains(&name.as_str())
+        || OURS.contains(&name.as_str())
+        || is_of_git(&name)
+    {
         return false;
     }
     let of_vault = ["VAULT_", "BAO_"]
@@ -271,14 +297,47 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
         || BY_BEGINNING
             .iter()
             .any(|beginning| name.starts_with(beginning));
+    if FILES_OF_SETTINGS.contains(&name.as_str()) {
+        return holds_a_login(value);
+    }
     listed || speaks_of_a_login(&name, value) || is_a_login(value)
 }
 
-/// What `lanyard` itself needs around the command.
-fn is_ours(name: &str) -> bool {
-    name.starts_with("LANYARD_")
-        && !["LANYARD_DIRECT", "LANYARD_TOKEN"].contains(&name)
-        && !name.starts_with("LANYARD_SECRET_")
+/// What `lanyard` itself needs around the command, none of it secret.
+const OURS: &[&str] = &[
+    "LANYARD_AGENT",
+    "LANYARD_BIN",
+    "LANYARD_CONTEXT",
+    "LANYARD_GIT_EXEC_PATH",
+    "LANYARD_GRANTS",
+    "LANYARD_PLAN",
+    "LANYARD_STATE",
+    "LANYARD_TASK",
+];
+
+/// Settings of git in variables: `git::lay_out` makes them anew, because git counts them.
+fn is_of_git(name: &str) -> bool {
+    name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
+}
+
+/// Whether a file of settings has a word of a login in it. What cannot be read gives nobody a login.
+fn holds_a_login(path: &str) -> bool {
+    use std::io::Read as _;
+    let Ok(file) = std::fs::File::open(path) else {
+        return false;
+    };
+    let mut text = Vec::new();
+    if file
+        .take(MAX_SETTINGS_BYTES + 1)
+        .read_to_end(&mut text)
+        .is_err()
+    {
+        return false;
+    }
+    let long = text.len() as u64 > MAX_SETTINGS_BYTES;
+    let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
+    let words = ["credential", "token", "password", "secret", "_auth"];
+    long || words.iter().any(|word| text.contains(word)) || has_user_info(&text)
 }
 
 fn speaks_of_a_login(name: &str, value: &str) -> bool {
@@ -286,8 +345,13 @@ fn speaks_of_a_login(name: &str, value: &str) -> bool {
         .split(|letter: char| !letter.is_ascii_alphanumeric())
         .map(|word| word.trim_end_matches(|letter: char| letter.is_ascii_digit()))
         .collect();
+    // Terraform's inputs name keys that are no secrets (`kms_key_id`, `key_name`), and a plan made without an input is
+    // another plan.
+    let is_input = name.starts_with("TF_VAR_");
     let single = words.iter().any(|word| {
-        SECRET_WORDS.contains(word) || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending))
+        let is_plain_key = is_input && matches!(*word, "KEY" | "KEYS");
+        !is_plain_key && SECRET_WORDS.contains(word)
+            || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending))
     });
     // A number of tokens is a limit of a model, a word in the plural otherwise is a list of logins.
     let tokens = words.contains(&"TOKENS") && value.parse::<u64>().is_err();
@@ -299,7 +363,7 @@ fn speaks_of_a_login(name: &str, value: &str) -> bool {
     single || tokens || pair
 }
 
-fn is_a_login(value: &str) -> bool {
+pub(super) fn is_a_login(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     VALUE_BEGINNINGS
         .iter()
@@ -308,17 +372,23 @@ fn is_a_login(value: &str) -> bool {
         || has_user_info(value)
 }
 
-/// Whether an address in the value has a password before its host.
-fn has_user_info(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
+/// Whether an address names a user with a password before its host or, over HTTP, a user at all: a token stands there
+/// as well.
+pub(super) fn has_user_info(value: &str) -> bool {
+    let mut before = "";
+    for rest in value.split("://") {
+        let is_http = before.ends_with("http") || before.ends_with("https");
         let end = rest
             .find(|letter: char| "/?# \t\n\"'".contains(letter))
             .unwrap_or(rest.len());
         let authority = rest.get(..end).unwrap_or(rest);
-        authority
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| user.contains(':'))
-    })
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        if !before.is_empty() && user.is_some_and(|user| user.contains(':') || is_http) {
+            return true;
+        }
+        before = rest;
+    }
+    false
 }
 
 #[cfg(test)]
@@ -341,7 +411,7 @@ mod tests {
             KRB5CCNAME SOPS_AGE_KEY SOPS_AGE_KEY_FILE GRAFANA_AUTH TFE_TOKEN TF_TOKEN_app_terraform_io TF_VAR_db_password githubToken \
             npm_config__auth npm_config_//h.example/:_authToken AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE \
             AWS_WEB_IDENTITY_TOKEN_FILE AWS_CONTAINER_AUTHORIZATION_TOKEN GOOGLE_APPLICATION_CREDENTIALS VAULT_ROLE_ID VAULT_TOKEN \
-            IDENTITY_HEADER MSI_SECRET SPIFFE_ENDPOINT_SOCKET GIT_ASKPASS GIT_SSL_KEY HELM_KUBETOKEN KUBE_TOKEN LANYARD_TOKEN SENTRY_DSN";
+            LANYARD_ADMIN_TOKEN LANYARD_BREAK_GLASS_KEY TF_VAR_api_key_secret IDENTITY_HEADER MSI_SECRET SPIFFE_ENDPOINT_SOCKET GIT_ASKPASS GIT_SSL_KEY HELM_KUBETOKEN KUBE_TOKEN LANYARD_TOKEN SENTRY_DSN";
         for name in names.split_whitespace() {
             assert!(judged(name, "CANARY"), "{name}");
         }
@@ -387,6 +457,9 @@ mod tests {
             ("XAUTHORITY", "/run/user/1000/xauth"),
             ("COLORTERM", "truecolor"),
             ("LANYARD_STATE", "/run/lanyard"),
+            ("TF_VAR_kms_key_id", "8d2c"),
+            ("TF_VAR_key_name", "deploy"),
+            ("GIT_CONFIG_KEY_0", "safe.directory"),
             ("SOME_TOKEN", ""),
         ];
         for (name, value) in settings {
@@ -407,6 +480,10 @@ mod tests {
             "-----BEGIN OPENSSH PRIVATE KEY-----\nb25l",
             "{\"type\":\"service_account\",\"private_key\":\"x\"}",
             "Authorization: Basic b25lOm93bg==",
+            "https://glpat-0123456789@h.example/a.git",
+            "https://h.example/?private_token=0123",
+            "https://h.example/c?sv=1&sig=0123",
+            "-backend-config=secret_key=0123",
         ];
         for value in values {
             assert!(judged("SETTING", value), "{value}");
@@ -414,12 +491,33 @@ mod tests {
         for value in [
             "https://h.example/a@b:c",
             "me@h.example",
+            "ssh://git@h.example/a.git",
             "git@h.example:a/b.git",
             "eyJ",
             "sk-ip",
         ] {
             assert!(!judged("SETTING", value), "{value}");
         }
+    }
+
+    #[test]
+    fn b33_a_file_of_settings_stays_where_it_holds_no_login() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings");
+        let judge = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            judged("PIP_CONFIG_FILE", &file.display().to_string())
+        };
+        assert!(!judge(
+            "[global]\nindex-url = https://mirror.example/simple\n"
+        ));
+        assert!(judge(
+            "[global]\nindex-url = https://me:own@mirror.example/simple\n"
+        ));
+        assert!(judge("credentials \"app.example\" { }"));
+        let limit = usize::try_from(MAX_SETTINGS_BYTES).unwrap();
+        assert!(!judge(&"#".repeat(limit)));
+        assert!(judge(&"#".repeat(limit + 1)));
     }
 
     #[test]

@@ -69,10 +69,10 @@ pub(super) async fn opened(ledger: &Arc<Embedded>, task: TaskId) -> Result<Optio
         };
         let (found, _) = ledger.history().query(&query);
         let record = serde_json::from_slice::<Record>(&found.first()?.1).ok()?;
-        match record.command {
-            Command::OpenTask { task: opened, .. } if opened.id == task => Some(opened),
-            _ => None,
-        }
+        let Command::OpenTask { task: opened, .. } = record.command else {
+            return None;
+        };
+        (opened.id == task).then_some(opened)
     });
     read.await
         .map_err(|_| Status::internal("the history could not be read"))

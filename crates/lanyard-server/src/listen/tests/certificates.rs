@@ -28,6 +28,8 @@ pub(super) fn shown() -> (TlsAcceptor, RootCertStore) {
     };
     std::fs::write(&files.certificate, own.cert.pem()).unwrap();
     std::fs::write(&files.key, own.signing_key.serialize_pem()).unwrap();
+    let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&files.key, owner_alone).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(own.cert.der().clone()).unwrap();
     let (acceptor, _) = files.acceptor().unwrap();

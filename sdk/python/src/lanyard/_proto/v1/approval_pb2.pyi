@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Approval(_message.Message):
-    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects")
+    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects", "sensitive_count", "void")
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,8 @@ class Approval(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     USABLE_FOR_FIELD_NUMBER: _ClassVar[int]
     EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
     id: str
     plan_id: str
     plan_digest: str
@@ -61,7 +63,9 @@ class Approval(_message.Message):
     expire_time: _timestamp_pb2.Timestamp
     usable_for: _duration_pb2.Duration
     effects: _plan_pb2.PlanEffects
-    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ...) -> None: ...
+    sensitive_count: int
+    void: str
+    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ..., sensitive_count: _Optional[int] = ..., void: _Optional[str] = ...) -> None: ...
 
 class Consent(_message.Message):
     __slots__ = ("person", "comment", "time")
@@ -120,14 +124,16 @@ class GetApprovalResponse(_message.Message):
     def __init__(self, approval: _Optional[_Union[Approval, _Mapping]] = ...) -> None: ...
 
 class ApproveRequest(_message.Message):
-    __slots__ = ("id", "plan_digest", "comment")
+    __slots__ = ("id", "plan_digest", "comment", "acknowledged_sensitive")
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
     COMMENT_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     id: str
     plan_digest: str
     comment: str
-    def __init__(self, id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., comment: _Optional[str] = ...) -> None: ...
+    acknowledged_sensitive: int
+    def __init__(self, id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., comment: _Optional[str] = ..., acknowledged_sensitive: _Optional[int] = ...) -> None: ...
 
 class ApproveResponse(_message.Message):
     __slots__ = ("approval",)

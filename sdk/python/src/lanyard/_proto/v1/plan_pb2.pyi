@@ -35,16 +35,22 @@ RISK_MEDIUM: Risk
 RISK_HIGH: Risk
 
 class PlanEffects(_message.Message):
-    __slots__ = ("created", "updated", "replaced", "destroyed")
+    __slots__ = ("created", "updated", "replaced", "destroyed", "forgotten", "imported", "moved")
     CREATED_FIELD_NUMBER: _ClassVar[int]
     UPDATED_FIELD_NUMBER: _ClassVar[int]
     REPLACED_FIELD_NUMBER: _ClassVar[int]
     DESTROYED_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
     created: int
     updated: int
     replaced: int
     destroyed: int
-    def __init__(self, created: _Optional[int] = ..., updated: _Optional[int] = ..., replaced: _Optional[int] = ..., destroyed: _Optional[int] = ...) -> None: ...
+    forgotten: int
+    imported: int
+    moved: int
+    def __init__(self, created: _Optional[int] = ..., updated: _Optional[int] = ..., replaced: _Optional[int] = ..., destroyed: _Optional[int] = ..., forgotten: _Optional[int] = ..., imported: _Optional[int] = ..., moved: _Optional[int] = ...) -> None: ...
 
 class SubmitPlanRequest(_message.Message):
     __slots__ = ("header", "chunk")
@@ -75,7 +81,7 @@ class SubmitPlanResponse(_message.Message):
     def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("id", "task_id", "grant", "format", "digest", "size", "summary", "submit_time", "approval_id", "effects", "risk", "reasons", "warnings", "reach", "destructive")
+    __slots__ = ("id", "task_id", "grant", "format", "digest", "size", "summary", "submit_time", "approval_id", "effects", "risk", "reasons", "warnings", "reach", "destructive", "sensitive_count", "sensitive", "beyond")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +97,9 @@ class Plan(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     REACH_FIELD_NUMBER: _ClassVar[int]
     DESTRUCTIVE_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    SENSITIVE_FIELD_NUMBER: _ClassVar[int]
+    BEYOND_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     grant: str
@@ -106,7 +115,22 @@ class Plan(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     reach: _containers.RepeatedScalarFieldContainer[str]
     destructive: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., summary: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., effects: _Optional[_Union[PlanEffects, _Mapping]] = ..., risk: _Optional[_Union[Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., reach: _Optional[_Iterable[str]] = ..., destructive: _Optional[_Iterable[str]] = ...) -> None: ...
+    sensitive_count: int
+    sensitive: _containers.RepeatedScalarFieldContainer[str]
+    beyond: str
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., summary: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., effects: _Optional[_Union[PlanEffects, _Mapping]] = ..., risk: _Optional[_Union[Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., reach: _Optional[_Iterable[str]] = ..., destructive: _Optional[_Iterable[str]] = ..., sensitive_count: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ..., beyond: _Optional[str] = ...) -> None: ...
+
+class ReadPlanRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ReadPlanResponse(_message.Message):
+    __slots__ = ("chunk",)
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
 
 class GetPlanRequest(_message.Message):
     __slots__ = ("id",)

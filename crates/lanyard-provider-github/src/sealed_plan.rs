@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanyard_core::digest::Digest;
-use lanyard_provider_github::{KeyId, Sealed, SealingKeys};
+
+use crate::seal::{KeyId, Sealed};
+use crate::sealing_keys::SealingKeys;
 use parking_lot::Mutex;
 
 /// What the first line begins with.
@@ -22,13 +24,14 @@ const KEYS: &str = "plan-sealing-keys";
 const FIRST_KEY: &str = "plans-1";
 
 /// Whom plans of earlier versions are charged to: an owner of its own, the same for all of them.
-pub(super) fn nobody() -> Digest {
+#[must_use]
+pub fn nobody() -> Digest {
     Digest::of(b"")
 }
 
 /// What seals and opens plans. The keys are read when they are first needed: a kill from the data directory needs none.
 #[derive(Debug)]
-pub(super) struct Seals {
+pub struct Seals {
     path: PathBuf,
     /// The file is made where it is not there.
     own: bool,
@@ -36,23 +39,31 @@ pub(super) struct Seals {
 }
 
 /// A file, read.
-pub(super) struct SealedPlan {
+#[derive(Debug)]
+pub struct SealedPlan {
     owner: Digest,
     sealed: Sealed,
 }
 
 /// The bytes of a file of an earlier version.
-pub(super) struct Plain(pub(super) Vec<u8>);
+#[derive(Debug)]
+pub struct Plain(
+    /// The plan, in clear.
+    pub Vec<u8>,
+);
 
 impl Plain {
     /// The file, unless it is sealed.
-    pub(super) fn of(file: Vec<u8>) -> Option<Self> {
+    #[must_use]
+    pub fn of(file: Vec<u8>) -> Option<Self> {
         parsed(&file).is_none().then_some(Self(file))
     }
 }
 
 impl Seals {
-    pub(super) fn new(data_dir: &Path, keys: Option<&Path>) -> Self {
+    /// The seals of a data directory, with the keys of this file or of the directory itself.
+    #[must_use]
+    pub fn new(data_dir: &Path, keys: Option<&Path>) -> Self {
         Self {
             path: keys.map_or_else(|| data_dir.join(KEYS), Path::to_path_buf),
             own: keys.is_none(),
@@ -76,12 +87,10 @@ impl Seals {
     }
 
     /// The file for these bytes.
-    pub(super) fn seal(
-        &self,
-        digest: Digest,
-        owner: Digest,
-        content: &[u8],
-    ) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When there are no keys, or no random bits.
+    pub fn seal(&self, digest: Digest, owner: Digest, content: &[u8]) -> io::Result<Vec<u8>> {
         let sealed = self.keys()?.seal_bytes(content, &purpose(digest, owner));
         let sealed = sealed.map_err(io::Error::other)?;
         let line = format!("{MARK}{} {owner}\n", sealed.key);
@@ -89,7 +98,10 @@ impl Seals {
     }
 
     /// What was sealed under this digest.
-    pub(super) fn open(&self, digest: Digest, plan: &SealedPlan) -> io::Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When there are no keys, or the bytes were not sealed under this digest and owner.
+    pub fn open(&self, digest: Digest, plan: &SealedPlan) -> io::Result<Vec<u8>> {
         let purpose = purpose(digest, plan.owner);
         let opened = self.keys()?.open_bytes(&plan.sealed, &purpose);
         let opened = opened.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
@@ -102,7 +114,8 @@ fn purpose(digest: Digest, owner: Digest) -> Vec<u8> {
 }
 
 /// The sealed plan in a file; nothing where the file is of an earlier version.
-pub(super) fn parsed(file: &[u8]) -> Option<SealedPlan> {
+#[must_use]
+pub fn parsed(file: &[u8]) -> Option<SealedPlan> {
     let rest = file.strip_prefix(MARK.as_bytes())?;
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let (line, bytes) = rest.split_at(end);
@@ -117,7 +130,10 @@ pub(super) fn parsed(file: &[u8]) -> Option<SealedPlan> {
 }
 
 /// Whom the plan in this file is charged to.
-pub(super) fn owner_of(path: &Path) -> io::Result<Digest> {
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn owner_of(path: &Path) -> io::Result<Digest> {
     let mut head = Vec::new();
     File::open(path)?
         .take(LONGEST_LINE)
