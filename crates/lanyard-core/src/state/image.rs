@@ -50,7 +50,7 @@ pub enum Image {
         /// Charters in force.
         in_force: BTreeMap<Name, Revision>,
         /// The orders.
-        kills: KillBook,
+        kills: Box<KillBook>,
         /// What was seen at the targets.
         #[serde(default)]
         observed: Observed,
@@ -203,7 +203,7 @@ impl State {
             latest: self.latest,
             clock: self.clock.clone(),
             in_force: self.in_force.clone(),
-            kills: self.kills.clone(),
+            kills: Box::new(self.kills.clone()),
             observed: self.observed,
             enrolment: Box::new(self.enrolment.clone()),
             rearms: self.rearms.clone(),
@@ -327,7 +327,7 @@ impl State {
                     latest,
                     clock,
                     in_force,
-                    kills,
+                    kills: *kills,
                     observed,
                     enrolment: *enrolment,
                     rearms,

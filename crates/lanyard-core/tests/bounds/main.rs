@@ -1,8 +1,11 @@
 //! What the state holds for an identity, for how long, and what nobody can push out of it.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test stops where its footing gives way"
 )]
+
+mod rearms;
 
 use std::time::Duration;
 
@@ -11,9 +14,9 @@ use lanyard_core::approval::Requirement;
 use lanyard_core::charter::{Rate, Role, TargetKind};
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
 use lanyard_core::digest::Digest;
-use lanyard_core::id::{DecisionId, KillId, LeaseId, RearmId, TaskId};
+use lanyard_core::id::{DecisionId, KillId, LeaseId, TaskId};
 use lanyard_core::identity::Identity;
-use lanyard_core::kill::{Actor, KILL_ORDER_REMEMBERED, KillOrder, RearmProposal, RearmStage};
+use lanyard_core::kill::{Actor, KILL_ORDER_REMEMBERED, KillOrder};
 use lanyard_core::lease::{Entry, Handle, Progress, Seq, StopCause};
 use lanyard_core::plan::{Plan, PlanFormat};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
@@ -565,110 +568,4 @@ fn s08_an_order_over_what_is_not_in_the_books_goes_too() {
     books.pass(START + KILL_ORDER_REMEMBERED);
     assert!(books.state.kills().get(unknown).is_none());
     assert!(books.state.kills().get(drilled).is_none());
-}
-
-/// Proposes to re-arm an order, engages another, and says whether the proposal still stands.
-fn stands(over: Scope, meanwhile: impl FnOnce(&mut Books, &Task) -> (Scope, Actor)) -> bool {
-    let mut books = Books::new();
-    let task = books.open(None, START);
-    let kill = books.kill(over, Actor::Local, START);
-    let rearm = RearmId::from_bits(books.ids.bits());
-    let proposal = RearmProposal {
-        id: rearm,
-        kill,
-        stage: RearmStage::Plan,
-        by: identity(1).into(),
-        reason: "over".to_owned(),
-        at: START,
-        despite_unconfirmed: false,
-        epoch: books.state.kills().epoch(),
-        soak: 0,
-    };
-    books.admit(Command::ProposeRearm(proposal), START).unwrap();
-    let (scope, by) = meanwhile(&mut books, &task);
-    let newer = books.kill(scope, by, START);
-    let confirm = Command::ConfirmRearm {
-        rearm,
-        kill,
-        by: identity(2).into(),
-        despite: None,
-    };
-    match books.admit(confirm, START) {
-        Ok(_) => true,
-        Err(Refusal::RearmVoid(by)) if by == newer => false,
-        Err(other) => panic!("{other}"),
-    }
-}
-
-fn breaker() -> Actor {
-    Actor::Breaker {
-        charter: world::name("payments-terraform"),
-        line: 7,
-        record: Seq(1),
-    }
-}
-
-#[test]
-fn s08_only_an_order_over_some_of_the_same_voids_a_rearm() {
-    let (staging, production) = (world::name("staging"), world::name("production"));
-    let environment = |name: &lanyard_core::charter::Name| Scope::Environment(name.clone());
-    let other_task = |books: &mut Books, _: &Task| {
-        let other = of(books.task(START), 9);
-        let Command::OpenTask { task, .. } = &other else {
-            panic!("no task");
-        };
-        let id = task.id;
-        // Applied, not admitted: it was opened before the order over its environment.
-        books.apply(other, START);
-        (Scope::Task(id), Actor::Local)
-    };
-    assert!(stands(environment(&production), |_, task| (
-        Scope::Task(task.id),
-        Actor::Local
-    )));
-    assert!(stands(environment(&production), |_, _| (
-        environment(&staging),
-        Actor::Local
-    )));
-    assert!(stands(
-        Scope::Agent(AgentName("other".to_owned())),
-        other_task
-    ));
-    assert!(!stands(environment(&staging), |_, task| (
-        Scope::Task(task.id),
-        Actor::Local
-    )));
-    assert!(!stands(environment(&staging), other_task));
-    assert!(!stands(environment(&staging), |_, _| (
-        environment(&staging),
-        Actor::Local
-    )));
-    assert!(!stands(environment(&staging), |_, _| (
-        Scope::All,
-        Actor::Local
-    )));
-    assert!(!stands(Scope::All, other_task));
-    // An agent has a charter and an environment that nothing here knows of: they may have something in common.
-    let agent = Scope::Agent(AgentName("terraformer".to_owned()));
-    assert!(!stands(environment(&staging), move |_, _| (
-        agent,
-        Actor::Local
-    )));
-}
-
-#[test]
-fn s08_an_agents_own_breaker_does_not_hold_up_every_rearm() {
-    let of_task = |_: &mut Books, task: &Task| (Scope::Task(task.id), breaker());
-    let of_agent = |_: &mut Books, task: &Task| (Scope::Agent(task.agent.clone()), breaker());
-    assert!(stands(Scope::All, of_task));
-    assert!(stands(Scope::All, of_agent));
-    assert!(stands(
-        Scope::Charter(world::name("payments-terraform")),
-        of_task
-    ));
-    // What is as wide as what would be let go has to be looked at, whoever gave it.
-    let own = Scope::Agent(AgentName("terraformer".to_owned()));
-    assert!(!stands(own, of_agent));
-    let charter = || Scope::Charter(world::name("payments-terraform"));
-    assert!(!stands(charter(), move |_, _| (charter(), breaker())));
 }
