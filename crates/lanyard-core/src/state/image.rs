@@ -32,10 +32,6 @@ use super::{Leases, State, TaskEntry};
 /// The whole state, item by item, so that it can be written and read as a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a snapshot is written part by part: no two are held at a time"
-)]
 pub enum Image {
     /// First: what there is one of.
     Head {
