@@ -22,9 +22,10 @@ impl Terminal {
             .collect();
         let mut script = Command::new("script");
         for (name, value) in lanyard.get_envs() {
-            if let Some(value) = value {
-                script.env(name, value);
-            }
+            match value {
+                Some(value) => script.env(name, value),
+                None => script.env_remove(name),
+            };
         }
         let child = script
             .args([

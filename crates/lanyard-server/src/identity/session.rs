@@ -59,7 +59,9 @@ impl Broker {
         let now = self.engine.system_time();
         let (lasts, named) = match &who {
             Verified::Agent(caller) => {
-                let named = self.engine.knows(&caller.identity);
+                // Whoever was invited is no stranger before a charter names the key.
+                let is_invited = caller.evidence.method == Method::EnrolledKey;
+                let named = is_invited || self.engine.knows(&caller.identity);
                 (self.doors.lifetimes.agents, named)
             }
             Verified::Operator(operator, _) => {
