@@ -268,6 +268,12 @@ fn a_workload_of_aws_is_who_sts_says_signed_its_request() -> Result<()> {
         Ok(stage.daemon.cli(server)?.with(&environment))
     };
     let good = signing("lanyard.acme.example", None)?;
+    // S5: whom no charter names is told so, and gets no session.
+    let stranger = good.fails(4, &["whoami"])?;
+    assert!(stranger.contains("no charter and no role"), "{stranger}");
+    let agent =
+        format!("    - issuer: aws:{number}\n      subject: 'arn:aws:iam::{number}:user/*'\n");
+    stage.admit(&agent)?;
     let me = good.json(&["whoami"])?;
     let field = |name: &str| me.get(name).and_then(Value::as_str).unwrap_or_default();
     assert_eq!(field("issuer"), format!("aws:{number}"));
