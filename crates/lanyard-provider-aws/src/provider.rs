@@ -410,7 +410,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     }
 
     /// The session policy denies everything from the end of the lease on, at AWS and without a call. An entry in the list takes
-    /// up to [`PROPAGATION`] to hold everywhere: one for less than that is spent for nothing.
+    /// up to `PROPAGATION` to hold everywhere: one for less than that is spent for nothing.
     fn ends_itself(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         lease.kill.is_none() && lease.worst_expiry <= now + PROPAGATION
     }
