@@ -10,6 +10,16 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Says that it has begun, and does not end soon.
 const WAITS: [&str; 3] = ["sh", "-c", "echo started >&2; exec sleep 60 >&- 2>&-"];
 
+/// The kill that reaches the task of every command here.
+const STOPS_THE_CHARTER: [&str; 6] = [
+    "kill",
+    "--charter",
+    "ticket-router",
+    "--reason",
+    "it loops",
+    "--yes",
+];
+
 fn user(stage: &Stage) -> Result<Cli> {
     Ok(stage.daemon.cli("agent")?.keeping())
 }
@@ -225,15 +235,7 @@ fn a_signal_reaches_the_command_and_a_kill_of_its_task_ends_it() -> Result<()> {
     let mut at_once = user.start(&around(&["--on-kill", "kill"], &WAITS))?;
     gently.line("started")?;
     at_once.line("started")?;
-    let kill = [
-        "kill",
-        "--charter",
-        "ticket-router",
-        "--reason",
-        "it loops",
-        "--yes",
-    ];
-    stage.oncall.ok(&kill)?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
     for (running, code, signal) in [(gently, 143, "SIGTERM"), (at_once, 137, "SIGKILL")] {
         let ended = running.end()?;
         assert_eq!(ended.code, code, "{ended:?}");
@@ -267,15 +269,7 @@ fn a_kill_reaches_what_the_command_has_started() -> Result<()> {
     );
     let mut running = user(&stage)?.start(&around(&[], &["sh", "-c", &script]))?;
     running.line("began")?;
-    let kill = [
-        "kill",
-        "--charter",
-        "ticket-router",
-        "--reason",
-        "it loops",
-        "--yes",
-    ];
-    stage.oncall.ok(&kill)?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
     // Standard error ends with the last of them.
     assert_eq!(running.end()?.code, 143);
     assert!(!mark.exists());
@@ -294,15 +288,7 @@ fn s45_a_kill_stops_the_command_first_and_what_it_has_started_after_it() -> Resu
     );
     let mut running = user(&stage)?.start(&around(&[], &["sh", "-c", &script]))?;
     running.line("began")?;
-    let kill = [
-        "kill",
-        "--charter",
-        "ticket-router",
-        "--reason",
-        "it loops",
-        "--yes",
-    ];
-    stage.oncall.ok(&kill)?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
     assert_eq!(running.end()?.code, 7);
     let state = std::fs::read_to_string(stage.directory.path().join("state"))?;
     assert_eq!(state, "queue\n");
@@ -316,15 +302,7 @@ fn s45_what_does_not_end_within_the_grace_is_ended() -> Result<()> {
                   while :; do sleep 0.1; done";
     let mut running = user(&stage)?.start(&around(&["--grace", "1s"], &["sh", "-c", script]))?;
     running.line("began")?;
-    let kill = [
-        "kill",
-        "--charter",
-        "ticket-router",
-        "--reason",
-        "it loops",
-        "--yes",
-    ];
-    stage.oncall.ok(&kill)?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
     // Standard error ends with the last process that holds it.
     let ended = running.end()?;
     assert_eq!(ended.code, 137, "{ended:?}");

@@ -64,7 +64,7 @@ struct Compiled<'a> {
     environments: Vec<Terms>,
     /// What there is to know of it besides.
     notes: Vec<String>,
-    /// What is asked of the provider; nothing where it cannot be asked.
+    /// The request to the provider; none where the provider cannot be asked.
     asks: Option<Value>,
     fits: bool,
 }
@@ -121,7 +121,7 @@ impl<'a> Compiled<'a> {
     }
 
     fn aws(&mut self, charter: &Charter, rights: &AwsGrant) {
-        // What it comes to is the same in every environment; who approves is not.
+        // The rights are the same in every environment; the approvers are not.
         let Some(environment) = self.grant.environments.first() else {
             return;
         };

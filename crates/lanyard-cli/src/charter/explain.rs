@@ -218,7 +218,7 @@ fn evidence(claims: &[String]) -> Result<Option<Evidence>, Outcome> {
 /// `get deployments.apps/web`, `s3:GetObject arn:…`, `scope tickets.read`.
 ///
 /// # Errors
-/// What is no action of AWS, or no key of a condition: an answer about it would be about nothing.
+/// The fault of a name that is no action of AWS or no condition key: an answer would be about nothing.
 pub(crate) fn usage(action: &str, resource: &str, context: &[String]) -> Result<Usage, String> {
     if action.contains(':') {
         if let Some(why) = unlisted_action(&ActionPattern(action.to_owned())) {

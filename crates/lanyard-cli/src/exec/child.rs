@@ -51,7 +51,7 @@ pub(crate) fn start(mut command: Command) -> Result<Child, NotRun> {
     })
 }
 
-/// What is done with a command when its task is stopped.
+/// How a command is ended when its task is stopped.
 #[derive(Clone, Copy)]
 pub(crate) struct Stopping {
     pub(crate) on_kill: OnKill,

@@ -36,7 +36,7 @@ const SECRET_WORDS: &[&str] = &[
     "SSHPASS",
 ];
 
-/// The same, at the end of a word: `GITHUBTOKEN`, `PGPASSWORD`.
+/// Endings of a word that speak of a login: `GITHUBTOKEN`, `PGPASSWORD`.
 const SECRET_ENDINGS: &[&str] = &[
     "APIKEY",
     "ACCESSKEY",
@@ -421,7 +421,7 @@ mod tests {
     fn b33_settings_that_tools_need_stay() {
         let settings = [
             ("PATH", "/usr/bin"),
-            ("PWD", "/work/my-password"),
+            ("PWD", "/home/me/my-password"),
             ("VAULT_ADDR", "https://vault.acme.example"),
             ("VAULT_FORMAT", "json"),
             ("HOME", "/home/me"),
