@@ -38,6 +38,12 @@ pub trait Clock: Send + Sync {
         self.now()
     }
 
+    /// The time since some moment, which nobody sets: a wait that a credential may outlive is measured by it, since the
+    /// ledger's time goes forward by a jump that a person accepts, or that a boot brings.
+    fn steady(&self) -> Duration {
+        self.now().since(Timestamp::EPOCH)
+    }
+
     /// The times that a kill's proof may be judged by, since a clock that is wrong takes no kill away (S50): the system's, the
     /// ledger's, and when the proof says that it was issued, as far as that lies between what is past for sure and the
     /// latest of the other two. While the system's time is not believed, an issuer's word that it is later is as good.
@@ -272,6 +278,10 @@ impl Clock for SystemClock {
 
     fn system(&self) -> Timestamp {
         Timestamp::from_millis(self.source.wall())
+    }
+
+    fn steady(&self) -> Duration {
+        Duration::from_millis(self.source.since_boot())
     }
 
     fn surely(&self) -> Timestamp {

@@ -46,8 +46,11 @@ struct LaneState {
     failures: u32,
     /// How many leases a call is given at most, once a call was too large.
     batch: Option<usize>,
-    /// Leases that were finished at the provider, and that no check shows to be dead.
-    unproved: HashSet<LeaseId>,
+    /// Leases about which nothing is left to be done, and that no check shows to be dead: since when, by
+    /// [`Clock::steady`](crate::clock::Clock::steady).
+    unproved: HashMap<LeaseId, Duration>,
+    /// Leases that are being stopped and whose mint was given up without an answer: since when this is known, by the same.
+    unanswered: HashMap<LeaseId, Duration>,
     /// Leases that nobody killed, and for which the provider has no room: they rest on their own end.
     resting: HashSet<LeaseId>,
     /// Leases whose own revocation failed.
@@ -243,14 +246,20 @@ impl Lane {
         self.state.lock().attempts.remove(&lease);
     }
 
-    /// Nothing more can be done about it, and no check shows it dead: its declared bound is all there is.
-    pub(crate) fn cannot_be_proved(&self, lease: LeaseId) {
-        self.state.lock().unproved.insert(lease);
+    /// Nothing more can be done about it, and no check shows it dead: its declared bound is all there is. Since when that is
+    /// so: from now on, where it was not so before.
+    pub(crate) fn cannot_be_proved(&self, lease: LeaseId, now: Duration) -> Duration {
+        *self.state.lock().unproved.entry(lease).or_insert(now)
     }
 
-    /// Whether that is so.
-    pub(crate) fn is_unproved(&self, lease: LeaseId) -> bool {
-        self.state.lock().unproved.contains(&lease)
+    /// Since when that is so; nothing where something is left to be done.
+    pub(crate) fn unproved_since(&self, lease: LeaseId) -> Option<Duration> {
+        self.state.lock().unproved.get(&lease).copied()
+    }
+
+    /// Since when it is known that the mint of a lease was given up without an answer: from now on, where it was not before.
+    pub(crate) fn unanswered_since(&self, lease: LeaseId, now: Duration) -> Duration {
+        *self.state.lock().unanswered.entry(lease).or_insert(now)
     }
 
     /// The provider as a whole did not do it; how long to leave it alone.
@@ -272,7 +281,8 @@ impl Lane {
     pub(crate) fn keep(&self, waits: impl Fn(LeaseId) -> bool, any: bool) {
         let mut state = self.state.lock();
         state.attempts.retain(|lease, _| waits(*lease));
-        state.unproved.retain(|lease| waits(*lease));
+        state.unproved.retain(|lease, _| waits(*lease));
+        state.unanswered.retain(|lease, _| waits(*lease));
         state.resting.retain(|lease| waits(*lease));
         if !any {
             (state.failures, state.fault) = (0, None);

@@ -160,13 +160,20 @@ impl Engine {
             }),
             Progress::Acknowledged(taken) => self.providers().get(target).map(|provider| {
                 let lane = self.lanes.get(target);
-                let unproved = lane.is_none_or(|lane| lane.is_unproved(line.lease));
-                if provider.capabilities().proves && !unproved {
+                let since = lane.and_then(|lane| lane.unproved_since(line.lease));
+                if provider.capabilities().proves && since.is_none() {
                     let why = lane.and_then(|lane| lane.why(line.lease));
                     let why = why.unwrap_or_else(|| "the check has not been made yet".to_owned());
                     return format!("acknowledged, not shown to be dead: {why}");
                 }
-                let bound = taken + provider.capabilities().settles;
+                let settles = provider.capabilities().settles;
+                let bound = match since {
+                    Some(since) => {
+                        let passed = self.parts.clock.steady().saturating_sub(since);
+                        self.now() + settles.saturating_sub(passed)
+                    }
+                    None => taken + settles,
+                };
                 format!(
                     "acknowledged; {} has no check that shows it dead, and it is presumed dead from {} on",
                     provider.capabilities().provider,

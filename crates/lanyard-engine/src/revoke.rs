@@ -83,7 +83,8 @@ impl Engine {
         provider: &dyn Provider,
         work: &Revocation,
     ) -> Round {
-        let unsettled = self.unsettled(&work.due, &provider.capabilities());
+        let limits = provider.capabilities();
+        let unsettled = self.unsettled(lane, &work.due, &limits);
         lane.asks(work.due.iter().map(|lease| lease.id), self.now());
         let answer = tokio::time::timeout(CALL, provider.revoke(work)).await;
         lane.answered();
@@ -99,7 +100,7 @@ impl Engine {
         for (lease, outcome) in report.outcomes {
             match (outcome, unsettled.get(&lease)) {
                 (Ok(Revoked::Acknowledged | Revoked::ProvedDead), Some(Unsettled::Minting)) => {
-                    let error = Unsettled::Minting.error(provider, now);
+                    let error = Unsettled::Minting.error(provider);
                     lane.failed(lease, &error, now, |wait| self.jittered(wait));
                 }
                 // What was taken is taken; that it is dead is shown once nothing can come late.
@@ -110,6 +111,9 @@ impl Engine {
                 (Ok(Revoked::LeftToEnd), _) => lane.rest(lease),
                 (Ok(revoked), None) => {
                     lane.done(lease);
+                    if revoked == Revoked::Acknowledged && !limits.proves {
+                        lane.cannot_be_proved(lease, self.parts.clock.steady());
+                    }
                     progress.push((lease, progress_of(revoked, now)));
                 }
                 (Err(error), _) if whole.is_none() => {
@@ -137,10 +141,11 @@ impl Engine {
     /// Those of these leases of which more may come than a call that begins now finds.
     fn unsettled(
         &self,
+        lane: &Lane,
         leases: &[LeaseRef],
         limits: &Capabilities,
     ) -> BTreeMap<LeaseId, Unsettled> {
-        let now = self.now();
+        let (steady, late) = (self.parts.clock.steady(), limits.late_requests);
         let minting = self.minting.lock().clone();
         let found = self.peek(|state| {
             let unsettled = leases.iter().filter_map(|lease| {
@@ -148,10 +153,13 @@ impl Engine {
                     return Some((lease.id, Unsettled::Minting));
                 }
                 let lease = state.leases().get(lease.id)?;
-                let given_up = lease.deadline.max(lease.asked + limits.mint_timeout);
-                let until = given_up + limits.late_requests;
-                let late = !lease.confirmed && !limits.late_requests.is_zero() && now < until;
-                late.then_some((lease.id, Unsettled::Late(until)))
+                if lease.confirmed || late.is_zero() {
+                    return None;
+                }
+                // No mint of this process is under way, and one of an earlier process ended with that process.
+                let since = lane.unanswered_since(lease.id, steady);
+                let left = (since + late).saturating_sub(steady);
+                (!left.is_zero()).then_some((lease.id, Unsettled::Late(left)))
             });
             unsettled.collect()
         });
@@ -177,7 +185,8 @@ impl Engine {
         let now = self.now();
         let open = self.peek(|state| {
             let taken = state.leases().awaiting(target, Awaits::Bound);
-            let open = taken.filter(|it| lane.is_ready(it.id, now) && !lane.is_unproved(it.id));
+            let open = taken
+                .filter(|it| lane.is_ready(it.id, now) && lane.unproved_since(it.id).is_none());
             open.take(lane.batch(limits.at_once))
                 .map(LeaseRef::from)
                 .collect::<Vec<_>>()
@@ -186,7 +195,7 @@ impl Engine {
         if open.is_empty() {
             return Round::Idle;
         }
-        let unsettled = self.unsettled(&open, &limits);
+        let unsettled = self.unsettled(lane, &open, &limits);
         let Ok(outcomes) = tokio::time::timeout(CALL, provider.prove(&open)).await else {
             lane.too_many(open.len());
             return Round::Failed(self.hung(lane));
@@ -196,7 +205,7 @@ impl Engine {
         for (lease, outcome) in outcomes {
             match (outcome, unsettled.get(&lease)) {
                 (Ok(_), Some(unsettled)) => {
-                    let error = unsettled.error(provider.as_ref(), now);
+                    let error = unsettled.error(provider.as_ref());
                     lane.failed(lease, &error, now, |wait| self.jittered(wait));
                 }
                 (Ok(Revoked::ProvedDead), None) => {
@@ -204,7 +213,7 @@ impl Engine {
                     progress.push((lease, Progress::ProvedDead(now)));
                 }
                 (Ok(Revoked::Acknowledged | Revoked::LeftToEnd), None) => {
-                    lane.cannot_be_proved(lease);
+                    lane.cannot_be_proved(lease, self.parts.clock.steady());
                 }
                 (Err(error), _) => {
                     tracing::warn!(%target, %lease, %error, "what is left of a credential could not be removed: again later");
@@ -298,30 +307,28 @@ impl Engine {
         }
     }
 
-    /// Acknowledged leases whose declared bound has passed are presumed dead.
+    /// Acknowledged leases whose declared bound has passed are presumed dead. The bound is counted by a clock that nobody sets,
+    /// and anew by each process: by the ledger's time it would be over with a jump that a person accepts.
     pub async fn presume(&self, target: &Name) {
-        let Some(provider) = self.providers().get(target) else {
+        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
+        else {
             return;
         };
         let (limits, now) = (provider.capabilities(), self.now());
-        let bound = limits.settles;
-        // Where something is left to be done about it, its time does not run yet.
-        let lane = self.lanes.get(target).filter(|_| limits.proves);
-        let finished = |lease| lane.is_none_or(|lane| lane.is_unproved(lease));
+        let steady = self.parts.clock.steady();
+        let since = |lease| {
+            // Where something is left to be done about it, its time does not run yet.
+            if limits.proves {
+                lane.unproved_since(lease)
+            } else {
+                Some(lane.cannot_be_proved(lease, steady))
+            }
+        };
+        let is_over = |lease| since(lease).is_some_and(|since| since + limits.settles <= steady);
         let due = self.peek(|state| {
-            state
-                .leases()
-                .awaiting(target, Awaits::Bound)
-                .filter_map(|lease| match lease.stage {
-                    Stage::Stopping {
-                        progress: Progress::Acknowledged(at),
-                        ..
-                    } if at + bound <= now && finished(lease.id) => {
-                        Some((lease.id, Progress::PresumedDead(now)))
-                    }
-                    Stage::Stopping { .. } | Stage::Intent | Stage::Issued { .. } => None,
-                })
-                .take(BATCH)
+            let open = state.leases().awaiting(target, Awaits::Bound);
+            let over = open.filter(|lease| is_over(lease.id)).take(BATCH);
+            over.map(|lease| (lease.id, Progress::PresumedDead(now)))
                 .collect()
         });
         self.advance(due.unwrap_or_default()).await;
@@ -338,20 +345,20 @@ impl Engine {
 enum Unsettled {
     /// Its mint is under way in this process.
     Minting,
-    /// Its mint was given up without an answer, and a request of that mint may be carried out until then.
-    Late(Timestamp),
+    /// Its mint was given up without an answer, and a request of that mint may be carried out for so long.
+    Late(Duration),
 }
 
 impl Unsettled {
-    fn error(self, provider: &dyn Provider, now: Timestamp) -> ProviderError {
+    fn error(self, provider: &dyn Provider) -> ProviderError {
         ProviderError::Pending {
             provider: provider.capabilities().provider,
             operation: "revoke",
             code: match self {
                 Self::Minting => "its mint is still under way".to_owned(),
-                Self::Late(until) => format!(
+                Self::Late(left) => format!(
                     "the answer to its mint was lost, and a request of the mint may be carried out for {} s more",
-                    until.since(now).as_secs()
+                    left.as_secs()
                 ),
             },
         }

@@ -51,6 +51,22 @@ pub enum RevokeFault {
     Lost,
     /// Every other lease's is refused (T67).
     HalfRefused,
+    /// None is done yet, for a reason of each lease's own.
+    Stuck,
+}
+
+/// What shows that a revoked credential is dead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Check {
+    /// The revocation itself.
+    #[default]
+    Revocation,
+    /// Nothing: it is presumed once the bound has passed.
+    Bound,
+    /// A check of its own.
+    Own,
+    /// A check of its own, which is never answered.
+    Hangs,
 }
 
 /// Runs in the middle of the next mint, once the credential exists.
@@ -70,6 +86,9 @@ pub struct FakeProvider {
     own_clock: Mutex<bool>,
     cut: Mutex<Option<Timestamp>>,
     revocations: Mutex<RevokeFault>,
+    check: Mutex<Check>,
+    looks_hang: Mutex<bool>,
+    hanging: Mutex<usize>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
     witness: Mutex<Option<Witness>>,
@@ -92,6 +111,9 @@ impl FakeProvider {
             own_clock: Mutex::default(),
             cut: Mutex::default(),
             revocations: Mutex::default(),
+            check: Mutex::default(),
+            looks_hang: Mutex::default(),
+            hanging: Mutex::default(),
             asked: Mutex::default(),
             minted: Mutex::default(),
             witness: Mutex::default(),
@@ -168,6 +190,27 @@ impl FakeProvider {
         *self.cut.lock()
     }
 
+    /// What shows that a credential is dead, from now on.
+    pub fn check(&self, check: Check) {
+        *self.check.lock() = check;
+    }
+
+    /// From now on no list of credentials is answered.
+    pub fn hang_when_looked_through(&self) {
+        *self.looks_hang.lock() = true;
+    }
+
+    /// How many checks and lists were asked for that nothing answers.
+    #[must_use]
+    pub fn hanging(&self) -> usize {
+        *self.hanging.lock()
+    }
+
+    async fn hang(&self) {
+        *self.hanging.lock() += 1;
+        std::future::pending::<()>().await;
+    }
+
     /// What becomes of revocations from now on.
     pub fn revocations(&self, fault: RevokeFault) {
         *self.revocations.lock() = fault;
@@ -190,6 +233,14 @@ const fn lost(operation: &'static str) -> ProviderError {
     }
 }
 
+fn stuck() -> ProviderError {
+    ProviderError::Pending {
+        provider: "fake",
+        operation: "revoke",
+        code: "what made it does not end it".to_owned(),
+    }
+}
+
 #[async_trait]
 impl Provider for FakeProvider {
     fn capabilities(&self) -> Capabilities {
@@ -199,7 +250,7 @@ impl Provider for FakeProvider {
             at_once: 1000,
             whole: true,
             lists: true,
-            proves: false,
+            proves: matches!(*self.check.lock(), Check::Own | Check::Hangs),
             mint_timeout: Duration::from_secs(5),
             late_requests: *self.late_requests.lock(),
             leeway: Duration::from_secs(30),
@@ -295,6 +346,10 @@ impl Provider for FakeProvider {
         if fault == RevokeFault::Hang {
             std::future::pending::<()>().await;
         }
+        let taken = match *self.check.lock() {
+            Check::Revocation => Revoked::ProvedDead,
+            Check::Bound | Check::Own | Check::Hangs => Revoked::Acknowledged,
+        };
         let mut live = self.live.lock();
         let outcomes = revocation
             .due
@@ -304,16 +359,27 @@ impl Provider for FakeProvider {
                 match fault {
                     RevokeFault::Lost => return (lease.id, Err(lost("revoke"))),
                     RevokeFault::HalfRefused if odd => return (lease.id, Err(refused("revoke"))),
+                    RevokeFault::Stuck => return (lease.id, Err(stuck())),
                     RevokeFault::None | RevokeFault::HalfRefused | RevokeFault::Hang => {}
                 }
                 live.remove(&lease.id);
-                (lease.id, Ok(Revoked::ProvedDead))
+                (lease.id, Ok(taken))
             })
             .collect();
         RevocationReport {
             outcomes,
             ..RevocationReport::default()
         }
+    }
+
+    async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+        if *self.check.lock() == Check::Hangs {
+            self.hang().await;
+        }
+        let proved = leases
+            .iter()
+            .map(|lease| (lease.id, Ok(Revoked::ProvedDead)));
+        proved.collect()
     }
 
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
@@ -348,6 +414,9 @@ impl Provider for FakeProvider {
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
+        if *self.looks_hang.lock() {
+            self.hang().await;
+        }
         let found = |lease: &LeaseId| Found {
             lease: *lease,
             handle: Handle(lease.to_string().into()),

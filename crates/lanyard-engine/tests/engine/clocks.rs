@@ -22,7 +22,7 @@ use lanyard_engine::revoke::Round;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_engine::{Engine, Parts};
 use lanyard_testkit::clock::ManualClock;
-use lanyard_testkit::fake::{FakeProvider, RevokeFault};
+use lanyard_testkit::fake::{Check, FakeProvider, MintFault, RevokeFault};
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::machine::Machine;
@@ -470,4 +470,141 @@ async fn s50_a_local_kill_by_a_wrong_clock_cuts_what_was_asked_for_before_it_and
         );
         site.killed.push(task);
     }
+}
+
+impl Site {
+    fn progress(&self, lease: LeaseId) -> Option<Progress> {
+        look(self.ledger.as_ref(), |state| {
+            match state.leases().get(lease)?.stage {
+                Stage::Stopping { progress, .. } => Some(progress),
+                Stage::Intent | Stage::Issued { .. } => None,
+            }
+        })
+        .flatten()
+    }
+
+    async fn killed_one(&mut self) -> LeaseId {
+        let task = self.open().await;
+        let lease = self.issue(task).await.unwrap();
+        self.kill(task).await;
+        self.keep_house().await;
+        lease
+    }
+
+    /// The wall clock is an hour ahead, and a person says that it is right.
+    async fn accept_an_hour(&self) {
+        self.machine.set_off(HOUR);
+        self.pass(Duration::from_secs(1));
+        assert!(jumped(&self.engine.conditions().reasons()));
+        let by = person("ann").person();
+        let said = self
+            .engine
+            .accept(Kind::ClockJumped, &by, "it is right".to_owned());
+        assert_eq!(said.await.unwrap(), Accepted::Lifted);
+    }
+}
+
+/// What a provider needs to have a revocation hold everywhere is time that passes.
+#[tokio::test]
+async fn s50_a_bound_is_not_over_by_a_jump_that_a_person_accepts() {
+    let mut site = Site::new().await;
+    site.provider.check(Check::Bound);
+    let lease = site.killed_one().await;
+    assert!(matches!(
+        site.progress(lease),
+        Some(Progress::Acknowledged(_))
+    ));
+    site.accept_an_hour().await;
+    site.keep_house().await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::Acknowledged(_))),
+        "{progress:?}"
+    );
+    site.pass(Duration::from_secs(10));
+    site.engine
+        .presume(&world::target(TargetKind::Kubernetes))
+        .await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::PresumedDead(_))),
+        "{progress:?}"
+    );
+}
+
+/// Nor by a boot with a wall clock that is wrong: the next process counts anew.
+#[tokio::test]
+async fn s50_a_bound_is_not_over_by_a_boot_with_another_wall_clock() {
+    let mut site = Site::new().await;
+    site.provider.check(Check::Bound);
+    let lease = site.killed_one().await;
+    site.machine.set_off(HOUR / 20);
+    site.machine.reboot(Duration::from_secs(1));
+    site.truth.set(site.machine.truth());
+    site.restart().await;
+    site.keep_house().await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::Acknowledged(_))),
+        "{progress:?}"
+    );
+    site.pass(Duration::from_secs(10));
+    site.keep_house().await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::PresumedDead(_))),
+        "{progress:?}"
+    );
+}
+
+/// A clock that is taken back an hour makes nobody wait for that hour.
+#[tokio::test]
+async fn s50_a_bound_passes_although_the_clock_was_taken_back() {
+    let mut site = Site::new().await;
+    site.provider.check(Check::Bound);
+    let lease = site.killed_one().await;
+    site.machine.set_off(-HOUR);
+    site.pass(Duration::from_secs(1));
+    let by = person("ann").person();
+    let said = site
+        .engine
+        .accept(Kind::ClockJumped, &by, "it is right".to_owned());
+    assert_eq!(said.await.unwrap(), Accepted::Lifted);
+    site.pass(Duration::from_secs(10));
+    site.keep_house().await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::PresumedDead(_))),
+        "{progress:?}"
+    );
+}
+
+/// What may come late comes by a clock that nobody sets.
+#[tokio::test]
+async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
+    let mut site = Site::new().await;
+    site.provider.check(Check::Own);
+    site.provider.carry_out_late(Duration::from_secs(60));
+    site.provider.next_mint(MintFault::LostBefore);
+    let task = site.open().await;
+    assert!(site.issue(task).await.is_err());
+    let lease = site.provider.minted().pop().unwrap();
+    site.kill(task).await;
+    site.keep_house().await;
+    let target = world::target(TargetKind::Kubernetes);
+    site.accept_an_hour().await;
+    site.keep_house().await;
+    site.engine.prove_round(&target).await;
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::Acknowledged(_))),
+        "{progress:?}"
+    );
+    site.pass(Duration::from_secs(60));
+    while site.engine.prove_round(&target).await == Round::Done {}
+    let progress = site.progress(lease);
+    assert!(
+        matches!(progress, Some(Progress::ProvedDead(_))),
+        "{progress:?}"
+    );
 }
