@@ -18,6 +18,9 @@ use crate::revoke::{Round, UPHOLD};
 
 /// How often the clock is looked at when nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
+/// How long what nobody killed is gathered where a provider writes one document for all: a release more costs nothing then,
+/// and each such document is read, written and read back.
+const GATHER: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Runs until `stop` says so. Revocations under way are finished.
@@ -69,6 +72,8 @@ impl Engine {
         let Some(lane) = self.lanes.get(&target) else {
             return;
         };
+        let provider = self.providers().get(&target);
+        let gathers = provider.is_some_and(|provider| provider.capabilities().whole);
         let (mut look, mut uphold) = (self.now(), self.now());
         let (mut upheld, mut told) = (None, None);
         let mut timed = self.timed_from.load(Ordering::SeqCst);
@@ -78,9 +83,10 @@ impl Engine {
                 continue;
             }
             if !matches!(round, Round::Failed(_)) {
-                match self.prove_round(&target).await {
-                    Round::Idle => {}
-                    other @ (Round::Done | Round::Failed(_)) => round = other,
+                match self.unless_killed(&target, self.prove_round(&target)).await {
+                    None => continue,
+                    Some(Round::Idle) => {}
+                    Some(other @ (Round::Done | Round::Failed(_))) => round = other,
                 }
             }
             if round == Round::Done {
@@ -93,14 +99,19 @@ impl Engine {
             }
             // What is due goes before what is only looked at.
             if look <= self.now() {
-                if lane.unseen().is_some() {
-                    // The first mint waits for this look.
-                    self.measure_skew(&target).await;
-                }
-                let again = if self.revoke_strays(&target).await.is_some() {
-                    crate::strays::EVERY
-                } else {
-                    crate::strays::AGAIN
+                let looking = async {
+                    if lane.unseen().is_some() {
+                        // The first mint waits for this look.
+                        self.measure_skew(&target).await;
+                    }
+                    self.revoke_strays(&target).await
+                };
+                let Some(looked) = self.unless_killed(&target, looking).await else {
+                    continue;
+                };
+                let again = match looked {
+                    Some(_) => crate::strays::EVERY,
+                    None => crate::strays::AGAIN,
                 };
                 look = self.now() + again;
             }
@@ -123,10 +134,42 @@ impl Engine {
             };
             let may_wait = matches!(round, Round::Failed(_));
             tokio::select! {
-                () = lane.wake.notified(), if !may_wait => {}
+                () = lane.wake.notified(), if !may_wait => {
+                    tokio::select! {
+                        () = lane.urgent.notified(), if gathers => {}
+                        () = tokio::time::sleep(GATHER), if gathers => {}
+                        _ = stop.changed(), if gathers => {}
+                        else => {}
+                    }
+                }
                 () = lane.urgent.notified() => {}
                 () = tokio::time::sleep(pause.min(LONGEST)) => {}
                 _ = stop.changed() => {}
+            }
+        }
+    }
+
+    /// Does what is safe to break off and begin again, unless a kill comes: a provider that does not answer a check, or a
+    /// look through a target, would hold up the kill for as long as such a call may take.
+    async fn unless_killed<R>(&self, target: &Name, work: impl Future<Output = R>) -> Option<R> {
+        let killed = async {
+            let lane = self.lanes.get(target);
+            loop {
+                match lane {
+                    Some(lane) => lane.urgent.notified().await,
+                    None => std::future::pending().await,
+                }
+                if self.kills_wait(target) {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = killed => {
+                tracing::debug!(%target, "a kill comes first: what was under way begins anew");
+                None
             }
         }
     }

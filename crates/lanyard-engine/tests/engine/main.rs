@@ -15,6 +15,7 @@ mod delegation;
 mod emergency;
 mod ends;
 mod faults;
+mod held_up;
 mod names;
 mod orders;
 mod people;

@@ -1,0 +1,116 @@
+//! What does not hold up a kill, and what is gathered: the loops of the engine, in a time that passes at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lanyard_core::charter::TargetKind;
+use lanyard_core::id::LeaseId;
+use lanyard_core::kill::Actor;
+use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_engine::mint::Ask;
+use lanyard_testkit::fake::Check;
+use lanyard_testkit::world;
+use tokio::sync::watch;
+
+use crate::common::{Bench, bench};
+
+/// Far less than a check or a look through a target may take.
+const SOON: Duration = Duration::from_secs(5);
+/// How often a condition is looked at.
+const LOOK: Duration = Duration::from_millis(10);
+
+async fn mint(bench: &Bench) -> LeaseId {
+    let ask = Ask {
+        task: bench.task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
+    issued.release.hand_over(|| ()).unwrap();
+    issued.lease
+}
+
+async fn release(bench: &Bench, lease: LeaseId) {
+    let agent = world::agent();
+    bench.engine.release_lease(&agent, lease).await.unwrap();
+}
+
+/// Runs until the sender is gone.
+fn run(bench: &Bench) -> watch::Sender<bool> {
+    let (stop, stopped) = watch::channel(false);
+    drop(tokio::spawn(Arc::clone(&bench.engine).run(stopped)));
+    stop
+}
+
+async fn kill(bench: &Bench, lease: LeaseId) {
+    let scope = Scope::Lease(lease);
+    let order = bench
+        .engine
+        .draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Local);
+    bench.engine.engage(order.unwrap()).await;
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s47_a_kill_does_not_wait_for_a_look_through_the_target_that_hangs() {
+    let bench = bench(world::CHARTER).await;
+    let lease = mint(&bench).await;
+    bench.provider.hang_when_looked_through();
+    let _stop = run(&bench);
+    until(|| bench.provider.hanging() == 1).await;
+    kill(&bench, lease).await;
+    let dead = until(|| bench.provider.live().is_empty());
+    assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn s47_a_kill_does_not_wait_for_a_check_that_hangs() {
+    let bench = bench(world::CHARTER).await;
+    let (first, second) = (mint(&bench).await, mint(&bench).await);
+    bench.provider.check(Check::Hangs);
+    let _stop = run(&bench);
+    kill(&bench, first).await;
+    until(|| bench.provider.hanging() == 1).await;
+    assert_eq!(bench.provider.live(), [second].into());
+    kill(&bench, second).await;
+    let dead = until(|| bench.provider.live().is_empty());
+    assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+}
+
+/// One document is written for all of them.
+#[tokio::test(start_paused = true)]
+async fn s26_releases_that_come_together_are_one_write_and_a_kill_waits_for_none() {
+    const RELEASES: usize = 4;
+    let bench = bench(world::CHARTER).await;
+    let mut leases = Vec::new();
+    for _ in 0..=RELEASES {
+        leases.push(mint(&bench).await);
+    }
+    let killed = leases.pop().unwrap();
+    let _stop = run(&bench);
+    // What a start looks after is over.
+    tokio::time::sleep(SOON).await;
+    let before = bench.provider.revocations_asked();
+    for lease in leases {
+        release(&bench, lease).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    until(|| bench.provider.live().len() == 1).await;
+    let writes = bench.provider.revocations_asked() - before;
+    assert!(writes <= RELEASES / 2, "{writes} writes");
+    // While something is gathered.
+    let again = mint(&bench).await;
+    release(&bench, again).await;
+    tokio::time::sleep(LOOK).await;
+    kill(&bench, killed).await;
+    let dead = until(|| bench.provider.live().is_empty());
+    let at_once = tokio::time::timeout(Duration::from_secs(1), dead).await;
+    assert!(at_once.is_ok());
+}
