@@ -294,7 +294,8 @@ pub enum ProviderError {
         /// What went wrong on the way.
         code: String,
     },
-    /// Not yet: something that was begun before has to end first. The provider is well.
+    /// Not yet, for this credential alone: something that was begun before has to end first, or what made the credential does
+    /// not end it. The provider is well.
     #[error("{provider}: {operation} waits: {code}")]
     Pending {
         /// The provider's name.

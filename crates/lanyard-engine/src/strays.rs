@@ -8,7 +8,7 @@ use lanyard_core::charter::{Name, Rights};
 use lanyard_core::command::Observation;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::lease::{LeaseRef, Stage};
-use lanyard_core::provider::{Found, Provider, Revocation};
+use lanyard_core::provider::{Found, Provider, ProviderError, Revocation, Revoked};
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
@@ -19,6 +19,24 @@ pub(crate) const EVERY: Duration = Duration::from_secs(300);
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
 /// How long one look, and one revocation of what it found, may take.
 const CALL: Duration = Duration::from_secs(60);
+
+/// The first error that is one of the target. One credential that does not end yet is tried again at the next look, and stands
+/// in the way of no other.
+fn failed(
+    target: &Name,
+    outcomes: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
+) -> Option<ProviderError> {
+    let mut errors = outcomes
+        .into_iter()
+        .filter_map(|(lease, it)| Some((lease, it.err()?)));
+    errors.find_map(|(lease, error)| {
+        if matches!(error, ProviderError::Pending { .. }) {
+            tracing::error!(%target, %lease, %error, "a credential that no lease stands for does not end yet");
+            return None;
+        }
+        Some(error)
+    })
+}
 
 impl Engine {
     /// Issues nothing at any target before it has been looked through: after a start, credentials may be out that
@@ -131,13 +149,12 @@ impl Engine {
             };
             let report = tokio::time::timeout(CALL, provider.revoke(&revocation)).await;
             let report = report.map_err(|_| "no answer in time to a revocation")?;
-            let failed = report.outcomes.into_iter().find_map(|(_, it)| it.err());
-            if let Some(error) = failed {
+            if let Some(error) = failed(target, report.outcomes) {
                 return Err(format!("what no lease stands for is not revoked: {error}"));
             }
             let proved = tokio::time::timeout(CALL, provider.prove(some)).await;
             let proved = proved.map_err(|_| "no answer in time to what is left of strays")?;
-            if let Some(error) = proved.into_iter().find_map(|(_, it)| it.err()) {
+            if let Some(error) = failed(target, proved) {
                 return Err(format!("what no lease stands for is not removed: {error}"));
             }
         }

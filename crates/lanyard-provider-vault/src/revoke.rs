@@ -10,12 +10,11 @@ use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
 use tokio::time::{Instant, timeout_at};
 
-use crate::PROVIDER;
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
 use crate::provider::VaultProvider;
 use crate::search::Tokens;
-use crate::transport::{ambiguous, refused};
+use crate::transport::{ambiguous, pending, refused};
 
 /// How many leases are revoked at the same time.
 const AT_ONCE: usize = 16;
@@ -26,6 +25,8 @@ const EACH: Duration = Duration::from_secs(10);
 const BEGUN: Duration = Duration::from_secs(3);
 /// How long the parents may take, all of them.
 const PARENTS: Duration = Duration::from_secs(10);
+/// How long the server may take to show that it is well.
+const WELL: Duration = Duration::from_secs(2);
 
 type Ended = Result<(), ProviderError>;
 type Outcome = Result<Revoked, ProviderError>;
@@ -45,7 +46,9 @@ impl Sought {
     fn of(&self, lease: LeaseId) -> Result<Option<&Held>, ProviderError> {
         let tokens = self.tokens.as_ref().map_err(Clone::clone)?;
         match tokens.leases.get(&lease) {
-            None if self.minting.contains(&lease) => Err(pending("its mint is still under way")),
+            None if self.minting.contains(&lease) => {
+                Err(pending(OPERATION, "its mint is still under way"))
+            }
             found => Ok(found),
         }
     }
@@ -55,20 +58,20 @@ impl Sought {
     }
 }
 
+/// How far one lease came in the time that all have.
+enum Each {
+    Ended(Ended),
+    /// Its secret was begun to be revoked.
+    Slow,
+    /// Its turn did not come, or the server did not answer.
+    Left,
+}
+
 /// What the server was told of a token just now, and took.
 #[derive(Clone, Copy)]
 enum Told {
     Nothing,
     Revoked,
-}
-
-/// For one lease alone: the server is well.
-fn pending(code: &str) -> ProviderError {
-    ProviderError::Pending {
-        provider: PROVIDER,
-        operation: OPERATION,
-        code: code.to_owned(),
-    }
 }
 
 fn unreadable() -> ProviderError {
@@ -81,7 +84,10 @@ fn taken_along(lease: &LeaseRef, cut: &Cut) -> Ended {
     match cut.get(&held.parent) {
         Some(Ok(())) if held.reads.is_none() => Ok(()),
         Some(Err(error)) => Err(error.clone()),
-        Some(Ok(())) => Err(pending("the engine that made its secret is asked next")),
+        Some(Ok(())) => Err(pending(
+            OPERATION,
+            "the engine that made its secret is asked next",
+        )),
         None => Err(ambiguous(
             OPERATION,
             "the calls for other leases took all of the time of this one",
@@ -96,16 +102,26 @@ fn is_named(lease: &LeaseRef) -> bool {
 
 impl<A: VaultApi> VaultProvider<A> {
     pub(crate) async fn revoke_all(&self, revocation: &Revocation) -> Vec<(LeaseId, Outcome)> {
-        self.mints.told(revocation.now);
-        let (named, unnamed): (Vec<LeaseRef>, Vec<LeaseRef>) =
+        let (mut named, unnamed): (Vec<LeaseRef>, Vec<LeaseRef>) =
             revocation.due.iter().cloned().partition(is_named);
+        // What needs no engine goes first: engines can hang.
+        let has_secret = |held: Held| held.secret.is_some();
+        named.sort_by_key(|lease| Held::read(&lease.handle).is_some_and(has_secret));
         // A server revokes the children of a parent one after the other, each with its writes to the disk: what is
         // known by name goes first, many at once, and the parent takes the rest. Not both at the same time: a token
         // that is revoked twice at once can leave its accessor behind.
         let each = self.each(named).await;
         let cut = self.cut(revocation).await;
+        let is_slow = |each: &Each| matches!(each, Each::Slow);
+        let is_well = each.iter().any(|(_, each)| is_slow(each)) && self.is_well().await;
         let ended = each.into_iter().map(|(lease, ended)| {
-            let ended = ended.unwrap_or_else(|| taken_along(&lease, &cut));
+            let ended = match ended {
+                Each::Ended(ended) => ended,
+                // What hangs is the engine, and nothing but this secret waits for it.
+                Each::Slow if is_well => taken_along(&lease, &cut)
+                    .map_err(|_| pending(OPERATION, "the engine that made its secret takes long")),
+                Each::Slow | Each::Left => taken_along(&lease, &cut),
+            };
             (lease.id, ended.map(|()| Revoked::Acknowledged))
         });
         let mut outcomes: Vec<_> = ended.collect();
@@ -144,15 +160,25 @@ impl<A: VaultApi> VaultProvider<A> {
             .await
     }
 
-    /// What became of each; nothing of those whose turn did not come, or that took too long.
-    async fn each(&self, leases: Vec<LeaseRef>) -> Vec<(LeaseRef, Option<Ended>)> {
+    /// Whether the server answers while an engine of it does not.
+    async fn is_well(&self) -> bool {
+        let asked = tokio::time::timeout(WELL, self.api.mounts()).await;
+        asked.is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// What became of each.
+    async fn each(&self, leases: Vec<LeaseRef>) -> Vec<(LeaseRef, Each)> {
         let until = Instant::now() + EACH;
         stream::iter(leases)
             .map(|lease| async move {
                 let ended = match Held::read(&lease.handle) {
-                    None => Some(Err(unreadable())),
-                    Some(_) if Instant::now() >= until => None,
-                    Some(held) => timeout_at(until + BEGUN, self.end_held(&held)).await.ok(),
+                    None => Each::Ended(Err(unreadable())),
+                    Some(_) if Instant::now() >= until => Each::Left,
+                    Some(held) => match timeout_at(until + BEGUN, self.end_held(&held)).await {
+                        Ok(ended) => Each::Ended(ended),
+                        Err(_) if held.secret.is_some() => Each::Slow,
+                        Err(_) => Each::Left,
+                    },
                 };
                 (lease, ended)
             })
@@ -222,10 +248,6 @@ impl<A: VaultApi> VaultProvider<A> {
         if held.accessor.is_none() {
             match sought.of(lease.id)? {
                 Some(found) => held = found.clone(),
-                None if !self.mints.is_settled(lease.asked) => {
-                    let why = "a request without an answer may still be carried out";
-                    return Err(pending(why));
-                }
                 // It could be what the server does not tell of.
                 None if !sought.is_whole() => return Ok(Revoked::Acknowledged),
                 None => return Ok(Revoked::ProvedDead),

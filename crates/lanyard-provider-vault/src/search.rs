@@ -216,11 +216,17 @@ impl<A: VaultApi> VaultProvider<A> {
             // A mint that is under way gives up what it made by itself.
             if self.search.is_lost(lease) && !self.mints.under_way().contains(&lease) {
                 // It came after all, and nobody has it.
-                self.end_held(&held).await?;
-            } else {
-                let handle = held.handle();
-                found.push(Found { lease, handle });
+                match self.end_held(&held).await {
+                    Ok(()) => continue,
+                    // One that is in the way hides no other: it is listed, and so revoked as a stray.
+                    Err(error) if error.is_of_provider() => return Err(error),
+                    Err(error) => {
+                        tracing::warn!(%lease, %error, "a token that came late could not be ended yet")
+                    }
+                }
             }
+            let handle = held.handle();
+            found.push(Found { lease, handle });
         }
         Ok(found)
     }

@@ -22,7 +22,7 @@ use crate::api::{
     Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use crate::login::{Login, Session};
-use crate::transport::{Answer, Call, ConnectError, Said, Transport, ambiguous, refused};
+use crate::transport::{Answer, Call, ConnectError, Said, Transport, ambiguous, pending, refused};
 
 /// One server, or one namespace of it, with the broker's own token.
 pub struct Server {
@@ -344,12 +344,15 @@ impl VaultApi for Server {
             // Also for a secret that is not there.
             done @ Answer::Good(_) => done.done(OPERATION),
             // The engine failed, in words of its own, which can be those of the server for something else: it may
-            // not fail the next time.
+            // not fail the next time, and the server itself is well.
             Answer::Bad(Said {
-                status: 400,
+                status: status @ (400 | 500),
                 own: true,
                 ..
-            }) => Err(ambiguous(OPERATION, "400 the engine did not end it")),
+            }) => Err(pending(
+                OPERATION,
+                &format!("{status} the engine that made it does not end it"),
+            )),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
     }

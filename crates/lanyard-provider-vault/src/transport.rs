@@ -311,6 +311,15 @@ pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
+/// For one lease alone: the server is well.
+pub(crate) fn pending(operation: &'static str, code: &str) -> ProviderError {
+    ProviderError::Pending {
+        provider: PROVIDER,
+        operation,
+        code: code.to_owned(),
+    }
+}
+
 #[async_trait]
 impl Client for Transport {
     fn base(&self) -> &str {

@@ -205,6 +205,7 @@ async fn t66_a_secret_whose_engine_fails_is_pending_until_it_is_gone() {
     let revoked = real.revoke(&[&lease], None).await;
     let pending = revoked[&lease.id].as_ref().unwrap_err();
     assert!(pending.is_retryable(), "{pending}");
+    assert!(!pending.is_of_provider(), "the server is well: {pending}");
     assert!(
         database.lets_in(&minted.credential),
         "it says so because it is so"

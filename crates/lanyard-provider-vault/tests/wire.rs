@@ -208,7 +208,7 @@ async fn t66_what_an_engine_says_is_no_end_of_a_secret() {
         let server = connect(&format!("http://{address}"), "").unwrap();
         let revoked = server.revoke_lease("nomad/creds/a/b").await;
         assert!(
-            matches!(revoked, Err(ProviderError::Ambiguous { .. })),
+            matches!(revoked, Err(ProviderError::Pending { .. })),
             "{said}: {revoked:?}"
         );
     }
@@ -323,4 +323,24 @@ async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothin
     let (address, _) = listen("200 OK", told.to_owned());
     let server = connect(&format!("http://{address}"), "").unwrap();
     assert_eq!(server.revoke_accessor("a").await, Ok(()));
+}
+
+/// T67: what an engine could not do, and what the server could not.
+#[tokio::test]
+async fn t67_an_engine_that_fails_is_told_from_a_server_that_does() {
+    const FAILED: &str = r#"{"errors": ["failed to revoke entry: connection refused"]}"#;
+    const SEALED: &str = r#"{"errors": ["Vault is sealed"]}"#;
+    for (head, body, of_server) in [
+        ("400 Bad Request", FAILED, false),
+        ("500 Internal Server Error", FAILED, false),
+        ("503 Service Unavailable", SEALED, true),
+        ("500 Internal Server Error", "<html></html>", true),
+        ("400 Bad Request", "{}", true),
+    ] {
+        let (address, _) = listen(head, body.to_owned());
+        let server = connect(&format!("http://{address}"), "").unwrap();
+        let error = server.revoke_lease("database/creds/a/1").await.unwrap_err();
+        assert!(error.is_retryable(), "{error}");
+        assert_eq!(error.is_of_provider(), of_server, "{error}");
+    }
 }

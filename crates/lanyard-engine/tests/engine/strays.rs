@@ -1,9 +1,12 @@
 //! What a provider has and the ledger does not know is revoked; what the ledger knows is left alone.
 
 use lanyard_core::charter::TargetKind;
+use lanyard_core::kill::Actor;
 use lanyard_core::provider::Provider as _;
+use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::mint::Ask;
 use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 
@@ -30,4 +33,49 @@ async fn t54_what_no_lease_stands_for_is_revoked() {
     assert_eq!(bench.engine.revoke_strays(&bench.target).await, Some(1));
     assert_eq!(bench.provider.live(), [issued.lease].into());
     assert_eq!(bench.engine.revoke_strays(&bench.target).await, Some(0));
+}
+
+/// T67: what made a credential does not end it, which is said of that one; neither as a lease nor as a stray after a start
+/// does it keep others from being minted.
+#[tokio::test]
+async fn t67_one_credential_that_does_not_end_stops_no_mint() {
+    let charter = world::CHARTER.replace("live_leases: 5", "live_leases: 50");
+    let bench = crate::common::bench(&charter).await;
+    let mint = async || {
+        let ask = Ask {
+            task: bench.task,
+            grant: world::grant(TargetKind::Kubernetes),
+            ttl: None,
+            plan: None,
+            request: None,
+        };
+        let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
+        issued.release.hand_over(|| ()).unwrap();
+        issued.lease
+    };
+    let stuck = mint().await;
+    bench.provider.revocations(RevokeFault::Stuck);
+    let scope = Scope::Lease(stuck);
+    let by = (RoleFilter::Both, "drill".to_owned(), Actor::Local);
+    let order = bench.engine.draft_kill(scope, by.0, by.1, by.2).unwrap();
+    let order = bench.engine.engage(order).await.order.id;
+    bench.engine.sweep_orders().await;
+    for _ in 0..10 {
+        bench.engine.revoke_round(&bench.target).await;
+        bench.clock.advance(std::time::Duration::from_secs(31));
+        mint().await;
+        bench.engine.settle_deliveries().await;
+        let report = bench.engine.kill_report(order).await.unwrap().unwrap();
+        assert!(!report.is_taken());
+        let why = report.lines.first().unwrap().why.clone().unwrap();
+        assert!(why.contains("what made it does not end it"), "{why}");
+    }
+    let (ids, now) = (Ids::seeded(2), bench.clock.now());
+    let kind = TargetKind::Kubernetes;
+    let stray = world::request(kind, ids.lease(), &world::task(&ids, now), now);
+    let prepared = bench.provider.prepare(&stray).unwrap();
+    bench.provider.mint(&stray, &prepared).await.unwrap();
+    bench.engine.look_before_issuing();
+    assert_eq!(bench.engine.revoke_strays(&bench.target).await, Some(1));
+    mint().await;
 }

@@ -256,6 +256,26 @@ async fn t66_a_hanging_engine_does_not_keep_parents_alive() {
     assert!(faked.fake.live().is_empty());
 }
 
+/// T67: that an engine does not end a secret is said of that lease alone, while the server is well. Mints at the target
+/// stop when the server as a whole does not do as it is asked.
+#[tokio::test(start_paused = true)]
+async fn t67_a_secret_that_its_engine_does_not_end_is_no_fault_of_the_server() {
+    let faked = faked();
+    let (stuck, _) = faked.mint(&faked.secret(81)).await.unwrap();
+    let (token, _) = faked.mint(&faked.request(82)).await.unwrap();
+    faked.fake.state().down.insert("hanging engine");
+    let error = faked.revoke(&stuck, None).await.unwrap_err();
+    assert!(!error.is_of_provider() && error.is_retryable(), "{error}");
+    assert!(error.to_string().contains("takes long"), "{error}");
+    assert_eq!(faked.revoke(&token, None).await, Ok(Revoked::Acknowledged));
+    // Where the server does not answer either, it is the server.
+    faked.fake.state().down.insert("mounts");
+    let error = faked.revoke(&stuck, None).await.unwrap_err();
+    assert!(error.is_of_provider(), "{error}");
+    faked.fake.state().down.clear();
+    assert_eq!(faked.revoke(&stuck, None).await, Ok(Revoked::Acknowledged));
+}
+
 /// A read whose answer was lost has no id: that its secret is gone is not claimed.
 #[tokio::test]
 async fn a_secret_without_an_id_is_never_proved_dead() {
