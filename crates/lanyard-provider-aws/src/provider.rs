@@ -1,10 +1,11 @@
 //! One AWS account: a role for plan, a role for apply.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use lanyard_core::charter::{Rights, Role};
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::{Handle, LeaseRef};
@@ -419,17 +420,21 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     /// due, both roles are looked at: what is missing is written anew, and what is over is taken out.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let mut report = RevocationReport::default();
-        for role in [&self.target.plan_role, &self.target.apply_role] {
-            let due: Vec<LeaseId> = revocation
-                .due
-                .iter()
-                .filter(|lease| *lease.handle.0 == **role)
-                .map(|lease| lease.id)
-                .collect();
-            if due.is_empty() && !revocation.due.is_empty() && revocation.cut.is_none() {
-                continue;
-            }
-            match self.deny(role, revocation).await {
+        let roles = BTreeSet::from([&self.target.plan_role, &self.target.apply_role]);
+        let due_on = |role: &str| -> Vec<LeaseId> {
+            let due = revocation.due.iter();
+            let due = due.filter(|lease| *lease.handle.0 == *role);
+            due.map(|lease| lease.id).collect()
+        };
+        let mut roles: Vec<_> = roles.into_iter().map(|role| (role, due_on(role))).collect();
+        if !revocation.due.is_empty() && revocation.cut.is_none() {
+            roles.retain(|(_, due)| !due.is_empty());
+        }
+        // At the same time: a role whose calls hang does not hold up the other.
+        let denied = roles.iter().map(|(role, _)| self.deny(role, revocation));
+        let denied = join_all(denied).await;
+        for ((role, due), denied) in roles.into_iter().zip(denied) {
+            match denied {
                 Ok(Denying { composed, edited }) => {
                     let cut = composed.policy.cut();
                     let handle = Handle(role.as_str().into());

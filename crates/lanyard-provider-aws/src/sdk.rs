@@ -169,6 +169,10 @@ impl AwsApi for Sdk {
             .send()
             .await;
         match answer {
+            // What stands between may have kept an answer to somebody else.
+            Ok(found) if found.role_name != role || found.policy_name != policy => {
+                Err(ambiguous(OPERATION, "the answer about another policy"))
+            }
             Ok(found) => unescaped(&found.policy_document)
                 .map(Some)
                 .ok_or_else(|| ambiguous(OPERATION, "not UTF-8")),

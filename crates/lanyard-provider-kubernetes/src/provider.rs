@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use futures_util::future::join;
 use futures_util::stream;
 use lanyard_core::charter::{
     KubernetesGrant, KubernetesRights, PolicyRule, Prohibited, Rights, Role,
@@ -18,8 +19,10 @@ use lanyard_core::provider::{
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_core::witness::Witness;
+use tokio::time::{Instant, timeout_at};
 
 use crate::PROVIDER;
+use crate::answer::ambiguous;
 use crate::api::{Kind, KubernetesApi, Marked, Object, RoleRef, TokenAsk};
 use crate::objects::{HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name};
 use crate::revoke::Kept;
@@ -47,6 +50,11 @@ const WITNESS: &str = "lanyard-witness";
 const JOURNAL: &str = "journal";
 /// How many leases are revoked at the same time.
 const AT_ONCE: usize = 16;
+/// How long one revocation of leases, and one proof, may take: what was done in this time is told, before the whole call is
+/// given up.
+const ALL: Duration = Duration::from_secs(20);
+/// How long shared Roles may take to be found and deleted: the leases in them are ended one by one all the same.
+const CUT: Duration = Duration::from_secs(5);
 /// How often, and how many times, it is asked whether a change of RBAC has arrived: half a second in all.
 pub(crate) const ASK_EVERY: Duration = Duration::from_millis(10);
 pub(crate) const ASK_TIMES: u32 = 50;
@@ -77,6 +85,13 @@ pub(crate) fn refused(operation: &'static str, code: impl Into<String>) -> Provi
         operation,
         code: code.into(),
     }
+}
+
+fn late() -> ProviderError {
+    ambiguous(
+        "revoke",
+        "calls of this lease, or those for others, took all of the time",
+    )
 }
 
 fn excessive(operation: &'static str, found: String) -> ProviderError {
@@ -363,18 +378,25 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
-        if let Some(at) = revocation.cut {
-            self.cut(revocation, at).await;
-        }
+        // Beside what is done lease by lease: a list that hangs holds up no lease.
+        let cut = async {
+            if let Some(at) = revocation.cut {
+                let cut = tokio::time::timeout(CUT, self.cut(revocation, at)).await;
+                cut.unwrap_or_else(|_| {
+                    tracing::warn!("the shared roles could not be deleted in time")
+                });
+            }
+        };
         // Nothing but the bindings: that is what kills, and no lease's proof keeps another's end waiting.
+        let until = Instant::now() + ALL;
         let outcomes = stream::iter(revocation.due.clone())
             .map(|lease| async move {
-                let unbound = self.unbind(&lease).await;
-                (lease.id, unbound)
+                let unbound = timeout_at(until, self.unbind(&lease)).await;
+                (lease.id, unbound.unwrap_or_else(|_| Err(late())))
             })
             .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+            .collect();
+        let (outcomes, ()) = join(outcomes, cut).await;
         RevocationReport {
             outcomes,
             ..RevocationReport::default()
@@ -382,10 +404,11 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
+        let until = Instant::now() + ALL;
         stream::iter(leases.to_vec())
             .map(|lease| async move {
-                let ended = self.end(&lease).await;
-                (lease.id, ended)
+                let ended = timeout_at(until, self.end(&lease)).await;
+                (lease.id, ended.unwrap_or_else(|_| Err(late())))
             })
             .buffer_unordered(AT_ONCE)
             .collect()

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::{join, join3};
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
@@ -106,10 +107,13 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         let unbound = self.give_up(lease.id, &held, Kind::RoleBinding).await;
         if let Err(ProviderError::Refused { .. }) = &unbound {
             // Where the broker may not delete the binding, the token can end all the same: what it is bound to goes.
-            for kind in [Kind::Secret, Kind::ServiceAccount] {
-                if let Err(error) = self.give_up(lease.id, &held, kind).await {
-                    tracing::debug!(%error, lease = %lease.id, "nor could what its token is bound to be deleted");
-                }
+            let bound_to = join(
+                self.give_up(lease.id, &held, Kind::Secret),
+                self.give_up(lease.id, &held, Kind::ServiceAccount),
+            );
+            let (secret, account) = bound_to.await;
+            if let Some(error) = secret.err().or(account.err()) {
+                tracing::debug!(%error, lease = %lease.id, "nor could all that its token is bound to be deleted");
             }
         }
         unbound.map(|_| Revoked::Acknowledged)
@@ -152,11 +156,18 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
 
     /// Deletes what belongs to a lease, until the API server says that there is nothing of it, or that something keeps it.
     async fn remains(&self, lease: LeaseId, held: &Held) -> Result<Remains, ProviderError> {
-        let mut remains = Remains {
-            secret: self.give_up(lease, held, Kind::Secret).await?,
-            account: self.give_up(lease, held, Kind::ServiceAccount).await?,
+        // All of them, whatever becomes of one: the token ends with either of the first two.
+        let (secret, account, binding) = join3(
+            self.give_up(lease, held, Kind::Secret),
+            self.give_up(lease, held, Kind::ServiceAccount),
             // A mint that was under way may have bound it again.
-            binding: self.give_up(lease, held, Kind::RoleBinding).await?,
+            self.give_up(lease, held, Kind::RoleBinding),
+        )
+        .await;
+        let mut remains = Remains {
+            secret: secret?,
+            account: account?,
+            binding: binding?,
         };
         for _ in 0..ASK_TIMES {
             let mut all = true;
