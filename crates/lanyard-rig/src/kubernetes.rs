@@ -1,14 +1,19 @@
 //! A Kubernetes API server with its etcd, built from their Go modules. There is no controller manager: nothing
 //! collects garbage, and what is deleted was deleted by the broker.
 
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use crate::{Answer, free_port};
 
@@ -167,6 +172,51 @@ impl Cluster {
         ])
     }
 
+    /// A connection to it, for HTTP/1.1.
+    ///
+    /// # Errors
+    /// When it is not reached.
+    pub fn connect(&self) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        let authority = self.directory.join("certificates/apiserver.crt");
+        for certificate in CertificateDer::pem_file_iter(authority)? {
+            roots.add(certificate?)?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let [url, ..] = self.issuer()?;
+        let address: SocketAddr = url.trim_start_matches("https://").parse()?;
+        let name = ServerName::from(address.ip());
+        let tls = ClientConnection::new(Arc::new(config), name)?;
+        let tcp = TcpStream::connect(address)?;
+        tcp.set_nodelay(true)?;
+        Ok(StreamOwned::new(tls, tcp))
+    }
+
+    /// What it says to a GET with this token: the code.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub fn get(&self, token: &str, path: &str) -> Result<u16> {
+        let mut stream = self.connect()?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: it\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        // The server may close without the alert that TLS has for it: what came is what it said.
+        let read = stream.read_to_end(&mut answer);
+        if answer.is_empty() {
+            read?;
+        }
+        let answer = String::from_utf8_lossy(&answer);
+        let code = answer.split(' ').nth(1).context("no status")?;
+        Ok(code.parse()?)
+    }
+
     /// Writes a kubeconfig with nothing but this token into a folder.
     ///
     /// # Errors
@@ -244,7 +294,6 @@ impl Cluster {
     /// # Errors
     /// When the API server refuses one.
     pub fn apply(&self, manifests: &str) -> Result<()> {
-        use std::io::Write as _;
         let mut child = Command::new(&self.kubectl)
             .arg("--kubeconfig")
             .arg(self.kubeconfig("admin"))

@@ -1,11 +1,28 @@
 //! What stands between the broker and GitHub breaks, throttles and answers in its place: to everything, and to one method.
 
 use lanyard_core::provider::{Provider as _, Revoked};
-use lanyard_testkit::conformance::between::{Between, Fault};
+use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
 
 use crate::target::{NOW, Target, revoke, token};
 
 const LIST: (&str, &str) = ("GET", "/installation/repositories");
+const OTHER: (&str, &str) = (
+    "application/json",
+    r#"{"kind": "Other", "data": {"id": 1}}"#,
+);
+/// A gateway that throttles.
+const THROTTLES: [Answer; 2] = [
+    Answer {
+        status: "429 Too Many Requests",
+        media: "text/html",
+        body: "<html><body>later</body></html>",
+    },
+    Answer {
+        status: "429 Too Many Requests",
+        media: "application/json",
+        body: "{}",
+    },
+];
 
 /// S47: each token is tried, round by round.
 #[tokio::test]
@@ -17,13 +34,13 @@ async fn s47_no_token_is_called_dead_while_it_works_and_all_die_once_the_way_is_
     let provider = target.behind(between.address());
     // Old enough for 401 to mean that a token has ended.
     let now = NOW.as_secs() + 600;
-    for fault in Fault::all() {
-        for method in [None, Some("DELETE"), Some("GET")] {
-            let told = format!("{fault:?} to {method:?}");
+    for fault in Fault::all(&THROTTLES, &[OTHER]) {
+        for method in ["", "DELETE", "GET"] {
+            let told = format!("{fault:?} to `{method}`");
             let (lease, minted) = target.lease().await;
             let works = || target.call(LIST, token(&minted)) == 200;
             let due = std::slice::from_ref(&lease);
-            between.fail(fault, method);
+            between.fail(fault, Rule::method(method));
             for _ in 0..2 {
                 let revoked = revoke(&provider, &lease, now).await;
                 assert!(revoked.is_err() || !works(), "{told}: {revoked:?}");
