@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use lanyard_tests::Stage;
 
 const PLAN: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"terraform_data.x","type":"terraform_data","name":"x",
-    "mode":"managed","change":{"actions":["create"],"before":null,"after":{"input":"x"},"after_unknown":{}}}]}"#;
+    "mode":"managed","change":{"actions":["create"],"before":null,"after":{"input":"x"},"after_unknown":{}}}],
+    "configuration":{"root_module":{"resources":[{"address":"terraform_data.x","type":"terraform_data","name":"x","mode":"managed"}]}}}"#;
 
 /// What a policy does, and a part of what its denial says.
 const HOSTILE: &[(&str, &str, &str)] = &[

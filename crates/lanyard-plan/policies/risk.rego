@@ -161,6 +161,9 @@ objects contains manifest if {
 	is_string(manifest.kind)
 }
 
+# Lanyard finds the objects in every other attribute that changes, in texts too: `yaml_body`, the `values` of a chart.
+objects contains held if some held in data.lanyard.objects
+
 name(thing) := thing.metadata.name if is_string(thing.metadata.name)
 
 name(thing) := "without a name" if not is_string(thing.metadata.name)

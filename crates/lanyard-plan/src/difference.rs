@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::embedded::Notation;
 use crate::lists::{self, Pair};
-use crate::secrets::SENSITIVE;
+use crate::secrets::{SENSITIVE, Secrets, speaks_of_a_secret};
 use crate::shown::{MAX_SHOWN_BYTES, quoted};
 use crate::texts;
 use crate::tree::{Text, Tree};
@@ -12,6 +12,8 @@ use crate::tree::{Text, Tree};
 /// A longer value has lines of its own.
 const INLINE_CHARS: usize = 160;
 const UNKNOWN: &str = "(known after apply)";
+/// How much of paths is put together for one value, shown or not: a long key above many short ones would be copied for each.
+const MAX_PATH_BYTES: usize = 32 * MAX_SHOWN_BYTES;
 
 /// Lines that say what differs, and the names of what differs and is not shown.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct Differences {
     /// Where sensitive values differ.
     pub(crate) sensitive: Vec<String>,
     bytes: usize,
+    path_bytes: usize,
     steps: usize,
 }
 
@@ -44,6 +47,7 @@ impl Differences {
             lines: Vec::new(),
             sensitive: Vec::new(),
             bytes: 0,
+            path_bytes: 0,
             steps,
         }
     }
@@ -88,7 +92,11 @@ impl Differences {
                     if self.is_full() {
                         return;
                     }
-                    self.compare(&join(path, key), side(one, key), side(two, key));
+                    let (was, is) = (side(one, key), side(two, key));
+                    if was != is {
+                        let own = self.below(path, key);
+                        self.compare(&own, was, is);
+                    }
                 }
             }
             (Tree::List(one), Tree::List(two)) => self.list(path, one, two),
@@ -139,7 +147,10 @@ impl Differences {
                     if self.is_full() {
                         return;
                     }
-                    self.all(&join(path, key), inner, sign);
+                    if *inner != Tree::Null {
+                        let own = self.below(path, key);
+                        self.all(&own, inner, sign);
+                    }
                 }
             }
             Tree::List(items) if !items.is_empty() => {
@@ -147,7 +158,8 @@ impl Differences {
                     if self.is_full() {
                         return;
                     }
-                    self.item(&format!("{path}[{place}]"), item, sign);
+                    let own = self.at(path, None, place);
+                    self.item(&own, item, sign);
                 }
             }
             Tree::Document {
@@ -158,7 +170,7 @@ impl Differences {
                 self.all(&format!("{path}{{{notation}}}"), root, sign);
                 // No tree has the comments, and programs act on some: `#include` in user data, `#!` in a script.
                 if *notation == Notation::Yaml && !commented(&text.raw).is_empty() {
-                    if root.has_hidden() {
+                    if !may_show_comments(text, root) {
                         self.name(path);
                         self.line(&format!("{mark} {path} = {SENSITIVE}"));
                     } else {
@@ -168,11 +180,11 @@ impl Differences {
             }
             Tree::Hidden(_) => {
                 self.name(path);
-                self.line(&format!("{mark} {path} = {SENSITIVE}"));
+                self.line(&format!("{mark} {path} = {}", compact(value)));
             }
             Tree::Text(text) if is_block(text.shown()) => self.block(path, text, sign),
             Tree::Plain(_) | Tree::Text(_) | Tree::Unknown | Tree::Map(_) | Tree::List(_) => {
-                if let Tree::Text(text) = value {
+                if let Tree::Plain(text) | Tree::Text(text) = value {
                     self.note_masked(path, text);
                 }
                 self.line(&format!("{mark} {path} = {}", compact(value)));
@@ -204,10 +216,21 @@ impl Differences {
 
     fn hidden(&mut self, path: &str, before: &Tree, after: &Tree) {
         self.name(path);
+        let said = |side: &Tree| match side {
+            Tree::Hidden(hidden) => hidden.shown(),
+            Tree::Null
+            | Tree::Plain(_)
+            | Tree::Text(_)
+            | Tree::Unknown
+            | Tree::Map(_)
+            | Tree::List(_)
+            | Tree::Document { .. } => SENSITIVE,
+        };
+        let (was, is) = (said(before), said(after));
         let line = match (before, after) {
-            (Tree::Null, _) => format!("+ {path} = {SENSITIVE}"),
-            (_, Tree::Null) => format!("- {path} = {SENSITIVE}"),
-            _ => format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"),
+            (Tree::Null, _) => format!("+ {path} = {is}"),
+            (_, Tree::Null) => format!("- {path} = {was}"),
+            _ => format!("~ {path} = {was} -> {is}"),
         };
         self.line(&line);
     }
@@ -245,7 +268,7 @@ impl Differences {
             return;
         }
         // What differs by its notation, or in its comments, may still mean something to whoever reads the text.
-        if was.has_hidden() || is.has_hidden() {
+        if !may_show_comments(one, was) || !may_show_comments(two, is) {
             self.name(path);
             self.line(&format!("~ {path} = {SENSITIVE} -> {SENSITIVE}"));
         } else {
@@ -259,15 +282,24 @@ impl Differences {
                 return;
             }
             match pair {
-                Pair::Same { name, was, is } => self.compare(&at(path, name, is.0), was.1, is.1),
+                Pair::Same { name, was, is } => {
+                    let own = self.at(path, name, is.0);
+                    self.compare(&own, was.1, is.1);
+                }
                 Pair::Moved { was, is } => {
                     let what = inline(is.1).filter(|_| !is.1.has_hidden());
                     let what = what.map_or_else(String::new, |text| format!(" = {text}"));
                     let (was, is) = (was.0, is.0);
                     self.line(&format!("~ {path}[{is}] was at [{was}]{what}"));
                 }
-                Pair::Gone(place, item) => self.item(&at(path, None, place), item, Sign::Gone),
-                Pair::Come(place, item) => self.item(&at(path, None, place), item, Sign::Come),
+                Pair::Gone(place, item) => {
+                    let own = self.at(path, None, place);
+                    self.item(&own, item, Sign::Gone);
+                }
+                Pair::Come(place, item) => {
+                    let own = self.at(path, None, place);
+                    self.item(&own, item, Sign::Come);
+                }
             }
         }
     }
@@ -286,7 +318,27 @@ impl Differences {
     }
 
     pub(crate) const fn is_full(&self) -> bool {
-        self.bytes > MAX_SHOWN_BYTES
+        self.bytes > MAX_SHOWN_BYTES || self.path_bytes > MAX_PATH_BYTES
+    }
+
+    /// The place of an entry of a map. A key that is masked is named: there is something that is not shown.
+    fn below(&mut self, path: &str, key: &str) -> String {
+        let own = join(path, key);
+        self.path_bytes = self.path_bytes.saturating_add(own.len());
+        if Secrets::is_masked_key(key) {
+            self.name(&own);
+        }
+        own
+    }
+
+    /// The place of an entry of a list.
+    fn at(&mut self, path: &str, name: Option<(&str, &str)>, place: usize) -> String {
+        let own = match name {
+            Some((key, name)) => format!("{path}[{key}={}]", quoted(name)),
+            None => format!("{path}[{place}]"),
+        };
+        self.path_bytes = self.path_bytes.saturating_add(own.len());
+        own
     }
 
     fn line(&mut self, line: &str) {
@@ -313,13 +365,6 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     }
 }
 
-fn at(path: &str, name: Option<(&str, &str)>, place: usize) -> String {
-    match name {
-        Some((key, name)) => format!("{path}[{key}={}]", quoted(name)),
-        None => format!("{path}[{place}]"),
-    }
-}
-
 /// Nobody reads Base64, so what is in it is shown.
 const fn is_base64(value: &Tree) -> bool {
     matches!(
@@ -338,6 +383,12 @@ fn is_block(text: &str) -> bool {
 /// Lines in which a comment may stand.
 fn commented(text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.contains('#')).collect()
+}
+
+/// Whether the text of a document may be shown for what its tree does not have: nothing in the tree is hidden, and no Secret stands in
+/// the comments.
+fn may_show_comments(text: &Text, root: &Tree) -> bool {
+    !root.has_hidden() && !speaks_of_a_secret(&commented(&text.raw).join("\n"))
 }
 
 /// The value on one line, where it is short.
@@ -360,9 +411,9 @@ fn has_block(value: &Tree) -> bool {
 fn compact(value: &Tree) -> String {
     match value {
         Tree::Null => "null".to_owned(),
-        Tree::Plain(text) => crate::shown::whole(text),
+        Tree::Plain(text) => crate::shown::whole(text.shown()),
         Tree::Unknown => UNKNOWN.to_owned(),
-        Tree::Hidden(_) => SENSITIVE.to_owned(),
+        Tree::Hidden(hidden) => hidden.shown().to_owned(),
         Tree::Text(text) | Tree::Document { text, .. } => quoted(text.shown()),
         Tree::Map(map) => {
             let known = map.iter().filter(|(_, inner)| **inner != Tree::Null);

@@ -9,6 +9,8 @@ use lanyard_core::document::{self, Node, Style};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
+use crate::manifests;
+use crate::secrets::speaks_of_a_secret;
 use crate::tree::{Text, Tree};
 
 /// How deep documents are read within documents: a policy in a template in a manifest.
@@ -34,9 +36,9 @@ impl fmt::Display for Notation {
     }
 }
 
-/// The document that a text holds, if it holds one.
-pub(crate) fn read(text: &str) -> Option<(Notation, Tree)> {
-    within(text, 0)
+/// A text, with the document that it holds if it holds one. What cannot be read and speaks of a Secret is hidden.
+pub(crate) fn read(text: &str) -> Tree {
+    of_text(text, 0)
 }
 
 fn within(text: &str, depth: usize) -> Option<(Notation, Tree)> {
@@ -49,14 +51,31 @@ fn within(text: &str, depth: usize) -> Option<(Notation, Tree)> {
     {
         return Some((Notation::Json, of_json(&value, depth + 1)));
     }
-    if text.trim_end().contains('\n')
+    // A line alone that can be read as YAML is a text for all others.
+    let may_be_yaml = text.trim_end().contains('\n') || speaks_of_a_secret(text);
+    if may_be_yaml
         && text.contains(':')
-        && let Ok(root) = document::read(text)
-        && !root.is_text()
+        && let Some(root) = yaml(text, depth + 1)
     {
-        return Some((Notation::Yaml, of_yaml(&root, depth + 1)));
+        return Some((Notation::Yaml, root));
     }
     base64(text).map(|inner| (Notation::Base64, of_text(&inner, depth + 1)))
+}
+
+/// One document, or a list of all where there are several.
+fn yaml(text: &str, depth: usize) -> Option<Tree> {
+    let one = |text: &str| {
+        let root = document::read(text).ok().filter(|root| !root.is_text())?;
+        Some(of_yaml(&root, depth))
+    };
+    one(text).or_else(|| {
+        let documents = manifests::documents(text).ok()?;
+        let several = documents.len() > 1;
+        let each = documents.iter().map(|(_, document)| one(document));
+        each.collect::<Option<_>>()
+            .filter(|_| several)
+            .map(Tree::List)
+    })
 }
 
 /// What reads as text, and stands there in Base64: user data, as launch templates have it.
@@ -76,6 +95,7 @@ fn of_text(text: &str, depth: usize) -> Tree {
             notation,
             root: Box::new(root),
         },
+        None if speaks_of_a_secret(text) => Tree::unread(text),
         None => Tree::Text(Text::new(text)),
     }
 }
@@ -83,7 +103,7 @@ fn of_text(text: &str, depth: usize) -> Tree {
 fn of_json(value: &Value, depth: usize) -> Tree {
     match value {
         Value::Null => Tree::Null,
-        Value::Bool(_) | Value::Number(_) => Tree::Plain(value.to_string()),
+        Value::Bool(_) | Value::Number(_) => Tree::Plain(Text::new(&value.to_string())),
         Value::String(text) => of_text(text, depth),
         Value::Array(items) => Tree::List(items.iter().map(|item| of_json(item, depth)).collect()),
         Value::Object(map) => Tree::Map(
@@ -100,7 +120,10 @@ fn of_yaml(node: &Node, depth: usize) -> Tree {
         document::Value::Scalar {
             text,
             style: Style::Plain,
-        } => Tree::Plain(text.clone()),
+        } => match base64(text) {
+            Some(_) => of_text(text, depth),
+            None => Tree::Plain(Text::new(text)),
+        },
         document::Value::Scalar { text, .. } => of_text(text, depth),
         document::Value::List(items) => {
             Tree::List(items.iter().map(|item| of_yaml(item, depth)).collect())

@@ -5,6 +5,7 @@
 mod difference;
 mod embedded;
 mod folder;
+mod held;
 mod lists;
 mod manifests;
 mod policy;
@@ -17,6 +18,7 @@ mod shown;
 mod terraform;
 mod texts;
 mod tree;
+mod written;
 
 use std::collections::BTreeSet;
 
@@ -29,7 +31,9 @@ pub use policy::{
 };
 pub use rehearsed::compared;
 
+use held::Held;
 use review::{Finding, Review};
+use secrets::Secrets;
 
 /// A plan in its format, with what people are shown of it.
 #[derive(Debug, Clone)]
@@ -70,9 +74,7 @@ impl Document {
             PlanFormat::ManifestDiff | PlanFormat::Text => {
                 let text = std::str::from_utf8(content)
                     .map_err(|error| fault("text")(error.to_string()))?;
-                let mut review = Review::default();
-                review.line(&shown::shown(text));
-                (Form::Text, review)
+                (Form::Text, written::review(text))
             }
         };
         if review.is_full() {
@@ -101,8 +103,18 @@ impl Document {
                 sensitive: Sensitive::default(),
             },
         };
+        // Only people read what has no name: addresses, in which the key of an instance may be a secret.
+        let secrets = self.review.secrets();
+        let mut reach = reading.reach;
+        for unnamed in [&mut reach.aws.unnamed, &mut reach.kubernetes.unnamed] {
+            *unnamed = unnamed
+                .iter()
+                .map(|it| secrets.name(it).into_owned())
+                .collect();
+        }
         Reading {
             sensitive: Sensitive::of(self.review.sensitive()),
+            reach,
             ..reading
         }
     }
@@ -116,6 +128,20 @@ impl Document {
     /// What makes it risky by its form alone, whatever policies say.
     fn findings(&self) -> &BTreeSet<Finding> {
         self.review.findings()
+    }
+
+    /// What nobody is shown, whatever a policy says of it.
+    const fn secrets(&self) -> &Secrets {
+        self.review.secrets()
+    }
+
+    /// The objects in what it changes.
+    fn held(&self) -> Held {
+        match &self.form {
+            Form::Terraform(plan) => plan.held(),
+            Form::Manifests(manifests) => manifests::held(manifests),
+            Form::Text => Held::default(),
+        }
     }
 
     /// What policies are asked about, one after the other.

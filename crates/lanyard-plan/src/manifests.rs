@@ -4,8 +4,9 @@ use lanyard_core::document::{Node, Style, Value as Yaml, read};
 use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitive};
 use serde_json::{Map, Value};
 
-use crate::review::{Review, mask_all};
-use crate::rights::{self, Says};
+use crate::held::Held;
+use crate::review::Piece::{Named, Own, Plan};
+use crate::review::{Name, Review};
 use crate::scalars;
 use crate::secrets::Secrets;
 use crate::shown::whole;
@@ -189,7 +190,7 @@ fn open_list(
 ///
 /// # Errors
 /// Which line is a separator for some readers and not for others.
-fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
+pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
     let mut all = vec![(0, String::new())];
     for (row, line) in (1_u32..).zip(text.lines()) {
         let mut content = line;
@@ -268,7 +269,7 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
         // Applied over what is there, or made: which of them only the cluster knows.
         match object(&manifest.json, true) {
             Some(object) => drop(objects.named.insert(object)),
-            None => drop(objects.unnamed.insert(manifest.heading())),
+            None => drop(objects.unnamed.insert(unnamed(&manifest.json))),
         }
     }
     let updated = u32::try_from(manifests.len()).unwrap_or(u32::MAX);
@@ -281,6 +282,18 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
         objects: manifests.iter().map(|it| it.json.clone()).collect(),
         sensitive: Sensitive::default(),
     }
+}
+
+/// What an object of a kind that is not known is called where a credential is asked for it.
+fn unnamed(json: &Value) -> String {
+    let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    whole(&format!(
+        "{} {} {} in {}",
+        text("/apiVersion"),
+        text("/kind"),
+        text("/metadata/name"),
+        text("/metadata/namespace")
+    ))
 }
 
 /// The object of a manifest, when its kind is known.
@@ -302,41 +315,40 @@ pub(crate) fn object(json: &Value, created: bool) -> Option<KubernetesObject> {
     })
 }
 
-impl Manifest {
-    /// Its version, kind, name and namespace.
-    pub(crate) fn heading(&self) -> String {
-        let text = |at: &str| self.json.pointer(at).and_then(Value::as_str).unwrap_or("?");
-        let namespace = text("/metadata/namespace");
-        whole(&format!(
-            "{} {} {} in {namespace}",
-            text("/apiVersion"),
-            text("/kind"),
-            text("/metadata/name")
-        ))
+/// The objects, and those that stand within them.
+pub(crate) fn held(manifests: &[Manifest]) -> Held {
+    let mut held = Held::default();
+    for manifest in manifests {
+        held.note(&Tree::plain(&manifest.json));
     }
+    held
+}
+
+/// Its version, kind, name and namespace.
+pub(crate) fn heading(review: &Review, json: &Value) -> Name {
+    let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    review.name(&[
+        Plan(text("/apiVersion")),
+        Own(" "),
+        Plan(text("/kind")),
+        Own(" "),
+        Plan(text("/metadata/name")),
+        Own(" in "),
+        Plan(text("/metadata/namespace")),
+    ])
 }
 
 /// The objects as their approvers read them.
 pub(crate) fn review(manifests: &[Manifest]) -> Review {
-    let mut review = Review::default();
-    let mut trees: Vec<Tree> = manifests.iter().map(|it| Tree::plain(&it.json)).collect();
-    let secrets = Secrets::of(&trees);
-    mask_all(&mut trees, &secrets);
-    for (manifest, tree) in manifests.iter().zip(&trees) {
-        let heading = manifest.heading();
-        review.line(&format!("~ {heading}"));
-        review.compare(&heading, &Tree::Null, tree);
-        rate(&mut review, &heading, tree);
+    let trees: Vec<Tree> = manifests.iter().map(|it| Tree::plain(&it.json)).collect();
+    let mut review = Review::of(Secrets::of(&trees));
+    for (manifest, tree) in manifests.iter().zip(trees) {
+        let heading = heading(&review, &manifest.json);
+        review.line(&[Own("~ "), Named(&heading)]);
+        review.rate(&heading, &Tree::Null, &tree, true);
+        let masked = review.mask(tree);
+        let found = review.comes("", &masked);
+        review.differs(&heading, &found);
     }
     review
-}
-
-fn rate(review: &mut Review, heading: &str, tree: &Tree) {
-    for (path, says) in rights::changed(&Tree::Null, tree) {
-        let message = format!("{heading}: {path} {}", says.in_words());
-        match says {
-            Says::As => review.find(lanyard_core::plan::Risk::Medium, &message),
-            Says::Who | Says::Reach | Says::Host => review.find_grave(&message),
-        }
-    }
 }

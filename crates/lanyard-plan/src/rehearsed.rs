@@ -2,8 +2,9 @@
 
 use lanyard_core::provider::Rehearsed;
 
-use crate::manifests::Manifest;
-use crate::review::{Review, mask_all};
+use crate::manifests;
+use crate::review::Piece::{Named, Own};
+use crate::review::Review;
 use crate::secrets::Secrets;
 use crate::tree::Tree;
 
@@ -13,26 +14,23 @@ use crate::tree::Tree;
 /// # Errors
 /// When it is more than people can be asked to read.
 pub fn compared(rehearsed: &[Rehearsed]) -> Result<String, String> {
-    let mut trees: Vec<Tree> = rehearsed
-        .iter()
-        .flat_map(|Rehearsed { before, after }| [before.as_ref(), Some(after)])
-        .map(|side| side.map_or(Tree::Null, Tree::plain))
+    let side = |side: Option<&serde_json::Value>| side.map_or(Tree::Null, Tree::plain);
+    let each = rehearsed.iter();
+    let trees: Vec<(Tree, Tree)> = each
+        .map(|it| (side(it.before.as_ref()), side(Some(&it.after))))
         .collect();
-    let secrets = Secrets::of(&trees);
-    mask_all(&mut trees, &secrets);
-    let mut review = Review::default();
-    for (object, sides) in rehearsed.iter().zip(trees.chunks(2)) {
-        let [before, after] = sides else { continue };
-        let manifest = Manifest {
-            json: object.after.clone(),
-        };
-        let found = review.compared("", before, after);
+    let both = trees.iter().flat_map(|(before, after)| [before, after]);
+    let mut review = Review::of(Secrets::of(both));
+    for (object, (before, after)) in rehearsed.iter().zip(trees) {
+        let (before, after) = (review.mask(before), review.mask(after));
+        let heading = manifests::heading(&review, &object.after);
+        let found = review.compared("", &before, &after);
         let (sign, word) = match &object.before {
-            None => ("+", "is created"),
-            Some(_) if found.is_empty() => (" ", "does not change"),
-            Some(_) => ("~", "is updated in place"),
+            None => ("+ ", " is created"),
+            Some(_) if found.is_empty() => ("  ", " does not change"),
+            Some(_) => ("~ ", " is updated in place"),
         };
-        review.line(&format!("{sign} {} {word}", manifest.heading()));
+        review.line(&[Own(sign), Named(&heading), Own(word)]);
         review.lines(&found);
     }
     if review.is_full() {

@@ -1,8 +1,10 @@
 //! Attributes that say who may do what, or who reaches what, on whatever kind of resource they stand: a policy within a queue is as
 //! grave as one that stands beside the queue.
 
-use std::collections::{BTreeMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::secrets::Secrets;
 use crate::tree::Tree;
 
 /// What an attribute says.
@@ -133,23 +135,82 @@ const HOST: &[&str] = &[
     "allow_privilege_escalation",
 ];
 
-/// Where attributes differ that say so.
-pub(crate) fn changed(before: &Tree, after: &Tree) -> Vec<(String, Says)> {
-    let mut found = Vec::new();
-    walk("", before, after, &mut found);
-    found.sort();
-    found.dedup();
-    found
+/// How many places are named for each thing that is said, in one resource: people are told enough by these, and the risk is the same.
+const MAX_PLACES: usize = 25;
+/// A longer path is cut: the lines of what differs have it whole.
+const MAX_PATH_BYTES: usize = 400;
+
+/// Where attributes differ that say so, with paths as they are shown.
+pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(String, Says)> {
+    let mut found = Found {
+        places: BTreeMap::new(),
+        secrets,
+    };
+    walk(None, before, after, &mut found);
+    let each = found.places.into_iter();
+    let each = each.flat_map(|(says, paths)| paths.into_iter().map(move |path| (path, says)));
+    let mut each: Vec<_> = each.collect();
+    each.sort();
+    each
 }
 
-fn walk(path: &str, before: &Tree, after: &Tree, found: &mut Vec<(String, Says)>) {
+struct Found<'a> {
+    places: BTreeMap<Says, BTreeSet<String>>,
+    secrets: &'a Secrets,
+}
+
+impl Found<'_> {
+    fn note(&mut self, place: Option<&Place<'_>>, says: Says) {
+        let paths = self.places.entry(says).or_default();
+        if paths.len() < MAX_PLACES {
+            paths.insert(place.map_or_else(String::new, |place| place.path(self.secrets)));
+        }
+    }
+}
+
+/// A key beneath others. The path is put together for what is said alone: a long key may stand above very many.
+struct Place<'a> {
+    above: Option<&'a Self>,
+    key: &'a str,
+}
+
+impl Place<'_> {
+    fn path(&self, secrets: &Secrets) -> String {
+        let above = std::iter::successors(Some(self), |place| place.above);
+        let mut keys: Vec<&str> = above.map(|place| place.key).collect();
+        keys.reverse();
+        let mut path = String::new();
+        for key in keys {
+            path = crate::difference::join(&path, &secrets.key(key));
+            if path.len() > MAX_PATH_BYTES {
+                let kept = path.chars().take(MAX_PATH_BYTES).collect::<String>();
+                return format!("{kept}…");
+            }
+        }
+        path
+    }
+}
+
+fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Found<'_>) {
     if before == after {
         return;
     }
     match (before, after) {
+        // What is hidden is no less grave; where in it is not shown.
+        (Tree::Hidden(_), _) | (_, Tree::Hidden(_)) => {
+            let mut within = Found {
+                places: BTreeMap::new(),
+                secrets: found.secrets,
+            };
+            walk(None, &revealed(before), &revealed(after), &mut within);
+            within
+                .places
+                .keys()
+                .for_each(|says| found.note(place, *says));
+        }
         (Tree::Map(one), Tree::Map(two)) => {
             if is_statement(before) || is_statement(after) {
-                found.push((path.to_owned(), Says::Who));
+                found.note(place, Says::Who);
                 return;
             }
             for key in one
@@ -159,7 +220,7 @@ fn walk(path: &str, before: &Tree, after: &Tree, found: &mut Vec<(String, Says)>
                 let was = one.get(key).unwrap_or(&Tree::Null);
                 let is = two.get(key).unwrap_or(&Tree::Null);
                 if was != is {
-                    attribute(path, key, was, is, found);
+                    attribute(Place { above: place, key }, was, is, found);
                 }
             }
         }
@@ -168,18 +229,18 @@ fn walk(path: &str, before: &Tree, after: &Tree, found: &mut Vec<(String, Says)>
             let (old, new): (HashSet<_>, HashSet<_>) = (one.iter().collect(), two.iter().collect());
             let gone = one.iter().filter(|item| !new.contains(item));
             let come = two.iter().filter(|item| !old.contains(item));
-            gone.for_each(|item| walk(path, item, &Tree::Null, found));
-            come.for_each(|item| walk(path, &Tree::Null, item, found));
+            gone.for_each(|item| walk(place, item, &Tree::Null, found));
+            come.for_each(|item| walk(place, &Tree::Null, item, found));
         }
         (Tree::Document { root: was, .. }, Tree::Document { root: is, .. }) => {
-            walk(path, was, is, found);
+            walk(place, was, is, found);
         }
         (before, after) => {
             for side in [before, after] {
                 match side {
-                    Tree::Map(_) => walk(path, &Tree::Map(BTreeMap::new()), side, found),
-                    Tree::List(_) => walk(path, &Tree::List(Vec::new()), side, found),
-                    Tree::Document { root, .. } => walk(path, &Tree::Null, root, found),
+                    Tree::Map(_) => walk(place, &Tree::Map(BTreeMap::new()), side, found),
+                    Tree::List(_) => walk(place, &Tree::List(Vec::new()), side, found),
+                    Tree::Document { root, .. } => walk(place, &Tree::Null, root, found),
                     Tree::Null
                     | Tree::Plain(_)
                     | Tree::Text(_)
@@ -191,13 +252,27 @@ fn walk(path: &str, before: &Tree, after: &Tree, found: &mut Vec<(String, Says)>
     }
 }
 
-fn attribute(path: &str, key: &str, was: &Tree, is: &Tree, found: &mut Vec<(String, Says)>) {
-    let own = crate::difference::join(path, key);
+/// What is hidden, as it is.
+fn revealed(side: &Tree) -> Cow<'_, Tree> {
+    match side {
+        Tree::Hidden(hidden) => Cow::Owned(hidden.revealed()),
+        Tree::Null
+        | Tree::Plain(_)
+        | Tree::Text(_)
+        | Tree::Unknown
+        | Tree::Map(_)
+        | Tree::List(_)
+        | Tree::Document { .. } => Cow::Borrowed(side),
+    }
+}
+
+fn attribute(place: Place<'_>, was: &Tree, is: &Tree, found: &mut Found<'_>) {
+    let key = place.key;
     let lower = key.to_ascii_lowercase();
     let is_in = |names: &[&str]| names.iter().any(|name| *name == key || *name == lower);
     let says_something = |side: &Tree| match side {
         Tree::Null => false,
-        Tree::Plain(text) => text != "false",
+        Tree::Plain(text) => text.raw != "false",
         Tree::Text(text) => !text.raw.trim().is_empty(),
         Tree::Map(map) => !map.is_empty(),
         Tree::List(items) => !items.is_empty(),
@@ -207,15 +282,15 @@ fn attribute(path: &str, key: &str, was: &Tree, is: &Tree, found: &mut Vec<(Stri
     let speaks = says_something(was) || says_something(is);
     let comes = says_something(is);
     if is_in(WHO) && speaks && !(is_lifecycle(was) && is_lifecycle(is)) {
-        found.push((own, Says::Who));
+        found.note(Some(&place), Says::Who);
     } else if is_in(REACH) && speaks {
-        found.push((own, Says::Reach));
+        found.note(Some(&place), Says::Reach);
     } else if is_in(HOST) && comes {
-        found.push((own, Says::Host));
+        found.note(Some(&place), Says::Host);
     } else if is_in(AS) && speaks && was.scalar() != is.scalar() {
-        found.push((own, Says::As));
+        found.note(Some(&place), Says::As);
     } else {
-        walk(&own, was, is, found);
+        walk(Some(&place), was, is, found);
     }
 }
 

@@ -14,7 +14,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::embedded::Strict;
+use crate::held::Held;
 use crate::shown::line;
+use crate::tree::Tree;
 
 /// How many names of one kind are kept; a credential holds fewer.
 const KEPT_NAMES: usize = 200;
@@ -316,6 +318,18 @@ impl TerraformPlan {
 
     pub(crate) const fn json(&self) -> &Value {
         &self.json
+    }
+
+    /// The Kubernetes objects in what it changes.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        let changes = self.outline.resource_changes.iter();
+        for change in changes.filter(|change| change.effect().changes()) {
+            change
+                .sides()
+                .for_each(|side| held.note(&Tree::plain(side)));
+        }
+        held
     }
 
     /// What it changes, and by which names.

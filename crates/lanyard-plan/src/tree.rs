@@ -6,18 +6,31 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::embedded::{self, Notation};
+use crate::secrets::{SENSITIVE, Secrets};
 
 /// Where kubectl keeps a second copy of what was applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// Where an object of the kind Secret keeps its values.
-const SECRET_FIELDS: &[&str] = &["data", "stringData"];
+/// Where an object of the kind Secret keeps its values, in its own words and in those of Terraform's providers.
+const SECRET_FIELDS: &[&str] = &[
+    "binaryData",
+    "binary_data",
+    "binary_data_wo",
+    "data",
+    "data_wo",
+    "stringData",
+    "string_data",
+];
+/// A field that no other kind has.
+const SECRET_ALONE: &str = "stringData";
+/// What is shown of a text that speaks of a Secret, and that nobody can tell the values of.
+const UNREAD: &str = "(not shown: it speaks of `kind: Secret`, and cannot be read)";
 
 /// One value, with its marks at the places that they are about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Tree {
     Null,
     /// A number, a truth value, or a scalar of YAML without quotes: shown as written.
-    Plain(String),
+    Plain(Text),
     Text(Text),
     /// Known after the apply.
     Unknown,
@@ -57,6 +70,8 @@ impl Text {
 pub(crate) struct Hidden {
     canonical: String,
     is_unknown: bool,
+    /// A text that speaks of a Secret, and that cannot be read.
+    is_unread: bool,
 }
 
 impl fmt::Debug for Hidden {
@@ -68,6 +83,20 @@ impl fmt::Debug for Hidden {
 impl Hidden {
     pub(crate) fn value(&self) -> Value {
         serde_json::from_str(&self.canonical).unwrap_or(Value::Null)
+    }
+
+    /// The value as it would stand without a mark.
+    pub(crate) fn revealed(&self) -> Tree {
+        let value = self.value();
+        match value.as_str().filter(|_| self.is_unread) {
+            Some(text) => Tree::Text(Text::new(text)),
+            None => Tree::marked(&value, Marks::default()),
+        }
+    }
+
+    /// What is shown in its place.
+    pub(crate) const fn shown(&self) -> &'static str {
+        if self.is_unread { UNREAD } else { SENSITIVE }
     }
 }
 
@@ -171,7 +200,7 @@ impl Tree {
                 )
                 | None => Self::Null,
             },
-            Value::Bool(_) | Value::Number(_) => Self::Plain(value.to_string()),
+            Value::Bool(_) | Value::Number(_) => Self::Plain(Text::new(&value.to_string())),
             Value::String(text) => Self::text(text),
             Value::Array(items) => {
                 let unknown = marks.unknown.and_then(Value::as_array).map_or(0, Vec::len);
@@ -195,20 +224,23 @@ impl Tree {
     }
 
     pub(crate) fn text(text: &str) -> Self {
-        match embedded::read(text) {
-            Some((notation, root)) => Self::Document {
-                text: Text::new(text),
-                notation,
-                root: Box::new(root),
-            },
-            None => Self::Text(Text::new(text)),
-        }
+        embedded::read(text)
     }
 
     fn hidden(value: &Value, is_unknown: bool) -> Self {
         Self::Hidden(Hidden {
             canonical: value.to_string(),
             is_unknown,
+            is_unread: false,
+        })
+    }
+
+    /// A text that speaks of a Secret, and that cannot be read.
+    pub(crate) fn unread(text: &str) -> Self {
+        Self::Hidden(Hidden {
+            canonical: Value::from(text).to_string(),
+            is_unknown: false,
+            is_unread: true,
         })
     }
 
@@ -217,7 +249,7 @@ impl Tree {
         match self {
             Self::Null | Self::Unknown => Value::Null,
             Self::Plain(text) => {
-                serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+                serde_json::from_str(&text.raw).unwrap_or_else(|_| Value::String(text.raw.clone()))
             }
             Self::Text(text) | Self::Document { text, .. } => Value::String(text.raw.clone()),
             Self::Hidden(hidden) => hidden.value(),
@@ -248,11 +280,13 @@ impl Tree {
     /// Whether some of it is not shown.
     pub(crate) fn has_hidden(&self) -> bool {
         match self {
-            Self::Null | Self::Plain(_) | Self::Unknown => false,
-            Self::Text(text) => text.masked.is_some(),
+            Self::Null | Self::Unknown => false,
+            Self::Plain(text) | Self::Text(text) => text.masked.is_some(),
             Self::Document { text, root, .. } => text.masked.is_some() || root.has_hidden(),
             Self::Hidden(_) => true,
-            Self::Map(map) => map.values().any(Self::has_hidden),
+            Self::Map(map) => map
+                .iter()
+                .any(|(key, inner)| Secrets::is_masked_key(key) || inner.has_hidden()),
             Self::List(items) => items.iter().any(Self::has_hidden),
         }
     }
@@ -273,8 +307,7 @@ impl Tree {
     /// The text of a scalar that is shown.
     pub(crate) fn scalar(&self) -> Option<&str> {
         match self {
-            Self::Plain(text) => Some(text),
-            Self::Text(text) => Some(text.shown()),
+            Self::Plain(text) | Self::Text(text) => Some(text.shown()),
             Self::Null
             | Self::Unknown
             | Self::Hidden(_)
@@ -285,7 +318,10 @@ impl Tree {
     }
 
     fn is_of_kind_secret(&self) -> Option<bool> {
-        Some(self.get("kind")?.scalar()? == "Secret")
+        match self.get("kind").and_then(Self::scalar) {
+            Some(kind) => Some(matches!(kind, "Secret" | "SecretList")),
+            None => self.get(SECRET_ALONE).map(|_| true),
+        }
     }
 
     /// Hides the values of Secrets wherever one stands: as the object itself, within another one, in a document within a text, and in
@@ -361,11 +397,26 @@ impl Tree {
         }
     }
 
-    /// Hides what repeats a secret.
-    pub(crate) fn mask(&mut self, secrets: &crate::secrets::Secrets) {
+    /// Every key of a map.
+    pub(crate) fn keys<'a>(&'a self, note: &mut impl FnMut(&'a str)) {
         match self {
-            Self::Null | Self::Plain(_) | Self::Unknown | Self::Hidden(_) => {}
-            Self::Text(text) => {
+            Self::Null | Self::Plain(_) | Self::Text(_) | Self::Unknown | Self::Hidden(_) => {}
+            Self::Document { root, .. } => root.keys(note),
+            Self::List(items) => items.iter().for_each(|item| item.keys(note)),
+            Self::Map(map) => {
+                for (key, inner) in map {
+                    note(key);
+                    inner.keys(note);
+                }
+            }
+        }
+    }
+
+    /// Hides what repeats a secret: [`Secrets::mask`] alone calls it.
+    pub(crate) fn mask(&mut self, secrets: &Secrets) {
+        match self {
+            Self::Null | Self::Unknown | Self::Hidden(_) => {}
+            Self::Plain(text) | Self::Text(text) => {
                 if secrets.is_one(&text.raw) {
                     self.hide_leaves();
                 } else {
@@ -376,7 +427,13 @@ impl Tree {
                 text.masked = secrets.masked(&text.raw);
                 root.mask(secrets);
             }
-            Self::Map(map) => map.values_mut().for_each(|inner| inner.mask(secrets)),
+            Self::Map(map) => {
+                let raw = std::mem::take(map);
+                for (key, mut inner) in raw {
+                    inner.mask(secrets);
+                    map.insert(secrets.key(&key).into_owned(), inner);
+                }
+            }
             Self::List(items) => items.iter_mut().for_each(|inner| inner.mask(secrets)),
         }
     }

@@ -8,9 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use lanyard_core::charter::{Policy, PolicyFiles, Position};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::PlanId;
-use lanyard_core::plan::{Effects, Judgement, Plan, PlanFormat, Risk, Sensitive, Unjudged};
+use lanyard_core::plan::{Judgement, Plan, PlanFormat, Risk, Unjudged};
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_plan::{Context, Document, PolicyFolder, PolicySet};
@@ -67,26 +65,7 @@ fn task(ticket: Option<&str>) -> Task {
 }
 
 fn plan() -> Plan {
-    Plan {
-        id: PlanId::from_bits(0),
-        task: task(None).id,
-        grant: world::name("change-queues"),
-        format: PlanFormat::TerraformJson,
-        digest: Digest::of(b""),
-        size: 0,
-        summary: String::new(),
-        destructive: BTreeSet::new(),
-        effects: Effects::default(),
-        rehearsed: None,
-        sensitive: Sensitive::default(),
-        beyond: None,
-        counted: None,
-        reach: None,
-        judgements: Vec::new(),
-        rehearsal: None,
-        submitted: Timestamp::EPOCH,
-        approval: None,
-    }
+    world::plan(&task(None), PlanFormat::TerraformJson)
 }
 
 fn judge(policies: &[&str], document: &Document, ticket: Option<&str>) -> Judgement {
@@ -312,8 +291,7 @@ fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
 fn approvers_read_what_changes_and_no_secrets() {
     let text = terraform("destroy").text();
     assert!(!text.contains("canary"), "{text}");
-    let expected = "The plan comes without its configuration: provisioners, if there are any, cannot be shown.\n\
-                    -/+ aws_db_instance.main is destroyed and created anew\n\
+    let expected = "-/+ aws_db_instance.main is destroyed and created anew\n\
                     \x20   ~ arn = \"arn:aws:rds:eu-west-1:111122223333:db:main\" -> (known after apply)\n\
                     \x20   ~ engine = \"postgres\" -> \"mysql\"\n\
                     \x20   ~ password = (sensitive) -> (sensitive)\n\

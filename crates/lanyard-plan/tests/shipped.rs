@@ -2,14 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use lanyard_core::charter::{Policy, Position};
-use lanyard_core::digest::Digest;
-use lanyard_core::id::PlanId;
-use lanyard_core::plan::{Effects, Plan, PlanFormat, Sensitive};
+use lanyard_core::plan::PlanFormat;
 use lanyard_core::time::Timestamp;
 use lanyard_plan::{Context, Document, PolicySet};
 use lanyard_testkit::ids::Ids;
@@ -39,26 +36,7 @@ fn denied(policy: &str, format: PlanFormat, content: &str) -> Vec<String> {
 /// What these policies deny.
 fn denied_by(set: &PolicySet, format: PlanFormat, content: &str) -> Vec<String> {
     let task = world::task(&Ids::seeded(1), Timestamp::EPOCH);
-    let plan = Plan {
-        id: PlanId::from_bits(0),
-        task: task.id,
-        grant: world::name("change"),
-        format,
-        digest: Digest::of(b""),
-        size: 0,
-        summary: String::new(),
-        destructive: BTreeSet::new(),
-        effects: Effects::default(),
-        rehearsed: None,
-        sensitive: Sensitive::default(),
-        beyond: None,
-        counted: None,
-        reach: None,
-        judgements: Vec::new(),
-        rehearsal: None,
-        submitted: Timestamp::EPOCH,
-        approval: None,
-    };
+    let plan = world::plan(&task, format);
     let document = Document::read(format, content.as_bytes()).unwrap();
     let (task, plan) = (&task, &plan);
     set.judge(&document, Context { task, plan }).denied

@@ -3,23 +3,19 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::indexing_slicing,
     clippy::too_many_lines,
     reason = "a test, with tables of inputs"
 )]
 
-use std::collections::BTreeSet;
+mod stage;
+
 use std::path::Path;
 
-use lanyard_core::digest::Digest;
-use lanyard_core::id::PlanId;
-use lanyard_core::plan::{Effects, Judgement, Plan, PlanFormat, Risk, Sensitive};
+use lanyard_core::plan::{PlanFormat, Risk};
 use lanyard_core::provider::Rehearsed;
-use lanyard_core::time::Timestamp;
-use lanyard_plan::{Context, Document, PolicySet, compared};
-use lanyard_testkit::ids::Ids;
-use lanyard_testkit::world;
+use lanyard_plan::{Document, compared};
 use serde_json::{Value, json};
+use stage::{change, has, judged, judged_by, lacks, manifests, terraform, update};
 
 fn bytes(name: &str) -> Vec<u8> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -35,80 +31,6 @@ fn field(name: &str) -> Document {
         PlanFormat::TerraformJson
     };
     Document::read(format, &bytes(name)).unwrap()
-}
-
-fn terraform(plan: &Value) -> Result<Document, String> {
-    let mut whole = json!({"format_version": "1.2", "configuration": {"root_module": {}}});
-    for (key, value) in plan.as_object().unwrap() {
-        whole[key] = value.clone();
-    }
-    let text = whole.to_string();
-    Document::read(PlanFormat::TerraformJson, text.as_bytes()).map_err(|error| error.to_string())
-}
-
-/// A plan of one resource that changes so.
-fn change(kind: &str, change: Value) -> Document {
-    let address = format!("{kind}.it");
-    terraform(&json!({"resource_changes": [{"address": address, "type": kind, "change": change}]}))
-        .unwrap()
-}
-
-fn update(kind: &str, before: Value, after: Value) -> Document {
-    change(
-        kind,
-        json!({"actions": ["update"], "before": before, "after": after, "after_unknown": {}}),
-    )
-}
-
-fn manifests(text: &str) -> Result<Document, String> {
-    Document::read(PlanFormat::Manifests, text.as_bytes()).map_err(|error| error.to_string())
-}
-
-fn judged_by(policies: &[(&str, &str)], document: &Document) -> Judgement {
-    let ids = Ids::seeded(1);
-    let task = world::task(&ids, Timestamp::EPOCH);
-    let plan = Plan {
-        id: PlanId::from_bits(0),
-        task: task.id,
-        grant: world::name("change-queues"),
-        format: PlanFormat::TerraformJson,
-        digest: Digest::of(b""),
-        size: 0,
-        summary: String::new(),
-        destructive: BTreeSet::new(),
-        effects: Effects::default(),
-        rehearsed: None,
-        sensitive: Sensitive::default(),
-        beyond: None,
-        counted: None,
-        reach: None,
-        judgements: Vec::new(),
-        rehearsal: None,
-        submitted: Timestamp::EPOCH,
-        approval: None,
-    };
-    let set = PolicySet::compile(policies.iter().copied()).unwrap();
-    set.judge(
-        document,
-        Context {
-            task: &task,
-            plan: &plan,
-        },
-    )
-}
-
-fn judged(document: &Document) -> Judgement {
-    judged_by(&[], document)
-}
-
-#[track_caller]
-fn has(text: &str, part: &str) {
-    assert!(text.contains(part), "`{part}` is missing: {text}");
-}
-
-#[track_caller]
-fn lacks(text: &str, part: &str) {
-    assert!(!text.contains(part), "`{part}` is shown: {text}");
 }
 
 #[test]

@@ -9,9 +9,11 @@ use lanyard_core::charter::{
     KubernetesGrant, KubernetesRights, Name, PolicyRule, Position, Prohibited, Prohibition,
     ResourcePattern, Revision, Rights, Role, TargetKind, TokenGrant, VaultGives, VaultGrant, World,
 };
-use lanyard_core::id::LeaseId;
+use lanyard_core::digest::Digest;
+use lanyard_core::id::{LeaseId, PlanId};
 use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::lease::Seq;
+use lanyard_core::plan::{Effects, Plan, PlanFormat, Sensitive};
 use lanyard_core::provider::MintRequest;
 use lanyard_core::scope::AgentName;
 use lanyard_core::task::Task;
@@ -184,6 +186,31 @@ pub fn task(ids: &Ids, now: Timestamp) -> Task {
         ticket: None,
         opened: now,
         expires: now + Duration::from_secs(2 * 60 * 60),
+    }
+}
+
+/// A plan of the task in this format, of which nothing is known yet.
+#[must_use]
+pub fn plan(task: &Task, format: PlanFormat) -> Plan {
+    Plan {
+        id: PlanId::from_bits(0),
+        task: task.id,
+        grant: name("change-queues"),
+        format,
+        digest: Digest::of(b""),
+        size: 0,
+        summary: String::new(),
+        destructive: BTreeSet::new(),
+        effects: Effects::default(),
+        rehearsed: None,
+        sensitive: Sensitive::default(),
+        beyond: None,
+        counted: None,
+        reach: None,
+        judgements: Vec::new(),
+        rehearsal: None,
+        submitted: Timestamp::EPOCH,
+        approval: None,
     }
 }
 

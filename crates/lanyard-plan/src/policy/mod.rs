@@ -24,6 +24,7 @@ use said::Said;
 use syntax::{modules, rules, unknown_functions};
 
 use crate::Document;
+use crate::held::Held;
 use crate::shown::line;
 
 /// The rules that every plan's risk is worked out by, as an operator reads them.
@@ -111,7 +112,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    fn json(&self) -> Value {
+    fn json(&self, held: &Held) -> Value {
         let (task, plan) = (self.task, self.plan);
         json!({ "lanyard": {
             "task": {
@@ -129,6 +130,7 @@ impl Context<'_> {
                 "destructive": plan.destructive,
                 "effects": plan.effects,
             },
+            "objects": held.json(),
         }})
     }
 }
@@ -236,7 +238,7 @@ impl PolicySet {
         context: Context<'_>,
     ) -> Judgement {
         let began = monotonic_now().unwrap_or_default();
-        let mut said = Said::default();
+        let mut said = Said::of(document.secrets());
         let inputs = document.inputs();
         if inputs.is_empty() {
             let message = "the plan has no form that rules can read".to_owned();
@@ -246,7 +248,7 @@ impl PolicySet {
             said.find(finding);
         }
         let mut engine = self.engine.clone();
-        let told = serde_json::to_string(&context.json()).unwrap_or_default();
+        let told = serde_json::to_string(&context.json(&document.held())).unwrap_or_default();
         if let Err(error) = engine.add_data_json(&told) {
             said.fails("data.lanyard", &error.to_string());
         }

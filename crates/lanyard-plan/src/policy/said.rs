@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::review::Finding;
+use crate::secrets::Secrets;
 use crate::shown::line;
 
 /// How many findings of one kind are kept.
@@ -18,8 +19,10 @@ const MOST: usize = 50;
 const MOST_PEOPLE: u32 = 20;
 
 /// What the rules have said so far.
-#[derive(Debug, Default)]
-pub(super) struct Said {
+#[derive(Debug)]
+pub(super) struct Said<'a> {
+    /// What no message says, whatever a rule puts into it.
+    secrets: &'a Secrets,
     denied: BTreeSet<String>,
     warned: BTreeSet<String>,
     pub(super) risks: BTreeSet<(Risk, String)>,
@@ -29,14 +32,31 @@ pub(super) struct Said {
     asks: BTreeSet<(String, String)>,
 }
 
-impl Said {
+impl<'a> Said<'a> {
+    pub(super) const fn of(secrets: &'a Secrets) -> Self {
+        Self {
+            secrets,
+            denied: BTreeSet::new(),
+            warned: BTreeSet::new(),
+            risks: BTreeSet::new(),
+            people: 0,
+            groups: BTreeSet::new(),
+            asks: BTreeSet::new(),
+        }
+    }
+
+    /// One line, without secrets: they are looked for before the line is cut.
+    fn line(&self, text: &str) -> String {
+        line(&self.secrets.name(text))
+    }
+
     pub(super) fn fails(&mut self, what: &str, why: &str) {
         let sentence = why
             .lines()
             .find_map(|line| line.trim().strip_prefix("error: "));
         let why = sentence.unwrap_or(why);
         self.denied
-            .insert(line(&format!("{what} cannot be evaluated: {why}")));
+            .insert(self.line(&format!("{what} cannot be evaluated: {why}")));
     }
 
     pub(super) fn take(&mut self, rule: &str, kind: Kind, value: &regorus::Value) {
@@ -75,7 +95,7 @@ impl Said {
     }
 
     fn item(&mut self, rule: &str, kind: Kind, item: &Value) {
-        let message = message(item);
+        let message = self.message(item);
         match kind {
             Kind::Deny => drop(self.denied.insert(message)),
             Kind::Warn => drop(self.warned.insert(message)),
@@ -113,7 +133,15 @@ impl Said {
             (Some(Some(group)), _) => format!("{}, one of {group}", persons(count)),
             _ => persons(count),
         };
-        self.asks.insert((message(item), who));
+        self.asks.insert((self.message(item), who));
+    }
+
+    /// The words of a finding: a text, or the `msg` of an object, as conftest has it.
+    fn message(&self, item: &Value) -> String {
+        let text = item
+            .as_str()
+            .or_else(|| item.get("msg").and_then(Value::as_str));
+        text.map_or_else(|| self.line(&item.to_string()), |text| self.line(text))
     }
 
     pub(super) fn judgement(self, policies: Digest) -> Judgement {
@@ -148,12 +176,4 @@ impl Said {
             groups: self.groups,
         }
     }
-}
-
-/// The words of a finding: a text, or the `msg` of an object, as conftest has it.
-fn message(item: &Value) -> String {
-    let text = item
-        .as_str()
-        .or_else(|| item.get("msg").and_then(Value::as_str));
-    text.map_or_else(|| line(&item.to_string()), line)
 }

@@ -1,9 +1,6 @@
 //! The deadline of a judgement.
 
-use std::collections::BTreeSet;
-
-use lanyard_core::id::PlanId;
-use lanyard_core::plan::{Effects, PlanFormat, Sensitive};
+use lanyard_core::plan::PlanFormat;
 use lanyard_core::time::Timestamp;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
@@ -21,26 +18,7 @@ fn s19_all_rules_over_all_objects_have_one_deadline() {
     let manifests = object.repeat(200);
     let document = Document::read(PlanFormat::Manifests, manifests.as_bytes()).unwrap();
     let task = world::task(&Ids::seeded(1), Timestamp::EPOCH);
-    let plan = Plan {
-        id: PlanId::from_bits(0),
-        task: task.id,
-        grant: world::name("change"),
-        format: PlanFormat::Manifests,
-        digest: Digest::of(b""),
-        size: 0,
-        summary: String::new(),
-        destructive: BTreeSet::new(),
-        effects: Effects::default(),
-        rehearsed: None,
-        sensitive: Sensitive::default(),
-        beyond: None,
-        counted: None,
-        reach: None,
-        judgements: Vec::new(),
-        rehearsal: None,
-        submitted: Timestamp::EPOCH,
-        approval: None,
-    };
+    let plan = world::plan(&task, PlanFormat::Manifests);
     let (task, plan) = (&task, &plan);
     let said = set.judge_within(Duration::from_millis(50), &document, Context { task, plan });
     let late =

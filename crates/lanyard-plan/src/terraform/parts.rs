@@ -5,23 +5,58 @@ use std::collections::BTreeSet;
 use lanyard_core::plan::Risk;
 use serde_json::Value;
 
-use super::{Effect, Invocation, Outline, SILENT};
+use super::{Check, Effect, Invocation, Outline, SILENT};
+use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
-use crate::shown::whole;
 use crate::tree::{Marks, Tree};
 
+/// The longest path of a module, in bytes: it is put together for each resource of the module.
+const MAX_MODULE_PATH_BYTES: usize = 2048;
+
 /// A provisioner that an apply runs.
-struct Provisioner {
-    /// Of which resource, and what it is.
-    heading: String,
+struct Provisioner<'a> {
+    kind: &'a str,
+    /// Of which resource.
+    address: String,
     expressions: Tree,
+}
+
+/// An action that an apply invokes.
+struct Action<'a> {
+    about: &'a Invocation,
+    /// Why it is deferred, where it is.
+    reason: Option<&'a str>,
+    config: Tree,
+    trigger: Tree,
+}
+
+impl<'a> Action<'a> {
+    fn of(about: &'a Invocation, reason: Option<&'a str>) -> Self {
+        let marks = Marks {
+            sensitive: Some(&about.config_sensitive),
+            unknown: Some(&about.config_unknown),
+        };
+        let trigger: Value = about.trigger.clone().into_iter().collect();
+        Self {
+            about,
+            reason,
+            config: Tree::of(&about.config_values, marks),
+            trigger: Tree::plain(&trigger),
+        }
+    }
 }
 
 /// The parts of a plan beside its resources and outputs.
 pub(super) struct Others<'a> {
     outline: &'a Outline,
-    provisioners: Vec<Provisioner>,
-    actions: Vec<(&'a Invocation, Option<&'a str>, Tree)>,
+    provisioners: Vec<Provisioner<'a>>,
+    actions: Vec<Action<'a>>,
+    /// Those that do not pass, with what they say.
+    checks: Vec<(&'a Check, Tree)>,
+    /// Resources that are made or changed, and that the configuration does not have.
+    unconfigured: BTreeSet<String>,
+    /// Whether some of the configuration was not looked at.
+    is_cut: bool,
 }
 
 impl<'a> Others<'a> {
@@ -31,110 +66,184 @@ impl<'a> Others<'a> {
             Effect::Create | Effect::Replace | Effect::Destroy | Effect::Supersede => true,
             Effect::Nothing | Effect::Read | Effect::Update | Effect::Forget => false,
         });
-        let mut provisioners = Vec::new();
-        let root = outline.configuration.get("root_module");
-        if let Some(root) = root {
+        let mut found = Configured::default();
+        if let Some(root) = outline.configuration.get("root_module") {
             // What cannot be matched to a change is taken to run.
             let runs = |address: &str| applied.contains(address) || !known.contains(address);
-            in_module(root, "", &runs, &mut provisioners);
+            in_module(root, "", &runs, &mut found);
         }
-        let now = outline.action_invocations.iter().map(|it| (it, None));
+        let now = outline.action_invocations.iter();
+        let now = now.map(|it| Action::of(it, None));
         let later = outline.deferred_action_invocations.iter();
-        let later = later.map(|it| (&it.action_invocation, Some(it.reason.as_str())));
-        let actions = now.chain(later).map(|(it, reason)| {
-            let marks = Marks {
-                sensitive: Some(&it.config_sensitive),
-                unknown: Some(&it.config_unknown),
-            };
-            (it, reason, Tree::of(&it.config_values, marks))
-        });
+        let later = later.map(|it| Action::of(&it.action_invocation, Some(it.reason.as_str())));
+        let checks = outline.checks.iter().filter(|check| check.status != "pass");
         Self {
             outline,
-            provisioners,
-            actions: actions.collect(),
+            actions: now.chain(later).collect(),
+            checks: checks
+                .map(|check| (check, Tree::plain(&problems(&check.instances))))
+                .collect(),
+            unconfigured: unconfigured(outline, &found.addresses),
+            is_cut: found.is_cut,
+            provisioners: found.provisioners,
         }
     }
 
-    pub(super) fn trees(&mut self) -> impl Iterator<Item = &mut Tree> {
-        let provisioners = self.provisioners.iter_mut().map(|it| &mut it.expressions);
-        provisioners.chain(self.actions.iter_mut().map(|(.., tree)| tree))
+    pub(super) fn trees(&self) -> impl Iterator<Item = &Tree> {
+        let provisioners = self.provisioners.iter().map(|it| &it.expressions);
+        let actions = self.actions.iter();
+        provisioners
+            .chain(actions.flat_map(|it| [&it.config, &it.trigger]))
+            .chain(self.checks.iter().map(|(_, problems)| problems))
     }
 
     /// What is said before everything else.
     pub(super) fn first(&self, review: &mut Review) {
         let outline = self.outline;
         if outline.complete == Some(false) {
-            review.line("INCOMPLETE: after this apply something is left to plan and to apply.");
+            review.line(&[Own(
+                "INCOMPLETE: after this apply something is left to plan and to apply.",
+            )]);
             review.find(
                 Risk::Medium,
-                "the plan is incomplete: something is left to plan after it",
+                &[Own(
+                    "the plan is incomplete: something is left to plan after it",
+                )],
             );
         }
         for (name, value) in &outline.others {
             if !SILENT.contains(&name.as_str()) && !is_empty(value) {
-                let name = whole(name);
-                review.line(&format!(
-                    "NOT SHOWN: the part `{name}` of this plan, which Lanyard does not know."
-                ));
+                review.line(&[
+                    Own("NOT SHOWN: the part `"),
+                    Plan(name),
+                    Own("` of this plan, which Lanyard does not know."),
+                ]);
                 review.find(
                     Risk::High,
-                    &format!("the part `{name}` of the plan is not known to Lanyard"),
+                    &[
+                        Own("the part `"),
+                        Plan(name),
+                        Own("` of the plan is not known to Lanyard"),
+                    ],
                 );
             }
         }
-        if outline.configuration.get("root_module").is_none() {
-            review.line("The plan comes without its configuration: provisioners, if there are any, cannot be shown.");
+        if !outline
+            .configuration
+            .get("root_module")
+            .is_some_and(Value::is_object)
+        {
+            review.line(&[Own(
+                "NOT SHOWN: the provisioners and checks of this plan, which comes without its configuration; `terraform show -json` \
+                 prints it.",
+            )]);
+            review.find(
+                Risk::High,
+                &[Own(
+                    "the plan comes without its configuration, so what it runs beside its resources is not known",
+                )],
+            );
+        }
+        if self.is_cut {
+            let why = [Own(
+                "the path of a module in the configuration is too long, so what runs in the module is not known",
+            )];
+            review.line(&why);
+            review.find(Risk::High, &why);
+        }
+        for address in &self.unconfigured {
+            review.line(&[
+                Own("NOT SHOWN: the provisioners of "),
+                Plan(address),
+                Own(", which the configuration in this plan does not have."),
+            ]);
+            review.find(
+                Risk::High,
+                &[
+                    Plan(address),
+                    Own(" is not in the plan's configuration, so what runs with it is not known"),
+                ],
+            );
         }
     }
 
-    pub(super) fn rest(&self, review: &mut Review) {
-        for provisioner in &self.provisioners {
-            let heading = &provisioner.heading;
-            review.line(&format!("! {heading} runs during the apply"));
-            let found = review.compared("", &Tree::Null, &provisioner.expressions);
-            review.differs(heading, &found);
+    pub(super) fn rest(self, review: &mut Review) {
+        for provisioner in self.provisioners {
+            let heading = review.name(&[
+                Own("provisioner "),
+                Plan(provisioner.kind),
+                Own(" of "),
+                Plan(&provisioner.address),
+            ]);
+            review.line(&[Own("! "), Named(&heading), Own(" runs during the apply")]);
+            let expressions = review.mask(provisioner.expressions);
+            let found = review.comes("", &expressions);
+            review.differs(&heading, &found);
             review.find(
                 Risk::High,
-                &format!("{heading} runs a command of the plan's own"),
+                &[Named(&heading), Own(" runs a command of the plan's own")],
             );
         }
-        for (action, reason, values) in &self.actions {
-            action_invoked(review, action, *reason, values);
+        for action in self.actions {
+            action_invoked(review, action);
         }
-        for check in &self.outline.checks {
-            if check.status != "pass" {
-                let name = check.address.get("to_display").and_then(Value::as_str);
-                let name = whole(name.unwrap_or("?"));
-                let status = whole(&check.status);
-                review.line(&format!("  check {name}: {status}"));
-                let found =
-                    review.compared("", &Tree::Null, &Tree::plain(&problems(&check.instances)));
-                review.lines(&found);
-                if check.status != "unknown" {
-                    review.find(
-                        Risk::Medium,
-                        &format!("the check {name} does not pass: {status}"),
-                    );
-                }
+        for (check, problems) in self.checks {
+            let name = check.address.get("to_display").and_then(Value::as_str);
+            let name = review.name(&[Own("check "), Plan(name.unwrap_or("?"))]);
+            review.line(&[Own("  "), Named(&name), Own(": "), Plan(&check.status)]);
+            let problems = review.mask(problems);
+            let found = review.comes("", &problems);
+            review.differs(&name, &found);
+            if check.status != "unknown" {
+                review.find(
+                    Risk::Medium,
+                    &[
+                        Own("the "),
+                        Named(&name),
+                        Own(" does not pass: "),
+                        Plan(&check.status),
+                    ],
+                );
             }
         }
     }
 }
 
-fn action_invoked(review: &mut Review, action: &Invocation, reason: Option<&str>, values: &Tree) {
-    let name = whole(&format!("action {} ({})", action.address, action.kind));
+fn action_invoked(review: &mut Review, action: Action<'_>) {
+    let Action {
+        about,
+        reason,
+        config,
+        trigger,
+    } = action;
+    let name = review.name(&[
+        Own("action "),
+        Plan(&about.address),
+        Own(" ("),
+        Plan(&about.kind),
+        Own(")"),
+    ]);
     match reason {
-        None => review.line(&format!("! {name} is invoked")),
-        Some(reason) => review.line(&format!("! {name} is deferred ({})", whole(reason))),
+        None => review.line(&[Own("! "), Named(&name), Own(" is invoked")]),
+        Some(reason) => review.line(&[
+            Own("! "),
+            Named(&name),
+            Own(" is deferred ("),
+            Plan(reason),
+            Own(")"),
+        ]),
     }
-    let trigger: Value = action.trigger.clone().into_iter().collect();
-    let found = review.compared("config", &Tree::Null, values);
-    review.differs(&name, &found);
-    let found = review.compared("", &Tree::Null, &Tree::plain(&trigger));
-    review.lines(&found);
+    for (place, tree) in [("config", config), ("", trigger)] {
+        let tree = review.mask(tree);
+        let found = review.comes(place, &tree);
+        review.differs(&name, &found);
+    }
     review.find(
         Risk::High,
-        &format!("{name} does what its provider says, beside all resources"),
+        &[
+            Named(&name),
+            Own(" does what its provider says, beside all resources"),
+        ],
     );
 }
 
@@ -143,6 +252,22 @@ fn problems(instances: &Value) -> Value {
     let each = instances.as_array().into_iter().flatten();
     let each = each.filter_map(|instance| instance.get("problems").cloned());
     Value::Array(each.collect())
+}
+
+/// What is made or changed and stands nowhere in the configuration, as it does in every plan that Terraform prints. What an import
+/// writes the configuration of has none yet.
+fn unconfigured(outline: &Outline, configured: &BTreeSet<String>) -> BTreeSet<String> {
+    if outline.configuration.get("root_module").is_none() {
+        return BTreeSet::new();
+    }
+    let changes = outline.resource_changes.iter();
+    let made = changes.filter(|it| match it.effect() {
+        Effect::Create | Effect::Update | Effect::Replace | Effect::Supersede => true,
+        Effect::Nothing | Effect::Read | Effect::Destroy | Effect::Forget => false,
+    });
+    let made = made.filter(|it| it.deposed.is_none() && it.change.generated_config.is_none());
+    let addresses = made.map(|it| without_keys(&it.address));
+    addresses.filter(|it| !configured.contains(it)).collect()
 }
 
 /// The addresses of what changes so, without the keys of its instances.
@@ -170,11 +295,20 @@ fn without_keys(address: &str) -> String {
     kept
 }
 
-fn in_module(
-    module: &Value,
+/// What a configuration has.
+#[derive(Default)]
+struct Configured<'a> {
+    provisioners: Vec<Provisioner<'a>>,
+    addresses: BTreeSet<String>,
+    /// Whether modules were not looked at.
+    is_cut: bool,
+}
+
+fn in_module<'a>(
+    module: &'a Value,
     path: &str,
     runs: &impl Fn(&str) -> bool,
-    found: &mut Vec<Provisioner>,
+    found: &mut Configured<'a>,
 ) {
     let resources = module.get("resources").and_then(Value::as_array);
     for resource in resources.into_iter().flatten() {
@@ -187,18 +321,24 @@ fn in_module(
         for provisioner in provisioners.into_iter().flatten() {
             if runs(&address) {
                 let kind = provisioner.get("type").and_then(Value::as_str);
-                let kind = kind.unwrap_or("unknown");
-                found.push(Provisioner {
-                    heading: whole(&format!("provisioner {kind} of {address}")),
+                found.provisioners.push(Provisioner {
+                    kind: kind.unwrap_or("unknown"),
+                    address: address.clone(),
                     expressions: Tree::plain(&expressions(provisioner)),
                 });
             }
         }
+        found.addresses.insert(address);
     }
     let calls = module.get("module_calls").and_then(Value::as_object);
     for (name, call) in calls.into_iter().flatten() {
         // Modules stand in modules as deep as JSON is read.
-        if let Some(inner) = call.get("module") {
+        let Some(inner) = call.get("module") else {
+            continue;
+        };
+        if path.len() + name.len() > MAX_MODULE_PATH_BYTES {
+            found.is_cut = true;
+        } else {
             in_module(inner, &format!("{path}module.{name}."), runs, found);
         }
     }
