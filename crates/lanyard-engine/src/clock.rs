@@ -212,7 +212,9 @@ impl SystemClock {
             read: boot,
             spare: 0,
             told: last,
-            fault: if last - (boot + trusted) > step() {
+            // Within one boot it is known where the wall clock stood. The ledger's time may be ahead of that by the steps
+            // that were made up for since, which is no reason to believe a wall clock that was set further.
+            fault: if same.is_none() && last - wall > step() {
                 Fault::Ahead(last, wall)
             } else {
                 Fault::None

@@ -608,3 +608,28 @@ async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
         "{progress:?}"
     );
 }
+
+/// Steps that are small enough to be followed take the ledger's time ahead of what was journaled of the clock. The next
+/// process must not take that for a wall clock that was behind and has caught up.
+#[test]
+fn s50_a_restart_within_a_boot_believes_no_wall_clock_that_was_set() {
+    let machine = Arc::new(Machine::default());
+    let clock = SystemClock::over(Arc::new(Source(Arc::clone(&machine))));
+    let journaled = clock.boot().unwrap();
+    machine.set_off(4 * SECOND);
+    machine.pass(Duration::from_secs(3600));
+    clock.now();
+    machine.set_off(8 * SECOND);
+    let last = clock.now();
+    assert!(clock.faults().is_empty(), "small steps, an hour apart");
+    for off in [70 * SECOND, 2 * HOUR, TEN_YEARS, -2 * HOUR] {
+        machine.set_off(off);
+        let next = SystemClock::over(Arc::new(Source(Arc::clone(&machine))));
+        next.resume(last, Some(&journaled));
+        assert!(jumped(&next.faults()), "{off}: {:?}", next.faults());
+        assert!(next.now().since(last) < Duration::from_secs(1), "{off}");
+        machine.set_off(4 * SECOND);
+        assert!(next.faults().is_empty(), "{off}");
+        assert!(next.now() >= last, "{off}");
+    }
+}
