@@ -5,13 +5,20 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use lanyard_core::charter::TargetKind;
+use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::Actor;
+use lanyard_core::lease::{Seq, Stage};
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::report::KillReport;
-use lanyard_testkit::fake::RevokeFault;
+use lanyard_testkit::clock::ManualClock;
+use lanyard_testkit::fake::{MintFault, RevokeFault};
+use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -272,4 +279,76 @@ async fn a_target_that_never_gets_ready_is_given_up() {
         "it was issued"
     );
     assert!(bench.provider.minted().is_empty());
+}
+
+/// A ledger that takes so long for an intent.
+struct Slow {
+    ledger: Arc<MemoryLedger>,
+    clock: Arc<ManualClock>,
+    takes: Duration,
+}
+
+#[async_trait]
+impl Ledger for Slow {
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        let is_intent = matches!(command, Command::BeginMint(_));
+        let committed = self.ledger.commit(command).await;
+        if is_intent {
+            self.clock.advance(self.takes);
+        }
+        committed
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        self.ledger.look(at);
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        self.ledger.settle().await
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn barrier(&self, order: Seq) -> Reach {
+        self.ledger.barrier(order).await
+    }
+}
+
+/// The mint may take 5 s at this provider, and the intent is given up 10 s after it was asked for.
+#[tokio::test(start_paused = true)]
+async fn s39_a_mint_whose_intent_waited_for_the_ledger_ends_before_its_deadline_or_is_not_begun() {
+    for (waited, may_take) in [(0, 5), (2, 3), (4, 1), (5, 0), (9, 0), (60, 0)] {
+        let bench = bench(world::CHARTER).await;
+        let engine = bench.engine_over(Arc::new(Slow {
+            ledger: Arc::clone(&bench.ledger),
+            clock: Arc::clone(&bench.clock),
+            takes: Duration::from_secs(waited),
+        }));
+        bench.provider.next_mint(MintFault::Hang);
+        let begun = tokio::time::Instant::now();
+        let ask = Ask {
+            task: bench.task,
+            grant: world::name("read-deployments"),
+            ttl: None,
+            plan: None,
+            request: None,
+        };
+        let refused = engine.issue(&world::agent(), ask).await.err().unwrap();
+        let took = begun.elapsed();
+        assert_eq!(took.as_secs(), may_take, "waited {waited} s: {refused}");
+        let is_asked = may_take > 0;
+        assert_eq!(bench.provider.minted().len(), usize::from(is_asked));
+        assert_eq!(matches!(refused, IssueError::NotNow { .. }), !is_asked);
+        // What may exist is revoked.
+        let stages = bench.engine.peek(|state| {
+            let leases = state.leases().iter();
+            leases.map(|lease| lease.stage.clone()).collect::<Vec<_>>()
+        });
+        assert!(
+            matches!(&stages.unwrap()[..], [Stage::Stopping { .. }]),
+            "waited {waited} s"
+        );
+    }
 }
