@@ -116,12 +116,32 @@ pub enum Reason {
         /// What could not be written.
         what: String,
     },
+    /// Blocks cannot be set aside for what stops things on a full disk, and not for want of space.
+    #[error("no blocks can be set aside for kills and revocations on a full disk: {why}")]
+    ReserveFailed {
+        /// The error of the system.
+        why: String,
+    },
+    /// The disk has not answered for so long that nobody waits for it.
+    #[error("the disk of {what} does not answer")]
+    DiskStalled {
+        /// What could not be written.
+        what: String,
+    },
     /// A kill order in the spool cannot be read: any scope may be meant.
     #[error("the kill order in `{file}` cannot be read: {why}")]
     SpoolUnreadable {
         /// Which file.
         file: String,
         /// Why not.
+        why: String,
+    },
+    /// Nobody reaches the kill plane: what is issued could not be stopped by it.
+    #[error("the kill plane at {address} is not served: {why}")]
+    KillPlaneDown {
+        /// Where it should be.
+        address: String,
+        /// Why it is not.
         why: String,
     },
     /// A kill order is in effect in this process and may not outlive it.
@@ -178,8 +198,14 @@ pub enum Kind {
     JournalFailed,
     /// [`Reason::DiskFull`].
     DiskFull,
+    /// [`Reason::ReserveFailed`].
+    ReserveFailed,
+    /// [`Reason::DiskStalled`].
+    DiskStalled,
     /// [`Reason::SpoolUnreadable`].
     SpoolUnreadable,
+    /// [`Reason::KillPlaneDown`].
+    KillPlaneDown,
     /// [`Reason::OrderNotDurable`].
     OrderNotDurable,
     /// [`Reason::WitnessUnreadable`].
@@ -219,14 +245,17 @@ pub enum People {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Ending,
         Self::ClockJumped,
         Self::JournalAhead,
         Self::JournalDamaged,
         Self::JournalFailed,
         Self::DiskFull,
+        Self::ReserveFailed,
+        Self::DiskStalled,
         Self::SpoolUnreadable,
+        Self::KillPlaneDown,
         Self::OrderNotDurable,
         Self::WitnessUnreadable,
         Self::Restored,
@@ -244,7 +273,10 @@ impl Kind {
             Self::JournalDamaged => "journal-damaged",
             Self::JournalFailed => "journal-failed",
             Self::DiskFull => "disk-full",
+            Self::ReserveFailed => "reserve-failed",
+            Self::DiskStalled => "disk-stalled",
             Self::SpoolUnreadable => "spool-unreadable",
+            Self::KillPlaneDown => "kill-plane-down",
             Self::OrderNotDurable => "order-not-durable",
             Self::WitnessUnreadable => "witness-unreadable",
             Self::Restored => "restored",
@@ -263,7 +295,10 @@ impl Kind {
             | Self::JournalDamaged
             | Self::JournalFailed
             | Self::DiskFull
+            | Self::ReserveFailed
+            | Self::DiskStalled
             | Self::SpoolUnreadable
+            | Self::KillPlaneDown
             | Self::OrderNotDurable
             | Self::WitnessUnreadable
             | Self::Restored
@@ -284,7 +319,10 @@ impl Kind {
             | Self::JournalDamaged
             | Self::JournalFailed
             | Self::DiskFull
+            | Self::ReserveFailed
+            | Self::DiskStalled
             | Self::SpoolUnreadable
+            | Self::KillPlaneDown
             | Self::OrderNotDurable
             | Self::ThreadEnded => None,
         }
@@ -305,9 +343,18 @@ impl Kind {
                 "restore the data directory from a backup (docs/runbook/after-a-restore.md), and restart the daemon"
             }
             Self::JournalFailed => "mend the disk, and restart the daemon",
+            Self::ReserveFailed => {
+                "mend the file `journal/reserve`, or remove it: issuing goes on by itself"
+            }
+            Self::DiskStalled => {
+                "find out why that disk does not answer: issuing goes on by itself when it does"
+            }
             Self::DiskFull => "free space on that disk: issuing goes on by itself",
             Self::SpoolUnreadable => {
                 "mend the file, or engage its order again and remove the file: issuing goes on by itself"
+            }
+            Self::KillPlaneDown => {
+                "free the address, or configure another `kill_listen`: issuing goes on by itself once it is served"
             }
             Self::OrderNotDurable => {
                 "mend what keeps the journal from taking it, and restart the daemon; engage the order again if it is not in `lanyard kill list` then"
@@ -357,7 +404,10 @@ impl Reason {
             Self::JournalDamaged { .. } => Kind::JournalDamaged,
             Self::JournalFailed { .. } => Kind::JournalFailed,
             Self::DiskFull { .. } => Kind::DiskFull,
+            Self::ReserveFailed { .. } => Kind::ReserveFailed,
+            Self::DiskStalled { .. } => Kind::DiskStalled,
             Self::SpoolUnreadable { .. } => Kind::SpoolUnreadable,
+            Self::KillPlaneDown { .. } => Kind::KillPlaneDown,
             Self::OrderNotDurable { .. } => Kind::OrderNotDurable,
             Self::WitnessUnreadable { .. } => Kind::WitnessUnreadable,
             Self::Restored { .. } => Kind::Restored,

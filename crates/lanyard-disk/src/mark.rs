@@ -71,6 +71,12 @@ impl Mark {
         }
     }
 
+    /// Whether a write of it failed, so that there is no mark any more.
+    #[must_use]
+    pub const fn is_lost(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Makes what the mark says durable.
     pub fn sync(&self) {
         // A mark that stays behind is as good as after a loss of power.

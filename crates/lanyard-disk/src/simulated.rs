@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{Access, Disk, Length, Lock, OpenFile, directory_of};
 
@@ -32,6 +32,8 @@ struct Platter {
     locked: BTreeSet<PathBuf>,
     next: u64,
     trouble: Trouble,
+    /// Rings when syncs that were held are let go.
+    let_go: Arc<Condvar>,
     /// The platter after every operation so far, while it is recorded.
     recorded: Option<Arc<Mutex<Vec<Platter>>>>,
 }
@@ -44,6 +46,10 @@ struct Trouble {
     refused: Option<io::ErrorKind>,
     /// What every sync fails with.
     unsynced: Option<io::ErrorKind>,
+    /// No sync returns.
+    held: bool,
+    /// How many syncs wait.
+    waiting: usize,
     unreadable: BTreeSet<PathBuf>,
     /// Blocks cannot be allocated ahead.
     unallocatable: bool,
@@ -56,6 +62,8 @@ struct Node {
     changes: Vec<Change>,
     /// Blocks that were allocated ahead, in bytes from the begin.
     allocated: u64,
+    /// What is not allocated has no blocks, whatever the length says.
+    sparse: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -149,6 +157,8 @@ impl SimulatedDisk {
     pub fn after_a_crash(&self) -> Arc<Self> {
         let mut platter = self.0.lock().clone();
         (platter.recorded, platter.locked) = (None, BTreeSet::new());
+        (platter.trouble.held, platter.trouble.waiting) = (false, 0);
+        platter.let_go = Arc::default();
         Arc::new(Self(Arc::new(Mutex::new(platter))))
     }
 
@@ -173,9 +183,32 @@ impl SimulatedDisk {
         self.0.lock().trouble.unsynced = kind;
     }
 
+    /// From now on no sync returns, as on a disk that hangs; or those that wait are let go.
+    pub fn hold_syncs(&self, held: bool) {
+        let mut platter = self.0.lock();
+        platter.trouble.held = held;
+        platter.let_go.notify_all();
+    }
+
+    /// How many syncs wait to be let go.
+    #[must_use]
+    pub fn held_syncs(&self) -> usize {
+        self.0.lock().trouble.waiting
+    }
+
     /// Blocks cannot be allocated ahead, as on file systems that do not know how.
     pub fn refuse_allocations(&self) {
         self.0.lock().trouble.unallocatable = true;
+    }
+
+    /// A file of zeroes has no blocks any more, as after a copy that leaves holes.
+    pub fn punch(&self, path: &Path) {
+        let mut platter = self.0.lock();
+        let node = platter.names.get(path).copied();
+        let node = node.and_then(|node| platter.nodes.get_mut(&node));
+        if let Some(node) = node.map(Arc::make_mut) {
+            (node.sparse, node.allocated) = (true, 0);
+        }
     }
 
     /// This file cannot be read any more.
@@ -243,8 +276,16 @@ impl Platter {
     fn change(&mut self, id: u64, change: Change) {
         if let Some(node) = self.nodes.get_mut(&id).map(Arc::make_mut) {
             change.apply(&mut node.now, |_| true);
-            if let Change::Length(length) = change {
-                node.allocated = node.allocated.min(blocks(length as u64));
+            match &change {
+                Change::Length(length) => {
+                    node.allocated = node.allocated.min(blocks(*length as u64));
+                    node.sparse &= *length > 0;
+                }
+                Change::Write { offset, bytes } if node.sparse => {
+                    let end = blocks((offset + bytes.len()) as u64);
+                    node.allocated = node.allocated.max(end);
+                }
+                Change::Write { .. } => {}
             }
             node.changes.push(change);
         }
@@ -298,12 +339,28 @@ impl Platter {
     }
 }
 
+/// The platter, once a sync may go on.
+fn syncing(platter: &Mutex<Platter>) -> io::Result<MutexGuard<'_, Platter>> {
+    let mut platter = platter.lock();
+    let let_go = Arc::clone(&platter.let_go);
+    platter.trouble.waiting += 1;
+    let_go.wait_while(&mut platter, |platter| platter.trouble.held);
+    platter.trouble.waiting -= 1;
+    let refused = platter.trouble.unsynced;
+    refused.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
+    platter.may_change()?;
+    Ok(platter)
+}
+
 fn blocks(bytes: u64) -> u64 {
     bytes.next_multiple_of(SECTOR as u64)
 }
 
 impl Node {
     fn blocks(&self) -> u64 {
+        if self.sparse {
+            return self.allocated;
+        }
         blocks((self.now.len() as u64).max(self.allocated))
     }
 }
@@ -433,12 +490,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut platter = self.0.lock();
-        platter
-            .trouble
-            .unsynced
-            .map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
-        platter.may_change()?;
+        let mut platter = syncing(&self.0)?;
         platter.sync_names(directory);
         Ok(())
     }
@@ -544,12 +596,7 @@ impl OpenFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut platter = self.platter.lock();
-        platter
-            .trouble
-            .unsynced
-            .map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
-        platter.may_change()?;
+        let mut platter = syncing(&self.platter)?;
         if let Some(node) = platter.nodes.get_mut(&self.id).map(Arc::make_mut) {
             node.durable.clone_from(&node.now);
             node.changes.clear();

@@ -34,6 +34,8 @@ impl Disk for SystemDisk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             created => created?,
         }
+        // What is acknowledged within it is lost with its name.
+        self.sync_directory(above)?;
         let (owner, of) = (fs::metadata(above)?, fs::metadata(directory)?);
         if owner.uid() != of.uid() {
             // Nobody but root can, and for nobody else is there anything to give.

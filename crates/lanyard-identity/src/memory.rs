@@ -637,8 +637,10 @@ impl Log {
         file.sync()?;
         self.records += batch.len();
         self.make_room();
-        if let Some(mark) = &mut self.mark {
-            mark.set([self.records as u64, self.generation, 0, 0]);
+        match self.mark.as_mut().filter(|mark| !mark.is_lost()) {
+            Some(mark) => mark.set([self.records as u64, self.generation, 0, 0]),
+            // A disk that was too full for it may have space again.
+            None => drop(self.begin_mark()),
         }
         Ok(())
     }

@@ -282,6 +282,21 @@ impl Journal {
         self.outcome(made)
     }
 
+    /// For how many bytes [`Journal::make_room`] has nothing to do.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let limit = self.options.segment_bytes;
+        let current = self.current.as_ref().filter(|it| it.written < limit);
+        current.map_or(0, |it| it.allocated.saturating_sub(it.written))
+    }
+
+    /// For how many bytes [`Journal::set_aside`] has nothing to do; none where some of them were given up.
+    #[must_use]
+    pub fn covered(&self) -> Option<u64> {
+        let held = self.reserve.held();
+        (held >= self.reserve.usual()).then_some(held)
+    }
+
     /// Sees to it that at least so many bytes are set aside for [`Journal::append_critical`], and as many as there were before
     /// some of them had to be given up.
     ///
@@ -342,11 +357,17 @@ impl Journal {
         records
             .iter()
             .for_each(|record| self.frontier.push(record.as_ref()));
-        let numbers = self.numbers();
-        if let Some(mark) = &mut self.mark {
-            mark.set(numbers);
-        }
+        self.note_durable();
         Ok(first)
+    }
+
+    /// Has the mark say what is durable now. A disk that was too full for it may have space again.
+    fn note_durable(&mut self) {
+        let numbers = self.numbers();
+        match self.mark.as_mut().filter(|mark| !mark.is_lost()) {
+            Some(mark) => mark.set(numbers),
+            None => self.mark = Mark::begin(&self.disk, self.directory.join(MARK), numbers).ok(),
+        }
     }
 
     fn put(&mut self, batch: &[u8]) -> io::Result<()> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lanyard_disk::{Access, Files, Length};
+use lanyard_disk::{Access, Files, Length, is_full};
 
 /// The name of the file that holds the blocks.
 const FILE: &str = "reserve";
@@ -25,8 +25,7 @@ impl Reserve {
     /// start must succeed on it, and whoever issues asks for what it needs.
     pub(crate) fn open(disk: &Files, directory: &Path, bytes: u64) -> Self {
         let path = directory.join(FILE);
-        let file = disk.open(&path, Access::Read);
-        let held = file.and_then(|file| file.length()).unwrap_or_default();
+        let held = held_at(disk, &path).unwrap_or_default();
         let mut reserve = Self {
             disk: Files::clone(disk),
             path,
@@ -91,6 +90,20 @@ impl Reserve {
         };
         given.is_ok() || left > 0
     }
+}
+
+/// How many bytes there are blocks for. A copy of the directory may have the length without the blocks: they are allocated
+/// again, which takes nothing where they are there.
+fn held_at(disk: &Files, path: &Path) -> io::Result<u64> {
+    let file = disk.open(path, Access::Write)?;
+    let length = file.length()?;
+    let allocated = file.allocate(0, length, Length::Kept);
+    if allocated.as_ref().is_err_and(is_full) {
+        file.set_length(0)?;
+        return Ok(0);
+    }
+    // On a disk that can be read alone, what is there is there.
+    Ok(length)
 }
 
 /// Where blocks cannot be allocated, zeroes take them.

@@ -6,6 +6,7 @@
 mod behind;
 pub mod history;
 mod queue;
+mod store;
 mod sync;
 mod writer;
 
@@ -29,6 +30,7 @@ use tokio::sync::watch;
 use behind::{Bell, Compactor, Projector, supervised};
 use history::History;
 use queue::Queue;
+use store::Store;
 use writer::Writer;
 
 /// Why the ledger does not open.
@@ -68,7 +70,12 @@ pub struct Settings {
     pub history: PathBuf,
     /// After how many records another snapshot is written.
     pub snapshot_every: u64,
+    /// After how long a disk that has not answered hangs: what stops things is then in effect without it.
+    pub disk_patience: Duration,
 }
+
+/// How long a disk may take for one write before it hangs.
+pub const DISK_PATIENCE: Duration = Duration::from_secs(3);
 
 impl Settings {
     /// The usual ones, with the history in this folder.
@@ -79,6 +86,7 @@ impl Settings {
             journal: Options::default(),
             history,
             snapshot_every: 100_000,
+            disk_patience: DISK_PATIENCE,
         }
     }
 }
@@ -99,7 +107,11 @@ pub(crate) struct Durable {
     pub(crate) failed: Option<String>,
     /// Only what stops things is admitted.
     pub(crate) full: bool,
-    /// Something is in effect that is not durable before there is space again.
+    /// Why nothing can be set aside for that, where it is not for want of space.
+    pub(crate) unreserved: Option<String>,
+    /// The disk has not answered for so long that nobody waits for it.
+    pub(crate) stalled: bool,
+    /// Something is in effect that is not durable before there is space again, or the disk answers.
     pub(crate) waiting: bool,
 }
 
@@ -141,6 +153,8 @@ impl Embedded {
                 next: state.next_seq(),
                 failed: None,
                 full: false,
+                unreserved: None,
+                stalled: false,
                 waiting: false,
             })
             .0,
@@ -166,17 +180,24 @@ impl Embedded {
             every: settings.snapshot_every,
             snapped,
         };
-        ledger.begin(journal, now, compactor)?;
+        ledger.begin((journal, settings.disk_patience), now, compactor)?;
         Ok((ledger, recovery))
     }
 
-    fn begin(&self, journal: Journal, now: Now, compactor: Compactor) -> Result<(), StartError> {
+    fn begin(
+        &self,
+        (journal, patience): (Journal, Duration),
+        now: Now,
+        compactor: Compactor,
+    ) -> Result<(), StartError> {
         let (for_snapshots, snapshots_rung) = Bell::new();
         let (for_history, history_rung) = Bell::new();
         // A start that finds much behind the snapshot does not wait for the next record with another one.
         for_snapshots.ring();
         let bells = vec![for_snapshots, for_history];
-        let writer = Writer::new(journal, Arc::clone(&self.shared), now, bells);
+        let store = Store::new(journal, patience, Arc::clone(&self.writer));
+        let store = store.map_err(StartError::Thread)?;
+        let writer = Writer::new(store, Arc::clone(&self.shared), now, bells);
         let projector = Projector {
             shared: Arc::clone(&self.shared),
             history: Arc::clone(&self.history),
@@ -317,7 +338,11 @@ impl Ledger for Embedded {
         if reached.next >= admitted {
             return Ok(());
         }
-        let why = reached.failed.as_deref().unwrap_or("the disk is full");
+        let why = match &reached.failed {
+            Some(why) => why,
+            None if reached.stalled => "the disk does not answer",
+            None => "the disk is full",
+        };
         Err(CommitError::Unavailable(why.to_owned()))
     }
 
@@ -334,6 +359,12 @@ impl Ledger for Embedded {
                 why: fault.what.clone(),
             }),
             (None, Some(why)) => Some(Reason::JournalFailed { why }),
+            (None, None) if durable.stalled => Some(Reason::DiskStalled {
+                what: "the journal".to_owned(),
+            }),
+            (None, None) if durable.unreserved.is_some() => Some(Reason::ReserveFailed {
+                why: durable.unreserved.unwrap_or_default(),
+            }),
             (None, None) => durable.full.then(|| Reason::DiskFull {
                 what: "the journal".to_owned(),
             }),

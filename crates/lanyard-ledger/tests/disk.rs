@@ -7,6 +7,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lanyard_core::command::{Command, Record};
 use lanyard_core::condition::{Kind, Reason};
@@ -50,13 +51,26 @@ impl Stage {
     }
 
     fn open_with(&self, snapshot_every: u64) -> Embedded {
-        let settings = Settings {
+        self.open_as(&Settings {
             disk: self.files(),
             journal: OPTIONS,
-            history: self.history.path().join("history"),
             snapshot_every,
-        };
-        Embedded::open(Path::new(PLACE), &settings, Arc::new(|| NOW))
+            ..Settings::with_history(self.history.path().join("history"))
+        })
+    }
+
+    /// A ledger that calls a disk hanging soon.
+    fn open_impatient(&self) -> Embedded {
+        self.open_as(&Settings {
+            disk: self.files(),
+            journal: OPTIONS,
+            disk_patience: Duration::from_millis(100),
+            ..Settings::with_history(self.history.path().join("history"))
+        })
+    }
+
+    fn open_as(&self, settings: &Settings) -> Embedded {
+        Embedded::open(Path::new(PLACE), settings, Arc::new(|| NOW))
             .unwrap()
             .0
     }
@@ -254,8 +268,8 @@ async fn s16_damage_anywhere_opens_to_revoke_only_and_kills_go_on() {
             let settings = Settings {
                 disk: damaged.files(),
                 journal: OPTIONS,
-                history: damaged.history.path().join("history"),
                 snapshot_every: 1,
+                ..Settings::with_history(damaged.history.path().join("history"))
             };
             let opened = Embedded::open(Path::new(PLACE), &settings, Arc::new(|| NOW));
             let (ledger, recovery) = opened.unwrap();
@@ -342,8 +356,8 @@ async fn s15_a_damaged_last_batch_is_a_loss_that_every_start_finds_until_it_is_a
         let settings = Settings {
             disk: stage.files(),
             journal: OPTIONS,
-            history: stage.history.path().join("history"),
             snapshot_every: 1_000_000,
+            ..Settings::with_history(stage.history.path().join("history"))
         };
         let opened = Embedded::open(Path::new(PLACE), &settings, Arc::new(|| NOW));
         let (ledger, recovery) = opened.unwrap();
@@ -358,8 +372,8 @@ async fn s15_a_damaged_last_batch_is_a_loss_that_every_start_finds_until_it_is_a
     let settings = Settings {
         disk: stage.files(),
         journal: OPTIONS,
-        history: stage.history.path().join("history"),
         snapshot_every: 1_000_000,
+        ..Settings::with_history(stage.history.path().join("history"))
     };
     let opened = Embedded::open(Path::new(PLACE), &settings, Arc::new(|| NOW));
     assert_eq!(opened.unwrap().1.loss, None);
@@ -391,4 +405,196 @@ async fn s48_snapshots_are_written_without_a_history_and_what_is_wrong_is_told()
         all.iter()
             .any(|path| path.to_string_lossy().ends_with("snapshot"))
     );
+}
+
+/// How often each order stands in the journal.
+fn times_journaled(disk: &Arc<SimulatedDisk>, kills: &[u128]) -> Vec<usize> {
+    let files: Files = Arc::<SimulatedDisk>::clone(&disk.after_a_crash());
+    let mut found = Vec::new();
+    let place = Path::new(PLACE);
+    Journal::open(&files, place, OPTIONS, Frontier::default(), |_, bytes| {
+        let record: Record = serde_json::from_slice(bytes).unwrap();
+        if let Command::Kill(order) = record.command {
+            found.push(order.id);
+        }
+    })
+    .unwrap();
+    let times = |bits: &u128| {
+        let id = KillId::from_bits(*bits);
+        found.iter().filter(|found| **found == id).count()
+    };
+    kills.iter().map(times).collect()
+}
+
+/// Until everything is durable and nothing keeps the broker from issuing.
+async fn sound(ledger: &Embedded) {
+    while ledger.settle().await.is_err() || !ledger.faults().is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn t59_a_disk_that_hangs_holds_up_no_kill_and_every_order_is_durable_once_when_it_answers() {
+    let (stage, ids) = (Stage::new(), Ids::seeded(3));
+    let ledger = stage.open_impatient();
+    let first = world::task(&ids, NOW);
+    // A machine under load may be slower than this ledger is patient: whatever is told of it, it is in the books then.
+    ledger.commit(in_force(&first)).await.ok();
+    sound(&ledger).await;
+
+    stage.disk.hold_syncs(true);
+    for bits in 1..=3 {
+        let answer = ledger.commit(kill(bits)).await;
+        let is_in_effect = |error: CommitError| error.in_effect().is_some();
+        assert!(answer.is_err_and(is_in_effect), "an order that is not kept");
+        assert!(knows(&ledger, bits));
+        assert_eq!(kinds(&ledger), [Kind::DiskStalled]);
+    }
+    let unanswered = CommitError::Unavailable("the disk does not answer".to_owned());
+    assert_eq!(ledger.settle().await, Err(unanswered.clone()));
+    assert_eq!(ledger.commit(open_task(&ids)).await, Err(unanswered));
+    assert_eq!(stage.disk.held_syncs(), 1, "one write waits for the disk");
+    assert_eq!(times_journaled(&stage.disk.cut(0, 0), &[1, 2, 3]), [0; 3]);
+
+    stage.disk.hold_syncs(false);
+    sound(&ledger).await;
+    assert_eq!(times_journaled(&stage.disk.cut(0, 0), &[1, 2, 3]), [1; 3]);
+    ledger.commit(open_task(&ids)).await.ok();
+    sound(&ledger).await;
+}
+
+/// The write that the disk hangs at is an ordinary one: a kill that comes behind it is in effect all the same.
+#[tokio::test]
+async fn t59_a_kill_behind_a_write_that_hangs_is_in_effect_and_what_stops_leases_goes_on() {
+    let (stage, ids) = (Stage::new(), Ids::seeded(4));
+    let ledger = Arc::new(stage.open_impatient());
+    let first = world::task(&ids, NOW);
+    ledger.commit(in_force(&first)).await.ok();
+    sound(&ledger).await;
+    stage.disk.hold_syncs(true);
+    let opened = open_task(&ids);
+    let Command::OpenTask { task, .. } = opened.clone() else {
+        unreachable!()
+    };
+    let ordinary = tokio::spawn({
+        let ledger = Arc::clone(&ledger);
+        async move { ledger.commit(opened).await }
+    });
+    while stage.disk.held_syncs() == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(
+        ledger
+            .commit(kill(1))
+            .await
+            .unwrap_err()
+            .in_effect()
+            .is_some()
+    );
+    assert!(knows(&ledger, 1));
+    assert!(ordinary.await.unwrap().unwrap_err().in_effect().is_some());
+    let close = Command::CloseTask { task: task.id };
+    assert!(
+        ledger
+            .commit(close)
+            .await
+            .unwrap_err()
+            .in_effect()
+            .is_some()
+    );
+    stage.disk.hold_syncs(false);
+    sound(&ledger).await;
+    assert_eq!(times_journaled(&stage.disk, &[1]), [1]);
+    let again = Stage {
+        disk: stage.disk.after_a_crash(),
+        history: tempfile::tempdir().unwrap(),
+    };
+    let again = again.open();
+    let is_open = look(&again, |state| {
+        state.task(task.id).is_some_and(|it| it.closed.is_none())
+    });
+    assert_eq!(is_open, Some(false));
+}
+
+#[tokio::test]
+async fn the_end_of_a_ledger_does_not_wait_for_a_disk_that_hangs() {
+    let stage = Stage::new();
+    let ledger = stage.open_impatient();
+    sound(&ledger).await;
+    stage.disk.hold_syncs(true);
+    ledger.commit(kill(1)).await.ok();
+    // Snapshots and history are behind the journal, and wait for no disk either.
+    tokio::task::spawn_blocking(move || ledger.close())
+        .await
+        .unwrap();
+    assert_eq!(stage.disk.held_syncs(), 1);
+    stage.disk.hold_syncs(false);
+}
+
+#[tokio::test]
+async fn s09_a_reserve_that_a_copy_left_without_blocks_gets_them_again() {
+    let stage = Stage::new();
+    let reserve = Path::new(PLACE).join("reserve");
+    drop(stage.open());
+    let whole = stage.disk.used();
+    stage.disk.punch(&reserve);
+    assert!(stage.disk.used() < whole);
+    let ledger = stage.open();
+    assert_eq!(kinds(&ledger), []);
+    assert!(stage.disk.used() >= whole, "a start allocates them again");
+    drop(ledger);
+    // Without space for them there is no reserve, whatever the length of the file says.
+    stage.disk.punch(&reserve);
+    stage.disk.set_capacity(Some(stage.disk.used()));
+    let ledger = stage.open();
+    assert_eq!(stage.reserved(), 0);
+    let ids = Ids::seeded(7);
+    assert!(ledger.commit(open_task(&ids)).await.is_err());
+    assert_eq!(kinds(&ledger), [Kind::DiskFull]);
+}
+
+/// A folder is where the reserve should be.
+#[tokio::test]
+async fn a_reserve_that_cannot_be_written_is_not_called_a_full_disk() {
+    let (place, ids) = (tempfile::tempdir().unwrap(), Ids::seeded(6));
+    let journal = place.path().join("journal");
+    std::fs::create_dir_all(journal.join("reserve")).unwrap();
+    let settings = Settings::with_history(place.path().join("history"));
+    let opened = Embedded::open(&journal, &settings, Arc::new(|| NOW));
+    let (ledger, _) = opened.unwrap();
+    assert!(ledger.commit(open_task(&ids)).await.is_err());
+    let found = ledger.faults();
+    assert!(
+        matches!(&found[..], [Reason::ReserveFailed { .. }]),
+        "{found:?}"
+    );
+    ledger.commit(kill(1)).await.unwrap();
+    std::fs::remove_dir(journal.join("reserve")).unwrap();
+    sound(&ledger).await;
+    let first = world::task(&ids, NOW);
+    ledger.commit(in_force(&first)).await.unwrap();
+}
+
+/// The clock of the ledger is what panics in the thread of the writer.
+#[tokio::test]
+async fn a_writer_that_dies_answers_everybody_and_stops_issuing() {
+    let stage = Stage::new();
+    let settings = Settings {
+        disk: stage.files(),
+        journal: OPTIONS,
+        ..Settings::with_history(stage.history.path().join("history"))
+    };
+    let place = Path::new(PLACE);
+    let opened = Embedded::open(place, &settings, Arc::new(|| panic!("a defect")));
+    let (ledger, _) = opened.unwrap();
+    let gone = |answer: Result<_, CommitError>| {
+        assert!(matches!(answer, Err(CommitError::Unavailable(_))));
+    };
+    gone(ledger.commit(kill(1)).await.map(drop));
+    gone(ledger.commit(kill(2)).await.map(drop));
+    while !kinds(&ledger).contains(&Kind::ThreadEnded) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ledger.grown(0).await, None, "whoever waits is told so");
+    ledger.close();
 }

@@ -40,8 +40,8 @@ fn open_with(directory: &Path, snapshot_every: u64) -> Embedded {
             reserve_bytes: 4096,
             segment_bytes: 4096,
         },
-        history: directory.join("history"),
         snapshot_every,
+        ..Settings::with_history(directory.join("history"))
     };
     Embedded::open(directory, &settings, Arc::new(|| NOW))
         .unwrap()

@@ -17,12 +17,15 @@ use lanyard_core::id::KillId;
 use lanyard_core::kill::KillOrder;
 use lanyard_disk::{Access, Files, Length, is_full, replace};
 use lanyard_engine::Engine;
+use lanyard_engine::kill::Fenced;
 use tokio::sync::watch;
 
 /// How often a running daemon looks for orders.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// After how many looks missing slots are made again.
 const LOOKS_BETWEEN_REFILLS: u32 = 240;
+/// How long a disk may take to keep an order until whoever gave it is told that it is not kept.
+const KEEP_PATIENCE: Duration = Duration::from_secs(2);
 /// Kill orders that are kept on a full disk before one of them is taken over.
 ///
 /// # Limit
@@ -62,7 +65,7 @@ impl Spool {
         spool
     }
 
-    /// Makes the slots that are missing.
+    /// Makes the slots that are missing, and sees to it that the others have their blocks.
     fn refill(&self) -> io::Result<()> {
         let there: BTreeSet<_> = self.disk.list(&self.directory)?.into_iter().collect();
         // Of an earlier version, which had one reserve for all orders.
@@ -70,10 +73,9 @@ impl Spool {
         if there.contains(&reserve) {
             self.disk.remove(&reserve)?;
         }
-        let missing = (0..MAX_ORDERS_ON_FULL_DISK).map(|slot| self.slot(slot));
-        let missing = missing.filter(|slot| !there.contains(slot));
-        for slot in missing {
-            let made = self.make_slot(&slot);
+        // Those that are there as well: a copy of the directory may have left holes in them.
+        for slot in (0..MAX_ORDERS_ON_FULL_DISK).map(|slot| self.slot(slot)) {
+            let made = self.make_slot(&slot, there.contains(&slot));
             if made.is_err() {
                 // Half a slot would be taken for a whole one.
                 self.disk.remove(&slot).ok();
@@ -83,9 +85,15 @@ impl Spool {
         self.disk.sync_directory(&self.directory)
     }
 
-    fn make_slot(&self, path: &Path) -> io::Result<()> {
+    fn make_slot(&self, path: &Path, is_there: bool) -> io::Result<()> {
         let file = self.disk.open(path, Access::Create)?;
-        if !file.allocate(0, MAX_ORDER_BYTES_ON_FULL_DISK as u64, Length::Grown)? {
+        let length = MAX_ORDER_BYTES_ON_FULL_DISK as u64;
+        let is_whole = is_there && file.length()? == length;
+        let is_allocated = file.allocate(0, length, Length::Grown)?;
+        if is_whole {
+            return Ok(());
+        }
+        if !is_allocated {
             file.write_at(&[0; MAX_ORDER_BYTES_ON_FULL_DISK], 0)?;
         }
         file.sync()
@@ -108,22 +116,63 @@ impl Spool {
         }
     }
 
+    /// Engages an order, and keeps it here where the journal does not take it: the next start takes it from here.
+    pub(crate) async fn engage(&self, engine: &Engine, order: KillOrder) -> Fenced {
+        let fenced = engine.engage(order).await;
+        if fenced.is_durable() {
+            return fenced;
+        }
+        let kept = self.keep_in_time(&fenced.order).await;
+        let spooled = kept.is_ok();
+        if let Err(error) = kept {
+            tracing::error!(%error, kill = %fenced.order.id, "the spool does not take the order either");
+        }
+        Fenced { spooled, ..fenced }
+    }
+
+    /// As [`Spool::keep`], without waiting for a disk that hangs: what it takes later is found by the next look.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::TimedOut`] where the disk has not answered in time; else as of the file system.
+    async fn keep_in_time(&self, order: &KillOrder) -> io::Result<()> {
+        let (spool, order) = (self.clone(), order.clone());
+        let kept = tokio::task::spawn_blocking(move || spool.keep(&order));
+        match tokio::time::timeout(KEEP_PATIENCE, kept).await {
+            Ok(kept) => kept.map_err(io::Error::other)?,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the disk does not answer",
+            )),
+        }
+    }
+
     /// `None` where no slot takes it.
     fn keep_in_slot(&self, id: KillId, bytes: &[u8]) -> Option<io::Result<()>> {
         let mut padded = bytes.to_vec();
         padded.resize(MAX_ORDER_BYTES_ON_FULL_DISK.max(bytes.len()), b' ');
         (padded.len() == MAX_ORDER_BYTES_ON_FULL_DISK).then_some(())?;
         let mine = self.directory.join(format!("{id}.unfinished"));
-        // Renamed first: another process that keeps an order at this moment must not write to the same slot.
-        let claimed = (0..MAX_ORDERS_ON_FULL_DISK)
-            .any(|slot| self.disk.rename(&self.slot(slot), &mine).is_ok());
-        claimed.then(|| {
-            let file = self.disk.open(&mine, Access::Write)?;
-            file.write_at(&padded, 0)?;
-            file.sync()?;
-            self.disk.rename(&mine, &self.file(id))?;
-            self.disk.sync_directory(&self.directory)
-        })
+        let mut failed = None;
+        for slot in (0..MAX_ORDERS_ON_FULL_DISK).map(|slot| self.slot(slot)) {
+            // Renamed first: another process that keeps an order at this moment must not write to the same slot.
+            if self.disk.rename(&slot, &mine).is_err() {
+                continue;
+            }
+            let kept = (|| {
+                let file = self.disk.open(&mine, Access::Write)?;
+                file.write_at(&padded, 0)?;
+                file.sync()?;
+                self.disk.rename(&mine, &self.file(id))?;
+                self.disk.sync_directory(&self.directory)
+            })();
+            match kept {
+                Ok(()) => return Some(Ok(())),
+                // Another slot may have the blocks that this one lacks; what this one has is space.
+                Err(error) => failed = Some(error),
+            }
+            self.disk.remove(&mine).ok();
+        }
+        failed.map(Err)
     }
 
     /// Whether an order is still waiting to be taken over.
@@ -161,7 +210,14 @@ impl Spool {
     /// Engages what waits. An order that becomes durable in the journal leaves the spool; one that cannot be read holds up
     /// no other, and stops all issuing for as long as it is there: it may be about anything.
     pub(crate) async fn take_over(&self, engine: &Engine) {
-        let (orders, faults) = self.waiting();
+        // Away from the threads that serve: a disk that hangs must not stop one of them.
+        let looking = self.clone();
+        let looked = tokio::task::spawn_blocking(move || looking.waiting()).await;
+        let (orders, faults) = looked.unwrap_or_else(|error| {
+            let file = self.directory.display().to_string();
+            let why = error.to_string();
+            (Vec::new(), vec![Reason::SpoolUnreadable { file, why }])
+        });
         for (path, order) in orders {
             let known = engine.peek(|state| state.kills().get(order.id).is_some());
             if known == Some(true) && engine.settle().await.is_err() {
@@ -170,7 +226,11 @@ impl Spool {
             }
             tracing::warn!(kill = %order.id, scope = %order.scope, "a kill order is taken over from the spool");
             if engine.engage(order).await.seq.is_some() {
-                self.clear(&path);
+                let clearing = self.clone();
+                let cleared = tokio::task::spawn_blocking(move || clearing.clear(&path)).await;
+                if let Err(error) = cleared {
+                    tracing::error!(%error, "a kill order stays in the spool");
+                }
             }
         }
         engine.conditions().replace(Kind::SpoolUnreadable, faults);
@@ -202,8 +262,9 @@ impl Spool {
             self.take_over(&engine).await;
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS_BETWEEN_REFILLS) {
+                let spool = self.clone();
                 // A disk that is full still is looked at again.
-                self.refill().ok();
+                drop(tokio::task::spawn_blocking(move || spool.refill()).await);
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}
@@ -214,4 +275,6 @@ impl Spool {
 }
 
 #[cfg(test)]
-mod tests;
+mod power;
+#[cfg(test)]
+pub(crate) mod tests;

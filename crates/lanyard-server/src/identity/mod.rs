@@ -260,7 +260,9 @@ impl Broker {
                     self.doors.quotas.refused(&name, presented.peer(), now);
                 })?;
                 if purpose == Purpose::Change {
-                    remembered.durable().await?;
+                    let durable = tokio::time::timeout(RECORDED_WITHIN, remembered.durable());
+                    // A disk that hangs is one that does not take it.
+                    durable.await.unwrap_or(Err(RejectedToken::Forgetful))?;
                 }
             }
         }

@@ -50,17 +50,8 @@ pub(crate) async fn engage(
     let draft = broker.engine.draft_kill(scope, roles, reason, by);
     let draft = draft.map_err(|error| Status::unavailable(error.to_string()))?;
     let order = KillOrder { key, ..draft };
-    let fenced = broker.engine.engage(order).await;
-    if fenced.is_durable() {
-        return Ok((fenced, received.elapsed()));
-    }
-    // The journal does not take it: the next start takes it from the spool.
-    let kept = broker.spool.keep(&fenced.order);
-    let spooled = kept.is_ok();
-    if let Err(error) = kept {
-        tracing::error!(%error, kill = %fenced.order.id, "the spool does not take it either");
-    }
-    Ok((Fenced { spooled, ..fenced }, received.elapsed()))
+    let fenced = broker.spool.engage(&broker.engine, order).await;
+    Ok((fenced, received.elapsed()))
 }
 
 #[tonic::async_trait]

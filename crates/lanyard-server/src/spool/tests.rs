@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use lanyard_core::kill::Actor;
+use lanyard_core::ledger::{Ledger as _, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
 use lanyard_disk::Disk as _;
@@ -10,15 +11,16 @@ use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_engine::Parts;
 use lanyard_engine::charters::Charters;
 use lanyard_engine::clock::{Clock, SystemRandomness};
+use lanyard_ledger::{Embedded, Now, Settings};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::judge::CannotRead;
 use lanyard_testkit::ledger::MemoryLedger;
 
 use super::*;
 
-const PLACE: &str = "/data";
+pub(super) const PLACE: &str = "/data";
 
-fn order(bits: u128) -> KillOrder {
+pub(super) fn order(bits: u128) -> KillOrder {
     KillOrder {
         id: KillId::from_bits(bits),
         scope: Scope::All,
@@ -54,8 +56,13 @@ impl Clock for Standing {
 
 fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
     let ledger = Arc::new(MemoryLedger::replay(Arc::default(), Vec::new()));
-    let engine = Engine::new(Parts {
-        ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
+    (engine_over(Arc::clone(&ledger) as _), ledger)
+}
+
+/// An engine that has no targets.
+pub(crate) fn engine_over(ledger: Arc<dyn lanyard_core::ledger::Ledger>) -> Arc<Engine> {
+    Engine::new(Parts {
+        ledger,
         providers: BTreeMap::new(),
         charters: Arc::new(Charters::default()),
         judge: Arc::new(CannotRead),
@@ -64,11 +71,10 @@ fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
         agents: BTreeMap::new(),
         rearm_soak: Duration::ZERO,
         records: lanyard_engine::records::RecordLimits::UNBOUNDED,
-    });
-    (engine, ledger)
+    })
 }
 
-fn in_effect(engine: &Engine) -> BTreeSet<KillId> {
+pub(super) fn in_effect(engine: &Engine) -> BTreeSet<KillId> {
     let known = engine.peek(|state| state.kills().iter().map(|it| it.order.id).collect());
     known.unwrap()
 }
@@ -204,4 +210,75 @@ fn power_loss_after_every_operation_keeps_every_order_that_was_kept() {
         }
     }
     assert!(cuts > 1000, "only {cuts}");
+}
+
+/// The answer is that the order is in effect in this process alone: neither the journal nor the spool has it.
+#[tokio::test]
+async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_time() {
+    let (disk, nowhere) = (
+        SimulatedDisk::shared(),
+        tempfile::NamedTempFile::new().unwrap(),
+    );
+    let spool = open(&disk);
+    let settings = Settings {
+        disk: Arc::<SimulatedDisk>::clone(&disk),
+        disk_patience: Duration::from_millis(100),
+        ..Settings::with_history(nowhere.path().to_path_buf())
+    };
+    let place = Path::new(PLACE).join("journal");
+    let now: Now = Arc::new(|| Timestamp::EPOCH);
+    let (ledger, _) = Embedded::open(&place, &settings, now).unwrap();
+    let ledger = Arc::new(ledger);
+    let engine = engine_over(Arc::clone(&ledger) as _);
+    disk.hold_syncs(true);
+    let fenced = spool.engage(&engine, order(1)).await;
+    assert_eq!(
+        (fenced.seq, fenced.spooled, fenced.reach),
+        (None, false, Reach::Here)
+    );
+    assert!(!fenced.is_durable());
+    assert_eq!(in_effect(&engine), BTreeSet::from([order(1).id]));
+    let refused = engine.conditions().check().unwrap_err();
+    assert!(refused.kinds.contains(&Kind::DiskStalled), "{refused}");
+    // Given again, the order is the same one.
+    let again = spool.engage(&engine, order(1)).await;
+    assert_eq!((again.seq, again.spooled), (None, false));
+    assert_eq!(
+        kept(&open(&disk.after_a_crash())),
+        BTreeSet::new(),
+        "nothing is kept"
+    );
+    disk.hold_syncs(false);
+    while ledger.settle().await.is_err() || engine.conditions().check().is_err() {
+        tokio::task::yield_now().await;
+    }
+    // What the disk took late is an order that the journal has.
+    while !kept(&spool).is_empty() {
+        spool.take_over(&engine).await;
+    }
+    let fenced = spool.engage(&engine, order(1)).await;
+    assert!(fenced.seq.is_some());
+    assert_eq!(in_effect(&engine), BTreeSet::from([order(1).id]));
+    ledger.close();
+    assert_eq!(ledger.tree().0, 1, "the order is in the journal once");
+}
+
+#[test]
+fn s09_slots_that_a_copy_left_without_blocks_get_them_again_and_one_that_fails_is_passed_over() {
+    let disk = SimulatedDisk::shared();
+    let spool = open(&disk);
+    let punched = |slots: usize| (0..slots).for_each(|slot| disk.punch(&spool.slot(slot)));
+    let whole = disk.used();
+    punched(MAX_ORDERS_ON_FULL_DISK);
+    assert!(disk.used() < whole);
+    open(&disk);
+    assert_eq!(disk.used(), whole, "a start allocates them again");
+    // Holes since the start: the order is kept in the first slot that has its blocks.
+    punched(7);
+    disk.set_capacity(Some(disk.used()));
+    spool.keep(&order(1)).unwrap();
+    assert_eq!(
+        kept(&open(&disk.after_a_crash())),
+        BTreeSet::from([order(1).id])
+    );
 }
