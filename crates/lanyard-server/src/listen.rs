@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls::TlsFiles;
+use crate::tls::{Renewal, TlsFiles};
 use places::{Places, network};
 
 /// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
@@ -94,6 +94,59 @@ struct Door {
     limits: Limits,
 }
 
+/// An address that is listened at, by nobody yet.
+pub(crate) struct Listener {
+    tcp: std::net::TcpListener,
+    tls: Option<(TlsAcceptor, Renewal)>,
+}
+
+impl Listener {
+    /// Listens at this address.
+    ///
+    /// # Errors
+    /// When nobody can listen there, or the certificate cannot be read.
+    pub(crate) async fn open(address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self> {
+        let tcp = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}"))?;
+        Ok(Self {
+            tls: tls.map(TlsFiles::acceptor).transpose()?,
+            // Whoever serves may do so on another runtime.
+            tcp: tcp.into_std()?,
+        })
+    }
+
+    /// Serves until told to close, and then for a moment what is being answered.
+    ///
+    /// # Errors
+    /// When the runtime does not take the socket.
+    pub(crate) async fn serve(
+        self,
+        router: axum::Router,
+        closing: watch::Receiver<bool>,
+    ) -> Result<()> {
+        let tcp = TcpListener::from_std(self.tcp)?;
+        tracing::info!(address = %tcp.local_addr()?, tls = self.tls.is_some(), "listening");
+        let (tls, renewal) = self.tls.unzip();
+        let door = Door {
+            tls,
+            service: TowerToHyperService::new(router.with_state(())),
+            limits: Limits::USUAL,
+        };
+        let renewed = async {
+            match renewal {
+                Some(renewal) => renewal.follow().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = serve(tcp, door, Places::of_process(), closing) => {}
+            () = renewed => {}
+        }
+        Ok(())
+    }
+}
+
 /// Serves on this address until it is told to close, and then for a moment what is being answered.
 ///
 /// # Errors
@@ -104,27 +157,8 @@ pub(crate) async fn listen(
     router: axum::Router,
     closing: watch::Receiver<bool>,
 ) -> Result<()> {
-    let tcp = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(address = %tcp.local_addr()?, tls = tls.is_some(), "listening");
-    let (tls, renewal) = tls.map(|files| files.acceptor()).transpose()?.unzip();
-    let door = Door {
-        tls,
-        service: TowerToHyperService::new(router.with_state(())),
-        limits: Limits::USUAL,
-    };
-    let renewed = async {
-        match renewal {
-            Some(renewal) => renewal.follow().await,
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = serve(tcp, door, Places::of_process(), closing) => {}
-        () = renewed => {}
-    }
-    Ok(())
+    let listener = Listener::open(address, tls.as_ref()).await?;
+    listener.serve(router, closing).await
 }
 
 async fn serve(tcp: TcpListener, door: Door, places: Places, closing: watch::Receiver<bool>) {

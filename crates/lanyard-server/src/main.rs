@@ -11,6 +11,7 @@ mod hooks;
 mod http;
 mod identity;
 mod judge;
+mod kill_plane;
 mod listen;
 mod local;
 mod metrics;

@@ -36,6 +36,7 @@ use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas};
 use crate::judge::{Assessor, Judges};
+use crate::kill_plane::KillPlane;
 use crate::listen::listen;
 use crate::plans::PlanStore;
 use crate::rpc::submitted_bytes;
@@ -164,7 +165,18 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let keys_followed =
         tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
     let (close, closing) = watch::channel(false);
-    let kills = kill_plane(&config, &broker, closing.clone())?;
+    let kills = match config.kill_listen {
+        Some(address) => {
+            let plane = KillPlane {
+                address,
+                tls: config.tls.clone(),
+                router: crate::rpc::kill_router(Arc::clone(&broker)),
+                engine: Arc::clone(&broker.engine),
+            };
+            Some(plane.begin(closing.clone()).await?)
+        }
+        None => None,
+    };
     let metrics = metrics(&config, &broker, closing.clone());
     let router = crate::rpc::router(Arc::clone(&broker));
     let served = listen(config.listen, config.tls.clone(), router, closing);
@@ -278,32 +290,6 @@ fn metrics(
             tracing::error!(error = format!("{error:#}"), "the metrics are not served");
         }
     })
-}
-
-/// The kill plane: a listener and a thread of its own, which nothing else can keep busy (T48).
-fn kill_plane(
-    config: &Config,
-    broker: &Arc<Broker>,
-    closing: watch::Receiver<bool>,
-) -> Result<Option<std::thread::JoinHandle<()>>> {
-    let Some(address) = config.kill_listen else {
-        return Ok(None);
-    };
-    let (tls, router) = (
-        config.tls.clone(),
-        crate::rpc::kill_router(Arc::clone(broker)),
-    );
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let served = std::thread::Builder::new()
-        .name("kill".to_owned())
-        .spawn(move || {
-            if let Err(error) = runtime.block_on(listen(address, tls, router, closing)) {
-                tracing::error!(error = format!("{error:#}"), "the kill plane is not served");
-            }
-        })?;
-    Ok(Some(served))
 }
 
 async fn told_to_end() {
