@@ -1,13 +1,13 @@
 //! A file, best on another disk, that remembers how far the journal is.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::condition::Reason;
 use lanyard_core::witness::Witness;
+use lanyard_disk::{Disk as _, SystemDisk, replace};
 use lanyard_engine::Engine;
 use tokio::sync::watch;
 
@@ -25,7 +25,7 @@ impl WitnessFile {
 
     /// What it remembers; nothing before the first start.
     fn read(&self) -> io::Result<Option<Witness>> {
-        match fs::read(&self.0) {
+        match SystemDisk.read(&self.0) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -33,12 +33,8 @@ impl WitnessFile {
     }
 
     fn write(&self, witness: Witness) -> io::Result<()> {
-        let unfinished = self.0.with_extension("unfinished");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&serde_json::to_vec(&witness)?)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &self.0)?;
-        File::open(self.0.parent().unwrap_or(Path::new(".")))?.sync_all()
+        let bytes = serde_json::to_vec(&witness)?;
+        replace(&SystemDisk, &self.0, &bytes).map(drop)
     }
 
     /// Before anything is issued: holds the journal against it. One that cannot be read may have seen anything.
@@ -100,7 +96,15 @@ mod tests {
         };
         file.write(witness).unwrap();
         assert_eq!(file.read().unwrap(), Some(witness));
-        fs::write(directory.path().join("witness.json"), "{\"records\":7").unwrap();
-        assert!(file.read().is_err());
+        let path = directory.path().join("witness.json");
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(file.read().is_err(), "{length} bytes");
+        }
+        // What a crash left beside it is in nobody's way.
+        std::fs::write(directory.path().join("witness.json.unfinished"), "{").unwrap();
+        file.write(witness).unwrap();
+        assert_eq!(file.read().unwrap(), Some(witness));
     }
 }

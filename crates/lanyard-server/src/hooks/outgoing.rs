@@ -2,12 +2,13 @@
 //!
 //! Each webhook follows the journal from where it was, so that a restart loses nothing and tells some of it twice.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lanyard_core::approval::Approval;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::ApprovalId;
@@ -16,6 +17,7 @@ use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
+use lanyard_disk::{Disk, SystemDisk, directory_of, replace};
 use lanyard_journal::Cursor;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -149,32 +151,22 @@ impl Webhook {
     }
 
     /// The first record that a lane was not told of. What came before there was a webhook is not told.
-    fn from(&self, lane: Lane, now: u64) -> Result<u64> {
+    async fn from(&self, lane: Lane, now: u64) -> Result<u64> {
         // Before kills had a lane, their place was that of all.
         for cursor in [self.cursor(lane), self.cursor.clone()] {
-            match std::fs::read_to_string(&cursor) {
-                Ok(text) => {
-                    return text
-                        .trim()
-                        .parse()
-                        .context("the webhook's place cannot be read");
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
+            if let Some(place) = place_at(&SystemDisk, &cursor)? {
+                return Ok(place);
             }
         }
-        self.keep(lane, now)?;
+        self.keep(lane, now).await?;
         Ok(now)
     }
 
-    fn keep(&self, lane: Lane, place: u64) -> Result<()> {
+    async fn keep(&self, lane: Lane, place: u64) -> Result<()> {
         let cursor = self.cursor(lane);
-        let folder = cursor.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let temporary = cursor.with_file_name(format!("{}.{lane:?}.new", self.name));
-        std::fs::write(&temporary, place.to_string())?;
-        std::fs::rename(temporary, &cursor)?;
-        Ok(())
+        // Away from the threads that serve: every place is synced.
+        let kept = tokio::task::spawn_blocking(move || keep_at(&SystemDisk, &cursor, place));
+        Ok(kept.await??)
     }
 
     /// Delivers until the receiver took it, or until it is to be put aside; says whether it was taken.
@@ -251,8 +243,30 @@ pub(crate) async fn follow(
     }
 }
 
+/// The place in this file; none where there is no file. One that is no number any more is the first: what was told is told
+/// again, under the same ids, and nothing is passed over.
+fn place_at(disk: &dyn Disk, cursor: &Path) -> io::Result<Option<u64>> {
+    match disk.read(cursor) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let place = text.trim().parse().ok();
+            if place.is_none() {
+                tracing::error!(cursor = %cursor.display(), "the place of a webhook cannot be read: everything is told again");
+            }
+            Ok(Some(place.unwrap_or(0)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn keep_at(disk: &dyn Disk, cursor: &Path, place: u64) -> io::Result<()> {
+    disk.create_directories(directory_of(cursor))?;
+    replace(disk, cursor, place.to_string().as_bytes()).map(drop)
+}
+
 async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> {
-    let mut place = webhook.from(lane, broker.ledger.tree().0)?;
+    let mut place = webhook.from(lane, broker.ledger.tree().0).await?;
     let mut cursor = broker.ledger.records(place);
     while let Some(durable) = broker.ledger.grown(cursor.index()).await {
         let until = durable.min(cursor.index() + PAGE);
@@ -268,12 +282,12 @@ async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> 
                     if !webhook.tell(&message, || broker.engine.now()).await {
                         broker.given_up.fetch_add(1, Ordering::Relaxed);
                     }
-                    webhook.keep(lane, index + 1)?;
+                    webhook.keep(lane, index + 1).await?;
                 }
             }
             place = index + 1;
         }
-        webhook.keep(lane, place)?;
+        webhook.keep(lane, place).await?;
     }
     Ok(())
 }
@@ -415,6 +429,7 @@ fn described(approval: &Approval, plan: &Plan, task: &Task) -> Value {
 #[cfg(test)]
 mod tests {
     use lanyard_core::id::TaskId;
+    use lanyard_disk::simulated::SimulatedDisk;
 
     use super::*;
 
@@ -430,8 +445,8 @@ mod tests {
         Webhook::new("chat".to_owned(), url, form, folder).unwrap()
     }
 
-    #[test]
-    fn s13_kills_have_a_lane_and_a_place_of_their_own() {
+    #[tokio::test]
+    async fn s13_kills_have_a_lane_and_a_place_of_their_own() {
         let folder = tempfile::tempdir().unwrap();
         let webhook = webhook(folder.path());
         assert_eq!(webhook.lanes(), [Lane::Kills, Lane::Others]);
@@ -440,10 +455,41 @@ mod tests {
         };
         assert!(Lane::Others.carries(&other) && !Lane::Kills.carries(&other));
         // Where kills were told with everything else before, they go on from there.
-        webhook.keep(Lane::Others, 7).unwrap();
-        assert_eq!(webhook.from(Lane::Kills, 100).unwrap(), 7);
-        webhook.keep(Lane::Kills, 50).unwrap();
-        assert_eq!(webhook.from(Lane::Kills, 100).unwrap(), 50);
-        assert_eq!(webhook.from(Lane::Others, 100).unwrap(), 7);
+        webhook.keep(Lane::Others, 7).await.unwrap();
+        assert_eq!(webhook.from(Lane::Kills, 100).await.unwrap(), 7);
+        webhook.keep(Lane::Kills, 50).await.unwrap();
+        assert_eq!(webhook.from(Lane::Kills, 100).await.unwrap(), 50);
+        assert_eq!(webhook.from(Lane::Others, 100).await.unwrap(), 7);
+    }
+
+    #[test]
+    fn a_crash_leaves_the_place_of_a_webhook_as_it_was_or_as_it_is_and_damage_passes_over_nothing()
+    {
+        let (disk, cursor) = (SimulatedDisk::shared(), Path::new("/data/webhooks/chat"));
+        keep_at(disk.as_ref(), cursor, 98).unwrap();
+        disk.record();
+        keep_at(disk.as_ref(), cursor, 1234).unwrap();
+        for moment in 0..disk.moments() {
+            for seed in 0..32 {
+                let cut = disk.cut(moment, seed);
+                let place = place_at(cut.as_ref(), cursor).unwrap();
+                assert!(
+                    matches!(place, Some(98 | 1234)),
+                    "{moment}, {seed}: {place:?}"
+                );
+                keep_at(cut.as_ref(), cursor, 1235).unwrap();
+                assert_eq!(place_at(cut.as_ref(), cursor).unwrap(), Some(1235));
+            }
+        }
+        for (text, place) in [
+            ("", 0),
+            ("1", 1),
+            ("123", 123),
+            ("1\u{0}4", 0),
+            ("\u{0}\u{0}", 0),
+        ] {
+            disk.tamper(cursor, |bytes| *bytes = text.into());
+            assert_eq!(place_at(disk.as_ref(), cursor).unwrap(), Some(place));
+        }
     }
 }
