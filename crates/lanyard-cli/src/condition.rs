@@ -55,11 +55,21 @@ async fn list(global: &Global) -> Result<(), Outcome> {
 }
 
 async fn accept(global: &Global, asked: Accept) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let status = client.get_status(v1::GetStatusRequest {}).await?;
+    // What is said here is all that is lifted: what is found from now on stands.
+    let standing = status.reasons.into_iter();
+    let standing = standing.filter(|reason| reason.kind == asked.kind);
+    let seen: Vec<_> = standing.map(|reason| reason.text).collect();
+    for text in &seen {
+        global.note(format_args!("accepting: {}", escaped(text)));
+    }
     let request = v1::AcceptReasonRequest {
         kind: asked.kind.clone(),
         reason: asked.reason,
+        seen,
     };
-    let answer = global.client().await?.accept_reason(request).await?;
+    let answer = client.accept_reason(request).await?;
     let kind = escaped(&asked.kind);
     match answer.second_person_by {
         None => {

@@ -182,10 +182,15 @@ impl Conditions {
         *told = now;
     }
 
-    fn standing(&self, kind: Kind) -> Vec<String> {
-        let reasons = self.reasons();
-        let of = reasons.iter().filter(|reason| reason.kind() == kind);
-        of.map(ToString::to_string).collect()
+    /// The reasons of a kind that stand, of those that were seen where any are named.
+    fn standing(&self, kind: Kind, seen: &[String]) -> Vec<Reason> {
+        let mut reasons = self.reasons();
+        // What is told of a clock goes on with it, and there is one clock: what is seen of it is that it is wrong.
+        let is_any = seen.is_empty() || is_of_the_clock(kind);
+        reasons.retain(|reason| {
+            reason.kind() == kind && (is_any || seen.contains(&reason.to_string()))
+        });
+        reasons
     }
 
     /// The words of the first person, where another one says the same in time.
@@ -216,8 +221,12 @@ enum First {
     Is(Timestamp),
 }
 
+const fn is_of_the_clock(kind: Kind) -> bool {
+    matches!(kind, Kind::ClockJumped | Kind::JournalAhead)
+}
+
 impl Engine {
-    /// Lifts the reasons of a kind on the word of an operator, or of two where a safety is given up.
+    /// Lifts the reasons of a kind that stand now, on the word of an operator, or of two where a safety is given up.
     ///
     /// # Errors
     /// See [`AcceptError`].
@@ -227,14 +236,27 @@ impl Engine {
         by: &Person,
         reason: String,
     ) -> Result<Accepted, AcceptError> {
+        self.accept_seen((kind, &[]), by, reason).await
+    }
+
+    /// As [`Engine::accept`], of the reasons with these texts. A reason that comes while this goes on stands.
+    ///
+    /// # Errors
+    /// See [`AcceptError`].
+    pub async fn accept_seen(
+        &self,
+        (kind, seen): (Kind, &[String]),
+        by: &Person,
+        reason: String,
+    ) -> Result<Accepted, AcceptError> {
         let people = kind.accepted_by().ok_or(AcceptError::CauseOnly(kind))?;
-        let of = self.conditions.standing(kind);
-        if of.is_empty() {
+        let meant = self.conditions.standing(kind, seen);
+        if meant.is_empty() {
             return Err(AcceptError::NotRaised(kind));
         }
         let mut said = Acceptance {
             kind,
-            of,
+            of: meant.iter().map(ToString::to_string).collect(),
             by: by.clone(),
             reason,
             second: None,
@@ -253,8 +275,10 @@ impl Engine {
         }
         let seq = self.commit(Command::Accept(Box::new(said))).await?;
         self.conditions.waiting.lock().remove(&kind);
-        self.conditions.replace(kind, []);
-        if matches!(kind, Kind::ClockJumped | Kind::JournalAhead) {
+        meant
+            .iter()
+            .for_each(|reason| self.conditions.lower(reason));
+        if is_of_the_clock(kind) {
             self.parts.clock.accept();
             // What was asked for before has an end by another clock than what is asked for from now on.
             self.timed_from.store(seq.0, Ordering::SeqCst);

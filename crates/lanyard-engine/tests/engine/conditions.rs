@@ -1,13 +1,23 @@
 //! The conditions: what stops issuing, who lifts it, and that revoking and killing go on.
 
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Condition, Kind, Reason};
 use lanyard_core::kill::Actor;
+use lanyard_core::lease::Seq;
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::state::State;
+use lanyard_engine::Engine;
 use lanyard_engine::condition::{AcceptError, Accepted};
 use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
+use parking_lot::Mutex;
 
 use crate::common::{Bench, bench, person};
 
@@ -193,4 +203,77 @@ async fn what_only_its_cause_lifts_nobody_accepts() {
         .accept(Kind::SpoolUnreadable, &by, "no".to_owned());
     let line = said.await.unwrap_err().to_string();
     assert!(line.contains("cannot be accepted; mend the file"), "{line}");
+}
+
+/// A ledger during whose record of an acceptance another reason is found.
+struct Finds {
+    ledger: Arc<MemoryLedger>,
+    engine: Mutex<Weak<Engine>>,
+}
+
+#[async_trait]
+impl Ledger for Finds {
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        if matches!(command, Command::Accept(_))
+            && let Some(engine) = self.engine.lock().upgrade()
+        {
+            engine.conditions().raise(unreadable_witness("late"));
+        }
+        self.ledger.commit(command).await
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        self.ledger.look(at);
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        self.ledger.settle().await
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn barrier(&self, order: Seq) -> Reach {
+        self.ledger.barrier(order).await
+    }
+}
+
+fn unreadable_witness(file: &str) -> Reason {
+    Reason::WitnessUnreadable {
+        file: file.to_owned(),
+        why: "permission denied".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_reason_that_nobody_saw_is_not_lifted() {
+    let bench = bench(world::CHARTER).await;
+    let ledger = Arc::new(Finds {
+        ledger: Arc::clone(&bench.ledger),
+        engine: Mutex::default(),
+    });
+    let engine = bench.engine_over(Arc::clone(&ledger) as _);
+    *ledger.engine.lock() = Arc::downgrade(&engine);
+    let kind = Kind::WitnessUnreadable;
+    let (ann, bob) = (person("ann").person(), person("bob").person());
+    let said = |seen: Vec<String>, by| {
+        let engine = &engine;
+        async move {
+            engine
+                .accept_seen((kind, &seen), by, "seen".to_owned())
+                .await
+        }
+    };
+    let seen = vec![unreadable_witness("first").to_string()];
+    engine.conditions().raise(unreadable_witness("first"));
+    engine.conditions().raise(unreadable_witness("second"));
+    said(seen.clone(), &ann).await.unwrap();
+    assert_eq!(said(seen.clone(), &bob).await.unwrap(), Accepted::Lifted);
+    let left = ["late", "second"].map(unreadable_witness);
+    assert_eq!(engine.conditions().reasons(), left);
+    assert_eq!(engine.conditions().condition(), Condition::RevokeOnly);
+    // What is gone is not lifted again.
+    let again = said(seen, &ann).await;
+    assert!(matches!(again, Err(AcceptError::NotRaised(_))));
 }

@@ -93,7 +93,8 @@ impl AuditService for Services {
         let request = request.into_inner();
         let kind = parsed("kind", &request.kind)?;
         let why = text("reason", request.reason)?;
-        let said = self.0.engine.accept(kind, &operator.person(), why).await;
+        let (engine, by) = (&self.0.engine, operator.person());
+        let said = engine.accept_seen((kind, &request.seen), &by, why).await;
         let waits = match said.map_err(refusal::accept)? {
             Accepted::Lifted => {
                 self.0.accepted(kind);
