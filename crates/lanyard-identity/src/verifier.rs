@@ -7,7 +7,6 @@ use lanyard_core::charter::Name;
 use lanyard_core::identity::{
     Caller, Confirmation, Evidence, Identity, Login, Method, Operator, OperatorRole,
 };
-use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::time::Timestamp;
 use parking_lot::RwLock;
 use serde::Deserialize;
@@ -17,6 +16,8 @@ use crate::jwks::Jwks;
 use crate::jws::{Jws, Parts};
 use crate::memory::{ProofId, Use};
 use crate::{RejectedToken, SKEW};
+
+mod sponsors;
 
 /// How old a token may be that is not bound to a key (T12).
 const OLDEST: Duration = Duration::from_secs(300);
@@ -346,67 +347,6 @@ impl Verifier {
         }
     }
 
-    /// The person behind an agent. Whatever is not surely one person of an operators' issuer is nobody known.
-    fn sponsor(&self, issuer: &Issuer, claims: &Claims) -> Sponsor {
-        let unmapped = |why: String| Sponsor::Unmapped { why };
-        let Some(rule) = &issuer.sponsor else {
-            return match claims.others.get(SPONSOR_CLAIM) {
-                None => Sponsor::Nobody,
-                Some(_) => unmapped(format!(
-                    "the token has a claim `{SPONSOR_CLAIM}`, and the configuration of issuer `{}` does not say whose people it names",
-                    issuer.name.escape_debug()
-                )),
-            };
-        };
-        let named = match claims.others.get(&rule.claim) {
-            None => return Sponsor::Nobody,
-            Some(Value::String(named))
-                if !named.trim().is_empty() && named.len() <= SUBJECT_LIMIT =>
-            {
-                named.clone()
-            }
-            Some(_) => {
-                return unmapped(format!(
-                    "the claim `{}` is not the name of one person",
-                    rule.claim.escape_debug()
-                ));
-            }
-        };
-        let operators = self.issuers.get(&rule.issuer);
-        let Some(operators) = operators.filter(|it| it.kind == IssuerKind::Operators) else {
-            return unmapped(no_operators(&rule.issuer));
-        };
-        let is_name = rule.by == SponsorBy::Name;
-        let subject_is_name = operators.people.claim.as_deref() == Some("sub");
-        Sponsor::Person(Person {
-            issuer: operators.name.clone(),
-            directory: operators.people.directory.clone(),
-            subject: (!is_name || subject_is_name).then(|| named.clone()),
-            name: (is_name || subject_is_name).then_some(named),
-        })
-    }
-
-    /// A sponsor of earlier, as the configuration has the issuers now.
-    #[must_use]
-    pub fn sponsor_again(&self, sponsor: Sponsor) -> Sponsor {
-        let Sponsor::Person(person) = sponsor else {
-            return sponsor;
-        };
-        let issuer = self.issuers.get(&person.issuer);
-        match issuer.filter(|it| it.kind == IssuerKind::Operators) {
-            None => Sponsor::Unmapped {
-                why: no_operators(&person.issuer),
-            },
-            Some(issuer) if issuer.people.directory == person.directory => Sponsor::Person(person),
-            Some(_) => Sponsor::Unmapped {
-                why: format!(
-                    "the directory of issuer `{}` has changed since the agent's session began",
-                    person.issuer.escape_debug()
-                ),
-            },
-        }
-    }
-
     /// Takes in fresh keys of an issuer, good for ordinary use until then; a kill is engaged with the last
     /// known ones at any age.
     pub fn renew(&self, issuer: &str, keys: Jwks, until: Timestamp) {
@@ -552,13 +492,6 @@ impl PeopleRule {
         let usable = !name.trim().is_empty() && name.len() <= SUBJECT_LIMIT && is_sure;
         usable.then(|| name.to_owned())
     }
-}
-
-fn no_operators(issuer: &str) -> String {
-    format!(
-        "the sponsor is a person of issuer `{}`, which is no operators' issuer of the configuration",
-        issuer.escape_debug()
-    )
 }
 
 /// The claims that the configuration lets through, as text. One that is no text, number or truth value is none.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Method, Operator};
+use lanyard_core::identity::{Identity, Method, Operator};
 use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::Jwks;
@@ -253,4 +253,37 @@ fn s33_a_person_of_earlier_has_the_directory_of_the_configuration() {
     };
     let again = verifier.again(&earlier);
     assert_eq!((again.directory, again.name), (now.directory, None));
+}
+
+#[test]
+fn s01_a_certificate_names_no_sponsor_where_the_issuer_has_a_claim_for_them() {
+    let with_rule = verifier(Some(rule("on_behalf_of", PEOPLE, SponsorBy::Subject)));
+    let found = with_rule.sponsor_without_claims(AGENTS);
+    assert!(matches!(found, Sponsor::Unmapped { .. }), "{found:?}");
+    let without = verifier(None);
+    assert_eq!(without.sponsor_without_claims(AGENTS), Sponsor::Nobody);
+}
+
+#[test]
+fn s01_whoever_invited_an_agent_is_its_sponsor() {
+    let verifier = verifier(None);
+    let invited_at = |issuer: &str| {
+        verifier.sponsor_who_invited(Identity {
+            issuer: issuer.to_owned(),
+            subject: "alice".to_owned(),
+        })
+    };
+    let Sponsor::Person(person) = invited_at(PEOPLE) else {
+        panic!("nobody");
+    };
+    let at = |issuer, subject: &str| operator(&verifier, issuer, &json!({"sub": subject})).person();
+    assert!(person.may_be(&at(PEOPLE, "alice")) && !person.may_be(&at(PEOPLE, "bob")));
+    assert!(person.may_be(&at(PARTNERS, "bob")));
+    // A session keeps the sponsor.
+    let kept = verifier.sponsor_again(Sponsor::Person(person.clone()));
+    assert_eq!(kept, Sponsor::Person(person));
+    for issuer in [AGENTS, "https://nobody.example"] {
+        let found = invited_at(issuer);
+        assert!(matches!(found, Sponsor::Unmapped { .. }), "{found:?}");
+    }
 }

@@ -79,9 +79,9 @@ pub(super) fn named(claimed: &Claimed) -> Result<Name, RejectedToken> {
     name.parse().map_err(|_| RejectedToken::Claims)
 }
 
-/// The assertion of this agent, whose key this is.
+/// The assertion of this agent, whose key and whose sponsor these are.
 pub(super) fn verified(
-    (name, known): (&Name, &AgentKey),
+    (name, known, sponsor): (&Name, &AgentKey, Sponsor),
     (token, key): (&str, Option<&Confirmation>),
     (broker, audience): (&str, &str),
     now: Timestamp,
@@ -117,7 +117,7 @@ pub(super) fn verified(
     let caller = Caller {
         identity: own,
         evidence,
-        sponsor: Sponsor::Nobody,
+        sponsor,
     };
     let used = Use {
         id: ProofId::of(&["jti", &claims.sub, &claims.jti]),

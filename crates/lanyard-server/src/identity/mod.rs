@@ -23,7 +23,6 @@ use std::time::Duration;
 use lanyard_core::identity::{Caller, Confirmation, Login, Method, Operator, OperatorRole};
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::look;
-use lanyard_core::person::Sponsor;
 use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::CallerIdentityRequest;
@@ -316,11 +315,12 @@ impl Broker {
         let name = enrolled::named(claimed)?;
         let known = look(self.ledger.as_ref(), |state| {
             let known = state.enrolment().agent(&name)?;
-            Some(known.key.clone())
+            Some((known.key.clone(), known.by.clone()))
         });
-        let known = known.flatten().ok_or(RejectedToken::Issuer)?;
+        let (known, by) = known.flatten().ok_or(RejectedToken::Issuer)?;
+        let sponsor = self.doors.verifier.sponsor_who_invited(by);
         let own = (self.issuer.as_str(), self.doors.audience.as_str());
-        enrolled::verified((&name, &known), (token, key), own, now)
+        enrolled::verified((&name, &known, sponsor), (token, key), own, now)
     }
 
     /// Who engages a kill of this scope: an on-call engineer, or the holder of a ticket for it or of a break-glass key.
@@ -429,10 +429,11 @@ impl Doors {
         let (identity, evidence) = self.domains.verify(chain, now)?;
         self.quotas
             .admit(&identity.to_string(), presented.peer(), now)?;
+        let sponsor = self.verifier.sponsor_without_claims(&identity.issuer);
         let caller = Caller {
             identity,
             evidence,
-            sponsor: Sponsor::Nobody,
+            sponsor,
         };
         Ok(Found {
             who: Verified::Agent(caller),

@@ -1,0 +1,107 @@
+//! On whose behalf an agent acts: what its token, its certificate or its enrolment says of a person.
+
+use lanyard_core::identity::Identity;
+use lanyard_core::person::{Person, Sponsor};
+use serde_json::Value;
+
+use super::{Claims, Issuer, IssuerKind, SPONSOR_CLAIM, SUBJECT_LIMIT, SponsorBy, Verifier};
+
+impl Verifier {
+    /// The person behind an agent. Whatever is not surely one person of an operators' issuer is nobody known.
+    pub(super) fn sponsor(&self, issuer: &Issuer, claims: &Claims) -> Sponsor {
+        let unmapped = |why: String| Sponsor::Unmapped { why };
+        let Some(rule) = &issuer.sponsor else {
+            return match claims.others.get(SPONSOR_CLAIM) {
+                None => Sponsor::Nobody,
+                Some(_) => unmapped(format!(
+                    "the token has a claim `{SPONSOR_CLAIM}`, and the configuration of issuer `{}` does not say whose people it names",
+                    issuer.name.escape_debug()
+                )),
+            };
+        };
+        let named = match claims.others.get(&rule.claim) {
+            None => return Sponsor::Nobody,
+            Some(Value::String(named))
+                if !named.trim().is_empty() && named.len() <= SUBJECT_LIMIT =>
+            {
+                named.clone()
+            }
+            Some(_) => {
+                return unmapped(format!(
+                    "the claim `{}` is not the name of one person",
+                    rule.claim.escape_debug()
+                ));
+            }
+        };
+        let operators = self.issuers.get(&rule.issuer);
+        let Some(operators) = operators.filter(|it| it.kind == IssuerKind::Operators) else {
+            return unmapped(no_operators(&rule.issuer));
+        };
+        let is_name = rule.by == SponsorBy::Name;
+        let subject_is_name = operators.people.claim.as_deref() == Some("sub");
+        Sponsor::Person(Person {
+            issuer: operators.name.clone(),
+            directory: operators.people.directory.clone(),
+            subject: (!is_name || subject_is_name).then(|| named.clone()),
+            name: (is_name || subject_is_name).then_some(named),
+        })
+    }
+
+    /// The sponsor of an agent whose evidence has no claims: nobody known, where a claim of its issuer names sponsors.
+    #[must_use]
+    pub fn sponsor_without_claims(&self, issuer: &str) -> Sponsor {
+        let rule = self.issuers.get(issuer).and_then(|it| it.sponsor.as_ref());
+        rule.map_or(Sponsor::Nobody, |rule| Sponsor::Unmapped {
+            why: format!(
+                "issuer `{}` names sponsors in the claim `{}`, and a certificate has no claims: present a token",
+                issuer.escape_debug(),
+                rule.claim.escape_debug()
+            ),
+        })
+    }
+
+    /// The sponsor that answers for an enrolled agent: the person who invited that agent.
+    #[must_use]
+    pub fn sponsor_who_invited(&self, by: Identity) -> Sponsor {
+        let issuer = self.issuers.get(&by.issuer);
+        let Some(operators) = issuer.filter(|it| it.kind == IssuerKind::Operators) else {
+            return Sponsor::Unmapped {
+                why: no_operators(&by.issuer),
+            };
+        };
+        let subject_is_name = operators.people.claim.as_deref() == Some("sub");
+        Sponsor::Person(Person {
+            directory: operators.people.directory.clone(),
+            name: subject_is_name.then(|| by.subject.clone()),
+            ..Person::from(by)
+        })
+    }
+
+    /// A sponsor of earlier, as the configuration has the issuers now.
+    #[must_use]
+    pub fn sponsor_again(&self, sponsor: Sponsor) -> Sponsor {
+        let Sponsor::Person(person) = sponsor else {
+            return sponsor;
+        };
+        let issuer = self.issuers.get(&person.issuer);
+        match issuer.filter(|it| it.kind == IssuerKind::Operators) {
+            None => Sponsor::Unmapped {
+                why: no_operators(&person.issuer),
+            },
+            Some(issuer) if issuer.people.directory == person.directory => Sponsor::Person(person),
+            Some(_) => Sponsor::Unmapped {
+                why: format!(
+                    "the directory of issuer `{}` has changed since the agent's session began",
+                    person.issuer.escape_debug()
+                ),
+            },
+        }
+    }
+}
+
+fn no_operators(issuer: &str) -> String {
+    format!(
+        "the sponsor is a person of issuer `{}`, which is no operators' issuer of the configuration",
+        issuer.escape_debug()
+    )
+}
