@@ -217,26 +217,20 @@ pub enum ConsentError {
     )]
     OwnRequest,
     /// The sponsor is known to another issuer, and may be this person (S33).
-    #[error(
-        "the agent acts on behalf of `{sponsor}`, who may be you: the configuration does not say whether people of \
-         `{}` are people of `{issuer}`; give both issuers a `directory`", .sponsor.issuer.escape_debug()
-    )]
+    #[error("the agent acts on behalf of `{sponsor}`, who may be you: {doubt}")]
     MaybeSponsor {
         /// The sponsor.
         sponsor: Box<Person>,
-        /// The issuer of whoever approves.
-        issuer: String,
+        /// Why the two may be one person.
+        doubt: String,
     },
-    /// An approval of another issuer's account, which may be the same person's (S33).
-    #[error(
-        "`{other}` has approved this, and may be you: the configuration does not say whether people of `{}` are people \
-         of `{issuer}`; give both issuers a `directory`", .other.issuer.escape_debug()
-    )]
+    /// An approval by another account, which may be the same person's (S33).
+    #[error("`{other}` has approved this, and may be you: {doubt}")]
     MaybeTwice {
         /// Who approved before.
         other: Box<Person>,
-        /// The issuer of whoever approves now.
-        issuer: String,
+        /// Why the two may be one person.
+        doubt: String,
     },
     /// Whoever declared the emergency (T19).
     #[error("you declared the emergency: the approval has to be another person's")]
@@ -302,7 +296,7 @@ impl Approval {
                 Sameness::Unknown => {
                     return Err(ConsentError::MaybeSponsor {
                         sponsor: Box::new(sponsor.clone()),
-                        issuer: person.issuer,
+                        doubt: sponsor.doubt(&person),
                     });
                 }
             }
@@ -328,8 +322,8 @@ impl Approval {
                 Sameness::Distinct => {}
                 Sameness::Unknown => {
                     return Err(ConsentError::MaybeTwice {
+                        doubt: other.doubt(&person),
                         other: Box::new(other),
-                        issuer: person.issuer,
                     });
                 }
             }

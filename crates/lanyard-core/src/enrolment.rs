@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::Name;
 use crate::digest::Digest;
 use crate::identity::Identity;
+use crate::person::Person;
 use crate::state::Refusal;
 use crate::time::Timestamp;
 
@@ -24,7 +25,7 @@ pub struct Invitation {
     /// The agent's name.
     pub agent: Name,
     /// Who invited it.
-    pub by: Identity,
+    pub by: Person,
     /// Until when it is good.
     pub until: Timestamp,
 }
@@ -46,7 +47,7 @@ pub struct EnrolledAgent {
     /// The key that it holds.
     pub key: AgentKey,
     /// Who invited it.
-    pub by: Identity,
+    pub by: Person,
     /// Since when it is enrolled.
     pub since: Timestamp,
     /// When its key was last replaced.

@@ -1,7 +1,9 @@
 //! People, as issuers of operators vouch for them, and whether two accounts may be one person's.
 //!
 //! Two issuers know nothing of each other: the configuration says which of them draw on one directory, and by which
-//! name. Where it says nothing, two accounts may be one person's, and do not count as two people (S33).
+//! name. Where it says nothing, two accounts may be one person's, and do not count as two people (S33). An issuer of a
+//! directory names its people: an account of which no name is known may be anybody's of that directory. An issuer
+//! without a directory is believed to give each person one account, for nothing else can be known of its people.
 
 use std::fmt;
 
@@ -65,13 +67,15 @@ impl Person {
         let names = self.name.as_ref().zip(other.name.as_ref());
         let names = names.map(|(one, two)| one.to_lowercase() == two.to_lowercase());
         let comparable = same_issuer || directory;
+        // An issuer that names nobody says no more of its people than their subjects.
+        let names_nobody = same_issuer
+            && [self, other]
+                .iter()
+                .all(|it| it.directory.is_none() && it.name.is_none() && it.subject.is_some());
         match (comparable, names) {
             (true, Some(true)) => Sameness::Same,
             (true, Some(false)) => Sameness::Distinct,
-            // Two subjects of one issuer are two people, as far as anybody can tell.
-            (true, None) if same_issuer && self.subject.is_some() && other.subject.is_some() => {
-                Sameness::Distinct
-            }
+            (true, None) if names_nobody => Sameness::Distinct,
             (true, None) => Sameness::Unknown,
             (false, _) if known => Sameness::Distinct,
             (false, _) => Sameness::Unknown,
@@ -82,6 +86,26 @@ impl Person {
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         self.sameness(other) != Sameness::Distinct
+    }
+
+    /// Why it is unknown whether two accounts are one person's, and what an operator does about it.
+    #[must_use]
+    pub fn doubt(&self, other: &Self) -> String {
+        if self.issuer == other.issuer
+            || self.directory.is_some() && self.directory == other.directory
+        {
+            let nameless = [self, other].into_iter().find(|it| it.name.is_none());
+            return format!(
+                "no name in the directory is known of `{}`: the tokens of its issuer have to carry the `person_claim` of \
+                 the configuration",
+                nameless.unwrap_or(self)
+            );
+        }
+        format!(
+            "the configuration does not say whether people of `{}` are people of `{}`; give both issuers a `directory`",
+            self.issuer.escape_debug(),
+            other.issuer.escape_debug()
+        )
     }
 }
 
@@ -197,6 +221,38 @@ mod tests {
                 ("a", "1", None, Some("x")),
                 ("a", "1", None, Some("y")),
                 Sameness::Same,
+            ),
+            // A directory, or an issuer that names people, and an account without a name.
+            (
+                ("a", "1", Some("corp"), None),
+                ("a", "2", Some("corp"), None),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", Some("corp"), Some("x")),
+                ("a", "2", Some("corp"), None),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", Some("corp"), None),
+                ("a", "1", Some("corp"), None),
+                Sameness::Same,
+            ),
+            (
+                ("a", "1", None, Some("x")),
+                ("a", "2", None, None),
+                Sameness::Unknown,
+            ),
+            // One account was seen before the configuration named the directory.
+            (
+                ("a", "1", None, None),
+                ("a", "2", Some("corp"), Some("x")),
+                Sameness::Unknown,
+            ),
+            (
+                ("a", "1", Some("old"), Some("y")),
+                ("a", "2", Some("corp"), None),
+                Sameness::Unknown,
             ),
         ];
         for ((i, s, d, n), (j, t, e, m), expected) in cases {

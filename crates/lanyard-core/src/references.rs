@@ -278,7 +278,7 @@ impl Found {
         match step {
             EnrolmentStep::Invite(invitation) => {
                 self.note(&invitation.agent);
-                self.identity(&invitation.by);
+                self.person(&invitation.by);
             }
             EnrolmentStep::Enrol { .. } => {}
             EnrolmentStep::Rotate { agent, .. } => self.note(agent),

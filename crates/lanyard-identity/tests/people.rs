@@ -119,16 +119,16 @@ fn operator(verifier: &Verifier, issuer: &str, more: &Value) -> Operator {
 
 #[test]
 fn s01_the_sponsor_of_an_agent_is_a_person_of_the_operators_issuer() {
-    let verifier = verifier(Some(rule("on_behalf_of", PEOPLE, SponsorBy::Subject)));
+    let verifier = verifier(Some(rule("on_behalf_of", PARTNERS, SponsorBy::Subject)));
     let Sponsor::Person(person) = sponsor(&verifier, &json!({"on_behalf_of": "alice"})) else {
         panic!("nobody");
     };
     assert_eq!(
         (person.issuer.as_str(), person.subject.as_deref()),
-        (PEOPLE, Some("alice"))
+        (PARTNERS, Some("alice"))
     );
-    let alice = operator(&verifier, PEOPLE, &json!({"sub": "alice"})).person();
-    let bob = operator(&verifier, PEOPLE, &json!({"sub": "bob"})).person();
+    let alice = operator(&verifier, PARTNERS, &json!({"sub": "alice"})).person();
+    let bob = operator(&verifier, PARTNERS, &json!({"sub": "bob"})).person();
     assert!(person.may_be(&alice) && !person.may_be(&bob));
     assert_eq!(sponsor(&verifier, &json!({})), Sponsor::Nobody);
 }
@@ -267,23 +267,57 @@ fn s01_a_certificate_names_no_sponsor_where_the_issuer_has_a_claim_for_them() {
 #[test]
 fn s01_whoever_invited_an_agent_is_its_sponsor() {
     let verifier = verifier(None);
-    let invited_at = |issuer: &str| {
-        verifier.sponsor_who_invited(Identity {
-            issuer: issuer.to_owned(),
-            subject: "alice".to_owned(),
-        })
+    let at = |issuer, subject: &str, email: &str| {
+        let claims = json!({"sub": subject, "email": email, "email_verified": true});
+        operator(&verifier, issuer, &claims).person()
     };
-    let Sponsor::Person(person) = invited_at(PEOPLE) else {
+    let (alice, bob) = (at(PEOPLE, "alice", "alice@x"), at(PEOPLE, "bob", "bob@x"));
+    let Sponsor::Person(person) = verifier.sponsor_who_invited(alice.clone()) else {
         panic!("nobody");
     };
-    let at = |issuer, subject: &str| operator(&verifier, issuer, &json!({"sub": subject})).person();
-    assert!(person.may_be(&at(PEOPLE, "alice")) && !person.may_be(&at(PEOPLE, "bob")));
-    assert!(person.may_be(&at(PARTNERS, "bob")));
+    assert!(person.may_be(&alice) && !person.may_be(&bob));
+    // Another account of hers, and one at an issuer of which nothing is said.
+    assert!(person.may_be(&at(PEOPLE, "alice-admin", "Alice@x")));
+    assert!(person.may_be(&at(PARTNERS, "bob", "bob@x")));
     // A session keeps the sponsor.
     let kept = verifier.sponsor_again(Sponsor::Person(person.clone()));
     assert_eq!(kept, Sponsor::Person(person));
+    // Of an invitation of earlier the name is unknown, and so is who else she may be.
+    let earlier = Person::from(Identity {
+        issuer: PEOPLE.to_owned(),
+        subject: "alice".to_owned(),
+    });
+    let Sponsor::Person(person) = verifier.sponsor_who_invited(earlier.clone()) else {
+        panic!("nobody");
+    };
+    assert!(person.may_be(&alice) && person.may_be(&bob));
     for issuer in [AGENTS, "https://nobody.example"] {
-        let found = invited_at(issuer);
+        let found = verifier.sponsor_who_invited(Person {
+            issuer: issuer.to_owned(),
+            ..earlier.clone()
+        });
         assert!(matches!(found, Sponsor::Unmapped { .. }), "{found:?}");
     }
+}
+
+#[test]
+fn s33_accounts_of_a_directory_without_a_name_are_not_two_people() {
+    let verifier = verifier(None);
+    let at = |issuer, subject: &str, email: &str| {
+        let claims = json!({"sub": subject, "email": email, "email_verified": true});
+        operator(&verifier, issuer, &claims).person()
+    };
+    let nameless = |subject: &str| {
+        operator(
+            &verifier,
+            PEOPLE,
+            &json!({"sub": subject, "email": "own@x"}),
+        )
+        .person()
+    };
+    assert!(nameless("a-1").may_be(&nameless("a-2")));
+    assert!(nameless("a-1").may_be(&at(PEOPLE, "b-1", "bob@x")));
+    assert!(!at(PEOPLE, "a-1", "ann@x").may_be(&at(PEOPLE, "b-1", "bob@x")));
+    // An issuer without a directory names nobody: each account is a person.
+    assert!(!at(PARTNERS, "a-1", "ann@x").may_be(&at(PARTNERS, "a-2", "ann@x")));
 }

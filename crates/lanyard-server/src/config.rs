@@ -417,9 +417,20 @@ mod tests {
             agents(", sponsor: {issuer: 'https://one', by: name, claim: on_behalf_of}"),
             people("one", ", directory: corp, person_claim: email"),
             people("two", ", directory: corp, person_claim: upn"),
-            people("three", ", directory: partners"),
+            people("three", ", directory: partners, person_claim: sub"),
         ];
-        assert!(parse(&with(&good), Path::new("/x")).is_ok());
+        let read = parse(&with(&good), Path::new("/x")).unwrap();
+        assert!(crate::identity::people::doubts(&read.identities.issuers).is_empty());
+        // Said at the start.
+        let bare = parse(&with(&[agents(""), people("four", "")]), Path::new("/x")).unwrap();
+        let told = crate::identity::people::doubts(&bare.identities.issuers);
+        let [told] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        assert!(
+            told.contains("`https://four`") && told.contains("two votes"),
+            "{told}"
+        );
         let cases = [
             (
                 vec![agents(", sponsor: {issuer: 'https://one'}")],
@@ -450,6 +461,21 @@ mod tests {
                     people("two", ", directory: corp, person_claim: email"),
                 ],
                 "nothing says which person of the directory",
+            ),
+            (
+                vec![people("one", ", directory: corp")],
+                "nothing says which person of the directory",
+            ),
+            (
+                vec![people("one", ", person_claim: email")],
+                "and not of which directory",
+            ),
+            (
+                vec![
+                    agents(", sponsor: {issuer: 'https://one'}"),
+                    people("one", ", directory: corp, person_claim: email"),
+                ],
+                "tells people apart by `email`",
             ),
             (
                 vec![agents(", sponsor: {claim: sponsor}")],

@@ -34,7 +34,7 @@ use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
 use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
-use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas};
+use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas, people};
 use crate::judge::{Assessor, Judges};
 use crate::kill_plane::KillPlane;
 use crate::listen::listen;
@@ -404,6 +404,13 @@ fn tell(recovery: &Recovery) {
     }
 }
 
+/// Tells of operators' issuers whose accounts the configuration does not map to people.
+fn tell_of_people(issuers: &[IssuerConfig]) {
+    for doubt in people::doubts(issuers) {
+        tracing::warn!("{doubt}");
+    }
+}
+
 /// Wires the parts together.
 ///
 /// # Errors
@@ -420,6 +427,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     )?;
     let ledger = Arc::new(ledger);
     tell(&recovery);
+    tell_of_people(&config.identities.issuers);
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
     let randomness = SystemRandomness::default();
     let lists = Arc::new(Lists::new(randomness.draw()?));

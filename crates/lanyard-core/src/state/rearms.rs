@@ -59,8 +59,9 @@ impl State {
             Sameness::Same => return Err(Refusal::Rearm("a re-arm needs a second person")),
             Sameness::Unknown => {
                 return Err(Refusal::Rearm(
-                    "a re-arm needs a second person, and the configuration does not say whether people of your issuer \
-                     are people of the issuer of whoever proposed it: give both issuers a `directory`",
+                    "a re-arm needs a second person, and nothing says that you and whoever proposed it are two: the \
+                     configuration has to give both issuers a `directory`, and the tokens of both have to carry the \
+                     `person_claim` of it",
                 ));
             }
         }

@@ -273,6 +273,30 @@ async fn s33_people_of_two_issuers_are_two_people_only_where_the_configuration_s
     approve(&bench, &plan, partner).await.unwrap();
 }
 
+// An issuer of a directory that leaves the name out of a token, or calls the address unverified.
+#[tokio::test]
+async fn s33_two_accounts_of_a_directory_without_names_are_not_two_people() {
+    let bench = bench(&charter(2)).await;
+    let account = |subject: &str, name| elsewhere(subject, Some("corp"), name);
+    for (first, second) in [(None, None), (Some("ann"), None), (None, Some("bob"))] {
+        let plan = submit(&bench).await.unwrap();
+        approve(&bench, &plan, account("a-1", first)).await.unwrap();
+        let unknown = approve(&bench, &plan, account("a-2", second)).await;
+        let Err(ConsentError::MaybeTwice { doubt, .. }) = unknown else {
+            panic!("{unknown:?}");
+        };
+        assert!(doubt.contains("`person_claim`"), "{doubt}");
+        let used = apply(&bench, &Caller::from(&world::agent()), &plan).await;
+        assert!(matches!(used, Err(IssueError::ApprovalNeeded { .. })));
+    }
+    let nameless = |subject: &str| account(subject, None).person();
+    let again = rearm(&bench, &nameless("a-1"), &nameless("a-2")).await;
+    assert!(
+        matches!(again, Err(CommitError::Refused(Refusal::Rearm(_)))),
+        "{again:?}"
+    );
+}
+
 // What was recorded before the configuration said anything counts by what it says now.
 #[tokio::test]
 async fn s33_two_consents_that_turn_out_to_be_one_person_s_count_once() {

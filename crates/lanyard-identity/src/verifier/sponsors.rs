@@ -1,6 +1,5 @@
 //! On whose behalf an agent acts: what its token, its certificate or its enrolment says of a person.
 
-use lanyard_core::identity::Identity;
 use lanyard_core::person::{Person, Sponsor};
 use serde_json::Value;
 
@@ -62,18 +61,25 @@ impl Verifier {
 
     /// The sponsor that answers for an enrolled agent: the person who invited that agent.
     #[must_use]
-    pub fn sponsor_who_invited(&self, by: Identity) -> Sponsor {
+    pub fn sponsor_who_invited(&self, by: Person) -> Sponsor {
         let issuer = self.issuers.get(&by.issuer);
         let Some(operators) = issuer.filter(|it| it.kind == IssuerKind::Operators) else {
             return Sponsor::Unmapped {
                 why: no_operators(&by.issuer),
             };
         };
-        let subject_is_name = operators.people.claim.as_deref() == Some("sub");
+        let directory = operators.people.directory.clone();
+        let name = if operators.people.claim.as_deref() == Some("sub") {
+            by.subject.clone()
+        } else {
+            // A name is one of the directory that it was read under.
+            by.name.filter(|_| by.directory == directory)
+        };
         Sponsor::Person(Person {
-            directory: operators.people.directory.clone(),
-            name: subject_is_name.then(|| by.subject.clone()),
-            ..Person::from(by)
+            issuer: by.issuer,
+            subject: by.subject,
+            directory,
+            name,
         })
     }
 

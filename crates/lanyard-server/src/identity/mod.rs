@@ -10,7 +10,7 @@ pub(crate) mod config;
 pub(crate) mod enrolled;
 pub(crate) mod exchange;
 mod names;
-mod people;
+pub(crate) mod people;
 mod presented;
 mod quotas;
 mod session;

@@ -1,8 +1,6 @@
 //! What the configuration says of people at several issuers: which accounts can be one person's, and whose people an
 //! agents' issuer names as sponsors.
 
-use std::collections::BTreeMap;
-
 use lanyard_core::charter::Name;
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use lanyard_identity::IssuerKind;
@@ -50,9 +48,6 @@ pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
     let fault = |node: &Node, message: String, help: &str| {
         f.add(Diagnostic::new(Code::Issuer, node.span, message).help(help));
     };
-    let mut sharing: BTreeMap<&Name, usize> = BTreeMap::new();
-    let directories = issuers.iter().filter_map(|it| it.people.directory.as_ref());
-    directories.for_each(|directory| *sharing.entry(directory).or_default() += 1);
     for (issuer, node) in issuers.iter().zip(nodes) {
         let name = escaped(&issuer.name);
         let says_people = issuer.people != PeopleRule::default();
@@ -65,18 +60,25 @@ pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
                 "move them to the operators' issuer",
             );
         }
-        if let Some(directory) = &issuer.people.directory
-            && sharing.get(directory).is_some_and(|count| *count > 1)
-            && issuer.people.claim.is_none()
-        {
-            fault(
+        match (&issuer.people.directory, &issuer.people.claim) {
+            // Without a name nobody could tell two people of the directory from two accounts of one person (S33).
+            (Some(directory), None) => fault(
                 node,
                 format!(
-                    "`{name}` shares the directory `{directory}` with another issuer, and nothing says which person of \
-                     the directory a token is of"
+                    "`{name}` draws on the directory `{directory}`, and nothing says which person of the directory a token is of"
                 ),
-                "name in `person_claim` a claim with the same value for one person at every issuer of the directory, which people cannot change themselves",
-            );
+                "name in `person_claim` a claim with the same value for one person at every issuer of the directory, which \
+                 people cannot change themselves; `sub` where each account is one person's",
+            ),
+            (None, Some(claim)) => fault(
+                node,
+                format!(
+                    "`{name}` names people by `{}`, and not of which directory",
+                    escaped(claim)
+                ),
+                "give the directory a name in `directory`: the same at every issuer of the same people",
+            ),
+            (Some(_), Some(_)) | (None, None) => {}
         }
         if let Some(rule) = &issuer.sponsor {
             sponsored(issuer, rule, issuers)
@@ -109,8 +111,34 @@ fn sponsored(
             format!(
                 "sponsors are named by the name that `{named}` gives a person, and it gives none"
             ),
-            "set `person_claim` of that issuer, or leave `by` out to name sponsors by their subject",
+            "set `directory` and `person_claim` of that issuer, or leave `by` out to name sponsors by their subject",
         ));
     }
-    Ok(())
+    let told_apart = operators.people.claim.as_deref();
+    match told_apart.filter(|claim| rule.by == SponsorBy::Subject && *claim != "sub") {
+        // Another account of the sponsor's would be held for another person, or everybody for the sponsor.
+        Some(claim) => Err((
+            format!(
+                "sponsors are named by their subject, and `{named}` tells people apart by `{}`",
+                escaped(claim)
+            ),
+            "write `by: name`, and name that value in the claim",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What the operators should know of whom the configuration tells apart, in a sentence for each issuer.
+pub(crate) fn doubts(issuers: &[IssuerConfig]) -> Vec<String> {
+    let people = issuers
+        .iter()
+        .filter(|issuer| issuer.kind == IssuerKind::Operators && issuer.people.directory.is_none());
+    let said = people.map(|issuer| {
+        format!(
+            "each account at issuer `{}` counts as one person, and none beside one at another issuer: whoever has two \
+             accounts there has two votes; `directory` and `person_claim` tell people apart",
+            escaped(&issuer.name)
+        )
+    });
+    said.collect()
 }

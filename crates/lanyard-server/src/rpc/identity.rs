@@ -50,7 +50,7 @@ impl IdentityService for Services {
         let invitation = Invitation {
             token: Digest::of(join_token.as_bytes()),
             agent,
-            by: operator.identity,
+            by: operator.person(),
             until,
         };
         self.enrolment(EnrolmentStep::Invite(invitation)).await?;
