@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::charter::{Name, Role};
 use crate::id::{KillId, RearmId};
 use crate::identity::Identity;
-use crate::lease::Seq;
+use crate::lease::{Lease, Seq};
 use crate::person::Person;
 use crate::scope::{Facets, RoleFilter, Scope};
 use crate::task::{Above, Task};
@@ -63,6 +63,19 @@ impl KillOrder {
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
         self.scope.covers_task(task) || self.names(&task.identity, &task.lineage)
+    }
+
+    /// Whether a lease is within the scope, whatever its role and whenever it was asked for.
+    #[must_use]
+    pub fn covers(&self, lease: &Lease) -> bool {
+        match &self.scope {
+            Scope::All => true,
+            Scope::Lease(id) => lease.id == *id,
+            Scope::Target(name) => lease.entry.target == *name,
+            Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Task(_) => {
+                self.covers_task(&lease.task)
+            }
+        }
     }
 
     fn names(&self, identity: &Identity, lineage: &[Above]) -> bool {

@@ -10,7 +10,7 @@ use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Seq, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::State;
+use lanyard_core::state::is_unswept;
 
 use crate::clock::NoRandomness;
 use crate::engine::{Engine, is_in_effect};
@@ -169,11 +169,9 @@ impl Engine {
         let Ok(order) = drafted.map(|order| self.with_identities(order)) else {
             return radius;
         };
-        self.peek(|state| {
-            for lease in state.leases().in_reach(&order) {
-                if lease.is_live() && roles.reaches(lease.entry.role) {
-                    *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
-                }
+        self.pass_in_reach(&order, |_, lease| {
+            if lease.is_live() && roles.reaches(lease.entry.role) {
+                *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
             }
         });
         radius
@@ -188,7 +186,15 @@ impl Engine {
             return;
         };
         let Some(through) = through else {
-            let found = self.peek(State::all_unswept).unwrap_or_default();
+            let mut found: BTreeMap<KillId, Vec<LeaseId>> = BTreeMap::new();
+            let answered = self.pass(|state, lease| {
+                if let Some(order) = state.unswept(lease) {
+                    found.entry(order).or_default().push(lease.id);
+                }
+            });
+            if !answered {
+                return;
+            }
             for (order, leases) in found {
                 if !self.sweep(order, &leases).await {
                     return;
@@ -203,12 +209,26 @@ impl Engine {
             orders.collect::<Vec<_>>()
         });
         for (order, seq) in new.unwrap_or_default() {
-            let leases = self.peek(|state| state.unswept(&order, seq));
-            if !self.sweep(order.id, &leases.unwrap_or_default()).await {
+            let Some(leases) = self.unswept(&order, seq) else {
+                return;
+            };
+            if !self.sweep(order.id, &leases).await {
                 return;
             }
             *self.swept.lock() = Some(seq);
         }
+    }
+
+    /// The leases that an order makes dead and that no kill is stopping yet. No lease becomes one after the order is in
+    /// effect, so that pages one after the other find all of them.
+    pub(crate) fn unswept(&self, order: &KillOrder, seq: Seq) -> Option<Vec<LeaseId>> {
+        let mut found = Vec::new();
+        let answered = self.pass_in_reach(order, |_, lease| {
+            if is_unswept(lease, order, seq) {
+                found.push(lease.id);
+            }
+        });
+        answered.then_some(found)
     }
 
     /// Says whether the journal took it.

@@ -19,6 +19,7 @@ mod inspect;
 pub mod kill;
 mod lane;
 pub mod mint;
+pub mod pass;
 pub mod pause;
 pub mod plans;
 pub mod rearm;

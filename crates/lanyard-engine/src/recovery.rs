@@ -17,16 +17,12 @@ impl Engine {
     /// Ends every lease whose mint or hand-over was under way when the process before this one ended.
     pub async fn recover(&self) -> Left {
         let (mut unconfirmed, mut undelivered) = (Vec::new(), Vec::new());
-        let looked = self.peek(|state| {
-            for lease in state.leases().iter() {
-                match lease.stage {
-                    Stage::Intent => unconfirmed.push(lease.id),
-                    Stage::Issued { delivered: false } => undelivered.push(lease.id),
-                    Stage::Issued { delivered: true } | Stage::Stopping { .. } => {}
-                }
-            }
+        let answered = self.pass(|_, lease| match lease.stage {
+            Stage::Intent => unconfirmed.push(lease.id),
+            Stage::Issued { delivered: false } => undelivered.push(lease.id),
+            Stage::Issued { delivered: true } | Stage::Stopping { .. } => {}
         });
-        if looked.is_none() {
+        if !answered {
             return Left::default();
         }
         let left = Left {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lanyard_core::charter::Name;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::{EngagedOrder, Tally};
-use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Seq, Stage, StopCause};
+use lanyard_core::lease::{Awaits, Entry, Lease, Progress, Stage, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -91,7 +91,19 @@ impl Engine {
     /// When the ledger cannot say.
     pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
         let swept = *self.swept.lock();
-        let report = self.in_effect(|state| report(state, id, swept)).await?;
+        let engaged = self.peek(|state| {
+            let engaged = state.kills().get(id)?;
+            Some((engaged.order.clone(), engaged.seq))
+        });
+        // Counted before the rest: what the sweep comes to in between is counted twice, and not left out.
+        let unswept = match engaged.flatten() {
+            Some((order, seq)) if swept < Some(seq) => self.unswept(&order, seq),
+            Some(_) | None => Some(Vec::new()),
+        };
+        let unswept = unswept.ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
+        let report = self
+            .in_effect(|state| report(state, id, unswept.len()))
+            .await?;
         Ok(report.map(|report| self.explained(report)))
     }
 
@@ -210,7 +222,7 @@ fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
     }
 }
 
-fn report(state: &State, id: KillId, swept: Option<Seq>) -> Option<KillReport> {
+fn report(state: &State, id: KillId, unswept: usize) -> Option<KillReport> {
     let engaged = state.kills().get(id)?;
     let leases = state.leases();
     let own = STEPS.into_iter().flat_map(|what| leases.killed(id, what));
@@ -232,11 +244,7 @@ fn report(state: &State, id: KillId, swept: Option<Seq>) -> Option<KillReport> {
         total,
         proving: 0,
         lines: lines.take(MOST_LINES).collect(),
-        unswept: if swept >= Some(engaged.seq) {
-            0
-        } else {
-            state.unswept(&engaged.order, engaged.seq).len()
-        },
+        unswept,
         engaged: engaged.clone(),
     })
 }

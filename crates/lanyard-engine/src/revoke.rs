@@ -283,16 +283,19 @@ impl Engine {
             if self.cuts.lock().get(&handle) == Some(&cut) {
                 continue;
             }
-            let found = self.peek(|state| {
-                let order = order_behind(state, due)?;
-                let hit = state.leases().iter().filter(|lease| {
-                    lease.is_live() && lease.handle == handle && lease.asked <= cut
-                });
-                let leases: Vec<_> = hit.map(|lease| lease.id).collect();
-                (!leases.is_empty()).then_some((order, leases))
+            let mut leases = Vec::new();
+            let answered = self.pass(|_, lease| {
+                if lease.is_live() && lease.handle == handle && lease.asked <= cut {
+                    leases.push(lease.id);
+                }
             });
-            let Some(found) = found else { return };
-            if let Some((order, leases)) = found {
+            let Some(order) = self.peek(|state| order_behind(state, due)) else {
+                return;
+            };
+            if !answered {
+                return;
+            }
+            if let Some(order) = order.filter(|_| !leases.is_empty()) {
                 let cause = StopCause::Collateral(order);
                 let stopped = self.commit(Command::Stop { leases, cause }).await;
                 if let Err(error) = &stopped {

@@ -12,6 +12,7 @@ use lanyard_core::provider::{Found, Provider, ProviderError, Revocation, Revoked
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
+use crate::pass::MAX_LEASES_PER_LOOK;
 
 /// How often a target is looked through.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
@@ -92,11 +93,13 @@ impl Engine {
         let here = grants.filter(|grant| grant.target == *target);
         let rights: Vec<Rights> = here.map(|grant| grant.rights.clone()).collect();
         let in_use = || {
-            self.peek(|state| {
-                let all = state.leases().iter();
-                let here = all.filter(|lease| lease.entry.target == *target);
-                here.map(|lease| lease.handle.clone()).collect()
-            })
+            let mut handles = Vec::new();
+            let answered = self.pass(|_, lease| {
+                if lease.entry.target == *target {
+                    handles.push(lease.handle.clone());
+                }
+            });
+            answered.then_some(handles)
         };
         match tokio::time::timeout(CALL, provider.tidy(&rights, &in_use)).await {
             Ok(Ok(0)) => {}
@@ -118,21 +121,24 @@ impl Engine {
         provider: &dyn Provider,
         listed: Vec<Found>,
     ) -> Result<usize, String> {
-        let strays = self.peek(|state| {
-            let unknown = listed
-                .into_iter()
-                .filter(|found| state.leases().get(found.lease).is_none());
-            let stray = unknown.map(|found| LeaseRef {
-                id: found.lease,
-                task: TaskId::from_bits(0),
-                handle: found.handle,
-                asked: Timestamp::EPOCH,
-                worst_expiry: Timestamp::NEVER,
-                kill: None,
+        let mut due = Vec::new();
+        for some in listed.chunks(MAX_LEASES_PER_LOOK) {
+            let strays = self.peek(|state| {
+                let unknown = some
+                    .iter()
+                    .filter(|found| state.leases().get(found.lease).is_none());
+                let stray = unknown.map(|found| LeaseRef {
+                    id: found.lease,
+                    task: TaskId::from_bits(0),
+                    handle: found.handle.clone(),
+                    asked: Timestamp::EPOCH,
+                    worst_expiry: Timestamp::NEVER,
+                    kill: None,
+                });
+                stray.collect::<Vec<_>>()
             });
-            stray.collect::<Vec<_>>()
-        });
-        let due = strays.ok_or("the ledger does not answer")?;
+            due.extend(strays.ok_or("the ledger does not answer")?);
+        }
         let count = due.len();
         if count > 0 {
             tracing::error!(%target, count, "credentials that no lease stands for are being revoked");
@@ -166,28 +172,30 @@ impl Engine {
         if !provider.capabilities().lists {
             return BTreeSet::new();
         }
-        let issued = self.peek(|state| {
-            let all = state.leases().iter();
-            let here = all.filter(|lease| {
-                lease.entry.target == *target && matches!(lease.stage, Stage::Issued { .. })
-            });
-            here.map(|lease| lease.id).collect()
+        let mut issued = BTreeSet::new();
+        let answered = self.pass(|_, lease| {
+            if lease.entry.target == *target && matches!(lease.stage, Stage::Issued { .. }) {
+                issued.insert(lease.id);
+            }
         });
-        issued.unwrap_or_default()
+        if answered { issued } else { BTreeSet::new() }
     }
 
     /// Somebody took away what a lease stands on: its holder cannot use it, and nobody is told otherwise.
     async fn note_missing(&self, target: &Name, issued: BTreeSet<LeaseId>, listed: &[Found]) {
         let listed: BTreeSet<LeaseId> = listed.iter().map(|found| found.lease).collect();
-        let still = self.peek(|state| {
-            let gone = issued.difference(&listed).copied();
-            let live = gone.filter(|id| {
-                let lease = state.leases().get(*id);
-                lease.is_some_and(|lease| matches!(lease.stage, Stage::Issued { .. }))
+        let gone: Vec<LeaseId> = issued.difference(&listed).copied().collect();
+        let mut missing = BTreeSet::new();
+        for some in gone.chunks(MAX_LEASES_PER_LOOK) {
+            let still = self.peek(|state| {
+                let live = some.iter().copied().filter(|id| {
+                    let lease = state.leases().get(*id);
+                    lease.is_some_and(|lease| matches!(lease.stage, Stage::Issued { .. }))
+                });
+                live.collect::<Vec<_>>()
             });
-            live.collect::<BTreeSet<_>>()
-        });
-        let missing = still.unwrap_or_default();
+            missing.extend(still.unwrap_or_default());
+        }
         let new: Vec<LeaseId> = {
             let mut noted = self.missing.lock();
             let noted = noted.entry(target.clone()).or_default();

@@ -12,12 +12,14 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use lanyard_core::approval::Approval;
 use lanyard_core::charter::Name;
 use lanyard_core::condition::{Condition, Kind};
 use lanyard_core::drill::DrillOutcome;
 use lanyard_core::lease::Awaits;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -49,7 +51,9 @@ type Count = (&'static str, &'static str, usize);
 
 async fn scrape(broker: &Broker) -> Result<String, String> {
     let now = broker.engine.now();
-    let counted = broker.engine.survey(|state| of_state(state, now)).await;
+    let asked = Asked::of(&broker.engine, now);
+    let counted = broker.engine.survey(|state| of_state(state, &asked, now));
+    let counted = counted.await;
     let counts = counted.ok_or("the ledger shows no state")?;
     let mut registry = Registry::with_prefix("lanyard");
     for (name, help, value) in counts.into_iter().chain(of_broker(broker)) {
@@ -179,13 +183,12 @@ fn dead(outcome: &DrillOutcome) -> Option<f64> {
 }
 
 /// What the ledger counts.
-fn of_state(state: &State, now: Timestamp) -> [Count; 12] {
+fn of_state(state: &State, asked: &Asked, now: Timestamp) -> [Count; 12] {
     let orders = state.kills().iter();
     let engaged = orders.filter(|it| it.is_engaged());
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
-    let waiting = state.waiting(now);
-    let (answers, observed) = (answer_times(state, now), state.observed());
+    let (answers, observed) = (&asked.answers, state.observed());
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let at = |percent: usize| answers.get(answers.len().saturating_sub(1) * percent / 100);
     [
@@ -219,7 +222,7 @@ fn of_state(state: &State, now: Timestamp) -> [Count; 12] {
         (
             "approvals_open",
             "Plans that wait for people",
-            waiting.count(),
+            asked.waiting,
         ),
         (
             "strays",
@@ -276,20 +279,34 @@ fn conditions(broker: &Broker, registry: &mut Registry) {
     );
 }
 
-/// How long people took to answer, in seconds, of the requests of the last day; in order.
-fn answer_times(state: &State, now: Timestamp) -> Vec<usize> {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-    let recent = state
-        .approvals()
-        .filter(|it| it.requested > now.before(DAY));
-    let answered = recent.filter_map(|approval| {
-        let denied = approval.denied.as_ref().map(|(.., at)| *at);
-        let at = denied.or(approval.is_complete().then(|| approval.decided_at()))?;
-        usize::try_from(at.since(approval.requested).as_secs()).ok()
-    });
-    let mut seconds: Vec<usize> = answered.collect();
-    seconds.sort_unstable();
-    seconds
+/// What people were asked.
+#[derive(Default)]
+struct Asked {
+    /// How long people took to answer, in seconds, of the requests of the last day; in order.
+    answers: Vec<usize>,
+    /// How many requests wait for them.
+    waiting: usize,
+}
+
+impl Asked {
+    fn of(engine: &Engine, now: Timestamp) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        let mut asked = Self::default();
+        engine.pass_approvals(|state, approval| {
+            asked.waiting += usize::from(state.is_waiting(approval, now));
+            if approval.requested > now.before(DAY) {
+                asked.answers.extend(answer_time(approval));
+            }
+        });
+        asked.answers.sort_unstable();
+        asked
+    }
+}
+
+fn answer_time(approval: &Approval) -> Option<usize> {
+    let denied = approval.denied.as_ref().map(|(.., at)| *at);
+    let at = denied.or(approval.is_complete().then(|| approval.decided_at()))?;
+    usize::try_from(at.since(approval.requested).as_secs()).ok()
 }
 
 fn of_broker(broker: &Broker) -> [Count; 6] {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use lanyard_core::digest::Digest;
 use lanyard_core::identity::Identity;
 use lanyard_core::plan::Rehearsal;
-use lanyard_core::state::State;
 use lanyard_engine::Engine;
+use lanyard_engine::pass::MAX_LEASES_PER_LOOK;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -334,7 +334,9 @@ impl PlanStore {
             tracing::error!(%error, "plans that an earlier version stored in clear could not be sealed");
         }
         while !*stop.borrow() {
-            if let Ok(kept) = engine.query(referred).await {
+            if let Some(kept) = referred(&engine)
+                && engine.settle().await.is_ok()
+            {
                 let store = self.clone();
                 let swept = tokio::task::spawn_blocking(move || store.sweep(&kept, SWEEP_INTERVAL));
                 if let Ok(Err(error)) = swept.await {
@@ -359,16 +361,21 @@ fn named(path: &Path) -> Option<Digest> {
     name.replacen('-', ":", 1).parse().ok()
 }
 
-/// What plans refer to.
-fn referred(state: &State) -> HashSet<Digest> {
-    let plans = state.plans().flat_map(|plan| {
-        let rehearsed = match plan.rehearsal {
-            Some(Rehearsal::Done(digest)) => Some(digest),
-            Some(Rehearsal::Not(_)) | None => None,
-        };
-        [Some(plan.digest), rehearsed]
+/// What plans refer to. A plan that is submitted during the pass is younger than what a sweep removes.
+fn referred(engine: &Engine) -> Option<HashSet<Digest>> {
+    let mut found = HashSet::new();
+    let answered = engine.pages(|state, after| {
+        let page = state.plans(after).take(MAX_LEASES_PER_LOOK);
+        let seen = page.map(|plan| {
+            found.insert(plan.digest);
+            if let Some(Rehearsal::Done(digest)) = plan.rehearsal {
+                found.insert(digest);
+            }
+            plan.id
+        });
+        seen.collect()
     });
-    plans.flatten().collect()
+    answered.then_some(found)
 }
 
 #[cfg(test)]

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId, TaskId};
 use crate::identity::Identity;
-use crate::kill::KillOrder;
 use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
-use crate::scope::Scope;
 use crate::task::Task;
 use crate::time::Timestamp;
 
@@ -65,26 +63,6 @@ impl Leases {
             .into_iter()
             .flat_map(|(_, ids)| ids.iter())
             .filter_map(|id| self.get(*id))
-    }
-
-    /// The leases that an order reaches, whatever their role.
-    pub fn in_reach<'a>(
-        &'a self,
-        order: &'a KillOrder,
-    ) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
-        match &order.scope {
-            Scope::Lease(id) => Box::new(self.get(*id).into_iter()),
-            Scope::All => Box::new(self.iter()),
-            Scope::Target(name) => {
-                Box::new(self.iter().filter(move |lease| lease.entry.target == *name))
-            }
-            Scope::Charter(_) | Scope::Agent(_) | Scope::Environment(_) | Scope::Task(_) => {
-                let tasks = self.by_task.values();
-                let covered = tasks.filter(move |(task, _)| order.covers_task(task));
-                let ids = covered.flat_map(|(_, ids)| ids.iter());
-                Box::new(ids.filter_map(|id| self.get(*id)))
-            }
-        }
     }
 
     /// The leases of one target that are being stopped.

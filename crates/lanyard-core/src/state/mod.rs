@@ -4,6 +4,7 @@
 //! ([`State::apply`]: cannot fail). Replay applies without admitting.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use crate::action::Reports;
 use crate::approval::Approval;
@@ -63,9 +64,9 @@ pub struct State {
     tasks: Tasks,
     leases: Leases,
     quotas: Quotas,
-    plans: HashMap<PlanId, Plan>,
+    plans: BTreeMap<PlanId, Plan>,
     plans_of: HashMap<TaskId, Vec<PlanId>>,
-    approvals: HashMap<ApprovalId, Approval>,
+    approvals: BTreeMap<ApprovalId, Approval>,
     kills: KillBook,
     /// What each order came to, by target.
     tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
@@ -195,9 +196,23 @@ impl State {
         self.plans.get(&id)
     }
 
-    /// Every plan that has not been forgotten.
-    pub fn plans(&self) -> impl Iterator<Item = &Plan> {
-        self.plans.values()
+    /// The plans behind this one that have not been forgotten, by their ids.
+    pub fn plans(&self, after: Option<PlanId>) -> impl Iterator<Item = &Plan> {
+        self.plans.range(behind(after)).map(|(_, plan)| plan)
+    }
+
+    /// The open tasks behind this place, by their own end.
+    pub fn open_tasks(
+        &self,
+        after: Option<(Timestamp, TaskId)>,
+    ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
+        self.tasks.open_after(after)
+    }
+
+    /// A task, and the tasks that have it above them.
+    #[must_use]
+    pub fn task_and_those_below(&self, task: TaskId) -> Vec<TaskId> {
+        self.tasks.with_those_below(task)
     }
 
     /// The open tasks whose budget is spent, and of which nothing is live.
@@ -223,9 +238,11 @@ impl State {
         self.approvals.get(&id)
     }
 
-    /// Every approval that has not been forgotten.
-    pub fn approvals(&self) -> impl Iterator<Item = &Approval> {
-        self.approvals.values()
+    /// The approvals behind this one that have not been forgotten, by their ids.
+    pub fn approvals(&self, after: Option<ApprovalId>) -> impl Iterator<Item = &Approval> {
+        self.approvals
+            .range(behind(after))
+            .map(|(_, approval)| approval)
     }
 
     /// Everybody who said yes to something, as they were then, and everybody who was seen of late.
@@ -239,10 +256,10 @@ impl State {
         consenting.chain(self.people.values()).cloned().collect()
     }
 
-    /// The approvals that people can still give, and have to: those of tasks that are open.
-    pub fn waiting(&self, now: Timestamp) -> impl Iterator<Item = &Approval> {
-        let approvals = self.approvals.values();
-        approvals.filter(move |approval| approval.waits() && self.void(approval, now).is_none())
+    /// Whether people can still give an approval, and have to: its task is open.
+    #[must_use]
+    pub fn is_waiting(&self, approval: &Approval, now: Timestamp) -> bool {
+        approval.waits() && self.void(approval, now).is_none()
     }
 
     /// One re-arm proposal.
@@ -280,30 +297,28 @@ impl State {
         self.breakers.tripped()
     }
 
-    /// The leases that an order makes dead and that are not being stopped by a kill yet.
+    /// The oldest order that makes a lease dead, where no kill is stopping that lease yet.
     #[must_use]
-    pub fn unswept(&self, order: &KillOrder, seq: Seq) -> Vec<LeaseId> {
-        self.leases
-            .in_reach(order)
-            .filter(|lease| {
-                lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)
-            })
-            .map(|lease| lease.id)
-            .collect()
-    }
-
-    /// The leases that any order makes dead and that are not being stopped by a kill yet, each with the oldest of its orders:
-    /// one look at each lease, however many orders there are.
-    #[must_use]
-    pub fn all_unswept(&self) -> BTreeMap<KillId, Vec<LeaseId>> {
-        let mut unswept: BTreeMap<KillId, Vec<LeaseId>> = BTreeMap::new();
-        for lease in self.leases.iter().filter(|lease| needs_sweep(lease)) {
-            if let Some(engaged) = self.kills.first_killer(&lease.facets(), lease.intent) {
-                unswept.entry(engaged.order.id).or_default().push(lease.id);
-            }
+    pub fn unswept(&self, lease: &Lease) -> Option<KillId> {
+        if !needs_sweep(lease) {
+            return None;
         }
-        unswept
+        let engaged = self.kills.first_killer(&lease.facets(), lease.intent)?;
+        Some(engaged.order.id)
     }
+}
+
+/// Whether an order at this place makes a lease dead that no kill is stopping yet.
+#[must_use]
+pub fn is_unswept(lease: &Lease, order: &KillOrder, seq: Seq) -> bool {
+    lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)
+}
+
+fn behind<K>(after: Option<K>) -> (Bound<K>, Bound<K>) {
+    (
+        after.map_or(Bound::Unbounded, Bound::Excluded),
+        Bound::Unbounded,
+    )
 }
 
 fn needs_sweep(lease: &Lease) -> bool {

@@ -5,6 +5,7 @@
 //! repeated late opens nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -154,6 +155,16 @@ impl Tasks {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &TaskEntry> {
         self.all.values()
+    }
+
+    /// The open ones behind this place, by their own end.
+    pub(super) fn open_after(
+        &self,
+        after: Option<(Timestamp, TaskId)>,
+    ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let places = self.open.range((after, Bound::Unbounded));
+        places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
     /// The open ones of a charter.

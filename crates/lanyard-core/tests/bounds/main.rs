@@ -372,7 +372,7 @@ fn s05_plans_are_bounded_by_task() {
     );
     books.close(task.id, START);
     books.pass(START + ENDED_TASK_REMEMBERED);
-    assert_eq!(books.state.plans().count(), 0);
+    assert_eq!(books.state.plans(None).count(), 0);
 }
 
 #[test]
@@ -441,10 +441,10 @@ fn s51_a_task_that_asked_people_stays_as_long_as_that_counts() {
     books.apply(submit, START);
     books.close(task.id, START);
     books.pass((START + REQUEST_REMEMBERED).before(MOMENT));
-    assert_eq!(books.state.approvals().count(), 1);
+    assert_eq!(books.state.approvals(None).count(), 1);
     books.state = books.again();
     books.pass(START + REQUEST_REMEMBERED);
-    assert_eq!(books.state.approvals().count(), 0);
+    assert_eq!(books.state.approvals(None).count(), 0);
     assert!(books.state.task(task.id).is_none());
 }
 

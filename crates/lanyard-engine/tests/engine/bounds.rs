@@ -1,20 +1,28 @@
 //! What strangers, floods and stuck targets cannot take away from others.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use lanyard_core::charter::TargetKind;
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits, Record};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::Actor;
-use lanyard_core::lease::{Entry, Handle, Stage};
+use lanyard_core::lease::{Entry, Handle, Seq, Stage};
+use lanyard_core::ledger::{CommitError, Ledger, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_core::state::Refusal;
+use lanyard_core::state::{Refusal, State};
 use lanyard_core::time::{Timestamp, Ttl};
+use lanyard_engine::Engine;
 use lanyard_engine::expiry::MAX_LEASES_PER_RECORD;
 use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::pass::MAX_LEASES_PER_LOOK;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::fake::RevokeFault;
 use lanyard_testkit::ids::Ids;
+use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 
 use super::common::{Bench, bench};
@@ -226,6 +234,114 @@ async fn s12_leases_that_are_stuck_hold_up_no_expiry() {
         0,
         "the lease behind those that are stuck ends too"
     );
+}
+
+/// A ledger that counts how many leases each look at the state may have passed over, and how many looks there were.
+struct Looks {
+    ledger: Arc<MemoryLedger>,
+    looks: AtomicUsize,
+}
+
+#[async_trait]
+impl Ledger for Looks {
+    async fn commit(&self, command: Command) -> Result<Seq, CommitError> {
+        self.ledger.commit(command).await
+    }
+
+    fn look(&self, at: &mut dyn FnMut(&State)) {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.ledger.look(at);
+    }
+
+    async fn settle(&self) -> Result<(), CommitError> {
+        self.ledger.settle().await
+    }
+
+    fn fence_valid_for(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn barrier(&self, order: Seq) -> Reach {
+        self.ledger.barrier(order).await
+    }
+}
+
+const PAGES: usize = 3;
+
+/// A bench with so many leases that a pass over them takes three looks.
+async fn three_pages(seed: u64) -> (Bench, Arc<Looks>, Arc<Engine>) {
+    let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(seed));
+    let ends = bench.clock.now() + Duration::from_secs(600);
+    for _ in 0..=(PAGES - 1) * MAX_LEASES_PER_LOOK {
+        intent(&bench, &ids, ends).await;
+    }
+    let looks = Arc::new(Looks {
+        ledger: Arc::clone(&bench.ledger),
+        looks: AtomicUsize::new(0),
+    });
+    let engine = bench.engine_over(Arc::clone(&looks) as Arc<dyn Ledger>);
+    (bench, looks, engine)
+}
+
+// The lock that a kill needs is given back between two looks.
+#[tokio::test]
+async fn s28_a_pass_over_all_leases_gives_the_lock_back_after_each_page() {
+    let (_bench, looks, engine) = three_pages(28).await;
+    let before = looks.looks.load(Ordering::SeqCst);
+    let (mut seen, mut of_look) = (BTreeSet::new(), BTreeMap::<usize, usize>::new());
+    engine.pass(|_, lease| {
+        assert!(seen.insert(lease.id), "a lease is shown once");
+        *of_look
+            .entry(looks.looks.load(Ordering::SeqCst))
+            .or_default() += 1;
+    });
+    assert_eq!(seen.len(), (PAGES - 1) * MAX_LEASES_PER_LOOK + 1);
+    assert_eq!(looks.looks.load(Ordering::SeqCst) - before, PAGES);
+    assert!(of_look.values().all(|count| *count <= MAX_LEASES_PER_LOOK));
+}
+
+#[tokio::test]
+async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
+    let (bench, looks, engine) = three_pages(29).await;
+    let taken = |before: usize| looks.looks.load(Ordering::SeqCst) - before;
+    let now = || looks.looks.load(Ordering::SeqCst);
+    let by = Actor::Operator(world::agent());
+    let order = engine.draft_kill(Scope::All, RoleFilter::Both, "drill".into(), by);
+    let order = order.unwrap();
+
+    let before = now();
+    let radius = engine.blast_radius(&Scope::All, RoleFilter::Both);
+    let all = (PAGES - 1) * MAX_LEASES_PER_LOOK + 1;
+    assert_eq!(radius.leases.values().sum::<usize>(), all);
+    assert!(taken(before) >= PAGES, "the preview of a kill");
+
+    let before = now();
+    let reached = engine.identities_in_reach(&order).await.unwrap();
+    assert_eq!(reached, [world::agent()].into());
+    assert!(taken(before) >= PAGES, "whom an order reaches");
+
+    let before = now();
+    engine.revoke_strays(&bench.target).await;
+    assert!(taken(before) >= 2 * PAGES, "the look through a target");
+
+    let kill = engine.engage(order).await.order.id;
+    let before = now();
+    let report = engine.kill_report(kill).await.unwrap().unwrap();
+    assert_eq!(report.unswept, all);
+    assert!(
+        taken(before) >= PAGES,
+        "the report of an order before its sweep"
+    );
+
+    let before = now();
+    engine.sweep_orders().await;
+    assert!(taken(before) >= PAGES, "the first sweep of a process");
+    let stopped = engine.kill_report(kill).await.unwrap().unwrap();
+    assert_eq!((stopped.unswept, stopped.total.all()), (0, all as u64));
+
+    let before = now();
+    engine.recover().await;
+    assert!(taken(before) >= PAGES, "what a crash left behind");
 }
 
 #[tokio::test]

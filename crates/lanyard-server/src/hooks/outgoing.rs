@@ -13,6 +13,7 @@ use lanyard_core::approval::Approval;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::Identity;
+use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
@@ -96,34 +97,34 @@ impl Webhook {
     }
 
     /// What is told of a record; of most nothing.
-    fn messages(
+    async fn messages(
         &self,
         broker: &Broker,
-        state: &State,
         (index, record): (u64, &Record),
-    ) -> Vec<Message> {
+    ) -> Result<Vec<Message>, CommitError> {
         match &self.form {
-            Form::Webhook(_) => event(state, record)
-                .map(|event| Message {
+            Form::Webhook(_) => {
+                let event = broker.engine.query(|state| event(state, record)).await?;
+                let message = event.map(|event| Message {
                     id: format!("lanyard-{index}"),
                     body: event.to_string(),
-                })
-                .into_iter()
-                .collect(),
+                });
+                Ok(message.into_iter().collect())
+            }
             Form::SecurityEvents(receiver) => {
                 let Command::Kill(order) = &record.command else {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 };
                 if order.is_drill() {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 }
-                let tokens = receiver.events(broker, state, order);
+                let tokens = receiver.events(broker, order).await?;
                 let told = tokens.into_iter().enumerate();
-                told.map(|(place, body)| Message {
+                let messages = told.map(|(place, body)| Message {
                     id: format!("lanyard-{index}-{place}"),
                     body,
-                })
-                .collect()
+                });
+                Ok(messages.collect())
             }
         }
     }
@@ -275,10 +276,7 @@ async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> 
         for (index, record) in records {
             if lane.carries(&record.command) {
                 let told = (index, &record);
-                let messages = broker
-                    .engine
-                    .query(|state| webhook.messages(broker, state, told));
-                for message in messages.await? {
+                for message in webhook.messages(broker, told).await? {
                     if !webhook.tell(&message, || broker.engine.now()).await {
                         broker.given_up.fetch_add(1, Ordering::Relaxed);
                     }

@@ -1,6 +1,5 @@
 //! Kills, told to others as security event tokens of OpenID CAEP 1.0, pushed as RFC 8935 has it.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,9 +7,8 @@ use lanyard_core::charter::Name;
 use lanyard_core::document::{Findings, Node};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::scope::Scope;
+use lanyard_core::ledger::CommitError;
 use lanyard_core::secret::Secret;
-use lanyard_core::state::State;
 use lanyard_identity::security_event::{EVENT_TYPE, SESSION_REVOKED};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
@@ -90,11 +88,19 @@ impl Receiver {
 
     /// A token for everybody whose tasks an order reaches. What an identity provider told this broker is not told
     /// on: two that tell each other would never end.
-    pub(crate) fn events(&self, broker: &Broker, state: &State, order: &KillOrder) -> Vec<String> {
+    ///
+    /// # Errors
+    /// When the ledger cannot say whose tasks those are.
+    pub(crate) async fn events(
+        &self,
+        broker: &Broker,
+        order: &KillOrder,
+    ) -> Result<Vec<String>, CommitError> {
         if matches!(&order.by, Actor::Signal { kind, .. } if kind == "caep") {
-            return Vec::new();
+            return Ok(Vec::new());
         }
-        let mut subjects: Vec<Value> = reached(state, order).iter().map(iss_sub).collect();
+        let reached = broker.engine.identities_in_reach(order).await?;
+        let mut subjects: Vec<Value> = reached.iter().map(iss_sub).collect();
         if subjects.is_empty() {
             let id = order.scope.to_string();
             subjects.push(json!({"format": "opaque", "id": id}));
@@ -120,7 +126,7 @@ impl Receiver {
                 .sign_as(EVENT_TYPE, payload.as_bytes(), now)?;
             Some(token.expose().clone())
         });
-        tokens.collect()
+        Ok(tokens.collect())
     }
 }
 
@@ -137,25 +143,5 @@ const fn initiating(by: &Actor) -> &'static str {
         Actor::Agent(_) => "user",
         Actor::Breaker { .. } | Actor::Signal { .. } => "policy",
         Actor::Broker => "system",
-    }
-}
-
-/// Whose tasks are in reach.
-fn reached(state: &State, order: &KillOrder) -> BTreeSet<Identity> {
-    let by_lease = || {
-        let leases = state.leases().in_reach(order);
-        leases.map(|lease| lease.task.identity.clone()).collect()
-    };
-    match &order.scope {
-        Scope::Target(_) | Scope::Lease(_) => by_lease(),
-        Scope::All
-        | Scope::Environment(_)
-        | Scope::Charter(_)
-        | Scope::Agent(_)
-        | Scope::Task(_) => {
-            let tasks = state.tasks().filter(|entry| entry.is_open(order.at));
-            let tasks = tasks.filter(|entry| order.covers_task(&entry.task));
-            tasks.map(|entry| entry.task.identity.clone()).collect()
-        }
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use lanyard_core::approval::{Approval, Seen};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::{Operator, OperatorRole};
+use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Risk;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::approval_service_server::ApprovalService;
@@ -36,14 +38,7 @@ impl ApprovalService for Services {
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
         self.reader(&request).await?;
         let now = self.0.engine.now();
-        let listed = self.0.engine.query(|state| {
-            let mut approvals: Vec<_> = state.approvals().collect();
-            approvals.sort_by_key(|approval| approval.requested);
-            let messages = approvals
-                .into_iter()
-                .map(|approval| message(state, approval, (Reader::Operator, now)));
-            messages.collect::<Vec<_>>()
-        });
+        let listed = listed(&self.0.engine, now, |_, _| true);
         let approvals = listed.await.map_err(refusal::commit)?;
         Ok(Response::new(v1::ListApprovalsResponse { approvals }))
     }
@@ -164,7 +159,8 @@ impl ApprovalService for Services {
             loop {
                 changes.mark_unchanged();
                 let now = engine.now();
-                let found = engine.query(|state| waiting(state, now)).await;
+                let waits = |state: &State, approval: &Approval| state.is_waiting(approval, now);
+                let found = listed(&engine, now, waits).await;
                 let event = found.map_err(refusal::commit);
                 let failed = event.is_err();
                 let new = shown.as_ref() != event.as_ref().ok();
@@ -211,14 +207,25 @@ fn is_reader(operator: &Operator) -> bool {
     operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer)
 }
 
-/// What waits for people, oldest first.
-fn waiting(state: &State, now: Timestamp) -> Vec<v1::Approval> {
-    let mut waiting: Vec<_> = state.waiting(now).collect();
-    waiting.sort_by_key(|approval| (approval.requested, approval.id));
-    let messages = waiting
-        .into_iter()
-        .map(|approval| message(state, approval, (Reader::Operator, now)));
-    messages.collect()
+/// Those of all approvals that are `shown`, oldest first.
+async fn listed(
+    engine: &Engine,
+    now: Timestamp,
+    shown: impl Fn(&State, &Approval) -> bool + Send,
+) -> Result<Vec<v1::Approval>, CommitError> {
+    let mut found = Vec::new();
+    let answered = engine.pass_approvals(|state, approval| {
+        if shown(state, approval) {
+            let told = message(state, approval, (Reader::Operator, now));
+            found.push((approval.requested, approval.id, told));
+        }
+    });
+    if !answered {
+        return Err(CommitError::Unavailable("no state".to_owned()));
+    }
+    engine.settle().await?;
+    found.sort_by_key(|(requested, id, _)| (*requested, *id));
+    Ok(found.into_iter().map(|(_, _, told)| told).collect())
 }
 
 fn message(state: &State, approval: &Approval, (reader, now): (Reader, Timestamp)) -> v1::Approval {

@@ -1,0 +1,142 @@
+//! Passes over all leases, or all open tasks, that leave room for a kill: each look at the state passes over one page of
+//! them, and the ledger's writer goes between two looks.
+
+use std::collections::BTreeSet;
+
+use lanyard_core::approval::Approval;
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::KillOrder;
+use lanyard_core::lease::{Lease, Seq};
+use lanyard_core::ledger::CommitError;
+use lanyard_core::scope::Scope;
+use lanyard_core::state::State;
+
+use crate::engine::Engine;
+
+/// Leases, open tasks or approvals that one look at the state passes over: the state is locked for as long as a look takes.
+///
+/// # Limit
+/// - for: a pass over all of them
+/// - unit: leases
+/// - beyond: the pass gives the lock back, and goes on with the next page; kill orders go between two pages
+/// - test: `s28_a_pass_over_all_leases_gives_the_lock_back_after_each_page`
+pub const MAX_LEASES_PER_LOOK: usize = 1024;
+
+impl Engine {
+    /// Shows each lease to `visit`, in the order of the intents. A lease that is asked for during the pass is shown as well; a
+    /// lease that changes during the pass is shown once, as it was or as it became. Says whether the ledger answered.
+    pub fn pass(&self, mut visit: impl FnMut(&State, &Lease)) -> bool {
+        self.pages(|state, after: Option<Seq>| {
+            let mut seen = Vec::new();
+            for lease in state.leases().listed(None, after).take(MAX_LEASES_PER_LOOK) {
+                visit(state, lease);
+                seen.push(lease.intent);
+            }
+            seen
+        })
+    }
+
+    /// The same for the leases that an order covers, whatever their role.
+    pub(crate) fn pass_in_reach(
+        &self,
+        order: &KillOrder,
+        mut visit: impl FnMut(&State, &Lease),
+    ) -> bool {
+        match &order.scope {
+            Scope::Lease(id) => {
+                let look = |state: &State| state.leases().get(*id).map(|it| visit(state, it));
+                self.peek(look).is_some()
+            }
+            // A task keeps its place while a lease of it, or a task below it, is in the books.
+            Scope::Task(id) => {
+                let tasks = self.peek(|state| state.task_and_those_below(*id));
+                let mut tasks = tasks.into_iter().flatten();
+                let look = |state: &State, task| {
+                    let leases = state.leases().of_task(task);
+                    leases.for_each(|lease| visit(state, lease));
+                };
+                let mut look = look;
+                tasks.all(|task| self.peek(|state| look(state, task)).is_some())
+            }
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Agent(_) => self.pass(|state, lease| {
+                if order.covers(lease) {
+                    visit(state, lease);
+                }
+            }),
+        }
+    }
+
+    /// Shows each approval to `visit`, by their ids. Says whether the ledger answered.
+    pub fn pass_approvals(&self, mut visit: impl FnMut(&State, &Approval)) -> bool {
+        self.pages(|state, after| {
+            let page = state.approvals(after).take(MAX_LEASES_PER_LOOK);
+            let seen = page.map(|approval| {
+                visit(state, approval);
+                approval.id
+            });
+            seen.collect()
+        })
+    }
+
+    /// Whose tasks an order reaches: those that are open, and those whose leases are in the books.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn identities_in_reach(
+        &self,
+        order: &KillOrder,
+    ) -> Result<BTreeSet<Identity>, CommitError> {
+        let mut found = BTreeSet::new();
+        let mut answered = true;
+        let by_lease = match &order.scope {
+            Scope::Target(_) | Scope::Lease(_) => true,
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Charter(_)
+            | Scope::Agent(_)
+            | Scope::Task(_) => false,
+        };
+        if !by_lease {
+            answered = self.pages(|state, after| {
+                let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
+                let seen = open.map(|(place, entry)| {
+                    if entry.is_open(order.at) && order.covers_task(&entry.task) {
+                        found.insert(entry.task.identity.clone());
+                    }
+                    place
+                });
+                seen.collect()
+            });
+        }
+        // A task that ended since the order was engaged is not among the open ones any more.
+        answered &= self.pass_in_reach(order, |state, lease| {
+            let entry = state.task(lease.task.id);
+            if by_lease || entry.is_some_and(|entry| entry.is_open(order.at)) {
+                found.insert(lease.task.identity.clone());
+            }
+        });
+        if !answered {
+            return Err(CommitError::Unavailable("no state".to_owned()));
+        }
+        self.settle().await?;
+        Ok(found)
+    }
+
+    /// Looks at page after page: each look answers with the places that it saw, and the next one begins behind the last of them.
+    pub fn pages<P: Copy>(&self, mut look: impl FnMut(&State, Option<P>) -> Vec<P>) -> bool {
+        let mut after = None;
+        loop {
+            let Some(seen) = self.peek(|state| look(state, after)) else {
+                return false;
+            };
+            match seen.last() {
+                Some(last) if seen.len() >= MAX_LEASES_PER_LOOK => after = Some(*last),
+                Some(_) | None => return true,
+            }
+        }
+    }
+}
