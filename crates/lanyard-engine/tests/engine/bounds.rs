@@ -322,7 +322,7 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
 
     let before = now();
     engine.revoke_strays(&bench.target).await;
-    assert!(taken(before) >= 2 * PAGES, "the look through a target");
+    assert!(taken(before) >= PAGES, "the look through a target");
 
     let kill = engine.engage(order).await.order.id;
     let before = now();
