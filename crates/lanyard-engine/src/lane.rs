@@ -294,6 +294,13 @@ impl Lane {
         self.state.lock().failures > 0
     }
 
+    /// How many leases at the head of the queue have their turn later: with each round that failed as a whole some more, so
+    /// that those whose calls hang do not keep those behind them from being come to.
+    pub(crate) fn passed_over(&self) -> usize {
+        let failures = self.state.lock().failures;
+        FEWEST.saturating_mul(usize::try_from(failures).unwrap_or(usize::MAX))
+    }
+
     /// How many leases a call is given.
     pub(crate) fn batch(&self, most: usize) -> usize {
         let batch = self.state.lock().batch;

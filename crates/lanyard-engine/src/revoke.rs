@@ -415,11 +415,21 @@ fn work(
         cut: cut(state, target),
         ..Revocation::default()
     };
-    let killed = state.leases().awaiting(target, Awaits::Kill);
-    let due = killed.chain(state.leases().awaiting(target, Awaits::Provider));
-    let ready =
-        due.filter(|lease| lane.is_ready(lease.id, now) && !is_left(lease, lane, provider, now));
-    work.due = ready
+    let ready = |what| {
+        let waiting = state.leases().awaiting(target, what);
+        waiting.filter(|lease| lane.is_ready(lease.id, now) && !is_left(lease, lane, provider, now))
+    };
+    let passed_over = lane.passed_over();
+    let in_turn = |what| {
+        // Counted only where something is passed over: a queue can be long.
+        let later = match passed_over {
+            0 => 0,
+            over => over % ready(what).count().max(1),
+        };
+        ready(what).skip(later).chain(ready(what).take(later))
+    };
+    let due = in_turn(Awaits::Kill).chain(in_turn(Awaits::Provider));
+    work.due = due
         .take(lane.batch(limits.at_once))
         .map(LeaseRef::from)
         .collect();

@@ -210,6 +210,26 @@ where
     answer::document(client, request, &Subject::of::<K>()).await
 }
 
+/// What a review is about: the API server leaves out what is empty.
+fn asked(spec: &authorization::SubjectAccessReviewSpec) -> [&str; 7] {
+    fn text(text: Option<&String>) -> &str {
+        text.map_or("", String::as_str)
+    }
+    let about = spec.resource_attributes.as_ref();
+    let of = |part: fn(&authorization::ResourceAttributes) -> Option<&String>| {
+        text(about.and_then(part))
+    };
+    [
+        text(spec.user.as_ref()),
+        of(|it| it.namespace.as_ref()),
+        of(|it| it.verb.as_ref()),
+        of(|it| it.group.as_ref()),
+        of(|it| it.resource.as_ref()),
+        of(|it| it.subresource.as_ref()),
+        of(|it| it.name.as_ref()),
+    ]
+}
+
 fn pem(der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = "-----BEGIN CERTIFICATE-----\n".to_owned();
@@ -547,7 +567,8 @@ impl KubernetesApi for Cluster {
         };
         let answer = reviewed(&self.client, &review).await;
         let answer = answer.map_err(|fault| explained(OPERATION, &fault))?;
-        let same = answer.spec.user == review.spec.user;
+        // What stands between may have kept an answer about another user, or another right of this one.
+        let same = asked(&answer.spec) == asked(&review.spec);
         match answer.status.filter(|_| same) {
             Some(status) => Ok(status.allowed),
             None => Err(ambiguous(OPERATION, "an answer about something else")),

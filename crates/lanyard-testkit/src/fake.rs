@@ -53,6 +53,8 @@ pub enum RevokeFault {
     HalfRefused,
     /// None is done yet, for a reason of each lease's own.
     Stuck,
+    /// Those of the lowest ids hang, as many as a call comes to in its time: sixteen.
+    Crowded,
 }
 
 /// What shows that a revoked credential is dead.
@@ -68,6 +70,9 @@ pub enum Check {
     /// A check of its own, which is never answered.
     Hangs,
 }
+
+/// How many leases a call comes to while some of them hang.
+const AT_ONCE: usize = 16;
 
 /// Runs in the middle of the next mint, once the credential exists.
 pub type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -351,16 +356,24 @@ impl Provider for FakeProvider {
             Check::Bound | Check::Own | Check::Hangs => Revoked::Acknowledged,
         };
         let mut live = self.live.lock();
+        let lowest: BTreeSet<LeaseId> = live.keys().take(AT_ONCE).copied().collect();
         let outcomes = revocation
             .due
             .iter()
-            .map(|lease| {
+            .enumerate()
+            .map(|(place, lease)| {
                 let odd = lease.id.bits() % 2 == 1;
                 match fault {
                     RevokeFault::Lost => return (lease.id, Err(lost("revoke"))),
                     RevokeFault::HalfRefused if odd => return (lease.id, Err(refused("revoke"))),
+                    RevokeFault::Crowded if place >= AT_ONCE || lowest.contains(&lease.id) => {
+                        return (lease.id, Err(lost("revoke")));
+                    }
                     RevokeFault::Stuck => return (lease.id, Err(stuck())),
-                    RevokeFault::None | RevokeFault::HalfRefused | RevokeFault::Hang => {}
+                    RevokeFault::None
+                    | RevokeFault::HalfRefused
+                    | RevokeFault::Crowded
+                    | RevokeFault::Hang => {}
                 }
                 live.remove(&lease.id);
                 (lease.id, Ok(taken))

@@ -8,7 +8,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::mint::Ask;
-use lanyard_testkit::fake::Check;
+use lanyard_testkit::fake::{Check, RevokeFault};
 use lanyard_testkit::world;
 use tokio::sync::watch;
 
@@ -82,6 +82,30 @@ async fn s47_a_kill_does_not_wait_for_a_check_that_hangs() {
     kill(&bench, second).await;
     let dead = until(|| bench.provider.live().is_empty());
     assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+}
+
+/// Nor for others whose calls hang until all of the time of a round is over.
+#[tokio::test]
+async fn s47_leases_whose_calls_hang_do_not_keep_others_from_being_killed() {
+    let charter = world::CHARTER.replace("live_leases: 5", "live_leases: 50");
+    let bench = bench(&charter.replace("count: 30", "count: 50")).await;
+    for _ in 0..40 {
+        mint(&bench).await;
+    }
+    bench.provider.revocations(RevokeFault::Crowded);
+    let scope = Scope::Task(bench.task);
+    let by = (RoleFilter::Both, "drill".to_owned(), Actor::Local);
+    let order = bench.engine.draft_kill(scope, by.0, by.1, by.2);
+    bench.engine.engage(order.unwrap()).await;
+    bench.engine.sweep_orders().await;
+    let hanging: std::collections::BTreeSet<LeaseId> =
+        bench.provider.live().into_iter().take(16).collect();
+    // Less in all than the leases live.
+    for _ in 0..50 {
+        bench.engine.revoke_round(&bench.target).await;
+        bench.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(bench.provider.live(), hanging);
 }
 
 /// One document is written for all of them.

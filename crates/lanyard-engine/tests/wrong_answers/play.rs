@@ -29,6 +29,8 @@ use crate::time::{Ahead, flow};
 
 /// How many leases a kill is about.
 const LEASES: usize = 2;
+/// One in so many faults befalls one call.
+const PARTS: usize = 3;
 /// How often everything is done and every token tried while one thing goes wrong.
 const ROUNDS: u32 = 4;
 /// How often at most once the way is clear.
@@ -55,14 +57,18 @@ pub(crate) trait Site: Sync {
     async fn works(&self, lease: LeaseId, credential: &Credential) -> bool;
 }
 
-/// Everything that can go wrong with everything, and with each call that revocations make.
+/// Everything that can go wrong with everything; and a hang, and a part of the rest, with each call that revocations make, so
+/// that each of it goes wrong with some.
 pub(crate) async fn play(site: &dyn Site) {
     flow(site.between().clone());
     let mut faults = vec![Fault::Hang];
     faults.extend(site.faults());
     play_some(site, (Rule::EVERYTHING, true), &faults).await;
     for (number, call) in site.calls().into_iter().enumerate() {
-        play_some(site, (call, number % 2 == 0), &faults).await;
+        let some = faults.iter().enumerate();
+        let some = some.filter(|(place, _)| *place == 0 || (place + number) % PARTS == 0);
+        let some: Vec<Fault> = some.map(|(_, fault)| *fault).collect();
+        play_some(site, (call, number % 2 == 0), &some).await;
     }
 }
 

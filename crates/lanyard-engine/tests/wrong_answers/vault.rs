@@ -1,6 +1,5 @@
 //! Vault.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::provider::{Credential, Provider};
 use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
-use lanyard_rig::{AppRole, Vault};
+use lanyard_rig::{AppRole, PostgreSql, Vault};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};
 use lanyard_testkit::world;
 
@@ -40,15 +39,23 @@ const THROTTLES: [Answer; 2] = [
     },
 ];
 
+/// An engine of users of a database, and the path that gives them.
+struct Users {
+    postgresql: PostgreSql,
+    path: String,
+}
+
 struct Behind {
     vault: Vault,
     between: Between,
     broker: AppRole,
     secret: PathBuf,
+    /// The database whose users are given, in place of tokens.
+    users: Option<Users>,
     _directory: tempfile::TempDir,
 }
 
-fn behind() -> Option<Behind> {
+fn behind(name: &str, postgresql: Option<PostgreSql>) -> Option<Behind> {
     let Some(vault) = Vault::shared() else {
         eprintln!("NOT RUN: no Vault is named; `cargo xtask test` starts one");
         return None;
@@ -59,8 +66,16 @@ fn behind() -> Option<Behind> {
         .ok();
     let url = vault.url();
     let server = url.strip_prefix("http://").unwrap().parse().unwrap();
-    let broker = vault.broker("wrong").unwrap();
+    let broker = vault.broker(name).unwrap();
     vault.policy("payments-read", READ).unwrap();
+    let users = postgresql.map(|postgresql| {
+        let mount = format!("database-wrong-{}", std::process::id());
+        vault.database(&mount, &postgresql, "reader", 3600).unwrap();
+        let path = format!("{mount}/creds/reader");
+        let policy = format!("path \"{path}\" {{ capabilities = [\"read\"] }}");
+        vault.policy("payments-wrong", &policy).unwrap();
+        Users { postgresql, path }
+    });
     let directory = tempfile::tempdir().unwrap();
     let secret = directory.path().join("secret-id");
     std::fs::write(&secret, &broker.secret_id).unwrap();
@@ -71,6 +86,7 @@ fn behind() -> Option<Behind> {
         between: Between::start(server),
         broker,
         secret,
+        users,
         _directory: directory,
     })
 }
@@ -82,7 +98,12 @@ impl Site for Behind {
     }
 
     fn charter(&self) -> String {
-        world::CHARTER.replace("ttl: 10m", "ttl: 1h")
+        let text = world::CHARTER.replace("ttl: 10m", "ttl: 1h");
+        let Some(Users { path, .. }) = &self.users else {
+            return text;
+        };
+        let secret = format!("policies: [payments-wrong], secret: {path}");
+        text.replace("policies: [payments-read]", &secret)
     }
 
     async fn provider(&self) -> Arc<dyn Provider> {
@@ -99,7 +120,7 @@ impl Site for Behind {
         let target = VaultTarget {
             token_role: self.broker.token_role.clone(),
             parent_role: self.broker.parent_role.clone(),
-            reading: BTreeSet::new(),
+            reading: self.users.iter().map(|users| users.path.clone()).collect(),
         };
         let server = Server::new(endpoint, login).unwrap();
         Arc::new(VaultProvider::new(target, server))
@@ -110,7 +131,15 @@ impl Site for Behind {
     }
 
     fn calls(&self) -> Vec<Rule> {
-        let post = Rule::method("POST");
+        let (post, put) = (Rule::method("POST"), Rule::method("PUT"));
+        if self.users.is_some() {
+            return vec![
+                put.at("/sys/leases/revoke"),
+                put.at("/sys/leases/lookup"),
+                post.at("/revoke-accessor"),
+                post.at("/lookup-accessor"),
+            ];
+        }
         vec![
             post,
             post.at("/revoke-accessor"),
@@ -127,6 +156,15 @@ impl Site for Behind {
     }
 
     async fn works(&self, _lease: LeaseId, credential: &Credential) -> bool {
+        if let (Credential::VaultSecret { data, .. }, Some(users)) = (credential, &self.users) {
+            let [user, password] =
+                ["username", "password"].map(|name| data.get(name).unwrap().expose());
+            let answer = users.postgresql.query(user, password, "select 1").unwrap();
+            let gone = ["authentication failed", "does not exist"];
+            let refused = gone.iter().any(|words| answer.stderr.contains(words));
+            assert!(answer.code == 0 || refused, "{}", answer.stderr);
+            return answer.code == 0;
+        }
         let Credential::Vault { token, .. } = credential else {
             unreachable!("a credential of another kind")
         };
@@ -140,7 +178,19 @@ impl Site for Behind {
 
 #[tokio::test]
 async fn s47_vault_no_token_is_called_dead_while_it_works_and_all_die_once_the_way_is_clear() {
-    if let Some(behind) = behind() {
+    if let Some(behind) = behind("wrong", None) {
+        play(&behind).await;
+    }
+}
+
+/// A dynamic secret, which works without Vault.
+#[tokio::test]
+async fn s47_vault_no_secret_is_called_dead_while_it_works_and_all_die_once_the_way_is_clear() {
+    let Some(users) = PostgreSql::shared() else {
+        eprintln!("NOT RUN: no PostgreSQL is named; `cargo xtask test` starts one");
+        return;
+    };
+    if let Some(behind) = behind("wrong-secrets", Some(users)) {
         play(&behind).await;
     }
 }
