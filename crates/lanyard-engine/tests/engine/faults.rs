@@ -344,7 +344,7 @@ async fn s39_a_mint_whose_intent_waited_for_the_ledger_ends_before_its_deadline_
         // What may exist is revoked.
         let stages = bench.engine.peek(|state| {
             let leases = state.leases().iter();
-            leases.map(|lease| lease.stage.clone()).collect::<Vec<_>>()
+            leases.map(|lease| lease.stage).collect::<Vec<_>>()
         });
         assert!(
             matches!(&stages.unwrap()[..], [Stage::Stopping { .. }]),
