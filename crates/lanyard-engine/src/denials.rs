@@ -29,6 +29,15 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// - test: `s05_denials_are_journaled_by_agent_first`
 pub const MAX_DENIALS_PER_AGENT_PER_MINUTE: u32 = 60;
 
+/// Bytes of denials of one agent that are journaled one by one: the agent chooses much of what is in one.
+///
+/// # Limit
+/// - for: an agent, over all charters and rules
+/// - unit: bytes a minute
+/// - beyond: denials are counted, as those beyond the number of records are
+/// - test: `s05_bytes_of_denials_are_bounded_by_agent`
+pub const MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE: u64 = 15_000;
+
 /// Denials under one charter that are journaled one by one.
 ///
 /// # Limit
@@ -96,8 +105,15 @@ struct Counts {
     /// By charter; all names of charters that there are not are one.
     charters: HashMap<Option<Name>, OfCharter>,
     /// The records of each agent.
-    agents: HashMap<AgentName, (Timestamp, u32)>,
+    agents: HashMap<AgentName, OfAgent>,
     strangers: Option<Count>,
+}
+
+#[derive(Debug)]
+struct OfAgent {
+    since: Timestamp,
+    records: u32,
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -164,26 +180,40 @@ impl Count {
 
 impl Counts {
     /// Whether this agent may have another record of its own.
-    fn may_have_record(&mut self, agent: &AgentName, now: Timestamp) -> bool {
+    fn may_have_record(&mut self, agent: &AgentName, bytes: u64, now: Timestamp) -> bool {
         if !self.agents.contains_key(agent) && self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
-            self.agents
-                .retain(|_, (since, _)| now.since(*since) < WINDOW);
+            self.agents.retain(|_, it| now.since(it.since) < WINDOW);
             if self.agents.len() >= MAX_AGENTS_WITH_DENIALS {
                 return false;
             }
         }
-        let (since, records) = self.agents.entry(agent.clone()).or_insert((now, 0));
-        if now.since(*since) >= WINDOW {
-            (*since, *records) = (now, 0);
+        let begun = OfAgent {
+            since: now,
+            records: 0,
+            bytes: 0,
+        };
+        let own = self.agents.entry(agent.clone()).or_insert(begun);
+        if now.since(own.since) >= WINDOW {
+            (own.since, own.records, own.bytes) = (now, 0, 0);
         }
-        *records = records.saturating_add(1);
-        *records <= MAX_DENIALS_PER_AGENT_PER_MINUTE
+        let has_room = own.records < MAX_DENIALS_PER_AGENT_PER_MINUTE
+            && own.bytes.saturating_add(bytes) <= MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE;
+        if has_room {
+            own.records = own.records.saturating_add(1);
+            own.bytes = own.bytes.saturating_add(bytes);
+        }
+        has_room
     }
 }
 
 impl DenialMeter {
-    /// How this denial is to be journaled.
-    pub fn admits(&self, whose: Whose<'_>, denial: &Denial, now: Timestamp) -> Journaled {
+    /// How this denial is to be journaled, whose own record has so many bytes.
+    pub fn admits(
+        &self,
+        whose: Whose<'_>,
+        (denial, bytes): (&Denial, u64),
+        now: Timestamp,
+    ) -> Journaled {
         let mut counts = self.0.lock();
         let Whose::Agent(agent, charter) = whose else {
             let strangers = counts.strangers.get_or_insert(Count::none(now));
@@ -206,7 +236,7 @@ impl DenialMeter {
             of.0 = None;
         }
         let room = !shared && of_charter.alone < MAX_DENIALS_PER_CHARTER_PER_MINUTE;
-        let alone = room && counts.may_have_record(agent, now);
+        let alone = room && counts.may_have_record(agent, bytes, now);
         let Some(of_charter) = counts.charters.get_mut(&charter.cloned()) else {
             return Journaled::Later;
         };
@@ -237,9 +267,7 @@ impl DenialMeter {
         }
         let is_empty = |it: &OfCharter| it.counts.is_empty() && now.since(it.since) >= WINDOW;
         counts.charters.retain(|_, it| !is_empty(it));
-        counts
-            .agents
-            .retain(|_, (since, _)| now.since(*since) < WINDOW);
+        counts.agents.retain(|_, it| now.since(it.since) < WINDOW);
         if let Some(mut strangers) = counts.strangers.take_if(|it| all || it.is_over(now)) {
             left.push(strangers.tell(None, (None, Rule::NotInForce)));
         }
@@ -254,6 +282,9 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::EPOCH;
+    /// Bytes of a denial of which there may be as many as there may be records.
+    const SMALL: u64 =
+        MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE / MAX_DENIALS_PER_AGENT_PER_MINUTE as u64;
     const RULES: [Rule; 2] = [Rule::Grants, Rule::Limits];
 
     fn name(text: &str) -> Name {
@@ -298,7 +329,7 @@ mod tests {
         let whose = Whose::Agent(&a, Some(&payments));
         let mut told = Told::default();
         for _ in 0..1000 {
-            told.take(meter.admits(whose, &denial(Rule::Grants), START));
+            told.take(meter.admits(whose, (&denial(Rule::Grants), SMALL), START));
         }
         // 60 by themselves, then 60, 120, 240 and 480 in a record each.
         let expected = Told {
@@ -317,7 +348,7 @@ mod tests {
         };
         assert_eq!(meter.over(START + WINDOW, false), [left]);
         assert_eq!(meter.over(START + WINDOW, false), []);
-        let next = meter.admits(whose, &denial(Rule::Grants), START + WINDOW);
+        let next = meter.admits(whose, (&denial(Rule::Grants), SMALL), START + WINDOW);
         assert_eq!(next, Journaled::One);
     }
 
@@ -329,13 +360,13 @@ mod tests {
             let charter = name(&format!("c{}", number % 10));
             for rule in RULES {
                 let whose = Whose::Agent(&a, Some(&charter));
-                told.take(meter.admits(whose, &denial(rule), START));
+                told.take(meter.admits(whose, (&denial(rule), SMALL), START));
             }
         }
         assert_eq!(told.alone, MAX_DENIALS_PER_AGENT_PER_MINUTE);
         let b = agent("b");
         let other = Whose::Agent(&b, None);
-        let other = meter.admits(other, &denial(Rule::NotInForce), START);
+        let other = meter.admits(other, (&denial(Rule::NotInForce), SMALL), START);
         assert_eq!(other, Journaled::One);
     }
 
@@ -345,7 +376,7 @@ mod tests {
         let mut told = Told::default();
         for number in 0..5000 {
             let made_up = not_in_force(&name(&format!("c{number}")));
-            told.take(meter.admits(Whose::Agent(&a, None), &made_up, START));
+            told.take(meter.admits(Whose::Agent(&a, None), (&made_up, SMALL), START));
         }
         assert_eq!(told.alone, MAX_DENIALS_PER_AGENT_PER_MINUTE);
         assert!(told.records < 10, "{told:?}");
@@ -358,7 +389,8 @@ mod tests {
     fn s05_whom_no_charter_names_gets_no_record_and_is_counted() {
         let meter = DenialMeter::default();
         for _ in 0..100_000 {
-            let journaled = meter.admits(Whose::Stranger, &denial(Rule::NotInForce), START);
+            let journaled =
+                meter.admits(Whose::Stranger, (&denial(Rule::NotInForce), SMALL), START);
             assert_eq!(journaled, Journaled::Later);
         }
         let left = Uncounted {
@@ -379,7 +411,7 @@ mod tests {
         for number in 0..MAX_COUNTED_DENIALS_PER_CHARTER + 100 {
             let agent = agent(&number.to_string());
             let whose = Whose::Agent(&agent, Some(&flooded));
-            match meter.admits(whose, &denial(Rule::Grants), START) {
+            match meter.admits(whose, (&denial(Rule::Grants), SMALL), START) {
                 Journaled::One => counted += 1,
                 Journaled::Many(some) if some.agent.is_none() => together += some.count,
                 Journaled::Many(some) => counted += some.count,
@@ -399,7 +431,7 @@ mod tests {
         let a = agent("a");
         for _ in 0..5 {
             let whose = Whose::Agent(&a, Some(&quiet));
-            let journaled = meter.admits(whose, &denial(Rule::Grants), START);
+            let journaled = meter.admits(whose, (&denial(Rule::Grants), SMALL), START);
             assert_eq!(journaled, Journaled::One);
         }
     }
@@ -409,7 +441,7 @@ mod tests {
         let (meter, payments) = (DenialMeter::default(), name("payments"));
         let admits = |agent: &AgentName| {
             let whose = Whose::Agent(agent, Some(&payments));
-            meter.admits(whose, &denial(Rule::Grants), START)
+            meter.admits(whose, (&denial(Rule::Grants), SMALL), START)
         };
         for number in 0..MAX_DENIALS_PER_CHARTER_PER_MINUTE {
             assert_eq!(admits(&agent(&number.to_string())), Journaled::One);
@@ -435,7 +467,7 @@ mod tests {
         for number in 0..MAX_AGENTS_WITH_DENIALS {
             let agent = agent(&number.to_string());
             let whose = Whose::Agent(&agent, charters.get(number % 40));
-            told.take(meter.admits(whose, &denial(Rule::Grants), START));
+            told.take(meter.admits(whose, (&denial(Rule::Grants), SMALL), START));
         }
         assert_eq!(
             usize::try_from(told.alone).unwrap(),
@@ -443,10 +475,32 @@ mod tests {
         );
         let late = agent("late");
         let whose = Whose::Agent(&late, charters.first());
-        let journaled = meter.admits(whose, &denial(Rule::Grants), START);
+        let journaled = meter.admits(whose, (&denial(Rule::Grants), SMALL), START);
         assert!(
             matches!(&journaled, Journaled::Many(some) if some.agent.as_ref() == Some(&late)),
             "{journaled:?}"
         );
+    }
+
+    #[test]
+    fn s05_bytes_of_denials_are_bounded_by_agent() {
+        let meter = DenialMeter::default();
+        let (a, charter) = (agent("a"), name("one"));
+        let whose = Whose::Agent(&a, Some(&charter));
+        let large = MAX_DENIAL_BYTES_PER_AGENT_PER_MINUTE / 4;
+        let mut told = Told::default();
+        for _ in 0..100 {
+            told.take(meter.admits(whose, (&denial(Rule::Grants), large), START));
+        }
+        assert_eq!(told.alone, 4, "{told:?}");
+        // None is lost: the others are numbers.
+        for left in meter.over(START, true) {
+            told.take(Journaled::Many(left));
+        }
+        assert_eq!(told.alone + told.counted, 100, "{told:?}");
+        let b = agent("b");
+        let other = Whose::Agent(&b, Some(&charter));
+        let other = meter.admits(other, (&denial(Rule::Grants), large), START);
+        assert_eq!(other, Journaled::One);
     }
 }

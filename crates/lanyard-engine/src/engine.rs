@@ -26,7 +26,7 @@ use crate::condition::Conditions;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
-use crate::records::{RecordLimits, RecordMeter, TooManyRecords};
+use crate::records::{RecordLimits, RecordMeter, TooManyRecords, weight};
 use crate::skew::SKEW_LIMIT;
 
 /// What the engine is given.
@@ -286,12 +286,16 @@ impl Engine {
         committed
     }
 
-    /// Counts a record that this identity is about to cause.
+    /// Counts a record that this identity is about to cause, and its bytes.
     ///
     /// # Errors
     /// It is one too many.
-    pub fn meter(&self, identity: &lanyard_core::identity::Identity) -> Result<(), TooManyRecords> {
-        self.records.admit(identity, self.now())
+    pub fn meter(
+        &self,
+        identity: &lanyard_core::identity::Identity,
+        command: &Command,
+    ) -> Result<(), TooManyRecords> {
+        self.records.admit(identity, weight(command), self.now())
     }
 
     /// Whether this identity has anything to do here: a charter in force names it, or it has a task that is open.

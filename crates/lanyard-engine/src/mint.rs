@@ -228,13 +228,12 @@ impl Engine {
         self.conditions.check().map_err(IssueError::NotIssuing)?;
         let target = cleared.intent.entry.target.clone();
         let revocability = cleared.provider.revocability(&cleared.request.rights);
-        self.meter(&caller.identity)?;
         let (lease, deadline) = (cleared.intent.lease, cleared.intent.deadline);
+        let begin = Command::BeginMint(Box::new(cleared.intent));
+        self.meter(&caller.identity, &begin)?;
         // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
         let minting = Minting::begin(self, lease);
-        self.commit(Command::BeginMint(Box::new(cleared.intent)))
-            .await
-            .map_err(IssueError::Commit)?;
+        self.commit(begin).await.map_err(IssueError::Commit)?;
         let (answer, waiting) = tokio::sync::oneshot::channel();
         let engine = Arc::clone(self);
         self.supervise(async move {

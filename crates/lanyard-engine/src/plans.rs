@@ -128,7 +128,7 @@ impl Submission<'_> {
             requirement,
             requests,
         };
-        let metered = engine.meter(&self.caller.identity);
+        let metered = engine.meter(&self.caller.identity, &submit);
         metered.map_err(IssueError::TooManyRecords)?;
         engine.commit(submit).await.map_err(IssueError::Commit)?;
         Ok(plan)

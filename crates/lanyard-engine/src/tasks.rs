@@ -16,7 +16,7 @@ use lanyard_core::time::Timestamp;
 use crate::clock::NoRandomness;
 use crate::denials::{Journaled, Whose};
 use crate::engine::Engine;
-use crate::records::TooManyRecords;
+use crate::records::{TooManyRecords, weight};
 
 /// What an agent says when it opens a task.
 #[derive(Debug, Clone)]
@@ -108,11 +108,11 @@ impl Engine {
                 return Err(TaskError::Denied { decision, denial });
             }
         };
-        self.meter(identity)?;
         let command = Command::OpenTask {
             task: task.clone(),
             request: ask.request,
         };
+        self.meter(identity, &command)?;
         self.commit(command).await.map_err(TaskError::Commit)?;
         Ok(task)
     }
@@ -253,19 +253,19 @@ impl Engine {
         } else {
             Whose::Stranger
         };
-        let record = match self.denials.admits(whose, &denial, self.now()) {
-            Journaled::One => {
-                let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
-                Some(Command::Deny {
-                    decision,
-                    identity: identity.clone(),
-                    agent,
-                    task,
-                    grant,
-                    asked: asked.unwrap_or_default(),
-                    denial: denial.clone(),
-                })
-            }
+        let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
+        let alone = Command::Deny {
+            decision,
+            identity: identity.clone(),
+            agent: agent.clone(),
+            task,
+            grant,
+            asked: asked.unwrap_or_default(),
+            denial: denial.clone(),
+        };
+        let told = (&denial, weight(&alone));
+        let record = match self.denials.admits(whose, told, self.now()) {
+            Journaled::One => Some(alone),
             Journaled::Many(some) => Some(some.into()),
             Journaled::Later => None,
         };

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lanyard_core::command::Record;
 use lanyard_core::lease::Seq;
@@ -22,6 +22,11 @@ use crate::history::History;
 
 /// What comes within this time is taken in together, which costs far less than one by one.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How far the history stays behind where nobody wants to read it: sled writes a page anew for every few entries of it, so
+/// that records that are taken in one by one cost several times their own bytes on the disk.
+pub(crate) const LAG: Duration = Duration::from_secs(10);
+/// The same while agents want to read it: they ask as often as they like, and must not choose what that costs.
+pub(crate) const LAG_FOR_AGENTS: Duration = Duration::from_secs(5);
 
 /// Rings when something became durable.
 #[derive(Debug, Clone)]
@@ -112,6 +117,14 @@ pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
     text.unwrap_or("a panic without words")
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a thread rests is no time of the ledger"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
 /// Keeps the history.
 pub(crate) struct Projector {
     pub(crate) shared: Arc<Shared>,
@@ -126,10 +139,14 @@ impl Projector {
             let durable = self.shared.durable.borrow().next.0;
             // An end does not wait for it either: the next start goes on where this one stopped.
             while !rung.is_gone() && self.history.catch_up(durable) {}
+            let caught_up = now();
             if !rung.next() {
                 break;
             }
             rung.rest();
+            while !rung.is_gone() && self.history.may_stay_behind(now() - caught_up) {
+                rung.rest();
+            }
         }
         self.history.close();
     }

@@ -4,7 +4,7 @@
 //! It says where records are; their bytes are in the journal alone.
 //!
 //! ```text
-//! b first                -> segment offset     where a batch of the journal begins
+//! b first                -> segment offset     where a batch of the journal begins: one every 16 KiB
 //! k kind 0 first         -> index*             the records of a kind, from this one on
 //! m mention 0 first      -> index*             the records that mention something
 //! applied, root                                how many records were taken in, and the tree over them
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use lanyard_core::command::Record;
 use lanyard_core::references::references;
@@ -25,7 +26,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use sled::{Batch, Db};
 
-use crate::behind::{Trouble, words};
+use crate::behind::{LAG, LAG_FOR_AGENTS, Trouble, words};
 
 /// How many records one write takes in.
 const BATCH: u64 = 8192;
@@ -37,6 +38,8 @@ const FLUSH: u64 = 10_000;
 const REBUILDS: u32 = 3;
 /// The file that says that the last process ended in order; its absence, that a page may be torn.
 const CLEAN: &str = "clean";
+/// How far the batches are apart, in bytes, whose places are kept: the others are found by reading on from there.
+const APART: u64 = 16 << 10;
 /// The most records of one answer.
 pub const MOST: usize = 1000;
 
@@ -70,6 +73,9 @@ pub struct History {
     journal: PathBuf,
     path: PathBuf,
     db: RwLock<Option<Db>>,
+    /// A person waits for it to be up to date; an agent does.
+    wanted: AtomicBool,
+    wanted_by_agent: AtomicBool,
     /// Somebody met a page that cannot be read.
     doubted: AtomicBool,
     /// The disk had no space for it: it is not in doubt, and is opened again.
@@ -98,7 +104,7 @@ const MENTION: u8 = b'm';
 const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
 /// The number is that of the format: another one is a history of another kind.
-const ROOT: &[u8] = b"root/3";
+const ROOT: &[u8] = b"root/4";
 
 impl Progress {
     fn at((disk, journal): (&Files, &Path), tree: Frontier, rebuilds: u32) -> Self {
@@ -120,6 +126,8 @@ impl History {
             path: path.to_path_buf(),
             db: RwLock::new(None),
             doubted: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
+            wanted_by_agent: AtomicBool::new(false),
             starved: AtomicBool::new(false),
             trouble: Trouble::default(),
             taken: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
@@ -185,6 +193,28 @@ impl History {
     /// Why it is not kept, where that is so.
     pub(crate) const fn trouble(&self) -> &Trouble {
         &self.trouble
+    }
+
+    /// Has it brought up to date at once, for a person who reads it.
+    pub fn want(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Has it brought up to date soon, for an agent that reads it.
+    pub fn want_soon(&self) {
+        self.wanted_by_agent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether what is new can wait, so long after it was up to date.
+    pub(crate) fn may_stay_behind(&self, behind: Duration) -> bool {
+        let lag = if self.wanted.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else if self.wanted_by_agent.load(Ordering::Relaxed) {
+            LAG_FOR_AGENTS
+        } else {
+            LAG
+        };
+        behind < lag
     }
 
     /// How many records it has taken in.
@@ -256,6 +286,9 @@ impl History {
     /// Takes in some of what is new, up to `until`; says whether there is more. A journal that cannot be read leaves it
     /// behind; where sled does not take it, or panics, it is made again.
     pub(crate) fn catch_up(&self, until: u64) -> bool {
+        // Whoever wants more from here on says so again.
+        self.wanted.store(false, Ordering::Relaxed);
+        self.wanted_by_agent.store(false, Ordering::Relaxed);
         if self.doubted.load(Ordering::SeqCst) {
             self.again("a page of it could not be read");
         }
@@ -372,7 +405,7 @@ fn listed(db: &Db, prefix: Vec<u8>, from: u64) -> impl Iterator<Item = u64> + us
         .filter(move |index| *index >= from)
 }
 
-/// The batch that was read last: the next record is often in the same.
+/// What was read last, from a known place on: the next record is often in it.
 #[derive(Default)]
 struct Held {
     first: u64,
@@ -387,8 +420,9 @@ impl Held {
             (self.first, self.records) = (place.first, Vec::new());
             let records = &mut self.records;
             let read = Cursor::at_batch(disk, journal, place).map_err(OpenError::from);
+            // To the end of the record's own batch: the next record is often in the same.
             let read = read.and_then(|mut cursor| {
-                cursor.read(place.first + 1, |entry| records.push(entry.record.to_vec()))
+                cursor.read(index + 1, |entry| records.push(entry.record.to_vec()))
             });
             if let Err(error) = read {
                 tracing::warn!(%error, index, "a record cannot be read from the journal");
@@ -454,7 +488,11 @@ struct Taken {
 impl Taken {
     fn take_in(&mut self, entry: Entry<'_>) {
         let place = entry.batch;
-        if self.last.replace(place) != Some(place) {
+        let is_near = |last: Place| {
+            last.segment == place.segment && place.offset.saturating_sub(last.offset) < APART
+        };
+        if !self.last.is_some_and(is_near) {
+            self.last = Some(place);
             let mut at = place.segment.to_be_bytes().to_vec();
             at.extend_from_slice(&place.offset.to_be_bytes());
             self.batch.insert(key(vec![BATCH_AT], place.first), at);
@@ -497,4 +535,27 @@ impl Taken {
 #[must_use]
 pub fn kind_of(record: &Value) -> Option<&str> {
     record.get("command")?.get("type")?.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s05_the_history_stays_behind_until_somebody_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, path) = (folder.path().join("journal"), folder.path().join("history"));
+        let disk = lanyard_disk::system();
+        let history = History::new(&disk, &journal, &path, Frontier::default());
+        let soon = Duration::from_millis(1);
+        assert!(history.may_stay_behind(soon));
+        assert!(!history.may_stay_behind(LAG));
+        history.want_soon();
+        assert!(history.may_stay_behind(soon));
+        assert!(!history.may_stay_behind(LAG_FOR_AGENTS));
+        history.want();
+        assert!(!history.may_stay_behind(Duration::ZERO));
+        assert!(!history.catch_up(0));
+        assert!(history.may_stay_behind(LAG_FOR_AGENTS));
+    }
 }

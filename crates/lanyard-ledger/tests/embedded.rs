@@ -229,6 +229,7 @@ async fn asked(ledger: &Embedded, query: Query) -> Vec<String> {
     let size = ledger.tree().0;
     // The history follows the writer; it is asked until it is there.
     while ledger.history().applied() < size {
+        ledger.history().want();
         tokio::task::yield_now().await;
     }
     let (found, _) = ledger.history().query(&query);

@@ -18,6 +18,7 @@ use lanyard_plan::{Document, compared};
 use parking_lot::Mutex;
 use tonic::async_trait;
 
+use crate::apart::Apart;
 use crate::plans::{PlanStore, PutError};
 pub(crate) use process::{Judges, answer};
 use turns::Turns;
@@ -29,29 +30,31 @@ const KEPT_JUDGEMENTS: usize = 256;
 pub(crate) struct Assessor {
     plans: PlanStore,
     judges: Judges,
+    apart: Arc<Apart>,
     /// What the policies of a charter have said of a plan before: neither changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
     turns: Turns,
 }
 
 impl Assessor {
-    pub(crate) fn new(plans: PlanStore, judges: Judges) -> Self {
+    pub(crate) fn new(plans: PlanStore, judges: Judges, apart: Arc<Apart>) -> Self {
         Self {
             plans,
             judges,
+            apart,
             judged: Mutex::default(),
             turns: Turns::default(),
         }
     }
 
-    /// Runs this in the identity's turn, on a thread that may be busy.
-    async fn apart<T: Send + 'static>(
+    /// Runs this in the identity's turn, on a thread that yields to those that serve.
+    async fn in_turn<T: Send + 'static>(
         &self,
         who: &Identity,
         work: impl FnOnce() -> Result<T, Unjudged> + Send + 'static,
     ) -> Result<T, Unjudged> {
         let _turn = self.turns.take(who).await?;
-        let done = tokio::task::spawn_blocking(work).await;
+        let done = self.apart.run(work).await;
         done.map_err(|_| Unjudged::Policies("looking at the plan failed".to_owned()))?
     }
 }
@@ -65,7 +68,7 @@ impl Judge for Assessor {
         content: &Arc<[u8]>,
     ) -> Result<Reading, Unjudged> {
         let content = Arc::clone(content);
-        self.apart(&task.identity, move || {
+        self.in_turn(&task.identity, move || {
             Ok(Document::read(format, &content)?.reading())
         })
         .await
@@ -76,7 +79,7 @@ impl Judge for Assessor {
         task: &Task,
         rehearsed: Vec<Rehearsed>,
     ) -> Result<Arc<[u8]>, Unjudged> {
-        self.apart(&task.identity, move || {
+        self.in_turn(&task.identity, move || {
             let shown = compared(&rehearsed).map_err(Unjudged::Store)?;
             Ok(Arc::from(shown.as_bytes()))
         })

@@ -1,5 +1,6 @@
 //! `lanyardd`: reads its configuration, wires the parts together, listens.
 
+mod apart;
 mod charters;
 mod config;
 mod data_dir;
@@ -12,10 +13,12 @@ mod http;
 mod identity;
 mod judge;
 mod kill_plane;
+mod lanes;
 mod listen;
 mod local;
 mod metrics;
 mod plans;
+mod readings;
 mod refusal;
 mod request_bodies;
 mod rpc;

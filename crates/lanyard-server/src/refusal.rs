@@ -72,6 +72,10 @@ pub(crate) fn no_memory() -> Status {
     )
 }
 
+pub(crate) fn no_room() -> Status {
+    exhausted("too many requests wait for an answer, of your address or of all: try again later")
+}
+
 /// This caller, or all callers together, have as many as there may be.
 pub(crate) fn full(what: &str, full: Full) -> Status {
     exhausted(format!(

@@ -11,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -19,14 +20,15 @@ use crate::listen::PeerAddress;
 use crate::refusal;
 use crate::shares::{Share, Shares};
 
-/// The bodies of requests that are in memory at a time; one address may hold half of it.
+/// The bodies of requests that are in memory at a time; one address may hold half of it. What is made of a body takes about
+/// as much again.
 ///
 /// # Limit
 /// - for: all peers of a listener together
 /// - unit: bytes
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane has a budget of its own
 /// - test: `s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others`
-const MAX_BODY_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_BODY_BYTES: u64 = 40 * 1024 * 1024;
 /// The bodies of requests to the kill plane that are in memory at a time; one address may hold half of it.
 ///
 /// # Limit
@@ -34,26 +36,41 @@ const MAX_BODY_BYTES: u64 = 256 * 1024 * 1024;
 /// - unit: bytes
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others`
-const MAX_KILL_BODY_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_KILL_BODY_BYTES: u64 = 16 * 1024 * 1024;
+/// Requests that are not answered yet, with or without a body; one address may have half of them. A watch is answered when it
+/// begins.
+///
+/// # Limit
+/// - for: all peers of a listener together
+/// - unit: requests
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429); the kill plane counts its own
+/// - test: `s07_requests_that_are_not_answered_are_bounded_and_leave_room_for_other_addresses`
+const MAX_REQUESTS: u64 = 4_096;
 
 /// The budget of one listener.
 #[derive(Debug, Clone)]
-pub(crate) struct BodyBudget(Shares<Option<IpAddr>>);
+pub(crate) struct BodyBudget {
+    bytes: Shares<Option<IpAddr>>,
+    requests: Shares<Option<IpAddr>>,
+}
 
 impl BodyBudget {
     /// The usual one.
     pub(crate) fn of_all() -> Self {
-        Self::new(MAX_BODY_BYTES)
+        Self::new(MAX_BODY_BYTES, MAX_REQUESTS)
     }
 
     /// The kill plane's.
     pub(crate) fn of_kills() -> Self {
-        Self::new(MAX_KILL_BODY_BYTES)
+        Self::new(MAX_KILL_BODY_BYTES, MAX_REQUESTS)
     }
 
     /// One address, which may be a proxy that many come through, gets half, as of the connections.
-    fn new(bytes: u64) -> Self {
-        Self(Shares::new(bytes, bytes / 2))
+    fn new(bytes: u64, requests: u64) -> Self {
+        Self {
+            bytes: Shares::new(bytes, bytes / 2),
+            requests: Shares::new(requests, requests / 2),
+        }
     }
 }
 
@@ -71,11 +88,20 @@ pub(crate) async fn metered(
     request: Request,
     next: Next,
 ) -> Response {
+    let peer = request.extensions().get::<PeerAddress>();
+    let peer = peer.map(PeerAddress::network);
+    let Ok(_place) = budget.requests.take(peer, 1) else {
+        let refused = refusal::no_room();
+        return if is_grpc(request.headers()) {
+            refused.into_http()
+        } else {
+            crate::http::refused(&refused)
+        };
+    };
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<PeerAddress>();
-    let share = budget.0.of(peer.map(PeerAddress::network));
+    let share = budget.bytes.of(peer);
     let held = Arc::new(Mutex::new(Held {
         share,
         refused: false,
@@ -88,12 +114,15 @@ pub(crate) async fn metered(
         })
     });
     let response = next.run(request).await;
-    let kind = response.headers().get(CONTENT_TYPE);
-    let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-    if held.lock().refused && !is_grpc {
+    if held.lock().refused && !is_grpc(response.headers()) {
         return crate::http::refused(&refusal::no_memory());
     }
     response
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
 struct Metered {
@@ -182,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others() {
-        let budget = BodyBudget::new(100);
+        let budget = BodyBudget::new(100, 100);
         let router = Router::new()
             .route(
                 "/",
@@ -216,6 +245,49 @@ mod tests {
             drop(sender);
             assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
         }
-        budget.0.take(Some([10, 0, 0, 1].into()), 50).unwrap();
+        budget.bytes.take(Some([10, 0, 0, 1].into()), 50).unwrap();
+    }
+
+    #[tokio::test]
+    async fn s07_requests_that_are_not_answered_are_bounded_and_leave_room_for_other_addresses() {
+        let budget = BodyBudget::new(100, 8);
+        let router = Router::new()
+            .route(
+                "/",
+                post(|body: Bytes| async move { body.len().to_string() }),
+            )
+            .layer(from_fn_with_state(budget.clone(), metered));
+        let service = TowerToHyperService::new(router);
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            let (sender, request) = request([10, 0, 0, 1]);
+            let service = service.clone();
+            let answer = tokio::spawn(async move { service.call(request).await.unwrap() });
+            // Whoever takes the first one is being served.
+            sender.send(chunk(0)).await.unwrap();
+            sender.send(chunk(0)).await.unwrap();
+            open.push((sender, answer));
+        }
+        let (_sender, one_more) = request([10, 0, 0, 1]);
+        let refused = service.call(one_more).await.unwrap();
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+        let (_sender, mut one_more) = request([10, 0, 0, 1]);
+        let grpc = http::HeaderValue::from_static("application/grpc");
+        one_more.headers_mut().insert(CONTENT_TYPE, grpc);
+        let refused = service.call(one_more).await.unwrap();
+        let exhausted = tonic::Code::ResourceExhausted as i32;
+        let code = refused.headers().get("grpc-status").unwrap();
+        assert_eq!(code.to_str().unwrap(), exhausted.to_string());
+        let (sender, other) = request([10, 0, 0, 2]);
+        drop(sender);
+        let served = service.call(other).await.unwrap();
+        assert_eq!(served.status(), StatusCode::OK);
+        for (sender, answer) in open {
+            drop(sender);
+            assert_eq!(answer.await.unwrap().status(), StatusCode::OK);
+        }
+        let (sender, again) = request([10, 0, 0, 1]);
+        drop(sender);
+        assert_eq!(service.call(again).await.unwrap().status(), StatusCode::OK);
     }
 }

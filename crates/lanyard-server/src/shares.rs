@@ -81,6 +81,12 @@ pub(crate) struct Share<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Share<K> {
+    /// How much all shares of this owner hold together.
+    pub(crate) fn of_owner(&self) -> u64 {
+        let held = self.shares.held.lock();
+        held.by.get(&self.owner).copied().unwrap_or(0)
+    }
+
     /// Takes so much more.
     ///
     /// # Errors
@@ -127,6 +133,7 @@ mod tests {
         assert_eq!(shares.take("b", 1).unwrap_err(), Full::All(10));
         drop(second);
         first.grow(2).unwrap();
+        assert_eq!((first.of_owner(), other.of_owner()), (6, 4));
         drop((first, other));
         let held = shares.held.lock();
         assert_eq!((held.all, held.by.len()), (0, 0));

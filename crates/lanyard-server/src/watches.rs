@@ -1,6 +1,8 @@
 //! How many streams of the broker's own messages are open: each costs a look at the state for every change, as long as its
 //! reader stays (T45).
 
+use std::time::Duration;
+
 use lanyard_core::identity::Identity;
 use tonic::Status;
 
@@ -76,6 +78,18 @@ impl Watches {
     }
 }
 
+/// How long a watch waits between two looks at the state, where its owner has a few.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Watches of one owner that look that often. Each look is at all of a task, and everything that happens in the broker is a
+/// reason for one: whoever has more watches looks less often by each, and takes no more of a core.
+const WATCHES_AT_FULL_RATE: u64 = 8;
+
+/// How long this watch waits until it looks again.
+pub(crate) fn look_interval(watch: &Watch) -> Duration {
+    let times = watch.of_owner().div_ceil(WATCHES_AT_FULL_RATE).max(1);
+    LOOK_INTERVAL * u32::try_from(times).unwrap_or(u32::MAX)
+}
+
 fn taken(shares: &Shares<Identity>, who: &Identity) -> Result<Watch, Status> {
     let taken = shares.take(who.clone(), 1);
     taken.map_err(|full| refusal::full("open watches", full))
@@ -92,6 +106,19 @@ mod tests {
             issuer: "https://issuer.example".to_owned(),
             subject: subject.to_owned(),
         }
+    }
+
+    #[test]
+    fn s07_whoever_has_many_watches_looks_less_often_by_each() {
+        let watches = Watches::default();
+        let mut open: Vec<Watch> = (0..WATCHES_AT_FULL_RATE)
+            .map(|_| watches.of_agent(&who("a")).unwrap())
+            .collect();
+        assert_eq!(look_interval(&open[0]), LOOK_INTERVAL);
+        open.extend((0..WATCHES_AT_FULL_RATE).map(|_| watches.of_agent(&who("a")).unwrap()));
+        assert_eq!(look_interval(&open[0]), LOOK_INTERVAL * 2);
+        let other = watches.of_agent(&who("b")).unwrap();
+        assert_eq!(look_interval(&other), LOOK_INTERVAL);
     }
 
     #[test]

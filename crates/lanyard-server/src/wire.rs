@@ -28,6 +28,7 @@ use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
 use tokio::sync::watch;
 
+use crate::apart::Apart;
 use crate::charters::CharterDirectory;
 use crate::config::{ApprovalUrl, Config};
 use crate::discovery::KeyWatch;
@@ -37,8 +38,10 @@ use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas, people};
 use crate::judge::{Assessor, Judges};
 use crate::kill_plane::KillPlane;
+use crate::lanes::Lanes;
 use crate::listen::listen;
 use crate::plans::PlanStore;
+use crate::readings::Readings;
 use crate::rpc::submitted_bytes;
 use crate::shares::Shares;
 use crate::signals::Signals;
@@ -74,6 +77,7 @@ pub(crate) struct Broker {
     pub(crate) watches: Watches,
     /// The bytes of plans that are being submitted, by who submits them.
     pub(crate) plan_bytes: Shares<Identity>,
+    pub(crate) readings: Readings,
 }
 
 impl Broker {
@@ -358,6 +362,7 @@ async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
         break_glass: identities.break_glass(&config.audience)?,
         keys: KeyWatch::new(config),
         quotas: Quotas::new(identities.quotas),
+        turns: Lanes::new(usize::MAX, identities.quotas.calls_at_once),
         inspections: Inspections::default(),
         challenges: Challenges::new().map_err(|_| anyhow!("the system gives no random bits"))?,
         lifetimes: identities.lifetimes,
@@ -439,11 +444,16 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     });
     let providers = providers(config, (&keyring, &lists)).await;
     let plans = PlanStore::open(&config.data_dir, config.plan_sealing_keys.as_deref())?;
+    let apart = Arc::new(Apart::new()?);
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
         providers,
         charters: Arc::new(Charters::default()),
-        judge: Arc::new(Assessor::new(plans.clone(), Judges::of_this_program())),
+        judge: Arc::new(Assessor::new(
+            plans.clone(),
+            Judges::of_this_program(),
+            Arc::clone(&apart),
+        )),
         clock: clock as Arc<dyn Clock>,
         randomness: Arc::new(randomness),
         agents: config.identities.agents.clone(),
@@ -478,6 +488,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         signals: config.signals.open()?,
         watches: Watches::default(),
         plan_bytes: submitted_bytes(),
+        readings: Readings::new(apart),
     };
     Ok(broker)
 }

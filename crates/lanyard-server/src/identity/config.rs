@@ -378,12 +378,15 @@ fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
         })
     };
     let calls = count("calls_per_second", usual.calls_per_second);
+    let at_once = u32::try_from(usual.calls_at_once).unwrap_or(u32::MAX);
+    let at_once = count("calls_at_once", at_once);
     let refusals = count("refusals_per_minute", usual.refusals_per_minute);
     let records = count("records_per_minute", usual.records.of_identity);
     let records_in_all = count("records_per_minute_in_all", usual.records.in_all);
     fields.finish();
     Some(QuotaConfig {
         calls_per_second: calls?,
+        calls_at_once: usize::try_from(at_once?).unwrap_or(usize::MAX),
         refusals_per_minute: refusals?,
         records: RecordLimits {
             of_identity: records?,

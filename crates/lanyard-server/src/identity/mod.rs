@@ -20,7 +20,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Confirmation, Login, Method, Operator, OperatorRole};
+use lanyard_core::identity::{
+    Caller, Confirmation, Identity, Login, Method, Operator, OperatorRole,
+};
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::look;
 use lanyard_core::scope::Scope;
@@ -36,6 +38,7 @@ use lanyard_identity::{Accepted, RejectedToken, Tickets, Verified, Verifier, dpo
 use tonic::Status;
 
 use crate::discovery::KeyWatch;
+use crate::lanes::Lanes;
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -97,6 +100,8 @@ pub(crate) struct Doors {
     pub(crate) break_glass: BreakGlass,
     pub(crate) keys: KeyWatch,
     pub(crate) quotas: Quotas,
+    /// The calls that are served at a time.
+    pub(crate) turns: Lanes<Identity>,
     pub(crate) inspections: Inspections,
     pub(crate) challenges: Challenges,
     pub(crate) lifetimes: Lifetimes,
@@ -244,6 +249,10 @@ impl Broker {
                     .await?
             }
         };
+        if purpose != Purpose::Kill {
+            let turns = &self.doors.turns;
+            presented.wait(turns, found.who.identity()).await;
+        }
         let name = found.who.identity().to_string();
         let owner = Owner {
             issuer: &found.who.identity().issuer,

@@ -1,16 +1,24 @@
 //! What a request shows of its caller, taken from it before anything is decided.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
+use http_body::{Frame, SizeHint};
+use lanyard_core::identity::Identity;
 use lanyard_core::secret::Secret;
 use lanyard_identity::verifier::Purpose;
+use parking_lot::Mutex;
 use rustls::pki_types::CertificateDer;
 
+use crate::lanes::{Lanes, Turn};
 use crate::listen::PeerAddress;
 use crate::tls::PeerCertificates;
 
@@ -20,6 +28,11 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 const LOOKING: &[&str] = &[
     "Get", "List", "Watch", "Read", "Query", "Tail", "WhoAmI", "Inspect",
 ];
+
+/// What the names of methods begin with whose answers go on.
+const LASTING: &[&str] = &["Watch", "Tail"];
+/// The largest piece of an answer that is handed to the connection, in bytes: what is not handed over yet is held by the turn.
+const PIECE_BYTES: usize = 16 * 1024;
 
 /// What one request shows.
 #[derive(Clone)]
@@ -32,6 +45,8 @@ struct Shown {
     path: String,
     certificates: Option<PeerCertificates>,
     peer: Option<IpAddr>,
+    /// The turn of the identity, once it is known.
+    turn: Mutex<Option<Turn>>,
 }
 
 /// Where a token stands in the `authorization` header.
@@ -52,9 +67,17 @@ pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
         path: request.uri().path().to_owned(),
         certificates: extensions.get::<PeerCertificates>().cloned(),
         peer: extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
+        turn: Mutex::default(),
     };
-    request.extensions_mut().insert(Presented(Arc::new(shown)));
-    next.run(request).await
+    let presented = Presented(Arc::new(shown));
+    request.extensions_mut().insert(presented.clone());
+    let response = next.run(request).await;
+    let turn = presented.0.turn.lock().take();
+    match turn {
+        // A watch lasts, and has a bound of its own.
+        Some(turn) if !presented.lasts() => response.map(|body| Body::new(InTurn::new(body, turn))),
+        Some(_) | None => response,
+    }
 }
 
 /// The one value of a header. Two of them, or one that is no text, are a value that nothing accepts.
@@ -99,6 +122,22 @@ impl Presented {
         self.0.peer
     }
 
+    /// Waits for the turn of this identity, which the request then has until its answer was taken: so many of one identity are
+    /// served at a time, and whoever asks for more waits for itself.
+    pub(super) async fn wait(&self, turns: &Lanes<Identity>, whose: &Identity) {
+        if self.0.turn.lock().is_some() {
+            return;
+        }
+        let turn = turns.take(whose).await;
+        *self.0.turn.lock() = Some(turn);
+    }
+
+    /// Whether the answer goes on for as long as its reader likes.
+    fn lasts(&self) -> bool {
+        let method = self.0.path.rsplit('/').next().unwrap_or_default();
+        LASTING.iter().any(|name| method.starts_with(name))
+    }
+
     /// What it is for, by the name of the method. What is not known to look changes something.
     pub(crate) fn purpose(&self) -> Purpose {
         let method = self.0.path.rsplit('/').next().unwrap_or_default();
@@ -108,5 +147,152 @@ impl Presented {
         } else {
             Purpose::Change
         }
+    }
+}
+
+/// The body of an answer, in pieces, with the turn that it was made in: it ends when the peer has taken nearly all of it.
+struct InTurn {
+    body: Body,
+    rest: Bytes,
+    _turn: Turn,
+}
+
+impl InTurn {
+    const fn new(body: Body, turn: Turn) -> Self {
+        Self {
+            body,
+            rest: Bytes::new(),
+            _turn: turn,
+        }
+    }
+
+    /// The next piece of what came already.
+    fn piece(&mut self) -> Option<Frame<Bytes>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let length = self.rest.len().min(PIECE_BYTES);
+        Some(Frame::data(self.rest.split_to(length)))
+    }
+}
+
+impl http_body::Body for InTurn {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(piece) = self.piece() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Ok(frame)) => frame,
+            other => return Poll::Ready(other),
+        };
+        Poll::Ready(match frame.into_data() {
+            Ok(data) => {
+                self.rest = data;
+                let piece = self.piece();
+                Some(Ok(piece.unwrap_or_else(|| Frame::data(Bytes::new()))))
+            }
+            Err(trailers) => Some(Ok(trailers)),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(of_body.lower().saturating_add(rest));
+        if let Some(upper) = of_body.upper() {
+            hint.set_upper(upper.saturating_add(rest));
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::extract::State;
+    use axum::routing::post;
+    use axum::{Extension, Router};
+    use futures_util::FutureExt as _;
+    use http_body::Body as _;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    const LARGE: usize = 100 * PIECE_BYTES + 1;
+
+    async fn answered(
+        State(turns): State<Arc<Lanes<Identity>>>,
+        Extension(presented): Extension<Presented>,
+        subject: String,
+    ) -> Vec<u8> {
+        let whose = Identity {
+            issuer: "https://issuer.example".to_owned(),
+            subject,
+        };
+        // Whoever is looked at twice has one turn.
+        presented.wait(&turns, &whose).await;
+        presented.wait(&turns, &whose).await;
+        vec![7; LARGE]
+    }
+
+    fn router(at_once: usize) -> Router {
+        let turns = Arc::new(Lanes::new(usize::MAX, at_once));
+        Router::new()
+            .route("/GetPlan", post(answered))
+            .route("/WatchTask", post(answered))
+            .layer(axum::middleware::from_fn(presented))
+            .with_state(turns)
+    }
+
+    async fn called(router: &Router, path: &str, subject: &'static str) -> Response {
+        let request = Request::post(path).body(Body::from(subject)).unwrap();
+        let service = TowerToHyperService::new(router.clone());
+        service.call(request).await.unwrap()
+    }
+
+    async fn whole(answer: Response) -> Bytes {
+        axum::body::to_bytes(answer.into_body(), usize::MAX)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn s07_calls_of_one_identity_wait_for_each_other() {
+        let router = router(2);
+        let mut first = called(&router, "/GetPlan", "a").await;
+        let second = called(&router, "/GetPlan", "a").await;
+        let mut third = Box::pin(called(&router, "/GetPlan", "a"));
+        assert!((&mut third).now_or_never().is_none());
+        let other = called(&router, "/GetPlan", "b").await;
+        assert_eq!(whole(other).await, vec![7; LARGE]);
+        // An answer that its peer does not take keeps its turn, and comes in pieces.
+        let piece = std::future::poll_fn(|context| Pin::new(first.body_mut()).poll_frame(context));
+        let piece = piece.await.unwrap().unwrap();
+        assert_eq!(piece.data_ref().map(Bytes::len), Some(PIECE_BYTES));
+        assert!((&mut third).now_or_never().is_none());
+        drop(first);
+        let third = third.await;
+        let mut fourth = Box::pin(called(&router, "/GetPlan", "a"));
+        assert!((&mut fourth).now_or_never().is_none());
+        assert_eq!(whole(second).await.len(), LARGE);
+        drop((third, fourth.await));
+    }
+
+    #[tokio::test]
+    async fn s07_a_watch_keeps_no_turn() {
+        let router = router(1);
+        let watch = called(&router, "/WatchTask", "a").await;
+        let call = called(&router, "/GetPlan", "a").await;
+        drop((watch, call));
     }
 }

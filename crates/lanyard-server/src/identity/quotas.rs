@@ -17,11 +17,22 @@ const MOST: usize = 100_000;
 const LOCKOUT: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Calls of one identity that are served at a time, where the configuration says nothing else; watches are not among them.
+///
+/// # Limit
+/// - for: an identity
+/// - unit: calls
+/// - beyond: the call waits for those of the same identity that were there before; `quotas.calls_at_once` moves the bound
+/// - test: `s07_calls_of_one_identity_wait_for_each_other`
+const MAX_CALLS_AT_ONCE: usize = 8;
+
 /// How much is too much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QuotaConfig {
     /// Calls of one identity in each second.
     pub(crate) calls_per_second: u32,
+    /// Calls of one identity that are served at a time; watches are not among them.
+    pub(crate) calls_at_once: usize,
     /// Refusals of one identity from one address within a minute.
     pub(crate) refusals_per_minute: u32,
     /// What identities may cause to be journaled.
@@ -32,6 +43,7 @@ impl Default for QuotaConfig {
     fn default() -> Self {
         Self {
             calls_per_second: 5_000,
+            calls_at_once: MAX_CALLS_AT_ONCE,
             refusals_per_minute: 20,
             records: RecordLimits::default(),
         }

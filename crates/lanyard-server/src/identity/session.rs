@@ -72,8 +72,6 @@ impl Broker {
         if !named {
             return Err(refusal::stranger());
         }
-        let metered = self.engine.meter(&identity);
-        metered.map_err(|error| refusal::too_many_records(&error))?;
         // A session carries what its token says of the sponsor, and not that this could not be understood.
         let who = Who::of(who).map_err(|why| refusal::invalid("the identity", why))?;
         let mut id = [0; 16];
@@ -101,10 +99,11 @@ impl Broker {
             key: key.clone(),
             until: session.ends(),
         };
-        let recorded = self
-            .engine
-            .record(Command::BeginSession(Box::new(begun)))
-            .await;
+        let owner = begun.identity.clone();
+        let begun = Command::BeginSession(Box::new(begun));
+        let metered = self.engine.meter(&owner, &begun);
+        metered.map_err(|error| refusal::too_many_records(&error))?;
+        let recorded = self.engine.record(begun).await;
         recorded.map_err(refusal::commit)?;
         let payload = serde_json::to_vec(&session)
             .map_err(|_| Status::internal("a session cannot be written"))?;

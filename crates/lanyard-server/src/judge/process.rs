@@ -183,6 +183,8 @@ pub(crate) fn answer() -> Result<()> {
     )?;
     no_more(Resource::Fsize, 0)?;
     no_more(Resource::Nofile, FILES)?;
+    // What serves comes first: a plan can be judged a little later.
+    crate::apart::yield_to_others();
     // The daemon's end is its end as well.
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mut input = io::stdin().lock();

@@ -1,14 +1,14 @@
 //! Whose plan is looked at: so many at once, one of each identity, and none whose identity has had its time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lanyard_core::identity::Identity;
 use lanyard_core::plan::Unjudged;
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as Lane, OwnedMutexGuard, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+
+use crate::lanes::{self, Lanes};
 
 /// Plans that are read or judged at a time; one can take all of a core for seconds.
 ///
@@ -33,8 +33,7 @@ const KEPT_WINDOWS: usize = 4096;
 
 /// The turns.
 pub(super) struct Turns {
-    at_once: Semaphore,
-    lanes: Mutex<HashMap<Identity, Weak<Lane<()>>>>,
+    lanes: Lanes<Identity>,
     spent: Mutex<HashMap<Identity, Spent>>,
 }
 
@@ -50,15 +49,13 @@ pub(super) struct Turn<'a> {
     turns: &'a Turns,
     who: Identity,
     began: Instant,
-    _lane: OwnedMutexGuard<()>,
-    _permit: SemaphorePermit<'a>,
+    _turn: lanes::Turn,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         Self {
-            at_once: Semaphore::new(MAX_PLANS_AT_ONCE),
-            lanes: Mutex::default(),
+            lanes: Lanes::new(MAX_PLANS_AT_ONCE, 1),
             spent: Mutex::default(),
         }
     }
@@ -70,29 +67,14 @@ impl Turns {
     /// # Errors
     /// [`Unjudged::TooMuch`], when this identity has had its time.
     pub(super) async fn take(&self, who: &Identity) -> Result<Turn<'_>, Unjudged> {
-        // An identity waits for itself before it waits among the others, so that it is one of them.
-        let lane = self.lane(who).lock_owned().await;
+        let turn = self.lanes.take(who).await;
         self.may(who)?;
-        let permit = self.at_once.acquire().await;
-        let permit = permit.map_err(|error| Unjudged::Policies(error.to_string()))?;
         Ok(Turn {
             turns: self,
             who: who.clone(),
             began: Instant::now(),
-            _lane: lane,
-            _permit: permit,
+            _turn: turn,
         })
-    }
-
-    fn lane(&self, who: &Identity) -> Arc<Lane<()>> {
-        let mut lanes = self.lanes.lock();
-        if let Some(lane) = lanes.get(who).and_then(Weak::upgrade) {
-            return lane;
-        }
-        lanes.retain(|_, lane| lane.strong_count() > 0);
-        let lane = Arc::default();
-        lanes.insert(who.clone(), Arc::downgrade(&lane));
-        lane
     }
 
     fn may(&self, who: &Identity) -> Result<(), Unjudged> {

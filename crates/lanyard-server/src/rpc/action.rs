@@ -1,6 +1,7 @@
 //! ActionService, and the same over HTTP for tools that hold a credential and for configured reporters.
 
 use lanyard_core::action::{Outcome, Report, Reporter};
+use lanyard_core::command::Command;
 use lanyard_core::id::{ActionId, LeaseId, TaskId};
 use lanyard_core::state::State;
 use lanyard_proto::v1;
@@ -65,8 +66,6 @@ impl ActionService for Services {
             .task_of(&caller.identity, task)
             .await
             .map_err(refusal::task)?;
-        let metered = engine.meter(&caller.identity);
-        metered.map_err(|error| refusal::too_many_records(&error))?;
         let by = Reporter::Agent(caller.identity);
         let action = report(&self.0, said, (task, by)).await?;
         Ok(Response::new(v1::ReportActionResponse {
@@ -81,8 +80,22 @@ pub(crate) async fn report(
     said: Said,
     (task, by): (TaskId, Reporter),
 ) -> Result<ActionId, Status> {
+    let engine = &broker.engine;
+    // Whoever holds a credential of a task reports at the cost of the task's agent; a configured reporter is not metered.
+    let whose = match &by {
+        Reporter::Agent(identity) => Some(identity.clone()),
+        Reporter::Holder => {
+            let known = engine.query(|state| Some(state.task(task)?.task.identity.clone()));
+            known.await.map_err(refusal::commit)?
+        }
+        Reporter::Webhook(_) => None,
+    };
     let report = checked(broker, said, (task, by)).await?;
     let action = report.action;
+    if let Some(identity) = whose {
+        let metered = engine.meter(&identity, &Command::Report(Box::new(report.clone())));
+        metered.map_err(|error| refusal::too_many_records(&error))?;
+    }
     let taken = broker.engine.report(report).await;
     taken.map_err(refusal::commit)?;
     Ok(action)

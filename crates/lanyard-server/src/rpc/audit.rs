@@ -29,6 +29,8 @@ const UNREAD: Duration = Duration::from_secs(30);
 /// How often, and how many times, the history is looked at until it has caught up: two seconds in all.
 const LOOK: Duration = Duration::from_millis(10);
 const LOOKS: u32 = 200;
+/// The same for agents.
+const LOOKS_FOR_AGENTS: u32 = 800;
 
 #[tonic::async_trait]
 impl AuditService for Services {
@@ -128,7 +130,7 @@ impl AuditService for Services {
             limit: if size == 0 { PAGE } else { size.min(MOST) },
         };
         let ledger = Arc::clone(&self.0.ledger);
-        caught_up(&ledger).await?;
+        caught_up(&ledger, false).await?;
         let asked = tokio::task::spawn_blocking(move || ledger.history().query(&query));
         let (found, next) = asked
             .await
@@ -220,12 +222,20 @@ impl AuditService for Services {
     }
 }
 
-/// Waits, not for long, until the history holds what is durable now: who asks sees its own writes.
-pub(super) async fn caught_up(ledger: &Embedded) -> Result<(), Status> {
+/// Waits, not for long, until the history holds what is durable now: who asks sees its own writes. Agents wait longer than
+/// people: the history is brought up to date for them now and then, and for people at once.
+pub(super) async fn caught_up(ledger: &Embedded, for_agent: bool) -> Result<(), Status> {
     let size = ledger.tree().0;
-    for _ in 0..LOOKS {
-        if ledger.history().applied() >= size {
+    let looks = if for_agent { LOOKS_FOR_AGENTS } else { LOOKS };
+    for _ in 0..looks {
+        let history = ledger.history();
+        if history.applied() >= size {
             return Ok(());
+        }
+        if for_agent {
+            history.want_soon();
+        } else {
+            history.want();
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -32,7 +32,7 @@ use crate::shares::{Share, Shares};
 /// - unit: bytes
 /// - beyond: the submission is refused with `RESOURCE_EXHAUSTED`
 /// - test: `s07_an_identity_holds_two_plans_in_memory_at_the_most`
-const MAX_SUBMITTED_BYTES: u64 = 128 << 20;
+const MAX_SUBMITTED_BYTES: u64 = 24 << 20;
 /// The bytes of plans that one identity is submitting: two of the largest size.
 ///
 /// # Limit
@@ -41,6 +41,16 @@ const MAX_SUBMITTED_BYTES: u64 = 128 << 20;
 /// - beyond: the submission is refused with `RESOURCE_EXHAUSTED`
 /// - test: `s07_an_identity_holds_two_plans_in_memory_at_the_most`
 const MAX_SUBMITTED_BYTES_PER_IDENTITY: u64 = 8 << 20;
+/// Destructive actions that a plan asks for by name: they are in its record, and in that of a denial.
+///
+/// # Limit
+/// - for: a plan
+/// - unit: actions
+/// - beyond: the plan is refused when it is submitted
+/// - test: `s05_a_plan_names_so_many_destructive_actions_and_no_more`
+const MAX_DESTRUCTIVE_ACTIONS: usize = 100;
+/// The longest of them, in bytes; those that a charter can list are shorter.
+const DESTRUCTIVE_ACTION_BYTES: usize = 320;
 /// How long the header of a plan may take, and then its bytes.
 const UPLOAD_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -100,13 +110,11 @@ impl PlanService for Services {
             tracing::info!(plan = %id, %digest, %by, "the exact bytes of a plan were read");
         }
         // The bytes are in memory until the reader has taken them.
-        let share = self.0.plan_bytes.take(caller.identity().clone(), size);
-        let share = share.map_err(|full| refusal::full("bytes of plans in memory", full))?;
+        let readings = &self.0.readings;
+        let share = readings.hold(&caller, size)?;
         let plans = self.0.plans.clone();
-        let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
-        let Ok(Ok(content)) = read else {
-            return Err(unreadable());
-        };
+        let read = readings.run(&caller, move || plans.get(digest)).await?;
+        let content = read.map_err(|_| unreadable())?;
         let content = Arc::new(content);
         let starts = (0..content.len()).step_by(CHUNK_BYTES);
         let chunks = starts.map(move |start| {
@@ -150,7 +158,7 @@ impl PlanService for Services {
             .rehearsal
             .clone()
             .filter(|_| reader == Reader::Operator);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = self.0.readings.run(&caller, move || {
             let content = plans.get(digest).ok()?;
             let text = Document::read(format, &content).ok()?.text();
             Some(match rehearsal {
@@ -161,11 +169,8 @@ impl PlanService for Services {
                     format!("at the time of the submission, on the target:\n{came}\nas submitted:\n{text}")
                 }
             })
-        })
-        .await;
-        let Ok(Some(content)) = read else {
-            return Err(unreadable());
-        };
+        });
+        let content = read.await?.ok_or_else(unreadable)?;
         Ok(Response::new(v1::GetPlanResponse {
             plan: Some(message(&plan, reader)),
             content,
@@ -246,6 +251,19 @@ fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
         v1::PlanFormat::Text => PlanFormat::Text,
         v1::PlanFormat::Unspecified => return Err(refusal::invalid("format", "must be given")),
     };
+    let named = header.destructive.len();
+    if named > MAX_DESTRUCTIVE_ACTIONS {
+        let why = format!("names {named} actions and may name {MAX_DESTRUCTIVE_ACTIONS}");
+        return Err(refusal::invalid("destructive", why));
+    }
+    let too_long = |action: &&String| action.len() > DESTRUCTIVE_ACTION_BYTES;
+    if let Some(action) = header.destructive.iter().find(too_long) {
+        let why = format!(
+            "has an action of {} bytes, and one may have {DESTRUCTIVE_ACTION_BYTES}",
+            action.len()
+        );
+        return Err(refusal::invalid("destructive", why));
+    }
     Ok(Proposal {
         task: parsed("task_id", &header.task_id)?,
         grant: parsed("grant", &header.grant)?,
@@ -343,6 +361,26 @@ mod tests {
 
     use super::*;
     use crate::shares::Full;
+
+    #[test]
+    fn s05_a_plan_names_so_many_destructive_actions_and_no_more() {
+        let header = |count: usize, bytes: usize| {
+            let ids = lanyard_testkit::ids::Ids::seeded(5);
+            proposal(v1::PlanHeader {
+                task_id: ids.task().to_string(),
+                grant: "change".to_owned(),
+                format: v1::PlanFormat::Text.into(),
+                summary: "x".to_owned(),
+                destructive: (0..count).map(|n| format!("{n:0>bytes$}")).collect(),
+            })
+        };
+        let (most, longest) = (MAX_DESTRUCTIVE_ACTIONS, DESTRUCTIVE_ACTION_BYTES);
+        assert!(header(most, longest).is_ok());
+        for refused in [header(most + 1, longest), header(1, longest + 1)] {
+            let refused = refused.err().map(|status| status.code());
+            assert_eq!(refused, Some(tonic::Code::InvalidArgument));
+        }
+    }
 
     #[test]
     fn s07_an_identity_holds_two_plans_in_memory_at_the_most() {

@@ -23,13 +23,12 @@ use tonic::{Request, Response, Status};
 
 use super::{Next, Services, duration, kill, next, parsed, request_id, text, time, timeline};
 use crate::refusal;
+use crate::watches::look_interval;
 
 /// How long a watcher is kept who does not read (T45).
 const UNREAD: Duration = Duration::from_secs(10);
 /// How long a watcher goes without a message: the task may have ended by itself, and a silent connection may be a dead one.
 const AGAIN: Duration = Duration::from_secs(5);
-/// The least time between two messages.
-const BETWEEN: Duration = Duration::from_millis(50);
 /// The most leases of a message, which is at most 64 KiB long.
 const LEASES: usize = 1000;
 /// The most orders of one.
@@ -101,7 +100,6 @@ impl TaskService for Services {
         let (events, stream) = tokio::sync::mpsc::channel(1);
         // The task ends with its reader: a send fails once nobody listens, or nobody reads.
         tokio::spawn(async move {
-            let _place = place;
             let mut changes = engine.changes();
             let (mut shown, mut quiet, mut orders) = (None, false, Orders::default());
             loop {
@@ -122,7 +120,7 @@ impl TaskService for Services {
                         return;
                     }
                 }
-                tokio::time::sleep(BETWEEN).await;
+                tokio::time::sleep(look_interval(&place)).await;
                 match next(&mut changes, &events, AGAIN).await {
                     Next::Change => quiet = false,
                     Next::Nothing => quiet = true,
@@ -157,16 +155,13 @@ impl TaskService for Services {
             Known::Hidden => return Err(refusal::not_found("task")),
             // The task ended and left memory: the history says whose it was.
             Known::Gone => {
-                let task = timeline::opened(&self.0.ledger, id).await?;
+                let for_agent = matches!(caller, Verified::Agent(_));
+                let task = timeline::opened(&self.0.ledger, id, for_agent).await?;
                 let task = task.filter(may);
                 message(&task.ok_or_else(|| refusal::not_found("task"))?, true)
             }
         };
-        let reader = match caller {
-            Verified::Agent(_) => timeline::Reader::Agent,
-            Verified::Operator(..) => timeline::Reader::Operator,
-        };
-        let (events, truncated) = timeline::of(&self.0.ledger, id, reader).await?;
+        let (events, truncated) = timeline::of(&self.0, id, &caller).await?;
         Ok(Response::new(v1::GetTaskTimelineResponse {
             task: Some(task),
             events,

@@ -10,12 +10,14 @@ use lanyard_core::lease::{Progress, StopCause};
 use lanyard_core::scope::Scope;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
+use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
 use lanyard_ledger::history::Query;
 use lanyard_proto::v1;
 use tonic::Status;
 
 use super::{audit, time};
+use crate::wire::Broker;
 
 /// Leases, plans and approvals of a task whose records are followed.
 ///
@@ -37,7 +39,7 @@ const MAX_TIMELINE_RECORDS: usize = 1000;
 
 /// Who reads a timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reader {
+enum Reader {
     /// The agent of the task: it sees that people decided, not who they are nor what they said to each other.
     Agent,
     /// A person.
@@ -46,19 +48,27 @@ pub(super) enum Reader {
 
 /// The events, and whether there are more.
 pub(super) async fn of(
-    ledger: &Arc<Embedded>,
+    broker: &Broker,
     task: TaskId,
-    reader: Reader,
+    caller: &Verified,
 ) -> Result<(Vec<v1::TaskEvent>, bool), Status> {
-    audit::caught_up(ledger).await?;
-    let ledger = Arc::clone(ledger);
-    let read = tokio::task::spawn_blocking(move || collect(&ledger, task, reader)).await;
-    read.map_err(|_| Status::internal("the history could not be read"))
+    let reader = match caller {
+        Verified::Agent(_) => Reader::Agent,
+        Verified::Operator(..) => Reader::Operator,
+    };
+    audit::caught_up(&broker.ledger, reader == Reader::Agent).await?;
+    let ledger = Arc::clone(&broker.ledger);
+    let collected = move || collect(&ledger, task, reader);
+    broker.readings.run(caller, collected).await
 }
 
 /// The task as it was opened, where it left memory since.
-pub(super) async fn opened(ledger: &Arc<Embedded>, task: TaskId) -> Result<Option<Task>, Status> {
-    audit::caught_up(ledger).await?;
+pub(super) async fn opened(
+    ledger: &Arc<Embedded>,
+    task: TaskId,
+    for_agent: bool,
+) -> Result<Option<Task>, Status> {
+    audit::caught_up(ledger, for_agent).await?;
     let ledger = Arc::clone(ledger);
     let read = tokio::task::spawn_blocking(move || {
         let query = Query {
@@ -400,10 +410,12 @@ mod tests {
         for _ in 1..MAX_TIMELINE_RECORDS {
             ledger.commit(close.clone()).await.unwrap();
         }
-        let (events, truncated) = of(&ledger, task.id, Reader::Operator).await.unwrap();
+        audit::caught_up(&ledger, false).await.unwrap();
+        let (events, truncated) = collect(&ledger, task.id, Reader::Operator);
         assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, false));
         ledger.commit(close).await.unwrap();
-        let (events, truncated) = of(&ledger, task.id, Reader::Operator).await.unwrap();
+        audit::caught_up(&ledger, false).await.unwrap();
+        let (events, truncated) = collect(&ledger, task.id, Reader::Operator);
         assert_eq!((events.len(), truncated), (MAX_TIMELINE_RECORDS, true));
     }
 
@@ -411,8 +423,8 @@ mod tests {
     async fn s51_the_history_says_whose_a_task_was_that_left_memory() {
         let folder = tempfile::tempdir().unwrap();
         let (ledger, task) = opened_in(folder.path()).await;
-        assert_eq!(opened(&ledger, task.id).await.unwrap(), Some(task));
+        assert_eq!(opened(&ledger, task.id, false).await.unwrap(), Some(task));
         let unknown = TaskId::from_bits(1);
-        assert_eq!(opened(&ledger, unknown).await.unwrap(), None);
+        assert_eq!(opened(&ledger, unknown, false).await.unwrap(), None);
     }
 }
