@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: builds for release and measures.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -18,15 +19,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     {
         return simulate(rest.first().map_or(LONG, String::as_str));
     }
-    let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
-    let mut release = Command::new(env!("CARGO"));
-    release.args(["build", "--release", "--quiet", "--locked"]);
-    for package in packages {
-        release.args(["--package", package]);
-    }
-    build::succeed(&mut release)?;
-    let binary = lanyard_rig::binaries()?;
-    let binary = binary.with_file_name("release").join("lanyard-bench");
+    let binary = built()?;
     let with_servers = |what: &String| matches!(what.as_str(), "sweep" | "deliver" | "providers");
     if arguments.first().is_some_and(with_servers) {
         let directory = tempfile::tempdir()?;
@@ -47,6 +40,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         build::succeed(Command::new(&binary).args(what))?;
     }
     Ok(())
+}
+
+/// `cargo xtask chaos [--minutes N]`: floods, and what everybody else notices of them.
+pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
+    build::succeed(Command::new(built()?).arg("chaos").args(arguments))
+}
+
+/// The measuring program, built for release with what it measures.
+fn built() -> Result<PathBuf> {
+    let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
+    let mut release = Command::new(env!("CARGO"));
+    release.args(["build", "--release", "--quiet", "--locked"]);
+    for package in packages {
+        release.args(["--package", package]);
+    }
+    build::succeed(&mut release)?;
+    let binary = lanyard_rig::binaries()?;
+    Ok(binary.with_file_name("release").join("lanyard-bench"))
 }
 
 fn simulate(seeds: &str) -> Result<()> {

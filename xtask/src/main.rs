@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | conformance | bench | fuzz | servers | iam-data | limits | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | conformance | bench | chaos | fuzz | servers | iam-data | limits | edges | tidy`.
 
 mod bench;
 mod build;
@@ -15,8 +15,7 @@ mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str =
-    "usage: cargo xtask <demo|test|conformance|bench|fuzz|servers|iam-data|limits|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|conformance|bench|chaos|fuzz|servers|iam-data|limits|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +24,7 @@ fn main() -> Result<()> {
         Some("test") => test::run(),
         Some("conformance") => conformance::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
+        Some("chaos") => bench::chaos(arguments.get(1..).unwrap_or_default()),
         Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),

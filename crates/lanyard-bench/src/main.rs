@@ -1,5 +1,6 @@
 //! Measurements, as ratios within one run where there is something to compare with. Nothing here is a test.
 
+mod chaos;
 mod decide;
 mod deliver;
 mod echo;
@@ -67,6 +68,11 @@ enum What {
         /// Where that is.
         directory: PathBuf,
     },
+    /// Floods by a stranger and by a chartered agent, and what others notice; `cargo xtask chaos` builds it.
+    Chaos(chaos::Arguments),
+    /// One of the floods.
+    #[command(hide = true)]
+    FloodOf(chaos::FloodArguments),
     /// The echo itself.
     #[command(hide = true)]
     Echo {
@@ -93,6 +99,8 @@ fn main() -> Result<()> {
         What::Kill { leases, keep } => runtime.block_on(kill::run(leases, keep)),
         What::Providers => runtime.block_on(providers::run()),
         What::Sweep { leases } => runtime.block_on(sweep::run(leases)),
+        What::Chaos(arguments) => runtime.block_on(chaos::run(arguments)),
+        What::FloodOf(arguments) => runtime.block_on(chaos::flood(arguments)),
         What::Start { directory } => kill::start(&directory),
         What::Echo {
             listen,

@@ -1,0 +1,185 @@
+//! What a process takes: memory, from `/proc`, and the bytes that its journal grows by, record by record.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lanyard_journal::Cursor;
+use serde_json::Value;
+
+/// How often memory is looked at.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The most memory that was seen, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory {
+    /// Of the daemon.
+    pub(super) daemon: u64,
+    /// Of the processes that it started to judge plans, together.
+    pub(super) judges: u64,
+}
+
+/// Looks at the memory of a process and its children until it is told to stop.
+pub(super) struct Sampler {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Memory>,
+}
+
+impl Sampler {
+    pub(super) fn of(process: u32) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut most = Memory::default();
+            while !told.load(Ordering::Relaxed) {
+                most.daemon = most.daemon.max(resident(process).unwrap_or(0));
+                most.judges = most.judges.max(children(process));
+                std::thread::sleep(SAMPLE_INTERVAL);
+            }
+            most
+        });
+        Self { stop, thread }
+    }
+
+    pub(super) fn end(self) -> Result<Memory> {
+        self.stop.store(true, Ordering::Relaxed);
+        let most = self.thread.join();
+        most.ok().context("the memory was not looked at")
+    }
+}
+
+/// The resident memory of a process, in bytes.
+pub(super) fn resident(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes.context("no VmRSS")?.parse::<u64>()? * 1024)
+}
+
+/// The resident memory of all children of a process together.
+fn children(parent: u32) -> u64 {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_child = |process: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name in parentheses may hold anything; the parent is the second field behind it.
+        let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+        behind.split_whitespace().nth(1) == Some(&parent.to_string())
+    };
+    let children = processes.filter(is_child);
+    children.filter_map(|process| resident(process).ok()).sum()
+}
+
+/// The journal and its index, as far as they have grown.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Grown {
+    /// Bytes of records, by who caused them.
+    pub(super) by: BTreeMap<String, u64>,
+    /// Records, by who caused them and their kind.
+    pub(super) kinds: BTreeMap<(String, String), (u64, u64)>,
+    /// Bytes of the index, on disk.
+    pub(super) index: u64,
+}
+
+/// Reads the journal of a data directory as it grows.
+pub(super) struct Journal {
+    directory: PathBuf,
+    cursor: Cursor,
+    /// Who has the task, and who has the lease, by their ids.
+    owners: HashMap<String, String>,
+}
+
+/// Bytes that frame a record in a batch of one.
+const FRAME_BYTES: u64 = 60;
+/// Whose records follow from nobody's request.
+pub(super) const BROKER: &str = "broker";
+
+impl Journal {
+    pub(super) fn of(data_directory: &Path) -> Self {
+        Self {
+            directory: data_directory.to_path_buf(),
+            cursor: Cursor::at(&data_directory.join("journal"), 0),
+            owners: HashMap::new(),
+        }
+    }
+
+    /// What was appended since this was asked for the last time, of the first `size` records.
+    pub(super) fn grown(&mut self, size: u64) -> Result<Grown> {
+        let mut grown = Grown::default();
+        let owners = &mut self.owners;
+        if self.cursor.index() < size {
+            self.cursor.read(size, |entry| {
+                let bytes = entry.record.len() as u64 + FRAME_BYTES;
+                let record = serde_json::from_slice(entry.record).unwrap_or(Value::Null);
+                let command = record.get("command").unwrap_or(&Value::Null);
+                let kind = command.get("type").and_then(Value::as_str).unwrap_or("?");
+                let who = owner(owners, command);
+                *grown.by.entry(who.clone()).or_default() += bytes;
+                let (count, all) = grown.kinds.entry((who, kind.to_owned())).or_default();
+                *count += 1;
+                *all += bytes;
+            })?;
+        }
+        grown.index = taken(&self.directory.join("history"));
+        Ok(grown)
+    }
+}
+
+/// Whose record it is: of the identity that it names, or that has the task or the lease that it is about.
+fn owner(owners: &mut HashMap<String, String>, command: &Value) -> String {
+    let text = |path: &str| command.pointer(path).and_then(Value::as_str);
+    let kind = text("/type").unwrap_or_default();
+    if kind == "kill" {
+        return "on-call".to_owned();
+    }
+    let named = [
+        "/task/identity/subject",
+        "/identity/subject",
+        "/by/agent/subject",
+    ];
+    let named = named.into_iter().find_map(text).map(str::to_owned);
+    let of = [
+        "/task",
+        "/task/id",
+        "/plan/task",
+        "/lease",
+        "/leases/0",
+        "/progress/0/0",
+    ];
+    let known = of
+        .into_iter()
+        .filter_map(text)
+        .find_map(|id| owners.get(id).cloned());
+    let by_agent = text("/agent").map(str::to_owned);
+    let who = named
+        .or(known)
+        .or(by_agent)
+        .unwrap_or_else(|| BROKER.to_owned());
+    let own = if kind == "open-task" {
+        text("/task/id")
+    } else {
+        text("/lease")
+    };
+    if let Some(id) = own {
+        owners.insert(id.to_owned(), who.clone());
+    }
+    who
+}
+
+/// The bytes of a folder's files, on disk.
+fn taken(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(meta) if meta.is_dir() => taken(&entry.path()),
+            Ok(meta) => meta.blocks() * 512,
+            Err(_) => 0,
+        })
+        .sum()
+}
