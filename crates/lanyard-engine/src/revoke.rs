@@ -266,6 +266,20 @@ impl Engine {
     /// Journals progress; says whether it is in effect. A revocation goes on without the journal, and is then
     /// repeated, which is harmless.
     async fn advance(&self, progress: Vec<(LeaseId, Progress)>) -> bool {
+        // What is known already is no record: a provider may be asked again for hours.
+        let news = self.peek(|state| {
+            let is_news = |id: &LeaseId, further: &Progress| {
+                let lease = state.leases().get(*id);
+                lease.is_some_and(|lease| match lease.stage {
+                    Stage::Stopping { progress, .. } => further.is_beyond(progress),
+                    Stage::Intent | Stage::Issued { .. } => false,
+                })
+            };
+            let mut news = progress;
+            news.retain(|(id, further)| is_news(id, further));
+            news
+        });
+        let progress = news.unwrap_or_default();
         if progress.is_empty() {
             return true;
         }

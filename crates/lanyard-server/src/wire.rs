@@ -23,7 +23,6 @@ use lanyard_identity::spiffe::TrustDomains;
 use lanyard_identity::{IssuerKind, Verifier};
 use lanyard_journal::Recovery;
 use lanyard_ledger::{Embedded, Settings};
-use lanyard_provider_kubernetes::Cluster;
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
 use tokio::sync::watch;
@@ -35,7 +34,7 @@ use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
 use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
-use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Quotas, people};
+use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Place, Quotas, people};
 use crate::judge::{Assessor, Judges};
 use crate::kill_plane::KillPlane;
 use crate::lanes::Lanes;
@@ -333,9 +332,13 @@ async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
             context,
         } = &issuer.keys
         {
-            let connected = Cluster::connect(kubeconfig.as_deref(), context.as_deref()).await;
-            let cluster = connected.with_context(|| format!("the cluster of {}", issuer.name))?;
-            clusters.insert(issuer.name.clone(), ClusterDoor::new(cluster));
+            let door = ClusterDoor::new(Place {
+                kubeconfig: kubeconfig.clone(),
+                context: context.clone(),
+            });
+            // Said now, and no reason not to start: kills and revocations ask no cluster.
+            door.connected().await.ok();
+            clusters.insert(issuer.name.clone(), door);
         }
     }
     // What the broker itself hands out is nobody's identity here.

@@ -182,6 +182,44 @@ async fn s05_what_is_ended_twice_is_journaled_once() {
 }
 
 #[tokio::test]
+async fn s05_what_a_provider_says_again_is_journaled_once() {
+    let bench = bench(world::CHARTER).await;
+    let ask = Ask {
+        task: bench.task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
+    let lease = issued.lease;
+    issued.release.hand_over(|| ()).unwrap();
+    bench.provider.revocations(RevokeFault::Lost);
+    bench
+        .engine
+        .release_lease(&world::agent(), lease)
+        .await
+        .unwrap();
+    let rounds = async || {
+        for _ in 0..20 {
+            bench.engine.revoke_round(&bench.target).await;
+            bench.engine.prove_round(&bench.target).await;
+            bench.engine.presume(&bench.target).await;
+            bench.clock.advance(Duration::from_secs(1));
+        }
+    };
+    bench.engine.revoke_round(&bench.target).await;
+    let requested = records(&bench).len();
+    rounds().await;
+    assert_eq!(records(&bench).len(), requested, "lost again and again");
+    bench.provider.revocations(RevokeFault::None);
+    rounds().await;
+    let taken = records(&bench).len();
+    rounds().await;
+    assert_eq!(records(&bench).len(), taken, "done with");
+}
+
+#[tokio::test]
 async fn s06_a_flood_of_others_does_not_keep_a_breaker_from_tripping() {
     let breakers = "  breakers:\n    - {on: denied, count: 3, within: 10m, then: stop-agent}\n";
     let bench = bench(&format!("{}{breakers}", world::CHARTER)).await;

@@ -1,6 +1,8 @@
 //! Agents of a Kubernetes cluster: its API server is asked about each token. Where it does not answer, the cluster's keys
 //! are enough for a while: they know nothing of a pod that was deleted meanwhile.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::identity::{Caller, Method};
@@ -10,26 +12,91 @@ use lanyard_identity::{RejectedToken, SKEW};
 use lanyard_provider_kubernetes::{Cluster, ReviewError};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// How long the keys alone are enough after the API server last answered.
 const BELIEVED: Duration = Duration::from_secs(300);
 /// How many questions are under way at once.
 const ASKED: usize = 64;
 
+/// How long setting up a connection may take: a credential plugin is a program of somebody else's.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long after a failure it is tried again.
+const RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Where a cluster is.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) context: Option<String>,
+}
+
 /// One cluster.
 pub(crate) struct ClusterDoor {
-    cluster: Cluster,
+    place: Place,
+    connection: tokio::sync::Mutex<Connection>,
+    problem: Mutex<Option<String>>,
     answered: Mutex<Timestamp>,
     places: Semaphore,
 }
 
+/// Set up when somebody first needs it: a cluster whose configuration cannot be read keeps its own agents out, and nobody
+/// else.
+enum Connection {
+    Is(Arc<Cluster>),
+    FailedAt(Instant),
+    NotTried,
+}
+
 impl ClusterDoor {
-    pub(crate) fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self {
-            cluster,
+            place,
+            connection: tokio::sync::Mutex::new(Connection::NotTried),
+            problem: Mutex::default(),
             answered: Mutex::new(Timestamp::EPOCH),
             places: Semaphore::new(ASKED),
         }
+    }
+
+    /// Why the cluster cannot be asked, where that is its configuration.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.lock().clone()
+    }
+
+    /// The connection, tried again from time to time where it could not be set up.
+    pub(crate) async fn connected(&self) -> Result<Arc<Cluster>, ReviewError> {
+        let unanswered = ReviewError::Unanswered("its configuration cannot be used");
+        let mut connection = self.connection.lock().await;
+        match &*connection {
+            Connection::Is(cluster) => return Ok(Arc::clone(cluster)),
+            Connection::FailedAt(at) if at.elapsed() < RECONNECT_INTERVAL => {
+                return Err(unanswered);
+            }
+            Connection::FailedAt(_) | Connection::NotTried => {}
+        }
+        let Place {
+            kubeconfig,
+            context,
+        } = &self.place;
+        let connect = Cluster::connect(kubeconfig.as_deref(), context.as_deref());
+        let why = match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+            Ok(Ok(cluster)) => {
+                let cluster = Arc::new(cluster);
+                *connection = Connection::Is(Arc::clone(&cluster));
+                *self.problem.lock() = None;
+                return Ok(cluster);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer in {} s", CONNECT_TIMEOUT.as_secs()),
+        };
+        *connection = Connection::FailedAt(Instant::now());
+        let mut problem = self.problem.lock();
+        if problem.as_ref() != Some(&why) {
+            tracing::error!(why, place = ?self.place, "a cluster cannot be asked about its agents, who are refused until it can");
+        }
+        *problem = Some(why);
+        Err(unanswered)
     }
 
     /// Whether the cluster stands for the agent that this token named; with what it says besides.
@@ -41,7 +108,10 @@ impl ClusterDoor {
     ) -> Result<(), RejectedToken> {
         let place = self.places.acquire().await;
         let token = Secret::new(token.to_owned());
-        let reviewed = self.cluster.review(&token, audience).await;
+        let reviewed = match self.connected().await {
+            Ok(cluster) => cluster.review(&token, audience).await,
+            Err(error) => Err(error),
+        };
         drop(place);
         match reviewed {
             Ok(reviewed) => {
@@ -75,6 +145,44 @@ impl ClusterDoor {
 
     /// The keys of its tokens.
     pub(crate) async fn keys(&self) -> Result<Vec<u8>, ReviewError> {
-        self.cluster.service_account_keys().await
+        self.connected().await?.service_account_keys().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What answers at the address does not matter: nobody is asked before an agent comes.
+    const KUBECONFIG: &str = r#"
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"#;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_whose_configuration_is_missing_keeps_its_agents_out_and_is_tried_again() {
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let directory = tempfile::tempdir().unwrap();
+        let kubeconfig = directory.path().join("kubeconfig");
+        let door = ClusterDoor::new(Place {
+            kubeconfig: Some(kubeconfig.clone()),
+            context: None,
+        });
+        assert_eq!(door.problem(), None);
+        assert!(door.keys().await.is_err());
+        assert!(
+            door.problem().unwrap().contains("kubeconfig"),
+            "{:?}",
+            door.problem()
+        );
+        std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
+        assert!(door.connected().await.is_err(), "not at every request");
+        tokio::time::advance(RECONNECT_INTERVAL).await;
+        assert!(door.connected().await.is_ok());
+        assert_eq!(door.problem(), None);
     }
 }

@@ -43,7 +43,7 @@ use crate::refusal;
 use crate::wire::Broker;
 
 pub(crate) use aws::AwsIdentities;
-pub(crate) use cluster::ClusterDoor;
+pub(crate) use cluster::{ClusterDoor, Place};
 pub(crate) use config::IdentityConfig;
 pub(crate) use enrolled::Challenges;
 pub(crate) use presented::{Presented, presented};
@@ -384,6 +384,16 @@ impl Broker {
 }
 
 impl Doors {
+    /// Which clusters cannot be asked about their agents, and why.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let clusters = self.clusters.iter();
+        let problems = clusters.filter_map(|(issuer, door)| {
+            let why = door.problem()?;
+            Some(format!("the cluster of issuer `{issuer}` cannot be asked, and its agents are refused: {why}"))
+        });
+        problems.collect()
+    }
+
     /// The key that the caller shows that it holds.
     fn shown(
         &self,

@@ -81,7 +81,7 @@ impl AuditService for Services {
             condition: condition(Condition::of(&reasons)).into(),
             reasons: reasons.iter().map(reason).collect(),
             charter_problems: problems,
-            problems: broker.ledger.problems(),
+            problems: [broker.ledger.problems(), broker.doors.problems()].concat(),
         }))
     }
 
