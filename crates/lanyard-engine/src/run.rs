@@ -104,10 +104,15 @@ impl Engine {
                         // The first mint waits for this look.
                         self.measure_skew(&target).await;
                     }
-                    self.revoke_strays(&target).await
+                    self.look_through(&target).await
                 };
-                let Some(looked) = self.unless_killed(&target, looking).await else {
-                    continue;
+                // The witness can have an order given, which is not to be broken off.
+                let looked = match self.hold_against_witness(&target).await {
+                    Some(()) => match self.unless_killed(&target, looking).await {
+                        Some(looked) => looked,
+                        None => continue,
+                    },
+                    None => None,
                 };
                 let again = match looked {
                     Some(_) => crate::strays::EVERY,
@@ -121,7 +126,10 @@ impl Engine {
                 self.uphold(&target).await;
                 (uphold, upheld) = (self.now() + UPHOLD, epoch);
                 if lane.unseen().is_none() {
-                    self.tell_witness(&target, &mut told).await;
+                    let telling = self.tell_witness(&target, &mut told);
+                    if self.unless_killed(&target, telling).await.is_none() {
+                        continue;
+                    }
                 }
             }
             self.presume(&target).await;

@@ -52,8 +52,13 @@ impl Engine {
     /// much that was, if the target could be looked through and all of it was revoked. An intent is in the ledger
     /// before its provider is called, so nothing that is being minted is taken for one.
     pub async fn revoke_strays(&self, target: &Name) -> Option<usize> {
+        self.hold_against_witness(target).await?;
+        self.look_through(target).await
+    }
+
+    /// Holds the journal against what a target remembers of it, before the first look through that target.
+    pub(crate) async fn hold_against_witness(&self, target: &Name) -> Option<()> {
         let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
-        let issued = self.issued_at(target, provider.as_ref());
         if lane.unseen().is_some()
             && let Err(why) = self.ask_witness(target, provider.as_ref()).await
         {
@@ -61,6 +66,13 @@ impl Engine {
             lane.distrust(why);
             return None;
         }
+        Some(())
+    }
+
+    /// As [`Engine::revoke_strays`], once the journal was held against the witness.
+    pub(crate) async fn look_through(&self, target: &Name) -> Option<usize> {
+        let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
+        let issued = self.issued_at(target, provider.as_ref());
         let looked = match tokio::time::timeout(CALL, provider.list()).await {
             Ok(Ok(listed)) => {
                 self.note_missing(target, issued, &listed).await;

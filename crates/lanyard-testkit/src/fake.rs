@@ -93,6 +93,7 @@ pub struct FakeProvider {
     revocations: Mutex<RevokeFault>,
     check: Mutex<Check>,
     looks_hang: Mutex<bool>,
+    witness_hangs: Mutex<bool>,
     hanging: Mutex<usize>,
     asked: Mutex<usize>,
     minted: Mutex<Vec<LeaseId>>,
@@ -118,6 +119,7 @@ impl FakeProvider {
             revocations: Mutex::default(),
             check: Mutex::default(),
             looks_hang: Mutex::default(),
+            witness_hangs: Mutex::default(),
             hanging: Mutex::default(),
             asked: Mutex::default(),
             minted: Mutex::default(),
@@ -205,7 +207,12 @@ impl FakeProvider {
         *self.looks_hang.lock() = true;
     }
 
-    /// How many checks and lists were asked for that nothing answers.
+    /// From now on it answers nothing when it is told to remember the journal.
+    pub fn hang_when_told_to_remember(&self) {
+        *self.witness_hangs.lock() = true;
+    }
+
+    /// How many checks, lists and witnesses were asked for that nothing answers.
     #[must_use]
     pub fn hanging(&self) -> usize {
         *self.hanging.lock()
@@ -422,6 +429,9 @@ impl Provider for FakeProvider {
     }
 
     async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
+        if *self.witness_hangs.lock() {
+            self.hang().await;
+        }
         *self.witness.lock() = Some(*witness);
         Ok(())
     }

@@ -8,7 +8,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::mint::Ask;
-use lanyard_testkit::fake::{Check, RevokeFault};
+use lanyard_testkit::fake::{Check, FakeProvider, RevokeFault};
 use lanyard_testkit::world;
 use tokio::sync::watch;
 
@@ -37,7 +37,7 @@ async fn release(bench: &Bench, lease: LeaseId) {
     bench.engine.release_lease(&agent, lease).await.unwrap();
 }
 
-/// Runs until the sender is gone.
+/// Runs until it is told to end.
 fn run(bench: &Bench) -> watch::Sender<bool> {
     let (stop, stopped) = watch::channel(false);
     drop(tokio::spawn(Arc::clone(&bench.engine).run(stopped)));
@@ -60,14 +60,20 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[tokio::test(start_paused = true)]
 async fn s47_a_kill_does_not_wait_for_a_look_through_the_target_that_hangs() {
-    let bench = bench(world::CHARTER).await;
-    let lease = mint(&bench).await;
-    bench.provider.hang_when_looked_through();
-    let _stop = run(&bench);
-    until(|| bench.provider.hanging() == 1).await;
-    kill(&bench, lease).await;
-    let dead = until(|| bench.provider.live().is_empty());
-    assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+    for hang in [
+        FakeProvider::hang_when_looked_through,
+        FakeProvider::hang_when_told_to_remember,
+    ] {
+        let bench = bench(world::CHARTER).await;
+        let lease = mint(&bench).await;
+        hang(&bench.provider);
+        let stop = run(&bench);
+        until(|| bench.provider.hanging() == 1).await;
+        kill(&bench, lease).await;
+        let dead = until(|| bench.provider.live().is_empty());
+        assert!(tokio::time::timeout(SOON, dead).await.is_ok());
+        stop.send(true).unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
