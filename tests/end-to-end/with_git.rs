@@ -121,7 +121,7 @@ fn a_clone_a_push_and_a_fetch_need_nothing_of_the_persons_own() -> Result<()> {
 }
 
 /// Each way in which a setting, a file or an address of the user's logs in.
-const OWN_LOGINS: [(&str, &str); 7] = [
+const OWN_LOGINS: [(&str, &str); 8] = [
     (
         "a header for the repository",
         "git config http.$1.extraHeader \"Authorization: Basic $own\"",
@@ -149,6 +149,10 @@ const OWN_LOGINS: [(&str, &str); 7] = [
     (
         "a netrc at home",
         "echo 'machine 127.0.0.1 login person password own' > ~/.netrc; chmod 600 ~/.netrc",
+    ),
+    (
+        "a header on the command line",
+        "url=$1; git() { command git -c \"http.$url.extraHeader=Authorization: Basic $own\" \"$@\"; }",
     ),
 ];
 
@@ -181,6 +185,16 @@ fn b06_git_logs_in_with_the_task_whatever_a_setting_of_the_users_says() -> Resul
     )?;
     let answer = code.workshop.run(&[], "read-code", &nested)?;
     assert_eq!((answer.code, answer.stdout.trim()), (0, "*"), "{answer:?}");
+    assert!(!code.git.log().contains("person"), "{}", code.git.log());
+
+    // The older programs take an address themselves. This server speaks no WebDAV, so that neither gets far.
+    let older = code.script(
+        "cd ~/src/repo; own=$(printf person:own | base64); git config http.$1.extraHeader \"Authorization: Basic $own\"; \
+         git http-push \"$1\" master; git http-fetch -a master \"$1\"; true",
+        &url,
+    )?;
+    let answer = code.workshop.run(&[], "read-code", &older)?;
+    assert_eq!(answer.code, 0, "{answer:?}");
     assert!(!code.git.log().contains("person"), "{}", code.git.log());
 
     // A certificate cannot be taken away, and ssh has logins of its own: both are refused, by name.

@@ -19,8 +19,8 @@ use clap::Args;
 use lanyard_client::v1::credential::Kind;
 
 use super::folder::Folder;
-use super::surroundings;
 use super::tools::{Environment, Given, Helper};
+use super::values;
 use crate::creds::{audiences, split};
 use crate::outcome::Outcome;
 use crate::words;
@@ -28,8 +28,11 @@ use crate::words;
 /// Where git's own programs are, for a `lanyard exec` within another one.
 const EXEC_PATH: &str = "LANYARD_GIT_EXEC_PATH";
 
-/// The transports that can log in over HTTP or FTP (git-remote-http and its links).
-const TRANSPORTS: [&str; 4] = [
+/// The transports that can log in over HTTP or FTP (git-remote-http and its links), and the two older programs that take
+/// an address themselves.
+const TRANSPORTS: [&str; 6] = [
+    "git-http-fetch",
+    "git-http-push",
     "git-remote-http",
     "git-remote-https",
     "git-remote-ftp",
@@ -219,9 +222,9 @@ fn logs_in(key: &str, value: &str) -> bool {
     let key_of_login = key.to_ascii_lowercase();
     let is_header = key_of_login.ends_with(".extraheader") && !value.is_empty();
     is_header
-        || surroundings::is_a_login(value)
-        || surroundings::has_user_info(key)
-        || surroundings::has_user_info(value)
+        || values::is_a_login(value)
+        || values::has_user_info(key)
+        || values::has_user_info(value)
 }
 
 /// The variables of settings around this process: they go, and what stays of them is written anew.
@@ -258,13 +261,16 @@ pub(crate) fn transport(asked: &Transport) -> Result<(), Outcome> {
         ))
     })?;
     let arguments: Vec<OsString> = asked.arguments.iter().map(|word| anonymous(word)).collect();
-    let address = arguments.last().and_then(|word| word.to_str());
+    let words = arguments.iter().rev().filter_map(|word| word.to_str());
+    let address = words.into_iter().find(|word| word.contains("://"));
     let mut command = Command::new(&asked.program);
     command.args(&arguments);
-    if let Some(url) = address.filter(|word| word.contains("://")) {
+    if let Some(url) = address {
         refuse_certificate(url)?;
         let home = Home::with_logins();
-        command.envs(appended(&for_url(url, &table, home.as_ref())));
+        let before = std::env::var("GIT_CONFIG_PARAMETERS").unwrap_or_default();
+        let entries = for_url(url, &table, home.as_ref());
+        command.env("GIT_CONFIG_PARAMETERS", last_of_all(&before, &entries));
         if home.is_some() {
             let nothing = asked.logins.with_file_name("nothing");
             command.env("HOME", nothing);
@@ -279,6 +285,20 @@ pub(crate) fn transport(asked: &Transport) -> Result<(), Outcome> {
     Err(Outcome::usage(format!(
         "cannot run git's transport `{path}`: {error}"
     )))
+}
+
+/// These settings after those of `git -c`, which git reads after all others (git-config(1), `GIT_CONFIG_COUNT`).
+fn last_of_all(before: &str, entries: &[(String, String)]) -> String {
+    // git takes what stands in quotes as it is, and a quote from `'\\''`.
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "'\\''"));
+    let entries = entries
+        .iter()
+        .map(|(key, value)| format!("{}={}", quoted(key), quoted(value)));
+    std::iter::once(before.trim().to_owned())
+        .filter(|before| !before.is_empty())
+        .chain(entries)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The settings that are the last word for this address: no setting can name it more exactly.
@@ -409,6 +429,39 @@ mod tests {
             ]
         );
         assert_eq!(variables.last().map(|(_, count)| count.as_str()), Some("2"));
+    }
+
+    #[test]
+    fn b06_settings_of_the_task_come_after_those_of_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries = [
+            ("http.https://h.example/a.extraHeader", ""),
+            ("x.y", "it's!"),
+        ];
+        let entries = entries.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let before = "'http.https://h.example/a.extraHeader'='Authorization: own'";
+        let answer = Command::new("git")
+            .args(["config", "--get-regexp", "^(http.https://h|x)"])
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_KEY_0", "x.y")
+            .env("GIT_CONFIG_VALUE_0", "around")
+            .env("GIT_CONFIG_PARAMETERS", last_of_all(before, &entries))
+            .output()
+            .unwrap();
+        let answer = String::from_utf8(answer.stdout).unwrap();
+        let lines: Vec<&str> = answer.lines().map(str::trim_end).collect();
+        assert_eq!(
+            lines,
+            [
+                "x.y around",
+                "http.https://h.example/a.extraheader Authorization: own",
+                "http.https://h.example/a.extraheader",
+                "x.y it's!",
+            ]
+        );
+        assert_eq!(last_of_all("", &[]), "");
     }
 
     #[test]

@@ -5,8 +5,10 @@ mod child;
 pub(crate) mod folder;
 mod git;
 pub(crate) mod kubeconfig;
+mod names;
 mod surroundings;
 mod tools;
+mod values;
 
 use std::ffi::OsString;
 

@@ -9,50 +9,7 @@ use std::ffi::{OsStr, OsString};
 
 use lanyard_client::v1::credential::Kind;
 
-/// Words of a name that speak of something to log in with. A word ends at anything but a letter or a digit, and digits at
-/// its end do not count.
-const SECRET_WORDS: &[&str] = &[
-    "ASKPASS",
-    "ASSERTION",
-    "AUTH",
-    "BEARER",
-    "CERTKEY",
-    "COOKIE",
-    "CREDS",
-    "DSN",
-    "JWT",
-    "KEY",
-    "KEYFILE",
-    "KEYS",
-    "KEYTAB",
-    "LOGIN",
-    "OAUTH",
-    "OIDC",
-    "PASS",
-    "PASSCOMMAND",
-    "PAT",
-    "SAML",
-    "SAS",
-    "SSHPASS",
-];
-
-/// Endings of a word that speak of a login: `GITHUBTOKEN`, `PGPASSWORD`.
-const SECRET_ENDINGS: &[&str] = &[
-    "APIKEY",
-    "ACCESSKEY",
-    "SECRETKEY",
-    "PRIVATEKEY",
-    "AUTHKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "PASSPHRASE",
-    "PASSWD",
-    "PASSWORD",
-    "PWD",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-];
+use super::{names, values};
 
 /// Variables that log in, name where logins are kept, mint the identity of the agent, or send a login elsewhere, and whose
 /// names do not say so.
@@ -66,11 +23,15 @@ const BY_NAME: &[&str] = &[
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+    "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT",
+    // Oracle's: https://docs.oracle.com/en-us/iaas/Content/API/SDKDocs/clienvironmentvariables.htm
+    "OCI_CLI_CONFIG_FILE",
+    "OCI_CLI_PROFILE",
+    "OCI_CLI_RC_FILE",
     // Managed identities, and what mints an identity for a workload.
-    "IDENTITY_ENDPOINT",
-    "IDENTITY_HEADER",
+    "ARM_USE_AKS_WORKLOAD_IDENTITY",
+    "ARM_USE_CLI",
     "IMDS_ENDPOINT",
-    "MSI_ENDPOINT",
     "GCE_METADATA_HOST",
     "GCE_METADATA_ROOT",
     "GCE_METADATA_IP",
@@ -107,6 +68,7 @@ const BY_NAME: &[&str] = &[
     "MONGO_URL",
     "MYSQL_TEST_LOGIN_FILE",
     "PGPASSFILE",
+    "PGSERVICE",
     "PGSERVICEFILE",
     "PGSSLCERT",
     "REDIS_URL",
@@ -115,6 +77,7 @@ const BY_NAME: &[&str] = &[
     // Files and sockets of logins.
     "NETRC",
     "CURL_HOME",
+    "DOCKER_CERT_PATH",
     "KRB5CCNAME",
     "KRB5_CLIENT_KTNAME",
     "KRB5_KTNAME",
@@ -163,74 +126,46 @@ const OF_VAULT: &[&str] = &[
     "TLS_SERVER_NAME",
 ];
 
-/// Pairs of words: a client certificate, a connection string, a request of an identity token.
-const BY_PAIR: &[(&str, &str)] = &[
-    ("CLIENT", "CERT"),
-    ("CLIENT", "CERTIFICATE"),
-    ("CONNECTION", "STRING"),
-    ("CONN", "STR"),
-    ("ID", "TOKEN"),
-    ("SECRET", "ID"),
+/// Folders, whose names are not judged at all.
+const HARMLESS: &[&str] = &["PWD", "OLDPWD"];
+
+/// Sessions of a desktop or a terminal, keys of a keyboard, and a prompt: their names say a word of the field and log nobody
+/// in. Their values are judged all the same.
+const OTHER_SENSES: &[&str] = &[
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DBUS_SESSION_BUS_PID",
+    "DBUS_SESSION_BUS_WINDOWID",
+    "DESKTOP_SESSION",
+    "GDMSESSION",
+    "GNOME_DESKTOP_SESSION_ID",
+    "ITERM_SESSION_ID",
+    "KDE_FULL_SESSION",
+    "KDE_SESSION_UID",
+    "KDE_SESSION_VERSION",
+    "KONSOLE_DBUS_SESSION",
+    "LESSKEY",
+    "LESSKEY_SYSTEM",
+    "PYTHON_BASIC_REPL",
+    "SECURITYSESSIONID",
+    "SESSION_MANAGER",
+    "SHELL_SESSION_DIR",
+    "SHELL_SESSION_FILE",
+    "TERM_SESSION_ID",
+    "WT_SESSION",
+    "XDG_SESSION_CLASS",
+    "XDG_SESSION_DESKTOP",
+    "XDG_SESSION_ID",
+    "XDG_SESSION_PATH",
+    "XDG_SESSION_TYPE",
+    "ZELLIJ_SESSION_NAME",
 ];
 
-/// Names that match a pattern and log nobody in.
-const HARMLESS: &[&str] = &["PWD", "OLDPWD"];
+/// What of Bundler's settings with a `.` in their names (`__` in a variable) is not the login at a host.
+/// <https://bundler.io/man/bundle-config.1.html>
+const OF_BUNDLER: &[&str] = &["BUILD", "DISABLE", "LOCAL", "MIRROR", "SSL"];
 
 /// Proxies: a command that cannot reach its servers does not run. The login in such an address is the proxy's.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
-
-/// Beginnings of values that are a login whatever the variable is called.
-const VALUE_BEGINNINGS: &[&str] = &[
-    "AIza",
-    "AKIA",
-    "ASIA",
-    "bearer ",
-    "basic ",
-    "dop_v1_",
-    "dp.st.",
-    "eyJ",
-    "ghp_",
-    "gho_",
-    "ghr_",
-    "ghs_",
-    "ghu_",
-    "github_pat_",
-    "glpat-",
-    "hvs.",
-    "hvb.",
-    "npm_",
-    "pul-",
-    "pypi-",
-    "sk-",
-    "xoxb-",
-    "xoxp-",
-    "ya29.",
-];
-
-/// Parts of values, in lower case, that hold a login.
-const VALUE_PARTS: &[&str] = &[
-    "private key-----",
-    "\"private_key\"",
-    "accountkey=",
-    "sharedaccesskey=",
-    "sharedaccesssignature=",
-    "authorization:",
-    "password=",
-    "passwd=",
-    "pwd=",
-    "access_token=",
-    "private_token=",
-    "access_key=",
-    "secret_key=",
-    "client_secret=",
-    "api_key=",
-    "apikey=",
-    "auth_token=",
-    "&sig=",
-    "?sig=",
-    "x-amz-signature=",
-    "_authtoken=",
-];
 
 /// The variables to take away, of those around this process, in alphabetical order.
 pub(super) fn taken_away(keep: &[String]) -> BTreeSet<OsString> {
@@ -280,6 +215,7 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     if value.is_empty() {
         return false;
     }
+    let written = name;
     let name = name.to_ascii_uppercase();
     if HARMLESS.contains(&name.as_str())
         || PROXIES.contains(&name.as_str())
@@ -300,7 +236,15 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     if FILES_OF_SETTINGS.contains(&name.as_str()) {
         return holds_a_login(value);
     }
-    listed || speaks_of_a_login(&name, value) || is_a_login(value)
+    let speaks = !OTHER_SENSES.contains(&name.as_str()) && names::speaks_of_a_login(written, value);
+    listed || speaks || is_of_bundler(&name) || values::is_a_login(value)
+}
+
+/// Whether Bundler logs in at a host with a variable: `BUNDLE_GEMS__ACME__EXAMPLE`.
+fn is_of_bundler(name: &str) -> bool {
+    let setting = name.strip_prefix("BUNDLE_");
+    let first = setting.and_then(|setting| setting.split_once("__"));
+    first.is_some_and(|(first, _)| !OF_BUNDLER.contains(&first))
 }
 
 /// What `lanyard` itself needs around the command, none of it secret.
@@ -337,58 +281,7 @@ fn holds_a_login(path: &str) -> bool {
     let long = text.len() as u64 > MAX_SETTINGS_BYTES;
     let text = String::from_utf8_lossy(&text).to_ascii_lowercase();
     let words = ["credential", "token", "password", "secret", "_auth"];
-    long || words.iter().any(|word| text.contains(word)) || has_user_info(&text)
-}
-
-fn speaks_of_a_login(name: &str, value: &str) -> bool {
-    let words: Vec<&str> = name
-        .split(|letter: char| !letter.is_ascii_alphanumeric())
-        .map(|word| word.trim_end_matches(|letter: char| letter.is_ascii_digit()))
-        .collect();
-    // Terraform's inputs name keys that are no secrets (`kms_key_id`, `key_name`), and a plan made without an input is
-    // another plan.
-    let is_input = name.starts_with("TF_VAR_");
-    let single = words.iter().any(|word| {
-        let is_plain_key = is_input && matches!(*word, "KEY" | "KEYS");
-        !is_plain_key && SECRET_WORDS.contains(word)
-            || SECRET_ENDINGS.iter().any(|ending| word.ends_with(ending))
-    });
-    // A number of tokens is a limit of a model, a word in the plural otherwise is a list of logins.
-    let tokens = words.contains(&"TOKENS") && value.parse::<u64>().is_err();
-    let pair = words.windows(2).any(|pair| {
-        BY_PAIR
-            .iter()
-            .any(|(first, second)| pair.first() == Some(first) && pair.last() == Some(second))
-    });
-    single || tokens || pair
-}
-
-pub(super) fn is_a_login(value: &str) -> bool {
-    let lower = value.to_ascii_lowercase();
-    VALUE_BEGINNINGS
-        .iter()
-        .any(|beginning| lower.starts_with(&beginning.to_ascii_lowercase()) && value.len() >= 16)
-        || VALUE_PARTS.iter().any(|part| lower.contains(part))
-        || has_user_info(value)
-}
-
-/// Whether an address names a user with a password before its host or, over HTTP, a user at all: a token stands there
-/// as well.
-pub(super) fn has_user_info(value: &str) -> bool {
-    let mut before = "";
-    for rest in value.split("://") {
-        let is_http = before.ends_with("http") || before.ends_with("https");
-        let end = rest
-            .find(|letter: char| "/?# \t\n\"'".contains(letter))
-            .unwrap_or(rest.len());
-        let authority = rest.get(..end).unwrap_or(rest);
-        let user = authority.rsplit_once('@').map(|(user, _)| user);
-        if !before.is_empty() && user.is_some_and(|user| user.contains(':') || is_http) {
-            return true;
-        }
-        before = rest;
-    }
-    false
+    long || words.iter().any(|word| text.contains(word)) || values::has_user_info(&text)
 }
 
 #[cfg(test)]
@@ -461,6 +354,26 @@ mod tests {
             ("TF_VAR_key_name", "deploy"),
             ("GIT_CONFIG_KEY_0", "safe.directory"),
             ("SOME_TOKEN", ""),
+            ("KEYBOARD_LAYOUT", "de"),
+            ("XKB_DEFAULT_KEYMAP", "de"),
+            ("XDG_SESSION_TYPE", "wayland"),
+            ("DESKTOP_SESSION", "gnome"),
+            ("SESSION_MANAGER", "local/host:@/tmp/.ICE-unix/1"),
+            ("TERM_SESSION_ID", "w0t0p0"),
+            ("CARGO_HOME", "/home/me/.cargo"),
+            ("CARGO_TARGET_DIR", "/target"),
+            ("MAKEFLAGS", " -j4 --jobserver-auth=3,4"),
+            ("LS_COLORS", "rs=0:di=01;34:*.key=01;31"),
+            ("LESSKEY", "/home/me/.lesskey"),
+            ("BUNDLE_BUILD__NOKOGIRI", "--use-system-libraries"),
+            ("DOCKER_HOST", "tcp://127.0.0.1:2375"),
+            (
+                "TF_CLI_ARGS_init",
+                "-backend-config=key=prod/terraform.tfstate",
+            ),
+            ("KUBERNETES_PORT", "tcp://10.0.0.1:443"),
+            ("VALKEY_HOST", "127.0.0.1"),
+            ("TF_VAR_session_duration", "3600"),
         ];
         for (name, value) in settings {
             assert!(!judged(name, value), "{name}");
@@ -468,35 +381,19 @@ mod tests {
     }
 
     #[test]
-    fn b33_values_that_log_in_are_known_whatever_they_are_called() {
-        let values = [
-            "https://me:own@h.example/simple",
-            "see postgres://me:own@db.example:5432/x",
-            "ghp_0123456789abcdef0123",
-            "eyJhbGciOiJFUzI1NiJ9.e30.c2ln",
-            "AKIAIOSFODNN7EXAMPLE",
-            "Server=db;User Id=sa;Password=own;",
-            "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=b25l",
-            "-----BEGIN OPENSSH PRIVATE KEY-----\nb25l",
-            "{\"type\":\"service_account\",\"private_key\":\"x\"}",
-            "Authorization: Basic b25lOm93bg==",
-            "https://glpat-0123456789@h.example/a.git",
-            "https://h.example/?private_token=0123",
-            "https://h.example/c?sv=1&sig=0123",
-            "-backend-config=secret_key=0123",
-        ];
-        for value in values {
-            assert!(judged("SETTING", value), "{value}");
-        }
-        for value in [
-            "https://h.example/a@b:c",
-            "me@h.example",
-            "ssh://git@h.example/a.git",
-            "git@h.example:a/b.git",
-            "eyJ",
-            "sk-ip",
+    fn b33_names_of_files_of_logins_and_of_other_identities_are_known() {
+        for (name, value) in [
+            ("ARM_USE_MSI", "true"),
+            ("ARM_USE_OIDC", "true"),
+            ("OCI_CLI_CONFIG_FILE", "/x/oci"),
+            ("PGSERVICE", "prod"),
+            ("DOCKER_CERT_PATH", "/x/certs"),
+            ("BUNDLE_GEMS__CONTRIBSYS__COM", "CANARY"),
+            ("BUNDLE_GITHUB__COM", "0123:x-oauth-basic"),
+            ("PASSWORDFILE", "/x"),
+            ("XDG_SESSION_ID", "ghp_0123456789abcdef0123"),
         ] {
-            assert!(!judged("SETTING", value), "{value}");
+            assert!(judged(name, value), "{name}");
         }
     }
 
