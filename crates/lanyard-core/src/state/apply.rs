@@ -216,6 +216,14 @@ impl State {
             approval.and_then(|approval| self.approvals.remove(&approval));
         }
         self.requests.remove(&id);
+        // What was done with a credential is told late, by an agent that was held up: the task waits for that, and for
+        // nothing else.
+        if now < until && self.tasks.was_used(id) {
+            if let Some(first) = self.tasks.await_reports(id, until) {
+                self.forget_task(first, now);
+            }
+            return;
+        }
         self.reports.remove(&id);
         self.spent.remove(&id);
         self.breakers.forget_task(&task);
@@ -373,6 +381,7 @@ impl State {
                 self.quotas.stopped(&lease.task);
                 self.note_spent(lease.task.id);
             }
+            self.tasks.use_of(lease.task.id);
             if self.leases.of_task(lease.task.id).next().is_none() {
                 self.tasks.nothing_left(lease.task.id, at);
             }

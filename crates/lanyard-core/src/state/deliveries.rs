@@ -10,6 +10,12 @@ use crate::id::ActionId;
 use crate::time::Timestamp;
 
 /// How long a message is remembered. Its time keeps it from being accepted ten minutes after it was at the earliest.
+///
+/// # Limit
+/// - for: a message of a reporter
+/// - unit: of time
+/// - beyond: a message with the same id is another report
+/// - test: `s30_messages_beyond_what_is_remembered_are_refused`
 const DELIVERY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// Messages that are remembered.
 ///

@@ -78,6 +78,9 @@ pub enum Image {
         /// Who asked, where that was another than who runs it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asker: Option<Identity>,
+        /// Whether a credential of the task has left the books.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        used: bool,
     },
     /// A request that opened a task which is forgotten.
     Opened {
@@ -218,6 +221,7 @@ impl State {
             closed: entry.closed,
             request: entry.request.clone(),
             asker: entry.asker.clone(),
+            used: self.tasks.was_used(entry.task.id),
         });
         let opened = self.tasks.requests_of_forgotten();
         let opened = opened.map(|(request, task, until)| Image::Opened {
@@ -339,12 +343,19 @@ impl State {
                 closed,
                 request,
                 asker,
-            } => self.tasks.insert(TaskEntry {
-                task: Arc::from(task),
-                closed,
-                request,
-                asker,
-            }),
+                used,
+            } => {
+                let id = task.id;
+                self.tasks.insert(TaskEntry {
+                    task: Arc::from(task),
+                    closed,
+                    request,
+                    asker,
+                });
+                if used {
+                    self.tasks.use_of(id);
+                }
+            }
             Image::Opened {
                 request,
                 task,

@@ -182,9 +182,9 @@ impl Leases {
 
     /// None yet, with room for so many; an untrue number is only slower.
     pub(super) fn with_room(leases: usize) -> Self {
-        const MOST: usize = 1 << 22;
+        const LEASES_WITH_ROOM: usize = 1 << 22;
         Self {
-            all: HashMap::with_capacity(leases.min(MOST)),
+            all: HashMap::with_capacity(leases.min(LEASES_WITH_ROOM)),
             ..Self::default()
         }
     }

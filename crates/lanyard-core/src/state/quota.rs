@@ -13,7 +13,10 @@ use crate::time::Timestamp;
 /// Mints of one agent under one charter that are remembered: no rate counts more.
 const MINTS_REMEMBERED: usize = 10_000;
 /// No rate has a longer window.
-const LONGEST_WINDOW: Duration = Duration::from_secs(24 * 3600);
+///
+/// # No limit
+/// The parser of charters refuses a longer window (`MAX_SPAN`); this is for how long mints are remembered.
+const MAX_RATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Use {
@@ -98,7 +101,7 @@ impl Quotas {
             .or_default();
         used.live += 1;
         used.mints.push_back(at);
-        let from = at.before(LONGEST_WINDOW);
+        let from = at.before(MAX_RATE_WINDOW);
         while used.mints.len() > MINTS_REMEMBERED
             || used.mints.front().is_some_and(|oldest| *oldest <= from)
         {

@@ -4,7 +4,7 @@
 //! live under it, or a task below it is still there. Its request id is remembered longer, so that a request that is
 //! repeated late opens nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +28,23 @@ use crate::time::Timestamp;
 /// - test: `s51_an_ended_task_leaves_memory_soon`
 pub const ENDED_TASK_REMEMBERED: Duration = Duration::from_secs(60);
 
-/// How long an ended task of which actions were reported stays in memory: how an action came out is known late.
+/// How long an ended task stays in memory that had credentials, or of which actions were reported: how an action came out is known late.
 ///
 /// # Limit
-/// - for: a task of which actions were reported
+/// - for: a task that had credentials, or of which actions were reported
 /// - unit: after its end
 /// - beyond: a report of it is refused, as one of a task that never was
 /// - test: `s51_a_task_with_reports_takes_more_of_them_for_an_hour`
 pub const REPORTED_TASK_REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// Ended tasks that had credentials and stay in memory for their last reports, without their plans and approvals.
+///
+/// # Limit
+/// - for: all identities together
+/// - unit: tasks
+/// - beyond: the task that ended first leaves memory; a report of it is refused, as one of a task that never was
+/// - test: `s51_so_many_ended_tasks_wait_for_late_reports_and_no_more`
+pub const MAX_TASKS_WITH_LATE_REPORTS: usize = 10_000;
 /// How long an ended task stays in memory of which people were asked for approval: no charter lets an agent wait for longer
 /// after a request.
 ///
@@ -139,6 +147,10 @@ pub(super) struct Tasks {
     below: HashMap<TaskId, BTreeSet<TaskId>>,
     /// When ended ones may be forgotten. Those that something is left of are not here: they come back when it is gone.
     endings: BTreeSet<(Timestamp, TaskId)>,
+    /// Those that had a credential: what was done with the credential may be reported late.
+    used: HashSet<TaskId>,
+    /// The ended ones that stay for late reports alone, by their end.
+    late: BTreeSet<(Timestamp, TaskId)>,
     requests: HashMap<RequestKey, TaskId>,
     /// The requests of ended tasks, by when they may be forgotten.
     request_endings: BTreeSet<(Timestamp, RequestKey)>,
@@ -275,6 +287,29 @@ impl Tasks {
         }
     }
 
+    /// A credential of the task was in the books.
+    pub(super) fn use_of(&mut self, id: TaskId) {
+        if self.all.contains_key(&id) {
+            self.used.insert(id);
+        }
+    }
+
+    pub(super) fn was_used(&self, id: TaskId) -> bool {
+        self.used.contains(&id)
+    }
+
+    /// Keeps an ended task for late reports; says which one has to make room for it.
+    pub(super) fn await_reports(&mut self, id: TaskId, until: Timestamp) -> Option<TaskId> {
+        self.stays_until(id, until);
+        self.late.insert((until, id));
+        if self.late.len() <= MAX_TASKS_WITH_LATE_REPORTS {
+            return None;
+        }
+        let (_, first) = self.late.pop_first()?;
+        self.used.remove(&first);
+        Some(first)
+    }
+
     /// Stays until then, for what may still be said of it.
     pub(super) fn stays_until(&mut self, id: TaskId, until: Timestamp) {
         self.endings.insert((until, id));
@@ -315,6 +350,9 @@ impl Tasks {
         let Some(entry) = self.all.remove(&id) else {
             return Vec::new();
         };
+        self.used.remove(&id);
+        self.late
+            .remove(&(entry.ends() + REPORTED_TASK_REMEMBERED, id));
         if let Some(request) = &entry.request {
             let key = RequestKey::of(entry.asker(), request);
             self.remember_request(key, id, entry.ends() + REQUEST_ID_REMEMBERED);

@@ -22,8 +22,8 @@ use lanyard_core::plan::{Plan, PlanFormat};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_core::state::{
     ENDED_TASK_REMEMBERED, MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY,
-    MAX_REPORTS_PER_IDENTITY_PER_HOUR, REPORTED_TASK_REMEMBERED, REQUEST_ID_REMEMBERED,
-    REQUEST_REMEMBERED, Refusal, State,
+    MAX_REPORTS_PER_IDENTITY_PER_HOUR, MAX_TASKS_WITH_LATE_REPORTS, REPORTED_TASK_REMEMBERED,
+    REQUEST_ID_REMEMBERED, REQUEST_REMEMBERED, Refusal, State,
 };
 use lanyard_core::task::Task;
 use lanyard_core::time::{Timestamp, Ttl};
@@ -407,7 +407,7 @@ fn s51_a_task_stays_while_a_lease_of_it_or_a_task_below_it_is_in_the_books() {
     books.admit(open, START).unwrap();
     let lease = books.lease(&below, START);
     books.close(above.id, START);
-    let long = START + 10 * ENDED_TASK_REMEMBERED;
+    let long = START + REPORTED_TASK_REMEMBERED + ENDED_TASK_REMEMBERED;
     for state in [0, 1] {
         books.pass(long);
         assert!(books.state.task(below.id).is_some());
@@ -460,6 +460,56 @@ fn s51_a_task_with_reports_takes_more_of_them_for_an_hour() {
     let over = START + REPORTED_TASK_REMEMBERED;
     books.pass(over);
     let refused = books.report(task.id, Outcome::RolledBack, over);
+    assert!(matches!(refused, Err(Refusal::Unknown(_))), "{refused:?}");
+}
+
+// An agent whose broker was away when the task ended.
+#[test]
+fn s51_a_task_that_had_a_credential_takes_its_last_report_for_an_hour() {
+    let mut books = Books::new();
+    let task = books.open(None, START);
+    let lease = books.lease(&task, START);
+    books.ends(lease, START);
+    books.close(task.id, START);
+    let last = (START + REPORTED_TASK_REMEMBERED).before(MOMENT);
+    books.pass(START + 2 * ENDED_TASK_REMEMBERED);
+    books.state = books.again();
+    books.pass(last);
+    books.report(task.id, Outcome::Succeeded, last).unwrap();
+    books.pass(START + REPORTED_TASK_REMEMBERED);
+    assert!(books.state.task(task.id).is_none());
+    assert!(books.state.reports(task.id).is_none());
+}
+
+#[test]
+fn s51_so_many_ended_tasks_wait_for_late_reports_and_no_more() {
+    let mut books = Books::new();
+    let ended = |books: &mut Books, at: Timestamp| {
+        let task = books.open(None, at);
+        let lease = books.lease(&task, at);
+        books.ends(lease, at);
+        books.close(task.id, at);
+        task.id
+    };
+    let first = ended(&mut books, START);
+    // More mints within a minute would be too fast.
+    let at = START + Duration::from_secs(61);
+    let second = ended(&mut books, at.before(MOMENT));
+    let mut last = first;
+    for _ in 0..MAX_TASKS_WITH_LATE_REPORTS - 1 {
+        last = ended(&mut books, at);
+    }
+    let minute = at + ENDED_TASK_REMEMBERED;
+    for _ in 0..2 {
+        books.pass(minute);
+        assert_eq!(books.state.tasks().count(), MAX_TASKS_WITH_LATE_REPORTS);
+        assert!(books.state.task(first).is_none());
+        // The same after a restart from a snapshot.
+        books.state = books.again();
+    }
+    books.report(last, Outcome::Succeeded, minute).unwrap();
+    books.report(second, Outcome::Succeeded, minute).unwrap();
+    let refused = books.report(first, Outcome::Succeeded, minute);
     assert!(matches!(refused, Err(Refusal::Unknown(_))), "{refused:?}");
 }
 

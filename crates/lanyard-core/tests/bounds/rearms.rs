@@ -1,8 +1,10 @@
 //! Which newer order voids a re-arm.
 
+use std::time::Duration;
+
 use lanyard_core::command::Command;
 use lanyard_core::id::RearmId;
-use lanyard_core::kill::{Actor, RearmProposal, RearmStage};
+use lanyard_core::kill::{Actor, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use lanyard_core::lease::Seq;
 use lanyard_core::scope::{AgentName, Scope};
 use lanyard_core::state::Refusal;
@@ -115,4 +117,34 @@ fn s08_an_agents_own_breaker_does_not_hold_up_every_rearm() {
     assert!(!stands(own, of_agent));
     let charter = || Scope::Charter(world::name("payments-terraform"));
     assert!(!stands(charter(), move |_, _| (charter(), breaker())));
+}
+
+#[test]
+fn a_proposal_to_re_arm_is_good_for_an_hour() {
+    let confirmed = |after: Duration| {
+        let mut books = Books::new();
+        let kill = books.kill(Scope::All, Actor::Local, START);
+        let rearm = RearmId::from_bits(books.ids.bits());
+        let proposal = RearmProposal {
+            id: rearm,
+            kill,
+            stage: RearmStage::Plan,
+            by: identity(1).into(),
+            reason: "over".to_owned(),
+            at: START,
+            despite_unconfirmed: false,
+            epoch: books.state.kills().epoch(),
+            soak: 0,
+        };
+        books.admit(Command::ProposeRearm(proposal), START).unwrap();
+        let confirm = Command::ConfirmRearm {
+            rearm,
+            kill,
+            by: identity(2).into(),
+            despite: None,
+        };
+        books.admit(confirm, START + after).is_ok()
+    };
+    let second = Duration::from_secs(1);
+    assert!(confirmed(REARM_PROPOSAL_LIFE) && !confirmed(REARM_PROPOSAL_LIFE + second));
 }
