@@ -11,7 +11,7 @@ use axum::{Extension, Router};
 use lanyard_tests::Stage;
 use lanyard_tests::keys::Key;
 use lanyard_verifier::{
-    Accepted, Broker, Clock, Demands, Https, STALEST, SystemClock, Timestamp, Verifier,
+    Accepted, Broker, Clock, Demands, Https, MAX_LIST_AGE, SystemClock, Timestamp, Verifier,
     require_scopes,
 };
 use tokio::task::JoinSet;
@@ -187,7 +187,7 @@ async fn without_its_broker_the_tool_goes_on_until_the_list_is_stale_and_then_st
     let stopped = stage.stop()?;
     tool.clock.pass(TTL)?;
     assert_eq!(tool.shown("/tickets", &token).await?.0, 200);
-    tool.clock.pass(STALEST)?;
+    tool.clock.pass(MAX_LIST_AGE)?;
     let (status, body) = tool.shown("/tickets", &token).await?;
     assert_eq!(status, 503);
     assert!(body.contains("no status list of the last 30 s"), "{body}");

@@ -13,8 +13,9 @@
 //! const MAX_QUEUED_COMMANDS: usize = 65_536;
 //! ```
 //!
-//! The value is that of the constant, and the named test goes to the bound and one past it. Every constant whose name begins
-//! with `MAX_` has to be one. The declarations are read from the source and not collected at run time: the
+//! The value is that of the constant, and the named test reaches the bound. Every number and every span of time whose name is that of
+//! a bound (`MAX_…`, `MOST_…`, `LONGEST_…`, `…_LIMIT`, `…_TIMEOUT`, `…_DEADLINE` and their like) has to be one, or to say in a
+//! section `# No limit` why it is none. The declarations are read from the source and not collected at run time: the
 //! crates that have limits share no crate that could hold a registry.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,12 +34,12 @@ const OPENING: &str = "# Limits
 
 Every bound of the product: what it counts, whom it is for, and what happens beyond it. The page is made from the
 declarations by `cargo xtask limits`; a bound that the configuration can move is given with its default.
-The last column names the test that goes to the bound and one past it.
+The last column names the test that reaches the bound; where the bound is a wait, the test may set a shorter one.
 ";
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
 /// What each crate's part of the page is headed with. A crate that is not here is headed with its name.
-const HEADINGS: [(&str, &str); 19] = [
+const HEADINGS: [(&str, &str); 20] = [
     ("lanyard-agent", "The local agent"),
     ("lanyard-aws-policy", "Policies for AWS"),
     ("lanyard-cli", "The command line"),
@@ -48,6 +49,7 @@ const HEADINGS: [(&str, &str); 19] = [
     ("lanyard-ledger", "The writer and the history"),
     ("lanyard-journal", "The journal"),
     ("lanyard-identity", "Tokens and proofs"),
+    ("lanyard-secret-file", "Files of secrets"),
     ("lanyard-server", "Listeners, requests and deliveries"),
     ("lanyard-plan", "Plans and policies"),
     ("lanyard-mcp", "Tools of models"),

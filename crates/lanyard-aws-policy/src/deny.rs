@@ -20,7 +20,7 @@ const SETTLE: Duration = Duration::from_secs(60 + 300);
 /// How far the clocks of broker and provider may be apart at a cut.
 const SKEW: Duration = Duration::from_secs(60);
 /// The longest session that a role can give: past it, a cut has nothing left to cut.
-const LONGEST_SESSION: Duration = Duration::from_secs(12 * 60 * 60);
+const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 const HOUR: u64 = 60 * 60;
 
 /// The characters of a listed lease: its id, quotes and a comma.
@@ -217,7 +217,7 @@ fn standing_cut(demand: &Demand<'_>) -> Option<Timestamp> {
     let present = demand
         .present
         .cut
-        .filter(|cut| demand.now <= *cut + LONGEST_SESSION);
+        .filter(|cut| demand.now <= *cut + SESSION_LIFE);
     let Some(order) = demand.cut else {
         return present;
     };

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use lanyard_core::charter::{World, parse};
-use lanyard_core::document::{SIZE_LIMIT, read};
+use lanyard_core::document::{MAX_DOCUMENT_BYTES, read};
 
 use crate::stopwatch;
 
@@ -58,7 +58,7 @@ pub(crate) fn run() -> Result<()> {
         let more = format!(
             "    - name: g{grant}\n      role: plan\n      environments: [production]\n      aws: {{target: payments-prod, allow: [{{actions: [{actions}], resources: [\"*\"]}}]}}\n"
         );
-        if large.len() + more.len() + prohibited.len() < SIZE_LIMIT {
+        if large.len() + more.len() + prohibited.len() < MAX_DOCUMENT_BYTES {
             large.push_str(&more);
         }
     }

@@ -1,6 +1,6 @@
 //! `lanyard enrolment`: agents that hold a key of their own, where no platform vouches for them.
 
-use std::io::Read as _;
+use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -15,7 +15,13 @@ use crate::outcome::Outcome;
 use crate::output::{Rows, print_one};
 
 /// The longest text that is taken for a join token.
-const TOKEN_LIMIT: u64 = 1024;
+///
+/// # Limit
+/// - for: a join token on standard input
+/// - unit: bytes
+/// - beyond: the rest is not read, and the broker refuses the token
+/// - test: `a_join_token_has_so_many_bytes_and_no_more`
+const MAX_JOIN_TOKEN_BYTES: u64 = 1024;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -77,10 +83,9 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             ca_file,
             name,
         } => {
-            let mut token = String::new();
-            let mut input = std::io::stdin().take(TOKEN_LIMIT);
-            let read = input.read_to_string(&mut token);
-            read.map_err(|error| Outcome::usage(format!("the join token: {error}")))?;
+            let token = join_token(std::io::stdin());
+            let token =
+                token.map_err(|error| Outcome::usage(format!("the join token: {error}")))?;
             let joining = Joining {
                 endpoint: &endpoint,
                 ca_file: ca_file.as_deref(),
@@ -150,4 +155,23 @@ async fn list(global: &Global) -> Result<(), Outcome> {
     }
     rows.print(global.output);
     Ok(())
+}
+
+fn join_token(input: impl Read) -> std::io::Result<String> {
+    let mut token = String::new();
+    input
+        .take(MAX_JOIN_TOKEN_BYTES)
+        .read_to_string(&mut token)?;
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_join_token_has_so_many_bytes_and_no_more() {
+        let read = |bytes: usize| join_token("x".repeat(bytes).as_bytes()).unwrap().len();
+        assert_eq!((read(1024), read(1025)), (1024, 1024));
+    }
 }

@@ -26,7 +26,13 @@ use crate::show::Shows;
 use crate::watches::{Place, TaskWatch, Watches};
 
 /// How long a call may take.
-const DEADLINE: Duration = Duration::from_secs(30);
+///
+/// # Limit
+/// - for: a call of the broker
+/// - unit: of time
+/// - beyond: the call fails as unavailable
+/// - test: `t44_a_call_says_how_long_it_may_take`
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long drills at every target may take.
 const DRILLS: Duration = Duration::from_secs(600);
 /// How long connecting may take.
@@ -55,7 +61,7 @@ macro_rules! calls {
                 let mut again = true;
                 loop {
                     let mut service = $service::with_interceptor(self.channel.clone(), self.shows().await?);
-                    match service.$name(within(request.clone(), DEADLINE)).await {
+                    match service.$name(within(request.clone(), CALL_TIMEOUT)).await {
                         Ok(answer) => return Ok(answer.into_inner()),
                         // The broker has forgotten the session, or ended it: once more with another.
                         Err(status) if again && status.code() == Code::Unauthenticated
@@ -191,13 +197,13 @@ impl Client {
     ) -> Result<v1::Plan, ClientError> {
         use v1::submit_plan_request::Part;
         let chunks = content
-            .chunks(lanyard_proto::CHUNK_LIMIT)
+            .chunks(lanyard_proto::MAX_CHUNK_BYTES)
             .map(|chunk| Part::Chunk(chunk.to_vec()));
         let parts: Vec<_> = std::iter::once(Part::Header(header))
             .chain(chunks)
             .map(|part| v1::SubmitPlanRequest { part: Some(part) })
             .collect();
-        let request = within(tokio_stream::iter(parts), DEADLINE);
+        let request = within(tokio_stream::iter(parts), CALL_TIMEOUT);
         let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
             .submit_plan(request)
             .await?;
@@ -212,7 +218,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn read_plan(&mut self, id: String, size: u64) -> Result<Vec<u8>, ClientError> {
-        let request = within(v1::ReadPlanRequest { id }, DEADLINE);
+        let request = within(v1::ReadPlanRequest { id }, CALL_TIMEOUT);
         let answer = PlanServiceClient::with_interceptor(self.channel.clone(), self.shows().await?)
             .read_plan(request)
             .await?;
@@ -237,7 +243,7 @@ impl Client {
         let request = v1::WatchTaskRequest { id };
         let channel = place.channel.clone();
         let mut service = TaskServiceClient::with_interceptor(channel, self.shows().await?);
-        let opened = tokio::time::timeout(DEADLINE, service.watch_task(request)).await;
+        let opened = tokio::time::timeout(CALL_TIMEOUT, service.watch_task(request)).await;
         let opened = opened.map_err(|_| ClientError::Unavailable("it does not answer".into()))?;
         Ok(TaskWatch {
             messages: opened?.into_inner(),
@@ -397,6 +403,14 @@ mod tests {
 
     /// Programs that embed this make calls from many threads.
     const fn is_send<T: Send>(_: &T) {}
+
+    // The channel gives the call up after this time, and so does the broker.
+    #[test]
+    fn t44_a_call_says_how_long_it_may_take() {
+        let request = within((), CALL_TIMEOUT);
+        let said = request.metadata().get("grpc-timeout").unwrap();
+        assert_eq!(said, format!("{}u", CALL_TIMEOUT.as_micros()).as_str());
+    }
 
     #[test]
     fn calls_can_be_made_from_any_thread() {

@@ -9,9 +9,21 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 /// How long one request may take.
-const DEADLINE: Duration = Duration::from_secs(20);
+///
+/// # Limit
+/// - for: a request over HTTP to the broker or an identity provider
+/// - unit: of time
+/// - beyond: the request fails
+/// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer, in bytes.
-const SIZE: usize = 256 * 1024;
+///
+/// # Limit
+/// - for: an answer over HTTP
+/// - unit: bytes
+/// - beyond: the answer counts as malformed
+/// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
 /// The longest text of somebody else that is repeated, in characters.
 const TEXT: usize = 300;
 
@@ -85,7 +97,7 @@ impl Refusal {
 impl Https {
     /// For a broker: these roots alone, the system's where there are none. A broker may be on loopback without TLS.
     pub(crate) fn broker(authority: Option<&[u8]>) -> Result<Self, HttpError> {
-        let builder = builder().tls_info(true);
+        let builder = builder(REQUEST_TIMEOUT).tls_info(true);
         let builder = match authority {
             Some(pem) => builder.tls_certs_only(roots(pem)?),
             None => builder,
@@ -95,7 +107,7 @@ impl Https {
 
     /// For an identity provider: the system's roots, and these.
     pub(crate) fn provider(authority: Option<&[u8]>) -> Result<Self, HttpError> {
-        let builder = builder().https_only(true);
+        let builder = builder(REQUEST_TIMEOUT).https_only(true);
         let builder = match authority {
             Some(pem) => builder.tls_certs_merge(roots(pem)?),
             None => builder,
@@ -158,11 +170,11 @@ pub(crate) fn encoded<V: AsRef<str>>(pairs: &[(&str, V)]) -> String {
     text.finish()
 }
 
-fn builder() -> ClientBuilder {
+fn builder(timeout: Duration) -> ClientBuilder {
     // reqwest takes the process's provider, and panics where a program that embeds this has set none. Of two that set it
     // at the same time, one comes too late, and both have it.
     drop(rustls::crypto::ring::default_provider().install_default());
-    Client::builder().redirect(Policy::none()).timeout(DEADLINE)
+    Client::builder().redirect(Policy::none()).timeout(timeout)
 }
 
 fn roots(pem: &[u8]) -> Result<Vec<Certificate>, HttpError> {
@@ -177,9 +189,9 @@ async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, 
     let silent = |error: reqwest::Error| silent(url, &error);
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status().as_u16();
-    let mut body = Zeroizing::new(Vec::with_capacity(SIZE));
+    let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_BYTES));
     while let Some(chunk) = response.chunk().await.map_err(silent)? {
-        if body.len() + chunk.len() > SIZE {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             let url = url.to_owned();
             return Err(HttpError::Malformed { url, status });
         }
@@ -205,4 +217,47 @@ fn last_cause(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// An address where one request is answered with a body of so many bytes, or not at all.
+    fn server(bytes: Option<usize>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut head = [0; 1024];
+            let read = peer.read(&mut head).unwrap();
+            let Some(bytes) = bytes else {
+                // Until the client goes away.
+                while peer.read(&mut head).is_ok_and(|read| read > 0) {}
+                return;
+            };
+            assert!(read > 0);
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+            // The client goes away in the middle of what is too long.
+            peer.write_all(answer.as_bytes()).ok();
+            peer.write_all(&vec![b'x'; bytes]).ok();
+        });
+        format!("http://{address}/")
+    }
+
+    #[tokio::test]
+    async fn t44_an_answer_over_http_has_so_many_bytes_and_so_much_time() {
+        let client = Https::broker(None).unwrap();
+        let whole = client.get(&server(Some(MAX_ANSWER_BYTES))).await.unwrap();
+        assert_eq!(whole.body.len(), MAX_ANSWER_BYTES);
+        let long = client.get(&server(Some(MAX_ANSWER_BYTES + 1))).await;
+        assert!(matches!(long, Err(HttpError::Malformed { .. })));
+        let short = builder(Duration::from_millis(50)).build().unwrap();
+        let url = server(None);
+        let silent = receive(&url, short.get(&url)).await;
+        assert!(matches!(silent, Err(HttpError::Silent { .. })));
+    }
 }

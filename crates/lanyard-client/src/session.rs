@@ -16,7 +16,13 @@ use crate::tokens::{Kept, Session, Store, Tokens};
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 /// The longest session that is believed, in seconds: a day.
-const LONGEST: u64 = 24 * 3600;
+///
+/// # Limit
+/// - for: a session that a broker gives
+/// - unit: seconds
+/// - beyond: the session is renewed as if it ended then
+/// - test: `a_session_is_believed_for_a_day_at_most`
+const MAX_SESSION_SECONDS: u64 = 24 * 3600;
 
 /// What is exchanged for a session.
 pub(crate) struct Subject {
@@ -39,6 +45,16 @@ struct Exchanged {
     access_token: Token,
     token_type: String,
     expires_in: u64,
+}
+
+impl Exchanged {
+    fn session(self, now: u64) -> Session {
+        Session::new(
+            self.access_token,
+            now,
+            self.expires_in.min(MAX_SESSION_SECONDS),
+        )
+    }
 }
 
 impl Context {
@@ -190,8 +206,7 @@ impl Context {
             let line = "the broker gave a session that is bound to no key";
             return Err(ClientError::refused(line));
         }
-        let life = exchanged.expires_in.min(LONGEST);
-        Ok(Session::new(exchanged.access_token, now()?, life))
+        Ok(exchanged.session(now()?))
     }
 
     /// Ends a session at the broker (RFC 7009).
@@ -225,5 +240,25 @@ fn refused(answer: &Answer) -> ClientError {
         (Ok(line), true) => ClientError::Unavailable(line),
         (Ok(line), false) => ClientError::NotLoggedIn(line),
         (Err(error), _) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_believed_for_a_day_at_most() {
+        let fresh = |said: u64, after: u64| {
+            let exchanged = Exchanged {
+                access_token: Token::new("t".to_owned()),
+                token_type: "DPoP".to_owned(),
+                expires_in: said,
+            };
+            exchanged.session(1_000).is_fresh(1_000 + after)
+        };
+        // A session is renewed a minute before its end.
+        let renewed = MAX_SESSION_SECONDS - 60;
+        assert!(fresh(u64::MAX, renewed - 1) && !fresh(u64::MAX, renewed));
     }
 }

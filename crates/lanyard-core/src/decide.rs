@@ -24,7 +24,7 @@ use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
 use calendar::{ends, in_hours, is_outside, terms, thawed, until};
-pub use delegation::{Ancestor, LONGEST_LINEAGE, may_delegate};
+pub use delegation::{Ancestor, MAX_LINEAGE, may_delegate};
 use denial::Sayer;
 pub use denial::{Denial, Rule, not_in_force, unmapped_sponsor};
 use people::required;

@@ -16,6 +16,18 @@ pub use print::print;
 pub use tree::{Node, Span, Style, Value, read};
 
 /// The largest document, in bytes.
-pub const SIZE_LIMIT: usize = 256 * 1024;
+///
+/// # Limit
+/// - for: a charter, a configuration
+/// - unit: bytes
+/// - beyond: the file is refused with LC003 before it is read
+/// - test: `t24_a_document_has_so_many_bytes_and_levels_and_no_more`
+pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// The deepest nesting.
-pub const DEPTH_LIMIT: usize = 64;
+///
+/// # Limit
+/// - for: a charter, a configuration
+/// - unit: levels
+/// - beyond: the file is refused with LC004
+/// - test: `t24_a_document_has_so_many_bytes_and_levels_and_no_more`
+pub const MAX_DOCUMENT_DEPTH: usize = 64;

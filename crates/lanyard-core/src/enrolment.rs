@@ -15,7 +15,13 @@ use crate::state::Refusal;
 use crate::time::Timestamp;
 
 /// How many agents may be enrolled.
-const MOST: usize = 10_000;
+///
+/// # Limit
+/// - for: all enrolled agents and invitations together
+/// - unit: agents
+/// - beyond: nobody is invited until an agent is removed or an invitation is over
+/// - test: `so_many_agents_are_enrolled_and_no_more`
+const MAX_ENROLLED_AGENTS: usize = 10_000;
 
 /// An invitation to enrol a key. The token itself is in nobody's hands but the invited agent's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,9 +136,9 @@ impl Enrolment {
         match step {
             EnrolmentStep::Invite(invitation) => match self.agents.get(&invitation.agent) {
                 Some(_) => exists(&invitation.agent),
-                None if self.agents.len() + self.invitations.len() >= MOST => {
-                    Err(Refusal::Exists(format!("the most enrolled agents: {MOST}")))
-                }
+                None if self.agents.len() + self.invitations.len() >= MAX_ENROLLED_AGENTS => Err(
+                    Refusal::Exists(format!("the most enrolled agents: {MAX_ENROLLED_AGENTS}")),
+                ),
                 None => Ok(()),
             },
             EnrolmentStep::Enrol { token, key } => {
@@ -189,5 +195,42 @@ impl Enrolment {
             }
             EnrolmentStep::Remove { agent, .. } => drop(self.agents.remove(agent)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_agents_are_enrolled_and_no_more() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let invite = |place: usize| {
+            EnrolmentStep::Invite(Invitation {
+                token: Digest::of(&place.to_be_bytes()),
+                agent: format!("agent-{place}").parse().unwrap(),
+                by: Person::from(Identity {
+                    issuer: "https://people.acme.example".to_owned(),
+                    subject: "ann".to_owned(),
+                }),
+                until: Timestamp::NEVER,
+            })
+        };
+        let mut all = Enrolment::default();
+        for place in 0..MAX_ENROLLED_AGENTS {
+            all.invitations.insert(
+                Digest::of(&place.to_be_bytes()),
+                match invite(place) {
+                    EnrolmentStep::Invite(invitation) => invitation,
+                    EnrolmentStep::Enrol { .. }
+                    | EnrolmentStep::Rotate { .. }
+                    | EnrolmentStep::Remove { .. } => continue,
+                },
+            );
+        }
+        let more = invite(MAX_ENROLLED_AGENTS);
+        assert!(all.admit(&more, now).is_err());
+        all.invitations.pop_first();
+        assert!(all.admit(&more, now).is_ok());
     }
 }

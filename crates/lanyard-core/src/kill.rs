@@ -258,6 +258,12 @@ impl RearmProposal {
 }
 
 /// How long a re-arm proposal can be confirmed.
+///
+/// # Limit
+/// - for: a proposal to re-arm
+/// - unit: of time
+/// - beyond: the proposal cannot be confirmed any more; another can be made
+/// - test: `a_proposal_to_re_arm_is_good_for_an_hour`
 pub const REARM_PROPOSAL_LIFE: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lanyard_core::charter::{World, parse};
-use lanyard_core::document::{Code, Diagnostic, render};
+use lanyard_core::document::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, render};
 use proptest::prelude::*;
 
 fn corpus(kind: &str) -> Vec<PathBuf> {
@@ -103,6 +103,111 @@ fn every_finding_about_a_charter_is_in_the_corpus() {
 fn t24_a_large_file_is_refused_before_it_is_read() {
     let text = "a: b\n".repeat(60_000);
     assert_eq!(parse(&text, &world()).unwrap_err()[0].code, Code::TooLarge);
+}
+
+// T24
+#[test]
+fn t24_a_document_has_so_many_bytes_and_levels_and_no_more() {
+    let is = |text: &str, code: Code| {
+        let findings = parse(text, &world()).unwrap_err();
+        findings.iter().any(|finding| finding.code == code)
+    };
+    let long = |bytes: usize| format!("a: b\n#{}\n", "x".repeat(bytes - 7));
+    assert!(!is(&long(MAX_DOCUMENT_BYTES), Code::TooLarge));
+    assert!(is(&long(MAX_DOCUMENT_BYTES + 1), Code::TooLarge));
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let first = (1..1000).find(|levels| is(&deep(*levels), Code::TooDeep));
+    // The outermost list is at level zero.
+    assert_eq!(first, Some(MAX_DOCUMENT_DEPTH + 2));
+}
+
+/// A good charter with one text replaced by another.
+fn parses(file: &str, from: &str, to: &str) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/charters/good");
+    let text = fs::read_to_string(path.join(file)).unwrap();
+    assert!(text.contains(from), "{file}: {from}");
+    parse(&text.replacen(from, to, 1), &world()).is_ok()
+}
+
+#[test]
+fn what_a_charter_may_say_has_bounds() {
+    let vault = "schema-migrator.yaml";
+    let terraform = "payments-terraform.yaml";
+    let name = |length: usize| format!("policies: [{}]", "p".repeat(length));
+    let secret = |length: usize| format!("secret: database/creds/{}", "s".repeat(length - 15));
+    let cases = [
+        (
+            vault,
+            "uses: 20",
+            "uses: 100000".to_owned(),
+            "uses: 100001".to_owned(),
+        ),
+        (vault, "policies: [ledger-config]", name(128), name(129)),
+        (
+            vault,
+            "secret: database/creds/reporting",
+            secret(512),
+            secret(513),
+        ),
+        (
+            vault,
+            "    ttl: 10m",
+            "    ttl: 12h".to_owned(),
+            "    ttl: 721m".to_owned(),
+        ),
+        (
+            vault,
+            "task: 2h",
+            "task: 24h".to_owned(),
+            "task: 1441m".to_owned(),
+        ),
+        (
+            terraform,
+            "{on: denied, count: 3, within: 10m,",
+            "{on: denied, count: 3, within: 720h,".to_owned(),
+            "{on: denied, count: 3, within: 721h,".to_owned(),
+        ),
+        (
+            vault,
+            "live_leases: 3",
+            "live_leases: 3\n    budget: {mints: 5, time: 720h}".to_owned(),
+            "live_leases: 3\n    budget: {mints: 5, time: 721h}".to_owned(),
+        ),
+    ];
+    for (file, from, most, more) in cases {
+        assert!(parses(file, from, &most), "{most}");
+        assert!(!parses(file, from, &more), "{more}");
+    }
+    let patterns = |count: usize| {
+        let of = (0..count).map(|at| format!("\"sqs:X{at}*\""));
+        format!("[{}]", of.collect::<Vec<_>>().join(", "))
+    };
+    let prohibited = "[\"iam:*\", \"kms:ScheduleKeyDeletion\"]";
+    let said = |count: usize| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/charters/good");
+        let text = fs::read_to_string(path.join(terraform)).unwrap();
+        let parsed = parse(&text.replacen(prohibited, &patterns(count), 1), &world());
+        let findings = parsed.err().unwrap_or_default();
+        render("x.yaml", "", &findings).contains("at most, and these are")
+    };
+    // One pattern is of Kubernetes.
+    assert!(!said(199) && said(200));
+    let repositories = |count: usize| {
+        let of = (0..count).map(|at| format!("r{at}"));
+        format!("[{}]", of.collect::<Vec<_>>().join(", "))
+    };
+    let opener = "pull-request-opener.yaml";
+    let one = "repositories: [payments, ledger]";
+    assert!(parses(
+        opener,
+        one,
+        &format!("repositories: {}", repositories(500))
+    ));
+    assert!(!parses(
+        opener,
+        one,
+        &format!("repositories: {}", repositories(501))
+    ));
 }
 
 proptest! {

@@ -14,7 +14,13 @@ use parking_lot::Mutex;
 
 /// How far the wall clock may be stepped, against the time since the boot, without a word: what time synchronisation does
 /// to a clock that it keeps. More is a jump. The same as what verifiers of tokens forgive.
-pub const CLOCK_STEP_LIMIT: Duration = Duration::from_secs(5);
+///
+/// # Limit
+/// - for: the clock of the broker
+/// - unit: of time
+/// - beyond: issuing stops (`clock-jumped`) until the clock is right again; kills and revocations go on
+/// - test: `s03_a_clock_that_jumps_stops_issuing_before_anything_carries_its_time`
+pub const MAX_CLOCK_STEP: Duration = Duration::from_secs(5);
 /// How much of the time that passes may be made up for by such steps, as a divisor: 1 ms in each second. Twice what the
 /// kernel slews a clock by; many small steps add up to a jump all the same.
 const STEPS_PER_TIME: u64 = 1000;
@@ -352,7 +358,7 @@ fn together(source: &dyn TimeSource) -> (i128, i128) {
 }
 
 fn step() -> i128 {
-    i128::from(millis(CLOCK_STEP_LIMIT))
+    i128::from(millis(MAX_CLOCK_STEP))
 }
 
 fn millis(span: Duration) -> u64 {

@@ -20,6 +20,12 @@ use crate::engine::Engine;
 use crate::lane::Lane;
 
 /// How long the first of two people waits for the second.
+///
+/// # Limit
+/// - for: an acceptance that takes two people
+/// - unit: of time
+/// - beyond: the first person has to say so again
+/// - test: `a_second_person_lifts_only_what_the_first_one_saw_and_in_time`
 pub const SECOND_PERSON_WAIT: Duration = Duration::from_secs(3600);
 
 /// The reasons that keep the broker from issuing.

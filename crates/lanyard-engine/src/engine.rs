@@ -27,7 +27,7 @@ use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
 use crate::records::{RecordLimits, RecordMeter, TooManyRecords, weight};
-use crate::skew::SKEW_LIMIT;
+use crate::skew::MAX_SKEW;
 
 /// What the engine is given.
 pub struct Parts {
@@ -158,7 +158,7 @@ impl Engine {
     #[must_use]
     pub fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
         let [system, now, other] = self.parts.clock.times_for_a_kill(issued);
-        let agrees = |lane: &Lane| lane.skew().is_some_and(|skew| skew.size() <= SKEW_LIMIT);
+        let agrees = |lane: &Lane| lane.skew().is_some_and(|skew| skew.size() <= MAX_SKEW);
         if !self.is_clock_doubted() && self.lanes.values().any(agrees) {
             return [system, now, now];
         }

@@ -17,10 +17,13 @@ use crate::engine::Engine;
 use crate::mint::IssueError;
 use crate::skew::too_far;
 
-/// The first wait after a failure; doubled up to [`LONGEST`], without an end to the tries.
+/// The first wait after a failure; doubled up to [`LONGEST_WAIT`], without an end to the tries.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.
-pub(crate) const LONGEST: Duration = Duration::from_secs(30);
+///
+/// # No limit
+/// The wait between two tries grows up to this, and tries never end.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a mint waits for the first look at its target.
 const A_LOOK: Duration = Duration::from_secs(3);
 /// The fewest leases that one call is given.
@@ -141,7 +144,7 @@ impl fmt::Display for Trouble {
 pub(crate) fn backoff(failures: u32) -> Duration {
     FIRST
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
-        .min(LONGEST)
+        .min(LONGEST_WAIT)
 }
 
 impl Lane {
@@ -361,7 +364,7 @@ mod tests {
     fn the_waits_double_and_never_end() {
         assert_eq!(backoff(1), FIRST);
         assert_eq!(backoff(3), FIRST * 4);
-        assert_eq!(backoff(u32::MAX), LONGEST);
+        assert_eq!(backoff(u32::MAX), LONGEST_WAIT);
     }
 
     #[test]

@@ -16,7 +16,13 @@ use lanyard_core::time::Timestamp;
 use crate::engine::Engine;
 
 /// How many leases a report lists one by one.
-const MOST_LINES: usize = 1000;
+///
+/// # Limit
+/// - for: the report of a kill order
+/// - unit: leases
+/// - beyond: the other leases are counted by target, and read one by one with `lanyard kill report`
+/// - test: `a_report_lists_so_many_leases_and_counts_the_rest`
+const MAX_REPORT_LINES: usize = 1000;
 
 /// How far a kill got.
 #[derive(Debug, Clone, PartialEq)]
@@ -243,7 +249,7 @@ fn report(state: &State, id: KillId, unswept: usize) -> Option<KillReport> {
         targets,
         total,
         proving: 0,
-        lines: lines.take(MOST_LINES).collect(),
+        lines: lines.take(MAX_REPORT_LINES).collect(),
         unswept,
         engaged: engaged.clone(),
     })

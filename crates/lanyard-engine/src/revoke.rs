@@ -22,7 +22,13 @@ use crate::lane::{Kind, Lane};
 /// How many leases one record presumes dead.
 const BATCH: usize = 4096;
 /// How long one call may take.
-const CALL: Duration = Duration::from_secs(30);
+///
+/// # Limit
+/// - for: a call that revokes or proves
+/// - unit: of time
+/// - beyond: the call is given up and made again; the leases stay due
+/// - test: `t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers`
+const REVOKE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often what keeps credentials revoked is looked at, where it is one document that others can edit.
 pub(crate) const UPHOLD: Duration = Duration::from_secs(60);
 
@@ -86,7 +92,7 @@ impl Engine {
         let limits = provider.capabilities();
         let unsettled = self.unsettled(lane, &work.due, &limits);
         lane.asks(work.due.iter().map(|lease| lease.id), self.now());
-        let answer = tokio::time::timeout(CALL, provider.revoke(work)).await;
+        let answer = tokio::time::timeout(REVOKE_TIMEOUT, provider.revoke(work)).await;
         lane.answered();
         let Ok(report) = answer else {
             tracing::warn!(%target, leases = work.due.len(), "the provider did not answer a revocation");
@@ -168,7 +174,7 @@ impl Engine {
 
     /// A call that was given up; how long to leave the provider alone.
     fn hung(&self, lane: &Lane) -> Duration {
-        let why = format!("a call was given up after {} s", CALL.as_secs());
+        let why = format!("a call was given up after {} s", REVOKE_TIMEOUT.as_secs());
         lane.round_failed(Kind::Silent, why, self.now())
     }
 
@@ -196,7 +202,7 @@ impl Engine {
             return Round::Idle;
         }
         let unsettled = self.unsettled(lane, &open, &limits);
-        let Ok(outcomes) = tokio::time::timeout(CALL, provider.prove(&open)).await else {
+        let Ok(outcomes) = tokio::time::timeout(REVOKE_TIMEOUT, provider.prove(&open)).await else {
             lane.too_many(open.len());
             return Round::Failed(self.hung(lane));
         };
@@ -242,7 +248,7 @@ impl Engine {
         };
         work.standing = self.standing(target);
         work.due.clear();
-        if let Ok(report) = tokio::time::timeout(CALL, provider.revoke(&work)).await {
+        if let Ok(report) = tokio::time::timeout(REVOKE_TIMEOUT, provider.revoke(&work)).await {
             self.observe_edits(target, &report).await;
             self.collateral(report.cuts, &work.standing).await;
         }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
-use crate::lane::LONGEST;
+use crate::lane::LONGEST_WAIT;
 use crate::revoke::{Round, UPHOLD};
 
 /// How often the clock is looked at when nothing else happens.
@@ -151,7 +151,7 @@ impl Engine {
                     }
                 }
                 () = lane.urgent.notified() => {}
-                () = tokio::time::sleep(pause.min(LONGEST)) => {}
+                () = tokio::time::sleep(pause.min(LONGEST_WAIT)) => {}
                 _ = stop.changed() => {}
             }
         }

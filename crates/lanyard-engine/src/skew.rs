@@ -13,7 +13,13 @@ use crate::lane::Lane;
 
 /// How far the clock of a target may be from the broker's: beyond this nothing is minted there. Less than the leeway of
 /// a minute that the targets give each other.
-pub const SKEW_LIMIT: Duration = Duration::from_secs(30);
+///
+/// # Limit
+/// - for: the clock of a target
+/// - unit: of time
+/// - beyond: nothing is minted at that target until the clocks agree; revocations go on
+/// - test: `s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so`
+pub const MAX_SKEW: Duration = Duration::from_secs(30);
 /// How often a target is asked.
 const SKEW_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a target has to say what time it is.
@@ -66,10 +72,10 @@ impl Engine {
         // What the way and the rounding explain is no skew.
         let is_seen = skew.size() > took + HALF_A_SECOND;
         let skew = if is_seen { skew } else { Skew::NONE };
-        let (was_far, is_far) = (is_far(lane), skew.size() > SKEW_LIMIT);
+        let (was_far, is_far) = (is_far(lane), skew.size() > MAX_SKEW);
         lane.set_skew(skew);
         if is_far && !was_far {
-            tracing::error!(%target, "nothing is minted there: its clock is {skew} the broker's, and {} s is the limit", SKEW_LIMIT.as_secs());
+            tracing::error!(%target, "nothing is minted there: its clock is {skew} the broker's, and {} s is the limit", MAX_SKEW.as_secs());
         } else if was_far && !is_far {
             tracing::warn!(%target, "its clock is near the broker's again: {skew} it");
         }
@@ -89,14 +95,14 @@ impl Engine {
 }
 
 fn is_far(lane: &Lane) -> bool {
-    lane.skew().is_some_and(|skew| skew.size() > SKEW_LIMIT)
+    lane.skew().is_some_and(|skew| skew.size() > MAX_SKEW)
 }
 
 /// Why nothing is minted at a target with such a clock.
 pub(crate) fn too_far(lane: &Lane) -> Option<String> {
-    let skew = lane.skew().filter(|skew| skew.size() > SKEW_LIMIT)?;
+    let skew = lane.skew().filter(|skew| skew.size() > MAX_SKEW)?;
     Some(format!(
         "its clock is {skew} the broker's, and {} s is the limit: set one of them right",
-        SKEW_LIMIT.as_secs()
+        MAX_SKEW.as_secs()
     ))
 }

@@ -3,7 +3,7 @@
 use lanyard_core::charter::{Name, Version};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
-    Denial, LONGEST_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor,
+    Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor,
 };
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::{Caller, Identity};
@@ -177,8 +177,8 @@ impl Engine {
                 "the task above is in {two}, and this one in {one}"
             )));
         }
-        if task.lineage.len() > LONGEST_LINEAGE {
-            let most = LONGEST_LINEAGE + 1;
+        if task.lineage.len() > MAX_LINEAGE {
+            let most = MAX_LINEAGE + 1;
             return Err(no(format!(
                 "tasks are opened under each other to a depth of {most}"
             )));

@@ -14,12 +14,24 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 pub use answer::{CallerIdentity, RejectedAnswer};
-pub use request::{BODY, CallerIdentityRequest, EVIDENCE_LIMIT, PREFIX, RejectedRequest};
+pub use request::{BODY, CallerIdentityRequest, MAX_EVIDENCE_BYTES, PREFIX, RejectedRequest};
 
 /// The longest server id, in bytes.
-const SERVER_ID_LIMIT: usize = 255;
+///
+/// # Limit
+/// - for: the configuration
+/// - unit: bytes
+/// - beyond: the configuration is refused
+/// - test: `names_of_the_configuration_have_bounds`
+const MAX_SERVER_ID_BYTES: usize = 255;
 /// The longest name of a region, in bytes.
-const REGION_LIMIT: usize = 32;
+///
+/// # Limit
+/// - for: the configuration
+/// - unit: bytes
+/// - beyond: the configuration is refused
+/// - test: `names_of_the_configuration_have_bounds`
+const MAX_REGION_BYTES: usize = 32;
 
 /// Which requests are sent, and whom the answers may name.
 #[derive(Debug, Clone)]
@@ -68,7 +80,7 @@ impl FromStr for ServerId {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if text.is_empty() || text.len() > SERVER_ID_LIMIT || !visible {
+        if text.is_empty() || text.len() > MAX_SERVER_ID_BYTES || !visible {
             return Err(Malformed("a server id: visible ASCII, 255 bytes at most"));
         }
         Ok(Self(text.to_owned()))
@@ -100,7 +112,7 @@ impl FromStr for Region {
             && words.iter().all(is_word)
             && !isolated
             && matches!(number, Some([b'1'..=b'9']));
-        if formed && text.len() <= REGION_LIMIT {
+        if formed && text.len() <= MAX_REGION_BYTES {
             Ok(Self(text.to_owned()))
         } else {
             Err(Malformed("a region of AWS, like `eu-west-1`"))

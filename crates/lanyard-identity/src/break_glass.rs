@@ -14,7 +14,13 @@ use crate::{RejectedToken, SKEW};
 /// `typ` of what such a key signs (RFC 8725, section 3.11).
 pub const BREAK_GLASS_TYPE: &str = "lanyard-break-glass+jwt";
 /// How long one signature is good: it may be carried from another machine.
-const LONGEST: Duration = Duration::from_secs(600);
+///
+/// # Limit
+/// - for: a signature of a break-glass key
+/// - unit: of time
+/// - beyond: the signature is refused
+/// - test: `t44_a_signature_of_a_break_glass_key_is_good_for_ten_minutes`
+const MAX_BREAK_GLASS_LIFE: Duration = Duration::from_secs(600);
 
 /// The keys, by thumbprint, and whose each is.
 #[derive(Debug)]
@@ -65,7 +71,7 @@ impl BreakGlass {
             Timestamp::from_secs(claims.iat),
             Timestamp::from_secs(claims.exp),
         );
-        if issued > now + SKEW || now > expires || expires > issued + LONGEST {
+        if issued > now + SKEW || now > expires || expires > issued + MAX_BREAK_GLASS_LIFE {
             return Err(RejectedToken::Times);
         }
         if claims.jti.is_empty() {

@@ -15,9 +15,21 @@ use crate::memory::ProofId;
 use crate::{RejectedToken, SKEW};
 
 /// How old a proof may be.
-const OLDEST: Duration = Duration::from_secs(60);
+///
+/// # Limit
+/// - for: a proof of possession
+/// - unit: of time
+/// - beyond: the proof is refused, 30 s of skew apart
+/// - test: `t44_a_proof_of_possession_has_bounds`
+const MAX_PROOF_AGE: Duration = Duration::from_secs(60);
 /// The longest `jti`, in bytes.
-const ID_LIMIT: usize = 128;
+///
+/// # Limit
+/// - for: a proof of possession
+/// - unit: bytes
+/// - beyond: the proof is refused
+/// - test: `t44_a_proof_of_possession_has_bounds`
+const MAX_PROOF_ID_BYTES: usize = 128;
 
 /// What a proof has to be made for.
 #[derive(Debug, Clone, Copy)]
@@ -78,13 +90,13 @@ pub fn check(
     }
     let claims: Claims = serde_json::from_slice(&parts.payload).map_err(|_| bad)?;
     let issued = Timestamp::from_secs(claims.iat);
-    if now > issued + OLDEST + SKEW || issued > now + SKEW {
+    if now > issued + MAX_PROOF_AGE + SKEW || issued > now + SKEW {
         return Err(RejectedToken::Times);
     }
     let asked = claims.htu.split(['?', '#']).next().unwrap_or_default();
     let is_here = |origin: &String| asked.strip_prefix(origin.as_str()) == Some(target.path);
     let is_for_it = claims.htm == target.method && target.origins.iter().any(is_here);
-    let named = !claims.jti.is_empty() && claims.jti.len() <= ID_LIMIT;
+    let named = !claims.jti.is_empty() && claims.jti.len() <= MAX_PROOF_ID_BYTES;
     if !is_for_it || !named || claims.ath.as_deref() != token.map(digest).as_deref() {
         return Err(bad);
     }
@@ -96,7 +108,7 @@ pub fn check(
     Ok(Proof {
         id: ProofId::of(&["dpop", &key, &claims.jti]),
         key: Confirmation::Key(key),
-        until: issued + OLDEST + SKEW,
+        until: issued + MAX_PROOF_AGE + SKEW,
     })
 }
 

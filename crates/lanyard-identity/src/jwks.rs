@@ -11,9 +11,21 @@ use ring::signature::{
 use serde::Deserialize;
 
 /// The most keys of a set.
-const MOST_KEYS: usize = 64;
+///
+/// # Limit
+/// - for: an issuer
+/// - unit: keys
+/// - beyond: the set is refused, and the last known keys are believed
+/// - test: `t44_a_key_set_has_bounds`
+const MAX_KEYS_PER_SET: usize = 64;
 /// The largest set, in bytes.
-const SIZE_LIMIT: usize = 256 * 1024;
+///
+/// # Limit
+/// - for: an issuer
+/// - unit: bytes
+/// - beyond: the set is refused, and the last known keys are believed
+/// - test: `t44_a_key_set_has_bounds`
+const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
 /// The signature algorithms that are understood. None of them is symmetric (T2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +55,7 @@ impl Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not JSON of that shape, or too large.
-    #[error("not a key set of at most {SIZE_LIMIT} bytes and {MOST_KEYS} keys")]
+    #[error("not a key set of at most {MAX_KEY_SET_BYTES} bytes and {MAX_KEYS_PER_SET} keys")]
     Form,
     /// Two keys of one name (T6).
     #[error("two keys have the same kid")]
@@ -152,11 +164,11 @@ impl Jwks {
     /// # Errors
     /// See [`JwksError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, JwksError> {
-        if bytes.len() > SIZE_LIMIT {
+        if bytes.len() > MAX_KEY_SET_BYTES {
             return Err(JwksError::Form);
         }
         let set: RawSet = serde_json::from_slice(bytes).map_err(|_| JwksError::Form)?;
-        if set.keys.len() > MOST_KEYS {
+        if set.keys.len() > MAX_KEYS_PER_SET {
             return Err(JwksError::Form);
         }
         let (mut keys, mut named) = (BTreeMap::new(), BTreeSet::new());

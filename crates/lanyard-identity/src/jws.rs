@@ -10,9 +10,21 @@ use crate::RejectedToken;
 use crate::jwks::Algorithm;
 
 /// The longest token, in bytes.
-pub const TOKEN_LIMIT: usize = 8 * 1024;
+///
+/// # Limit
+/// - for: a caller
+/// - unit: bytes
+/// - beyond: the token is refused before it is read
+/// - test: `t44_what_a_token_says_has_bounds`
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// The longest key id, in bytes (T3).
-pub const KID_LIMIT: usize = 128;
+///
+/// # Limit
+/// - for: a token
+/// - unit: bytes
+/// - beyond: the token is refused
+/// - test: `t44_what_a_token_says_has_bounds`
+pub const MAX_KEY_ID_BYTES: usize = 128;
 
 /// A token whose form is right; nothing in it is believed yet.
 #[derive(Debug)]
@@ -54,7 +66,7 @@ pub(crate) struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     pub(crate) fn of(token: &'a str) -> Result<Self, RejectedToken> {
-        Self::within(token, TOKEN_LIMIT)
+        Self::within(token, MAX_TOKEN_BYTES)
     }
 
     fn within(token: &'a str, limit: usize) -> Result<Self, RejectedToken> {
@@ -79,7 +91,7 @@ pub fn issued_at(token: &str) -> Option<Timestamp> {
     struct Issued {
         iat: u64,
     }
-    let mut parts = token.split('.').filter(|_| token.len() <= TOKEN_LIMIT);
+    let mut parts = token.split('.').filter(|_| token.len() <= MAX_TOKEN_BYTES);
     let payload = decode(parts.nth(1)?).ok()?;
     let issued: Issued = serde_json::from_slice(&payload).ok()?;
     Some(Timestamp::from_secs(issued.iat))
@@ -91,7 +103,7 @@ pub fn type_of(token: &str) -> Option<String> {
     let header = token
         .split('.')
         .next()
-        .filter(|_| token.len() <= TOKEN_LIMIT)?;
+        .filter(|_| token.len() <= MAX_TOKEN_BYTES)?;
     let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
     header.typ
 }
@@ -142,7 +154,7 @@ impl<'a> Jws<'a> {
     ) -> Result<Self, RejectedToken> {
         let header: Header =
             serde_json::from_slice(&parts.header).map_err(|_| RejectedToken::Header)?;
-        if !accepts(header.typ.as_deref()) || header.kid.len() > KID_LIMIT {
+        if !accepts(header.typ.as_deref()) || header.kid.len() > MAX_KEY_ID_BYTES {
             return Err(RejectedToken::Header);
         }
         Ok(Self {

@@ -14,9 +14,15 @@ pub const EVENT_TYPE: &str = "secevent+jwt";
 pub const SESSION_REVOKED: &str =
     "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
 /// SSF 1.0 section 8.1.4: whether the stream works.
-const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
+pub const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 /// The longest id of an event, in bytes.
-const ID_LIMIT: usize = 256;
+///
+/// # Limit
+/// - for: a security event
+/// - unit: bytes
+/// - beyond: the event is refused
+/// - test: `t44_the_id_of_a_security_event_has_a_bound`
+const MAX_EVENT_ID_BYTES: usize = 256;
 /// How far clocks may differ, in seconds.
 const SKEW: u64 = 30;
 
@@ -129,7 +135,7 @@ pub fn verify<'a>(
     if !claims.aud.is_for(&transmitter.audience) {
         return Err(RejectedEvent::Audience);
     }
-    let well = !claims.jti.is_empty() && claims.jti.len() <= ID_LIMIT;
+    let well = !claims.jti.is_empty() && claims.jti.len() <= MAX_EVENT_ID_BYTES;
     if !well || claims.iat > now.as_secs().saturating_add(SKEW) {
         return Err(RejectedEvent::Request);
     }

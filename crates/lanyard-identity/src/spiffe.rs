@@ -19,11 +19,29 @@ use crate::RejectedToken;
 use crate::jwks::{Jwks, JwksError};
 
 /// The longest SPIFFE ID, in bytes (SPIFFE-ID section 2.3).
-const ID_LIMIT: usize = 2048;
+///
+/// # Limit
+/// - for: a workload
+/// - unit: bytes
+/// - beyond: the certificate or the token is refused
+/// - test: `t44_a_spiffe_id_has_bounds`
+const MAX_SPIFFE_ID_BYTES: usize = 2048;
 /// The longest trust domain name, in bytes.
-const DOMAIN_LIMIT: usize = 255;
+///
+/// # Limit
+/// - for: a workload
+/// - unit: bytes
+/// - beyond: the certificate or the token is refused
+/// - test: `t44_a_spiffe_id_has_bounds`
+const MAX_TRUST_DOMAIN_BYTES: usize = 255;
 /// The most certificates between a leaf and its authority.
-const CHAIN_LIMIT: usize = 4;
+///
+/// # Limit
+/// - for: a workload
+/// - unit: certificates
+/// - beyond: the certificate is refused
+/// - test: `t44_a_chain_has_so_many_certificates_and_no_more`
+const MAX_INTERMEDIATES: usize = 4;
 
 /// What signature algorithms certificates may have.
 const SIGNATURES: &[&dyn rustls_pki_types::SignatureVerificationAlgorithm] = &[
@@ -136,7 +154,7 @@ impl TrustDomains {
     ) -> Result<(Identity, Evidence), RejectedToken> {
         let bad = RejectedToken::Certificate;
         let (leaf, between) = chain.split_first().ok_or(bad("there is none"))?;
-        if between.len() > CHAIN_LIMIT {
+        if between.len() > MAX_INTERMEDIATES {
             return Err(bad("its chain is too long"));
         }
         let id = spiffe_id(leaf)?;
@@ -227,12 +245,13 @@ fn spiffe_id(leaf: &CertificateDer<'_>) -> Result<String, RejectedToken> {
 pub fn trust_domain(id: &str) -> Option<&str> {
     let rest = id
         .strip_prefix("spiffe://")
-        .filter(|_| id.len() <= ID_LIMIT)?;
+        .filter(|_| id.len() <= MAX_SPIFFE_ID_BYTES)?;
     let (domain, path) = rest.split_once('/')?;
     let of_domain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
     let of_path = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    let domain_ok =
-        !domain.is_empty() && domain.len() <= DOMAIN_LIMIT && domain.chars().all(of_domain);
+    let domain_ok = !domain.is_empty()
+        && domain.len() <= MAX_TRUST_DOMAIN_BYTES
+        && domain.chars().all(of_domain);
     let segment_ok =
         |part: &str| !part.is_empty() && part != "." && part != ".." && part.chars().all(of_path);
     (domain_ok && path.split('/').all(segment_ok)).then_some(domain)
@@ -265,5 +284,27 @@ mod tests {
         ] {
             assert_eq!(trust_domain(bad), None, "{bad}");
         }
+    }
+    #[test]
+    fn t44_a_spiffe_id_has_bounds() {
+        let of = |domain: usize, path: usize| {
+            format!("spiffe://{}/{}", "d".repeat(domain), "p".repeat(path))
+        };
+        assert!(trust_domain(&of(255, 1)).is_some() && trust_domain(&of(256, 1)).is_none());
+        let path = |length: usize| trust_domain(&of(10, length - of(10, 0).len())).is_some();
+        assert!(path(2048) && !path(2049));
+    }
+
+    #[test]
+    fn t44_a_chain_has_so_many_certificates_and_no_more() {
+        let shown = |certificates: usize| {
+            let chain = vec![CertificateDer::from(vec![0]); certificates];
+            TrustDomains::default()
+                .verify(&chain, Timestamp::EPOCH)
+                .unwrap_err()
+        };
+        let long = RejectedToken::Certificate("its chain is too long");
+        assert_ne!(shown(1 + MAX_INTERMEDIATES), long);
+        assert_eq!(shown(2 + MAX_INTERMEDIATES), long);
     }
 }

@@ -15,9 +15,21 @@ use crate::jws::Jws;
 /// `typ` of a ticket, so that it is taken for nothing else (RFC 8725, section 3.11).
 pub const TICKET_TYPE: &str = "lanyard-kill-ticket+jwt";
 /// The longest life of a ticket.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+///
+/// # Limit
+/// - for: a kill ticket
+/// - unit: of time
+/// - beyond: the ticket is refused
+/// - test: `t44_a_ticket_has_bounds`
+const MAX_TICKET_LIFE: Duration = Duration::from_secs(366 * 24 * 3600);
 /// The longest id, in bytes.
-const ID_LIMIT: usize = 128;
+///
+/// # Limit
+/// - for: a kill ticket
+/// - unit: bytes
+/// - beyond: the ticket is refused
+/// - test: `t44_a_ticket_has_bounds`
+const MAX_TICKET_ID_BYTES: usize = 128;
 
 /// The offline keys, and the tickets that are withdrawn.
 #[derive(Debug)]
@@ -96,10 +108,10 @@ impl Tickets {
             Timestamp::from_secs(claims.iat),
             Timestamp::from_secs(claims.exp),
         );
-        if now > expires || expires > issued + LONGEST {
+        if now > expires || expires > issued + MAX_TICKET_LIFE {
             return Err(RejectedToken::Times);
         }
-        if claims.jti.is_empty() || claims.jti.len() > ID_LIMIT {
+        if claims.jti.is_empty() || claims.jti.len() > MAX_TICKET_ID_BYTES {
             return Err(RejectedToken::Claims);
         }
         if self.withdrawn.contains(&claims.jti) {

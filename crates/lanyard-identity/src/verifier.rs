@@ -20,15 +20,45 @@ use crate::{RejectedToken, SKEW};
 mod sponsors;
 
 /// How old a token may be that is not bound to a key (T12).
-const OLDEST: Duration = Duration::from_secs(300);
+///
+/// # Limit
+/// - for: a token that is not bound to a key
+/// - unit: of time
+/// - beyond: the token is refused, 30 s of skew apart
+/// - test: `t44_the_times_of_a_token_have_bounds`
+const MAX_UNBOUND_TOKEN_AGE: Duration = Duration::from_secs(300);
 /// How far away an expiry may lie (T13).
-const FURTHEST: Duration = Duration::from_secs(24 * 3600);
+///
+/// # Limit
+/// - for: a token
+/// - unit: of time
+/// - beyond: the token is refused
+/// - test: `t44_the_times_of_a_token_have_bounds`
+const MAX_TIME_TO_EXPIRY: Duration = Duration::from_secs(24 * 3600);
 /// How long past its expiry a token may still engage a kill.
+///
+/// # Limit
+/// - for: a kill
+/// - unit: of time
+/// - beyond: the token engages no kill any more
+/// - test: `a_kill_is_heard_from_a_token_that_has_expired`
 pub const KILL_GRACE: Duration = Duration::from_secs(12 * 3600);
 /// The longest value of a claim that is taken over, in bytes.
-const CLAIM_LIMIT: usize = 512;
+///
+/// # Limit
+/// - for: a claim that the configuration lets through
+/// - unit: bytes
+/// - beyond: the token is refused
+/// - test: `t44_what_a_token_says_has_bounds`
+const MAX_CLAIM_BYTES: usize = 512;
 /// The longest subject, in bytes.
-const SUBJECT_LIMIT: usize = 1024;
+///
+/// # Limit
+/// - for: a token
+/// - unit: bytes
+/// - beyond: the token is refused; a longer name of a person is none
+/// - test: `t44_what_a_token_says_has_bounds`
+const MAX_SUBJECT_BYTES: usize = 1024;
 
 /// Who the tokens of an issuer speak for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,7 +333,7 @@ impl Verifier {
         addressed(&claims, audience)?;
         timely(&claims, key, purpose, now)?;
         held_by(&claims, key)?;
-        if claims.sub.is_empty() || claims.sub.len() > SUBJECT_LIMIT {
+        if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES {
             return Err(RejectedToken::Claims);
         }
         let jti = claims.jti.as_deref().filter(|jti| !jti.is_empty());
@@ -408,16 +438,16 @@ fn timely(
     // A JWT-SVID need not say when it was issued: then its end has to be near.
     let issued = match claims.iat {
         Some(issued) => Timestamp::from_secs(issued),
-        None if key.is_some() || expires <= now + OLDEST => now,
+        None if key.is_some() || expires <= now + MAX_UNBOUND_TOKEN_AGE => now,
         None => return Err(RejectedToken::Times),
     };
     let begun = claims.nbf.map_or(issued, Timestamp::from_secs);
     let in_future = issued > now + SKEW || begun > now + SKEW;
-    let too_long = expires > now + FURTHEST || expires <= issued;
+    let too_long = expires > now + MAX_TIME_TO_EXPIRY || expires <= issued;
     let (late, old) = match purpose {
         Purpose::Change | Purpose::Look => (
             now > expires + SKEW,
-            key.is_none() && now > issued + OLDEST + SKEW,
+            key.is_none() && now > issued + MAX_UNBOUND_TOKEN_AGE + SKEW,
         ),
         Purpose::Kill => (now > expires + KILL_GRACE, false),
     };
@@ -489,7 +519,7 @@ impl PeopleRule {
             *verified == Value::Bool(true) || verified.as_str() == Some("true")
         });
         let is_sure = claim != "email" || verified;
-        let usable = !name.trim().is_empty() && name.len() <= SUBJECT_LIMIT && is_sure;
+        let usable = !name.trim().is_empty() && name.len() <= MAX_SUBJECT_BYTES && is_sure;
         usable.then(|| name.to_owned())
     }
 }
@@ -507,7 +537,7 @@ fn taken_over(
             Some(Value::Bool(truth)) => truth.to_string(),
             Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => continue,
         };
-        if text.len() > CLAIM_LIMIT {
+        if text.len() > MAX_CLAIM_BYTES {
             return Err(RejectedToken::Claims);
         }
         taken.insert(name.clone(), text);

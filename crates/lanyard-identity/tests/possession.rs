@@ -244,3 +244,14 @@ async fn t58_a_torn_tail_of_used_proofs_is_cut() {
     let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
     assert!(memory.knows(ProofId::of(&["two"])));
 }
+
+#[test]
+fn t44_a_proof_of_possession_has_bounds() {
+    let taken = |name: &str, value: Value| {
+        outcome(&signed(&header(), &with(&claims(), name, value))).is_ok()
+    };
+    assert!(taken("jti", json!("j".repeat(128))) && !taken("jti", json!("j".repeat(129))));
+    // A minute, and thirty seconds of skew.
+    let now = NOW.as_secs();
+    assert!(taken("iat", json!(now - 90)) && !taken("iat", json!(now - 91)));
+}

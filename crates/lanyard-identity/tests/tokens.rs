@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use lanyard_core::identity::{Confirmation, Method, OperatorRole};
 use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
-use lanyard_identity::jwks::{Jwks, JwksError};
+use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
+use lanyard_identity::jwks::{Jwks, JwksError, PublicKey};
+use lanyard_identity::security_event::{self, EVENT_TYPE, Transmitter, VERIFICATION};
 use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::{PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Tickets, Verified, Verifier};
@@ -422,4 +424,120 @@ fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
     assert!(verifier.verify(&text, None, Purpose::Kill, NOW).is_ok());
     verifier.renew(ISSUER, keys(), NOW);
     assert!(verifier.verify(&text, None, Purpose::Change, NOW).is_ok());
+}
+
+/// Whether a token of this key id and these claims is taken, where the issuer's claim `team` is taken over.
+fn taken(kid: &str, claims: &Value) -> bool {
+    let set = json!({"keys": [jwk(kid)]}).to_string();
+    let Ok(keys) = Jwks::parse(set.as_bytes()) else {
+        return false;
+    };
+    let issuer = Issuer {
+        name: ISSUER.to_owned(),
+        kind: IssuerKind::Agents,
+        keys: Keys::fixed(keys),
+        audience: None,
+        method: Method::Oidc,
+        claims: ["team".to_owned()].into(),
+        groups_claim: "groups".to_owned(),
+        roles: [].into(),
+        people: PeopleRule::default(),
+        sponsor: None,
+    };
+    let verifier = Verifier::new("lanyard".to_owned(), vec![issuer]);
+    let token = sign(
+        &json!({"alg": "EdDSA", "kid": kid}).to_string(),
+        &claims.to_string(),
+    );
+    verifier.verify(&token, None, Purpose::Change, NOW).is_ok()
+}
+
+#[test]
+fn t44_what_a_token_says_has_bounds() {
+    let of = |length: usize| "x".repeat(length);
+    assert!(taken(&of(128), &claims()) && !taken(&of(129), &claims()));
+    let subject = |length| taken("one", &with("sub", json!(of(length))));
+    assert!(subject(1024) && !subject(1025));
+    let team = |length| taken("one", &with("team", json!(of(length))));
+    assert!(team(512) && !team(513));
+    // The token as a whole: a claim that is not taken over makes it long.
+    let padded = |more: usize| token(&with("pad", json!(of(more))));
+    let fits = (0..).take_while(|more| padded(*more).len() <= 8 * 1024);
+    let most = fits.last().unwrap();
+    assert!(outcome(&padded(most)).is_ok());
+    assert_eq!(outcome(&padded(most + 1)), Err(RejectedToken::Form));
+}
+
+#[test]
+fn t44_the_times_of_a_token_have_bounds() {
+    let now = NOW.as_secs();
+    // Five minutes, and thirty seconds of skew.
+    assert!(outcome(&token(&with("iat", json!(now - 330)))).is_ok());
+    assert!(outcome(&token(&with("iat", json!(now - 331)))).is_err());
+    let day = 24 * 3600;
+    assert!(outcome(&token(&with("exp", json!(now + day)))).is_ok());
+    assert!(outcome(&token(&with("exp", json!(now + day + 1)))).is_err());
+}
+
+#[test]
+fn t44_a_key_set_has_bounds() {
+    let set = |keys: usize| {
+        let keys: Vec<_> = (0..keys).map(|at| jwk(&format!("k{at}"))).collect();
+        json!({ "keys": keys }).to_string()
+    };
+    assert!(Jwks::parse(set(64).as_bytes()).is_ok());
+    assert!(Jwks::parse(set(65).as_bytes()).is_err());
+    let one = set(1);
+    let of = |length: usize| format!("{one}{}", " ".repeat(length - one.len()));
+    assert!(Jwks::parse(of(256 * 1024).as_bytes()).is_ok());
+    assert!(Jwks::parse(of(256 * 1024 + 1).as_bytes()).is_err());
+}
+
+#[test]
+fn t44_a_ticket_has_bounds() {
+    let year = 366 * 24 * 3600;
+    let taken = |expires: u64, id: &str| {
+        let mut claims = ticket_claims();
+        claims["iat"] = json!(NOW.as_secs());
+        claims["exp"] = json!(expires);
+        claims["jti"] = json!(id);
+        tickets(&[]).verify(&ticket(&claims), NOW).is_ok()
+    };
+    let end = NOW.as_secs() + year;
+    assert!(taken(end, &"t".repeat(128)));
+    assert!(!taken(end + 1, "t"));
+    assert!(!taken(end, &"t".repeat(129)));
+}
+
+#[test]
+fn t44_a_signature_of_a_break_glass_key_is_good_for_ten_minutes() {
+    let public = PublicKey::parse(&jwk("one")).unwrap();
+    let kid = public.thumbprint();
+    let keys = BreakGlass::new("lanyard".to_owned(), [("ann".to_owned(), public)]);
+    let header = json!({"alg": "EdDSA", "kid": kid, "typ": BREAK_GLASS_TYPE}).to_string();
+    let now = NOW.as_secs();
+    let taken = |life: u64| {
+        let claims = json!({"aud": "lanyard", "iat": now, "exp": now + life, "jti": "1"});
+        keys.verify(&sign(&header, &claims.to_string()), NOW)
+            .is_ok()
+    };
+    assert!(taken(600) && !taken(601));
+}
+
+#[test]
+fn t44_the_id_of_a_security_event_has_a_bound() {
+    let transmitter = Transmitter {
+        name: "idp".to_owned(),
+        issuer: ISSUER.to_owned(),
+        audience: "lanyard".to_owned(),
+        keys: Jwks::parse(json!({"keys": [jwk("one")]}).to_string().as_bytes()).unwrap(),
+    };
+    let header = json!({"alg": "EdDSA", "kid": "one", "typ": EVENT_TYPE}).to_string();
+    let taken = |length: usize| {
+        let claims = json!({"iss": ISSUER, "aud": "lanyard", "iat": NOW.as_secs(), "jti": "e".repeat(length),
+            "events": {VERIFICATION: {}}});
+        let token = sign(&header, &claims.to_string());
+        security_event::verify(std::slice::from_ref(&transmitter), &token, NOW).is_ok()
+    };
+    assert!(taken(256) && !taken(257));
 }

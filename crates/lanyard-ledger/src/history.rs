@@ -41,7 +41,13 @@ const CLEAN: &str = "clean";
 /// How far the batches are apart, in bytes, whose places are kept: the others are found by reading on from there.
 const APART: u64 = 16 << 10;
 /// The most records of one answer.
-pub const MOST: usize = 1000;
+///
+/// # Limit
+/// - for: a query of the history
+/// - unit: records
+/// - beyond: the answer says where the next one begins
+/// - test: `an_answer_of_the_history_has_so_many_records_and_no_more`
+pub const MAX_RECORDS_PER_ANSWER: usize = 1000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -361,7 +367,7 @@ impl History {
         let Some(db) = db.as_ref() else {
             return (Vec::new(), None);
         };
-        let limit = query.limit.clamp(1, MOST);
+        let limit = query.limit.clamp(1, MAX_RECORDS_PER_ANSWER);
         let applied = applied(db);
         let indices: Box<dyn Iterator<Item = u64>> = match (&query.mentions, &query.kind) {
             (Some(mention), _) => Box::new(listed(db, list(MENTION, mention), query.from)),

@@ -424,3 +424,27 @@ async fn s48_a_history_with_a_torn_page_is_made_again_and_answers_as_before() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_answer_of_the_history_has_so_many_records_and_no_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = std::sync::Arc::new(open(directory.path()));
+    let mut orders = tokio::task::JoinSet::new();
+    for bits in 0..1001 {
+        let ledger = std::sync::Arc::clone(&ledger);
+        orders.spawn(async move { ledger.commit(Command::Kill(order(bits))).await });
+    }
+    while let Some(committed) = orders.join_next().await {
+        committed.unwrap().unwrap();
+    }
+    let all = Query {
+        limit: 5000,
+        ..Query::default()
+    };
+    // The history follows the journal.
+    while ledger.history().applied() < 1001 {
+        tokio::task::yield_now().await;
+    }
+    let (found, next) = ledger.history().query(&all);
+    assert_eq!((found.len(), next), (1000, Some(1000)));
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lanyard_core::charter::Name;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
-use lanyard_proto::CHUNK_LIMIT;
+use lanyard_proto::MAX_CHUNK_BYTES;
 use lanyard_proto::agent::v1 as agent;
 use lanyard_proto::agent::v1::agent_service_client::AgentServiceClient;
 use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
@@ -21,9 +21,15 @@ use crate::handle::Kind;
 use crate::refused::{Reason, Refused};
 
 /// How long a call may take.
-const LIMIT: Duration = Duration::from_secs(30);
+///
+/// # No limit
+/// The deadline is sent with the call, and the broker has bounds of its own; without a broker the local agent answers at once.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a call may take in which a provider is asked.
-const MINT_LIMIT: Duration = Duration::from_secs(90);
+///
+/// # No limit
+/// A call in which a provider is asked ends by the bounds that the broker has for providers; this one only ends a call to a broker that is gone.
+const MINT_DEADLINE: Duration = Duration::from_secs(90);
 
 /// The broker, through the local agent.
 pub(crate) struct Broker {
@@ -54,13 +60,13 @@ impl Broker {
     }
 
     pub(crate) async fn list_charters(&self) -> Result<Vec<v1::Charter>, Refused> {
-        let (channel, request) = self.call(v1::ListChartersRequest {}, LIMIT).await?;
+        let (channel, request) = self.call(v1::ListChartersRequest {}, CALL_DEADLINE).await?;
         let mut client = CharterServiceClient::new(channel);
         Ok(client.list_charters(request).await?.into_inner().charters)
     }
 
     pub(crate) async fn open_task(&self, ask: v1::OpenTaskRequest) -> Result<TaskId, Refused> {
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = TaskServiceClient::new(channel);
         let task = client.open_task(request).await?.into_inner().task;
         let id = task.and_then(|task| task.id.parse().ok());
@@ -71,7 +77,7 @@ impl Broker {
         let ask = v1::CloseTaskRequest {
             id: task.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = TaskServiceClient::new(channel);
         client.close_task(request).await?;
         Ok(())
@@ -82,7 +88,7 @@ impl Broker {
         let ask = v1::WatchTaskRequest {
             id: task.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = TaskServiceClient::new(channel);
         let mut watch = client.watch_task(request).await?.into_inner();
         let first = watch.message().await?;
@@ -93,7 +99,7 @@ impl Broker {
         let ask = v1::GetTaskTimelineRequest {
             id: task.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = TaskServiceClient::new(channel);
         let answer = client.get_task_timeline(request).await?;
         Ok(answer.into_inner().events)
@@ -108,7 +114,7 @@ impl Broker {
             plan_id: plan.unwrap_or_default(),
             open: None,
         };
-        let (channel, request) = self.call(ask, MINT_LIMIT).await?;
+        let (channel, request) = self.call(ask, MINT_DEADLINE).await?;
         let mut client = AgentServiceClient::new(channel);
         let answer = client.get_credential(request).await?.into_inner();
         let kind = match answer.credential.and_then(|credential| credential.kind) {
@@ -133,7 +139,7 @@ impl Broker {
         let ask = agent::ReleaseCredentialsRequest {
             task_id: task.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = AgentServiceClient::new(channel);
         let answer = client.release_credentials(request).await?.into_inner();
         Ok(leases(&answer.lease_ids))
@@ -149,12 +155,12 @@ impl Broker {
         }];
         parts.extend(
             content
-                .chunks(CHUNK_LIMIT)
+                .chunks(MAX_CHUNK_BYTES)
                 .map(|chunk| v1::SubmitPlanRequest {
                     part: Some(Part::Chunk(chunk.to_vec())),
                 }),
         );
-        let (channel, request) = self.call(tokio_stream::iter(parts), MINT_LIMIT).await?;
+        let (channel, request) = self.call(tokio_stream::iter(parts), MINT_DEADLINE).await?;
         let mut client = PlanServiceClient::new(channel);
         let plan = client.submit_plan(request).await?.into_inner().plan;
         plan.ok_or_else(|| Refused::unreadable("plan"))
@@ -164,7 +170,7 @@ impl Broker {
         let ask = v1::GetPlanRequest {
             id: plan.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = PlanServiceClient::new(channel);
         let plan = client.get_plan(request).await?.into_inner().plan;
         plan.ok_or_else(|| Refused::unreadable("plan"))
@@ -174,7 +180,7 @@ impl Broker {
         let ask = v1::GetApprovalRequest {
             id: approval.to_string(),
         };
-        let (channel, request) = self.call(ask, LIMIT).await?;
+        let (channel, request) = self.call(ask, CALL_DEADLINE).await?;
         let mut client = ApprovalServiceClient::new(channel);
         let approval = client.get_approval(request).await?.into_inner().approval;
         approval.ok_or_else(|| Refused::unreadable("approval"))
@@ -182,7 +188,7 @@ impl Broker {
 
     /// A way for a call, and the call.
     async fn call<T>(&self, message: T, limit: Duration) -> Result<(Channel, Request<T>), Refused> {
-        let opened = tokio::time::timeout(LIMIT, self.door.open()).await;
+        let opened = tokio::time::timeout(CALL_DEADLINE, self.door.open()).await;
         let late = "the local agent cannot be reached: it does not answer";
         let way = opened.map_err(|_| Refused::here(Reason::Unavailable, late))??;
         let mut request = Request::new(message);

@@ -15,7 +15,13 @@ use crate::session::{Ending, Session};
 use crate::{AtTheEnd, Settings};
 
 /// The longest message of a client, in bytes: a plan of the largest size, with something to spare for how JSON writes it.
-const LONGEST_MESSAGE: usize = 8 * 1024 * 1024;
+///
+/// # Limit
+/// - for: a client
+/// - unit: bytes
+/// - beyond: the line is skipped, and the session goes on
+/// - test: `lines_of_no_protocol_end_nothing`
+const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Why a client was not served.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +59,7 @@ where
         input,
         session: Arc::clone(&session),
     };
-    let transport = AsyncRwTransport::new(input, output).with_max_line_length(LONGEST_MESSAGE);
+    let transport = AsyncRwTransport::new(input, output).with_max_line_length(MAX_MESSAGE_BYTES);
     let served = converse(server, transport, &session, stop).await;
     let ending = match settings.at_the_end {
         AtTheEnd::Close => session.end(&broker).await,

@@ -12,7 +12,13 @@ use url::Url;
 use crate::shown;
 
 /// The longest address that is passed on.
-const LONGEST_URL: usize = 2000;
+///
+/// # Limit
+/// - for: an approval
+/// - unit: bytes
+/// - beyond: the address is left out, and the words say what to do
+/// - test: `people_are_sent_to_pages_and_nowhere_else`
+const MAX_URL_BYTES: usize = 2000;
 
 /// What a program branches on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -180,7 +186,7 @@ fn address(text: &str) -> Option<Url> {
     };
     let plain = url.username().is_empty() && url.password().is_none();
     let hides = shown::line(url.as_str()) != url.as_str();
-    (safe && plain && !hides && url.as_str().len() <= LONGEST_URL).then_some(url)
+    (safe && plain && !hides && url.as_str().len() <= MAX_URL_BYTES).then_some(url)
 }
 
 /// What a tool answers when it could not do what was asked.

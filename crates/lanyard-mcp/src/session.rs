@@ -11,11 +11,29 @@ use crate::broker::Broker;
 use crate::refused::{Reason, Refused};
 
 /// How many tasks may be open for one client.
-const MOST_TASKS: usize = 32;
+///
+/// # Limit
+/// - for: a client
+/// - unit: tasks
+/// - beyond: a further task is refused with `quota` until one is released
+/// - test: `a_session_has_so_many_tasks_open_and_no_more`
+const MAX_TASKS: usize = 32;
 /// How many plans of it are remembered.
-const MOST_PLANS: usize = 100;
+///
+/// # Limit
+/// - for: a task
+/// - unit: plans
+/// - beyond: later plans are not listed with their task
+/// - test: `a_session_remembers_so_many_plans_and_no_more`
+const MAX_REMEMBERED_PLANS: usize = 100;
 /// How many calls of it may be under way.
-const MOST_CALLS: usize = 16;
+///
+/// # Limit
+/// - for: a client
+/// - unit: calls
+/// - beyond: a further call is refused with `quota`
+/// - test: `a_session_has_so_many_calls_under_way_and_no_more`
+const MAX_CALLS: usize = 16;
 
 /// A client's.
 pub(crate) struct Session {
@@ -39,14 +57,14 @@ impl Session {
         Self {
             open: Mutex::default(),
             plans: Mutex::default(),
-            calls: Arc::new(Semaphore::new(MOST_CALLS)),
+            calls: Arc::new(Semaphore::new(MAX_CALLS)),
             gone: watch::Sender::new(false),
         }
     }
 
     /// A place for a call.
     pub(crate) fn call(&self) -> Result<OwnedSemaphorePermit, Refused> {
-        let line = format!("{MOST_CALLS} calls are under way: wait for one of them");
+        let line = format!("{MAX_CALLS} calls are under way: wait for one of them");
         let place = Arc::clone(&self.calls).try_acquire_owned();
         place.map_err(|_| Refused::here(Reason::Quota, line))
     }
@@ -74,9 +92,9 @@ impl Session {
         if *self.gone.borrow() {
             return Err(Refused::here(Reason::Unavailable, "this session has ended"));
         }
-        if open.len() >= MOST_TASKS {
+        if open.len() >= MAX_TASKS {
             let line = format!(
-                "{MOST_TASKS} tasks are open in this session: release one of them, or use it by its task_id"
+                "{MAX_TASKS} tasks are open in this session: release one of them, or use it by its task_id"
             );
             return Err(Refused::here(Reason::Quota, line));
         }
@@ -98,7 +116,7 @@ impl Session {
 
     pub(crate) async fn planned(&self, task: TaskId, plan: PlanId) {
         let mut plans = self.plans.lock().await;
-        if plans.len() < MOST_PLANS {
+        if plans.len() < MAX_REMEMBERED_PLANS {
             plans.insert(plan, task);
         }
     }
@@ -128,5 +146,31 @@ impl Session {
         }
         ending.closed.sort();
         ending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_has_so_many_calls_under_way_and_no_more() {
+        let session = Session::new();
+        let held: Vec<_> = (0..MAX_CALLS).map(|_| session.call()).collect();
+        assert!(held.iter().all(Result::is_ok));
+        assert!(session.call().is_err());
+        drop(held);
+        assert!(session.call().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_session_remembers_so_many_plans_and_no_more() {
+        let (session, task) = (Session::new(), TaskId::from_bits(1));
+        for place in 0..=MAX_REMEMBERED_PLANS {
+            session
+                .planned(task, PlanId::from_bits(place as u128))
+                .await;
+        }
+        assert_eq!(session.plans_of(task).await.len(), MAX_REMEMBERED_PLANS);
     }
 }

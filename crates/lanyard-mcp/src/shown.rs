@@ -5,7 +5,13 @@
 use lanyard_core::document::visible;
 
 /// How many characters of a text are shown.
-const LONGEST: usize = 2000;
+///
+/// # Limit
+/// - for: a text that a model reads
+/// - unit: characters
+/// - beyond: the text is cut, and ends with `…`
+/// - test: `nothing_acts_on_a_screen_and_nothing_goes_on_for_ever`
+const MAX_SHOWN_CHARACTERS: usize = 2000;
 /// From so many characters on a run of them can be a key.
 const SHORTEST_KEY: usize = 20;
 /// How many characters an id has.
@@ -14,7 +20,7 @@ const MASK: &str = "[hidden]";
 
 /// One line.
 pub(crate) fn line(text: &str) -> String {
-    let cut = match text.char_indices().nth(LONGEST) {
+    let cut = match text.char_indices().nth(MAX_SHOWN_CHARACTERS) {
         Some((end, _)) => text.get(..end).unwrap_or_default(),
         None => text,
     };
@@ -30,7 +36,7 @@ pub(crate) fn line(text: &str) -> String {
         shown.push_str(between);
         rest = after;
     }
-    if cut.len() < text.len() && text.chars().count() > LONGEST {
+    if cut.len() < text.len() && text.chars().count() > MAX_SHOWN_CHARACTERS {
         shown.push('…');
     }
     shown
@@ -113,6 +119,6 @@ mod tests {
             !shown.contains(['\n', '\u{1b}', '\u{202e}']) && shown.starts_with("one"),
             "{shown}"
         );
-        assert!(line(&"word ".repeat(100_000)).chars().count() <= LONGEST + 1);
+        assert!(line(&"word ".repeat(100_000)).chars().count() <= MAX_SHOWN_CHARACTERS + 1);
     }
 }

@@ -13,6 +13,9 @@ use crate::tree::{Text, Tree};
 const INLINE_CHARS: usize = 160;
 const UNKNOWN: &str = "(known after apply)";
 /// How much of paths is put together for one value, shown or not: a long key above many short ones would be copied for each.
+///
+/// # No limit
+/// A part of `MAX_SHOWN_BYTES`: beyond it the plan is refused as one that is too long to read.
 const MAX_PATH_BYTES: usize = 32 * MAX_SHOWN_BYTES;
 
 /// Lines that say what differs, and the names of what differs and is not shown.

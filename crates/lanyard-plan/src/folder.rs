@@ -10,7 +10,13 @@ use lanyard_core::charter::PolicyFiles;
 use crate::policy::PolicySet;
 
 /// The longest policy, in bytes.
-const LONGEST: u64 = 256 * 1024;
+///
+/// # Limit
+/// - for: a policy of a charter
+/// - unit: bytes
+/// - beyond: the charter does not come into force
+/// - test: `policies_are_beneath_the_charters_folder`
+const MAX_POLICY_BYTES: u64 = 256 * 1024;
 
 /// A folder with charters, and policies beneath it.
 #[derive(Debug, Clone)]
@@ -46,11 +52,14 @@ impl PolicyFolder {
         if !file.metadata().map_err(unreadable)?.is_file() {
             return Err(format!("{path} is not a file"));
         }
-        file.take(LONGEST + 1)
+        file.take(MAX_POLICY_BYTES + 1)
             .read_to_string(&mut text)
             .map_err(unreadable)?;
-        if u64::try_from(text.len()).unwrap_or(u64::MAX) > LONGEST {
-            return Err(format!("{path} is larger than {} KiB", LONGEST / 1024));
+        if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_POLICY_BYTES {
+            return Err(format!(
+                "{path} is larger than {} KiB",
+                MAX_POLICY_BYTES / 1024
+            ));
         }
         Ok(text.into())
     }

@@ -136,8 +136,14 @@ const HOST: &[&str] = &[
 ];
 
 /// How many places are named for each thing that is said, in one resource: people are told enough by these, and the risk is the same.
+///
+/// # No limit
+/// Nothing is refused, and the risk is the same: what differs is shown whole beside it.
 const MAX_PLACES: usize = 25;
 /// A longer path is cut: the lines of what differs have it whole.
+///
+/// # No limit
+/// Nothing is refused: a longer path is cut where it is said, and stands whole among the lines.
 const MAX_PATH_BYTES: usize = 400;
 
 /// Where attributes differ that say so, with paths as they are shown.

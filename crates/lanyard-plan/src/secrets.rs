@@ -24,10 +24,19 @@ const MIN_WHOLE_BYTES: usize = 6;
 /// A line of a secret that is as long, and has no space, is looked for by itself: a key that stands indented elsewhere.
 const MIN_LINE_BYTES: usize = 24;
 /// Of a longer text only the begin is looked for, and a text that holds the begin is hidden whole.
+///
+/// # No limit
+/// Nothing is refused: a text that holds the begin is hidden whole.
 const MAX_SOUGHT_BYTES: usize = 512;
 /// How many texts are looked for within other texts.
+///
+/// # No limit
+/// Nothing is refused: every text that could repeat a secret which is not looked for is hidden.
 const MAX_SOUGHT: usize = 40_000;
 /// How much text they may have together, which bounds the automaton.
+///
+/// # No limit
+/// Nothing is refused: every text that could repeat a secret which is not looked for is hidden.
 const MAX_SOUGHT_BYTES_IN_ALL: usize = 1024 * 1024;
 
 /// The texts of all sensitive values of a plan.

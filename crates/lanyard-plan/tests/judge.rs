@@ -392,13 +392,18 @@ fn policies_are_beneath_the_charters_folder() {
         "package p\ndeny contains x if x := nothing.here(1)\n",
     )
     .unwrap();
+    let padded = |bytes: usize| format!("{good}#{}", "x".repeat(bytes - good.len() - 1));
+    std::fs::write(folder.path().join("most.rego"), padded(256 * 1024)).unwrap();
+    std::fs::write(folder.path().join("more.rego"), padded(256 * 1024 + 1)).unwrap();
     let files = PolicyFolder::at(folder.path().to_path_buf());
+    assert!(files.read(&["most.rego"]).is_ok());
     let fault = |path: &str| files.read(&[path]).unwrap_err().remove(0).1;
     assert_eq!(&*files.read(&["policies/good.rego"]).unwrap()[0], good);
     for (path, why) in [
         ("policies/link.rego", "leads out of the charter's folder"),
         ("policies/none.rego", "cannot be read"),
         ("policies", "is not a file"),
+        ("more.rego", "is larger than 256 KiB"),
         ("broken.rego", "broken.rego:"),
         ("idle.rego", "there is no deny"),
         ("calls.rego", "calls.rego:2:"),

@@ -26,6 +26,18 @@ pub mod agent {
 }
 
 /// The largest message, in bytes (T44).
-pub const MESSAGE_LIMIT: usize = 64 * 1024;
+///
+/// # Limit
+/// - for: a message of gRPC
+/// - unit: bytes
+/// - beyond: the message is refused with `OUT_OF_RANGE`
+/// - test: `t44_a_plan_over_the_limit_and_a_large_message_are_refused`
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// The largest chunk of a plan, in bytes.
-pub const CHUNK_LIMIT: usize = 32 * 1024;
+///
+/// # Limit
+/// - for: a part of a plan
+/// - unit: bytes
+/// - beyond: the client cuts the plan into more parts
+/// - test: `a_plan_is_submitted_as_it_is_and_its_state_is_told`
+pub const MAX_CHUNK_BYTES: usize = 32 * 1024;

@@ -34,7 +34,13 @@ const PROPAGATION: Duration = Duration::from_secs(300);
 /// How the inline policies of all writers begin (each writer has its own, and IAM takes the union).
 const DENY: &str = "lanyard-deny-";
 /// The longest value of a session tag.
-const TAG_LIMIT: usize = 256;
+///
+/// # Limit
+/// - for: a session tag
+/// - unit: bytes
+/// - beyond: the tag holds the SHA-256 of the value
+/// - test: `a_tag_is_the_value_or_its_digest`
+const MAX_TAG_BYTES: usize = 256;
 
 /// One configured account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,7 +278,7 @@ impl<A: AwsApi> AwsProvider<A> {
 /// Letters, digits and what AWS allows in a tag; a digest where that is not enough (T39).
 fn tag(value: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.:/=+-@ ".contains(c);
-    if value.len() <= TAG_LIMIT && value.chars().all(fits) {
+    if value.len() <= MAX_TAG_BYTES && value.chars().all(fits) {
         return value.to_owned();
     }
     let hash = digest(&SHA256, value.as_bytes());
@@ -516,5 +522,18 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_the_value_or_its_digest() {
+        let longest = "t".repeat(MAX_TAG_BYTES);
+        assert_eq!(tag(&longest), longest);
+        assert!(tag(&format!("{longest}t")).starts_with("sha256:"));
+        assert!(tag("a*b").starts_with("sha256:"));
     }
 }

@@ -17,7 +17,13 @@ use crate::PROVIDER;
 /// How long to wait where a limit is met and no time is said: a minute, by the page «Rate limits for the REST API».
 const UNSAID: Duration = Duration::from_secs(60);
 /// The longest wait that is believed: that of the primary limit.
-const LONGEST: Duration = Duration::from_secs(3600);
+///
+/// # Limit
+/// - for: a limit that GitHub says
+/// - unit: of time
+/// - beyond: a longer wait is cut to this
+/// - test: `t46_a_limit_says_how_long_it_lasts`
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// How the messages begin that say more than their status, and what an operator can do about it.
 const MESSAGES: &[(u16, &str, &str)] = &[
@@ -144,8 +150,8 @@ impl Answer {
     /// Until when nothing but revocations should be asked.
     pub(crate) fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = match self.wait? {
-            Wait::For(span) => now + span.min(LONGEST),
-            Wait::Until(until) => until.min(now + LONGEST),
+            Wait::For(span) => now + span.min(MAX_WAIT),
+            Wait::Until(until) => until.min(now + MAX_WAIT),
         };
         Some(until)
     }

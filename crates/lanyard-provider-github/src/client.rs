@@ -20,13 +20,25 @@ use crate::key::AppKey;
 /// How long one call may take.
 const CALL: Duration = Duration::from_secs(10);
 /// The largest answer that is read, in bytes: one that describes 500 repositories in full.
-const LARGEST: usize = 8 * 1024 * 1024;
+///
+/// # Limit
+/// - for: an answer of GitHub
+/// - unit: bytes
+/// - beyond: the answer counts as lost
+/// - test: `an_answer_without_end_is_a_lost_one`
+const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The oldest version of the API, which GitHub Enterprise Server has as well (page «API Versions»).
 const VERSION: &str = "2022-11-28";
 const JSON: &str = "application/vnd.github+json";
 const US: &str = concat!("lanyard/", env!("CARGO_PKG_VERSION"));
 /// What an owner and a repository can be called at most.
-const LONGEST_NAME: usize = 100;
+///
+/// # Limit
+/// - for: the name of an owner or a repository
+/// - unit: bytes
+/// - beyond: the mint is refused before GitHub is asked
+/// - test: `names_that_would_leave_their_place_in_a_path_are_none`
+const MAX_NAME_BYTES: usize = 100;
 /// The code of an error where nothing was sent.
 const NOT_REACHED: &str = "not reached";
 
@@ -146,7 +158,7 @@ pub(crate) fn made_nothing(error: &ProviderError) -> bool {
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let dots = name.chars().all(|c| c == '.');
-    !dots && name.len() <= LONGEST_NAME && name.chars().all(plain)
+    !dots && name.len() <= MAX_NAME_BYTES && name.chars().all(plain)
 }
 
 /// RFC 3986: everything but what is unreserved.
@@ -254,11 +266,11 @@ impl Client {
         let mut response = request.send().await.map_err(no_answer)?;
         let mut read = Zeroizing::new(Vec::new());
         while let Some(chunk) = response.chunk().await.map_err(no_answer)? {
-            if read.len() + chunk.len() > LARGEST {
+            if read.len() + chunk.len() > MAX_ANSWER_BYTES {
                 return Err(ProviderError::Ambiguous {
                     provider: PROVIDER,
                     operation,
-                    code: format!("an answer of more than {LARGEST} bytes"),
+                    code: format!("an answer of more than {MAX_ANSWER_BYTES} bytes"),
                 });
             }
             read.extend_from_slice(&chunk);
@@ -495,6 +507,7 @@ mod tests {
 
     #[test]
     fn names_that_would_leave_their_place_in_a_path_are_none() {
+        assert!(is_name(&"n".repeat(100)) && !is_name(&"n".repeat(101)));
         for good in ["payments", "acme.github.io", "a_b-c"] {
             assert!(is_name(good), "{good}");
         }

@@ -9,7 +9,13 @@ use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
 /// The most leases that are known of; what comes after is not remembered.
-const MOST: usize = 65_536;
+///
+/// # Limit
+/// - for: a target
+/// - unit: leases
+/// - beyond: what comes later is not remembered: an answer that the journal did not take is then pending until its worst expiry
+/// - test: `so_many_leases_are_known_and_no_more`
+const MAX_KNOWN_LEASES: usize = 65_536;
 
 /// What is known of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +35,37 @@ impl Memory {
     /// Remembers until its worst expiry.
     pub(crate) fn keep(&self, lease: LeaseId, (now, until): (Timestamp, Timestamp), known: Known) {
         let mut held = self.0.lock();
-        if held.len() >= MOST {
+        if held.len() >= MAX_KNOWN_LEASES {
             held.retain(|_, (until, _)| *until > now);
         }
-        if held.len() < MOST || held.contains_key(&lease) {
+        if held.len() < MAX_KNOWN_LEASES || held.contains_key(&lease) {
             held.insert(lease, (until, known));
         }
     }
 
     pub(crate) fn of(&self, lease: LeaseId) -> Option<Known> {
         self.0.lock().get(&lease).map(|(_, known)| known.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn so_many_leases_are_known_and_no_more() {
+        let memory = Memory::default();
+        let now = Timestamp::from_secs(1_800_000_000);
+        let keep = |place: usize, at: Timestamp| {
+            let lease = LeaseId::from_bits(place as u128);
+            let until = at + Duration::from_secs(60);
+            memory.keep(lease, (at, until), Known::Nothing);
+            memory.of(lease).is_some()
+        };
+        assert!((0..MAX_KNOWN_LEASES).all(|place| keep(place, now)));
+        assert!(!keep(MAX_KNOWN_LEASES, now));
+        assert!(keep(MAX_KNOWN_LEASES, now + Duration::from_secs(61)));
     }
 }

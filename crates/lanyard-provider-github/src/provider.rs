@@ -36,9 +36,21 @@ const LOOKS: Duration = Duration::from_secs(20);
 /// How far GitHub's clock and ours may differ.
 const SKEW: Duration = Duration::from_secs(60);
 /// The most repositories of one token (page «REST API endpoints for GitHub Apps»).
-const MOST_REPOSITORIES: usize = 500;
+///
+/// # Limit
+/// - for: a token of GitHub
+/// - unit: repositories
+/// - beyond: the mint is refused before GitHub is asked
+/// - test: `t38_what_would_be_everything_is_not_rendered`
+const MAX_REPOSITORIES: usize = 500;
 /// The most of them where each is asked for its branch rules first.
-const MOST_PROPOSED: usize = 50;
+///
+/// # Limit
+/// - for: a proposal
+/// - unit: repositories
+/// - beyond: the mint is refused before GitHub is asked
+/// - test: `t38_what_would_be_everything_is_not_rendered`
+const MAX_PROPOSED_REPOSITORIES: usize = 50;
 /// How long a token that was just made may be answered with 401 although it is good. GitHub's own client tries again for
 /// five seconds, and for a minute in an earlier version; no page says how long (octokit/auth-app.js, issues 65 and 589).
 const REPLICATION: Duration = Duration::from_secs(60);
@@ -108,14 +120,14 @@ impl GitHubProvider {
                 "a token without repositories or permissions would have all there are".to_owned(),
             );
         }
-        if count > MOST_REPOSITORIES {
+        if count > MAX_REPOSITORIES {
             return Err(format!(
-                "a token takes {MOST_REPOSITORIES} repositories, not {count}"
+                "a token takes {MAX_REPOSITORIES} repositories, not {count}"
             ));
         }
-        if self.reviewed(grant) && count > MOST_PROPOSED {
+        if self.reviewed(grant) && count > MAX_PROPOSED_REPOSITORIES {
             return Err(format!(
-                "a proposal reaches {MOST_PROPOSED} repositories whose branch rules are checked, not {count}"
+                "a proposal reaches {MAX_PROPOSED_REPOSITORIES} repositories whose branch rules are checked, not {count}"
             ));
         }
         if let Some(name) = grant.repositories.iter().find(|name| !is_name(name)) {

@@ -19,7 +19,7 @@ pub(crate) const AT_ONCE: usize = 8;
 const ASK_EVERY: Duration = Duration::from_millis(250);
 const ASK_TIMES: u32 = 20;
 /// How many repositories an error names.
-const MOST_NAMED: usize = 5;
+const NAMED_REPOSITORIES: usize = 5;
 const OPERATION: &str = "check branch rules";
 
 /// What is missing, of each of these repositories.
@@ -42,8 +42,8 @@ pub(crate) fn required(mut missing: Vec<String>) -> Result<(), ProviderError> {
     if missing.is_empty() {
         return Ok(());
     }
-    let more = missing.len().saturating_sub(MOST_NAMED);
-    missing.truncate(MOST_NAMED);
+    let more = missing.len().saturating_sub(NAMED_REPOSITORIES);
+    missing.truncate(NAMED_REPOSITORIES);
     if more > 0 {
         missing.push(format!("and {more} more"));
     }

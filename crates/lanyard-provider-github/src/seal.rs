@@ -6,7 +6,13 @@ use async_trait::async_trait;
 use lanyard_core::secret::Secret;
 
 /// The longest name of a key.
-const LONGEST: usize = 64;
+///
+/// # Limit
+/// - for: a file of sealing keys
+/// - unit: bytes
+/// - beyond: the file is refused, with its line
+/// - test: `a_name_of_a_key_has_a_bound`
+const MAX_KEY_NAME_BYTES: usize = 64;
 
 /// The name of a sealing key: letters, digits, `-` and `_`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +23,7 @@ impl KeyId {
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let good = !name.is_empty() && name.len() <= LONGEST && name.chars().all(plain);
+        let good = !name.is_empty() && name.len() <= MAX_KEY_NAME_BYTES && name.chars().all(plain);
         good.then(|| Self(name.to_owned()))
     }
 
@@ -71,4 +77,15 @@ pub trait Sealer: Send + Sync {
     /// # Errors
     /// See [`SealError`].
     async fn open(&self, sealed: &Sealed, purpose: &[u8]) -> Result<Secret<String>, SealError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_a_key_has_a_bound() {
+        let named = |bytes: usize| KeyId::new(&"k".repeat(bytes)).is_some();
+        assert!(named(64) && !named(65));
+    }
 }

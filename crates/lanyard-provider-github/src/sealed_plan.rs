@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 /// What the first line begins with.
 const MARK: &str = "lanyard-plan-1 ";
 /// The longest first line, in bytes: the mark, the name of a key, a digest.
-const LONGEST_LINE: u64 = 256;
+const HEAD_BYTES: u64 = 256;
 /// The file with the keys, where the configuration names none.
 const KEYS: &str = "plan-sealing-keys";
 /// The name of the first key in it.
@@ -135,8 +135,6 @@ pub fn parsed(file: &[u8]) -> Option<SealedPlan> {
 /// When the file cannot be read.
 pub fn owner_of(path: &Path) -> io::Result<Digest> {
     let mut head = Vec::new();
-    File::open(path)?
-        .take(LONGEST_LINE)
-        .read_to_end(&mut head)?;
+    File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(parsed(&head).map_or_else(nobody, |plan| plan.owner))
 }

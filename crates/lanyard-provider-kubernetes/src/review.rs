@@ -11,7 +11,13 @@ use lanyard_core::secret::Secret;
 use crate::Cluster;
 
 /// The longest key set that is read, in bytes.
-const KEYS_LIMIT: usize = 256 * 1024;
+///
+/// # Limit
+/// - for: a cluster
+/// - unit: bytes
+/// - beyond: the set is refused, and the last known keys are believed
+/// - test: `t44_the_keys_of_a_cluster_have_a_bound`
+const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
 /// What the API server says of a token that it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,11 +90,15 @@ impl Cluster {
         let request = request.map_err(|_| ReviewError::Unanswered("no request"))?;
         let answer = self.client().request_text(request).await;
         let text = answer.map_err(|error| unanswered(&error))?;
-        if text.len() > KEYS_LIMIT {
-            return Err(ReviewError::Unanswered("its keys are too large"));
-        }
-        Ok(text.into_bytes())
+        bounded(text)
     }
+}
+
+fn bounded(keys: String) -> Result<Vec<u8>, ReviewError> {
+    if keys.len() > MAX_KEY_SET_BYTES {
+        return Err(ReviewError::Unanswered("its keys are too large"));
+    }
+    Ok(keys.into_bytes())
 }
 
 fn unanswered(error: &kube::Error) -> ReviewError {
@@ -114,4 +124,15 @@ fn reviewed(user: UserInfo) -> Option<Reviewed> {
         username,
         claims: of_extra.chain(uid).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t44_the_keys_of_a_cluster_have_a_bound() {
+        let read = |bytes: usize| bounded("k".repeat(bytes)).is_ok();
+        assert!(read(MAX_KEY_SET_BYTES) && !read(MAX_KEY_SET_BYTES + 1));
+    }
 }

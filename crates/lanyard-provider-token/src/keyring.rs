@@ -18,7 +18,13 @@ use crate::key::{Jwks, SigningKey};
 use crate::key_file::{self, KeyFileError};
 
 /// The longest life of a token; a key stays published for this long after it last signed.
-pub const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+///
+/// # Limit
+/// - for: a token
+/// - unit: of time
+/// - beyond: the token is refused before it is signed
+/// - test: `what_a_token_cannot_be_is_refused_before_anything_is_signed`
+pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a new key is published before it signs: what a verifier may cache the JWKS for.
 pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_secs(5 * 60);
@@ -153,7 +159,7 @@ fn published(keys: &[Arc<SigningKey>], now: Timestamp) -> impl Iterator<Item = &
     let retired = keys
         .iter()
         .skip(1)
-        .take_while(|successor| successor.not_before + LONGEST_LIFETIME + VERIFIER_LEEWAY <= now)
+        .take_while(|successor| successor.not_before + MAX_TOKEN_LIFE + VERIFIER_LEEWAY <= now)
         .count();
     keys.iter().skip(retired)
 }
@@ -203,7 +209,7 @@ mod tests {
         assert_eq!(signer(&keyring, handover), second);
         assert_eq!(signer(&keyring, START.before(SECOND)), first);
 
-        let retires = handover + LONGEST_LIFETIME + VERIFIER_LEEWAY;
+        let retires = handover + MAX_TOKEN_LIFE + VERIFIER_LEEWAY;
         assert_eq!(kids(&keyring, retires.before(SECOND)), [&*first, &*second]);
         assert!(keyring.key(&first, retires.before(SECOND)).is_some());
         assert_eq!(kids(&keyring, retires), [&*second]);
@@ -219,7 +225,7 @@ mod tests {
         drop(keyring);
         let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
         assert_eq!(kids(&keyring, START), before);
-        let later = START + LONGEST_LIFETIME * 2;
+        let later = START + MAX_TOKEN_LIFE * 2;
         keyring.rotate(later).expect("rotated");
         let files = std::fs::read_dir(dir.path()).expect("directory").count();
         assert_eq!(files, kids(&keyring, later).len());

@@ -13,12 +13,15 @@ use lanyard_core::provider::{
 use lanyard_core::time::Timestamp;
 
 use crate::claims::Claims;
-use crate::keyring::{Keyring, LONGEST_LIFETIME, VERIFIER_LEEWAY};
+use crate::keyring::{Keyring, MAX_TOKEN_LIFE, VERIFIER_LEEWAY};
 use crate::status::{self, Lists};
 
 const PROVIDER: &str = "token";
 
 /// Signing is local; a mint that takes longer than this has not been scheduled.
+///
+/// # No limit
+/// Nothing but signing is done in a mint; the engine bounds every mint by this and by `MINT_TIME`.
 const MINT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How old a list may be when it is served, rounded up.
@@ -85,10 +88,10 @@ impl Provider for TokenProvider {
                 )));
             }
         };
-        if request.expires.since(request.now) > LONGEST_LIFETIME {
+        if request.expires.since(request.now) > MAX_TOKEN_LIFE {
             return Err(PrepareError::Unsupported(format!(
                 "a token lives at most {} hours",
-                LONGEST_LIFETIME.as_secs() / 3600
+                MAX_TOKEN_LIFE.as_secs() / 3600
             )));
         }
         let handle = self.lists.place(request.number);

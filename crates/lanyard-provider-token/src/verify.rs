@@ -10,7 +10,13 @@ use crate::key::ACCESS_TOKEN;
 use crate::keyring::Keyring;
 
 /// The longest token that is looked at; ours take about 900 bytes.
-const LONGEST_TOKEN: usize = 16 * 1024;
+///
+/// # Limit
+/// - for: a token
+/// - unit: bytes
+/// - beyond: the token is refused before it is read
+/// - test: `a_token_has_so_many_bytes_and_no_more`
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
 /// How far in the future `iat` may lie: clocks of two replicas differ.
 const SKEW_SECS: u64 = 30;
@@ -19,7 +25,7 @@ const SKEW_SECS: u64 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Not three parts of base64url, or too long.
-    #[error("token is not a compact JWS of at most {LONGEST_TOKEN} bytes")]
+    #[error("token is not a compact JWS of at most {MAX_TOKEN_BYTES} bytes")]
     NotCompact,
     /// Another algorithm or type, or a member that we never write (T1, T4, T5).
     #[error("token's header is not that of one of our tokens")]
@@ -71,7 +77,7 @@ impl Keyring {
         token: &str,
         now: Timestamp,
     ) -> Result<Vec<u8>, VerifyError> {
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(VerifyError::NotCompact);
         }
         let (message, signature) = token.rsplit_once('.').ok_or(VerifyError::NotCompact)?;

@@ -21,7 +21,7 @@ use lanyard_core::provider::{Credential, MintRequest, PrepareError, Provider, Re
 use lanyard_core::time::Timestamp;
 use lanyard_provider_token::introspection::{Answer, LeaseView, answer};
 use lanyard_provider_token::status::Lists;
-use lanyard_provider_token::{Claims, Jwks, Keyring, LONGEST_LIFETIME, TokenProvider, VerifyError};
+use lanyard_provider_token::{Claims, Jwks, Keyring, MAX_TOKEN_LIFE, TokenProvider, VerifyError};
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
@@ -279,6 +279,18 @@ async fn t01_t03_t04_t05_the_header_chooses_nothing() {
 
 // T9 T13
 #[tokio::test]
+async fn a_token_has_so_many_bytes_and_no_more() {
+    let bench = Bench::new();
+    let of = |header: usize| {
+        let header = URL_SAFE_NO_PAD.encode(format!("{{{}}}", " ".repeat(header - 2)));
+        let token = format!("{header}.e30.AAAA");
+        (token.len(), bench.verify(&token).unwrap_err())
+    };
+    assert_eq!(of(12_281), (16 * 1024, VerifyError::Header));
+    assert_eq!(of(12_282), (16 * 1024 + 1, VerifyError::NotCompact));
+}
+
+#[tokio::test]
 async fn t09_t13_only_our_own_claims_in_their_time_are_accepted() {
     let bench = Bench::new();
     let request = bench.request();
@@ -348,7 +360,7 @@ async fn introspection_is_inactive_at_once_and_whenever_the_lease_is_not_known_t
 async fn what_a_token_cannot_be_is_refused_before_anything_is_signed() {
     let bench = Bench::new();
     let mut long = bench.request();
-    long.expires = NOW + LONGEST_LIFETIME + Duration::from_millis(1);
+    long.expires = NOW + MAX_TOKEN_LIFE + Duration::from_millis(1);
     assert_eq!(
         bench.provider.prepare(&long),
         Err(PrepareError::Unsupported(

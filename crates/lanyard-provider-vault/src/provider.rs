@@ -24,9 +24,9 @@ use crate::search::Search;
 
 /// How long a server works on a request at most, unless it is configured otherwise: a token whose answer was lost is
 /// there by then, or never. <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
-pub(crate) const LONGEST_REQUEST: Duration = Duration::from_secs(90);
+pub(crate) const SERVER_REQUEST_TIME: Duration = Duration::from_secs(90);
 /// How long after a mint was given up its token may come to be, with some seconds for the way to the server.
-const LATE_REQUESTS: Duration = Duration::from_secs(LONGEST_REQUEST.as_secs() + 10);
+const LATE_REQUESTS: Duration = Duration::from_secs(SERVER_REQUEST_TIME.as_secs() + 10);
 /// How long a mint may take, and so how much later than asked for a token's life can begin.
 pub(crate) const MINT: Duration = Duration::from_secs(20);
 /// What rounding to whole seconds adds.
@@ -80,7 +80,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: LONGEST_REQUEST,
+            settles: SERVER_REQUEST_TIME,
             at_once: 1000,
             whole: false,
             lists: true,

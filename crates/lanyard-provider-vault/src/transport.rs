@@ -22,7 +22,13 @@ pub(crate) const CALL: Duration = Duration::from_secs(15);
 /// How long until a connection stands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The largest answer: the accessors of half a million tokens.
-const LARGEST: usize = 16 * 1024 * 1024;
+///
+/// # Limit
+/// - for: an answer of Vault
+/// - unit: bytes
+/// - beyond: the answer counts as lost
+/// - test: `t44_an_answer_of_vault_has_so_many_bytes`
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// What a server may say, and nothing else of it: an error can hold what was sent (T50).
 /// <https://developer.hashicorp.com/vault/api-docs#error-response>
 const KNOWN: [&str; 20] = [
@@ -347,13 +353,7 @@ impl Client for Transport {
             .execute(request)
             .await
             .map_err(|_| failed("not reached"))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|_| failed("cut off"))? {
-            if body.len() + chunk.len() > LARGEST {
-                return Err(failed("too large"));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read(&mut answer).await.map_err(failed)?;
         let mut response = http::Response::builder().status(answer.status());
         if let Some(content) = answer.headers().get(http::header::CONTENT_TYPE) {
             response = response.header(http::header::CONTENT_TYPE, content.clone());
@@ -427,5 +427,29 @@ impl Endpoint for Call {
 
     fn body(&self) -> Result<Option<Vec<u8>>, ClientError> {
         Ok(self.body.as_ref().map(|body| body.to_string().into_bytes()))
+    }
+}
+
+async fn read(answer: &mut reqwest::Response) -> Result<Vec<u8>, &'static str> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|_| "cut off")? {
+        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err("too large");
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn t44_an_answer_of_vault_has_so_many_bytes() {
+        for (bytes, is_read) in [(MAX_ANSWER_BYTES, true), (MAX_ANSWER_BYTES + 1, false)] {
+            let mut answer = reqwest::Response::from(http::Response::new(vec![b'x'; bytes]));
+            assert_eq!(read(&mut answer).await.is_ok(), is_read, "{bytes}");
+        }
     }
 }

@@ -25,11 +25,24 @@ use crate::tls::TlsFiles;
 /// How long the plan role is issued again before a re-arm of the apply role, where nothing else is said.
 const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
 /// The longest that can be said.
-const LONGEST_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
+///
+/// # Limit
+/// - for: `rearm_soak`
+/// - unit: of time
+/// - beyond: the configuration is refused
+/// - test: `times_of_the_configuration_have_bounds`
+const MAX_REARM_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
 
 /// How often drills are held, where nothing else is said, and the longest that can be said.
 const DRILL_EVERY: Ttl = Ttl::at_least_a_second(24 * 3600);
-const LONGEST_EVERY: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
+/// The longest time between two drills.
+///
+/// # Limit
+/// - for: `drill_every`
+/// - unit: of time
+/// - beyond: the configuration is refused
+/// - test: `times_of_the_configuration_have_bounds`
+const MAX_DRILL_INTERVAL: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
 
 /// Everything that the daemon is told.
 #[derive(Debug)]
@@ -218,8 +231,8 @@ fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
         let node = top.optional(name);
         node.map_or(Some(default), |node| f.span_of_time(node, most))
     };
-    let drill_every = span("drill_every", DRILL_EVERY, LONGEST_EVERY);
-    let rearm_soak = span("rearm_soak", REARM_SOAK, LONGEST_SOAK);
+    let drill_every = span("drill_every", DRILL_EVERY, MAX_DRILL_INTERVAL);
+    let rearm_soak = span("rearm_soak", REARM_SOAK, MAX_REARM_SOAK);
     Some(SwitchConfig {
         witness_file,
         drill_every: drill_every?.as_duration(),
@@ -526,6 +539,24 @@ mod tests {
         for (agents, expected) in cases {
             let line = first_fault(&with(&agents));
             assert!(line.contains(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn times_of_the_configuration_have_bounds() {
+        let read = |more: &str| parse(&format!("{GOOD}{more}\n"), Path::new("/x")).is_ok();
+        for (most, more) in [
+            ("rearm_soak: 24h", "rearm_soak: 1441m"),
+            ("drill_every: 2160h", "drill_every: 2161h"),
+            ("sessions: {agents: 12h}", "sessions: {agents: 721m}"),
+            ("sessions: {people: 12h}", "sessions: {people: 721m}"),
+            (
+                "fresh_login: {rearm: {within: 24h}}",
+                "fresh_login: {rearm: {within: 1441m}}",
+            ),
+        ] {
+            assert!(read(most), "{most}");
+            assert!(!read(more), "{more}");
         }
     }
 

@@ -24,13 +24,31 @@ const EVERY: Duration = Duration::from_secs(60);
 /// How often they are fetched at most, however many unknown keys are named (T11).
 const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 /// How long keys that cannot be fetched again are believed (T11).
-const BELIEVED: Duration = Duration::from_secs(6 * 3600);
+///
+/// # Limit
+/// - for: the keys of an issuer
+/// - unit: of time
+/// - beyond: its tokens are refused until keys are fetched; kills take them all the same
+/// - test: `t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone`
+const KEYS_BELIEVED: Duration = Duration::from_secs(6 * 3600);
 /// How long one fetch may take (T10).
-const FETCH: Duration = Duration::from_secs(5);
+///
+/// # Limit
+/// - for: a document of an issuer
+/// - unit: of time
+/// - beyond: the keys count as not fetched; the last known ones are believed
+/// - test: `t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys`
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits whose key is not known yet.
 const WAIT: Duration = Duration::from_secs(3);
 /// The largest document, in bytes (T10).
-const SIZE: usize = 256 * 1024;
+///
+/// # Limit
+/// - for: a document of an issuer
+/// - unit: bytes
+/// - beyond: the keys count as not fetched; the last known ones are believed
+/// - test: `t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys`
+const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 #[derive(Deserialize)]
 struct OpenIdConfiguration {
@@ -139,7 +157,7 @@ impl Source {
         let doors = &broker.doors;
         // A system clock that is ahead for a while makes no keys good for longer.
         let now = broker.engine.system_time().min(broker.engine.now());
-        let until = now + BELIEVED;
+        let until = now + KEYS_BELIEVED;
         match self {
             Self::Discovery(client) => {
                 let keys = discovered(client, issuer).await?;
@@ -169,7 +187,7 @@ pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client> {
     let mut builder = Client::builder()
         .https_only(true)
         .redirect(Policy::none())
-        .timeout(FETCH);
+        .timeout(FETCH_TIMEOUT);
     if let Some(path) = ca_file {
         let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
         let roots = Certificate::from_pem_bundle(&pem)?;
@@ -206,8 +224,8 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > SIZE {
-            bail!("a document of more than {SIZE} bytes");
+        if bytes.len() > MAX_DOCUMENT_BYTES {
+            bail!("a document of more than {MAX_DOCUMENT_BYTES} bytes");
         }
     }
     Ok(bytes)

@@ -26,9 +26,21 @@ use crate::status_lists::status_list;
 use crate::wire::Broker;
 
 /// The largest body, in bytes (T44).
-const BODY_LIMIT: usize = 64 * 1024;
+///
+/// # Limit
+/// - for: a request over HTTP
+/// - unit: bytes
+/// - beyond: the request is refused with 413
+/// - test: `t44_a_body_over_http_has_so_many_bytes_and_no_more`
+const MAX_HTTP_BODY_BYTES: usize = 64 * 1024;
 /// The longest id of a reporter's message, in bytes.
-const MESSAGE_ID_LIMIT: usize = 128;
+///
+/// # Limit
+/// - for: a message of a reporter
+/// - unit: bytes
+/// - beyond: the message is refused with 400
+/// - test: `the_id_of_a_message_has_a_bound`
+const MAX_MESSAGE_ID_BYTES: usize = 128;
 
 pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
@@ -44,7 +56,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> Router {
         .route("/oauth2/status-lists/{list}", get(status_list))
         .route("/v1/actions", post(action))
         .route("/v1/hooks/actions/{reporter}", post(reported))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_HTTP_BODY_BYTES))
         .with_state(Arc::clone(&broker))
         .merge(kill_router(broker))
 }
@@ -55,13 +67,13 @@ pub(crate) fn kill_router(broker: Arc<Broker>) -> Router {
         .route("/v1/kill", post(kill))
         .route(
             "/v1/hooks/alertmanager",
-            post(alertmanager::alerts).layer(DefaultBodyLimit::max(alertmanager::MESSAGE_LIMIT)),
+            post(alertmanager::alerts).layer(DefaultBodyLimit::max(alertmanager::MAX_ALERTS_BYTES)),
         )
         .route("/v1/hooks/caep", post(caep::event))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/readyz/kill", get(|| async { "ok\n" }))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_HTTP_BODY_BYTES))
         .with_state(broker)
 }
 
@@ -214,13 +226,18 @@ async fn reported(
         (_, Err(error)) => return refused(&refusal::commit(error)),
     };
     let message = header(hooks::ID).unwrap_or_default();
-    if message.is_empty() || message.len() > MESSAGE_ID_LIMIT {
-        return refused(&refusal::invalid(
-            hooks::ID,
-            format!("must have 1 to {MESSAGE_ID_LIMIT} bytes"),
-        ));
+    if let Err(status) = is_message_id(message) {
+        return refused(&status);
     }
     answered(report_once(&broker, said, (task, &reporter), message).await)
+}
+
+fn is_message_id(text: &str) -> Result<(), Status> {
+    if (1..=MAX_MESSAGE_ID_BYTES).contains(&text.len()) {
+        return Ok(());
+    }
+    let bounds = format!("must have 1 to {MAX_MESSAGE_ID_BYTES} bytes");
+    Err(refusal::invalid(hooks::ID, bounds))
 }
 
 fn answered(action: Result<ActionId, Status>) -> Response {
@@ -294,4 +311,41 @@ pub(crate) fn refused(status: &Status) -> Response {
         refusal::challenge(&mut response);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_message_has_a_bound() {
+        let of = |bytes: usize| is_message_id(&"m".repeat(bytes)).is_ok();
+        assert!(of(1) && of(128) && !of(129) && !of(0));
+    }
+
+    #[tokio::test]
+    async fn t44_a_body_over_http_has_so_many_bytes_and_no_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let listen = "127.0.0.1:1".parse().unwrap();
+        let file = crate::dev::prepare(directory.path(), listen, None, None).unwrap();
+        let config = crate::config::load(&file).unwrap();
+        let broker = Arc::new(crate::wire::assemble(&config).await.unwrap());
+        let service = TowerToHyperService::new(router(broker));
+        let too_large = async |path: &str, bytes: usize| {
+            let request = axum::http::Request::post(path).body(Body::from(vec![b'x'; bytes]));
+            let answer = service.call(request.unwrap()).await.unwrap();
+            answer.status() == StatusCode::PAYLOAD_TOO_LARGE
+        };
+        for (path, most) in [
+            ("/v1/hooks/actions/runbooks", MAX_HTTP_BODY_BYTES),
+            ("/v1/hooks/alertmanager", alertmanager::MAX_ALERTS_BYTES),
+        ] {
+            assert!(!too_large(path, most).await, "{path}");
+            assert!(too_large(path, most + 1).await, "{path}");
+        }
+    }
 }

@@ -23,6 +23,80 @@ use places::{Places, network};
 
 /// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
 const DRAIN: Duration = Duration::from_secs(5);
+/// The time until TLS is set up.
+///
+/// # Limit
+/// - for: a connection
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_handshake_that_drips_is_not_waited_for`
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time from the handshake to the head of the first request.
+///
+/// # Limit
+/// - for: a connection
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_peer_that_asks_for_nothing_is_not_kept`
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time for the head of a request over HTTP/1, and there for the pause before it.
+///
+/// # Limit
+/// - for: a connection over HTTP/1
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_head_that_drips_is_not_waited_for`
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time without a request: longer than a client of gRPC waits between two questions of the same errand, which then needs
+/// no new handshake.
+///
+/// # Limit
+/// - for: a connection over HTTP/2
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_an_idle_peer_is_not_kept`
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// The time that a silent peer of HTTP/2, asked after 30 s, has to say that it is there.
+///
+/// # Limit
+/// - for: a connection over HTTP/2
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_watcher_that_went_away_is_noticed`
+const PONG_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time until a peer takes more of an answer that is there for it.
+///
+/// # Limit
+/// - for: a connection
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_peer_that_takes_no_answer_is_cut_off`
+const STALLED_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that the body of a request may keep its reader waiting, beyond a second for each KiB of it.
+///
+/// # Limit
+/// - for: a request
+/// - unit: of time
+/// - beyond: the request is refused with 400
+/// - test: `t43_a_body_that_drips_is_given_up`
+const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// The age of a connection, and up to a quarter more, so that not all come again at once. Long enough that a watch is seldom
+/// disturbed, short enough that a renewed certificate or a lost load balancer is noticed within the day.
+///
+/// # Limit
+/// - for: a connection
+/// - unit: of time
+/// - beyond: the peer is told to come again, and what is under way may end
+/// - test: `t43_a_connection_grows_only_so_old`
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(4 * 3600);
+/// The time for what is in the middle of something when its connection is too old: a watch comes again by then.
+///
+/// # Limit
+/// - for: a connection that is too old
+/// - unit: of time
+/// - beyond: the connection is closed
+/// - test: `t43_a_connection_grows_only_so_old`
+const FINISHING_TIMEOUT: Duration = Duration::from_secs(600);
 /// After an error of accept itself (no descriptors, say), the time until the next.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,19 +142,16 @@ struct Limits {
 
 impl Limits {
     const USUAL: Self = Self {
-        handshake: Duration::from_secs(10),
-        first: Duration::from_secs(20),
-        head: Duration::from_secs(15),
-        // Longer than a client of gRPC waits between two questions of the same errand, which then needs no new handshake.
-        idle: Duration::from_secs(180),
+        handshake: HANDSHAKE_TIMEOUT,
+        first: FIRST_REQUEST_TIMEOUT,
+        head: HEAD_TIMEOUT,
+        idle: IDLE_TIMEOUT,
         ping: Duration::from_secs(30),
-        pong: Duration::from_secs(20),
-        stalled: Duration::from_secs(30),
-        body: Duration::from_secs(20),
-        // Long enough that a watch is seldom disturbed, short enough that a renewed certificate or a lost load
-        // balancer is noticed within the day.
-        age: Duration::from_secs(4 * 3600),
-        finishing: Duration::from_secs(600),
+        pong: PONG_TIMEOUT,
+        stalled: STALLED_TIMEOUT,
+        body: BODY_TIMEOUT,
+        age: MAX_CONNECTION_AGE,
+        finishing: FINISHING_TIMEOUT,
         closing: Duration::from_secs(5),
         look: Duration::from_secs(1),
     };

@@ -130,7 +130,7 @@ mod tests {
 
     use futures_util::FutureExt as _;
     use lanyard_core::identity::{Caller, Login, Operator};
-    use lanyard_core::plan::PLAN_LIMIT;
+    use lanyard_core::plan::MAX_BYTES_PER_PLAN;
 
     use super::*;
 
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn s07_people_read_plans_whatever_agents_hold() {
         let readings = readings();
-        let plan = PLAN_LIMIT as u64;
+        let plan = MAX_BYTES_PER_PLAN as u64;
         let agents = MAX_READ_BYTES_OF_AGENTS / plan;
         let held: Vec<_> = (0..agents)
             .map(|number| readings.hold(&agent(&number.to_string()), plan).unwrap())

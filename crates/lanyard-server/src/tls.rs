@@ -25,9 +25,21 @@ use tokio_rustls::rustls::{
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(30);
 /// The most certificates that a client may show: its own, and what leads from there to an authority.
-const CHAIN: usize = 5;
+///
+/// # Limit
+/// - for: a client
+/// - unit: certificates
+/// - beyond: the handshake is refused
+/// - test: `t43_a_chain_is_so_long_at_most`
+const MAX_CLIENT_CERTIFICATES: usize = 5;
 /// The most that these may take, in bytes.
-const CHAIN_LIMIT: usize = 16 * 1024;
+///
+/// # Limit
+/// - for: a client
+/// - unit: bytes
+/// - beyond: the handshake is refused
+/// - test: `t43_a_chain_is_so_long_at_most`
+const MAX_CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
 /// What is offered to clients, as ALPN names it (RFC 7301).
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -143,7 +155,9 @@ impl ClientCertVerifier for Holders {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let bytes: usize = intermediates.iter().map(|it| it.len()).sum();
-        if intermediates.len() >= CHAIN || bytes.saturating_add(end_entity.len()) > CHAIN_LIMIT {
+        if intermediates.len() >= MAX_CLIENT_CERTIFICATES
+            || bytes.saturating_add(end_entity.len()) > MAX_CLIENT_CERTIFICATE_BYTES
+        {
             return Err(CertificateError::ApplicationVerificationFailure.into());
         }
         Ok(ClientCertVerified::assertion())

@@ -7,7 +7,13 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
 /// How long one document may take.
-const DEADLINE: Duration = Duration::from_secs(3);
+///
+/// # Limit
+/// - for: a document of the broker
+/// - unit: of time
+/// - beyond: the document counts as not fetched
+/// - test: `t10_who_says_nothing_is_not_waited_for`
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why a document is not there.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +72,7 @@ impl Https {
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = Client::builder()
             .redirect(Policy::none())
-            .timeout(DEADLINE)
+            .timeout(FETCH_TIMEOUT)
             .no_proxy();
         let builder = match authority {
             Some(pem) => {

@@ -14,7 +14,13 @@ use crate::verifier::Sources;
 /// After how long they are fetched again.
 const FRESH: Duration = Duration::from_secs(5 * 60);
 /// For how long they are believed while they cannot be fetched (T11).
-const BELIEVED: Duration = Duration::from_secs(60 * 60);
+///
+/// # Limit
+/// - for: the keys of the broker
+/// - unit: of time
+/// - beyond: nothing is accepted until keys are fetched again
+/// - test: `t11_keys_that_cannot_be_fetched_are_believed_for_an_hour`
+const KEYS_BELIEVED: Duration = Duration::from_secs(60 * 60);
 /// How often they are fetched at most for a key that is not among them (T11).
 const PAUSE: Duration = Duration::from_secs(10);
 /// How often it is tried while there are none.
@@ -53,7 +59,8 @@ impl Keys {
             .0
             .get(&*sources.clock, pause, will_do, |_| fetch(sources))
             .await;
-        set.filter(|set| age(set) < BELIEVED).ok_or(Refusal::NoKeys)
+        set.filter(|set| age(set) < KEYS_BELIEVED)
+            .ok_or(Refusal::NoKeys)
     }
 }
 

@@ -3,7 +3,7 @@
 //! A token says for which tool it is, what it may do there, for which task and under which charter, and where the broker
 //! publishes that it was revoked. [`Verifier`] checks all of that with each request, without asking the broker each time: its
 //! keys and its status lists are kept for as long as it says itself. **What cannot be known is refused**: a status list that
-//! is older than [`STALEST`] lets nobody in, so that a kill ends a token here whether or not the broker can be reached.
+//! is older than [`MAX_LIST_AGE`] lets nobody in, so that a kill ends a token here whether or not the broker can be reached.
 //!
 //! ```
 //! use axum::routing::get;
@@ -60,4 +60,4 @@ pub use lanyard_identity::RejectedToken;
 pub use layer::{Verified, VerifierLayer};
 pub use refusal::Refusal;
 pub use scopes::{RequireScopes, Scoped, require_scopes};
-pub use verifier::{Demands, STALEST, Verifier};
+pub use verifier::{Demands, MAX_LIST_AGE, Verifier};

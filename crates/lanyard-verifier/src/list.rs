@@ -16,7 +16,13 @@ const TYPE: &str = "statuslist+jwt";
 /// The largest list as it is fetched, in bytes.
 pub(crate) const SIZE: usize = 256 * 1024;
 /// The largest list as it is kept: a million places.
-const UNPACKED: usize = 128 * 1024;
+///
+/// # Limit
+/// - for: a status list
+/// - unit: bytes
+/// - beyond: the list is refused
+/// - test: `t44_a_list_that_unpacks_to_more_than_its_bound_is_none`
+const MAX_UNPACKED_BYTES: usize = 128 * 1024;
 /// The longest that a list is not fetched again, whatever it says.
 const FRESHEST: Duration = Duration::from_secs(60);
 
@@ -123,7 +129,7 @@ impl List {
 
 fn unpacked(text: &str) -> Result<Vec<u8>, BadList> {
     let packed = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadList::Bits)?;
-    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&packed, UNPACKED)
+    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(&packed, MAX_UNPACKED_BYTES)
         .map_err(|_| BadList::Bits)
 }
 
@@ -157,10 +163,10 @@ mod tests {
             URL_SAFE_NO_PAD.encode(packed)
         };
         assert_eq!(
-            unpacked(&pack(UNPACKED)).map(|bits| bits.len()),
-            Ok(UNPACKED)
+            unpacked(&pack(MAX_UNPACKED_BYTES)).map(|bits| bits.len()),
+            Ok(MAX_UNPACKED_BYTES)
         );
-        assert_eq!(unpacked(&pack(UNPACKED + 1)), Err(BadList::Bits));
+        assert_eq!(unpacked(&pack(MAX_UNPACKED_BYTES + 1)), Err(BadList::Bits));
         assert_eq!(unpacked("!"), Err(BadList::Bits));
         assert_eq!(unpacked("AAAA"), Err(BadList::Bits));
     }

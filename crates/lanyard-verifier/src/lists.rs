@@ -13,7 +13,13 @@ use crate::token::Place;
 use crate::verifier::Sources;
 
 /// How many lists are kept: each has places for 65,536 tokens.
-const MOST: usize = 64;
+///
+/// # Limit
+/// - for: a verifier
+/// - unit: status lists
+/// - beyond: another list goes, and is fetched again when a token names it
+/// - test: `so_many_lists_are_kept_and_another_takes_the_place_of_one`
+const MAX_LISTS: usize = 64;
 /// How often a list is asked for at most while it cannot be had.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -57,7 +63,7 @@ impl Lists {
         if let Some(kept) = lists.get(uri) {
             return Arc::clone(kept);
         }
-        while lists.len() >= MOST {
+        while lists.len() >= MAX_LISTS {
             lists.pop_first();
         }
         let kept = Arc::new(Kept::default());
@@ -101,4 +107,18 @@ async fn read(
     let signed = sources.keys.check(&jws, sources).await;
     signed.map_err(|_| BadList::Signature)?;
     List::of(&jws, uri, fetched, sources.clock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_lists_are_kept_and_another_takes_the_place_of_one() {
+        let lists = Lists::default();
+        for place in 0..=MAX_LISTS {
+            lists.kept(&format!("https://broker.acme.example/{place}"));
+        }
+        assert_eq!(lists.0.lock().len(), MAX_LISTS);
+    }
 }

@@ -25,7 +25,13 @@ use crate::token::{Claims, TYPE};
 /// The header with a proof of possession (RFC 9449 section 4).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// How old a status list may be, where nothing else is said. The broker itself says 30 s as well.
-pub const STALEST: Duration = Duration::from_secs(30);
+///
+/// # Limit
+/// - for: a status list
+/// - unit: of time
+/// - beyond: nothing is accepted until the list is fetched again
+/// - test: `without_the_broker_nothing_is_accepted_once_the_list_is_stale`
+pub const MAX_LIST_AGE: Duration = Duration::from_secs(30);
 
 /// What a wrapper demands of tokens.
 #[derive(Debug, Clone)]
@@ -52,7 +58,7 @@ impl Demands {
         Self {
             audience: audience.to_owned(),
             origins: Vec::new(),
-            oldest: STALEST,
+            oldest: MAX_LIST_AGE,
             bound: Bound::Some,
         }
     }
@@ -73,10 +79,10 @@ impl Demands {
         Self { bound, ..self }
     }
 
-    /// A status list is too old beyond this, and then nothing is accepted. Never more than [`STALEST`].
+    /// A status list is too old beyond this, and then nothing is accepted. Never more than [`MAX_LIST_AGE`].
     #[must_use]
     pub fn revoked_within(self, oldest: Duration) -> Self {
-        let oldest = oldest.min(STALEST);
+        let oldest = oldest.min(MAX_LIST_AGE);
         Self { oldest, ..self }
     }
 }

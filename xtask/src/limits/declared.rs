@@ -28,7 +28,46 @@ pub(super) struct Declared {
 pub(super) struct Constant {
     pub(super) name: String,
     pub(super) value: syn::Expr,
+    /// Whether the type is a number or a span of time.
+    measures: bool,
     docs: Vec<String>,
+}
+
+/// What the names of bounds begin with, as whole words.
+const BEGINNINGS: [&str; 7] = [
+    "MAX", "MOST", "LONGEST", "LARGEST", "OLDEST", "FURTHEST", "STALEST",
+];
+/// What the names of bounds end in.
+const ENDINGS: [&str; 4] = ["LIMIT", "DEADLINE", "TIMEOUT", "AT_MOST"];
+
+/// Whether a constant is called what a bound is called: the name of a bound says that it is one.
+fn is_named_as_a_bound(name: &str) -> bool {
+    let begins = |with: &&str| {
+        let rest = name.strip_prefix(*with);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    let ends = |with: &&str| {
+        let rest = name.strip_suffix(*with);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+    };
+    BEGINNINGS.iter().any(begins) || ENDINGS.iter().any(ends)
+}
+
+/// Numbers and spans of time: what a bound can be of.
+fn measures(of: &syn::Type) -> bool {
+    let syn::Type::Path(path) = of else {
+        return false;
+    };
+    let last = path.path.segments.last();
+    last.is_some_and(|last| {
+        let name = last.ident.to_string();
+        let numbers = [
+            "usize", "u8", "u16", "u32", "u64", "u128", "i32", "i64", "f64",
+        ];
+        numbers.contains(&name.as_str())
+            || ["Duration", "Ttl"].contains(&name.as_str())
+            || name.starts_with("NonZero")
+    })
 }
 
 /// The constants of a file, those of its tests excepted.
@@ -46,10 +85,16 @@ pub(super) fn constants(text: &str) -> Result<Vec<Constant>> {
 struct All(Vec<Constant>);
 
 impl All {
-    fn take(&mut self, name: &syn::Ident, value: &syn::Expr, attributes: &[syn::Attribute]) {
+    fn take(
+        &mut self,
+        name: &syn::Ident,
+        (of, value): (&syn::Type, &syn::Expr),
+        attributes: &[syn::Attribute],
+    ) {
         self.0.push(Constant {
             name: name.to_string(),
             value: value.clone(),
+            measures: measures(of),
             docs: attributes.iter().filter_map(doc).collect(),
         });
     }
@@ -57,11 +102,11 @@ impl All {
 
 impl<'ast> Visit<'ast> for All {
     fn visit_item_const(&mut self, item: &'ast syn::ItemConst) {
-        self.take(&item.ident, &item.expr, &item.attrs);
+        self.take(&item.ident, (&item.ty, &item.expr), &item.attrs);
     }
 
     fn visit_impl_item_const(&mut self, item: &'ast syn::ImplItemConst) {
-        self.take(&item.ident, &item.expr, &item.attrs);
+        self.take(&item.ident, (&item.ty, &item.expr), &item.attrs);
     }
 
     fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
@@ -102,12 +147,19 @@ impl Constant {
         within: &str,
         known: &Values<'_>,
     ) -> Result<Option<Declared>, String> {
-        let section = self.docs.iter().position(|line| line == "# Limit");
-        let Some(section) = section else {
-            return if self.name.starts_with("MAX_") {
-                Err("is named as a limit and has no section `# Limit`".to_owned())
-            } else {
+        let section = |heading: &str| self.docs.iter().position(|line| line == heading);
+        let Some(section) = section("# Limit") else {
+            if !self.measures || !is_named_as_a_bound(&self.name) {
+                return Ok(None);
+            }
+            let excused = section("# No limit").and_then(|place| self.docs.get(place + 1));
+            return if excused.is_some_and(|why| !why.is_empty()) {
                 Ok(None)
+            } else {
+                Err(
+                    "is named as a limit and has neither a section `# Limit` nor a section `# No limit` that says why"
+                        .to_owned(),
+                )
             };
         };
         let (counts, parts) = self.docs.split_at(section);
@@ -223,5 +275,38 @@ mod tests {
         assert!(of_tests.is_empty());
         let within = limits("fn f() { const MAX_QUEUED: usize = 1; }\n");
         assert!(within[0].is_err());
+    }
+
+    #[test]
+    fn whatever_is_called_what_bounds_are_called_is_declared_or_excused() {
+        for name in [
+            "SIZE_LIMIT",
+            "DEADLINE",
+            "MINT_TIMEOUT",
+            "ASKED_AT_MOST",
+            "MOST",
+            "LONGEST_WAIT",
+            "LARGEST",
+        ] {
+            for of in [
+                "usize",
+                "u64",
+                "Duration",
+                "std::time::Duration",
+                "Ttl",
+                "NonZeroU32",
+            ] {
+                let found = limits(&format!("const {name}: {of} = 1;\n")).remove(0);
+                assert!(found.is_err(), "{name}: {of}");
+            }
+            let excused = format!(
+                "/// A wait.\n///\n/// # No limit\n/// Tries never end.\nconst {name}: usize = 1;\n"
+            );
+            assert_eq!(limits(&excused), [Ok(None)]);
+            let without_a_reason = format!("/// # No limit\nconst {name}: usize = 1;\n");
+            assert!(limits(&without_a_reason)[0].is_err());
+        }
+        let others = "const MOST: &str = \"\";\nconst ALMOST: usize = 1;\nconst UNLIMITED: usize = 1;\nconst INTERVAL: Duration = 1;\n";
+        assert!(limits(others).iter().all(|it| *it == Ok(None)));
     }
 }

@@ -402,7 +402,7 @@ impl Agent {
             };
             let task = header.task_id.clone();
             let chunks = content
-                .chunks(lanyard_proto::CHUNK_LIMIT)
+                .chunks(lanyard_proto::MAX_CHUNK_BYTES)
                 .map(|it| Part::Chunk(it.to_vec()));
             let parts: Vec<_> = std::iter::once(Part::Header(header))
                 .chain(chunks)
@@ -437,7 +437,7 @@ impl Agent {
                 summary: "left open".to_owned(),
                 ..Default::default()
             };
-            let chunk = || Part::Chunk(vec![b' '; lanyard_proto::CHUNK_LIMIT]);
+            let chunk = || Part::Chunk(vec![b' '; lanyard_proto::MAX_CHUNK_BYTES]);
             let parts = std::iter::once(Part::Header(header))
                 .chain(std::iter::repeat_with(chunk).take(127));
             let parts = parts.map(|part| v1::SubmitPlanRequest { part: Some(part) });

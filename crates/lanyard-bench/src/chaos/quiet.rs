@@ -204,7 +204,7 @@ async fn submit(caller: &Caller) -> Result<String> {
         ..Default::default()
     };
     let content = "a line of a plan that somebody has to read\n".repeat(PLAN_BYTES / 43);
-    let chunks = content.as_bytes().chunks(lanyard_proto::CHUNK_LIMIT);
+    let chunks = content.as_bytes().chunks(lanyard_proto::MAX_CHUNK_BYTES);
     let chunks = chunks.map(|it| Part::Chunk(it.to_vec()));
     let parts: Vec<_> = std::iter::once(Part::Header(header))
         .chain(chunks)

@@ -237,7 +237,7 @@ impl Stranger {
             summary: "x".to_owned(),
             ..Default::default()
         };
-        let chunk = || Part::Chunk(vec![b'x'; lanyard_proto::CHUNK_LIMIT]);
+        let chunk = || Part::Chunk(vec![b'x'; lanyard_proto::MAX_CHUNK_BYTES]);
         let parts =
             std::iter::once(Part::Header(header)).chain(std::iter::repeat_with(chunk).take(127));
         let parts = parts.map(|part| v1::SubmitPlanRequest { part: Some(part) });

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lanyard_core::charter::Charter;
-use lanyard_core::plan::{PLAN_LIMIT, PlanFormat};
+use lanyard_core::plan::{MAX_BYTES_PER_PLAN, PlanFormat};
 use lanyard_core::question::{Planned, Question, drafted};
 use lanyard_core::time::Timestamp;
 use lanyard_plan::{Context, Document, PolicySet};
@@ -69,10 +69,10 @@ fn read(path: &Path) -> Result<Vec<u8>, Outcome> {
     let shown = path.display();
     let content = std::fs::read(path)
         .map_err(|error| Outcome::usage(format!("{shown} cannot be read: {error}")))?;
-    if content.len() > PLAN_LIMIT {
+    if content.len() > MAX_BYTES_PER_PLAN {
         let size = content.len();
         return Err(Outcome::usage(format!(
-            "{shown} has {size} bytes, and a plan has {PLAN_LIMIT} at most"
+            "{shown} has {size} bytes, and a plan has {MAX_BYTES_PER_PLAN} at most"
         )));
     }
     Ok(content)

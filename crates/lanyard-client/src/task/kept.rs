@@ -11,6 +11,9 @@ use crate::moment::Moment;
 /// Nothing is handed out that ends within this time, or within a tenth of its life.
 const LEAST: Duration = Duration::from_secs(10);
 /// The longest that is waited between two attempts that failed.
+///
+/// # No limit
+/// The pause between two attempts grows up to this, and attempts never end.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);

@@ -55,7 +55,13 @@ pub struct GitHubGrant {
 
 /// The most repositories of one token.
 /// <https://docs.github.com/en/rest/apps/apps#create-an-installation-access-token-for-an-app>
-pub const MOST_REPOSITORIES: usize = 500;
+///
+/// # Limit
+/// - for: a grant of GitHub
+/// - unit: repositories
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+pub const MAX_REPOSITORIES_PER_TOKEN: usize = 500;
 
 /// The permissions of repositories, and how far each goes at most.
 /// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>

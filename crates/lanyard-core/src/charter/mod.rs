@@ -39,7 +39,7 @@ pub use aws::{
 pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
 pub use calendar::{End, Freeze, Hours, Outside};
 pub use diff::{Change, Effect, diff};
-pub use github::{Access, GitHubGrant, MOST_REPOSITORIES};
+pub use github::{Access, GitHubGrant, MAX_REPOSITORIES_PER_TOKEN};
 pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{
     NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with, policy_rule,

@@ -8,7 +8,13 @@ use crate::task::Task;
 use crate::time::Timestamp;
 
 /// How many tasks there may be above one: three in a row.
-pub const LONGEST_LINEAGE: usize = 2;
+///
+/// # Limit
+/// - for: a task
+/// - unit: tasks above it
+/// - beyond: the task is not opened (rule `delegates`)
+/// - test: `tasks_are_opened_under_each_other_three_deep_by_their_own_agents_and_in_one_place`
+pub const MAX_LINEAGE: usize = 2;
 
 /// A task above the one that asks, with the revisions that have a say in it.
 #[derive(Debug, Clone, Copy)]

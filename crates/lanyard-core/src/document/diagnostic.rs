@@ -155,8 +155,8 @@ const fn is_invisible(c: char) -> bool {
 /// As [`visible`], cut to what fits into a sentence.
 #[must_use]
 pub fn escaped(text: &str) -> String {
-    const LONGEST: usize = 128;
-    match text.char_indices().nth(LONGEST) {
+    const SHOWN_CHARACTERS: usize = 128;
+    match text.char_indices().nth(SHOWN_CHARACTERS) {
         Some((end, _)) => visible(text.get(..end).unwrap_or_default()) + "…",
         None => visible(text),
     }

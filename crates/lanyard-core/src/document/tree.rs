@@ -6,7 +6,7 @@
 
 use granit_parser::{Event, Parser, ScalarStyle};
 
-use super::{Code, DEPTH_LIMIT, Diagnostic, SIZE_LIMIT};
+use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
 use crate::charter::Position;
 
 /// Where something stands: bytes, and the position of its first character.
@@ -102,9 +102,9 @@ pub enum Style {
 /// # Errors
 /// One diagnostic: beyond the first fault of the YAML itself nothing can be said.
 pub fn read(text: &str) -> Result<Node, Diagnostic> {
-    if text.len() > SIZE_LIMIT {
+    if text.len() > MAX_DOCUMENT_BYTES {
         let message = format!(
-            "the file has {} bytes and may have {SIZE_LIMIT}",
+            "the file has {} bytes and may have {MAX_DOCUMENT_BYTES}",
             text.len()
         );
         return Err(Diagnostic::new(Code::TooLarge, start_of_file(), message));
@@ -203,8 +203,8 @@ impl<'a> Reader<'a> {
     }
 
     fn node(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<Node, Diagnostic> {
-        if depth > DEPTH_LIMIT {
-            let message = format!("nested deeper than {DEPTH_LIMIT} levels");
+        if depth > MAX_DOCUMENT_DEPTH {
+            let message = format!("nested deeper than {MAX_DOCUMENT_DEPTH} levels");
             return Err(Diagnostic::new(Code::TooDeep, span, message));
         }
         let plain_node = |anchor: usize, tagged: bool| match (anchor, tagged) {

@@ -50,7 +50,13 @@ impl fmt::Display for PlanFormat {
 }
 
 /// The largest plan, in bytes.
-pub const PLAN_LIMIT: usize = 4 * 1024 * 1024;
+///
+/// # Limit
+/// - for: a plan
+/// - unit: bytes
+/// - beyond: the plan is refused while it is submitted
+/// - test: `t44_a_plan_over_the_limit_and_a_large_message_are_refused`
+pub const MAX_BYTES_PER_PLAN: usize = 4 * 1024 * 1024;
 
 /// What became of a rehearsal at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

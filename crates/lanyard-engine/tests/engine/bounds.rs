@@ -383,6 +383,23 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_report_lists_so_many_leases_and_counts_the_rest() {
+    let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(30));
+    let ends = bench.clock.now() + Duration::from_secs(600);
+    for _ in 0..=1000 {
+        intent(&bench, &ids, ends).await;
+    }
+    let by = Actor::Operator(world::agent());
+    let order = bench
+        .engine
+        .draft_kill(Scope::All, RoleFilter::Both, "drill".into(), by);
+    let kill = bench.engine.engage(order.unwrap()).await.order.id;
+    bench.engine.sweep_orders().await;
+    let report = bench.engine.kill_report(kill).await.unwrap().unwrap();
+    assert_eq!((report.lines.len(), report.total.all()), (1000, 1001));
+}
+
+#[tokio::test]
 async fn s12_a_ledger_that_takes_nothing_does_not_keep_the_housekeeping() {
     let (bench, ids) = (bench(world::CHARTER).await, Ids::seeded(13));
     let ends = bench.clock.now() + Duration::from_secs(1);

@@ -8,7 +8,7 @@ use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::revoke::Round;
-use lanyard_engine::skew::SKEW_LIMIT;
+use lanyard_engine::skew::MAX_SKEW;
 use lanyard_testkit::clock::ManualClock;
 use lanyard_testkit::fake::{FakeProvider, RevokeFault};
 use lanyard_testkit::world;
@@ -100,7 +100,7 @@ async fn s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so() {
             "{line}"
         );
     }
-    theirs.set((bench.clock.now() + SKEW_LIMIT).before(Duration::from_secs(2)));
+    theirs.set((bench.clock.now() + MAX_SKEW).before(Duration::from_secs(2)));
     bench.engine.measure_skew(&bench.target).await;
     issue(&bench).await.unwrap();
 }

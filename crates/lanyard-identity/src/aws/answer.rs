@@ -8,9 +8,21 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::{AccountId, AwsCallers, Region, RoleArn, entity};
 
 /// The largest answer, in bytes: an ARN has 2,048 characters at most.
-const ANSWER_LIMIT: usize = 8 * 1024;
+///
+/// # Limit
+/// - for: an answer of STS
+/// - unit: bytes
+/// - beyond: the caller is refused
+/// - test: `an_answer_is_bounded_in_size_and_depth`
+const MAX_ANSWER_BYTES: usize = 8 * 1024;
 /// The most parts of an answer; a real one has thirteen.
-const MOST_NODES: u32 = 32;
+///
+/// # Limit
+/// - for: an answer of STS
+/// - unit: parts
+/// - beyond: the caller is refused
+/// - test: `an_answer_is_bounded_in_size_and_depth`
+const MAX_ANSWER_NODES: u32 = 32;
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 /// Why an answer names nobody.
@@ -124,14 +136,14 @@ impl Parts {
     /// section, an entity or a processing instruction would make two readers see two documents.
     fn read(body: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(body).ok()?;
-        let plain = text.len() <= ANSWER_LIMIT && text.is_ascii();
+        let plain = text.len() <= MAX_ANSWER_BYTES && text.is_ascii();
         let odd = text.contains("<!") || text.contains("<?") || text.contains('&');
         if !plain || odd {
             return None;
         }
         let options = ParsingOptions {
             allow_dtd: false,
-            nodes_limit: MOST_NODES,
+            nodes_limit: MAX_ANSWER_NODES,
             ..ParsingOptions::default()
         };
         let document = Document::parse_with_options(text, options).ok()?;

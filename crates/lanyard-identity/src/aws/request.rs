@@ -17,14 +17,26 @@ use super::{AwsCallers, Region};
 /// What evidence of this kind begins with.
 pub const PREFIX: &str = "lanyard-aws.";
 /// The longest evidence, in bytes.
-pub const EVIDENCE_LIMIT: usize = 8 * 1024;
+///
+/// # Limit
+/// - for: a signed request to STS
+/// - unit: bytes
+/// - beyond: the evidence is refused before it is read
+/// - test: `t05_evidence_has_one_form_and_a_bounded_size`
+pub const MAX_EVIDENCE_BYTES: usize = 8 * 1024;
 /// The body of every request that is sent.
 pub const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 
 /// How far clocks may differ (T13).
 const SKEW: Duration = Duration::from_secs(30);
 /// How old a request may be (T12).
-const OLDEST: Duration = Duration::from_secs(300);
+///
+/// # Limit
+/// - for: a signed request to STS
+/// - unit: of time
+/// - beyond: the evidence is refused, 30 s of skew apart
+/// - test: `t13_a_request_is_good_for_five_minutes_and_thirty_seconds_of_skew`
+const MAX_REQUEST_AGE: Duration = Duration::from_secs(300);
 
 const AUTHORIZATION: &str = "authorization";
 const CONTENT_TYPE: &str = "content-type";
@@ -56,7 +68,7 @@ const FORMS: [&str; 2] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedRequest {
     /// Not evidence of this kind, or too long.
-    #[error("the evidence is not a signed request of at most {EVIDENCE_LIMIT} bytes")]
+    #[error("the evidence is not a signed request of at most {MAX_EVIDENCE_BYTES} bytes")]
     Form,
     /// Not to the STS of a configured region, in the one form of its URL.
     #[error("the request is not to the STS of a configured region")]
@@ -160,7 +172,7 @@ impl CallerIdentityRequest {
             return Err(RejectedRequest::Authorization);
         }
         let issued = scoped(&authorization, region, value(DATE)?)?;
-        if issued > now + SKEW || now > issued + OLDEST + SKEW {
+        if issued > now + SKEW || now > issued + MAX_REQUEST_AGE + SKEW {
             return Err(RejectedRequest::Times);
         }
         let mut replay_key = [0; 32];
@@ -190,7 +202,7 @@ impl CallerIdentityRequest {
     /// Until when it has to be remembered: afterwards it is too old.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
-        self.issued + OLDEST + SKEW
+        self.issued + MAX_REQUEST_AGE + SKEW
     }
 
     /// What it is remembered by: the digest of the signature, whatever the evidence around it looks like (T12).
@@ -207,7 +219,7 @@ impl CallerIdentityRequest {
 }
 
 fn decode(text: &str) -> Option<Raw> {
-    if text.len() > EVIDENCE_LIMIT {
+    if text.len() > MAX_EVIDENCE_BYTES {
         return None;
     }
     let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;

@@ -3,7 +3,7 @@
 use lanyard_core::person::{Person, Sponsor};
 use serde_json::Value;
 
-use super::{Claims, Issuer, IssuerKind, SPONSOR_CLAIM, SUBJECT_LIMIT, SponsorBy, Verifier};
+use super::{Claims, Issuer, IssuerKind, MAX_SUBJECT_BYTES, SPONSOR_CLAIM, SponsorBy, Verifier};
 
 impl Verifier {
     /// The person behind an agent. Whatever is not surely one person of an operators' issuer is nobody known.
@@ -21,7 +21,7 @@ impl Verifier {
         let named = match claims.others.get(&rule.claim) {
             None => return Sponsor::Nobody,
             Some(Value::String(named))
-                if !named.trim().is_empty() && named.len() <= SUBJECT_LIMIT =>
+                if !named.trim().is_empty() && named.len() <= MAX_SUBJECT_BYTES =>
             {
                 named.clone()
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_identity::aws::{
-    AccountId, BODY, CallerIdentityRequest, EVIDENCE_LIMIT, RejectedRequest, RoleArn,
+    AccountId, BODY, CallerIdentityRequest, MAX_EVIDENCE_BYTES, RejectedRequest, RoleArn,
 };
 use proptest::prelude::*;
 use ring::{digest, hmac};
@@ -419,7 +419,7 @@ fn t05_evidence_has_one_form_and_a_bounded_size() {
         encoded(&honest).replace("lanyard-aws.", "LANYARD-AWS."),
         format!("lanyard-aws.{}=", URL_SAFE_NO_PAD.encode(&honest)),
         format!("lanyard-aws. {}", URL_SAFE_NO_PAD.encode(&honest)),
-        encoded(&format!("{honest}{}", " ".repeat(EVIDENCE_LIMIT))),
+        encoded(&format!("{honest}{}", " ".repeat(MAX_EVIDENCE_BYTES))),
         encoded(&"[".repeat(6000)),
         "lanyard-aws.".to_owned(),
         String::new(),
@@ -478,6 +478,20 @@ fn names_of_the_configuration_are_parsed_strictly() {
     ] {
         assert!(arn.parse::<RoleArn>().is_err(), "{arn}");
     }
+}
+
+#[test]
+fn names_of_the_configuration_have_bounds() {
+    let server = |length: usize| {
+        "s".repeat(length)
+            .parse::<lanyard_identity::aws::ServerId>()
+    };
+    assert!(server(255).is_ok() && server(256).is_err());
+    let region = |length: usize| {
+        let text = format!("{}-b-1", "a".repeat(length - 4));
+        text.parse::<lanyard_identity::aws::Region>()
+    };
+    assert!(region(32).is_ok() && region(33).is_err());
 }
 
 proptest! {

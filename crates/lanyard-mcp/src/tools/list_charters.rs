@@ -13,7 +13,13 @@ use crate::server::Tool;
 use crate::shown;
 
 /// How many charters are listed, and grants of each.
-const MOST: usize = 200;
+///
+/// # Limit
+/// - for: a list of charters
+/// - unit: charters
+/// - beyond: the list says that it is `truncated`
+/// - test: `lists_of_tools_have_bounds`
+const MAX_CHARTERS: usize = 200;
 
 pub(crate) struct ListCharters;
 
@@ -67,12 +73,19 @@ impl Tool for ListCharters {
     }
 
     async fn run(call: &Call<'_>, Input {}: Input) -> Result<Reply<Output>, Failure> {
-        let charters = call.broker.list_charters().await?;
-        let too_many = |charter: &v1::Charter| charter.grant_details.len() > MOST;
-        Ok(Reply::Done(Output {
-            truncated: charters.len() > MOST || charters.iter().any(too_many),
-            charters: charters.into_iter().take(MOST).map(charter).collect(),
-        }))
+        Ok(Reply::Done(listed(call.broker.list_charters().await?)))
+    }
+}
+
+fn listed(charters: Vec<v1::Charter>) -> Output {
+    let too_many = |charter: &v1::Charter| charter.grant_details.len() > MAX_CHARTERS;
+    Output {
+        truncated: charters.len() > MAX_CHARTERS || charters.iter().any(too_many),
+        charters: charters
+            .into_iter()
+            .take(MAX_CHARTERS)
+            .map(charter)
+            .collect(),
     }
 }
 
@@ -84,7 +97,7 @@ fn charter(charter: v1::Charter) -> Charter {
         grants: charter
             .grant_details
             .into_iter()
-            .take(MOST)
+            .take(MAX_CHARTERS)
             .map(grant)
             .collect(),
     }
@@ -97,5 +110,19 @@ fn grant(grant: v1::Grant) -> Grant {
         kind: shown::line(&grant.kind),
         target: shown::line(&grant.target),
         environments: lines(&grant.environments),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_tools_have_bounds() {
+        let charters = |count| listed(vec![v1::Charter::default(); count]);
+        assert!(!charters(MAX_CHARTERS).truncated);
+        let more = charters(MAX_CHARTERS + 1);
+        assert!(more.truncated);
+        assert_eq!(more.charters.len(), MAX_CHARTERS);
     }
 }

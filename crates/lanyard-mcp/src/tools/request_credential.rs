@@ -55,7 +55,13 @@ pub(crate) struct Input {
 }
 
 /// How long a call may wait for people.
-const LONGEST_WAIT: u16 = 300;
+///
+/// # Limit
+/// - for: a call of a tool
+/// - unit: seconds
+/// - beyond: the call is refused
+/// - test: `what_is_out_of_bounds_is_refused_with_what_would_do`
+const MAX_WAIT_SECONDS: u16 = 300;
 
 /// A handle: never the credential itself.
 #[derive(Serialize, JsonSchema)]
@@ -112,8 +118,8 @@ impl Tool for RequestCredential {
     }
 
     async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
-        if input.wait_seconds > LONGEST_WAIT {
-            let why = format!("wait_seconds is {LONGEST_WAIT} at the most");
+        if input.wait_seconds > MAX_WAIT_SECONDS {
+            let why = format!("wait_seconds is {MAX_WAIT_SECONDS} at the most");
             return Err(Refused::input(why).into());
         }
         let wait = Duration::from_secs(input.wait_seconds.into());

@@ -2,7 +2,7 @@
 
 use lanyard_core::charter::Name;
 use lanyard_core::id::{ApprovalId, PlanId, TaskId};
-use lanyard_core::plan::PLAN_LIMIT;
+use lanyard_core::plan::MAX_BYTES_PER_PLAN;
 use lanyard_proto::v1;
 use rmcp::model::ToolAnnotations;
 use schemars::JsonSchema;
@@ -16,7 +16,13 @@ use crate::server::Tool;
 use crate::text::{Sentence, Text};
 
 /// How many destructive actions a plan may name.
-const MOST_ACTIONS: usize = 100;
+///
+/// # Limit
+/// - for: a plan
+/// - unit: destructive actions
+/// - beyond: the plan is refused
+/// - test: `what_is_out_of_bounds_is_refused_with_what_would_do`
+const MAX_ACTIONS: usize = 100;
 
 pub(crate) struct SubmitPlan;
 
@@ -45,7 +51,7 @@ pub(crate) struct Input {
     #[serde(default)]
     ticket: Option<Sentence>,
     /// The plan, whole; people see it, and what is done has to be what it says. At most 4 MiB.
-    content: Text<PLAN_LIMIT>,
+    content: Text<MAX_BYTES_PER_PLAN>,
     /// In what form it is.
     format: Format,
     /// What it does, in a sentence. People read it, word for word.
@@ -108,8 +114,8 @@ impl Tool for SubmitPlan {
     }
 
     async fn run(call: &Call<'_>, input: Input) -> Result<Reply<Output>, Failure> {
-        if input.destructive.len() > MOST_ACTIONS {
-            let why = format!("destructive has {MOST_ACTIONS} entries at the most");
+        if input.destructive.len() > MAX_ACTIONS {
+            let why = format!("destructive has {MAX_ACTIONS} entries at the most");
             return Err(Refused::input(why).into());
         }
         let under = Under {

@@ -16,7 +16,7 @@ use crate::server::Tool;
 use crate::shown;
 
 /// How many plans of a task are looked at.
-const MOST_PLANS: usize = 10;
+const SHOWN_PLANS: usize = 10;
 
 pub(crate) struct TaskStatus;
 
@@ -125,7 +125,7 @@ async fn status(call: &Call<'_>, id: TaskId, plan: Option<PlanId>) -> Result<Out
         None => call.session.plans_of(id).await,
     };
     let mut plans = Vec::new();
-    for plan in known.into_iter().take(MOST_PLANS) {
+    for plan in known.into_iter().take(SHOWN_PLANS) {
         plans.push(planned(call, plan).await?);
     }
     Ok(Output {

@@ -131,7 +131,7 @@ impl PlanService for Fake {
             let Some(submit_plan_request::Part::Chunk(chunk)) = part.part else {
                 return Err(Status::invalid_argument("no chunk"));
             };
-            assert!(chunk.len() <= lanyard_proto::CHUNK_LIMIT);
+            assert!(chunk.len() <= lanyard_proto::MAX_CHUNK_BYTES);
             content.extend(chunk);
         }
         self.stopped(&self.task(&header.task_id)?)?;

@@ -14,9 +14,21 @@ use crate::secrets::Secrets;
 use crate::shown::line;
 
 /// How many findings of one kind are kept.
-const MOST: usize = 50;
+///
+/// # Limit
+/// - for: findings of one kind about a plan
+/// - unit: findings
+/// - beyond: the rest is counted, in one line; a denial denies all the same
+/// - test: `what_policies_say_has_bounds`
+const MAX_FINDINGS: usize = 50;
 /// How many people a policy may ask for.
-const MOST_PEOPLE: u32 = 20;
+///
+/// # Limit
+/// - for: a policy
+/// - unit: people
+/// - beyond: the plan is denied: the policy cannot be evaluated
+/// - test: `what_policies_say_has_bounds`
+const MAX_PEOPLE_OF_POLICY: u32 = 20;
 
 /// What the rules have said so far.
 #[derive(Debug)]
@@ -115,7 +127,7 @@ impl<'a> Said<'a> {
         let count = match people {
             None => 0,
             Some(count) => match count.and_then(|count| u32::try_from(count).ok()) {
-                Some(count @ 1..=MOST_PEOPLE) => count,
+                Some(count @ 1..=MAX_PEOPLE_OF_POLICY) => count,
                 _ => return self.fails(rule, "people is a number from 1 to 20"),
             },
         };
@@ -146,8 +158,8 @@ impl<'a> Said<'a> {
 
     pub(super) fn judgement(self, policies: Digest) -> Judgement {
         let most = |messages: BTreeSet<String>| {
-            let more = messages.len().saturating_sub(MOST);
-            let kept = messages.into_iter().take(MOST);
+            let more = messages.len().saturating_sub(MAX_FINDINGS);
+            let kept = messages.into_iter().take(MAX_FINDINGS);
             let rest = (more > 0).then(|| format!("and {more} more"));
             kept.chain(rest).collect::<Vec<_>>()
         };
@@ -164,7 +176,7 @@ impl<'a> Said<'a> {
             .filter(|(_, message)| !message.is_empty())
             .map(|(risk, message)| format!("{risk}: {message}"))
             .chain(asks)
-            .take(MOST)
+            .take(MAX_FINDINGS)
             .collect();
         Judgement {
             policies,
@@ -175,5 +187,30 @@ impl<'a> Said<'a> {
             people: self.people,
             groups: self.groups,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_policies_say_has_bounds() {
+        let secrets = Secrets::default();
+        let mut said = Said::of(&secrets);
+        for place in 0..=MAX_FINDINGS {
+            said.item("deny", Kind::Deny, &Value::from(format!("no {place}")));
+        }
+        let judgement = said.judgement(Digest::of(b""));
+        assert_eq!(judgement.denied.len(), MAX_FINDINGS + 1);
+        assert_eq!(judgement.denied.last().unwrap(), "and 1 more");
+        let asks = |people: u32| {
+            let mut said = Said::of(&secrets);
+            let item = serde_json::json!({"msg": "more people", "people": people});
+            said.item("approval", Kind::Approval, &item);
+            said.judgement(Digest::of(b""))
+        };
+        assert_eq!(asks(MAX_PEOPLE_OF_POLICY).people, MAX_PEOPLE_OF_POLICY);
+        assert!(!asks(MAX_PEOPLE_OF_POLICY + 1).denied.is_empty());
     }
 }

@@ -11,6 +11,9 @@ use crate::review::Review;
 use crate::tree::{Marks, Tree};
 
 /// The longest path of a module, in bytes: it is put together for each resource of the module.
+///
+/// # No limit
+/// Nothing is refused: people read that a part of the configuration was not looked through.
 const MAX_MODULE_PATH_BYTES: usize = 2048;
 
 /// A provisioner that an apply runs.

@@ -49,8 +49,12 @@ pub(super) const ABSENT_RECEIVER_RETRIED: Duration = Duration::from_secs(24 * 36
 /// - test: `s13_what_is_put_aside_is_bounded`
 const MAX_REJECTED_BYTES: u64 = 16 << 20;
 
-/// The first wait before another try, and the longest.
+/// The first wait before another try.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait before another try.
+///
+/// # No limit
+/// The wait between two tries grows up to this; how long tries go on has bounds of its own.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// What came of a try.

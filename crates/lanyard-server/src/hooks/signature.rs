@@ -13,7 +13,13 @@ use lanyard_secret_file::{Origin, read_word};
 use ring::hmac::{HMAC_SHA256, Key, sign, verify};
 
 /// How old a message may be, or how far in the future.
-const SKEW: Duration = Duration::from_secs(300);
+///
+/// # Limit
+/// - for: a signed message
+/// - unit: of time
+/// - beyond: the message is refused
+/// - test: `what_is_old_changed_or_of_another_secret_is_not_taken`
+const MAX_MESSAGE_AGE: Duration = Duration::from_secs(300);
 /// The shortest secret, in bytes.
 const SHORTEST: usize = 24;
 
@@ -71,7 +77,7 @@ impl Signed<'_> {
             return false;
         };
         let sent = Timestamp::from_secs(at);
-        if now.since(sent).max(sent.since(now)) > SKEW {
+        if now.since(sent).max(sent.since(now)) > MAX_MESSAGE_AGE {
             return false;
         }
         let message = signed(self.id, at, body);

@@ -29,11 +29,29 @@ use super::{Doors, Found, Refused};
 /// How long one answer may take.
 const CALL: Duration = Duration::from_secs(5);
 /// How many requests may be under way: callers that nobody knows yet make this broker send them.
-const UNDER_WAY: usize = 32;
+///
+/// # Limit
+/// - for: all callers together
+/// - unit: calls
+/// - beyond: the caller is refused as unavailable
+/// - test: `t41_no_more_than_so_many_are_under_way`
+const MAX_CALLS_TO_STS: usize = 32;
 /// How many of them for one address.
-const OF_ONE_PEER: usize = 8;
+///
+/// # Limit
+/// - for: an address
+/// - unit: calls
+/// - beyond: the caller is refused as unavailable
+/// - test: `t41_no_more_than_so_many_are_under_way`
+const MAX_CALLS_TO_STS_PER_PEER: usize = 8;
 /// The largest answer, in bytes; what is read of it is bounded once more.
-const SIZE: usize = 16 * 1024;
+///
+/// # Limit
+/// - for: an answer of STS
+/// - unit: bytes
+/// - beyond: the caller is refused
+/// - test: `t10_a_redirect_is_not_followed_and_an_endless_answer_not_read`
+const MAX_STS_ANSWER_BYTES: usize = 16 * 1024;
 
 /// Which AWS workloads may call.
 #[derive(Debug)]
@@ -118,7 +136,7 @@ impl AwsIdentityConfig {
             ),
             client: builder.build()?,
             endpoint: self.endpoint.clone(),
-            places: Semaphore::new(UNDER_WAY),
+            places: Semaphore::new(MAX_CALLS_TO_STS),
             by_peer: Mutex::default(),
         })
     }
@@ -128,13 +146,13 @@ impl AwsIdentityConfig {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     /// As many as may be are under way.
-    #[error("{UNDER_WAY} requests to STS are under way")]
+    #[error("{MAX_CALLS_TO_STS} requests to STS are under way")]
     Busy,
     /// No answer, or not a whole one.
     #[error("STS does not answer")]
     Unreachable(#[source] reqwest::Error),
     /// More than any answer has.
-    #[error("STS answers with more than {SIZE} bytes")]
+    #[error("STS answers with more than {MAX_STS_ANSWER_BYTES} bytes")]
     Size,
     /// An answer that names nobody.
     #[error(transparent)]
@@ -171,7 +189,7 @@ impl AwsIdentities {
     fn place_of(&self, peer: Option<IpAddr>) -> Option<Place<'_>> {
         let mut by_peer = self.by_peer.lock();
         let count = by_peer.entry(peer).or_default();
-        if *count >= OF_ONE_PEER {
+        if *count >= MAX_CALLS_TO_STS_PER_PEER {
             return None;
         }
         *count += 1;
@@ -289,7 +307,7 @@ async fn bounded(mut answer: Response) -> Result<Vec<u8>, AskError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(AskError::Unreachable)? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > SIZE {
+        if bytes.len() > MAX_STS_ANSWER_BYTES {
             return Err(AskError::Size);
         }
     }

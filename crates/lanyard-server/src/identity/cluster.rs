@@ -20,6 +20,12 @@ const BELIEVED: Duration = Duration::from_secs(300);
 const ASKED: usize = 64;
 
 /// How long setting up a connection may take: a credential plugin is a program of somebody else's.
+///
+/// # Limit
+/// - for: a cluster whose agents call
+/// - unit: of time
+/// - beyond: agents of that cluster are kept out, and connecting is tried again every five seconds
+/// - test: `a_cluster_whose_configuration_is_missing_keeps_its_agents_out_and_is_tried_again`
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long after a failure it is tried again.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(5);

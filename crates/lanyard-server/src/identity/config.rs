@@ -21,9 +21,21 @@ use super::{FreshLogin, Freshness, Lifetimes, LoginConfig, QuotaConfig, enrolled
 use crate::config::{hook_url, keys};
 
 /// The longest a session can last.
-const LONGEST_SESSION: Ttl = Ttl::at_least_a_second(12 * 3600);
+///
+/// # Limit
+/// - for: a session
+/// - unit: of time
+/// - beyond: the configuration is refused
+/// - test: `times_of_the_configuration_have_bounds`
+const MAX_SESSION_LIFE: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// The longest time since a login that can be asked for.
-const LONGEST_FRESH: Ttl = Ttl::at_least_a_second(24 * 3600);
+///
+/// # Limit
+/// - for: a fresh login
+/// - unit: of time
+/// - beyond: the configuration is refused
+/// - test: `times_of_the_configuration_have_bounds`
+const MAX_FRESH_LOGIN: Ttl = Ttl::at_least_a_second(24 * 3600);
 
 /// Who is believed, and how.
 #[derive(Debug)]
@@ -325,7 +337,7 @@ fn lifetimes(f: &Findings, node: &Node) -> Option<Lifetimes> {
     let span = |name, usual: Duration| {
         let node = fields.optional(name);
         node.map_or(Some(usual), |node| {
-            Some(f.span_of_time(node, LONGEST_SESSION)?.as_duration())
+            Some(f.span_of_time(node, MAX_SESSION_LIFE)?.as_duration())
         })
     };
     let (agents, people) = (span("agents", usual.agents), span("people", usual.people));
@@ -353,7 +365,7 @@ fn fresh(f: &Findings, node: &Node) -> Option<FreshLogin> {
 fn freshness(f: &Findings, node: &Node) -> Option<Freshness> {
     let fields = f.map(node)?;
     let within = fields.optional("within");
-    let within = within.map(|node| f.span_of_time(node, LONGEST_FRESH));
+    let within = within.map(|node| f.span_of_time(node, MAX_FRESH_LOGIN));
     let acr = fields.optional("acr").map(|node| {
         let values = f.list(node).iter().filter_map(|item| f.text(item));
         values.map(str::to_owned).collect()

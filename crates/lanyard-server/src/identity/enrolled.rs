@@ -27,9 +27,21 @@ pub(crate) const SUBJECT: &str = "enrolled:";
 /// The claim that names the key that an agent was proved by.
 const KEY: &str = "enrolled_key";
 /// How long an assertion may be good, from its issue to its end.
-const LONGEST: Duration = Duration::from_secs(300);
+///
+/// # Limit
+/// - for: an assertion of an enrolled key
+/// - unit: of time
+/// - beyond: the assertion is refused
+/// - test: `t44_an_assertion_is_good_for_five_minutes_at_most`
+const MAX_ASSERTION_LIFE: Duration = Duration::from_secs(300);
 /// How long a challenge may be answered.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
+///
+/// # Limit
+/// - for: a challenge to a key that is being enrolled
+/// - unit: of time
+/// - beyond: the answer is refused, and another challenge can be had
+/// - test: `t44_a_challenge_is_answered_within_two_minutes`
+const CHALLENGE_TIMEOUT: Duration = Duration::from_secs(120);
 /// What an answer to a challenge begins with, so that it is a signature of nothing else.
 pub(crate) const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
 
@@ -103,7 +115,7 @@ pub(super) fn verified(
         Timestamp::from_secs(claims.iat),
         Timestamp::from_secs(claims.exp),
     );
-    if issued > now + SKEW || now > ends + SKEW || ends > issued + LONGEST {
+    if issued > now + SKEW || now > ends + SKEW || ends > issued + MAX_ASSERTION_LIFE {
         return Err(RejectedToken::Times);
     }
     if claims.jti.is_empty() {
@@ -145,7 +157,7 @@ impl Challenges {
 
     /// A challenge for whoever shows this.
     pub(crate) fn put(&self, about: &str, now: Timestamp) -> String {
-        let until = (now + ANSWERED_WITHIN).as_secs();
+        let until = (now + CHALLENGE_TIMEOUT).as_secs();
         let tag = hmac::sign(&self.0, format!("{until} {about}").as_bytes());
         format!("{until}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
@@ -162,5 +174,52 @@ impl Challenges {
         let put = hmac::verify(&self.0, said.as_bytes(), &tag).is_ok();
         let until = until.parse().ok().map(Timestamp::from_secs);
         put && until.is_some_and(|until| now <= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    #[test]
+    fn t44_an_assertion_is_good_for_five_minutes_at_most() {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let (kept, _) = key(&URL_SAFE_NO_PAD.encode(pair.public_key())).unwrap();
+        let name: Name = "builder".parse().unwrap();
+        let taken = |life: u64| {
+            let own = identity("https://lanyard.example", &name);
+            let claims = json!({"iss": own.issuer, "sub": own.subject, "aud": "lanyard", "iat": NOW.as_secs(),
+                "exp": NOW.as_secs() + life, "jti": "1"});
+            let header = json!({"alg": "EdDSA", "kid": kept.thumbprint});
+            let [header, claims] =
+                [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
+            let message = format!("{header}.{claims}");
+            let signature = URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes()));
+            let of = (&name, &kept, Sponsor::Nobody);
+            let token = format!("{message}.{signature}");
+            verified(
+                of,
+                (&token, None),
+                ("https://lanyard.example", "lanyard"),
+                NOW,
+            )
+            .err()
+        };
+        assert_eq!(taken(300), None);
+        assert_eq!(taken(301), Some(RejectedToken::Times));
+    }
+
+    #[test]
+    fn t44_a_challenge_is_answered_within_two_minutes() {
+        let challenges = Challenges::new().unwrap();
+        let put = challenges.put("key", NOW);
+        assert!(challenges.is_ours(&put, "key", NOW + CHALLENGE_TIMEOUT));
+        let late = NOW + CHALLENGE_TIMEOUT + Duration::from_secs(1);
+        assert!(!challenges.is_ours(&put, "key", late));
+        assert!(!challenges.is_ours(&put, "another", NOW));
     }
 }

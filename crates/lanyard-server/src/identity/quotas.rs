@@ -12,7 +12,13 @@ use lanyard_engine::records::RecordLimits;
 use parking_lot::Mutex;
 
 /// How many identities are kept an eye on; beyond that the oldest windows go.
-const MOST: usize = 100_000;
+///
+/// # Limit
+/// - for: all identities together
+/// - unit: identities
+/// - beyond: the windows that are over go; where none is, all of them
+/// - test: `so_many_identities_are_watched_and_no_more`
+const MAX_WATCHED_IDENTITIES: usize = 100_000;
 /// Over what time refusals are counted, and how long a lockout lasts.
 const LOCKOUT: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -65,10 +71,10 @@ struct Windows<K>(HashMap<K, (Timestamp, u32)>);
 impl<K: std::hash::Hash + Eq> Windows<K> {
     /// Counts one, and says how many there are in the window that is open.
     fn count(&mut self, key: K, span: Duration, now: Timestamp) -> u32 {
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX_WATCHED_IDENTITIES {
             self.0.retain(|_, (since, _)| is_within(*since, span, now));
         }
-        if self.0.len() >= MOST {
+        if self.0.len() >= MAX_WATCHED_IDENTITIES {
             self.0.clear();
         }
         let window = self.0.entry(key).or_insert((now, 0));
@@ -173,6 +179,17 @@ impl Inspections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_identities_are_watched_and_no_more() {
+        let (mut windows, now) = (Windows::default(), Timestamp::from_secs(1_800_000_000));
+        for place in 0..MAX_WATCHED_IDENTITIES {
+            windows.count(place, SECOND, now);
+        }
+        assert_eq!(windows.0.len(), MAX_WATCHED_IDENTITIES);
+        windows.count(MAX_WATCHED_IDENTITIES, SECOND, now);
+        assert_eq!(windows.0.len(), 1);
+    }
 
     #[test]
     fn who_is_refused_too_often_is_not_listened_to_for_a_minute_and_nobody_else_is_held_up() {

@@ -25,24 +25,78 @@ use super::{Door, Limits, PeerAddress, told};
 use crate::tls::{PeerCertificates, Protocol};
 
 /// The largest head of a request, in bytes: a token is at most 8 KiB, and a proof or a certificate may come with it.
-pub(super) const HEAD_LIMIT: u32 = 32 * 1024;
+///
+/// # Limit
+/// - for: a request
+/// - unit: bytes
+/// - beyond: the request is refused or its connection closed
+/// - test: `t43_floods_are_cut_off_and_others_are_served`
+pub(super) const MAX_HEAD_BYTES: u32 = 32 * 1024;
 /// The most header fields of a request over HTTP/1.
-const FIELDS: usize = 100;
+///
+/// # Limit
+/// - for: a request over HTTP/1
+/// - unit: fields
+/// - beyond: the request is refused with 431
+/// - test: `t43_a_request_has_so_many_header_fields`
+const MAX_HEADER_FIELDS: usize = 100;
 /// What is open at a time on a connection of HTTP/2; the RFC advises against fewer (RFC 9113 section 6.5.2).
-const STREAMS: u32 = 128;
+///
+/// # Limit
+/// - for: a connection
+/// - unit: streams
+/// - beyond: a further stream is refused
+/// - test: `t43_floods_are_cut_off_and_others_are_served`
+const MAX_STREAMS: u32 = 128;
 /// What a peer may send of one body before it is read, in bytes: no message is larger.
-pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
+///
+/// # Limit
+/// - for: a stream
+/// - unit: bytes
+/// - beyond: the peer has to wait; the connection of one that does not is closed
+/// - test: `h2spec_finds_nothing`
+pub(super) const MAX_UNREAD_BYTES_PER_STREAM: u32 = 64 * 1024;
 /// The same for all bodies of a connection.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+///
+/// # Limit
+/// - for: a connection
+/// - unit: bytes
+/// - beyond: the peer has to wait; the connection of one that does not is closed
+/// - test: `h2spec_finds_nothing`
+const MAX_UNREAD_BYTES_PER_CONNECTION: u32 = 256 * 1024;
 /// The largest frame, in bytes; the smallest that may be announced.
-const FRAME_LIMIT: u32 = 16 * 1024;
+///
+/// # Limit
+/// - for: a frame
+/// - unit: bytes
+/// - beyond: the connection is closed
+/// - test: `h2spec_finds_nothing`
+const MAX_FRAME_BYTES: u32 = 16 * 1024;
 /// What is kept of an answer until the peer takes it, in bytes.
-const SEND_BUFFER: usize = 64 * 1024;
+///
+/// # Limit
+/// - for: a stream
+/// - unit: bytes
+/// - beyond: the answer waits until the peer takes some of it
+/// - test: `t43_a_peer_that_takes_no_answer_is_cut_off`
+const MAX_UNSENT_BYTES: usize = 64 * 1024;
 /// Streams that the peer has reset before they were looked at: more at once is an attack (CVE-2023-44487).
-const PENDING_RESETS: usize = 20;
+///
+/// # Limit
+/// - for: a connection
+/// - unit: streams
+/// - beyond: the connection is closed
+/// - test: `t43_floods_are_cut_off_and_others_are_served`
+const MAX_PENDING_RESETS: usize = 20;
 /// Streams that were reset because the peer broke the protocol, in a connection's life (CVE-2025-8671). It counts what a
 /// client opens too much before it has heard how much it may, too.
-const ERROR_RESETS: usize = 1024;
+///
+/// # Limit
+/// - for: a connection
+/// - unit: streams
+/// - beyond: the connection is closed
+/// - test: `t43_floods_are_cut_off_and_others_are_served`
+const MAX_ERROR_RESETS: usize = 1024;
 
 impl Door {
     /// Serves a connection to its end.
@@ -151,19 +205,19 @@ fn spoken(protocol: Protocol, limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
-        .max_headers(FIELDS)
-        .max_buf_size(HEAD_LIMIT as usize);
+        .max_headers(MAX_HEADER_FIELDS)
+        .max_buf_size(MAX_HEAD_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEAD_LIMIT)
-        .max_frame_size(FRAME_LIMIT)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(ERROR_RESETS)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .initial_stream_window_size(MAX_UNREAD_BYTES_PER_STREAM)
+        .initial_connection_window_size(MAX_UNREAD_BYTES_PER_CONNECTION)
+        .max_send_buf_size(MAX_UNSENT_BYTES)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_local_error_reset_streams(MAX_ERROR_RESETS)
         .keep_alive_interval(limits.ping)
         .keep_alive_timeout(limits.pong);
     match protocol {

@@ -8,7 +8,13 @@ use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The most connections of a listener.
-const CONNECTIONS: usize = 4096;
+///
+/// # Limit
+/// - for: a listener, half of them one address (one /64 for IPv6); fewer where the system has fewer descriptors
+/// - unit: connections
+/// - beyond: the connection is closed at once
+/// - test: `t43_a_peer_has_so_many_connections_and_no_more`
+const MAX_CONNECTIONS: usize = 4096;
 /// How many file descriptors are asked of the system: enough for the listeners, the journal and the providers.
 const DESCRIPTORS: u64 = 32 * 1024;
 /// A listener takes this part of the descriptors at most. There are three, and the journal needs some as well.
@@ -38,8 +44,8 @@ pub(super) struct Place {
 impl Places {
     /// As many as this process has descriptors for. One peer, which may be a proxy that many come through, gets half.
     pub(super) fn of_process() -> Self {
-        let most = descriptors().map_or(CONNECTIONS, |most| {
-            usize::try_from(most / PART).map_or(CONNECTIONS, |part| part.min(CONNECTIONS))
+        let most = descriptors().map_or(MAX_CONNECTIONS, |most| {
+            usize::try_from(most / PART).map_or(MAX_CONNECTIONS, |part| part.min(MAX_CONNECTIONS))
         });
         Self::new(most, most / 2)
     }

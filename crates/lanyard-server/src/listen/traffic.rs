@@ -8,14 +8,20 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Limits;
-use super::connection::{HEAD_LIMIT, STREAM_WINDOW};
+use super::connection::{MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM};
 
 /// What a peer may send that no request asked for, in bytes: twice what all its windows hold.
-const BURST: usize = 512 * 1024;
+///
+/// # Limit
+/// - for: a connection; 8 KiB a second come back
+/// - unit: bytes
+/// - beyond: the connection is closed
+/// - test: `t43_what_no_request_asked_for_is_taken_only_so_long`
+const MAX_UNASKED_BYTES: usize = 512 * 1024;
 /// How fast that comes back, in bytes a second: window updates and answers to pings are some hundred.
 const RATE: usize = 8 * 1024;
 /// What a request may take that nobody reads, in bytes: its head, and what is sent of a body before the refusal comes.
-const REQUEST: usize = (HEAD_LIMIT + STREAM_WINDOW) as usize;
+const REQUEST: usize = (MAX_HEAD_BYTES + MAX_UNREAD_BYTES_PER_STREAM) as usize;
 /// What a frame of a body may take apart from its content, in bytes.
 const FRAME: usize = 64;
 
@@ -52,7 +58,7 @@ impl Traffic {
             open: 0,
             quiet: now,
             waiting: BTreeMap::new(),
-            spare: (BURST, now),
+            spare: (MAX_UNASKED_BYTES, now),
         })))
     }
 
@@ -61,7 +67,11 @@ impl Traffic {
         let mut counts = self.0.lock();
         counts.requests += 1;
         counts.open += 1;
-        counts.spare.0 = counts.spare.0.saturating_add(REQUEST).min(BURST);
+        counts.spare.0 = counts
+            .spare
+            .0
+            .saturating_add(REQUEST)
+            .min(MAX_UNASKED_BYTES);
         Exchange {
             number: counts.requests,
             traffic: Arc::clone(self),
@@ -72,7 +82,7 @@ impl Traffic {
     pub(super) fn asked_for(&self, bytes: usize) {
         let mut counts = self.0.lock();
         let spare = counts.spare.0.saturating_add(bytes).saturating_add(FRAME);
-        counts.spare.0 = spare.min(BURST);
+        counts.spare.0 = spare.min(MAX_UNASKED_BYTES);
     }
 
     /// So much came; whether the peer may send that.
@@ -80,7 +90,7 @@ impl Traffic {
         let mut counts = self.0.lock();
         let (spare, since) = counts.spare;
         let back = now.duration_since(since).as_secs_f64() * RATE as f64;
-        let spare = spare.saturating_add(back as usize).min(BURST);
+        let spare = spare.saturating_add(back as usize).min(MAX_UNASKED_BYTES);
         let left = spare.checked_sub(bytes);
         // A part of a byte that is lost at each turn is of no account: there is one turn for each packet.
         counts.spare = (left.unwrap_or(0), now);

@@ -10,7 +10,7 @@ use lanyard_core::time::Timestamp;
 use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
-use lanyard_ledger::history::{MOST, Query, kind_of};
+use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query, kind_of};
 use lanyard_proto::v1;
 use lanyard_proto::v1::audit_service_server::AuditService;
 use serde_json::Value;
@@ -127,7 +127,11 @@ impl AuditService for Services {
                 Some(token) => parsed("page_token", &token)?,
                 None => 0,
             },
-            limit: if size == 0 { PAGE } else { size.min(MOST) },
+            limit: if size == 0 {
+                PAGE
+            } else {
+                size.min(MAX_RECORDS_PER_ANSWER)
+            },
         };
         let ledger = Arc::clone(&self.0.ledger);
         caught_up(&ledger, false).await?;

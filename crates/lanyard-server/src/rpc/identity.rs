@@ -23,7 +23,14 @@ use crate::refusal;
 
 /// How long an invitation is good where nothing else is asked, and at most.
 const INVITED: Duration = Duration::from_secs(3600);
-const INVITED_AT_MOST: Duration = Duration::from_secs(24 * 3600);
+/// The longest that an invitation can be good.
+///
+/// # Limit
+/// - for: an invitation
+/// - unit: of time
+/// - beyond: the call is refused with `INVALID_ARGUMENT`
+/// - test: `an_invitation_is_good_for_a_day_at_most`
+const MAX_INVITATION_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// What join tokens begin with, so that a scanner for leaked secrets finds them.
 const JOIN_TOKEN: &str = "lanyard-join-";
 
@@ -36,12 +43,7 @@ impl IdentityService for Services {
         let operator = self.operator(&request, OperatorRole::Admin).await?;
         let request = request.into_inner();
         let agent = parsed("agent", &request.agent)?;
-        let asked = request.ttl.map(Duration::try_from).transpose();
-        let lasts = asked.map_err(|error| refusal::invalid("ttl", error))?;
-        let lasts = lasts.unwrap_or(INVITED);
-        if lasts > INVITED_AT_MOST || lasts.is_zero() {
-            return Err(refusal::invalid("ttl", "expected up to a day"));
-        }
+        let lasts = lasts(request.ttl)?;
         let mut secret = [0; 32];
         let drawn = SystemRandom::new().fill(&mut secret);
         drawn.map_err(|_| Status::unavailable("the system gives no random bits"))?;
@@ -214,5 +216,29 @@ fn message(agent: &EnrolledAgent, broker: &str) -> v1::EnrolledAgent {
         rotate_time: agent.rotated.and_then(time),
         issuer: identity.issuer,
         subject: identity.subject,
+    }
+}
+
+/// How long an invitation is good.
+fn lasts(asked: Option<prost_types::Duration>) -> Result<Duration, Status> {
+    let asked = asked.map(Duration::try_from).transpose();
+    let lasts = asked.map_err(|error| refusal::invalid("ttl", error))?;
+    let lasts = lasts.unwrap_or(INVITED);
+    if lasts > MAX_INVITATION_LIFE || lasts.is_zero() {
+        return Err(refusal::invalid("ttl", "expected up to a day"));
+    }
+    Ok(lasts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invitation_is_good_for_a_day_at_most() {
+        let of = |seconds| lasts(Some(prost_types::Duration { seconds, nanos: 0 }));
+        assert_eq!(lasts(None).unwrap(), INVITED);
+        assert_eq!(of(86_400).unwrap(), MAX_INVITATION_LIFE);
+        assert!(of(86_401).is_err() && of(0).is_err() && of(-1).is_err());
     }
 }

@@ -22,7 +22,7 @@ use lanyard_core::identity::{Caller, Login, Operator, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::mint::IssueError;
 use lanyard_identity::Verified;
-use lanyard_proto::MESSAGE_LIMIT;
+use lanyard_proto::MAX_MESSAGE_BYTES;
 use lanyard_proto::v1::action_service_server::ActionServiceServer;
 use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
 use lanyard_proto::v1::audit_service_server::AuditServiceServer;
@@ -45,9 +45,21 @@ pub(crate) use kill::engage;
 pub(crate) use plan::submitted_bytes;
 
 /// The longest reason, summary or comment, in characters.
-const TEXT_LIMIT: usize = 1000;
+///
+/// # Limit
+/// - for: a text of a caller
+/// - unit: characters
+/// - beyond: the call is refused with `INVALID_ARGUMENT`
+/// - test: `texts_and_request_ids_have_bounds`
+const MAX_TEXT_CHARACTERS: usize = 1000;
 /// The longest request id, in bytes.
-const REQUEST_ID_LIMIT: usize = 64;
+///
+/// # Limit
+/// - for: a call
+/// - unit: bytes
+/// - beyond: the call is refused with `INVALID_ARGUMENT`
+/// - test: `texts_and_request_ids_have_bounds`
+const MAX_REQUEST_ID_BYTES: usize = 64;
 
 /// The services over one broker.
 #[derive(Clone)]
@@ -56,7 +68,7 @@ pub(crate) struct Services(pub(crate) Arc<Broker>);
 /// Everything that is listened for: gRPC and HTTP on one port.
 pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
     let services = Services(Arc::clone(&broker));
-    let limit = MESSAGE_LIMIT;
+    let limit = MAX_MESSAGE_BYTES;
     tonic::service::Routes::new(
         TaskServiceServer::new(services.clone()).max_decoding_message_size(limit),
     )
@@ -82,7 +94,7 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
 /// What the kill plane serves: KillService and its HTTP door.
 pub(crate) fn kill_router(broker: Arc<Broker>) -> axum::Router {
     let services = Services(Arc::clone(&broker));
-    let kills = KillServiceServer::new(services).max_decoding_message_size(MESSAGE_LIMIT);
+    let kills = KillServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES);
     tonic::service::Routes::new(kills)
         .into_axum_router()
         .merge(crate::http::kill_router(broker))
@@ -177,10 +189,10 @@ pub(crate) fn text(field: &str, text: String) -> Result<String, Status> {
     let length = text.chars().count();
     if text.trim().is_empty() {
         Err(refusal::invalid(field, "must not be empty"))
-    } else if length > TEXT_LIMIT {
+    } else if length > MAX_TEXT_CHARACTERS {
         Err(refusal::invalid(
             field,
-            format!("has {length} characters and may have {TEXT_LIMIT}"),
+            format!("has {length} characters and may have {MAX_TEXT_CHARACTERS}"),
         ))
     } else {
         Ok(text)
@@ -188,10 +200,10 @@ pub(crate) fn text(field: &str, text: String) -> Result<String, Status> {
 }
 
 pub(crate) fn request_id(text: String) -> Result<Option<String>, Status> {
-    if text.len() > REQUEST_ID_LIMIT {
+    if text.len() > MAX_REQUEST_ID_BYTES {
         return Err(refusal::invalid(
             "request_id",
-            format!("may have {REQUEST_ID_LIMIT} bytes"),
+            format!("may have {MAX_REQUEST_ID_BYTES} bytes"),
         ));
     }
     Ok(Some(text).filter(|text| !text.is_empty()))
@@ -205,4 +217,18 @@ fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
 
 fn duration(span: std::time::Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(span).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_and_request_ids_have_bounds() {
+        // Characters, not bytes.
+        let said = |characters: usize| text("reason", "\u{e9}".repeat(characters)).is_ok();
+        assert!(said(1000) && !said(1001) && !said(0));
+        let id = |bytes: usize| request_id("r".repeat(bytes)).is_ok();
+        assert!(id(0) && id(64) && !id(65));
+    }
 }

@@ -17,7 +17,13 @@ use super::{Services, parsed, text, time};
 use crate::refusal;
 
 /// The longest pause that ends by itself.
-const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+///
+/// # Limit
+/// - for: a pause
+/// - unit: of time
+/// - beyond: the call is refused with `INVALID_ARGUMENT`
+/// - test: `a_pause_that_ends_by_itself_lasts_a_week_at_most`
+const MAX_PAUSE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 #[tonic::async_trait]
 impl PauseService for Services {
@@ -82,7 +88,7 @@ fn until(
 ) -> Result<Option<Timestamp>, Status> {
     let Some(lasts) = lasts else { return Ok(None) };
     let span = Duration::try_from(lasts).ok();
-    let span = span.filter(|span| !span.is_zero() && *span <= LONGEST);
+    let span = span.filter(|span| !span.is_zero() && *span <= MAX_PAUSE);
     let wrong = || refusal::invalid("lasts", "must be more than nothing and a week at most");
     Ok(Some(now + span.ok_or_else(wrong)?))
 }
@@ -136,5 +142,19 @@ fn message(pause: &Pause) -> v1::Pause {
         pause_time: time(pause.at),
         expire_time: pause.until.and_then(time),
         evidence: pause.evidence.iter().map(|seq| seq.0).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_ends_by_itself_lasts_a_week_at_most() {
+        let now = Timestamp::from_secs(1_800_000_000);
+        let of = |seconds| until(Some(prost_types::Duration { seconds, nanos: 0 }), now);
+        assert_eq!(of(7 * 86_400).unwrap(), Some(now + MAX_PAUSE));
+        assert!(of(7 * 86_400 + 1).is_err() && of(0).is_err());
+        assert_eq!(until(None, now).unwrap(), None);
     }
 }

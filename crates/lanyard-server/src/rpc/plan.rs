@@ -10,7 +10,7 @@ use lanyard_core::document::visible;
 use lanyard_core::id::PlanId;
 use lanyard_core::identity::{Identity, OperatorRole};
 use lanyard_core::plan::{
-    Judgement, Named, PLAN_LIMIT, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
+    Judgement, MAX_BYTES_PER_PLAN, Named, Plan, PlanFormat, PlanReach, Rehearsal, Risk,
 };
 use lanyard_engine::plans::Proposal;
 use lanyard_identity::Verified;
@@ -52,7 +52,13 @@ const MAX_DESTRUCTIVE_ACTIONS: usize = 100;
 /// The longest of them, in bytes; those that a charter can list are shorter.
 const DESTRUCTIVE_ACTION_BYTES: usize = 320;
 /// How long the header of a plan may take, and then its bytes.
-const UPLOAD_DEADLINE: Duration = Duration::from_secs(120);
+///
+/// # Limit
+/// - for: a plan that is being submitted
+/// - unit: of time
+/// - beyond: the submission is refused with `DEADLINE_EXCEEDED`
+/// - test: `a_plan_that_does_not_come_is_given_up`
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How much of a plan one message holds.
 const CHUNK_BYTES: usize = 32 * 1024;
@@ -66,11 +72,11 @@ impl PlanService for Services {
         let caller = self.agent(&request).await?;
         let share = self.0.plan_bytes.of(caller.identity.clone());
         let mut parts = request.into_inner();
-        let proposal = within(UPLOAD_DEADLINE, header(&mut parts)).await?;
+        let proposal = within(UPLOAD_TIMEOUT, header(&mut parts)).await?;
         // The task and the turn come before the bytes: whoever may not submit takes no memory.
         let submission = self.0.engine.begin_submission(caller, proposal).await;
         let submission = submission.map_err(|error| self.refused(error))?;
-        let (content, _share) = within(UPLOAD_DEADLINE, content(parts, share)).await?;
+        let (content, _share) = within(UPLOAD_TIMEOUT, content(parts, share)).await?;
         let plan = submission
             .submit(content)
             .await
@@ -226,10 +232,10 @@ async fn content(
                 "after the header only chunks follow",
             ));
         };
-        if content.len() + chunk.len() > PLAN_LIMIT {
+        if content.len() + chunk.len() > MAX_BYTES_PER_PLAN {
             return Err(refusal::invalid(
                 "chunk",
-                format!("a plan has {PLAN_LIMIT} bytes at the most"),
+                format!("a plan has {MAX_BYTES_PER_PLAN} bytes at the most"),
             ));
         }
         share
@@ -357,10 +363,18 @@ fn lines<T: Ord + ToString>(of: &Named<T>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_core::plan::PLAN_LIMIT;
+    use lanyard_core::plan::MAX_BYTES_PER_PLAN;
 
     use super::*;
     use crate::shares::Full;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_does_not_come_is_given_up() {
+        let began = tokio::time::Instant::now();
+        let given_up = within(UPLOAD_TIMEOUT, std::future::pending::<Result<(), Status>>()).await;
+        assert_eq!(given_up.unwrap_err().code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(began.elapsed(), UPLOAD_TIMEOUT);
+    }
 
     #[test]
     fn s05_a_plan_names_so_many_destructive_actions_and_no_more() {
@@ -389,7 +403,7 @@ mod tests {
             issuer: "https://issuer.example".to_owned(),
             subject: subject.to_string(),
         };
-        let plan = PLAN_LIMIT as u64;
+        let plan = MAX_BYTES_PER_PLAN as u64;
         let two = [bytes.take(who(0), plan), bytes.take(who(0), plan)];
         assert!(two.iter().all(Result::is_ok));
         let own = Full::Owner(MAX_SUBMITTED_BYTES_PER_IDENTITY);

@@ -27,7 +27,13 @@ use crate::refusal;
 use crate::wire::Broker;
 
 /// The largest message, in bytes: a group can have many alerts.
-pub(crate) const MESSAGE_LIMIT: usize = 1024 * 1024;
+///
+/// # Limit
+/// - for: a message of Alertmanager
+/// - unit: bytes
+/// - beyond: the message is refused with 413
+/// - test: `t44_a_body_over_http_has_so_many_bytes_and_no_more`
+pub(crate) const MAX_ALERTS_BYTES: usize = 1024 * 1024;
 /// The shortest secret, in bytes.
 const SHORTEST: usize = 24;
 

@@ -97,6 +97,23 @@ async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
 
 /// Texts from outside that become a reason: of a bounded length.
 fn bounded(text: &str) -> String {
-    const MOST: usize = 500;
-    text.chars().take(MOST).collect()
+    /// Characters of a text from outside that become a reason.
+    ///
+    /// # Limit
+    /// - for: a signal
+    /// - unit: characters
+    /// - beyond: the text is cut
+    /// - test: `the_text_of_a_signal_is_cut`
+    const MAX_SIGNAL_CHARACTERS: usize = 500;
+    text.chars().take(MAX_SIGNAL_CHARACTERS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_signal_is_cut() {
+        assert_eq!(bounded(&"\u{e9}".repeat(501)), "\u{e9}".repeat(500));
+    }
 }

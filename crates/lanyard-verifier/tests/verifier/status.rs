@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use lanyard_verifier::{Broker, Demands, Refusal, STALEST, Verifier};
+use lanyard_verifier::{Broker, Demands, MAX_LIST_AGE, Refusal, Verifier};
 use serde_json::{Value, json};
 
 use crate::fake::{ISSUER, Key, LIST, START, Scene, b64, head};
 
 const SECOND: Duration = Duration::from_secs(1);
-const STALE: Refusal = Refusal::Stale { oldest: STALEST };
+const STALE: Refusal = Refusal::Stale {
+    oldest: MAX_LIST_AGE,
+};
 
 #[tokio::test]
 async fn a_revoked_token_is_refused_within_the_lists_ttl_and_its_neighbour_is_not() {

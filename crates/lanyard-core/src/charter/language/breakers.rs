@@ -1,12 +1,18 @@
 //! The section `breakers`.
 
-use super::sections::{DAY, at_most};
+use super::sections::{MAX_SPAN, at_most};
 use crate::charter::{Breaker, BreakerRule, EVENTS, PERS, THENS};
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 use crate::time::Ttl;
 
 /// The longest window: an error budget is one of weeks.
-const LONGEST: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
+///
+/// # Limit
+/// - for: a breaker
+/// - unit: of time
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+const MAX_BREAKER_WINDOW: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
 
 pub(super) fn breakers(f: &Findings, node: &Node) -> Vec<BreakerRule> {
     let items = f.list(node);
@@ -25,7 +31,7 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
         .and_then(|node| f.number(node, 1, 10_000));
     let within = fields
         .required("within")
-        .and_then(|node| f.span_of_time(node, LONGEST));
+        .and_then(|node| f.span_of_time(node, MAX_BREAKER_WINDOW));
     let then = fields
         .required("then")
         .and_then(|node| f.one_of(node, THENS));
@@ -34,7 +40,7 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
     let action_node = fields.optional("action");
     let action = action_node.and_then(|node| action(f, node));
     let lasts_node = fields.optional("lasts");
-    let lasts = lasts_node.and_then(|node| f.span_of_time(node, DAY));
+    let lasts = lasts_node.and_then(|node| f.span_of_time(node, MAX_SPAN));
     fields.finish();
     let (on, event, then) = (on?, event?, then?);
     let per = match per {

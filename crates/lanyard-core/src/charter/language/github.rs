@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::grants::{target, texts};
-use crate::charter::github::{ACCESS, MOST_REPOSITORIES, PROPOSE, most, permissions};
+use crate::charter::github::{ACCESS, MAX_REPOSITORIES_PER_TOKEN, PROPOSE, most, permissions};
 use crate::charter::{Access, GitHubGrant, Name, Rights, TargetKind, World};
 use crate::document::{Code, Diagnostic, Fields, Findings, Node, Value, escaped, suggest};
 
@@ -12,9 +12,9 @@ pub(super) fn github(f: &Findings, node: &Node, world: &World) -> Option<(Name, 
     let target = target(f, &fields, world, TargetKind::GitHub);
     let repositories = fields.required("repositories").map(|node| {
         let repositories = texts(f, node, repository);
-        if repositories.len() > MOST_REPOSITORIES {
+        if repositories.len() > MAX_REPOSITORIES_PER_TOKEN {
             let message = format!(
-                "a token is for {MOST_REPOSITORIES} repositories at most, and these are {}",
+                "a token is for {MAX_REPOSITORIES_PER_TOKEN} repositories at most, and these are {}",
                 repositories.len()
             );
             f.add(Diagnostic::new(Code::Value, node.span, message));

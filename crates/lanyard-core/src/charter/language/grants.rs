@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::sections::{LONGEST_TTL, ROLES, at_most, declared, named};
+use super::sections::{MAX_TTL, ROLES, at_most, declared, named};
 use super::{aws, github, vault};
 use crate::charter::{
     ActionPattern, Autonomy, Grant, KubernetesGrant, KubernetesRights, Name, PolicyRule, Rights,
@@ -49,7 +49,7 @@ fn grant(
         .map(|node| named(f, node, known));
     let lifetime = fields
         .optional("ttl")
-        .and_then(|node| f.span_of_time(node, LONGEST_TTL));
+        .and_then(|node| f.span_of_time(node, MAX_TTL));
     let sections = [
         fields.optional("token").map(|node| token(f, node, world)),
         fields.optional("aws").map(|node| aws::aws(f, node, world)),

@@ -11,11 +11,29 @@ use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
 
 /// The longest life of a credential.
-pub(super) const LONGEST_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
+///
+/// # Limit
+/// - for: a credential
+/// - unit: of time
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+pub(super) const MAX_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// The longest life of a task, and the longest window of a rate.
-pub(super) const DAY: Ttl = Ttl::at_least_a_second(24 * 3600);
+///
+/// # Limit
+/// - for: a task
+/// - unit: of time
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+pub(super) const MAX_SPAN: Ttl = Ttl::at_least_a_second(24 * 3600);
 /// The most time of credentials that one task may have.
-const LONGEST_BUDGET: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
+///
+/// # Limit
+/// - for: a task
+/// - unit: of time
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+const MAX_CREDENTIAL_TIME: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
 /// How long an approval may be used where the charter does not say.
 const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
@@ -248,12 +266,21 @@ fn prohibited(f: &Findings, node: &Node) -> Vec<Prohibition> {
 /// Whether there are not more than any credential could carry. What is checked against each other has to be bounded
 /// (T27).
 pub(super) fn at_most(f: &Findings, node: &Node, what: &str, count: usize) -> bool {
-    const MOST: usize = 200;
-    if count > MOST {
-        let message = format!("a charter has {MOST} {what} at most, and these are {count}");
+    /// Entries of one kind, such as patterns of prohibitions, that a charter has.
+    ///
+    /// # Limit
+    /// - for: a charter
+    /// - unit: entries of one kind
+    /// - beyond: the charter is refused
+    /// - test: `what_a_charter_may_say_has_bounds`
+    const MAX_ENTRIES_PER_CHARTER: usize = 200;
+    if count > MAX_ENTRIES_PER_CHARTER {
+        let message = format!(
+            "a charter has {MAX_ENTRIES_PER_CHARTER} {what} at most, and these are {count}"
+        );
         f.add(Diagnostic::new(Code::Value, node.span, message));
     }
-    count <= MOST
+    count <= MAX_ENTRIES_PER_CHARTER
 }
 
 fn prohibition(f: &Findings, node: &Node) -> Option<Prohibition> {
@@ -301,7 +328,7 @@ fn approval(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>) -> Opti
         .unwrap_or_default();
     let expires = fields
         .optional("expires")
-        .map_or(Some(HALF_AN_HOUR), |node| f.span_of_time(node, DAY));
+        .map_or(Some(HALF_AN_HOUR), |node| f.span_of_time(node, MAX_SPAN));
     let uses = fields
         .optional("uses")
         .map_or(Some(1), |node| f.number(node, 1, 100));
@@ -355,7 +382,7 @@ fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
 fn limits(f: &Findings, node: &Node) -> Option<Limits> {
     let fields = f.map(node)?;
     let time = |name, most| f.span_of_time(fields.required(name)?, most);
-    let (longest, task) = (time("ttl", LONGEST_TTL), time("task", DAY));
+    let (longest, task) = (time("ttl", MAX_TTL), time("task", MAX_SPAN));
     let live_leases = fields
         .required("live_leases")
         .and_then(|node| f.number(node, 1, 1_000_000));
@@ -366,7 +393,7 @@ fn limits(f: &Findings, node: &Node) -> Option<Limits> {
         .map(|node| requests(f, node));
     let revocable_within = fields
         .optional("revocable_within")
-        .and_then(|node| f.span_of_time(node, LONGEST_TTL));
+        .and_then(|node| f.span_of_time(node, MAX_TTL));
     fields.finish();
     Some(Limits {
         ttl: longest?,
@@ -392,7 +419,7 @@ fn budget(f: &Findings, node: &Node) -> Option<Budget> {
         .and_then(|node| f.number(node, 1, 10_000));
     let time = fields
         .required("time")
-        .and_then(|node| f.span_of_time(node, LONGEST_BUDGET));
+        .and_then(|node| f.span_of_time(node, MAX_CREDENTIAL_TIME));
     fields.finish();
     Some(Budget {
         mints: mints?,
@@ -407,7 +434,7 @@ fn requests(f: &Findings, node: &Node) -> Option<RequestLimits> {
         .and_then(|node| f.number(node, 1, 1000));
     let cooldown = fields
         .required("cooldown")
-        .and_then(|node| f.span_of_time(node, DAY));
+        .and_then(|node| f.span_of_time(node, MAX_SPAN));
     fields.finish();
     Some(RequestLimits {
         open: open?,
@@ -422,7 +449,7 @@ fn rate(f: &Findings, node: &Node) -> Option<Rate> {
         .and_then(|node| f.number(node, 1, 10_000));
     let per = fields
         .required("per")
-        .and_then(|node| f.span_of_time(node, DAY));
+        .and_then(|node| f.span_of_time(node, MAX_SPAN));
     fields.finish();
     Some(Rate {
         count: count?,
@@ -444,7 +471,7 @@ fn emergency(f: &Findings, node: &Node, known: &BTreeMap<Name, Grant>) -> Option
         .and_then(|node| f.number(node, 0, 20));
     let lasts = fields
         .required("lasts")
-        .and_then(|node| f.span_of_time(node, DAY));
+        .and_then(|node| f.span_of_time(node, MAX_SPAN));
     fields.finish();
     Some(EmergencyRule {
         grants: grants?,

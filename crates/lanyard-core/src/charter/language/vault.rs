@@ -4,11 +4,30 @@ use super::grants::{target, texts};
 use crate::charter::{Name, Rights, TargetKind, VaultGives, VaultGrant, World};
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 
-/// More requests than this are no bound.
-const MOST_USES: u32 = 100_000;
-/// Longer than any name that somebody reads.
-const LONGEST_NAME: usize = 128;
-const LONGEST_PATH: usize = 512;
+/// The most requests that a token is good for: more would be no bound.
+///
+/// # Limit
+/// - for: a grant of Vault
+/// - unit: requests
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+const MAX_TOKEN_USES: u32 = 100_000;
+/// The longest name, in bytes: longer than any that somebody reads.
+///
+/// # Limit
+/// - for: a role or a policy of Vault
+/// - unit: bytes
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+const MAX_NAME_BYTES: usize = 128;
+/// The longest path of a dynamic secret, in bytes.
+///
+/// # Limit
+/// - for: a path of Vault
+/// - unit: bytes
+/// - beyond: the charter is refused
+/// - test: `what_a_charter_may_say_has_bounds`
+const MAX_PATH_BYTES: usize = 512;
 
 pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
     let fields = f.map(node)?;
@@ -33,7 +52,7 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
     });
     let uses = fields
         .optional("uses")
-        .map(|node| (f.number(node, 1, MOST_USES), node.span));
+        .map(|node| (f.number(node, 1, MAX_TOKEN_USES), node.span));
     let secret = fields.optional("secret").map(|node| {
         let path = f.text(node)?;
         let fault = path_of_a_secret(path).err();
@@ -62,7 +81,7 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
 fn policy(text: &str) -> Result<(), &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
     let well = text.bytes().all(plain) && !text.starts_with('.');
-    if !text.is_empty() && text.len() <= LONGEST_NAME && well {
+    if !text.is_empty() && text.len() <= MAX_NAME_BYTES && well {
         Ok(())
     } else {
         Err(
@@ -79,7 +98,7 @@ fn path_of_a_secret(text: &str) -> Result<(), &'static str> {
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(plain)
     };
     let segments: Vec<&str> = text.split('/').collect();
-    if text.len() > LONGEST_PATH || segments.len() < 2 || !segments.iter().all(|it| segment(it)) {
+    if text.len() > MAX_PATH_BYTES || segments.len() < 2 || !segments.iter().all(|it| segment(it)) {
         return Err("write the path of one secret, without wildcards: database/creds/reader");
     }
     match segments.first() {

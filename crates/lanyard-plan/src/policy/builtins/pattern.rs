@@ -13,9 +13,21 @@ use regorus::Value;
 use super::mended::text;
 
 /// What a compiled pattern may take, in bytes.
-const SIZE_LIMIT: usize = 1 << 20;
+///
+/// # Limit
+/// - for: a pattern of a policy
+/// - unit: bytes
+/// - beyond: the policy fails, which denies the plan
+/// - test: `patterns_have_bounds`
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// How often something may be repeated; Go counts nested repetitions together.
-const MOST_REPEATED: u64 = 1000;
+///
+/// # Limit
+/// - for: a pattern of a policy
+/// - unit: repetitions
+/// - beyond: the policy fails, which denies the plan
+/// - test: `patterns_have_bounds`
+const MAX_REPETITIONS: u64 = 1000;
 
 pub(super) fn is_match(values: &[Value]) -> Result<Value> {
     let (pattern, subject) = (text(values, 0)?, text(values, 1)?);
@@ -24,7 +36,9 @@ pub(super) fn is_match(values: &[Value]) -> Result<Value> {
     if common.ascii && !subject.bytes().all(|b| b.is_ascii() && b != 0x0b) {
         bail!("the text is not ASCII, and the pattern asks for digits, words, spaces or any case");
     }
-    let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build()?;
     Ok(Value::from(regex.is_match(subject)))
 }
 
@@ -131,8 +145,8 @@ impl Visitor for Common {
                     .copied()
                     .unwrap_or(1)
                     .saturating_mul(most);
-                if all > MOST_REPEATED {
-                    bail!("the pattern repeats more than {MOST_REPEATED} times");
+                if all > MAX_REPETITIONS {
+                    bail!("the pattern repeats more than {MAX_REPETITIONS} times");
                 }
                 self.repeated.push(all);
             }
@@ -177,5 +191,19 @@ impl Visitor for Common {
 
     fn visit_class_set_binary_op_pre(&mut self, _: &ast::ClassSetBinaryOp) -> Result<()> {
         bail!("the pattern calculates with classes")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_have_bounds() {
+        let read = |pattern: &str| is_match(&[Value::from(pattern), Value::from("a")]);
+        assert!(read("a{1000}").is_ok() && read("a{1001}").is_err());
+        assert!(read("(a{10}){100}").is_ok() && read("(a{10}){101}").is_err());
+        // A word is any of many thousand characters, which takes its place in memory each time.
+        assert!(read("\\w{2}").is_ok() && read("\\w{1000}").is_err());
     }
 }

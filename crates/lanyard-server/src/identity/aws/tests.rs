@@ -226,7 +226,7 @@ async fn t10_a_redirect_is_not_followed_and_an_endless_answer_not_read() {
 // T41
 #[tokio::test]
 async fn t41_no_more_than_so_many_are_under_way() {
-    let (came, mut comes) = mpsc::channel(UNDER_WAY);
+    let (came, mut comes) = mpsc::channel(MAX_CALLS_TO_STS);
     let hangs = move || async move {
         came.send(()).await.unwrap();
         std::future::pending::<StatusCode>().await
@@ -234,18 +234,18 @@ async fn t41_no_more_than_so_many_are_under_way() {
     let (url, _tasks) = server(Router::new().route("/", post(hangs))).await;
     let asked = Arc::new(identities(&url, &[]));
     let mut asking = JoinSet::new();
-    for _ in 0..UNDER_WAY {
+    for _ in 0..MAX_CALLS_TO_STS {
         let asked = Arc::clone(&asked);
         asking.spawn(async move { asked.ask(&made_up(&asked)).await.map(drop) });
     }
-    for _ in 0..UNDER_WAY {
+    for _ in 0..MAX_CALLS_TO_STS {
         comes.recv().await.unwrap();
     }
     let refused = asked.ask(&made_up(&asked)).await.unwrap_err();
     assert!(matches!(refused, AskError::Busy), "{refused:?}");
     // Whoever is given up makes room.
     asking.shutdown().await;
-    assert_eq!(asked.places.available_permits(), UNDER_WAY);
+    assert_eq!(asked.places.available_permits(), MAX_CALLS_TO_STS);
 }
 
 #[test]

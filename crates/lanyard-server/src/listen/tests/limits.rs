@@ -197,3 +197,19 @@ async fn what_is_asked_for_comes_whole_before_the_end() {
     peer.read_to_string(&mut said).await.unwrap();
     assert!(said.ends_with("1234567890"), "{said}");
 }
+
+#[tokio::test]
+async fn t43_a_request_has_so_many_header_fields() {
+    let (address, _open) = listening(PATIENT, None).await;
+    let status = async |fields: usize| {
+        let more = "x: y\r\n".repeat(fields - 2);
+        let asked = format!("GET / HTTP/1.1\r\nhost: it\r\nconnection: close\r\n{more}\r\n");
+        let said = until_closed(address, asked.as_bytes()).await;
+        String::from_utf8_lossy(&said)
+            .lines()
+            .next()
+            .map(str::to_owned)
+    };
+    assert!(status(100).await.is_some_and(|line| line.contains("200")));
+    assert!(status(101).await.is_none_or(|line| line.contains("431")));
+}
