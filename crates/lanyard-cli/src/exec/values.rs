@@ -550,7 +550,7 @@ mod tests {
             "{\"auths\":{\"r.example\":{\"auth\":\"dTpDQU5BUlk=\"}}}",
             "apiVersion: v1\nusers:\n- name: a\n  user:\n    token: CANARYkube\n    client-key-data: CANARY",
             "{\"apiVersion\":\"v1\",\"clusters\":[],\"users\":[]}",
-            "https://hooks.slack.com/services/T0/B0/CANARY",
+            "https://hooks.slack.com/services/TEAM/BOT/CANARY",
             "0123:x-oauth-basic",
         ] {
             assert!(is_a_login(value), "{value}");
