@@ -56,9 +56,11 @@ async fn list(global: &Global) -> Result<(), Outcome> {
 
 async fn accept(global: &Global, asked: Accept) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    let status = client.get_status(v1::GetStatusRequest {}).await?;
-    // What is said here is all that is lifted: what is found from now on stands.
-    let standing = status.reasons.into_iter();
+    // What is said here is all that is lifted: what is found from now on stands. Whoever may accept and not look lifts what
+    // stands when the broker is asked.
+    let status = client.get_status(v1::GetStatusRequest {}).await;
+    let standing = status.map(|status| status.reasons).unwrap_or_default();
+    let standing = standing.into_iter();
     let standing = standing.filter(|reason| reason.kind == asked.kind);
     let seen: Vec<_> = standing.map(|reason| reason.text).collect();
     for text in &seen {
