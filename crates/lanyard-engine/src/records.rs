@@ -54,12 +54,12 @@ pub const MAX_METERED_IDENTITIES: usize = 100_000;
 /// - beyond: the request is refused with `QUOTA`; a record that found room is taken whole, and what it took beyond counts in
 ///   the minutes that follow
 /// - test: `s05_bytes_of_records_are_bounded_by_identity`
-pub const MAX_JOURNAL_BYTES_PER_RECORD: u64 = 4_000;
+pub const MAX_JOURNAL_BYTES_PER_RECORD: u64 = 3_400;
 
 /// What a record takes besides its own bytes, in the frame of its batch and in the index, in bytes.
-const OVERHEAD_BYTES: u64 = 700;
+const OVERHEAD_BYTES: u64 = 600;
 /// What follows from a credential by itself, in bytes: that it was given, delivered, has ended and is forgotten.
-const AFTER_MINT_BYTES: u64 = 2_600;
+const AFTER_MINT_BYTES: u64 = 2_100;
 /// What follows from a task by itself, in bytes: that it ends.
 const AFTER_TASK_BYTES: u64 = 850;
 

@@ -18,6 +18,9 @@ use tonic::{Request, Status};
 
 use crate::stopwatch;
 
+/// How often a connection is tried, and how long after the last try.
+const CONNECT_TRIES: u32 = 20;
+const CONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// How long one call may take.
 const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -32,8 +35,16 @@ impl Caller {
     /// A connection from this address, of a context of `lanyardd dev` with its subject replaced.
     pub(super) async fn connect(directory: &Path, subject: &str, from: Ipv4Addr) -> Result<Self> {
         let context = Arc::new(context(directory, subject)?);
-        let channel = channel(directory, context.endpoint(), from).await?;
-        Ok(Self { context, channel })
+        // A daemon that is flooded may not shake hands in time.
+        let mut again = CONNECT_TRIES;
+        loop {
+            match channel(directory, context.endpoint(), from).await {
+                Ok(channel) => return Ok(Self { context, channel }),
+                Err(error) if again == 0 => return Err(error),
+                Err(_) => tokio::time::sleep(CONNECT_PAUSE).await,
+            }
+            again -= 1;
+        }
     }
 
     /// The same connection, for another subject.
