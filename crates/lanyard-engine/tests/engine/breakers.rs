@@ -193,6 +193,8 @@ async fn t41_whoever_goes_on_after_a_trip_makes_no_further_orders_and_no_further
         ))
         .await;
         for _ in 0..20 {
+            // Slowly enough for each denial to be journaled as it comes.
+            bench.clock.advance(Duration::from_secs(10));
             deny(&bench).await;
             bench.engine.answer_trips().await;
         }
