@@ -254,7 +254,7 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
     let ttl = lifetime(&say, &limits, [pinned.ttl, current.ttl], request)?;
     let requirement = required(revisions, current, request, risk)
         .and_then(|needed| Requirement::both(needed, above.requirement))
-        .and_then(|needed| plan::asked(needed, request.plan, people::sponsors(request)))
+        .and_then(|needed| plan::asked(needed, &rights, request.plan, people::sponsors(request)))
         .map_err(|nobody| say.nobody(&nobody))?;
     let requirement = requirement.map(|needed| Requirement {
         risk: Some(risk),

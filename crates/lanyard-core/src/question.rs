@@ -328,7 +328,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         id: PlanId::from_bits(0),
         task: TaskId::from_bits(0),
         grant: question.grant.clone(),
-        format: format.or(taken).unwrap_or(PlanFormat::Text),
+        format: format.or(taken).unwrap_or(PlanFormat::TerraformJson),
         digest: Digest::of(b""),
         size: 0,
         summary: String::new(),

@@ -6,24 +6,24 @@ use super::{Denial, GrantRequest, Rule, Sayer};
 use crate::approval::{Requirement, Unsatisfiable};
 use crate::charter::{Charter, Grant, Rights, ToPlan};
 use crate::person::Person;
-use crate::plan::{Judgement, Plan, Risk};
+use crate::plan::{Plan, PlanFormat, Risk};
 
-/// Whether the plan is there where one is asked for, and the charter's policies have nothing against it.
+/// Whether the plan is there where one is asked for, and its judges have nothing against it. A charter without policies has
+/// judges as well: the rules of risk. Whatever kept them from an answer is a denial in their judgement.
 pub(super) fn planned(
     charter: &Charter,
     grant: &Grant,
     request: &GrantRequest<'_>,
 ) -> Result<(), Denial> {
-    let Some(rule) = charter.plans.as_ref() else {
-        return Ok(());
-    };
+    let rule = charter.plans.as_ref();
+    let at = rule.map(|rule| rule.at);
     let Some(plan) = request.plan else {
-        if !rule.is_about(grant.role, &request.task.environment) {
+        if !rule.is_some_and(|rule| rule.is_about(grant.role, &request.task.environment)) {
             return Ok(());
         }
         return Err(Sayer(charter).no(
             Rule::PlanRequired,
-            Some(rule.at),
+            at,
             format!(
                 "grant {} needs a plan in environment {}",
                 grant.name, request.task.environment
@@ -31,22 +31,19 @@ pub(super) fn planned(
             "submit one with `lanyard plan submit` and name it in the request",
         ));
     };
-    if !rule.formats.contains(&plan.format) {
+    if let Some(rule) = rule.filter(|rule| !rule.formats.contains(&plan.format)) {
         let taken: Vec<String> = rule.formats.iter().map(ToString::to_string).collect();
         return Err(Sayer(charter).no(
             Rule::PlanRequired,
-            Some(rule.at),
+            at,
             format!("a plan in the form {} is not taken", plan.format),
             &format!("submit it as {}", taken.join(" or ")),
         ));
     }
-    if rule.policies.is_empty() {
-        return Ok(());
-    }
     let Some(judgement) = plan.judged_by(charter.policies_digest()) else {
         return Err(Sayer(charter).no(
             Rule::Policies,
-            Some(rule.at),
+            at,
             "the policies in force have not judged this plan".into(),
             "submit it again",
         ));
@@ -60,7 +57,8 @@ pub(super) fn planned(
                 many => format!(" (and {many} more denials)"),
             };
             let message = format!("a policy denies the plan: {why}{more}");
-            let at = rule.policies.first().map(|policy| policy.at);
+            let policy = rule.and_then(|rule| rule.policies.first());
+            let at = policy.map(|policy| policy.at).or(at);
             Err(Sayer(charter).no(Rule::Policies, at, message, "change the plan"))
         }
     }
@@ -137,24 +135,57 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
     }
 }
 
-/// What the charter asks of people, and what the plan's judges ask besides. Whoever declared an emergency is one of those that
-/// the judges ask for, unless a sponsor did; the approval of none of these sponsors counts.
+/// How many people approve what may be grave and what nobody can read.
+const PEOPLE_FOR_THE_UNREADABLE: u32 = 2;
+
+/// How many people a plan asks for because of its form alone. A plan of AWS, Kubernetes, Vault or GitHub has a form that the
+/// rules of risk read, and who hands it in as a text must not ask for fewer people than the rules would. The scopes of
+/// Lanyard's own tokens are in no form.
+fn asked_by_form(rights: &Rights, plan: &Plan) -> u32 {
+    match (rights, plan.format) {
+        (
+            Rights::Aws(_) | Rights::Kubernetes(_) | Rights::Vault(_) | Rights::GitHub(_),
+            PlanFormat::Text,
+        ) => PEOPLE_FOR_THE_UNREADABLE,
+        (
+            Rights::Aws(_)
+            | Rights::Kubernetes(_)
+            | Rights::Vault(_)
+            | Rights::GitHub(_)
+            | Rights::Token(_),
+            PlanFormat::Text
+            | PlanFormat::TerraformJson
+            | PlanFormat::Manifests
+            | PlanFormat::ManifestDiff,
+        ) => 0,
+    }
+}
+
+/// What the charter asks of people, and what the plan's judges and its form ask besides. Whoever declared an emergency is one
+/// of those that these ask for, unless a sponsor did; the approval of none of these sponsors counts.
 pub(super) fn asked(
     needed: Option<Requirement>,
+    rights: &Rights,
     plan: Option<&Plan>,
     sponsors: BTreeSet<Person>,
 ) -> Result<Option<Requirement>, Unsatisfiable> {
-    let judgements = plan.map_or(&[][..], |plan| &plan.judgements);
-    let asks = |judgement: &&Judgement| judgement.people > 0 || !judgement.groups.is_empty();
+    let nobody = BTreeSet::new();
+    let judges = plan.map_or(&[][..], |plan| &plan.judgements);
+    let judges = judges.iter().map(|judge| (judge.people, &judge.groups));
+    let form = plan.map(|plan| (asked_by_form(rights, plan), &nobody));
+    let asks = |(people, groups): &(u32, &BTreeSet<String>)| *people > 0 || !groups.is_empty();
     let declared = needed.iter().flat_map(|needed| &needed.besides);
     // A sponsor who declares an emergency is no second person to the agent.
     let declared = declared.filter(|by| !sponsors.iter().any(|sponsor| sponsor.may_be(by)));
     let declared = u32::try_from(declared.count()).unwrap_or(u32::MAX);
-    let mut demands = judgements.iter().filter(asks).map(|judgement| Requirement {
-        people: judgement.people.saturating_sub(declared).max(1),
-        also: judgement.groups.clone(),
-        ..Requirement::of_one()
-    });
+    let mut demands = judges
+        .chain(form)
+        .filter(asks)
+        .map(|(people, groups)| Requirement {
+            people: people.saturating_sub(declared).max(1),
+            also: groups.clone(),
+            ..Requirement::of_one()
+        });
     let needed = demands.try_fold(needed, |needed, demand| {
         Requirement::both(needed, Some(demand))
     })?;
@@ -166,6 +197,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::charter::TokenGrant;
     use crate::digest::Digest;
     use crate::id::{PlanId, TaskId};
     use crate::person::Person;
@@ -208,8 +240,12 @@ mod tests {
             .into(),
             ..Requirement::of_one()
         };
+        let rights = Rights::Token(TokenGrant {
+            audience: "tickets".to_owned(),
+            scopes: BTreeSet::new(),
+        });
         let people = |needed, people| {
-            let asked = super::asked(needed, Some(&plan(people)), BTreeSet::new());
+            let asked = super::asked(needed, &rights, Some(&plan(people)), BTreeSet::new());
             let asked = asked.unwrap().unwrap();
             (asked.people, asked.also.len(), asked.besides.len())
         };
@@ -217,6 +253,6 @@ mod tests {
         assert_eq!(people(Some(declared.clone()), 2), (1, 1, 1));
         assert_eq!(people(Some(declared), 4), (3, 1, 1));
         assert_eq!(people(None, 0), (1, 1, 0));
-        assert_eq!(asked(None, None, BTreeSet::new()), Ok(None));
+        assert_eq!(asked(None, &rights, None, BTreeSet::new()), Ok(None));
     }
 }

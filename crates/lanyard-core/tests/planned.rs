@@ -1,4 +1,5 @@
-//! What a grant calls destructive is in a credential only where the plan names it, whatever the target is.
+//! What a plan changes in the answer: what a grant calls destructive is in a credential only where the plan names it, whatever
+//! the target is, and what judges say of the plan, or cannot say, counts under every charter.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -7,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::charter::{ActionPattern, Charter, Name, Rights, World, parse};
+use lanyard_core::charter::{ActionPattern, Charter, Name, Policy, Rights, World, parse};
 use lanyard_core::decide::{Denial, GrantRequest, Permit, Revisions, Rule, decide};
 use lanyard_core::digest::Digest;
 use lanyard_core::id::{PlanId, TaskId};
@@ -100,7 +101,7 @@ fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
         rehearsal: None,
         judgements: vec![Judgement {
             risk: Risk::Low,
-            ..Judgement::unread(Digest::of(b""))
+            ..Judgement::unread(Policy::digest(&[]))
         }],
         submitted: NOW,
         approval: None,
@@ -108,6 +109,13 @@ fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
 }
 
 fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result<Permit, Denial> {
+    with(charter, |task| {
+        destructive.map(|named| planned(task, named, reach))
+    })
+}
+
+/// What is decided with a plan of the task.
+fn with(charter: &Charter, plan: impl FnOnce(&Task) -> Option<Plan>) -> Result<Permit, Denial> {
     let identity = Identity {
         issuer: "https://i.example".to_owned(),
         subject: "c".to_owned(),
@@ -128,7 +136,7 @@ fn asked(charter: &Charter, destructive: Option<&[&str]>, reach: bool) -> Result
         opened: NOW,
         expires: NOW + Duration::from_secs(3600),
     };
-    let plan = destructive.map(|named| planned(&task, named, reach));
+    let plan = plan(&task);
     let request = GrantRequest {
         task: &task,
         grant: &name("change"),
@@ -234,5 +242,58 @@ fn s41_where_nothing_can_be_held_back_the_charter_or_the_plan_is_refused() {
         asked(&charter, Some(&[]), false).unwrap();
         let denial = asked(&charter, Some(&["delete branch"]), false).unwrap_err();
         assert!(denial.message.contains("delete branch"), "{denial}");
+    }
+}
+
+const SCALES: &str = "delete deployments/scale.apps";
+
+#[test]
+fn s19_what_keeps_a_judge_from_an_answer_denies_without_policies_as_well() {
+    let charter = cluster(SCALES).unwrap();
+    assert!(charter.plans.is_none());
+    let judged = |judgements: &dyn Fn(Vec<Judgement>) -> Vec<Judgement>| {
+        with(&charter, |task| {
+            let plan = planned(task, &[], true);
+            let judgements = judgements(plan.judgements);
+            Some(Plan { judgements, ..plan })
+        })
+    };
+    assert!(judged(&|as_they_are| as_they_are).is_ok());
+    let denied = judged(&|mut judgements| {
+        for judgement in &mut judgements {
+            judgement.denied = vec!["the policies cannot be evaluated: no memory".to_owned()];
+        }
+        judgements
+    });
+    let denied = denied.unwrap_err();
+    assert_eq!(denied.rule, Rule::Policies);
+    assert!(denied.message.contains("no memory"), "{denied}");
+    let unasked = judged(&|_| Vec::new()).unwrap_err();
+    assert_eq!(unasked.rule, Rule::Policies);
+    assert!(unasked.message.contains("have not judged"), "{unasked}");
+}
+
+#[test]
+fn s20_a_plan_that_is_handed_in_as_a_text_asks_for_as_many_people_as_a_grave_one() {
+    let targets = [
+        cluster(SCALES).unwrap(),
+        charter("vault: {target: vault, policies: [p]}").unwrap(),
+        charter("github: {target: github, repositories: [r], permissions: {contents: write}}").unwrap(),
+    ];
+    for charter in targets {
+        let people = |format, judge: u32| {
+            let permit = with(&charter, |task| {
+                let mut plan = planned(task, &[], false);
+                plan.format = format;
+                for judgement in &mut plan.judgements {
+                    judgement.people = judge;
+                }
+                Some(plan)
+            });
+            permit.unwrap().requirement().map(|needed| needed.people)
+        };
+        assert_eq!(people(PlanFormat::TerraformJson, 0), None);
+        assert_eq!(people(PlanFormat::Text, 0), Some(2));
+        assert_eq!(people(PlanFormat::Text, 3), Some(3));
     }
 }
