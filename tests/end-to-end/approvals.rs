@@ -143,6 +143,48 @@ fn t18_t19_a_consent_is_by_a_second_person_to_what_that_person_saw() -> Result<(
 }
 
 #[test]
+fn t18_a_plan_that_nobody_can_read_any_more_is_neither_approved_nor_applied() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    let (plan, digest, approval) = stage.plan(&task, "move ticket 7 to billing\n")?;
+    stage.approve("alice", &approval, &digest)?;
+    let stored = stage.directory.path().join("data/plans");
+    let stored = stored.join(digest.replace(':', "-"));
+    let bytes = std::fs::read(&stored)?;
+    let (kept, _) = bytes.split_at(bytes.len() / 2);
+    std::fs::write(&stored, kept)?;
+    let bob = stage.daemon.cli("bob")?;
+    let refused = bob.run(&[
+        "approval",
+        "approve",
+        &approval,
+        "--digest",
+        &digest,
+        "--comment",
+        "unseen",
+    ])?;
+    assert_eq!(refused.code, 7, "{refused:?}");
+    assert!(
+        refused
+            .stderr
+            .contains("it is neither shown, approved nor applied"),
+        "{refused:?}"
+    );
+    std::fs::write(&stored, &bytes)?;
+    stage.approve("bob", &approval, &digest)?;
+    std::fs::remove_file(&stored)?;
+    let apply = ["request", "--task", &task, "move-tickets", "--plan", &plan];
+    let refused = stage.agent.fails(7, &apply)?;
+    assert!(
+        refused.contains("the stored plan cannot be used"),
+        "{refused}"
+    );
+    std::fs::write(&stored, &bytes)?;
+    stage.agent.ok(&apply)?;
+    Ok(())
+}
+
+#[test]
 fn a_no_is_final() -> Result<()> {
     let stage = Stage::set()?;
     let task = stage.task()?;

@@ -278,7 +278,8 @@ fn s20_a_plan_that_is_handed_in_as_a_text_asks_for_as_many_people_as_a_grave_one
     let targets = [
         cluster(SCALES).unwrap(),
         charter("vault: {target: vault, policies: [p]}").unwrap(),
-        charter("github: {target: github, repositories: [r], permissions: {contents: write}}").unwrap(),
+        charter("github: {target: github, repositories: [r], permissions: {contents: write}}")
+            .unwrap(),
     ];
     for charter in targets {
         let people = |format, judge: u32| {

@@ -73,6 +73,7 @@ impl Engine {
         self.not_repeated(ask)?;
         let mut plan = self.plan_for(&entry, ask)?;
         if let Some(plan) = &mut plan {
+            self.parts.judge.stored(plan).await?;
             self.judge(&entry.task, plan, None).await?;
         }
         let plan = plan.as_ref();

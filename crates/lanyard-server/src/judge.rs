@@ -57,6 +57,15 @@ impl Assessor {
         let done = self.apart.run(work).await;
         done.map_err(|_| Unjudged::Policies("looking at the plan failed".to_owned()))?
     }
+
+    /// The stored bytes of a plan.
+    async fn bytes(&self, plan: &Plan) -> Result<Arc<[u8]>, Unjudged> {
+        let (plans, digest) = (self.plans.clone(), plan.digest);
+        let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
+        let read = read.map_err(|error| Unjudged::Store(error.to_string()))?;
+        let bytes = read.map_err(|error| Unjudged::Store(error.to_string()))?;
+        Ok(Arc::from(bytes))
+    }
 }
 
 #[async_trait]
@@ -101,6 +110,10 @@ impl Judge for Assessor {
         })
     }
 
+    async fn stored(&self, plan: &Plan) -> Result<(), Unjudged> {
+        self.bytes(plan).await.map(drop)
+    }
+
     async fn judge(
         &self,
         (charter, task): (&Charter, &Task),
@@ -114,12 +127,7 @@ impl Judge for Assessor {
         let _turn = self.turns.take(&task.identity).await?;
         let content = match content {
             Some(content) => Arc::clone(content),
-            None => {
-                let (plans, digest) = (self.plans.clone(), plan.digest);
-                let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
-                let read = read.map_err(|error| Unjudged::Store(error.to_string()))?;
-                Arc::from(read.map_err(|error| Unjudged::Store(error.to_string()))?)
-            }
+            None => self.bytes(plan).await?,
         };
         let judgement = self.judges.judge((charter, task), plan, &content).await?;
         let mut all = self.judged.lock();

@@ -59,6 +59,8 @@ pub(crate) enum PutError {
 
 /// The extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
+/// The extension of a file whose bytes are not those that its name says.
+const DAMAGED: &str = "damaged";
 
 /// A directory of sealed plans. A file's name is the digest of what it says.
 #[derive(Debug, Clone)]
@@ -266,7 +268,8 @@ impl PlanStore {
         }
     }
 
-    /// Seals what an earlier version stored in clear. What is not what its name says was never read, and is removed.
+    /// Seals what an earlier version stored in clear. What is not what its name says is set aside: it is no plan any more, and
+    /// may tell somebody what happened to the disk.
     fn seal_old(&self) -> io::Result<()> {
         let digests: Vec<Digest> = self.0.books.lock().plans.keys().copied().collect();
         for digest in digests {
@@ -292,9 +295,10 @@ impl PlanStore {
                 let bytes = self.0.seals.seal(digest, owner, &content)?;
                 self.write(digest, number, &bytes)?;
             } else {
-                tracing::error!(path = %path.display(), "a stored plan is not what was stored: removed");
+                let aside = path.with_extension(DAMAGED);
+                tracing::error!(path = %path.display(), aside = %aside.display(), "a stored plan is not what was stored: set aside");
                 let mut books = self.0.books.lock();
-                fs::remove_file(&path)?;
+                fs::rename(&path, &aside)?;
                 books.release(digest);
             }
         }

@@ -26,6 +26,10 @@ impl Judge for CannotRead {
         Ok(())
     }
 
+    async fn stored(&self, _: &Plan) -> Result<(), Unjudged> {
+        Ok(())
+    }
+
     async fn judge(
         &self,
         (charter, _): (&Charter, &Task),

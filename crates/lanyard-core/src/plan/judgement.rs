@@ -133,6 +133,13 @@ pub trait Judge: Send + Sync {
     /// When they cannot be stored, or the task's identity has its share.
     async fn store(&self, task: &Task, bytes: Vec<Arc<[u8]>>) -> Result<(), Unjudged>;
 
+    /// Looks whether the bytes of a plan are stored, and are those of its digest: nobody can see what a plan does whose bytes
+    /// are gone.
+    ///
+    /// # Errors
+    /// When they are gone, or are not what was stored.
+    async fn stored(&self, plan: &Plan) -> Result<(), Unjudged>;
+
     /// What the policies of a charter say of a plan: of these bytes, or of those that are stored.
     ///
     /// # Errors

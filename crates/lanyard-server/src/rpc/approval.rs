@@ -19,7 +19,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::plan::Reader;
+use super::plan::{Reader, unreadable};
 use super::{Next, Services, duration, next, parsed, plan, text, time};
 use crate::refusal;
 
@@ -83,13 +83,21 @@ impl ApprovalService for Services {
         let (operator, login) = self.person(&request, OperatorRole::Approver).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
-        let of_high_risk = self.0.engine.query(|state| {
+        let about = self.0.engine.query(|state| {
             let plan = state.plan(state.approval(id)?.plan)?;
-            Some(plan.risk() == Risk::High)
+            Some((plan.risk(), plan.digest))
         });
-        if of_high_risk.await.map_err(refusal::commit)? == Some(true) {
-            let needed = &self.0.doors.fresh.high_risk;
-            needed.met_by(&login, self.0.engine.system_time())?;
+        if let Some((risk, digest)) = about.await.map_err(refusal::commit)? {
+            if risk == Risk::High {
+                let needed = &self.0.doors.fresh.high_risk;
+                needed.met_by(&login, self.0.engine.system_time())?;
+            }
+            // Nobody has seen a plan whose bytes are gone.
+            let plans = self.0.plans.clone();
+            let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
+            if !matches!(read, Ok(Ok(_))) {
+                return Err(unreadable());
+            }
         }
         let seen = Seen {
             digest: parsed("plan_digest", &request.plan_digest)?,

@@ -184,8 +184,10 @@ impl PlanService for Services {
     }
 }
 
-fn unreadable() -> Status {
-    Status::unavailable("the stored plan cannot be read, or is not what was stored")
+pub(super) fn unreadable() -> Status {
+    Status::unavailable(
+        "the stored plan cannot be read, or is not what was stored: it is neither shown, approved nor applied; submit it again",
+    )
 }
 
 /// What plans may take while they are submitted.
