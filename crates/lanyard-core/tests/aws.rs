@@ -294,6 +294,47 @@ fn iam5_what_aws_calls_a_read_and_acts_is_no_plan() {
         "sagemaker:InvokeEndpoint",
         "quicksight:PassDataSet",
     ]);
+    // What it is called says that it queries, starts, tries or takes; what it is given says what else it does.
+    refused_in_plan(&[
+        "athena:*Query*",
+        "athena:StartCalculationExecution",
+        "athena:StartQueryExecution",
+        "athena:StopQueryExecution",
+        "cassandra:Modify",
+        "cloudtrail:StartQuery",
+        "dynamodb:PartiQL*",
+        "dynamodb:PartiQLInsert",
+        "dynamodb:PartiQLUpdate",
+        "dynamodb:PartiQLDelete",
+        "ec2messages:GetMessages",
+        "events:PutEvents",
+        "glue:RunStatement",
+        "glue:StartJobRun",
+        "lambda:InvokeFunction",
+        "lambda:InvokeAsync",
+        "qldb:PartiQLDelete",
+        "rds-data:BatchExecuteStatement",
+        "rds-data:ExecuteSql",
+        "rds-data:ExecuteStatement",
+        "redshift-data:BatchExecuteStatement",
+        "redshift-data:ExecuteStatement",
+        "ses:SendEmail",
+        "sms:GetMessages",
+        "ssm:SendCommand",
+        "ssm:StartAutomationExecution",
+        "states:StartExecution",
+        "states:StartSyncExecution",
+        "timestream:Unload",
+    ]);
+    allowed_in_plan(&[
+        "athena:GetQueryResults",
+        "athena:BatchGetQueryExecution",
+        "cloudtrail:GetQueryResults",
+        "dynamodb:PartiQLSelect",
+        "redshift-data:GetStatementResult",
+        "s3:GetObject",
+        "timestream:Select",
+    ]);
     allowed_in_plan(&[
         "logs:StartQuery",
         "cloudformation:DetectStackDrift",
@@ -408,8 +449,13 @@ fn iam9_there_is_a_way_for_real_work_and_it_is_bounded() {
     };
     assert_eq!(put("athena.amazonaws.com"), Vec::<String>::new());
     assert!(has(&put("\"*\""), "LC102") && has(&put("lambda.amazonaws.com"), "LC102"));
+    let query = |approved: &str| {
+        let grant = format!("{}{approved}", one("athena:StartQueryExecution", "*"));
+        said(&text("plan", &grant, TWO))
+    };
+    assert!(has(&query(""), "LC102"));
+    assert!(!has(&query("\napproved: [athena:StartQueryExecution]"), "LC102"));
     allowed_in_plan(&[
-        "athena:StartQueryExecution",
         "iam:Get*",
         "iam:List*",
         "iam:GetRole",

@@ -75,6 +75,17 @@ impl Action {
         })
     }
 
+    /// How it acts, where a review found that a person may approve it all the same. A pattern finds that of what AWS calls a read alone.
+    fn acts(&self) -> Option<String> {
+        let mut reviews = self.reviews.iter();
+        let found = reviews.find(|it| it.verdict == Verdict::Acts)?;
+        match self.level {
+            Level::Reads => Some(format!("AWS calls it a read, and {}", found.why)),
+            Level::Writes if !found.pattern.contains('*') => Some(found.why.to_owned()),
+            Level::Writes | Level::Permissions => None,
+        }
+    }
+
     /// What a review found of a write.
     fn said_of_write(&self, verdict: Verdict) -> Option<&'static str> {
         self.said(verdict).filter(|_| self.level != Level::Reads)
@@ -97,11 +108,11 @@ impl Action {
             if let Some(why) = self.permits() {
                 return Some(Beyond::Permissions(why));
             }
+            if let Some(why) = self.acts() {
+                return Some(Beyond::Acts(why));
+            }
             if self.level != Level::Reads {
                 return Some(Beyond::Writes);
-            }
-            if let Some(why) = self.said(Verdict::Acts) {
-                return Some(Beyond::Acts(format!("AWS calls it a read, and {why}")));
             }
             if !LOOKING.iter().any(|verb| begins(self.name, verb)) {
                 let why = "AWS calls it a read, and by its name it does more";
