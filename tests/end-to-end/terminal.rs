@@ -143,6 +143,15 @@ const EXEC: [&str; 6] = [
     "ticket 12",
 ];
 
+const STOPS_THE_CHARTER: [&str; 6] = [
+    "kill",
+    "--charter",
+    "ticket-router",
+    "--reason",
+    "it loops",
+    "--yes",
+];
+
 #[test]
 fn a_command_runs() -> Result<()> {
     let stage = Stage::set()?;
@@ -169,16 +178,56 @@ fn a_command_is_killed_in_the_middle() -> Result<()> {
         &[&EXEC[..], &["--", "sh", "-c", "echo working; sleep 60"]].concat(),
     )?;
     terminal.until("working")?;
-    stage.oncall.ok(&[
-        "kill",
-        "--charter",
-        "ticket-router",
-        "--reason",
-        "it loops",
-        "--yes",
-    ])?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
     let command = "lanyard exec ticket-router --environment production --reason 'ticket 12' -- sh -c 'echo working; sleep 60'";
     same("killed.txt", &transcript(command, terminal.end()?, &stage))
+}
+
+/// A script that leaves a process behind, which takes the mark away once it is told to end.
+fn leaves_behind(stage: &Stage, before: &str) -> Result<(String, std::path::PathBuf)> {
+    let mark = stage.directory.path().join("mark");
+    let script = stage.directory.path().join("work.sh");
+    let text = format!(
+        "{before}\n(trap 'rm {0}; exit' TERM; trap '' HUP; touch {0}; echo began; i=0; while [ $i -lt 600 ]; do sleep 0.1; i=$((i+1)); done) &\n\
+         wait\n",
+        mark.display()
+    );
+    std::fs::write(&script, text)?;
+    Ok((script.display().to_string(), mark))
+}
+
+// On a terminal the command shares the process group of what started it, and a shell with jobs has groups of its own.
+#[test]
+fn s45_a_kill_on_a_terminal_reaches_what_the_command_has_started() -> Result<()> {
+    for before in ["", "set -m", "exec 2>/dev/null; (sleep 600 &)"] {
+        let stage = Stage::set()?;
+        let (script, mark) = leaves_behind(&stage, before)?;
+        let asked = [&EXEC[..], &["--", "sh", &script]].concat();
+        let mut terminal = Terminal::open(&stage, &asked)?;
+        terminal.until("began")?;
+        stage.oncall.ok(&STOPS_THE_CHARTER)?;
+        let (shown, code) = terminal.end()?;
+        assert_eq!(code, 143, "{before}: {shown}");
+        assert!(!mark.exists(), "{before}: {shown}");
+    }
+    Ok(())
+}
+
+#[test]
+fn s45_a_kill_at_once_on_a_terminal_ends_what_the_command_has_started() -> Result<()> {
+    let stage = Stage::set()?;
+    let (script, _) = leaves_behind(&stage, "trap '' TERM")?;
+    let asked = [&EXEC[..], &["--on-kill", "kill", "--", "sh", &script]].concat();
+    let mut terminal = Terminal::open(&stage, &asked)?;
+    terminal.until("began")?;
+    stage.oncall.ok(&STOPS_THE_CHARTER)?;
+    let (shown, code) = terminal.end()?;
+    assert_eq!(code, 137, "{shown}");
+    let left = std::process::Command::new("pgrep")
+        .args(["-f", &script])
+        .output()?;
+    assert!(left.stdout.is_empty(), "{left:?}");
+    Ok(())
 }
 
 #[test]

@@ -43,7 +43,10 @@ fn code() -> Result<Option<Code>> {
     let address = free_port()?;
     let grants = GRANTS.replace("ADDRESS", &address.to_string());
     let authority = directory.path().join("dev-ca.pem");
+    let path = std::env::var("PATH")?;
+    let path = format!("{}:{path}", git_lfs(directory.path())?);
     let own = [
+        ("PATH", path.as_str()),
         ("GIT_SSL_CAINFO", &*authority.to_string_lossy()),
         ("GIT_ASKPASS", "true"),
         ("GIT_CONFIG_NOSYSTEM", "1"),
@@ -117,6 +120,85 @@ fn a_clone_a_push_and_a_fetch_need_nothing_of_the_persons_own() -> Result<()> {
         refused.stderr.contains("Authentication failed"),
         "{refused:?}"
     );
+    code.nobody_was_asked()
+}
+
+/// Stands for git-lfs, and says what git-lfs finds: a netrc at home, a Kerberos ticket, and what the credential helpers answer.
+fn git_lfs(folder: &std::path::Path) -> Result<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bin = folder.join("tools");
+    std::fs::create_dir_all(&bin)?;
+    let program = bin.join("git-lfs");
+    let script = "#!/bin/sh\necho \"ran $*\"; cat \"$HOME/.netrc\"; echo \"ticket $KRB5CCNAME\"\n\
+                  printf \"url=$(git config remote.origin.url)\\n\\n\" | git credential fill\n";
+    std::fs::write(&program, script)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(bin.display().to_string())
+}
+
+// B6: git-lfs speaks HTTP without git.
+#[test]
+fn b06_git_lfs_logs_in_with_the_task_or_says_what_keeps_it_from_that() -> Result<()> {
+    let Some(code) = code()? else { return Ok(()) };
+    let url = code.url();
+    let ran = |set: &str, lfs: &str| {
+        let script = format!(
+            "set -e; cd ~/src; rm -rf repo ~/.netrc; git init -q repo; cd repo; git remote add origin \"$1\"; {set}; {lfs}"
+        );
+        code.workshop
+            .run(&[], "read-code", &code.script(&script, &url)?)
+    };
+    let netrc = "echo 'machine 127.0.0.1 login person password own' > ~/.netrc";
+    let through_git = "git config alias.x '!git-lfs pull'; git x";
+    for set in [
+        "true",
+        netrc,
+        "git config credential.$1.helper '!echo username=person; echo password=own; :'",
+    ] {
+        for lfs in ["git lfs pull", "git-lfs pull", through_git] {
+            let answer = ran(set, lfs)?;
+            assert_eq!(answer.code, 0, "{set}: {lfs}: {answer:?}");
+            assert!(answer.stdout.contains("ran pull"), "{answer:?}");
+            assert!(
+                answer.stdout.contains("username=lanyard"),
+                "{set}: {lfs}: {answer:?}"
+            );
+            assert!(!answer.stdout.contains("own"), "{set}: {lfs}: {answer:?}");
+            assert!(answer.stdout.contains("/nothing/krb5cc"), "{answer:?}");
+        }
+    }
+    for (set, what) in [
+        (
+            "git config http.$1.extraHeader 'Authorization: Basic b3du'",
+            "has a header",
+        ),
+        (
+            "git config --global http.extraHeader 'Authorization: Basic b3du'",
+            "has a header",
+        ),
+        (
+            "git config lfs.url https://person:own@127.0.0.1/app.git",
+            "has an address with a password",
+        ),
+        (
+            "printf '[lfs]\\n\\turl = https://person:own@127.0.0.1/app.git\\n' > .lfsconfig; mkdir x; cd x",
+            "has an address with a password",
+        ),
+        (
+            "git remote set-url origin https://person:own@127.0.0.1/app.git",
+            "has an address with a password",
+        ),
+    ] {
+        for lfs in ["git lfs pull", "git-lfs pull"] {
+            let answer = ran(
+                set,
+                &format!("{lfs}; git config --global --unset http.extraHeader"),
+            )?;
+            assert!(!answer.stdout.contains("ran pull"), "{set}: {answer:?}");
+            assert!(answer.stderr.contains(what), "{set}: {lfs}: {answer:?}");
+            assert!(!answer.stderr.contains("person:own"), "{answer:?}");
+        }
+    }
     code.nobody_was_asked()
 }
 

@@ -1,6 +1,6 @@
 //! The command itself: it gets the signals that we get, is stopped with the task, and its end is ours.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use std::time::Duration;
 use lanyard_agent::{Connection, Proxied};
 use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_client::{Stop, Stops, v1};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
+};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -37,18 +39,30 @@ pub(crate) enum NotRun {
     NotExecutable(std::io::Error),
 }
 
+/// A command that runs, with all that it starts.
+pub(crate) struct Started {
+    child: Child,
+    family: Family,
+}
+
 /// Starts it: where no terminal looks after it, with all that it starts, in a group of its own.
-pub(crate) fn start(mut command: Command) -> Result<Child, NotRun> {
-    if !by_terminal() {
+pub(crate) fn start(mut command: Command) -> Result<Started, NotRun> {
+    let is_group = !by_terminal();
+    if is_group {
         command.process_group(0);
     }
-    command.spawn().map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            NotRun::NotFound
-        } else {
-            NotRun::NotExecutable(error)
+    // What the command leaves behind becomes a child of this process, and not of one that nobody finds it under.
+    set_child_subreaper(Some(getpid())).map_err(|error| NotRun::NotExecutable(error.into()))?;
+    let strangers = descendants(&processes(), &HashSet::new());
+    let strangers = strangers.iter().map(|process| process.id).collect();
+    match command.spawn() {
+        Ok(child) => {
+            let family = Family::of(&child, is_group, strangers);
+            Ok(Started { child, family })
         }
-    })
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(NotRun::NotFound),
+        Err(error) => Err(NotRun::NotExecutable(error)),
+    }
 }
 
 /// How a command is ended when its task is stopped.
@@ -64,13 +78,13 @@ pub(crate) struct Stopping {
 /// A stop goes from the top down: Terraform, say, saves its state when it is sent SIGTERM, but only if its provider
 /// plugins answer until then. A plugin that is sent SIGTERM in the middle of a call leaves behind what no state knows.
 pub(crate) async fn attend(
-    mut child: Child,
+    Started { mut child, family }: Started,
     mut signals: Signals,
     connection: &Connection,
     task: &str,
     stopping: Stopping,
 ) -> std::io::Result<u8> {
-    let family = Family::of(&child);
+    let mut orphans = signal(SignalKind::child())?;
     let mut watch = tokio::task::JoinSet::new();
     let (news, mut stops) = mpsc::channel(4);
     watch.spawn(follow(
@@ -90,7 +104,8 @@ pub(crate) async fn attend(
         }
         tokio::select! {
             status = child.wait(), if ended.is_none() => ended = Some(status?),
-            signal = signals.next() => family.tell_all(signal),
+            signal = signals.next() => family.pass_on(signal),
+            Some(()) = orphans.recv() => family.reap(),
             Some(stop) = stops.recv() => {
                 let (line, what) = said(&stop, stopping.on_kill);
                 eprintln!("lanyard: {line}; {what}");
@@ -98,14 +113,20 @@ pub(crate) async fn attend(
                     OnKill::Term => {
                         deadline.get_or_insert_with(|| tokio::time::Instant::now() + stopping.grace);
                     }
-                    OnKill::Kill => family.tell_all(Signal::KILL),
+                    OnKill::Kill => {
+                        family.kill();
+                        // What was started in the meantime is found at the next look.
+                        deadline.get_or_insert_with(tokio::time::Instant::now);
+                    }
                     OnKill::None => {}
                 }
             }
             now = look.tick(), if deadline.is_some() => {
                 if deadline.is_some_and(|deadline| now >= deadline) {
-                    eprintln!("lanyard: the command did not end within {:?}; SIGKILL", stopping.grace);
-                    family.tell_all(Signal::KILL);
+                    if stopping.on_kill == OnKill::Term {
+                        eprintln!("lanyard: the command did not end within {:?}; SIGKILL", stopping.grace);
+                    }
+                    family.kill();
                     // Nothing outlives SIGKILL: what remains is waited for.
                     deadline = Some(now + stopping.grace);
                 }
@@ -119,18 +140,25 @@ pub(crate) async fn attend(
     }
 }
 
-/// The command and what it has started, unless that left the process group of the command.
+/// The command and what it has started: all that descends from this process since, unless that left the session.
 struct Family {
     leader: Option<Pid>,
-    /// On a terminal the command shares the process group of `lanyard exec`, and is signalled alone.
+    /// On a terminal the command shares the process group of `lanyard exec`, which may hold others as well.
     is_group: bool,
+    session: i32,
+    /// What this process had started before, and the shell whose place this process took.
+    strangers: HashSet<i32>,
 }
 
 impl Family {
-    fn of(child: &Child) -> Self {
+    fn of(child: &Child, is_group: bool, strangers: HashSet<i32>) -> Self {
+        let session =
+            rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
         Self {
             leader: child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
-            is_group: !by_terminal(),
+            is_group,
+            session,
+            strangers,
         }
     }
 
@@ -138,7 +166,8 @@ impl Family {
         report(kill_process(process, signal));
     }
 
-    fn tell_all(&self, signal: Signal) {
+    /// A signal that this process got. A shell on a terminal passes it to the jobs that it has started.
+    fn pass_on(&self, signal: Signal) {
         let Some(leader) = self.leader else { return };
         report(if self.is_group {
             kill_process_group(leader, signal)
@@ -147,22 +176,48 @@ impl Family {
         });
     }
 
+    /// All of them at once, and those that they start meanwhile.
+    fn kill(&self) {
+        if self.is_group {
+            self.pass_on(Signal::KILL);
+        }
+        for process in self.members() {
+            if let Some(process) = Pid::from_raw(process.id) {
+                self.tell(process, Signal::KILL);
+            }
+        }
+    }
+
+    fn members(&self) -> Vec<Process> {
+        let leader = self
+            .leader
+            .map_or(0, |leader| leader.as_raw_nonzero().get());
+        let mut found = descendants(&processes(), &self.strangers);
+        found.retain(|process| {
+            !process.has_ended && (process.session == self.session || process.id == leader)
+        });
+        found
+    }
+
     /// The living members whose parent is no member: the command, and after its end what it leaves behind.
     fn tops(&self) -> Vec<Pid> {
-        let Some(leader) = self.leader else {
-            return Vec::new();
-        };
-        if !self.is_group {
-            let lives = rustix::process::test_kill_process(leader).is_ok();
-            return if lives { vec![leader] } else { Vec::new() };
-        }
-        let members: Vec<Process> = processes()
-            .into_iter()
-            .filter(|process| process.group == leader.as_raw_nonzero().get())
-            .collect();
+        let members = self.members();
         let is_member = |id: i32| members.iter().any(|member| member.id == id);
         let tops = members.iter().filter(|member| !is_member(member.parent));
         tops.filter_map(|member| Pid::from_raw(member.id)).collect()
+    }
+
+    /// Takes note of the end of what the command has left behind, as the parent of it has to. The command's own end is waited for.
+    fn reap(&self) {
+        let own = getpid().as_raw_nonzero().get();
+        for process in processes() {
+            let is_orphan = process.has_ended && process.parent == own;
+            let id = Pid::from_raw(process.id).filter(|id| Some(*id) != self.leader);
+            if let Some(id) = id.filter(|_| is_orphan && !self.strangers.contains(&process.id)) {
+                // Whoever ended before is gone already.
+                let _gone = rustix::process::waitpid(Some(id), WaitOptions::NOHANG);
+            }
+        }
     }
 }
 
@@ -174,13 +229,33 @@ fn report(sent: rustix::io::Result<()>) {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Process {
     id: i32,
     parent: i32,
-    group: i32,
+    session: i32,
+    has_ended: bool,
 }
 
-/// The living processes of this machine (proc_pid_stat(5)).
+/// Those below this process, without these and those below them.
+fn descendants(all: &[Process], strangers: &HashSet<i32>) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<&Process>> = HashMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(process);
+    }
+    let mut found = Vec::new();
+    let mut above = vec![getpid().as_raw_nonzero().get()];
+    while let Some(id) = above.pop() {
+        let known = children.remove(&id).into_iter().flatten();
+        for child in known.filter(|child| !strangers.contains(&child.id)) {
+            above.push(child.id);
+            found.push(*child);
+        }
+    }
+    found
+}
+
+/// The processes of this machine (proc_pid_stat(5)).
 fn processes() -> Vec<Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let process = |entry: std::fs::DirEntry| {
@@ -191,8 +266,13 @@ fn processes() -> Vec<Process> {
         let mut fields = fields.split_ascii_whitespace();
         let has_ended = matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
-        let group = fields.next()?.parse().ok()?;
-        (!has_ended).then_some(Process { id, parent, group })
+        let session = fields.nth(1)?.parse().ok()?;
+        Some(Process {
+            id,
+            parent,
+            session,
+            has_ended,
+        })
     };
     entries.filter_map(process).collect()
 }

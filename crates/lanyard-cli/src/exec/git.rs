@@ -20,7 +20,7 @@ use lanyard_client::v1::credential::Kind;
 
 use super::folder::Folder;
 use super::tools::{Environment, Given, Helper};
-use super::values;
+use super::{lfs, values};
 use crate::creds::{audiences, split};
 use crate::outcome::Outcome;
 use crate::words;
@@ -91,30 +91,37 @@ pub(super) fn lay_out(
     let ours = folder.folder("git-core")?;
     for entry in fs::read_dir(&real)? {
         let name = entry?.file_name();
-        if !TRANSPORTS.iter().any(|transport| name == *transport) {
+        if name != lfs::NAME && !TRANSPORTS.iter().any(|transport| name == *transport) {
             std::os::unix::fs::symlink(real.join(&name), ours.join(&name))?;
         }
     }
+    let becomes = |program: &Path, option: Option<&str>| {
+        let line = [
+            &helper.program,
+            Path::new("git-transport"),
+            Path::new("--logins"),
+            &table,
+            Path::new("--program"),
+            program,
+        ];
+        let line = line.iter().map(|word| word.display().to_string());
+        let line = line.chain(option.map(str::to_owned));
+        let line = words::pasted(line.chain(["--".to_owned()]));
+        format!("exec {line} \"$@\"")
+    };
     for transport in TRANSPORTS {
         let program = real.join(transport);
         if program.exists() {
-            let line = words::pasted(
-                [
-                    &helper.program,
-                    Path::new("git-transport"),
-                    Path::new("--logins"),
-                    &table,
-                    Path::new("--program"),
-                    &program,
-                    Path::new("--"),
-                ]
-                .map(|word| word.display().to_string()),
-            );
-            folder.script(
-                &format!("git-core/{transport}"),
-                &format!("exec {line} \"$@\""),
-            )?;
+            let script = becomes(&program, None);
+            folder.script(&format!("git-core/{transport}"), &script)?;
         }
+    }
+    if let Some(program) = lfs::program(&real) {
+        let script = becomes(&program, Some("--lfs"));
+        folder.script(&format!("git-core/{}", lfs::NAME), &script)?;
+        let first = folder.folder("bin")?;
+        folder.script(&format!("bin/{}", lfs::NAME), &script)?;
+        environment.put("PATH", lfs::path_with(&first));
     }
     environment.put("GIT_EXEC_PATH", ours);
     environment.put(EXEC_PATH, real);
@@ -244,8 +251,11 @@ pub(crate) struct Transport {
     /// git's own transport.
     #[arg(long)]
     program: PathBuf,
+    /// Be git-lfs instead, which reads the addresses by itself.
+    #[arg(long)]
+    lfs: bool,
     /// The remote, and its address (gitremote-helpers(7)).
-    #[arg(last = true, required = true)]
+    #[arg(last = true)]
     arguments: Vec<OsString>,
 }
 
@@ -260,6 +270,15 @@ pub(crate) fn transport(asked: &Transport) -> Result<(), Outcome> {
             "cannot read the logins of the task `{path}`: {error}"
         ))
     })?;
+    if asked.lfs {
+        let mut command = lfs::command(&asked.program, &asked.logins, |home| {
+            let before = std::env::var("GIT_CONFIG_PARAMETERS").unwrap_or_default();
+            let last = last_of_all(&before, &of_all(&table, home));
+            vec![("GIT_CONFIG_PARAMETERS".to_owned(), last)]
+        })?;
+        command.args(&asked.arguments);
+        return Err(not_run(&asked.program, &command.exec()));
+    }
     let arguments: Vec<OsString> = asked.arguments.iter().map(|word| anonymous(word)).collect();
     let words = arguments.iter().rev().filter_map(|word| word.to_str());
     let address = words.into_iter().find(|word| word.contains("://"));
@@ -271,20 +290,26 @@ pub(crate) fn transport(asked: &Transport) -> Result<(), Outcome> {
         let before = std::env::var("GIT_CONFIG_PARAMETERS").unwrap_or_default();
         let entries = for_url(url, &table, home.as_ref());
         command.env("GIT_CONFIG_PARAMETERS", last_of_all(&before, &entries));
-        if home.is_some() {
-            let nothing = asked.logins.with_file_name("nothing");
-            command.env("HOME", nothing);
-            if std::env::var_os("GIT_CONFIG_GLOBAL").is_none() {
-                let settings = asked.logins.with_file_name("git-settings");
-                command.env("GIT_CONFIG_GLOBAL", settings);
-            }
+        if let Some(home) = home {
+            home.leave(&mut command, &asked.logins);
         }
     }
-    let error = command.exec();
-    let path = asked.program.display();
-    Err(Outcome::usage(format!(
-        "cannot run git's transport `{path}`: {error}"
-    )))
+    Err(not_run(&asked.program, &command.exec()))
+}
+
+fn not_run(program: &Path, error: &io::Error) -> Outcome {
+    let path = program.display();
+    Outcome::usage(format!("cannot run `{path}` for git: {error}"))
+}
+
+/// The helpers of the task for whatever address is asked for, where the user's home is left.
+fn of_all(table: &str, home: Option<&Home>) -> Vec<(String, String)> {
+    let Some(home) = home else { return Vec::new() };
+    let mut entries = vec![("credential.helper".to_owned(), String::new())];
+    for (place, line) in table.lines().filter_map(|line| line.split_once('\t')) {
+        entries.push((format!("credential.{place}.helper"), home.helper(line)));
+    }
+    entries
 }
 
 /// These settings after those of `git -c`, which git reads after all others (git-config(1), `GIT_CONFIG_COUNT`).
@@ -313,8 +338,7 @@ fn for_url(url: &str, table: &str, home: Option<&Home>) -> Vec<(String, String)>
     for (place, line) in table.lines().filter_map(|line| line.split_once('\t')) {
         if is_below(url, place) {
             let line = match home {
-                // The helper is the user's own program and finds what it needs at home.
-                Some(home) => line.replacen('!', &format!("!HOME={} ", home.quoted()), 1),
+                Some(home) => home.helper(line),
                 None => line.to_owned(),
             };
             entries.push((helper.clone(), line));
@@ -363,17 +387,27 @@ fn refuse_certificate(url: &str) -> Result<(), Outcome> {
 }
 
 /// The home of a user whose `~/.netrc` curl would log in with. Nothing but another home keeps curl from it.
-struct Home(PathBuf);
+pub(super) struct Home(PathBuf);
 
 impl Home {
-    fn with_logins() -> Option<Self> {
+    pub(super) fn with_logins() -> Option<Self> {
         let home = PathBuf::from(std::env::var_os("HOME")?);
         let has_logins = fs::symlink_metadata(home.join(".netrc")).is_ok();
         has_logins.then_some(Self(home))
     }
 
-    fn quoted(&self) -> String {
-        words::pasted([self.0.display().to_string()])
+    /// The helper is the user's own program and finds what it needs at home.
+    fn helper(&self, line: &str) -> String {
+        let home = words::pasted([self.0.display().to_string()]);
+        line.replacen('!', &format!("!HOME={home} "), 1)
+    }
+
+    /// Runs a command with another home, and with the user's own settings of git.
+    pub(super) fn leave(&self, command: &mut Command, logins: &Path) {
+        command.env("HOME", logins.with_file_name("nothing"));
+        if std::env::var_os("GIT_CONFIG_GLOBAL").is_none() {
+            command.env("GIT_CONFIG_GLOBAL", logins.with_file_name("git-settings"));
+        }
     }
 }
 

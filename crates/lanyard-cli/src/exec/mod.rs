@@ -5,6 +5,7 @@ mod child;
 pub(crate) mod folder;
 mod git;
 pub(crate) mod kubeconfig;
+mod lfs;
 mod names;
 mod surroundings;
 mod tools;

@@ -284,6 +284,16 @@ fn holds_a_login(path: &str) -> bool {
     long || words.iter().any(|word| text.contains(word)) || values::has_user_info(&text)
 }
 
+/// Whether an address names a user with a password before its host.
+pub(super) fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let authority = rest.get(..end).unwrap_or(rest);
+        let user = authority.rsplit_once('@').map(|(user, _)| user);
+        user.is_some_and(|user| user.contains(':'))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
