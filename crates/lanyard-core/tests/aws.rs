@@ -454,12 +454,11 @@ fn iam9_there_is_a_way_for_real_work_and_it_is_bounded() {
         said(&text("plan", &grant, TWO))
     };
     assert!(has(&query(""), "LC102"));
-    assert!(!has(&query("\napproved: [athena:StartQueryExecution]"), "LC102"));
-    allowed_in_plan(&[
-        "iam:Get*",
-        "iam:List*",
-        "iam:GetRole",
-    ]);
+    assert!(!has(
+        &query("\napproved: [athena:StartQueryExecution]"),
+        "LC102"
+    ));
+    allowed_in_plan(&["iam:Get*", "iam:List*", "iam:GetRole"]);
     let wide = one("\"ec2:Describe*\"", "*");
     assert!(has(&said(&text("plan", &wide, "")), "LC102"));
     let identity = said(&text("apply", &one("\"iam:*Role\"", "*"), TWO));
