@@ -143,7 +143,8 @@ fn b06_git_lfs_logs_in_with_the_task_or_says_what_keeps_it_from_that() -> Result
     let url = code.url();
     let ran = |set: &str, lfs: &str| {
         let script = format!(
-            "set -e; cd ~/src; rm -rf repo ~/.netrc; git init -q repo; cd repo; git remote add origin \"$1\"; {set}; {lfs}"
+            "set -e; trap 'git config --global --unset http.extraHeader || true' EXIT; cd ~/src; rm -rf repo ~/.netrc; \
+             git init -q repo; cd repo; git remote add origin \"$1\"; {set}; {lfs}"
         );
         code.workshop
             .run(&[], "read-code", &code.script(&script, &url)?)
@@ -190,10 +191,7 @@ fn b06_git_lfs_logs_in_with_the_task_or_says_what_keeps_it_from_that() -> Result
         ),
     ] {
         for lfs in ["git lfs pull", "git-lfs pull"] {
-            let answer = ran(
-                set,
-                &format!("{lfs}; git config --global --unset http.extraHeader"),
-            )?;
+            let answer = ran(set, lfs)?;
             assert!(!answer.stdout.contains("ran pull"), "{set}: {answer:?}");
             assert!(answer.stderr.contains(what), "{set}: {lfs}: {answer:?}");
             assert!(!answer.stderr.contains("person:own"), "{answer:?}");

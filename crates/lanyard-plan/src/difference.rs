@@ -14,8 +14,11 @@ const INLINE_CHARS: usize = 160;
 const UNKNOWN: &str = "(known after apply)";
 /// How much of paths is put together for one value, shown or not: a long key above many short ones would be copied for each.
 ///
-/// # No limit
-/// A part of `MAX_SHOWN_BYTES`: beyond it the plan is refused as one that is too long to read.
+/// # Limit
+/// - for: one resource or object of a plan
+/// - unit: bytes
+/// - beyond: the plan is refused when it is submitted: its approvers would have to read too much
+/// - test: `a21_a_path_is_not_put_together_for_each_of_very_many`
 const MAX_PATH_BYTES: usize = 32 * MAX_SHOWN_BYTES;
 
 /// Lines that say what differs, and the names of what differs and is not shown.

@@ -35,6 +35,15 @@ use held::Held;
 use review::{Finding, Review};
 use secrets::Secrets;
 
+/// Values that one plan holds: a tree of them takes up to a hundred times their bytes. Counted by what stands between them, in texts too.
+///
+/// # Limit
+/// - for: a plan in Terraform's JSON or in Kubernetes manifests
+/// - unit: values
+/// - beyond: the plan is refused when it is submitted
+/// - test: `a21_a_plan_holds_so_many_values_and_no_more`
+const MAX_PLAN_VALUES: usize = 400_000;
+
 /// A plan in its format, with what people are shown of it.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -52,6 +61,12 @@ enum Form {
     Text,
 }
 
+/// At most so many values: where values stand on lines of their own, by the lines, and else by what separates and opens them.
+fn values(content: &[u8]) -> usize {
+    let count = |marks: &[u8]| content.iter().filter(|byte| marks.contains(byte)).count();
+    count(b",[{").max(count(b"\n"))
+}
+
 impl Document {
     /// Reads the bytes.
     ///
@@ -59,6 +74,14 @@ impl Document {
     /// Where and why they are not in that format, or are more than a person can be asked to read: nothing that is shown is cut.
     pub fn read(format: PlanFormat, content: &[u8]) -> Result<Self, Unjudged> {
         let fault = |form| move |why: String| Unjudged::Form { form, why };
+        let is_tree = match format {
+            PlanFormat::TerraformJson | PlanFormat::Manifests => true,
+            PlanFormat::ManifestDiff | PlanFormat::Text => false,
+        };
+        if is_tree && values(content) > MAX_PLAN_VALUES {
+            let why = format!("it holds more than {MAX_PLAN_VALUES} values; split it");
+            return Err(fault("small enough to be read")(why));
+        }
         let (form, review) = match format {
             PlanFormat::TerraformJson => {
                 let plan = terraform::TerraformPlan::parse(content)

@@ -137,14 +137,14 @@ const HOST: &[&str] = &[
 
 /// How many places are named for each thing that is said, in one resource: people are told enough by these, and the risk is the same.
 ///
-/// # No limit
-/// Nothing is refused, and the risk is the same: what differs is shown whole beside it.
+/// # Limit
+/// - for: one thing that attributes of a resource say
+/// - unit: places
+/// - beyond: further places are not named among the reasons; the risk and the lines of what differs have them all
+/// - test: `a_risk_many_attributes_are_rated_as_a_few_are`
 const MAX_PLACES: usize = 25;
 /// A longer path is cut: the lines of what differs have it whole.
-///
-/// # No limit
-/// Nothing is refused: a longer path is cut where it is said, and stands whole among the lines.
-const MAX_PATH_BYTES: usize = 400;
+const REASON_PATH_BYTES: usize = 400;
 
 /// Where attributes differ that say so, with paths as they are shown.
 pub(crate) fn changed(before: &Tree, after: &Tree, secrets: &Secrets) -> Vec<(String, Says)> {
@@ -188,8 +188,8 @@ impl Place<'_> {
         let mut path = String::new();
         for key in keys {
             path = crate::difference::join(&path, &secrets.key(key));
-            if path.len() > MAX_PATH_BYTES {
-                let kept = path.chars().take(MAX_PATH_BYTES).collect::<String>();
+            if path.len() > REASON_PATH_BYTES {
+                let kept = path.chars().take(REASON_PATH_BYTES).collect::<String>();
                 return format!("{kept}…");
             }
         }

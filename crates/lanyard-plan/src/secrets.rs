@@ -24,20 +24,11 @@ const MIN_WHOLE_BYTES: usize = 6;
 /// A line of a secret that is as long, and has no space, is looked for by itself: a key that stands indented elsewhere.
 const MIN_LINE_BYTES: usize = 24;
 /// Of a longer text only the begin is looked for, and a text that holds the begin is hidden whole.
-///
-/// # No limit
-/// Nothing is refused: a text that holds the begin is hidden whole.
-const MAX_SOUGHT_BYTES: usize = 512;
+const SOUGHT_BYTES: usize = 512;
 /// How many texts are looked for within other texts.
-///
-/// # No limit
-/// Nothing is refused: every text that could repeat a secret which is not looked for is hidden.
-const MAX_SOUGHT: usize = 40_000;
+const SOUGHT_TEXTS: usize = 40_000;
 /// How much text they may have together, which bounds the automaton.
-///
-/// # No limit
-/// Nothing is refused: every text that could repeat a secret which is not looked for is hidden.
-const MAX_SOUGHT_BYTES_IN_ALL: usize = 1024 * 1024;
+const SOUGHT_BYTES_IN_ALL: usize = 1024 * 1024;
 
 /// The texts of all sensitive values of a plan.
 #[derive(Debug, Clone, Default)]
@@ -110,10 +101,10 @@ impl Secrets {
         let mut bytes = 0;
         let followed = sought
             .iter()
-            .take(MAX_SOUGHT)
+            .take(SOUGHT_TEXTS)
             .take_while(|(text, _)| {
                 bytes += text.len();
-                bytes <= MAX_SOUGHT_BYTES_IN_ALL
+                bytes <= SOUGHT_BYTES_IN_ALL
             })
             .count();
         let mut unfollowed_bytes = sought.get(followed).map(|(text, _)| text.len());
@@ -218,7 +209,7 @@ impl Secrets {
 
 /// Where the part of a text ends that is looked for.
 fn cut(text: &str) -> usize {
-    let mut end = text.len().min(MAX_SOUGHT_BYTES);
+    let mut end = text.len().min(SOUGHT_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }

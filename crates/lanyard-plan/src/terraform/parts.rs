@@ -12,8 +12,11 @@ use crate::tree::{Marks, Tree};
 
 /// The longest path of a module, in bytes: it is put together for each resource of the module.
 ///
-/// # No limit
-/// Nothing is refused: people read that a part of the configuration was not looked through.
+/// # Limit
+/// - for: the path of a module in a configuration
+/// - unit: bytes
+/// - beyond: what runs in the module is said not to be known, and the risk is high
+/// - test: `a09_a_plan_without_its_configuration_is_high`
 const MAX_MODULE_PATH_BYTES: usize = 2048;
 
 /// A provisioner that an apply runs.
