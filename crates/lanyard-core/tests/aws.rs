@@ -112,6 +112,20 @@ fn iam1_a_read_that_hands_out_credentials_is_no_plan() {
         "events:DescribeEventSource",
         "bedrock-agentcore:GetResourceApiKey",
         "directconnect:DescribeVirtualInterfaces",
+        "ivs:GetStreamKey",
+        "ivs:BatchGetStreamKey",
+        "iotwireless:GetWirelessDevice",
+        "geo:DescribeKey",
+        "kinesisvideo:GetHLSStreamingSessionURL",
+        "kinesisvideo:GetDASHStreamingSessionURL",
+        "amplify:GetWebHook",
+        "amplify:ListWebHooks",
+        "auditmanager:GetAssessmentReportUrl",
+        "glue:GetDashboardUrl",
+        "finspace:GetKxConnectionString",
+        "quicksight:GetAnonymousUserEmbedUrl",
+        "interconnect:GetConnection",
+        "gameliftstreams:GetStreamUrl",
     ]);
     allowed_in_plan(&[
         "s3:GetObject",
@@ -129,6 +143,11 @@ fn iam1_a_read_that_hands_out_credentials_is_no_plan() {
         "cloudwatch:GetMetricData",
         "cloudformation:DescribeStacks",
         "sqs:GetQueueAttributes",
+        "sqs:GetQueueUrl",
+        "s3:GetLifecycleConfiguration",
+        "cognito-idp:GetDevice",
+        "comprehend:DetectSyntax",
+        "kinesis:DescribeStream",
     ]);
 }
 
@@ -161,6 +180,10 @@ fn iam2_what_one_name_is_refused_for_no_other_name_gives() {
         "cloudformation:GetResource",
         "greengrass:GetFunctionDefinitionVersion",
         "pipes:DescribePipe",
+        "glue:GetJob",
+        "glue:GetJobRun",
+        "glue:GetJobRuns",
+        "glue:GetTrigger",
     ]);
 }
 
@@ -274,6 +297,91 @@ fn iam4_permissions_and_other_roles_take_two_people_in_a_sandbox_too() {
         let said = said(&text("apply", &one(action, "*"), &one_person));
         assert!(!has(&said, "LC108"), "{action}: {said:?}");
     }
+}
+
+#[test]
+fn iam4_what_opens_the_perimeter_or_deletes_state_takes_two_people_in_a_sandbox_too() {
+    let one_person = TWO.replace('2', "1");
+    for action in [
+        "fsx:DeleteFileSystem",
+        "rds:DeleteGlobalCluster",
+        "dsql:DeleteCluster",
+        "docdb-elastic:DeleteCluster",
+        "redshift-serverless:DeleteNamespace",
+        "s3express:DeleteBucket",
+        "s3tables:DeleteTableBucket",
+        "cassandra:Drop",
+        "aoss:DeleteCollection",
+        "kms:DeleteImportedKeyMaterial",
+        "ecr:BatchDeleteImage",
+        "redshift:BatchDeleteClusterSnapshots",
+        "sqs:PurgeQueue",
+        "ec2:AuthorizeClientVpnIngress",
+        "ec2:ModifyNetworkInterfaceAttribute",
+        "ec2:CreateTransitGatewayRoute",
+        "redshift:AuthorizeClusterSecurityGroupIngress",
+        "elasticache:AuthorizeCacheSecurityGroupIngress",
+        "network-firewall:UpdateRuleGroup",
+        "wafv2:UpdateIPSet",
+        "ec2:CreateReplaceRootVolumeTask",
+        "glue:UpdateTrigger",
+        "glue:CreateTrigger",
+        "opsworks:CreateDeployment",
+        "ssm:SendAutomationSignal",
+        "appsync:UpdateFunction",
+        "appsync:UpdateResolver",
+        "apigateway:PUT",
+        "apigateway:PATCH",
+        "cognito-idp:UpdateIdentityProvider",
+        "cognito-identity:UpdateIdentityPool",
+        "ds-data:AddGroupMember",
+        "elasticache:ModifyUser",
+        "memorydb:UpdateAcl",
+        "quicksight:RegisterUser",
+    ] {
+        let grant = one(&format!("\"{action}\""), "*");
+        let few = said(&text("apply", &grant, &one_person));
+        assert!(has(&few, "LC108"), "{action}: {few:?}");
+    }
+    for action in [
+        "ec2:DeleteRouteTable",
+        "ecs:DeleteCluster",
+        "firehose:DeleteDeliveryStream",
+        "ec2:RevokeSecurityGroupIngress",
+        "sqs:DeleteMessage",
+        "dynamodb:DeleteItem",
+    ] {
+        let said = said(&text("apply", &one(action, "*"), &one_person));
+        assert!(!has(&said, "LC108"), "{action}: {said:?}");
+    }
+}
+
+#[test]
+fn iam4_what_an_exception_takes_out_asks_for_nobody() {
+    let one_person = TWO.replace('2', "1");
+    let said = |pattern: &str, except: &str| {
+        let grant = format!(
+            "{}\nexcept: [{except}]",
+            one(&format!("\"{pattern}\""), "*")
+        );
+        said(&text("apply", &grant, &one_person))
+    };
+    for (pattern, except) in [
+        (
+            "dynamodb:Delete*",
+            "dynamodb:DeleteTable, dynamodb:DeleteBackup, dynamodb:DeleteTableReplica, dynamodb:DeleteResourcePolicy",
+        ),
+        ("sqs:Delete*", "sqs:DeleteQueue"),
+        (
+            "ec2:*SecurityGroup*",
+            "\"ec2:Authorize*\", \"ec2:Modify*\", \"ec2:Apply*\"",
+        ),
+    ] {
+        let found = said(pattern, except);
+        assert!(!has(&found, "LC108"), "{pattern}: {found:?}");
+    }
+    let found = said("dynamodb:Delete*", "dynamodb:DeleteBackup");
+    assert!(has(&found, "LC108"), "{found:?}");
 }
 
 #[test]
@@ -585,4 +693,43 @@ fn reads_are_told_from_writes_by_the_table() {
         "s3:GetObjekt",
         "nothing:Get",
     ]);
+}
+
+#[test]
+fn iam8_what_is_said_of_a_charter_is_so() {
+    // What writes cannot be approved, and is named for `except` alone.
+    let text_of = text("plan", &one("\"secretsmanager:*Value\"", "*"), "");
+    let found = parse(&text_of, &world()).unwrap_err();
+    let help = found
+        .iter()
+        .find_map(|it| it.help.clone())
+        .unwrap_or_default();
+    let (except, approved) = help.split_once("; ").unwrap();
+    assert!(except.contains("PutSecretValue"), "{help}");
+    assert!(!approved.contains("PutSecretValue"), "{help}");
+    assert!(approved.contains("GetSecretValue"), "{help}");
+
+    for key in ["aws:CurrentTime", "aws:PrincipalTag/team", "aws:CalledVia"] {
+        let grant = format!(
+            "allow:\n  - {{actions: [s3:GetObject], resources: [\"*\"], when: {{\"{key}\": [a]}}}}"
+        );
+        let said = said(&text("plan", &grant, ""));
+        let line = said.iter().find(|line| line.contains(key));
+        let line = line.unwrap_or_else(|| unreachable!("{said:?}"));
+        assert!(
+            line.ends_with("conditions on this key are not in the language"),
+            "{line}"
+        );
+    }
+
+    let said = said(&text(
+        "plan",
+        &one("s3:GetObject", "arn:aws:s3:::b/日本/*"),
+        "",
+    ));
+    assert!(
+        said.iter()
+            .any(|line| line.contains("a character that STS does not take")),
+        "{said:?}"
+    );
 }

@@ -123,6 +123,8 @@ pub(super) enum Holds {
 
 /// A field of a request or an answer, with the fields that it is in.
 pub(super) struct Field {
+    /// The operation whose request or answer it is in.
+    pub(super) operation: String,
     pub(super) path: Vec<String>,
     pub(super) kind: String,
     pub(super) sensitive: bool,
@@ -198,8 +200,10 @@ impl Field {
                 "jwt",
             ];
             if opens.iter().any(|word| has(word))
-                || self.is_token(&words)
+                || is_token(self.leaf(), &words)
                 || is_key(&words)
+                || self.is_hidden_key(&words)
+                || self.is_within_credential(&words, last)
                 || is_code(&words)
             {
                 return Some(Holds::Credential);
@@ -234,18 +238,48 @@ impl Field {
         self.link(&words, last)
     }
 
-    fn is_token(&self, words: &[String]) -> bool {
-        let at = words
-            .iter()
-            .position(|word| word == "token" || word == "tokens");
-        let before = at
-            .and_then(|at| at.checked_sub(1))
-            .and_then(|at| words.get(at));
+    /// A key that AWS marks as sensitive, and not as one of a table or of KMS.
+    fn is_hidden_key(&self, words: &[String]) -> bool {
+        let other = [
+            "attribute",
+            "bookmark",
+            "dedup",
+            "filter",
+            "foreign",
+            "from",
+            "group",
+            "hash",
+            "item",
+            "kms",
+            "metadata",
+            "metric",
+            "object",
+            "parameter",
+            "partition",
+            "primary",
+            "public",
+            "query",
+            "record",
+            "routing",
+            "sort",
+            "tag",
+            "to",
+        ];
+        let named = words.last().is_some_and(|last| last == "key");
+        let alone = words.len() == 1 && self.path.len() > 1;
+        self.sensitive
+            && named
+            && !alone
+            && !other.iter().any(|it| words.iter().any(|word| word == it))
+    }
+
+    /// A leaf that says little, below one that says what it is: `streamKey.value`, `PrivateKeys.Value`, `SessionKeys.AppSKey`.
+    fn is_within_credential(&self, words: &[String], last: &str) -> bool {
         let plain = self.leaf().to_ascii_lowercase();
-        at.is_some()
-            && !before.is_some_and(|word| PAGING.contains(&word.as_str()))
-            && !plain.ends_with("nexttoken")
-            && !plain.ends_with("clienttoken")
+        let generic = ["value", "values", "data", "material"].contains(&plain.as_str());
+        let key = last == "key" && words.len() > 1;
+        let parent = self.path.iter().rev().nth(1);
+        (generic || key) && parent.is_some_and(|parent| names_credential(parent))
     }
 
     fn is_environment(&self, plain: &str) -> bool {
@@ -260,12 +294,32 @@ impl Field {
     fn link(&self, words: &[String], last: &str) -> Option<Holds> {
         let has = |word: &str| words.iter().any(|it| it == word);
         let link = ["url", "urls", "uri", "link", "location"].contains(&last);
-        let logins = ["login", "signin", "federation", "embed", "authorized"];
-        let login = logins.iter().any(|word| has(word)) || pair(words, "sign", "in");
+        let logins = [
+            "login",
+            "signin",
+            "federation",
+            "embed",
+            "authorized",
+            "webhook",
+        ];
+        let address = ["url", "urls"].contains(&last);
+        let login = logins.iter().any(|word| has(word))
+            || pair(words, "sign", "in")
+            || address && has("session")
+            || self.sensitive
+                && address
+                && (has("stream") || has("authorization") && !has("endpoint"));
         if link && login {
             return Some(Holds::Credential);
         }
-        let signed = has("presigned") || has("signed") || has("download") || has("upload");
+        let parent = self.path.iter().rev().nth(1).filter(|_| words.len() == 1);
+        let parent = parent.map(|parent| self::words(parent)).unwrap_or_default();
+        let around = |word: &str| has(word) || parent.iter().any(|it| it == word);
+        let signed = around("presigned") || around("signed") || has("download") || has("upload");
+        // What is asked for an address alone answers with one that opens something.
+        let asked = self::words(&self.operation).pop();
+        let asked = self.path.len() == 1 && asked.is_some_and(|it| it == "url" || it == "urls");
+        let signed = signed || address && asked;
         let said = ["presigned", "pre-signed", "signed url"];
         let said = said.iter().any(|it| self.documentation.contains(it));
         (link && (signed || said)).then_some(Holds::Secret)
@@ -344,10 +398,92 @@ fn pair(words: &[String], one: &str, two: &str) -> bool {
         .any(|pair| matches!(pair, [a, b] if a == one && b == two))
 }
 
+fn is_token(leaf: &str, words: &[String]) -> bool {
+    let at = words
+        .iter()
+        .position(|word| word == "token" || word == "tokens");
+    let before = at
+        .and_then(|at| at.checked_sub(1))
+        .and_then(|at| words.get(at));
+    let plain = leaf.to_ascii_lowercase();
+    at.is_some()
+        && !before.is_some_and(|word| PAGING.contains(&word.as_str()))
+        && !plain.ends_with("nexttoken")
+        && !plain.ends_with("clienttoken")
+}
+
+/// Whether a structure is called what it holds.
+fn names_credential(name: &str) -> bool {
+    let words = words(name);
+    let last = words.last().map_or("", String::as_str);
+    let opens = [
+        "password",
+        "passwords",
+        "secret",
+        "secrets",
+        "credential",
+        "credentials",
+    ];
+    let token = ["token", "tokens"].contains(&last) && is_token(name, &words);
+    let key = ["key", "keys"].contains(&last) && is_key(&words);
+    opens.contains(&last) || token || key
+}
+
+/// Whether the name of an operation speaks of what opens something: all there is to judge where AWS publishes no shape.
+pub(super) fn is_telling(operation: &str) -> bool {
+    let words = words(operation);
+    let [verb, rest @ ..] = words.as_slice() else {
+        return false;
+    };
+    let has = |known: &[&str]| rest.iter().any(|word| known.contains(&word.as_str()));
+    let opens = [
+        "url",
+        "urls",
+        "token",
+        "tokens",
+        "key",
+        "keys",
+        "credential",
+        "credentials",
+        "secret",
+        "secrets",
+        "password",
+        "passwords",
+        "presigned",
+        "login",
+        "embed",
+        "passphrase",
+    ];
+    let leads = [
+        "connection",
+        "session",
+        "auth",
+        "authorization",
+        "certificate",
+        "download",
+        "upload",
+        "link",
+    ];
+    let several = matches!(verb.as_str(), "list" | "search" | "count");
+    has(&opens) || !several && has(&leads)
+}
+
 fn is_key(words: &[String]) -> bool {
     let kinds = [
-        "private", "api", "access", "session", "auth", "shared", "license", "stream", "account",
+        "private",
+        "api",
+        "access",
+        "session",
+        "auth",
+        "shared",
+        "license",
+        "stream",
+        "account",
         "data",
+        "app",
+        "nwk",
+        "activation",
+        "mac",
     ];
     let key = |kind: &str| pair(words, kind, "key") || pair(words, kind, "keys");
     let cipher = words
@@ -363,6 +499,7 @@ fn is_code(words: &[String]) -> bool {
     let kinds = ["unlock", "activation", "auth", "authorization", "pairing"];
     kinds.iter().any(|kind| pair(words, kind, "code"))
         || pair(words, "authorization", "data")
+        || pair(words, "authentication", "material")
         || words == ["pin"]
 }
 

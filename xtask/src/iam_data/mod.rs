@@ -73,7 +73,7 @@ fn facts(table: &str) -> BTreeSet<String> {
     for line in table.lines() {
         match line.split_once(' ') {
             Some(("service", name)) => service = name,
-            Some((kind @ ("credential" | "secret" | "policy" | "role"), rest)) => {
+            Some((kind @ ("credential" | "secret" | "policy" | "role" | "unseen"), rest)) => {
                 let action = rest.split(' ').next().unwrap_or_default();
                 facts.insert(format!("{service}:{action} {kind} {rest}"));
             }
@@ -223,6 +223,8 @@ fn lines(action: &str, reads: bool, passes: bool, found: Option<&Facts>) -> Vec<
             lines.push(format!("{kind} {action} {field}"));
         }
     };
+    let unseen = found.is_none() && reads && fields::is_telling(action);
+    add("unseen", &unseen.then(|| "its name".to_owned()));
     let none = Facts::default();
     let found = found.unwrap_or(&none);
     if reads {

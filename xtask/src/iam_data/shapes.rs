@@ -92,6 +92,7 @@ impl Models {
         let operations = model.get("operations").and_then(Value::as_object);
         for (operation, described) in operations.into_iter().flatten() {
             let mut walk = Walk {
+                operation,
                 model,
                 cleared,
                 fields: Vec::new(),
@@ -130,6 +131,7 @@ impl Facts {
 }
 
 struct Walk<'a> {
+    operation: &'a str,
     model: &'a Value,
     cleared: &'a BTreeSet<String>,
     fields: Vec<Field>,
@@ -252,6 +254,7 @@ impl Walk<'_> {
                 .collect()
         };
         self.fields.push(Field {
+            operation: self.operation.to_owned(),
             path: path.to_vec(),
             kind: text(shape, "type").to_owned(),
             sensitive,

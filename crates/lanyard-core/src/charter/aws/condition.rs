@@ -29,6 +29,43 @@ const GLOBAL: &[(&str, Kind)] = &[
     ("aws:VpcSourceIp", Kind::Address),
 ];
 
+/// Keys that AWS sets and that conditions here are not about: dates, several values in one request, and who asks, which a
+/// session does not change.
+const OTHER_GLOBAL: &[&str] = &[
+    "aws:assumedroot",
+    "aws:calledvia",
+    "aws:currenttime",
+    "aws:ec2instancesourceprivateipv4",
+    "aws:ec2instancesourcevpc",
+    "aws:epochtime",
+    "aws:federatedprovider",
+    "aws:multifactorauthage",
+    "aws:multifactorauthpresent",
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalisawsservice",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:principalservicename",
+    "aws:principalservicenameslist",
+    "aws:principaltag/",
+    "aws:principaltype",
+    "aws:referer",
+    "aws:resourceorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceidentity",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:tokenissuetime",
+    "aws:useragent",
+    "aws:userid",
+    "aws:username",
+    "aws:vpceaccount",
+    "aws:vpceorgid",
+    "aws:vpceorgpaths",
+];
+
 /// How the value of a key is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -80,6 +117,10 @@ impl ConditionKey {
         };
         if let Some((known, kind)) = GLOBAL.iter().find(|(known, _)| is(known)) {
             return Ok((named(known), *kind));
+        }
+        let tag = lower.split_inclusive('/').next().unwrap_or_default();
+        if OTHER_GLOBAL.contains(&lower.as_str()) || OTHER_GLOBAL.contains(&tag) {
+            return Err("conditions on this key are not in the language".to_owned());
         }
         let Some((known, kind)) = table::key(&lower) else {
             return Err("AWS lists no such condition key".to_owned());

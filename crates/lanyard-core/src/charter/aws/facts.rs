@@ -29,6 +29,50 @@ const LOOKING: &[&str] = &[
     "View",
 ];
 
+/// Verbs with which what they are about is gone.
+const DELETING: &[&str] = &["BatchDelete", "Delete", "Destroy", "Drop", "Purge"];
+
+/// Kinds of resource that hold state, at the end of the name of what deletes one, in lower case.
+const STORES: &[&str] = &[
+    "archive",
+    "backup",
+    "bucket",
+    "cache",
+    "cluster",
+    "collection",
+    "database",
+    "dataset",
+    "datastore",
+    "dbinstance",
+    "disk",
+    "featuregroup",
+    "filesystem",
+    "graph",
+    "image",
+    "index",
+    "keymaterial",
+    "keyspace",
+    "ledger",
+    "loggroup",
+    "logstream",
+    "namespace",
+    "queue",
+    "recoverypoint",
+    "replica",
+    "replicationgroup",
+    "repository",
+    "secret",
+    "snapshot",
+    "store",
+    "stream",
+    "table",
+    "tape",
+    "userpool",
+    "vault",
+    "virtualmachine",
+    "volume",
+];
+
 /// What an action is, where it is more than a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::charter) enum Beyond {
@@ -140,7 +184,10 @@ impl Action {
             | Verdict::Nothing
             | Verdict::Runs
             | Verdict::Permits
-            | Verdict::Own => None,
+            | Verdict::Own
+            | Verdict::Door
+            | Verdict::State
+            | Verdict::Plain => None,
         })
     }
 
@@ -153,8 +200,13 @@ impl Action {
             .said(Verdict::Credential)
             .or_else(|| self.said(Verdict::Secret));
         let shown = self.shown.credential.or(self.shown.secret);
+        let unseen = || {
+            let why = "AWS publishes no shape of its answer, and by its name it hands on what opens something";
+            self.shown.unseen.then(|| why.to_owned())
+        };
         said.map(str::to_owned)
             .or_else(|| shown.map(|field| format!("its answer holds `{field}`")))
+            .or_else(unseen)
     }
 
     fn reads_nothing(&self) -> bool {
@@ -208,6 +260,27 @@ impl Action {
         } else {
             format!("what it makes runs with the role in `{field}`")
         })
+    }
+}
+
+impl Action {
+    /// Whether it opens the network perimeter.
+    pub(in crate::charter) fn opens_perimeter(&self) -> bool {
+        self.said_of_write(Verdict::Door).is_some() && self.said(Verdict::Plain).is_none()
+    }
+
+    /// Whether it deletes what holds state: by the review, or by its name.
+    pub(in crate::charter) fn deletes_state(&self) -> bool {
+        if self.level == Level::Reads || self.said(Verdict::Plain).is_some() {
+            return false;
+        }
+        let name = self.name.to_ascii_lowercase();
+        let one = name.strip_suffix('s').unwrap_or(&name);
+        let verb = DELETING.iter().any(|verb| begins(self.name, verb));
+        let kind = STORES.iter().any(|kind| {
+            one.ends_with(kind) || name.ends_with(kind) || name.ends_with("repositories")
+        });
+        self.said(Verdict::State).is_some() || verb && kind
     }
 }
 

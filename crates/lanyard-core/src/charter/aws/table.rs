@@ -3,7 +3,8 @@
 //!
 //! A line of `actions.txt` is a service; a resource type of it with its ARN; a condition key with its type; actions of one
 //! access level with the numbers of their resource types and condition keys; or what a request or an answer of an action
-//! holds, with the field. A line of `reviewed.txt` says what else is so of an action, or is not, and why.
+//! holds, with the field. An action whose answer has no published shape is `unseen` where its name speaks of
+//! what opens something. A line of `reviewed.txt` says what else is so of an action, or is not, and why.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, OnceLock};
@@ -30,6 +31,8 @@ pub(super) struct Shown {
     pub(super) secret: Option<&'static str>,
     pub(super) policy: Option<&'static str>,
     pub(super) role: Option<&'static str>,
+    /// AWS publishes no shape of its answer, and its name speaks of what opens something.
+    pub(super) unseen: bool,
 }
 
 /// One action, with what the review says of it.
@@ -114,6 +117,7 @@ fn read(service: &'static str, lines: &'static str) -> Service {
                         "credential" => action.shown.credential = field,
                         "secret" => action.shown.secret = field,
                         "policy" => action.shown.policy = field,
+                        "unseen" => action.shown.unseen = true,
                         _ => action.shown.role = field,
                     }
                 }
@@ -267,6 +271,12 @@ pub(super) enum Verdict {
     Permits,
     /// It does neither, whatever its fields are called.
     Own,
+    /// It lets in, or out, who was not before.
+    Door,
+    /// Data is gone with what it deletes.
+    State,
+    /// It is neither of the two, whatever its name says.
+    Plain,
     /// It only reads where a condition on this key stands beside it, with this value where one is named.
     When(&'static str, Option<&'static str>),
 }
@@ -310,6 +320,9 @@ fn review(line: &'static str) -> Option<(&'static str, Verdict, &'static str)> {
         "runs" => (Verdict::Runs, why),
         "permits" => (Verdict::Permits, why),
         "own" => (Verdict::Own, why),
+        "door" => (Verdict::Door, why),
+        "state" => (Verdict::State, why),
+        "plain" => (Verdict::Plain, why),
         "when" => {
             let (key, why) = why.split_once(' ')?;
             let (key, value) = match key.split_once('=') {

@@ -114,6 +114,10 @@ fn resource(text: &str) -> Result<(), &'static str> {
     {
         return Err("this is not an ARN");
     }
+    // What AssumeRole takes in a policy.
+    if text.chars().any(|c| c > '\u{ff}') {
+        return Err("it holds a character that STS does not take: write `?` or `*` for it");
+    }
     let parts: Vec<&str> = text.splitn(6, ':').collect();
     let [arn, partition, service, _region, _account, name] = parts.as_slice() else {
         return Err("write arn:partition:service:region:account:resource");

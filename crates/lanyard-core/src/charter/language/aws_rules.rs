@@ -168,21 +168,24 @@ impl Rules<'_> {
         } else {
             beyond.to_string()
         };
-        let names = more
-            .iter()
-            .take(NAMES_PER_HELP)
-            .map(|(action, _)| action.to_string());
-        let names = names.collect::<Vec<_>>().join(", ");
         let help = if beyond.can_be_approved() && pattern.is_wild() {
-            let rest = more.len().saturating_sub(NAMES_PER_HELP);
-            let rest = if rest == 0 {
-                String::new()
-            } else {
-                format!(", and {rest} more")
-            };
-            Some(format!(
-                "name in `except`, or in `approved` for a person to approve: {names}{rest}"
-            ))
+            // What writes cannot be approved: each list names what it can hold.
+            let (reads, writes): (Vec<_>, Vec<_>) = more
+                .iter()
+                .partition(|(_, beyond)| beyond.can_be_approved());
+            let except =
+                (!writes.is_empty()).then(|| format!("name in `except`: {}", names(&writes)));
+            let approved = format!(
+                "name in `except`, or in `approved` for a person to approve: {}",
+                names(&reads)
+            );
+            Some(
+                except
+                    .into_iter()
+                    .chain([approved])
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
         } else if beyond.can_be_approved() {
             Some("name it in `approved`, and a person approves each credential".to_owned())
         } else {
@@ -300,5 +303,17 @@ impl Rules<'_> {
                 "split the grant, or shorten its resources: nothing is left out to make it fit",
             ),
         );
+    }
+}
+
+/// The first actions of a list, and how many more there are.
+fn names(actions: &[&(&Action, Beyond)]) -> String {
+    let first = actions.iter().take(NAMES_PER_HELP);
+    let names: Vec<String> = first.map(|(action, _)| action.to_string()).collect();
+    let rest = actions.len().saturating_sub(NAMES_PER_HELP);
+    if rest == 0 {
+        names.join(", ")
+    } else {
+        format!("{}, and {rest} more", names.join(", "))
     }
 }

@@ -1,7 +1,7 @@
 //! Grants that could raise their own power, and by which path.
 
 use crate::charter::aws::{Power, power};
-use crate::charter::{Charter, Grant, KubernetesRights, PolicyRule, Rights, pattern_contains};
+use crate::charter::{Charter, Grant, KubernetesRights, PolicyRule, Rights};
 
 /// What starts or changes pods: they may name any service account of the namespace, and mount its secrets.
 const WORKLOADS: &[&str] = &[
@@ -22,11 +22,6 @@ impl Charter {
         let grants = self.grants.values();
         grants.filter(|grant| !paths(&grant.rights).is_empty())
     }
-}
-
-/// Whether an action, in lower case, and a known one could be the same.
-pub(super) fn meets(action: &str, known: &str) -> bool {
-    pattern_contains(action, known) || pattern_contains(known, action)
 }
 
 /// The word of the grant, and the path from there.
