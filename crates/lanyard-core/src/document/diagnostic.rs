@@ -162,12 +162,23 @@ pub fn escaped(text: &str) -> String {
     }
 }
 
-/// Text from outside, with everything that a terminal would act on or hide made visible (T21).
+/// Letters that are written from right to left, and digits that stand among them: they turn around what is beside them.
+const fn turns_around(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+/// White space that looks like a space and is none.
+fn is_odd_space(c: char) -> bool {
+    c != ' ' && c.is_whitespace()
+}
+
+/// Text from outside, with everything that a terminal would act on, hide or turn around made visible (T21).
 #[must_use]
 pub fn visible(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let visible = !(c.is_control() || is_invisible(c));
+            let visible =
+                !(c.is_control() || is_invisible(c) || turns_around(c) || is_odd_space(c));
             visible
                 .then_some(c)
                 .into_iter()
