@@ -4,6 +4,8 @@ use lanyard_core::document::visible;
 
 /// The longest line of a message, in characters. Messages are sentences about a plan; what is in a plan is never cut.
 const MESSAGE_CHARS: usize = 300;
+/// How much of a longer message is kept from its end, where a sentence says what becomes of its subject.
+const MESSAGE_END_CHARS: usize = 120;
 
 /// The most that people are asked to read of one plan.
 ///
@@ -14,14 +16,16 @@ const MESSAGE_CHARS: usize = 300;
 /// - test: `s02_what_people_read_has_a_bound_and_a_longer_plan_is_refused`
 pub(crate) const MAX_SHOWN_BYTES: usize = 2 * 1024 * 1024;
 
-/// One line of a message, of bounded length.
+/// One line of a message, of bounded length: a longer one is cut in its middle.
 pub(crate) fn line(text: &str) -> String {
     let joined = visible(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    if joined.chars().count() <= MESSAGE_CHARS {
+    let count = joined.chars().count();
+    if count <= MESSAGE_CHARS {
         return joined;
     }
-    let kept: String = joined.chars().take(MESSAGE_CHARS).collect();
-    format!("{kept}…")
+    let begin = joined.chars().take(MESSAGE_CHARS - MESSAGE_END_CHARS);
+    let end = joined.chars().skip(count - MESSAGE_END_CHARS);
+    begin.chain(['…']).chain(end).collect()
 }
 
 /// All of a text, on one line.

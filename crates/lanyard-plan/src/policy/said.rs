@@ -157,12 +157,7 @@ impl<'a> Said<'a> {
     }
 
     pub(super) fn judgement(self, policies: Digest) -> Judgement {
-        let most = |messages: BTreeSet<String>| {
-            let more = messages.len().saturating_sub(MAX_FINDINGS);
-            let kept = messages.into_iter().take(MAX_FINDINGS);
-            let rest = (more > 0).then(|| format!("and {more} more"));
-            kept.chain(rest).collect::<Vec<_>>()
-        };
+        let most = |messages: BTreeSet<String>| first(messages.into_iter().collect());
         let risk = self.risks.last().map_or(Risk::Low, |(risk, _)| *risk);
         let reasons = self.risks.into_iter().rev();
         let reasons: Vec<(Risk, String)> = reasons.collect();
@@ -176,18 +171,27 @@ impl<'a> Said<'a> {
             .filter(|(_, message)| !message.is_empty())
             .map(|(risk, message)| format!("{risk}: {message}"))
             .chain(asks)
-            .take(MAX_FINDINGS)
             .collect();
         Judgement {
             policies,
             denied: most(self.denied),
             warned: most(self.warned),
             risk,
-            reasons,
+            reasons: first(reasons),
             people: self.people,
             groups: self.groups,
         }
     }
+}
+
+/// The first of them, and how many more there are.
+fn first(mut messages: Vec<String>) -> Vec<String> {
+    let more = messages.len().saturating_sub(MAX_FINDINGS);
+    if more > 0 {
+        messages.truncate(MAX_FINDINGS);
+        messages.push(format!("and {more} more"));
+    }
+    messages
 }
 
 #[cfg(test)]
