@@ -51,8 +51,20 @@ pub(crate) fn key(text: &str) -> Result<String, String> {
 fn number(text: &str) -> Option<Result<Value, String>> {
     let first = text.chars().next()?;
     if first == '.' {
-        // A float alone: no sign, no underscores.
-        return decimal(text).map(|value| float(text, value));
+        // A float alone: no sign, and underscores between digits only.
+        let bytes = text.as_bytes();
+        let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+        let separates = |place: usize| {
+            place > 0 && is_digit(bytes.get(place - 1)) && is_digit(bytes.get(place + 1))
+        };
+        let all = bytes.iter().enumerate();
+        if !all
+            .filter(|(_, byte)| **byte == b'_')
+            .all(|(place, _)| separates(place))
+        {
+            return None;
+        }
+        return decimal(&text.replace('_', "")).map(|value| float(text, value));
     }
     if !first.is_ascii_digit() && first != '+' && first != '-' {
         return None;
