@@ -63,7 +63,6 @@ const BY_NAME: &[(&str, &str, &str, &str, bool)] = &[
         true,
     ),
     ("aws_s3_bucket", "s3", "", "bucket", false),
-    ("aws_s3_object", "s3", "", "bucket", false),
     (
         "aws_sfn_state_machine",
         "states",
@@ -86,7 +85,7 @@ const OWNERS: &[(&str, &str)] = &[
 /// The ARNs of a change; none when it has to be asked of AWS.
 pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
     let found = change.sides().filter_map(|side| of(&change.kind, side));
-    let found: Vec<Arn> = found.collect();
+    let mut found: Vec<Arn> = found.collect();
     // What is made under a name that nobody knows yet could be anything.
     let sides = match change.effect() {
         Effect::Update | Effect::Replace => 2,
@@ -98,10 +97,23 @@ pub(super) fn named(change: &ResourceChange) -> Vec<Arn> {
         | Effect::Supersede => 1,
     };
     if found.len() < sides {
-        Vec::new()
-    } else {
-        found
+        return Vec::new();
     }
+    if change.kind == "aws_s3_bucket" && empties(change) {
+        let objects = |bucket: &Arn| Arn {
+            resource: format!("{}/*", bucket.resource),
+            ..bucket.clone()
+        };
+        let more: Vec<Arn> = found.iter().map(objects).collect();
+        found.extend(more);
+    }
+    found
+}
+
+/// Whether the objects in a bucket go with the bucket.
+fn empties(change: &ResourceChange) -> bool {
+    let forced = |side: &Value| side.get("force_destroy") == Some(&Value::Bool(true));
+    matches!(change.effect(), Effect::Destroy | Effect::Replace) && forced(&change.change.before)
 }
 
 fn of(kind: &str, side: &Value) -> Option<Arn> {
@@ -117,6 +129,15 @@ fn of(kind: &str, side: &Value) -> Option<Arn> {
         "aws_sqs_queue_policy" | "aws_sqs_queue_redrive_policy"
     ) {
         return queue(text("queue_url")?);
+    }
+    if matches!(
+        kind,
+        "aws_s3_bucket_object" | "aws_s3_object" | "aws_s3_object_copy"
+    ) {
+        // An object of its own, and none beside it. The provider leaves out a slash before the key.
+        let (bucket, key) = (text("bucket")?, text("key")?.trim_start_matches('/'));
+        let is_bucket = !bucket.is_empty() && !bucket.contains(['/', ':']) && !key.is_empty();
+        return Arn::parse(&format!("arn:aws:s3:::{bucket}/{key}")).filter(|_| is_bucket);
     }
     // aws_s3_bucket_policy, aws_s3_bucket_versioning and the like all name their bucket so.
     let kind = if kind.starts_with("aws_s3_bucket_") {

@@ -145,7 +145,7 @@ impl AwsGrant {
 /// What of the pattern is about this ARN, or about what is beneath it.
 fn both(pattern: &str, arn: &Arn) -> Vec<String> {
     let beneath = match arn.service.as_str() {
-        "s3" | "dynamodb" => Some("/*"),
+        "dynamodb" => Some("/*"),
         "logs" | "lambda" => Some(":*"),
         _ => None,
     };
@@ -421,18 +421,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beneath_a_bucket_goes_with_it() {
-        let both = "arn:aws:s3:::logs-*";
-        let rights = aws(vec![statement(&["s3:PutObject"], &[both])]);
-        let ToPlan::Narrowed(narrowed) = rights.to_plan(&reach(&[arn("arn:aws:s3:::logs-a")]))
-        else {
-            unreachable!("a bucket of the grant");
+    fn s22_what_changes_a_bucket_reaches_none_of_its_objects() {
+        let narrowed = |resources: &[&str], named: &str| {
+            let rights = aws(vec![statement(&["s3:PutObject"], resources)]);
+            rights.to_plan(&reach(&[arn(named)]))
         };
-        let expected = statement(
-            &["s3:PutObject"],
-            &["arn:aws:s3:::logs-a", "arn:aws:s3:::logs-a/*"],
+        let to =
+            |resource: &str| ToPlan::Narrowed(aws(vec![statement(&["s3:PutObject"], &[resource])]));
+        let (bucket, object) = ("arn:aws:s3:::logs-a", "arn:aws:s3:::logs-a/shop/readme");
+        assert_eq!(narrowed(&["arn:aws:s3:::logs-*"], bucket), to(bucket));
+        assert_eq!(
+            narrowed(&["arn:aws:s3:::logs-a/*"], bucket),
+            ToPlan::Nothing
         );
-        assert_eq!(narrowed, aws(vec![expected]));
+        for pattern in [
+            "arn:aws:s3:::logs-*",
+            "arn:aws:s3:::logs-a/*",
+            "arn:aws:s3:::logs-a/shop/*",
+        ] {
+            assert_eq!(narrowed(&[pattern], object), to(object), "{pattern}");
+        }
+        assert_eq!(
+            narrowed(&["arn:aws:s3:::logs-a/other/*"], object),
+            ToPlan::Nothing
+        );
+        // A bucket that goes with its objects names them.
+        let mut all = reach(&[arn(bucket)]);
+        let objects = Arn {
+            resource: "logs-a/*".to_owned(),
+            ..arn(bucket)
+        };
+        all.aws.named.insert(objects);
+        let rights = aws(vec![statement(
+            &["s3:DeleteObject"],
+            &["arn:aws:s3:::logs-a/*"],
+        )]);
+        assert_eq!(rights.to_plan(&all), ToPlan::Narrowed(rights));
     }
 
     // T30
