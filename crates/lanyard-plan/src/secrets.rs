@@ -10,8 +10,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use regex::Regex;
 use serde_json::Value;
 
-use crate::scalars;
 use crate::tree::Tree;
+use crate::{numbers, scalars};
 
 /// What is shown instead of a sensitive value.
 pub(crate) const SENSITIVE: &str = "(sensitive)";
@@ -25,6 +25,8 @@ const MIN_WHOLE_BYTES: usize = 6;
 const MIN_LINE_BYTES: usize = 24;
 /// Of a longer text only the begin is looked for, and a text that holds the begin is hidden whole.
 const SOUGHT_BYTES: usize = 512;
+/// How much of a secret is written in the forms of other writers: more than is looked for of any of them.
+const WRITTEN_BYTES: usize = 8 * SOUGHT_BYTES;
 /// How many texts are looked for within other texts.
 const SOUGHT_TEXTS: usize = 40_000;
 /// How much text they may have together, which bounds the automaton.
@@ -232,6 +234,9 @@ impl Forms {
             Value::Number(number) => self.note(&number.to_string()),
             Value::String(text) => {
                 self.text(text);
+                if let Some(digits) = numbers::digits(text) {
+                    self.text(digits);
+                }
                 let decoded = STANDARD.decode(text).ok();
                 if let Some(text) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
                     self.text(&text);
@@ -254,22 +259,54 @@ impl Forms {
         if text.len() < MIN_PART_BYTES {
             return;
         }
-        for before in [&b""[..], b"\0", b"\0\0"] {
-            self.base64(before, text);
-        }
-        let in_json = Value::from(text).to_string();
-        let in_json = in_json.trim_matches('"');
-        if in_json != text {
-            self.part(in_json);
-        }
-        let in_address = percent_encoded(text);
-        if in_address != text {
-            self.part(&in_address);
-        }
         for line in text.lines().map(str::trim) {
             if line.len() >= MIN_LINE_BYTES && !line.contains(char::is_whitespace) {
                 self.part(line);
             }
+        }
+        // Of a long form only the begin is looked for, so no more of the text is written in other forms.
+        let mut end = text.len().min(WRITTEN_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = text.get(..end).unwrap_or(text);
+        self.encoded(text);
+        // As other writers have it: each within the next, since a text with a secret may stand in another one.
+        for form in [in_json(text), in_go(text)] {
+            self.part(&form);
+            self.part(&in_json(&form));
+        }
+        let percent = percent_encoded(text);
+        for form in [
+            percent.replace("%20", "+"),
+            lower_escapes(&percent),
+            percent,
+            in_xml(text, "&#39;", "&#34;"),
+            in_xml(text, "&apos;", "&quot;"),
+            in_xml(text, "'", "\""),
+            in_hex(text),
+            in_hex(text).to_ascii_uppercase(),
+            text.replace('\'', "''"),
+            text.replace('\'', "'\\''"),
+        ] {
+            self.part(&form);
+        }
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        if lines.len() > 1 {
+            // With other ends of its lines, or with none.
+            for between in ["\n", "\r\n", " ", "", "\\n", "\\r\\n", "\\\\n"] {
+                let joined = lines.join(between);
+                self.part(joined.trim_end_matches('\\'));
+                self.encoded(&joined);
+                self.encoded(&format!("{joined}{between}"));
+            }
+        }
+    }
+
+    /// The whole in Base64, as what is beside the text is not known but for its start.
+    fn encoded(&mut self, text: &str) {
+        for before in [&b""[..], b"\0", b"\0\0"] {
+            self.base64(before, text);
         }
     }
 
@@ -302,6 +339,47 @@ impl Forms {
             }
         }
     }
+}
+
+/// As JSON has it.
+fn in_json(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or(&quoted).to_owned()
+}
+
+/// As Go writes JSON, and Terraform with it.
+fn in_go(text: &str) -> String {
+    let mut written = in_json(text);
+    for (sign, escape) in [('<', "\\u003c"), ('>', "\\u003e"), ('&', "\\u0026")] {
+        written = written.replace(sign, escape);
+    }
+    written
+}
+
+fn in_xml(text: &str, apostrophe: &str, quote: &str) -> String {
+    let written = text.replace('&', "&amp;").replace('<', "&lt;");
+    let written = written.replace('>', "&gt;").replace('\'', apostrophe);
+    written.replace('"', quote)
+}
+
+fn in_hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `%2f` where others write `%2F`.
+fn lower_escapes(percent: &str) -> String {
+    let mut parts = percent.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |mut written, part| {
+        let (escape, rest) = part.split_at(part.len().min(2));
+        written.push('%');
+        written.push_str(&escape.to_ascii_lowercase());
+        written.push_str(rest);
+        written
+    })
 }
 
 /// As in the address of a database (RFC 3986, section 2.1).

@@ -558,3 +558,78 @@ fn a_risk_an_object_is_as_grave_wherever_it_stands() {
         Risk::Low
     );
 }
+
+#[test]
+fn a03_a_secret_is_masked_as_other_writers_have_it() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEA\nAoGBALRiMLAh9iimur8VA7qVvdqx\n-----END PRIVATE KEY-----\n";
+    let (long, short) = (
+        "MIICdgIBADANBgkqhkiG9w0BAQEFAASCAmAwggJcAgEA",
+        "AoGBALRiMLAh9iimur8VA7qVvdqx",
+    );
+    for again in [
+        pem.to_owned(),
+        pem.replace('\n', "\r\n"),
+        pem.replace('\n', "\\n"),
+        pem.replace('\n', "\\\\n"),
+        pem.replace('\n', " "),
+        pem.replace('\n', ""),
+        pem.replace('\n', "\n    "),
+        format!("x={long};"),
+        STANDARD.encode(pem.replace('\n', "\r\n")),
+        STANDARD.encode(pem),
+        STANDARD.encode(pem.trim_end()),
+        pem.bytes().map(|byte| format!("{byte:02x}")).collect(),
+    ] {
+        for shown in [
+            format!("a {again} b"),
+            json!({"k": again}).to_string(),
+            json!([json!({"k": again}).to_string()]).to_string(),
+        ] {
+            let document = beside_secret(json!(pem), &json!({"again": shown}));
+            let text = said(&document);
+            for part in [
+                long,
+                short,
+                &STANDARD.encode(pem)[40..80],
+                "4d49494364674942",
+            ] {
+                lacks(&text, part);
+            }
+        }
+    }
+    // Signs that writers escape.
+    let secret = "p<a>s&s'w\"o/r d\\X9";
+    for again in [
+        json!(secret).to_string(),
+        "p\\u003ca\\u003es\\u0026s'w\\\"o/r d\\\\X9".to_owned(),
+        "p&lt;a&gt;s&amp;s&#39;w&#34;o/r d\\X9".to_owned(),
+        "p&lt;a&gt;s&amp;s&apos;w&quot;o/r d\\X9".to_owned(),
+        "p%3Ca%3Es%26s%27w%22o%2Fr%20d%5CX9".to_owned(),
+        "p%3ca%3es%26s%27w%22o%2fr%20d%5cX9".to_owned(),
+        "p%3Ca%3Es%26s%27w%22o%2Fr+d%5CX9".to_owned(),
+        "p<a>s&s''w\"o/r d\\X9".to_owned(),
+        "703c613e732673277722".to_owned() + "6f2f7220645c5839",
+        "703C613E732673277722".to_owned() + "6F2F7220645C5839",
+    ] {
+        for shown in [
+            format!("url: {again}/x"),
+            json!({"k": format!("it is {again}!")}).to_string(),
+        ] {
+            let text = said(&beside_secret(json!(secret), &json!({"again": shown})));
+            has(&text, "(sensitive)");
+            for part in ["X9", "5839", "5c", "5C"] {
+                lacks(&text, part);
+            }
+        }
+    }
+    // A number, wherever it stands as a whole value, also one that no double holds.
+    for number in ["123456789", "123456789012345678901"] {
+        let plan = format!(
+            r#"{{"format_version":"1.2","configuration":{{"root_module":{{}}}},"resource_changes":[{{"address":"a_b.c","type":"a_b",
+                "change":{{"actions":["create"],"before":null,"after_sensitive":{{"n":true}},
+                "after":{{"n":{number},"a":"{number}","b":[{number}],"c":"{{\"d\":{number}}}"}}}}}}]}}"#
+        );
+        let document = Document::read(PlanFormat::TerraformJson, plan.as_bytes()).unwrap();
+        lacks(&said(&document), &number[..9]);
+    }
+}
