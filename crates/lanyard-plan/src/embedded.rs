@@ -6,15 +6,18 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lanyard_core::document::{self, Node, Style};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
 
 use crate::manifests;
+use crate::numbers::exact;
 use crate::secrets::speaks_of_a_secret;
 use crate::tree::{Text, Tree};
 
 /// How deep documents are read within documents: a policy in a template in a manifest.
 const DOCUMENT_NESTING: usize = 4;
+/// How deep values stand within values, over a plan and the documents within its texts: each level takes some of the stack.
+const MAX_DEPTH: usize = 128;
 /// A shorter text in Base64 may as well be a word.
 const MIN_BASE64_BYTES: usize = 24;
 
@@ -36,46 +39,115 @@ impl fmt::Display for Notation {
     }
 }
 
-/// A text, with the document that it holds if it holds one. What cannot be read and speaks of a Secret is hidden.
-pub(crate) fn read(text: &str) -> Tree {
-    of_text(text, 0)
+/// How deep a text stands.
+#[derive(Clone, Copy)]
+struct Depth {
+    documents: usize,
+    values: usize,
 }
 
-fn within(text: &str, depth: usize) -> Option<(Notation, Tree)> {
-    if depth >= DOCUMENT_NESTING {
+impl Depth {
+    /// Of what is within a document.
+    const fn document(self) -> Self {
+        Self {
+            documents: self.documents + 1,
+            values: self.values + 1,
+        }
+    }
+
+    /// Of what is within a value.
+    const fn value(self) -> Self {
+        Self {
+            values: self.values + 1,
+            ..self
+        }
+    }
+
+    /// Whether a document as deep may stand here.
+    const fn holds(self, levels: usize) -> bool {
+        self.values + levels < MAX_DEPTH
+    }
+}
+
+/// A text so many values deep, with the document that it holds if it holds one. What cannot be read and speaks of a Secret is hidden.
+pub(crate) fn read(text: &str, values: usize) -> Tree {
+    let documents = 0;
+    of_text(text, Depth { documents, values })
+}
+
+/// Whether a text, which was taken for no document, is one that was not read: a key in it stands twice, so that readers take different
+/// ones of the values, or it stands too deep.
+pub(crate) fn is_unread(text: &str) -> bool {
+    begins_as_json(text) && serde_json::from_str::<IgnoredAny>(text).is_ok()
+        || may_be_yaml(text) && yaml_nodes(text).is_some()
+        || base64(text).is_some()
+}
+
+fn within(text: &str, depth: Depth) -> Option<(Notation, Tree)> {
+    if depth.documents >= DOCUMENT_NESTING || !depth.holds(1) {
         return None;
     }
-    let start = text.trim_start();
-    if start.starts_with(['{', '['])
-        && let Ok(Strict(value)) = serde_json::from_str(text)
+    if begins_as_json(text)
+        && let Ok(Strict(value)) = serde_json::from_str(&exact(text))
+        && depth.holds(json_levels(&value))
     {
-        return Some((Notation::Json, of_json(&value, depth + 1)));
+        return Some((Notation::Json, of_json(&value, depth.document())));
     }
-    // A line alone that can be read as YAML is a text for all others.
-    let may_be_yaml = text.trim_end().contains('\n') || speaks_of_a_secret(text);
-    if may_be_yaml
-        && text.contains(':')
-        && let Some(root) = yaml(text, depth + 1)
+    if may_be_yaml(text)
+        && let Some(nodes) = yaml_nodes(text)
+        && nodes.iter().all(|node| depth.holds(yaml_levels(node) + 1))
     {
+        let depth = depth.document();
+        let root = match nodes.as_slice() {
+            [one] => of_yaml(one, depth),
+            several => Tree::List(
+                several
+                    .iter()
+                    .map(|it| of_yaml(it, depth.value()))
+                    .collect(),
+            ),
+        };
         return Some((Notation::Yaml, root));
     }
-    base64(text).map(|inner| (Notation::Base64, of_text(&inner, depth + 1)))
+    base64(text).map(|inner| (Notation::Base64, of_text(&inner, depth.document())))
 }
 
-/// One document, or a list of all where there are several.
-fn yaml(text: &str, depth: usize) -> Option<Tree> {
-    let one = |text: &str| {
-        let root = document::read(text).ok().filter(|root| !root.is_text())?;
-        Some(of_yaml(&root, depth))
-    };
-    one(text).or_else(|| {
+fn begins_as_json(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// A line alone that can be read as YAML is a text for all others.
+fn may_be_yaml(text: &str) -> bool {
+    (text.trim_end().contains('\n') || speaks_of_a_secret(text)) && text.contains(':')
+}
+
+/// One document, or all where there are several.
+fn yaml_nodes(text: &str) -> Option<Vec<Node>> {
+    let one = |text: &str| document::read(text).ok().filter(|root| !root.is_text());
+    one(text).map(|node| vec![node]).or_else(|| {
         let documents = manifests::documents(text).ok()?;
         let several = documents.len() > 1;
         let each = documents.iter().map(|(_, document)| one(document));
-        each.collect::<Option<_>>()
-            .filter(|_| several)
-            .map(Tree::List)
+        each.collect::<Option<_>>().filter(|_| several)
     })
+}
+
+fn json_levels(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+        Value::Array(items) => items.iter().map(json_levels).max(),
+        Value::Object(map) => map.values().map(json_levels).max(),
+    };
+    1 + deepest.unwrap_or_default()
+}
+
+fn yaml_levels(node: &Node) -> usize {
+    let deepest = match &node.value {
+        document::Value::Scalar { .. } => return 0,
+        document::Value::List(items) => items.iter().map(yaml_levels).max(),
+        document::Value::Map(entries) => entries.iter().map(|(_, it)| yaml_levels(it)).max(),
+    };
+    1 + deepest.unwrap_or_default()
 }
 
 /// What reads as text, and stands there in Base64: user data, as launch templates have it.
@@ -88,7 +160,7 @@ fn base64(text: &str) -> Option<String> {
     (decoded.chars().all(is_read) && STANDARD.encode(&decoded) == text).then_some(decoded)
 }
 
-fn of_text(text: &str, depth: usize) -> Tree {
+fn of_text(text: &str, depth: Depth) -> Tree {
     match within(text, depth) {
         Some((notation, root)) => Tree::Document {
             text: Text::new(text),
@@ -100,22 +172,28 @@ fn of_text(text: &str, depth: usize) -> Tree {
     }
 }
 
-fn of_json(value: &Value, depth: usize) -> Tree {
+fn of_json(value: &Value, depth: Depth) -> Tree {
     match value {
-        Value::Null => Tree::Null,
+        // In a text, a value that is null was written there.
+        Value::Null => Tree::Plain(Text::new("null")),
         Value::Bool(_) | Value::Number(_) => Tree::Plain(Text::new(&value.to_string())),
         Value::String(text) => of_text(text, depth),
-        Value::Array(items) => Tree::List(items.iter().map(|item| of_json(item, depth)).collect()),
+        Value::Array(items) => Tree::List(
+            items
+                .iter()
+                .map(|item| of_json(item, depth.value()))
+                .collect(),
+        ),
         Value::Object(map) => Tree::Map(
             map.iter()
-                .map(|(key, inner)| (key.clone(), of_json(inner, depth)))
+                .map(|(key, inner)| (key.clone(), of_json(inner, depth.value())))
                 .collect(),
         ),
     }
 }
 
 /// Scalars stay as they are written: which of them are numbers is for whoever reads the text.
-fn of_yaml(node: &Node, depth: usize) -> Tree {
+fn of_yaml(node: &Node, depth: Depth) -> Tree {
     match &node.value {
         document::Value::Scalar {
             text,
@@ -125,16 +203,19 @@ fn of_yaml(node: &Node, depth: usize) -> Tree {
             None => Tree::Plain(Text::new(text)),
         },
         document::Value::Scalar { text, .. } => of_text(text, depth),
-        document::Value::List(items) => {
-            Tree::List(items.iter().map(|item| of_yaml(item, depth)).collect())
-        }
+        document::Value::List(items) => Tree::List(
+            items
+                .iter()
+                .map(|item| of_yaml(item, depth.value()))
+                .collect(),
+        ),
         document::Value::Map(entries) => {
             let pair = |(key, value): &(Node, Node)| {
                 let key = match &key.value {
                     document::Value::Scalar { text, .. } => text.clone(),
                     document::Value::List(_) | document::Value::Map(_) => String::new(),
                 };
-                (key, of_yaml(value, depth))
+                (key, of_yaml(value, depth.value()))
             };
             Tree::Map(entries.iter().map(pair).collect::<BTreeMap<_, _>>())
         }

@@ -340,7 +340,8 @@ pub(crate) fn heading(review: &Review, json: &Value) -> Name {
 
 /// The objects as their approvers read them.
 pub(crate) fn review(manifests: &[Manifest]) -> Review {
-    let trees: Vec<Tree> = manifests.iter().map(|it| Tree::plain(&it.json)).collect();
+    let each = manifests.iter().map(|it| Tree::of_manifest(&it.json));
+    let trees: Vec<Tree> = each.collect();
     let mut review = Review::of(Secrets::of(&trees));
     for (manifest, tree) in manifests.iter().zip(trees) {
         let heading = heading(&review, &manifest.json);

@@ -90,7 +90,7 @@ impl Hidden {
         let value = self.value();
         match value.as_str().filter(|_| self.is_unread) {
             Some(text) => Tree::Text(Text::new(text)),
-            None => Tree::marked(&value, Marks::default()),
+            None => Tree::marked(&value, Marks::default(), 0),
         }
     }
 
@@ -152,9 +152,29 @@ fn fits(value: &Value, mark: &Value) -> bool {
 }
 
 impl Tree {
+    /// A value of a manifest: what is null there was written, and the cluster removes it or sets its default.
+    pub(crate) fn of_manifest(value: &Value) -> Self {
+        let mut tree = Self::plain(value);
+        tree.write_nulls();
+        tree
+    }
+
+    fn write_nulls(&mut self) {
+        match self {
+            Self::Null => *self = Self::Plain(Text::new("null")),
+            Self::Map(map) => map.values_mut().for_each(Self::write_nulls),
+            Self::List(items) => items.iter_mut().for_each(Self::write_nulls),
+            Self::Plain(_)
+            | Self::Text(_)
+            | Self::Unknown
+            | Self::Hidden(_)
+            | Self::Document { .. } => {}
+        }
+    }
+
     /// A value as a plan has it, with its marks.
     pub(crate) fn of(value: &Value, marks: Marks<'_>) -> Self {
-        let mut tree = Self::marked(value, marks);
+        let mut tree = Self::marked(value, marks, 0);
         tree.hide_secret_objects(false);
         tree
     }
@@ -164,7 +184,9 @@ impl Tree {
         Self::of(value, Marks::default())
     }
 
-    fn marked(value: &Value, marks: Marks<'_>) -> Self {
+    /// A value so many values deep.
+    fn marked(value: &Value, marks: Marks<'_>, depth: usize) -> Self {
+        let below = depth + 1;
         let is_unknown = marks.unknown == Some(&Value::Bool(true));
         if let Some(mark) = marks.sensitive
             && is_set(mark)
@@ -182,12 +204,17 @@ impl Tree {
                 Some(Value::Object(unknown)) if unknown.values().any(is_set) => Self::Map(
                     unknown
                         .keys()
-                        .map(|key| (key.clone(), Self::marked(&Value::Null, marks.key(key))))
+                        .map(|key| {
+                            (
+                                key.clone(),
+                                Self::marked(&Value::Null, marks.key(key), below),
+                            )
+                        })
                         .collect(),
                 ),
                 Some(Value::Array(unknown)) if unknown.iter().any(is_set) => Self::List(
                     (0..unknown.len())
-                        .map(|place| Self::marked(&Value::Null, marks.place(place)))
+                        .map(|place| Self::marked(&Value::Null, marks.place(place), below))
                         .collect(),
                 ),
                 Some(
@@ -201,12 +228,12 @@ impl Tree {
                 | None => Self::Null,
             },
             Value::Bool(_) | Value::Number(_) => Self::Plain(Text::new(&value.to_string())),
-            Value::String(text) => Self::text(text),
+            Value::String(text) => embedded::read(text, depth),
             Value::Array(items) => {
                 let unknown = marks.unknown.and_then(Value::as_array).map_or(0, Vec::len);
                 let each = (0..items.len().max(unknown)).map(|place| {
                     let item = items.get(place).unwrap_or(&Value::Null);
-                    Self::marked(item, marks.place(place))
+                    Self::marked(item, marks.place(place), below)
                 });
                 Self::List(each.collect())
             }
@@ -216,15 +243,17 @@ impl Tree {
                 let more = more.filter(|key| !map.contains_key(*key));
                 let all = map.iter().chain(more.map(|key| (key, &Value::Null)));
                 Self::Map(
-                    all.map(|(key, inner)| (key.clone(), Self::marked(inner, marks.key(key))))
-                        .collect(),
+                    all.map(|(key, inner)| {
+                        (key.clone(), Self::marked(inner, marks.key(key), below))
+                    })
+                    .collect(),
                 )
             }
         }
     }
 
     pub(crate) fn text(text: &str) -> Self {
-        embedded::read(text)
+        embedded::read(text, 0)
     }
 
     fn hidden(value: &Value, is_unknown: bool) -> Self {
