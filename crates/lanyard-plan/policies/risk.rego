@@ -32,29 +32,58 @@ identity_types := {
 	"aws_cloudwatch_log_destination_policy", "aws_cloudwatch_log_resource_policy", "aws_dynamodb_resource_policy",
 	"aws_ecr_registry_policy", "aws_ecr_repository_policy", "aws_efs_file_system_policy", "aws_eks_access_entry",
 	"aws_eks_access_policy_association", "aws_glacier_vault_lock", "aws_glue_resource_policy", "aws_kinesis_resource_policy",
-	"aws_kms_grant", "aws_kms_key_policy", "aws_lakeformation_permissions", "aws_lambda_layer_version_permission",
-	"aws_lambda_permission", "aws_media_store_container_policy", "aws_opensearch_domain_policy", "aws_ram_principal_association",
+	"aws_key_pair", "aws_kms_grant", "aws_kms_key_policy", "aws_lakeformation_permissions", "aws_lambda_layer_version_permission",
+	"aws_lambda_permission", "aws_media_store_container_policy", "aws_opensearch_domain_policy",
 	"aws_s3_access_point", "aws_s3_bucket_policy", "aws_s3control_bucket_policy", "aws_secretsmanager_secret_policy",
 	"aws_ses_identity_policy", "aws_sns_topic_policy", "aws_sqs_queue_policy", "aws_vpc_endpoint_policy",
 }
 
 identity_prefixes := {
-	"aws_iam_", "aws_identitystore_", "aws_organizations_", "aws_ssoadmin_", "azuread_", "azurerm_role_",
-	"google_project_iam_", "google_service_account", "kubernetes_cluster_role", "kubernetes_role", "vault_",
+	"aws_cognito_", "aws_iam_", "aws_identitystore_", "aws_organizations_", "aws_ram_", "aws_rolesanywhere_", "aws_ssoadmin_",
+	"azuread_", "azurerm_role_", "azurerm_user_assigned_identity", "github_actions_", "github_app_", "github_codespaces_",
+	"github_dependabot_", "github_organization_", "github_repository_environment", "github_repository_webhook", "github_team",
+	"google_project_iam_", "google_service_account", "kubernetes_certificate_signing_request", "kubernetes_cluster_role",
+	"kubernetes_default_service_account", "kubernetes_mutating_", "kubernetes_role", "kubernetes_token_request",
+	"kubernetes_validating_", "vault_",
+}
+
+# Words in the name of a type that says who may do what, whoever's type it is.
+identity_words := {
+	"_access_entry", "_access_grant", "_access_key", "_access_policy", "_access_token", "_api_key", "_branch_protection",
+	"_collaborator", "_deploy_key", "_deploy_token", "_grant", "_iam_", "_launch_permission", "_member", "_permission",
+	"_policy_attachment", "_rbac", "_resource_policy", "_role_assignment", "_role_binding", "_role_mapping", "_ruleset",
+	"_service_account", "_ssh_key", "_trust_anchor", "_volume_permission",
 }
 
 # Kinds that say who reaches what.
 perimeter_types := {
-	"aws_default_security_group", "aws_egress_only_internet_gateway", "aws_internet_gateway", "aws_lambda_function_url",
-	"aws_nat_gateway", "aws_s3_account_public_access_block", "aws_s3_bucket_acl", "aws_s3_bucket_public_access_block",
+	"aws_cloudwatch_event_target", "aws_cloudwatch_log_subscription_filter", "aws_default_security_group",
+	"aws_egress_only_internet_gateway", "aws_internet_gateway", "aws_lambda_function_url",
+	"aws_nat_gateway", "aws_s3_account_public_access_block", "aws_s3_bucket_acl", "aws_s3_bucket_ownership_controls",
+	"aws_s3_bucket_public_access_block", "aws_s3_bucket_replication_configuration", "aws_sns_topic_subscription",
 	"aws_security_group", "aws_security_group_rule", "aws_vpc_endpoint", "aws_vpn_connection",
 }
 
 perimeter_prefixes := {
 	"aws_ec2_transit_gateway", "aws_network_acl", "aws_network_firewall_", "aws_networkfirewall_", "aws_route",
 	"aws_vpc_peering_", "aws_vpc_security_group_", "aws_waf", "azurerm_firewall", "azurerm_network_security_",
-	"google_compute_firewall", "google_compute_route", "kubernetes_ingress", "kubernetes_network_policy",
-	"kubernetes_service",
+	"google_compute_firewall", "google_compute_route", "kubernetes_endpoint", "kubernetes_gateway", "kubernetes_ingress",
+	"kubernetes_network_policy", "kubernetes_service",
+}
+
+# Kinds that are about a whole cluster.
+cluster_prefixes := {
+	"kubernetes_api_service", "kubernetes_csi_driver", "kubernetes_namespace", "kubernetes_node", "kubernetes_priority_class",
+	"kubernetes_runtime_class", "kubernetes_storage_class",
+}
+
+cluster_types := {"kubernetes_persistent_volume", "kubernetes_persistent_volume_v1"}
+
+# Kinds that write down who did what, or find who should not have.
+audit_types := {
+	"aws_cloudtrail", "aws_cloudtrail_event_data_store", "aws_config_configuration_recorder",
+	"aws_config_configuration_recorder_status", "aws_config_delivery_channel", "aws_flow_log", "aws_guardduty_detector",
+	"aws_securityhub_account",
 }
 
 # What the tags of a thing are called.
@@ -71,6 +100,18 @@ is_identity(type) if type in identity_types
 
 is_identity(type) if {
 	some prefix in identity_prefixes
+	startswith(type, prefix)
+}
+
+is_identity(type) if {
+	some word in identity_words
+	contains(type, word)
+}
+
+is_cluster(type) if type in cluster_types
+
+is_cluster(type) if {
+	some prefix in cluster_prefixes
 	startswith(type, prefix)
 }
 
@@ -133,6 +174,21 @@ grave contains sprintf("%s says who reaches what", [change.address]) if {
 	not only_forgotten(change)
 }
 
+grave contains sprintf("%s is about the whole cluster", [change.address]) if {
+	some change in changes
+	is_cluster(change.type)
+	not only_tags(change)
+	not only_forgotten(change)
+}
+
+grave contains sprintf("%s, which watches, changes or goes", [change.address]) if {
+	some change in changes
+	change.type in audit_types
+	some action in change.change.actions
+	action in {"update", "delete"}
+	not only_tags(change)
+}
+
 risk contains {"level": "medium", "msg": sprintf("%s is destroyed", [change.address])} if {
 	some change in changes
 	goes(change)
@@ -168,12 +224,41 @@ name(thing) := thing.metadata.name if is_string(thing.metadata.name)
 
 name(thing) := "without a name" if not is_string(thing.metadata.name)
 
+# Kinds of objects by the whole of their names, or by the end of one: routes, policies of networks and bindings have many makers.
+identity_kinds := {
+	"CertificateSigningRequest", "ClusterIssuer", "ClusterPolicy", "ClusterRole", "ClusterTrustBundle", "ConstraintTemplate",
+	"FlowSchema", "Issuer", "PodSecurityPolicy", "Policy", "ReferenceGrant", "Role", "SecurityContextConstraints",
+	"ServiceAccount", "TokenRequest", "User",
+}
+
+identity_endings := {
+	"AccessKey", "AdmissionPolicy", "AdmissionPolicyBinding", "AuthPolicy", "Authentication", "AuthorizationPolicy",
+	"IAMPolicy", "IAMPolicyMember", "RoleAssignment", "RoleBinding", "WebhookConfiguration",
+}
+
+perimeter_kinds := {
+	"DestinationRule", "EndpointSlice", "Endpoints", "EnvoyFilter", "Gateway", "GatewayClass", "IPAddressPool", "Ingress",
+	"IngressClass", "IngressRouteTCP", "IngressRouteUDP", "Service", "ServiceCIDR", "ServiceEntry", "ServiceExport",
+	"Sidecar", "VirtualService",
+}
+
+perimeter_endings := {"NetworkPolicy", "NetworkPolicySpec", "NetworkSet", "Proxy", "Route", "TrafficPolicy"}
+
+cluster_kinds := {
+	"APIService", "CSIDriver", "CustomResourceDefinition", "Namespace", "Node", "PersistentVolume", "PriorityClass",
+	"RuntimeClass", "StorageClass",
+}
+
+is_of(kind, kinds, _) if kind in kinds
+
+is_of(kind, _, endings) if {
+	some ending in endings
+	endswith(kind, ending)
+}
+
 grave contains sprintf("%s %s says who may do what", [thing.kind, name(thing)]) if {
 	some thing in objects
-	thing.kind in {
-		"ClusterRole", "ClusterRoleBinding", "MutatingWebhookConfiguration", "Role", "RoleBinding", "ServiceAccount",
-		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
-	}
+	is_of(thing.kind, identity_kinds, identity_endings)
 }
 
 grave contains sprintf("%s %s says who may do what", [thing.kind, name(thing)]) if {
@@ -184,12 +269,12 @@ grave contains sprintf("%s %s says who may do what", [thing.kind, name(thing)]) 
 
 grave contains sprintf("%s %s says who reaches what", [thing.kind, name(thing)]) if {
 	some thing in objects
-	thing.kind in {"Gateway", "HTTPRoute", "Ingress", "NetworkPolicy", "Service"}
+	is_of(thing.kind, perimeter_kinds, perimeter_endings)
 }
 
 grave contains sprintf("%s %s is about the whole cluster", [thing.kind, name(thing)]) if {
 	some thing in objects
-	thing.kind in {"APIService", "CustomResourceDefinition", "Namespace", "PersistentVolume", "StorageClass"}
+	thing.kind in cluster_kinds
 }
 
 risk contains {"level": "medium", "msg": sprintf("%s %s is applied", [thing.kind, name(thing)])} if {

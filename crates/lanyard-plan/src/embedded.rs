@@ -17,7 +17,7 @@ use crate::tree::{Text, Tree};
 /// How deep documents are read within documents: a policy in a template in a manifest.
 const DOCUMENT_NESTING: usize = 4;
 /// How deep values stand within values, over a plan and the documents within its texts: each level takes some of the stack.
-const MAX_DEPTH: usize = 128;
+const NESTED_VALUES: usize = 128;
 /// A shorter text in Base64 may as well be a word.
 const MIN_BASE64_BYTES: usize = 24;
 
@@ -65,7 +65,7 @@ impl Depth {
 
     /// Whether a document as deep may stand here.
     const fn holds(self, levels: usize) -> bool {
-        self.values + levels < MAX_DEPTH
+        self.values + levels < NESTED_VALUES
     }
 }
 

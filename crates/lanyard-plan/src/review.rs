@@ -197,6 +197,7 @@ impl Review {
             ];
             match says {
                 Says::As if is_new => self.find(Risk::Medium, &message),
+                Says::Runs | Says::Unread => self.find(Risk::High, &message),
                 Says::As | Says::Who | Says::Reach | Says::Host => self.find_grave(&message),
             }
         }

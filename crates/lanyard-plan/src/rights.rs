@@ -3,15 +3,24 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::LazyLock;
 
+use regex::Regex;
+
+use crate::embedded;
 use crate::secrets::Secrets;
 use crate::tree::Tree;
+use crate::walls;
 
 /// What an attribute says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Says {
     /// As whom something runs.
     As,
+    /// A program that runs where Terraform runs.
+    Runs,
+    /// A document that cannot be read.
+    Unread,
     /// Who may do what.
     Who,
     /// Who reaches what.
@@ -24,6 +33,8 @@ impl Says {
     pub(crate) const fn in_words(self) -> &'static str {
         match self {
             Self::As => "says as whom it runs",
+            Self::Runs => "runs a program where Terraform runs",
+            Self::Unread => "holds a document that cannot be read, so what it allows is not known",
             Self::Who => "says who may do what",
             Self::Reach => "says who reaches what",
             Self::Host => "lets a container out to its node",
@@ -31,109 +42,122 @@ impl Says {
     }
 }
 
+// The names of attributes are compared without their case and without what separates their words: CloudFormation, Kubernetes and
+// Terraform write the same name differently.
+
 /// Attributes that hold a policy, or name who may do something.
 const WHO: &[&str] = &[
-    "access_control_list",
-    "access_control_policy",
-    "access_policies",
-    "access_policy",
+    "accesscontrollist",
+    "accesscontrolpolicy",
+    "accesspolicies",
+    "accesspolicy",
     "acl",
-    "allowed_principals",
-    "assume_role_policy",
-    "bucket_policy",
-    "canned_acl",
-    "extended_s3_policy",
-    "file_system_policy",
+    "allowedprincipals",
+    "assumerolepolicy",
+    "assumerolepolicydocument",
+    "bucketpolicy",
+    "cannedacl",
+    "extendeds3policy",
+    "filesystempolicy",
     "grant",
     "grants",
-    "iam_policy",
-    "identity_policy",
-    "inline_policy",
-    "key_policy",
-    "managed_policy_arns",
+    "iampolicy",
+    "identitypolicy",
+    "inlinepolicy",
+    "keypolicy",
+    "managedpolicyarns",
     "maproles",
     "mapusers",
     "member",
     "members",
-    "permissions_boundary",
+    "permissionsboundary",
     "policy",
-    "policy_arn",
-    "policy_arns",
-    "policy_body",
-    "policy_data",
-    "policy_document",
-    "policy_documents",
-    "policy_json",
-    "policy_text",
+    "policyarn",
+    "policyarns",
+    "policybody",
+    "policydata",
+    "policydocument",
+    "policydocuments",
+    "policyjson",
+    "policytext",
     "principal",
     "principals",
-    "queue_policy",
-    "repository_policy",
-    "resource_policy",
-    "role_definition_id",
-    "role_definition_name",
-    "topic_policy",
-    "trust_policy",
-    "vault_policy",
+    "queuepolicy",
+    "repositorypolicytext",
+    "repositorypolicy",
+    "resourcepolicy",
+    "roledefinitionid",
+    "roledefinitionname",
+    "topicpolicy",
+    "trustpolicy",
+    "vaultpolicy",
 ];
 
 /// Attributes that open something to a network.
 const REACH: &[&str] = &[
-    "allowed_cidr_blocks",
-    "allowed_ip_ranges",
-    "associate_public_ip_address",
-    "authorized_networks",
-    "cidr_block_allow_list",
+    "allowedcidrblocks",
+    "allowedipranges",
+    "associatepublicipaddress",
+    "authorizednetworks",
+    "cidrblockallowlist",
     "egress",
-    "endpoint_public_access",
+    "endpointpublicaccess",
     "ingress",
-    "ip_rules",
-    "map_public_ip_on_launch",
-    "master_authorized_networks_config",
-    "network_acls",
-    "network_rules",
-    "public_access_cidrs",
-    "public_network_access",
-    "public_network_access_enabled",
-    "publicly_accessible",
-    "security_rule",
-    "source_ranges",
-    "vpc_security_group_ids",
+    "iprules",
+    "mappubliciponlaunch",
+    "masterauthorizednetworksconfig",
+    "networkacls",
+    "networkrules",
+    "publicaccesscidrs",
+    "publiclyaccessible",
+    "publicnetworkaccess",
+    "publicnetworkaccessenabled",
+    "securitygroupegress",
+    "securitygroupids",
+    "securitygroupingress",
+    "securityrule",
+    "sourceranges",
+    "visibility",
+    "vpcsecuritygroupids",
 ];
 
 /// Attributes that name the identity of what runs.
 const AS: &[&str] = &[
-    "execution_role_arn",
-    "iam_instance_profile",
-    "iam_role",
-    "iam_role_arn",
-    "instance_profile",
+    "executionrolearn",
+    "iaminstanceprofile",
+    "iamrole",
+    "iamrolearn",
+    "instanceprofile",
     "role",
-    "role_arn",
-    "service_account",
-    "service_account_email",
-    "service_account_name",
-    "serviceAccount",
-    "serviceAccountName",
-    "service_role",
-    "service_role_arn",
-    "task_role_arn",
+    "rolearn",
+    "serviceaccount",
+    "serviceaccountemail",
+    "serviceaccountname",
+    "servicerole",
+    "servicerolearn",
+    "taskrolearn",
 ];
 
-/// Fields of a Pod that take a container's walls away.
-const HOST: &[&str] = &[
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
-    "hostPath",
-    "host_ipc",
-    "host_network",
-    "host_path",
-    "host_pid",
-    "privileged",
-    "allowPrivilegeEscalation",
-    "allow_privilege_escalation",
+/// Attributes that name a program which runs where Terraform runs.
+const RUNS: &[&str] = &[
+    "binarypath",
+    "interpreter",
+    "lifecyclecommands",
+    "localexec",
+    "postrender",
+    "postrenderer",
 ];
+
+/// Annotations that name the identity of what runs.
+const AS_ANNOTATIONS: &[&str] = &[
+    "azure.workload.identity/client-id",
+    "eks.amazonaws.com/role-arn",
+    "iam.amazonaws.com/role",
+    "iam.gke.io/gcp-service-account",
+];
+
+/// The type of a Secret that a cluster fills with a login.
+const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
 
 /// How many places are named for each thing that is said, in one resource: people are told enough by these, and the risk is the same.
 ///
@@ -219,6 +243,12 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
                 found.note(place, Says::Who);
                 return;
             }
+            for kind in [before, after].map(|side| side.get("Type").and_then(Tree::scalar)) {
+                // A resource of CloudFormation.
+                if let Some(kind) = kind.filter(|kind| kind.starts_with("AWS::")) {
+                    unread(place, kind, found);
+                }
+            }
             for key in one
                 .keys()
                 .chain(two.keys().filter(|key| !one.contains_key(*key)))
@@ -247,11 +277,8 @@ fn walk(place: Option<&Place<'_>>, before: &Tree, after: &Tree, found: &mut Foun
                     Tree::Map(_) => walk(place, &Tree::Map(BTreeMap::new()), side, found),
                     Tree::List(_) => walk(place, &Tree::List(Vec::new()), side, found),
                     Tree::Document { root, .. } => walk(place, &Tree::Null, root, found),
-                    Tree::Null
-                    | Tree::Plain(_)
-                    | Tree::Text(_)
-                    | Tree::Unknown
-                    | Tree::Hidden(_) => {}
+                    Tree::Text(text) => unread(place, &text.raw, found),
+                    Tree::Null | Tree::Plain(_) | Tree::Unknown | Tree::Hidden(_) => {}
                 }
             }
         }
@@ -272,31 +299,82 @@ fn revealed(side: &Tree) -> Cow<'_, Tree> {
     }
 }
 
+/// A longer key is no name of an attribute that is known: a long one may stand above very many, and is not copied for each.
+const LONGEST_NAME_BYTES: usize = 64;
+
+/// A name without its case, and without what separates its words; nothing where it is too long to be one that is known.
+pub(crate) fn plain_name(key: &str) -> String {
+    if key.len() > LONGEST_NAME_BYTES {
+        return String::new();
+    }
+    let kept = key.chars().filter(|c| !matches!(c, '_' | '-'));
+    kept.map(|c| c.to_ascii_lowercase()).collect()
+}
+
 fn attribute(place: Place<'_>, was: &Tree, is: &Tree, found: &mut Found<'_>) {
     let key = place.key;
-    let lower = key.to_ascii_lowercase();
-    let is_in = |names: &[&str]| names.iter().any(|name| *name == key || *name == lower);
-    let says_something = |side: &Tree| match side {
+    let name = plain_name(key);
+    let is_in = |names: &[&str]| names.contains(&name.as_str());
+    let speaks = says_something(was) || says_something(is);
+    let comes = says_something(is);
+    let is_as = is_in(AS) || AS_ANNOTATIONS.contains(&key);
+    let above = place.above.map(|above| above.key);
+    if is_in(WHO) && speaks && !(is_lifecycle(was) && is_lifecycle(is))
+        || key == "type" && revealed(is).scalar() == Some(TOKEN_SECRET)
+    {
+        found.note(Some(&place), Says::Who);
+    } else if is_in(REACH) && speaks {
+        found.note(Some(&place), Says::Reach);
+    } else if is_in(RUNS) && comes {
+        found.note(Some(&place), Says::Runs);
+    } else if walls::fall(above, key, &revealed(is)) {
+        found.note(Some(&place), Says::Host);
+    } else if is_as && speaks && was.scalar() != is.scalar() {
+        found.note(Some(&place), Says::As);
+    } else {
+        walk(Some(&place), was, is, found);
+    }
+}
+
+/// Whether a value is more than the absence of one.
+pub(crate) fn says_something(side: &Tree) -> bool {
+    match side {
         Tree::Null => false,
-        Tree::Plain(text) => text.raw != "false",
+        Tree::Plain(text) => !matches!(&*text.raw, "false" | "null" | "~" | ""),
         Tree::Text(text) => !text.raw.trim().is_empty(),
         Tree::Map(map) => !map.is_empty(),
         Tree::List(items) => !items.is_empty(),
         Tree::Document { root, .. } => **root != Tree::Map(BTreeMap::new()),
         Tree::Unknown | Tree::Hidden(_) => true,
-    };
-    let speaks = says_something(was) || says_something(is);
-    let comes = says_something(is);
-    if is_in(WHO) && speaks && !(is_lifecycle(was) && is_lifecycle(is)) {
-        found.note(Some(&place), Says::Who);
-    } else if is_in(REACH) && speaks {
-        found.note(Some(&place), Says::Reach);
-    } else if is_in(HOST) && comes {
-        found.note(Some(&place), Says::Host);
-    } else if is_in(AS) && speaks && was.scalar() != is.scalar() {
-        found.note(Some(&place), Says::As);
-    } else {
-        walk(Some(&place), was, is, found);
+    }
+}
+
+/// What a text says that is no document, or that cannot be read as the one that it begins as.
+fn unread(place: Option<&Place<'_>>, text: &str, found: &mut Found<'_>) {
+    static STATEMENT: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        // With quotes, escaped or not, and as HCL writes it; the kinds of CloudFormation that say who may do what.
+        let key = r#"\\*["']?\s*[:=]"#;
+        Regex::new(&format!(
+            r#"\bStatement{key}|\bEffect{key}\s*(?:!\S+\s+)*\\*["']?(?:Allow|Deny)\b|\b(?:Not)?Principal{key}|\b(?:assume_role_policy|AssumeRolePolicyDocument|ManagedPolicyArns|PolicyDocument|mapRoles|mapUsers|role-arn){key}|\bAWS::(?:IAM|SSO|Organizations|RAM)::|\bAWS::\w+::\w*(?:Polic|Permission|Grant|AccessEntry|AccessPoint)\w*"#
+        ))
+        .ok()
+    });
+    static REACHES: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r"\bAWS::\w+::(?:\w*SecurityGroup|NetworkAcl|Route|Url|VPCEndpoint|VPCPeering|InternetGateway)\w*|\bPubliclyAccessible\b").ok()
+    });
+    // The expressions are constants; if one did not compile, everything would count.
+    let says = |regex: &LazyLock<Option<Regex>>| regex.as_ref().is_none_or(|it| it.is_match(text));
+    if says(&STATEMENT) {
+        found.note(place, Says::Who);
+    }
+    if says(&REACHES) {
+        found.note(place, Says::Reach);
+    }
+    if walls::fall_in(text) {
+        found.note(place, Says::Host);
+    }
+    if embedded::is_unread(text) {
+        found.note(place, Says::Unread);
     }
 }
 
@@ -306,6 +384,7 @@ fn is_statement(tree: &Tree) -> bool {
     has(&["Statement"])
         || has(&["Effect", "Action"])
         || has(&["Effect", "NotAction"])
+        || has(&["Effect", "NotPrincipal"])
         || has(&["Effect", "Principal"])
         || has(&["role", "members"])
         || has(&["mapRoles"])
