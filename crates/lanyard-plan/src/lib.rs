@@ -8,6 +8,7 @@ mod folder;
 mod held;
 mod lists;
 mod manifests;
+mod numbers;
 mod policy;
 mod rehearsed;
 mod review;
@@ -18,6 +19,7 @@ mod shown;
 mod terraform;
 mod texts;
 mod tree;
+mod walls;
 mod written;
 
 use std::collections::BTreeSet;

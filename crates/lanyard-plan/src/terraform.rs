@@ -5,6 +5,7 @@
 mod arns;
 mod objects;
 mod parts;
+mod providers;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::embedded::Strict;
 use crate::held::Held;
+use crate::numbers::exact;
 use crate::shown::line;
 use crate::tree::Tree;
 
@@ -85,6 +87,8 @@ struct ResourceChange {
     mode: Option<String>,
     #[serde(rename = "type")]
     kind: String,
+    #[serde(default)]
+    provider_name: Option<String>,
     /// Of what an earlier apply left behind when it made a new one.
     #[serde(default)]
     deposed: Option<String>,
@@ -245,6 +249,18 @@ impl ResourceChange {
                 "`{address}` has the actions {actions:?}, which mean nothing together"
             ));
         };
+        // People read the address, and rules go by the type.
+        if !is_of_type(&self.address, &self.kind) {
+            return Err(format!(
+                "`{address}` is no address of a `{}`, which the plan says that it is",
+                line(&self.kind)
+            ));
+        }
+        if effect == Effect::Nothing && self.change.before != self.change.after {
+            return Err(format!(
+                "`{address}` has the action `no-op`, and its values before and after differ"
+            ));
+        }
         match self.mode.as_deref() {
             None | Some("managed") => Ok(()),
             Some("data") if matches!(effect, Effect::Nothing | Effect::Read) => Ok(()),
@@ -256,6 +272,14 @@ impl ResourceChange {
     }
 }
 
+/// Whether an address ends with this type and a name: `module.a["x"].data.aws_region.here`.
+fn is_of_type(address: &str, kind: &str) -> bool {
+    let plain = parts::without_keys(address);
+    let mut parts = plain.rsplit('.');
+    let (name, own) = (parts.next(), parts.next());
+    name.is_some_and(|name| !name.is_empty()) && own == Some(kind)
+}
+
 impl TerraformPlan {
     /// Reads the bytes.
     ///
@@ -263,7 +287,8 @@ impl TerraformPlan {
     /// Where and why they are not such a plan.
     pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
         let fault = |error: serde_json::Error| line(&error.to_string());
-        let Strict(json) = serde_json::from_slice(content).map_err(fault)?;
+        let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
+        let Strict(json) = serde_json::from_str(&exact(text)).map_err(fault)?;
         let outline = Outline::deserialize(&json).map_err(fault)?;
         if outline.format_version.split('.').next() != Some("1") {
             let version = line(&outline.format_version);

@@ -165,7 +165,10 @@ fn risk_is_low_for_tags_medium_for_what_runs_and_high_for_what_cannot_be_undone(
     assert_eq!((queue.risk, queue.people), (Risk::Medium, 0));
     assert_eq!(
         queue.reasons,
-        ["medium: aws_sqs_queue.orders changes in place"]
+        [
+            "medium: aws_sqs_queue.orders changes in place",
+            "medium: aws_region.here is read during the apply"
+        ]
     );
     for name in ["destroy", "open", "identity"] {
         let said = risk(name);
@@ -296,6 +299,7 @@ fn approvers_read_what_changes_and_no_secrets() {
                     \x20   ~ engine = \"postgres\" -> \"mysql\"\n\
                     \x20   ~ password = (sensitive) -> (sensitive)\n\
                     - aws_sqs_queue.old is destroyed\n\
+                    \x20   its configuration is gone: a `removed` block may run a command with it that no plan shows\n\
                     \x20   - arn = \"arn:aws:sqs:eu-west-1:111122223333:payments-old\"\n\
                     \x20   - name = \"payments-old\"\n";
     assert_eq!(text, expected);

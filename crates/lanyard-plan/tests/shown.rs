@@ -467,6 +467,10 @@ fn a04_scalars_are_read_as_the_cluster_reads_them() {
         "+",
         "_1",
         "1.2.3",
+        ".5_",
+        "._5",
+        ".5__0",
+        ".5_e1",
         "1e",
         "0b2",
         "08:30",
@@ -503,6 +507,8 @@ fn a04_scalars_are_read_as_the_cluster_reads_them() {
     for (text, number) in [
         ("1.5", 1.5),
         (".5", 0.5),
+        (".5_0", 0.5),
+        (".2_5e0_1", 2.5),
         ("-.5", -0.5),
         ("1e-2", 0.01),
         ("1_0.5", 10.5),
@@ -1048,4 +1054,206 @@ fn a03_one_long_secret_leaves_no_other_secret_unmasked() {
     .text();
     lacks(&text, "secret-");
     has(&text, "is here");
+}
+
+#[test]
+fn s02_numbers_that_no_double_holds_differ_by_each_digit() {
+    let plan = |before: &str, after: &str| {
+        let change = format!(
+            r#"{{"actions":["update"],"before":{{"m":1,"n":{before}}},"after":{{"m":2,"n":{after}}},"after_unknown":{{}}}}"#
+        );
+        let plan = format!(
+            r#"{{"format_version":"1.2","configuration":{{"root_module":{{}}}},"resource_changes":[{{"address":"a_b.c","type":"a_b","change":{change}}}]}}"#
+        );
+        Document::read(PlanFormat::TerraformJson, plan.as_bytes())
+            .unwrap()
+            .text()
+    };
+    for (before, after) in [
+        ("123456789012345678901", "123456789012345678902"),
+        ("-123456789012345678901", "-123456789012345678902"),
+        ("0.30000000000000001", "0.30000000000000002"),
+        ("9007199254740993.5", "9007199254740992.5"),
+        ("1e400", "1e401"),
+        ("1e-400", "1e-401"),
+    ] {
+        let text = plan(before, after);
+        has(&text, before);
+        has(&text, after);
+        // In a text, beside what differs too.
+        let json = |number: &str, other: u32| {
+            Value::from(format!("{{\"a\":{number},\"b\":{other}}}")).to_string()
+        };
+        let text = plan(&json(before, 1), &json(after, 2));
+        has(&text, before);
+        has(&text, after);
+        let texts = plan(&json(before, 1), &json(before, 2));
+        lacks(&texts, before);
+    }
+}
+
+#[test]
+fn a04_what_is_null_in_a_manifest_is_shown() {
+    let text = manifests(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, annotations: {keep: null}}\nspec:\n  replicas: null\n  \
+         template: {spec: {securityContext: ~, containers: [{name: c, securityContext: }, null]}}\n  ingress: [null]\n",
+    )
+    .unwrap()
+    .text();
+    for line in [
+        "metadata.annotations.keep = null",
+        "spec.replicas = null",
+        "spec.template.spec.securityContext = null",
+        "securityContext: null",
+        "spec.template.spec.containers[1] = null",
+        "spec.ingress[0] = null",
+    ] {
+        has(&text, line);
+    }
+    // In a document within a text, too.
+    let text = update(
+        "a_b",
+        json!({"d": "{\"a\":1}"}),
+        json!({"d": "{\"a\":2,\"b\":null}"}),
+    )
+    .text();
+    has(&text, "+ d{json}.b = null");
+}
+
+#[test]
+fn s02_letters_from_right_to_left_and_odd_spaces_are_escaped() {
+    for odd in [
+        "\u{5d0}",
+        "\u{627}",
+        "\u{661}",
+        "\u{700}",
+        "\u{7c0}",
+        "\u{fb1d}",
+        "\u{fe70}",
+        "\u{10800}",
+        "\u{1e900}",
+        "\u{1eec7}",
+        "\u{a0}",
+        "\u{1680}",
+        "\u{2003}",
+        "\u{202f}",
+        "\u{205f}",
+        "\u{3000}",
+        "\u{85}",
+    ] {
+        let escaped = odd.escape_unicode().to_string();
+        let key = format!("k{odd}");
+        let document = update(
+            "a_b",
+            json!({"d": format!("a{odd}b")}),
+            json!({"d": format!("b{odd}a"), key: 1}),
+        );
+        lacks(&document.text(), odd);
+        has(
+            &document.text(),
+            &format!("\"a{escaped}b\" -> \"b{escaped}a\""),
+        );
+        let text = manifests(&format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata: {{x: \"a{odd}b\"}}\n"
+        ));
+        if let Ok(document) = text {
+            lacks(&document.text(), odd);
+        }
+        lacks(
+            &Document::read(PlanFormat::Text, odd.as_bytes())
+                .unwrap()
+                .text(),
+            odd,
+        );
+    }
+    has(
+        &update("a_b", json!({"d": "für"}), json!({"d": "日本"})).text(),
+        "\"für\" -> \"日本\"",
+    );
+}
+
+#[test]
+fn a09_an_address_that_is_not_of_its_type_is_refused() {
+    let read = |address: &str, kind: &str, mode: &str| {
+        let actions = if mode == "data" { "read" } else { "create" };
+        terraform(&json!({"resource_changes": [
+            {"address": address, "type": kind, "mode": mode,
+                "change": {"actions": [actions], "before": null, "after": {"n": 1}, "after_unknown": {}}},
+            {"address": "a_b.other", "type": "a_b", "change": {"actions": ["create"], "before": null, "after": {"n": 1}}}]}))
+    };
+    for (address, kind, mode) in [
+        ("aws_s3_object.readme", "aws_iam_role_policy", "managed"),
+        (
+            "module.aws_iam_role_policy.aws_s3_object.x",
+            "aws_iam_role_policy",
+            "managed",
+        ),
+        (
+            "aws_s3_object.aws_iam_role_policy",
+            "aws_iam_role_policy",
+            "managed",
+        ),
+        (
+            "aws_s3_object.x[\"aws_iam_role_policy.y\"]",
+            "aws_iam_role_policy",
+            "managed",
+        ),
+        ("data.aws_region.x", "external", "data"),
+        ("aws_sqs_queue", "aws_sqs_queue", "managed"),
+        ("aws_sqs_queue.", "aws_sqs_queue", "managed"),
+        ("", "", "managed"),
+    ] {
+        has(
+            &read(address, kind, mode).unwrap_err(),
+            "is no address of a",
+        );
+    }
+    for (address, kind, mode) in [
+        ("aws_sqs_queue.q", "aws_sqs_queue", "managed"),
+        (
+            "module.m[\"a.b\"].module.n[0].aws_sqs_queue.q[\"x.y\"]",
+            "aws_sqs_queue",
+            "managed",
+        ),
+        ("module.m.data.aws_region.x[0]", "aws_region", "data"),
+    ] {
+        read(address, kind, mode).unwrap();
+    }
+    // What nothing becomes of has no other values afterwards.
+    let refused = |change: Value| {
+        terraform(&json!({"resource_changes": [{"address": "a_b.c", "type": "a_b", "change": change},
+            {"address": "a_b.d", "type": "a_b", "change": {"actions": ["create"], "before": null, "after": {"n": 1}}}]}))
+        .unwrap_err()
+    };
+    has(
+        &refused(
+            json!({"actions": ["no-op"], "before": {"policy": "p"}, "after": {"policy": "q"}}),
+        ),
+        "its values before and after differ",
+    );
+}
+
+#[test]
+fn a_risk_reasons_that_are_left_out_are_counted_and_sentences_keep_their_end() {
+    let many = |count: usize| {
+        let each = (0..count).map(|place| {
+            json!({"address": format!("aws_x.a{place:03}"), "type": "aws_x",
+                "change": {"actions": ["create"], "before": null, "after": {"policy": "p"}, "after_unknown": {}}})
+        });
+        judged(&terraform(&json!({"resource_changes": each.collect::<Vec<_>>()})).unwrap())
+    };
+    let said = many(60);
+    assert_eq!(said.reasons.len(), 51);
+    assert_eq!(said.reasons.last().unwrap(), "and 10 more");
+    assert_eq!(many(50).reasons.len(), 50);
+    // A long address takes no sentence its end.
+    let address = format!("aws_x.it[\"{}\"]", "k".repeat(600));
+    let said = judged(
+        &terraform(&json!({"resource_changes": [{"address": address, "type": "aws_x",
+            "change": {"actions": ["create"], "before": null, "after": {"policy": "p"}, "after_unknown": {}}}]}))
+        .unwrap(),
+    );
+    let reasons = said.reasons.join("\n");
+    has(&reasons, "high: aws_x.it[");
+    has(&reasons, ": policy says who may do what");
 }

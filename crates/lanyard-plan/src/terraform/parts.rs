@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use lanyard_core::plan::Risk;
 use serde_json::Value;
 
+use super::providers::{self, Provider, UNWRITTEN};
 use super::{Check, Effect, Invocation, Outline, SILENT};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
@@ -25,6 +26,16 @@ struct Provisioner<'a> {
     /// Of which resource.
     address: String,
     expressions: Tree,
+    /// Where the plan has no text, but only what the text refers to.
+    unwritten: Vec<String>,
+}
+
+/// What is opened during the apply, and closed after it, without being in the state.
+struct Ephemeral<'a> {
+    kind: &'a str,
+    address: String,
+    expressions: Tree,
+    unwritten: Vec<String>,
 }
 
 /// An action that an apply invokes.
@@ -55,12 +66,16 @@ impl<'a> Action<'a> {
 /// The parts of a plan beside its resources and outputs.
 pub(super) struct Others<'a> {
     outline: &'a Outline,
+    providers: Vec<Provider<'a>>,
     provisioners: Vec<Provisioner<'a>>,
+    ephemeral: Vec<Ephemeral<'a>>,
     actions: Vec<Action<'a>>,
     /// Those that do not pass, with what they say.
     checks: Vec<(&'a Check, Tree)>,
     /// Resources that are made or changed, and that the configuration does not have.
     unconfigured: BTreeSet<String>,
+    /// Addresses in the configuration, without the keys of instances.
+    configured: BTreeSet<String>,
     /// Whether some of the configuration was not looked at.
     is_cut: bool,
 }
@@ -92,13 +107,24 @@ impl<'a> Others<'a> {
             unconfigured: unconfigured(outline, &found.addresses),
             is_cut: found.is_cut,
             provisioners: found.provisioners,
+            ephemeral: found.ephemeral,
+            providers: providers::configured(outline),
+            configured: found.addresses,
         }
+    }
+
+    /// Whether the plan has a configuration, and this resource is gone from it.
+    pub(super) fn is_gone(&self, address: &str) -> bool {
+        self.outline.configuration.get("root_module").is_some()
+            && !self.configured.contains(&without_keys(address))
     }
 
     pub(super) fn trees(&self) -> impl Iterator<Item = &Tree> {
         let provisioners = self.provisioners.iter().map(|it| &it.expressions);
         let actions = self.actions.iter();
         provisioners
+            .chain(self.ephemeral.iter().map(|it| &it.expressions))
+            .chain(self.providers.iter().map(Provider::tree))
             .chain(actions.flat_map(|it| [&it.config, &it.trigger]))
             .chain(self.checks.iter().map(|(_, problems)| problems))
     }
@@ -157,6 +183,13 @@ impl<'a> Others<'a> {
             review.line(&why);
             review.find(Risk::High, &why);
         }
+        if providers::is_unread(outline) {
+            let why = [Own(
+                "the configuration of providers in this plan cannot be read, so what they are and run is not known",
+            )];
+            review.line(&why);
+            review.find(Risk::High, &why);
+        }
         for address in &self.unconfigured {
             review.line(&[
                 Own("NOT SHOWN: the provisioners of "),
@@ -174,6 +207,9 @@ impl<'a> Others<'a> {
     }
 
     pub(super) fn rest(self, review: &mut Review) {
+        for provider in self.providers {
+            providers::show(review, provider);
+        }
         for provisioner in self.provisioners {
             let heading = review.name(&[
                 Own("provisioner "),
@@ -185,10 +221,30 @@ impl<'a> Others<'a> {
             let expressions = review.mask(provisioner.expressions);
             let found = review.comes("", &expressions);
             review.differs(&heading, &found);
+            unwritten_parts(review, &provisioner.unwritten);
             review.find(
                 Risk::High,
                 &[Named(&heading), Own(" runs a command of the plan's own")],
             );
+        }
+        for ephemeral in self.ephemeral {
+            let heading = review.name(&[Plan(&ephemeral.address)]);
+            review.line(&[
+                Own("! "),
+                Named(&heading),
+                Own(" is opened during the apply"),
+            ]);
+            let expressions = review.mask(ephemeral.expressions);
+            let found = review.comes("", &expressions);
+            review.differs(&heading, &found);
+            unwritten_parts(review, &ephemeral.unwritten);
+            match providers::acting(ephemeral.kind) {
+                Some(does) => review.find(Risk::High, &[Named(&heading), Own(" "), Own(does)]),
+                None => review.find(
+                    Risk::Medium,
+                    &[Named(&heading), Own(" is opened during the apply")],
+                ),
+            }
         }
         for action in self.actions {
             action_invoked(review, action);
@@ -212,6 +268,16 @@ impl<'a> Others<'a> {
                 );
             }
         }
+    }
+}
+
+fn unwritten_parts(review: &mut Review, paths: &[String]) {
+    for path in paths {
+        review.line(&[
+            Own("    NOT SHOWN: the text of "),
+            Plan(path),
+            Own(UNWRITTEN),
+        ]);
     }
 }
 
@@ -285,7 +351,7 @@ fn addresses(outline: &Outline, is: impl Fn(Effect) -> bool) -> BTreeSet<String>
 }
 
 /// `module.a["x"].b.c[0]` is `module.a.b.c` in the configuration.
-fn without_keys(address: &str) -> String {
+pub(super) fn without_keys(address: &str) -> String {
     let (mut kept, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
     for c in address.chars() {
         match c {
@@ -305,6 +371,7 @@ fn without_keys(address: &str) -> String {
 #[derive(Default)]
 struct Configured<'a> {
     provisioners: Vec<Provisioner<'a>>,
+    ephemeral: Vec<Ephemeral<'a>>,
     addresses: BTreeSet<String>,
     /// Whether modules were not looked at.
     is_cut: bool,
@@ -330,9 +397,20 @@ fn in_module<'a>(
                 found.provisioners.push(Provisioner {
                     kind: kind.unwrap_or("unknown"),
                     address: address.clone(),
-                    expressions: Tree::plain(&expressions(provisioner)),
+                    expressions: Tree::plain(&expressions(provisioner, &["type"])),
+                    unwritten: unwritten(provisioner),
                 });
             }
+        }
+        if resource.get("mode").and_then(Value::as_str) == Some("ephemeral") {
+            let kind = resource.get("type").and_then(Value::as_str);
+            let told = resource.get("expressions").unwrap_or(&Value::Null);
+            found.ephemeral.push(Ephemeral {
+                kind: kind.unwrap_or("unknown"),
+                address: address.clone(),
+                expressions: providers::told_tree(&constants(told)),
+                unwritten: unwritten(resource),
+            });
         }
         found.addresses.insert(address);
     }
@@ -350,30 +428,66 @@ fn in_module<'a>(
     }
 }
 
-/// What a provisioner is told, with a constant in the place of the expression that gives it.
-fn expressions(provisioner: &Value) -> Value {
-    fn plain(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => match (map.get("constant_value"), map.len()) {
-                (Some(constant), 1) => constant.clone(),
-                _ => map
-                    .iter()
-                    .map(|(key, inner)| (key.clone(), plain(inner)))
-                    .collect(),
-            },
-            Value::Array(items) => items.iter().map(plain).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
-        }
+/// Expressions, with a constant in the place of the expression that gives it.
+fn constants(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.get("constant_value"), map.len()) {
+            (Some(constant), 1) => constant.clone(),
+            _ => map
+                .iter()
+                .map(|(key, inner)| (key.clone(), constants(inner)))
+                .collect(),
+        },
+        Value::Array(items) => items.iter().map(constants).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
-    let mut told = plain(provisioner.get("expressions").unwrap_or(&Value::Null));
-    if let (Some(told), Some(all)) = (told.as_object_mut(), provisioner.as_object()) {
+}
+
+/// What a provisioner or a provider is told, without these parts.
+pub(super) fn expressions(of: &Value, without: &[&str]) -> Value {
+    let mut told = match of.get("expressions") {
+        Some(told) if told.is_object() => constants(told),
+        None | Some(Value::Null) => Value::Object(serde_json::Map::new()),
+        Some(other) => serde_json::json!({"expressions": constants(other)}),
+    };
+    if let (Some(told), Some(all)) = (told.as_object_mut(), of.as_object()) {
         for (key, value) in all {
-            if key != "type" && key != "expressions" {
-                told.insert(key.clone(), plain(value));
+            if key != "expressions" && !without.contains(&key.as_str()) {
+                told.insert(key.clone(), constants(value));
             }
         }
     }
     told
+}
+
+/// Which of the expressions are no constants: the plan does not have their text.
+pub(super) fn unwritten(of: &Value) -> Vec<String> {
+    fn within(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) if map.contains_key("constant_value") => {}
+            Value::Object(map) if map.get("references").is_some_and(Value::is_array) => {
+                found.push(path.to_owned());
+            }
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    within(&crate::difference::join(path, key), inner, found);
+                }
+            }
+            Value::Array(items) => {
+                for (place, inner) in items.iter().enumerate() {
+                    within(&format!("{path}[{place}]"), inner, found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    within(
+        "",
+        of.get("expressions").unwrap_or(&Value::Null),
+        &mut found,
+    );
+    found
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -2,7 +2,7 @@
 
 use lanyard_core::plan::Risk;
 
-use super::{Change, Effect, ResourceChange, TerraformPlan, parts};
+use super::{Change, Effect, ResourceChange, TerraformPlan, parts, providers};
 use crate::difference::Differences;
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::{Name, Review};
@@ -87,7 +87,8 @@ impl TerraformPlan {
         others.first(&mut review);
         for resource in changes {
             if resource.about.is_applied() {
-                show(&mut review, resource);
+                let is_gone = others.is_gone(&resource.about.address);
+                show(&mut review, resource, is_gone);
             }
         }
         for (name, change, (before, after)) in outputs {
@@ -151,7 +152,7 @@ fn heading(review: &Review, change: &ResourceChange) -> Name {
     }
 }
 
-fn show(review: &mut Review, resource: Resource<'_>) {
+fn show(review: &mut Review, resource: Resource<'_>, is_gone: bool) {
     let Resource {
         about,
         before,
@@ -178,6 +179,30 @@ fn show(review: &mut Review, resource: Resource<'_>) {
         ),
     };
     review.line(&[Own(sign), Named(&name), Own(word)]);
+    if let Some(provider) = providers::unusual(about.provider_name.as_deref(), &about.kind) {
+        review.line(&[Own("    by the provider "), Plan(provider)]);
+        review.find(
+            Risk::High,
+            &[
+                Named(&name),
+                Own(" is of the provider "),
+                Plan(provider),
+                Own(", which is not the usual one of its type"),
+            ],
+        );
+    }
+    if effect == Effect::Destroy && about.deposed.is_none() && is_gone {
+        review.line(&[Own(
+            "    its configuration is gone: a `removed` block may run a command with it that no plan shows",
+        )]);
+        review.find(
+            Risk::Medium,
+            &[
+                Named(&name),
+                Own(" is gone from the configuration, and may run a command that no plan shows when it is destroyed"),
+            ],
+        );
+    }
     if let Some(before) = about.moved_from() {
         review.line(&[Own("    moved from "), Plan(before)]);
     }
@@ -203,11 +228,15 @@ fn show(review: &mut Review, resource: Resource<'_>) {
     if is_set && effect.changes() {
         review.rate(&name, &before, &after, effect == Effect::Create);
     }
-    if effect == Effect::Read && about.kind == "external" {
-        review.find(
-            Risk::High,
-            &[Named(&name), Own(" runs a program where Terraform runs")],
-        );
+    if effect.changes() || effect == Effect::Read {
+        match providers::acting(&about.kind) {
+            Some(does) => review.find(Risk::High, &[Named(&name), Own(" "), Own(does)]),
+            None if effect == Effect::Read => review.find(
+                Risk::Medium,
+                &[Named(&name), Own(" is read during the apply")],
+            ),
+            None => {}
+        }
     }
     let found = compared(review, before, after);
     if is_set {

@@ -1,0 +1,274 @@
+//! What runs where Terraform runs: the providers of a plan, how they are configured, and the kinds that run programs there.
+
+use serde_json::Value;
+
+use lanyard_core::plan::Risk;
+
+use super::Outline;
+use super::parts::{expressions, unwritten};
+use crate::review::Piece::{Named, Own, Plan};
+use crate::review::Review;
+use crate::tree::{Marks, Tree};
+
+/// Attributes of a provider that say neither as whom it acts, nor where, nor with what program. All others make the risk high.
+const HARMLESS: &[&str] = &[
+    "allowed_account_ids",
+    "client_timeout",
+    "default_labels",
+    "default_tags",
+    "features",
+    "forbidden_account_ids",
+    "ignore_annotations",
+    "ignore_labels",
+    "ignore_tags",
+    "load_config_file",
+    "max_retries",
+    "max_retry_delay",
+    "organization",
+    "owner",
+    "project",
+    "region",
+    "request_timeout",
+    "retry_mode",
+    "skip_credentials_validation",
+    "skip_metadata_api_check",
+    "skip_region_validation",
+    "skip_requesting_account_id",
+    "subscription_id",
+    "tenant_id",
+    "token_validation",
+    "version_constraint",
+    "zone",
+];
+
+/// Providers of other owners than HashiCorp that are widely used under these names.
+const USUAL: &[&str] = &[
+    "alekc/kubectl",
+    "auth0/auth0",
+    "cloudflare/cloudflare",
+    "confluentinc/confluent",
+    "cyrilgdn/postgresql",
+    "databricks/databricks",
+    "datadog/datadog",
+    "digitalocean/digitalocean",
+    "elastic/ec",
+    "fastly/fastly",
+    "gavinbunney/kubectl",
+    "gitlabhq/gitlab",
+    "grafana/grafana",
+    "hetznercloud/hcloud",
+    "integrations/github",
+    "kreuzwerker/docker",
+    "launchdarkly/launchdarkly",
+    "mongodb/mongodbatlas",
+    "newrelic/newrelic",
+    "okta/okta",
+    "opsgenie/opsgenie",
+    "oracle/oci",
+    "pagerduty/pagerduty",
+    "scaleway/scaleway",
+    "snowflakedb/snowflake",
+];
+
+/// Words in the names of attributes whose constants are secrets.
+const SECRET_WORDS: &[&str] = &[
+    "access_key",
+    "api_key",
+    "auth_key",
+    "client_key",
+    "credential",
+    "passphrase",
+    "password",
+    "private_key",
+    "secret",
+    "token",
+];
+
+/// Kinds that do more than to change what they are about, by the begin of a type, and what they do.
+const ACTING: &[(&str, &str)] = &[
+    ("ansible_", RUNS),
+    ("archive_file", WRITES),
+    ("aws_lambda_invocation", "has a function run"),
+    ("bash_", RUNS),
+    ("cmd_", RUNS),
+    ("command_", RUNS),
+    ("docker_image", "builds an image with commands of its own"),
+    ("exec_", RUNS),
+    ("external", RUNS),
+    ("external_", RUNS),
+    ("http", "sends a request from where Terraform runs"),
+    ("http_", "sends a request from where Terraform runs"),
+    ("local_", WRITES),
+    ("localos_", RUNS),
+    ("multispace_", RUNS),
+    ("packer_", RUNS),
+    ("powershell_", RUNS),
+    ("python_", RUNS),
+    ("remote_", "writes or runs something on another machine"),
+    ("restapi_", "sends a request from where Terraform runs"),
+    ("script_", RUNS),
+    ("scripts_", RUNS),
+    ("shell", RUNS),
+    ("shell_", RUNS),
+    ("ssh_", "writes or runs something on another machine"),
+    ("system_", "writes or runs something on another machine"),
+    ("toolbox_", RUNS),
+];
+
+const RUNS: &str = "runs a program where Terraform runs";
+const WRITES: &str = "reads or writes a file where Terraform runs";
+
+/// What a kind does where Terraform runs, if it does something there.
+pub(super) fn acting(kind: &str) -> Option<&'static str> {
+    let is = |begin: &str| match begin.strip_suffix('_') {
+        Some(_) => kind.starts_with(begin),
+        None => kind == begin,
+    };
+    let found = ACTING.iter().find(|(begin, _)| is(begin));
+    found.map(|(_, does)| *does)
+}
+
+/// Whether a provider is the one that a type, or a name in a configuration, stands for: HashiCorp's own, or a widely used one.
+fn is_usual(source: &str, of: Option<&str>) -> bool {
+    let lower = source.to_ascii_lowercase();
+    if lower == "terraform.io/builtin/terraform" {
+        return of.is_none_or(|kind| kind.starts_with("terraform_"));
+    }
+    let Some((registry, rest)) = lower.split_once('/') else {
+        return false;
+    };
+    let Some((owner, name)) = rest.split_once('/') else {
+        return false;
+    };
+    let prefix = of.map(|kind| kind.split('_').next().unwrap_or_default());
+    let fits = |prefix: &str| {
+        name.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    matches!(registry, "registry.terraform.io" | "registry.opentofu.org")
+        && (owner == "hashicorp" || USUAL.contains(&rest))
+        && prefix.is_none_or(fits)
+}
+
+/// The provider of a change, where it is not the usual one of its type.
+pub(super) fn unusual<'a>(provider: Option<&'a str>, kind: &str) -> Option<&'a str> {
+    provider.filter(|source| !is_usual(source, Some(kind)))
+}
+
+/// A provider with its configuration.
+pub(super) struct Provider<'a> {
+    /// As the configuration has it: `aws.other`, `module.m:aws`.
+    key: &'a str,
+    source: Option<&'a str>,
+    configured: Tree,
+    /// Where the plan has no text, but only what the text refers to.
+    unwritten: Vec<String>,
+    /// Attributes that say as whom the provider acts, where, or with what.
+    grave: Vec<String>,
+}
+
+impl Provider<'_> {
+    pub(super) const fn tree(&self) -> &Tree {
+        &self.configured
+    }
+}
+
+pub(super) fn configured(outline: &Outline) -> Vec<Provider<'_>> {
+    let all = outline.configuration.get("provider_config");
+    let all = all.and_then(Value::as_object).into_iter().flatten();
+    all.map(|(key, provider)| {
+        let told = expressions(provider, &["alias", "full_name", "module_address", "name"]);
+        let attributes = told.as_object().into_iter().flatten();
+        let grave = attributes
+            .filter(|(name, value)| !HARMLESS.contains(&name.as_str()) && **value != Value::Null);
+        Provider {
+            key,
+            source: provider.get("full_name").and_then(Value::as_str),
+            grave: grave.map(|(name, _)| name.clone()).collect(),
+            unwritten: unwritten(provider),
+            configured: told_tree(&told),
+        }
+    })
+    .collect()
+}
+
+/// What a configuration says, without the constants in it that are called as secrets are: a configuration has no marks.
+pub(super) fn told_tree(told: &Value) -> Tree {
+    let marks = secret_marks(told, false);
+    let marks = Marks {
+        sensitive: Some(&marks),
+        unknown: None,
+    };
+    Tree::of(told, marks)
+}
+
+fn secret_marks(value: &Value, is_secret: bool) -> Value {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, inner)| {
+                let lower = key.to_ascii_lowercase();
+                let is_secret = SECRET_WORDS.iter().any(|word| lower.contains(word));
+                (key.clone(), secret_marks(inner, is_secret))
+            })
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| secret_marks(item, is_secret))
+            .collect(),
+        Value::String(_) | Value::Number(_) => Value::Bool(is_secret),
+        Value::Null | Value::Bool(_) => Value::Bool(false),
+    }
+}
+
+/// Whether the configuration has providers in a form that is not known.
+pub(super) fn is_unread(outline: &Outline) -> bool {
+    match outline.configuration.get("provider_config") {
+        None | Some(Value::Null | Value::Object(_)) => false,
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => true,
+    }
+}
+
+pub(super) fn show(review: &mut Review, provider: Provider<'_>) {
+    let name = review.name(&[Own("provider "), Plan(provider.key)]);
+    match provider.source {
+        Some(source) => review.line(&[Own("  "), Named(&name), Own(" is "), Plan(source)]),
+        None => review.line(&[Own("  "), Named(&name)]),
+    }
+    if let Some(source) = provider.source.filter(|source| !is_usual(source, None)) {
+        review.find(
+            Risk::High,
+            &[
+                Named(&name),
+                Own(" is "),
+                Plan(source),
+                Own(", a program that is not known to Lanyard"),
+            ],
+        );
+    }
+    let configured = review.mask(provider.configured);
+    let found = review.comes("", &configured);
+    review.differs(&name, &found);
+    for path in &provider.unwritten {
+        review.line(&[
+            Own("    NOT SHOWN: the text of "),
+            Plan(path),
+            Own(UNWRITTEN),
+        ]);
+    }
+    for attribute in &provider.grave {
+        review.find(
+            Risk::High,
+            &[
+                Named(&name),
+                Own(": "),
+                Plan(attribute),
+                Own(" says as whom, where or with what program it acts"),
+            ],
+        );
+    }
+}
+
+/// What is said of an expression: the plan has only what the expression refers to.
+pub(super) const UNWRITTEN: &str =
+    ", which is put together during the apply; the plan has only what it refers to";
