@@ -187,7 +187,9 @@ fn s09_a_disk_that_is_full_at_every_step_keeps_every_kill_and_every_start() -> R
     for agent in ["by-the-daemon-1", "by-the-daemon-2"] {
         let kill = ["kill", "--agent", agent, "--reason", "drill", "--yes"];
         let killed = stage.oncall.run(&kill)?;
-        assert_eq!(killed.code, 0, "{} {}", killed.stderr, stage.daemon.log());
+        // Nothing has that name.
+        assert_eq!(killed.code, 8, "{} {}", killed.stderr, stage.daemon.log());
+        assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
         small.fill()?;
     }
     for agent in ["beside-the-daemon-1", "beside-the-daemon-2"] {

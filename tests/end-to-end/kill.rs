@@ -62,7 +62,7 @@ fn t68_rearming_takes_two_people_and_the_plan_role_comes_first() -> Result<()> {
     let second = stage.daemon.cli("oncall-two")?;
     // A proposal was made about the orders that there were then.
     let nobody = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
-    stage.oncall.ok(&nobody)?;
+    stage.oncall.fails(8, &nobody)?;
     let late = second.fails(2, &["rearm", &proposal, "--confirm"])?;
     assert!(late.contains("was engaged after this re-arm"), "{late}");
     let proposal = stage.oncall.ok(&["rearm", &order, "--reason", "over"])?;
@@ -113,14 +113,15 @@ fn each_scope_stops_what_is_in_it() -> Result<()> {
     let stage = Stage::set()?;
     let agent = "https://agents.dev.lanyard.invalid#agent:router";
     let task = stage.task()?;
-    for scope in [
-        vec!["--environment", "staging"],
-        vec!["--agent", "somebody"],
-        vec!["--lease", "L-00000000000000000000000001"],
+    for (scope, code) in [
+        (["--environment", "staging"], 0),
+        (["--agent", "somebody"], 8),
+        (["--lease", "L-00000000000000000000000001"], 0),
     ] {
-        stage
+        let killed = stage
             .oncall
-            .ok(&[&["kill"], &scope[..], &["--reason", "drill", "--yes"]].concat())?;
+            .run(&[&["kill"], &scope[..], &["--reason", "drill", "--yes"]].concat())?;
+        assert_eq!(killed.code, code, "{scope:?}: {killed:?}");
         stage.token(&task)?;
     }
     stage
@@ -262,7 +263,7 @@ fn s11_a_broken_order_in_the_spool_stops_all_issuing_and_no_kill() -> Result<()>
     assert!(line.contains("cannot be accepted"), "{line}");
     let other = "https://agents.example#agent:other";
     let kill = ["kill", "--agent", other, "--reason", "drill", "--yes"];
-    stage.oncall.ok(&kill)?;
+    stage.oncall.fails(8, &kill)?;
     let log = stage.daemon.log();
     assert!(log.contains("K-1.json` cannot be read"), "{log}");
     std::fs::remove_file(file)?;
@@ -270,5 +271,31 @@ fn s11_a_broken_order_in_the_spool_stops_all_issuing_and_no_kill() -> Result<()>
         std::thread::yield_now();
     }
     stage.agent.ok(&request)?;
+    Ok(())
+}
+
+#[test]
+fn s46_a_mistyped_name_is_fenced_and_is_no_success() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    let kill = |scope: [&str; 2]| {
+        let kill = ["kill", "--yes", scope[0], scope[1], "--reason", "it loops"];
+        stage.oncall.run(&kill)
+    };
+    for scope in [
+        ["--target", "tickts"],
+        ["--environment", "prod"],
+        ["--charter", "ticket-routr"],
+        ["--agent", "agent:router"],
+    ] {
+        let answer = kill(scope)?;
+        assert_eq!(answer.code, 8, "{scope:?}: {answer:?}");
+        let line = format!("`{}` is known", scope[1]);
+        assert!(answer.stderr.contains("FENCED"), "{answer:?}");
+        assert!(answer.stderr.contains(&line), "{answer:?}");
+    }
+    stage.token(&task)?;
+    assert_eq!(kill(["--target", "tickets"])?.code, 0);
     Ok(())
 }

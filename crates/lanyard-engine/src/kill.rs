@@ -6,6 +6,7 @@ use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::Reason;
 use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Seq, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
@@ -15,6 +16,9 @@ use lanyard_core::state::is_unswept;
 use crate::clock::NoRandomness;
 use crate::engine::{Engine, is_in_effect};
 use crate::expiry::MAX_LEASES_PER_RECORD;
+
+/// So many names are listed beside one that is not known.
+const NAMES_LISTED: usize = 10;
 
 /// An order that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +179,63 @@ impl Engine {
             }
         });
         radius
+    }
+
+    /// Why a scope may be mistyped: a target, an environment, a charter or an agent of a name that nothing has which is
+    /// configured, in force or live. The order is worth engaging all the same: the name may come.
+    #[must_use]
+    pub fn unknown_name(&self, scope: &Scope) -> Option<String> {
+        let charters = self.charters().all();
+        let (what, name, known) = match scope {
+            Scope::All | Scope::Task(_) | Scope::Lease(_) => return None,
+            Scope::Target(name) => (
+                "target",
+                name.to_string(),
+                self.lanes.keys().cloned().collect(),
+            ),
+            Scope::Environment(name) => {
+                let environments = charters
+                    .iter()
+                    .flat_map(|charter| charter.environments.keys());
+                (
+                    "environment",
+                    name.to_string(),
+                    environments.cloned().collect(),
+                )
+            }
+            Scope::Charter(name) => {
+                let names = charters.iter().map(|charter| charter.name.clone());
+                ("charter", name.to_string(), names.collect())
+            }
+            Scope::Agent(agent) => {
+                let configured = self.agents().values().any(|name| name == agent);
+                let identity = agent.0.split_once('#').map(|(issuer, subject)| Identity {
+                    issuer: issuer.to_owned(),
+                    subject: subject.to_owned(),
+                });
+                if configured || identity.is_some_and(|identity| self.knows(&identity)) {
+                    return None;
+                }
+                ("agent", agent.to_string(), BTreeSet::new())
+            }
+        };
+        if known.iter().any(|known: &Name| known.as_str() == name)
+            || !self.blast_radius(scope, RoleFilter::Both).leases.is_empty()
+        {
+            return None;
+        }
+        let mut listed: Vec<_> = known.iter().take(NAMES_LISTED).map(Name::as_str).collect();
+        if known.len() > listed.len() {
+            listed.push("…");
+        }
+        let there_are = match (what, listed.as_slice()) {
+            ("agent", _) => {
+                ": a name of the configuration, or an issuer and a subject as in `https://issuer.example#subject`".to_owned()
+            }
+            (_, []) => String::new(),
+            (_, some) => format!(": there are {}", some.join(", ")),
+        };
+        Some(format!("no {what} `{name}` is known{there_are}"))
     }
 
     /// Stops every lease that an order makes dead. Intents newer than an order are refused by the ledger, so one pass after

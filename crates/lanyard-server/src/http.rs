@@ -284,6 +284,7 @@ async fn kill(
     match engage(&broker, (kill.scope, kill.roles), (reason, by), None).await {
         Ok((fenced, took)) => Json(json!({
             "kill_id": fenced.order.id,
+            "unknown_name": broker.engine.unknown_name(&fenced.order.scope),
             "fenced": true,
             "durable": fenced.is_durable(),
             "fenced_in_ms": took.as_micros() as f64 / 1000.0,

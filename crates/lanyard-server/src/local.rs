@@ -216,6 +216,10 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
         engine.engage(order.clone()).await;
     }
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
+    let unknown = engine.unknown_name(&order.scope);
+    if let Some(why) = &unknown {
+        eprintln!("{} stops nothing that lives: {why}", order.id);
+    }
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
     let mut changes = engine.changes();
@@ -237,7 +241,7 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
     runs.await?;
     let ledger = Arc::clone(&broker.ledger);
     tokio::task::spawn_blocking(move || ledger.close()).await?;
-    Ok(report.is_some_and(|report| print(&report)))
+    Ok(report.is_some_and(|report| print(&report)) && unknown.is_none())
 }
 
 fn print(report: &KillReport) -> bool {

@@ -145,7 +145,11 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         request_id: String::new(),
     };
     if !kill.yes {
-        let radius = client.engage_kill(request.clone()).await?.live_leases;
+        let looked = client.engage_kill(request.clone()).await?;
+        if !looked.unknown_name.is_empty() {
+            eprintln!("lanyard: {}", escaped(&looked.unknown_name));
+        }
+        let radius = looked.live_leases;
         // Everything at once is asked for by the name of the place, so that nobody stops the wrong one.
         let all = matches!(
             request.scope,
@@ -169,7 +173,14 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         return Err(Outcome::Unconfirmed(line));
     }
     let followed = watch(global, client, id.clone(), kill.wait).await;
-    followed.map_err(|outcome| unfollowed(outcome, &id))
+    followed.map_err(|outcome| unfollowed(outcome, &id))?;
+    if !engaged.unknown_name.is_empty() {
+        return Err(Outcome::Unconfirmed(format!(
+            "{id} is engaged and stops nothing that lives: {}",
+            escaped(&engaged.unknown_name)
+        )));
+    }
+    Ok(())
 }
 
 /// Whoever engaged a kill is told how far it got, or that this is not known: never that the kill itself failed.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lanyard_core::charter::TargetKind;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::kill::Actor;
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::scope::{AgentName, RoleFilter, Scope};
 use lanyard_engine::mint::Ask;
 use lanyard_engine::report::KillReport;
 use lanyard_testkit::fake::{MintFault, RevokeFault};
@@ -250,4 +250,34 @@ async fn t66_a_round_that_fails_again_adds_nothing_to_the_journal_and_is_told_to
         let why = line.why.unwrap();
         assert!(why.contains(" since "), "{why}");
     }
+}
+
+#[tokio::test]
+async fn s46_an_order_over_a_name_that_nothing_has_is_told_so_and_is_engaged() {
+    let bench = bench(world::CHARTER).await;
+    let unknown = |scope: Scope| bench.engine.unknown_name(&scope);
+    let name = |text: &str| text.parse().unwrap();
+    let agent = |text: &str| Scope::Agent(AgentName(text.to_owned()));
+    let identity = world::agent();
+    for known in [
+        Scope::All,
+        Scope::Target(bench.target.clone()),
+        charter(),
+        agent(&identity.to_string()),
+    ] {
+        assert_eq!(unknown(known.clone()), None, "{known}");
+    }
+    for mistyped in [
+        Scope::Target(name("clustr")),
+        Scope::Environment(name("prodution")),
+        Scope::Charter(name("ticket-routr")),
+        agent(&identity.subject),
+        agent(&format!("{identity}x")),
+    ] {
+        let why = unknown(mistyped.clone());
+        assert!(why.is_some(), "{mistyped}");
+        kill(&bench, mistyped).await;
+    }
+    let why = unknown(Scope::Target(name("clustr"))).unwrap();
+    assert!(why.contains(bench.target.as_str()), "{why}");
 }

@@ -80,9 +80,11 @@ impl KillService for Services {
             .iter()
             .map(|(name, count)| (name.to_string(), *count as u64))
             .collect();
+        let unknown_name = self.0.engine.unknown_name(&scope).unwrap_or_default();
         if request.validate_only {
             return Ok(Response::new(v1::EngageKillResponse {
                 live_leases,
+                unknown_name,
                 ..Default::default()
             }));
         }
@@ -100,6 +102,7 @@ impl KillService for Services {
             })),
             fenced_in: duration(took),
             live_leases,
+            unknown_name,
         }))
     }
 

@@ -63,7 +63,7 @@ class EngageKillRequest(_message.Message):
     def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EngageKillResponse(_message.Message):
-    __slots__ = ("order", "durable", "fenced_in", "live_leases")
+    __slots__ = ("order", "durable", "fenced_in", "live_leases", "unknown_name")
     class LiveLeasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -75,11 +75,13 @@ class EngageKillResponse(_message.Message):
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     FENCED_IN_FIELD_NUMBER: _ClassVar[int]
     LIVE_LEASES_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_NAME_FIELD_NUMBER: _ClassVar[int]
     order: KillOrder
     durable: bool
     fenced_in: _duration_pb2.Duration
     live_leases: _containers.ScalarMap[str, int]
-    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    unknown_name: str
+    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ..., unknown_name: _Optional[str] = ...) -> None: ...
 
 class KillOrder(_message.Message):
     __slots__ = ("id", "scope", "roles", "reason", "engaged_by", "engage_time", "lifted", "evidence")
