@@ -8,13 +8,21 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use fs4::fs_std::FileExt as _;
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use rustix::io::Errno;
 
 use crate::{Access, Disk, Length, Lock, OpenFile, directory_of};
 
 /// The name of the lock file of a directory.
 const LOCK: &str = "LOCK";
+/// The largest file that is read as a whole: several times what a segment or a snapshot grows to.
+///
+/// # Limit
+/// - for: a file of the data directory
+/// - unit: bytes
+/// - beyond: the file is not read, and counts as damaged
+/// - test: `s16_a_pipe_and_a_file_without_end_are_errors_at_once`
+const MAX_READ_BYTES: u64 = 1 << 30;
 
 /// The file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -62,7 +70,12 @@ impl Disk for SystemDisk {
                 true
             }
         };
+        // A pipe must not keep whoever opens it waiting.
+        options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no plain file"));
+        }
         if created {
             give_to_owner(&file, directory_of(path))?;
         }
@@ -70,7 +83,15 @@ impl Disk for SystemDisk {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        fs::read(path)
+        let file = self.open(path, Access::Read)?;
+        let length = file.length()?;
+        if length > MAX_READ_BYTES {
+            let why = format!("it has {length} bytes, and at most {MAX_READ_BYTES} are read");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+        }
+        let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+        file.read_at(&mut bytes, 0)?;
+        Ok(bytes)
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -96,18 +117,33 @@ impl Disk for SystemDisk {
 
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>> {
         let path = directory.join(LOCK);
+        // The directory itself, because the file in it can be removed while it is locked; the file as well, for those that
+        // look at nothing else and for file systems that lock no directory.
+        let itself =
+            File::open(directory).and_then(|it| Ok(it.try_lock_exclusive()?.then_some(it)));
+        if matches!(itself, Ok(None)) {
+            return Ok(None);
+        }
         let file = File::options()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
             .mode(0o600)
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(&path)
             .and_then(|file| give_to_owner(&file, directory).map(|()| file))
-            // Where nothing can be written, a lock still can be taken: on the file as it is, or on the directory.
+            // Where nothing can be written, the file as it is can be locked still.
             .or_else(|_| File::open(&path))
-            .or_else(|_| File::open(directory))?;
-        Ok(file.try_lock_exclusive()?.then(|| Lock(Box::new(file))))
+            .and_then(|file| Ok(file.try_lock_exclusive()?.then_some(file)));
+        match (itself, file) {
+            (_, Ok(None)) => Ok(None),
+            (Err(_), Err(error)) => Err(error),
+            (itself, file) => {
+                let held = (itself.ok().flatten(), file.ok().flatten());
+                Ok(Some(Lock(Box::new(held))))
+            }
+        }
     }
 }
 
@@ -170,6 +206,46 @@ mod tests {
         }
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(SystemDisk.list(directory.path()).unwrap(), [path]);
+    }
+
+    #[test]
+    fn s16_a_pipe_and_a_file_without_end_are_errors_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for access in [Access::Read, Access::Write, Access::Create, Access::Replace] {
+            let error = SystemDisk.open(&pipe, access).unwrap_err();
+            assert_eq!(error.to_string(), "it is no plain file");
+        }
+        assert!(SystemDisk.read(&pipe).is_err());
+        assert!(SystemDisk.read(directory.path()).is_err());
+        let sparse = directory.path().join("sparse");
+        File::create(&sparse).unwrap().set_len(6 << 30).unwrap();
+        let error = SystemDisk.read(&sparse).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn t63_a_directory_stays_locked_whatever_becomes_of_the_file_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = SystemDisk.lock(directory.path()).unwrap();
+        assert!(held.is_some());
+        let file = directory.path().join(LOCK);
+        fs::remove_file(&file).unwrap();
+        assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
+        fs::write(&file, "of somebody else").unwrap();
+        assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
+        drop(held);
+        assert!(SystemDisk.lock(directory.path()).unwrap().is_some());
+        fs::remove_dir(&file).unwrap();
+        // A process that looks at the file alone.
+        let other = File::create(&file).unwrap();
+        assert!(other.try_lock_exclusive().unwrap());
+        assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
     }
 
     #[test]

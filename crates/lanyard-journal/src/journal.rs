@@ -81,7 +81,7 @@ pub struct Journal {
     mark: Option<Mark>,
     frontier: Frontier,
     poisoned: Option<String>,
-    _lock: Lock,
+    _lock: Option<Lock>,
 }
 
 /// The segment that grows.
@@ -112,10 +112,21 @@ impl Journal {
         mut each: impl FnMut(u64, &[u8]),
     ) -> Result<(Self, Recovery), OpenError> {
         let created = disk.create_directories(directory);
-        let Some(lock) = disk.lock(directory)? else {
-            return Err(OpenError::Locked(directory.to_path_buf()));
+        let lock = match disk.lock(directory) {
+            Ok(Some(lock)) => Ok(lock),
+            Ok(None) => return Err(OpenError::Locked(directory.to_path_buf())),
+            Err(error) => Err(error),
         };
-        let found = scan(disk.as_ref(), directory, from, &mut each)?;
+        let known = from.clone();
+        let found = match lock.as_ref() {
+            Ok(_) => scan(disk.as_ref(), directory, from, &mut each),
+            Err(error) => Err(io::Error::new(error.kind(), error.to_string()).into()),
+        };
+        let found = match found {
+            // A directory that cannot be used, or not locked: nothing is written there, and what it holds is not known.
+            Err(OpenError::Io(error)) => Scan::unreadable(directory, known, &error),
+            other => other?,
+        };
         let mut recovery = Recovery {
             records: found.frontier.size(),
             ..Recovery::default()
@@ -130,7 +141,7 @@ impl Journal {
             mark: None,
             frontier: found.frontier.clone(),
             poisoned: found.faults.first().map(ToString::to_string),
-            _lock: lock,
+            _lock: lock.ok(),
         };
         if found.faults.is_empty() {
             // Whatever the disk refuses from here on, this start knows of the loss.

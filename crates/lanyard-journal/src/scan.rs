@@ -74,6 +74,24 @@ pub(crate) fn scan(
 }
 
 impl Scan {
+    /// What is known of a directory that cannot be read: the tree that the reading would have begun with.
+    pub(crate) fn unreadable(directory: &Path, from: Frontier, error: &io::Error) -> Self {
+        let fault = Fault {
+            segment: directory.display().to_string(),
+            offset: 0,
+            index: from.size(),
+            what: format!("the directory cannot be used: {error}"),
+        };
+        Self {
+            start: from.size(),
+            end: 0,
+            frontier: from,
+            faults: vec![fault],
+            incomplete: true,
+            last: None,
+        }
+    }
+
     fn segment(
         &mut self,
         disk: &dyn Disk,

