@@ -45,28 +45,35 @@ pub enum KeyFileError {
     },
 }
 
-/// Makes the directory (0700) if it is not there, and reads every key in it.
-pub(crate) fn read_all(dir: &Path) -> Result<Vec<SigningKey>, KeyFileError> {
-    let failed = |source| KeyFileError::Directory {
-        path: dir.to_owned(),
-        source,
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(failed)?;
-    let mut keys = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some(EXTENSION) => keys.push(read(&path)?),
-            // A crash left it before it had its name; no token was ever signed with it.
-            Some(UNFINISHED) => remove(&path)?,
-            _ => {}
+/// Makes the directory (0700) if it is not there, and reads every key in it. What cannot be used keeps nobody from using the
+/// rest.
+pub(crate) fn read_all(dir: &Path) -> (Vec<SigningKey>, Vec<KeyFileError>) {
+    let (mut keys, mut problems) = (Vec::new(), Vec::new());
+    match paths(dir) {
+        Ok(paths) => {
+            for path in paths {
+                match path.extension().and_then(|extension| extension.to_str()) {
+                    Some(EXTENSION) => match read(&path) {
+                        Ok(key) => keys.push(key),
+                        Err(error) => problems.push(error),
+                    },
+                    // A crash left it before it had its name; no token was ever signed with it.
+                    Some(UNFINISHED) => drop(fs::remove_file(&path)),
+                    _ => {}
+                }
+            }
         }
+        Err(source) => problems.push(KeyFileError::Directory {
+            path: dir.to_owned(),
+            source,
+        }),
     }
-    Ok(keys)
+    (keys, problems)
+}
+
+fn paths(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect()
 }
 
 fn read(path: &Path) -> Result<SigningKey, KeyFileError> {

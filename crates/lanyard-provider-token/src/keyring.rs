@@ -61,22 +61,42 @@ pub struct Keyring {
     dir: PathBuf,
     /// INVARIANT: in the order of `not_before`, and never empty.
     keys: RwLock<Vec<Arc<SigningKey>>>,
+    problems: Vec<KeyFileError>,
 }
 
 impl Keyring {
-    /// Reads the keys in this directory, or makes the first one.
+    /// Reads the keys in this directory, or makes the first one. A file that is not a key that only its owner can read is
+    /// left alone, and so is a directory that cannot be used: [`Keyring::problems`] names them. Without a key that can be
+    /// used, one of this process alone signs.
     ///
     /// # Errors
-    /// When the directory cannot be used, or a file in it is not a key that only its owner can read.
+    /// Without random bytes.
     pub fn load_or_create(dir: &Path, now: Timestamp) -> Result<Self, KeyringError> {
-        let mut keys: Vec<_> = key_file::read_all(dir)?.into_iter().map(Arc::new).collect();
+        let (keys, mut problems) = key_file::read_all(dir);
+        let mut keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
         if keys.is_empty() {
-            keys.push(generate(dir, now)?);
+            let (key, pkcs8) = generate(now)?;
+            // Beside a key that cannot be read, another one would pass for the only one there ever was.
+            if problems.is_empty()
+                && let Err(error) = key_file::write(dir, &key, &pkcs8)
+            {
+                problems.push(error);
+            }
+            keys.push(Arc::new(key));
         }
         sort(&mut keys);
         Ok(Self {
             dir: dir.to_owned(),
             keys: RwLock::new(keys),
+            problems,
+        })
+    }
+
+    /// What could not be used when the keys were read.
+    pub fn problems(&self) -> impl Iterator<Item = String> + '_ {
+        self.problems.iter().map(|error| {
+            let why = std::error::Error::source(error);
+            why.map_or_else(|| error.to_string(), |why| format!("{error}: {why}"))
         })
     }
 
@@ -89,9 +109,10 @@ impl Keyring {
         if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
             return Err(KeyringError::TooMany);
         }
-        let key = generate(&self.dir, now + PUBLISHED_BEFORE_USE)?;
+        let (key, pkcs8) = generate(now + PUBLISHED_BEFORE_USE)?;
+        key_file::write(&self.dir, &key, &pkcs8)?;
         let mut keys = self.keys.write();
-        keys.push(key);
+        keys.push(Arc::new(key));
         sort(&mut keys);
         Ok(())
     }
@@ -141,13 +162,12 @@ impl Keyring {
     }
 }
 
-fn generate(dir: &Path, not_before: Timestamp) -> Result<Arc<SigningKey>, KeyringError> {
+fn generate(not_before: Timestamp) -> Result<(SigningKey, Secret<Vec<u8>>), KeyringError> {
     let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
         .map(|document| Secret::new(document.as_ref().to_vec()))
         .map_err(|_| KeyringError::NoRandomness)?;
     let key = SigningKey::from_pkcs8(&pkcs8, not_before).map_err(|_| KeyringError::NoRandomness)?;
-    key_file::write(dir, &key, &pkcs8)?;
-    Ok(Arc::new(key))
+    Ok((key, pkcs8))
 }
 
 fn sort(keys: &mut [Arc<SigningKey>]) {
@@ -261,16 +281,17 @@ mod tests {
         assert_eq!((mode(&keys), mode(&file)), (0o700, 0o600));
 
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("chmod");
-        let refused = Keyring::load_or_create(&keys, START).expect_err("exposed");
-        assert!(
-            matches!(
-                refused,
-                KeyringError::File(KeyFileError::File(
-                    lanyard_secret_file::SecretFileError::Exposed { mode: 0o640, .. }
-                ))
-            ),
-            "{refused}"
-        );
+        let again = Keyring::load_or_create(&keys, START).expect("keyring");
+        let problems: Vec<_> = again.problems().collect();
+        assert!(problems[0].contains("has mode 0640"), "{problems:?}");
+        assert!(again.key(file_kid(&file), START).is_none());
+    }
+
+    fn file_kid(file: &Path) -> &str {
+        let stem = file.file_stem().and_then(|stem| stem.to_str());
+        stem.and_then(|stem| stem.split_once('-'))
+            .expect("a name")
+            .1
     }
 
     #[test]
@@ -284,10 +305,42 @@ mod tests {
         let damaged = dir.path().join("1-x.pk8");
         std::fs::write(&damaged, b"half a k").expect("written");
         std::fs::set_permissions(&damaged, std::fs::Permissions::from_mode(0o600)).expect("chmod");
-        let refused = Keyring::load_or_create(dir.path(), START).expect_err("damaged");
-        assert!(
-            refused.to_string().contains("1-x.pk8 is not a key"),
-            "{refused}"
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        let problems: Vec<_> = keyring.problems().collect();
+        assert!(problems[0].contains("1-x.pk8 is not a key"), "{problems:?}");
+    }
+
+    #[test]
+    fn s16_a_key_that_cannot_be_used_costs_no_start_and_no_other_key() {
+        let dir = tempfile::tempdir().expect("directory");
+        let first = kids(
+            &Keyring::load_or_create(dir.path(), START).expect("keyring"),
+            START,
         );
+        let file = std::fs::read_dir(dir.path())
+            .expect("directory")
+            .map(|entry| entry.expect("entry").path())
+            .next()
+            .expect("one file");
+        let good = std::fs::read(&file).expect("key");
+        let mut flipped = good.clone();
+        flipped[good.len() / 2] ^= 1;
+        for bad in [&b""[..], &good[..good.len() / 2], &flipped] {
+            std::fs::write(&file, bad).expect("written");
+            let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+            assert_eq!(keyring.problems().count(), 1);
+            // It signs, and leaves nothing beside the key that may come back.
+            assert!(keyring.sign(b"{}", START).is_some());
+            assert_ne!(kids(&keyring, START), first);
+            assert_eq!(std::fs::read_dir(dir.path()).expect("directory").count(), 1);
+        }
+        std::fs::write(&file, &good).expect("written");
+        std::fs::create_dir(dir.path().join("x.unfinished")).expect("directory");
+        std::fs::write(dir.path().join("old-copy.pk8"), &good).expect("written");
+        let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
+        assert_eq!(keyring.problems().count(), 1);
+        assert_eq!(kids(&keyring, START), first);
+        let no_directory = Keyring::load_or_create(&file, START).expect("keyring");
+        assert_eq!(no_directory.problems().count(), 1);
     }
 }
