@@ -320,3 +320,62 @@ fn s16_a_daemon_starts_on_a_damaged_journal_and_kills() -> Result<()> {
     assert!(stage.oncall.ok(&["kill", "list"])?.contains("nobody"));
     stage.daemon.stop()
 }
+
+/// A part that cannot be used is a reason to issue nothing: the daemon starts, and kills are carried out with it and without.
+#[test]
+fn s16_parts_that_cannot_be_used_keep_no_daemon_and_no_kill_from_their_work() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    let place = stage.directory.path().join("data");
+    let stage = stage.stop()?;
+    for key in std::fs::read_dir(place.join("keys"))?.flatten() {
+        std::fs::write(key.path(), "")?;
+    }
+    std::fs::remove_dir_all(place.join("plans")).ok();
+    std::fs::write(place.join("plans"), "no directory")?;
+    std::fs::remove_dir_all(place.join("revisions")).ok();
+    std::os::unix::fs::symlink("/nowhere", place.join("revisions"))?;
+    // Without a daemon the command revokes by itself.
+    let alone = stage.local_kill(&["--target", "tickets"])?;
+    assert_eq!(alone.code, 0, "{}", alone.stderr);
+    assert!(alone.stdout.contains("proved dead"), "{}", alone.stdout);
+    let stage = stage.start_again()?;
+    let status = stage.oncall.ok(&["status"])?;
+    for part in ["a signing key", "the plans in", "the kept revisions in"] {
+        assert!(status.contains(part), "{status}");
+    }
+    let kill = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
+    let killed = stage.oncall.run(&kill)?;
+    assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
+    stage.daemon.stop()
+}
+
+/// An empty directory in the journal's place, where its disk is not mounted, is no first start.
+#[test]
+fn s15_a_journal_that_is_gone_while_the_rest_is_there_stops_everything() -> Result<()> {
+    for witness in [true, false] {
+        let stage = Stage::set()?;
+        let task = stage.task()?;
+        let token = stage.token(&task)?;
+        let place = stage.directory.path().join("data");
+        let stage = stage.stop()?;
+        std::fs::remove_dir_all(place.join("journal"))?;
+        std::fs::create_dir(place.join("journal"))?;
+        if !witness {
+            std::fs::remove_file(place.join("journal-witness.json"))?;
+        }
+        let stage = stage.start_again()?;
+        let orders = stage.oncall.ok(&["kill", "list"])?;
+        let said = if witness {
+            "is older than"
+        } else {
+            "has no records"
+        };
+        assert!(orders.contains(said), "{orders}");
+        let proof = stage.oncall.ok(&["identity"])?;
+        assert!(!stage.is_active(&token, &proof)?);
+        stage.daemon.stop()?;
+    }
+    Ok(())
+}

@@ -172,6 +172,22 @@ pub enum Reason {
         /// Its last words.
         why: String,
     },
+    /// A part of the broker cannot be used, and nobody knows what follows from that.
+    #[error("{what} cannot be used: {why}")]
+    PartUnusable {
+        /// Which part.
+        what: String,
+        /// Why not, with the file.
+        why: String,
+    },
+    /// What is used now cannot be written down: no token is accepted that could be used twice.
+    #[error("the replay cache `{file}` cannot be written: {why}")]
+    ReplayCacheFailed {
+        /// Which file.
+        file: String,
+        /// The error of the system.
+        why: String,
+    },
     /// Tokens that were used before are not all known: one of them could be used again.
     #[error("the replay cache `{file}` is damaged: {why}")]
     ReplayCacheDamaged {
@@ -214,6 +230,10 @@ pub enum Kind {
     Restored,
     /// [`Reason::ThreadEnded`].
     ThreadEnded,
+    /// [`Reason::PartUnusable`].
+    PartUnusable,
+    /// [`Reason::ReplayCacheFailed`].
+    ReplayCacheFailed,
     /// [`Reason::ReplayCacheDamaged`].
     ReplayCacheDamaged,
 }
@@ -245,7 +265,7 @@ pub enum People {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Ending,
         Self::ClockJumped,
         Self::JournalAhead,
@@ -260,6 +280,8 @@ impl Kind {
         Self::WitnessUnreadable,
         Self::Restored,
         Self::ThreadEnded,
+        Self::PartUnusable,
+        Self::ReplayCacheFailed,
         Self::ReplayCacheDamaged,
     ];
 
@@ -281,6 +303,8 @@ impl Kind {
             Self::WitnessUnreadable => "witness-unreadable",
             Self::Restored => "restored",
             Self::ThreadEnded => "thread-ended",
+            Self::PartUnusable => "part-unusable",
+            Self::ReplayCacheFailed => "replay-cache-failed",
             Self::ReplayCacheDamaged => "replay-cache-damaged",
         }
     }
@@ -303,6 +327,8 @@ impl Kind {
             | Self::WitnessUnreadable
             | Self::Restored
             | Self::ThreadEnded
+            | Self::PartUnusable
+            | Self::ReplayCacheFailed
             | Self::ReplayCacheDamaged => Condition::RevokeOnly,
         }
     }
@@ -324,7 +350,9 @@ impl Kind {
             | Self::SpoolUnreadable
             | Self::KillPlaneDown
             | Self::OrderNotDurable
-            | Self::ThreadEnded => None,
+            | Self::ThreadEnded
+            | Self::PartUnusable
+            | Self::ReplayCacheFailed => None,
         }
     }
 
@@ -366,6 +394,12 @@ impl Kind {
                 "look at docs/runbook/after-a-restore.md; then lanyard condition accept restored, two people"
             }
             Self::ThreadEnded => "restart the daemon; its log says what the thread died of",
+            Self::PartUnusable => {
+                "mend or remove the file that the reason names, and restart the daemon"
+            }
+            Self::ReplayCacheFailed => {
+                "mend what keeps that file from being written: issuing goes on by itself"
+            }
             Self::ReplayCacheDamaged => {
                 "wait until no token of before can be accepted; or give it up: lanyard condition accept replay-cache-damaged, two people"
             }
@@ -412,6 +446,8 @@ impl Reason {
             Self::WitnessUnreadable { .. } => Kind::WitnessUnreadable,
             Self::Restored { .. } => Kind::Restored,
             Self::ThreadEnded { .. } => Kind::ThreadEnded,
+            Self::PartUnusable { .. } => Kind::PartUnusable,
+            Self::ReplayCacheFailed { .. } => Kind::ReplayCacheFailed,
             Self::ReplayCacheDamaged { .. } => Kind::ReplayCacheDamaged,
         }
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use lanyard_core::identity::Confirmation;
@@ -82,6 +82,8 @@ const DAMAGED: &str = "used-damaged";
 /// How much is allocated ahead of the records, in bytes: on a full disk people still have to say who they are, to lift what was
 /// stopped.
 const ROOM_BYTES: u64 = 256 << 10;
+/// How often a file that cannot be written is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How many records that do not count any more are left in the file, besides as many as count.
 const SPARE: usize = 16_384;
 
@@ -207,6 +209,7 @@ pub struct Memory {
     disk: Files,
     directory: PathBuf,
     damage: Mutex<Option<Damage>>,
+    trouble: Arc<Mutex<Option<String>>>,
     /// To the thread that writes; it ends with the sender.
     writer: Sender<Write>,
 }
@@ -246,14 +249,19 @@ impl Remembered {
 
 impl Memory {
     /// Opens what is remembered in this directory, and forgets what cannot be accepted any more. What cannot be read is a
-    /// [`Damage`]; where nothing can be written, nothing is accepted that could be used twice.
+    /// [`Damage`], and so is a file that is gone where it `was_used`; where nothing can be written, nothing is accepted that could be used twice.
     ///
     /// # Errors
     /// When the thread that writes does not start.
-    pub fn open(disk: &Files, directory: &Path, now: Timestamp) -> io::Result<Arc<Self>> {
+    pub fn open(
+        disk: &Files,
+        directory: &Path,
+        now: Timestamp,
+        was_used: bool,
+    ) -> io::Result<Arc<Self>> {
         let path = directory.join(USED);
         let mut held = Held::default();
-        let found = held.load(disk.as_ref(), directory, now);
+        let found = held.load(disk.as_ref(), (directory, was_used), now);
         let known = known_damage(disk.as_ref(), directory, now);
         let damage = found.damage.map(|why| Damage {
             file: path.clone(),
@@ -278,11 +286,11 @@ impl Memory {
             allocated: 0,
             generation: found.generation,
             broken: !found.whole,
+            trouble: Arc::default(),
         };
-        if let Err(error) = log.begin() {
-            tracing::error!(%error, "the used proofs cannot be written: nothing is accepted that could be used twice");
-            log.broken = true;
-        }
+        let begun = log.begin(now);
+        log.note(&begun);
+        let trouble = Arc::clone(&log.trouble);
         let (writer, queue) = channel();
         std::thread::Builder::new()
             .name("proofs".to_owned())
@@ -292,6 +300,7 @@ impl Memory {
             disk: Files::clone(disk),
             directory: directory.to_path_buf(),
             damage: Mutex::new(damage.or(known)),
+            trouble,
             writer,
         }))
     }
@@ -300,6 +309,13 @@ impl Memory {
     #[must_use]
     pub fn damage(&self, now: Timestamp) -> Option<Damage> {
         self.damage.lock().clone().filter(|it| now < it.until)
+    }
+
+    /// The file, and why it cannot be written, where that is so.
+    #[must_use]
+    pub fn trouble(&self) -> Option<(PathBuf, String)> {
+        let why = self.trouble.lock().clone()?;
+        Some((self.directory.join(USED), why))
     }
 
     /// People say that issuing goes on in spite of the damage.
@@ -431,13 +447,20 @@ impl Held {
 
     /// Takes in every record that can be read. What is unreadable behind the mark of what is durable was torn by a crash, and
     /// nobody was told that it was written; before the mark it is lost.
-    fn load(&mut self, disk: &dyn Disk, directory: &Path, now: Timestamp) -> Loaded {
+    fn load(
+        &mut self,
+        disk: &dyn Disk,
+        (directory, was_used): (&Path, bool),
+        now: Timestamp,
+    ) -> Loaded {
         let mark = Mark::read(disk, &directory.join(DURABLE));
         let bytes = match disk.read(&directory.join(USED)) {
             Ok(bytes) => bytes,
             Err(error) => {
-                // A mark that counts records of a file that is not there, or cannot be read.
-                let is_lost = error.kind() != io::ErrorKind::NotFound
+                // The first start writes the file before the journal has a record. A mark that counts records of a file that
+                // is not there, or cannot be read, says as much.
+                let is_lost = was_used
+                    || error.kind() != io::ErrorKind::NotFound
                     || mark.is_some_and(|[records, ..]| records > 0);
                 return Loaded {
                     damage: is_lost.then(|| format!("it cannot be read: {error}")),
@@ -555,16 +578,16 @@ struct Log {
     generation: u64,
     /// Whether something went wrong with it: then it is not built upon.
     broken: bool,
+    /// Why it cannot be written, for whoever asks.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Log {
     /// Opens the file to go on with it. What was read is relied upon from now on, and may have been in the page cache alone.
-    fn begin(&mut self) -> io::Result<()> {
+    fn begin(&mut self, now: Timestamp) -> io::Result<()> {
         self.disk.create_directories(&self.directory)?;
         if self.broken || self.records == 0 {
-            // The first write makes a file of its own.
-            self.broken = true;
-            return Ok(());
+            return self.anew(now);
         }
         let file = self.disk.open(&self.directory.join(USED), Access::Write)?;
         file.sync()?;
@@ -596,22 +619,28 @@ impl Log {
 
     /// Until nobody can ask any more.
     fn write_all(mut self, queue: &Receiver<Write>) {
-        while let Ok(first) = queue.recv() {
+        loop {
+            let first = match queue.recv_timeout(RETRY_INTERVAL) {
+                Ok(first) => first,
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) if self.broken => {
+                    // Nobody is accepted meanwhile, so that nobody else would find out that the disk is mended.
+                    let begun = self.anew(Timestamp::EPOCH);
+                    self.note(&begun);
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) => continue,
+            };
             let mut batch = vec![first];
             batch.extend(queue.try_iter().take(BATCH - 1));
             let done = self.write(&batch);
-            self.broken = done.is_err();
-            match &done {
-                Ok(()) => {
-                    let mut held = self.held.lock();
-                    for write in &batch {
-                        if let Some(kept) = held.proofs.get_mut(&write.id) {
-                            kept.durable = true;
-                        }
+            self.note(&done);
+            if done.is_ok() {
+                let mut held = self.held.lock();
+                for write in &batch {
+                    if let Some(kept) = held.proofs.get_mut(&write.id) {
+                        kept.durable = true;
                     }
-                }
-                Err(error) => {
-                    tracing::error!(%error, "a used proof could not be written down: nothing is accepted that could be used twice");
                 }
             }
             for write in batch {
@@ -619,6 +648,20 @@ impl Log {
                 write.written.send(done.is_ok()).ok();
             }
         }
+    }
+
+    /// What became of a write.
+    fn note(&mut self, done: &io::Result<()>) {
+        self.broken = done.is_err();
+        let why = done.as_ref().err().map(ToString::to_string);
+        let mut trouble = self.trouble.lock();
+        if let Some(error) = why.as_ref().filter(|_| trouble.is_none()) {
+            tracing::error!(
+                error,
+                "the used proofs cannot be written: nothing is accepted that could be used twice"
+            );
+        }
+        *trouble = why;
     }
 
     fn write(&mut self, batch: &[Write]) -> io::Result<()> {

@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 fn open_at(disk: &Arc<SimulatedDisk>, now: Timestamp) -> Arc<Memory> {
     let files: Files = Arc::<SimulatedDisk>::clone(disk);
-    Memory::open(&files, Path::new(PLACE), now).unwrap()
+    Memory::open(&files, Path::new(PLACE), now, false).unwrap()
 }
 
 fn open(disk: &Arc<SimulatedDisk>) -> Arc<Memory> {
@@ -188,4 +188,50 @@ async fn s09_where_nothing_can_be_written_what_is_known_is_known_and_nothing_is_
                 .all(|name| memory.knows(ProofId::of(&[name])))
         );
     }
+}
+
+#[tokio::test]
+async fn s15_a_replay_cache_that_is_gone_beside_a_journal_with_records_is_a_damage() {
+    let disk = SimulatedDisk::shared();
+    let opened = |disk: &Arc<SimulatedDisk>, was_used: bool| {
+        let files: Files = Arc::<SimulatedDisk>::clone(disk);
+        Memory::open(&files, Path::new(PLACE), NOW, was_used).unwrap()
+    };
+    // A first start that ends before anybody came has written the file.
+    drop(opened(&disk, false));
+    let again = disk.after_a_crash();
+    assert_eq!(opened(&again, true).damage(NOW), None);
+    filled(&disk, 5).await;
+    for name in ["used", "used-durable"] {
+        disk.remove(&Path::new(PLACE).join(name)).unwrap();
+    }
+    let gone = disk.after_a_crash();
+    assert!(opened(&gone, true).damage(NOW).is_some());
+    // The next start knows of it, although there is a file again.
+    let next = opened(&gone, true);
+    assert!(next.damage(NOW).is_some());
+    next.accept_damage().unwrap();
+    assert_eq!(opened(&gone, true).damage(NOW), None);
+    assert_eq!(opened(&SimulatedDisk::shared(), false).damage(NOW), None);
+}
+
+#[tokio::test]
+async fn s16_a_replay_cache_that_cannot_be_written_says_so_and_is_tried_again_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("used-proofs");
+    std::fs::create_dir_all(place.join("used-durable")).unwrap();
+    let disk = lanyard_disk::system();
+    let memory = Memory::open(&disk, &place, NOW, false).unwrap();
+    let (file, why) = memory.trouble().unwrap();
+    assert_eq!(file, place.join("used"));
+    assert!(!why.is_empty());
+    let refused = remember(&memory, "one").await;
+    assert_eq!(refused, Err(RejectedToken::Forgetful));
+    assert!(memory.trouble().is_some());
+    std::fs::remove_dir(place.join("used-durable")).unwrap();
+    // Nobody comes meanwhile.
+    while memory.trouble().is_some() {
+        tokio::task::yield_now().await;
+    }
+    remember(&memory, "two").await.unwrap();
 }

@@ -148,13 +148,13 @@ async fn remember(memory: &Memory, proof: &Use, now: Timestamp) -> Result<(), Re
 async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let (once, held) = (used("once", None, until), used("held", Some("a"), until));
     remember(&memory, &once, NOW).await.unwrap();
     remember(&memory, &held, NOW).await.unwrap();
     drop(memory);
 
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let replayed = Err(RejectedToken::Replayed);
     assert_eq!(remember(&memory, &once, NOW).await, replayed);
     assert_eq!(
@@ -176,7 +176,7 @@ async fn t12_what_was_used_is_remembered_over_a_restart_for_as_long_as_it_counts
 #[tokio::test]
 async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let day = NOW + Duration::from_secs(24 * 3600);
     remember(&memory, &used("long", Some("a"), day), NOW)
         .await
@@ -198,7 +198,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
         .len();
     assert!(size < 25_000 * 76, "{size}");
     drop(memory);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), now).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), now, false).unwrap();
     assert!(memory.knows(ProofId::of(&["long"])));
     assert!(memory.knows(ProofId::of(&["short 39 999"])));
     assert!(!memory.knows(ProofId::of(&["short 3 0"])));
@@ -212,7 +212,7 @@ async fn t12_the_file_stays_in_proportion_and_forgets_nothing_that_counts() {
 #[test]
 fn nobody_uses_up_the_room_of_the_others() {
     let directory = tempfile::tempdir().unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     let until = NOW + Duration::from_secs(600);
     let mut taken = (0..300_000).map(|n| {
         let proof = used(&n.to_string(), None, until);
@@ -228,20 +228,20 @@ async fn t58_a_torn_tail_of_used_proofs_is_cut() {
     let directory = tempfile::tempdir().unwrap();
     let until = NOW + Duration::from_secs(600);
     let file = directory.path().join("used");
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     remember(&memory, &used("one", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, [&whole[..], &whole[..40]].concat()).unwrap();
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     assert!(memory.knows(ProofId::of(&["one"])));
     remember(&memory, &used("two", None, until), NOW)
         .await
         .unwrap();
     drop(memory);
-    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW).unwrap();
+    let memory = Memory::open(&lanyard_disk::system(), directory.path(), NOW, false).unwrap();
     assert!(memory.knows(ProofId::of(&["two"])));
 }
 

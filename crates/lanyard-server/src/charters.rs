@@ -109,10 +109,9 @@ impl CharterDirectory {
         revisions: PathBuf,
         world: World,
         (engine, own): (Arc<Engine>, Option<Charter>),
-    ) -> std::io::Result<Self> {
-        fs::create_dir_all(&revisions)?;
+    ) -> Self {
         let (problems, seen) = (RwLock::default(), parking_lot::Mutex::default());
-        let charters = Self {
+        Self {
             directory,
             revisions,
             world,
@@ -120,9 +119,7 @@ impl CharterDirectory {
             own,
             problems,
             seen,
-        };
-        charters.remember()?;
-        Ok(charters)
+        }
     }
 
     /// A charter as it would be read here. The policies that it names have to be beside those in force.
@@ -141,8 +138,12 @@ impl CharterDirectory {
         self.problems.read().len()
     }
 
-    /// The revisions of earlier days.
-    fn remember(&self) -> std::io::Result<()> {
+    /// Takes in the revisions of earlier days.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read: the tasks that are pinned to one of them are denied.
+    pub(crate) fn remember(&self) -> std::io::Result<()> {
+        fs::create_dir_all(&self.revisions)?;
         for entry in fs::read_dir(&self.revisions)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with('.') {

@@ -10,6 +10,7 @@ use lanyard_core::charter::{EnvironmentKind, Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::time::Ttl;
+use lanyard_disk::{Disk as _, SystemDisk};
 use lanyard_identity::jwks::Jwks;
 
 use reqwest::Url;
@@ -21,6 +22,7 @@ use crate::scrapers::ScraperConfig;
 use crate::signals::{self, SignalConfig};
 use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
+use crate::unusable::Unusable;
 
 /// How long the plan role is issued again before a re-arm of the apply role, where nothing else is said.
 const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
@@ -323,29 +325,43 @@ fn approval_url(f: &Findings, node: &Node) -> Option<ApprovalUrl> {
 
 impl Config {
     /// The receivers of what happens.
-    pub(crate) fn webhooks(&self) -> Result<Vec<Webhook>> {
-        let hooks = self
-            .webhooks
-            .iter()
-            .filter_map(|hook| Some((hook, hook.url.clone()?)));
-        let webhooks = hooks.map(|(hook, url)| {
-            let form = Form::Webhook(Secret::load(&hook.secret_file)?);
-            Webhook::new(hook.name.to_string(), url, form, &self.data_dir)
-        });
-        let receivers = self.receivers.iter().map(|receiver| {
-            let form = Form::SecurityEvents(receiver.open()?);
-            let (name, url) = (receiver.name.to_string(), receiver.url.clone());
-            Webhook::new(name, url, form, &self.data_dir)
-        });
-        webhooks.chain(receivers).collect()
+    pub(crate) fn webhooks(&self, unusable: &mut Unusable) -> Vec<Webhook> {
+        let mut webhooks = Vec::new();
+        for hook in &self.webhooks {
+            let Some(url) = hook.url.clone() else {
+                continue;
+            };
+            let opened = Secret::load(&hook.secret_file).and_then(|secret| {
+                Webhook::new(
+                    hook.name.to_string(),
+                    url,
+                    Form::Webhook(secret),
+                    &self.data_dir,
+                )
+            });
+            webhooks.extend(unusable.note(&format!("webhook `{}`", hook.name), opened));
+        }
+        for receiver in &self.receivers {
+            let opened = receiver.open().and_then(|form| {
+                let (name, url) = (receiver.name.to_string(), receiver.url.clone());
+                Webhook::new(name, url, Form::SecurityEvents(form), &self.data_dir)
+            });
+            webhooks.extend(unusable.note(&format!("receiver `{}`", receiver.name), opened));
+        }
+        webhooks
     }
 
     /// Those who may report actions, by name.
-    pub(crate) fn reporters(&self) -> Result<BTreeMap<String, Secret>> {
-        let reporters = self.reporters.iter();
+    pub(crate) fn reporters(&self, unusable: &mut Unusable) -> BTreeMap<String, Secret> {
+        let mut reporters = BTreeMap::new();
+        for hook in &self.reporters {
+            let secret = Secret::load(&hook.secret_file);
+            let what = format!("reporter `{}`", hook.name);
+            if let Some(secret) = unusable.note(&what, secret) {
+                reporters.insert(hook.name.to_string(), secret);
+            }
+        }
         reporters
-            .map(|hook| Ok((hook.name.to_string(), Secret::load(&hook.secret_file)?)))
-            .collect()
     }
 }
 
@@ -364,7 +380,8 @@ fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> 
 }
 
 pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
-    let bytes = std::fs::read(path)
+    let bytes = SystemDisk
+        .read(path)
         .with_context(|| format!("the keys of {of} cannot be read: {}", path.display()))?;
     match Jwks::parse(&bytes) {
         Ok(keys) => Ok(keys),

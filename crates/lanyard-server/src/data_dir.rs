@@ -39,7 +39,8 @@ pub(crate) enum DataDirError {
     Open { path: PathBuf, mode: u32 },
 }
 
-/// Makes the directory where it is not there. One that a daemon has used before, or that is empty, is closed to others with
+/// Makes the directory where it is not there. What is in it and cannot be closed is named in the log, and keeps nobody from
+/// starting: nobody enters the directory itself. One that a daemon has used before, or that is empty, is closed to others with
 /// everything in it; any other that is open to them is refused, because it may be there for something else as well.
 ///
 /// # Errors
@@ -79,7 +80,9 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
             "the data directory was open to others, and is now 0700"
         );
     }
-    close(path, &found, DEEPEST).map_err(failed)
+    shut(path, &found).map_err(failed)?;
+    close_within(path, DEEPEST);
+    Ok(())
 }
 
 /// Whether the directory is a daemon's and nothing else's.
@@ -95,27 +98,48 @@ fn is_own(path: &Path) -> io::Result<bool> {
     Ok(empty)
 }
 
-/// Takes from others what they may do with this and with everything in it. Links are left alone.
-fn close(path: &Path, found: &Metadata, depth: u32) -> io::Result<()> {
-    if found.mode() & OTHERS != 0 {
-        let mode = found.mode() & 0o7777 & !OTHERS;
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-    }
-    if !found.is_dir() || depth == 0 {
+/// Takes from others what they may do with this.
+fn shut(path: &Path, found: &Metadata) -> io::Result<()> {
+    if found.mode() & OTHERS == 0 {
         return Ok(());
     }
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
+    let mode = found.mode() & 0o7777 & !OTHERS;
+    fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// The same with everything in a directory. Links are left alone.
+fn close_within(directory: &Path, depth: u32) {
+    let failed = |path: &Path, error: io::Error| {
+        tracing::warn!(
+            path = %path.display(),
+            %error,
+            "what the data directory holds here is not closed to others"
+        );
+    };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => return failed(directory, error),
+    };
+    for entry in entries.flatten() {
+        let path = entry.path();
         let found = match fs::symlink_metadata(&path) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                failed(&path, error);
+                continue;
+            }
         };
-        if found.is_dir() || found.is_file() {
-            close(&path, &found, depth - 1)?;
+        if !(found.is_dir() || found.is_file()) {
+            continue;
+        }
+        if let Err(error) = shut(&path, &found) {
+            failed(&path, error);
+        }
+        if found.is_dir() && depth > 1 {
+            close_within(&path, depth - 1);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -186,5 +210,34 @@ mod tests {
         prepare(&data).unwrap();
         let file = data.join("of-somebody");
         assert!(matches!(prepare(&file), Err(DataDirError::NoDirectory(_))));
+    }
+
+    #[test]
+    fn s25_what_belongs_to_root_in_a_data_directory_keeps_nobody_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        // Nobody may change this one, not even root.
+        let found = data.join("lost+found");
+        fs::create_dir_all(&found).unwrap();
+        fs::create_dir_all(data.join("journal")).unwrap();
+        open(&data, 0o700);
+        open(&found, 0o755);
+        let pinned = |flag: &str| {
+            let changed = std::process::Command::new("chattr")
+                .arg(flag)
+                .arg(&found)
+                .status();
+            changed.is_ok_and(|status| status.success())
+        };
+        if !pinned("+i") {
+            eprintln!("NOT RUN: this file system pins no file");
+            return;
+        }
+        let prepared = prepare(&data);
+        let left = mode(&found);
+        pinned("-i");
+        prepared.unwrap();
+        assert_eq!(left, 0o755);
+        assert_eq!(mode(&data.join("journal")), 0o700);
     }
 }

@@ -140,11 +140,9 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
 /// The error of a data directory that does not open, which says what became of the order.
 fn not_opened(kept: Result<()>, error: anyhow::Error) -> anyhow::Error {
     match kept {
-        Ok(()) => error.context(
-            "the order is kept, but its leases cannot be revoked: the data directory does not open",
-        ),
+        Ok(()) => error.context("the order is kept, but its leases cannot be revoked from here"),
         Err(not_kept) => error.context(format!(
-            "{not_kept:#}; nothing is stopped, and its leases cannot be revoked: the data directory does not open"
+            "{not_kept:#}; nothing is stopped, and its leases cannot be revoked from here"
         )),
     }
 }
@@ -193,16 +191,25 @@ fn is_locked(error: &anyhow::Error) -> bool {
 async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
     let taken = async {
         while spool.waits(order.id) {
+            if spool.is_taken(order.id) {
+                return false;
+            }
             tokio::time::sleep(LOOK).await;
         }
+        true
     };
-    if tokio::time::timeout(TAKEN_OVER, taken).await.is_err() {
+    let Ok(is_durable) = tokio::time::timeout(TAKEN_OVER, taken).await else {
         bail!(
             "no daemon has taken the order over in {} s; the next start does, before it issues anything",
             TAKEN_OVER.as_secs()
         );
-    }
+    };
     eprintln!("FENCED {} by the daemon that runs, which revokes", order.id);
+    if !is_durable {
+        eprintln!(
+            "its journal does not take the order, which stays in the spool for the next start"
+        );
+    }
     eprintln!("follow with: lanyard kill watch {}", order.id);
     Ok(false)
 }

@@ -29,6 +29,7 @@ mod spool;
 mod status_lists;
 mod targets;
 mod tls;
+mod unusable;
 mod watches;
 mod wire;
 mod witness;

@@ -107,6 +107,10 @@ impl Books {
     /// Takes in what a start finds: a plan, what a crash left of one, or something of somebody else's.
     fn enter(&mut self, path: &Path) -> io::Result<()> {
         if let Some(digest) = named(path) {
+            if !fs::metadata(path)?.is_file() {
+                // A pipe would be waited for.
+                return Err(io::Error::other("it is no plain file"));
+            }
             let entry = Entry {
                 bytes: fs::metadata(path)?.len(),
                 owner: sealed::owner_of(path)?,
@@ -138,20 +142,19 @@ impl Books {
 
 impl PlanStore {
     /// Opens the store of this data directory. The keys that seal are in this file, or where none is named in one of the
-    /// data directory.
-    pub(crate) fn open(data_dir: &Path, keys: Option<&Path>) -> io::Result<Self> {
-        Self::with_bounds(
-            data_dir,
-            keys,
-            (MAX_PLAN_BYTES, MAX_PLAN_BYTES_PER_IDENTITY),
-        )
+    /// data directory. Where the directory cannot be used the store is empty, takes nothing, and says why.
+    pub(crate) fn open(data_dir: &Path, keys: Option<&Path>) -> (Self, io::Result<()>) {
+        let bounds = (MAX_PLAN_BYTES, MAX_PLAN_BYTES_PER_IDENTITY);
+        match Self::with_bounds(data_dir, keys, bounds) {
+            Ok(store) => (store, Ok(())),
+            Err(error) => {
+                let empty = Self::over((data_dir, keys), bounds, Books::default());
+                (empty, Err(error))
+            }
+        }
     }
 
-    fn with_bounds(
-        data_dir: &Path,
-        keys: Option<&Path>,
-        (all_may, one_may): (u64, u64),
-    ) -> io::Result<Self> {
+    fn with_bounds(data_dir: &Path, keys: Option<&Path>, bounds: (u64, u64)) -> io::Result<Self> {
         let directory = data_dir.join("plans");
         fs::create_dir_all(&directory)?;
         let mut books = Books::default();
@@ -162,13 +165,21 @@ impl PlanStore {
                 tracing::error!(path = %path.display(), %error, "a file among the plans is left alone");
             }
         }
-        Ok(Self(Arc::new(Inner {
-            directory,
+        Ok(Self::over((data_dir, keys), bounds, books))
+    }
+
+    fn over(
+        (data_dir, keys): (&Path, Option<&Path>),
+        (all_may, one_may): (u64, u64),
+        books: Books,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            directory: data_dir.join("plans"),
             seals: Seals::new(data_dir, keys),
             all_may,
             one_may,
             books: Mutex::new(books),
-        })))
+        }))
     }
 
     fn path(&self, digest: Digest) -> PathBuf {

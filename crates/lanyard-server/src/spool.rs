@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! K-….json      an order that waits
+//! K-….taken     it is in effect in the daemon that runs, whose journal does not take it
 //! slot-NN       blocks for an order on a full disk: written in place, and given the name of an order
 //! ```
 
@@ -180,6 +181,24 @@ impl Spool {
         self.disk.open(&self.file(id), Access::Read).is_ok()
     }
 
+    fn receipt(&self, id: KillId) -> PathBuf {
+        self.directory.join(format!("{id}.taken"))
+    }
+
+    /// Whether an order that waits is in effect in a daemon that runs, and not durable there.
+    pub(crate) fn is_taken(&self, id: KillId) -> bool {
+        self.disk.open(&self.receipt(id), Access::Read).is_ok()
+    }
+
+    /// Says beside an order that it is in effect.
+    fn leave_receipt(&self, id: KillId) {
+        if !self.is_taken(id)
+            && let Err(error) = replace(self.disk.as_ref(), &self.receipt(id), b"")
+        {
+            tracing::warn!(%error, kill = %id, "nobody beside this process learns that the order is in effect");
+        }
+    }
+
     /// The orders that wait, and why the others of them cannot be read.
     fn waiting(&self) -> (Vec<(PathBuf, KillOrder)>, Vec<Reason>) {
         let unreadable = |path: &Path, why: String| Reason::SpoolUnreadable {
@@ -213,27 +232,54 @@ impl Spool {
         // Away from the threads that serve: a disk that hangs must not stop one of them.
         let looking = self.clone();
         let looked = tokio::task::spawn_blocking(move || looking.waiting()).await;
-        let (orders, faults) = looked.unwrap_or_else(|error| {
+        let (orders, mut faults) = looked.unwrap_or_else(|error| {
             let file = self.directory.display().to_string();
             let why = error.to_string();
             (Vec::new(), vec![Reason::SpoolUnreadable { file, why }])
         });
         for (path, order) in orders {
-            let known = engine.peek(|state| state.kills().get(order.id).is_some());
-            if known == Some(true) && engine.settle().await.is_err() {
-                // In effect, and not durable yet: looked at again.
+            let known = engine.peek(|state| {
+                let known = state.kills().get(order.id)?;
+                // An order of this id that stops more, or something else, is another order.
+                Some(known.order.scope == order.scope && known.order.roles == order.roles)
+            });
+            let known = known.flatten();
+            if known == Some(false) {
+                let file = path.display().to_string();
+                let why = format!(
+                    "an order of this id is known, and not over {}: engage it under another one",
+                    order.scope
+                );
+                faults.push(Reason::SpoolUnreadable { file, why });
                 continue;
             }
-            tracing::warn!(kill = %order.id, scope = %order.scope, "a kill order is taken over from the spool");
-            if engine.engage(order).await.seq.is_some() {
-                let clearing = self.clone();
-                let cleared = tokio::task::spawn_blocking(move || clearing.clear(&path)).await;
-                if let Err(error) = cleared {
-                    tracing::error!(%error, "a kill order stays in the spool");
-                }
+            let id = order.id;
+            if known == Some(true) && engine.settle().await.is_err() {
+                // In effect, and not durable yet: looked at again.
+                self.off_thread(move |spool| spool.leave_receipt(id)).await;
+                continue;
             }
+            tracing::warn!(kill = %id, scope = %order.scope, "a kill order is taken over from the spool");
+            let is_durable = engine.engage(order).await.seq.is_some();
+            self.off_thread(move |spool| {
+                if is_durable {
+                    spool.clear(&path);
+                    spool.disk.remove(&spool.receipt(id)).ok();
+                } else {
+                    spool.leave_receipt(id);
+                }
+            })
+            .await;
         }
         engine.conditions().replace(Kind::SpoolUnreadable, faults);
+    }
+
+    /// Does something with the disk, away from the threads that serve.
+    async fn off_thread(&self, does: impl FnOnce(&Self) + Send + 'static) {
+        let spool = self.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || does(&spool)).await {
+            tracing::error!(%error, "a kill order stays in the spool");
+        }
     }
 
     /// An order is in the journal. Left here it would be engaged again, which changes nothing.

@@ -1,6 +1,7 @@
 //! Where everything meets: the ledger, the providers, the engine, the listeners.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -47,6 +48,7 @@ use crate::signals::Signals;
 use crate::spool::Spool;
 use crate::status_lists::StatusLists;
 use crate::targets::TargetConfig;
+use crate::unusable::Unusable;
 use crate::watches::Watches;
 use crate::witness::WitnessFile;
 
@@ -66,6 +68,9 @@ pub(crate) struct Broker {
     /// What was found when the journal was opened.
     pub(crate) recovery: Recovery,
     pub(crate) witness: Option<WitnessFile>,
+    pub(crate) own_witness: WitnessFile,
+    /// Why the journal, which has no records, had some before.
+    pub(crate) emptied: Option<String>,
     /// Who may report actions by signed messages, by name.
     pub(crate) reporters: BTreeMap<String, Secret>,
     /// Events that were put aside since the start, because their receivers did not take them.
@@ -90,6 +95,16 @@ impl Broker {
         }
     }
 
+    /// Raises or lowers what keeps the replay cache from being written.
+    fn tell_of_memory(&self) {
+        let trouble = self.doors.memory.trouble().map(|(file, why)| {
+            let file = file.display().to_string();
+            Reason::ReplayCacheFailed { file, why }
+        });
+        let conditions = self.engine.conditions();
+        conditions.replace(Kind::ReplayCacheFailed, trouble);
+    }
+
     /// Operators have lifted the reasons of this kind: the next start must not find them again.
     pub(crate) fn accepted(&self, kind: Kind) {
         if kind == Kind::ReplayCacheDamaged
@@ -107,12 +122,13 @@ async fn follow_data(broker: Arc<Broker>, stop: watch::Receiver<bool>) {
     tokio::join!(orders, follow_doubts(&broker, stop));
 }
 
-/// How often it is looked at whether lost uses still matter.
-const DOUBT_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+/// How often it is looked at whether lost uses still matter, and whether further ones can be written down.
+const DOUBT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Lowers what the replay cache has lost, once none of it could count any more.
 async fn follow_doubts(broker: &Broker, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
+        broker.tell_of_memory();
         if broker.doors.memory.damage(broker.engine.now()).is_none() {
             let conditions = broker.engine.conditions();
             conditions.replace(Kind::ReplayCacheDamaged, []);
@@ -140,9 +156,13 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
     let spool_followed = tokio::spawn(follow_data(Arc::clone(&broker), stopping.clone()));
-    let witnessed = broker.witness.clone();
-    let of = Arc::clone(&broker.engine);
-    let witnessed = witnessed.map(|file| tokio::spawn(file.follow(of, stopping.clone())));
+    let witnesses = broker.witness.iter().chain([&broker.own_witness]);
+    let witnessed: Vec<_> = witnesses
+        .map(|file| {
+            let of = Arc::clone(&broker.engine);
+            tokio::spawn(file.clone().follow(of, stopping.clone()))
+        })
+        .collect();
     let drilled = tokio::spawn(drill::follow(Arc::clone(&broker), stopping.clone()));
     let config = Arc::new(config);
     let plans_swept = tokio::spawn(
@@ -151,7 +171,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
             .clone()
             .follow(Arc::clone(&broker.engine), stopping.clone()),
     );
-    let webhooks = config.webhooks()?;
+    let mut unusable = Unusable::default();
+    let webhooks = config.webhooks(&mut unusable);
+    unusable.raise(&engine);
     let told: Vec<_> = webhooks
         .into_iter()
         .map(Arc::new)
@@ -207,7 +229,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     keys_followed.await?;
     plans_swept.await?;
     drilled.await?;
-    if let Some(witnessed) = witnessed {
+    for witnessed in witnessed {
         witnessed.await?;
     }
     for webhook in told {
@@ -232,6 +254,7 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     engine.note_clock().await;
     broker.spool.take_over(engine).await;
     broker.raise_lost_uses();
+    broker.tell_of_memory();
     if let Some(loss) = &broker.recovery.loss
         && engine.heed_loss(&loss.to_string()).await
         && let Err(error) = broker.ledger.loss_answered()
@@ -243,9 +266,18 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     {
         engine.heed_loss(&fault.to_string()).await;
     }
+    let mut is_stopped = broker.recovery.loss.is_some() || broker.recovery.incomplete;
     if let Some(witness) = &broker.witness {
-        witness.heed(engine).await;
+        is_stopped |= witness.heed(engine).await;
     }
+    // What the journal itself shows, or another witness saw, has its order; the data directory's own need not repeat it.
+    if !is_stopped {
+        is_stopped = broker.own_witness.heed(engine).await;
+    }
+    if let Some(why) = broker.emptied.as_ref().filter(|_| !is_stopped) {
+        engine.heed_loss(why).await;
+    }
+    broker.own_witness.note(engine, &mut None).await;
     let said = engine.in_effect(State::consenting).await?;
     for operator in said {
         let again = broker.doors.verifier.again(&operator);
@@ -321,10 +353,22 @@ async fn providers(
 }
 
 /// Wires together what knows who asks.
-async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
+async fn doors(
+    config: &Config,
+    (disk, was_used): (&Files, bool),
+    now: Timestamp,
+    unusable: &mut Unusable,
+) -> Result<Doors> {
     let identities = &config.identities;
-    let issuers = identities.issuers.iter().map(IssuerConfig::open);
+    let mut issuers = Vec::new();
+    for issuer in &identities.issuers {
+        let (opened, keys) = issuer.open();
+        unusable.note(&format!("issuer `{}`", issuer.name), keys);
+        issuers.push(opened);
+    }
     let tickets = config.tickets.as_ref();
+    let tickets = tickets.map(|tickets| tickets.open(&config.audience));
+    let tickets = tickets.and_then(|opened| unusable.note("the door of kill tickets", opened));
     let mut clusters = BTreeMap::new();
     for issuer in &identities.issuers {
         if let KeySource::Cluster {
@@ -344,6 +388,7 @@ async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
     // What the broker itself hands out is nobody's identity here.
     let lease_roles = config.targets.values().flat_map(TargetConfig::roles);
     let aws = identities.aws.as_ref().map(|aws| aws.open(lease_roles));
+    let aws = aws.and_then(|opened| unusable.note("the door of AWS identities", opened));
     // A certificate is a workload's: people log in.
     let agents = identities.issuers.iter();
     let agents = agents.filter(|issuer| issuer.kind == IssuerKind::Agents);
@@ -351,17 +396,13 @@ async fn doors(config: &Config, disk: &Files, now: Timestamp) -> Result<Doors> {
     let domains = names.filter_map(|name| name.strip_prefix("spiffe://"));
     let used = config.data_dir.join("used-proofs");
     Ok(Doors {
-        verifier: Verifier::new(
-            config.audience.clone(),
-            issuers.collect::<Result<Vec<_>>>()?,
-        ),
-        memory: Memory::open(disk, &used, now).with_context(|| used.display().to_string())?,
+        verifier: Verifier::new(config.audience.clone(), issuers),
+        memory: Memory::open(disk, &used, now, was_used)
+            .with_context(|| used.display().to_string())?,
         domains: TrustDomains::new(domains.map(str::to_owned)),
         clusters,
-        aws: aws.transpose()?,
-        tickets: tickets
-            .map(|tickets| tickets.open(&config.audience))
-            .transpose()?,
+        aws,
+        tickets,
         break_glass: identities.break_glass(&config.audience)?,
         keys: KeyWatch::new(config),
         quotas: Quotas::new(identities.quotas),
@@ -419,6 +460,24 @@ fn tell_of_people(issuers: &[IssuerConfig]) {
     }
 }
 
+/// Why a journal without records is not one of a first start: its own directory was not mounted, or was left out of a
+/// restore. Each of these is written once there are records, and not before.
+fn emptied(data_dir: &Path, recovery: &Recovery) -> Option<String> {
+    if recovery.records > 0 {
+        return None;
+    }
+    let has_entries = |name: &str| {
+        let mut entries = std::fs::read_dir(data_dir.join(name)).ok()?;
+        entries.next()?.ok()?;
+        Some(name.to_owned())
+    };
+    let beside = ["plans", "revisions"].into_iter().find_map(has_entries)?;
+    // Agents read the reason of an order: it names no path.
+    Some(format!(
+        "the journal has no records, and there are files in `{beside}` beside it"
+    ))
+}
+
 /// Wires the parts together.
 ///
 /// # Errors
@@ -435,8 +494,13 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     )?;
     let ledger = Arc::new(ledger);
     tell(&recovery);
+    let emptied = emptied(&config.data_dir, &recovery);
     tell_of_people(&config.identities.issuers);
+    let mut unusable = Unusable::default();
     let keyring = Arc::new(Keyring::load_or_create(&config.data_dir.join("keys"), now)?);
+    for problem in keyring.problems() {
+        unusable.note::<(), _>("a signing key", Err(anyhow!(problem)));
+    }
     let randomness = SystemRandomness::default();
     let lists = Arc::new(Lists::new(randomness.draw()?));
     look(ledger.as_ref(), |state| {
@@ -446,7 +510,9 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         }
     });
     let providers = providers(config, (&keyring, &lists)).await;
-    let plans = PlanStore::open(&config.data_dir, config.plan_sealing_keys.as_deref())?;
+    let (plans, opened) = PlanStore::open(&config.data_dir, config.plan_sealing_keys.as_deref());
+    let place = config.data_dir.join("plans");
+    unusable.note(&format!("the plans in `{}`", place.display()), opened);
     let apart = Arc::new(Apart::new()?);
     let engine = Engine::new(Parts {
         ledger: Arc::clone(&ledger) as Arc<dyn lanyard_core::ledger::Ledger>,
@@ -465,16 +531,25 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     });
     let forgettable = engine.forgettable();
     let (canary, drills) = drill::prepared(config)?.unzip();
+    let revisions = config.data_dir.join("revisions");
     let charters = CharterDirectory::new(
         config.charters.clone(),
-        config.data_dir.join("revisions"),
+        revisions.clone(),
         config.world.clone(),
         (Arc::clone(&engine), canary),
-    )?;
+    );
+    let what = format!("the kept revisions in `{}`", revisions.display());
+    unusable.note(&what, charters.remember());
+    let was_used = recovery.records > 0;
+    let doors = doors(config, (&disk, was_used), forgettable, &mut unusable).await?;
+    let reporters = config.reporters(&mut unusable);
+    let signals = config.signals.open(&mut unusable);
+    unusable.raise(&engine);
+    let witness = config.switch.witness_file.clone();
     let broker = Broker {
         engine,
         ledger,
-        doors: doors(config, &disk, forgettable).await?,
+        doors,
         charters: Arc::new(charters),
         plans,
         keyring,
@@ -484,11 +559,13 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         approval_url: config.approval_url.clone(),
         spool: Spool::open(&disk, &config.data_dir),
         recovery,
-        witness: config.switch.witness_file.clone().map(WitnessFile::new),
-        reporters: config.reporters()?,
+        witness: witness.map(|path| WitnessFile::configured(path, &config.data_dir)),
+        own_witness: WitnessFile::own(&config.data_dir),
+        emptied,
+        reporters,
         given_up: AtomicUsize::new(0),
         drills,
-        signals: config.signals.open()?,
+        signals,
         watches: Watches::default(),
         plan_bytes: submitted_bytes(),
         readings: Readings::new(apart),

@@ -464,16 +464,24 @@ impl IdentityConfig {
 }
 
 impl IssuerConfig {
-    pub(crate) fn open(&self) -> Result<Issuer> {
+    /// The issuer. Where its keys cannot be read, its tokens are refused.
+    pub(crate) fn open(&self) -> (Issuer, Result<()>) {
+        let mut readable = Ok(());
         let (keys, method) = match &self.keys {
-            KeySource::File(path) => (Keys::fixed(keys(&self.name, path)?), Method::Oidc),
+            KeySource::File(path) => match keys(&self.name, path) {
+                Ok(keys) => (Keys::fixed(keys), Method::Oidc),
+                Err(error) => {
+                    readable = Err(error);
+                    (Keys::unknown(), Method::Oidc)
+                }
+            },
             KeySource::Discovery { .. } => (Keys::unknown(), Method::Oidc),
             KeySource::Cluster { .. } => (Keys::unknown(), Method::ClusterKeys),
             KeySource::BundleFile(_) | KeySource::BundleEndpoint { .. } => {
                 (Keys::unknown(), Method::JwtSvid)
             }
         };
-        Ok(Issuer {
+        let issuer = Issuer {
             name: self.name.clone(),
             kind: self.kind,
             audience: self.audience.clone(),
@@ -484,6 +492,7 @@ impl IssuerConfig {
             roles: self.roles.clone(),
             people: self.people.clone(),
             sponsor: self.sponsor.clone(),
-        })
+        };
+        (issuer, readable)
     }
 }

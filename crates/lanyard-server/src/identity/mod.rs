@@ -270,7 +270,12 @@ impl Broker {
                 if purpose == Purpose::Change {
                     let durable = tokio::time::timeout(RECORDED_WITHIN, remembered.durable());
                     // A disk that hangs is one that does not take it.
-                    durable.await.unwrap_or(Err(RejectedToken::Forgetful))?;
+                    let durable = durable.await.unwrap_or(Err(RejectedToken::Forgetful));
+                    // Within this process it is used up all the same.
+                    durable.or_else(|error| match presented.is_acceptance() {
+                        true => Ok(()),
+                        false => Err(error),
+                    })?;
                 }
             }
         }

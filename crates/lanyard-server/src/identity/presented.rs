@@ -148,6 +148,11 @@ impl Presented {
             Purpose::Change
         }
     }
+
+    /// Whether it may go on where no disk takes what was used: what lifts the damage of that disk has to.
+    pub(crate) fn is_acceptance(&self) -> bool {
+        self.0.path == "/lanyard.v1.AuditService/AcceptReason"
+    }
 }
 
 /// The body of an answer, in pieces, with the turn that it was made in: it ends when the peer has taken nearly all of it.

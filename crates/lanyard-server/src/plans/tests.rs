@@ -210,7 +210,7 @@ fn s25_keys_of_the_configuration_seal_and_none_lies_beside_the_plans() {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("elsewhere");
     let data = folder.path().join("data");
-    let open = || PlanStore::open(&data, Some(&keys)).unwrap();
+    let open = || PlanStore::open(&data, Some(&keys)).0;
     assert!(
         open().put(&who("a"), CANARY).is_err(),
         "a named file is not made"

@@ -22,7 +22,7 @@ use crate::wire::Broker;
 /// A configured transmitter.
 #[derive(Debug)]
 pub(crate) struct TransmitterConfig {
-    name: Name,
+    pub(super) name: Name,
     issuer: String,
     audience: String,
     jwks_file: PathBuf,

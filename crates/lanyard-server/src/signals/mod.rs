@@ -6,7 +6,6 @@ mod scopes;
 
 use std::path::Path;
 
-use anyhow::Result;
 use lanyard_core::document::{Fields, Findings};
 use lanyard_core::kill::{Actor, Lifted};
 use lanyard_core::scope::{RoleFilter, Scope};
@@ -18,6 +17,7 @@ use tonic::Status;
 use self::alertmanager::{AlertConfig, Alerts};
 use self::caep::TransmitterConfig;
 use crate::rpc::engage;
+use crate::unusable::Unusable;
 use crate::wire::Broker;
 
 /// What is configured of them.
@@ -39,13 +39,18 @@ pub(crate) fn config(f: &Findings, top: &Fields<'_>, base: &Path) -> SignalConfi
 }
 
 impl SignalConfig {
-    pub(crate) fn open(&self) -> Result<Signals> {
+    pub(crate) fn open(&self, unusable: &mut Unusable) -> Signals {
         let alerts = self.alertmanager.as_ref().map(AlertConfig::open);
-        let transmitters = self.transmitters.iter().map(TransmitterConfig::open);
-        Ok(Signals {
-            alerts: alerts.transpose()?,
-            transmitters: transmitters.collect::<Result<_>>()?,
-        })
+        let alerts = alerts.and_then(|opened| unusable.note("the door of Alertmanager", opened));
+        let mut transmitters = Vec::new();
+        for transmitter in &self.transmitters {
+            let what = format!("transmitter `{}`", transmitter.name);
+            transmitters.extend(unusable.note(&what, transmitter.open()));
+        }
+        Signals {
+            alerts,
+            transmitters,
+        }
     }
 }
 

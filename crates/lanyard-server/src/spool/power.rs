@@ -51,7 +51,7 @@ impl Process {
             engine: engine_over(Arc::clone(&ledger) as _),
             ledger,
             spool: Spool::open(&files, place),
-            memory: Memory::open(&files, &place.join("used-proofs"), NOW).unwrap(),
+            memory: Memory::open(&files, &place.join("used-proofs"), NOW, false).unwrap(),
         };
         process.spool.take_over(&process.engine).await;
         (process, recovery)

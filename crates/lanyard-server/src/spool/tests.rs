@@ -54,7 +54,7 @@ impl Clock for Standing {
     }
 }
 
-fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
+pub(crate) fn engine() -> (Arc<Engine>, Arc<MemoryLedger>) {
     let ledger = Arc::new(MemoryLedger::replay(Arc::default(), Vec::new()));
     (engine_over(Arc::clone(&ledger) as _), ledger)
 }
@@ -281,4 +281,57 @@ fn s09_slots_that_a_copy_left_without_blocks_get_them_again_and_one_that_fails_i
         kept(&open(&disk.after_a_crash())),
         BTreeSet::from([order(1).id])
     );
+}
+
+#[tokio::test]
+async fn s46_an_order_of_a_known_id_over_something_else_is_no_order_that_was_taken_over() {
+    let (disk, (engine, _)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    let narrow = KillOrder {
+        scope: Scope::Target("tickets".parse().unwrap()),
+        ..order(1)
+    };
+    spool.keep(&narrow).unwrap();
+    spool.take_over(&engine).await;
+    assert!(!spool.waits(narrow.id));
+    for other in [
+        order(1),
+        KillOrder {
+            roles: RoleFilter::ApplyOnly,
+            ..narrow.clone()
+        },
+    ] {
+        spool.keep(&other).unwrap();
+        spool.take_over(&engine).await;
+        assert!(spool.waits(other.id));
+        let kinds: Vec<_> = engine
+            .conditions()
+            .reasons()
+            .iter()
+            .map(Reason::kind)
+            .collect();
+        assert_eq!(kinds, [Kind::SpoolUnreadable]);
+    }
+    // The same order again changes nothing.
+    spool.keep(&narrow).unwrap();
+    spool.take_over(&engine).await;
+    assert!(!spool.waits(narrow.id));
+    assert_eq!(engine.conditions().reasons(), []);
+}
+
+#[tokio::test]
+async fn s46_a_daemon_whose_journal_takes_nothing_says_that_the_order_is_in_effect() {
+    let (disk, (engine, ledger)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    spool.keep(&order(1)).unwrap();
+    assert!(!spool.is_taken(order(1).id));
+    ledger.die();
+    for _ in 0..2 {
+        spool.take_over(&engine).await;
+        assert!(spool.waits(order(1).id), "the next start needs it");
+        assert!(spool.is_taken(order(1).id));
+    }
+    let (next, _) = self::engine();
+    spool.take_over(&next).await;
+    assert!(!spool.waits(order(1).id) && !spool.is_taken(order(1).id));
 }
