@@ -59,8 +59,6 @@ pub(crate) enum PutError {
 
 /// The extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
-/// The extension of a file whose bytes are not those that its name says.
-const DAMAGED: &str = "damaged";
 
 /// A directory of sealed plans. A file's name is the digest of what it says.
 #[derive(Debug, Clone)]
@@ -279,8 +277,8 @@ impl PlanStore {
         }
     }
 
-    /// Seals what an earlier version stored in clear. What is not what its name says is set aside: it is no plan any more, and
-    /// may tell somebody what happened to the disk.
+    /// Seals what an earlier version stored in clear. What is not what its name says is no plan any more, and is set aside
+    /// under another name.
     fn seal_old(&self) -> io::Result<()> {
         let digests: Vec<Digest> = self.0.books.lock().plans.keys().copied().collect();
         for digest in digests {
@@ -306,10 +304,19 @@ impl PlanStore {
                 let bytes = self.0.seals.seal(digest, owner, &content)?;
                 self.write(digest, number, &bytes)?;
             } else {
-                let aside = path.with_extension(DAMAGED);
-                tracing::error!(path = %path.display(), aside = %aside.display(), "a stored plan is not what was stored: set aside");
+                // What a damaged disk has made of a plan may still tell somebody what it was: sealed as well, under the
+                // digest of what it is now.
+                let now = Digest::of(&content);
+                let number = {
+                    let mut books = self.0.books.lock();
+                    books.written += 1;
+                    books.written
+                };
+                let bytes = self.0.seals.seal(now, sealed::nobody(), &content)?;
+                self.write(now, number, &bytes)?;
+                tracing::error!(path = %path.display(), aside = %self.path(now).display(), "a stored plan is not what was stored: set aside");
                 let mut books = self.0.books.lock();
-                fs::rename(&path, &aside)?;
+                fs::remove_file(&path)?;
                 books.release(digest);
             }
         }
