@@ -300,6 +300,9 @@ fn revealed(side: &Tree) -> Cow<'_, Tree> {
 }
 
 /// A longer key is no name of an attribute that is known: a long one may stand above very many, and is not copied for each.
+///
+/// # No limit
+/// A longer key is taken: it is compared with nothing.
 const LONGEST_NAME_BYTES: usize = 64;
 
 /// A name without its case, and without what separates its words; nothing where it is too long to be one that is known.
