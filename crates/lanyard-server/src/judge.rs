@@ -33,7 +33,7 @@ pub(crate) struct Assessor {
     apart: Arc<Apart>,
     /// What the policies of a charter have said of a plan before: neither changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 impl Assessor {
@@ -43,7 +43,7 @@ impl Assessor {
             judges,
             apart,
             judged: Mutex::default(),
-            turns: Turns::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -53,7 +53,12 @@ impl Assessor {
         who: &Identity,
         work: impl FnOnce() -> Result<T, Unjudged> + Send + 'static,
     ) -> Result<T, Unjudged> {
-        let _turn = self.turns.take(who).await?;
+        let turn = self.turns.take(who).await?;
+        // The turn ends with the work, which goes on when whoever submitted the plan is gone.
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         let done = self.apart.run(work).await;
         done.map_err(|_| Unjudged::Policies("looking at the plan failed".to_owned()))?
     }

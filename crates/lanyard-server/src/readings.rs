@@ -106,7 +106,12 @@ impl Readings {
         reader: &Verified,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Status> {
-        let _turn = self.of(reader).turns.take(reader.identity()).await;
+        let turn = self.of(reader).turns.take(reader.identity()).await;
+        // The turn ends with the work, which goes on when the reader is gone.
+        let work = move || {
+            let _turn = turn;
+            work()
+        };
         let read = match reader {
             Verified::Agent(_) => self.apart.run(work).await,
             Verified::Operator(..) => tokio::task::spawn_blocking(work).await,
@@ -183,6 +188,28 @@ mod tests {
         }
         let alice = person("alice");
         assert!(readings.run(&alice, || ()).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn s07_a_turn_ends_with_the_work_and_not_with_its_reader() {
+        let readings = readings();
+        let a = agent("a");
+        let (started, begun) = tokio::sync::oneshot::channel();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        {
+            let work = readings.run(&a, move || {
+                started.send(()).ok();
+                held.recv().ok();
+            });
+            tokio::pin!(work);
+            tokio::select! {
+                _ = &mut work => unreachable!("nobody let it end"),
+                begun = begun => begun.unwrap(),
+            }
+        }
+        assert!(readings.run(&a, || ()).now_or_never().is_none());
+        release.send(()).unwrap();
+        readings.run(&a, || ()).await.unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whose plan is looked at: so many at once, one of each identity, and none whose identity has had its time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::identity::Identity;
@@ -45,8 +46,8 @@ struct Spent {
 }
 
 /// One turn, until it is dropped; how long that was is charged to the identity.
-pub(super) struct Turn<'a> {
-    turns: &'a Turns,
+pub(super) struct Turn {
+    turns: Arc<Turns>,
     who: Identity,
     began: Instant,
     _turn: lanes::Turn,
@@ -66,11 +67,11 @@ impl Turns {
     ///
     /// # Errors
     /// [`Unjudged::TooMuch`], when this identity has had its time.
-    pub(super) async fn take(&self, who: &Identity) -> Result<Turn<'_>, Unjudged> {
+    pub(super) async fn take(self: &Arc<Self>, who: &Identity) -> Result<Turn, Unjudged> {
         let turn = self.lanes.take(who).await;
         self.may(who)?;
         Ok(Turn {
-            turns: self,
+            turns: Arc::clone(self),
             who: who.clone(),
             began: Instant::now(),
             _turn: turn,
@@ -113,7 +114,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
         self.turns.charge(&self.who, self.began.elapsed());
     }
@@ -134,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s19_one_identity_takes_one_turn_and_not_those_of_others() {
-        let turns = Turns::default();
+        let turns = Arc::<Turns>::default();
         let first = turns.take(&who("a")).await.unwrap();
         let a = who("a");
         let mut second = Box::pin(turns.take(&a));
@@ -156,7 +157,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does() {
-        let turns = Turns::default();
+        let turns = Arc::<Turns>::default();
         for _ in 0..2 {
             let turn = turns.take(&who("a")).await.unwrap();
             tokio::time::advance(MAX_JUDGE_TIME_PER_IDENTITY / 2).await;
