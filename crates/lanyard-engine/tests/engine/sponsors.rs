@@ -57,7 +57,7 @@ async fn propose(bench: &Bench, caller: &Caller, task: TaskId) -> Result<Plan, I
     let proposal = Proposal {
         task,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: PlanFormat::Manifests,
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
