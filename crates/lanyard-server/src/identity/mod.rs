@@ -282,14 +282,14 @@ impl Broker {
         Ok(found.who)
     }
 
-    /// Whether a role, a charter in force or an enrolment knows the caller: with issuers whose tokens anybody can have,
-    /// that is not so of everybody whose token verifies.
+    /// Whether a role, a charter in force, an open task or an enrolment knows the caller: with issuers whose tokens anybody can
+    /// have, that is not so of everybody whose token verifies. An agent whose charter is broken for a while still closes its
+    /// tasks and reports what it did.
     pub(crate) fn is_known(&self, who: &Verified) -> bool {
         match who {
             Verified::Operator(operator, _) => !operator.roles.is_empty(),
             Verified::Agent(caller) => {
-                caller.evidence.method == Method::EnrolledKey
-                    || self.engine.charters().name_agent(&caller.identity)
+                caller.evidence.method == Method::EnrolledKey || self.engine.knows(&caller.identity)
             }
         }
     }
