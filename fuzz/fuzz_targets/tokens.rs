@@ -9,10 +9,10 @@ use lanyard_core::identity::{Confirmation, Method, OperatorRole};
 use lanyard_core::time::Timestamp;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
 use lanyard_identity::jwks::{Jwks, PublicKey};
-use lanyard_identity::jws::{Jws, KID_LIMIT, TOKEN_LIMIT};
+use lanyard_identity::jws::{Jws, MAX_KEY_ID_BYTES, MAX_TOKEN_BYTES};
 use lanyard_identity::security_event::{EVENT_TYPE, Transmitter, verify};
 use lanyard_identity::ticket::TICKET_TYPE;
-use lanyard_identity::verifier::{Claimed, Purpose};
+use lanyard_identity::verifier::{Claimed, PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, Tickets, Verifier, dpop};
 use libfuzzer_sys::fuzz_target;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
@@ -56,6 +56,8 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
         claims: ["team".to_owned()].into(),
         groups_claim: "groups".to_owned(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
+        people: PeopleRule::default(),
+        sponsor: None,
     };
     Verifier::new(AUDIENCE.to_owned(), issuers.map(issuer).into())
 });
@@ -96,7 +98,7 @@ fn read(token: &str) {
         Jws::parse_as(token, EVENT_TYPE),
     ] {
         if let Ok(jws) = jws {
-            assert!(jws.kid.len() <= KID_LIMIT && token.len() <= TOKEN_LIMIT);
+            assert!(jws.kid.len() <= MAX_KEY_ID_BYTES && token.len() <= MAX_TOKEN_BYTES);
         }
     }
     if let Ok(ticket) = TICKETS.verify(token, NOW) {
