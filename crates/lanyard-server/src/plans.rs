@@ -291,30 +291,19 @@ impl PlanStore {
             let Some(Plain(content)) = file else {
                 continue;
             };
-            if Digest::of(&content) == digest {
-                let (number, owner) = {
-                    let mut books = self.0.books.lock();
-                    books.written += 1;
-                    let entry = books.plans.get(&digest);
-                    (
-                        books.written,
-                        entry.map_or_else(sealed::nobody, |it| it.owner),
-                    )
-                };
-                let bytes = self.0.seals.seal(digest, owner, &content)?;
-                self.write(digest, number, &bytes)?;
-            } else {
-                // What a damaged disk has made of a plan may still tell somebody what it was: sealed as well, under the
-                // digest of what it is now.
-                let now = Digest::of(&content);
-                let number = {
-                    let mut books = self.0.books.lock();
-                    books.written += 1;
-                    books.written
-                };
-                let bytes = self.0.seals.seal(now, sealed::nobody(), &content)?;
-                self.write(now, number, &bytes)?;
-                tracing::error!(path = %path.display(), aside = %self.path(now).display(), "a stored plan is not what was stored: set aside");
+            // What a damaged disk has made of a plan may still tell somebody what it was.
+            let found = Digest::of(&content);
+            let (number, owner) = {
+                let mut books = self.0.books.lock();
+                books.written += 1;
+                let entry = books.plans.get(&found);
+                let owner = entry.map_or_else(sealed::nobody, |it| it.owner);
+                (books.written, owner)
+            };
+            let bytes = self.0.seals.seal(found, owner, &content)?;
+            self.write(found, number, &bytes)?;
+            if found != digest {
+                tracing::error!(path = %path.display(), aside = %self.path(found).display(), "a stored plan is not what was stored: set aside");
                 let mut books = self.0.books.lock();
                 fs::remove_file(&path)?;
                 books.release(digest);
