@@ -8,7 +8,7 @@ use lanyard_core::condition::Reason;
 use lanyard_core::id::{KillId, LeaseId};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::{Seq, StopCause};
+use lanyard_core::lease::{Lease, Seq, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::is_unswept;
@@ -169,11 +169,7 @@ impl Engine {
     #[must_use]
     pub fn blast_radius(&self, scope: &Scope, roles: RoleFilter) -> BlastRadius {
         let mut radius = BlastRadius::default();
-        let drafted = self.draft_kill(scope.clone(), roles, String::new(), Actor::Broker);
-        let Ok(order) = drafted.map(|order| self.with_identities(order)) else {
-            return radius;
-        };
-        self.pass_in_reach(&order, |_, lease| {
+        self.pass_in_scope(scope, |lease| {
             if lease.is_live() && roles.reaches(lease.entry.role) {
                 *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
             }
@@ -181,8 +177,21 @@ impl Engine {
         radius
     }
 
+    /// Shows each lease that an order of this scope would cover.
+    fn pass_in_scope(&self, scope: &Scope, mut visit: impl FnMut(&Lease)) {
+        let drafted = self.draft_kill(
+            scope.clone(),
+            RoleFilter::Both,
+            String::new(),
+            Actor::Broker,
+        );
+        if let Ok(order) = drafted.map(|order| self.with_identities(order)) {
+            self.pass_in_reach(&order, |_, lease| visit(lease));
+        }
+    }
+
     /// Why a scope may be mistyped: a target, an environment, a charter or an agent of a name that nothing has which is
-    /// configured, in force or live. The order is worth engaging all the same: the name may come.
+    /// configured, in force or in the books. The order is worth engaging all the same: the name may come.
     #[must_use]
     pub fn unknown_name(&self, scope: &Scope) -> Option<String> {
         let charters = self.charters().all();
@@ -219,9 +228,13 @@ impl Engine {
                 ("agent", agent.to_string(), BTreeSet::new())
             }
         };
-        if known.iter().any(|known: &Name| known.as_str() == name)
-            || !self.blast_radius(scope, RoleFilter::Both).leases.is_empty()
-        {
+        if known.iter().any(|known: &Name| known.as_str() == name) {
+            return None;
+        }
+        // A lease that the order is stopping already has the name as well.
+        let mut has_leases = false;
+        self.pass_in_scope(scope, |_| has_leases = true);
+        if has_leases {
             return None;
         }
         let mut listed: Vec<_> = known.iter().take(NAMES_LISTED).map(Name::as_str).collect();

@@ -281,10 +281,11 @@ async fn kill(
         Ok(reason) => reason,
         Err(status) => return refused(&status),
     };
+    let unknown_name = broker.engine.unknown_name(&kill.scope);
     match engage(&broker, (kill.scope, kill.roles), (reason, by), None).await {
         Ok((fenced, took)) => Json(json!({
             "kill_id": fenced.order.id,
-            "unknown_name": broker.engine.unknown_name(&fenced.order.scope),
+            "unknown_name": unknown_name,
             "fenced": true,
             "durable": fenced.is_durable(),
             "fenced_in_ms": took.as_micros() as f64 / 1000.0,
