@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
     /// How long the floods last, in minutes.
     #[arg(long, default_value_t = 2)]
     minutes: u64,
-    /// The same in seconds, for a try.
+    /// Seconds in place of the minutes, for a try.
     #[arg(long)]
     seconds: Option<u64>,
     /// What the floods choose by.
@@ -213,7 +213,7 @@ impl Flooding {
 
 impl Drop for Flooding {
     fn drop(&mut self) {
-        // It may have ended before.
+        // The flood may have ended before.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -263,7 +263,7 @@ fn journal_figures(before: &Grown, grown: &Grown, seconds: u64) -> Vec<Figure> {
     let all: u64 = grown.kinds.values().map(|(count, _)| count).sum();
     let index = grown.index.saturating_sub(before.index);
     println!("  the index grew by {index} bytes for {all} records");
-    // What is done at once counts as done in a minute: quotas are counted by the minute.
+    // Quotas are counted by the minute, so that calls made at once count as calls made within one.
     let minutes = (seconds as f64 / 60.0).max(1.0);
     let of = |is: &dyn Fn(&str) -> bool| {
         let own = grown.kinds.iter().filter(|((who, _), _)| is(who));

@@ -205,6 +205,17 @@ mod tests {
         (sender, request)
     }
 
+    /// Answers with the length of a body.
+    fn service(budget: &BodyBudget) -> TowerToHyperService<Router> {
+        let router = Router::new()
+            .route(
+                "/",
+                post(|body: Bytes| async move { body.len().to_string() }),
+            )
+            .layer(from_fn_with_state(budget.clone(), metered));
+        TowerToHyperService::new(router)
+    }
+
     fn chunk(bytes: usize) -> Result<Frame<Bytes>, axum::Error> {
         Ok(Frame::data(Bytes::from(vec![0; bytes])))
     }
@@ -212,13 +223,7 @@ mod tests {
     #[tokio::test]
     async fn s07_bodies_of_strangers_take_a_bounded_part_of_the_memory_and_leave_room_for_others() {
         let budget = BodyBudget::new(100, 100);
-        let router = Router::new()
-            .route(
-                "/",
-                post(|body: Bytes| async move { body.len().to_string() }),
-            )
-            .layer(from_fn_with_state(budget.clone(), metered));
-        let service = TowerToHyperService::new(router);
+        let service = service(&budget);
         let mut open = Vec::new();
         for _ in 0..5 {
             let (sender, request) = request([10, 0, 0, 1]);
@@ -251,13 +256,7 @@ mod tests {
     #[tokio::test]
     async fn s07_requests_that_are_not_answered_are_bounded_and_leave_room_for_other_addresses() {
         let budget = BodyBudget::new(100, 8);
-        let router = Router::new()
-            .route(
-                "/",
-                post(|body: Bytes| async move { body.len().to_string() }),
-            )
-            .layer(from_fn_with_state(budget.clone(), metered));
-        let service = TowerToHyperService::new(router);
+        let service = service(&budget);
         let mut open = Vec::new();
         for _ in 0..4 {
             let (sender, request) = request([10, 0, 0, 1]);

@@ -42,7 +42,7 @@ const TASKS: usize = 64;
 /// The largest plan, and what people can be shown of one.
 const PLAN_BYTES: [usize; 4] = [1 << 10, 500 << 10, 1_900 << 10, (4 << 20) - (1 << 10)];
 
-/// What it has.
+/// The tasks, leases and plans that the agent holds.
 #[derive(Default)]
 struct Held {
     tasks: Vec<String>,

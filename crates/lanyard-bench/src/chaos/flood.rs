@@ -47,7 +47,7 @@ impl Caller {
         }
     }
 
-    /// The same connection, for another subject.
+    /// This connection, used as another subject.
     pub(super) fn as_subject(&self, directory: &Path, subject: &str) -> Result<Self> {
         Ok(Self {
             context: Arc::new(context(directory, subject)?),

@@ -19,9 +19,9 @@ const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// The most memory that was seen, in bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Memory {
-    /// Of the daemon.
+    /// Memory of the daemon.
     pub(super) daemon: u64,
-    /// Of the processes that it started to judge plans, together.
+    /// Memory of the processes that the daemon started to judge plans, together.
     pub(super) judges: u64,
 }
 

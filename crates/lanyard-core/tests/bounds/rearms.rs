@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lanyard_core::command::Command;
-use lanyard_core::id::RearmId;
+use lanyard_core::id::{KillId, RearmId};
 use lanyard_core::kill::{Actor, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use lanyard_core::lease::Seq;
 use lanyard_core::scope::{AgentName, Scope};
@@ -13,11 +13,8 @@ use lanyard_testkit::world;
 
 use super::{Books, START, identity, of};
 
-/// Proposes to re-arm an order, engages another, and says whether the proposal still stands.
-fn stands(over: Scope, meanwhile: impl FnOnce(&mut Books, &Task) -> (Scope, Actor)) -> bool {
-    let mut books = Books::new();
-    let task = books.open(None, START);
-    let kill = books.kill(over, Actor::Local, START);
+/// Proposes to re-arm the plan role of an order.
+fn proposed(books: &mut Books, kill: KillId) -> RearmId {
     let rearm = RearmId::from_bits(books.ids.bits());
     let proposal = RearmProposal {
         id: rearm,
@@ -31,6 +28,15 @@ fn stands(over: Scope, meanwhile: impl FnOnce(&mut Books, &Task) -> (Scope, Acto
         soak: 0,
     };
     books.admit(Command::ProposeRearm(proposal), START).unwrap();
+    rearm
+}
+
+/// Proposes to re-arm an order, engages another, and says whether the proposal still stands.
+fn stands(over: Scope, meanwhile: impl FnOnce(&mut Books, &Task) -> (Scope, Actor)) -> bool {
+    let mut books = Books::new();
+    let task = books.open(None, START);
+    let kill = books.kill(over, Actor::Local, START);
+    let rearm = proposed(&mut books, kill);
     let (scope, by) = meanwhile(&mut books, &task);
     let newer = books.kill(scope, by, START);
     let confirm = Command::ConfirmRearm {
@@ -124,19 +130,7 @@ fn a_proposal_to_re_arm_is_good_for_an_hour() {
     let confirmed = |after: Duration| {
         let mut books = Books::new();
         let kill = books.kill(Scope::All, Actor::Local, START);
-        let rearm = RearmId::from_bits(books.ids.bits());
-        let proposal = RearmProposal {
-            id: rearm,
-            kill,
-            stage: RearmStage::Plan,
-            by: identity(1).into(),
-            reason: "over".to_owned(),
-            at: START,
-            despite_unconfirmed: false,
-            epoch: books.state.kills().epoch(),
-            soak: 0,
-        };
-        books.admit(Command::ProposeRearm(proposal), START).unwrap();
+        let rearm = proposed(&mut books, kill);
         let confirm = Command::ConfirmRearm {
             rearm,
             kill,

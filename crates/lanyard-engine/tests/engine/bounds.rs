@@ -25,7 +25,7 @@ use lanyard_testkit::ids::Ids;
 use lanyard_testkit::ledger::MemoryLedger;
 use lanyard_testkit::world;
 
-use super::common::{Bench, bench};
+use super::common::{Bench, bench, mint_own};
 
 fn stranger(number: usize) -> Identity {
     Identity {
@@ -184,16 +184,7 @@ async fn s05_what_is_ended_twice_is_journaled_once() {
 #[tokio::test]
 async fn s05_what_a_provider_says_again_is_journaled_once() {
     let bench = bench(world::CHARTER).await;
-    let ask = Ask {
-        task: bench.task,
-        grant: world::grant(TargetKind::Kubernetes),
-        ttl: None,
-        plan: None,
-        request: None,
-    };
-    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
-    let lease = issued.lease;
-    issued.release.hand_over(|| ()).unwrap();
+    let lease = mint_own(&bench).await.unwrap();
     bench.provider.revocations(RevokeFault::Lost);
     bench
         .engine

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::TargetKind;
 use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
@@ -14,7 +13,7 @@ use lanyard_engine::pause::PauseRequest;
 use lanyard_testkit::fake::MintFault;
 use lanyard_testkit::world;
 
-use crate::common::{Bench, bench};
+use crate::common::{Bench, bench, mint_own};
 
 async fn with(breaker: &str) -> Bench {
     bench(&format!("{}  breakers:\n    - {breaker}\n", world::CHARTER)).await
@@ -28,15 +27,6 @@ fn ask(bench: &Bench, grant: &str) -> Ask {
         plan: None,
         request: None,
     }
-}
-
-async fn mint(bench: &Bench) -> Result<LeaseId, IssueError> {
-    let grant = world::grant(TargetKind::Kubernetes);
-    let asked = ask(bench, grant.as_str());
-    let issued = bench.engine.issue(&world::agent(), asked).await?;
-    let lease = issued.lease;
-    issued.release.hand_over(|| ()).unwrap();
-    Ok(lease)
 }
 
 async fn deny(bench: &Bench) {
@@ -63,16 +53,22 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
     bench.clock.advance(Duration::from_secs(601));
     deny(&bench).await;
     deny(&bench).await;
-    let lease = mint(&bench).await.unwrap();
+    let lease = mint_own(&bench).await.unwrap();
     deny(&bench).await;
     // The ledger holds it up before anybody has answered the trip, and across a crash.
-    assert!(matches!(refused(mint(&bench).await), Refusal::Tripped(_)));
+    assert!(matches!(
+        refused(mint_own(&bench).await),
+        Refusal::Tripped(_)
+    ));
     let bench = bench.restarted();
-    assert!(matches!(refused(mint(&bench).await), Refusal::Tripped(_)));
+    assert!(matches!(
+        refused(mint_own(&bench).await),
+        Refusal::Tripped(_)
+    ));
 
     bench.engine.answer_trips().await;
     bench.engine.answer_trips().await;
-    let Refusal::Killed(engaged) = refused(mint(&bench).await) else {
+    let Refusal::Killed(engaged) = refused(mint_own(&bench).await) else {
         panic!("not killed");
     };
     assert!(matches!(engaged.order.scope, Scope::Agent(_)));
@@ -103,16 +99,16 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
 #[tokio::test]
 async fn what_was_counted_survives_a_restart() {
     let bench = with("{on: minted, count: 3, within: 10m, then: pause}").await;
-    mint(&bench).await.unwrap();
-    mint(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
     let bench = bench.restarted();
-    let last = mint(&bench).await.unwrap();
+    let last = mint_own(&bench).await.unwrap();
     assert!(
         bench.provider.live().contains(&last),
         "a pause revokes nothing"
     );
     bench.engine.answer_trips().await;
-    let Refusal::Paused(pause) = refused(mint(&bench).await) else {
+    let Refusal::Paused(pause) = refused(mint_own(&bench).await) else {
         panic!("not paused");
     };
     bench
@@ -120,7 +116,7 @@ async fn what_was_counted_survives_a_restart() {
         .resume(pause.id, &world::agent(), "looked at it".into())
         .await
         .unwrap();
-    mint(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
 }
 
 #[tokio::test]
@@ -128,19 +124,25 @@ async fn a_pause_of_a_breaker_ends_by_itself_where_the_charter_says_when() {
     let bench =
         with("{on: provider-error, count: 1, within: 5m, then: pause-target, lasts: 15m}").await;
     bench.provider.next_mint(MintFault::Refuse);
-    assert!(matches!(mint(&bench).await, Err(IssueError::Provider(_))));
+    assert!(matches!(
+        mint_own(&bench).await,
+        Err(IssueError::Provider(_))
+    ));
     bench.engine.answer_trips().await;
-    assert!(matches!(refused(mint(&bench).await), Refusal::Paused(_)));
+    assert!(matches!(
+        refused(mint_own(&bench).await),
+        Refusal::Paused(_)
+    ));
     bench.clock.advance(Duration::from_secs(15 * 60));
-    mint(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
 }
 
 #[tokio::test]
 async fn after_a_trip_that_asks_for_people_nothing_is_given_without_them() {
     let bench = with("{on: new-target, count: 1, within: 1h, then: require-approval}").await;
-    mint(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
     bench.engine.answer_trips().await;
-    let asked = mint(&bench).await;
+    let asked = mint_own(&bench).await;
     assert!(
         matches!(asked, Err(IssueError::NotFound(what)) if what.contains("submit the plan first"))
     );
@@ -150,7 +152,7 @@ async fn after_a_trip_that_asks_for_people_nothing_is_given_without_them() {
 async fn an_alert_stops_nothing_and_is_recorded_once() {
     let bench = with("{on: minted, count: 2, within: 10m, then: alert}").await;
     for _ in 0..3 {
-        mint(&bench).await.unwrap();
+        mint_own(&bench).await.unwrap();
         bench.engine.answer_trips().await;
     }
     let is = |record: &&Vec<u8>| String::from_utf8_lossy(record).contains("\"type\":\"alert\"");
@@ -175,9 +177,12 @@ async fn a_person_pauses_a_reach_and_nothing_beside_it() {
         ..Reach::default()
     });
     other.await.unwrap();
-    mint(&bench).await.unwrap();
+    mint_own(&bench).await.unwrap();
     pause(Reach::default()).await.unwrap();
-    assert!(matches!(refused(mint(&bench).await), Refusal::Paused(_)));
+    assert!(matches!(
+        refused(mint_own(&bench).await),
+        Refusal::Paused(_)
+    ));
 }
 
 #[tokio::test]

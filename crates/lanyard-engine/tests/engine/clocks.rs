@@ -483,6 +483,22 @@ impl Site {
         .flatten()
     }
 
+    fn assert_presumed_dead(&self, lease: LeaseId) {
+        let progress = self.progress(lease);
+        assert!(
+            matches!(progress, Some(Progress::PresumedDead(_))),
+            "{progress:?}"
+        );
+    }
+
+    fn assert_acknowledged(&self, lease: LeaseId) {
+        let progress = self.progress(lease);
+        assert!(
+            matches!(progress, Some(Progress::Acknowledged(_))),
+            "{progress:?}"
+        );
+    }
+
     async fn killed_one(&mut self) -> LeaseId {
         let task = self.open().await;
         let lease = self.issue(task).await.unwrap();
@@ -516,20 +532,12 @@ async fn s50_a_bound_is_not_over_by_a_jump_that_a_person_accepts() {
     ));
     site.accept_an_hour().await;
     site.keep_house().await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::Acknowledged(_))),
-        "{progress:?}"
-    );
+    site.assert_acknowledged(lease);
     site.pass(Duration::from_secs(10));
     site.engine
         .presume(&world::target(TargetKind::Kubernetes))
         .await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::PresumedDead(_))),
-        "{progress:?}"
-    );
+    site.assert_presumed_dead(lease);
 }
 
 /// Nor by a boot with a wall clock that is wrong: the next process counts anew.
@@ -543,18 +551,10 @@ async fn s50_a_bound_is_not_over_by_a_boot_with_another_wall_clock() {
     site.truth.set(site.machine.truth());
     site.restart().await;
     site.keep_house().await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::Acknowledged(_))),
-        "{progress:?}"
-    );
+    site.assert_acknowledged(lease);
     site.pass(Duration::from_secs(10));
     site.keep_house().await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::PresumedDead(_))),
-        "{progress:?}"
-    );
+    site.assert_presumed_dead(lease);
 }
 
 /// A clock that is taken back an hour makes nobody wait for that hour.
@@ -572,11 +572,7 @@ async fn s50_a_bound_passes_although_the_clock_was_taken_back() {
     assert_eq!(said.await.unwrap(), Accepted::Lifted);
     site.pass(Duration::from_secs(10));
     site.keep_house().await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::PresumedDead(_))),
-        "{progress:?}"
-    );
+    site.assert_presumed_dead(lease);
 }
 
 /// What may come late comes by a clock that nobody sets.
@@ -595,11 +591,7 @@ async fn s17_what_may_come_late_is_waited_for_whatever_a_person_accepts() {
     site.accept_an_hour().await;
     site.keep_house().await;
     site.engine.prove_round(&target).await;
-    let progress = site.progress(lease);
-    assert!(
-        matches!(progress, Some(Progress::Acknowledged(_))),
-        "{progress:?}"
-    );
+    site.assert_acknowledged(lease);
     site.pass(Duration::from_secs(60));
     while site.engine.prove_round(&target).await == Round::Done {}
     let progress = site.progress(lease);

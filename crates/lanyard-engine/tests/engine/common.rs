@@ -255,3 +255,27 @@ pub(crate) async fn apply_by(
         .map_err(IssueError::Closed)?;
     Ok((lease, life))
 }
+
+/// A credential of this task, handed over.
+pub(crate) async fn mint(
+    bench: &Bench,
+    who: &Identity,
+    task: TaskId,
+) -> Result<LeaseId, IssueError> {
+    let ask = Ask {
+        task,
+        grant: world::grant(TargetKind::Kubernetes),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    let issued = bench.engine.issue(who, ask).await?;
+    let lease = issued.lease;
+    issued.release.hand_over(|| ()).unwrap();
+    Ok(lease)
+}
+
+/// A credential of the bench's own task, handed over.
+pub(crate) async fn mint_own(bench: &Bench) -> Result<LeaseId, IssueError> {
+    mint(bench, &world::agent(), bench.task).await
+}

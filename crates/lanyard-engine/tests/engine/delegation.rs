@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::TargetKind;
 use lanyard_core::decide::Rule;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
@@ -11,11 +10,11 @@ use lanyard_core::ledger::CommitError;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
-use lanyard_engine::mint::{Ask, IssueError};
+use lanyard_engine::mint::IssueError;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
 
-use crate::common::{Bench, bench_of};
+use crate::common::{Bench, bench_of, mint};
 
 fn helper() -> Identity {
     Identity {
@@ -54,20 +53,6 @@ async fn open(bench: &Bench) -> Task {
         .open_task(&world::agent(), asked)
         .await
         .unwrap()
-}
-
-async fn mint(bench: &Bench, who: &Identity, task: TaskId) -> Result<LeaseId, IssueError> {
-    let ask = Ask {
-        task,
-        grant: world::grant(TargetKind::Kubernetes),
-        ttl: None,
-        plan: None,
-        request: None,
-    };
-    let issued = bench.engine.issue(who, ask).await?;
-    let lease = issued.lease;
-    issued.release.hand_over(|| ()).unwrap();
-    Ok(lease)
 }
 
 async fn live(bench: &Bench, lease: LeaseId) -> bool {

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::TargetKind;
 use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_engine::mint::Ask;
 use lanyard_testkit::fake::{Check, FakeProvider, RevokeFault};
 use lanyard_testkit::world;
 use tokio::sync::watch;
 
-use crate::common::{Bench, bench};
+use crate::common::{Bench, bench, mint_own};
 
 /// Far less than a check or a look through a target may take.
 const SOON: Duration = Duration::from_secs(5);
@@ -20,16 +18,7 @@ const SOON: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
 async fn mint(bench: &Bench) -> LeaseId {
-    let ask = Ask {
-        task: bench.task,
-        grant: world::grant(TargetKind::Kubernetes),
-        ttl: None,
-        plan: None,
-        request: None,
-    };
-    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
-    issued.release.hand_over(|| ()).unwrap();
-    issued.lease
+    mint_own(bench).await.unwrap()
 }
 
 async fn release(bench: &Bench, lease: LeaseId) {

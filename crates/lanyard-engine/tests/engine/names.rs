@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::charter::TargetKind;
 use lanyard_core::id::{LeaseId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, Lifted};
 use lanyard_core::lease::Lease;
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
-use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
 
-use crate::common::{Bench, bench};
+use crate::common::{Bench, bench, mint};
 
 fn second() -> Identity {
     Identity {
@@ -48,20 +46,6 @@ async fn open(bench: &Bench, who: &Identity) -> Result<TaskId, TaskError> {
         request: None,
     };
     Ok(bench.engine.open_task(who, ask).await?.id)
-}
-
-async fn mint(bench: &Bench, who: &Identity, task: TaskId) -> Result<LeaseId, IssueError> {
-    let ask = Ask {
-        task,
-        grant: world::grant(TargetKind::Kubernetes),
-        ttl: None,
-        plan: None,
-        request: None,
-    };
-    let issued = bench.engine.issue(who, ask).await?;
-    let lease = issued.lease;
-    issued.release.hand_over(|| ()).unwrap();
-    Ok(lease)
 }
 
 async fn kill(bench: &Bench, agent: &str) {

@@ -13,19 +13,10 @@ use lanyard_testkit::fake::{MintFault, RevokeFault};
 use lanyard_testkit::world;
 use parking_lot::Mutex;
 
-use crate::common::{Bench, bench};
+use crate::common::{Bench, bench, mint_own};
 
 async fn mint(bench: &Bench) -> LeaseId {
-    let ask = Ask {
-        task: bench.task,
-        grant: world::grant(TargetKind::Kubernetes),
-        ttl: None,
-        plan: None,
-        request: None,
-    };
-    let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
-    let lease = issued.lease;
-    issued.release.hand_over(|| ()).unwrap();
+    let lease = mint_own(bench).await.unwrap();
     bench.engine.settle_deliveries().await;
     lease
 }

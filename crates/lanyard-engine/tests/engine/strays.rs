@@ -41,18 +41,7 @@ async fn t54_what_no_lease_stands_for_is_revoked() {
 async fn t67_one_credential_that_does_not_end_stops_no_mint() {
     let charter = world::CHARTER.replace("live_leases: 5", "live_leases: 50");
     let bench = crate::common::bench(&charter).await;
-    let mint = async || {
-        let ask = Ask {
-            task: bench.task,
-            grant: world::grant(TargetKind::Kubernetes),
-            ttl: None,
-            plan: None,
-            request: None,
-        };
-        let issued = bench.engine.issue(&world::agent(), ask).await.unwrap();
-        issued.release.hand_over(|| ()).unwrap();
-        issued.lease
-    };
+    let mint = async || crate::common::mint_own(&bench).await.unwrap();
     let stuck = mint().await;
     bench.provider.revocations(RevokeFault::Stuck);
     let scope = Scope::Lease(stuck);
