@@ -1,14 +1,13 @@
 //! The leases, and the ways to find them without a scan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::Arc;
 
+use super::behind;
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
-use crate::task::Task;
 use crate::time::Timestamp;
 
 /// Every lease under which something may be live or must stay revoked.
@@ -16,7 +15,7 @@ use crate::time::Timestamp;
 pub struct Leases {
     /// Boxed: a table has twice as many places as it needs after it grew.
     all: HashMap<LeaseId, Box<Lease>>,
-    by_task: HashMap<TaskId, (Arc<Task>, BTreeSet<LeaseId>)>,
+    by_task: HashMap<TaskId, BTreeSet<LeaseId>>,
     entries: BTreeSet<Arc<Entry>>,
     /// In the order of their intents, oldest first: the order in which they are listed.
     by_intent: BTreeMap<Seq, LeaseId>,
@@ -61,7 +60,7 @@ impl Leases {
         self.by_task
             .get(&task)
             .into_iter()
-            .flat_map(|(_, ids)| ids.iter())
+            .flatten()
             .filter_map(|id| self.get(*id))
     }
 
@@ -121,10 +120,7 @@ impl Leases {
         of: Option<&Identity>,
         after: Option<Seq>,
     ) -> Box<dyn Iterator<Item = &'a Lease> + 'a> {
-        let behind = (
-            after.map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded,
-        );
+        let behind = behind(after);
         let found = |seq: &Seq| self.get(*self.by_intent.get(seq)?);
         match of {
             None => {
@@ -204,11 +200,8 @@ impl Leases {
         self.by_intent.insert(lease.intent, lease.id);
         let of_identity = self.by_identity.entry(lease.task.identity.clone());
         of_identity.or_default().insert(lease.intent);
-        self.by_task
-            .entry(lease.task.id)
-            .or_insert_with(|| (Arc::clone(&lease.task), BTreeSet::new()))
-            .1
-            .insert(lease.id);
+        let of_task = self.by_task.entry(lease.task.id);
+        of_task.or_default().insert(lease.id);
         if lease.is_live() {
             self.live += 1;
         }
@@ -247,7 +240,7 @@ impl Leases {
             self.live -= 1;
         }
         self.stopping.taken_out(&lease);
-        if let Some((_, ids)) = self.by_task.get_mut(&lease.task.id) {
+        if let Some(ids) = self.by_task.get_mut(&lease.task.id) {
             ids.remove(&id);
             if ids.is_empty() {
                 self.by_task.remove(&lease.task.id);

@@ -93,8 +93,7 @@ impl State {
         let Some(entry) = entry.filter(|entry| entry.is_open(now)) else {
             return Some(ConsentError::TaskEnded(approval.task));
         };
-        let later = self.kills.iter().rev();
-        let mut later = later.take_while(|engaged| engaged.seq > approval.seq);
+        let mut later = self.kills.after(approval.seq);
         let killed = later.any(|engaged| {
             let order = &engaged.order;
             order.roles.reaches(Role::Apply) && order.covers_task(&entry.task)

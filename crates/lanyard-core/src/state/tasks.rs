@@ -5,12 +5,12 @@
 //! repeated late opens nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::behind;
 use crate::charter::Name;
 use crate::digest::Digest;
 use crate::id::TaskId;
@@ -174,8 +174,7 @@ impl Tasks {
         &self,
         after: Option<(Timestamp, TaskId)>,
     ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
-        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let places = self.open.range((after, Bound::Unbounded));
+        let places = self.open.range(behind(after));
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
