@@ -92,10 +92,12 @@ impl Secrets {
         let whole_parts = whole.iter().filter(|text| text.len() >= MIN_PART_BYTES);
         let all: BTreeSet<(&str, bool)> = whole_parts
             .chain(&parts)
-            .map(|text| match text.get(..cut(text)) {
-                Some(begin) if begin.len() < text.len() => (begin, true),
-                _ => (text.as_str(), false),
-            })
+            .map(
+                |text| match text.get(..text.floor_char_boundary(SOUGHT_BYTES)) {
+                    Some(begin) if begin.len() < text.len() => (begin, true),
+                    _ => (text.as_str(), false),
+                },
+            )
             .collect();
         // The shortest first: a text that is shorter than all that are left over repeats none of those.
         let mut sought: Vec<(&str, bool)> = all.into_iter().collect();
@@ -209,15 +211,6 @@ impl Secrets {
     }
 }
 
-/// Where the part of a text ends that is looked for.
-fn cut(text: &str) -> usize {
-    let mut end = text.len().min(SOUGHT_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    end
-}
-
 /// What secrets are repeated as.
 #[derive(Default)]
 struct Forms {
@@ -265,10 +258,7 @@ impl Forms {
             }
         }
         // Of a long form only the begin is looked for, so no more of the text is written in other forms.
-        let mut end = text.len().min(WRITTEN_BYTES);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let end = text.floor_char_boundary(WRITTEN_BYTES);
         let text = text.get(..end).unwrap_or(text);
         self.encoded(text);
         // As other writers have it: each within the next, since a text with a secret may stand in another one.

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::fmt::rfc2822::DateTimeParser;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 use reqwest::StatusCode;
@@ -110,7 +109,7 @@ impl Answer {
         let named = text(headers, REQUEST_ID).is_some_and(|id| !id.is_empty());
         let mut answer = Self {
             status,
-            date: text(headers, DATE.as_str()).and_then(date),
+            date: text(headers, DATE.as_str()).and_then(Timestamp::from_http_date),
             wait: None,
             body,
             own: named && (form || redirect),
@@ -216,12 +215,6 @@ impl Answer {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
-}
-
-fn date(text: &str) -> Option<Timestamp> {
-    const PARSER: DateTimeParser = DateTimeParser::new();
-    let at = PARSER.parse_timestamp(text).ok()?.as_second();
-    u64::try_from(at).ok().map(Timestamp::from_secs)
 }
 
 pub(crate) fn refused(operation: &'static str, code: impl Into<String>) -> ProviderError {

@@ -5,15 +5,11 @@ use kube::client::Body;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 
-use crate::PROVIDER;
+use crate::answer::ambiguous;
 
 /// By the `Date` of an answer that every identity may have.
 pub(crate) async fn time(client: &Client) -> Result<Option<Timestamp>, ProviderError> {
-    let silent = |code: &str| ProviderError::Ambiguous {
-        provider: PROVIDER,
-        operation: "ask for the time",
-        code: code.to_owned(),
-    };
+    let silent = |code: &str| ambiguous("ask for the time", code);
     let request = http::Request::get("/version").body(Body::empty());
     let request = request.map_err(|_| silent("no request"))?;
     let answer = client.send(request).await;

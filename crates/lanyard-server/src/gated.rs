@@ -17,6 +17,7 @@ use lanyard_engine::mint::Release;
 use parking_lot::Mutex;
 
 use crate::refusal;
+use crate::request_bodies::is_grpc;
 
 /// What an answer carries, so that its body is gated: the right to hand it over.
 #[derive(Clone)]
@@ -32,8 +33,7 @@ impl Gated {
 pub(crate) async fn gate(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Gated>() {
         Some(gated) => {
-            let kind = response.headers().get(http::header::CONTENT_TYPE);
-            let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+            let is_grpc = is_grpc(response.headers());
             response.map(|inner| {
                 Body::new(GatedBody {
                     inner,

@@ -65,9 +65,7 @@ impl Assessor {
 
     /// The stored bytes of a plan.
     async fn bytes(&self, plan: &Plan) -> Result<Arc<[u8]>, Unjudged> {
-        let (plans, digest) = (self.plans.clone(), plan.digest);
-        let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
-        let read = read.map_err(|error| Unjudged::Store(error.to_string()))?;
+        let read = self.plans.read(plan.digest).await;
         let bytes = read.map_err(|error| Unjudged::Store(error.to_string()))?;
         Ok(Arc::from(bytes))
     }

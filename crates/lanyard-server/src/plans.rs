@@ -105,12 +105,13 @@ impl Books {
     /// Takes in what a start finds: a plan, what a crash left of one, or something of somebody else's.
     fn enter(&mut self, path: &Path) -> io::Result<()> {
         if let Some(digest) = named(path) {
-            if !fs::metadata(path)?.is_file() {
+            let found = fs::metadata(path)?;
+            if !found.is_file() {
                 // A pipe would be waited for.
                 return Err(io::Error::other("it is no plain file"));
             }
             let entry = Entry {
-                bytes: fs::metadata(path)?.len(),
+                bytes: found.len(),
                 owner: sealed::owner_of(path)?,
                 writers: 0,
                 stored: true,
@@ -258,6 +259,16 @@ impl PlanStore {
         }
         written?;
         File::open(&self.0.directory)?.sync_all()
+    }
+
+    /// As [`PlanStore::get`], off the threads that serve.
+    ///
+    /// # Errors
+    /// As of [`PlanStore::get`].
+    pub(crate) async fn read(&self, digest: Digest) -> io::Result<Vec<u8>> {
+        let store = self.clone();
+        let read = tokio::task::spawn_blocking(move || store.get(digest)).await;
+        read.map_err(io::Error::other)?
     }
 
     /// The bytes, if they are still what was stored (T18).

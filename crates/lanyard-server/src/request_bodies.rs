@@ -120,7 +120,8 @@ pub(crate) async fn metered(
     response
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+/// Whether a message of these headers is one of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

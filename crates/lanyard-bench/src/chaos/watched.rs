@@ -79,8 +79,6 @@ fn children(parent: u32) -> u64 {
 /// The journal and its index, as far as they have grown.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grown {
-    /// Bytes of records, by who caused them.
-    pub(super) by: BTreeMap<String, u64>,
     /// Records, by who caused them and their kind.
     pub(super) kinds: BTreeMap<(String, String), (u64, u64)>,
     /// Bytes of the index, on disk.
@@ -120,7 +118,6 @@ impl Journal {
                 let command = record.get("command").unwrap_or(&Value::Null);
                 let kind = command.get("type").and_then(Value::as_str).unwrap_or("?");
                 let who = owner(owners, command);
-                *grown.by.entry(who.clone()).or_default() += bytes;
                 let (count, all) = grown.kinds.entry((who, kind.to_owned())).or_default();
                 *count += 1;
                 *all += bytes;

@@ -234,12 +234,15 @@ fn logs_in(key: &str, value: &str) -> bool {
         || values::has_user_info(value)
 }
 
+/// Whether a variable of this name is one of the settings that git counts: `lay_out` makes them anew.
+pub(super) fn is_setting(name: &str) -> bool {
+    name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
+}
+
 /// The variables of settings around this process: they go, and what stays of them is written anew.
 pub(super) fn around() -> impl Iterator<Item = OsString> {
-    std::env::vars_os().map(|(name, _)| name).filter(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
-    })
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| is_setting(&name.to_string_lossy()))
 }
 
 /// Be git's HTTP transport for a task.

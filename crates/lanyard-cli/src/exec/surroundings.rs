@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 
 use lanyard_client::v1::credential::Kind;
 
-use super::{names, values};
+use super::{git, names, values};
 
 /// Variables that log in, name where logins are kept, mint the identity of the agent, or send a login elsewhere, and whose
 /// names do not say so.
@@ -220,7 +220,7 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     if HARMLESS.contains(&name.as_str())
         || PROXIES.contains(&name.as_str())
         || OURS.contains(&name.as_str())
-        || is_of_git(&name)
+        || git::is_setting(&name)
     {
         return false;
     }
@@ -258,11 +258,6 @@ const OURS: &[&str] = &[
     "LANYARD_STATE",
     "LANYARD_TASK",
 ];
-
-/// Settings of git in variables: `git::lay_out` makes them anew, because git counts them.
-fn is_of_git(name: &str) -> bool {
-    name.starts_with("GIT_CONFIG_KEY_") || name.starts_with("GIT_CONFIG_VALUE_")
-}
 
 /// Whether a file of settings has a word of a login in it. What cannot be read gives nobody a login.
 fn holds_a_login(path: &str) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lanyard_core::plan::Risk;
 use serde_json::Value;
 
-use super::providers::{self, Provider, UNWRITTEN};
+use super::providers::{self, Provider};
 use super::{Check, Effect, Invocation, Outline, SILENT};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
@@ -271,12 +271,13 @@ impl<'a> Others<'a> {
     }
 }
 
-fn unwritten_parts(review: &mut Review, paths: &[String]) {
+/// Says of which expressions the plan has no text.
+pub(super) fn unwritten_parts(review: &mut Review, paths: &[String]) {
     for path in paths {
         review.line(&[
             Own("    NOT SHOWN: the text of "),
             Plan(path),
-            Own(UNWRITTEN),
+            Own(", which is put together during the apply; the plan has only what it refers to"),
         ]);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use lanyard_core::plan::Risk;
 
 use super::Outline;
-use super::parts::{expressions, unwritten};
+use super::parts::{expressions, unwritten, unwritten_parts};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
 use crate::tree::{Marks, Tree};
@@ -249,13 +249,7 @@ pub(super) fn show(review: &mut Review, provider: Provider<'_>) {
     let configured = review.mask(provider.configured);
     let found = review.comes("", &configured);
     review.differs(&name, &found);
-    for path in &provider.unwritten {
-        review.line(&[
-            Own("    NOT SHOWN: the text of "),
-            Plan(path),
-            Own(UNWRITTEN),
-        ]);
-    }
+    unwritten_parts(review, &provider.unwritten);
     for attribute in &provider.grave {
         review.find(
             Risk::High,
@@ -268,7 +262,3 @@ pub(super) fn show(review: &mut Review, provider: Provider<'_>) {
         );
     }
 }
-
-/// What is said of an expression: the plan has only what the expression refers to.
-pub(super) const UNWRITTEN: &str =
-    ", which is put together during the apply; the plan has only what it refers to";

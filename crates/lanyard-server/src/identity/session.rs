@@ -57,19 +57,12 @@ impl Broker {
         key: Confirmation,
     ) -> Result<Begun, Status> {
         let now = self.engine.system_time();
-        let (lasts, named) = match &who {
-            Verified::Agent(caller) => {
-                // Whoever was invited is no stranger before a charter names the key.
-                let is_invited = caller.evidence.method == Method::EnrolledKey;
-                let named = is_invited || self.engine.knows(&caller.identity);
-                (self.doors.lifetimes.agents, named)
-            }
-            Verified::Operator(operator, _) => {
-                (self.doors.lifetimes.people, !operator.roles.is_empty())
-            }
+        let lasts = match &who {
+            Verified::Agent(_) => self.doors.lifetimes.agents,
+            Verified::Operator(..) => self.doors.lifetimes.people,
         };
         let identity = who.identity().clone();
-        if !named {
+        if !self.is_known(&who) {
             return Err(refusal::stranger());
         }
         // A session carries what its token says of the sponsor, and not that this could not be understood.

@@ -93,11 +93,8 @@ impl ApprovalService for Services {
                 needed.met_by(&login, self.0.engine.system_time())?;
             }
             // Nobody has seen a plan whose bytes are gone.
-            let plans = self.0.plans.clone();
-            let read = tokio::task::spawn_blocking(move || plans.get(digest)).await;
-            if !matches!(read, Ok(Ok(_))) {
-                return Err(unreadable());
-            }
+            let read = self.0.plans.read(digest).await;
+            read.map_err(|_| unreadable())?;
         }
         let seen = Seen {
             digest: parsed("plan_digest", &request.plan_digest)?,
