@@ -11,6 +11,8 @@ use crate::tree::{Text, Tree};
 
 /// A longer value has lines of its own.
 const INLINE_CHARS: usize = 160;
+/// So many characters take no more bytes.
+const INLINE_BYTES: usize = 4 * INLINE_CHARS;
 const UNKNOWN: &str = "(known after apply)";
 /// How much of paths is put together for one value, shown or not: a long key above many short ones would be copied for each.
 ///
@@ -186,14 +188,14 @@ impl Differences {
             }
             Tree::Hidden(_) => {
                 self.name(path);
-                self.line(&format!("{mark} {path} = {}", compact(value)));
+                self.line(&format!("{mark} {path} = {}", scalar(value)));
             }
             Tree::Text(text) if is_block(text.shown()) => self.block(path, text, sign),
             Tree::Plain(_) | Tree::Text(_) | Tree::Unknown | Tree::Map(_) | Tree::List(_) => {
                 if let Tree::Plain(text) | Tree::Text(text) = value {
                     self.note_masked(path, text);
                 }
-                self.line(&format!("{mark} {path} = {}", compact(value)));
+                self.line(&format!("{mark} {path} = {}", scalar(value)));
             }
         }
     }
@@ -399,36 +401,60 @@ fn may_show_comments(text: &Text, root: &Tree) -> bool {
 
 /// The value on one line, where it is short.
 fn inline(value: &Tree) -> Option<String> {
-    (!has_block(value))
-        .then(|| compact(value))
-        .filter(|text| text.chars().count() <= INLINE_CHARS)
+    let mut text = String::new();
+    let is_short = write_inline(value, &mut text) && text.chars().count() <= INLINE_CHARS;
+    is_short.then_some(text)
 }
 
-fn has_block(value: &Tree) -> bool {
+/// Writes the value behind the text, as long as both can be on one line: a list within lists is looked at once for each, so that no
+/// more of it may be looked at than is shown.
+fn write_inline(value: &Tree, text: &mut String) -> bool {
     match value {
-        Tree::Null | Tree::Plain(_) | Tree::Unknown | Tree::Hidden(_) => false,
-        Tree::Text(text) => is_block(text.shown()),
-        Tree::Document { .. } => true,
-        Tree::Map(map) => map.values().any(has_block),
-        Tree::List(items) => items.iter().any(has_block),
+        Tree::Map(map) => {
+            text.push('{');
+            let known = map.iter().filter(|(_, inner)| **inner != Tree::Null);
+            for (place, (key, inner)) in known.enumerate() {
+                if key.len() > INLINE_BYTES {
+                    return false;
+                }
+                text.push_str(if place == 0 { "" } else { ", " });
+                text.push_str(&join("", key));
+                text.push_str(": ");
+                if text.len() > INLINE_BYTES || !write_inline(inner, text) {
+                    return false;
+                }
+            }
+            text.push('}');
+        }
+        Tree::List(items) => {
+            text.push('[');
+            for (place, item) in items.iter().enumerate() {
+                text.push_str(if place == 0 { "" } else { ", " });
+                if text.len() > INLINE_BYTES || !write_inline(item, text) {
+                    return false;
+                }
+            }
+            text.push(']');
+        }
+        Tree::Document { .. } => return false,
+        Tree::Plain(own) | Tree::Text(own) if own.shown().len() > INLINE_BYTES => return false,
+        Tree::Text(own) if is_block(own.shown()) => return false,
+        Tree::Null | Tree::Plain(_) | Tree::Text(_) | Tree::Unknown | Tree::Hidden(_) => {
+            text.push_str(&scalar(value));
+        }
     }
+    text.len() <= INLINE_BYTES
 }
 
-fn compact(value: &Tree) -> String {
+/// What is no map and no list, or an empty one.
+fn scalar(value: &Tree) -> String {
     match value {
         Tree::Null => "null".to_owned(),
         Tree::Plain(text) => crate::shown::whole(text.shown()),
         Tree::Unknown => UNKNOWN.to_owned(),
         Tree::Hidden(hidden) => hidden.shown().to_owned(),
         Tree::Text(text) | Tree::Document { text, .. } => quoted(text.shown()),
-        Tree::Map(map) => {
-            let known = map.iter().filter(|(_, inner)| **inner != Tree::Null);
-            let each = known.map(|(key, inner)| format!("{}: {}", join("", key), compact(inner)));
-            format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
-        }
-        Tree::List(items) => {
-            let each = items.iter().map(compact);
-            format!("[{}]", each.collect::<Vec<_>>().join(", "))
-        }
+        Tree::Map(_) => "{}".to_owned(),
+        Tree::List(_) => "[]".to_owned(),
     }
 }

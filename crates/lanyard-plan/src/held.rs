@@ -59,7 +59,7 @@ impl Held {
     /// A text that is no document, such as a template of several: by the kinds that it speaks of.
     fn unread(&mut self, text: &str) {
         static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            Regex::new(r#"\bkind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?([A-Z][A-Za-z]{0,62})\b"#)
+            Regex::new(r#"(?-u:\b)kind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?([A-Z][A-Za-z]{0,62})(?-u:\b)"#)
                 .ok()
         });
         if !text.contains("apiVersion") {

@@ -102,11 +102,7 @@ impl Document {
                 (Form::Text, written::review(text))
             }
         };
-        if review.is_full() {
-            let most = shown::MAX_SHOWN_BYTES / 1024;
-            let why = format!(
-                "its approvers would have to read more than {most} KiB, and nothing is left out of what they read; split it"
-            );
+        if let Some(why) = review.refused() {
             return Err(Unjudged::Form {
                 form: "short enough to be approved",
                 why,
@@ -138,7 +134,7 @@ impl Document {
                 .collect();
         }
         Reading {
-            sensitive: Sensitive::of(self.review.sensitive()),
+            sensitive: self.review.sensitive().clone(),
             reach,
             ..reading
         }

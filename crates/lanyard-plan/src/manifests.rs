@@ -325,7 +325,7 @@ pub(crate) fn held(manifests: &[Manifest]) -> Held {
 }
 
 /// Its version, kind, name and namespace.
-pub(crate) fn heading(review: &Review, json: &Value) -> Name {
+pub(crate) fn heading(review: &mut Review, json: &Value) -> Name {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
     review.name(&[
         Plan(text("/apiVersion")),
@@ -344,7 +344,7 @@ pub(crate) fn review(manifests: &[Manifest]) -> Review {
     let trees: Vec<Tree> = each.collect();
     let mut review = Review::of(Secrets::of(&trees));
     for (manifest, tree) in manifests.iter().zip(trees) {
-        let heading = heading(&review, &manifest.json);
+        let heading = heading(&mut review, &manifest.json);
         review.line(&[Own("~ "), Named(&heading)]);
         review.rate(&heading, &Tree::Null, &tree, true);
         let masked = review.mask(tree);

@@ -23,7 +23,7 @@ pub fn compared(rehearsed: &[Rehearsed]) -> Result<String, String> {
     let mut review = Review::of(Secrets::of(both));
     for (object, (before, after)) in rehearsed.iter().zip(trees) {
         let (before, after) = (review.mask(before), review.mask(after));
-        let heading = manifests::heading(&review, &object.after);
+        let heading = manifests::heading(&mut review, &object.after);
         let found = review.compared("", &before, &after);
         let (sign, word) = match &object.before {
             None => ("+ ", " is created"),

@@ -5,17 +5,25 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use lanyard_core::plan::Risk;
+use lanyard_core::plan::{Risk, Sensitive};
 
 use crate::difference::Differences;
 use crate::rights::{self, Says};
 use crate::secrets::{Masked, Secrets};
-use crate::shown::{Shown, line, shown, whole};
+use crate::shown::{MAX_SHOWN_BYTES, Shown, line, shown, whole};
 use crate::texts::COMPARISON_STEPS;
 use crate::tree::Tree;
 
 /// How many people approve what is grave, at least.
 const GRAVE_PEOPLE: u32 = 2;
+/// The longest name in a plan, as it is shown: it stands in a line for each thing that is said of what it names.
+///
+/// # Limit
+/// - for: a name in a plan: an address, a kind, a provider
+/// - unit: bytes
+/// - beyond: the plan is refused when it is submitted
+/// - test: `a21_a_long_name_is_not_written_for_each_of_very_many`
+const MAX_NAME_BYTES: usize = 4096;
 
 /// What makes a plan risky, by its form alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,11 +46,22 @@ pub(crate) enum Piece<'a> {
 
 /// What something is called, without secrets, and without what acts on a terminal. Only a [`Review`] makes one.
 #[derive(Debug, Clone)]
-pub(crate) struct Name(String);
+pub(crate) struct Name {
+    text: String,
+    /// As messages have it, of which there may be very many.
+    in_messages: String,
+}
+
+impl Name {
+    fn of(text: String) -> Self {
+        let in_messages = line(&text);
+        Self { text, in_messages }
+    }
+}
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -51,10 +70,11 @@ impl fmt::Display for Name {
 pub(crate) struct Review {
     secrets: Secrets,
     shown: Shown,
-    sensitive: Vec<String>,
+    sensitive: Sensitive,
     findings: BTreeSet<Finding>,
     /// How many steps the comparison of texts may still take.
     steps: usize,
+    has_long_name: bool,
 }
 
 impl Review {
@@ -63,9 +83,10 @@ impl Review {
         Self {
             secrets,
             shown: Shown::default(),
-            sensitive: Vec::new(),
+            sensitive: Sensitive::default(),
             findings: BTreeSet::new(),
             steps: COMPARISON_STEPS,
+            has_long_name: false,
         }
     }
 
@@ -77,18 +98,36 @@ impl Review {
         self.secrets.mask(tree)
     }
 
-    pub(crate) fn name(&self, pieces: &[Piece<'_>]) -> Name {
-        let each = pieces.iter().map(|piece| match piece {
-            Piece::Own(words) => (*words).to_owned(),
-            Piece::Plan(words) => whole(&self.secrets.name(words)),
-            Piece::Named(name) => name.0.clone(),
-        });
-        Name(each.collect())
+    pub(crate) fn name(&mut self, pieces: &[Piece<'_>]) -> Name {
+        Name::of(self.joined(pieces, |name| &name.text))
     }
 
     pub(crate) fn line(&mut self, pieces: &[Piece<'_>]) {
-        let Name(line) = self.name(pieces);
+        let line = self.joined(pieces, |name| &name.text);
         self.shown.add(&line);
+    }
+
+    /// The words one after the other; none where the plan is refused anyway.
+    fn joined(&mut self, pieces: &[Piece<'_>], named: impl Fn(&Name) -> &str) -> String {
+        let mut joined = String::new();
+        for piece in pieces {
+            if self.is_full() {
+                return String::new();
+            }
+            match piece {
+                Piece::Own(words) => joined.push_str(words),
+                Piece::Named(name) => joined.push_str(named(name)),
+                Piece::Plan(words) => {
+                    let words = whole(&self.secrets.name(words));
+                    if words.len() > MAX_NAME_BYTES {
+                        self.has_long_name = true;
+                        self.shown.close();
+                    }
+                    joined.push_str(&words);
+                }
+            }
+        }
+        joined
     }
 
     /// Lines of the plan as they are, in which nothing is known to be secret but what repeats it.
@@ -105,8 +144,21 @@ impl Review {
         self.shown.is_full()
     }
 
+    /// Why nobody can be asked to read it.
+    pub(crate) fn refused(&self) -> Option<String> {
+        if self.has_long_name {
+            return Some(format!(
+                "it has a name of more than {MAX_NAME_BYTES} bytes, which would stand in very many lines; shorten the name"
+            ));
+        }
+        let most = MAX_SHOWN_BYTES / 1024;
+        self.is_full().then(|| format!(
+            "its approvers would have to read more than {most} KiB, and nothing is left out of what they read; split it"
+        ))
+    }
+
     /// Where sensitive values change.
-    pub(crate) fn sensitive(&self) -> &[String] {
+    pub(crate) const fn sensitive(&self) -> &Sensitive {
         &self.sensitive
     }
 
@@ -124,7 +176,10 @@ impl Review {
     }
 
     fn note(&mut self, risk: Risk, people: u32, message: &[Piece<'_>]) {
-        let Name(message) = self.name(message);
+        let message = self.joined(message, |name| &name.in_messages);
+        if self.is_full() {
+            return;
+        }
         self.findings.insert(Finding {
             risk,
             message: line(&message),
@@ -142,17 +197,17 @@ impl Review {
 
     fn hides(&mut self, of: &Name, path: &str) {
         if self.shown.has_room(0) {
-            let name = if path.is_empty() {
-                of.0.clone()
-            } else {
-                whole(&format!("{of}: {path}"))
+            let at = |of: &str| match path {
+                "" => of.to_owned(),
+                path => whole(&format!("{of}: {path}")),
             };
+            let name = at(&of.in_messages);
             self.findings.insert(Finding {
                 risk: Risk::High,
                 message: line(&format!("{name} is sensitive, and its value is not shown")),
                 people: 0,
             });
-            self.sensitive.push(name);
+            self.sensitive.note(|| at(&of.text));
         }
     }
 
@@ -174,6 +229,9 @@ impl Review {
         after: &Masked,
     ) -> Differences {
         let mut found = Differences::new(self.steps);
+        if self.is_full() {
+            return found;
+        }
         found.compare(path, before.tree(), after.tree());
         self.steps = found.steps();
         found
@@ -186,8 +244,11 @@ impl Review {
 
     /// Who may do what, and who reaches what, by what differs between two values.
     pub(crate) fn rate(&mut self, of: &Name, before: &Tree, after: &Tree, is_new: bool) {
+        if self.is_full() {
+            return;
+        }
         for (path, says) in rights::changed(before, after, &self.secrets) {
-            let path = Name(whole(&path));
+            let path = Name::of(whole(&path));
             let message = [
                 Piece::Named(of),
                 Piece::Own(": "),

@@ -27,6 +27,8 @@ const MIN_LINE_BYTES: usize = 24;
 const SOUGHT_BYTES: usize = 512;
 /// How much of a secret is written in the forms of other writers: more than is looked for of any of them.
 const WRITTEN_BYTES: usize = 8 * SOUGHT_BYTES;
+/// How much is written of all secrets in the forms of other writers. Far less of it is looked for.
+const WRITTEN_BYTES_IN_ALL: usize = 8 * SOUGHT_BYTES_IN_ALL;
 /// How many texts are looked for within other texts.
 const SOUGHT_TEXTS: usize = 40_000;
 /// How much text they may have together, which bounds the automaton.
@@ -88,7 +90,12 @@ impl Secrets {
         for value in values {
             found.value(value);
         }
-        let Forms { whole, parts } = found;
+        let Forms {
+            whole,
+            parts,
+            written: _,
+            is_cut,
+        } = found;
         let whole_parts = whole.iter().filter(|text| text.len() >= MIN_PART_BYTES);
         let all: BTreeSet<(&str, bool)> = whole_parts
             .chain(&parts)
@@ -112,6 +119,9 @@ impl Secrets {
             })
             .count();
         let mut unfollowed_bytes = sought.get(followed).map(|(text, _)| text.len());
+        if is_cut {
+            unfollowed_bytes = Some(MIN_PART_BYTES);
+        }
         let mut automaton = None;
         sought.truncate(followed);
         if followed > 0 {
@@ -218,6 +228,10 @@ struct Forms {
     whole: BTreeSet<String>,
     /// Texts that stand only within others.
     parts: BTreeSet<String>,
+    /// The bytes of texts that were written for `parts`.
+    written: usize,
+    /// Whether there were too many secrets to write each as others do.
+    is_cut: bool,
 }
 
 impl Forms {
@@ -250,6 +264,10 @@ impl Forms {
         // What a shell or an editor added at the end is no part of the secret.
         let text = text.trim();
         if text.len() < MIN_PART_BYTES {
+            return;
+        }
+        self.is_cut |= self.written > WRITTEN_BYTES_IN_ALL;
+        if self.is_cut {
             return;
         }
         for line in text.lines().map(str::trim) {
@@ -317,6 +335,7 @@ impl Forms {
     }
 
     fn part(&mut self, text: &str) {
+        self.written = self.written.saturating_add(text.len());
         if text.len() >= MIN_PART_BYTES {
             self.parts.insert(text.to_owned());
         }
@@ -389,7 +408,10 @@ fn percent_encoded(text: &str) -> String {
 pub(crate) fn speaks_of_a_secret(text: &str) -> bool {
     static KIND: LazyLock<Option<Regex>> = LazyLock::new(|| {
         // With quotes, escaped or not, with a tag or an anchor before the word, and as HCL writes it.
-        Regex::new(r#"\bkind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?Secret(?:List)?\b"#).ok()
+        Regex::new(
+            r#"(?-u:\b)kind\\*["']?\s*[:=]\s*(?:[&!]\S*\s+)*\\*["']?Secret(?:List)?(?-u:\b)"#,
+        )
+        .ok()
     });
     // The expression is a constant; if it did not compile, nothing would be shown.
     text.contains("Secret") && KIND.as_ref().is_none_or(|kind| kind.is_match(text))

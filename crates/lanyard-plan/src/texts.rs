@@ -1,12 +1,14 @@
 //! What differs between two long texts: by lines, and within long lines by words.
 
+use std::collections::HashMap;
+
 use lanyard_core::document::visible;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 use crate::shown::quoted;
 
 /// How many steps all comparisons of one plan may take. What is left after them is shown whole, on both sides.
-pub(crate) const COMPARISON_STEPS: usize = 40_000_000;
+pub(crate) const COMPARISON_STEPS: usize = 10_000_000;
 /// How many lines that did not change are shown beside those that did.
 const CONTEXT_LINES: usize = 1;
 /// A longer line is compared word by word.
@@ -65,7 +67,17 @@ fn parts<'a>(old: &[&'a str], new: &[&'a str], steps: &mut usize) -> Vec<Part<'a
     let needed = gone.len().saturating_mul(come.len());
     if needed <= *steps {
         *steps -= needed;
-        for op in capture_diff_slices(Algorithm::Myers, &gone, &come) {
+        // Lines are compared by number: those with a long begin in common would be compared by that begin at each step.
+        let mut known = HashMap::new();
+        let mut numbers = |lines: &[&'a str]| -> Vec<usize> {
+            let each = lines.iter().map(|line| {
+                let next = known.len();
+                *known.entry(*line).or_insert(next)
+            });
+            each.collect()
+        };
+        let (old, new) = (numbers(&gone), numbers(&come));
+        for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
             let of = |lines: &[&'a str], range| -> Vec<&'a str> {
                 let range: std::ops::Range<usize> = range;
                 lines.get(range).unwrap_or_default().to_vec()

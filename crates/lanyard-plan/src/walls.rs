@@ -156,7 +156,7 @@ pub(crate) fn fall_in(text: &str) -> bool {
     static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let key = r#"\\*["']?\s*[:=]\s*\\*["']?"#;
         Regex::new(&format!(
-            r#"(?i)\b(?:privileged|allow_?privilege_?escalation|host_?(?:ipc|network|pid|process)){key}(?:true|yes|on|\{{)|\bhost_?path\\*["']?\s*[:=]|\bproc_?mount{key}unmasked|\btype{key}unconfined|\b(?:cap_)?(?:sys_admin|sys_ptrace|sys_module|net_admin)\b|\b(?:pid|ipc|network)_?mode{key}host\b"#
+            r#"(?i)(?-u:\b)(?:privileged|allow_?privilege_?escalation|host_?(?:ipc|network|pid|process)){key}(?:true|yes|on|\{{)|(?-u:\b)host_?path\\*["']?\s*[:=]|(?-u:\b)proc_?mount{key}unmasked|(?-u:\b)type{key}unconfined|(?-u:\b)(?:cap_)?(?:sys_admin|sys_ptrace|sys_module|net_admin)(?-u:\b)|(?-u:\b)(?:pid|ipc|network)_?mode{key}host(?-u:\b)"#
         ))
         .ok()
     });

@@ -89,6 +89,65 @@ fn a21_a_plan_holds_so_many_values_and_no_more() {
 }
 
 #[test]
+fn a21_a_long_name_is_not_written_for_each_of_very_many() {
+    // Each sensitive value is said to be one of the resource, by its whole name.
+    let each: Map<String, Value> = (0..5_000)
+        .map(|number| (format!("{number:x}"), json!("x")))
+        .collect();
+    let marks: Map<String, Value> = each.keys().map(|key| (key.clone(), json!(true))).collect();
+    let plan = |key: &str| {
+        let text = whole(
+            &json!({"resource_changes": [{"address": format!("a_b.c[\"{key}\"]"), "type": "a_b", "change": {
+            "actions": ["create"], "before": null, "after": each, "after_sensitive": marks}}]}),
+        );
+        Document::read(PlanFormat::TerraformJson, text.to_string().as_bytes())
+            .map_err(|error| error.to_string())
+    };
+    let most = "k".repeat(4096 - r#"a_b.c[""]"#.len());
+    let sensitive = plan(&most).unwrap().reading().sensitive;
+    assert_eq!((sensitive.count, sensitive.names.len()), (5_000, 50));
+    let why = plan(&format!("{most}k")).unwrap_err();
+    has(&why, "a name of more than 4096 bytes");
+    // Of an object as well, and wherever else a name stands.
+    let pod = |name: &str| {
+        manifests(&format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\n"
+        ))
+    };
+    assert!(pod("a").is_ok());
+    has(&pod(&"a".repeat(4097)).unwrap_err(), "4096 bytes");
+    let text = whole(
+        &json!({"output_changes": {"k".repeat(1_000_000): {"actions": ["create"], "after": 1}}}),
+    );
+    let why = Document::read(PlanFormat::TerraformJson, text.to_string().as_bytes()).unwrap_err();
+    has(&why.to_string(), "4096 bytes");
+}
+
+#[test]
+fn a03_with_very_many_secrets_nothing_is_shown_that_may_repeat_one() {
+    // Far more than can be written as other writers would: what is as long as a part of one is not shown, and what is shorter is.
+    let after = |secrets: usize| {
+        let secrets: Vec<String> = (0..secrets)
+            .map(|number| format!("pw{number:014x}"))
+            .collect();
+        json!({"secret": secrets, "short": "ninelet", "long": "ordinary"})
+    };
+    let shown = |secrets: usize| {
+        let text = whole(
+            &json!({"resource_changes": [{"address": "a_b.c", "type": "a_b", "change": {
+            "actions": ["create"], "before": null, "after": after(secrets), "after_sensitive": {"secret": true}}}]}),
+        );
+        let read = Document::read(PlanFormat::TerraformJson, text.to_string().as_bytes());
+        read.unwrap().text()
+    };
+    has(&shown(100), "ordinary");
+    let text = shown(30_000);
+    lacks(&text, "ordinary");
+    has(&text, "+ long = \"(sensitive)\"");
+    has(&text, "ninelet");
+}
+
+#[test]
 fn a21_worst_plans_are_shown_or_refused() {
     // Very many resources, of which one changes.
     let resource = |number: usize, action: &str| json!({"address": format!("a.b{number}"), "type": "a", "change": {"actions": [action]}});
@@ -171,4 +230,34 @@ fn a21_worst_plans_are_shown_or_refused() {
     });
     has(&create("a_b", json!({"x": bomb})).text(), "a9: &a9 [*a8");
     has(&manifests(&bomb).unwrap_err(), "anchors are not used here");
+    // Lists in lists, of which each would be put on one line to see whether that is short.
+    let mut lists = json!(["yyyyyyyy".repeat(50_000)]);
+    for _ in 0..90 {
+        lists = json!([lists]);
+    }
+    has(&create("a_b", json!({"x": lists})).text(), "yyyyyyyy");
+    // A long key above very many expressions without a text, and lines that differ at their ends alone.
+    let plan = |expressions: &Value| {
+        let text = json!({"format_version": "1.2", "resource_changes": [{"address": "a_b.c", "type": "a_b", "change": {"actions": ["create"], "after": {"x": 1}}}],
+            "configuration": {"provider_config": {"a": {"name": "a", "expressions": expressions}}, "root_module": {"resources": [
+                {"address": "a_b.c", "provisioners": [{"type": "local-exec", "expressions": expressions}]}]}}});
+        Document::read(PlanFormat::TerraformJson, text.to_string().as_bytes())
+            .map_err(|error| error.to_string())
+    };
+    let expressions = |key: usize, count: usize| {
+        let each = (0..count).map(|number| (format!("{number:x}"), json!({"references": ["a.b"]})));
+        json!({"k".repeat(key): {"l": [each.collect::<Map<_, _>>()]}})
+    };
+    has(&plan(&expressions(1, 9)).unwrap().text(), "k.l[0].8");
+    has(
+        &plan(&expressions(500_000, 30_000)).unwrap_err(),
+        "split it",
+    );
+    let alike = |end: usize| {
+        (0..2_000)
+            .map(|line| format!("{}{}\n", "a".repeat(500), line * end))
+            .collect::<String>()
+    };
+    let text = update("a_b", json!({"x": alike(3)}), json!({"x": alike(7)})).text();
+    has(&text, "aaa5999");
 }

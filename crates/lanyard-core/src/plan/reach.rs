@@ -67,13 +67,12 @@ impl Sensitive {
     const KEPT_NAMES: usize = 50;
     const KEPT_NAME_CHARS: usize = 200;
 
-    /// Counts these, and keeps the first of them.
-    #[must_use]
-    pub fn of(names: &[String]) -> Self {
-        let short = |name: &String| name.chars().take(Self::KEPT_NAME_CHARS).collect();
-        Self {
-            count: u32::try_from(names.len()).unwrap_or(u32::MAX),
-            names: names.iter().take(Self::KEPT_NAMES).map(short).collect(),
+    /// Counts one more, and keeps the begin of its name where it is one of the first.
+    pub fn note(&mut self, name: impl FnOnce() -> String) {
+        self.count = self.count.saturating_add(1);
+        if self.names.len() < Self::KEPT_NAMES {
+            let begin = name().chars().take(Self::KEPT_NAME_CHARS).collect();
+            self.names.push(begin);
         }
     }
 }

@@ -9,7 +9,7 @@ use lanyard_core::command::Command;
 use lanyard_core::decide::Rule;
 use lanyard_core::id::{ApprovalId, PlanId};
 use lanyard_core::ledger::CommitError;
-use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Risk, Sensitive, Unjudged};
+use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Risk, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::state::Refusal;
 use lanyard_core::task::Task;
@@ -47,7 +47,9 @@ async fn recorded(bench: &Bench, change: impl FnOnce(&mut Plan, &mut Requirement
 async fn s02_a_sensitive_value_that_changes_is_acknowledged_by_each_approver() {
     let bench = two_people().await;
     let plan = recorded(&bench, |plan, _| {
-        plan.sensitive = Sensitive::of(&["a: password".to_owned(), "b: token".to_owned()]);
+        for name in ["a: password", "b: token"] {
+            plan.sensitive.note(|| name.to_owned());
+        }
     })
     .await;
     let approval = plan.approval.unwrap();

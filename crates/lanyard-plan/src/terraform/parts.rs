@@ -9,6 +9,7 @@ use super::providers::{self, Provider};
 use super::{Check, Effect, Invocation, Outline, SILENT};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
+use crate::shown::MAX_SHOWN_BYTES;
 use crate::tree::{Marks, Tree};
 
 /// The longest path of a module, in bytes: it is put together for each resource of the module.
@@ -87,7 +88,13 @@ impl<'a> Others<'a> {
             Effect::Create | Effect::Replace | Effect::Destroy | Effect::Supersede => true,
             Effect::Nothing | Effect::Read | Effect::Update | Effect::Forget => false,
         });
-        let mut found = Configured::default();
+        let mut found = Configured {
+            provisioners: Vec::new(),
+            ephemeral: Vec::new(),
+            addresses: BTreeSet::new(),
+            is_cut: false,
+            room: MAX_SHOWN_BYTES,
+        };
         if let Some(root) = outline.configuration.get("root_module") {
             // What cannot be matched to a change is taken to run.
             let runs = |address: &str| applied.contains(address) || !known.contains(address);
@@ -369,13 +376,14 @@ pub(super) fn without_keys(address: &str) -> String {
 }
 
 /// What a configuration has.
-#[derive(Default)]
 struct Configured<'a> {
     provisioners: Vec<Provisioner<'a>>,
     ephemeral: Vec<Ephemeral<'a>>,
     addresses: BTreeSet<String>,
     /// Whether modules were not looked at.
     is_cut: bool,
+    /// The bytes that paths without text may still take.
+    room: usize,
 }
 
 fn in_module<'a>(
@@ -399,7 +407,7 @@ fn in_module<'a>(
                     kind: kind.unwrap_or("unknown"),
                     address: address.clone(),
                     expressions: Tree::plain(&expressions(provisioner, &["type"])),
-                    unwritten: unwritten(provisioner),
+                    unwritten: unwritten(provisioner, &mut found.room),
                 });
             }
         }
@@ -410,7 +418,7 @@ fn in_module<'a>(
                 kind: kind.unwrap_or("unknown"),
                 address: address.clone(),
                 expressions: providers::told_tree(&constants(told)),
-                unwritten: unwritten(resource),
+                unwritten: unwritten(resource, &mut found.room),
             });
         }
         found.addresses.insert(address);
@@ -461,34 +469,68 @@ pub(super) fn expressions(of: &Value, without: &[&str]) -> Value {
     told
 }
 
-/// Which of the expressions are no constants: the plan does not have their text.
-pub(super) fn unwritten(of: &Value) -> Vec<String> {
-    fn within(path: &str, value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(map) if map.contains_key("constant_value") => {}
-            Value::Object(map) if map.get("references").is_some_and(Value::is_array) => {
-                found.push(path.to_owned());
-            }
-            Value::Object(map) => {
-                for (key, inner) in map {
-                    within(&crate::difference::join(path, key), inner, found);
-                }
-            }
-            Value::Array(items) => {
-                for (place, inner) in items.iter().enumerate() {
-                    within(&format!("{path}[{place}]"), inner, found);
-                }
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
+/// Which of the expressions are no constants: the plan does not have their text. Their paths take what room there is: with more of
+/// them the plan is too long to be read.
+pub(super) fn unwritten(of: &Value, room: &mut usize) -> Vec<String> {
     let mut found = Vec::new();
-    within(
-        "",
-        of.get("expressions").unwrap_or(&Value::Null),
-        &mut found,
-    );
+    let expressions = of.get("expressions").unwrap_or(&Value::Null);
+    without_text(None, expressions, &mut found, room);
     found
+}
+
+/// A place in expressions. Its path is put together where there is something to say: a long key may stand above very many.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    above: Option<&'a Self>,
+    own: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Entry(usize),
+}
+
+impl Place<'_> {
+    fn path(&self) -> String {
+        let steps = std::iter::successors(Some(self), |place| place.above);
+        let mut steps: Vec<Step<'_>> = steps.map(|place| place.own).collect();
+        steps.reverse();
+        steps.iter().fold(String::new(), |path, step| match step {
+            Step::Key(key) => crate::difference::join(&path, key),
+            Step::Entry(place) => format!("{path}[{place}]"),
+        })
+    }
+}
+
+fn without_text(
+    above: Option<&Place<'_>>,
+    value: &Value,
+    found: &mut Vec<String>,
+    room: &mut usize,
+) {
+    let mut below = |own, inner| without_text(Some(&Place { above, own }), inner, found, room);
+    match value {
+        Value::Object(map) if map.contains_key("constant_value") => {}
+        Value::Object(map) if map.get("references").is_some_and(Value::is_array) => {
+            if *room > 0 {
+                let path = above.map_or_else(String::new, Place::path);
+                *room = room.saturating_sub(path.len() + 1);
+                found.push(path);
+            }
+        }
+        Value::Object(map) => {
+            for (key, inner) in map {
+                below(Step::Key(key), inner);
+            }
+        }
+        Value::Array(items) => {
+            for (place, inner) in items.iter().enumerate() {
+                below(Step::Entry(place), inner);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 fn is_empty(value: &Value) -> bool {

@@ -8,6 +8,7 @@ use super::Outline;
 use super::parts::{expressions, unwritten, unwritten_parts};
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::Review;
+use crate::shown::MAX_SHOWN_BYTES;
 use crate::tree::{Marks, Tree};
 
 /// Attributes of a provider that say neither as whom it acts, nor where, nor with what program. All others make the risk high.
@@ -176,6 +177,7 @@ impl Provider<'_> {
 pub(super) fn configured(outline: &Outline) -> Vec<Provider<'_>> {
     let all = outline.configuration.get("provider_config");
     let all = all.and_then(Value::as_object).into_iter().flatten();
+    let mut room = MAX_SHOWN_BYTES;
     all.map(|(key, provider)| {
         let told = expressions(provider, &["alias", "full_name", "module_address", "name"]);
         let attributes = told.as_object().into_iter().flatten();
@@ -185,7 +187,7 @@ pub(super) fn configured(outline: &Outline) -> Vec<Provider<'_>> {
             key,
             source: provider.get("full_name").and_then(Value::as_str),
             grave: grave.map(|(name, _)| name.clone()).collect(),
-            unwritten: unwritten(provider),
+            unwritten: unwritten(provider, &mut room),
             configured: told_tree(&told),
         }
     })

@@ -102,7 +102,7 @@ impl TerraformPlan {
         }
         others.rest(&mut review);
         for (reason, resource) in deferred {
-            let heading = heading(&review, resource.about);
+            let heading = heading(&mut review, resource.about);
             review.line(&[
                 Own("  "),
                 Named(&heading),
@@ -118,7 +118,7 @@ impl TerraformPlan {
             );
         }
         for resource in drift {
-            let heading = heading(&review, resource.about);
+            let heading = heading(&mut review, resource.about);
             review.line(&[
                 Own("  "),
                 Named(&heading),
@@ -140,7 +140,7 @@ fn compared(review: &mut Review, before: Tree, after: Tree) -> Differences {
     review.compared("", &before, &after)
 }
 
-fn heading(review: &Review, change: &ResourceChange) -> Name {
+fn heading(review: &mut Review, change: &ResourceChange) -> Name {
     match &change.deposed {
         None => review.name(&[Plan(&change.address)]),
         Some(key) => review.name(&[
