@@ -2,13 +2,13 @@
 
 use clap::Subcommand;
 use lanyard_client::{Client, Time, v1};
-use lanyard_core::document::visible;
 
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
 use crate::plan::{effects_line, risk, sensitive};
 use crate::terminal::Screen;
+use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -208,7 +208,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     add("yes", approval.given.iter().map(yes).collect());
     print_one(global.output, &fields);
     if table {
-        println!("\n{}", shown.content.trim_end());
+        println!("\n{}", text::whole(shown.content.trim_end()));
         if approval.denied.is_empty() && !approval.complete {
             let acknowledge = match approval.sensitive_count {
                 0 => String::new(),
@@ -238,7 +238,7 @@ async fn watch(global: &Global, mut client: Client) -> Result<(), Outcome> {
             print!("\u{1b}[H\u{1b}[2J");
             match now.approvals.as_slice() {
                 [] => println!("nothing waits for approval"),
-                waiting => draw(waiting),
+                waiting => print!("{}", waits(waiting, Screen::columns(&std::io::stdout()))),
             }
         } else {
             lines(global.output, &before, &now.approvals);
@@ -248,26 +248,36 @@ async fn watch(global: &Global, mut client: Client) -> Result<(), Outcome> {
     Ok(())
 }
 
-fn draw(waiting: &[v1::Approval]) {
+/// What waits, on a screen: a request begins at the left, and whatever belongs to one is indented.
+fn waits(waiting: &[v1::Approval], screen: Option<usize>) -> String {
+    let mut shown = String::new();
     for approval in waiting {
-        println!(
-            "{}  {} risk  {} given  {} left",
-            approval.id,
+        shown.push_str(&format!(
+            "{}  {} risk  {} given  {} left\n",
+            text::line(&approval.id),
             risk(approval.risk()),
             given(approval),
             left(approval.expire_time.as_ref())
-        );
-        println!(
-            "  {} asks for {} in {}, by {}",
-            visible(&approval.agent),
+        ));
+        let asks = format!(
+            "{} asks for {} in {}, by {}",
+            approval.agent,
             approval.grant,
             approval.environment,
-            visible(&who(approval))
+            who(approval)
         );
-        println!("  {}", visible(&approval.summary));
-        println!("  reason: {}", visible(&approval.reason));
-        println!("  lanyard approval show {}\n", approval.id);
+        for (what, said) in [
+            ("  ", &asks),
+            ("  ", &approval.summary),
+            ("  reason: ", &approval.reason),
+            ("  lanyard approval show ", &approval.id),
+        ] {
+            let line = text::wrapped(what, &text::line(said), 4, screen);
+            shown.push_str(&format!("{}\n", line.trim_end()));
+        }
+        shown.push('\n');
     }
+    shown
 }
 
 fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
@@ -280,22 +290,51 @@ fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
     match output {
         Output::Table => {
             for approval in new {
-                println!(
+                let line = format!(
                     "waits  {}  {} risk  {} in {}  {}",
                     approval.id,
                     risk(approval.risk()),
                     approval.grant,
                     approval.environment,
-                    visible(&approval.summary)
+                    approval.summary
                 );
+                println!("{}", text::line(&line));
             }
             for gone in before.iter().filter(|it| !is_in(it, now)) {
-                println!("gone   {}", gone.id);
+                println!("gone   {}", text::line(&gone.id));
             }
         }
         Output::Json | Output::Jsonl | Output::Yaml | Output::Name => {
             if !new.is_empty() {
                 table(new).print(output);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tests::hostile;
+
+    #[test]
+    fn a_request_that_waits_begins_no_line_but_its_own() {
+        for text in hostile() {
+            let waiting = [v1::Approval {
+                id: "A-1".to_owned(),
+                agent: text.clone(),
+                summary: text.clone(),
+                reason: text.clone(),
+                groups: vec![text],
+                ..v1::Approval::default()
+            }];
+            for screen in [Some(40), Some(80), None] {
+                let shown = waits(&waiting, screen);
+                let begun = shown
+                    .lines()
+                    .filter(|line| !line.starts_with(' ') && !line.is_empty());
+                assert_eq!(begun.count(), 1, "{shown}");
+                assert!(shown.len() < 100_000);
             }
         }
     }

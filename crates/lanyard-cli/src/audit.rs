@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lanyard_client::{ClientError, v1};
-use lanyard_core::document::visible;
 use lanyard_journal::verify;
 use serde_json::Value;
 
@@ -12,6 +11,11 @@ use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
+use crate::terminal::Screen;
+use crate::text;
+
+/// How wide the kinds of records are that follow one another.
+const KIND_COLUMNS: usize = 18;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -88,19 +92,19 @@ async fn tail(global: &Global, from: Option<u64>) -> Result<(), Outcome> {
     while let Some(some) = records.message().await.map_err(ClientError::from)? {
         for record in some.records {
             match global.output {
-                Output::Json | Output::Jsonl => println!("{}", record.body),
+                Output::Json | Output::Jsonl => println!("{}", text::json(record.body)),
                 Output::Yaml => {
                     let parsed: Value = serde_json::from_str(&record.body).unwrap_or_default();
                     global.output.next_document(&parsed);
                 }
                 Output::Name => println!("{}", record.index),
-                Output::Table => println!(
-                    "{:>8}  {}  {:<18}  {}",
-                    record.index,
-                    shown(record.time),
-                    visible(&record.kind),
-                    visible(&what(&record.body))
-                ),
+                Output::Table => {
+                    let kind = text::padded(&text::cell(&record.kind), KIND_COLUMNS);
+                    let before = format!("{:>8}  {}  {kind}  ", record.index, shown(record.time));
+                    let what = text::line(&what(&record.body));
+                    let screen = Screen::columns(&std::io::stdout());
+                    println!("{}", text::wrapped(&before, &what, 4, screen));
+                }
             }
         }
     }
@@ -133,7 +137,8 @@ fn check(global: &Global, asked: &Verify) -> Result<(), Outcome> {
         Ok(found) => found,
         Err(error) => {
             let place = journal.display();
-            eprintln!("lanyard: the journal in {place} is not whole: {error}");
+            let line = format!("the journal in {place} is not whole: {error}");
+            eprintln!("lanyard: {}", text::line(&line));
             return Err(Outcome::Negative);
         }
     };

@@ -97,7 +97,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 "enrolled {}; the context is {name}",
                 joined.agent
             ));
-            println!("{}#{}", joined.issuer, joined.subject);
+            println!("{}#{}", visible(&joined.issuer), visible(&joined.subject));
             Ok(())
         }
         Command::Rotate => {
@@ -138,7 +138,7 @@ async fn list(global: &Global) -> Result<(), Outcome> {
         rows.push([
             agent.agent,
             agent.thumbprint,
-            visible(&agent.invited_by).to_string(),
+            agent.invited_by,
             shown(agent.enrol_time),
             shown(agent.rotate_time),
         ]);
@@ -148,7 +148,7 @@ async fn list(global: &Global) -> Result<(), Outcome> {
         rows.push([
             invitation.agent,
             format!("invited until {until}"),
-            visible(&invitation.invited_by).to_string(),
+            invitation.invited_by,
             String::new(),
             String::new(),
         ]);

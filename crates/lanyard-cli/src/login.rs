@@ -10,6 +10,7 @@ use lanyard_core::document::visible;
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::text;
 
 /// Where tokens are kept.
 #[derive(Clone, Copy, ValueEnum)]
@@ -171,23 +172,25 @@ async fn enter(global: &Global, context: &Context, asked: &Login) -> Result<(), 
     };
     global.note(format_args!(
         "logged in as {} at {}",
-        visible(&subject),
-        visible(&issuer)
+        text::line(&subject),
+        text::line(&issuer)
     ));
     Ok(())
 }
 
 fn show(prompt: &Prompt) {
-    eprintln!("open this page on any device: {}", prompt.page);
-    eprintln!("and enter this code there: {}", prompt.code);
+    // Of the identity provider. An address is of no use once it is cut.
+    eprintln!("open this page on any device: {}", visible(&prompt.page));
+    eprintln!("and enter this code there: {}", text::line(&prompt.code));
     if let Some(page) = &prompt.page_with_code {
+        let page = visible(page);
         eprintln!("or open this page, and compare the code: {page}");
     }
 }
 
 /// Names the page, and opens it where this machine knows how to.
 fn open(page: &str) {
-    eprintln!("open this page on this machine: {page}");
+    eprintln!("open this page on this machine: {}", visible(page));
     let opener = if cfg!(target_os = "macos") {
         "open"
     } else {

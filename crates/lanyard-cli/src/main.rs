@@ -29,6 +29,7 @@ mod span;
 mod status;
 mod task;
 mod terminal;
+mod text;
 mod words;
 mod yaml;
 
@@ -102,7 +103,7 @@ impl Global {
     /// Says something beside the results, on stderr.
     fn note(&self, line: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("{line}");
+            eprintln!("{}", text::lines(&line.to_string()));
         }
     }
 

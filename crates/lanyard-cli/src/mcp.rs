@@ -65,7 +65,8 @@ pub(crate) async fn run(global: &Global, asked: &Mcp) -> Result<(), Outcome> {
     let served = lanyard_mcp::serve(Local(global.clone()), settings, streams, signals).await;
     let ending = served.map_err(|error| Outcome::usage(error.to_string()))?;
     for (task, why) in ending.left {
-        eprintln!("lanyard: {task} was not closed, and ends by itself: {why}");
+        let line = format!("{task} was not closed, and ends by itself: {why}");
+        eprintln!("lanyard: {}", crate::text::line(&line));
     }
     match stop.await {
         // Whatever still reads standard input would hold the process up.

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use lanyard_client::ClientError;
 use lanyard_core::time::Ttl;
 
+use crate::text;
+
 /// Everything but plain success.
 pub(crate) enum Outcome {
     /// 0.
@@ -52,11 +54,11 @@ impl Outcome {
         match self {
             Self::Done => (0, None),
             Self::Negative => (1, None),
-            Self::Usage(line) => (2, Some(line)),
-            Self::Pending(line) => (5, Some(line)),
-            Self::Unconfirmed(line) => (8, Some(line)),
+            Self::Usage(lines) => (2, Some(text::lines(&lines))),
+            Self::Pending(line) => (5, Some(text::line(&line))),
+            Self::Unconfirmed(line) => (8, Some(text::line(&line))),
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
-            Self::Client(error) => (code(&error), Some(error.to_string())),
+            Self::Client(error) => (code(&error), Some(text::line(&error.to_string()))),
             Self::Child(code) => (code, None),
             Self::NotRun(why) => (125, why.told().1),
         }

@@ -4,7 +4,8 @@ use clap::ValueEnum;
 use lanyard_core::document::visible;
 use serde_json::{Map, Value};
 
-use crate::yaml;
+use crate::terminal::Screen;
+use crate::{text, yaml};
 
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -31,9 +32,13 @@ impl Output {
     pub(crate) fn document(self, value: &Value) {
         match (self, value) {
             (Self::Yaml, _) => print!("{}", yaml::text(value)),
-            (Self::Jsonl, Value::Array(all)) => all.iter().for_each(|one| println!("{one}")),
-            (Self::Jsonl, _) => println!("{value}"),
-            (Self::Json | Self::Table | Self::Name, _) => println!("{value:#}"),
+            (Self::Jsonl, Value::Array(all)) => all
+                .iter()
+                .for_each(|one| println!("{}", text::json(one.to_string()))),
+            (Self::Jsonl, _) => println!("{}", text::json(value.to_string())),
+            (Self::Json | Self::Table | Self::Name, _) => {
+                println!("{}", text::json(format!("{value:#}")));
+            }
         }
     }
 
@@ -41,7 +46,9 @@ impl Output {
     pub(crate) fn next_document(self, value: &Value) {
         match self {
             Self::Yaml => print!("---\n{}", yaml::text(value)),
-            Self::Json | Self::Jsonl | Self::Table | Self::Name => println!("{value}"),
+            Self::Json | Self::Jsonl | Self::Table | Self::Name => {
+                println!("{}", text::json(value.to_string()));
+            }
         }
     }
 }
@@ -74,8 +81,8 @@ impl Rows {
                 .rows
                 .iter()
                 .filter_map(|row| row.first())
-                .for_each(|name| println!("{name}")),
-            Output::Table => self.table(),
+                .for_each(|name| println!("{}", visible(name))),
+            Output::Table => print!("{}", self.table(Screen::columns(&std::io::stdout()))),
         }
     }
 
@@ -88,30 +95,76 @@ impl Rows {
         )
     }
 
-    fn table(&self) {
+    /// The rows under their heads. Rows that are wider than the screen go on in indented lines, broken at the same columns
+    /// throughout, so that no line begins as a row does and is none.
+    fn table(&self, screen: Option<usize>) -> String {
+        let last = self.columns.len().saturating_sub(1);
         let shown: Vec<Vec<String>> = self
             .rows
             .iter()
-            .map(|row| row.iter().map(|cell| visible(cell)).collect())
+            .map(|row| {
+                let cells = row.iter().enumerate();
+                cells
+                    .map(|(column, cell)| match column == last {
+                        true => text::line(cell),
+                        false => text::cell(cell),
+                    })
+                    .collect()
+            })
             .collect();
-        let width = |column: usize| {
-            let cells = shown
-                .iter()
-                .filter_map(|row| row.get(column))
-                .map(|cell| cell.chars().count());
-            let name = self.columns.get(column).map_or(0, |name| name.len());
-            cells.chain([name]).max().unwrap_or(0)
-        };
-        let line = |cells: &mut dyn Iterator<Item = String>| {
-            let padded: Vec<String> = cells
-                .enumerate()
-                .map(|(column, cell)| format!("{cell:<w$}", w = width(column)))
-                .collect();
-            println!("{}", padded.join("  ").trim_end());
-        };
-        line(&mut self.columns.iter().map(|name| name.to_uppercase()));
-        shown.iter().for_each(|row| line(&mut row.iter().cloned()));
+        let heads: Vec<String> = self
+            .columns
+            .iter()
+            .map(|name| name.to_uppercase())
+            .collect();
+        let all = || std::iter::once(&heads).chain(&shown);
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|column| {
+                let cells = all().filter_map(|row| row.get(column));
+                cells.map(|cell| text::width(cell)).max().unwrap_or(0)
+            })
+            .collect();
+        all().map(|row| folded(row, &widths, screen)).collect()
     }
+}
+
+/// How far the lines are indented in which a row goes on.
+const INDENT: usize = 4;
+/// What stands between two columns.
+const GAP: usize = 2;
+
+/// One row, in as many lines as it needs on a screen of this width.
+fn folded(row: &[String], widths: &[usize], screen: Option<usize>) -> String {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        // The last column is not filled up: what is in it may be on the line where the rest of its column is not.
+        let is_last = column + 1 == row.len();
+        let (cell, needs) = if is_last {
+            (cell.clone(), text::width(cell))
+        } else {
+            (text::padded(cell, *width), *width)
+        };
+        let is_over = |line: &str| screen.is_some_and(|screen| text::width(line) + needs > screen);
+        if column > 0 {
+            line.push_str("  ");
+            if is_over(&line) {
+                lines.push(std::mem::replace(&mut line, " ".repeat(INDENT)));
+            }
+        }
+        if is_over(&line) {
+            let cell = text::wrapped(&line, cell.trim_end(), INDENT, screen);
+            lines.extend(cell.split('\n').map(str::to_owned));
+            // The next column begins a line of its own.
+            line = " ".repeat(screen.unwrap_or_default());
+        } else {
+            line.push_str(&cell);
+        }
+    }
+    lines.push(line);
+    let lines = lines.iter().map(|line| line.trim_end());
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    format!("{}\n", lines.join("\n"))
 }
 
 /// One thing, field by field.
@@ -125,13 +178,109 @@ pub(crate) fn print_one(output: Output, fields: &[(&'static str, String)]) {
         }
         Output::Name => {
             if let Some((_, value)) = fields.first() {
-                println!("{value}");
+                println!("{}", visible(value));
             }
         }
-        Output::Table => {
-            let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-            for (name, value) in fields {
-                println!("{name:<width$}  {}", visible(value));
+        Output::Table => print!("{}", one(fields, Screen::columns(&std::io::stdout()))),
+    }
+}
+
+/// A line for each field; a value that is wider than the screen goes on below its beginning.
+fn one(fields: &[(&'static str, String)], screen: Option<usize>) -> String {
+    let names = fields.iter().map(|(name, _)| text::width(name));
+    let width = names.max().unwrap_or(0);
+    fields
+        .iter()
+        .map(|(name, value)| {
+            let before = format!("{}  ", text::padded(name, width));
+            let line = text::wrapped(&before, &text::line(value), width + GAP, screen);
+            format!("{}\n", line.trim_end())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::tests::hostile;
+
+    fn table() -> Rows {
+        let mut rows = Rows::new(&["order", "who", "reason"]);
+        for text in hostile() {
+            rows.push(["K-1".to_owned(), text.clone(), text]);
+        }
+        rows
+    }
+
+    #[test]
+    fn a_table_holds_whatever_others_wrote() {
+        let rows = table();
+        let shown = rows.table(None);
+        // A row is a line, whose second column is as wide as in every other.
+        assert_eq!(shown.lines().count(), 1 + rows.rows.len());
+        for (line, row) in shown.lines().skip(1).zip(&rows.rows) {
+            assert!(line.starts_with("K-1"), "{line}");
+            let reason = text::line(&row[2]);
+            let before = line.strip_suffix(reason.trim_end()).unwrap();
+            assert!(text::width(before) <= 5 + 2 + 200 + 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_table_on_a_screen_begins_no_line_but_its_rows() {
+        let rows = table();
+        for screen in [20, 40, 80, 200] {
+            let shown = rows.table(Some(screen));
+            let begun = shown.lines().filter(|line| !line.starts_with("  "));
+            assert_eq!(begun.count(), 1 + rows.rows.len());
+            for line in shown.lines() {
+                assert!(text::width(line) <= screen, "{screen}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_wider_than_the_screen_goes_on_below() {
+        let mut rows = Rows::new(&["lease", "state", "target", "why"]);
+        let row = |why: &str| ["L-1", "proved dead", "cluster-of-payments", why].map(str::to_owned);
+        rows.push(row("short"));
+        rows.push(row("the provider does not answer"));
+        let expected = "\
+LEASE  STATE        TARGET               WHY
+L-1    proved dead  cluster-of-payments  short
+L-1    proved dead  cluster-of-payments
+    the provider does not answer
+";
+        assert_eq!(rows.table(Some(50)), expected);
+        let narrow = "\
+LEASE  STATE
+    TARGET               WHY
+L-1    proved dead
+    cluster-of-payments  short
+L-1    proved dead
+    cluster-of-payments
+    the provider does not answer
+";
+        assert_eq!(rows.table(Some(32)), narrow);
+    }
+
+    #[test]
+    fn a_field_begins_no_line_but_its_own() {
+        for value in hostile() {
+            let fields = [("approval", "A-1".to_owned()), ("reason", value)];
+            for screen in [None, Some(30), Some(80)] {
+                let shown = one(&fields, screen);
+                let begun: Vec<&str> = shown
+                    .lines()
+                    .filter(|line| !line.starts_with(' '))
+                    .collect();
+                assert_eq!(begun.len(), 2, "{shown}");
+                if let Some(screen) = screen {
+                    assert!(
+                        shown.lines().all(|line| text::width(line) <= screen),
+                        "{shown}"
+                    );
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ use lanyard_core::plan::{Effects, PlanFormat};
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
+use crate::text;
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Format {
@@ -108,7 +109,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
                 .await?;
             print(global, shown.plan.unwrap_or_default());
             if global.output == Output::Table {
-                println!("\n{}", shown.content.trim_end());
+                println!("\n{}", text::whole(shown.content.trim_end()));
             }
         }
     }

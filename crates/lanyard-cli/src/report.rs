@@ -16,6 +16,7 @@ use crate::Global;
 use crate::charter::files::{self, Declared};
 use crate::outcome::Outcome;
 use crate::output::Rows;
+use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -246,7 +247,7 @@ fn suggest_widening(tallies: &BTreeMap<Of, Tally>) {
             } else {
                 format!(" of grant {grant}")
             };
-            let message = lanyard_core::document::visible(message);
+            let message = text::line(message);
             eprintln!(
                 "denied {count} times{of} under {charter} ({rule}): {message}: widen it, or tell the agent"
             );

@@ -6,6 +6,7 @@ use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::print_one;
+use crate::text;
 
 pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
     let me = global
@@ -80,16 +81,13 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     );
     for reason in &status.reasons {
         let (kind, remedy) = (&reason.kind, &reason.remedy);
-        eprintln!(
-            "{}",
-            lanyard_core::document::visible(&format!("{kind}: {remedy}"))
-        );
+        eprintln!("{}", text::line(&format!("{kind}: {remedy}")));
     }
     for problem in &status.problems {
-        eprintln!("not in order: {}", lanyard_core::document::visible(problem));
+        eprintln!("not in order: {}", text::line(problem));
     }
     for problem in &status.charter_problems {
-        eprintln!("not in force: {}", lanyard_core::document::visible(problem));
+        eprintln!("not in force: {}", text::line(problem));
     }
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use clap::Subcommand;
 use lanyard_client::v1;
-use lanyard_core::document::visible;
 use serde_json::json;
 
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
+use crate::terminal::Screen;
+use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -129,7 +130,7 @@ fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), O
         (format!("{at:.3}"), event)
     });
     match global.output {
-        Output::Name => println!("{}", task.id),
+        Output::Name => println!("{}", text::line(&task.id)),
         Output::Json | Output::Jsonl | Output::Yaml => {
             let events: Vec<_> = events
                 .map(|(at, event)| {
@@ -146,8 +147,10 @@ fn timeline(global: &Global, shown: v1::GetTaskTimelineResponse) -> Result<(), O
         Output::Table => {
             print(global, task);
             println!();
+            let screen = Screen::columns(&std::io::stdout());
             for (at, event) in events {
-                println!("{at}  {}", visible(&event.text));
+                let (before, text) = (format!("{at}  "), text::line(&event.text));
+                println!("{}", text::wrapped(&before, &text, before.len(), screen));
             }
             if shown.truncated {
                 global.note("and more: lanyard audit query names every record of it");

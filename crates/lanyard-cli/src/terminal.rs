@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 
 /// A colour. The word that it is of always stands there too.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,12 @@ impl Screen {
     /// That of a stream: of stdout, or of stderr.
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         Self::with(stream.is_terminal(), |name| std::env::var_os(name))
+    }
+
+    /// How many columns a stream has, where it is a terminal that says so.
+    pub(crate) fn columns(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(stream).ok()?;
+        (stream.is_terminal() && size.ws_col > 0).then_some(usize::from(size.ws_col))
     }
 
     /// Whether what stands there can be drawn over.

@@ -1,6 +1,7 @@
 //! JSON values as YAML 1.2, in blocks. A text that could be taken for anything else stands in quotes, as JSON has it, which is
 //! YAML as well.
 
+use lanyard_core::document::is_hidden;
 use serde_json::Value;
 
 /// Words that some reader of YAML takes for something else than a text.
@@ -82,11 +83,11 @@ fn plain(text: &str) -> String {
     }
     // YAML allows fewer characters in quotes than JSON does: what cannot be seen is escaped.
     let quoted = Value::from(text).to_string();
-    let odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}');
     quoted
         .chars()
         .map(|c| match c {
-            c if odd(c) => format!("\\u{:04x}", u32::from(c)),
+            c if is_hidden(c) && u32::from(c) > 0xffff => format!("\\U{:08x}", u32::from(c)),
+            c if is_hidden(c) => format!("\\u{:04x}", u32::from(c)),
             c => c.to_string(),
         })
         .collect()

@@ -10,7 +10,7 @@ mod print;
 mod tree;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Fix, escaped, render, visible};
+pub use diagnostic::{Diagnostic, Fix, escaped, is_hidden, render, visible};
 pub use fields::{Fields, Findings, nearest, suggest};
 pub use print::print;
 pub use tree::{Node, Span, Style, Value, read};

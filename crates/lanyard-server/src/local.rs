@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lanyard_core::document::escaped;
 use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
@@ -19,7 +20,8 @@ use lanyard_ledger::StartError;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::spool::Spool;
+use crate::rpc::MAX_TEXT_CHARACTERS;
+use crate::spool::{Spool, bounded};
 use crate::wire::{self, Broker};
 
 /// How long a running daemon has to take the order over.
@@ -74,12 +76,24 @@ impl LocalScope {
                 (Some(name), ..) => Scope::Environment(name.parse()?),
                 (_, Some(name), ..) => Scope::Target(name.parse()?),
                 (_, _, Some(name), _) => Scope::Charter(name.parse()?),
-                (_, _, _, Some(name)) => Scope::Agent(AgentName(name)),
+                (_, _, _, Some(name)) => Scope::Agent(agent(name)?),
                 (None, None, None, None) if self.all => Scope::All,
                 (None, None, None, None) => bail!("name what to stop"),
             },
         )
     }
+}
+
+/// An agent by a name that a call could have as well.
+fn agent(name: String) -> Result<AgentName> {
+    let length = name.chars().count();
+    if length > MAX_TEXT_CHARACTERS {
+        bail!(
+            "no agent is called `{}`: the name has {length} characters and may have {MAX_TEXT_CHARACTERS}",
+            escaped(&name)
+        );
+    }
+    Ok(AgentName(name))
 }
 
 /// Keeps the order, then has it carried out. Whether everything is confirmed.
@@ -99,7 +113,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         } else {
             RoleFilter::Both
         },
-        reason: kill.reason,
+        reason: bounded(kill.reason),
         by: Actor::Local,
         at: SystemClock::default().now(),
         evidence: Vec::new(),
@@ -114,7 +128,8 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
         if kept.is_ok() {
             eprintln!(
                 "KEPT {} over {}: nothing there is issued before it is in effect",
-                order.id, order.scope
+                order.id,
+                escaped(&order.scope.to_string())
             );
             as_the_owner(&config.data_dir, order.id);
         }
@@ -225,7 +240,7 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
     let unknown = engine.unknown_name(&order.scope);
     if let Some(why) = &unknown {
-        eprintln!("{} stops nothing that lives: {why}", order.id);
+        eprintln!("{} stops nothing that lives: {}", order.id, escaped(why));
     }
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
@@ -267,9 +282,18 @@ fn print(report: &KillReport) -> bool {
     }
     let (listed, all) = (report.lines.len() as u64, report.total.all());
     if all > listed {
-        println!("and {} more, no further from dead than these", all - listed);
+        println!("{}", unlisted(all - listed));
     }
     report.is_confirmed()
+}
+
+/// The line for the leases that the report does not list: it lists those first that are furthest from dead.
+fn unlisted(count: u64) -> String {
+    let (leases, they) = match count {
+        1 => ("lease", "it is"),
+        _ => ("leases", "each is"),
+    };
+    format!("and {count} more {leases}: {they} at least as far revoked as the last one above")
 }
 
 const fn word(progress: Progress) -> &'static str {
@@ -286,6 +310,22 @@ const fn word(progress: Progress) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_has_a_name_that_a_call_could_have() {
+        let long = "a".repeat(MAX_TEXT_CHARACTERS);
+        assert_eq!(agent(long.clone()).unwrap(), AgentName(long.clone()));
+        let error = agent(format!("{long}\u{1b}")).unwrap_err().to_string();
+        assert!(error.contains("the name has 1001 characters"), "{error}");
+        assert!(error.len() < 300 && !error.contains('\u{1b}'), "{error}");
+    }
+
+    #[test]
+    fn the_leases_that_are_not_listed_are_counted_in_words() {
+        let one = "and 1 more lease: it is at least as far revoked as the last one above";
+        let two = "and 2 more leases: each is at least as far revoked as the last one above";
+        assert_eq!([unlisted(1), unlisted(2)], [one, two]);
+    }
 
     #[test]
     fn s09_an_order_that_no_disk_took_is_not_called_kept() {

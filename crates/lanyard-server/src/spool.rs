@@ -21,6 +21,8 @@ use lanyard_engine::Engine;
 use lanyard_engine::kill::Fenced;
 use tokio::sync::watch;
 
+use crate::rpc::MAX_TEXT_CHARACTERS;
+
 /// How often a running daemon looks for orders.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// After how many looks missing slots are made again.
@@ -43,6 +45,19 @@ const MAX_ORDERS_ON_FULL_DISK: usize = 32;
 /// - beyond: the order is not kept while the disk is full, and says so
 /// - test: `s09_an_order_that_is_longer_than_its_blocks_waits_for_space`
 const MAX_ORDER_BYTES_ON_FULL_DISK: usize = 8 * 1024;
+
+/// A reason that no call has bounded, cut to what a call may give. The end of it says so.
+pub(crate) fn bounded(reason: String) -> String {
+    let length = reason.chars().count();
+    if length <= MAX_TEXT_CHARACTERS {
+        return reason;
+    }
+    let said = format!("… (cut: the reason had {length} characters)");
+    let kept = MAX_TEXT_CHARACTERS.saturating_sub(said.chars().count());
+    let mut cut: String = reason.chars().take(kept).collect();
+    cut.push_str(&said);
+    cut
+}
 
 /// The directory of orders.
 #[derive(Debug, Clone)]
@@ -237,7 +252,9 @@ impl Spool {
             let why = error.to_string();
             (Vec::new(), vec![Reason::SpoolUnreadable { file, why }])
         });
-        for (path, order) in orders {
+        for (path, mut order) in orders {
+            // Whoever wrote the file may have written anything: what the journal keeps is shown for years.
+            order.reason = bounded(order.reason);
             let known = engine.peek(|state| {
                 let known = state.kills().get(order.id)?;
                 // An order of this id that stops more, or something else, is another order.

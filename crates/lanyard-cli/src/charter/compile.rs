@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::files::{self, Declared};
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::text;
 
 #[derive(Args)]
 pub(crate) struct Compile {
@@ -178,14 +179,17 @@ impl<'a> Compiled<'a> {
                     );
                     println!("# {environment}: {life} s at most; {needed}");
                 }
-                Err(denial) => println!("# {environment}: {denial}"),
+                Err(denial) => {
+                    let denial = text::line(&denial.to_string());
+                    println!("# {environment}: {denial}");
+                }
             }
         }
         for note in &self.notes {
-            println!("# {note}");
+            println!("# {}", text::line(note));
         }
         if let Some(asks) = &self.asks {
-            println!("{asks:#}");
+            println!("{}", text::json(format!("{asks:#}")));
         }
         println!();
     }

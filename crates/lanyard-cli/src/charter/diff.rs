@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::files::{self, Declared};
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::text;
 
 /// How changes are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,11 +44,12 @@ pub(crate) fn run(global: &Global, asked: &Diff) -> Result<(), Outcome> {
         Format::Text if global.output.is_document() => global.output.document(&document(&changes)),
         Format::Text => {
             for change in &changes {
-                println!("{:<9}  {}{}", change.effect, change.what, place(change));
+                let line = format!("{:<9}  {}{}", change.effect, change.what, place(change));
+                println!("{}", text::line(&line));
             }
         }
         Format::Markdown => markdown(&old.name.to_string(), &changes),
-        Format::Json => println!("{:#}", document(&changes)),
+        Format::Json => println!("{}", text::json(format!("{:#}", document(&changes)))),
     }
     let count = |effect| {
         changes
@@ -101,7 +103,8 @@ fn markdown(name: &str, changes: &[Change]) {
         if !lines.is_empty() {
             println!("**{title}**\n");
             for change in lines {
-                println!("- {}{}", change.what.replace('*', "\\*"), place(change));
+                let what = text::line(&change.what).replace('*', "\\*");
+                println!("- {what}{}", place(change));
             }
             println!();
         }

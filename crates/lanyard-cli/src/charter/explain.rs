@@ -18,6 +18,7 @@ use super::files::{self, Declared};
 use super::plans::{PlanFile, with_plan};
 use crate::outcome::Outcome;
 use crate::plan::Format;
+use crate::text;
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -101,7 +102,8 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
         let place = met
             .at
             .map_or_else(|| file.to_string(), |at| format!("{file}:{at}"));
-        println!("{:<15} {}  ({place})", met.rule.to_string(), met.what);
+        let line = format!("{:<15} {}  ({place})", met.rule.to_string(), met.what);
+        println!("{}", text::line(&line));
     }
     match answer.verdict {
         Ok(allowed) => {
@@ -117,9 +119,10 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
             Ok(())
         }
         Err(denial) => {
-            println!("{denial}");
+            println!("{}", text::line(&denial.to_string()));
             if let Some(near) = nearest(&charter, &question, now) {
-                println!("this would be allowed: {}", difference(&question, &near));
+                let difference = text::line(&difference(&question, &near));
+                println!("this would be allowed: {difference}");
             }
             Err(Outcome::Negative)
         }
@@ -132,13 +135,13 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) {
         let counts = permit(charter, question, now).map_or(judgement.risk, |permit| permit.risk());
         println!("risk            {counts}");
         for reason in &judgement.reasons {
-            println!("                {reason}");
+            println!("                {}", text::line(&reason.to_string()));
         }
         for warning in &judgement.warned {
-            println!("warning         {warning}");
+            println!("warning         {}", text::line(&warning.to_string()));
         }
         for denial in &judgement.denied {
-            println!("denied          {denial}");
+            println!("denied          {}", text::line(&denial.to_string()));
         }
     }
     let Ok(permit) = permit(charter, question, now) else {
@@ -149,18 +152,21 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) {
         .get(&question.grant)
         .map(|grant| &grant.rights);
     for line in before.into_iter().flat_map(Rights::lines) {
-        println!("grant           {line}");
+        println!("grant           {}", text::line(&line));
     }
     match permit.whole() {
         None => {
             for line in permit.grant().rights.lines() {
-                println!("with this plan  {line}");
+                println!("with this plan  {}", text::line(&line));
             }
             if let Some(beyond) = permit.beyond() {
-                println!("beyond it       {beyond}");
+                println!("beyond it       {}", text::line(&beyond.to_string()));
             }
         }
-        Some(why) => println!("with this plan  the same: {why}"),
+        Some(why) => {
+            let why = text::line(&why.to_string());
+            println!("with this plan  the same: {why}");
+        }
     }
 }
 

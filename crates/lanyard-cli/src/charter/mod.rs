@@ -20,6 +20,7 @@ use lanyard_client::v1;
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::Rows;
+use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -78,7 +79,7 @@ async fn list(global: &Global) -> Result<(), Outcome> {
     }
     rows.print(global.output);
     for problem in &listed.problems {
-        eprintln!("not in force: {problem}");
+        eprintln!("not in force: {}", text::line(problem));
     }
     if listed.problems.is_empty() {
         Ok(())

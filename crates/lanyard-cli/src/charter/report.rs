@@ -5,6 +5,7 @@ use lanyard_core::document::{Code, Diagnostic, Severity, render, visible};
 use serde_json::{Value, json};
 
 use crate::output::Output;
+use crate::text;
 
 /// How findings are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,8 +49,8 @@ pub(crate) fn print(format: Format, output: Output, files: &[File]) {
             println!("{}", finding.line(&file.name))
         }),
         Format::Github => each(files, |file, finding| println!("{}", github(file, finding))),
-        Format::Json => println!("{:#}", json(files)),
-        Format::Sarif => println!("{:#}", sarif(files)),
+        Format::Json => println!("{}", text::json(format!("{:#}", json(files)))),
+        Format::Sarif => println!("{}", text::json(format!("{:#}", sarif(files)))),
         Format::Junit => print!("{}", junit(files)),
     }
 }

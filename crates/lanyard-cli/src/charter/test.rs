@@ -14,6 +14,7 @@ use super::files::{self, Declared};
 use super::plans::{PlanFile, with_plan};
 use super::report::xml;
 use crate::outcome::Outcome;
+use crate::text;
 
 /// How results are printed.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,17 +126,15 @@ fn file(
 
 fn print(result: &Result) {
     if result.wrong.is_empty() {
-        println!("ok    {}: {}", result.file, result.case);
+        let line = format!("ok    {}: {}", result.file, result.case);
+        println!("{}", text::line(&line));
         return;
     }
-    println!(
-        "FAIL  {}: {}: {}",
-        result.file,
-        result.case,
-        result.wrong.join("; ")
-    );
+    let wrong = result.wrong.join("; ");
+    let line = format!("FAIL  {}: {}: {wrong}", result.file, result.case);
+    println!("{}", text::line(&line));
     if let Some(why) = &result.why {
-        println!("      {why}");
+        println!("      {}", text::line(why));
     }
 }
 
@@ -208,7 +207,8 @@ fn coverage(charter: &Charter, file: &Path, answers: &[Answer]) {
         .filter(|name| !environments.contains(name.as_str()))
         .collect();
     for (what, at) in &parts {
-        println!("unmet {}:{at}: {what}", file.display());
+        let line = format!("unmet {}:{at}: {what}", file.display());
+        println!("{}", text::line(&line));
     }
     for name in &unmet {
         println!("unmet {}: environment {name}", file.display());

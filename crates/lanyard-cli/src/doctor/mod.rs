@@ -7,12 +7,12 @@ mod settings;
 mod tools;
 
 use clap::Args;
-use lanyard_core::document::visible;
 
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows};
 use crate::terminal::{Colour, Screen};
+use crate::text;
 
 #[derive(Args)]
 pub(crate) struct Doctor {
@@ -116,18 +116,26 @@ fn show(global: &Global, checks: &[Check]) {
         return rows.print(global.output);
     }
     let screen = Screen::of(&std::io::stdout());
-    let width = checks.iter().map(|check| check.name.len()).max();
+    let width = checks.iter().map(|check| text::width(check.name)).max();
     let width = width.unwrap_or_default();
+    let columns = Screen::columns(&std::io::stdout());
     for check in checks {
         if global.quiet && check.state == State::Ok {
             continue;
         }
-        let (name, what) = (check.name, visible(&check.what));
+        let name = text::padded(check.name, width);
         let state = format!("{:<7}", check.state.word());
+        // Without its colour, which takes no columns.
+        let before = format!("{name}  {state}  ");
+        let indent = before.len();
+        let line = text::wrapped(&before, &text::line(&check.what), indent, columns);
+        let rest = line.strip_prefix(&before).unwrap_or_default();
         let state = check.state.colour().paint(&state, screen);
-        println!("{name:<width$}  {state}  {what}");
+        println!("{name}  {state}  {rest}");
         if !check.remedy.is_empty() {
-            println!("{:width$}           {}", "", visible(&check.remedy));
+            let before = " ".repeat(indent);
+            let remedy = text::line(&check.remedy);
+            println!("{}", text::wrapped(&before, &remedy, indent, columns));
         }
     }
 }

@@ -15,6 +15,7 @@ use super::tools::Given;
 use super::{Ended, Exec, Needs};
 use crate::outcome::Outcome;
 use crate::terminal::Screen;
+use crate::text;
 
 /// How often it is looked whether people have decided.
 const LOOK: Duration = Duration::from_secs(2);
@@ -98,7 +99,8 @@ pub(crate) async fn close(connection: &Connection, task: &str) {
         .await
     {
         let error = ClientError::from(status);
-        eprintln!("lanyard: {task} could not be closed: {error}");
+        let line = format!("{task} could not be closed: {error}");
+        eprintln!("lanyard: {}", text::line(&line));
     }
 }
 
@@ -189,7 +191,7 @@ struct Waiting {
 
 impl Waiting {
     fn begin(pending: &Said) -> Self {
-        eprintln!("lanyard: {pending}");
+        eprintln!("lanyard: {}", text::line(&pending.to_string()));
         let moves = Screen::of(&std::io::stderr()).is_drawn();
         if !moves {
             eprintln!("lanyard: waiting for people");

@@ -15,6 +15,8 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use crate::text;
+
 /// What is done with the command when its task is killed.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum OnKill {
@@ -108,7 +110,7 @@ pub(crate) async fn attend(
             Some(()) = orphans.recv() => family.reap(),
             Some(stop) = stops.recv() => {
                 let (line, what) = said(&stop, stopping.on_kill);
-                eprintln!("lanyard: {line}; {what}");
+                eprintln!("lanyard: {}; {what}", text::line(&line));
                 match stopping.on_kill {
                     OnKill::Term => {
                         deadline.get_or_insert_with(|| tokio::time::Instant::now() + stopping.grace);

@@ -1,6 +1,6 @@
 //! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -202,24 +202,13 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
 
 fn confirm(
     global: &Global,
-    radius: &std::collections::HashMap<String, u64>,
+    radius: &HashMap<String, u64>,
     name: Option<&str>,
 ) -> Result<(), Outcome> {
     if !global.may_ask() {
         return Err(Outcome::usage("nobody can be asked here: say --yes"));
     }
-    let sorted: BTreeMap<_, _> = radius.iter().collect();
-    eprintln!(
-        "Live leases that this stops: {}",
-        radius.values().sum::<u64>()
-    );
-    sorted
-        .iter()
-        .for_each(|(target, count)| eprintln!("  {count:>8}  {}", escaped(target)));
-    match name {
-        Some(name) => eprint!("Type `{}` to kill everything there: ", escaped(name)),
-        None => eprint!("Press Enter to kill, Ctrl-C to leave: "),
-    }
+    eprint!("{}", prompt(radius, name));
     let mut typed = String::new();
     std::io::stderr()
         .flush()
@@ -231,6 +220,21 @@ fn confirm(
         return Ok(());
     }
     Err(Outcome::usage("nothing was stopped"))
+}
+
+/// What a person confirms: how much is stopped, and where.
+fn prompt(radius: &HashMap<String, u64>, name: Option<&str>) -> String {
+    let sorted: BTreeMap<_, _> = radius.iter().collect();
+    let all = radius.values().sum::<u64>();
+    let mut prompt = format!("Live leases that this stops: {all}\n");
+    for (target, count) in sorted {
+        prompt.push_str(&format!("  {count:>8}  {}\n", escaped(target)));
+    }
+    prompt.push_str(&match name {
+        Some(name) => format!("Type `{}` to kill everything there: ", escaped(name)),
+        None => "Press Enter to kill, Ctrl-C to leave: ".to_owned(),
+    });
+    prompt
 }
 
 async fn list(global: &Global, client: &mut Client) -> Result<(), Outcome> {
@@ -273,6 +277,41 @@ mod tests {
     use lanyard_client::ClientError;
 
     use super::*;
+
+    #[test]
+    fn a_prompt_asks_one_question_whatever_a_target_is_called() {
+        for text in crate::text::tests::hostile() {
+            let radius = HashMap::from([(text.clone(), 7)]);
+            for name in [None, Some(text.as_str())] {
+                let prompt = prompt(&radius, name);
+                let lines: Vec<&str> = prompt.lines().collect();
+                let [count, target, question] = lines.as_slice() else {
+                    unreachable!("{prompt}");
+                };
+                assert_eq!(*count, "Live leases that this stops: 7");
+                assert!(target.starts_with("         7  "), "{target}");
+                assert!(question.starts_with(['T', 'P']), "{question}");
+                assert!(!prompt.contains(|c: char| c != '\n' && c.is_control()));
+                assert!(prompt.len() < 4000);
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_line_whatever_the_broker_says() {
+        for text in crate::text::tests::hostile() {
+            let client = || Outcome::Client(ClientError::Unavailable(text.clone()));
+            for outcome in [
+                client(),
+                unfollowed(client(), "K-1"),
+                Outcome::Pending(text.clone()),
+            ] {
+                let line = outcome.told().1.unwrap();
+                assert!(!line.contains(char::is_control), "{line}");
+                assert!(line.len() <= 20_100);
+            }
+        }
+    }
 
     #[test]
     fn s53_an_engaged_kill_that_cannot_be_followed_is_unconfirmed_and_no_failed_login() {

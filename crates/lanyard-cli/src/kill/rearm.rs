@@ -5,6 +5,7 @@ use lanyard_client::v1;
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::text;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Stage {
@@ -47,7 +48,8 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
             .await?
             .order
             .unwrap_or_default();
-        eprintln!("{} is lifted for: {}", order.id, order.lifted);
+        let line = format!("{} is lifted for: {}", order.id, order.lifted);
+        eprintln!("{}", text::line(&line));
         if order.lifted == "plan" {
             eprintln!(
                 "the apply role stays stopped: lanyard rearm {} --stage apply --reason …",

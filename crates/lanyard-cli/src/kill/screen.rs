@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
+use crate::{terminal, text};
 use lanyard_client::v1;
-use lanyard_core::document::visible;
-
-use crate::terminal;
 
 /// How wide a bar is, in characters.
 const BAR: u64 = 20;
@@ -40,7 +38,10 @@ impl Screen {
     pub(super) fn show(&mut self, report: &v1::WatchKillResponse) {
         match self.way {
             Way::None => {}
-            Way::Drawn => self.draw(lines(report)),
+            Way::Drawn => {
+                let columns = terminal::Screen::columns(&std::io::stderr());
+                self.draw(lines(report, columns));
+            }
             Way::Lines => {
                 let line = counts(report);
                 if !line.is_empty() && self.shown.last() != Some(&line) {
@@ -53,7 +54,7 @@ impl Screen {
 
     /// A line of its own, which stays.
     pub(super) fn say(&mut self, line: &str) {
-        eprintln!("lanyard: {}", visible(line));
+        eprintln!("lanyard: {}", text::line(line));
         self.shown.clear();
     }
 
@@ -87,8 +88,10 @@ fn counts(report: &v1::WatchKillResponse) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn lines(report: &v1::WatchKillResponse) -> Vec<String> {
-    let names = report.targets.iter().map(|target| target.target.len());
+/// One line of the screen for each target, and no more: what is drawn over them counts them.
+fn lines(report: &v1::WatchKillResponse, columns: Option<usize>) -> Vec<String> {
+    let names = report.targets.iter();
+    let names = names.map(|target| text::width(&text::cell(&target.target)));
     let width = names.max().unwrap_or(0).max("not yet swept".len());
     let mut lines: Vec<String> = report
         .targets
@@ -97,9 +100,13 @@ fn lines(report: &v1::WatchKillResponse) -> Vec<String> {
         .collect();
     if report.unswept > 0 {
         let name = "not yet swept";
-        lines.push(format!("{name:<width$}  {} fenced", report.unswept));
+        let name = text::padded(name, width);
+        lines.push(format!("{name}  {} fenced", report.unswept));
     }
-    lines
+    match columns {
+        Some(columns) => lines.iter().map(|line| text::cut(line, columns)).collect(),
+        None => lines,
+    }
 }
 
 /// `cluster  [##############------]  70 of 100 dead, 20 acknowledged, 10 requested; 99 % taken in 1.2 s`
@@ -123,15 +130,15 @@ fn line(target: &v1::TargetReport, width: usize) -> String {
         words.push(format!("{} requested", target.requested));
     }
     let mut line = format!(
-        "{:<width$}  [{bar}]  {}",
-        visible(&target.target),
+        "{}  [{bar}]  {}",
+        text::padded(&text::cell(&target.target), width),
         words.join(", ")
     );
     if let Some(taken) = &target.taken_p99 {
         line.push_str(&format!("; 99 % taken in {}", span(taken)));
     }
     if !target.fault.is_empty() {
-        line.push_str(&format!("; {}", visible(&target.fault)));
+        line.push_str(&format!("; {}", text::line(&target.fault)));
     }
     line
 }
@@ -152,6 +159,29 @@ pub(crate) fn span(span: &lanyard_client::Span) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_takes_one_line_of_the_screen_whatever_it_is_called() {
+        for text in crate::text::tests::hostile() {
+            let report = v1::WatchKillResponse {
+                targets: vec![v1::TargetReport {
+                    target: text.clone(),
+                    fault: text,
+                    ..v1::TargetReport::default()
+                }],
+                unswept: 1,
+                ..v1::WatchKillResponse::default()
+            };
+            for columns in [Some(20), Some(80), None] {
+                let drawn = lines(&report, columns);
+                assert_eq!(drawn.len(), 2);
+                for line in drawn {
+                    assert!(!line.contains(char::is_control), "{line}");
+                    assert!(columns.is_none_or(|columns| text::width(&line) <= columns));
+                }
+            }
+        }
+    }
 
     #[test]
     fn a_bar_shows_what_is_dead_and_what_is_on_its_way() {

@@ -151,6 +151,17 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
     let listed = report.lines.len().min(LISTED) as u64;
     let more = all.saturating_sub(listed);
     if more > 0 {
-        eprintln!("and {more} more, no further from dead than these: -o json names them all");
+        eprintln!("{}", unlisted(more));
     }
+}
+
+/// The line for the leases that are not listed: those come first that are furthest from dead.
+fn unlisted(count: u64) -> String {
+    let (leases, they) = match count {
+        1 => ("lease", "it is"),
+        _ => ("leases", "each is"),
+    };
+    format!(
+        "and {count} more {leases}: {they} at least as far revoked as the last one above; list all with -o json"
+    )
 }

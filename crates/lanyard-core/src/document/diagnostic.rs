@@ -2,6 +2,8 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use unicode_width::UnicodeWidthChar as _;
+
 use super::Span;
 use super::code::{Code, Severity};
 
@@ -98,7 +100,7 @@ pub fn render(name: &str, text: &str, findings: &[Diagnostic]) -> String {
     let shown: String = text
         .chars()
         .map(|c| {
-            if (c.is_control() && c != '\n' && c != '\t') || is_invisible(c) {
+            if is_hidden(c) && c != '\n' && c != '\t' {
                 '\u{fffd}'
             } else {
                 c
@@ -143,6 +145,12 @@ fn first_line(text: &str, span: std::ops::Range<usize>) -> std::ops::Range<usize
     span.start..line.unwrap_or(span.end)
 }
 
+/// A character that a terminal acts on or hides: a control, and what is invisible by itself.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
 const fn is_invisible(c: char) -> bool {
     // Default-ignorable characters, controls of direction, line and paragraph separators, fillers, and tags.
     matches!(c,
@@ -172,17 +180,74 @@ fn is_odd_space(c: char) -> bool {
     c != ' ' && c.is_whitespace()
 }
 
-/// Text from outside, with everything that a terminal would act on, hide or turn around made visible (T21).
+/// How many combining marks stay on one letter: Thai and Vietnamese need two, Hebrew and Devanagari three.
+const MAX_MARKS_ON_LETTER: u32 = 3;
+
+/// Marks that strike through or enclose the letter before them.
+const fn covers_a_letter(c: char) -> bool {
+    matches!(c, '\u{334}'..='\u{338}' | '\u{20d0}'..='\u{20ff}' | '\u{488}'..='\u{489}')
+}
+
+/// Text from outside, with everything that a terminal would act on, hide, turn around or draw over other text made
+/// visible (T21).
 #[must_use]
 pub fn visible(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let visible =
-                !(c.is_control() || is_invisible(c) || turns_around(c) || is_odd_space(c));
-            visible
-                .then_some(c)
-                .into_iter()
-                .chain((!visible).then(|| c.escape_unicode()).into_iter().flatten())
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    // How many more marks the last letter takes; none where no letter is before them.
+    let mut marks_left = 0_u32;
+    for c in text.chars() {
+        let is_mark = c.width() == Some(0);
+        let stays = !(c.is_control() || is_invisible(c) || turns_around(c) || is_odd_space(c))
+            && (!is_mark || marks_left > 0 && !covers_a_letter(c));
+        if stays {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_unicode());
+        }
+        marks_left = match (stays, is_mark) {
+            (true, true) => marks_left.saturating_sub(1),
+            (true, false) if c.is_alphanumeric() => MAX_MARKS_ON_LETTER,
+            (true | false, _) => 0,
+        };
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_from_outside_draws_over_nothing_and_hides_nothing() {
+        for (text, shown) in [
+            ("a\nb\tc\u{1b}[2J", "a\\u{a}b\\u{9}c\\u{1b}[2J"),
+            ("\u{9b}2J\u{7f}", "\\u{9b}2J\\u{7f}"),
+            ("\u{202e}dlrow\u{200f}", "\\u{202e}dlrow\\u{200f}"),
+            (
+                "Stra\u{df}e \u{6771}\u{4eac}",
+                "Stra\u{df}e \u{6771}\u{4eac}",
+            ),
+            // Letters in parts stay letters: Vietnamese, Thai.
+            ("e\u{302}\u{301}", "e\u{302}\u{301}"),
+            ("\u{e17}\u{e35}\u{e48}", "\u{e17}\u{e35}\u{e48}"),
+            // A heap of marks reaches the lines above; a mark without a letter is drawn over what is before it.
+            (
+                "a\u{301}\u{301}\u{301}\u{301}\u{301}",
+                "a\u{301}\u{301}\u{301}\\u{301}\\u{301}",
+            ),
+            ("\u{301}x", "\\u{301}x"),
+            (" \u{301}", " \\u{301}"),
+            // Struck through, `apply` reads as if it were taken back.
+            ("a\u{336}p\u{20dd}", "a\\u{336}p\\u{20dd}"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_visible_stays_as_it_is() {
+        let text: String = (0..=0x1ffff).filter_map(char::from_u32).collect();
+        let once = visible(&text);
+        assert_eq!(visible(&once), once);
+    }
 }

@@ -51,7 +51,7 @@ pub(crate) use plan::submitted_bytes;
 /// - unit: characters
 /// - beyond: the call is refused with `INVALID_ARGUMENT`
 /// - test: `texts_and_request_ids_have_bounds`
-const MAX_TEXT_CHARACTERS: usize = 1000;
+pub(crate) const MAX_TEXT_CHARACTERS: usize = 1000;
 /// The longest request id, in bytes.
 ///
 /// # Limit

@@ -185,6 +185,40 @@ async fn s10_an_unreadable_order_holds_up_no_other_is_named_and_is_looked_at_aga
     assert_eq!(kept(&spool).len(), 0);
 }
 
+#[tokio::test]
+async fn the_reason_of_an_order_that_nobody_bounded_is_cut_and_says_so() {
+    let (disk, (engine, _)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    let reasons = [
+        "x".repeat(100_000),
+        "\u{6771}".repeat(1001),
+        "y".repeat(1000),
+    ];
+    for (bits, reason) in (1..).zip(&reasons) {
+        let reason = reason.clone();
+        let order = KillOrder {
+            reason,
+            ..order(bits)
+        };
+        spool.keep(&order).unwrap();
+    }
+    spool.take_over(&engine).await;
+    let kept = |bits| {
+        let of = |state: &lanyard_core::state::State| {
+            Some(state.kills().get(order(bits).id)?.order.reason.clone())
+        };
+        engine.peek(of).unwrap().unwrap()
+    };
+    for (bits, length) in [(1, 100_000), (2, 1001)] {
+        let kept = kept(bits);
+        assert_eq!(kept.chars().count(), MAX_TEXT_CHARACTERS);
+        let said = format!("… (cut: the reason had {length} characters)");
+        assert!(kept.ends_with(&said), "{kept}");
+        assert_eq!(bounded(kept.clone()), kept);
+    }
+    assert_eq!(kept(3), reasons[2]);
+}
+
 #[test]
 fn power_loss_after_every_operation_keeps_every_order_that_was_kept() {
     let disk = SimulatedDisk::shared();
