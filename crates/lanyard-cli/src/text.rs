@@ -12,14 +12,14 @@ use unicode_width::UnicodeWidthChar as _;
 /// - beyond: the text is cut, and ends with `…`; `-o json` prints it whole
 /// - test: `a_line_is_bounded_and_nothing_acts_on_the_screen`
 const MAX_LINE_CHARACTERS: usize = 2000;
-/// The widest cell of a table, except in its last column.
+/// The widest cell of a table.
 ///
 /// # Limit
 /// - for: a cell of a table for people
 /// - unit: columns of the screen
 /// - beyond: the cell is cut, and ends with `…`; `-o json` prints it whole
 /// - test: `a_table_holds_whatever_others_wrote`
-const MAX_CELL_COLUMNS: usize = 200;
+const MAX_CELL_COLUMNS: usize = 300;
 /// The narrowest part of a screen that text is wrapped into.
 const LEAST_COLUMNS: usize = 20;
 

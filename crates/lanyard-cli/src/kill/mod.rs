@@ -160,7 +160,8 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         let context = global.context()?;
         let name = context.file_stem().unwrap_or_default();
         let name = all.then(|| name.to_string_lossy().into_owned());
-        confirm(global, &radius, name.as_deref())?;
+        let what = stops(request.scope.clone(), roles);
+        confirm(global, &what, &radius, name.as_deref())?;
     }
     request.validate_only = false;
     let engaged = client.engage_kill(request).await?;
@@ -202,13 +203,14 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
 
 fn confirm(
     global: &Global,
+    what: &str,
     radius: &HashMap<String, u64>,
     name: Option<&str>,
 ) -> Result<(), Outcome> {
     if !global.may_ask() {
         return Err(Outcome::usage("nobody can be asked here: say --yes"));
     }
-    eprint!("{}", prompt(radius, name));
+    eprint!("{}", prompt(what, radius, name));
     let mut typed = String::new();
     std::io::stderr()
         .flush()
@@ -222,11 +224,20 @@ fn confirm(
     Err(Outcome::usage("nothing was stopped"))
 }
 
-/// What a person confirms: how much is stopped, and where.
-fn prompt(radius: &HashMap<String, u64>, name: Option<&str>) -> String {
+/// What an order over a scope stops, in words.
+fn stops(asked: Option<v1::Scope>, roles: v1::RoleFilter) -> String {
+    let roles = match roles {
+        v1::RoleFilter::Both | v1::RoleFilter::Unspecified => "both roles",
+        v1::RoleFilter::ApplyOnly => "the apply role",
+    };
+    format!("{}, {roles}", scope(asked))
+}
+
+/// What a person confirms: what is stopped, how much of it lives, and where.
+fn prompt(what: &str, radius: &HashMap<String, u64>, name: Option<&str>) -> String {
     let sorted: BTreeMap<_, _> = radius.iter().collect();
     let all = radius.values().sum::<u64>();
-    let mut prompt = format!("Live leases that this stops: {all}\n");
+    let mut prompt = format!("This stops {}. Live leases: {all}\n", escaped(what));
     for (target, count) in sorted {
         prompt.push_str(&format!("  {count:>8}  {}\n", escaped(target)));
     }
@@ -283,12 +294,13 @@ mod tests {
         for text in crate::text::tests::hostile() {
             let radius = HashMap::from([(text.clone(), 7)]);
             for name in [None, Some(text.as_str())] {
-                let prompt = prompt(&radius, name);
+                let prompt = prompt(&format!("agent {text}, both roles"), &radius, name);
                 let lines: Vec<&str> = prompt.lines().collect();
                 let [count, target, question] = lines.as_slice() else {
                     unreachable!("{prompt}");
                 };
-                assert_eq!(*count, "Live leases that this stops: 7");
+                assert!(count.starts_with("This stops agent "), "{count}");
+                assert!(count.ends_with(". Live leases: 7"), "{count}");
                 assert!(target.starts_with("         7  "), "{target}");
                 assert!(question.starts_with(['T', 'P']), "{question}");
                 assert!(!prompt.contains(|c: char| c != '\n' && c.is_control()));

@@ -71,7 +71,10 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
         reason,
         despite_unconfirmed: rearm.despite_unconfirmed,
     };
-    println!("{}", client.propose_rearm(request).await?.rearm_id);
-    global.note("another person has to confirm it within the hour: lanyard rearm --confirm <id>");
+    let id = text::line(&client.propose_rearm(request).await?.rearm_id);
+    println!("{id}");
+    global.note(format_args!(
+        "another person has to confirm it within the hour: lanyard rearm --confirm {id}"
+    ));
     Ok(())
 }

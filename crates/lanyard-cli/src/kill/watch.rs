@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use lanyard_client::{Client, ClientError, v1};
 
-use super::document;
 use super::screen::Screen;
+use super::{document, stops};
 use crate::Global;
 use crate::lease::{shown, state};
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows};
+use crate::output::{Output, Rows, print_one};
 
 /// How long a watch goes on at most, where nothing else was said.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,6 +117,10 @@ async fn finish(
     if global.output.is_document() {
         document::print(global.output, &mut client, report).await?;
     } else {
+        if global.output == Output::Table {
+            print_one(global.output, &head(report));
+            println!();
+        }
         print(global.output, report);
     }
     if report.confirmed {
@@ -129,6 +133,22 @@ async fn finish(
         "{id}: {open} revocations are not confirmed, of which {acknowledged} are acknowledged by their provider; \
          follow with `lanyard kill watch {id} --wait 600`"
     )))
+}
+
+/// The order that the leases below it are of, and how far it got.
+fn head(report: &v1::WatchKillResponse) -> [(&'static str, String); 6] {
+    let order = report.order.clone().unwrap_or_default();
+    let dead = report.dead;
+    let all = dead + report.unswept + report.requested + report.acknowledged;
+    let confirmed = if report.confirmed { "yes" } else { "no" };
+    [
+        ("order", order.id.clone()),
+        ("scope", stops(order.scope.clone(), order.roles())),
+        ("reason", order.reason),
+        ("by", order.engaged_by),
+        ("at", shown(order.engage_time)),
+        ("confirmed", format!("{confirmed}: {dead} of {all} dead")),
+    ]
 }
 
 fn print(output: Output, report: &v1::WatchKillResponse) {
