@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanyard_core::charter::{Charter, Grant, Name};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
-    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force,
+    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force, revision_lost,
 };
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Caller;
@@ -338,7 +338,7 @@ impl Engine {
         (plan, sponsor): (Option<&Plan>, Option<&Person>),
         now: Timestamp,
     ) -> Result<Permit, Denial> {
-        let gone = |task: &Task| not_in_force(&task.charter);
+        let gone = |task: &Task| self.without_revisions(task);
         let (pinned, in_force) = self.revisions(task).ok_or_else(|| gone(task))?;
         let mut above = Vec::with_capacity(task.lineage.len());
         for Above { task: id, .. } in &task.lineage {
@@ -408,6 +408,14 @@ impl Engine {
         let provider = self.providers().get(&grant.target);
         let bound = provider.and_then(|it| it.revocability(&grant.rights).worst_case);
         bound.unwrap_or(Duration::MAX)
+    }
+
+    /// Why a task has no pair of revisions to be judged by.
+    pub(crate) fn without_revisions(&self, task: &Task) -> Denial {
+        match self.charters().in_force(&task.charter) {
+            Some(_) => revision_lost(&task.charter, &task.revision),
+            None => not_in_force(&task.charter),
+        }
     }
 
     /// Both revisions that have a say.

@@ -161,7 +161,7 @@ impl Engine {
 
     fn may_open_under(&self, above: &Task, task: &Task) -> Result<(), Denial> {
         let revisions = self.revisions(above);
-        let (pinned, in_force) = revisions.ok_or_else(|| not_in_force(&above.charter))?;
+        let (pinned, in_force) = revisions.ok_or_else(|| self.without_revisions(above))?;
         may_delegate(&pinned, task)?;
         may_delegate(&in_force, task)?;
         let no = |message: String| Denial {

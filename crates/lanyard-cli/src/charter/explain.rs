@@ -160,11 +160,11 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) {
                 println!("with this plan  {}", text::line(&line));
             }
             if let Some(beyond) = permit.beyond() {
-                println!("beyond it       {}", text::line(&beyond.to_string()));
+                println!("beyond it       {}", text::line(beyond));
             }
         }
         Some(why) => {
-            let why = text::line(&why.to_string());
+            let why = text::line(why);
             println!("with this plan  the same: {why}");
         }
     }

@@ -154,6 +154,16 @@ pub fn unmapped_sponsor(charter: &Name, why: &str) -> Denial {
     }
 }
 
+/// The denial when the revision that a task was opened under is lost, and its charter is in force.
+#[must_use]
+pub fn revision_lost(charter: &Name, revision: &Revision) -> Denial {
+    Denial {
+        message: format!("the revision `{revision}` that the task was opened under is lost"),
+        next: "close the task and open another one".to_owned(),
+        ..not_in_force(charter)
+    }
+}
+
 /// The denial when no charter of that name is in force.
 #[must_use]
 pub fn not_in_force(charter: &Name) -> Denial {

@@ -180,7 +180,13 @@ fn is_odd_space(c: char) -> bool {
     c != ' ' && c.is_whitespace()
 }
 
-/// How many combining marks stay on one letter: Thai and Vietnamese need two, Hebrew and Devanagari three.
+/// Combining marks that stay on one letter of a text from outside: Thai and Vietnamese need two, Devanagari three.
+///
+/// # Limit
+/// - for: a letter
+/// - unit: marks
+/// - beyond: the mark is shown by its number
+/// - test: `a_text_from_outside_draws_over_nothing_and_hides_nothing`
 const MAX_MARKS_ON_LETTER: u32 = 3;
 
 /// Marks that strike through or enclose the letter before them.

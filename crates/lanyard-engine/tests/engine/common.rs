@@ -70,6 +70,13 @@ impl Bench {
         Self { engine, ..bench }
     }
 
+    /// The engine of the next process, which has this charter in force and found no revision of an earlier day.
+    pub(crate) fn restarted_under(self, charter: &str) -> Self {
+        let charters = Arc::new(Charters::default());
+        charters.replace(vec![parse(charter, &world::world()).unwrap().charter]);
+        Self { charters, ..self }.restarted()
+    }
+
     /// The engine of the next process, on what is durable.
     pub(crate) fn restarted(self) -> Self {
         let records = self.ledger.records();

@@ -180,3 +180,19 @@ async fn s26_a_kill_is_told_to_the_provider_also_of_what_ends_by_itself() {
     let report = bench.engine.kill_report(fenced.order.id).await.unwrap();
     assert!(report.unwrap().is_confirmed());
 }
+
+#[tokio::test]
+async fn a_task_whose_revision_is_lost_is_told_so_and_not_that_its_charter_is_not_in_force() {
+    let changed = format!("{}# of today\n", world::CHARTER);
+    let bench = bench(world::CHARTER).await.restarted_under(&changed);
+    let denied = read(&bench).await.unwrap_err().to_string();
+    assert!(
+        denied.contains("that the task was opened under is lost"),
+        "{denied}"
+    );
+    assert!(
+        denied.contains("close the task and open another one"),
+        "{denied}"
+    );
+    assert!(!denied.contains("in force for you"), "{denied}");
+}
