@@ -78,13 +78,9 @@ pub(crate) async fn run(global: &Global, asked: &Mcp) -> Result<(), Outcome> {
 /// This program, as the model's shell finds it, for the same context.
 fn words(global: &Global) -> Result<Vec<String>, Outcome> {
     let own = crate::agent::program()?;
-    let named = Path::new("lanyard");
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join(named))
-        .find(|program| program.is_file());
+    let found = crate::words::on_path("lanyard");
     let is_found = found.and_then(|found| found.canonicalize().ok()) == own.canonicalize().ok();
-    let program = if is_found { named } else { &own };
+    let program = if is_found { Path::new("lanyard") } else { &own };
     let mut words = vec![program.display().to_string()];
     if let Some(asked) = &global.context {
         // One that is not there yet is named as it was asked for.

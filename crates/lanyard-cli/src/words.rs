@@ -1,5 +1,7 @@
 //! Command lines as text: in the settings of tools, which split them each in its way, and for people who paste them into a shell.
 
+use std::path::PathBuf;
+
 /// What no quoting carries through every tool that reads such a line: what shells act on, and what settings take for a comment.
 pub(crate) fn is_unquotable(c: char) -> bool {
     c.is_control() || matches!(c, '"' | '\'' | '\\' | '$' | '`' | '%' | '#' | ';' | '!')
@@ -49,6 +51,14 @@ pub(crate) fn variable(field: &str) -> String {
         }
     };
     field.chars().map(letter).collect()
+}
+
+/// The file that a shell runs under this name.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let runs = |file: &PathBuf| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join(name));
+    files.find(|file| file.is_file() && runs(file))
 }
 
 #[cfg(test)]

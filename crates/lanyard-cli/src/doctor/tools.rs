@@ -1,12 +1,12 @@
 //! The tools that credentials are handed to: which are here.
 
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
 use super::Check;
+use crate::words;
 
 /// The tools, and how each says its version.
 const TOOLS: [(&str, &[&str]); 4] = [
@@ -29,8 +29,7 @@ pub(super) async fn look() -> Vec<Check> {
 }
 
 async fn tool(name: &'static str, arguments: &[&str]) -> Check {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let Some(program) = on_path(name, std::env::split_paths(&path)) else {
+    let Some(program) = words::on_path(name) else {
         return Check::ok(name, "is not on PATH");
     };
     let shown = program.display();
@@ -56,11 +55,4 @@ async fn tool(name: &'static str, arguments: &[&str]) -> Check {
             "",
         ),
     }
-}
-
-/// The file that a shell would run.
-fn on_path(name: &str, folders: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
-    let runs = |path: &Path| rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
-    let mut files = folders.map(|folder| folder.join(name));
-    files.find(|file| file.is_file() && runs(file))
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::git::Home;
-use super::surroundings::has_password;
+use super::values::has_user_with_password;
 use crate::outcome::Outcome;
 
 /// What the program is called.
@@ -106,7 +106,9 @@ fn logs_in(key: &str, value: &str) -> Option<&'static str> {
         ("http", "extraheader") if value.contains(':') => Some("a header"),
         ("http", "cookiefile") if !value.is_empty() => Some("cookies"),
         ("http", "sslcert" | "sslkey") if !value.is_empty() => Some("a certificate of yours"),
-        ("lfs" | "remote" | "url", _) if has_password(key) || has_password(value) => {
+        ("lfs" | "remote" | "url", _)
+            if has_user_with_password(key) || has_user_with_password(value) =>
+        {
             Some("an address with a password")
         }
         ("lfs" | "remote", "url" | "pushurl" | "lfsurl" | "lfspushurl")

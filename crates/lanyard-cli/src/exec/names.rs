@@ -3,12 +3,10 @@
 //! A word ends at anything but a letter or a digit, and where a capital follows a small letter. Digits at its end do not
 //! count, and the plural is the singular.
 
-/// Words that speak of something to log in with.
+/// Words that speak of something to log in with, besides those with one of the [`ENDINGS`].
 const WORDS: &[&str] = &[
     "2FA",
-    "ASKPASS",
     "ASSERTION",
-    "AUTH",
     "AUTHENTICATION",
     "AUTHENTIFICATION",
     "AUTHN",
@@ -16,9 +14,6 @@ const WORDS: &[&str] = &[
     "AUTHORIZATION",
     "AUTHZ",
     "BASIC",
-    "BEARER",
-    "COOKIE",
-    "CRED",
     "CRUMB",
     "CSRF",
     "DSN",
@@ -26,22 +21,17 @@ const WORDS: &[&str] = &[
     "IDENTITY",
     "JKS",
     "JWK",
-    "JWT",
-    "KEY",
     "KEYFILE",
     "KEYRING",
     "KEYSTORE",
     "KEYTAB",
     "KUBECONFIG",
-    "LOGIN",
     "MFA",
     "MNEMONIC",
     "MSI",
     "NETRC",
-    "OAUTH",
     "OIDC",
     "OTP",
-    "PASS",
     "PASSCOMMAND",
     "PAT",
     "PFX",
@@ -51,11 +41,9 @@ const WORDS: &[&str] = &[
     "SAML",
     "SAS",
     "SEED",
-    "SESSION",
     "SID",
     "TOK",
     "TOTP",
-    "WEBHOOK",
     "XSRF",
 ];
 
@@ -65,7 +53,6 @@ const ENDINGS: &[&str] = &[
     "BEARER",
     "COOKIE",
     "CRED",
-    "CREDS",
     "JWT",
     "KEY",
     "KEYID",
@@ -128,6 +115,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("CLIENT", "CERTIFICATE"),
     ("CONNECTION", "STRING"),
     ("CONN", "STR"),
+    ("ORIGIN", "CERT"),
     ("KUBE", "CONFIG"),
 ];
 
@@ -182,6 +170,9 @@ const WEAK_IN_VALUES: &[&str] = &[
     "WEBHOOK",
 ];
 
+/// Names of logins that are topics of a change as well.
+const TOPICS: &[&str] = &["AUTH", "COOKIE", "LOGIN", "OAUTH", "SESSION", "WEBHOOK"];
+
 /// Whether the name of a variable with this value speaks of a login.
 pub(super) fn speaks_of_a_login(name: &str, value: &str) -> bool {
     let is_input = name.to_ascii_uppercase().starts_with("TF_VAR_");
@@ -206,6 +197,18 @@ pub(super) fn speaks_of_a_login(name: &str, value: &str) -> bool {
             .any(|(one, two)| matches!(pair, [a, b] if a == one && b == two))
     });
     (single || joined) && !counts || pair
+}
+
+/// Whether a variable of this name may name a file of settings. Git's are laid out by what `git` makes of them.
+pub(super) fn names_settings(name: &str) -> bool {
+    let of_settings =
+        |word: &String| word.ends_with("CONFIG") || word == "CFG" || word == "SETTING";
+    !name.starts_with("GIT_CONFIG") && words(name).iter().any(of_settings)
+}
+
+/// Whether the name of a setting is a topic as well, which prose has before a colon: `auth: show the page`.
+pub(super) fn is_a_topic(name: &str) -> bool {
+    matches!(words(name).as_slice(), [word] if TOPICS.contains(&word.as_str()))
 }
 
 /// Whether a setting within a value (`--auth-token X`, `db_pass=X`) is a login: its last word says so.

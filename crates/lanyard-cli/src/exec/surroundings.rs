@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use lanyard_client::v1::credential::Kind;
 
@@ -150,6 +151,7 @@ const OTHER_SENSES: &[&str] = &[
     "SESSION_MANAGER",
     "SHELL_SESSION_DIR",
     "SHELL_SESSION_FILE",
+    "SSH_ASKPASS_REQUIRE",
     "TERM_SESSION_ID",
     "WT_SESSION",
     "XDG_SESSION_CLASS",
@@ -236,8 +238,9 @@ fn logs_in(name: &OsStr, value: &OsStr) -> bool {
     if FILES_OF_SETTINGS.contains(&name.as_str()) {
         return holds_a_login(value);
     }
+    let in_file = names::names_settings(written) && is_file(value) && holds_a_login(value);
     let speaks = !OTHER_SENSES.contains(&name.as_str()) && names::speaks_of_a_login(written, value);
-    listed || speaks || is_of_bundler(&name) || values::is_a_login(value)
+    listed || speaks || in_file || is_of_bundler(&name) || values::is_a_login(value)
 }
 
 /// Whether Bundler logs in at a host with a variable: `BUNDLE_GEMS__ACME__EXAMPLE`.
@@ -259,6 +262,12 @@ const OURS: &[&str] = &[
     "LANYARD_TASK",
 ];
 
+/// Whether a value is the whole path of a file.
+fn is_file(value: &str) -> bool {
+    let path = Path::new(value);
+    path.is_absolute() && path.is_file()
+}
+
 /// Whether a file of settings has a word of a login in it. What cannot be read gives nobody a login.
 fn holds_a_login(path: &str) -> bool {
     use std::io::Read as _;
@@ -279,15 +288,8 @@ fn holds_a_login(path: &str) -> bool {
     long || words.iter().any(|word| text.contains(word)) || values::has_user_info(&text)
 }
 
-/// Whether an address names a user with a password before its host.
-pub(super) fn has_password(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let authority = rest.get(..end).unwrap_or(rest);
-        let user = authority.rsplit_once('@').map(|(user, _)| user);
-        user.is_some_and(|user| user.contains(':'))
-    })
-}
+#[cfg(test)]
+mod tried;
 
 #[cfg(test)]
 mod tests {
@@ -420,6 +422,32 @@ mod tests {
         let limit = usize::try_from(MAX_SETTINGS_BYTES).unwrap();
         assert!(!judge(&"#".repeat(limit)));
         assert!(judge(&"#".repeat(limit + 1)));
+    }
+
+    #[test]
+    fn b33_a_file_of_settings_of_any_tool_is_judged_by_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings");
+        let judge = |name: &str, text: &str| {
+            std::fs::write(&file, text).unwrap();
+            judged(name, &file.display().to_string())
+        };
+        for name in [
+            "DATABRICKS_CONFIG_FILE",
+            "GLAB_CONFIG",
+            "DBT_SETTINGS",
+            "myToolConfig",
+        ] {
+            assert!(judge(name, "[prod]\ntoken = x\n"), "{name}");
+            assert!(!judge(name, "[prod]\nhost = h.example\n"), "{name}");
+            assert!(!judged(name, "/nowhere/settings"), "{name}");
+        }
+        // Without it git would read the user's own settings.
+        assert!(!judge(
+            "GIT_CONFIG_GLOBAL",
+            "[credential]\nhelper = store\n"
+        ));
+        assert!(!judge("LOG_FILE", "token"));
     }
 
     #[test]

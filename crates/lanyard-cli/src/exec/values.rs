@@ -159,6 +159,8 @@ const PARTS: &[&str] = &[
     "authorization:",
     "&sig=",
     "?sig=",
+    "&key=",
+    "?key=",
     "x-amz-signature=",
     "x-goog-signature=",
     ".atlasv1.",
@@ -171,6 +173,14 @@ const PARTS: &[&str] = &[
     "puttygen-",
     "putty-user-key-file",
 ];
+
+/// So long is the name of the maker at the beginning of a token.
+///
+/// # No limit
+/// Longer words before a line are words.
+const LONGEST_MAKER: usize = 12;
+/// Shorter runs of letters and digits are names.
+const LEAST_RANDOM: usize = 18;
 
 /// Shorter texts are not taken out of Base64: too many words are such.
 const LEAST_BASE64: usize = 16;
@@ -207,6 +217,32 @@ fn has_token(value: &str) -> bool {
                     .is_some_and(|text| is_rest(text, *rest))
         })
     }) || is_of_bot(value)
+        || is_of_any_maker(value)
+}
+
+/// The form that makers of tokens have come to share: the maker in small letters, a line, and a run of letters of both
+/// sizes and digits.
+fn is_of_any_maker(value: &str) -> bool {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    let words = value.split(|letter: char| !is_letter(letter) && letter != '/');
+    words.filter(|word| !word.contains('/')).any(|word| {
+        let maker = word.split(['_', '-']).next().unwrap_or_default();
+        let is_digest = ["sha1", "sha256", "sha384", "sha512", "md5"].contains(&maker);
+        let runs = word.split(['_', '-']).skip(1);
+        maker.starts_with(|letter: char| letter.is_ascii_lowercase())
+            && !maker.contains(|letter: char| letter.is_ascii_uppercase())
+            && maker.len() <= LONGEST_MAKER
+            && !is_digest
+            && runs.into_iter().any(is_random)
+    })
+}
+
+fn is_random(run: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| run.bytes().any(|letter| is(&letter));
+    run.len() >= LEAST_RANDOM
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
 }
 
 /// Whether a word begins here. In a path (`/sk-learn`) and within a name (`disk-`) none does.
@@ -259,7 +295,7 @@ fn has_scheme(lower: &str) -> bool {
 
 /// A setting whose name speaks of a login: `name=x`, `name = x`, `name: x`, `"name": "x"`, `--name x`.
 fn has_setting(value: &str) -> bool {
-    let assigned = value.match_indices(['=', ':']).any(|(at, sign)| {
+    let assigned = value.match_indices(['=', ':', '>']).any(|(at, sign)| {
         let before = value.get(..at).unwrap_or_default();
         let after = value.get(at + 1..).unwrap_or_default();
         let before = before
@@ -269,9 +305,24 @@ fn has_setting(value: &str) -> bool {
         // `/keys:/next` is a list of folders, `x::token=` and `?token=` are settings.
         let path =
             sign == ":" && (around.ends_with(['/', '~', '.']) || after.starts_with(['/', ':']));
-        !path && !is_empty(after) && names::ends_with_a_login(name)
+        // `<password>x</password>`; elsewhere the sign compares or redirects.
+        let other = sign == ">" && (!around.ends_with('<') || after.starts_with('<'));
+        let prose = sign == ":" && names::is_a_topic(name) && is_prose(after);
+        !path && !other && !prose && !is_empty(after) && names::ends_with_a_login(name)
     });
     assigned || has_option(value)
+}
+
+/// A sentence: a space, and three words or more of letters.
+fn is_prose(after: &str) -> bool {
+    let line = after.lines().next().unwrap_or_default();
+    let is_word = |word: &str| {
+        word.trim_end_matches([',', '.', ':'])
+            .bytes()
+            .all(|it| it.is_ascii_alphabetic())
+    };
+    let words = line.split_whitespace();
+    line.starts_with(' ') && words.clone().count() > 2 && words.take(3).all(is_word)
 }
 
 /// `--auth-token x`, `-password x`, and `password x` of a netrc.
@@ -353,23 +404,31 @@ fn has_password(user: &str) -> bool {
         })
 }
 
+/// What stands before the host of each address in a text, and whether the address is one of HTTP.
+fn users(value: &str) -> impl Iterator<Item = (bool, &str)> {
+    let schemes = value.split("://");
+    schemes
+        .zip(value.split("://").skip(1))
+        .filter_map(|(before, rest)| {
+            let scheme = before.to_ascii_lowercase();
+            let is_http = scheme.ends_with("http") || scheme.ends_with("https");
+            // A blank ends no address where a password follows: git takes one as it stands.
+            let end = rest.find(['/', '?', '#', '\t', '\n', '"', '\'']);
+            let authority = rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest);
+            let (user, _) = authority.rsplit_once('@')?;
+            Some((is_http, user))
+        })
+}
+
+/// Whether an address names a user with a password before its host.
+pub(super) fn has_user_with_password(value: &str) -> bool {
+    users(value).any(|(_, user)| user.contains(':'))
+}
+
 /// Whether an address names a user with a password before its host or, over HTTP, a user at all: a token stands there
 /// as well.
 pub(super) fn has_user_info(value: &str) -> bool {
-    let mut before = "";
-    for rest in value.split("://") {
-        let is_http = before.ends_with("http") || before.ends_with("https");
-        let end = rest
-            .find(|letter: char| "/?# \t\n\"'".contains(letter))
-            .unwrap_or(rest.len());
-        let authority = rest.get(..end).unwrap_or(rest);
-        let user = authority.rsplit_once('@').map(|(user, _)| user);
-        if !before.is_empty() && user.is_some_and(|user| user.contains(':') || is_http) {
-            return true;
-        }
-        before = rest;
-    }
-    false
+    users(value).any(|(is_http, user)| user.contains(':') || is_http && !user.contains(' '))
 }
 
 /// `user:password@host` without a scheme, as the drivers of databases take it. `npm:name@2` is a version.
@@ -487,6 +546,29 @@ mod tests {
             "sk-ip",
         ] {
             assert!(!is_a_login(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn b33_a_user_before_a_host_is_known_by_one_reading_of_addresses() {
+        for (value, of_http, with_password) in [
+            ("https://me:own@h.example/a", true, true),
+            ("HTTPS://me:own@h.example", true, true),
+            ("https://token@h.example/a", true, false),
+            ("ssh://git@h.example/a", false, false),
+            ("ssh://git:own@h.example/a", true, true),
+            ("://me:own@h.example", true, true),
+            ("https://me:o wn@h.example", true, true),
+            ("https://me:o@wn@h.example", true, true),
+            ("https://h.example/a@b:c", false, false),
+            ("https://h.example?a=b:c@d", false, false),
+            ("http://h.example and me@i.example", false, false),
+            ("\"https://h.example\", \"me:own@i\"", false, false),
+            ("me:own@h.example", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!(has_user_info(value), of_http, "{value}");
+            assert_eq!(has_user_with_password(value), with_password, "{value}");
         }
     }
 
