@@ -50,6 +50,8 @@ struct Trouble {
     held: bool,
     /// How many syncs wait.
     waiting: usize,
+    /// How many there were.
+    syncs: usize,
     unreadable: BTreeSet<PathBuf>,
     /// Blocks cannot be allocated ahead.
     unallocatable: bool,
@@ -194,6 +196,12 @@ impl SimulatedDisk {
     #[must_use]
     pub fn held_syncs(&self) -> usize {
         self.0.lock().trouble.waiting
+    }
+
+    /// How many syncs there were.
+    #[must_use]
+    pub fn syncs(&self) -> usize {
+        self.0.lock().trouble.syncs
     }
 
     /// Blocks cannot be allocated ahead, as on file systems that do not know how.
@@ -344,6 +352,7 @@ fn syncing(platter: &Mutex<Platter>) -> io::Result<MutexGuard<'_, Platter>> {
     let mut platter = platter.lock();
     let let_go = Arc::clone(&platter.let_go);
     platter.trouble.waiting += 1;
+    platter.trouble.syncs += 1;
     let_go.wait_while(&mut platter, |platter| platter.trouble.held);
     platter.trouble.waiting -= 1;
     let refused = platter.trouble.unsynced;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::id::KillId;
 use lanyard_core::kill::KillOrder;
@@ -45,6 +46,12 @@ const MAX_ORDERS_ON_FULL_DISK: usize = 32;
 /// - beyond: the order is not kept while the disk is full, and says so
 /// - test: `s09_an_order_that_is_longer_than_its_blocks_waits_for_space`
 const MAX_ORDER_BYTES_ON_FULL_DISK: usize = 8 * 1024;
+
+/// How many orders are given to the journal together. Fewer than the gate holds beside it, so that others find room there.
+///
+/// # No limit
+/// The others follow.
+const MAX_ORDERS_AT_A_TIME: usize = 1024;
 
 /// A reason that no call has bounded, cut to what a call may give. The end of it says so.
 pub(crate) fn bounded(reason: String) -> String {
@@ -252,41 +259,41 @@ impl Spool {
             let why = error.to_string();
             (Vec::new(), vec![Reason::SpoolUnreadable { file, why }])
         });
+        let (mut new, mut known) = (Vec::new(), Vec::new());
         for (path, mut order) in orders {
             // Whoever wrote the file may have written anything: what the journal keeps is shown for years.
             order.reason = bounded(order.reason);
-            let known = engine.peek(|state| {
-                let known = state.kills().get(order.id)?;
-                // An order of this id that stops more, or something else, is another order.
-                Some(known.order.scope == order.scope && known.order.roles == order.roles)
+            let is_known = engine.peek(|state| {
+                let known = &state.kills().get(order.id)?.order;
+                Some(stops_the_same(known, &order))
             });
-            let known = known.flatten();
-            if known == Some(false) {
-                let file = path.display().to_string();
-                let why = format!(
-                    "an order of this id is known, and not over {}: engage it under another one",
-                    order.scope
-                );
-                faults.push(Reason::SpoolUnreadable { file, why });
-                continue;
+            match is_known.flatten() {
+                None => new.push((path, order)),
+                Some(true) => known.push((path, order.id)),
+                Some(false) => faults.push(of_another(&path, &order)),
             }
-            let id = order.id;
-            if known == Some(true) && engine.settle().await.is_err() {
-                // In effect, and not durable yet: looked at again.
-                self.off_thread(move |spool| spool.leave_receipt(id)).await;
-                continue;
-            }
-            tracing::warn!(kill = %id, scope = %order.scope, "a kill order is taken over from the spool");
-            let is_durable = engine.engage(order).await.seq.is_some();
-            self.off_thread(move |spool| {
-                if is_durable {
-                    spool.clear(&path);
-                    spool.disk.remove(&spool.receipt(id)).ok();
+        }
+        if !known.is_empty() {
+            // In effect, and not durable yet where this fails: looked at again.
+            let is_durable = engine.settle().await.is_ok();
+            let known = known.into_iter();
+            self.put_away(known.map(|(path, id)| (path, id, is_durable)).collect())
+                .await;
+        }
+        for orders in new.chunks(MAX_ORDERS_AT_A_TIME) {
+            let engaged = orders.iter().map(|(path, order)| async move {
+                tracing::warn!(kill = %order.id, scope = %order.scope, "a kill order is taken over from the spool");
+                (path, order, engine.engage(order.clone()).await)
+            });
+            let mut done = Vec::new();
+            for (path, order, fenced) in join_all(engaged).await {
+                if stops_the_same(&fenced.order, order) {
+                    done.push((path.clone(), order.id, fenced.seq.is_some()));
                 } else {
-                    spool.leave_receipt(id);
+                    faults.push(of_another(path, order));
                 }
-            })
-            .await;
+            }
+            self.put_away(done).await;
         }
         engine.conditions().replace(Kind::SpoolUnreadable, faults);
     }
@@ -297,6 +304,24 @@ impl Spool {
         if let Err(error) = tokio::task::spawn_blocking(move || does(&spool)).await {
             tracing::error!(%error, "a kill order stays in the spool");
         }
+    }
+
+    /// Removes those of these orders that are durable, and says beside the others that they are in effect.
+    async fn put_away(&self, orders: Vec<(PathBuf, KillId, bool)>) {
+        self.off_thread(move |spool| {
+            for (path, id, is_durable) in &orders {
+                if *is_durable {
+                    spool.clear(path);
+                    spool.disk.remove(&spool.receipt(*id)).ok();
+                } else {
+                    spool.leave_receipt(*id);
+                }
+            }
+            if let Err(error) = spool.disk.sync_directory(&spool.directory) {
+                tracing::warn!(%error, "kill orders that were taken over may be found in the spool again");
+            }
+        })
+        .await;
     }
 
     /// An order is in the journal. Left here it would be engaged again, which changes nothing.
@@ -313,7 +338,7 @@ impl Spool {
             Some(slot) => self.disk.rename(path, &slot),
             None => self.disk.remove(path),
         };
-        if let Err(error) = cleared.and_then(|()| self.disk.sync_directory(&self.directory)) {
+        if let Err(error) = cleared {
             tracing::warn!(%error, path = %path.display(), "a kill order stays in the spool");
         }
     }
@@ -335,6 +360,20 @@ impl Spool {
             }
         }
     }
+}
+
+fn stops_the_same(known: &KillOrder, order: &KillOrder) -> bool {
+    known.scope == order.scope && known.roles == order.roles
+}
+
+/// An order of a known id that stops more, or something else, is another order.
+fn of_another(path: &Path, order: &KillOrder) -> Reason {
+    let why = format!(
+        "an order of this id is known, and not over {}: engage it under another one",
+        order.scope
+    );
+    let file = path.display().to_string();
+    Reason::SpoolUnreadable { file, why }
 }
 
 #[cfg(test)]

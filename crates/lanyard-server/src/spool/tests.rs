@@ -369,3 +369,67 @@ async fn s46_a_daemon_whose_journal_takes_nothing_says_that_the_order_is_in_effe
     spool.take_over(&next).await;
     assert!(!spool.waits(order(1).id) && !spool.is_taken(order(1).id));
 }
+
+#[tokio::test]
+async fn s10_thousands_of_orders_are_taken_over_together() {
+    const ORDERS: u128 = 3000;
+    let (disk, nowhere) = (
+        SimulatedDisk::shared(),
+        tempfile::NamedTempFile::new().unwrap(),
+    );
+    let spool = open(&disk);
+    for bits in 0..ORDERS {
+        let bytes = serde_json::to_vec(&order(bits)).unwrap();
+        let file = disk.open(&spool.file(order(bits).id), Access::Create);
+        file.unwrap().write_at(&bytes, 0).unwrap();
+    }
+    let settings = Settings {
+        disk: Arc::<SimulatedDisk>::clone(&disk),
+        ..Settings::with_history(nowhere.path().to_path_buf())
+    };
+    let now: Now = Arc::new(|| Timestamp::EPOCH);
+    let place = Path::new(PLACE).join("journal");
+    let (ledger, _) = Embedded::open(&place, &settings, now).unwrap();
+    let ledger = Arc::new(ledger);
+    let engine = engine_over(Arc::clone(&ledger) as _);
+    let before = disk.syncs();
+    spool.take_over(&engine).await;
+    let syncs = disk.syncs() - before;
+    assert_eq!(in_effect(&engine).len() as u128, ORDERS);
+    assert_eq!(kept(&spool), BTreeSet::new());
+    assert!(
+        syncs < ORDERS as usize / 10,
+        "the disk was waited for {syncs} times"
+    );
+    assert_eq!(engine.conditions().reasons(), []);
+    ledger.close();
+}
+
+/// Under two file names, found at one look.
+#[tokio::test]
+async fn s46_of_two_orders_of_an_id_that_come_together_neither_is_lost() {
+    let (disk, (engine, _)) = (SimulatedDisk::shared(), engine());
+    let spool = open(&disk);
+    let narrow = KillOrder {
+        scope: Scope::Target("tickets".parse().unwrap()),
+        ..order(1)
+    };
+    spool.keep(&narrow).unwrap();
+    let other = Path::new(PLACE).join("kill-spool/other.json");
+    let file = disk.open(&other, Access::Create).unwrap();
+    file.write_at(&serde_json::to_vec(&order(1)).unwrap(), 0)
+        .unwrap();
+    for _ in 0..2 {
+        spool.take_over(&engine).await;
+        assert_eq!(in_effect(&engine), BTreeSet::from([order(1).id]));
+        let (waits, _) = spool.waiting();
+        assert_eq!(
+            waits.len(),
+            1,
+            "one of them is in effect, and the other waits"
+        );
+        let reasons = engine.conditions().reasons();
+        let kinds: Vec<_> = reasons.iter().map(Reason::kind).collect();
+        assert_eq!(kinds, [Kind::SpoolUnreadable]);
+    }
+}
