@@ -57,11 +57,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
         .get_status(v1::GetStatusRequest {})
         .await?;
     let condition = crate::condition::name(&status).to_owned();
-    let issuing = if status.not_issuing.is_empty() {
-        "yes".to_owned()
-    } else {
-        format!("no: {}", status.not_issuing)
-    };
+    let issuing = issuing(&status);
     print_one(
         global.output,
         &[
@@ -90,4 +86,60 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
         eprintln!("not in force: {}", text::line(problem));
     }
     Ok(())
+}
+
+/// What is issued now. An order that covers everything is no condition of the broker, and stops all issuing like one.
+fn issuing(status: &v1::GetStatusResponse) -> String {
+    let (plan_goes_on, all): (Vec<_>, Vec<_>) =
+        status.stopped_by.iter().partition(|order| order.apply_only);
+    let by = |orders: &[&v1::StoppingOrder], what: &str| {
+        let orders = orders.iter();
+        let said = orders.map(|it| format!("kill order {} stops {what} ({})", it.id, it.reason));
+        said.collect::<Vec<_>>()
+    };
+    let mut why = by(&all, "everything");
+    if !status.not_issuing.is_empty() {
+        why.insert(0, status.not_issuing.clone());
+    }
+    if !why.is_empty() {
+        return format!("no: {}", why.join("; "));
+    }
+    match by(&plan_goes_on, "the apply role everywhere") {
+        orders if orders.is_empty() => "yes".to_owned(),
+        orders => format!("the plan role alone: {}", orders.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(id: &str, apply_only: bool) -> v1::StoppingOrder {
+        v1::StoppingOrder {
+            id: id.to_owned(),
+            reason: "records are lost".to_owned(),
+            apply_only,
+        }
+    }
+
+    #[test]
+    fn s15_an_order_that_stops_everything_is_no_issuing() {
+        let mut status = v1::GetStatusResponse::default();
+        assert_eq!(issuing(&status), "yes");
+        status.stopped_by = vec![order("K-2", true)];
+        assert_eq!(
+            issuing(&status),
+            "the plan role alone: kill order K-2 stops the apply role everywhere (records are lost)"
+        );
+        status.stopped_by.push(order("K-1", false));
+        assert_eq!(
+            issuing(&status),
+            "no: kill order K-1 stops everything (records are lost)"
+        );
+        status.not_issuing = "the disk of the journal is full".to_owned();
+        assert_eq!(
+            issuing(&status),
+            "no: the disk of the journal is full; kill order K-1 stops everything (records are lost)"
+        );
+    }
 }

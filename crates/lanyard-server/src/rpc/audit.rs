@@ -1,11 +1,16 @@
 //! AuditService.
 
+use std::cmp::Reverse;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lanyard_core::charter::Role;
 use lanyard_core::condition::{Condition, People, Reason};
 use lanyard_core::identity::{Caller, OperatorRole};
+use lanyard_core::kill::EngagedOrder;
+use lanyard_core::scope::Scope;
+use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
@@ -24,6 +29,11 @@ use crate::wire::hex;
 
 /// Records of one answer, where nothing else was asked for.
 const PAGE: usize = 100;
+/// How many orders that cover everything a status names.
+///
+/// # No limit
+/// One of them stops everything; `lanyard kill list` has them all.
+const MAX_STOPPING_ORDERS: usize = 10;
 /// How long a watcher is kept who does not read (T45).
 const UNREAD: Duration = Duration::from_secs(30);
 /// How often, and how many times, the history is looked at until it has caught up: two seconds in all.
@@ -52,9 +62,10 @@ impl AuditService for Services {
                 engaged as u64,
                 pauses as u64,
                 emergencies,
+                stopped_by(state),
             )
         });
-        let (live_leases, engaged_kill_orders, pauses, emergencies) =
+        let (live_leases, engaged_kill_orders, pauses, emergencies, stopped_by) =
             asked.await.unwrap_or_default();
         let reasons = broker.engine.conditions().reasons();
         let not_issuing: Vec<_> = reasons.iter().map(ToString::to_string).collect();
@@ -82,6 +93,7 @@ impl AuditService for Services {
             reasons: reasons.iter().map(reason).collect(),
             charter_problems: problems,
             problems: [broker.ledger.problems(), broker.doors.problems()].concat(),
+            stopped_by,
         }))
     }
 
@@ -255,6 +267,24 @@ const fn condition(condition: Condition) -> v1::Condition {
         Condition::RevokeOnly => v1::Condition::RevokeOnly,
         Condition::Stopped => v1::Condition::Stopped,
     }
+}
+
+/// The orders that keep a role, or both, from being issued anywhere.
+fn stopped_by(state: &State) -> Vec<v1::StoppingOrder> {
+    let stops =
+        |engaged: &EngagedOrder, role| engaged.order.roles.reaches(role) && engaged.stops(role);
+    let all = state.kills().iter();
+    let all = all.filter(|engaged| engaged.order.scope == Scope::All);
+    let mut stopping: Vec<_> = all.filter(|engaged| stops(engaged, Role::Apply)).collect();
+    // Those that stop more come first, then the newer ones.
+    stopping.sort_by_key(|engaged| Reverse((stops(engaged, Role::Plan), engaged.seq)));
+    let named = stopping.into_iter().take(MAX_STOPPING_ORDERS);
+    let named = named.map(|engaged| v1::StoppingOrder {
+        id: engaged.order.id.to_string(),
+        reason: engaged.order.reason.clone(),
+        apply_only: !stops(engaged, Role::Plan),
+    });
+    named.collect()
 }
 
 fn reason(reason: &Reason) -> v1::ConditionReason {
