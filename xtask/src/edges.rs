@@ -22,8 +22,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "lanyard-provider-aws",
         &["lanyard-aws-policy", "lanyard-core"],
     ),
-    ("lanyard-provider-kubernetes", &["lanyard-core"]),
-    ("lanyard-plan", &["lanyard-core"]),
+    (
+        "lanyard-provider-kubernetes",
+        &["lanyard-core", "lanyard-secret-file"],
+    ),
+    ("lanyard-plan", &["lanyard-core", "lanyard-secret-file"]),
     (
         "lanyard-provider-token",
         &["lanyard-core", "lanyard-secret-file"],

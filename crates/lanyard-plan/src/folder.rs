@@ -1,11 +1,11 @@
 //! The policies in a charter's folder.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanyard_core::charter::PolicyFiles;
+use lanyard_secret_file::{SecretFileError, read_plain_up_to};
 
 use crate::policy::PolicySet;
 
@@ -47,20 +47,16 @@ impl PolicyFolder {
         if !real.starts_with(&root) {
             return Err(format!("{path} leads out of the charter's folder"));
         }
-        let mut text = String::new();
-        let file = fs::File::open(&real).map_err(unreadable)?;
-        if !file.metadata().map_err(unreadable)?.is_file() {
-            return Err(format!("{path} is not a file"));
-        }
-        file.take(MAX_POLICY_BYTES + 1)
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
-        if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_POLICY_BYTES {
-            return Err(format!(
-                "{path} is larger than {} KiB",
-                MAX_POLICY_BYTES / 1024
-            ));
-        }
+        let bytes = match read_plain_up_to(&real, MAX_POLICY_BYTES) {
+            Ok(bytes) => bytes,
+            Err(SecretFileError::NotPlain { .. }) => return Err(format!("{path} is not a file")),
+            Err(SecretFileError::Endless { .. }) => {
+                let most = MAX_POLICY_BYTES / 1024;
+                return Err(format!("{path} is larger than {most} KiB"));
+            }
+            Err(error) => return Err(unreadable(error.into())),
+        };
+        let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
         Ok(text.into())
     }
 }

@@ -399,6 +399,10 @@ fn policies_are_beneath_the_charters_folder() {
     let padded = |bytes: usize| format!("{good}#{}", "x".repeat(bytes - good.len() - 1));
     std::fs::write(folder.path().join("most.rego"), padded(256 * 1024)).unwrap();
     std::fs::write(folder.path().join("more.rego"), padded(256 * 1024 + 1)).unwrap();
+    let pipe = folder.path().join("pipe.rego");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::fs::write(folder.path().join("bytes.rego"), b"\xff").unwrap();
     let files = PolicyFolder::at(folder.path().to_path_buf());
     assert!(files.read(&["most.rego"]).is_ok());
     let fault = |path: &str| files.read(&[path]).unwrap_err().remove(0).1;
@@ -407,6 +411,8 @@ fn policies_are_beneath_the_charters_folder() {
         ("policies/link.rego", "leads out of the charter's folder"),
         ("policies/none.rego", "cannot be read"),
         ("policies", "is not a file"),
+        ("pipe.rego", "is not a file"),
+        ("bytes.rego", "is not UTF-8"),
         ("more.rego", "is larger than 256 KiB"),
         ("broken.rego", "broken.rego:"),
         ("idle.rego", "there is no deny"),

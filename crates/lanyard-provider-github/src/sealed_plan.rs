@@ -3,12 +3,12 @@
 //! The line is bound to the bytes: a file that was given another name, or another owner, does not open. Before plans were
 //! sealed a file was the bytes alone, under their digest.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lanyard_core::digest::Digest;
+use lanyard_secret_file::open_plain;
 
 use crate::seal::{KeyId, Sealed};
 use crate::sealing_keys::SealingKeys;
@@ -135,6 +135,7 @@ pub fn parsed(file: &[u8]) -> Option<SealedPlan> {
 /// When the file cannot be read.
 pub fn owner_of(path: &Path) -> io::Result<Digest> {
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    let file = open_plain(path)?;
+    file.take(HEAD_BYTES).read_to_end(&mut head)?;
     Ok(parsed(&head).map_or_else(nobody, |plan| plan.owner))
 }

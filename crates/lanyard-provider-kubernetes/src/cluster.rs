@@ -19,6 +19,7 @@ use lanyard_core::charter::PolicyRule;
 use lanyard_core::provider::{ProviderError, Rehearsed};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use lanyard_secret_file::{SecretFileError, open_plain, read_plain, read_plain_text};
 
 use crate::answer::{self, CALL, Fault, Subject, ambiguous, explained, mapped};
 use crate::api::{
@@ -43,9 +44,9 @@ pub enum ConnectError {
     /// The client.
     #[error("the client cannot be set up: {0}")]
     Client(#[from] kube::Error),
-    /// A certificate authority's file.
-    #[error("the certificate authority cannot be read: {0}")]
-    Authority(#[from] std::io::Error),
+    /// A file that is named, here or by the kubeconfig.
+    #[error(transparent)]
+    File(#[from] SecretFileError),
 }
 
 /// A client of one cluster's API server.
@@ -72,7 +73,7 @@ impl Cluster {
                     context: context.map(str::to_owned),
                     ..KubeConfigOptions::default()
                 };
-                Config::from_custom_kubeconfig(Kubeconfig::read_from(path)?, &options).await?
+                Config::from_custom_kubeconfig(read_kubeconfig(path)?, &options).await?
             }
             None => Config::incluster()?,
         };
@@ -83,7 +84,7 @@ impl Cluster {
         config.default_retry = false;
         let authority = match (&config.root_cert, &config.root_cert_file) {
             (Some(certificates), _) => certificates.iter().map(|der| pem(der)).collect(),
-            (None, Some(path)) => std::fs::read_to_string(path)?,
+            (None, Some(path)) => read_plain_text(path)?,
             (None, None) => String::new(),
         };
         Ok(Self {
@@ -191,6 +192,26 @@ impl<K> Kubernetes for K where
         + Send
         + Sync
 {
+}
+
+/// The kubeconfig at this path. Its client opens the files itself that it names, and would wait for a pipe among them.
+fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
+    read_plain(path)?;
+    let read = Kubeconfig::read_from(path)?;
+    let clusters = read.clusters.iter().filter_map(|it| it.cluster.as_ref());
+    let authorities = clusters.filter_map(|it| it.certificate_authority.as_ref());
+    let users = read
+        .auth_infos
+        .iter()
+        .filter_map(|it| it.auth_info.as_ref());
+    let of_users = users.flat_map(|it| [&it.client_certificate, &it.client_key, &it.token_file]);
+    for named in authorities.chain(of_users.flatten()) {
+        // A file of another context may be missing.
+        if let Err(error @ SecretFileError::NotPlain { .. }) = open_plain(Path::new(named)) {
+            return Err(error.into());
+        }
+    }
+    Ok(read)
 }
 
 const UNBUILT: Fault = Fault::Lost("the request cannot be built");

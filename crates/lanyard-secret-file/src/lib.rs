@@ -1,15 +1,17 @@
-//! The one way in which secrets are read from files: keys, tokens, shared secrets (T51).
+//! The one way in which files are read that others put there: secrets (keys, tokens, shared secrets: T51), and what a
+//! configuration names besides them (charters, bundles, certificates). None of it waits for a pipe, and all of it is bounded.
 //!
 //! A file is judged after it was opened, so that nobody can put another one in its place in between. The bytes are read
 //! into room of the right size, because a buffer that grows leaves copies behind, and are zeroized when they are dropped.
 //! What is inside is the business of the caller.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 /// The largest file of a secret.
@@ -20,6 +22,14 @@ use zeroize::Zeroizing;
 /// - beyond: the file is not read, and what needs the secret does not start
 /// - test: `s44_a_pipe_is_not_waited_for_and_a_large_file_not_read`
 pub const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// The largest file that a configuration names and that holds no secret: a bundle, a kubeconfig, a charter.
+///
+/// # Limit
+/// - for: a file of the configuration
+/// - unit: bytes
+/// - beyond: the file is not read, and what needs it is refused
+/// - test: `s16_a_file_of_the_configuration_is_not_waited_for_and_is_bounded`
+pub const MAX_PLAIN_FILE_BYTES: u64 = 4 << 20;
 
 /// Who put a file there, and so what it may look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +44,7 @@ pub enum Origin {
     Projected,
 }
 
-/// Why a secret was not read.
+/// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// The system does not give the file.
@@ -79,6 +89,14 @@ pub enum SecretFileError {
         /// The size in bytes.
         size: u64,
     },
+    /// Over what a file without secrets may have.
+    #[error("`{}` has more than {most} bytes, and no more are read", .path.display())]
+    Endless {
+        /// The file.
+        path: PathBuf,
+        /// The bound in bytes.
+        most: u64,
+    },
     /// No UTF-8.
     #[error("`{}` is not text", .path.display())]
     NotText {
@@ -93,6 +111,22 @@ pub enum SecretFileError {
     },
 }
 
+impl From<SecretFileError> for io::Error {
+    fn from(error: SecretFileError) -> Self {
+        let kind = match &error {
+            SecretFileError::Read { source, .. } => source.kind(),
+            SecretFileError::NotPlain { .. }
+            | SecretFileError::Exposed { .. }
+            | SecretFileError::Foreign { .. }
+            | SecretFileError::TooLarge { .. }
+            | SecretFileError::Endless { .. }
+            | SecretFileError::NotText { .. }
+            | SecretFileError::Empty { .. } => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}
+
 impl SecretFileError {
     /// Whether there is no such file.
     #[must_use]
@@ -101,34 +135,18 @@ impl SecretFileError {
     }
 }
 
-/// The bytes of a file.
+/// The bytes of a secret.
 ///
 /// # Errors
 /// See [`SecretFileError`].
 pub fn read(path: &Path, origin: Origin) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let at = || path.to_owned();
     let failed = |source| SecretFileError::Read { path: at(), source };
-    // A pipe must not keep whoever opens it waiting.
     let links = match origin {
         Origin::Written => OFlags::NOFOLLOW,
         Origin::Configured | Origin::Projected => OFlags::empty(),
     };
-    let flags = (links | OFlags::NONBLOCK).bits();
-    let opened = File::options()
-        .read(true)
-        .custom_flags(flags.cast_signed())
-        .open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-            return Err(SecretFileError::NotPlain { path: at() });
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let found = file.metadata().map_err(failed)?;
-    if !found.is_file() {
-        return Err(SecretFileError::NotPlain { path: at() });
-    }
+    let (file, found) = open(path, links)?;
     judge(origin, found.uid(), found.mode(), path)?;
     if found.len() > MAX_FILE_BYTES {
         return Err(SecretFileError::TooLarge {
@@ -143,6 +161,81 @@ pub fn read(path: &Path, origin: Origin) -> Result<Zeroizing<Vec<u8>>, SecretFil
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     Ok(bytes)
+}
+
+/// A plain file, open to be read.
+fn open(path: &Path, links: OFlags) -> Result<(File, Metadata), SecretFileError> {
+    let at = || path.to_owned();
+    let failed = |source| SecretFileError::Read { path: at(), source };
+    // A pipe must not keep whoever opens it waiting.
+    let flags = (links | OFlags::NONBLOCK).bits();
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path);
+    let odd = [Errno::LOOP, Errno::NXIO].map(|error| Some(error.raw_os_error()));
+    let file = match opened {
+        Ok(file) => file,
+        // A link where none may be, or a socket.
+        Err(error) if odd.contains(&error.raw_os_error()) => {
+            return Err(SecretFileError::NotPlain { path: at() });
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() {
+        return Err(SecretFileError::NotPlain { path: at() });
+    }
+    Ok((file, found))
+}
+
+/// A file that holds no secret, open to be read. Links are followed.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn open_plain(path: &Path) -> Result<File, SecretFileError> {
+    open(path, OFlags::empty()).map(|(file, _)| file)
+}
+
+/// The bytes of a file that holds no secret, at most [`MAX_PLAIN_FILE_BYTES`]. Links are followed, because Kubernetes mounts
+/// files as links.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_plain(path: &Path) -> Result<Vec<u8>, SecretFileError> {
+    read_plain_up_to(path, MAX_PLAIN_FILE_BYTES)
+}
+
+/// As [`read_plain`], with another bound in bytes.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_plain_up_to(path: &Path, most: u64) -> Result<Vec<u8>, SecretFileError> {
+    let file = open_plain(path)?;
+    let mut bytes = Vec::new();
+    // Not by the size that the file says it has: it may be growing.
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    read.map_err(|source| SecretFileError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    if bytes.len() as u64 > most {
+        return Err(SecretFileError::Endless {
+            path: path.to_owned(),
+            most,
+        });
+    }
+    Ok(bytes)
+}
+
+/// The text of a file that holds no secret.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn read_plain_text(path: &Path) -> Result<String, SecretFileError> {
+    String::from_utf8(read_plain(path)?).map_err(|_| SecretFileError::NotText {
+        path: path.to_owned(),
+    })
 }
 
 /// The text of a file, as it is.
@@ -287,6 +380,41 @@ mod tests {
         let (_folder, path) = file(0o600, &vec![b'x'; 65 * 1024]);
         let error = read(&path, Origin::Written).unwrap_err();
         assert!(matches!(error, SecretFileError::TooLarge { .. }), "{error}");
+    }
+
+    #[test]
+    fn s16_a_file_of_the_configuration_is_not_waited_for_and_is_bounded() {
+        let (folder, path) = file(0o644, b"public");
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        for path in [&path, &link] {
+            assert_eq!(read_plain(path).unwrap(), b"public");
+            assert_eq!(read_plain_text(path).unwrap(), "public");
+        }
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let socket = folder.path().join("socket");
+        let _listens = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let odd = [
+            &pipe,
+            &socket,
+            Path::new("/dev/null"),
+            Path::new("/dev/zero"),
+            folder.path(),
+        ];
+        for path in odd {
+            let error = read_plain(path).unwrap_err();
+            assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
+        }
+        fs::File::create(&path).unwrap().set_len(6 << 30).unwrap();
+        let error = read_plain(&path).unwrap_err().to_string();
+        let said = format!("`{}` has more than 4194304 bytes", path.display());
+        assert!(error.starts_with(&said), "{error}");
+        assert!(read_plain_up_to(&path, 1).is_err());
+        fs::write(&path, b"\xff").unwrap();
+        let error = read_plain_text(&path).unwrap_err();
+        assert!(matches!(error, SecretFileError::NotText { .. }), "{error}");
     }
 
     #[test]

@@ -11,9 +11,10 @@ use lanyard_core::charter::{
     Charter, Name, PolicyFiles, Revision, World, is_charter_file, parse_with,
 };
 use lanyard_core::command::Command;
-use lanyard_core::document::{Diagnostic, Severity};
+use lanyard_core::document::{Diagnostic, MAX_DOCUMENT_BYTES, Severity};
 use lanyard_engine::Engine;
 use lanyard_plan::PolicyFolder;
+use lanyard_secret_file::{read_plain_text, read_plain_up_to};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
@@ -23,6 +24,12 @@ const CHARTER: &str = "charter.yaml";
 const LOOK: Duration = Duration::from_millis(500);
 /// How often a directory that changes while it is read is read at one look; the next look reads it again.
 const TRIES: u32 = 3;
+
+/// As much of a file as is read for a charter.
+///
+/// # No limit
+/// [`MAX_DOCUMENT_BYTES`], which is one.
+const MAX_CHARTER_BYTES: u64 = MAX_DOCUMENT_BYTES as u64;
 
 /// What the directory holds.
 struct Read {
@@ -68,7 +75,7 @@ impl Seen {
         for entry in fs::read_dir(directory)? {
             let path = entry?.path();
             if is_charter_file(&path) {
-                let content = fs::read(&path).map(Arc::from);
+                let content = read_plain_up_to(&path, MAX_CHARTER_BYTES).map(Arc::from);
                 charters.insert(path, content.map_err(|error| error.to_string()));
             }
         }
@@ -163,7 +170,7 @@ impl CharterDirectory {
 
     /// A revision that was kept, if all of it is there.
     fn kept(&self, folder: &Path) -> Option<Charter> {
-        let text = fs::read_to_string(folder.join(CHARTER)).ok()?;
+        let text = read_plain_text(&folder.join(CHARTER)).ok()?;
         let policies = PolicyFolder::at(folder.to_owned());
         let parsed = parse_with(&text, &self.world, &policies).ok()?;
         Some(parsed.charter)
@@ -253,7 +260,7 @@ impl CharterDirectory {
             let bytes = match content {
                 Ok(bytes) => bytes,
                 Err(why) => {
-                    found(&name, vec![format!("{name}: cannot be read: {why}")]);
+                    found(&name, vec![format!("{name}: {why}")]);
                     continue;
                 }
             };
@@ -314,8 +321,12 @@ impl CharterDirectory {
             {
                 return Ok(());
             }
-            // A crash, or somebody, left a part of it.
-            fs::remove_dir_all(&folder)?;
+            // A crash, or somebody, left a part of it, or something else in its place.
+            if folder.is_dir() {
+                fs::remove_dir_all(&folder)?;
+            } else {
+                fs::remove_file(&folder)?;
+            }
         }
         let temporary = self.revisions.join(format!(".{name}.new"));
         if temporary.exists() {

@@ -10,8 +10,8 @@ use lanyard_core::charter::{EnvironmentKind, Name, World, environments};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::time::Ttl;
-use lanyard_disk::{Disk as _, SystemDisk};
 use lanyard_identity::jwks::Jwks;
+use lanyard_secret_file::{read_plain, read_plain_text};
 
 use reqwest::Url;
 
@@ -115,8 +115,7 @@ pub(crate) struct HookConfig {
 
 /// Reads the file. Relative paths in it are relative to it.
 pub(crate) fn load(path: &Path) -> Result<Config> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = read_plain_text(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
     parse(&text, base).map_err(|faults| {
         let name = path.display().to_string();
@@ -380,9 +379,7 @@ fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> 
 }
 
 pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
-    let bytes = SystemDisk
-        .read(path)
-        .with_context(|| format!("the keys of {of} cannot be read: {}", path.display()))?;
+    let bytes = read_plain(path).with_context(|| format!("the keys of {of}"))?;
     match Jwks::parse(&bytes) {
         Ok(keys) => Ok(keys),
         Err(error) => bail!("the keys of {of} in {}: {error}", path.display()),

@@ -93,8 +93,7 @@ pub(crate) fn prepare(
         text = text.replacen("tls:", &format!("kill_listen: {address}\ntls:"), 1);
     }
     if let Some(file) = targets {
-        let further = fs::read_to_string(file)
-            .with_context(|| format!("{} cannot be read", file.display()))?;
+        let further = lanyard_secret_file::read_plain_text(file)?;
         // `targets` is the last field: what follows it, two spaces in, is in it.
         for line in further.lines() {
             text.push_str("  ");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::spiffe::Bundle;
+use lanyard_secret_file::read_plain;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 use serde::Deserialize;
@@ -169,8 +170,8 @@ impl Source {
                 doors.verifier.renew(issuer, keys, until);
             }
             Self::BundleFile(path) => {
-                let bytes = tokio::fs::read(path).await;
-                let bytes = bytes.with_context(|| path.display().to_string())?;
+                let path = path.clone();
+                let bytes = tokio::task::spawn_blocking(move || read_plain(&path)).await??;
                 doors.take_bundle(issuer, Bundle::parse(&bytes)?, until);
             }
             Self::BundleEndpoint(client, url) => {
@@ -189,7 +190,7 @@ pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client> {
         .redirect(Policy::none())
         .timeout(FETCH_TIMEOUT);
     if let Some(path) = ca_file {
-        let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let pem = read_plain(path)?;
         let roots = Certificate::from_pem_bundle(&pem)?;
         builder = builder.tls_certs_only(roots);
     }

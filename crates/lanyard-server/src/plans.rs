@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use lanyard_provider_github::sealed_plan::{self as sealed, Plain, Seals};
+use lanyard_secret_file::read_plain_up_to;
 
 /// The stored plans, sealed.
 ///
@@ -273,7 +274,7 @@ impl PlanStore {
 
     /// The bytes, if they are still what was stored (T18).
     pub(crate) fn get(&self, digest: Digest) -> io::Result<Vec<u8>> {
-        let file = fs::read(self.path(digest))?;
+        let file = read_plain_up_to(&self.path(digest), MAX_PLAN_BYTES_PER_IDENTITY)?;
         let content = match sealed::parsed(&file) {
             Some(sealed) => self.0.seals.open(digest, &sealed)?,
             None => file,
@@ -294,10 +295,10 @@ impl PlanStore {
         let digests: Vec<Digest> = self.0.books.lock().plans.keys().copied().collect();
         for digest in digests {
             let path = self.path(digest);
-            let file = match fs::read(&path) {
+            let file = match read_plain_up_to(&path, MAX_PLAN_BYTES_PER_IDENTITY) {
                 Ok(file) => Plain::of(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(error),
+                Err(error) if error.is_missing() => continue,
+                Err(error) => return Err(error.into()),
             };
             let Some(Plain(content)) = file else {
                 continue;

@@ -11,7 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node};
-use lanyard_core::secret::Secret;
+use lanyard_secret_file::{Origin, read_plain, read_word};
 use ring::digest::{SHA256, digest};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -81,9 +81,7 @@ impl ScraperConfig {
 
 fn bearer(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path);
-    let text = Secret::new(text.with_context(|| format!("cannot read `{shown}`"))?);
-    let token = text.expose().trim();
+    let token = read_word(path, Origin::Configured)?;
     ensure!(
         token.len() >= TOKEN_CHARACTERS_MIN,
         "the token in `{shown}` has {} characters and needs {TOKEN_CHARACTERS_MIN}",
@@ -95,9 +93,7 @@ fn bearer(path: &Path) -> Result<Vec<u8>> {
 fn authority(path: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
     let shown = path.display();
     let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(path).with_context(|| format!("cannot read `{shown}`"))?
-    {
+    for certificate in CertificateDer::pem_slice_iter(&read_plain(path)?) {
         let certificate = certificate.with_context(|| format!("`{shown}` is not PEM"))?;
         let added = roots.add(certificate);
         added.with_context(|| format!("`{shown}` holds a certificate that is no authority's"))?;
@@ -168,6 +164,8 @@ mod tests {
     fn file(directory: &Path, name: &str, text: &str) -> PathBuf {
         let path = directory.join(name);
         std::fs::write(&path, text).unwrap();
+        let owner_alone = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, owner_alone).unwrap();
         path
     }
 

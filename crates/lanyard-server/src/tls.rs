@@ -66,8 +66,9 @@ impl ResolvesServerCert for Current {
 
 impl TlsFiles {
     fn read(&self) -> Result<CertifiedKey> {
-        let chain: Vec<_> = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect)
+        let pem = lanyard_secret_file::read_plain(&self.certificate)?;
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<_, _>>()
             .with_context(|| format!("the certificate {}", self.certificate.display()))?;
         let pem = lanyard_secret_file::read(&self.key, Origin::Configured)?;
         let key = PrivateKeyDer::from_pem_slice(&pem)

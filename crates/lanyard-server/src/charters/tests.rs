@@ -107,7 +107,7 @@ async fn a08_a_policy_that_was_missing_brings_its_charter_into_force_when_it_com
     assert!(
         problems
             .iter()
-            .any(|line| line.starts_with("dangling.yaml: cannot be read"))
+            .any(|line| line.starts_with("dangling.yaml: cannot read `"))
     );
     // T25: a link that comes to lead out of the folder takes the charter out of force.
     fs::write(directory.path().join("own.rego"), LAX).unwrap();
@@ -115,4 +115,53 @@ async fn a08_a_policy_that_was_missing_brings_its_charter_into_force_when_it_com
     fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).unwrap();
     broker.charters.look().await;
     assert_eq!(policies(&broker), None);
+}
+
+/// Nobody ever writes to any of them.
+#[tokio::test]
+async fn s16_pipes_among_charters_policies_and_revisions_are_not_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let broker = broker(directory.path()).await;
+    let mounted = directory.path().join("mounted");
+    let pipe = |path: &Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.unwrap().success());
+    };
+    fs::write(mounted.join("good.yaml"), CHARTER).unwrap();
+    fs::create_dir(mounted.join("policies")).unwrap();
+    let other = with_policy("policies/pipe.rego").replace("ticket-router", "other");
+    fs::write(mounted.join("other.yaml"), other).unwrap();
+    pipe(&mounted.join("policies/pipe.rego"));
+    pipe(&mounted.join("pipe.yaml"));
+    fs::File::create(mounted.join("endless.yaml"))
+        .unwrap()
+        .set_len(6 << 30)
+        .unwrap();
+    broker.charters.look().await;
+    let problems = broker.charters.problems();
+    for said in [
+        "pipe.rego is not a file",
+        "pipe.yaml` is not a plain file",
+        "endless.yaml` has more than 262144 bytes",
+    ] {
+        let is_said = problems.iter().any(|line| line.contains(said));
+        assert!(is_said, "{said}: {problems:?}");
+    }
+    let names: Vec<_> = broker.engine.charters().all();
+    let names: Vec<_> = names.iter().map(|charter| charter.name.as_str()).collect();
+    assert!(names.contains(&"ticket-router"), "{problems:?}");
+    // Of the revision that was kept, and in the place of one.
+    let revisions = directory.path().join("data/revisions");
+    let kept = fs::read_dir(&revisions).unwrap().next().unwrap().unwrap();
+    fs::remove_file(kept.path().join(super::CHARTER)).unwrap();
+    pipe(&kept.path().join(super::CHARTER));
+    pipe(&revisions.join("sha256-1"));
+    broker.charters.remember().unwrap();
+    fs::remove_dir_all(kept.path()).unwrap();
+    pipe(&kept.path());
+    for text in [format!("{CHARTER}\n"), CHARTER.to_owned()] {
+        fs::write(mounted.join("good.yaml"), text).unwrap();
+        broker.charters.look().await;
+    }
+    assert!(kept.path().is_dir(), "{:?}", broker.charters.problems());
 }

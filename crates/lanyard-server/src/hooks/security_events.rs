@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use lanyard_core::charter::Name;
 use lanyard_core::document::{Findings, Node};
 use lanyard_core::identity::Identity;
@@ -10,6 +10,7 @@ use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::secret::Secret;
 use lanyard_identity::security_event::{EVENT_TYPE, SESSION_REVOKED};
+use lanyard_secret_file::{Origin, read_word};
 use reqwest::{RequestBuilder, Url};
 use serde_json::{Value, json};
 
@@ -57,9 +58,9 @@ pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Vec<ReceiverConf
 impl ReceiverConfig {
     pub(crate) fn open(&self) -> Result<Receiver> {
         let authorization = self.authorization_file.as_ref().map(|file| {
-            let text = std::fs::read_to_string(file);
-            let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
-            anyhow::Ok(Secret::new(text.trim().to_owned()))
+            // Two words: a scheme, and the token.
+            let text = read_word(file, Origin::Configured)?;
+            anyhow::Ok(Secret::new(text.as_str().to_owned()))
         });
         Ok(Receiver {
             audience: self.audience.clone(),

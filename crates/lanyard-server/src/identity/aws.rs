@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::document::{Code, Diagnostic, Findings, Node};
@@ -19,6 +19,7 @@ use lanyard_identity::aws::{
 };
 use lanyard_identity::memory::{ProofId, Use};
 use lanyard_identity::{RejectedToken, SKEW, Verified};
+use lanyard_secret_file::read_plain;
 use parking_lot::Mutex;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response, Url};
@@ -124,7 +125,7 @@ impl AwsIdentityConfig {
             .redirect(Policy::none())
             .timeout(CALL);
         if let Some(path) = &self.ca_file {
-            let pem = std::fs::read(path).with_context(|| path.display().to_string())?;
+            let pem = read_plain(path)?;
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem)?);
         }
         Ok(AwsIdentities {

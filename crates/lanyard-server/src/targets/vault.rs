@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node};
 use lanyard_core::provider::Provider;
 use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
+use lanyard_secret_file::read_plain_text;
 
 /// One server, or one namespace of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,7 @@ pub(crate) struct VaultConfig {
 impl VaultConfig {
     pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>> {
         let certificate_authority = match &self.certificate_authority {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("{} cannot be read", path.display()))?,
+            Some(path) => read_plain_text(path)?,
             None => String::new(),
         };
         let endpoint = Endpoint {
