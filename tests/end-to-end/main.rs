@@ -42,6 +42,7 @@ mod restore;
 mod rust_client;
 mod setup;
 mod signals;
+mod starts;
 mod terminal;
 mod thousand;
 mod tokens;

@@ -144,6 +144,14 @@ pub enum Reason {
         /// Why it is not.
         why: String,
     },
+    /// Nobody reaches the broker: nobody can ask for a credential, or for anything else but on the kill plane.
+    #[error("the address {address} of `listen` is not served: {why}")]
+    ListenerDown {
+        /// Where the broker should be.
+        address: String,
+        /// Why nobody is served there.
+        why: String,
+    },
     /// A kill order is in effect in this process and may not outlive it.
     #[error("kill order {order} is in effect in this process and not in the journal")]
     OrderNotDurable {
@@ -222,6 +230,8 @@ pub enum Kind {
     SpoolUnreadable,
     /// [`Reason::KillPlaneDown`].
     KillPlaneDown,
+    /// [`Reason::ListenerDown`].
+    ListenerDown,
     /// [`Reason::OrderNotDurable`].
     OrderNotDurable,
     /// [`Reason::WitnessUnreadable`].
@@ -265,7 +275,7 @@ pub enum People {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Ending,
         Self::ClockJumped,
         Self::JournalAhead,
@@ -276,6 +286,7 @@ impl Kind {
         Self::DiskStalled,
         Self::SpoolUnreadable,
         Self::KillPlaneDown,
+        Self::ListenerDown,
         Self::OrderNotDurable,
         Self::WitnessUnreadable,
         Self::Restored,
@@ -299,6 +310,7 @@ impl Kind {
             Self::DiskStalled => "disk-stalled",
             Self::SpoolUnreadable => "spool-unreadable",
             Self::KillPlaneDown => "kill-plane-down",
+            Self::ListenerDown => "listener-down",
             Self::OrderNotDurable => "order-not-durable",
             Self::WitnessUnreadable => "witness-unreadable",
             Self::Restored => "restored",
@@ -323,6 +335,7 @@ impl Kind {
             | Self::DiskStalled
             | Self::SpoolUnreadable
             | Self::KillPlaneDown
+            | Self::ListenerDown
             | Self::OrderNotDurable
             | Self::WitnessUnreadable
             | Self::Restored
@@ -349,6 +362,7 @@ impl Kind {
             | Self::DiskStalled
             | Self::SpoolUnreadable
             | Self::KillPlaneDown
+            | Self::ListenerDown
             | Self::OrderNotDurable
             | Self::ThreadEnded
             | Self::PartUnusable
@@ -382,7 +396,10 @@ impl Kind {
                 "mend the file, or engage its order again and remove the file: issuing goes on by itself"
             }
             Self::KillPlaneDown => {
-                "free the address, or configure another `kill_listen`: issuing goes on by itself once it is served"
+                "free the address, put the files of `tls` there, or configure another `kill_listen`: issuing goes on by itself once it is served"
+            }
+            Self::ListenerDown => {
+                "free the address, put the files of `tls` there, or configure another `listen`: issuing goes on by itself once it is served"
             }
             Self::OrderNotDurable => {
                 "mend what keeps the journal from taking it, and restart the daemon; engage the order again if it is not in `lanyard kill list` then"
@@ -442,6 +459,7 @@ impl Reason {
             Self::DiskStalled { .. } => Kind::DiskStalled,
             Self::SpoolUnreadable { .. } => Kind::SpoolUnreadable,
             Self::KillPlaneDown { .. } => Kind::KillPlaneDown,
+            Self::ListenerDown { .. } => Kind::ListenerDown,
             Self::OrderNotDurable { .. } => Kind::OrderNotDurable,
             Self::WitnessUnreadable { .. } => Kind::WitnessUnreadable,
             Self::Restored { .. } => Kind::Restored,

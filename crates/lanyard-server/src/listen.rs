@@ -218,20 +218,6 @@ impl Listener {
     }
 }
 
-/// Serves on this address until it is told to close, and then for a moment what is being answered.
-///
-/// # Errors
-/// When nobody can listen there, or the certificate cannot be read.
-pub(crate) async fn listen(
-    address: SocketAddr,
-    tls: Option<TlsFiles>,
-    router: axum::Router,
-    closing: watch::Receiver<bool>,
-) -> Result<()> {
-    let listener = Listener::open(address, tls.as_ref()).await?;
-    listener.serve(router, closing).await
-}
-
 async fn serve(tcp: TcpListener, door: Door, places: Places, closing: watch::Receiver<bool>) {
     let mut connections = JoinSet::new();
     let mut closes = pin!(told(closing.clone()));

@@ -17,6 +17,7 @@ mod lanes;
 mod listen;
 mod local;
 mod metrics;
+mod plane;
 mod plans;
 mod readings;
 mod refusal;

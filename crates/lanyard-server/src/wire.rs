@@ -1,6 +1,7 @@
 //! Where everything meets: the ledger, the providers, the engine, the listeners.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -11,6 +12,7 @@ use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::identity::Identity;
+use lanyard_core::kill::Actor;
 use lanyard_core::ledger::{CommitError, look};
 use lanyard_core::provider::Provider;
 use lanyard_core::state::State;
@@ -26,6 +28,7 @@ use lanyard_journal::Recovery;
 use lanyard_ledger::{Embedded, Settings};
 use lanyard_provider_token::Keyring;
 use lanyard_provider_token::status::Lists;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::apart::Apart;
@@ -37,9 +40,9 @@ use crate::hooks::{self, Secret};
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Place, Quotas, people};
 use crate::judge::{Assessor, Judges};
-use crate::kill_plane::KillPlane;
+use crate::kill_plane;
 use crate::lanes::Lanes;
-use crate::listen::listen;
+use crate::plane::{Plane, Purpose, Router};
 use crate::plans::PlanStore;
 use crate::readings::Readings;
 use crate::rpc::submitted_bytes;
@@ -147,8 +150,15 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Serves until the process is told to end.
 pub(crate) async fn serve(config: Config) -> Result<()> {
+    let config = Arc::new(config);
     let broker = Arc::new(assemble(&config).await?);
     let engine = Arc::clone(&broker.engine);
+    let (close, closing) = watch::channel(false);
+    // Before all that the disk may keep waiting: a kill waits for nothing.
+    let kills = match kills(&config, &broker) {
+        Some(plane) => Some(kill_plane::begin(plane, closing.clone()).await?),
+        None => None,
+    };
     begin(&broker).await?;
     broker.charters.look().await;
 
@@ -164,7 +174,6 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         })
         .collect();
     let drilled = tokio::spawn(drill::follow(Arc::clone(&broker), stopping.clone()));
-    let config = Arc::new(config);
     let plans_swept = tokio::spawn(
         broker
             .plans
@@ -189,22 +198,12 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let (of, with) = (Arc::clone(&config), Arc::clone(&broker));
     let keys_followed =
         tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
-    let (close, closing) = watch::channel(false);
-    let kills = match config.kill_listen {
-        Some(address) => {
-            let plane = KillPlane {
-                address,
-                tls: config.tls.clone(),
-                router: crate::rpc::kill_router(Arc::clone(&broker)),
-                engine: Arc::clone(&broker.engine),
-            };
-            Some(plane.begin(closing.clone()).await?)
-        }
-        None => None,
+    let metrics = tokio::spawn(serve_metrics(metrics(&config, &broker), closing.clone()));
+    let everybody = everybody(&config, &broker);
+    let served = async {
+        let first = everybody.open().await;
+        everybody.serve(first, closing).await;
     };
-    let metrics = metrics(&config, &broker, closing.clone());
-    let router = crate::rpc::router(Arc::clone(&broker));
-    let served = listen(config.listen, config.tls.clone(), router, closing);
     let ending = Arc::clone(&broker.engine);
     let ended = async {
         told_to_end().await;
@@ -213,7 +212,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        served = served => served?,
+        () = served => {}
         () = ended => {}
     }
     metrics.await?;
@@ -304,27 +303,55 @@ fn go_on_unwritten(committed: Result<(), CommitError>) -> Result<()> {
     }
 }
 
-/// The numbers, on an address of their own. Without them the daemon goes on.
-fn metrics(
-    config: &Config,
-    broker: &Arc<Broker>,
-    closing: watch::Receiver<bool>,
-) -> tokio::task::JoinHandle<()> {
-    let (address, tls) = (config.metrics_listen, config.tls.clone());
-    let (broker, scrapers) = (Arc::clone(broker), config.scrapers.open());
-    tokio::spawn(async move {
-        let Some(address) = address else { return };
-        let router = match scrapers {
-            Ok(scrapers) => crate::metrics::router(broker, scrapers),
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the metrics are not served");
-                return;
-            }
-        };
-        if let Err(error) = listen(address, tls, router, closing).await {
-            tracing::error!(error = format!("{error:#}"), "the metrics are not served");
-        }
-    })
+/// What is served at an address, and what else follows from there being nobody.
+fn plane(
+    (config, broker): (&Config, &Arc<Broker>),
+    (purpose, address): (Purpose, SocketAddr),
+    router: Router,
+) -> Plane {
+    Plane {
+        purpose,
+        address,
+        tls: config.tls.clone(),
+        router,
+        engine: Arc::clone(&broker.engine),
+        said: Mutex::default(),
+    }
+}
+
+fn everybody(config: &Config, broker: &Arc<Broker>) -> Plane {
+    let router = crate::rpc::router(Arc::clone(broker));
+    let router = Box::new(move || Ok(router.clone()));
+    plane(
+        (config, broker),
+        (Purpose::Everybody, config.listen),
+        router,
+    )
+}
+
+fn kills(config: &Config, broker: &Arc<Broker>) -> Option<Plane> {
+    let address = config.kill_listen?;
+    let router = crate::rpc::kill_router(Arc::clone(broker));
+    let router = Box::new(move || Ok(router.clone()));
+    Some(plane((config, broker), (Purpose::Kills, address), router))
+}
+
+/// The numbers, on an address of their own.
+fn metrics(config: &Arc<Config>, broker: &Arc<Broker>) -> Option<Plane> {
+    let address = config.metrics_listen?;
+    let (of, with) = (Arc::clone(config), Arc::clone(broker));
+    let router = Box::new(move || {
+        let scrapers = of.scrapers.open()?;
+        Ok(crate::metrics::router(Arc::clone(&with), scrapers))
+    });
+    Some(plane((config, broker), (Purpose::Metrics, address), router))
+}
+
+async fn serve_metrics(plane: Option<Plane>, closing: watch::Receiver<bool>) {
+    if let Some(plane) = plane {
+        let first = plane.open().await;
+        plane.serve(first, closing).await;
+    }
 }
 
 async fn told_to_end() {
@@ -460,6 +487,22 @@ fn tell_of_people(issuers: &[IssuerConfig]) {
     }
 }
 
+/// Whether anybody who shows a token has left anything in the books. The daemon's own witness file comes with the file of used
+/// tokens; a data directory of an earlier version has neither before the first token comes.
+fn has_callers(state: &State) -> bool {
+    let by_caller = |by: &Actor| {
+        !matches!(
+            by,
+            Actor::Local | Actor::Broker | Actor::Breaker { .. } | Actor::Signal { .. }
+        )
+    };
+    state.tasks().next().is_some()
+        || state
+            .kills()
+            .iter()
+            .any(|engaged| by_caller(&engaged.order.by))
+}
+
 /// Why a journal without records is not one of a first start: its own directory was not mounted, or was left out of a
 /// restore. Each of these is written once there are records, and not before.
 fn emptied(data_dir: &Path, recovery: &Recovery) -> Option<String> {
@@ -540,7 +583,12 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     );
     let what = format!("the kept revisions in `{}`", revisions.display());
     unusable.note(&what, charters.remember());
-    let was_used = recovery.records > 0;
+    let own_witness = WitnessFile::own(&config.data_dir);
+    let was_used = recovery.records > 0
+        && (own_witness.is_there()
+            || recovery.incomplete
+            || recovery.loss.is_some()
+            || look(ledger.as_ref(), has_callers) != Some(false));
     let doors = doors(config, (&disk, was_used), forgettable, &mut unusable).await?;
     let reporters = config.reporters(&mut unusable);
     let signals = config.signals.open(&mut unusable);
@@ -560,7 +608,7 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
         spool: Spool::open(&disk, &config.data_dir),
         recovery,
         witness: witness.map(|path| WitnessFile::configured(path, &config.data_dir)),
-        own_witness: WitnessFile::own(&config.data_dir),
+        own_witness,
         emptied,
         reporters,
         given_up: AtomicUsize::new(0),

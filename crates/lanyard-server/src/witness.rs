@@ -42,6 +42,14 @@ impl WitnessFile {
         }
     }
 
+    /// Whether anything is in the file's place.
+    pub(crate) fn is_there(&self) -> bool {
+        match SystemDisk.read(&self.path) {
+            Ok(_) => true,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
     /// What it remembers; nothing before the first start.
     fn read(&self) -> io::Result<Option<Witness>> {
         match SystemDisk.read(&self.path) {
