@@ -17,12 +17,25 @@ use tonic::{Request, Status};
 use crate::place::Place;
 use crate::service::CONTEXT;
 
-/// How long one that was started has to answer.
-const START: Duration = Duration::from_secs(10);
+/// How long a local agent that was started has until it answers.
+///
+/// # Limit
+/// - for: a command that starts a local agent
+/// - unit: time
+/// - beyond: the command fails, and names the local agent's log
+/// - test: `a_local_agent_that_does_not_answer_is_given_up`
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is tried meanwhile.
-const TRY: Duration = Duration::from_millis(20);
-/// How long a call may take that the agent answers from memory or by the broker.
-const CALL: Duration = Duration::from_secs(40);
+const TRY_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a call may take that the local agent answers from memory or by the broker: longer than the calls that it makes
+/// itself.
+///
+/// # Limit
+/// - for: a call of the local agent
+/// - unit: time
+/// - beyond: the call fails as unavailable
+/// - test: `a_call_of_the_local_agent_says_how_long_it_may_take`
+const CALL_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Why the agent cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +82,7 @@ impl Interceptor for Named {
         }
         // Until it begins to answer: what lasts is not cut short.
         if !request.metadata().contains_key("grpc-timeout") {
-            request.set_timeout(CALL);
+            request.set_timeout(CALL_TIMEOUT);
         }
         Ok(request)
     }
@@ -86,17 +99,7 @@ impl Connection {
             return Ok(Self::over(channel, context));
         }
         start(&place, program)?;
-        let reached = tokio::time::timeout(START, async {
-            loop {
-                if let Ok(channel) = reach(&place).await {
-                    return channel;
-                }
-                tokio::time::sleep(TRY).await;
-            }
-        });
-        let channel = reached.await;
-        let channel = channel.map_err(|_| ConnectionError::Silent(place.beside("agent.log")))?;
-        Ok(Self::over(channel, context))
+        Ok(Self::over(answering(&place).await?, context))
     }
 
     /// Connects to the agent of this user, if there is one.
@@ -143,9 +146,23 @@ impl Connection {
         asked: v1::GetCredentialRequest,
     ) -> Result<v1::GetCredentialResponse, ClientError> {
         let mut request = Request::new(asked);
-        request.set_timeout(CALL);
+        request.set_timeout(CALL_TIMEOUT);
         Ok(self.agent().get_credential(request).await?.into_inner())
     }
+}
+
+/// The agent that was started, once it answers.
+async fn answering(place: &Place) -> Result<Channel, ConnectionError> {
+    let reached = tokio::time::timeout(START_TIMEOUT, async {
+        loop {
+            if let Ok(channel) = reach(place).await {
+                return channel;
+            }
+            tokio::time::sleep(TRY_INTERVAL).await;
+        }
+    });
+    let silent = |_| ConnectionError::Silent(place.beside("agent.log"));
+    reached.await.map_err(silent)
 }
 
 async fn reach(place: &Place) -> Result<Channel, Unreached> {
@@ -186,4 +203,33 @@ fn start(place: &Place, program: &Path) -> Result<(), ConnectionError> {
         program: program.to_path_buf(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_local_agent_that_does_not_answer_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("agent.sock");
+        let named = |name: &str| (name == crate::place::SOCKET).then(|| socket.clone().into());
+        let place = Place::by(named).unwrap();
+        let began = tokio::time::Instant::now();
+        let error = answering(&place).await.unwrap_err();
+        assert!(matches!(error, ConnectionError::Silent(_)), "{error}");
+        assert_eq!(began.elapsed(), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_call_of_the_local_agent_says_how_long_it_may_take() {
+        let timeout = |request: Request<()>| {
+            let named = Named(None).call(request).unwrap();
+            named.metadata().get("grpc-timeout").unwrap().clone()
+        };
+        assert_eq!(timeout(Request::new(())), "40000000u");
+        let mut shorter = Request::new(());
+        shorter.set_timeout(Duration::from_secs(1));
+        assert_eq!(timeout(shorter), "1000000u");
+    }
 }

@@ -22,8 +22,14 @@ use serde_json::json;
 use crate::place::{Place, remove};
 use crate::service::{Shared, after};
 
-/// The longest value of an Authorization header that is looked at.
-const AUTHORIZATION: usize = 256;
+/// The longest value of an Authorization header that the endpoint looks at.
+///
+/// # Limit
+/// - for: a request on loopback
+/// - unit: bytes
+/// - beyond: the request is refused with 401
+/// - test: `a_longer_authorization_is_not_looked_at`
+const MAX_AUTHORIZATION_BYTES: usize = 256;
 
 /// Which tokens stand for which tasks. A token is known by its digest: finding it takes the same time wherever it differs.
 pub(crate) struct Endpoint {
@@ -157,12 +163,7 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
             "this endpoint is asked by programs of this machine, as 127.0.0.1",
         );
     }
-    let shown = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|shown| shown.to_str().ok());
-    let shown = shown.filter(|shown| shown.len() <= AUTHORIZATION);
-    let token = shown.map(|shown| shown.strip_prefix("Bearer ").unwrap_or(shown));
-    let Some(asked) = token.and_then(|token| shared.endpoint.task(token)) else {
+    let Some(asked) = shown(headers).and_then(|token| shared.endpoint.task(token)) else {
         return refusal(
             StatusCode::UNAUTHORIZED,
             "Unauthorized",
@@ -174,6 +175,13 @@ async fn guard(State(shared): State<Arc<Shared>>, mut request: Request, next: Ne
     let never = axum::http::HeaderValue::from_static("no-store");
     response.headers_mut().insert(header::CACHE_CONTROL, never);
     response
+}
+
+/// The token that a request shows.
+fn shown(headers: &header::HeaderMap) -> Option<&str> {
+    let shown = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let shown = (shown.len() <= MAX_AUTHORIZATION_BYTES).then_some(shown)?;
+    Some(shown.strip_prefix("Bearer ").unwrap_or(shown))
 }
 
 async fn held(
@@ -270,4 +278,21 @@ fn expiration(held: &Held) -> String {
     jiff::Timestamp::from_second(at.seconds)
         .map(|at| at.to_string())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_authorization_is_not_looked_at() {
+        let with = |value: String| {
+            let value = value.parse().unwrap();
+            header::HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+        };
+        assert_eq!(shown(&with("Bearer abc".to_owned())), Some("abc"));
+        let longest = "a".repeat(256);
+        assert_eq!(shown(&with(longest.clone())), Some(longest.as_str()));
+        assert_eq!(shown(&with("a".repeat(257))), None);
+    }
 }

@@ -29,8 +29,14 @@ const METHODS: [&str; 11] = [
     "/lanyard.v1.TaskService/WatchTask",
 ];
 const CLOSE: &str = "/lanyard.v1.TaskService/CloseTask";
-/// The longest body, in bytes: a plan of 4 MiB in its chunks.
-const BODY: usize = 5 * 1024 * 1024;
+/// The longest body of a call that goes on to the broker: a plan of 4 MiB in its chunks.
+///
+/// # Limit
+/// - for: a call
+/// - unit: bytes
+/// - beyond: the call is refused with `INVALID_ARGUMENT`
+/// - test: `a_call_that_goes_on_has_so_many_bytes`
+const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 /// Which task a call ends: one message in its frame (length-prefixed, without compression).
 fn closed(body: &[u8]) -> Option<String> {
@@ -51,15 +57,19 @@ pub(crate) async fn forward(State(shared): State<Arc<Shared>>, request: Request)
     }
 }
 
+async fn whole(body: Body) -> Result<bytes::Bytes, ClientError> {
+    let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
+    body.map_err(|_| {
+        let line = format!("the call has more than {MAX_BODY_BYTES} bytes, or was broken off");
+        ClientError::from(Status::invalid_argument(line))
+    })
+}
+
 async fn passed(shared: &Shared, request: Request) -> Result<Response, ClientError> {
     let context = Tasks::context(request.headers())?;
     let client = shared.tasks.client(&context).await?;
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, BODY).await;
-    let body = body.map_err(|_| {
-        let line = format!("the call has more than {BODY} bytes, or was broken off");
-        ClientError::from(Status::invalid_argument(line))
-    })?;
+    let body = whole(body).await?;
     // What is being closed is handed out no more, whatever the broker answers.
     if parts.uri.path() == CLOSE
         && let Some(task) = closed(&body).and_then(|id| shared.tasks.known(&context, &id))
@@ -68,4 +78,17 @@ async fn passed(shared: &Shared, request: Request) -> Result<Response, ClientErr
     }
     let answer = client.forward(&parts.uri, &parts.headers, body).await?;
     Ok(answer.map(Body::new).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_goes_on_has_so_many_bytes() {
+        let of = |bytes: usize| whole(Body::from(vec![0; bytes]));
+        assert_eq!(of(MAX_BODY_BYTES).await.unwrap().len(), 5_242_880);
+        let refused = of(MAX_BODY_BYTES + 1).await.unwrap_err();
+        assert!(matches!(refused, ClientError::Refused(_)), "{refused}");
+    }
 }

@@ -1,9 +1,15 @@
 //! What ids and names look like: whoever asks cannot have anything else kept, or passed on.
 
 /// How many letters and digits an id has after its kind.
-const DIGITS: usize = 26;
+const ID_DIGITS: usize = 26;
 /// The longest name of a grant.
-const LENGTH: usize = 63;
+///
+/// # Limit
+/// - for: a name that the local agent is asked for
+/// - unit: bytes
+/// - beyond: the call is refused
+/// - test: `nothing_else_is_an_id_or_a_name`
+const MAX_NAME_BYTES: usize = 63;
 
 pub(crate) fn is_task(text: &str) -> bool {
     is_id(text, "T-")
@@ -16,13 +22,13 @@ pub(crate) fn is_plan(text: &str) -> bool {
 fn is_id(text: &str, kind: &str) -> bool {
     let digits = text.strip_prefix(kind);
     digits.is_some_and(|digits| {
-        digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        digits.len() == ID_DIGITS && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
     })
 }
 
 pub(crate) fn is_name(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=LENGTH).contains(&text.len()) && text.bytes().all(plain)
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && text.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -43,6 +49,7 @@ mod tests {
             assert!(!is_task(bad), "{bad}");
         }
         assert!(is_name("read-tickets"));
+        assert!(is_name(&"a".repeat(63)));
         for bad in ["", "a b", "a/b", &"a".repeat(64)] {
             assert!(!is_name(bad), "{bad}");
         }

@@ -23,7 +23,8 @@ impl Place {
         Self::by(|name| std::env::var_os(name))
     }
 
-    fn by(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+    /// As [`Place::of_user`], by these variables.
+    pub(crate) fn by(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
         let named = |name| {
             variable(name)
                 .filter(|value| !value.is_empty())

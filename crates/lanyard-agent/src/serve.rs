@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::serve::Listener;
+use lanyard_client::ClientError;
 use lanyard_proto::agent::v1::agent_service_server::AgentServiceServer;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -20,9 +21,15 @@ use crate::service::{Agent, Shared};
 use crate::tasks::Tasks;
 
 /// How often it is looked whether the socket is still there.
-const LOOK: Duration = Duration::from_secs(2);
-/// How long giving back may take at the end.
-const END: Duration = Duration::from_secs(5);
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long the credentials may take that are given back at the end.
+///
+/// # Limit
+/// - for: a local agent that ends
+/// - unit: time
+/// - beyond: the local agent ends, says so, and what is not given back ends with its time
+/// - test: `a_broker_that_does_not_answer_holds_up_no_end`
+const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]
@@ -87,9 +94,8 @@ pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
         place.socket().display()
     );
     until_the_end(&shared, &place, mine).await;
-    let ended = tokio::time::timeout(END, shared.tasks.end()).await;
-    for fault in ended.into_iter().flatten() {
-        eprintln!("lanyard: not given back, it ends with its time: {fault}");
+    for line in not_given_back(shared.tasks.end()).await {
+        eprintln!("lanyard: not given back, it ends with its time: {line}");
     }
     shared.endpoint.close();
     if identity(place.socket()).is_ok_and(|it| it == mine)
@@ -101,6 +107,17 @@ pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
         );
     }
     Ok(true)
+}
+
+/// Why something is not given back, once all is or the time is over.
+async fn not_given_back(giving: impl Future<Output = Vec<ClientError>>) -> Vec<String> {
+    match tokio::time::timeout(GIVE_BACK_TIMEOUT, giving).await {
+        Ok(faults) => faults.iter().map(ClientError::to_string).collect(),
+        Err(_) => {
+            let seconds = GIVE_BACK_TIMEOUT.as_secs();
+            vec![format!("the broker does not answer within {seconds} s")]
+        }
+    }
 }
 
 #[expect(
@@ -136,7 +153,7 @@ async fn until_the_end(shared: &Shared, place: &Place, mine: (u64, u64)) {
     let gone = async {
         // Nobody finds an agent whose socket is gone.
         while identity(place.socket()).is_ok_and(|it| it == mine) {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
     tokio::select! {
@@ -171,5 +188,21 @@ impl Listener for OwnPeers {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.0.local_addr()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_does_not_answer_holds_up_no_end() {
+        let refused = async { vec![ClientError::Unavailable("gone".to_owned())] };
+        assert_eq!(
+            not_given_back(refused).await,
+            ["the broker is not available: gone"]
+        );
+        let silent = not_given_back(std::future::pending()).await;
+        assert_eq!(silent, ["the broker does not answer within 5 s"]);
     }
 }

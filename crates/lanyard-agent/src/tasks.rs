@@ -15,8 +15,14 @@ use crate::service::CONTEXT;
 
 /// The shortest time without a word of the broker that can be asked for: the broker is heard of every five seconds.
 pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
-/// The most tasks at once.
-const TASKS: usize = 1000;
+/// Tasks whose credentials the local agent keeps at once.
+///
+/// # Limit
+/// - for: a local agent
+/// - unit: tasks
+/// - beyond: the call fails as unavailable until a task is closed
+/// - test: `a_local_agent_looks_after_so_many_tasks`
+const MAX_TASKS: usize = 1000;
 
 /// Everything that is kept.
 pub(crate) struct Tasks {
@@ -36,6 +42,15 @@ type Stamp = (Option<SystemTime>, u64);
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is inside is whole after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether another task can be looked after beside so many.
+fn has_room(tasks: usize) -> Result<(), ClientError> {
+    if tasks < MAX_TASKS {
+        return Ok(());
+    }
+    let line = format!("the local agent looks after {MAX_TASKS} tasks: close some first");
+    Err(ClientError::Unavailable(line))
 }
 
 impl Tasks {
@@ -97,10 +112,7 @@ impl Tasks {
         let client = client?;
         let mut tasks = locked(&self.tasks);
         tasks.retain(|_, task| !task.is_over());
-        if tasks.len() >= TASKS {
-            let line = format!("the local agent looks after {TASKS} tasks: close some first");
-            return Err(ClientError::Unavailable(line));
-        }
+        has_room(tasks.len())?;
         let task = tasks
             .entry(key)
             .or_insert_with(|| client.task(id.to_owned()));
@@ -116,7 +128,7 @@ impl Tasks {
         let key = (context.to_path_buf(), asked.encode_to_vec());
         let place = {
             let mut standing = locked(&self.standing);
-            if standing.len() >= TASKS {
+            if standing.len() >= MAX_TASKS {
                 standing.retain(|_, place| Arc::strong_count(place) > 1);
             }
             Arc::clone(standing.entry(key).or_default())
@@ -156,5 +168,20 @@ impl Tasks {
             faults.extend(task.release().await.err());
         }
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_agent_looks_after_so_many_tasks() {
+        assert!(has_room(999).is_ok());
+        let refused = has_room(1000).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("looks after 1000 tasks: close some first"),
+            "{refused}"
+        );
     }
 }

@@ -38,6 +38,7 @@ mod witness;
 #[cfg(test)]
 mod wiped;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -98,14 +99,21 @@ const UNCONFIRMED: u8 = 8;
 
 fn main() -> Result<std::process::ExitCode> {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .json()
+    // Whoever kills by hand reads what became of the kill, and not through the log of a daemon.
+    let by_hand =
+        matches!(arguments.command, Command::Kill { .. }) && std::io::stderr().is_terminal();
+    let level = if by_hand { "error" } else { "info" };
+    let log = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("LANYARDD_LOG")
-                .unwrap_or_else(|_| "info".into()),
-        )
-        .init();
+                .unwrap_or_else(|_| level.into()),
+        );
+    if by_hand {
+        log.compact().with_ansi(false).init();
+    } else {
+        log.json().init();
+    }
     leave_no_core()?;
     // Whatever this process writes, nobody else reads.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
