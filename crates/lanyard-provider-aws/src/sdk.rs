@@ -23,7 +23,13 @@ use crate::PROVIDER;
 use crate::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
 
 /// How long one call may take.
-const CALL: Duration = Duration::from_secs(15);
+///
+/// # Limit
+/// - for: a call of IAM or STS
+/// - unit: time
+/// - beyond: the call is given up; what it did not confirm is asked for again
+/// - test: `a_call_of_aws_that_is_not_answered_is_given_up`
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where AWS is, and as whom it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +78,11 @@ async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
         .http_client(http.clone())
         .region(Region::new(access.region.clone()))
         .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::builder().operation_timeout(CALL).build());
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_timeout(CALL_TIMEOUT)
+                .build(),
+        );
     if let Some(profile) = profile {
         // Of this profile alone: the usual chain would look at the environment first.
         let provided = ProviderConfig::default()
@@ -367,7 +377,36 @@ fn mapped<E: ProvideErrorMetadata, R>(
 
 #[cfg(test)]
 mod tests {
-    use super::unescaped;
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_of_aws_that_is_not_answered_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let access = Access {
+            region: "eu-west-1".to_owned(),
+            minter_profile: None,
+            revoker_profile: None,
+            endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+        };
+        let own = SharedCredentialsProvider::new(Credentials::for_tests());
+        let config = config(&access, None).await.into_builder();
+        let config = config.credentials_provider(own).build();
+        let sdk = Sdk::of(&config, &config);
+        let asking = tokio::spawn(async move { sdk.sts.get_caller_identity().send().await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 16];
+        connection.read_exact(&mut request).await.unwrap();
+        // From here on nothing moves but the clock.
+        tokio::time::pause();
+        let patience = CALL_TIMEOUT + Duration::from_millis(1);
+        let given_up = tokio::time::timeout(patience, asking).await;
+        let error = given_up.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, SdkError::TimeoutError(_)), "{error:?}");
+    }
 
     #[test]
     fn documents_are_read_as_they_were_written() {

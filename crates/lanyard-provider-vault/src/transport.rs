@@ -18,9 +18,18 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use crate::PROVIDER;
 
 /// How long one call may take.
-pub(crate) const CALL: Duration = Duration::from_secs(15);
+///
+/// # Limit
+/// - for: a call of Vault or OpenBao
+/// - unit: time
+/// - beyond: the call is given up; what it did not confirm is asked for again
+/// - test: `a_call_of_vault_that_is_not_answered_is_given_up`
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long until a connection stands.
-const CONNECT: Duration = Duration::from_secs(5);
+///
+/// # No limit
+/// A connection stands within the time of its call, which is the bound.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer: the accessors of half a million tokens.
 ///
 /// # Limit
@@ -142,8 +151,8 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .https_only(url.scheme() == "https")
-            .timeout(CALL)
-            .connect_timeout(CONNECT);
+            .timeout(CALL_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT);
         if !authority.is_empty() {
             let roots = reqwest::Certificate::from_pem_bundle(authority.as_bytes());
             let roots = roots.map_err(|_| ConnectError::Authority)?;
@@ -443,6 +452,8 @@ async fn read(answer: &mut reqwest::Response) -> Result<Vec<u8>, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+
     use super::*;
 
     #[tokio::test]
@@ -451,5 +462,23 @@ mod tests {
             let mut answer = reqwest::Response::from(http::Response::new(vec![b'x'; bytes]));
             assert_eq!(read(&mut answer).await.is_ok(), is_read, "{bytes}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_of_vault_that_is_not_answered_is_given_up() {
+        // Another test may have been first.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let transport = Transport::new(&address, "", "").unwrap();
+        let asking = tokio::spawn(async move { transport.time().await });
+        let (mut connection, _) = listener.accept().await.unwrap();
+        let mut request = [0; 16];
+        connection.read_exact(&mut request).await.unwrap();
+        // From here on nothing moves but the clock.
+        tokio::time::pause();
+        let patience = CALL_TIMEOUT + Duration::from_millis(1);
+        let given_up = tokio::time::timeout(patience, asking).await;
+        assert!(given_up.unwrap().unwrap().is_err());
     }
 }

@@ -31,9 +31,15 @@ use super::{ID, SIGNATURE, Secret, TIMESTAMP};
 use crate::wire::Broker;
 
 /// How long one delivery may take.
-const DELIVERY: Duration = Duration::from_secs(10);
+///
+/// # Limit
+/// - for: an event that a receiver is told
+/// - unit: time
+/// - beyond: the event is told again later
+/// - test: `a_receiver_that_does_not_answer_is_told_again_later`
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many records are read at once.
-const PAGE: u64 = 256;
+const RECORDS_PER_READ: u64 = 256;
 
 /// In what form a receiver is told.
 #[derive(Debug)]
@@ -80,7 +86,7 @@ impl Webhook {
     pub(crate) fn new(name: String, url: Url, form: Form, data_dir: &Path) -> Result<Self> {
         let client = Client::builder()
             .redirect(Policy::none())
-            .timeout(DELIVERY)
+            .timeout(DELIVERY_TIMEOUT)
             .build()?;
         let folder = match form {
             Form::Webhook(_) => "webhooks",
@@ -270,7 +276,7 @@ async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> 
     let mut place = webhook.from(lane, broker.ledger.tree().0).await?;
     let mut cursor = broker.ledger.records(place);
     while let Some(durable) = broker.ledger.grown(cursor.index()).await {
-        let until = durable.min(cursor.index() + PAGE);
+        let until = durable.min(cursor.index() + RECORDS_PER_READ);
         let (back, records) = read(cursor, until).await?;
         cursor = back;
         for (index, record) in records {
@@ -432,6 +438,10 @@ mod tests {
     use super::*;
 
     fn webhook(folder: &Path) -> Webhook {
+        webhook_at(folder, "https://chat.example/hook")
+    }
+
+    fn webhook_at(folder: &Path, url: &str) -> Webhook {
         // Installed by another test before, it is there all the same.
         drop(rustls::crypto::ring::default_provider().install_default());
         let secret = folder.join("secret");
@@ -439,8 +449,27 @@ mod tests {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&secret, mode).unwrap();
         let form = Form::Webhook(Secret::load(&secret).unwrap());
-        let url = "https://chat.example/hook".parse().unwrap();
-        Webhook::new("chat".to_owned(), url, form, folder).unwrap()
+        Webhook::new("chat".to_owned(), url.parse().unwrap(), form, folder).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_receiver_that_does_not_answer_is_told_again_later() {
+        let folder = tempfile::tempdir().unwrap();
+        // The system takes the connection; nobody reads what comes over it.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let webhook = webhook_at(folder.path(), &url);
+        let delivered = webhook.deliver("lanyard-1", 0, "{}".to_owned());
+        let patience = DELIVERY_TIMEOUT + Duration::from_millis(1);
+        let given_up = tokio::time::timeout(patience, delivered).await;
+        let error = given_up.unwrap().unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        let now = Timestamp::EPOCH;
+        assert!(
+            Tries::begin(now)
+                .again(Answer::of(error.status()), now)
+                .is_some()
+        );
     }
 
     #[tokio::test]

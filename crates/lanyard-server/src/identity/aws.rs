@@ -28,7 +28,13 @@ use tokio::sync::Semaphore;
 use super::{Doors, Found, Refused};
 
 /// How long one answer may take.
-const CALL: Duration = Duration::from_secs(5);
+///
+/// # Limit
+/// - for: an answer of STS
+/// - unit: time
+/// - beyond: the caller is refused
+/// - test: `t10_an_sts_that_does_not_answer_is_given_up`
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many requests may be under way: callers that nobody knows yet make this broker send them.
 ///
 /// # Limit
@@ -123,7 +129,7 @@ impl AwsIdentityConfig {
         let mut builder = Client::builder()
             .https_only(self.endpoint.is_none())
             .redirect(Policy::none())
-            .timeout(CALL);
+            .timeout(CALL_TIMEOUT);
         if let Some(path) = &self.ca_file {
             let pem = read_plain(path)?;
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem)?);

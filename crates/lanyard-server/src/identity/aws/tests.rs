@@ -223,6 +223,26 @@ async fn t10_a_redirect_is_not_followed_and_an_endless_answer_not_read() {
     assert!(matches!(refused, AskError::Size), "{refused:?}");
 }
 
+// T10
+#[tokio::test]
+async fn t10_an_sts_that_does_not_answer_is_given_up() {
+    let (came, mut comes) = mpsc::channel(1);
+    let hangs = move || async move {
+        came.send(()).await.unwrap();
+        std::future::pending::<StatusCode>().await
+    };
+    let (url, _tasks) = server(Router::new().route("/", post(hangs))).await;
+    let asked = Arc::new(identities(&url, &[]));
+    let asking = Arc::clone(&asked);
+    let asking = tokio::spawn(async move { asking.ask(&made_up(&asking)).await.map(drop) });
+    comes.recv().await.unwrap();
+    tokio::time::pause();
+    let patience = CALL_TIMEOUT + Duration::from_millis(1);
+    let given_up = tokio::time::timeout(patience, asking).await;
+    let refused = given_up.unwrap().unwrap().unwrap_err();
+    assert!(matches!(refused, AskError::Unreachable(_)), "{refused:?}");
+}
+
 // T41
 #[tokio::test]
 async fn t41_no_more_than_so_many_are_under_way() {
