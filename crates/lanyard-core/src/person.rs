@@ -7,9 +7,11 @@
 
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
 use crate::charter::Name;
+use crate::document::is_hidden;
 use crate::identity::Identity;
 
 /// One account of a person. In the journal, an [`Identity`] with more fields.
@@ -63,9 +65,8 @@ impl Person {
         if same_issuer && self.subject.is_some() && self.subject == other.subject {
             return Sameness::Same;
         }
-        // Names are compared without regard to case: to take two people for one only asks for another person.
         let names = self.name.as_ref().zip(other.name.as_ref());
-        let names = names.map(|(one, two)| one.to_lowercase() == two.to_lowercase());
+        let names = names.map(|(one, two)| compared(one) == compared(two));
         let comparable = same_issuer || directory;
         // An issuer that names nobody says no more of its people than their subjects.
         let names_nobody = same_issuer
@@ -107,6 +108,17 @@ impl Person {
             other.issuer.escape_debug()
         )
     }
+}
+
+/// A name as it is compared: without regard to case, to how Unicode composes and widens its letters, and to what nobody sees. To take
+/// two people for one only asks for another person.
+fn compared(name: &str) -> String {
+    let normalizer = ComposingNormalizerBorrowed::new_nfkc();
+    let seen: String = name.chars().filter(|c| !is_hidden(*c)).collect();
+    // By way of the upper case, so that all forms of a letter become one: `ß` and `SS`, `ς` and `σ`.
+    let folded = normalizer.normalize(&seen).to_lowercase();
+    let folded = folded.to_uppercase().to_lowercase();
+    normalizer.normalize(&folded).into_owned()
 }
 
 impl fmt::Display for Person {
@@ -259,6 +271,31 @@ mod tests {
             let (one, two) = (person(i, s, d, n), person(j, t, e, m));
             assert_eq!(one.sameness(&two), expected, "{one:?} {two:?}");
             assert_eq!(two.sameness(&one), expected, "{two:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn s33_a_name_is_one_person_s_however_its_letters_are_written() {
+        let named = |account: &str, name| person("a", account, Some("corp"), Some(name));
+        for (one, two) in [
+            ("Ren\u{e9}@x", "Rene\u{301}@x"),
+            ("REN\u{c9}@X", "rene\u{301}@x"),
+            ("\u{ff52}ene", "rene"),
+            ("stra\u{df}e", "STRASSE"),
+            ("\u{1e9e}", "ss"),
+            ("\u{3c3}\u{3c2}", "\u{3a3}\u{3a3}"),
+            ("\u{fb01}n", "FIN"),
+            ("\u{212a}im", "kim"),
+            ("\u{1e69}", "s\u{307}\u{323}"),
+            ("a\u{200b}nn", "ann"),
+            ("\u{ac00}", "\u{1100}\u{1161}"),
+        ] {
+            let both = named("1", one).sameness(&named("2", two));
+            assert_eq!(both, Sameness::Same, "{one:?} {two:?}");
+        }
+        for (one, two) in [("ren\u{e9}", "rene"), ("ann", "anne"), ("\u{430}nn", "ann")] {
+            let both = named("1", one).sameness(&named("2", two));
+            assert_eq!(both, Sameness::Distinct, "{one:?} {two:?}");
         }
     }
 
