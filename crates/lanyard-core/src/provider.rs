@@ -464,7 +464,7 @@ pub trait Provider: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// What would become of these objects, by a rehearsal that changes nothing.
+    /// What would become of these objects, each at its place, by a rehearsal that changes nothing.
     ///
     /// # Errors
     /// When the provider cannot rehearse, or refuses one of them.

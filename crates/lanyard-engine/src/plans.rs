@@ -55,6 +55,20 @@ impl Drop for Submission<'_> {
 }
 
 /// Whether these rights let somebody read the object.
+fn is_made(rehearsed: &Rehearsed) -> bool {
+    rehearsed.before.is_none()
+}
+
+/// Which of the objects are made, by their kind, namespace and name: objects of several kinds can have one name.
+fn newly_made(
+    rehearsed: &[Rehearsed],
+    named: &[Option<KubernetesObject>],
+) -> BTreeSet<KubernetesObject> {
+    let each = rehearsed.iter().zip(named);
+    let made = each.filter(|(it, _)| is_made(it));
+    made.filter_map(|(_, named)| named.clone()).collect()
+}
+
 fn may_get(rights: &Rights, object: &KubernetesObject) -> bool {
     match rights {
         Rights::Kubernetes(grant) => grant.reads(object),
@@ -215,7 +229,7 @@ impl Engine {
                 return None;
             }
         };
-        let made = |it: &Rehearsed| it.before.is_none();
+        let made = is_made;
         let changed = |it: &Rehearsed| it.before.as_ref().is_some_and(|before| *before != it.after);
         let count = |is: &dyn Fn(&Rehearsed) -> bool| {
             u32::try_from(rehearsed.iter().filter(|it| is(it)).count()).unwrap_or(u32::MAX)
@@ -225,20 +239,11 @@ impl Engine {
             updated: count(&changed),
             ..Effects::default()
         });
-        let names: BTreeSet<String> = rehearsed
-            .iter()
-            .filter(|it| made(it))
-            .filter_map(|it| {
-                it.after
-                    .pointer("/metadata/name")?
-                    .as_str()
-                    .map(str::to_owned)
-            })
-            .collect();
+        let new = newly_made(&rehearsed, &reading.named);
         let objects = std::mem::take(&mut reading.reach.kubernetes.named);
         // What the agent may not read, its credential does not tell either.
         let known = objects.into_iter().map(|object| KubernetesObject {
-            created: names.contains(&object.name) || !may_get(&grant.rights, &object),
+            created: new.contains(&object) || !may_get(&grant.rights, &object),
             ..object
         });
         reading.reach.kubernetes.named = known.collect();
@@ -355,5 +360,35 @@ impl Engine {
         })
         .await
         .map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a16_objects_of_one_name_are_made_or_not_by_their_kinds_and_namespaces() {
+        let object = |resource: &str, namespace: &str| KubernetesObject {
+            group: String::new(),
+            resource: resource.to_owned(),
+            namespace: namespace.to_owned(),
+            name: "web".to_owned(),
+            created: true,
+        };
+        let rehearsed = |before: bool| Rehearsed {
+            before: before.then(|| serde_json::json!({})),
+            after: serde_json::json!({"metadata": {"name": "web"}}),
+        };
+        let (service, elsewhere) = (object("services", "a"), object("services", "b"));
+        let named = [
+            Some(object("deployments", "a")),
+            Some(service.clone()),
+            None,
+            Some(elsewhere),
+        ];
+        let said = [true, false, false, true].map(rehearsed);
+        assert_eq!(newly_made(&said, &named), BTreeSet::from([service]));
+        assert!(newly_made(&[], &named).is_empty());
     }
 }

@@ -121,6 +121,7 @@ impl Document {
                 effects: Effects::default(),
                 reach: PlanReach::default(),
                 objects: Vec::new(),
+                named: Vec::new(),
                 sensitive: Sensitive::default(),
             },
         };

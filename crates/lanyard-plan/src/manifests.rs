@@ -264,11 +264,12 @@ fn key(node: &Node) -> Result<String, String> {
 
 pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
     let mut reach = PlanReach::default();
-    for manifest in manifests {
+    // Applied over what is there, or made: which of them only the cluster knows.
+    let named: Vec<_> = manifests.iter().map(|it| object(&it.json, true)).collect();
+    for (manifest, named) in manifests.iter().zip(&named) {
         let objects = &mut reach.kubernetes;
-        // Applied over what is there, or made: which of them only the cluster knows.
-        match object(&manifest.json, true) {
-            Some(object) => drop(objects.named.insert(object)),
+        match named {
+            Some(object) => drop(objects.named.insert(object.clone())),
             None => drop(objects.unnamed.insert(unnamed(&manifest.json))),
         }
     }
@@ -280,6 +281,7 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
         },
         reach,
         objects: manifests.iter().map(|it| it.json.clone()).collect(),
+        named,
         sensitive: Sensitive::default(),
     }
 }

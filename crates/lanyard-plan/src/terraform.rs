@@ -388,6 +388,7 @@ impl TerraformPlan {
             effects,
             reach,
             objects: Vec::new(),
+            named: Vec::new(),
             sensitive: Sensitive::default(),
         }
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effects, Plan, PlanFormat, PlanReach, Sensitive};
+use super::{Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Sensitive};
 use crate::charter::Charter;
 use crate::digest::Digest;
 use crate::provider::Rehearsed;
@@ -80,6 +80,8 @@ pub struct Reading {
     pub reach: PlanReach,
     /// The objects of manifests, which a cluster can rehearse.
     pub objects: Vec<Value>,
+    /// What each of them is called, where its kind is known.
+    pub named: Vec<Option<KubernetesObject>>,
     /// The sensitive values that it changes.
     pub sensitive: Sensitive,
 }
