@@ -40,6 +40,9 @@ use crate::wire::Broker;
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many records are read at once.
 const RECORDS_PER_READ: u64 = 256;
+/// How many records of which nothing was told are read before a lane keeps its place: to keep it is a synced write, and records
+/// that are read again cost less.
+const RECORDS_BETWEEN_PLACES: u64 = 4096;
 
 /// In what form a receiver is told.
 #[derive(Debug)]
@@ -274,6 +277,10 @@ fn keep_at(disk: &dyn Disk, cursor: &Path, place: u64) -> io::Result<()> {
 
 async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> {
     let mut place = webhook.from(lane, broker.ledger.tree().0).await?;
+    let mut kept = Kept {
+        place,
+        is_told: false,
+    };
     let mut cursor = broker.ledger.records(place);
     while let Some(durable) = broker.ledger.grown(cursor.index()).await {
         let until = durable.min(cursor.index() + RECORDS_PER_READ);
@@ -286,14 +293,39 @@ async fn tell_all(webhook: &Webhook, lane: Lane, broker: &Broker) -> Result<()> 
                     if !webhook.tell(&message, || broker.engine.now()).await {
                         broker.given_up.fetch_add(1, Ordering::Relaxed);
                     }
-                    webhook.keep(lane, index + 1).await?;
+                    kept.is_told = true;
+                }
+                if let Some(place) = kept.due(index + 1) {
+                    webhook.keep(lane, place).await?;
                 }
             }
             place = index + 1;
         }
-        webhook.keep(lane, place).await?;
+        if let Some(place) = kept.due(place) {
+            webhook.keep(lane, place).await?;
+        }
     }
     Ok(())
+}
+
+/// The place of a lane that was written last.
+struct Kept {
+    place: u64,
+    /// Whether something was told since.
+    is_told: bool,
+}
+
+impl Kept {
+    /// The place, where it is to be written: something was told before it, or a restart would read very many records again.
+    const fn due(&mut self, place: u64) -> Option<u64> {
+        let is_far = place.saturating_sub(self.place) >= RECORDS_BETWEEN_PLACES;
+        if !self.is_told && !is_far {
+            return None;
+        }
+        self.is_told = false;
+        self.place = place;
+        Some(place)
+    }
 }
 
 async fn read(mut cursor: Cursor, until: u64) -> Result<(Cursor, Vec<(u64, Record)>)> {
@@ -487,6 +519,27 @@ mod tests {
         webhook.keep(Lane::Kills, 50).await.unwrap();
         assert_eq!(webhook.from(Lane::Kills, 100).await.unwrap(), 50);
         assert_eq!(webhook.from(Lane::Others, 100).await.unwrap(), 7);
+    }
+
+    #[test]
+    fn s28_a_lane_writes_its_place_where_something_was_told_and_now_and_then_else() {
+        let mut kept = Kept {
+            place: 10,
+            is_told: false,
+        };
+        let mut written = Vec::new();
+        for place in (10..50_000).step_by(256) {
+            written.extend(kept.due(place));
+        }
+        let written_places = written.len() as u64;
+        assert!(
+            (50_000 / (RECORDS_BETWEEN_PLACES + 256)..=50_000 / RECORDS_BETWEEN_PLACES)
+                .contains(&written_places)
+        );
+        kept.is_told = true;
+        let last = kept.place + 1;
+        assert_eq!(kept.due(last), Some(last));
+        assert_eq!(kept.due(last + 1), None);
     }
 
     #[test]
