@@ -3,10 +3,12 @@
 use lanyard_core::action::{Report, Reporter};
 use lanyard_core::command::Command;
 use lanyard_core::id::{ActionId, LeaseId};
+use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
 
 use crate::clock::NoRandomness;
 use crate::engine::Engine;
+use crate::records::TooManyRecords;
 
 impl Engine {
     /// A new id for an action.
@@ -25,6 +27,20 @@ impl Engine {
         self.commit(Command::Report(Box::new(report)))
             .await
             .map(drop)
+    }
+
+    /// Takes a report in, and counts it as a record that this identity causes.
+    ///
+    /// # Errors
+    /// The record is one too many; or as of the ledger.
+    pub async fn report_of(
+        &self,
+        identity: &Identity,
+        report: Report,
+    ) -> Result<Result<(), CommitError>, TooManyRecords> {
+        let command = Command::Report(Box::new(report));
+        self.meter(identity, &command)?;
+        Ok(self.commit(command).await.map(drop))
     }
 
     /// The task of a lease that is live, for a tool that was shown its credential.

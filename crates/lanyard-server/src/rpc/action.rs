@@ -1,7 +1,6 @@
 //! ActionService, and the same over HTTP for tools that hold a credential and for configured reporters.
 
 use lanyard_core::action::{Outcome, Report, Reporter};
-use lanyard_core::command::Command;
 use lanyard_core::id::{ActionId, LeaseId, TaskId};
 use lanyard_core::state::State;
 use lanyard_proto::v1;
@@ -92,11 +91,13 @@ pub(crate) async fn report(
     };
     let report = checked(broker, said, (task, by)).await?;
     let action = report.action;
-    if let Some(identity) = whose {
-        let metered = engine.meter(&identity, &Command::Report(Box::new(report.clone())));
-        metered.map_err(|error| refusal::too_many_records(&error))?;
-    }
-    let taken = broker.engine.report(report).await;
+    let taken = match whose {
+        Some(identity) => {
+            let taken = engine.report_of(&identity, report).await;
+            taken.map_err(|error| refusal::too_many_records(&error))?
+        }
+        None => engine.report(report).await,
+    };
     taken.map_err(refusal::commit)?;
     Ok(action)
 }
