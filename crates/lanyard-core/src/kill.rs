@@ -1,6 +1,6 @@
 //! Kill orders: durable stops of a scope.
 //!
-//! An order is never deleted, only marked lifted, role by role. It makes dead for good whatever it
+//! An order is marked lifted, role by role, and stays for as long as it can matter. It makes dead for good whatever it
 //! covers and is older than it; while it is engaged, nothing new is issued in its scope.
 
 use std::collections::BTreeSet;
@@ -22,7 +22,7 @@ mod book;
 mod places;
 mod tally;
 
-pub use book::{KILL_ORDER_REMEMBERED, KillBook, OrderChanges};
+pub use book::{KILL_ORDER_REMEMBERED, KillBook, LIFTED_ORDER_REMEMBERED, OrderChanges};
 pub use tally::{Spread, Tally};
 
 /// What an operator orders.

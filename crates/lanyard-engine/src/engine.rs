@@ -73,7 +73,7 @@ pub struct Engine {
     /// What is known to be gone from its target.
     pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
     /// Cuts whose collateral is in the books.
-    pub(crate) cuts: Mutex<HashMap<Handle, Timestamp>>,
+    pub(crate) cuts: Mutex<HashMap<Handle, (Timestamp, Timestamp)>>,
     pub(crate) prepared: AtomicU64,
     /// The journal as this process found it.
     pub(crate) opened: Witness,

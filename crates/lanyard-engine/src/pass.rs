@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use lanyard_core::approval::Approval;
 use lanyard_core::identity::Identity;
-use lanyard_core::kill::KillOrder;
+use lanyard_core::kill::{EngagedOrder, KillOrder};
 use lanyard_core::lease::{Lease, Seq};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::scope::Scope;
@@ -80,6 +80,28 @@ impl Engine {
             });
             seen.collect()
         })
+    }
+
+    /// Shows each kill order in the books to `visit`, newest first; what is shown is in effect when this returns.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn pass_orders(
+        &self,
+        mut visit: impl FnMut(&State, &EngagedOrder) + Send,
+    ) -> Result<(), CommitError> {
+        let answered = self.pages(|state, before| {
+            let page = state.kills().before(before).take(MAX_LEASES_PER_LOOK);
+            let seen = page.map(|engaged| {
+                visit(state, engaged);
+                engaged.seq
+            });
+            seen.collect()
+        });
+        if !answered {
+            return Err(CommitError::Unavailable("no state".to_owned()));
+        }
+        self.settle().await
     }
 
     /// Whose tasks an order reaches: those that are open, and those whose leases are in the books.

@@ -14,6 +14,7 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
+use crate::pass::MAX_LEASES_PER_LOOK;
 
 /// How many leases a report lists one by one.
 ///
@@ -107,8 +108,9 @@ impl Engine {
             Some(_) | None => Some(Vec::new()),
         };
         let unswept = unswept.ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
+        let others = self.others(id)?;
         let report = self
-            .in_effect(|state| report(state, id, unswept.len()))
+            .in_effect(|state| report(state, id, unswept.len(), others))
             .await?;
         Ok(report.map(|report| self.explained(report)))
     }
@@ -119,15 +121,88 @@ impl Engine {
     /// # Errors
     /// When the ledger cannot say.
     pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
-        self.in_effect(|state| {
-            let steps = STEPS.into_iter();
-            let own = steps.flat_map(|what| state.leases().killed(id, what));
-            let engaged = state.kills().get(id);
-            let others = engaged.map(|engaged| state.stopped_by_others(engaged));
-            let all = own.chain(others.into_iter().flatten());
-            all.map(|lease| lease.id).collect()
-        })
-        .await
+        let mut found = Vec::new();
+        let answered = self.pages(|state, after| {
+            let page = (after, MAX_LEASES_PER_LOOK);
+            let own = state.leases().killed_after(id, &STEPS, page).into_iter();
+            let own: Vec<LeaseId> = own.map(|lease| lease.id).collect();
+            found.extend(&own);
+            own
+        });
+        if !answered {
+            return Err(no_state());
+        }
+        if let Some(known) = self.others_stopping(id)? {
+            for (other, _) in known.others {
+                self.pass_stopped_by(other, &known.engaged, |lease| found.push(lease.id))?;
+            }
+        }
+        self.settle().await?;
+        Ok(found)
+    }
+
+    fn others_stopping(&self, id: KillId) -> Result<Option<Known>, CommitError> {
+        let found = self.peek(|state| {
+            let engaged = state.kills().get(id)?;
+            Some(Known {
+                others: state.others_stopping(engaged),
+                engaged: engaged.clone(),
+            })
+        });
+        found.ok_or_else(no_state)
+    }
+
+    /// Shows each lease that one order stops, that is not known to be dead, and that another one makes dead as well.
+    fn pass_stopped_by(
+        &self,
+        other: KillId,
+        engaged: &EngagedOrder,
+        mut visit: impl FnMut(&Lease),
+    ) -> Result<(), CommitError> {
+        let answered = self.pages(|state, after| {
+            let page = (after, MAX_LEASES_PER_LOOK);
+            let leases = state.stopped_by_other((other, engaged), page).into_iter();
+            let seen = leases.map(|(lease, is_reached)| {
+                if is_reached {
+                    visit(lease);
+                }
+                lease.id
+            });
+            seen.collect()
+        });
+        answered.then_some(()).ok_or_else(no_state)
+    }
+
+    /// What other orders stop in the reach of this one. An order of which all is in that reach is taken as a whole: a kill that
+    /// is pressed twice over a million leases costs a report no more than over ten.
+    fn others(&self, id: KillId) -> Result<Others, CommitError> {
+        let mut found = Others::default();
+        let Some(Known { engaged, others }) = self.others_stopping(id)? else {
+            return Ok(found);
+        };
+        for (other, is_within) in others {
+            if is_within {
+                found.within.push(other);
+                let lines = self.peek(|state| {
+                    let page = (None, MAX_REPORT_LINES);
+                    let leases = state.stopped_by_other((other, &engaged), page).into_iter();
+                    let lines = leases.filter_map(|(lease, _)| line(lease, id));
+                    lines.collect::<Vec<_>>()
+                });
+                found.add_lines(lines.ok_or_else(no_state)?);
+                continue;
+            }
+            self.pass_stopped_by(other, &engaged, |lease| {
+                if let Stage::Stopping { progress, .. } = lease.stage {
+                    let target = lease.entry.target.clone();
+                    *found.counted.entry(target).or_default().count(progress) += 1;
+                }
+                if found.lines.len() < MAX_REPORT_LINES {
+                    found.lines.extend(line(lease, id));
+                }
+            })?;
+        }
+        Ok(found)
     }
 
     /// The lines of some of them, in the report of this order.
@@ -228,28 +303,61 @@ fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
     }
 }
 
-fn report(state: &State, id: KillId, unswept: usize) -> Option<KillReport> {
+/// An order, and the others that stop leases which it may make dead as well, each with whether it makes all of them dead.
+struct Known {
+    engaged: EngagedOrder,
+    others: Vec<(KillId, bool)>,
+}
+
+/// What other orders stop in the reach of one.
+#[derive(Default)]
+struct Others {
+    /// Those of which all is in that reach.
+    within: Vec<KillId>,
+    /// What the others stop of it, by target.
+    counted: BTreeMap<Name, Tally>,
+    /// The first of all these leases.
+    lines: Vec<KillLine>,
+}
+
+impl Others {
+    fn add_lines(&mut self, lines: Vec<KillLine>) {
+        let room = MAX_REPORT_LINES.saturating_sub(self.lines.len());
+        self.lines.extend(lines.into_iter().take(room));
+    }
+}
+
+fn no_state() -> CommitError {
+    CommitError::Unavailable("no state".to_owned())
+}
+
+fn report(state: &State, id: KillId, unswept: usize, others: Others) -> Option<KillReport> {
     let engaged = state.kills().get(id)?;
     let leases = state.leases();
     let own = STEPS.into_iter().flat_map(|what| leases.killed(id, what));
     // Those that are furthest from dead come first among the order's own; what others stop follows, none of it dead.
     let lines = own
-        .chain(state.stopped_by_others(engaged))
-        .filter_map(|lease| line(lease, id));
+        .filter_map(|lease| line(lease, id))
+        .take(MAX_REPORT_LINES);
     let mut targets: BTreeMap<Name, TargetReport> = BTreeMap::new();
     let mut total = Tally::default();
-    let others = state.count_stopped_by_others(engaged);
-    let counted = state.tallies(id).chain(others.iter());
-    for (target, tally) in counted {
-        total.add(tally);
+    let within = others.within.iter();
+    let within = within.flat_map(|other| state.open_tallies(*other));
+    let counted = others.counted.iter();
+    let of_others = within.chain(counted.map(|(target, tally)| (target, tally.clone())));
+    let of_others = of_others.filter(|(_, tally)| tally.all() > 0);
+    let own = state.tallies(id);
+    let own = own.map(|(target, tally)| (target, tally.clone()));
+    for (target, tally) in own.chain(of_others) {
+        total.add(&tally);
         let report = targets.entry(target.clone()).or_default();
-        report.tally.add(tally);
+        report.tally.add(&tally);
     }
     Some(KillReport {
         targets,
         total,
         proving: 0,
-        lines: lines.take(MAX_REPORT_LINES).collect(),
+        lines: lines.chain(others.lines).take(MAX_REPORT_LINES).collect(),
         unswept,
         engaged: engaged.clone(),
     })

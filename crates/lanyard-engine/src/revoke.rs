@@ -29,6 +29,8 @@ const BATCH: usize = 4096;
 /// - beyond: the call is given up and made again; the leases stay due
 /// - test: `t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers`
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it is remembered what a cut took along, after the last report of that cut. Reports come at each round.
+const CUT_KEPT: Duration = Duration::from_secs(3600);
 /// How often what keeps credentials revoked is looked at, where it is one document that others can edit.
 pub(crate) const UPHOLD: Duration = Duration::from_secs(60);
 
@@ -299,8 +301,19 @@ impl Engine {
     /// A cut took along leases that nobody ordered dead, on whichever targets share what was cut: they are ended,
     /// and said to be.
     async fn collateral(&self, cuts: Vec<(Handle, Timestamp)>, due: &[LeaseRef]) {
+        let now = self.now();
         for (handle, cut) in cuts {
-            if self.cuts.lock().get(&handle) == Some(&cut) {
+            let known = {
+                let mut known = self.cuts.lock();
+                // A cut that no report names any more has nothing standing: another one costs a pass over the leases.
+                known.retain(|_, (_, told)| *told + CUT_KEPT > now);
+                let known = known.get_mut(&handle);
+                known.is_some_and(|(before, told)| {
+                    *told = now;
+                    *before == cut
+                })
+            };
+            if known {
                 continue;
             }
             let mut leases = Vec::new();
@@ -326,7 +339,7 @@ impl Engine {
                 }
                 self.wake_all_targets();
             }
-            self.cuts.lock().insert(handle, cut);
+            self.cuts.lock().insert(handle, (cut, now));
         }
     }
 
@@ -492,7 +505,11 @@ fn order_behind(state: &State, due: &[LeaseRef]) -> Option<KillId> {
 fn cut(state: &State, target: &Name) -> Option<Timestamp> {
     let cuts = |engaged: &&EngagedOrder| {
         engaged.order.roles == RoleFilter::Both
-            && (engaged.lifted == Lifted::Nothing || stands(state, target, engaged.order.id))
+            && (engaged.lifted == Lifted::Nothing
+                || state
+                    .leases()
+                    .last_asked(target, engaged.order.id)
+                    .is_some())
     };
     let (all, own) = (Scope::All, Scope::Target(target.clone()));
     let newest = [&all, &own].into_iter().filter_map(|scope| {
@@ -503,24 +520,7 @@ fn cut(state: &State, target: &Name) -> Option<Timestamp> {
     newest.map(|engaged| {
         // Whoever gave the order may have read a clock that was behind (`lanyardd kill --local`): what the order made dead
         // was asked for before it, whatever it says of itself.
-        let dead = state.leases().stopping(target);
-        let dead = dead.filter(|lease| lease.killed_by() == Some(engaged.order.id));
-        let asked = dead.map(|lease| lease.asked).max();
+        let asked = state.leases().last_asked(target, engaged.order.id);
         asked.map_or(engaged.order.at, |asked| asked.max(engaged.order.at))
     })
-}
-
-fn stands(state: &State, target: &Name, order: KillId) -> bool {
-    let leases = state.leases();
-    let steps = [
-        Awaits::Kill,
-        Awaits::Provider,
-        Awaits::Bound,
-        Awaits::End,
-        Awaits::Nothing,
-    ];
-    let mut killed = steps
-        .into_iter()
-        .flat_map(|what| leases.killed(order, what));
-    killed.any(|lease| lease.entry.target == *target)
 }

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use lanyard_core::charter::{Charter, Name, parse};
 use lanyard_core::drill::{Drill, OLD};
 use lanyard_core::identity::Identity;
-use lanyard_core::kill::EngagedOrder;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::drill::Canary;
@@ -165,7 +164,7 @@ impl Drills {
     /// The targets whose last drill is too long ago. While people have the switch in their hands there is none.
     fn due(&self, broker: &Broker, now: Timestamp) -> Vec<Name> {
         let due = lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
-            if state.kills().iter().any(EngagedOrder::is_engaged) {
+            if state.kills().count_engaged() > 0 {
                 return Vec::new();
             }
             let due = self.targets.iter().filter(|target| {

@@ -184,8 +184,6 @@ fn dead(outcome: &DrillOutcome) -> Option<f64> {
 
 /// What the ledger counts.
 fn of_state(state: &State, asked: &Asked, now: Timestamp) -> [Count; 12] {
-    let orders = state.kills().iter();
-    let engaged = orders.filter(|it| it.is_engaged());
     let pauses = state.pauses().filter(|pause| pause.lasts(now));
     let emergencies = state.emergencies().filter(|one| one.lasts(now));
     let (answers, observed) = (&asked.answers, state.observed());
@@ -215,7 +213,7 @@ fn of_state(state: &State, asked: &Asked, now: Timestamp) -> [Count; 12] {
         (
             "kill_orders_engaged",
             "Kill orders that still stop something",
-            engaged.count(),
+            state.kills().count_engaged(),
         ),
         ("pauses", "Pauses that last", pauses.count()),
         ("emergencies", "Emergencies that last", emergencies.count()),

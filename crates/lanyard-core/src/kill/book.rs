@@ -1,7 +1,8 @@
 //! The book of kill orders, and the ways to find one without a look at all of them.
 //!
 //! An order over a task or a lease leaves the book some time after what it covers has left the books: from then on nothing
-//! that it matches can be live. Every other order stays.
+//! that it matches can be live. A broader order leaves long after people have lifted all of it, once nothing in the books is
+//! older than the order. An order that answers what may be said again (a loss, a signal, a ticket) stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -10,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::places::{Places, later};
-use super::{EngagedOrder, KillOrder, Lifted, RearmStage};
+use super::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage};
+use crate::charter::Role;
 use crate::id::{KillId, LeaseId};
 use crate::lease::Seq;
 use crate::scope::{Facets, Scope};
@@ -26,6 +28,15 @@ use crate::time::Timestamp;
 /// - test: `s08_an_order_over_a_task_goes_when_the_task_is_gone`
 pub const KILL_ORDER_REMEMBERED: Duration = Duration::from_secs(3600);
 
+/// How long an order that is broader than a task stays once it is wholly lifted.
+///
+/// # Limit
+/// - for: a wholly lifted kill order of a person, an agent or a breaker over more than a task
+/// - unit: after it was lifted, and after all that is older than the order left the books
+/// - beyond: the order leaves memory and snapshots; the history still has it
+/// - test: `s28_a_lifted_order_goes_once_nothing_older_is_in_the_books`
+pub const LIFTED_ORDER_REMEMBERED: Duration = Duration::from_secs(30 * 86400);
+
 /// Every order ever given that can still matter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
@@ -38,6 +49,10 @@ pub struct KillBook {
     engaged: Places,
     /// Those of which nothing can be live, by when.
     idle: BTreeSet<(Timestamp, Seq)>,
+    /// Those broader than a task that are wholly lifted and may be forgotten, by when they were lifted.
+    lifted: BTreeSet<(Timestamp, Seq)>,
+    /// How many are engaged.
+    count_engaged: usize,
     /// The newest order's place, also where that order has left the book.
     epoch: Seq,
     changes: OrderChanges,
@@ -94,6 +109,21 @@ impl KillBook {
     /// The orders, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
         self.orders.values()
+    }
+
+    /// How many orders stop something, other than the canary of a drill.
+    #[must_use]
+    pub const fn count_engaged(&self) -> usize {
+        self.count_engaged
+    }
+
+    /// The orders before this place, newest first; from the newest where no place is given.
+    pub fn before(&self, seq: Option<Seq>) -> impl Iterator<Item = &EngagedOrder> {
+        let before = (
+            Bound::Unbounded,
+            seq.map_or(Bound::Unbounded, Bound::Excluded),
+        );
+        self.orders.range(before).rev().map(|(_, engaged)| engaged)
     }
 
     /// The orders behind this place, oldest first.
@@ -189,6 +219,14 @@ impl KillBook {
         found.max_by_key(|engaged| engaged.seq)
     }
 
+    /// Whether an order that is later than this place, lifted or not, covers everything of a task and this role.
+    #[must_use]
+    pub fn kills_task(&self, task: &Task, role: Role, since: Seq) -> bool {
+        let kills = |it: &EngagedOrder| it.order.roles.reaches(role) && it.order.covers_task(task);
+        let mut places = self.by_scope.covering_whole(task);
+        places.any(|places| self.newest(places, Some(since), kills).is_some())
+    }
+
     /// The orders that are not wholly lifted and cover everything of a task, newest first.
     pub fn over_task<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a EngagedOrder> {
         let places = self.engaged.covering_whole(task);
@@ -234,6 +272,10 @@ impl KillBook {
         if let Some(since) = engaged.idle_since {
             self.idle.insert((since, seq));
         }
+        if let Some(at) = forgettable(&engaged) {
+            self.lifted.insert((at, seq));
+        }
+        self.count_engaged += usize::from(engaged.is_engaged());
         self.orders.insert(seq, engaged);
     }
 
@@ -252,6 +294,10 @@ impl KillBook {
         if let Some(since) = engaged.idle_since {
             self.idle.remove(&(since, seq));
         }
+        if let Some(at) = forgettable(&engaged) {
+            self.lifted.remove(&(at, seq));
+        }
+        self.count_engaged -= usize::from(engaged.is_engaged());
         Some(engaged)
     }
 
@@ -287,12 +333,27 @@ impl KillBook {
         forgotten
     }
 
+    /// The lifted orders that nobody needs to see any more leave the book. Everything in the books is newer than `oldest`.
+    pub(crate) fn forget_lifted(&mut self, now: Timestamp, oldest: Option<Seq>) -> Vec<KillId> {
+        let mut forgotten = Vec::new();
+        while let Some((at, seq)) = self.lifted.first().copied() {
+            // What an order makes dead is older than the order, and may be in the books for longer.
+            if at + LIFTED_ORDER_REMEMBERED > now || oldest.is_some_and(|oldest| oldest < seq) {
+                break;
+            }
+            self.lifted.pop_first();
+            forgotten.extend(self.remove(seq).map(|engaged| engaged.order.id));
+        }
+        forgotten
+    }
+
     /// Lifts an order by a step.
     pub(crate) fn lift(&mut self, id: KillId, stage: RearmStage, at: Timestamp) {
         let seq = self.by_id.get(&id).copied();
         let Some(engaged) = seq.and_then(|seq| self.orders.get_mut(&seq)) else {
             return;
         };
+        let (was_engaged, was_forgettable) = (engaged.is_engaged(), forgettable(engaged));
         engaged.lifted = match stage {
             RearmStage::Plan => Lifted::Plan,
             RearmStage::Apply => Lifted::Everything,
@@ -301,8 +362,46 @@ impl KillBook {
         self.changes.0 += 1;
         if engaged.lifted == Lifted::Everything {
             self.engaged.remove(&engaged.order, engaged.seq);
+        } else {
+            self.engaged.insert(&engaged.order, engaged.seq);
+        }
+        match (was_engaged, engaged.is_engaged()) {
+            (true, false) => self.count_engaged -= 1,
+            (false, true) => self.count_engaged += 1,
+            (true, true) | (false, false) => {}
+        }
+        if let Some(at) = was_forgettable {
+            self.lifted.remove(&(at, engaged.seq));
+        }
+        if let Some(at) = forgettable(engaged) {
+            self.lifted.insert((at, engaged.seq));
         }
     }
+}
+
+/// Since when an order that is broader than a task may be forgotten, as far as that depends on the order. What answers a loss, a
+/// signal or a ticket stays: the same may be said again, and people have lifted its order.
+fn forgettable(engaged: &EngagedOrder) -> Option<Timestamp> {
+    let is_broad = match engaged.order.scope {
+        Scope::All
+        | Scope::Environment(_)
+        | Scope::Target(_)
+        | Scope::Charter(_)
+        | Scope::Agent(_) => true,
+        Scope::Task(_) | Scope::Lease(_) => false,
+    };
+    let is_said_once = match engaged.order.by {
+        Actor::Operator(_) | Actor::Agent(_) | Actor::Breaker { .. } => true,
+        Actor::Ticket { .. }
+        | Actor::BreakGlass { .. }
+        | Actor::Local
+        | Actor::Signal { .. }
+        | Actor::Broker => false,
+    };
+    let is_lifted = engaged.lifted == Lifted::Everything;
+    engaged
+        .lifted_at
+        .filter(|_| is_broad && is_said_once && is_lifted)
 }
 
 #[cfg(test)]
@@ -310,10 +409,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::charter::{Name, Role};
+    use crate::charter::Name;
     use crate::id::TaskId;
     use crate::identity::Identity;
-    use crate::kill::Actor;
     use crate::scope::{AgentName, RoleFilter};
     use crate::task::Above;
 

@@ -57,7 +57,8 @@ impl Tally {
         self.dead_in.add(&other.dead_in);
     }
 
-    pub(crate) const fn count(&mut self, progress: Progress) -> &mut u64 {
+    /// The count of those that are so far.
+    pub const fn count(&mut self, progress: Progress) -> &mut u64 {
         match progress {
             Progress::Fenced | Progress::Requested => &mut self.requested,
             Progress::Acknowledged(_) => &mut self.acknowledged,

@@ -264,7 +264,7 @@ impl State {
         id: ApprovalId,
     ) -> Result<&crate::approval::Approval, Refusal> {
         self.approvals
-            .get(&id)
+            .get(id)
             .ok_or_else(|| Refusal::Unknown(format!("approval {id}")))
     }
 

@@ -188,7 +188,11 @@ impl State {
         while let Some(id) = due.pop() {
             self.forget_task(id, now);
         }
-        for order in self.kills.forget_idle(now) {
+        let oldest = self.leases.oldest().into_iter();
+        let oldest = oldest.chain(self.approvals.oldest()).min();
+        let mut forgotten = self.kills.forget_idle(now);
+        forgotten.extend(self.kills.forget_lifted(now, oldest));
+        for order in forgotten {
             self.tallies.remove(&order);
         }
     }
@@ -213,7 +217,9 @@ impl State {
         }
         for plan in self.plans_of.remove(&id).unwrap_or_default() {
             let approval = self.plans.remove(&plan).and_then(|plan| plan.approval);
-            approval.and_then(|approval| self.approvals.remove(&approval));
+            approval
+                .into_iter()
+                .for_each(|it| self.approvals.remove(it));
         }
         self.requests.remove(&id);
         // What was done with a credential is told late, by an agent that was held up: the task waits for that, and for
@@ -237,7 +243,7 @@ impl State {
     fn asked_until(&self, id: TaskId) -> Option<Timestamp> {
         let plans = self.plans_of.get(&id).into_iter().flatten();
         let asked = plans.filter_map(|plan| self.plans.get(plan)?.approval);
-        let asked = asked.filter_map(|approval| self.approvals.get(&approval));
+        let asked = asked.filter_map(|approval| self.approvals.get(approval));
         let last = asked.map(|approval| {
             let denied = approval.denied.as_ref().map(|(.., at)| *at);
             denied.map_or(approval.requested, |at| at.max(approval.requested))
@@ -411,30 +417,27 @@ impl State {
         seq: Seq,
     ) {
         if let (Some(id), Some(requirement)) = (plan.approval, requirement) {
-            self.approvals.insert(
+            let approval = Approval {
                 id,
-                Approval {
-                    id,
-                    plan: plan.id,
-                    digest: plan.digest,
-                    task: plan.task,
-                    requirement: requirement.clone(),
-                    requested: plan.submitted,
-                    seq,
-                    consents: Vec::new(),
-                    denied: None,
-                    used: 0,
-                    session: None,
-                },
-            );
+                plan: plan.id,
+                digest: plan.digest,
+                task: plan.task,
+                requirement: requirement.clone(),
+                requested: plan.submitted,
+                seq,
+                consents: Vec::new(),
+                denied: None,
+                used: 0,
+                session: None,
+            };
+            let asking = self.asking(plan.task);
+            self.approvals.insert(approval, asking);
         }
         self.plans_of.entry(plan.task).or_default().push(plan.id);
         self.plans.insert(plan.id, plan.clone());
     }
 
     pub(super) fn on_approval(&mut self, id: ApprovalId, change: impl FnOnce(&mut Approval)) {
-        if let Some(approval) = self.approvals.get_mut(&id) {
-            change(approval);
-        }
+        self.approvals.update(id, change);
     }
 }

@@ -1,6 +1,7 @@
 //! What breakers have counted: windows over the records, so that a restart forgets nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,15 @@ use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trip::{Counted, EVIDENCE, Trip};
 
+/// How long it is remembered which targets an agent had something on, once it asks for nothing any more.
+///
+/// # Limit
+/// - for: an agent under a charter with a breaker on new targets
+/// - unit: after its last credential
+/// - beyond: every target is new to the agent again
+/// - test: `s28_the_targets_of_an_agent_that_is_gone_are_forgotten`
+const REACHED_REMEMBERED: Duration = Duration::from_secs(90 * 86400);
+
 /// How many windows of one breaker are kept before those that are over are looked for.
 const MANY: usize = 1024;
 
@@ -25,8 +35,10 @@ const MANY: usize = 1024;
 pub(super) struct Breakers {
     watched: BTreeMap<Name, Vec<Watch>>,
     tripped: Vec<Trip>,
-    /// Which targets an agent had something on, by charter.
-    reached: BTreeMap<(Name, AgentName), BTreeSet<Name>>,
+    /// Which targets an agent had something on, by charter, and when it last had something.
+    reached: BTreeMap<(Name, AgentName), (Timestamp, BTreeSet<Name>)>,
+    /// The same agents, by when they last had something.
+    last_reached: BTreeSet<(Timestamp, (Name, AgentName))>,
 }
 
 /// One breaker and its windows.
@@ -195,14 +207,25 @@ impl Breakers {
     }
 
     /// Whether this target is new to the agent; from now on it is not.
-    fn reaches(&mut self, task: &Task, target: &Name) -> bool {
+    fn reaches(&mut self, task: &Task, target: &Name, at: Timestamp) -> bool {
         let watches = self.watched.get(&task.charter);
         let counted = |watch: &Watch| watch.rule.breaker.on == Event::NewTarget;
         if !watches.is_some_and(|watches| watches.iter().any(counted)) {
             return false;
         }
+        while let Some((last, _)) = self.last_reached.first()
+            && *last + REACHED_REMEMBERED <= at
+        {
+            if let Some((_, agent)) = self.last_reached.pop_first() {
+                self.reached.remove(&agent);
+            }
+        }
         let key = (task.charter.clone(), task.agent.clone());
-        self.reached.entry(key).or_default().insert(target.clone())
+        let (last, targets) = self.reached.entry(key.clone()).or_default();
+        self.last_reached.remove(&(*last, key.clone()));
+        *last = at;
+        self.last_reached.insert((at, key));
+        targets.insert(target.clone())
     }
 
     pub(super) fn tripped(&self) -> &[Trip] {
@@ -241,16 +264,30 @@ impl Breakers {
             reached: self
                 .reached
                 .iter()
-                .map(|(of, names)| (of.clone(), names.clone()))
+                .map(|(of, (_, names))| (of.clone(), names.clone()))
+                .collect(),
+            last_reached: self
+                .reached
+                .iter()
+                .map(|(of, (last, _))| (of.clone(), *last))
                 .collect(),
         }
     }
 
-    pub(super) fn restore(image: BreakersImage) -> Self {
+    /// An image of before there were times was of this time.
+    pub(super) fn restore(image: BreakersImage, latest: Timestamp) -> Self {
+        let times: BTreeMap<_, _> = image.last_reached.into_iter().collect();
+        let reached = image.reached.into_iter().map(|(of, names)| {
+            let last = times.get(&of).copied().unwrap_or(latest);
+            (of, (last, names))
+        });
+        let reached: BTreeMap<_, _> = reached.collect();
+        let last_reached = reached.iter().map(|(of, (last, _))| (*last, of.clone()));
         let mut breakers = Self {
             watched: image.watched,
             tripped: image.tripped,
-            reached: image.reached.into_iter().collect(),
+            last_reached: last_reached.collect(),
+            reached,
         };
         breakers
             .watched
@@ -267,6 +304,8 @@ pub struct BreakersImage {
     watched: BTreeMap<Name, Vec<Watch>>,
     tripped: Vec<Trip>,
     reached: Vec<((Name, AgentName), BTreeSet<Name>)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    last_reached: Vec<((Name, AgentName), Timestamp)>,
 }
 
 impl State {
@@ -337,7 +376,7 @@ impl State {
             return;
         };
         let target = &intent.entry.target;
-        let new = self.breakers.reaches(&entry.task, target);
+        let new = self.breakers.reaches(&entry.task, target, when.0);
         let happened = |event| Happened::of(event, &entry.task, Some(target));
         let mut trips = self.breakers.count(&happened(Event::Minted), when);
         if new {
@@ -359,7 +398,7 @@ impl State {
     }
 
     fn count_rejection(&mut self, id: ApprovalId, when: (Timestamp, Seq)) {
-        let approval = self.approvals.get(&id);
+        let approval = self.approvals.get(id);
         if let Some(entry) = approval.and_then(|approval| self.tasks.get(approval.task)) {
             let happened = Happened::of(Event::Rejected, &entry.task, None);
             let trips = self.breakers.count(&happened, when);

@@ -255,7 +255,7 @@ impl State {
             )
             .chain(
                 self.approvals
-                    .values()
+                    .iter()
                     .map(|approval| Image::Approval(Box::new(approval.clone()))),
             )
             .chain(
@@ -333,7 +333,7 @@ impl State {
                     rearms,
                     pauses,
                     emergencies,
-                    breakers: Breakers::restore(*breakers),
+                    breakers: Breakers::restore(*breakers, latest),
                     tasks: Tasks::default(),
                     ..Self::default()
                 };
@@ -366,7 +366,8 @@ impl State {
                 self.plans.insert(plan.id, *plan);
             }
             Image::Approval(approval) => {
-                self.approvals.insert(approval.id, *approval);
+                let asking = self.asking(approval.task);
+                self.approvals.insert(*approval, asking);
             }
             Image::Reporting { identity, window } => self.report_rates.restore(identity, window),
             Image::Used {

@@ -96,6 +96,37 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
+    /// The first of the leases behind this one, by their ids, that an order killed and that wait for one of these. A lease that
+    /// waits for something else in the meantime keeps its place.
+    pub fn killed_after(
+        &self,
+        kill: KillId,
+        steps: &[Awaits],
+        (after, most): (Option<LeaseId>, usize),
+    ) -> Vec<&Lease> {
+        let of_kill = self.stopping.by_kill.get(&kill);
+        let sets = steps.iter().filter_map(|what| of_kill?.get(what));
+        let first = sets.flat_map(|ids| ids.range(behind(after)).take(most));
+        let mut first: Vec<LeaseId> = first.copied().collect();
+        first.sort_unstable();
+        first.truncate(most);
+        let found = first.into_iter();
+        found.filter_map(|id| self.get(id)).collect()
+    }
+
+    /// When the last of the leases of a target that an order killed was asked for.
+    #[must_use]
+    pub fn last_asked(&self, target: &Name, kill: KillId) -> Option<Timestamp> {
+        let asked = self.stopping.asked.get(&(target.clone(), kill))?;
+        asked.last().map(|(asked, _)| *asked)
+    }
+
+    /// The place of the oldest.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Seq> {
+        self.by_intent.keys().next().copied()
+    }
+
     /// The orders with leases that wait for their provider or for its declared bound.
     pub fn unfinished(&self) -> impl Iterator<Item = KillId> {
         let open = |steps: &Steps| {
@@ -258,6 +289,8 @@ type Steps = BTreeMap<Awaits, BTreeSet<LeaseId>>;
 struct Stopping {
     by_target: BTreeMap<Name, Steps>,
     by_kill: HashMap<KillId, Steps>,
+    /// By target and order: when each was asked for.
+    asked: HashMap<(Name, KillId), BTreeSet<(Timestamp, LeaseId)>>,
 }
 
 /// Where a lease is to be found.
@@ -288,6 +321,8 @@ impl Stopping {
             if let Some(kill) = kill {
                 let steps = self.by_kill.entry(kill).or_default();
                 steps.entry(what).or_default().insert(lease.id);
+                let asked = self.asked.entry((lease.entry.target.clone(), kill));
+                asked.or_default().insert((lease.asked, lease.id));
             }
         }
     }
@@ -302,6 +337,15 @@ impl Stopping {
                 && take_out(self.by_kill.get_mut(&kill), what, lease.id)
             {
                 self.by_kill.remove(&kill);
+            }
+            if let Some(kill) = kill {
+                let key = (target.clone(), kill);
+                if let Some(asked) = self.asked.get_mut(&key) {
+                    asked.remove(&(lease.asked, lease.id));
+                    if asked.is_empty() {
+                        self.asked.remove(&key);
+                    }
+                }
             }
         }
     }

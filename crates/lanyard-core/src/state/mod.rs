@@ -25,6 +25,7 @@ use crate::trip::Trip;
 
 mod admit;
 mod apply;
+mod approvals;
 mod breakers;
 mod deliveries;
 mod image;
@@ -47,6 +48,7 @@ pub use tasks::{
     REQUEST_REMEMBERED, TaskEntry,
 };
 
+use approvals::Approvals;
 use breakers::Breakers;
 use deliveries::Deliveries;
 use quota::{Quotas, Spent};
@@ -67,7 +69,7 @@ pub struct State {
     quotas: Quotas,
     plans: BTreeMap<PlanId, Plan>,
     plans_of: HashMap<TaskId, Vec<PlanId>>,
-    approvals: BTreeMap<ApprovalId, Approval>,
+    approvals: Approvals,
     kills: KillBook,
     /// What each order came to, by target.
     tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
@@ -236,23 +238,19 @@ impl State {
     /// One approval.
     #[must_use]
     pub fn approval(&self, id: ApprovalId) -> Option<&Approval> {
-        self.approvals.get(&id)
+        self.approvals.get(id)
     }
 
     /// The approvals behind this one that have not been forgotten, by their ids.
     pub fn approvals(&self, after: Option<ApprovalId>) -> impl Iterator<Item = &Approval> {
-        self.approvals
-            .range(behind(after))
-            .map(|(_, approval)| approval)
+        self.approvals.after(after)
     }
 
     /// Everybody who said yes to something, as they were then, and everybody who was seen of late.
     #[must_use]
     pub fn consenting(&self) -> Vec<Operator> {
-        let consents = self
-            .approvals
-            .values()
-            .flat_map(|approval| &approval.consents);
+        let approvals = self.approvals.iter();
+        let consents = approvals.flat_map(|approval| &approval.consents);
         let consenting = consents.map(|consent| &consent.operator);
         consenting.chain(self.people.values()).cloned().collect()
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::approval::{Approval, ConsentError, Requester, Seen};
-use crate::charter::{RequestLimits, Role};
+use crate::charter::{Name, RequestLimits, Role};
 use crate::id::{ApprovalId, TaskId};
 use crate::identity::{Identity, Operator};
 use crate::plan::Plan;
+use crate::scope::AgentName;
 use crate::time::Timestamp;
 
 use super::{Refusal, State};
@@ -93,11 +94,9 @@ impl State {
         let Some(entry) = entry.filter(|entry| entry.is_open(now)) else {
             return Some(ConsentError::TaskEnded(approval.task));
         };
-        let mut later = self.kills.after(approval.seq);
-        let killed = later.any(|engaged| {
-            let order = &engaged.order;
-            order.roles.reaches(Role::Apply) && order.covers_task(&entry.task)
-        });
+        let killed = self
+            .kills
+            .kills_task(&entry.task, Role::Apply, approval.seq);
         killed.then_some(ConsentError::Killed)
     }
 
@@ -151,17 +150,22 @@ impl State {
         Ok(admits(&requester)?)
     }
 
+    /// Which agent asks for a task, under which charter.
+    pub(super) fn asking(&self, task: TaskId) -> Option<(Name, AgentName)> {
+        let task = &self.tasks.get(task)?.task;
+        Some((task.charter.clone(), task.agent.clone()))
+    }
+
     /// Whether this agent may ask people again (T23).
     fn may_ask(&self, task: TaskId, most: RequestLimits, now: Timestamp) -> Result<(), Refusal> {
         let asking = &self.known_task(task)?.task;
-        let own = self.approvals.values().filter_map(|approval| {
-            let entry = self.tasks.get(approval.task)?;
-            let task = &entry.task;
-            let same = task.agent == asking.agent && task.charter == asking.charter;
+        let of_agent = (asking.charter.clone(), asking.agent.clone());
+        let own = self.approvals.asked_by(&of_agent).filter_map(|approval| {
+            let task = &self.tasks.get(approval.task)?.task;
             // A request holds its place for as long as it could have waited: to close its task early, and open another, asks
             // people as much as to leave it open (S14).
             let held = task.expires.max(approval.requested + most.cooldown);
-            same.then_some((approval, now < held))
+            Some((approval, now < held))
         });
         let (mut waiting, mut quiet) = (0, None);
         for (approval, held) in own {
@@ -186,12 +190,17 @@ impl State {
 
     /// What a person may do now counts for what that person said yes to, until it is used.
     pub(super) fn recognize(&mut self, operator: &Operator) {
-        let approvals = self.approvals.values_mut();
-        let consents = approvals.flat_map(|approval| &mut approval.consents);
-        for consent in consents.filter(|it| it.operator.identity == operator.identity) {
-            if consent.operator.vouched <= operator.vouched {
-                consent.operator.clone_from(operator);
-            }
+        let own = self.approvals.of_person(&operator.identity);
+        let own: Vec<ApprovalId> = own.map(|approval| approval.id).collect();
+        for id in own {
+            self.approvals.update(id, |approval| {
+                let consents = approval.consents.iter_mut();
+                for consent in consents.filter(|it| it.operator.identity == operator.identity) {
+                    if consent.operator.vouched <= operator.vouched {
+                        consent.operator.clone_from(operator);
+                    }
+                }
+            });
         }
         if let Some(vouched) = operator.vouched {
             // What nobody can show any more, nobody has to be told apart from.
@@ -216,8 +225,10 @@ impl State {
                 ..other.clone()
             } != *operator
         };
-        let consents = self.approvals.values().flat_map(|it| &it.consents);
-        let mut own = consents.map(|consent| &consent.operator);
+        let approvals = self.approvals.of_person(&operator.identity);
+        let mut own = approvals
+            .flat_map(|it| &it.consents)
+            .map(|consent| &consent.operator);
         if own.any(|other| {
             let newer = other.vouched <= operator.vouched;
             other.identity == operator.identity && newer && differs(other)

@@ -1,67 +1,50 @@
 //! What an order's report is about besides the leases that the order itself stops: an order reaches every lease of its
 //! scope that is older than it, whoever began to stop that lease.
 
-use std::collections::BTreeMap;
-
 use crate::charter::Name;
-use crate::id::KillId;
+use crate::id::{KillId, LeaseId};
 use crate::kill::{EngagedOrder, Tally};
-use crate::lease::{Awaits, Lease, Stage};
+use crate::lease::{Awaits, Lease};
 use crate::scope::{RoleFilter, Scope};
 
 use super::State;
 
 impl State {
-    /// The leases that an order makes dead, that another order stops, and that are not known to be dead: the sweep
-    /// leaves them to that other order, and whoever asks after this one has to hear of them.
-    pub fn stopped_by_others<'a>(
-        &'a self,
-        engaged: &'a EngagedOrder,
-    ) -> impl Iterator<Item = &'a Lease> {
+    /// The other orders that stop leases which are not known to be dead, and which this order may make dead as well: the sweep
+    /// leaves those to that other order, and whoever asks after this one has to hear of them. Each with whether that is so of
+    /// every lease of it.
+    #[must_use]
+    pub fn others_stopping(&self, engaged: &EngagedOrder) -> Vec<(KillId, bool)> {
         let others = self.leases.unfinished();
-        let others = others.filter(move |id| *id != engaged.order.id);
-        others
-            .flat_map(move |id| {
-                let steps = [Awaits::Kill, Awaits::Bound].into_iter();
-                steps.flat_map(move |what| self.leases.killed(id, what))
-            })
-            .filter(move |lease| {
-                lease.intent < engaged.seq && engaged.order.reaches(&lease.facets())
-            })
+        let others = others.filter(|id| *id != engaged.order.id);
+        others.map(|id| (id, self.is_within(id, engaged))).collect()
     }
 
-    /// The same, counted by target. An order of the same reach is taken as a whole: a kill that is pressed twice over a
-    /// million leases costs a report no more than over ten.
+    /// The first leases behind this one that another order stops, that are not known to be dead, and whether this order makes
+    /// each dead as well.
     #[must_use]
-    pub fn count_stopped_by_others(&self, engaged: &EngagedOrder) -> BTreeMap<Name, Tally> {
-        let mut counted: BTreeMap<Name, Tally> = BTreeMap::new();
-        for id in self.leases.unfinished() {
-            if id == engaged.order.id {
-                continue;
-            }
-            if self.is_within(id, engaged) {
-                for (target, tally) in self.tallies(id) {
-                    let open = Tally {
-                        requested: tally.requested,
-                        acknowledged: tally.acknowledged,
-                        ..Tally::default()
-                    };
-                    counted.entry(target.clone()).or_default().add(&open);
-                }
-                continue;
-            }
-            let steps = [Awaits::Kill, Awaits::Bound].into_iter();
-            let leases = steps.flat_map(|what| self.leases.killed(id, what));
-            for lease in leases {
-                let covered = lease.intent < engaged.seq && engaged.order.reaches(&lease.facets());
-                if let (true, Stage::Stopping { progress, .. }) = (covered, lease.stage) {
-                    let tally = counted.entry(lease.entry.target.clone()).or_default();
-                    *tally.count(progress) += 1;
-                }
-            }
-        }
-        counted.retain(|_, tally| tally.all() > 0);
-        counted
+    pub fn stopped_by_other(
+        &self,
+        (other, engaged): (KillId, &EngagedOrder),
+        page: (Option<LeaseId>, usize),
+    ) -> Vec<(&Lease, bool)> {
+        let steps = [Awaits::Kill, Awaits::Bound];
+        let leases = self.leases.killed_after(other, &steps, page).into_iter();
+        let is_reached =
+            |lease: &Lease| lease.intent < engaged.seq && engaged.order.reaches(&lease.facets());
+        leases.map(|lease| (lease, is_reached(lease))).collect()
+    }
+
+    /// What an order stops that is not known to be dead, by target.
+    pub fn open_tallies(&self, order: KillId) -> impl Iterator<Item = (&Name, Tally)> {
+        self.tallies(order).map(|(target, tally)| {
+            let open = Tally {
+                requested: tally.requested,
+                acknowledged: tally.acknowledged,
+                ..Tally::default()
+            };
+            (target, open)
+        })
     }
 
     /// Whether every lease that the order `id` stops is one that `engaged` makes dead too. A cut takes neighbours along

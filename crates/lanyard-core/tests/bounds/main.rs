@@ -5,6 +5,7 @@
     reason = "a test stops where its footing gives way"
 )]
 
+mod indices;
 mod rearms;
 
 use std::time::Duration;

@@ -369,6 +369,32 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
     assert_eq!((stopped.unswept, stopped.total.all()), (0, all as u64));
 
     let before = now();
+    let leases = engine.killed_leases(kill).await.unwrap();
+    assert_eq!(leases.len(), all);
+    assert!(taken(before) >= PAGES, "the leases of an order");
+
+    // Another order reaches them, and the first one stops them.
+    let by = Actor::Operator(world::agent());
+    let target = Scope::Target(bench.target.clone());
+    let other = engine.draft_kill(target, RoleFilter::Both, "drill".into(), by);
+    let other = engine.engage(other.unwrap()).await.order.id;
+    engine.sweep_orders().await;
+    let before = now();
+    let report = engine.kill_report(other).await.unwrap().unwrap();
+    assert_eq!((report.lines.len(), report.total.all()), (1000, all as u64));
+    assert!(
+        taken(before) >= PAGES,
+        "the report of what another order stops"
+    );
+    let before = now();
+    let leases = engine.killed_leases(other).await.unwrap();
+    assert_eq!(leases.len(), all);
+    assert!(
+        taken(before) >= PAGES,
+        "the leases that another order stops"
+    );
+
+    let before = now();
     engine.recover().await;
     assert!(taken(before) >= PAGES, "what a crash left behind");
 }

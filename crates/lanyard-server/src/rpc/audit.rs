@@ -52,8 +52,7 @@ impl AuditService for Services {
         let broker = &self.0;
         let now = broker.engine.now();
         let asked = broker.engine.survey(|state| {
-            let engaged = state.kills().iter();
-            let engaged = engaged.filter(|order| order.is_engaged()).count();
+            let engaged = state.kills().count_engaged();
             let pauses = state.pauses().filter(|pause| pause.lasts(now)).count();
             let emergencies = state.emergencies().filter(|one| one.lasts(now));
             let emergencies: Vec<_> = emergencies.map(|one| one.charter.to_string()).collect();

@@ -112,18 +112,23 @@ impl KillService for Services {
     ) -> Result<Response<v1::ListKillOrdersResponse>, Status> {
         let orders = match self.caller(&request).await? {
             Verified::Operator(operator, _) if sees_orders(&operator) => {
-                let all = |state: &State| state.kills().iter().rev().map(order).collect();
-                self.0.engine.in_effect(all).await
+                let mut all = Vec::new();
+                let passed = self
+                    .0
+                    .engine
+                    .pass_orders(|_, engaged| all.push(order(engaged)));
+                passed.await.map(|()| all)
             }
             Verified::Operator(..) => return Err(refusal::forbidden()),
             Verified::Agent(caller) => {
                 let named = Named::of(&self.0.engine, &caller);
-                let reached = |state: &State| {
-                    let orders = state.kills().iter().rev();
-                    let reaching = orders.filter(|engaged| named.reached_by(engaged, state));
-                    reaching.map(told).collect()
-                };
-                self.0.engine.in_effect(reached).await
+                let mut reaching = Vec::new();
+                let passed = self.0.engine.pass_orders(|state, engaged| {
+                    if named.reached_by(engaged, state) {
+                        reaching.push(told(engaged));
+                    }
+                });
+                passed.await.map(|()| reaching)
             }
         };
         Ok(Response::new(v1::ListKillOrdersResponse {
