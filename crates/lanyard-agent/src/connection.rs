@@ -51,9 +51,9 @@ pub enum ConnectionError {
     /// It does not start.
     #[error("the local agent does not start: {program}: {source}")]
     Start {
-        /// What was started.
+        /// The program that was to be the local agent.
         program: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// It was started, and does not answer.

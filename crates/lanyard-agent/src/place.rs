@@ -41,7 +41,7 @@ impl Place {
         Some(Self { socket })
     }
 
-    /// The socket.
+    /// The path at which the local agent listens.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket

@@ -40,9 +40,9 @@ pub enum AgentError {
     /// Its socket, or what is beside it, cannot be used.
     #[error("{path}: {source}")]
     Place {
-        /// What.
+        /// The file, the folder or the address.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// It cannot keep its memory to itself.

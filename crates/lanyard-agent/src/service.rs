@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) stop: Notify,
 }
 
-/// The service.
+/// `lanyard.agent.v1.AgentService` over what is shared.
 #[derive(Clone)]
 pub(crate) struct Agent(pub(crate) Arc<Shared>);
 

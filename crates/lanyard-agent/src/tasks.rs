@@ -152,7 +152,7 @@ impl Tasks {
         locked(&self.tasks).get(&key).cloned()
     }
 
-    /// All of them.
+    /// The tasks that something is kept of, with their contexts.
     pub(crate) fn all(&self) -> Vec<(PathBuf, Task)> {
         let tasks = locked(&self.tasks);
         let all = tasks.iter();

@@ -75,9 +75,9 @@ macro_rules! calls {
 }
 
 calls! {
-    /// Opens a task.
+    /// Opens a task under a charter, pinned to the revision in force.
     TaskServiceClient::open_task(OpenTaskRequest) -> OpenTaskResponse;
-    /// Reads a task.
+    /// Reads a task of the caller's own.
     TaskServiceClient::get_task(GetTaskRequest) -> GetTaskResponse;
     /// What happened to a task.
     TaskServiceClient::get_task_timeline(GetTaskTimelineRequest) -> GetTaskTimelineResponse;
@@ -93,15 +93,15 @@ calls! {
     PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
     /// Lists approvals.
     ApprovalServiceClient::list_approvals(ListApprovalsRequest) -> ListApprovalsResponse;
-    /// Reads one.
+    /// Reads a request for approval, with the digest of its plan.
     ApprovalServiceClient::get_approval(GetApprovalRequest) -> GetApprovalResponse;
-    /// Says yes.
+    /// Approves a plan, by the digest that the person was shown.
     ApprovalServiceClient::approve(ApproveRequest) -> ApproveResponse;
-    /// Says no.
+    /// Denies a request for approval for good.
     ApprovalServiceClient::deny(DenyRequest) -> DenyResponse;
-    /// Takes one's own yes back.
+    /// Withdraws the approval that the caller gave.
     ApprovalServiceClient::withdraw(WithdrawRequest) -> WithdrawResponse;
-    /// Reports an action.
+    /// Reports an action of a task, for its timeline and the breakers.
     ActionServiceClient::report_action(ReportActionRequest) -> ReportActionResponse;
     /// Engages a kill order.
     KillServiceClient::engage_kill(EngageKillRequest) -> EngageKillResponse;
@@ -113,7 +113,7 @@ calls! {
     CharterServiceClient::end_emergency(EndEmergencyRequest) -> EndEmergencyResponse;
     /// Lists emergencies.
     CharterServiceClient::list_emergencies(ListEmergenciesRequest) -> ListEmergenciesResponse;
-    /// Pauses.
+    /// Stops issuing over a scope, and revokes nothing.
     PauseServiceClient::create_pause(CreatePauseRequest) -> CreatePauseResponse;
     /// Lists pauses.
     PauseServiceClient::list_pauses(ListPausesRequest) -> ListPausesResponse;
@@ -123,7 +123,7 @@ calls! {
     KillServiceClient::list_kill_orders(ListKillOrdersRequest) -> ListKillOrdersResponse;
     /// Proposes to lift an order by a step.
     KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
-    /// Confirms a proposal.
+    /// Confirms another person's proposal to lift an order.
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
     /// Lists the last drills.
     KillServiceClient::list_drills(ListDrillsRequest) -> ListDrillsResponse;
@@ -139,7 +139,7 @@ calls! {
     IdentityServiceClient::invite_agent(InviteAgentRequest) -> InviteAgentResponse;
     /// Lists the enrolled agents.
     IdentityServiceClient::list_enrolled_agents(ListEnrolledAgentsRequest) -> ListEnrolledAgentsResponse;
-    /// Removes one.
+    /// Removes an enrolled agent, whose key is nobody's from then on.
     IdentityServiceClient::remove_enrolled_agent(RemoveEnrolledAgentRequest) -> RemoveEnrolledAgentResponse;
     /// Replaces the key of the agent that asks.
     IdentityServiceClient::rotate_agent_key(RotateAgentKeyRequest) -> RotateAgentKeyResponse;

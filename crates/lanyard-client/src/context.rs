@@ -23,17 +23,17 @@ pub enum ContextError {
     /// The file cannot be read.
     #[error("{path} cannot be read: {source}")]
     Unreadable {
-        /// Which file.
+        /// The file that the context names.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system, or of the format.
         source: std::io::Error,
     },
     /// It is not a context.
     #[error("{path} is not a context: {source}")]
     Malformed {
-        /// Which file.
+        /// The file that the context names.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system, or of the format.
         source: serde_json::Error,
     },
     /// The key in it is not one.
@@ -48,9 +48,9 @@ pub enum ContextError {
     /// What is kept between commands cannot be.
     #[error("{path} cannot be used to keep keys and tokens: {source}")]
     Kept {
-        /// Which file.
+        /// The file that the context names.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system, or of the format.
         source: std::io::Error,
     },
     /// A secret was not read.
@@ -88,9 +88,9 @@ pub enum ContextError {
     /// The folder of contexts cannot be used.
     #[error("{path} cannot be changed: {source}")]
     Folder {
-        /// What.
+        /// The file or the folder.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: std::io::Error,
     },
 }
@@ -123,7 +123,7 @@ struct File {
 }
 
 impl Context {
-    /// Reads one.
+    /// Reads a context from its file.
     ///
     /// # Errors
     /// See [`ContextError`].
@@ -169,7 +169,7 @@ impl Context {
         }
     }
 
-    /// Its file.
+    /// The file that the context was read from.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -244,7 +244,7 @@ pub(crate) fn now() -> Result<u64, ContextError> {
         .map_err(|_| ContextError::System)
 }
 
-/// 128 random bits.
+/// 128 random bits as text: two callers never have the same id.
 pub(crate) fn fresh_id() -> Result<String, ContextError> {
     random::<16>()
 }

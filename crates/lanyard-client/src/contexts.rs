@@ -10,8 +10,14 @@ use crate::context::{Context, ContextError, travels_safely};
 use crate::identity::{EnrolledIdentity, LoginIdentity};
 use crate::private;
 
-/// The longest name.
-const LENGTH: usize = 64;
+/// The longest name of a context, which is the name of a file as well.
+///
+/// # Limit
+/// - for: a context
+/// - unit: bytes
+/// - beyond: the name is refused
+/// - test: `what_is_no_name_reaches_no_file`
+const MAX_NAME_BYTES: usize = 64;
 
 /// `lanyard` in the user's configuration directory.
 pub struct Contexts {
@@ -66,7 +72,7 @@ impl Contexts {
         is_name(name).then(|| name.to_owned())
     }
 
-    /// Makes one current.
+    /// Makes a context the one that is used where none is named.
     ///
     /// # Errors
     /// When there is none of this name, or the choice cannot be written.
@@ -180,7 +186,7 @@ fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let first = name.chars().next();
     first.is_some_and(|c| c.is_ascii_alphanumeric())
-        && name.len() <= LENGTH
+        && name.len() <= MAX_NAME_BYTES
         && name.chars().all(plain)
 }
 
@@ -258,7 +264,9 @@ mod tests {
         let contexts = Contexts {
             folder: "/nowhere".into(),
         };
-        for odd in ["", "..", "../work", "a/b", ".hidden", "a b"] {
+        assert!(contexts.path(&"a".repeat(MAX_NAME_BYTES)).is_ok());
+        let long = "a".repeat(MAX_NAME_BYTES + 1);
+        for odd in ["", "..", "../work", "a/b", ".hidden", "a b", &long] {
             assert!(
                 matches!(contexts.path(odd), Err(ContextError::Name(_))),
                 "{odd}"

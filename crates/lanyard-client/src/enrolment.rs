@@ -22,7 +22,7 @@ const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
 /// The broker that an agent joins, and under which name that is kept.
 #[derive(Debug, Clone)]
 pub struct Joining<'a> {
-    /// Where it is.
+    /// The address of the broker.
     pub endpoint: &'a str,
     /// What its certificate is held against, in PEM; the system's roots where absent.
     pub ca_file: Option<&'a Path>,

@@ -39,7 +39,7 @@ pub enum HttpError {
     /// Nobody is there, or it is somebody else.
     #[error("{url} does not answer: {why}")]
     Silent {
-        /// Where.
+        /// The address that was asked.
         url: String,
         /// The last cause.
         why: String,
@@ -47,9 +47,9 @@ pub enum HttpError {
     /// An answer that makes no sense.
     #[error("{url} answers {status} with something else than was asked for")]
     Malformed {
-        /// Where.
+        /// The address that was asked.
         url: String,
-        /// The HTTP status.
+        /// The HTTP status of the answer.
         status: u16,
     },
 }
@@ -57,7 +57,7 @@ pub enum HttpError {
 /// A client that follows no redirect.
 pub(crate) struct Https(Client);
 
-/// What came back.
+/// An answer over HTTP, whatever its status.
 pub(crate) struct Answer {
     url: String,
     status: u16,

@@ -9,7 +9,6 @@ use rustix::time::{ClockId, clock_gettime};
 pub(crate) struct Moment(u64);
 
 impl Moment {
-    /// Now.
     pub(crate) fn now() -> Self {
         #[cfg(target_os = "linux")]
         let clock = ClockId::Boottime;
@@ -26,13 +25,11 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// So much later.
     pub(crate) fn after(self, span: Duration) -> Self {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// So much earlier.
     pub(crate) fn before(self, span: Duration) -> Self {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self(self.0.saturating_sub(millis))

@@ -21,7 +21,7 @@ use crate::pass::MAX_LEASES_PER_LOOK;
 /// # Limit
 /// - for: the report of a kill order
 /// - unit: leases
-/// - beyond: the other leases are counted by target, and read one by one with `lanyard kill report`
+/// - beyond: the other leases are counted by target, and read one by one with `lanyard -o json kill show`
 /// - test: `a_report_lists_so_many_leases_and_counts_the_rest`
 const MAX_REPORT_LINES: usize = 1000;
 

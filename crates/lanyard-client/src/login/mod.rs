@@ -44,7 +44,7 @@ pub enum LoginError {
     OtherProvider {
         /// Whose configuration was asked for.
         asked: String,
-        /// Whose it is.
+        /// The issuer that the configuration names.
         found: String,
     },
     /// It does not offer what is needed.
@@ -52,7 +52,7 @@ pub enum LoginError {
     Missing {
         /// The provider.
         issuer: String,
-        /// What.
+        /// The endpoint or the value that is missing.
         what: &'static str,
     },
     /// The answer came from another provider: RFC 9207.
@@ -70,7 +70,7 @@ pub enum LoginError {
     /// Another class of login was asked for.
     #[error("the identity provider logged you in with {found}, not with {wanted}")]
     OtherClass {
-        /// Its class.
+        /// The class (`acr`) of the login that was made.
         found: String,
         /// What was asked for.
         wanted: String,
@@ -113,7 +113,7 @@ pub struct Offer {
     /// What to ask for.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// For which API.
+    /// The API that the token is for.
     pub audience: Option<String>,
 }
 

@@ -19,7 +19,7 @@ struct Published {
     authorization_response_iss_parameter_supported: bool,
 }
 
-/// A provider.
+/// An identity provider, by its discovery document.
 pub(super) struct Provider {
     https: Https,
     published: Published,

@@ -20,7 +20,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A credential, and its lease. The secret is wiped when this is dropped.
 pub struct Held {
-    /// The lease.
+    /// The lease that the credential belongs to, as kill orders and the journal name it.
     pub lease_id: String,
     /// The secret. It is not to be kept: ask the task again.
     pub credential: v1::Credential,

@@ -47,11 +47,11 @@ const BUSY: Duration = Duration::from_millis(100);
 /// What ended a task, or credentials of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
-    /// A kill order.
+    /// A kill order that reaches the task.
     Killed {
-        /// Which.
+        /// The kill order, as `lanyard kill show` takes it.
         kill_id: String,
-        /// In a line.
+        /// The order, its scope and its reason, in a line for people.
         line: String,
     },
     /// It was closed, or its time was up.
@@ -162,7 +162,7 @@ impl Client {
 }
 
 impl Task {
-    /// Its id.
+    /// The task, as the broker names it.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.shared.id
