@@ -186,7 +186,7 @@ fn s28_the_indices_find_what_a_look_at_all_finds() {
                     },
                     at,
                 );
-                if bits % 5 == 0 {
+                if bits.is_multiple_of(5) {
                     books.apply(Command::Forget { leases: some }, at);
                 }
             }
@@ -194,7 +194,7 @@ fn s28_the_indices_find_what_a_look_at_all_finds() {
             7 if !tasks.is_empty() => ask(&mut books, &tasks[pick(tasks.len())].clone(), at),
             _ => {}
         }
-        if step % 16 == 0 {
+        if step.is_multiple_of(16) {
             compare(&books.state, &kills, at, &books);
             books.state = books.again();
             compare(&books.state, &kills, at, &books);
