@@ -96,6 +96,7 @@ pub(crate) async fn attend(
     ));
     let mut deadline = None;
     let mut told = HashSet::new();
+    let mut is_group_told = false;
     let mut look = tokio::time::interval(LOOK_INTERVAL);
     let mut ended = None;
     loop {
@@ -132,6 +133,10 @@ pub(crate) async fn attend(
                     // Nothing outlives SIGKILL: what remains is waited for.
                     deadline = Some(now + stopping.grace);
                 }
+                if family.session.is_none() && !is_group_told {
+                    family.pass_on(Signal::TERM);
+                    is_group_told = true;
+                }
                 for process in family.tops() {
                     if told.insert(process) {
                         family.tell(process, Signal::TERM);
@@ -147,19 +152,19 @@ struct Family {
     leader: Option<Pid>,
     /// On a terminal the command shares the process group of `lanyard exec`, which may hold others as well.
     is_group: bool,
-    session: i32,
+    /// None where `/proc` does not show this process, and so none of those that the command starts: then a stop reaches the
+    /// group of the command.
+    session: Option<i32>,
     /// What this process had started before, and the shell whose place this process took.
     strangers: HashSet<i32>,
 }
 
 impl Family {
     fn of(child: &Child, is_group: bool, strangers: HashSet<i32>) -> Self {
-        let session =
-            rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get());
         Self {
             leader: child.id().and_then(|id| Pid::from_raw(id.cast_signed())),
             is_group,
-            session,
+            session: Process::own().map(|own| own.session),
             strangers,
         }
     }
@@ -196,7 +201,7 @@ impl Family {
             .map_or(0, |leader| leader.as_raw_nonzero().get());
         let mut found = descendants(&processes(), &self.strangers);
         found.retain(|process| {
-            !process.has_ended && (process.session == self.session || process.id == leader)
+            !process.has_ended && (Some(process.session) == self.session || process.id == leader)
         });
         found
     }
@@ -231,12 +236,51 @@ fn report(sent: rustix::io::Result<()>) {
     }
 }
 
+/// What the system tells of a process (proc_pid_stat(5)).
+///
+/// In a container whose process came from outside, `docker exec` for one, groups and sessions of outside are 0.
 #[derive(Clone, Copy)]
 struct Process {
     id: i32,
     parent: i32,
+    group: i32,
     session: i32,
+    /// The process group that its terminal sends signals to; -1 where it has no terminal.
+    foreground: i32,
     has_ended: bool,
+}
+
+impl Process {
+    /// This one. None where `/proc` is not mounted, or numbers processes as they are numbered outside of this container.
+    fn own() -> Option<Self> {
+        let own = getpid().as_raw_nonzero().get();
+        Self::read("self").filter(|process| process.id == own)
+    }
+
+    /// By its number, or `self`. None where it is gone.
+    fn read(id: &str) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        Self::parse(&stat)
+    }
+
+    fn parse(stat: &str) -> Option<Self> {
+        // The name of a program stands in parentheses and may hold some itself.
+        let (before, fields) = stat.rsplit_once(')')?;
+        let id = before.split_once(' ')?.0.parse().ok()?;
+        let mut fields = fields.split_ascii_whitespace();
+        let has_ended = matches!(fields.next()?, "Z" | "X");
+        let mut number = || fields.next()?.parse().ok();
+        let (parent, group, session) = (number()?, number()?, number()?);
+        let _terminal: i32 = number()?;
+        Some(Self {
+            id,
+            parent,
+            group,
+            session,
+            foreground: number()?,
+            has_ended,
+        })
+    }
 }
 
 /// Those below this process, without these and those below them.
@@ -257,26 +301,18 @@ fn descendants(all: &[Process], strangers: &HashSet<i32>) -> Vec<Process> {
     found
 }
 
-/// The processes of this machine (proc_pid_stat(5)).
+/// The processes of this machine, or of this container; none where they cannot be told from others.
 fn processes() -> Vec<Process> {
+    if Process::own().is_none() {
+        return Vec::new();
+    }
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let process = |entry: std::fs::DirEntry| {
-        let id = entry.file_name().to_str()?.parse().ok()?;
-        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // The name of a program stands in parentheses and may hold some itself.
-        let (_, fields) = stat.rsplit_once(')')?;
-        let mut fields = fields.split_ascii_whitespace();
-        let has_ended = matches!(fields.next()?, "Z" | "X");
-        let parent = fields.next()?.parse().ok()?;
-        let session = fields.nth(1)?.parse().ok()?;
-        Some(Process {
-            id,
-            parent,
-            session,
-            has_ended,
+    entries
+        .filter_map(|entry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            Process::read(&id.to_string())
         })
-    };
-    entries.filter_map(process).collect()
+        .collect()
 }
 
 fn said(stop: &Stop, on_kill: OnKill) -> (String, &'static str) {
@@ -376,9 +412,25 @@ impl Signals {
 
 /// Whether a terminal sends its signals to this process and what it starts, whatever their standard input is.
 fn by_terminal() -> bool {
-    let terminal = std::fs::File::open("/dev/tty");
-    let group = terminal
-        .ok()
-        .and_then(|terminal| rustix::termios::tcgetpgrp(terminal).ok());
-    group == Some(rustix::process::getpgrp())
+    Process::own().is_some_and(|own| own.foreground == own.group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_tells_of_a_process_is_read_whatever_its_program_is_called() {
+        let stat = "12 (a) S 1 2) S 7 10 9 34816 10 4194304 0 0\n";
+        let process = Process::parse(stat).unwrap();
+        assert_eq!((process.id, process.parent), (12, 7));
+        assert_eq!((process.group, process.session), (10, 9));
+        assert_eq!(process.foreground, 10);
+        let outside = Process::parse("3 (sh) Z 1 0 0 0 -1 0").unwrap();
+        assert!(outside.has_ended);
+        assert_eq!((outside.session, outside.foreground), (0, -1));
+        for text in ["", "version 6.1", "3 (sh", "3 (sh) S 1 2"] {
+            assert!(Process::parse(text).is_none(), "{text}");
+        }
+    }
 }
