@@ -1,6 +1,6 @@
 //! A listener that withstands its peers (T43, T44): who is let in, for how long, and how it ends.
 //!
-//! It knows nothing of what is served; every request gets the address and the certificates of its peer.
+//! It knows nothing of what is served; every request gets the address, the certificates and the standing of its peer.
 
 mod bodies;
 mod connection;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::newcomers::Newcomers;
 use crate::tls::{Renewal, TlsFiles};
 use places::{Places, network};
 
@@ -163,6 +164,7 @@ struct Door {
     tls: Option<TlsAcceptor>,
     service: TowerToHyperService<axum::Router>,
     limits: Limits,
+    newcomers: Option<Newcomers>,
 }
 
 /// An address that is listened at, by nobody yet.
@@ -187,13 +189,15 @@ impl Listener {
         })
     }
 
-    /// Serves until told to close, and then for a moment what is being answered.
+    /// Serves until told to close, and then for a moment what is being answered. Where there are turns for newcomers, new connections
+    /// wait for theirs.
     ///
     /// # Errors
     /// When the runtime does not take the socket.
     pub(crate) async fn serve(
         self,
         router: axum::Router,
+        newcomers: Option<Newcomers>,
         closing: watch::Receiver<bool>,
     ) -> Result<()> {
         let tcp = TcpListener::from_std(self.tcp)?;
@@ -203,6 +207,7 @@ impl Listener {
             tls,
             service: TowerToHyperService::new(router.with_state(())),
             limits: Limits::USUAL,
+            newcomers,
         };
         let renewed = async {
             match renewal {

@@ -17,6 +17,7 @@ mod lanes;
 mod listen;
 mod local;
 mod metrics;
+mod newcomers;
 mod plane;
 mod plans;
 mod readings;

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::listen::Listener;
+use crate::newcomers::Newcomers;
 use crate::tls::TlsFiles;
 
 /// How long after a failure the address is tried again.
@@ -56,6 +57,8 @@ pub(crate) struct Plane {
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) router: Router,
+    /// Whom strangers wait for. A kill, and whoever scrapes metrics, waits for no stranger of the same address.
+    pub(crate) newcomers: Option<Newcomers>,
     pub(crate) engine: Arc<Engine>,
     /// Why nobody is served there, as it was said last.
     pub(crate) said: Mutex<Option<String>>,
@@ -106,7 +109,8 @@ impl Plane {
                 None => self.open().await,
             };
             if let Ok((listener, router)) = opened {
-                let served = listener.serve(router, closing.clone()).await;
+                let newcomers = self.newcomers.clone();
+                let served = listener.serve(router, newcomers, closing.clone()).await;
                 if *closing.borrow() {
                     return;
                 }
@@ -144,6 +148,7 @@ pub(crate) mod tests {
             address,
             tls,
             router: Box::new(|| Ok(axum::Router::new())),
+            newcomers: None,
             engine: Arc::clone(&engine),
             said: Mutex::default(),
         };

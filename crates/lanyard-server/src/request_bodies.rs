@@ -15,6 +15,7 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_body::{Body as _, Frame, SizeHint};
 use parking_lot::Mutex;
+use tonic::Status;
 
 use crate::listen::PeerAddress;
 use crate::refusal;
@@ -91,12 +92,7 @@ pub(crate) async fn metered(
     let peer = request.extensions().get::<PeerAddress>();
     let peer = peer.map(PeerAddress::network);
     let Ok(_place) = budget.requests.take(peer, 1) else {
-        let refused = refusal::no_room();
-        return if is_grpc(request.headers()) {
-            refused.into_http()
-        } else {
-            crate::http::refused(&refused)
-        };
+        return refused(&refusal::no_room(), is_grpc(request.headers()));
     };
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -118,6 +114,15 @@ pub(crate) async fn metered(
         return crate::http::refused(&refusal::no_memory());
     }
     response
+}
+
+/// A refusal before anything of a request was looked at.
+pub(crate) fn refused(why: &Status, is_grpc: bool) -> Response {
+    if is_grpc {
+        why.clone().into_http()
+    } else {
+        crate::http::refused(why)
+    }
 }
 
 /// Whether a message of these headers is one of gRPC.

@@ -42,6 +42,7 @@ use crate::identity::{Challenges, ClusterDoor, Doors, Inspections, Place, Quotas
 use crate::judge::{Assessor, Judges};
 use crate::kill_plane;
 use crate::lanes::Lanes;
+use crate::newcomers::Newcomers;
 use crate::plane::{Plane, Purpose, Router};
 use crate::plans::PlanStore;
 use crate::readings::Readings;
@@ -314,19 +315,21 @@ fn plane(
         address,
         tls: config.tls.clone(),
         router,
+        newcomers: None,
         engine: Arc::clone(&broker.engine),
         said: Mutex::default(),
     }
 }
 
 fn everybody(config: &Config, broker: &Arc<Broker>) -> Plane {
-    let router = crate::rpc::router(Arc::clone(broker));
+    let newcomers = Newcomers::default();
+    let router = crate::rpc::router(Arc::clone(broker), newcomers.clone());
     let router = Box::new(move || Ok(router.clone()));
-    plane(
-        (config, broker),
-        (Purpose::Everybody, config.listen),
-        router,
-    )
+    let place = (Purpose::Everybody, config.listen);
+    Plane {
+        newcomers: Some(newcomers),
+        ..plane((config, broker), place, router)
+    }
 }
 
 fn kills(config: &Config, broker: &Arc<Broker>) -> Option<Plane> {

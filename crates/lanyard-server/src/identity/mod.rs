@@ -254,10 +254,11 @@ impl Broker {
             presented.wait(turns, found.who.identity()).await;
         }
         let name = found.who.identity().to_string();
+        let is_known = self.is_known(&found.who);
         let owner = Owner {
             issuer: &found.who.identity().issuer,
             name: &name,
-            is_known: self.is_known(&found.who),
+            is_known,
         };
         let uses = found.used.into_iter().chain(proof);
         if purpose != Purpose::Kill {
@@ -278,6 +279,9 @@ impl Broker {
                     })?;
                 }
             }
+        }
+        if is_known {
+            presented.vouch();
         }
         Ok(found.who)
     }

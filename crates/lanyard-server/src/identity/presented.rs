@@ -20,6 +20,7 @@ use rustls::pki_types::CertificateDer;
 
 use crate::lanes::{Lanes, Turn};
 use crate::listen::PeerAddress;
+use crate::newcomers::Standing;
 use crate::tls::PeerCertificates;
 
 /// The header with a proof of possession (RFC 9449 section 4).
@@ -45,6 +46,7 @@ struct Shown {
     path: String,
     certificates: Option<PeerCertificates>,
     peer: Option<IpAddr>,
+    standing: Option<Standing>,
     /// The turn of the identity, once it is known.
     turn: Mutex<Option<Turn>>,
 }
@@ -67,6 +69,7 @@ pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
         path: request.uri().path().to_owned(),
         certificates: extensions.get::<PeerCertificates>().cloned(),
         peer: extensions.get::<PeerAddress>().map(|peer| peer.0.ip()),
+        standing: extensions.get::<Standing>().cloned(),
         turn: Mutex::default(),
     };
     let presented = Presented(Arc::new(shown));
@@ -120,6 +123,13 @@ impl Presented {
 
     pub(crate) fn peer(&self) -> Option<IpAddr> {
         self.0.peer
+    }
+
+    /// Its connection need not wait for the turns of those whom nobody knows.
+    pub(super) fn vouch(&self) {
+        if let Some(standing) = &self.0.standing {
+            standing.vouch();
+        }
     }
 
     /// Waits for the turn of this identity, which the request then has until its answer was taken: so many of one identity are

@@ -22,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use super::bodies::{Answered, Received};
 use super::traffic::{Traffic, Verdict};
 use super::{Door, Limits, PeerAddress, told};
+use crate::newcomers::Standing;
 use crate::tls::{PeerCertificates, Protocol};
 
 /// The largest head of a request, in bytes: a token is at most 8 KiB, and a proof or a certificate may come with it.
@@ -109,9 +110,11 @@ impl Door {
         // An answer is not held back for more: without this each waits for an acknowledgement.
         stream.set_nodelay(true).ok();
         let (service, limits) = (self.service, self.limits);
+        let standing = Standing::default();
         let requests = |certificates| Requests {
             service,
             peer,
+            standing: standing.clone(),
             certificates,
             traffic: Traffic::begun(Instant::now()),
             limits,
@@ -122,7 +125,13 @@ impl Door {
                 .await;
         };
         // A slow handshake holds up nobody else.
-        let shaken = timeout(limits.handshake, acceptor.accept(stream)).await;
+        let shaken = timeout(limits.handshake, async {
+            if let Some(newcomers) = &self.newcomers {
+                newcomers.admit(peer, &standing).await;
+            }
+            acceptor.accept(stream).await
+        });
+        let shaken = shaken.await;
         if let Ok(Ok(stream)) = shaken {
             let session = stream.get_ref().1;
             let certificates = PeerCertificates::of(session);
@@ -140,6 +149,7 @@ impl Door {
 struct Requests {
     service: TowerToHyperService<axum::Router>,
     peer: PeerAddress,
+    standing: Standing,
     certificates: Option<PeerCertificates>,
     traffic: Arc<Traffic>,
     limits: Limits,
@@ -238,6 +248,7 @@ impl Service<Request<Incoming>> for Requests {
         let mut request = request.map(|body| Received::new(body, traffic, self.limits.body));
         let extensions = request.extensions_mut();
         extensions.insert(self.peer);
+        extensions.insert(self.standing.clone());
         if let Some(certificates) = &self.certificates {
             extensions.insert(certificates.clone());
         }

@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, watch};
 use tonic::{Request, Status};
 
 use crate::identity::{Freshness, Presented};
+use crate::newcomers::Newcomers;
 use crate::refusal;
 use crate::request_bodies::{self, BodyBudget};
 use crate::wire::Broker;
@@ -66,7 +67,7 @@ const MAX_REQUEST_ID_BYTES: usize = 64;
 pub(crate) struct Services(pub(crate) Arc<Broker>);
 
 /// Everything that is listened for: gRPC and HTTP on one port.
-pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
+pub(crate) fn router(broker: Arc<Broker>, newcomers: Newcomers) -> axum::Router {
     let services = Services(Arc::clone(&broker));
     let limit = MAX_MESSAGE_BYTES;
     tonic::service::Routes::new(
@@ -89,6 +90,8 @@ pub(crate) fn router(broker: Arc<Broker>) -> axum::Router {
         BodyBudget::of_all(),
         request_bodies::metered,
     ))
+    // Outside of the budgets of everybody: those who wait for a turn take nothing of them.
+    .layer(from_fn_with_state(newcomers, crate::newcomers::paced))
 }
 
 /// What the kill plane serves: KillService and its HTTP door.

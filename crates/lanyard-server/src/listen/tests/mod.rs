@@ -70,6 +70,7 @@ async fn listening(
         tls,
         service: TowerToHyperService::new(router()),
         limits,
+        newcomers: None,
     };
     let (close, closing) = watch::channel(false);
     tokio::spawn(serve(tcp, door, Places::new(8, 8), closing));

@@ -1,0 +1,532 @@
+//! Turns for connections on which nobody that the broker knows has called yet (T43, T44).
+//!
+//! A handshake, the form of a token and its signature cost the broker more than the peer that sends them. So long as a connection is new,
+//! it waits for turns: a few of its own, a few of its address, a few of all. A turn comes back at once where the caller turns out
+//! to be known, and a moment later where not, so that a peer whom nobody knows is served at a slow pace, and a thousand
+//! agents that come again after a restart are not. Connections of known callers wait for nobody, until a call on them is not accepted.
+//!
+//! A request has its message before it has a turn: nobody waits for the bytes of another peer.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http_body::{Body as _, Frame, SizeHint};
+use lanyard_proto::MAX_MESSAGE_BYTES;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::lanes::{Lanes, Turn};
+use crate::listen::PeerAddress;
+use crate::refusal;
+use crate::request_bodies::{is_grpc, refused};
+use crate::shares::{Full, Share, Shares};
+
+/// Handshakes of new connections, each of which counts until a known caller is heard of, and a second otherwise; one address has an eighth
+/// of them.
+///
+/// # Limit
+/// - for: all new connections of a listener together, but the kill plane's
+/// - unit: handshakes
+/// - beyond: the handshake waits for its turn
+/// - test: `t43_handshakes_of_strangers_wait_for_their_turn_and_known_callers_give_it_back`
+const MAX_HANDSHAKES: usize = 512;
+/// Requests on new connections, each of which counts until it is answered, and a moment longer where nobody known has sent it; one address has
+/// a sixteenth of them.
+///
+/// # Limit
+/// - for: all new connections of a listener together, but the kill plane's
+/// - unit: requests
+/// - beyond: the request waits for its turn
+/// - test: `t43_requests_of_strangers_wait_for_their_turn_and_those_of_known_callers_do_not`
+const MAX_REQUESTS: usize = 512;
+/// Requests of one new connection that are received, wait for a turn or have one.
+///
+/// # Limit
+/// - for: a new connection
+/// - unit: requests
+/// - beyond: the request waits for its turn before its body is read
+/// - test: `t43_one_new_connection_takes_two_turns`
+const MAX_REQUESTS_PER_CONNECTION: usize = 2;
+/// Requests that are received or wait for their turn; one address has a quarter of them.
+///
+/// # Limit
+/// - for: all new connections of a listener together, but the kill plane's
+/// - unit: requests
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
+/// - test: `t43_so_many_requests_wait_for_their_turn_and_no_more`
+const MAX_WAITING: u64 = 2_048;
+/// The bytes of the requests that are received or wait for their turn; one address has half of them.
+///
+/// # Limit
+/// - for: all new connections of a listener together, but the kill plane's
+/// - unit: bytes
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
+/// - test: `t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory`
+const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
+/// How much of a request is received before it has a turn, in bytes: the largest message, and its frame. Only a stream of
+/// messages is longer, and its caller is asked after first.
+const MAX_RECEIVED_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
+/// How long a request may take to be received and to have its turn.
+///
+/// # Limit
+/// - for: a request on a new connection
+/// - unit: of time
+/// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
+/// - test: `t43_a_request_waits_for_its_turn_only_so_long`
+const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a request of a stranger keeps its turn, and a handshake after which nobody known was heard of.
+const REFUSED_FOR: Duration = Duration::from_secs(1);
+/// How long the request for a page keeps its turn that anybody may have.
+const ANSWERED_FOR: Duration = Duration::from_millis(50);
+
+/// Whether somebody known has called on a connection; among the extensions of its requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    known: watch::Sender<bool>,
+    own: Arc<Semaphore>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self {
+            known: watch::Sender::new(false),
+            own: Arc::new(Semaphore::new(MAX_REQUESTS_PER_CONNECTION)),
+        }
+    }
+}
+
+impl Standing {
+    /// Somebody known has called.
+    pub(crate) fn vouch(&self) {
+        self.known
+            .send_if_modified(|known| !std::mem::replace(known, true));
+    }
+
+    /// Somebody has called who was not accepted: whoever is known says so again.
+    fn lose(&self) {
+        self.known
+            .send_if_modified(|known| std::mem::replace(known, false));
+    }
+
+    fn is_known(&self) -> bool {
+        *self.known.borrow()
+    }
+
+    /// Waits for this, or until somebody known has called.
+    async fn unless_known<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let mut known = self.known.subscribe();
+        tokio::select! {
+            // The sender is held here, so that this ends only where somebody is known.
+            _ = known.wait_for(|known| *known) => None,
+            waited = wait => Some(waited),
+        }
+    }
+}
+
+/// What one request or handshake takes, until it is dropped. Nothing, where somebody known was heard of meanwhile.
+#[derive(Default)]
+struct Taken {
+    _own: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
+}
+
+impl Taken {
+    /// Gives it back once somebody known is heard of on the connection, and so much later at the latest.
+    fn give_back_within(self, most: Duration, standing: Standing) {
+        tokio::spawn(async move {
+            let _over = standing.unless_known(tokio::time::sleep(most)).await;
+            drop(self);
+        });
+    }
+}
+
+/// The turns of one listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Newcomers {
+    handshakes: Arc<Lanes<Option<IpAddr>>>,
+    requests: Arc<Lanes<Option<IpAddr>>>,
+    waiting: Shares<Option<IpAddr>>,
+    bytes: Shares<Option<IpAddr>>,
+}
+
+impl Default for Newcomers {
+    fn default() -> Self {
+        Self::new(
+            MAX_HANDSHAKES,
+            MAX_REQUESTS,
+            (MAX_WAITING, MAX_WAITING_BYTES),
+        )
+    }
+}
+
+impl Newcomers {
+    /// One address, which may be a proxy that many come through, gets its part.
+    fn new(handshakes: usize, requests: usize, (waiting, bytes): (u64, u64)) -> Self {
+        Self {
+            handshakes: Arc::new(Lanes::new(handshakes, handshakes / 8)),
+            requests: Arc::new(Lanes::new(requests, requests / 16)),
+            waiting: Shares::new(waiting, waiting / 4),
+            bytes: Shares::new(bytes, bytes / 2),
+        }
+    }
+
+    /// Waits until a connection of this peer may begin. Its turn ends once somebody known has called on it.
+    pub(crate) async fn admit(&self, peer: PeerAddress, standing: &Standing) {
+        let turn = self.handshakes.take(&Some(peer.network())).await;
+        let taken = Taken {
+            _turn: Some(turn),
+            ..Taken::default()
+        };
+        taken.give_back_within(REFUSED_FOR, standing.clone());
+    }
+
+    /// Receives the message of a request, and waits for its turn.
+    async fn turn(
+        &self,
+        peer: Option<IpAddr>,
+        standing: &Standing,
+        request: &mut Request,
+    ) -> Result<(Taken, Share<Option<IpAddr>>), Full> {
+        let mut bytes = self.bytes.of(peer);
+        // A connection waits for itself before its address waits for it.
+        let own = Arc::clone(&standing.own).acquire_owned();
+        let Some(own) = standing.unless_known(own).await else {
+            return Ok((Taken::default(), bytes));
+        };
+        let _waits = self.waiting.take(peer, 1)?;
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = Body::new(Received::of(body, &mut bytes).await?);
+        let taken = Taken {
+            _turn: standing.unless_known(self.requests.take(&peer)).await,
+            // Nobody closes the semaphore.
+            _own: own.ok(),
+        };
+        Ok((taken, bytes))
+    }
+}
+
+/// Lets a request on a new connection wait for its turn.
+pub(crate) async fn paced(
+    State(newcomers): State<Newcomers>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let extensions = request.extensions();
+    let standing = extensions.get::<Standing>().cloned().unwrap_or_default();
+    let peer = extensions.get::<PeerAddress>().map(PeerAddress::network);
+    let (is_grpc, shows_a_token) = (
+        is_grpc(request.headers()),
+        request.headers().contains_key(AUTHORIZATION),
+    );
+    let mut taken = None;
+    if !standing.is_known() {
+        let turn = timeout(WAIT_TIMEOUT, newcomers.turn(peer, &standing, &mut request));
+        let Ok(Ok(turn)) = turn.await else {
+            return refused(&refusal::no_room(), is_grpc);
+        };
+        taken = Some(turn);
+    }
+    let response = next.run(request).await;
+    let outcome = Outcome::of(&response);
+    if outcome == Outcome::NotAccepted {
+        standing.lose();
+    }
+    if let Some((taken, _bytes)) = taken
+        && !standing.is_known()
+    {
+        let most = match outcome {
+            // Whoever shows a token and is nobody that is known has cost a signature.
+            Outcome::Answered if !shows_a_token => ANSWERED_FOR,
+            Outcome::Answered | Outcome::Refused | Outcome::NotAccepted => REFUSED_FOR,
+        };
+        taken.give_back_within(most, standing);
+    }
+    response
+}
+
+/// The body of a request, of which the beginning was received already.
+struct Received {
+    beginning: VecDeque<Result<Frame<Bytes>, axum::Error>>,
+    rest: Body,
+}
+
+impl Received {
+    /// Receives a body to its end, or as much as there is of a message.
+    async fn of(mut rest: Body, share: &mut Share<Option<IpAddr>>) -> Result<Self, Full> {
+        let (mut beginning, mut received) = (VecDeque::new(), 0);
+        while received <= MAX_RECEIVED_BYTES
+            && let Some(frame) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await
+        {
+            let frame: Result<Frame<Bytes>, axum::Error> = frame;
+            let data = frame.as_ref().ok().and_then(Frame::data_ref);
+            let bytes = data.map_or(0, Bytes::len);
+            share.grow(bytes as u64)?;
+            received += bytes;
+            let is_over = frame.is_err();
+            beginning.push_back(frame);
+            if is_over {
+                break;
+            }
+        }
+        Ok(Self { beginning, rest })
+    }
+}
+
+impl http_body::Body for Received {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match self.beginning.pop_front() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.beginning.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let beginning = self.beginning.iter().flatten().filter_map(Frame::data_ref);
+        let bytes: usize = beginning.map(Bytes::len).sum();
+        let rest = self.rest.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(bytes as u64));
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(bytes as u64));
+        }
+        hint
+    }
+}
+
+/// What came of a request, as its answer tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Answered,
+    Refused,
+    /// Nobody was accepted as its caller.
+    NotAccepted,
+}
+
+impl Outcome {
+    fn of(response: &Response) -> Self {
+        // A refusal of gRPC is an answer of HTTP (PROTOCOL-HTTP2.md, "Trailers-Only").
+        let of_grpc = tonic::Status::from_header_map(response.headers());
+        let of_grpc = of_grpc.map_or(tonic::Code::Ok, |status| status.code());
+        let status = response.status();
+        if status == http::StatusCode::UNAUTHORIZED || of_grpc == tonic::Code::Unauthenticated {
+            Self::NotAccepted
+        } else if status.is_client_error() || of_grpc != tonic::Code::Ok {
+            Self::Refused
+        } else {
+            Self::Answered
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::post;
+    use axum::{Extension, Router};
+    use futures_util::FutureExt as _;
+    use http::StatusCode;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::time::{Instant, advance};
+    use tokio_stream::{self as stream, StreamExt as _};
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(1);
+    const PLENTY: (u64, u64) = (100, 100);
+
+    fn peer(last: u8) -> PeerAddress {
+        PeerAddress(SocketAddr::from(([192, 0, 2, last], 1)))
+    }
+
+    /// `/known` is called by somebody known, `/stranger` is refused, `/forged` is not accepted, `/page` is for anybody, and `/slow` is
+    /// answered after a minute.
+    fn router(newcomers: Newcomers) -> Router {
+        let known = |Extension(standing): Extension<Standing>| async move { standing.vouch() };
+        let slow = || tokio::time::sleep(Duration::from_secs(60));
+        Router::new()
+            .route("/known", post(known))
+            .route("/stranger", post(|| async { StatusCode::FORBIDDEN }))
+            .route("/forged", post(|| async { StatusCode::UNAUTHORIZED }))
+            .route("/page", post(|| async {}))
+            .route("/slow", post(slow))
+            .layer(from_fn_with_state(newcomers, paced))
+    }
+
+    async fn call(router: &Router, standing: &Standing, from: u8, path: &str) -> StatusCode {
+        let mut request = Request::post(path).body(axum::body::Body::empty()).unwrap();
+        request.extensions_mut().insert(standing.clone());
+        request.extensions_mut().insert(peer(from));
+        let service = TowerToHyperService::new(router.clone());
+        service.call(request).await.unwrap().status()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_handshakes_of_strangers_wait_for_their_turn_and_known_callers_give_it_back() {
+        let newcomers = Newcomers::new(16, 16, PLENTY);
+        let (one, two) = (Standing::default(), Standing::default());
+        newcomers.admit(peer(1), &one).await;
+        newcomers.admit(peer(1), &two).await;
+        let mut third = Box::pin(newcomers.admit(peer(1), &two));
+        assert!((&mut third).now_or_never().is_none());
+        newcomers.admit(peer(2), &two).await;
+        // Time stands still: nobody's turn is over by itself.
+        let begun = Instant::now();
+        one.vouch();
+        third.await;
+        assert!(begun.elapsed() < REFUSED_FOR);
+        newcomers.admit(peer(1), &two).await;
+        assert!(begun.elapsed() >= REFUSED_FOR);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_requests_of_strangers_wait_for_their_turn_and_those_of_known_callers_do_not() {
+        // One of each address at a time.
+        let router = router(Newcomers::new(16, 16, PLENTY));
+        let (stranger, known) = (Standing::default(), Standing::default());
+        assert_eq!(call(&router, &known, 1, "/known").await, StatusCode::OK);
+        let refused = call(&router, &stranger, 1, "/stranger").await;
+        assert_eq!(refused, StatusCode::FORBIDDEN);
+        let begun = Instant::now();
+        let new = Standing::default();
+        let mut waits = Box::pin(call(&router, &new, 1, "/known"));
+        assert!((&mut waits).now_or_never().is_none());
+        // Neither who is known there nor who comes from elsewhere waits for that.
+        assert_eq!(call(&router, &known, 1, "/stranger").await.as_u16(), 403);
+        assert_eq!(call(&router, &stranger, 2, "/page").await, StatusCode::OK);
+        assert!(begun.elapsed() < MOMENT);
+        assert_eq!(waits.await, StatusCode::OK);
+        assert!(begun.elapsed() >= REFUSED_FOR);
+        // A page costs less, and whoever is not accepted has to say again who they are.
+        let begun = Instant::now();
+        assert_eq!(call(&router, &stranger, 1, "/page").await, StatusCode::OK);
+        assert_eq!(call(&router, &known, 1, "/forged").await.as_u16(), 401);
+        assert!(begun.elapsed() < MOMENT);
+        assert_eq!(call(&router, &known, 1, "/page").await, StatusCode::OK);
+        assert!((ANSWERED_FOR..REFUSED_FOR).contains(&begun.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_one_new_connection_takes_two_turns() {
+        let router = router(Newcomers::new(16, 64, PLENTY));
+        let (one, two) = (Standing::default(), Standing::default());
+        let mut held: Vec<_> = (0..4)
+            .map(|_| Box::pin(call(&router, &one, 1, "/slow")))
+            .collect();
+        for request in &mut held {
+            assert!(request.now_or_never().is_none());
+        }
+        // Of the four turns of the address two are left.
+        let begun = Instant::now();
+        assert_eq!(call(&router, &two, 1, "/page").await, StatusCode::OK);
+        assert!(begun.elapsed() < MOMENT);
+        // The others of a connection go on once its caller is known.
+        one.vouch();
+        let last = held.pop().unwrap();
+        assert_eq!(last.await, StatusCode::OK);
+        assert!(begun.elapsed() <= Duration::from_secs(61));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_a_request_waits_for_its_turn_only_so_long() {
+        let router = router(Newcomers::new(16, 16, PLENTY));
+        let (one, two) = (Standing::default(), Standing::default());
+        let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut slow).now_or_never().is_none());
+        let begun = Instant::now();
+        let refused = call(&router, &two, 1, "/page").await;
+        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(begun.elapsed().as_secs(), WAIT_TIMEOUT.as_secs());
+        advance(Duration::from_secs(60)).await;
+        assert_eq!(slow.await, StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_so_many_requests_wait_for_their_turn_and_no_more() {
+        // One of each address has a turn, and two wait for it.
+        let router = router(Newcomers::new(16, 16, (8, 100)));
+        let [one, two, three] = std::array::from_fn(|_| Standing::default());
+        let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut slow).now_or_never().is_none());
+        let mut waits = [
+            Box::pin(call(&router, &two, 1, "/page")),
+            Box::pin(call(&router, &two, 1, "/page")),
+        ];
+        for waits in &mut waits {
+            assert!(waits.now_or_never().is_none());
+        }
+        let begun = Instant::now();
+        let refused = call(&router, &three, 1, "/page").await;
+        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(call(&router, &three, 2, "/page").await, StatusCode::OK);
+        assert!(begun.elapsed() < MOMENT);
+        drop(slow);
+        for waits in waits {
+            assert_eq!(waits.await, StatusCode::OK);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory() {
+        let router = router(Newcomers::new(16, 64, (100, 20)));
+        let send = |from: u8, body: Body| {
+            let mut request = Request::post("/page").body(body).unwrap();
+            request.extensions_mut().insert(Standing::default());
+            request.extensions_mut().insert(peer(from));
+            let service = TowerToHyperService::new(router.clone());
+            async move { service.call(request).await.unwrap().status() }
+        };
+        // A body that does not end takes memory and no turn.
+        let unending = || {
+            let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"12345678"))]);
+            Body::from_stream(begun.chain(stream::pending()))
+        };
+        let mut held: Vec<_> = (0..6).map(|_| Box::pin(send(1, unending()))).collect();
+        let first = held.first_mut().unwrap();
+        assert!(first.now_or_never().is_none());
+        let begun = Instant::now();
+        assert_eq!(send(1, "1".into()).await, StatusCode::OK);
+        let too_much = send(1, "123".into()).await;
+        assert_eq!(too_much, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(send(2, "123".into()).await, StatusCode::OK);
+        assert!(begun.elapsed() < MOMENT);
+        drop(held);
+        assert_eq!(send(1, "123".into()).await, StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_a_known_caller_on_the_same_connection_lets_the_others_go_on() {
+        let router = router(Newcomers::new(16, 16, PLENTY));
+        let (one, two) = (Standing::default(), Standing::default());
+        let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut slow).now_or_never().is_none());
+        let mut waits = Box::pin(call(&router, &two, 1, "/page"));
+        assert!((&mut waits).now_or_never().is_none());
+        two.vouch();
+        assert_eq!(waits.await, StatusCode::OK);
+        assert!((&mut slow).now_or_never().is_none());
+    }
+}
