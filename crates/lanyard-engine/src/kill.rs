@@ -33,11 +33,14 @@ pub struct Fenced {
     pub reach: Reach,
 }
 
-/// What an order reaches now.
+/// What an order reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlastRadius {
-    /// Live leases, by target.
+    /// Leases that are live, or that the order found live, by target.
     pub leases: BTreeMap<Name, usize>,
+    /// Why the scope may be mistyped: a target, an environment, a charter or an agent of a name that nothing has which is
+    /// configured, in force or in the books. The order is worth engaging all the same: the name may come.
+    pub unknown_name: Option<String>,
 }
 
 impl Fenced {
@@ -165,16 +168,35 @@ impl Engine {
         }
     }
 
-    /// What an order would reach now.
+    /// What an order would reach now, or what one that was given has reached.
+    ///
+    /// Every lease is looked at: whoever gives an order gives it first and counts afterwards.
     #[must_use]
-    pub fn blast_radius(&self, scope: &Scope, roles: RoleFilter) -> BlastRadius {
-        let mut radius = BlastRadius::default();
+    pub fn blast_radius(
+        &self,
+        scope: &Scope,
+        roles: RoleFilter,
+        given: Option<KillId>,
+    ) -> BlastRadius {
+        let mut leases = BTreeMap::new();
+        let mut has_leases = false;
         self.pass_in_scope(scope, |lease| {
-            if lease.is_live() && roles.reaches(lease.entry.role) {
-                *radius.leases.entry(lease.entry.target.clone()).or_default() += 1;
+            // A lease that the order is stopping already has the name as well.
+            has_leases = true;
+            let is_reached = lease.is_live() || given.is_some() && lease.killed_by() == given;
+            if is_reached && roles.reaches(lease.entry.role) {
+                *leases.entry(lease.entry.target.clone()).or_default() += 1;
             }
         });
-        radius
+        let unknown_name = if has_leases {
+            None
+        } else {
+            self.not_known(scope)
+        };
+        BlastRadius {
+            leases,
+            unknown_name,
+        }
     }
 
     /// Shows each lease that an order of this scope would cover.
@@ -190,10 +212,8 @@ impl Engine {
         }
     }
 
-    /// Why a scope may be mistyped: a target, an environment, a charter or an agent of a name that nothing has which is
-    /// configured, in force or in the books. The order is worth engaging all the same: the name may come.
-    #[must_use]
-    pub fn unknown_name(&self, scope: &Scope) -> Option<String> {
+    /// The name of a scope that nothing has which is configured or in force, and the names that there are.
+    fn not_known(&self, scope: &Scope) -> Option<String> {
         let charters = self.charters().all();
         let (what, name, known) = match scope {
             Scope::All | Scope::Task(_) | Scope::Lease(_) => return None,
@@ -229,12 +249,6 @@ impl Engine {
             }
         };
         if known.iter().any(|known: &Name| known.as_str() == name) {
-            return None;
-        }
-        // A lease that the order is stopping already has the name as well.
-        let mut has_leases = false;
-        self.pass_in_scope(scope, |_| has_leases = true);
-        if has_leases {
             return None;
         }
         let mut listed: Vec<_> = known.iter().take(NAMES_LISTED).map(Name::as_str).collect();

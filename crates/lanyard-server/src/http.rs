@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use lanyard_core::id::ActionId;
+use lanyard_core::kill::KillOrder;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_identity::jws::type_of;
 use lanyard_identity::session::SESSION_TYPE;
@@ -281,16 +282,21 @@ async fn kill(
         Ok(reason) => reason,
         Err(status) => return refused(&status),
     };
-    let unknown_name = broker.engine.unknown_name(&kill.scope);
     match engage(&broker, (kill.scope, kill.roles), (reason, by), None).await {
-        Ok((fenced, took)) => Json(json!({
-            "kill_id": fenced.order.id,
-            "unknown_name": unknown_name,
-            "fenced": true,
-            "durable": fenced.is_durable(),
-            "fenced_in_ms": took.as_micros() as f64 / 1000.0,
-        }))
-        .into_response(),
+        Ok((fenced, took)) => {
+            let KillOrder {
+                id, scope, roles, ..
+            } = &fenced.order;
+            let radius = broker.engine.blast_radius(scope, *roles, Some(*id));
+            Json(json!({
+                "kill_id": id,
+                "unknown_name": radius.unknown_name,
+                "fenced": true,
+                "durable": fenced.is_durable(),
+                "fenced_in_ms": took.as_micros() as f64 / 1000.0,
+            }))
+            .into_response()
+        }
         Err(status) => refused(&status),
     }
 }

@@ -238,7 +238,8 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
         engine.engage(order.clone()).await;
     }
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
-    let unknown = engine.unknown_name(&order.scope);
+    let radius = engine.blast_radius(&order.scope, order.roles, Some(order.id));
+    let unknown = radius.unknown_name;
     if let Some(why) = &unknown {
         eprintln!("{} stops nothing that lives: {}", order.id, escaped(why));
     }

@@ -14,8 +14,9 @@ use tokio::task::JoinSet;
 use super::flood::Caller;
 use crate::stopwatch;
 
-/// Agents that ask for credentials: each has its own quota of records, so it takes many to ask often.
-const IDENTITIES: usize = 240;
+/// Agents that ask for credentials: each has its own quota of records, so it takes many to ask often. None of them is to ask more
+/// than a dozen times a minute.
+const IDENTITIES: usize = 720;
 /// Workers that ask in their names, one request after the other with a rest in between.
 const CALLERS: usize = 4;
 const REST: Duration = Duration::from_millis(25);

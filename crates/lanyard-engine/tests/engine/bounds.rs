@@ -339,7 +339,7 @@ async fn s28_whatever_looks_at_all_leases_looks_at_them_page_by_page() {
     let order = order.unwrap();
 
     let before = now();
-    let radius = engine.blast_radius(&Scope::All, RoleFilter::Both);
+    let radius = engine.blast_radius(&Scope::All, RoleFilter::Both, None);
     let all = (PAGES - 1) * MAX_LEASES_PER_LOOK + 1;
     assert_eq!(radius.leases.values().sum::<usize>(), all);
     assert!(taken(before) >= PAGES, "the preview of a kill");

@@ -81,7 +81,7 @@ async fn s32_an_order_over_a_name_reaches_every_identity_under_it() {
     let name = AgentName("terraformer".to_owned());
     let radius = bench
         .engine
-        .blast_radius(&Scope::Agent(name), RoleFilter::Both);
+        .blast_radius(&Scope::Agent(name), RoleFilter::Both, None);
     assert_eq!(radius.leases.values().sum::<usize>(), 2);
     kill(&bench, "terraformer").await;
     let mut alive = Vec::new();

@@ -244,9 +244,29 @@ async fn t66_a_round_that_fails_again_adds_nothing_to_the_journal_and_is_told_to
 }
 
 #[tokio::test]
+async fn an_order_is_counted_by_what_it_found_live_after_it_was_given() {
+    let (bench, leases) = stuck().await;
+    let reached = |given: Option<KillId>| {
+        let scope = Scope::Target(bench.target.clone());
+        let radius = bench.engine.blast_radius(&scope, RoleFilter::Both, given);
+        radius.leases.values().sum::<usize>()
+    };
+    assert_eq!(reached(None), leases.len());
+    let order = kill(&bench, charter()).await;
+    assert_eq!(reached(Some(order)), leases.len());
+    // Nothing is left for another one.
+    assert_eq!(reached(None), 0);
+    let other = kill(&bench, Scope::Target(bench.target.clone())).await;
+    assert_eq!(reached(Some(other)), 0);
+}
+
+#[tokio::test]
 async fn s46_an_order_over_a_name_that_nothing_has_is_told_so_and_is_engaged() {
     let bench = bench(world::CHARTER).await;
-    let unknown = |scope: Scope| bench.engine.unknown_name(&scope);
+    let unknown = |scope: Scope| {
+        let radius = bench.engine.blast_radius(&scope, RoleFilter::Both, None);
+        radius.unknown_name
+    };
     let name = |text: &str| text.parse().unwrap();
     let agent = |text: &str| Scope::Agent(AgentName(text.to_owned()));
     let identity = world::agent();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lanyard_core::charter::Charter;
+use lanyard_core::id::KillId;
 use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
 use lanyard_core::scope::{AgentName, RoleFilter, Scope};
@@ -74,23 +75,26 @@ impl KillService for Services {
             v1::RoleFilter::Unspecified | v1::RoleFilter::Both => RoleFilter::Both,
             v1::RoleFilter::ApplyOnly => RoleFilter::ApplyOnly,
         };
-        let radius = self.0.engine.blast_radius(&scope, roles);
-        let live_leases = radius
-            .leases
-            .iter()
-            .map(|(name, count)| (name.to_string(), *count as u64))
-            .collect();
-        let unknown_name = self.0.engine.unknown_name(&scope).unwrap_or_default();
-        if request.validate_only {
-            return Ok(Response::new(v1::EngageKillResponse {
-                live_leases,
-                unknown_name,
+        let reached = |given: Option<KillId>| {
+            let radius = self.0.engine.blast_radius(&scope, roles, given);
+            let leases = radius.leases.iter();
+            v1::EngageKillResponse {
+                live_leases: leases
+                    .map(|(name, count)| (name.to_string(), *count as u64))
+                    .collect(),
+                unknown_name: radius.unknown_name.unwrap_or_default(),
                 ..Default::default()
-            }));
+            }
+        };
+        if request.validate_only {
+            return Ok(Response::new(reached(None)));
         }
         let reason = text("reason", request.reason)?;
         let key = key((&by, &request.request_id), (&scope, roles))?;
-        let (fenced, took) = engage(&self.0, (scope, roles), (reason, by), key).await?;
+        // The fence is not kept waiting for what it reaches to be counted.
+        let asked = (scope.clone(), roles);
+        let (fenced, took) = engage(&self.0, asked, (reason, by), key).await?;
+        let counted = reached(Some(fenced.order.id));
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
             order: Some(order(&EngagedOrder {
@@ -101,8 +105,7 @@ impl KillService for Services {
                 idle_since: None,
             })),
             fenced_in: duration(took),
-            live_leases,
-            unknown_name,
+            ..counted
         }))
     }
 
