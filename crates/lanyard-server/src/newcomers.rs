@@ -74,9 +74,10 @@ const MAX_WAITING: u64 = 2_048;
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory`
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How much of a request is received before it has a turn, in bytes: the largest message, and its frame. Only a stream of
-/// messages is longer, and its caller is asked after first.
+/// How much of a request is received before it has a turn, in bytes: the largest message, and its frame.
 const MAX_RECEIVED_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
+/// The method whose request is a stream: its caller is asked after before any of that is read, so none of it is received ahead.
+const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 /// How long a request may take to be received and to have its turn.
 ///
 /// # Limit
@@ -205,8 +206,10 @@ impl Newcomers {
             return Ok((Taken::default(), bytes));
         };
         let _waits = self.waiting.take(peer, 1)?;
-        let body = std::mem::take(request.body_mut());
-        *request.body_mut() = Body::new(Received::of(body, &mut bytes).await?);
+        if request.uri().path() != STREAMED {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = Body::new(Received::of(body, &mut bytes).await?);
+        }
         let taken = Taken {
             _turn: standing.unless_known(self.requests.take(&peer)).await,
             // Nobody closes the semaphore.
@@ -237,7 +240,15 @@ pub(crate) async fn paced(
         };
         taken = Some(turn);
     }
-    let response = next.run(request).await;
+    let mut answer = std::pin::pin!(next.run(request));
+    let response = match standing.unless_known(answer.as_mut()).await {
+        Some(response) => response,
+        None => {
+            // The caller is known, and need not be done for others to have the turn.
+            taken = None;
+            answer.await
+        }
+    };
     let outcome = Outcome::of(&response);
     if outcome == Outcome::NotAccepted {
         standing.lose();
@@ -515,6 +526,37 @@ mod tests {
         assert!(begun.elapsed() < MOMENT);
         drop(held);
         assert_eq!(send(1, "123".into()).await, StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_a_plan_is_not_received_before_its_caller_is_known_and_keeps_no_turn_after_that() {
+        let known = |Extension(standing): Extension<Standing>, body: Body| async move {
+            standing.vouch();
+            axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        };
+        let newcomers = Newcomers::new(16, 16, PLENTY);
+        let router = Router::new()
+            .route(STREAMED, post(known))
+            .route("/page", post(|| async {}))
+            .layer(from_fn_with_state(newcomers, paced));
+        let (chunks, body) = tokio::sync::mpsc::channel::<std::io::Result<Bytes>>(1);
+        let body = Body::from_stream(tokio_stream::wrappers::ReceiverStream::new(body));
+        let mut request = Request::post(STREAMED).body(body).unwrap();
+        request.extensions_mut().insert(Standing::default());
+        request.extensions_mut().insert(peer(1));
+        let service = TowerToHyperService::new(router.clone());
+        let submitted = tokio::spawn(async move { service.call(request).await.unwrap() });
+        for _ in 0..3 {
+            // More than strangers may have in memory, and it goes through.
+            let chunk = Bytes::from(vec![0; PLENTY.1 as usize]);
+            chunks.send(Ok(chunk)).await.unwrap();
+        }
+        let begun = Instant::now();
+        let page = call(&router, &Standing::default(), 1, "/page").await;
+        assert_eq!(page, StatusCode::OK);
+        assert!(begun.elapsed() < MOMENT);
+        drop(chunks);
+        assert_eq!(submitted.await.unwrap().status(), StatusCode::OK);
     }
 
     #[tokio::test(start_paused = true)]
