@@ -75,6 +75,9 @@ const MAX_WAITING: u64 = 2_048;
 /// - test: `t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory`
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
 /// How much of a request is received before it has a turn, in bytes: the largest message, and its frame.
+///
+/// # No limit
+/// A longer request is received further once it has its turn.
 const MAX_RECEIVED_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
 /// The method whose request is a stream: its caller is asked after before any of that is read, so none of it is received ahead.
 const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
