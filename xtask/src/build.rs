@@ -5,11 +5,10 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Builds `lanyardd` and `lanyard`.
+/// Builds `lanyardd` and `lanyard`, and lets cargo say how far it is.
 pub(crate) fn binaries() -> Result<()> {
     let packages = [
         "build",
-        "--quiet",
         "--locked",
         "--package",
         "lanyard-server",

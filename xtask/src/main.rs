@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask <demo|test|conformance|bench|chaos|fuzz|
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("demo") => demo::run(),
+        Some("demo") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("test") => test::run(),
         Some("conformance") => conformance::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),

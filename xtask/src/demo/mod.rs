@@ -1,5 +1,5 @@
-//! `cargo xtask demo`: the whole story through the command line, on a daemon of its own and on the real servers
-//! that this machine can have.
+//! `cargo xtask demo [--servers]`: the whole story through the command line, on a daemon of its own, whose tokens need nothing
+//! else; with `--servers` also on the real servers that this machine can have.
 
 mod aws;
 mod kubernetes;
@@ -9,11 +9,10 @@ mod vault;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lanyard_rig::{Aws, Cli, Cluster, Daemon, Vault};
+use lanyard_rig::{Aws, Cli, Cluster, Daemon, Kubernetes, Moto, Storage, Vault, VaultServer};
 use serde_json::Value;
 
 use crate::build;
-use crate::servers::Servers;
 
 const CHARTER: &str = include_str!("shop-operator.yaml");
 
@@ -30,6 +29,41 @@ impl Story {
         self.steps += 1;
         println!("ok {:>3}  {what}", self.steps);
         Ok(value)
+    }
+}
+
+/// The real servers; what this machine cannot have is left out of the story.
+struct Servers {
+    moto: Result<Moto>,
+    kubernetes: Result<Kubernetes>,
+    vault: Result<VaultServer>,
+}
+
+impl Servers {
+    fn start(directory: &Path) -> Self {
+        let says = |what: &str| println!("demo: starting {what}");
+        says("moto, for AWS");
+        let moto = Moto::start(&directory.join("moto.log"));
+        says("kube-apiserver and etcd");
+        let kubernetes = Kubernetes::start(&directory.join("kubernetes"));
+        says("Vault");
+        let vault = VaultServer::start(&directory.join("vault"), Storage::Memory);
+        Self {
+            moto,
+            kubernetes,
+            vault,
+        }
+    }
+
+    fn left_out(&self) -> Vec<String> {
+        let errors = [
+            ("AWS", self.moto.as_ref().err()),
+            ("Kubernetes", self.kubernetes.as_ref().err()),
+            ("Vault", self.vault.as_ref().err()),
+        ];
+        let errors = errors.into_iter();
+        let lines = errors.filter_map(|(what, error)| Some(format!("{what}: {:#}", error?)));
+        lines.collect()
     }
 }
 
@@ -54,26 +88,22 @@ struct Held {
 }
 
 /// Plays it.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let with_servers = match arguments {
+        [] => false,
+        [flag] if flag == "--servers" => true,
+        _ => bail!("usage: cargo xtask demo [--servers]"),
+    };
+    println!("demo: lanyardd and lanyard are built: minutes the first time, seconds after that");
     build::binaries()?;
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
-    let servers = Servers::start(directory);
+    let servers = with_servers.then(|| Servers::start(directory));
     let mut story = Story {
         steps: 0,
-        left_out: Vec::new(),
+        left_out: servers.as_ref().map(Servers::left_out).unwrap_or_default(),
     };
-    let errors = [
-        ("AWS", servers.moto.as_ref().err()),
-        ("Kubernetes", servers.kubernetes.as_ref().err()),
-        ("Vault", servers.vault.as_ref().err()),
-    ];
-    for (what, error) in errors {
-        if let Some(error) = error {
-            story.left_out.push(format!("{what}: {error:#}"));
-        }
-    }
-    let stage = open(&mut story, directory, &servers)?;
+    let stage = open(&mut story, directory, servers.as_ref())?;
     let held = plan(&mut story, &stage)?;
     apply(&mut story, &stage)?;
     prohibited(&mut story, &stage)?;
@@ -92,14 +122,26 @@ pub(crate) fn run() -> Result<()> {
         println!("left out: {what}");
     }
     println!("demo: ok ({} steps)", story.steps);
+    if !with_servers {
+        println!(
+            "next: `cargo xtask demo --servers`, the same on Kubernetes, AWS and Vault; docs/quickstart.md, the same by hand"
+        );
+    }
     Ok(())
 }
 
 /// The daemon, its charter, the task.
-fn open<'a>(story: &mut Story, directory: &'a Path, servers: &'a Servers) -> Result<Stage<'a>> {
-    let cluster = servers.kubernetes.as_ref().ok().map(|it| it.cluster());
-    let aws = servers.moto.as_ref().ok().map(|it| it.aws());
-    let vault = servers.vault.as_ref().ok().map(|it| it.vault());
+fn open<'a>(
+    story: &mut Story,
+    directory: &'a Path,
+    servers: Option<&'a Servers>,
+) -> Result<Stage<'a>> {
+    let cluster = servers.and_then(|servers| servers.kubernetes.as_ref().ok());
+    let cluster = cluster.map(Kubernetes::cluster);
+    let aws = servers.and_then(|servers| servers.moto.as_ref().ok());
+    let aws = aws.map(Moto::aws);
+    let vault = servers.and_then(|servers| servers.vault.as_ref().ok());
+    let vault = vault.map(VaultServer::vault);
     let (mut charter, mut targets, mut environment) = (CHARTER.to_owned(), String::new(), vec![]);
     if let Some(cluster) = cluster {
         charter.push_str(kubernetes::GRANTS);
