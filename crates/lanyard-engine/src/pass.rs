@@ -101,7 +101,8 @@ impl Engine {
         if !answered {
             return Err(CommitError::Unavailable("no state".to_owned()));
         }
-        self.settle().await
+        // Where the ledger takes nothing more, what is stopped is told all the same.
+        self.in_effect(|_| ()).await
     }
 
     /// Whose tasks an order reaches: those that are open, and those whose leases are in the books.

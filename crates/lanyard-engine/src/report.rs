@@ -137,7 +137,8 @@ impl Engine {
                 self.pass_stopped_by(other, &known.engaged, |lease| found.push(lease.id))?;
             }
         }
-        self.settle().await?;
+        // Where the ledger takes nothing more, what is stopped is told all the same.
+        self.in_effect(|_| ()).await?;
         Ok(found)
     }
 

@@ -21,7 +21,7 @@ use crate::hooks::{self, Signed};
 use crate::identity::{Presented, exchange};
 use crate::refusal;
 use crate::rpc::action::{Said, report, report_once};
-use crate::rpc::{engage, text};
+use crate::rpc::{engage, reached, text};
 use crate::signals::{alertmanager, caep};
 use crate::status_lists::status_list;
 use crate::wire::Broker;
@@ -287,7 +287,7 @@ async fn kill(
             let KillOrder {
                 id, scope, roles, ..
             } = &fenced.order;
-            let radius = broker.engine.blast_radius(scope, *roles, Some(*id));
+            let radius = reached(&broker.engine, scope, *roles, Some(*id)).await;
             Json(json!({
                 "kill_id": id,
                 "unknown_name": radius.unknown_name,

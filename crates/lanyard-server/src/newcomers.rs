@@ -7,10 +7,9 @@
 //!
 //! A request has its message before it has a turn: nobody waits for the bytes of another peer.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::AUTHORIZATION;
 use http_body::{Body as _, Frame, SizeHint};
 use lanyard_proto::MAX_MESSAGE_BYTES;
@@ -41,8 +40,8 @@ use crate::shares::{Full, Share, Shares};
 /// - beyond: the handshake waits for its turn
 /// - test: `t43_handshakes_of_strangers_wait_for_their_turn_and_known_callers_give_it_back`
 const MAX_HANDSHAKES: usize = 512;
-/// Requests on new connections, each of which counts until it is answered, and a moment longer where nobody known has sent it; one address has
-/// a sixteenth of them.
+/// Requests on new connections, each of which counts until it is answered, 3 s at most, and a second longer where nobody known has sent
+/// it; one address has a sixteenth of them. Kill orders have as many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -50,7 +49,7 @@ const MAX_HANDSHAKES: usize = 512;
 /// - beyond: the request waits for its turn
 /// - test: `t43_requests_of_strangers_wait_for_their_turn_and_those_of_known_callers_do_not`
 const MAX_REQUESTS: usize = 512;
-/// Requests of one new connection that are received, wait for a turn or have one.
+/// Requests of one new connection that have a turn at a time.
 ///
 /// # Limit
 /// - for: a new connection
@@ -58,15 +57,16 @@ const MAX_REQUESTS: usize = 512;
 /// - beyond: the request waits for its turn before its body is read
 /// - test: `t43_one_new_connection_takes_two_turns`
 const MAX_REQUESTS_PER_CONNECTION: usize = 2;
-/// Requests that are received or wait for their turn; one address has a quarter of them.
+/// Requests that are received or wait for their turn; one address has a sixteenth of them. Kill orders have as many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
 /// - unit: requests
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_so_many_requests_wait_for_their_turn_and_no_more`
-const MAX_WAITING: u64 = 2_048;
-/// The bytes of the requests that are received or wait for their turn; one address has half of them.
+const MAX_WAITING: u64 = 8_192;
+/// The bytes of the requests that are received, wait for their turn or have it; one address has an eighth of them. Kill orders have as
+/// many of their own.
 ///
 /// # Limit
 /// - for: all new connections of a listener together, but the kill plane's
@@ -89,10 +89,20 @@ const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_a_request_waits_for_its_turn_only_so_long`
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a request of a stranger keeps its turn, and a handshake after which nobody known was heard of.
+/// How long a request keeps its turn that takes longer to be answered: its identity may have to wait, or another system be asked.
+const HELD_FOR: Duration = Duration::from_secs(3);
+/// How long a request of a stranger keeps its turn after its end, and a handshake after which nobody known was heard of.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-/// How long the request for a page keeps its turn that anybody may have.
+/// How long the request for a page keeps its turn after its end that anybody may have.
 const ANSWERED_FOR: Duration = Duration::from_millis(50);
+/// What a field of a head takes in memory besides its name and its value, in bytes.
+const FIELD_BYTES: usize = 100;
+/// Pages for probes, which cost no more than a refusal and wait for nobody.
+const PROBES: &[&str] = &["/livez", "/readyz", "/readyz/kill"];
+/// What gives kill orders.
+const KILLS: &[&str] = &["/lanyard.v1.KillService/EngageKill", "/v1/kill"];
+/// Where the paths of alerts and security events begin, which may give kill orders.
+const SIGNALS: &str = "/v1/hooks/";
 
 /// Whether somebody known has called on a connection; among the extensions of its requests.
 #[derive(Debug, Clone)]
@@ -117,8 +127,8 @@ impl Standing {
             .send_if_modified(|known| !std::mem::replace(known, true));
     }
 
-    /// Somebody has called who was not accepted: whoever is known says so again.
-    fn lose(&self) {
+    /// Somebody has called who is not known, or was not accepted: whoever is known says so again.
+    pub(crate) fn lose(&self) {
         self.known
             .send_if_modified(|known| std::mem::replace(known, false));
     }
@@ -138,20 +148,25 @@ impl Standing {
     }
 }
 
-/// What one request or handshake takes, until it is dropped. Nothing, where somebody known was heard of meanwhile.
-#[derive(Default)]
+/// The turn of one request or handshake. It comes back once somebody known is heard of on the connection, and `keeps` after this is
+/// dropped otherwise, whoever ends the request.
 struct Taken {
-    _own: Option<OwnedSemaphorePermit>,
-    _turn: Option<Turn>,
+    turn: Option<(Option<OwnedSemaphorePermit>, Turn)>,
+    standing: Standing,
+    keeps: Duration,
 }
 
-impl Taken {
-    /// Gives it back once somebody known is heard of on the connection, and so much later at the latest.
-    fn give_back_within(self, most: Duration, standing: Standing) {
-        tokio::spawn(async move {
-            let _over = standing.unless_known(tokio::time::sleep(most)).await;
-            drop(self);
-        });
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let Some(turn) = self.turn.take() else { return };
+        // A runtime that ends takes the turns with it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (standing, keeps) = (self.standing.clone(), self.keeps);
+            runtime.spawn(async move {
+                let _over = standing.unless_known(tokio::time::sleep(keeps)).await;
+                drop(turn);
+            });
+        }
     }
 }
 
@@ -159,6 +174,14 @@ impl Taken {
 #[derive(Debug, Clone)]
 pub(crate) struct Newcomers {
     handshakes: Arc<Lanes<Option<IpAddr>>>,
+    /// Kill orders and what gives them wait for nobody who wants something else.
+    kills: Turns,
+    others: Turns,
+}
+
+/// The turns of requests, and what waits for them.
+#[derive(Debug, Clone)]
+struct Turns {
     requests: Arc<Lanes<Option<IpAddr>>>,
     waiting: Shares<Option<IpAddr>>,
     bytes: Shares<Option<IpAddr>>,
@@ -177,49 +200,70 @@ impl Default for Newcomers {
 impl Newcomers {
     /// One address, which may be a proxy that many come through, gets its part.
     fn new(handshakes: usize, requests: usize, (waiting, bytes): (u64, u64)) -> Self {
+        let turns = || Turns {
+            requests: Arc::new(Lanes::new(requests, requests / 16)),
+            waiting: Shares::new(waiting, waiting / 16),
+            bytes: Shares::new(bytes, bytes / 8),
+        };
         Self {
             handshakes: Arc::new(Lanes::new(handshakes, handshakes / 8)),
-            requests: Arc::new(Lanes::new(requests, requests / 16)),
-            waiting: Shares::new(waiting, waiting / 4),
-            bytes: Shares::new(bytes, bytes / 2),
+            kills: turns(),
+            others: turns(),
         }
     }
 
     /// Waits until a connection of this peer may begin. Its turn ends once somebody known has called on it.
     pub(crate) async fn admit(&self, peer: PeerAddress, standing: &Standing) {
         let turn = self.handshakes.take(&Some(peer.network())).await;
-        let taken = Taken {
-            _turn: Some(turn),
-            ..Taken::default()
-        };
-        taken.give_back_within(REFUSED_FOR, standing.clone());
+        drop(Taken {
+            turn: Some((None, turn)),
+            standing: standing.clone(),
+            keeps: REFUSED_FOR,
+        });
     }
 
+    fn of(&self, path: &str) -> &Turns {
+        let is_kill = KILLS.contains(&path) || path.starts_with(SIGNALS);
+        if is_kill { &self.kills } else { &self.others }
+    }
+}
+
+impl Turns {
     /// Receives the message of a request, and waits for its turn.
-    async fn turn(
+    async fn take(
         &self,
         peer: Option<IpAddr>,
         standing: &Standing,
         request: &mut Request,
     ) -> Result<(Taken, Share<Option<IpAddr>>), Full> {
-        let mut bytes = self.bytes.of(peer);
-        // A connection waits for itself before its address waits for it.
-        let own = Arc::clone(&standing.own).acquire_owned();
-        let Some(own) = standing.unless_known(own).await else {
-            return Ok((Taken::default(), bytes));
-        };
         let _waits = self.waiting.take(peer, 1)?;
+        let mut bytes = self.bytes.take(peer, size_of_head(request))?;
         if request.uri().path() != STREAMED {
             let body = std::mem::take(request.body_mut());
             *request.body_mut() = Body::new(Received::of(body, &mut bytes).await?);
         }
-        let taken = Taken {
-            _turn: standing.unless_known(self.requests.take(&peer)).await,
+        // A connection waits for itself before its address waits for it, and neither once its caller is known.
+        let turn = standing.unless_known(async {
             // Nobody closes the semaphore.
-            _own: own.ok(),
+            let own = Arc::clone(&standing.own).acquire_owned().await.ok();
+            (own, self.requests.take(&peer).await)
+        });
+        let taken = Taken {
+            turn: turn.await,
+            standing: standing.clone(),
+            keeps: REFUSED_FOR,
         };
         Ok((taken, bytes))
     }
+}
+
+/// What the head of a request takes in memory, in bytes.
+fn size_of_head(request: &Request) -> u64 {
+    let fields = request.headers().iter();
+    let bytes: usize = fields
+        .map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES)
+        .sum();
+    bytes as u64
 }
 
 /// Lets a request on a new connection wait for its turn.
@@ -228,6 +272,9 @@ pub(crate) async fn paced(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if PROBES.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
     let extensions = request.extensions();
     let standing = extensions.get::<Standing>().cloned().unwrap_or_default();
     let peer = extensions.get::<PeerAddress>().map(PeerAddress::network);
@@ -237,17 +284,19 @@ pub(crate) async fn paced(
     );
     let mut taken = None;
     if !standing.is_known() {
-        let turn = timeout(WAIT_TIMEOUT, newcomers.turn(peer, &standing, &mut request));
+        let turns = newcomers.of(request.uri().path()).clone();
+        let turn = timeout(WAIT_TIMEOUT, turns.take(peer, &standing, &mut request));
         let Ok(Ok(turn)) = turn.await else {
             return refused(&refusal::no_room(), is_grpc);
         };
         taken = Some(turn);
     }
-    let mut answer = std::pin::pin!(next.run(request));
-    let response = match standing.unless_known(answer.as_mut()).await {
-        Some(response) => response,
-        None => {
-            // The caller is known, and need not be done for others to have the turn.
+    let mut answer = pin!(next.run(request));
+    let within = timeout(HELD_FOR, standing.unless_known(answer.as_mut()));
+    let response = match within.await {
+        Ok(Some(response)) => response,
+        // The caller is known, or waits for something else than this broker: others have the turn.
+        Ok(None) | Err(_) => {
             taken = None;
             answer.await
         }
@@ -256,44 +305,49 @@ pub(crate) async fn paced(
     if outcome == Outcome::NotAccepted {
         standing.lose();
     }
-    if let Some((taken, _bytes)) = taken
-        && !standing.is_known()
+    // Whoever shows a token and is nobody that is known has cost a signature.
+    if let Some((taken, _bytes)) = &mut taken
+        && outcome == Outcome::Answered
+        && !shows_a_token
     {
-        let most = match outcome {
-            // Whoever shows a token and is nobody that is known has cost a signature.
-            Outcome::Answered if !shows_a_token => ANSWERED_FOR,
-            Outcome::Answered | Outcome::Refused | Outcome::NotAccepted => REFUSED_FOR,
-        };
-        taken.give_back_within(most, standing);
+        taken.keeps = ANSWERED_FOR;
     }
     response
 }
 
 /// The body of a request, of which the beginning was received already.
 struct Received {
-    beginning: VecDeque<Result<Frame<Bytes>, axum::Error>>,
+    /// In one piece: frames of a byte each would take a hundred times as much.
+    beginning: Bytes,
+    /// What came after that and is no data: trailers, or why no more comes.
+    then: Option<Result<Frame<Bytes>, axum::Error>>,
     rest: Body,
 }
 
 impl Received {
     /// Receives a body to its end, or as much as there is of a message.
     async fn of(mut rest: Body, share: &mut Share<Option<IpAddr>>) -> Result<Self, Full> {
-        let (mut beginning, mut received) = (VecDeque::new(), 0);
-        while received <= MAX_RECEIVED_BYTES
+        let (mut beginning, mut then) = (BytesMut::new(), None);
+        while beginning.len() <= MAX_RECEIVED_BYTES
             && let Some(frame) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await
         {
-            let frame: Result<Frame<Bytes>, axum::Error> = frame;
-            let data = frame.as_ref().ok().and_then(Frame::data_ref);
-            let bytes = data.map_or(0, Bytes::len);
-            share.grow(bytes as u64)?;
-            received += bytes;
-            let is_over = frame.is_err();
-            beginning.push_back(frame);
-            if is_over {
+            match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => {
+                    share.grow(data.len() as u64)?;
+                    beginning.extend_from_slice(&data);
+                }
+                Ok(Err(trailers)) => then = Some(Ok(trailers)),
+                Err(error) => then = Some(Err(error)),
+            }
+            if then.is_some() {
                 break;
             }
         }
-        Ok(Self { beginning, rest })
+        Ok(Self {
+            beginning: beginning.freeze(),
+            then,
+            rest,
+        })
     }
 }
 
@@ -305,24 +359,26 @@ impl http_body::Body for Received {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match self.beginning.pop_front() {
+        if !self.beginning.is_empty() {
+            let beginning = std::mem::take(&mut self.beginning);
+            return Poll::Ready(Some(Ok(Frame::data(beginning))));
+        }
+        match self.then.take() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(&mut self.rest).poll_frame(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.beginning.is_empty() && self.rest.is_end_stream()
+        self.beginning.is_empty() && self.then.is_none() && self.rest.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let beginning = self.beginning.iter().flatten().filter_map(Frame::data_ref);
-        let bytes: usize = beginning.map(Bytes::len).sum();
-        let rest = self.rest.size_hint();
+        let (beginning, rest) = (self.beginning.len() as u64, self.rest.size_hint());
         let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(bytes as u64));
+        hint.set_lower(rest.lower().saturating_add(beginning));
         if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(bytes as u64));
+            hint.set_upper(upper.saturating_add(beginning));
         }
         hint
     }
@@ -370,7 +426,7 @@ mod tests {
     use super::*;
 
     const MOMENT: Duration = Duration::from_millis(1);
-    const PLENTY: (u64, u64) = (100, 100);
+    const PLENTY: (u64, u64) = (1_600, 1_600);
 
     fn peer(last: u8) -> PeerAddress {
         PeerAddress(SocketAddr::from(([192, 0, 2, last], 1)))
@@ -387,6 +443,8 @@ mod tests {
             .route("/forged", post(|| async { StatusCode::UNAUTHORIZED }))
             .route("/page", post(|| async {}))
             .route("/slow", post(slow))
+            .route("/v1/kill", post(|| async {}))
+            .route("/readyz", post(|| async {}))
             .layer(from_fn_with_state(newcomers, paced))
     }
 
@@ -481,7 +539,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn t43_so_many_requests_wait_for_their_turn_and_no_more() {
         // One of each address has a turn, and two wait for it.
-        let router = router(Newcomers::new(16, 16, (8, 100)));
+        let router = router(Newcomers::new(16, 16, (32, 1_600)));
         let [one, two, three] = std::array::from_fn(|_| Standing::default());
         let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
         assert!((&mut slow).now_or_never().is_none());
@@ -505,7 +563,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory() {
-        let router = router(Newcomers::new(16, 64, (100, 20)));
+        let router = router(Newcomers::new(16, 64, (1_600, 80)));
         let send = |from: u8, body: Body| {
             let mut request = Request::post("/page").body(body).unwrap();
             request.extensions_mut().insert(Standing::default());
@@ -560,6 +618,58 @@ mod tests {
         assert!(begun.elapsed() < MOMENT);
         drop(chunks);
         assert_eq!(submitted.await.unwrap().status(), StatusCode::OK);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t43_whoever_ends_a_request_its_turn_is_kept_and_one_that_lasts_gives_it_back() {
+        let router = router(Newcomers::new(16, 16, PLENTY));
+        let [one, two, three] = std::array::from_fn(|_| Standing::default());
+        let mut taken_back = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut taken_back).now_or_never().is_none());
+        drop(taken_back);
+        let begun = Instant::now();
+        assert_eq!(call(&router, &two, 1, "/page").await, StatusCode::OK);
+        assert!(begun.elapsed() >= REFUSED_FOR);
+        advance(REFUSED_FOR).await;
+        let begun = Instant::now();
+        let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut slow).now_or_never().is_none());
+        let page = call(&router, &three, 1, "/page");
+        let (slow, page) = tokio::join!(slow, async {
+            let status = page.await;
+            (status, begun.elapsed())
+        });
+        assert_eq!((slow, page.0), (StatusCode::OK, StatusCode::OK));
+        assert!((HELD_FOR..HELD_FOR + REFUSED_FOR * 2).contains(&page.1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t48_kills_and_probes_do_not_wait_for_strangers_who_want_something_else() {
+        let router = router(Newcomers::new(16, 16, PLENTY));
+        let [one, two, three] = std::array::from_fn(|_| Standing::default());
+        let mut slow = Box::pin(call(&router, &one, 1, "/slow"));
+        assert!((&mut slow).now_or_never().is_none());
+        let begun = Instant::now();
+        let mut waits = Box::pin(call(&router, &two, 1, "/page"));
+        assert!((&mut waits).now_or_never().is_none());
+        for path in ["/v1/kill", "/readyz"] {
+            let answered = call(&router, &three, 1, path).await;
+            assert_eq!(answered, StatusCode::OK, "{path}");
+        }
+        assert!(begun.elapsed() < MOMENT);
+    }
+
+    #[tokio::test]
+    async fn t43_a_body_of_very_many_frames_takes_no_more_memory_than_its_bytes() {
+        let frames = (0..1_000).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"1")));
+        let body = Body::from_stream(stream::iter(frames));
+        let shares = Shares::new(2_000, 1_000);
+        let mut share = shares.of(None);
+        let received = Received::of(body, &mut share).await.unwrap();
+        assert_eq!(received.beginning.len(), 1_000);
+        assert_eq!(share.of_owner(), 1_000);
+        let whole = axum::body::to_bytes(Body::new(received), usize::MAX);
+        assert_eq!(whole.await.unwrap(), vec![b'1'; 1_000]);
     }
 
     #[tokio::test(start_paused = true)]

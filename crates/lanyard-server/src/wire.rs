@@ -160,10 +160,14 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         Some(plane) => Some(kill_plane::begin(plane, closing.clone()).await?),
         None => None,
     };
+    let (stop, stopping) = watch::channel(false);
+    // Nor for the keys of those who give it.
+    let (of, with, until) = (Arc::clone(&config), Arc::clone(&broker), stopping.clone());
+    let keys_followed =
+        tokio::spawn(async move { crate::discovery::follow(&of, with, until).await });
     begin(&broker).await?;
     broker.charters.look().await;
 
-    let (stop, stopping) = watch::channel(false);
     let engine_runs = tokio::spawn(Arc::clone(&engine).run(stopping.clone()));
     let charters_followed = tokio::spawn(Arc::clone(&broker.charters).follow(stopping.clone()));
     let spool_followed = tokio::spawn(follow_data(Arc::clone(&broker), stopping.clone()));
@@ -196,9 +200,6 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
             tokio::spawn(hooks::follow(webhook, lane, broker, stopping))
         })
         .collect();
-    let (of, with) = (Arc::clone(&config), Arc::clone(&broker));
-    let keys_followed =
-        tokio::spawn(async move { crate::discovery::follow(&of, with, stopping).await });
     let metrics = tokio::spawn(serve_metrics(metrics(&config, &broker), closing.clone()));
     let everybody = everybody(&config, &broker);
     let served = async {

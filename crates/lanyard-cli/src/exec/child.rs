@@ -10,6 +10,7 @@ use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_client::{Stop, Stops, v1};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, set_child_subreaper,
+    test_kill_process_group, waitpgid,
 };
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -101,14 +102,14 @@ pub(crate) async fn attend(
     let mut ended = None;
     loop {
         if let Some(status) = ended
-            && (deadline.is_none() || family.tops().is_empty())
+            && (deadline.is_none() || family.is_over())
         {
             return Ok(code(status));
         }
         tokio::select! {
             status = child.wait(), if ended.is_none() => ended = Some(status?),
             signal = signals.next() => family.pass_on(signal),
-            Some(()) = orphans.recv() => family.reap(),
+            Some(()) = orphans.recv() => family.reap(ended.is_some()),
             Some(stop) = stops.recv() => {
                 let (line, what) = said(&stop, stopping.on_kill);
                 eprintln!("lanyard: {}; {what}", text::line(&line));
@@ -133,6 +134,7 @@ pub(crate) async fn attend(
                     // Nothing outlives SIGKILL: what remains is waited for.
                     deadline = Some(now + stopping.grace);
                 }
+                family.reap(ended.is_some());
                 if family.session.is_none() && !is_group_told {
                     family.pass_on(Signal::TERM);
                     is_group_told = true;
@@ -214,8 +216,24 @@ impl Family {
         tops.filter_map(|member| Pid::from_raw(member.id)).collect()
     }
 
+    /// Whether nothing is left of it once the command has ended.
+    fn is_over(&self) -> bool {
+        if self.session.is_some() {
+            return self.tops().is_empty();
+        }
+        let group = self.leader.filter(|_| self.is_group);
+        group.is_none_or(|group| test_kill_process_group(group).is_err())
+    }
+
     /// Takes note of the end of what the command has left behind, as the parent of it has to. The command's own end is waited for.
-    fn reap(&self) {
+    fn reap(&self, has_leader_ended: bool) {
+        if self.session.is_none() {
+            let group = self.leader.filter(|_| self.is_group && has_leader_ended);
+            while let Some(group) = group
+                && let Ok(Some(_)) = waitpgid(group, WaitOptions::NOHANG)
+            {}
+            return;
+        }
         let own = getpid().as_raw_nonzero().get();
         for process in processes() {
             let is_orphan = process.has_ended && process.parent == own;

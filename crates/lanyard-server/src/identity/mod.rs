@@ -280,8 +280,13 @@ impl Broker {
                 }
             }
         }
-        if is_known {
-            presented.vouch();
+        // For a kill a token is good that was used or has ended: whether that may be is seen later.
+        if purpose != Purpose::Kill {
+            if is_known {
+                presented.vouch();
+            } else {
+                presented.disown();
+            }
         }
         Ok(found.who)
     }
@@ -360,7 +365,10 @@ impl Broker {
             }
             tried.push(now);
             match self.killer_at(presented, scope, now).await {
-                Ok(actor) => return Ok(actor),
+                Ok(actor) => {
+                    presented.vouch();
+                    return Ok(actor);
+                }
                 Err(status) => refused = status,
             }
         }

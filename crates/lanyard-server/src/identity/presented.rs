@@ -132,6 +132,13 @@ impl Presented {
         }
     }
 
+    /// Whoever is known on its connection says so again.
+    pub(super) fn disown(&self) {
+        if let Some(standing) = &self.0.standing {
+            standing.lose();
+        }
+    }
+
     /// Waits for the turn of this identity, which the request then has until its answer was taken: so many of one identity are
     /// served at a time, and whoever asks for more waits for itself.
     pub(super) async fn wait(&self, turns: &Lanes<Identity>, whose: &Identity) {

@@ -13,7 +13,7 @@ use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
-use lanyard_engine::kill::Fenced;
+use lanyard_engine::kill::{BlastRadius, Fenced};
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::report::{KillLine, KillReport};
 use lanyard_identity::Verified;
@@ -75,8 +75,8 @@ impl KillService for Services {
             v1::RoleFilter::Unspecified | v1::RoleFilter::Both => RoleFilter::Both,
             v1::RoleFilter::ApplyOnly => RoleFilter::ApplyOnly,
         };
-        let reached = |given: Option<KillId>| {
-            let radius = self.0.engine.blast_radius(&scope, roles, given);
+        let reached = async |given: Option<KillId>| {
+            let radius = reached(&self.0.engine, &scope, roles, given).await;
             let leases = radius.leases.iter();
             v1::EngageKillResponse {
                 live_leases: leases
@@ -87,14 +87,14 @@ impl KillService for Services {
             }
         };
         if request.validate_only {
-            return Ok(Response::new(reached(None)));
+            return Ok(Response::new(reached(None).await));
         }
         let reason = text("reason", request.reason)?;
         let key = key((&by, &request.request_id), (&scope, roles))?;
         // The fence is not kept waiting for what it reaches to be counted.
         let asked = (scope.clone(), roles);
         let (fenced, took) = engage(&self.0, asked, (reason, by), key).await?;
-        let counted = reached(Some(fenced.order.id));
+        let counted = reached(Some(fenced.order.id)).await;
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
             order: Some(order(&EngagedOrder {
@@ -276,6 +276,21 @@ impl KillService for Services {
             order: Some(order(&lifted)),
         }))
     }
+}
+
+/// What an order would reach, or has reached. Every lease is looked at, on another thread: the next order does not wait for that.
+pub(crate) async fn reached(
+    engine: &Arc<Engine>,
+    scope: &Scope,
+    roles: RoleFilter,
+    given: Option<KillId>,
+) -> BlastRadius {
+    let (engine, scope) = (Arc::clone(engine), scope.clone());
+    let counted = move || engine.blast_radius(&scope, roles, given);
+    // Without a count the order is in effect all the same.
+    tokio::task::spawn_blocking(counted)
+        .await
+        .unwrap_or_default()
 }
 
 /// Whose role is to know what is stopped: those who look after the broker, and those who stop and re-arm.

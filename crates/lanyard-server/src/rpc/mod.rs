@@ -42,7 +42,7 @@ use crate::refusal;
 use crate::request_bodies::{self, BodyBudget};
 use crate::wire::Broker;
 
-pub(crate) use kill::engage;
+pub(crate) use kill::{engage, reached};
 pub(crate) use plan::submitted_bytes;
 
 /// The longest reason, summary or comment, in characters.

@@ -69,7 +69,13 @@ impl PlanService for Services {
         &self,
         request: Request<Streaming<v1::SubmitPlanRequest>>,
     ) -> Result<Response<v1::SubmitPlanResponse>, Status> {
-        let caller = self.agent(&request).await?;
+        let verified = self.caller(&request).await?;
+        let is_known = self.0.is_known(&verified);
+        let caller = crate::identity::agent(verified)?;
+        if !is_known {
+            // A stranger has no task: nobody waits for one to say which.
+            return Err(refusal::not_found("task"));
+        }
         let share = self.0.plan_bytes.of(caller.identity.clone());
         let mut parts = request.into_inner();
         let proposal = within(UPLOAD_TIMEOUT, header(&mut parts)).await?;
