@@ -1,5 +1,6 @@
 //! Thousands of hostile proofs of identity, on every plane: each is refused in one way, and the daemon stays as it is.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -18,6 +19,10 @@ use tonic::{Code, Request, Status};
 /// How many calls are made, by gRPC and by HTTP.
 const CALLS: u32 = 4000;
 const REQUESTS: u32 = 600;
+/// Over how many connections, and from how many addresses, the calls are made: whom nobody knows is served two requests of a connection a
+/// second.
+const CONNECTIONS: u8 = 240;
+const ADDRESSES: u8 = 16;
 /// After so many calls the daemon's memory is taken for what it needs.
 const WARM: u32 = 1000;
 /// By how much it may have grown at the end, in KiB.
@@ -220,11 +225,15 @@ fn t05_hostile_metadata_is_refused_in_one_way_and_costs_nothing_that_stays() -> 
     let runtime = tokio::runtime::Runtime::new()?;
     let mut warm = 0;
     runtime.block_on(async {
-        let channel = Endpoint::from_shared(address)?
-            .tls_config(tls)?
-            .connect()
-            .await?;
-        for number in 0..CALLS {
+        let mut channels = Vec::new();
+        for number in 0..CONNECTIONS {
+            let from = Ipv4Addr::new(127, 0, 1, number % ADDRESSES);
+            let endpoint = Endpoint::from_shared(address.clone())?;
+            let endpoint = endpoint.tls_config(tls.clone())?;
+            let channel = endpoint.local_address(Some(from.into())).connect().await?;
+            channels.push(channel);
+        }
+        for (number, channel) in (0..CALLS).zip(channels.iter().cycle()) {
             if number == WARM {
                 warm = memory(&stage)?;
             }
