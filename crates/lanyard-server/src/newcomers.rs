@@ -3,7 +3,8 @@
 //! A handshake, the form of a token and its signature cost the broker more than the peer that sends them. So long as a connection is new,
 //! it waits for turns: a few of its own, a few of its address, a few of all. A turn comes back at once where the caller turns out
 //! to be known, and a moment later where not, so that a peer whom nobody knows is served at a slow pace, and a thousand
-//! agents that come again after a restart are not. Connections of known callers wait for nobody, until a call on them is not accepted.
+//! agents that come again after a restart are not. Connections of known callers wait for nobody, until somebody calls on them who is
+//! not known, or is not accepted.
 //!
 //! A request has its message before it has a turn: nobody waits for the bytes of another peer.
 
@@ -54,7 +55,7 @@ const MAX_REQUESTS: usize = 512;
 /// # Limit
 /// - for: a new connection
 /// - unit: requests
-/// - beyond: the request waits for its turn before its body is read
+/// - beyond: the request waits for its turn
 /// - test: `t43_one_new_connection_takes_two_turns`
 const MAX_REQUESTS_PER_CONNECTION: usize = 2;
 /// Requests that are received or wait for their turn; one address has a sixteenth of them. Kill orders have as many of their own.
