@@ -23,7 +23,7 @@ use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::sync::{Arc, Mutex};
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 
 /// What the writer does, without its thread: admit and apply under the lock of the state.
 struct Books(Mutex<State>);
@@ -129,58 +129,68 @@ fn order() -> KillOrder {
     }
 }
 
+/// The stack of a modelled thread, which is 32 KiB where nobody says so: too little for a state without optimisation.
+const STACK_BYTES: usize = 256 * 1024;
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let thread = thread::Builder::new().stack_size(STACK_BYTES);
+    thread.spawn(work).unwrap()
+}
+
 /// C and D against a kill whose order is admitted, or cannot be.
 fn meet(durable: bool) {
-    loom::model(move || {
-        let (books, lease) = asked();
-        let (books, gate) = (Arc::new(books), Arc::new(Gate::default()));
-        let answered = Arc::new(AtomicBool::new(false));
-        let killer = {
-            let (books, gate, answered) =
-                (Arc::clone(&books), Arc::clone(&gate), Arc::clone(&answered));
-            thread::spawn(move || {
-                let order = order();
-                gate.raise(&order);
-                if durable {
-                    assert!(books.admit(Command::Kill(order.clone())));
-                    gate.lower(order.id);
-                }
-                answered.store(true, Ordering::SeqCst);
-            })
-        };
-        let confirmed = books.admit(Command::ConfirmMint {
-            lease,
-            expires: ManualClock::START + Duration::from_secs(600),
-            handle: None,
-        });
-        let handed = confirmed
-            && gate
-                .release(books.as_ref(), lease, || {
-                    assert!(
-                        !answered.load(Ordering::SeqCst),
-                        "a secret left after the kill was answered"
-                    );
-                })
-                .is_ok();
-        killer.join().unwrap();
-        let state = books.0.lock().unwrap();
-        let found = state.leases().get(lease).unwrap();
-        // Whatever was handed over is in reach of the order, and its sweep finds it.
-        if durable {
-            assert!(
-                state
-                    .kills()
-                    .killer(&found.facets(), found.intent)
-                    .is_some()
-            );
-            let engaged = state.kills().get(KillId::from_bits(1)).unwrap();
-            assert!(is_unswept(found, &engaged.order, engaged.seq));
-        }
-        drop(state);
-        assert!(confirmed || !handed);
-        let again = gate.release(books.as_ref(), lease, || ());
-        assert!(again.is_err(), "a secret could leave after the kill");
+    loom::model(move || spawn(move || meet_once(durable)).join().unwrap());
+}
+
+fn meet_once(durable: bool) {
+    let (books, lease) = asked();
+    let (books, gate) = (Arc::new(books), Arc::new(Gate::default()));
+    let answered = Arc::new(AtomicBool::new(false));
+    let killer = {
+        let (books, gate, answered) =
+            (Arc::clone(&books), Arc::clone(&gate), Arc::clone(&answered));
+        spawn(move || {
+            let order = order();
+            gate.raise(&order);
+            if durable {
+                assert!(books.admit(Command::Kill(order.clone())));
+                gate.lower(order.id);
+            }
+            answered.store(true, Ordering::SeqCst);
+        })
+    };
+    let confirmed = books.admit(Command::ConfirmMint {
+        lease,
+        expires: ManualClock::START + Duration::from_secs(600),
+        handle: None,
     });
+    let handed = confirmed
+        && gate
+            .release(books.as_ref(), lease, || {
+                assert!(
+                    !answered.load(Ordering::SeqCst),
+                    "a secret left after the kill was answered"
+                );
+            })
+            .is_ok();
+    killer.join().unwrap();
+    let state = books.0.lock().unwrap();
+    let found = state.leases().get(lease).unwrap();
+    // Whatever was handed over is in reach of the order, and its sweep finds it.
+    if durable {
+        assert!(
+            state
+                .kills()
+                .killer(&found.facets(), found.intent)
+                .is_some()
+        );
+        let engaged = state.kills().get(KillId::from_bits(1)).unwrap();
+        assert!(is_unswept(found, &engaged.order, engaged.seq));
+    }
+    drop(state);
+    assert!(confirmed || !handed);
+    let again = gate.release(books.as_ref(), lease, || ());
+    assert!(again.is_err(), "a secret could leave after the kill");
 }
 
 // T65
