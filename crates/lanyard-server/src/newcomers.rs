@@ -92,6 +92,8 @@ const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a request keeps its turn that takes longer to be answered: its identity may have to wait, or another system be asked.
 const HELD_FOR: Duration = Duration::from_secs(3);
+/// How long a request waits for its refusal for which there is no room.
+const TURNED_AWAY_AFTER: Duration = Duration::from_secs(5);
 /// How long a request of a stranger keeps its turn after its end, and a handshake after which nobody known was heard of.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// How long the request for a page keeps its turn after its end that anybody may have.
@@ -240,8 +242,14 @@ impl Turns {
         let _waits = self.waiting.take(peer, 1)?;
         let mut bytes = self.bytes.take(peer, size_of_head(request))?;
         if request.uri().path() != STREAMED {
-            let body = std::mem::take(request.body_mut());
-            *request.body_mut() = Body::new(Received::of(body, &mut bytes).await?);
+            let mut body = std::mem::take(request.body_mut());
+            match Received::of(&mut body, &mut bytes).await {
+                Ok(received) => *request.body_mut() = Body::new(received.followed_by(body)),
+                Err(full) => {
+                    *request.body_mut() = body;
+                    return Err(full);
+                }
+            }
         }
         // A connection waits for itself before its address waits for it, and neither once its caller is known.
         let turn = standing.unless_known(async {
@@ -287,10 +295,17 @@ pub(crate) async fn paced(
     if !standing.is_known() {
         let turns = newcomers.of(request.uri().path()).clone();
         let turn = timeout(WAIT_TIMEOUT, turns.take(peer, &standing, &mut request));
-        let Ok(Ok(turn)) = turn.await else {
-            return refused(&refusal::no_room(), is_grpc);
-        };
-        taken = Some(turn);
+        match turn.await {
+            Ok(Ok(turn)) => taken = Some(turn),
+            Ok(Err(_)) => {
+                // Whoever is refused at once tries again at once. What is not read of a body keeps its peer from sending more.
+                let unread = request.into_body();
+                tokio::time::sleep(TURNED_AWAY_AFTER).await;
+                drop(unread);
+                return refused(&refusal::no_room(), is_grpc);
+            }
+            Err(_) => return refused(&refusal::no_room(), is_grpc),
+        }
     }
     let mut answer = pin!(next.run(request));
     let within = timeout(HELD_FOR, standing.unless_known(answer.as_mut()));
@@ -327,10 +342,10 @@ struct Received {
 
 impl Received {
     /// Receives a body to its end, or as much as there is of a message.
-    async fn of(mut rest: Body, share: &mut Share<Option<IpAddr>>) -> Result<Self, Full> {
+    async fn of(body: &mut Body, share: &mut Share<Option<IpAddr>>) -> Result<Self, Full> {
         let (mut beginning, mut then) = (BytesMut::new(), None);
         while beginning.len() <= MAX_RECEIVED_BYTES
-            && let Some(frame) = poll_fn(|context| Pin::new(&mut rest).poll_frame(context)).await
+            && let Some(frame) = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
         {
             match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => {
@@ -347,8 +362,12 @@ impl Received {
         Ok(Self {
             beginning: beginning.freeze(),
             then,
-            rest,
+            rest: Body::empty(),
         })
+    }
+
+    fn followed_by(self, rest: Body) -> Self {
+        Self { rest, ..self }
     }
 }
 
@@ -552,10 +571,12 @@ mod tests {
             assert!(waits.now_or_never().is_none());
         }
         let begun = Instant::now();
-        let refused = call(&router, &three, 1, "/page").await;
-        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(call(&router, &three, 2, "/page").await, StatusCode::OK);
         assert!(begun.elapsed() < MOMENT);
+        let refused = call(&router, &three, 1, "/page").await;
+        assert_eq!(refused, StatusCode::TOO_MANY_REQUESTS);
+        // Not at once, so that nobody is refused ten thousand times a second.
+        assert_eq!(begun.elapsed().as_secs(), TURNED_AWAY_AFTER.as_secs());
         drop(slow);
         for waits in waits {
             assert_eq!(waits.await, StatusCode::OK);
@@ -582,10 +603,10 @@ mod tests {
         assert!(first.now_or_never().is_none());
         let begun = Instant::now();
         assert_eq!(send(1, "1".into()).await, StatusCode::OK);
-        let too_much = send(1, "123".into()).await;
-        assert_eq!(too_much, StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(send(2, "123".into()).await, StatusCode::OK);
         assert!(begun.elapsed() < MOMENT);
+        let too_much = send(1, "123".into()).await;
+        assert_eq!(too_much, StatusCode::TOO_MANY_REQUESTS);
         drop(held);
         assert_eq!(send(1, "123".into()).await, StatusCode::OK);
     }
@@ -663,10 +684,10 @@ mod tests {
     #[tokio::test]
     async fn t43_a_body_of_very_many_frames_takes_no_more_memory_than_its_bytes() {
         let frames = (0..1_000).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"1")));
-        let body = Body::from_stream(stream::iter(frames));
+        let mut body = Body::from_stream(stream::iter(frames));
         let shares = Shares::new(2_000, 1_000);
         let mut share = shares.of(None);
-        let received = Received::of(body, &mut share).await.unwrap();
+        let received = Received::of(&mut body, &mut share).await.unwrap();
         assert_eq!(received.beginning.len(), 1_000);
         assert_eq!(share.of_owner(), 1_000);
         let whole = axum::body::to_bytes(Body::new(received), usize::MAX);
