@@ -179,7 +179,7 @@ async fn enter(global: &Global, context: &Context, asked: &Login) -> Result<(), 
 }
 
 fn show(prompt: &Prompt) {
-    // Of the identity provider. An address is of no use once it is cut.
+    // The address of the identity provider is shown whole: an address is of no use once it is cut.
     eprintln!("open this page on any device: {}", visible(&prompt.page));
     eprintln!("and enter this code there: {}", text::line(&prompt.code));
     if let Some(page) = &prompt.page_with_code {

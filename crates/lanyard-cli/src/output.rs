@@ -182,7 +182,7 @@ fn one(fields: &[(&'static str, String)], screen: Option<usize>) -> String {
         .map(|(name, value)| {
             let before = format!("{}  ", text::padded(name, width));
             let value = text::line(value);
-            // What is one word, a digest or an address, is there to be copied: only the terminal breaks it.
+            // A word without spaces, a digest or an address, is copied from the screen: only the terminal breaks it.
             let screen = screen.filter(|_| value.contains(' '));
             let line = text::wrapped(&before, &value, width + GAP, screen);
             format!("{}\n", line.trim_end())

@@ -88,7 +88,7 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// What is issued now. An order that covers everything is no condition of the broker, and stops all issuing like one.
+/// The line that says what is issued now. An order that covers everything is no condition of the broker, and stops all issuing like one.
 fn issuing(status: &v1::GetStatusResponse) -> String {
     let (plan_goes_on, all): (Vec<_>, Vec<_>) =
         status.stopped_by.iter().partition(|order| order.apply_only);

@@ -58,7 +58,7 @@ pub(crate) fn cell(text: &str) -> String {
 
 /// JSON whose strings have nothing that a terminal acts on; programs read the same from it.
 pub(crate) fn json(text: String) -> String {
-    // Of ASCII the encoder has escaped what is in strings; what is left are the line ends between them.
+    // The encoder has escaped the ASCII in strings; the line ends between them are left.
     let acts = |c: char| is_hidden(c) && (!c.is_ascii() || c == '\u{7f}');
     if !text.contains(acts) {
         return text;

@@ -144,7 +144,7 @@ pub enum Reason {
         /// Why it is not.
         why: String,
     },
-    /// Nobody reaches the broker: nobody can ask for a credential, or for anything else but on the kill plane.
+    /// The main address is not served: no caller can ask for a credential, or for anything else but on the kill plane.
     #[error("the address {address} of `listen` is not served: {why}")]
     ListenerDown {
         /// Where the broker should be.

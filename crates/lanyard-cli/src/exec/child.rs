@@ -269,7 +269,7 @@ struct Process {
 }
 
 impl Process {
-    /// This one. None where `/proc` is not mounted, or numbers processes as they are numbered outside of this container.
+    /// The process that runs this. None where `/proc` is not mounted, or numbers processes as they are numbered outside of this container.
     fn own() -> Option<Self> {
         let own = getpid().as_raw_nonzero().get();
         Self::read("self").filter(|process| process.id == own)
