@@ -73,7 +73,7 @@ pub struct Engine {
     /// What is known to be gone from its target.
     pub(crate) missing: Mutex<BTreeMap<Name, BTreeSet<LeaseId>>>,
     /// Cuts whose collateral is in the books.
-    pub(crate) cuts: Mutex<HashMap<Handle, (Timestamp, Timestamp)>>,
+    pub(crate) cuts: Mutex<HashMap<Handle, KnownCut>>,
     pub(crate) prepared: AtomicU64,
     /// The journal as this process found it.
     pub(crate) opened: Witness,
@@ -84,6 +84,18 @@ pub struct Engine {
 
 /// How far the clock may move against the time since the boot until that is journaled again.
 const CLOCK_NEWS: Duration = Duration::from_secs(1);
+
+/// A cut, and when a report named it last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownCut {
+    pub(crate) at: Timestamp,
+    pub(crate) reported: Timestamp,
+}
+
+/// The error of a ledger that answers nothing about the state.
+pub(crate) fn no_state() -> CommitError {
+    CommitError::Unavailable("no state".to_owned())
+}
 
 impl Engine {
     /// Puts the parts together. Nothing runs yet.
@@ -227,9 +239,7 @@ impl Engine {
         &self,
         at: impl FnOnce(&State) -> R + Send,
     ) -> Result<R, CommitError> {
-        let answer = self
-            .peek(at)
-            .ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
+        let answer = self.peek(at).ok_or_else(no_state)?;
         self.settle().await?;
         Ok(answer)
     }
@@ -253,7 +263,7 @@ impl Engine {
         at: impl FnOnce(&State) -> R + Send,
     ) -> Result<R, CommitError> {
         let answer = self.survey(at).await;
-        answer.ok_or_else(|| CommitError::Unavailable("no state".to_owned()))
+        answer.ok_or_else(no_state)
     }
 
     /// Waits until everything that was looked at is durable.

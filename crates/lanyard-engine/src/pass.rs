@@ -11,7 +11,7 @@ use lanyard_core::ledger::CommitError;
 use lanyard_core::scope::Scope;
 use lanyard_core::state::State;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, no_state};
 
 /// Leases, open tasks or approvals that one look at the state passes over: the state is locked for as long as a look takes.
 ///
@@ -99,7 +99,7 @@ impl Engine {
             seen.collect()
         });
         if !answered {
-            return Err(CommitError::Unavailable("no state".to_owned()));
+            return Err(no_state());
         }
         // Where the ledger takes nothing more, what is stopped is told all the same.
         self.in_effect(|_| ()).await
@@ -143,7 +143,7 @@ impl Engine {
             }
         });
         if !answered {
-            return Err(CommitError::Unavailable("no state".to_owned()));
+            return Err(no_state());
         }
         self.settle().await?;
         Ok(found)

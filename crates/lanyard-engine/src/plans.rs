@@ -54,7 +54,6 @@ impl Drop for Submission<'_> {
     }
 }
 
-/// Whether these rights let somebody read the object.
 fn is_made(rehearsed: &Rehearsed) -> bool {
     rehearsed.before.is_none()
 }
@@ -69,6 +68,7 @@ fn newly_made(
     made.filter_map(|(_, named)| named.clone()).collect()
 }
 
+/// Whether these rights let somebody read the object.
 fn may_get(rights: &Rights, object: &KubernetesObject) -> bool {
     match rights {
         Rights::Kubernetes(grant) => grant.reads(object),
@@ -229,13 +229,12 @@ impl Engine {
                 return None;
             }
         };
-        let made = is_made;
         let changed = |it: &Rehearsed| it.before.as_ref().is_some_and(|before| *before != it.after);
         let count = |is: &dyn Fn(&Rehearsed) -> bool| {
             u32::try_from(rehearsed.iter().filter(|it| is(it)).count()).unwrap_or(u32::MAX)
         };
         plan.rehearsed = Some(Effects {
-            created: count(&made),
+            created: count(&is_made),
             updated: count(&changed),
             ..Effects::default()
         });

@@ -13,7 +13,7 @@ use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, no_state};
 use crate::pass::MAX_LEASES_PER_LOOK;
 
 /// How many leases a report lists one by one.
@@ -107,7 +107,7 @@ impl Engine {
             Some((order, seq)) if swept < Some(seq) => self.unswept(&order, seq),
             Some(_) | None => Some(Vec::new()),
         };
-        let unswept = unswept.ok_or_else(|| CommitError::Unavailable("no state".to_owned()))?;
+        let unswept = unswept.ok_or_else(no_state)?;
         let others = self.others(id)?;
         let report = self
             .in_effect(|state| report(state, id, unswept.len(), others))
@@ -326,10 +326,6 @@ impl Others {
         let room = MAX_REPORT_LINES.saturating_sub(self.lines.len());
         self.lines.extend(lines.into_iter().take(room));
     }
-}
-
-fn no_state() -> CommitError {
-    CommitError::Unavailable("no state".to_owned())
 }
 
 fn report(state: &State, id: KillId, unswept: usize, others: Others) -> Option<KillReport> {

@@ -16,7 +16,7 @@ use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
-use crate::engine::{Engine, is_in_effect};
+use crate::engine::{Engine, KnownCut, is_in_effect};
 use crate::lane::{Kind, Lane};
 
 /// How many leases one record presumes dead.
@@ -306,11 +306,11 @@ impl Engine {
             let known = {
                 let mut known = self.cuts.lock();
                 // A cut that no report names any more has nothing standing: another one costs a pass over the leases.
-                known.retain(|_, (_, told)| *told + CUT_KEPT > now);
+                known.retain(|_, known| known.reported + CUT_KEPT > now);
                 let known = known.get_mut(&handle);
-                known.is_some_and(|(before, told)| {
-                    *told = now;
-                    *before == cut
+                known.is_some_and(|known| {
+                    known.reported = now;
+                    known.at == cut
                 })
             };
             if known {
@@ -339,7 +339,11 @@ impl Engine {
                 }
                 self.wake_all_targets();
             }
-            self.cuts.lock().insert(handle, (cut, now));
+            let known = KnownCut {
+                at: cut,
+                reported: now,
+            };
+            self.cuts.lock().insert(handle, known);
         }
     }
 

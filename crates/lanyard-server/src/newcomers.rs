@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use crate::lanes::{Lanes, Turn};
 use crate::listen::PeerAddress;
 use crate::refusal;
-use crate::request_bodies::{is_grpc, refused};
+use crate::request_bodies::{is_grpc, refused, size_after};
 use crate::shares::{Full, Share, Shares};
 
 /// Handshakes of new connections, each of which counts until a known caller is heard of, and a second otherwise; one address has an eighth
@@ -394,13 +394,7 @@ impl http_body::Body for Received {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (beginning, rest) = (self.beginning.len() as u64, self.rest.size_hint());
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(beginning));
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(beginning));
-        }
-        hint
+        size_after(self.beginning.len(), &self.rest.size_hint())
     }
 }
 

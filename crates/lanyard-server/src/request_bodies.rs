@@ -125,6 +125,17 @@ pub(crate) fn refused(why: &Status, is_grpc: bool) -> Response {
     }
 }
 
+/// The size of a body that comes after so many bytes.
+pub(crate) fn size_after(bytes: usize, body: &SizeHint) -> SizeHint {
+    let bytes = bytes as u64;
+    let mut hint = SizeHint::new();
+    hint.set_lower(body.lower().saturating_add(bytes));
+    if let Some(upper) = body.upper() {
+        hint.set_upper(upper.saturating_add(bytes));
+    }
+    hint
+}
+
 /// Whether a message of these headers is one of gRPC.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE);

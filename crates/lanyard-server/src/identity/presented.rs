@@ -21,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 use crate::lanes::{Lanes, Turn};
 use crate::listen::PeerAddress;
 use crate::newcomers::Standing;
+use crate::request_bodies::size_after;
 use crate::tls::PeerCertificates;
 
 /// The header with a proof of possession (RFC 9449 section 4).
@@ -228,13 +229,7 @@ impl http_body::Body for InTurn {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let (of_body, rest) = (self.body.size_hint(), self.rest.len() as u64);
-        let mut hint = SizeHint::new();
-        hint.set_lower(of_body.lower().saturating_add(rest));
-        if let Some(upper) = of_body.upper() {
-            hint.set_upper(upper.saturating_add(rest));
-        }
-        hint
+        size_after(self.rest.len(), &self.body.size_hint())
     }
 }
 

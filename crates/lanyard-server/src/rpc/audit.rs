@@ -272,8 +272,7 @@ const fn condition(condition: Condition) -> v1::Condition {
 fn stopped_by(state: &State) -> Vec<v1::StoppingOrder> {
     let stops =
         |engaged: &EngagedOrder, role| engaged.order.roles.reaches(role) && engaged.stops(role);
-    let all = state.kills().iter();
-    let all = all.filter(|engaged| engaged.order.scope == Scope::All);
+    let all = state.kills().of_scope(&Scope::All);
     let mut stopping: Vec<_> = all.filter(|engaged| stops(engaged, Role::Apply)).collect();
     // Those that stop more come first, then the newer ones.
     stopping.sort_by_key(|engaged| Reverse((stops(engaged, Role::Plan), engaged.seq)));
