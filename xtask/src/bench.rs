@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds for release and measures.
+//! `cargo xtask bench`: builds what would be published, and measures.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -47,17 +47,17 @@ pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
     build::succeed(Command::new(built()?).arg("chaos").args(arguments))
 }
 
-/// The measuring program, built for release with what it measures.
+/// The measuring program, built as what is published is, with what it measures.
 fn built() -> Result<PathBuf> {
     let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
-    let mut release = Command::new(env!("CARGO"));
-    release.args(["build", "--release", "--quiet", "--locked"]);
+    let mut published = Command::new(env!("CARGO"));
+    published.args(["build", "--profile", "dist", "--locked"]);
     for package in packages {
-        release.args(["--package", package]);
+        published.args(["--package", package]);
     }
-    build::succeed(&mut release)?;
+    build::succeed(&mut published)?;
     let binary = lanyard_rig::binaries()?;
-    Ok(binary.with_file_name("release").join("lanyard-bench"))
+    Ok(binary.with_file_name("dist").join("lanyard-bench"))
 }
 
 fn simulate(seeds: &str) -> Result<()> {
