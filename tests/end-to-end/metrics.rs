@@ -6,6 +6,7 @@ use anyhow::Result;
 use lanyard_tests::{Stage, until};
 
 const RULES: &str = include_str!("../../docs/prometheus/lanyard.rules.yaml");
+const DASHBOARD: &str = include_str!("../../charts/lanyard/dashboards/lanyard.json");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 
 /// Every name of a metric in a text.
@@ -16,7 +17,7 @@ fn named(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_metric_that_a_rule_or_the_documentation_names_is_served() -> Result<()> {
+fn every_metric_that_a_rule_a_dashboard_or_the_documentation_names_is_served() -> Result<()> {
     let address = lanyard_rig::free_port()?;
     let stage = Stage::configured(&[], &format!("metrics_listen: {address}"))?;
     stage.oncall.ok(&["drill"])?;
@@ -35,7 +36,7 @@ fn every_metric_that_a_rule_or_the_documentation_names_is_served() -> Result<()>
         "lanyard_revocations_worst_case_timestamp_seconds",
         "lanyard_target_clock_skew_seconds",
     ];
-    for text in [RULES, CONFIGURATION] {
+    for text in [RULES, DASHBOARD, CONFIGURATION] {
         let named = named(text);
         assert!(!named.is_empty());
         let missing: Vec<_> = named
