@@ -1,0 +1,127 @@
+//! `cargo xtask dist`: what a release publishes for this kind of machine, in `target/publish`: the binaries with what shells and
+//! `man` read, the list of what is in them, and digests.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::build;
+
+const OUT: &str = "target/publish";
+/// Which package has which binary.
+const BINARIES: [(&str, &str); 2] = [("lanyard-server", "lanyardd"), ("lanyard-cli", "lanyard")];
+const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// Builds, packs and lists it.
+pub(crate) fn run() -> Result<()> {
+    for tool in ["auditable", "cyclonedx"] {
+        installed(tool)?;
+    }
+    println!("dist: building lanyardd and lanyard, with link-time optimisation: some ten minutes");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["auditable", "build", "--profile", "dist", "--locked"]);
+    for (package, _) in BINARIES {
+        cargo.args(["--package", package]);
+    }
+    build::succeed(&mut cargo)?;
+    let name = format!("lanyard-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
+    let folder = Path::new(OUT).join(&name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    fill(&folder)?;
+    println!("dist: packing {name}.tar.gz");
+    // The same bytes from the same sources: order, owners and times are given.
+    let archive = format!("{name}.tar.gz");
+    let mut tar = Command::new("tar");
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
+    tar.arg(format!("--mtime=@{}", committed()?));
+    tar.args(["--use-compress-program=gzip -n", "-cf", &archive, &name]);
+    build::succeed(tar.current_dir(OUT))?;
+    let mut published = vec![archive];
+    for (package, binary) in BINARIES {
+        println!("dist: listing what is in {binary}");
+        published.push(bill_of_materials(package, binary)?);
+    }
+    let digests = build::output(Command::new("sha256sum").args(&published).current_dir(OUT))?;
+    std::fs::write(Path::new(OUT).join("SHA256SUMS"), &digests)?;
+    print!("{digests}");
+    println!("dist: ok, in {OUT}");
+    Ok(())
+}
+
+fn installed(tool: &str) -> Result<()> {
+    let asked = Command::new(env!("CARGO")).args([tool, "--help"]).output();
+    if !asked.is_ok_and(|output| output.status.success()) {
+        bail!(
+            "there is no cargo-{tool} on this machine: install it with `cargo install cargo-{tool} --locked`"
+        );
+    }
+    Ok(())
+}
+
+/// Where the binaries of the profile are.
+fn built() -> Result<PathBuf> {
+    Ok(lanyard_rig::binaries()?.with_file_name("dist"))
+}
+
+fn fill(folder: &Path) -> Result<()> {
+    let built = built()?;
+    for below in ["bin", "completions", "man"] {
+        std::fs::create_dir_all(folder.join(below))?;
+    }
+    for (_, binary) in BINARIES {
+        std::fs::copy(built.join(binary), folder.join("bin").join(binary))?;
+    }
+    for page in ["README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md"] {
+        std::fs::copy(page, folder.join(page))?;
+    }
+    let lanyard = built.join("lanyard");
+    for shell in SHELLS {
+        let completion = build::output(Command::new(&lanyard).args(["completion", shell]))?;
+        std::fs::write(
+            folder.join("completions").join(format!("lanyard.{shell}")),
+            completion,
+        )?;
+    }
+    build::succeed(
+        Command::new(&lanyard)
+            .args(["man", "--out"])
+            .arg(folder.join("man")),
+    )
+}
+
+/// The list of every crate in a binary (CycloneDX), as a file of the release; its name.
+fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
+    let manifest = format!("crates/{package}/Cargo.toml");
+    let name = format!("{binary}.cdx");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "cyclonedx",
+        "--format",
+        "json",
+        "--no-build-deps",
+        "--manifest-path",
+    ]);
+    cargo.args([&manifest, "--override-filename", &name]);
+    build::succeed(&mut cargo)?;
+    let name = format!("{name}.json");
+    let made = Path::new("crates").join(package).join(&name);
+    std::fs::rename(&made, Path::new(OUT).join(&name))
+        .with_context(|| made.display().to_string())?;
+    Ok(name)
+}
+
+/// What rustc calls this kind of machine.
+fn host() -> Result<String> {
+    let version = build::output(Command::new("rustc").arg("-vV"))?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc names no host")?.to_owned())
+}
+
+/// When the sources were committed, in seconds.
+fn committed() -> Result<String> {
+    let at = build::output(Command::new("git").args(["log", "-1", "--format=%ct"]))?;
+    Ok(at.trim().to_owned())
+}
