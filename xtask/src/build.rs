@@ -52,3 +52,8 @@ pub(crate) fn feed(command: &mut Command, input: &str) -> Result<String> {
     }
     Ok(String::from_utf8(output.stdout)?)
 }
+
+/// Runs a command and wants success; its standard output.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    feed(command, "")
+}

@@ -1,21 +1,24 @@
-//! The project's own commands: `cargo xtask demo | test | conformance | bench | chaos | fuzz | servers | iam-data | limits | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | conformance | bench | chaos | dist | docs | fuzz | servers | iam-data | limits | edges | tidy`.
 
 mod bench;
 mod build;
 mod citations;
 mod conformance;
 mod demo;
+mod dist;
+mod docs;
 mod edges;
 mod fuzz;
 mod iam_data;
 mod limits;
+mod links;
 mod servers;
 mod test;
 mod tidy;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|conformance|bench|chaos|fuzz|servers|iam-data|limits|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|conformance|bench|chaos|dist|docs|fuzz|servers|iam-data|limits|edges|tidy>";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,8 @@ fn main() -> Result<()> {
         Some("conformance") => conformance::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("chaos") => bench::chaos(arguments.get(1..).unwrap_or_default()),
+        Some("dist") => dist::run(),
+        Some("docs") => docs::run(),
         Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),

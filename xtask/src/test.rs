@@ -19,6 +19,20 @@ fn model(package: &str, what: &[&str]) -> Result<()> {
     build::succeed(tests.args(["--package", package]).args(what))
 }
 
+/// The rules of Prometheus, and what each of them fires on.
+fn rules() -> Result<()> {
+    let [rules, tests] = ["lanyard.rules.yaml", "lanyard.rules.test.yaml"]
+        .map(|name| format!("docs/prometheus/{name}"));
+    if Command::new("promtool").arg("--version").output().is_err() {
+        println!("NOT RUN: the rules of Prometheus: there is no promtool");
+        return Ok(());
+    }
+    build::succeed(Command::new("promtool").args(["check", "rules", &rules]))?;
+    build::succeed(Command::new("promtool").args(["test", "rules", &tests]))?;
+    println!("ran: the rules of Prometheus, by promtool");
+    Ok(())
+}
+
 /// Builds the binaries, starts the servers once, and runs the tests of the whole workspace.
 pub(crate) fn run() -> Result<()> {
     build::binaries()?;
@@ -42,6 +56,7 @@ pub(crate) fn run() -> Result<()> {
     } else {
         println!("NOT RUN: the fuzzers: there is no C++ compiler");
     }
+    rules()?;
     servers.report();
     conformance::report(&columns)?;
     println!("test: ok");

@@ -1,10 +1,11 @@
-//! The house rules that no compiler knows: file headers, and citations that lead to a page.
+//! The house rules that no compiler knows: file headers, and citations and links that lead
+//! to a page.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::citations;
+use crate::{citations, links};
 
 /// Looks at every source of the workspace.
 pub(crate) fn run() -> Result<()> {
@@ -20,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     faults.extend(citations::faults(&files)?);
+    faults.extend(links::faults()?);
     if !faults.is_empty() {
         bail!("untidy:\n  {}", faults.join("\n  "));
     }
