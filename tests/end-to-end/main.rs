@@ -35,6 +35,7 @@ mod people;
 mod plans;
 mod providers;
 mod python_sdk;
+mod readme;
 mod recording;
 mod reference;
 mod rehearsal;

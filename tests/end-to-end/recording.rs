@@ -50,7 +50,7 @@ fn shown(stage: &Stage) -> Result<String> {
     let mut script = format!("stty cols {COLUMNS} rows 40\n");
     for (command, _) in TYPED {
         let quoted = command.replace('\'', r"'\''");
-        writeln!(script, "printf '\\001%s\\n' '{quoted}'\n{command}")?;
+        writeln!(script, "printf '\\n\\001%s\\n' '{quoted}'\n{command}")?;
     }
     let file = stage.directory.path().join("typed.sh");
     std::fs::write(&file, script)?;
@@ -183,7 +183,7 @@ fn drawn(lines: &[Vec<Piece>]) -> Result<String> {
 <circle cx="20" cy="18" r="5" fill="#ff5f56"/><circle cx="38" cy="18" r="5" fill="#ffbd2e"/><circle cx="56" cy="18" r="5" fill="#27c93f"/>
 "##
     );
-    let (mut command, mut seconds) = (0, 1);
+    let (mut command, mut seconds) = (0, 0);
     for (number, line) in lines.iter().enumerate() {
         let is_typed = line
             .first()
