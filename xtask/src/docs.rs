@@ -75,6 +75,7 @@ fn from_the_top(summary: &str) -> String {
     summary
         .replace("](../", "](\u{0}")
         .replace("](", "](docs/")
+        .replace("](docs/)", "]()")
         .replace("](docs/\u{0}", "](")
 }
 
@@ -97,10 +98,10 @@ mod tests {
 
     #[test]
     fn the_table_of_contents_is_seen_from_the_top() {
-        let summary = "[Overview](../README.md)\n- [Quickstart](quickstart.md)\n";
+        let summary = "[Overview](../README.md)\n- [Part]()\n  - [Quickstart](quickstart.md)\n";
         assert_eq!(
             from_the_top(summary),
-            "[Overview](README.md)\n- [Quickstart](docs/quickstart.md)\n"
+            "[Overview](README.md)\n- [Part]()\n  - [Quickstart](docs/quickstart.md)\n"
         );
     }
 }
