@@ -147,6 +147,94 @@ fn t8_a_service_account_is_who_its_api_server_says_it_is_and_while_its_pod_lives
     Ok(())
 }
 
+/// A stage whose operators are service accounts of this cluster.
+fn operated(cluster: &Cluster, namespace: &str) -> Result<Stage> {
+    let kubeconfig = cluster.kubeconfig("broker");
+    let issuer = format!(
+        "  - issuer: {ISSUER}\n    kind: agents\n    kubernetes: {{kubeconfig: {}}}\n    \
+           operators: {{viewer: ['system:serviceaccount:{namespace}:looks'], \
+             on-call: ['system:serviceaccount:{namespace}:stops']}}\n",
+        kubeconfig.display()
+    );
+    let stage = Stage::believing(&[], &issuer)?;
+    for arguments in [
+        vec!["create", "namespace", namespace],
+        vec!["-n", namespace, "create", "serviceaccount", "looks"],
+        vec!["-n", namespace, "create", "serviceaccount", "stops"],
+        vec!["-n", namespace, "create", "serviceaccount", "nobody"],
+    ] {
+        let answer = cluster.kubectl("admin", &arguments)?;
+        anyhow::ensure!(answer.code == 0, "{}", answer.stderr);
+    }
+    for account in ["looks", "stops", "nobody"] {
+        let create = [
+            "-n",
+            namespace,
+            "create",
+            "token",
+            account,
+            "--audience",
+            "lanyard-dev",
+        ];
+        let token = cluster.kubectl("admin", &create)?;
+        anyhow::ensure!(token.code == 0, "{}", token.stderr);
+        let contexts = stage.directory.path().join("contexts");
+        std::fs::write(contexts.join(format!("{account}.token")), token.stdout)?;
+        let context = json!({"endpoint": stage.url(""), "ca_file": "../dev-ca.pem",
+            "identity": {"token_file": format!("{account}.token")}});
+        std::fs::write(
+            contexts.join(format!("{account}.json")),
+            context.to_string(),
+        )?;
+    }
+    Ok(stage)
+}
+
+#[test]
+fn people_look_and_stop_as_service_accounts_and_a_kill_waits_for_no_api_server() -> Result<()> {
+    if Cluster::shared().is_none() {
+        eprintln!("NOT RUN: no API server is named; `cargo xtask test` starts one");
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    let own = Kubernetes::start(&directory.path().join("own"))?;
+    let stage = operated(own.cluster(), "operators")?;
+    let cli = |name: &str| stage.daemon.cli(name);
+    until(|| Ok(cli("looks")?.run(&["status"])?.code == 0))?;
+    let who = cli("looks")?.ok(&["whoami"])?;
+    assert!(
+        who.contains("system:serviceaccount:operators:looks"),
+        "{who}"
+    );
+    // Each has its own role, and an account that no role names has none.
+    let kill = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--yes",
+        "--reason",
+        "it loops",
+    ];
+    assert_eq!(cli("looks")?.run(&kill)?.code, 2);
+    assert_eq!(cli("nobody")?.run(&kill)?.code, 2);
+    let refused = cli("nobody")?.run(&["status"])?;
+    assert_ne!(refused.code, 0, "{refused:?}");
+    // An approval is nobody's whose groups no login shows.
+    let token = std::fs::read_to_string(stage.directory.path().join("contexts/stops.token"))?;
+    drop(own);
+    let bearer = format!("Bearer {}", token.trim());
+    let body = r#"{"scope":{"charter":"ticket-router"},"reason":"it loops"}"#;
+    let headers = [("authorization", bearer.as_str())];
+    let answer = stage.daemon.http("POST", "/v1/kill", &headers, body)?;
+    assert!(answer.contains("\"fenced\":true"), "{answer}");
+    let orders = stage.oncall.ok(&["kill", "list"])?;
+    assert!(
+        orders.contains("system:serviceaccount:operators:stops"),
+        "{orders}"
+    );
+    Ok(())
+}
+
 #[test]
 fn a_token_of_another_cluster_is_refused_and_keys_alone_are_enough_for_a_while() -> Result<()> {
     if Cluster::shared().is_none() {

@@ -86,7 +86,7 @@ pub struct Issuer {
     pub claims: BTreeSet<String>,
     /// The claim that holds the groups of an operator.
     pub groups_claim: String,
-    /// Which roles the members of a group have.
+    /// Which roles the members of a group have; at an agents' issuer, which roles a subject has that people act as.
     pub roles: BTreeMap<String, BTreeSet<OperatorRole>>,
     /// Which people an operators' issuer vouches for.
     pub people: PeopleRule,
@@ -364,6 +364,9 @@ impl Verifier {
             subject: claims.sub.clone(),
         };
         match issuer.kind {
+            IssuerKind::Agents if issuer.roles.contains_key(&claims.sub) => {
+                Ok(issuer.operator(identity, claims))
+            }
             IssuerKind::Agents => Ok(Verified::Agent(Caller {
                 identity,
                 evidence: Evidence {
@@ -481,15 +484,11 @@ impl Issuer {
     }
 
     fn operator(&self, identity: Identity, claims: Claims) -> Verified {
-        let groups: BTreeSet<String> = claims
-            .others
-            .get(&self.groups_claim)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect();
+        let groups = match self.kind {
+            IssuerKind::Operators => self.groups_of(&claims),
+            // An agents' issuer vouches for no groups: the subject stands for itself.
+            IssuerKind::Agents => BTreeSet::from([claims.sub.clone()]),
+        };
         let operator = Operator {
             name: self.people.name(&claims),
             identity,
@@ -503,6 +502,13 @@ impl Issuer {
             acr: claims.acr,
         };
         Verified::Operator(operator, login)
+    }
+
+    fn groups_of(&self, claims: &Claims) -> BTreeSet<String> {
+        let listed = claims.others.get(&self.groups_claim);
+        let listed = listed.and_then(Value::as_array).into_iter().flatten();
+        let groups = listed.filter_map(Value::as_str);
+        groups.map(str::to_owned).collect()
     }
 }
 

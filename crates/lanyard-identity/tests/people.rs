@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Identity, Method, Operator};
+use lanyard_core::identity::{Identity, Method, Operator, OperatorRole};
 use lanyard_core::person::{Person, Sponsor};
 use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::Jwks;
@@ -320,4 +320,30 @@ fn s33_accounts_of_a_directory_without_a_name_are_not_two_people() {
     assert!(!at(PEOPLE, "a-1", "ann@x").may_be(&at(PEOPLE, "b-1", "bob@x")));
     // An issuer without a directory names nobody: each account is a person.
     assert!(!at(PARTNERS, "a-1", "ann@x").may_be(&at(PARTNERS, "a-2", "ann@x")));
+}
+
+#[test]
+fn a_subject_that_people_act_as_is_an_operator_by_its_own_name_and_by_no_group() {
+    let account = "system:serviceaccount:lanyard:oncall";
+    let stops = BTreeSet::from([OperatorRole::OnCall]);
+    let cluster = Issuer {
+        roles: [(account.to_owned(), stops.clone())].into(),
+        ..issuer(AGENTS, IssuerKind::Agents, PeopleRule::default(), None)
+    };
+    let verifier = Verifier::new("lanyard".to_owned(), vec![cluster]);
+    let found = operator(&verifier, AGENTS, &json!({"sub": account}));
+    assert_eq!(found.roles, stops);
+    assert_eq!(found.groups, BTreeSet::from([account.to_owned()]));
+    assert_eq!(verifier.again(&found).roles, stops);
+    // Who only says so stays an agent: a claim of groups means nothing at an issuer of agents.
+    let claims = json!({"sub": "system:serviceaccount:shop:agent", "groups": [account]});
+    assert!(matches!(
+        who(&verifier, AGENTS, &claims),
+        Verified::Agent(_)
+    ));
+    let claims = json!({"sub": account.to_uppercase()});
+    assert!(matches!(
+        who(&verifier, AGENTS, &claims),
+        Verified::Agent(_)
+    ));
 }

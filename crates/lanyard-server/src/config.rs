@@ -516,6 +516,45 @@ mod tests {
     }
 
     #[test]
+    fn operators_by_service_account_look_and_stop_and_are_named_exactly() {
+        let with =
+            |issuer: &str| GOOD.replacen("issuers: []", &format!("issuers: [{{{issuer}}}]"), 1);
+        let cluster = |operators: &str| {
+            with(&format!(
+                "issuer: 'https://c', kind: agents, kubernetes: {{}}, operators: {operators}"
+            ))
+        };
+        let good = "{viewer: ['system:serviceaccount:a:b'], on-call: ['system:serviceaccount:a:b', 'system:serviceaccount:a:c.d']}";
+        parse(&cluster(good), Path::new("/x")).unwrap();
+        for (operators, says) in [
+            (
+                "{viewer: ['system:serviceaccount:a:*']}",
+                "is no service account",
+            ),
+            (
+                "{viewer: ['system:serviceaccount:a']}",
+                "is no service account",
+            ),
+            ("{viewer: [alice]}", "is no service account"),
+            ("{approver: ['system:serviceaccount:a:b']}", "viewer"),
+            ("{admin: ['system:serviceaccount:a:b']}", "viewer"),
+        ] {
+            let fault = first_fault(&cluster(operators));
+            assert!(fault.contains(says), "{operators}: {fault}");
+        }
+        let file = with(
+            "issuer: 'https://c', kind: agents, jwks_file: k, operators: {viewer: ['system:serviceaccount:a:b']}",
+        );
+        let fault = first_fault(&file);
+        assert!(fault.contains("service accounts of a cluster"), "{fault}");
+        let people = with(
+            "issuer: 'https://c', kind: operators, kubernetes: {}, operators: {viewer: ['system:serviceaccount:a:b']}",
+        );
+        let fault = first_fault(&people);
+        assert!(fault.contains("a field of an agents' issuer"), "{fault}");
+    }
+
+    #[test]
     fn s32_the_names_of_agents_are_over_exact_identities_of_one_agent_each() {
         let with = |agents: &str| format!("{GOOD}agents: {agents}\n");
         let good = "[{name: router, identities: [{issuer: 'https://a', subject: one}, {spiffe: 'spiffe://acme/two'}]}]";

@@ -1,11 +1,12 @@
-//! Agents of a Kubernetes cluster: its API server is asked about each token. Where it does not answer, the cluster's keys
+//! Service accounts of a Kubernetes cluster: its API server is asked about each token. Where it does not answer, the cluster's keys
 //! are enough for a while: they know nothing of a pod that was deleted meanwhile.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Method};
+use lanyard_core::identity::Method;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::{RejectedToken, SKEW};
@@ -105,13 +106,13 @@ impl ClusterDoor {
         Err(unanswered)
     }
 
-    /// Whether the cluster stands for the agent that this token named; with what it says besides.
+    /// How the cluster stands for the service account that this token named, and what the API server says besides.
     pub(crate) async fn stand_for(
         &self,
-        caller: &mut Caller,
+        subject: &str,
         (token, audience): (&str, &str),
         now: Timestamp,
-    ) -> Result<(), RejectedToken> {
+    ) -> Result<(Method, BTreeMap<String, String>), RejectedToken> {
         let place = self.places.acquire().await;
         let token = Secret::new(token.to_owned());
         let reviewed = match self.connected().await {
@@ -122,12 +123,10 @@ impl ClusterDoor {
         match reviewed {
             Ok(reviewed) => {
                 *self.answered.lock() = now;
-                if reviewed.username != caller.identity.subject {
+                if reviewed.username != subject {
                     return Err(RejectedToken::Disowned("it is somebody else's"));
                 }
-                caller.evidence.method = Method::TokenReview;
-                caller.evidence.claims.extend(reviewed.claims);
-                Ok(())
+                Ok((Method::TokenReview, reviewed.claims))
             }
             Err(ReviewError::Refused) => {
                 *self.answered.lock() = now;
@@ -140,8 +139,7 @@ impl ClusterDoor {
                 tracing::warn!(why, %until, "a cluster does not say whether a token is good");
                 // An answer of the future is of a clock that was set back since.
                 if now <= until && answered <= now + SKEW {
-                    caller.evidence.method = Method::ClusterKeys;
-                    Ok(())
+                    Ok((Method::ClusterKeys, BTreeMap::new()))
                 } else {
                     Err(RejectedToken::Unanswered(why))
                 }

@@ -171,12 +171,19 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         .optional("roles")
         .and_then(|node| f.map(node))
         .map(|fields| roles(f, &fields));
+    let operators = fields.optional("operators");
+    let operators = operators.map(|node| service_accounts(f, node, keys.as_ref()));
     let login = fields.optional("login").map(|node| login(f, node, name));
     let people = people::rule(f, &fields);
     let sponsor = fields
         .optional("sponsor")
         .map(|node| people::sponsor(f, node));
     fields.finish();
+    if kind == Some(IssuerKind::Operators) && operators.is_some() {
+        let message = "`operators` is a field of an agents' issuer: this one's people have `roles`";
+        f.add(Diagnostic::new(Code::Issuer, node.span, message.to_owned()));
+        return None;
+    }
     if audience.is_some() && matches!(keys, Some(KeySource::Cluster { .. })) {
         let message = "an API server is asked with the broker's own audience: leave `audience` out"
             .to_owned();
@@ -199,7 +206,11 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         audience,
         claims: claims.unwrap_or_default(),
         groups_claim: claim?.to_owned(),
-        roles: roles.unwrap_or_default(),
+        roles: match (kind?, operators) {
+            (IssuerKind::Operators, None) => roles.unwrap_or_default(),
+            (IssuerKind::Agents, None) => BTreeMap::new(),
+            (_, Some(operators)) => operators?,
+        },
         people: people?,
         sponsor: match sponsor {
             Some(read) => Some(read?),
@@ -329,6 +340,56 @@ fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<Operato
         }
     }
     roles
+}
+
+/// `role: [system:serviceaccount:namespace:name, …]`: the service accounts of a cluster that people act as. These look and
+/// stop; what people decide together with others takes a login of their own.
+fn service_accounts(
+    f: &Findings,
+    node: &Node,
+    keys: Option<&KeySource>,
+) -> Option<BTreeMap<String, BTreeSet<OperatorRole>>> {
+    if !matches!(keys, Some(KeySource::Cluster { .. })) {
+        let message = "`operators` names service accounts of a cluster, and this issuer is none";
+        let fault = Diagnostic::new(Code::Issuer, node.span, message.to_owned());
+        f.add(fault.help("name people by their groups, in `roles` of an operators' issuer"));
+        return None;
+    }
+    let words = [
+        ("viewer", OperatorRole::Viewer),
+        ("on-call", OperatorRole::OnCall),
+    ];
+    let mut roles: BTreeMap<String, BTreeSet<OperatorRole>> = BTreeMap::new();
+    for (_, key, accounts) in f.map(node)?.open() {
+        let Some(role) = f.one_of(key, &words) else {
+            continue;
+        };
+        for account in f.list(accounts) {
+            let Some(name) = f.text(account) else {
+                continue;
+            };
+            if is_service_account(name) {
+                roles.entry(name.to_owned()).or_default().insert(role);
+                continue;
+            }
+            let message = format!("`{}` is no service account", escaped(name));
+            let fault = Diagnostic::new(Code::Issuer, account.span, message);
+            f.add(fault.help("write `system:serviceaccount:`, the namespace, a colon, the name"));
+        }
+    }
+    Some(roles)
+}
+
+fn is_service_account(name: &str) -> bool {
+    let parts: Vec<&str> = name.split(':').collect();
+    let ["system", "serviceaccount", namespace, account] = parts.as_slice() else {
+        return false;
+    };
+    let is_exact = |part: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        !part.is_empty() && part.bytes().all(allowed)
+    };
+    is_exact(namespace) && is_exact(account)
 }
 
 fn lifetimes(f: &Findings, node: &Node) -> Option<Lifetimes> {
