@@ -184,3 +184,37 @@ fn an_emergency_lifts_the_freeze_for_what_its_terms_name_and_a_second_person_app
     stage.agent.fails(3, &apply)?;
     Ok(())
 }
+
+#[test]
+fn a_kill_test_is_an_agents_own_and_reaches_its_task_alone() -> Result<()> {
+    let stage = with(
+        "    - {on: action, action: ticket.stop, count: 1, within: 1m, per: task, then: stop-task}\n",
+    )?;
+    let other = stage.token(&stage.task()?)?;
+    let trial = |action: &str, within: &str| {
+        let charter = ["kill", "test", "ticket-router", "--environment", "staging"];
+        let grant = [
+            "--grant",
+            "read-tickets",
+            "--action",
+            action,
+            "--within",
+            within,
+        ];
+        stage.agent.run(&[&charter[..], &grant[..]].concat())
+    };
+    let said = trial("ticket.stop", "1m")?;
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.contains("proved dead"), "{said:?}");
+    assert!(said.stdout.contains("stopped by kill order K-"), "{said:?}");
+    assert!(
+        active(&stage, &other)?,
+        "another task of the agent was reached"
+    );
+
+    // Without a breaker nothing dies, and the test says so.
+    let said = trial("ticket.move", "1s")?;
+    assert_eq!(said.code, 8, "{said:?}");
+    assert!(said.stderr.contains("is not known to be dead"), "{said:?}");
+    Ok(())
+}

@@ -17,12 +17,14 @@ mod document;
 mod rearm;
 mod screen;
 mod ticket;
+mod trial;
 mod watch;
 
 use break_glass::BreakGlass;
 pub(crate) use rearm::{Rearm, rearm};
 pub(crate) use screen::span;
 use ticket::Ticket;
+use trial::Trial;
 use watch::watch;
 
 #[derive(Args)]
@@ -55,6 +57,8 @@ enum Command {
     BreakGlass(BreakGlass),
     /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
     Ticket(Ticket),
+    /// As an agent: get a credential, have a breaker kill its task, and see that nothing more is given.
+    Test(Trial),
     /// How far an order got, now; `-o json` gives the whole report, lease by lease.
     Show {
         /// The order.
@@ -124,12 +128,15 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         println!("{}", ticket.sign()?);
         return Ok(());
     }
+    if let Some(Command::Test(trial)) = kill.command {
+        return trial.run(global).await;
+    }
     let mut client = global.client().await?;
     match kill.command {
         Some(Command::List) => return list(global, &mut client).await,
         Some(Command::Watch { id, wait }) => return watch(global, client, id, wait).await,
         Some(Command::Show { id }) => return watch::show(global, client, id).await,
-        Some(Command::Ticket(_) | Command::BreakGlass(_)) | None => {}
+        Some(Command::Ticket(_) | Command::BreakGlass(_) | Command::Test(_)) | None => {}
     }
     let roles = match kill.role {
         Role::Both => v1::RoleFilter::Both,
