@@ -9,6 +9,7 @@ mod approvals;
 mod audit;
 mod bad_input;
 mod breakers;
+mod chart;
 mod charters;
 mod comfort;
 mod crash;

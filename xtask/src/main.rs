@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo | test | conformance | bench | chaos | dist | docs | fuzz | servers | iam-data | limits | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | chart | conformance | bench | chaos | dist | docs | fuzz | servers | iam-data | limits | edges | tidy`.
 
 mod bench;
 mod build;
+mod chart;
 mod citations;
 mod conformance;
 mod demo;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|conformance|bench|chaos|dist|docs|fuzz|servers|iam-data|limits|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|chart|conformance|bench|chaos|dist|docs|fuzz|servers|iam-data|limits|edges|tidy>";
 
 fn main() -> ExitCode {
     match run() {
@@ -37,6 +38,7 @@ fn run() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("demo") => demo::run(arguments.get(1..).unwrap_or_default()),
         Some("test") => test::run(),
+        Some("chart") => chart::run(),
         Some("conformance") => conformance::run(),
         Some("bench") => bench::run(arguments.get(1..).unwrap_or_default()),
         Some("chaos") => bench::chaos(arguments.get(1..).unwrap_or_default()),

@@ -5,6 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build;
+use crate::chart;
 use crate::conformance;
 use crate::fuzz;
 use crate::servers::Servers;
@@ -44,6 +45,7 @@ pub(crate) fn run() -> Result<()> {
     std::fs::create_dir(&columns)?;
     tests.env("LANYARD_CONFORMANCE", &columns);
     build::succeed(tests.envs(servers.environment()))?;
+    let chart = chart::within_test()?;
     model("lanyard-engine", &["--test", "model"])?;
     model("lanyard-ledger", &["--lib"])?;
     println!(
@@ -58,6 +60,7 @@ pub(crate) fn run() -> Result<()> {
     }
     rules()?;
     servers.report();
+    println!("{chart}");
     conformance::report(&columns)?;
     println!("test: ok");
     Ok(())

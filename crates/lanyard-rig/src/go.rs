@@ -12,6 +12,25 @@ use crate::cache;
 
 /// The folder with what a module of this crate builds; minutes on the first call, nothing after it.
 pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> Result<PathBuf> {
+    built(name, version, (files, &["./..."]), flags)
+}
+
+/// The folder with these programs of the modules that a module of this crate names.
+pub(crate) fn build_packages(
+    name: &str,
+    version: &str,
+    programs: &[&str],
+    flags: &str,
+) -> Result<PathBuf> {
+    built(name, version, (&[], programs), flags)
+}
+
+fn built(
+    name: &str,
+    version: &str,
+    (files, programs): (&[&str], &[&str]),
+    flags: &str,
+) -> Result<PathBuf> {
     let module = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let mut hasher = DefaultHasher::new();
     for file in ["go.mod", "go.sum"].iter().chain(files) {
@@ -27,7 +46,7 @@ pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> R
         let status = Command::new("go")
             .args(["build", "-trimpath", "-ldflags", flags, "-o"])
             .arg(&folder)
-            .arg("./...")
+            .args(programs)
             .current_dir(&module)
             .status()
             .context("go does not start")?;
