@@ -215,11 +215,11 @@ fn people_look_and_stop_as_service_accounts_and_a_kill_waits_for_no_api_server()
         "--reason",
         "it loops",
     ];
-    assert_eq!(cli("looks")?.run(&kill)?.code, 2);
-    assert_eq!(cli("nobody")?.run(&kill)?.code, 2);
+    assert_eq!(cli("looks")?.run(&kill)?.code, 3);
+    assert_eq!(cli("nobody")?.run(&kill)?.code, 3);
     let refused = cli("nobody")?.run(&["status"])?;
     assert_ne!(refused.code, 0, "{refused:?}");
-    // An approval is nobody's whose groups no login shows.
+    // Without the API server.
     let token = std::fs::read_to_string(stage.directory.path().join("contexts/stops.token"))?;
     drop(own);
     let bearer = format!("Bearer {}", token.trim());
