@@ -22,13 +22,29 @@ pub(crate) enum DataDirError {
     #[error("data directory `{}` is no directory: name another in `data_dir`", .0.display())]
     NoDirectory(PathBuf),
     #[error(
-        "data directory `{path}` belongs to user {owner}, and the daemon runs as user {user}: run \
-         `chown -R {user} {path}`, or start it as the user that it belongs to",
+        "data directory `{path}` belongs to user {owner} with mode {mode:04o}, and the daemon runs as user {user}: run \
+         `chown -R {user} {path}`, or start it as user {owner}; where `{path}` is a volume itself, name a folder in the volume in \
+         `data_dir`, which the daemon makes",
         path = .path.display()
     )]
     Foreign {
         path: PathBuf,
         owner: u32,
+        mode: u32,
+        user: u32,
+    },
+    #[error(
+        "cannot use data directory `{path}`: `{folder}` belongs to user {owner} and group {group} with mode {mode:04o}, and the \
+         daemon runs as user {user}: run `chown {user} {folder}`; in Kubernetes, set `fsGroup` in the pod's `securityContext`",
+        path = .path.display(),
+        folder = .folder.display()
+    )]
+    NoEntry {
+        path: PathBuf,
+        folder: PathBuf,
+        owner: u32,
+        group: u32,
+        mode: u32,
         user: u32,
     },
     #[error(
@@ -56,7 +72,7 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
         .create(path)
         .map_err(|error| match fs::metadata(path) {
             Ok(found) if !found.is_dir() => DataDirError::NoDirectory(path.to_owned()),
-            Ok(_) | Err(_) => failed(error),
+            Ok(_) | Err(_) => barred(path, &error).unwrap_or_else(|| failed(error)),
         })?;
     let found = fs::metadata(path).map_err(failed)?;
     let user = rustix::process::geteuid().as_raw();
@@ -64,6 +80,7 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
         return Err(DataDirError::Foreign {
             path: path.to_owned(),
             owner: found.uid(),
+            mode: found.mode() & 0o7777,
             user,
         });
     }
@@ -83,6 +100,23 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
     shut(path, &found).map_err(failed)?;
     close_within(path, DEEPEST);
     Ok(())
+}
+
+/// The folder that keeps the daemon from making its directory: the first one above it that the daemon sees.
+fn barred(path: &Path, error: &io::Error) -> Option<DataDirError> {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let mut above = path.ancestors().skip(1);
+    let (folder, found) = above.find_map(|folder| Some((folder, fs::metadata(folder).ok()?)))?;
+    Some(DataDirError::NoEntry {
+        path: path.to_owned(),
+        folder: folder.to_owned(),
+        owner: found.uid(),
+        group: found.gid(),
+        mode: found.mode() & 0o7777,
+        user: rustix::process::geteuid().as_raw(),
+    })
 }
 
 /// Whether the directory is a daemon's and nothing else's.
