@@ -1,5 +1,6 @@
 //! Servers and tools that are built from their Go modules, once for a machine.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fs::File;
 use std::hash::{Hash as _, Hasher as _};
@@ -10,9 +11,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cache;
 
-/// The folder with what a module of this crate builds; minutes on the first call, nothing after it.
+/// The folder with the programs of these sources of a module; minutes on the first call, nothing after it. Each folder with a source
+/// is a program.
 pub(crate) fn build(name: &str, version: &str, files: &[&str], flags: &str) -> Result<PathBuf> {
-    built(name, version, (files, &["./..."]), flags)
+    let folders = files.iter().filter_map(|file| Path::new(file).parent());
+    let programs: BTreeSet<String> = folders
+        .map(|folder| format!("./{}", folder.display()))
+        .collect();
+    let programs: Vec<&str> = programs.iter().map(String::as_str).collect();
+    built(name, version, (files, &programs), flags)
 }
 
 /// The folder with these programs of the modules that a module of this crate names.
@@ -42,7 +49,8 @@ fn built(
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     if !folder.join("complete").exists() {
-        eprintln!("building {name} {version}: some minutes, once");
+        let listed = programs.join(" ");
+        eprintln!("building {name} {version} ({listed}): some minutes, once");
         let status = Command::new("go")
             .args(["build", "-trimpath", "-ldflags", flags, "-o"])
             .arg(&folder)

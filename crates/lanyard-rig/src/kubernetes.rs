@@ -337,7 +337,7 @@ fn spawn(command: &mut Command, log: &Path) -> Result<Child> {
 }
 
 /// The key that signs service-account tokens, ES256, and its public half: PKCS #8 and RFC 5480, in PEM.
-fn keys() -> Result<[String; 2]> {
+pub(crate) fn keys() -> Result<[String; 2]> {
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
     /// SubjectPublicKeyInfo of a point on P-256, up to the point.
     const PUBLIC: &[u8] = &[
@@ -363,7 +363,8 @@ fn keys() -> Result<[String; 2]> {
     ])
 }
 
-fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
+/// A kubeconfig of one of the static users.
+pub(crate) fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
     let authority = directory.join("certificates/apiserver.crt");
     let authority = authority.display();
     format!(
@@ -375,8 +376,12 @@ fn kubeconfig(directory: &Path, server: SocketAddr, user: &str) -> String {
 }
 
 /// The folder with kube-apiserver, etcd and kubectl.
-fn build() -> Result<PathBuf> {
-    let programs = ["kube-apiserver/main.go", "kubectl/main.go", "etcd/main.go"];
+pub(crate) fn build() -> Result<PathBuf> {
+    build_of(&["kube-apiserver/main.go", "kubectl/main.go", "etcd/main.go"])
+}
+
+/// The folder with these programs of the module.
+pub(crate) fn build_of(programs: &[&str]) -> Result<PathBuf> {
     let stamp = format!("-s -w -X k8s.io/component-base/version.gitVersion={VERSION}");
-    crate::go::build("kubernetes", VERSION, &programs, &stamp)
+    crate::go::build("kubernetes", VERSION, programs, &stamp)
 }
