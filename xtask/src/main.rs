@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | chart | conformance | bench | chaos | dist | docs | fuzz | servers | iam-data | limits | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | chart | conformance | bench | chaos | dist | docs | fuzz | servers | pods | image | iam-data | limits | edges | tidy`.
 
 mod bench;
 mod build;
@@ -11,8 +11,10 @@ mod docs;
 mod edges;
 mod fuzz;
 mod iam_data;
+mod image;
 mod limits;
 mod links;
+mod pods;
 mod servers;
 mod test;
 mod tidy;
@@ -21,7 +23,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|chart|conformance|bench|chaos|dist|docs|fuzz|servers|iam-data|limits|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|chart|conformance|bench|chaos|dist|docs|fuzz|servers|pods|image|iam-data|limits|edges|tidy>";
 
 fn main() -> ExitCode {
     match run() {
@@ -46,6 +48,8 @@ fn run() -> Result<()> {
         Some("docs") => docs::run(),
         Some("fuzz") => fuzz::run(arguments.get(1..).unwrap_or_default()),
         Some("servers") => servers::run(arguments.get(1..).unwrap_or_default()),
+        Some("pods") => pods::run(arguments.get(1..).unwrap_or_default()),
+        Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),
         Some("limits") => limits::run(arguments.get(1..).unwrap_or_default()),
         Some("edges") => edges::run(),

@@ -8,6 +8,7 @@ use crate::build;
 use crate::chart;
 use crate::conformance;
 use crate::fuzz;
+use crate::pods;
 use crate::servers::Servers;
 
 /// For how long each fuzzer runs, in seconds.
@@ -46,6 +47,8 @@ pub(crate) fn run() -> Result<()> {
     tests.env("LANYARD_CONFORMANCE", &columns);
     build::succeed(tests.envs(servers.environment()))?;
     let chart = chart::within_test()?;
+    // After the others, because a node takes a part of every processor for as long as it is there.
+    let pods = pods::test()?;
     model("lanyard-engine", &["--test", "model"])?;
     model("lanyard-ledger", &["--lib"])?;
     println!(
@@ -61,6 +64,7 @@ pub(crate) fn run() -> Result<()> {
     rules()?;
     servers.report();
     println!("{chart}");
+    println!("{pods}");
     conformance::report(&columns)?;
     println!("test: ok");
     Ok(())
