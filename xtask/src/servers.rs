@@ -21,12 +21,20 @@ pub(crate) struct Servers {
 
 impl Servers {
     pub(crate) fn start(directory: &Path) -> Self {
+        let says = |what: &str| eprintln!("servers: {what}");
+        says("moto, for AWS");
+        let moto = Moto::start(&directory.join("moto.log"));
+        says("kube-apiserver and etcd");
+        let kubernetes = Kubernetes::start(&directory.join("kubernetes"));
+        says("iam-simulate and opa");
+        let (simulator, opa) = (lanyard_rig::simulate(&[]), lanyard_rig::opa());
+        says("Vault and PostgreSQL");
         Self {
             directory: directory.to_path_buf(),
-            moto: Moto::start(&directory.join("moto.log")),
-            kubernetes: Kubernetes::start(&directory.join("kubernetes")),
-            simulator: lanyard_rig::simulate(&[]),
-            opa: lanyard_rig::opa(),
+            moto,
+            kubernetes,
+            simulator,
+            opa,
             vault: VaultServer::start(&directory.join("vault"), Storage::Memory),
             postgresql: PostgreSqlServer::start(),
         }

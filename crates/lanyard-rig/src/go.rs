@@ -7,7 +7,7 @@ use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use crate::cache;
 
@@ -49,18 +49,14 @@ fn built(
     let lock = File::create(folder.join("lock"))?;
     lock.lock()?;
     if !folder.join("complete").exists() {
-        let listed = programs.join(" ");
-        eprintln!("building {name} {version} ({listed}): some minutes, once");
-        let status = Command::new("go")
-            .args(["build", "-trimpath", "-ldflags", flags, "-o"])
-            .arg(&folder)
-            .args(programs)
-            .current_dir(&module)
-            .status()
-            .context("go does not start")?;
-        if !status.success() {
-            bail!("go build ended with {status}");
-        }
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-ldflags", flags, "-o"]);
+        go.arg(&folder).args(programs).current_dir(&module);
+        let what = format!(
+            "building {name} {version} ({}), which takes some minutes",
+            programs.join(" ")
+        );
+        crate::install(&what, &mut go)?;
         std::fs::write(folder.join("complete"), version)?;
     }
     Ok(folder)

@@ -9,6 +9,7 @@ mod helm;
 mod http2;
 mod https;
 mod image;
+mod install;
 mod kubernetes;
 mod mcp;
 mod moto;
@@ -41,6 +42,8 @@ pub use python::{python, python_tools, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
 pub use vault::{AppRole, Storage, Vault, VaultServer};
+
+pub(crate) use install::install;
 
 use std::path::PathBuf;
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use crate::cache;
 
@@ -19,15 +19,10 @@ pub(crate) fn installed(package: &str) -> Result<PathBuf> {
     }
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
-    let status = Command::new("npm")
-        .args(["install", "--silent", "--no-audit", "--no-fund", package])
-        .current_dir(&folder)
-        .stdout(Stdio::null())
-        .status()
-        .context("npm does not start")?;
-    if !status.success() {
-        bail!("npm ended with {status}");
-    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", package]);
+    npm.current_dir(&folder).stdout(Stdio::null());
+    crate::install(&format!("installing {package} for Node"), &mut npm)?;
     std::fs::write(folder.join("complete"), package)?;
     Ok(folder)
 }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::cache;
 
@@ -60,26 +60,12 @@ fn environment(folder: &str, install: &[&str]) -> Result<PathBuf> {
     let lock = File::create(environment.with_extension("lock"))?;
     lock.lock()?;
     if !environment.join("complete").exists() {
-        succeed(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&environment),
-        )?;
+        let what = "installing Python packages";
+        let venv = ["-m", "venv", "--clear"];
+        crate::install(what, Command::new("python3").args(venv).arg(&environment))?;
         let pip = ["-m", "pip", "install", "--quiet"];
-        succeed(Command::new(&python).args(pip).args(install))?;
+        crate::install(what, Command::new(&python).args(pip).args(install))?;
         std::fs::write(environment.join("complete"), install.join(" "))?;
     }
     Ok(python)
-}
-
-fn succeed(command: &mut Command) -> Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command
-        .status()
-        .with_context(|| format!("{name} does not start"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        bail!("{name} ended with {status}")
-    }
 }

@@ -1,0 +1,38 @@
+//! What a machine lacks is fetched and built once; meanwhile a line says what is under way, and for how long already.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The longest silence.
+const LINE_INTERVAL: Duration = Duration::from_secs(8);
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs a command that takes its time, wants success, and says on stderr what it is for.
+///
+/// # Errors
+/// When the command does not start, or fails.
+pub(crate) fn install(what: &str, command: &mut Command) -> Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    eprintln!("{what}, once for this machine");
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("{name} does not start"))?;
+    let began = Instant::now();
+    let mut said = began;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if said.elapsed() >= LINE_INTERVAL {
+            said = Instant::now();
+            eprintln!("{what}: {} s so far", began.elapsed().as_secs());
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    };
+    if !status.success() {
+        bail!("{name} ended with {status}");
+    }
+    Ok(())
+}
