@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("lanyard-identity", &["lanyard-core", "lanyard-disk"]),
     ("lanyard-secret-file", &[]),
+    ("lanyard-charter-objects", &["lanyard-core"]),
     ("lanyard-aws-policy", &["lanyard-core"]),
     (
         "lanyard-provider-aws",
@@ -62,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lanyard-server",
         &[
+            "lanyard-charter-objects",
             "lanyard-core",
             "lanyard-disk",
             "lanyard-engine",

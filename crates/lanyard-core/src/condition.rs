@@ -204,6 +204,24 @@ pub enum Reason {
         /// What does not hold in it.
         why: String,
     },
+    /// Charters that are Kubernetes objects are not read. Everything else goes on.
+    #[error("charter objects of namespace `{namespace}` are not read: {why}")]
+    ChartersUnread {
+        /// Of which namespace.
+        namespace: String,
+        /// What the API server says, and what follows.
+        why: String,
+    },
+    /// So many charter objects are gone at once that they stay in force until an operator says that they are meant to be gone.
+    #[error(
+        "most charter objects of namespace `{namespace}` are gone at once, and stay in force: {charters}"
+    )]
+    ChartersDeleted {
+        /// Of which namespace.
+        namespace: String,
+        /// Their names.
+        charters: String,
+    },
 }
 
 /// A [`Reason`] without its details: what label values and strangers see, and what an operator names to accept it.
@@ -246,6 +264,10 @@ pub enum Kind {
     ReplayCacheFailed,
     /// [`Reason::ReplayCacheDamaged`].
     ReplayCacheDamaged,
+    /// [`Reason::ChartersUnread`].
+    ChartersUnread,
+    /// [`Reason::ChartersDeleted`].
+    ChartersDeleted,
 }
 
 /// Operators say that the broker shall issue in spite of a reason.
@@ -275,7 +297,7 @@ pub enum People {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Ending,
         Self::ClockJumped,
         Self::JournalAhead,
@@ -294,6 +316,8 @@ impl Kind {
         Self::PartUnusable,
         Self::ReplayCacheFailed,
         Self::ReplayCacheDamaged,
+        Self::ChartersUnread,
+        Self::ChartersDeleted,
     ];
 
     /// The name in the status, in label values, on the wire and in `lanyard condition accept`.
@@ -318,6 +342,8 @@ impl Kind {
             Self::PartUnusable => "part-unusable",
             Self::ReplayCacheFailed => "replay-cache-failed",
             Self::ReplayCacheDamaged => "replay-cache-damaged",
+            Self::ChartersUnread => "charters-unread",
+            Self::ChartersDeleted => "charters-deleted",
         }
     }
 
@@ -343,6 +369,8 @@ impl Kind {
             | Self::PartUnusable
             | Self::ReplayCacheFailed
             | Self::ReplayCacheDamaged => Condition::RevokeOnly,
+            // Told to operators; what the charters in force allow is issued.
+            Self::ChartersUnread | Self::ChartersDeleted => Condition::Issuing,
         }
     }
 
@@ -350,7 +378,7 @@ impl Kind {
     #[must_use]
     pub const fn accepted_by(self) -> Option<People> {
         match self {
-            Self::ClockJumped | Self::JournalAhead => Some(People::One),
+            Self::ClockJumped | Self::JournalAhead | Self::ChartersDeleted => Some(People::One),
             Self::WitnessUnreadable | Self::Restored | Self::ReplayCacheDamaged => {
                 Some(People::Two)
             }
@@ -366,7 +394,8 @@ impl Kind {
             | Self::OrderNotDurable
             | Self::ThreadEnded
             | Self::PartUnusable
-            | Self::ReplayCacheFailed => None,
+            | Self::ReplayCacheFailed
+            | Self::ChartersUnread => None,
         }
     }
 
@@ -420,6 +449,12 @@ impl Kind {
             Self::ReplayCacheDamaged => {
                 "wait until no token of before can be accepted; or give it up: lanyard condition accept replay-cache-damaged, two people"
             }
+            Self::ChartersUnread => {
+                "mend the API server, the CustomResourceDefinition, or the broker's rights there: they are read again by themselves"
+            }
+            Self::ChartersDeleted => {
+                "make the objects again; or, if they are meant to be gone, say so: lanyard condition accept charters-deleted"
+            }
         }
     }
 }
@@ -467,6 +502,8 @@ impl Reason {
             Self::PartUnusable { .. } => Kind::PartUnusable,
             Self::ReplayCacheFailed { .. } => Kind::ReplayCacheFailed,
             Self::ReplayCacheDamaged { .. } => Kind::ReplayCacheDamaged,
+            Self::ChartersUnread { .. } => Kind::ChartersUnread,
+            Self::ChartersDeleted { .. } => Kind::ChartersDeleted,
         }
     }
 }

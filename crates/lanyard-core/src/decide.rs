@@ -26,7 +26,7 @@ use crate::time::{Timestamp, Ttl};
 use calendar::{ends, in_hours, is_outside, terms, thawed, until};
 pub use delegation::{Ancestor, MAX_LINEAGE, may_delegate};
 use denial::Sayer;
-pub use denial::{Denial, Rule, not_in_force, revision_lost, unmapped_sponsor};
+pub use denial::{Denial, Rule, not_in_force, revision_lost, unmapped_sponsor, unread};
 use people::required;
 pub use people::requirement;
 

@@ -6,12 +6,14 @@
 mod code;
 mod diagnostic;
 mod fields;
+mod path;
 mod print;
 mod tree;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Fix, escaped, is_hidden, render, visible};
 pub use fields::{Fields, Findings, nearest, suggest};
+pub use path::{FieldPaths, path_of};
 pub use print::print;
 pub use tree::{Node, Span, Style, Value, read};
 

@@ -122,6 +122,9 @@ pub enum Actor {
         charter: Name,
         /// Where in its file the breaker stands.
         line: u32,
+        /// The field that it stands in, where the charter comes from a Kubernetes object.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
         /// The record that tripped it.
         record: Seq,
     },
@@ -153,6 +156,11 @@ impl fmt::Display for Actor {
                 key.escape_debug()
             ),
             Self::Local => f.write_str("local operator"),
+            Self::Breaker {
+                charter,
+                path: Some(path),
+                ..
+            } => write!(f, "breaker of charter {charter}, {}", path.escape_debug()),
             Self::Breaker { charter, line, .. } => {
                 write!(f, "breaker of charter {charter}, line {line}")
             }

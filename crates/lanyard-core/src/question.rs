@@ -352,6 +352,7 @@ fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial>
         charter: charter.name.clone(),
         revision: Some(charter.revision.clone()),
         rule,
+        path: Option::and_then(at, |at| charter.paths.at(at)).map(Box::from),
         at,
         message,
         next: next.to_owned(),

@@ -115,9 +115,9 @@ impl Trip {
             .cloned()
             .collect::<Vec<_>>();
         format!(
-            "breaker of charter {}, line {}: {} (records {}{})",
+            "breaker of charter {}, {}: {} (records {}{})",
             self.charter,
-            self.rule.at.line,
+            self.rule.place(),
             self.rule.breaker,
             if shown.len() < records.len() {
                 "… "

@@ -16,6 +16,7 @@ pub struct Charters {
 #[derive(Debug, Default)]
 struct Books {
     in_force: BTreeMap<Name, Arc<Charter>>,
+    unread: BTreeMap<Name, Arc<Charter>>,
     revisions: HashMap<(Name, Revision), Arc<Charter>>,
 }
 
@@ -54,6 +55,19 @@ impl Charters {
     pub fn remember(&self, charter: Charter) {
         let key = (charter.name.clone(), charter.revision.clone());
         self.books.write().revisions.insert(key, Arc::new(charter));
+    }
+
+    /// The charter of this name as it was read last, where its source has not been read for too long. It is not in force.
+    #[must_use]
+    pub fn unread(&self, name: &Name) -> Option<Arc<Charter>> {
+        self.books.read().unread.get(name).cloned()
+    }
+
+    /// Exactly these would be in force, had their sources been read of late: those whom they name are told so.
+    pub fn note_unread(&self, charters: Vec<Charter>) {
+        let charters = charters.into_iter().map(Arc::new);
+        let unread = charters.map(|charter| (charter.name.clone(), charter));
+        self.books.write().unread = unread.collect();
     }
 
     /// Puts exactly these in force.

@@ -150,7 +150,8 @@ impl Conditions {
     /// # Errors
     /// Why not.
     pub fn check(&self) -> Result<(), NotIssuing> {
-        let reasons = self.reasons();
+        let mut reasons = self.reasons();
+        reasons.retain(|reason| reason.kind().condition() != Condition::Issuing);
         match Condition::of(&reasons) {
             Condition::Issuing => Ok(()),
             condition @ (Condition::RevokeOnly | Condition::Stopped) => Err(NotIssuing {
@@ -179,11 +180,15 @@ impl Conditions {
         for (kind, reason) in &now {
             if !told.contains_key(kind) {
                 let remedy = kind.remedy();
-                tracing::error!(%condition, kind = kind.as_str(), %reason, remedy, "the broker issues nothing");
+                if kind.condition() == Condition::Issuing {
+                    tracing::error!(%condition, kind = kind.as_str(), %reason, remedy, "operators are needed");
+                } else {
+                    tracing::error!(%condition, kind = kind.as_str(), %reason, remedy, "the broker issues nothing");
+                }
             }
         }
         for kind in told.keys().filter(|kind| !now.contains_key(kind)) {
-            tracing::warn!(%condition, kind = kind.as_str(), "a reason to issue nothing is gone");
+            tracing::warn!(%condition, kind = kind.as_str(), "a reason is gone");
         }
         *told = now;
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lanyard_core::charter::{Charter, Grant, Name};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
-    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force, revision_lost,
+    Ancestor, Denial, GrantRequest, Permit, Revisions, decide, not_in_force, revision_lost, unread,
 };
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Caller;
@@ -414,6 +414,7 @@ impl Engine {
     pub(crate) fn without_revisions(&self, task: &Task) -> Denial {
         match self.charters().in_force(&task.charter) {
             Some(_) => revision_lost(&task.charter, &task.revision),
+            None if self.charters().unread(&task.charter).is_some() => unread(&task.charter),
             None => not_in_force(&task.charter),
         }
     }

@@ -81,6 +81,7 @@ impl Engine {
         let by = Actor::Breaker {
             charter: trip.charter.clone(),
             line: trip.rule.at.line,
+            path: trip.rule.path.clone(),
             record: trip.record(),
         };
         if let Some(scope) = trip.scope() {

@@ -3,7 +3,7 @@
 use lanyard_core::charter::{Name, Version};
 use lanyard_core::command::{Asked, Command};
 use lanyard_core::decide::{
-    Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor,
+    Denial, MAX_LINEAGE, Rule, may_delegate, may_open, not_in_force, unmapped_sponsor, unread,
 };
 use lanyard_core::id::{DecisionId, TaskId};
 use lanyard_core::identity::{Caller, Identity};
@@ -131,7 +131,14 @@ impl Engine {
         };
         let charter = self.charters().in_force(&ask.charter);
         let Some(charter) = charter else {
-            return Ok(Err(not_in_force(&ask.charter)));
+            let known = self.charters().unread(&ask.charter);
+            let mut rules = known.iter().flat_map(|charter| &charter.agents);
+            // Whoever the charter does not name learns nothing of it.
+            return Ok(Err(if rules.any(|rule| rule.names(runs)) {
+                unread(&ask.charter)
+            } else {
+                not_in_force(&ask.charter)
+            }));
         };
         let ticket = ask.ticket.as_deref();
         if let Err(denial) = may_open(&charter, (runs, evidence), &ask.environment, ticket, now) {

@@ -61,6 +61,7 @@ fn in_force(charter: Name, revision: Revision) -> Command {
             lasts: None,
         },
         at: Position { line: 1, column: 1 },
+        path: None,
     };
     Command::CharterInForce {
         charter,

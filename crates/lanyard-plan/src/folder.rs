@@ -50,10 +50,7 @@ impl PolicyFolder {
         let bytes = match read_plain_up_to(&real, MAX_POLICY_BYTES) {
             Ok(bytes) => bytes,
             Err(SecretFileError::NotPlain { .. }) => return Err(format!("{path} is not a file")),
-            Err(SecretFileError::Endless { .. }) => {
-                let most = MAX_POLICY_BYTES / 1024;
-                return Err(format!("{path} is larger than {most} KiB"));
-            }
+            Err(SecretFileError::Endless { .. }) => return Err(too_large(path)),
             Err(error) => return Err(unreadable(error.into())),
         };
         let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
@@ -63,23 +60,41 @@ impl PolicyFolder {
 
 impl PolicyFiles for PolicyFolder {
     fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
-        let (mut texts, mut faults) = (Vec::new(), Vec::new());
-        for (place, path) in paths.iter().enumerate() {
-            match self.file(path) {
-                Ok(text) => texts.push(text),
-                Err(why) => faults.push((place, why)),
+        compiled(paths, |path| self.file(path))
+    }
+}
+
+/// The texts of these policies, wherever they come from, where all of them are there and they compile together.
+///
+/// # Errors
+/// By its place among the paths, what is wrong with a policy.
+pub fn compiled(
+    paths: &[&str],
+    text: impl Fn(&str) -> Result<Arc<str>, String>,
+) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+    let (mut texts, mut faults) = (Vec::new(), Vec::new());
+    for (place, path) in paths.iter().enumerate() {
+        match text(path) {
+            Ok(text) if text.len() as u64 > MAX_POLICY_BYTES => {
+                faults.push((place, too_large(path)));
             }
-        }
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        let files = paths.iter().copied().zip(texts.iter().map(|text| &**text));
-        match PolicySet::compile(files) {
-            Ok(_) => Ok(texts),
-            Err(faults) => Err(faults
-                .into_iter()
-                .map(|fault| (fault.place, fault.to_string()))
-                .collect()),
+            Ok(text) => texts.push(text),
+            Err(why) => faults.push((place, why)),
         }
     }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let files = paths.iter().copied().zip(texts.iter().map(|text| &**text));
+    match PolicySet::compile(files) {
+        Ok(_) => Ok(texts),
+        Err(faults) => Err(faults
+            .into_iter()
+            .map(|fault| (fault.place, fault.to_string()))
+            .collect()),
+    }
+}
+
+fn too_large(path: &str) -> String {
+    format!("{path} is larger than {} KiB", MAX_POLICY_BYTES / 1024)
 }

@@ -27,7 +27,7 @@ use std::collections::BTreeSet;
 use lanyard_core::plan::{Effects, PlanFormat, PlanReach, Reading, Sensitive, Unjudged};
 use serde_json::Value;
 
-pub use folder::PolicyFolder;
+pub use folder::{PolicyFolder, compiled};
 pub use policy::{
     Context, Fault, MAX_JUDGE_TIME, PolicySet, RISK_RULES, rego_engine, rego_functions,
 };

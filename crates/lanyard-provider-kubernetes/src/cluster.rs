@@ -97,7 +97,9 @@ impl Cluster {
         })
     }
 
-    pub(crate) fn client(&self) -> Client {
+    /// The client itself, for what is no credential's.
+    #[must_use]
+    pub fn client(&self) -> Client {
         self.client.clone()
     }
 

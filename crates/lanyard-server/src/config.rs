@@ -15,6 +15,8 @@ use lanyard_secret_file::{read_plain, read_plain_text};
 
 use reqwest::Url;
 
+use crate::charters;
+use crate::charters::config::{Declared, ObjectsConfig};
 use crate::hooks::security_events::{self, ReceiverConfig};
 use crate::hooks::{Form, Secret, Webhook};
 use crate::identity::{self, IdentityConfig};
@@ -50,7 +52,10 @@ const MAX_DRILL_INTERVAL: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
-    pub(crate) charters: PathBuf,
+    /// The charter directory.
+    pub(crate) charters: Option<PathBuf>,
+    /// Charters that are Kubernetes objects.
+    pub(crate) charter_objects: Option<ObjectsConfig>,
     pub(crate) listen: SocketAddr,
     /// Where kills are taken besides, by threads of their own.
     pub(crate) kill_listen: Option<SocketAddr>,
@@ -141,7 +146,14 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     let top = f.map(root)?;
     let path = |name| Some(base.join(f.text(top.required(name)?)?));
     let text = |name| Some(f.text(top.required(name)?)?.to_owned());
-    let (data_dir, charters) = (path("data_dir"), path("charters"));
+    let data_dir = path("data_dir");
+    let charters = top.optional("charters");
+    let charters = charters.map(|node| Some(base.join(f.text(node)?)));
+    let objects = top.optional("charter_objects");
+    if charters.is_none() && objects.is_none() {
+        // Says that one of the two is missing, by the name of the first.
+        top.required("charters");
+    }
     let tls = top.optional("tls").and_then(|node| tls(f, node, base));
     let listen = top
         .required("listen")
@@ -175,10 +187,25 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
         .map(|node| environments(f, node));
     let targets = top.required("targets").map(|node| targets(f, node, base));
     top.finish();
-    let targets = targets?;
+    let (targets, identities, environments) = (targets?, identities?, environments?);
+    let declared = Declared {
+        issuers: &identities.issuers,
+        targets: targets.keys().cloned().collect(),
+        environments: &environments,
+    };
+    let listens = |node: &Node| address(f, node, tls.as_ref());
+    let objects =
+        objects.map(|node| charters::config::objects(f, node, base, (&declared, listens)));
     Some(Config {
         data_dir: data_dir?,
-        charters: charters?,
+        charters: match charters {
+            Some(read) => Some(read?),
+            None => None,
+        },
+        charter_objects: match objects {
+            Some(read) => Some(read?),
+            None => None,
+        },
         listen: listen?,
         kill_listen,
         metrics_listen,
@@ -197,8 +224,8 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
             Some(read) => Some(read?),
             None => None,
         },
-        identities: identities?,
-        world: world(environments?, &targets),
+        identities,
+        world: world(environments, &targets),
         targets,
     })
 }
@@ -222,7 +249,20 @@ fn world(
             .iter()
             .filter_map(|(name, target)| Some((name.clone(), target.partition()?)))
             .collect(),
+        own_namespaces: targets
+            .values()
+            .filter_map(TargetConfig::lease_namespace)
+            .map(str::to_owned)
+            .chain(own_namespace())
+            .collect(),
     }
+}
+
+/// The namespace of the pod that the daemon runs in, if it is one.
+fn own_namespace() -> Option<String> {
+    const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+    let text = read_plain_text(Path::new(FILE)).ok()?;
+    Some(text.trim().to_owned())
 }
 
 fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
@@ -397,13 +437,20 @@ impl TicketConfig {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const GOOD: &str = "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
+    pub(crate) const GOOD: &str = "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
         audience: lanyard\nissuers: []\nenvironments: {staging: sandbox}\ntargets: {tickets: {kind: token}}\n";
 
-    fn first_fault(text: &str) -> String {
+    pub(crate) fn parsed(text: &str) -> Config {
+        match parse(text, Path::new("")) {
+            Ok(config) => config,
+            Err(faults) => panic!("{}", render("lanyardd.yaml", text, &faults)),
+        }
+    }
+
+    pub(crate) fn first_fault(text: &str) -> String {
         let faults = parse(text, Path::new("/x")).err().unwrap();
         faults.first().unwrap().line("lanyardd.yaml")
     }

@@ -269,11 +269,22 @@ fn conditions(broker: &Broker, registry: &mut Registry) {
         "1 for the condition that the broker is in",
         family("condition", each.into()),
     );
-    let each = Kind::ALL.map(|kind| (kind.as_str(), of(kind)));
+    let (notices, stops): (Vec<Kind>, _) = Kind::ALL
+        .into_iter()
+        .partition(|kind| kind.condition() == Condition::Issuing);
+    let counted = |kinds: Vec<Kind>| {
+        let each = kinds.into_iter().map(|kind| (kind.as_str(), of(kind)));
+        family("reason", each.collect())
+    };
     registry.register(
         "not_issuing_reasons",
         "How many reasons of this kind keep the broker from issuing",
-        family("reason", each.into()),
+        counted(stops),
+    );
+    registry.register(
+        "notices",
+        "How many reasons of this kind operators have to look at, while the broker issues",
+        counted(notices),
     );
 }
 

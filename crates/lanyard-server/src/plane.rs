@@ -28,6 +28,8 @@ pub(crate) enum Purpose {
     Kills,
     /// `metrics_listen`: the log says so.
     Metrics,
+    /// `admission_listen`: the log says so, and the API server goes on without an answer.
+    Admission,
 }
 
 impl Purpose {
@@ -35,7 +37,7 @@ impl Purpose {
         match self {
             Self::Everybody => Some(Reason::ListenerDown { address, why }),
             Self::Kills => Some(Reason::KillPlaneDown { address, why }),
-            Self::Metrics => None,
+            Self::Metrics | Self::Admission => None,
         }
     }
 
@@ -43,7 +45,17 @@ impl Purpose {
         match self {
             Self::Everybody => Some(Kind::ListenerDown),
             Self::Kills => Some(Kind::KillPlaneDown),
-            Self::Metrics => None,
+            Self::Metrics | Self::Admission => None,
+        }
+    }
+
+    /// What is not served, for the log.
+    const fn served(self) -> &'static str {
+        match self {
+            Self::Everybody => "agents and people",
+            Self::Kills => "the kill plane",
+            Self::Metrics => "the metrics",
+            Self::Admission => "the admission webhook",
         }
     }
 }
@@ -92,7 +104,8 @@ impl Plane {
         said.clone_from(&why);
         let address = self.address.to_string();
         if let (None, Some(why)) = (self.purpose.kind(), &why) {
-            tracing::error!(address, why, "the metrics are not served");
+            let what = self.purpose.served();
+            tracing::error!(address, why, what, "an address is not served");
         }
         if let Some(kind) = self.purpose.kind() {
             let reason = why.and_then(|why| self.purpose.reason(address, why));

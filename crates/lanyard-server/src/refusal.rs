@@ -160,8 +160,10 @@ fn denied(denial: &lanyard_core::decide::Denial, decision: lanyard_core::id::Dec
         ("rule".to_owned(), denial.rule.to_string()),
         ("decision_id".to_owned(), decision.to_string()),
     ]);
-    if let Some(at) = denial.at {
-        facts.insert("line".to_owned(), at.line.to_string());
+    match (&denial.path, denial.at) {
+        (Some(path), _) => drop(facts.insert("path".to_owned(), path.to_string())),
+        (None, Some(at)) => drop(facts.insert("line".to_owned(), at.line.to_string())),
+        (None, None) => {}
     }
     if let Some(revision) = &denial.revision {
         facts.insert("revision".to_owned(), revision.to_string());

@@ -74,6 +74,14 @@ impl TargetConfig {
         }
     }
 
+    /// Where the service accounts of its leases live, of Kubernetes.
+    pub(crate) fn lease_namespace(&self) -> Option<&str> {
+        match self {
+            Self::Kubernetes { target, .. } => Some(&target.namespace),
+            Self::Token | Self::Aws { .. } | Self::Vault(_) | Self::GitHub(_) => None,
+        }
+    }
+
     /// The roles whose sessions it hands out, of AWS.
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
         let roles = match self {

@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::apart::Apart;
-use crate::charters::CharterDirectory;
+use crate::charters::{CharterBook, Sources};
 use crate::config::{ApprovalUrl, Config};
 use crate::discovery::KeyWatch;
 use crate::drill::{self, Drills};
@@ -61,7 +61,7 @@ pub(crate) struct Broker {
     pub(crate) engine: Arc<Engine>,
     pub(crate) ledger: Arc<Embedded>,
     pub(crate) doors: Doors,
-    pub(crate) charters: Arc<CharterDirectory>,
+    pub(crate) charters: Arc<CharterBook>,
     pub(crate) plans: PlanStore,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) lists: Arc<Lists>,
@@ -111,6 +111,9 @@ impl Broker {
 
     /// Operators have lifted the reasons of this kind: the next start must not find them again.
     pub(crate) fn accepted(&self, kind: Kind) {
+        if kind == Kind::ChartersDeleted {
+            self.charters.believe_deletions();
+        }
         if kind == Kind::ReplayCacheDamaged
             && let Err(error) = self.doors.memory.accept_damage()
         {
@@ -200,7 +203,9 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
             tokio::spawn(hooks::follow(webhook, lane, broker, stopping))
         })
         .collect();
-    let metrics = tokio::spawn(serve_metrics(metrics(&config, &broker), closing.clone()));
+    let metrics = tokio::spawn(serve_beside(metrics(&config, &broker), closing.clone()));
+    let admission = admission(&config, &broker);
+    let admission = tokio::spawn(serve_beside(admission, closing.clone()));
     let everybody = everybody(&config, &broker);
     let served = async {
         let first = everybody.open().await;
@@ -218,6 +223,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
         () = ended => {}
     }
     metrics.await?;
+    admission.await?;
     if let Some(kills) = kills {
         tokio::task::spawn_blocking(move || kills.join())
             .await?
@@ -351,7 +357,16 @@ fn metrics(config: &Arc<Config>, broker: &Arc<Broker>) -> Option<Plane> {
     Some(plane((config, broker), (Purpose::Metrics, address), router))
 }
 
-async fn serve_metrics(plane: Option<Plane>, closing: watch::Receiver<bool>) {
+/// What the API server is told about charters, on an address of its own.
+fn admission(config: &Config, broker: &Arc<Broker>) -> Option<Plane> {
+    let address = config.charter_objects.as_ref()?.admission_listen?;
+    let router = crate::charters::webhook::router(Arc::clone(&broker.charters));
+    let router = Box::new(move || Ok(router.clone()));
+    let place = (Purpose::Admission, address);
+    Some(plane((config, broker), place, router))
+}
+
+async fn serve_beside(plane: Option<Plane>, closing: watch::Receiver<bool>) {
     if let Some(plane) = plane {
         let first = plane.open().await;
         plane.serve(first, closing).await;
@@ -579,12 +594,12 @@ pub(crate) async fn assemble(config: &Config) -> Result<Broker> {
     let forgettable = engine.forgettable();
     let (canary, drills) = drill::prepared(config)?.unzip();
     let revisions = config.data_dir.join("revisions");
-    let charters = CharterDirectory::new(
-        config.charters.clone(),
-        revisions.clone(),
-        config.world.clone(),
-        (Arc::clone(&engine), canary),
-    );
+    let sources = Sources {
+        directory: config.charters.clone(),
+        objects: config.charter_objects.as_ref(),
+        revisions: revisions.clone(),
+    };
+    let charters = CharterBook::new(sources, config.world.clone(), (Arc::clone(&engine), canary));
     let what = format!("the kept revisions in `{}`", revisions.display());
     unusable.note(&what, charters.remember());
     let own_witness = WitnessFile::own(&config.data_dir);

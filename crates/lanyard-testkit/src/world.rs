@@ -132,6 +132,7 @@ pub fn world() -> World {
         .into(),
         accounts: [(target(TargetKind::Aws), "111122223333".to_owned())].into(),
         partitions: [(target(TargetKind::Aws), "aws".to_owned())].into(),
+        own_namespaces: ["lanyard-leases".to_owned()].into(),
     }
 }
 

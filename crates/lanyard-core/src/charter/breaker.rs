@@ -223,4 +223,16 @@ pub struct BreakerRule {
     pub breaker: Breaker,
     /// Where it stands.
     pub at: Position,
+    /// The field that it stands in, where the charter comes from a Kubernetes object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl BreakerRule {
+    /// `line 12`, or the field.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let line = || format!("line {}", self.at.line);
+        self.path.clone().unwrap_or_else(line)
+    }
 }

@@ -135,6 +135,8 @@ const NEVER: &[&str] = &[
     "roles",
     "rolebindings",
 ];
+/// The API group of charters: whoever writes a charter gives himself what it allows.
+const OWN_GROUP: &str = "lanyard.dev";
 const NEVER_VERBS: &[&str] = &["escalate", "bind", "impersonate", "approve", "sign"];
 /// What opens a stream, which goes on after its credential is dead.
 const STREAMS: &[&str] = &[
@@ -177,7 +179,8 @@ impl PolicyRule {
             .verbs
             .iter()
             .filter(|verb| verb.contains('*') || NEVER_VERBS.contains(&verb.as_str()));
-        let groups = self.api_groups.iter().filter(|group| group.contains('*'));
+        let groups = self.api_groups.iter();
+        let groups = groups.filter(|group| group.contains('*') || *group == OWN_GROUP);
         resources.chain(verbs).chain(groups).map(String::as_str)
     }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::document::FieldPaths;
 use crate::plan::{PlanFormat, Risk};
 use crate::time::Ttl;
 
@@ -58,7 +59,7 @@ pub use world::{
 /// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Revision(String);
+pub struct Revision(Box<str>);
 
 impl Revision {
     /// The revision of these bytes.
@@ -70,7 +71,7 @@ impl Revision {
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        Self(format!("sha256:{hex}"))
+        Self(format!("sha256:{hex}").into())
     }
 
     /// The revision of these bytes together with the policies that they name: another policy is another revision (T25).
@@ -240,6 +241,8 @@ pub struct Charter {
     pub versions: Vec<VersionRule>,
     /// When the charter ends, if it does.
     pub expires: Option<End>,
+    /// How its parts are named, where it comes from a Kubernetes object.
+    pub paths: FieldPaths,
 }
 
 impl Policy {

@@ -1,6 +1,6 @@
 //! What the daemon's configuration declares and a charter may name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Name;
 use crate::document::{Diagnostic, Fields, Findings, Node, read};
@@ -54,6 +54,8 @@ pub struct World {
     pub accounts: BTreeMap<Name, String>,
     /// The partitions of AWS targets, where they are known: `aws`, `aws-cn`, `aws-us-gov`.
     pub partitions: BTreeMap<Name, String>,
+    /// Namespaces of Kubernetes that are the broker's: its own, and those where the service accounts of leases live.
+    pub own_namespaces: BTreeSet<String>,
 }
 
 /// The account in the ARN of a role.
@@ -111,7 +113,19 @@ fn world(f: &Findings, root: &Node) -> Option<World> {
             .collect()
     };
     let (accounts, partitions) = (of_role(account_of), of_role(partition_of));
+    let lease_namespace = |value| {
+        let fields = f.map(value)?;
+        let is_cluster = f.text(fields.optional("kind")?)? == "kubernetes";
+        let namespace = fields.optional("namespace").filter(|_| is_cluster)?;
+        f.text(namespace).map(str::to_owned)
+    };
+    let clusters = top.optional("targets").and_then(|node| f.map(node));
+    let clusters = clusters.iter().flat_map(Fields::open);
+    let own_namespaces = clusters
+        .filter_map(|(_, _, value)| lease_namespace(value))
+        .collect();
     Some(World {
+        own_namespaces,
         environments: environments?,
         targets: targets?,
         accounts,

@@ -18,6 +18,9 @@ pub struct Denial {
     pub rule: Rule,
     /// Where the rule stands in the charter's file.
     pub at: Option<Position>,
+    /// The field of the rule, where the charter comes from a Kubernetes object and has no lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Box<str>>,
     /// Why, in a sentence.
     pub message: String,
     /// What would help, in a sentence.
@@ -30,8 +33,10 @@ pub struct Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "denied by charter {} ({}", self.charter, self.rule)?;
-        if let Some(at) = self.at {
-            write!(f, ", line {}", at.line)?;
+        match (&self.path, self.at) {
+            (Some(path), _) => write!(f, ", {path}")?,
+            (None, Some(at)) => write!(f, ", line {}", at.line)?,
+            (None, None) => {}
         }
         write!(f, "): {}; {}", self.message, self.next)
     }
@@ -134,6 +139,7 @@ impl Sayer<'_> {
             charter: self.0.name.clone(),
             revision: Some(self.0.revision.clone()),
             rule,
+            path: at.and_then(|at| self.0.paths.at(at)).map(Box::from),
             at,
             message,
             next: next.to_owned(),
@@ -164,6 +170,17 @@ pub fn revision_lost(charter: &Name, revision: &Revision) -> Denial {
     }
 }
 
+/// The denial when the charter was in force, and what it comes from has not been read for too long.
+#[must_use]
+pub fn unread(charter: &Name) -> Denial {
+    Denial {
+        message: "the charter is not in force while the broker cannot read it from the API server"
+            .to_owned(),
+        next: "try again later, or tell the platform team".to_owned(),
+        ..not_in_force(charter)
+    }
+}
+
 /// The denial when no charter of that name is in force.
 #[must_use]
 pub fn not_in_force(charter: &Name) -> Denial {
@@ -172,6 +189,7 @@ pub fn not_in_force(charter: &Name) -> Denial {
         revision: None,
         rule: Rule::NotInForce,
         at: None,
+        path: None,
         message: "no such charter is in force for you".to_owned(),
         next: "check the name, or ask the platform team whether it loads".to_owned(),
         would: None,

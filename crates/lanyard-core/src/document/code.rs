@@ -187,8 +187,8 @@ catalogue! {
     DangerousRbac "LC106" "dangerous-rbac" Error
         "These Kubernetes rights are never given to an agent."
         "Secrets, roles and bindings, tokens of other service accounts, admission webhooks, certificate signing, \
-         `escalate`, `bind` and `impersonate` each lead to more power than a charter can bound; a wildcard holds them \
-         all.";
+         charters themselves (`lanyard.dev`), `escalate`, `bind` and `impersonate` each lead to more power than a charter \
+         can bound; a wildcard holds them all.";
     Autonomy "LC107" "autonomy" Error
         "The autonomy does not fit the environment, or the grant the autonomy."
         "observe and propose are for the plan role; execute-sandbox is for environments that are not production; \
@@ -205,6 +205,10 @@ catalogue! {
         "This Vault policy is never given to an agent."
         "`root` may do everything. `default` is what the owners of that Vault change for everybody in it, so nobody who reviews \
          a charter knows what it holds. Name policies that were written for the agent.";
+    OwnNamespace "LC111" "own-namespace" Error
+        "No agent is given anything in the broker's own namespaces."
+        "In the namespace of a target's leases, and in the one that the broker runs in, are the broker's own objects and other \
+         agents' credentials. Charters and what belongs to them (`lanyard.dev`) are never given either: LC106.";
     NoSuchAction "LC120" "no-such-action" Error
         "AWS lists no such action, or none that matches the pattern."
         "A grant of a name that is no action gives nothing, and a prohibition or an exception of one leaves the right open. \
@@ -335,6 +339,19 @@ catalogue! {
         "Found by `lanyard charter lint --against`, where the broker looks at its targets: whether the lease role exists, lets \
          the minting principal in and has a permissions boundary, whether a ClusterRole exists and is what the \
          configuration pins, and whether the session policy is within STS's limits.";
+    BeyondBounds "LC601" "beyond-bounds" Error
+        "The charter names what its namespace is not for."
+        "Whoever may write a Charter object in a namespace writes charters, so the daemon's configuration says what a charter \
+         there may name (`charter_objects.namespaces`): its own name, targets, environments and agents. Where nothing is said \
+         of agents, they are the service accounts of that namespace.";
+    NameTaken "LC602" "name-taken" Error
+        "Another charter has the name."
+        "A task names its charter by its name, so there is one. A file of the charter directory comes before every object; among \
+         objects the older one has the name, whatever is wrong with it. The other one comes into force when that one is gone.";
+    UnpinnedPolicy "LC603" "unpinned-policy" Error
+        "A policy of a Charter object is named without its digest."
+        "A policy of an object is a key of a ConfigMap, which others may be able to change. The charter names its digest, so that \
+         what judges plans is what the charter's author saw: `{path: CONFIGMAP/KEY.rego, digest: sha256:…}`.";
 }
 
 #[cfg(test)]

@@ -187,6 +187,7 @@ impl Breakers {
                     |place| before.swap_remove(place),
                 );
                 watch.rule.at = rule.at;
+                watch.rule.path.clone_from(&rule.path);
                 watch
             })
             .collect();
@@ -469,6 +470,7 @@ impl State {
             charter,
             line,
             record,
+            ..
         } = by
         {
             self.breakers.answered(charter, *line, *record);

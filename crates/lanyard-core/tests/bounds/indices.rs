@@ -287,7 +287,11 @@ fn s28_the_targets_of_an_agent_that_is_gone_are_forgotten() {
     let in_force = Command::CharterInForce {
         charter: first.charter,
         revision: first.revision,
-        breakers: vec![BreakerRule { breaker, at }],
+        breakers: vec![BreakerRule {
+            breaker,
+            at,
+            path: None,
+        }],
     };
     books.apply(in_force, START);
     // Whether the target is new to the agent at this time.

@@ -56,6 +56,7 @@ fn breaker() -> Actor {
     Actor::Breaker {
         charter: world::name("payments-terraform"),
         line: 7,
+        path: None,
         record: Seq(1),
     }
 }

@@ -4,7 +4,9 @@ use std::os::unix::fs::symlink;
 
 use lanyard_core::digest::Digest;
 
-use super::*;
+use std::fs;
+use std::path::Path;
+
 use crate::config::{self, Config};
 use crate::wire::{self, Broker};
 
@@ -13,13 +15,13 @@ const LAX: &str = "package main\nimport rego.v1\ndeny contains \"never\" if fals
 const STRICT: &str = "package main\nimport rego.v1\ndeny contains \"frozen\" if true\n";
 
 /// A broker whose charters are in a folder of this directory.
-async fn broker(directory: &Path) -> Broker {
+pub(super) async fn broker(directory: &Path) -> Broker {
     let listen = "127.0.0.1:1".parse().unwrap();
     let file = crate::dev::prepare(directory, listen, None, None).unwrap();
     let charters = directory.join("mounted");
     fs::create_dir_all(&charters).unwrap();
     let config = Config {
-        charters,
+        charters: Some(charters),
         ..config::load(&file).unwrap()
     };
     wire::assemble(&config).await.unwrap()
@@ -153,8 +155,8 @@ async fn s16_pipes_among_charters_policies_and_revisions_are_not_waited_for() {
     // Of the revision that was kept, and in the place of one.
     let revisions = directory.path().join("data/revisions");
     let kept = fs::read_dir(&revisions).unwrap().next().unwrap().unwrap();
-    fs::remove_file(kept.path().join(super::CHARTER)).unwrap();
-    pipe(&kept.path().join(super::CHARTER));
+    fs::remove_file(kept.path().join("charter.yaml")).unwrap();
+    pipe(&kept.path().join("charter.yaml"));
     pipe(&revisions.join("sha256-1"));
     broker.charters.remember().unwrap();
     fs::remove_dir_all(kept.path()).unwrap();

@@ -67,7 +67,12 @@ impl AuditService for Services {
         let (live_leases, engaged_kill_orders, pauses, emergencies, stopped_by) =
             asked.await.unwrap_or_default();
         let reasons = broker.engine.conditions().reasons();
-        let not_issuing: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+        let stops = |reason: &&Reason| reason.kind().condition() != Condition::Issuing;
+        let not_issuing: Vec<_> = reasons
+            .iter()
+            .filter(stops)
+            .map(ToString::to_string)
+            .collect();
         let (journal_size, root) = broker.ledger.tree();
         let mut problems = broker.charters.problems();
         for charter in broker.engine.charters().all() {

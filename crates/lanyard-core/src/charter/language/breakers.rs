@@ -84,6 +84,7 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
             lasts,
         },
         at: node.span.at,
+        path: None,
     })
 }
 

@@ -53,6 +53,11 @@ pub trait PolicyFiles {
     /// # Errors
     /// By its place among the paths, what is wrong with a file; beneath the charter's folder is where it has to be (T25).
     fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>>;
+
+    /// Whether the charter has to say the digest of each: others than its author may change them.
+    fn are_pinned(&self) -> bool {
+        false
+    }
 }
 
 /// Beside a charter that is no file there is none.

@@ -1,10 +1,12 @@
 //! The section `plans`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::PolicyFiles;
 use super::sections::{ROLES, at_most, named};
 use crate::charter::{Autonomy, Name, PlanRule, Policy};
+use crate::digest::Digest;
 use crate::document::{Code, Diagnostic, Findings, Node, escaped};
 use crate::plan::{PLAN_FORMATS, PlanFormat, Risk};
 
@@ -59,43 +61,91 @@ pub(super) fn plans(
     })
 }
 
+/// One policy, as it is named.
+struct Named<'a> {
+    node: &'a Node,
+    path: &'a str,
+    digest: Option<Digest>,
+}
+
 fn policies(f: &Findings, node: &Node, files: &dyn PolicyFiles) -> Vec<Policy> {
     let items = f.list(node);
     if !at_most(f, node, "policies", items.len()) {
         return Vec::new();
     }
     let mut seen = BTreeSet::new();
-    let named: Vec<(&Node, &str)> = items
+    let named: Vec<Named<'_>> = items
         .iter()
-        .filter_map(|item| Some((item, path(f, item)?)))
-        .filter(|(item, path)| {
-            let new = seen.insert(*path);
+        .filter_map(|item| named_policy(f, item, files.are_pinned()))
+        .filter(|policy| {
+            let new = seen.insert(policy.path);
             if !new {
-                let message = format!("{path} is named twice");
-                f.add(Diagnostic::new(Code::Policy, item.span, message));
+                let message = format!("{} is named twice", policy.path);
+                f.add(Diagnostic::new(Code::Policy, policy.node.span, message));
             }
             new
         })
         .collect();
-    let paths: Vec<&str> = named.iter().map(|(_, path)| *path).collect();
+    let paths: Vec<&str> = named.iter().map(|policy| policy.path).collect();
     match files.read(&paths) {
         Ok(texts) => named
             .iter()
             .zip(texts)
-            .map(|((item, path), text)| Policy {
-                path: (*path).to_owned(),
-                text,
-                at: item.span.at,
-            })
+            .filter_map(|(policy, text)| policy.of(f, text))
             .collect(),
         Err(faults) => {
             for (place, why) in faults {
-                let span = named.get(place).map_or(node.span, |(item, _)| item.span);
+                let span = named.get(place).map_or(node.span, |it| it.node.span);
                 f.add(Diagnostic::new(Code::Policy, span, why));
             }
             Vec::new()
         }
     }
+}
+
+impl Named<'_> {
+    /// The policy with this text, where that is the one that the charter means.
+    fn of(&self, f: &Findings, text: Arc<str>) -> Option<Policy> {
+        let found = Digest::of(text.as_bytes());
+        if let Some(meant) = self.digest.filter(|meant| *meant != found) {
+            let message = format!(
+                "{} has the digest `{found}`, and the charter names `{meant}`",
+                self.path
+            );
+            let finding = Diagnostic::new(Code::Policy, self.node.span, message);
+            f.add(finding.help("read what changed, then name the new digest"));
+            return None;
+        }
+        Some(Policy {
+            path: self.path.to_owned(),
+            text,
+            at: self.node.span.at,
+        })
+    }
+}
+
+/// A path, or a path with the digest of what has to be there.
+fn named_policy<'a>(f: &'a Findings, node: &'a Node, pinned: bool) -> Option<Named<'a>> {
+    let (of, path, digest) = if node.is_text() {
+        (node, path(f, node), None)
+    } else {
+        let fields = f.map(node)?;
+        let of = fields.required("path");
+        let path = of.and_then(|node| path(f, node));
+        let digest = fields.required("digest").map(|node| f.parsed(node));
+        fields.finish();
+        (of?, path, Some(digest??))
+    };
+    if pinned && digest.is_none() {
+        let message = "the policy of an object is named with its digest".to_owned();
+        let finding = Diagnostic::new(Code::UnpinnedPolicy, node.span, message);
+        f.add(finding.help("write `{path: CONFIGMAP/KEY.rego, digest: sha256:…}`"));
+    }
+    Some(Named {
+        node: of,
+        path: path?,
+        digest,
+    })
 }
 
 /// A path that leads to a file beneath the charter's folder, whatever is there (T25).

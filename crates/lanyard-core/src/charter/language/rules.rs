@@ -27,6 +27,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
         match &grant.rights {
             Rights::Aws(rights) => rules.aws(grant, rights),
             Rights::Kubernetes(rights) => {
+                rules.namespace(grant, rights);
                 if let KubernetesRights::Rules(all) = &rights.rights {
                     all.iter().for_each(|rule| rules.kubernetes(grant, rule));
                     rules.held_back(grant, rights, all);
@@ -95,6 +96,18 @@ impl Rules<'_> {
                 self.f
                     .add(self.about(grant, &action.0, Code::Destructive, message));
             }
+        }
+    }
+
+    fn namespace(&self, grant: &Grant, rights: &KubernetesGrant) {
+        let namespace = &rights.namespace;
+        if self.world.own_namespaces.contains(namespace) {
+            let message = format!(
+                "grant {} is for namespace `{namespace}`, which is the broker's own",
+                grant.name
+            );
+            let finding = self.about(grant, namespace, Code::OwnNamespace, message);
+            self.f.add(finding.help("name the namespace of a workload"));
         }
     }
 

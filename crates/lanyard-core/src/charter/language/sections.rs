@@ -7,7 +7,7 @@ use crate::charter::{
     ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode, Name, Owners,
     Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, VersionRule, World,
 };
-use crate::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
+use crate::document::{Code, Diagnostic, FieldPaths, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
 
 /// The longest life of a credential.
@@ -78,7 +78,11 @@ pub(super) fn charter(
     let hours = section(&spec, "hours", |node| calendar::hours(f, node, &declared));
     let known = grants.clone().unwrap_or_default();
     let emergency = section(&spec, "emergency", |node| emergency(f, node, &known));
-    let breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
+    let mut breakers = section(&spec, "breakers", |node| breakers::breakers(f, node));
+    let paths = FieldPaths::of_json(root, text);
+    for rule in &mut breakers {
+        rule.path = paths.at(rule.at).map(str::to_owned);
+    }
     let delegates = section(&spec, "delegates", |node| delegates(f, node));
     let versions = section(&spec, "versions", |node| versions(f, node));
     let requires = section(&spec, "requires", |node| requires(f, node));
@@ -111,6 +115,7 @@ pub(super) fn charter(
         breakers,
         versions,
         expires,
+        paths,
     })
 }
 

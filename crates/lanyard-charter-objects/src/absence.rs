@@ -1,0 +1,341 @@
+//! What is known of the objects of one namespace, and whether something that is not in a list is gone.
+//!
+//! A charter is withdrawn when a complete list of a definition that is there, and is not being deleted, has not had it for a
+//! while. An API server that does not answer, refuses, or has no definition any more says nothing about charters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::object::Object;
+
+/// Deletions that are believed, however many objects there are.
+const FEW_DELETIONS: usize = 3;
+
+/// The times that the books go by.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// How long what is known stays in force while the API server cannot be read.
+    pub stale_after: Duration,
+    /// How long an object has to be missing, with no other one that goes missing, before it counts as deleted.
+    pub settle: Duration,
+    /// Deletions within this time count as made at once.
+    pub at_once: Duration,
+}
+
+impl Times {
+    /// With everything but `stale_after` as it usually is.
+    #[must_use]
+    pub const fn of(stale_after: Duration) -> Self {
+        Self {
+            stale_after,
+            settle: Duration::from_secs(2),
+            at_once: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Why a namespace is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// For how long.
+    pub for_time: Duration,
+    /// What the API server says, or that it says nothing.
+    pub why: String,
+    /// Whether its charters are still in force.
+    pub is_stale: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    object: Object,
+    /// Since when a list has not had it.
+    missing: Option<Duration>,
+    /// It is not there any more, together with so many others that an operator has to say so.
+    is_held: bool,
+}
+
+/// The objects of one namespace. Times are counted from the start of the process.
+#[derive(Debug, Default)]
+pub struct Books {
+    /// By uid.
+    known: BTreeMap<String, Known>,
+    /// When the API server last said something.
+    read: Option<Duration>,
+    failure: Option<String>,
+    /// When deletions were believed.
+    deleted: VecDeque<Duration>,
+}
+
+impl Books {
+    /// The objects that count now, those that are held among them.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.known.values().map(|known| &known.object)
+    }
+
+    /// The object of this uid.
+    #[must_use]
+    pub fn object(&self, uid: &str) -> Option<&Object> {
+        self.known.get(uid).map(|known| &known.object)
+    }
+
+    /// The names of what is gone with so many others at once that it stays in force until an operator says so.
+    pub fn held(&self) -> impl Iterator<Item = &str> {
+        let held = self.known.values().filter(|known| known.is_held);
+        held.map(|known| known.object.origin.name.as_str())
+    }
+
+    /// Whether a list has ever been complete.
+    #[must_use]
+    pub const fn was_read(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// Whether there are objects that the last list has not had, and that are not believed to be gone yet.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        let mut known = self.known.values();
+        known.any(|known| known.missing.is_some() && !known.is_held)
+    }
+
+    /// Whether this list lacks anything that is known and not held.
+    #[must_use]
+    pub fn lacks(&self, listed: &[Object]) -> bool {
+        let has = |uid: &str| listed.iter().any(|object| object.origin.uid == uid);
+        let mut known = self.known.iter();
+        known.any(|(uid, known)| !known.is_held && !has(uid))
+    }
+
+    /// A complete list of a definition that is there. Whether anything has changed.
+    pub fn listed(&mut self, listed: Vec<Object>, now: Duration, times: &Times) -> bool {
+        self.read = Some(now);
+        let mut changed = self.failure.take().is_some();
+        let uids: std::collections::BTreeSet<String> = listed
+            .iter()
+            .map(|object| object.origin.uid.clone())
+            .collect();
+        let replaced = |object: &Object| {
+            let name = &object.origin.name;
+            listed.iter().any(|other| other.origin.name == *name)
+        };
+        // One that was made anew under its name is no deletion.
+        let before = self.known.len();
+        self.known
+            .retain(|uid, known| uids.contains(uid) || !replaced(&known.object));
+        changed |= self.known.len() != before;
+        for object in listed {
+            let uid = object.origin.uid.clone();
+            let known = Known {
+                object,
+                missing: None,
+                is_held: false,
+            };
+            let same = |before: &Known| before.object == known.object && !before.is_held;
+            changed |= !self.known.get(&uid).is_some_and(same);
+            self.known.insert(uid, known);
+        }
+        for (uid, known) in &mut self.known {
+            if !uids.contains(uid) && known.missing.is_none() {
+                known.missing = Some(now);
+            }
+        }
+        changed | self.settle(now, times)
+    }
+
+    /// The API server said that nothing has changed.
+    pub fn unchanged(&mut self, now: Duration) {
+        self.read = Some(now);
+    }
+
+    /// Nothing could be read. Whether that is new.
+    pub fn failed(&mut self, why: String) -> bool {
+        let is_new = self.failure.as_ref() != Some(&why);
+        self.failure = Some(why);
+        is_new
+    }
+
+    /// An operator says that what is held is gone. Whether anything was.
+    pub fn believe(&mut self) -> bool {
+        let before = self.known.len();
+        self.known.retain(|_, known| !known.is_held);
+        self.known.len() != before
+    }
+
+    /// Since when, and why, nothing is read; counted from the start of the process where nothing ever was.
+    #[must_use]
+    pub fn gap(&self, now: Duration, times: &Times) -> Option<Gap> {
+        let for_time = now.saturating_sub(self.read.unwrap_or_default());
+        let is_stale = for_time >= times.stale_after;
+        let why = match (&self.failure, self.read) {
+            (Some(why), _) => why.clone(),
+            (None, None) => "it was not read yet".to_owned(),
+            (None, Some(_)) if is_stale => "no answer".to_owned(),
+            (None, Some(_)) => return None,
+        };
+        Some(Gap {
+            for_time,
+            why,
+            is_stale,
+        })
+    }
+
+    /// Believes what has been missing for long enough, or holds it where it is too much at once.
+    fn settle(&mut self, now: Duration, times: &Times) -> bool {
+        let missing = |known: &Known| known.missing.filter(|_| !known.is_held);
+        let latest = self.known.values().filter_map(missing).max();
+        let Some(latest) = latest else {
+            return false;
+        };
+        if now.saturating_sub(latest) < times.settle {
+            return false;
+        }
+        while let Some(first) = self.deleted.front()
+            && now.saturating_sub(*first) > times.at_once
+        {
+            self.deleted.pop_front();
+        }
+        let gone = self
+            .known
+            .values()
+            .filter(|known| missing(known).is_some())
+            .count();
+        let at_once = gone + self.deleted.len();
+        let held = self.known.values().filter(|known| known.is_held).count();
+        let before = self.known.len() - held + self.deleted.len();
+        if at_once >= FEW_DELETIONS && at_once * 2 > before {
+            for known in self.known.values_mut() {
+                known.is_held |= known.missing.is_some();
+            }
+        } else {
+            self.known.retain(|_, known| missing(known).is_none());
+            self.deleted.extend(std::iter::repeat_n(now, gone));
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::tests::object;
+
+    const TIMES: Times = Times::of(Duration::from_secs(600));
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn some(names: &[u32]) -> Vec<Object> {
+        let of = |name: &u32| object("n", &format!("c{name}"), (1, &format!("u{name}")));
+        names.iter().map(of).collect()
+    }
+
+    fn names(books: &Books) -> Vec<&str> {
+        let objects = books.objects();
+        objects.map(|object| object.origin.name.as_str()).collect()
+    }
+
+    fn with(count: u32) -> Books {
+        let mut books = Books::default();
+        let all: Vec<u32> = (0..count).collect();
+        books.listed(some(&all), at(0), &TIMES);
+        books
+    }
+
+    #[test]
+    fn what_a_complete_list_has_not_had_for_a_while_is_gone() {
+        let mut books = with(2);
+        assert!(books.lacks(&some(&[0])));
+        books.listed(some(&[0]), at(1), &TIMES);
+        assert!(books.is_unsettled());
+        assert_eq!(names(&books), ["c0", "c1"]);
+        // One that comes back was never gone.
+        books.listed(some(&[0, 1]), at(2), &TIMES);
+        assert!(!books.is_unsettled());
+        books.listed(some(&[0]), at(3), &TIMES);
+        assert!(books.listed(some(&[0]), at(5), &TIMES));
+        assert_eq!(names(&books), ["c0"]);
+    }
+
+    #[test]
+    fn one_that_is_made_anew_takes_the_place_of_the_other_at_once() {
+        let mut books = with(1);
+        let again = object("n", "c0", (2, "new"));
+        assert!(books.listed(vec![again], at(1), &TIMES));
+        let uids: Vec<_> = books.objects().map(|it| it.origin.uid.as_str()).collect();
+        assert_eq!(uids, ["new"]);
+        assert!(!books.is_unsettled());
+    }
+
+    #[test]
+    fn an_error_says_nothing_about_charters() {
+        let mut books = with(4);
+        assert!(books.failed("403".to_owned()));
+        assert!(!books.failed("403".to_owned()));
+        assert_eq!(books.objects().count(), 4);
+        let gap = books.gap(at(599), &TIMES).unwrap();
+        assert!(!gap.is_stale);
+        let gap = books.gap(at(600), &TIMES).unwrap();
+        assert!(gap.is_stale && gap.why == "403", "{gap:?}");
+        assert!(books.listed(some(&[0, 1, 2, 3]), at(700), &TIMES));
+        assert_eq!(books.gap(at(701), &TIMES), None);
+        // What was never read is not read since the start.
+        let fresh = Books::default();
+        assert!(!fresh.gap(at(10), &TIMES).unwrap().is_stale);
+        assert!(fresh.gap(at(600), &TIMES).unwrap().is_stale);
+        // An API server of which nothing is heard at all is no better.
+        assert!(with(1).gap(at(600), &TIMES).unwrap().is_stale);
+    }
+
+    #[test]
+    fn more_than_half_at_once_stay_until_an_operator_says_so() {
+        let mut books = with(6);
+        // One after the other, as a person deletes them: all of them are waited for.
+        for (second, left) in [(1, &[0, 1, 2, 3, 4][..]), (2, &[0, 1, 2]), (3, &[0])] {
+            books.listed(some(left), at(second), &TIMES);
+        }
+        assert!(books.is_unsettled());
+        assert!(books.listed(some(&[0]), at(5), &TIMES));
+        assert_eq!(books.objects().count(), 6);
+        assert_eq!(books.held().count(), 5);
+        assert!(!books.is_unsettled() && !books.lacks(&some(&[0])));
+        // One that comes back is an object like any other.
+        books.listed(some(&[0, 1]), at(6), &TIMES);
+        assert_eq!(books.held().count(), 4);
+        assert!(books.believe() && !books.believe());
+        assert_eq!(names(&books), ["c0", "c1"]);
+    }
+
+    #[test]
+    fn deletions_that_follow_each_other_count_together() {
+        let mut books = with(6);
+        for (second, left) in [
+            (1, &[0, 1, 2, 3, 4][..]),
+            (11, &[0, 1, 2, 3]),
+            (21, &[0, 1, 2]),
+        ] {
+            books.listed(some(left), at(second), &TIMES);
+            books.listed(some(left), at(second + 2), &TIMES);
+            assert_eq!(books.objects().count(), left.len());
+        }
+        books.listed(some(&[0, 1]), at(31), &TIMES);
+        books.listed(some(&[0, 1]), at(33), &TIMES);
+        assert_eq!(books.held().collect::<Vec<_>>(), ["c2"]);
+        // After a while they are forgotten.
+        let mut books = with(6);
+        for left in [5, 4, 3, 2, 1] {
+            let left: Vec<u32> = (0..left).collect();
+            let second = 1000 * (6 - left.len() as u64);
+            books.listed(some(&left), at(second), &TIMES);
+            books.listed(some(&left), at(second + 2), &TIMES);
+            assert_eq!(books.objects().count(), left.len());
+        }
+    }
+
+    #[test]
+    fn few_are_believed() {
+        let mut books = with(2);
+        books.listed(Vec::new(), at(1), &TIMES);
+        books.listed(Vec::new(), at(3), &TIMES);
+        assert_eq!(books.objects().count(), 0);
+    }
+}

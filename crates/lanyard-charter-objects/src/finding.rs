@@ -1,0 +1,83 @@
+//! Findings of an object: what lint says, with field paths in place of lines.
+
+use std::fmt;
+
+use lanyard_core::charter::{Charter, Parsed, PolicyFiles, World, parse_with};
+use lanyard_core::document::{Code, Diagnostic, Severity, path_of, read};
+
+/// What is wrong or odd with an object, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind of finding.
+    pub code: Code,
+    /// The field; empty for the object itself.
+    pub path: String,
+    /// What is wrong, and what would help.
+    pub message: String,
+}
+
+impl Finding {
+    /// Whether it keeps the charter out of force.
+    #[must_use]
+    pub const fn is_error(&self) -> bool {
+        matches!(self.code.severity(), Severity::Error)
+    }
+}
+
+/// `spec.grants[0].role: error[LC015]: message`.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(
+            f,
+            "{}[{}]: {}",
+            self.code.severity(),
+            self.code,
+            self.message
+        )
+    }
+}
+
+/// What lint says of this text, with field paths.
+#[must_use]
+pub fn found(text: &str, diagnostics: &[Diagnostic]) -> Vec<Finding> {
+    let root = read(text).ok();
+    let finding = |diagnostic: &Diagnostic| {
+        let path = root.as_ref().map(|root| path_of(root, diagnostic.span));
+        let help = diagnostic.help.as_deref();
+        let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
+        // Tools that read YAML as it was before 2009 write `true` where a person wrote `on`.
+        let turned = diagnostic.code == Code::UnknownField && diagnostic.message.contains("`true`");
+        let turned = if turned {
+            "; kubectl reads `on` without quotes as true: write \"on\""
+        } else {
+            ""
+        };
+        Finding {
+            code: diagnostic.code,
+            path: path.unwrap_or_default(),
+            message: format!("{}{help}{turned}", diagnostic.message),
+        }
+    };
+    diagnostics.iter().map(finding).collect()
+}
+
+/// A charter from the canonical text of an object.
+///
+/// # Errors
+/// Every finding; at least one is an error.
+pub fn of_charter(
+    text: &str,
+    world: &World,
+    files: &dyn PolicyFiles,
+) -> Result<(Charter, Vec<Finding>), Vec<Finding>> {
+    match parse_with(text, world, files) {
+        Ok(Parsed { charter, warnings }) => {
+            let warnings = found(text, &warnings);
+            Ok((charter, warnings))
+        }
+        Err(diagnostics) => Err(found(text, &diagnostics)),
+    }
+}

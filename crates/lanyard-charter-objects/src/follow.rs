@@ -1,0 +1,256 @@
+//! Reading: each namespace by itself, for as long as the daemon runs.
+//!
+//! A list is the truth; a watch says only that there is a new one. Nobody waits for any of this: whoever wants to know asks
+//! [`Source`] what was read last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use lanyard_core::charter::Name;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::absence::{Books, Gap, Times};
+use crate::api::{Api, Unread, Watched};
+use crate::object::Content;
+use crate::policies::{ConfigMaps, Missing, policy_keys};
+
+/// How long one call may take; a quarter of `stale_after` where that is less.
+///
+/// # Limit
+/// - for: a call to the API server whose charters are read
+/// - unit: of time
+/// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
+/// - test: `what_cannot_be_read_is_not_gone`
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one watch lasts; ConfigMaps are read again after each.
+const WATCH_WINDOW: Duration = Duration::from_secs(5);
+/// After a change, how long others are waited for: a tool applies many objects, and each of our own answers is a change.
+const GATHERING: Duration = Duration::from_millis(200);
+/// How often a list is asked for though a watch says that nothing has changed.
+const RELIST_INTERVAL: Duration = Duration::from_secs(300);
+/// The first pause after a failure; it doubles up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(15);
+/// ConfigMaps that the charters of one namespace name.
+///
+/// # Limit
+/// - for: a namespace of `charter_objects`
+/// - unit: ConfigMaps
+/// - beyond: those behind the first by name are not read, and their charters are not in force
+/// - test: `so_many_config_maps_are_read_and_no_more`
+pub(crate) const MAX_CONFIG_MAPS_PER_NAMESPACE: usize = 100;
+
+/// What is known of one namespace.
+#[derive(Debug, Default)]
+struct Known {
+    books: Books,
+    policies: ConfigMaps,
+}
+
+/// What was read last, of every namespace.
+pub struct Source {
+    started: Instant,
+    times: Times,
+    known: BTreeMap<Name, Mutex<Known>>,
+    changes: watch::Sender<u64>,
+    api: RwLock<Option<Api>>,
+}
+
+impl Source {
+    /// Of these namespaces, of which nothing was read yet.
+    #[must_use]
+    pub fn new(namespaces: impl IntoIterator<Item = Name>, stale_after: Duration) -> Self {
+        let known = namespaces.into_iter().map(|name| (name, Mutex::default()));
+        Self {
+            started: Instant::now(),
+            times: Times::of(stale_after),
+            known: known.collect(),
+            changes: watch::Sender::new(0),
+            api: RwLock::default(),
+        }
+    }
+
+    /// Counts the changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Looks at each namespace: its objects, their policies, and why it is not read.
+    pub fn look(&self, mut each: impl FnMut(&Name, &Books, &ConfigMaps, Option<Gap>)) {
+        let now = self.started.elapsed();
+        for (namespace, known) in &self.known {
+            let known = known.lock();
+            let gap = known.books.gap(now, &self.times);
+            each(namespace, &known.books, &known.policies, gap);
+        }
+    }
+
+    /// An operator says that what is held is gone.
+    pub fn believe(&self) {
+        let mut any = false;
+        for known in self.known.values() {
+            any |= known.lock().books.believe();
+        }
+        if any {
+            self.note();
+        }
+    }
+
+    /// The API server, once there is a connection.
+    pub(crate) fn api(&self) -> Option<Api> {
+        self.api.read().clone()
+    }
+
+    pub(crate) fn note(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn call_timeout(&self) -> Duration {
+        CALL_TIMEOUT.min(self.times.stale_after / 4)
+    }
+
+    fn failed(&self, namespace: &Name, why: &str) {
+        let Some(known) = self.known.get(namespace) else {
+            return;
+        };
+        if known.lock().books.failed(why.to_owned()) {
+            tracing::warn!(%namespace, why, "charters of a namespace are not read");
+            self.note();
+        }
+    }
+
+    /// One list, and then watches until it is time for the next.
+    async fn round(&self, api: &Api, namespace: &Name) -> Result<(), Unread> {
+        let Some(known) = self.known.get(namespace) else {
+            return Ok(());
+        };
+        let (objects, version) = api.list(namespace.as_str()).await?;
+        let lacks = known.lock().books.lacks(&objects);
+        // Asked after the list: a definition that is whole now was whole then.
+        if lacks && !api.takes_charters().await? {
+            return Err(Unread::NoDefinition);
+        }
+        let texts = objects.iter().filter_map(|object| match &object.content {
+            Content::Text(text) => Some(text),
+            Content::Unreadable(_) => None,
+        });
+        let named: BTreeSet<String> = texts.flat_map(|text| policy_keys(text)).collect();
+        let mut changed = self.read_policies(api, namespace, &named).await;
+        let is_unsettled = {
+            let mut known = known.lock();
+            let now = self.started.elapsed();
+            changed |= known.books.listed(objects, now, &self.times);
+            known.policies.keep(&named);
+            known.books.is_unsettled()
+        };
+        if changed {
+            self.note();
+        }
+        if is_unsettled {
+            tokio::time::sleep(self.times.settle).await;
+            return Ok(());
+        }
+        let window = WATCH_WINDOW.min(self.times.stale_after / 4);
+        let listed = Instant::now();
+        while listed.elapsed() < RELIST_INTERVAL {
+            match api.watch(namespace.as_str(), &version, window).await? {
+                Watched::Changed => {
+                    tokio::time::sleep(GATHERING).await;
+                    return Ok(());
+                }
+                Watched::Unchanged => {
+                    known.lock().books.unchanged(self.started.elapsed());
+                    if self.read_policies(api, namespace, &named).await {
+                        self.note();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the ConfigMaps that charters name. Whether any of them is new.
+    async fn read_policies(&self, api: &Api, namespace: &Name, named: &BTreeSet<String>) -> bool {
+        let mut changed = false;
+        for name in named.iter().take(MAX_CONFIG_MAPS_PER_NAMESPACE) {
+            let found = match api.config_map(namespace.as_str(), name).await {
+                Ok(Some(texts)) => {
+                    let texts = texts.into_iter().map(|(key, text)| (key, text.into()));
+                    Ok(texts.collect())
+                }
+                Ok(None) => Err(Missing::Absent(name.clone())),
+                Err(error) => Err(Missing::Unread {
+                    name: name.clone(),
+                    why: error.to_string(),
+                }),
+            };
+            if let Some(known) = self.known.get(namespace) {
+                changed |= known.lock().policies.note(name, found);
+            }
+        }
+        changed
+    }
+}
+
+/// Reads every namespace until told to stop. The connection is made by this function, and tried again for as long as there is
+/// none.
+pub async fn follow<C, F>(source: Arc<Source>, connect: C, stop: watch::Receiver<bool>)
+where
+    C: Fn() -> F + Send + Sync + 'static,
+    F: Future<Output = Result<Client, String>> + Send,
+{
+    let reads = async {
+        let mut pause = FIRST_PAUSE;
+        let api = loop {
+            let connected = tokio::time::timeout(CALL_TIMEOUT, connect()).await;
+            match connected.unwrap_or_else(|_| Err("no connection in time".to_owned())) {
+                Ok(client) => break Api::new(client, source.call_timeout()),
+                Err(why) => {
+                    let namespaces = source.known.keys();
+                    namespaces.for_each(|namespace| source.failed(namespace, &why));
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
+        };
+        *source.api.write() = Some(api.clone());
+        source.note();
+        let mut namespaces = JoinSet::new();
+        for namespace in source.known.keys() {
+            let (source, api) = (Arc::clone(&source), api.clone());
+            namespaces.spawn(follow_one(source, api, namespace.clone()));
+        }
+        namespaces.join_all().await;
+    };
+    tokio::select! {
+        () = reads => {}
+        () = told(stop) => {}
+    }
+}
+
+pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
+    // Nobody can say stop any more where nobody holds the other end.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+async fn follow_one(source: Arc<Source>, api: Api, namespace: Name) {
+    let most = LAST_PAUSE.min(source.times.stale_after / 4);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match source.round(&api, &namespace).await {
+            Ok(()) => pause = FIRST_PAUSE,
+            Err(error) => {
+                source.failed(&namespace, &error.to_string());
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(most);
+            }
+        }
+    }
+}

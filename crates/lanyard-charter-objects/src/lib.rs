@@ -1,0 +1,30 @@
+//! Charters as Kubernetes objects.
+//!
+//! An object is the same document as a charter's file, and goes through the same reader. What is decided here is decided by
+//! pure functions: what of an object is the charter ([`Object`]), what a namespace may name ([`NamespaceRule`]), whose a name
+//! is ([`owners`]), and whether something that is not in a list is gone ([`Books`]). [`follow`] reads the API server and
+//! [`StatusWriter`] answers to it; the kill switch waits for neither.
+
+mod absence;
+mod admission;
+mod api;
+mod bounds;
+mod finding;
+mod follow;
+mod names;
+mod object;
+mod policies;
+mod status;
+mod write;
+
+pub use absence::{Books, Gap, Times};
+pub use admission::{MAX_REVIEW_BYTES, Malformed, Review, reviewed};
+pub use api::{Api, Unread};
+pub use bounds::{AgentBound, NamespaceRule};
+pub use finding::{Finding, found, of_charter};
+pub use follow::{Source, follow};
+pub use names::{Holder, owners};
+pub use object::{Content, Object, Origin, canonical};
+pub use policies::{ConfigMaps, Missing, policy_keys};
+pub use status::{Reason, Verdict};
+pub use write::StatusWriter;

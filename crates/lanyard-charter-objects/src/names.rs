@@ -1,0 +1,94 @@
+//! Whose a name is: the charter directory's before any object's, and the older object's before the younger's.
+//!
+//! The order is computed from what is there, and from nothing that the daemon remembers: a restart, a restored data directory
+//! or another order of reading changes no owner. Whoever can only make objects can therefore take a name from nobody who has
+//! it: the API server says when an object was made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::object::{Object, Origin};
+
+/// Who has a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A file of the charter directory, or the broker itself.
+    Directory,
+    /// An object.
+    Object(Origin),
+}
+
+/// By name, who has it among these. An object holds its name whatever is wrong with it: a charter that somebody has just
+/// broken is out of force, and nobody else's charter comes in its place.
+#[must_use]
+pub fn owners<'a>(
+    directory: &BTreeSet<String>,
+    objects: impl IntoIterator<Item = &'a Object>,
+) -> BTreeMap<String, Holder> {
+    let mut first: BTreeMap<&str, &Object> = BTreeMap::new();
+    let age = |object: &'a Object| (object.created, &object.origin.uid);
+    for object in objects {
+        let holder = first.entry(object.origin.name.as_str()).or_insert(object);
+        if age(object) < age(holder) {
+            *holder = object;
+        }
+    }
+    let of_objects = first.into_iter().map(|(name, object)| {
+        let holder = Holder::Object(object.origin.clone());
+        (name.to_owned(), holder)
+    });
+    let of_files = directory
+        .iter()
+        .map(|name| (name.clone(), Holder::Directory));
+    // What comes later in a collection stays.
+    of_objects.chain(of_files).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::object::Content;
+
+    pub(crate) fn object(namespace: &str, name: &str, (created, uid): (i64, &str)) -> Object {
+        Object {
+            origin: Origin {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+            },
+            created,
+            generation: 1,
+            version: "1".to_owned(),
+            content: Content::Text("{}".into()),
+            status: serde_json::Value::Null,
+        }
+    }
+
+    fn holder(directory: &[&str], objects: &[Object]) -> String {
+        let directory = directory.iter().map(|name| (*name).to_owned()).collect();
+        match owners(&directory, objects).remove("a") {
+            Some(Holder::Directory) => "directory".to_owned(),
+            Some(Holder::Object(origin)) => origin.uid,
+            None => "nobody".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_directory_comes_first_and_then_the_older_object_in_any_order() {
+        let older = object("x", "a", (1, "u3"));
+        let younger = object("y", "a", (2, "u1"));
+        let twin = object("z", "a", (1, "u4"));
+        let other = object("x", "b", (0, "u0"));
+        let all = [older.clone(), younger.clone(), twin.clone(), other];
+        let mut turned = all.clone();
+        turned.reverse();
+        for all in [all, turned] {
+            assert_eq!(holder(&[], &all), "u3");
+            assert_eq!(holder(&["a"], &all), "directory");
+            assert_eq!(holder(&["b"], &all), "u3");
+        }
+        // When the first goes, the next one has the name.
+        assert_eq!(holder(&[], &[younger.clone(), twin]), "u4");
+        assert_eq!(holder(&[], &[younger]), "u1");
+        assert_eq!(holder(&[], &[]), "nobody");
+    }
+}

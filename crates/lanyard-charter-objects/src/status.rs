@@ -1,0 +1,199 @@
+//! What became of an object, as its status says it.
+
+use lanyard_core::charter::Revision;
+use serde_json::{Value, json};
+
+use crate::finding::Finding;
+use crate::object::Origin;
+
+/// Findings that a status names one by one; all of them are counted.
+const SHOWN_FINDINGS: usize = 20;
+/// The longest message of a condition, and of a finding, in characters.
+const MESSAGE_CHARACTERS: usize = 2000;
+
+/// Why a charter is in force, or is not, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Nothing keeps it from that.
+    Accepted,
+    /// Lint refuses it.
+    Refused,
+    /// It names what its namespace is not for.
+    BeyondBounds,
+    /// Another charter has its name.
+    NameTaken,
+    /// A policy is not there, or is another one.
+    PolicyUnusable,
+    /// The journal or the disk does not take the change.
+    NotRecorded,
+}
+
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Refused => "Refused",
+            Self::BeyondBounds => "BeyondBounds",
+            Self::NameTaken => "NameTaken",
+            Self::PolicyUnusable => "PolicyUnusable",
+            Self::NotRecorded => "NotRecorded",
+        }
+    }
+}
+
+/// What became of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Of which.
+    pub origin: Origin,
+    /// Of which generation of it.
+    pub generation: i64,
+    /// In one word.
+    pub reason: Reason,
+    /// In a sentence; where there are findings, they say it.
+    pub message: String,
+    /// What was read, where it could be.
+    pub revision: Option<Revision>,
+    /// What lint says.
+    pub findings: Vec<Finding>,
+}
+
+impl Verdict {
+    /// The status, with the times of the one that is there where nothing changed; none where that one says the same.
+    pub(crate) fn status(&self, now: &str, there: &Value) -> Option<Value> {
+        let is_in_force = if self.reason == Reason::Accepted {
+            "True"
+        } else {
+            "False"
+        };
+        let condition = there.get("conditions").and_then(Value::as_array);
+        let mut conditions = condition.into_iter().flatten();
+        let condition = conditions.find(|it| it.get("type") == Some(&"InForce".into()));
+        let since = condition
+            .filter(|it| it.get("status") == Some(&is_in_force.into()))
+            .and_then(|it| it.get("lastTransitionTime"))
+            .and_then(Value::as_str);
+        let revision = self.revision.as_ref();
+        let status = json!({
+            "observedGeneration": self.generation,
+            "revision": revision.map(Revision::as_str),
+            "shortRevision": revision.map(Revision::short),
+            "findingCount": self.findings.len(),
+            "findings": self.findings.iter().take(SHOWN_FINDINGS).map(shown).collect::<Vec<_>>(),
+            "conditions": [{
+                "type": "InForce",
+                "status": is_in_force,
+                "reason": self.reason.as_str(),
+                "message": self.sentence(),
+                "observedGeneration": self.generation,
+                "lastTransitionTime": since.unwrap_or(now),
+            }],
+        });
+        (!says_the_same(&status, there)).then_some(status)
+    }
+
+    fn sentence(&self) -> String {
+        let errors = self.findings.iter().filter(|finding| finding.is_error());
+        let lines: Vec<String> = errors.map(ToString::to_string).collect();
+        cut(&if lines.is_empty() {
+            self.message.clone()
+        } else {
+            lines.join("\n")
+        })
+    }
+}
+
+/// A field that is null is not there after the write.
+fn says_the_same(status: &Value, there: &Value) -> bool {
+    let Value::Object(fields) = status else {
+        return false;
+    };
+    let null = Value::Null;
+    let mut fields = fields.iter();
+    fields.all(|(name, value)| there.get(name).unwrap_or(&null) == value)
+}
+
+fn shown(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code.id(),
+        "severity": finding.code.severity().to_string(),
+        "path": finding.path,
+        "message": cut(&finding.message),
+    })
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_CHARACTERS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::document::Code;
+
+    use super::*;
+
+    fn verdict(reason: Reason, findings: usize) -> Verdict {
+        let finding = Finding {
+            code: Code::Undeclared,
+            path: "spec.grants[0]".to_owned(),
+            message: "x".repeat(3000),
+        };
+        Verdict {
+            origin: Origin {
+                namespace: "n".to_owned(),
+                name: "a".to_owned(),
+                uid: "u".to_owned(),
+            },
+            generation: 4,
+            reason,
+            message: "it is in force".to_owned(),
+            revision: (reason == Reason::Accepted).then(|| Revision::of(b"x")),
+            findings: vec![finding; findings],
+        }
+    }
+
+    #[test]
+    fn a_status_is_written_when_it_says_something_new_and_keeps_its_time() {
+        let good = verdict(Reason::Accepted, 0);
+        let first = good.status("t1", &Value::Null).unwrap();
+        assert_eq!(good.status("t2", &first), None);
+        let condition = |status: &Value, part: &str| status["conditions"][0][part].clone();
+        assert_eq!(condition(&first, "status"), "True");
+        assert_eq!(first["shortRevision"].as_str().unwrap().len(), 12);
+        let later = Verdict {
+            generation: 5,
+            ..good
+        };
+        let second = later.status("t2", &first).unwrap();
+        assert_eq!(condition(&second, "lastTransitionTime"), "t1");
+        let bad = verdict(Reason::Refused, 1);
+        let third = bad.status("t3", &second).unwrap();
+        assert_eq!(condition(&third, "lastTransitionTime"), "t3");
+        assert_eq!(condition(&third, "reason"), "Refused");
+        // What is null is gone from what the API server gives back.
+        let mut stored = third;
+        let fields = stored.as_object_mut().unwrap();
+        fields.retain(|_, value| !value.is_null());
+        assert_eq!(bad.status("t4", &stored), None);
+        // What somebody else writes there is put right.
+        fields_of(&mut stored).insert("findingCount".to_owned(), 0.into());
+        assert!(bad.status("t4", &stored).is_some());
+    }
+
+    fn fields_of(status: &mut Value) -> &mut serde_json::Map<String, Value> {
+        status.as_object_mut().unwrap()
+    }
+
+    #[test]
+    fn a_status_has_a_largest_size() {
+        let status = verdict(Reason::Refused, 200)
+            .status("t", &Value::Null)
+            .unwrap();
+        assert_eq!(status["findingCount"], 200);
+        assert_eq!(status["findings"].as_array().unwrap().len(), SHOWN_FINDINGS);
+        assert!(status.to_string().len() < 64 * 1024);
+    }
+}

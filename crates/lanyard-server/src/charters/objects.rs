@@ -1,0 +1,422 @@
+//! Charters that are Kubernetes objects: which of them hold, what becomes of each, and what the webhook answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lanyard_charter_objects::{
+    ConfigMaps, Content, Finding, Gap, Holder, NamespaceRule, Object, Origin, Reason as Why,
+    Source, Verdict, of_charter, owners, policy_keys,
+};
+use lanyard_core::charter::{Charter, Name, PolicyFiles, World};
+use lanyard_core::condition::Reason;
+use lanyard_core::document::Code;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::config::ObjectsConfig;
+use super::kept::Kept;
+
+/// How much of `stale_after` passes before operators are told that a namespace is not read.
+const TOLD_AFTER: u32 = 10;
+
+/// A charter that was read from an object, or what is wrong with it.
+type Judged = Result<(Charter, Vec<Finding>), (Why, Vec<Finding>)>;
+
+/// The last reading of one object, for as long as it says the same.
+struct Cached {
+    text: Arc<str>,
+    judged: Judged,
+    /// Its revision is on the disk.
+    is_kept: bool,
+}
+
+/// The objects, and the rules of the namespaces that they are read in.
+pub(crate) struct Objects {
+    pub(super) source: Arc<Source>,
+    rules: BTreeMap<Name, NamespaceRule>,
+    stale_after: lanyard_core::time::Ttl,
+    cached: Mutex<BTreeMap<String, Cached>>,
+    verdicts: watch::Sender<Arc<Vec<Verdict>>>,
+    /// Names that the charter directory has, as it was read last.
+    of_directory: Mutex<BTreeSet<String>>,
+}
+
+/// All objects, as they were at one moment.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) charters: BTreeMap<Name, Charter>,
+    /// By object, what keeps it out of force.
+    pub(super) problems: BTreeMap<String, Vec<String>>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) all_kept: bool,
+    /// Why a charter that was in force before is not, by name.
+    pub(super) withdrawn: BTreeMap<Name, String>,
+    /// Charters that would be in force, had they been read of late.
+    pub(super) stale: Vec<Charter>,
+    /// A namespace was not read yet: what the ledger has of it may be there.
+    pub(super) is_waiting: bool,
+}
+
+/// What there is to say of the namespaces: it changes with time, too.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Seen {
+    changes: u64,
+    stale: BTreeSet<Name>,
+    told: Vec<Reason>,
+}
+
+impl Seen {
+    pub(super) fn reasons(&self) -> &[Reason] {
+        &self.told
+    }
+}
+
+/// The policies that a charter of an object names.
+struct Policies<'a>(&'a ConfigMaps);
+
+impl PolicyFiles for Policies<'_> {
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+        lanyard_plan::compiled(paths, |path| self.0.text(path))
+    }
+
+    fn are_pinned(&self) -> bool {
+        true
+    }
+}
+
+impl Objects {
+    pub(super) fn new(config: &ObjectsConfig) -> Self {
+        let rules = config.namespaces.iter();
+        let rules: BTreeMap<Name, NamespaceRule> = rules
+            .map(|rule| (rule.namespace.clone(), rule.clone()))
+            .collect();
+        let stale_after = config.stale_after;
+        Self {
+            source: Arc::new(Source::new(
+                rules.keys().cloned(),
+                stale_after.as_duration(),
+            )),
+            rules,
+            stale_after,
+            cached: Mutex::default(),
+            verdicts: watch::Sender::default(),
+            of_directory: Mutex::default(),
+        }
+    }
+
+    /// What became of each object, whenever that changes.
+    pub(super) fn verdicts(&self) -> watch::Receiver<Arc<Vec<Verdict>>> {
+        self.verdicts.subscribe()
+    }
+
+    /// Has the verdicts written to the objects. What the journal does not take is not in force.
+    pub(super) fn publish(&self, mut verdicts: Vec<Verdict>, is_recorded: bool) {
+        if !is_recorded {
+            for verdict in verdicts.iter_mut().filter(|it| it.reason == Why::Accepted) {
+                verdict.reason = Why::NotRecorded;
+                verdict.revision = None;
+                verdict.message = "the broker's journal does not take the change".to_owned();
+            }
+        }
+        self.verdicts.send_replace(Arc::new(verdicts));
+    }
+
+    /// What there is to say of the namespaces now.
+    pub(super) fn seen(&self) -> Seen {
+        let mut seen = Seen {
+            changes: *self.source.changes().borrow(),
+            ..Seen::default()
+        };
+        self.source.look(|namespace, books, _, gap| {
+            if let Some(gap) = gap {
+                if gap.is_stale {
+                    seen.stale.insert(namespace.clone());
+                }
+                if gap.for_time >= self.stale_after.as_duration() / TOLD_AFTER {
+                    seen.told.push(self.unread(namespace, gap));
+                }
+            }
+            let mut held: Vec<&str> = books.held().collect();
+            held.sort_unstable();
+            if !held.is_empty() {
+                seen.told.push(Reason::ChartersDeleted {
+                    namespace: namespace.to_string(),
+                    charters: held.join(", "),
+                });
+            }
+        });
+        seen
+    }
+
+    fn unread(&self, namespace: &Name, gap: Gap) -> Reason {
+        let so_far = if gap.is_stale {
+            "they are out of force".to_owned()
+        } else {
+            format!("what is in force of them stays so for {}", self.stale_after)
+        };
+        Reason::ChartersUnread {
+            namespace: namespace.to_string(),
+            why: format!("{}; {so_far}", gap.why),
+        }
+    }
+
+    /// Reads every object anew that has changed.
+    pub(super) fn read(&self, directory: &BTreeSet<String>, kept: &Kept) -> Read {
+        self.of_directory.lock().clone_from(directory);
+        let mut read = Read {
+            all_kept: true,
+            ..Read::default()
+        };
+        let mut uids = BTreeSet::new();
+        let owners = self.owners(directory, None);
+        // What is read is judged without the lock that whoever reads the API server waits for.
+        let mut all = Vec::new();
+        self.source.look(|namespace, books, policies, gap| {
+            let objects: Vec<Object> = books.objects().map(without_status).collect();
+            let was_read = books.was_read();
+            all.push((
+                namespace.clone(),
+                objects,
+                policies.clone(),
+                (was_read, gap),
+            ));
+        });
+        for (namespace, objects, policies, (was_read, gap)) in all {
+            let Some(rule) = self.rules.get(&namespace) else {
+                continue;
+            };
+            read.is_waiting |= !was_read && gap.as_ref().is_some_and(|gap| !gap.is_stale);
+            for object in &objects {
+                uids.insert(object.origin.uid.clone());
+                self.take(&mut read, (object, rule), (&policies, kept), &owners);
+            }
+            if let Some(gap) = gap.filter(|gap| gap.is_stale) {
+                self.drop_stale(&mut read, (&namespace, &objects), &gap);
+            }
+        }
+        self.cached.lock().retain(|uid, _| uids.contains(uid));
+        read
+    }
+
+    /// Takes one object in, or says why not.
+    fn take(
+        &self,
+        read: &mut Read,
+        (object, rule): (&Object, &NamespaceRule),
+        (policies, kept): (&ConfigMaps, &Kept),
+        owners: &BTreeMap<String, Holder>,
+    ) {
+        let name = &object.origin.name;
+        let judged = match taken(object, owners) {
+            Some(finding) if rule.admits(name) => Err((Why::NameTaken, vec![finding])),
+            Some(_) | None => self.judged(object, rule, policies, kept),
+        };
+        let mut verdict = Verdict {
+            origin: object.origin.clone(),
+            generation: object.generation,
+            reason: Why::Accepted,
+            message: "tasks can be opened under this charter".to_owned(),
+            revision: None,
+            findings: Vec::new(),
+        };
+        match judged {
+            Ok((charter, warnings)) => {
+                verdict.revision = Some(charter.revision.clone());
+                verdict.findings = warnings;
+                read.charters.insert(charter.name.clone(), charter);
+            }
+            Err((why, findings)) => {
+                let of = shown(&object.origin);
+                let errors = findings.iter().filter(|finding| finding.is_error());
+                let mut lines: Vec<String> =
+                    errors.map(|finding| format!("{of}: {finding}")).collect();
+                if why == Why::NotRecorded {
+                    read.all_kept = false;
+                    verdict.message = "the revision cannot be kept on the broker's disk".to_owned();
+                    lines.push(format!("{of}: {}", verdict.message));
+                }
+                if let Ok(name) = name.parse::<Name>() {
+                    let first = lines.first().cloned().unwrap_or_default();
+                    read.withdrawn.entry(name).or_insert(first);
+                }
+                read.problems.insert(of, lines);
+                (verdict.reason, verdict.findings) = (why, findings);
+            }
+        }
+        read.verdicts.push(verdict);
+    }
+
+    /// What nobody has been able to look at for too long is out of force; it has its names all the same.
+    fn drop_stale(&self, read: &mut Read, (namespace, objects): (&Name, &[Object]), gap: &Gap) {
+        let why = format!(
+            "charter objects of namespace `{namespace}` have not been read for {}: {}",
+            self.stale_after, gap.why
+        );
+        for object in objects {
+            let Ok(name) = object.origin.name.parse::<Name>() else {
+                continue;
+            };
+            let is_own = |verdict: &Verdict| verdict.origin == object.origin;
+            let verdicts = read.verdicts.iter();
+            let mut own = verdicts.filter(|verdict| is_own(verdict));
+            if own.any(|verdict| verdict.reason == Why::Accepted) {
+                read.stale.extend(read.charters.remove(&name));
+                read.withdrawn.insert(name, why.clone());
+                read.problems.insert(
+                    shown(&object.origin),
+                    vec![format!("{}: {why}", shown(&object.origin))],
+                );
+            }
+            // What is written there now cannot be written anew, and is right again when it can.
+            read.verdicts.retain(|verdict| !is_own(verdict));
+        }
+    }
+
+    fn owners(
+        &self,
+        directory: &BTreeSet<String>,
+        besides: Option<&Object>,
+    ) -> BTreeMap<String, Holder> {
+        let mut objects: Vec<Object> = besides.into_iter().cloned().collect();
+        self.source.look(|namespace, books, _, _| {
+            let Some(rule) = self.rules.get(namespace) else {
+                return;
+            };
+            let others = books.objects().filter(|object| {
+                let is_candidate = besides.is_some_and(|it| it.origin.uid == object.origin.uid);
+                !is_candidate && rule.admits(&object.origin.name)
+            });
+            objects.extend(others.map(without_status));
+        });
+        owners(directory, &objects)
+    }
+
+    fn judged(
+        &self,
+        object: &Object,
+        rule: &NamespaceRule,
+        policies: &ConfigMaps,
+        kept: &Kept,
+    ) -> Judged {
+        let text = match &object.content {
+            Content::Text(text) => text,
+            Content::Unreadable(finding) => return Err((Why::Refused, vec![finding.clone()])),
+        };
+        let uid = &object.origin.uid;
+        let mut cached = self.cached.lock();
+        if let Some(known) = cached.get(uid)
+            && known.text == *text
+            && (known.is_kept || known.judged.is_err())
+            && policy_keys(text).is_empty()
+        {
+            return known.judged.clone();
+        }
+        let mut judged = judge(text, rule, policies, &kept.world);
+        let mut is_kept = false;
+        if let Ok((charter, _)) = &judged {
+            match kept.keep(text, charter) {
+                Ok(()) => is_kept = true,
+                Err(error) => {
+                    let of = shown(&object.origin);
+                    tracing::error!(%error, of, "the revision of a charter cannot be kept");
+                    judged = Err((Why::NotRecorded, Vec::new()));
+                }
+            }
+        }
+        let known = Cached {
+            text: Arc::clone(text),
+            judged: judged.clone(),
+            is_kept,
+        };
+        // What could not be kept is tried again.
+        if !matches!(judged, Err((Why::NotRecorded, _))) {
+            cached.insert(uid.clone(), known);
+        }
+        judged
+    }
+
+    /// What would become of an object that somebody wants to store: warnings, or what refuses it.
+    ///
+    /// # Errors
+    /// The findings that refuse it. A policy that is not there may come later, and refuses nothing.
+    pub(super) fn reviewed(
+        &self,
+        object: &Object,
+        world: &World,
+    ) -> Result<Vec<Finding>, Vec<Finding>> {
+        let namespace = &object.origin.namespace;
+        let Some(rule) = self.rules.get(namespace.as_str()) else {
+            return Err(vec![Finding {
+                code: Code::BeyondBounds,
+                path: "metadata.namespace".to_owned(),
+                message: format!("the broker reads no charters in namespace `{namespace}`"),
+            }]);
+        };
+        let mut known = ConfigMaps::default();
+        self.source.look(|of, _, policies, _| {
+            if of.as_str() == namespace {
+                known = policies.clone();
+            }
+        });
+        let judged = match &object.content {
+            Content::Text(text) => judge(text, rule, &known, world)
+                .map(|(_, warnings)| warnings)
+                .map_err(|(_, findings)| findings),
+            Content::Unreadable(finding) => Err(vec![finding.clone()]),
+        };
+        let directory = self.of_directory.lock().clone();
+        let taken = taken(object, &self.owners(&directory, Some(object)));
+        match (judged, taken.filter(|_| rule.admits(&object.origin.name))) {
+            (Ok(warnings), None) => Ok(warnings),
+            (Ok(_), Some(taken)) => Err(vec![taken]),
+            (Err(findings), None) if findings.iter().all(is_of_policy) => Ok(findings),
+            (Err(mut findings), taken) => {
+                findings.extend(taken);
+                Err(findings)
+            }
+        }
+    }
+}
+
+fn is_of_policy(finding: &Finding) -> bool {
+    finding.code == Code::Policy || !finding.is_error()
+}
+
+fn judge(text: &str, rule: &NamespaceRule, policies: &ConfigMaps, world: &World) -> Judged {
+    let read = of_charter(text, world, &Policies(policies));
+    match read {
+        Ok((charter, warnings)) => match rule.beyond(&charter) {
+            beyond if beyond.is_empty() => Ok((charter, warnings)),
+            beyond => Err((Why::BeyondBounds, beyond)),
+        },
+        Err(findings) if findings.iter().all(is_of_policy) => Err((Why::PolicyUnusable, findings)),
+        Err(findings) => Err((Why::Refused, findings)),
+    }
+}
+
+/// Whose the object's name is, where that is not its own.
+fn taken(object: &Object, owners: &BTreeMap<String, Holder>) -> Option<Finding> {
+    let who = match owners.get(&object.origin.name) {
+        Some(Holder::Object(origin)) if origin.uid != object.origin.uid => {
+            format!("the older object `{}`", shown(origin))
+        }
+        Some(Holder::Directory) => "a file of the charter directory".to_owned(),
+        Some(Holder::Object(_)) | None => return None,
+    };
+    Some(Finding {
+        code: Code::NameTaken,
+        path: "metadata.name".to_owned(),
+        message: format!("the name `{}` is that of {who}", object.origin.name),
+    })
+}
+
+fn without_status(object: &Object) -> Object {
+    Object {
+        status: serde_json::Value::Null,
+        ..object.clone()
+    }
+}
+
+fn shown(origin: &Origin) -> String {
+    format!("{}/{}", origin.namespace, origin.name)
+}
