@@ -10,6 +10,7 @@ mod audit;
 mod bad_input;
 mod breakers;
 mod chart;
+mod charter_objects;
 mod charters;
 mod comfort;
 mod crash;

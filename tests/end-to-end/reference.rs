@@ -123,6 +123,11 @@ fn kind(schema: &Value) -> String {
         let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
         return format!("`{}`", words.join("`, `"));
     }
+    let either = schema.get("oneOf").and_then(Value::as_array);
+    let mut either = either.into_iter().flatten();
+    if either.any(|one| one.get("type") == Some(&"string".into())) {
+        return "a text, or a map".to_owned();
+    }
     match (text("type"), text("pattern")) {
         ("integer", _) => {
             let bound = |name| schema.get(name).and_then(Value::as_u64).unwrap_or_default();

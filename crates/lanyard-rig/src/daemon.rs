@@ -262,6 +262,14 @@ impl Daemon {
         self.http_at(address, ("GET", path), &[], "")
     }
 
+    /// What is posted to another of its addresses.
+    ///
+    /// # Errors
+    /// When nobody answers.
+    pub fn post_on(&self, address: SocketAddr, path: &str, body: &str) -> Result<String> {
+        self.http_at(address, ("POST", path), &[], body)
+    }
+
     fn http_at(
         &self,
         address: SocketAddr,

@@ -102,6 +102,29 @@ impl Kubernetes {
         &self.access
     }
 
+    /// Stops the API server where it stands: connections to it hang.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(rustix::process::Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// As of the system.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(rustix::process::Signal::CONT)
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
+        let server = self.children.last().context("there is no API server")?;
+        let id = i32::try_from(server.id())?;
+        let id = rustix::process::Pid::from_raw(id).context("no process id")?;
+        Ok(rustix::process::kill_process(id, signal)?)
+    }
+
     fn wait(&mut self) -> Result<()> {
         for _ in 0..ASKED {
             let ready = self.access.kubectl("admin", &["get", "--raw", "/readyz"])?;

@@ -2,6 +2,7 @@
 
 mod cases;
 mod compile;
+mod crd;
 mod diff;
 mod explain;
 pub(crate) mod files;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Init(Box<init::Init>),
     /// Print the JSON Schema of charters, for editors.
     Schema,
+    /// Print the CustomResourceDefinition of charters, for Kubernetes.
+    Crd,
     /// Say every fault of charter files, and what is odd about them.
     Lint(lint::Lint),
     /// Lay charter files out, with their comments: two spaces a level, a space behind a colon.
@@ -52,6 +55,10 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Init(asked) => init::run(global, &asked),
         Command::Schema => {
             println!("{:#}", schema::charter());
+            Ok(())
+        }
+        Command::Crd => {
+            print!("{}", crd::text());
             Ok(())
         }
         Command::Lint(lint) => lint::run(global, &lint).await,

@@ -182,10 +182,16 @@ fn plans() -> Value {
         json!({"role": role(), "environments": own_environments()}),
     );
     let required = section("What needs one.", required);
-    let policy = json!({
+    let path = json!({
         "type": "string", "pattern": r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*\.rego$",
-        "description": "A file in Rego, beneath the charter's folder.",
+        "description": "A file in Rego, beneath the charter's folder; of a Kubernetes object CONFIGMAP/KEY.rego.",
     });
+    let digest = json!({
+        "type": "string", "pattern": "^sha256:[0-9a-f]{64}$",
+        "description": "What has to be there; a Kubernetes object always says so.",
+    });
+    let pinned = json!({"path": path.clone(), "digest": digest});
+    let policy = json!({"oneOf": [path, fields(&["path", "digest"], pinned)]});
     let meaning = "What judges every plan that is submitted under the charter: `deny`, `violation` and `warn` as conftest reads them, `risk` and `approval`.";
     let forms = words(&["terraform-json", "manifests", "manifest-diff", "text"]);
     let taken = "In which forms a plan is taken. All of them when absent; terraform-json where there are policies.";
