@@ -4,6 +4,8 @@
 
 mod agents;
 mod broker;
+mod chart;
+mod gap;
 mod image;
 mod node;
 mod volumes;
