@@ -13,6 +13,10 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When the command does not start, or fails.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "says how long it has taken so far"
+)]
 pub(crate) fn install(what: &str, command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     eprintln!("{what}, once for this machine");
