@@ -22,6 +22,8 @@ mod drill;
 mod enrolment;
 mod exec;
 mod exposure;
+mod faults;
+mod first_install;
 mod hammer;
 mod hostile_tokens;
 mod identities;

@@ -38,7 +38,7 @@ pub(crate) const MARK: &str = "durable";
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it open (T63).
-    #[error("another process uses the data directory {0}")]
+    #[error("another process uses the journal `{}`: one daemon at a time; stop that one first", .0.display())]
     Locked(PathBuf),
     /// A newer version of the software wrote it (T64).
     #[error("{segment} has format version {found}, and this version reads up to {known}")]

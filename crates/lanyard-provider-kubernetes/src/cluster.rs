@@ -67,16 +67,7 @@ impl Cluster {
         kubeconfig: Option<&Path>,
         context: Option<&str>,
     ) -> Result<Self, ConnectError> {
-        let mut config = match kubeconfig {
-            Some(path) => {
-                let options = KubeConfigOptions {
-                    context: context.map(str::to_owned),
-                    ..KubeConfigOptions::default()
-                };
-                Config::from_custom_kubeconfig(read_kubeconfig(path)?, &options).await?
-            }
-            None => Config::incluster()?,
-        };
+        let mut config = configured(kubeconfig, context).await?;
         config.connect_timeout = Some(CALL);
         config.read_timeout = Some(CALL);
         config.write_timeout = Some(CALL);
@@ -197,6 +188,30 @@ impl<K> Kubernetes for K where
 }
 
 /// The kubeconfig at this path. Its client opens the files itself that it names, and would wait for a pipe among them.
+/// Reads the kubeconfig, or without one what this pod has, as [`Cluster::connect`] does. Starts no credential plugin and calls
+/// nobody.
+///
+/// # Errors
+/// When there is no usable configuration.
+pub async fn look(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(), ConnectError> {
+    configured(kubeconfig, context).await.map(drop)
+}
+
+async fn configured(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, ConnectError> {
+    let Some(path) = kubeconfig else {
+        return Ok(Config::incluster()?);
+    };
+    let options = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let kubeconfig = read_kubeconfig(path)?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+}
+
 fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
     read_plain(path)?;
     let read = Kubeconfig::read_from(path)?;

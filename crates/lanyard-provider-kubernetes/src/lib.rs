@@ -17,7 +17,7 @@ mod revoke;
 mod rules;
 mod tidy;
 
-pub use cluster::{Cluster, ConnectError};
+pub use cluster::{Cluster, ConnectError, look};
 pub use objects::{Marks, Question};
 pub use provider::{DRILLED, KubernetesProvider, KubernetesTarget};
 pub use review::{ReviewError, Reviewed};

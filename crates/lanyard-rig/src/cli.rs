@@ -35,7 +35,9 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn of(output: &std::process::Output) -> Self {
+    /// What a program printed, without the ends of the last lines, and its exit code; -1 where a signal ended it.
+    #[must_use]
+    pub fn of(output: &std::process::Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Self {
             code: output.status.code().unwrap_or(-1),

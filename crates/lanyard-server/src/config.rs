@@ -1,17 +1,18 @@
 //! The configuration: a YAML file becomes a [`Config`], or every fault of it with its place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lanyard_core::charter::{EnvironmentKind, Name, World, environments};
-use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read, render};
+use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, read};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::time::Ttl;
 use lanyard_identity::jwks::Jwks;
-use lanyard_secret_file::{read_plain, read_plain_text};
+use lanyard_secret_file::{SecretFileError, read_plain, read_plain_text};
 
 use reqwest::Url;
 
@@ -20,6 +21,7 @@ use crate::charters::config::{Declared, ObjectsConfig};
 use crate::hooks::security_events::{self, ReceiverConfig};
 use crate::hooks::{Form, Secret, Webhook};
 use crate::identity::{self, IdentityConfig};
+use crate::installation;
 use crate::scrapers::ScraperConfig;
 use crate::signals::{self, SignalConfig};
 use crate::targets::{TargetConfig, targets};
@@ -118,16 +120,61 @@ pub(crate) struct HookConfig {
     url: Option<Url>,
 }
 
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// Each fault in a line of its own, with its place.
+    #[error("{}", .0.join("; "))]
+    Faults(Vec<String>),
+}
+
 /// Reads the file. Relative paths in it are relative to it.
-pub(crate) fn load(path: &Path) -> Result<Config> {
-    let text = read_plain_text(path)?;
+///
+/// # Errors
+/// See [`ConfigError`].
+pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
+    let text = text(path)?;
     let base = path.parent().unwrap_or(Path::new("."));
     parse(&text, base).map_err(|faults| {
         let name = path.display().to_string();
-        anyhow::anyhow!(
-            "the configuration does not hold together\n{}",
-            render(&name, &text, &faults)
-        )
+        ConfigError::Faults(faults.iter().map(|fault| fault.line(&name)).collect())
+    })
+}
+
+/// The text of the file.
+///
+/// # Errors
+/// When it cannot be read: what to do about that.
+pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
+    let shown = path.display();
+    read_plain_text(path).map_err(|error| {
+        let is_denied = matches!(&error, SecretFileError::Read { source, .. }
+            if source.kind() == ErrorKind::PermissionDenied);
+        ConfigError::Unreadable(if path.is_dir() {
+            format!(
+                "configuration `{shown}` is a directory: name the file in it, `{}`",
+                path.join("lanyardd.yaml").display()
+            )
+        } else if error.is_missing() && path.with_file_name(installation::LIST).exists() {
+            format!(
+                "there is no configuration `{shown}`: `lanyardd init` was interrupted there; run it again"
+            )
+        } else if error.is_missing() {
+            format!(
+                "there is no configuration `{shown}`: name one with --config, or make an installation with `lanyardd init DIR`"
+            )
+        } else if is_denied {
+            let user = rustix::process::geteuid().as_raw();
+            format!(
+                "cannot read configuration `{shown}`: permission denied for user {user}; let that user read the file and \
+                 enter its directory, or run this as another user"
+            )
+        } else {
+            format!("cannot read configuration: {error}")
+        })
     })
 }
 
@@ -446,7 +493,7 @@ pub(crate) mod tests {
     pub(crate) fn parsed(text: &str) -> Config {
         match parse(text, Path::new("")) {
             Ok(config) => config,
-            Err(faults) => panic!("{}", render("lanyardd.yaml", text, &faults)),
+            Err(faults) => panic!("{faults:?}"),
         }
     }
 

@@ -55,6 +55,72 @@ pub(crate) enum DataDirError {
     Open { path: PathBuf, mode: u32 },
 }
 
+/// What a start would find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    /// Nothing: the start makes the directory.
+    Absent,
+    /// A directory of the daemon's user alone.
+    Closed,
+    /// A daemon's directory with this mode, which the start closes to others.
+    Open(u32),
+}
+
+/// Looks, and changes nothing.
+///
+/// # Errors
+/// See [`DataDirError`]: what would keep the daemon from starting.
+pub(crate) fn look(path: &Path) -> Result<Outlook, DataDirError> {
+    let failed = |source| DataDirError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return can_be_made(path)
+                .map(|()| Outlook::Absent)
+                .map_err(|error| barred(path, &error).unwrap_or_else(|| failed(error)));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if !found.is_dir() {
+        return Err(DataDirError::NoDirectory(path.to_owned()));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user {
+        return Err(DataDirError::Foreign {
+            path: path.to_owned(),
+            owner: found.uid(),
+            mode: found.mode() & 0o7777,
+            user,
+        });
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & OTHERS == 0 {
+        return Ok(Outlook::Closed);
+    }
+    if is_own(path).map_err(failed)? {
+        return Ok(Outlook::Open(mode));
+    }
+    Err(DataDirError::Open {
+        path: path.to_owned(),
+        mode,
+    })
+}
+
+/// Whether this user may make a directory in the nearest one above that exists.
+fn can_be_made(path: &Path) -> io::Result<()> {
+    let absolute = std::path::absolute(path)?;
+    let above = absolute.ancestors().skip(1).find(|above| above.exists());
+    let above = above.unwrap_or(Path::new("/"));
+    let may = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(above, may).map_err(|error| {
+        let why = format!("`{}` above it: {}", above.display(), io::Error::from(error));
+        io::Error::new(error.kind(), why)
+    })
+}
+
 /// Makes the directory where it is not there. What is in it and cannot be closed is named in the log, and keeps nobody from
 /// starting: nobody enters the directory itself. One that a daemon has used before, or that is empty, is closed to others with
 /// everything in it; any other that is open to them is refused, because it may be there for something else as well.
@@ -74,29 +140,14 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
             Ok(found) if !found.is_dir() => DataDirError::NoDirectory(path.to_owned()),
             Ok(_) | Err(_) => barred(path, &error).unwrap_or_else(|| failed(error)),
         })?;
-    let found = fs::metadata(path).map_err(failed)?;
-    let user = rustix::process::geteuid().as_raw();
-    if found.uid() != user {
-        return Err(DataDirError::Foreign {
-            path: path.to_owned(),
-            owner: found.uid(),
-            mode: found.mode() & 0o7777,
-            user,
-        });
-    }
-    if found.mode() & OTHERS != 0 {
-        if !is_own(path).map_err(failed)? {
-            return Err(DataDirError::Open {
-                path: path.to_owned(),
-                mode: found.mode() & 0o7777,
-            });
-        }
+    if let Outlook::Open(mode) = look(path)? {
         tracing::warn!(
             path = %path.display(),
-            mode = format!("{:04o}", found.mode() & 0o7777),
+            mode = format!("{mode:04o}"),
             "the data directory was open to others, and is now 0700"
         );
     }
+    let found = fs::metadata(path).map_err(failed)?;
     shut(path, &found).map_err(failed)?;
     close_within(path, DEEPEST);
     Ok(())

@@ -1,16 +1,23 @@
 //! `lanyardd dev`: an issuer, people and charters of its own, made on the first start and kept.
 
 use std::fs;
-use std::io::Write as _;
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
-use serde_json::json;
+use lanyard_engine::clock::{Clock as _, SystemClock};
+use lanyard_secret_file::Origin;
+
+use crate::installation::authority::{self, Validity};
+use crate::installation::context::Caller;
+use crate::installation::issuer::SigningKey;
+use crate::installation::write_new;
+
+/// How long the certificate of a directory is good.
+const CERTIFICATE_DAYS: i32 = 3650;
+/// The key of both issuers, in tokens and in the key set.
+const KID: &str = "dev";
 
 /// Who there is: the name of the context, its issuer, its subject, its groups.
 const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
@@ -65,27 +72,28 @@ pub(crate) fn prepare(
         }
     }
     let contexts = directory.join("contexts");
-    fs::create_dir_all(&contexts)?;
-    fs::create_dir_all(directory.join("charters"))?;
-    let jwk = key(&directory.join("dev-issuer.pk8"))?;
-    let keys = json!({"keys": [jwk]}).to_string();
-    fs::write(directory.join("dev-issuer.jwks.json"), keys)?;
+    made(&contexts, |path| fs::create_dir_all(path))?;
+    made(&directory.join("charters"), |path| fs::create_dir_all(path))?;
+    let keys = key(&directory.join("dev-issuer.pk8"))?.jwks(KID);
+    let write = |text: &str, path: &Path| made(path, |path| fs::write(path, text));
+    write(&keys, &directory.join("dev-issuer.jwks.json"))?;
     let charter = directory.join("charters/ticket-router.yaml");
     if !charter.exists() {
-        fs::write(&charter, include_str!("dev/ticket-router.yaml"))?;
+        write(include_str!("dev/ticket-router.yaml"), &charter)?;
     }
     certificate(directory)?;
+    let endpoint = format!("https://{listen}");
     for (name, issuer, subject, groups) in PEOPLE {
-        let context = json!({
-            "endpoint": format!("https://{listen}"),
-            "ca_file": "../dev-ca.pem",
-            "identity": {"key_file": "../dev-issuer.pk8", "kid": "dev", "issuer": issuer, "subject": subject,
-                "groups": groups, "audience": "lanyard-dev"},
-        });
-        fs::write(
-            contexts.join(format!("{name}.json")),
-            format!("{context:#}\n"),
-        )?;
+        let caller = Caller {
+            endpoint: &endpoint,
+            ca_file: "../dev-ca.pem",
+            key_file: "../dev-issuer.pk8",
+            kid: KID,
+            issuer,
+            audience: "lanyard-dev",
+        };
+        let context = caller.context(subject, groups);
+        write(&context, &contexts.join(format!("{name}.json")))?;
     }
     let config = directory.join("lanyardd.yaml");
     let mut text = include_str!("dev/lanyardd.yaml").replace("LISTEN", &listen.to_string());
@@ -101,7 +109,7 @@ pub(crate) fn prepare(
             text.push('\n');
         }
     }
-    fs::write(&config, text).with_context(|| config.display().to_string())?;
+    write(&text, &config)?;
     eprintln!(
         "lanyardd dev: contexts for the command line are in {}",
         contexts.display()
@@ -109,60 +117,36 @@ pub(crate) fn prepare(
     Ok(config)
 }
 
-/// A certificate authority that signs one certificate for this machine, both made on the first start. Its own key
-/// is then forgotten.
+/// What could not be made, with its name.
+fn made<T>(path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> Result<T> {
+    make(path).with_context(|| format!("cannot make `{}`", path.display()))
+}
+
+/// A certificate for this machine, and the authority that signed it, both made on the first start.
 fn certificate(directory: &Path) -> Result<()> {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-    let (ca, chain, key) = (
-        directory.join("dev-ca.pem"),
-        directory.join("dev-tls.pem"),
-        directory.join("dev-tls.key"),
-    );
+    let key = directory.join("dev-tls.key");
     if key.exists() {
         return Ok(());
     }
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "lanyardd dev");
-    let own = KeyPair::generate()?;
-    let authority = params.self_signed(&own)?;
-    let names = [
-        "localhost".to_owned(),
-        "127.0.0.1".to_owned(),
-        "::1".to_owned(),
-    ];
-    let pair = KeyPair::generate()?;
-    let signed =
-        CertificateParams::new(names)?.signed_by(&pair, &Issuer::from_params(&params, &own))?;
-    fs::write(ca, authority.pem())?;
-    fs::write(chain, signed.pem())?;
-    let mut file = fs::File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(key)?;
-    Ok(file.write_all(pair.serialize_pem().as_bytes())?)
+    let hosts = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let validity = Validity::of_days(SystemClock::default().now(), CERTIFICATE_DAYS)?;
+    let signed = authority::sign("lanyardd dev", &hosts, validity)?;
+    for (name, text) in [
+        ("dev-ca.pem", &signed.authority),
+        ("dev-tls.pem", &signed.certificate),
+    ] {
+        made(&directory.join(name), |path| fs::write(path, text))?;
+    }
+    made(&key, |path| write_new(path, signed.key.as_bytes()))
 }
 
 /// The issuer's key, made on the first start; readable by nobody else (T51).
-fn key(path: &Path) -> Result<serde_json::Value> {
-    if !path.exists() {
-        let random = ring::rand::SystemRandom::new();
-        let Ok(pkcs8) = Ed25519KeyPair::generate_pkcs8(&random) else {
-            bail!("the system gives no random bits")
-        };
-        let mut file = fs::File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(pkcs8.as_ref())?;
+fn key(path: &Path) -> Result<SigningKey> {
+    if path.exists() {
+        let read = lanyard_secret_file::read(path, Origin::Written)?;
+        return SigningKey::of(read).with_context(|| format!("`{}`", path.display()));
     }
-    let Ok(pair) = Ed25519KeyPair::from_pkcs8(&fs::read(path)?) else {
-        bail!("{} holds no key", path.display())
-    };
-    let x = URL_SAFE_NO_PAD.encode(pair.public_key());
-    Ok(json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "dev", "x": x}))
+    let key = SigningKey::generate()?;
+    made(path, |path| write_new(path, &key.pkcs8))?;
+    Ok(key)
 }

@@ -2,15 +2,18 @@
 
 mod apart;
 mod charters;
+mod check;
 mod config;
 mod data_dir;
 mod dev;
 mod discovery;
 mod drill;
+mod fault;
 mod gated;
 mod hooks;
 mod http;
 mod identity;
+mod installation;
 mod judge;
 mod kill_plane;
 mod lanes;
@@ -18,6 +21,7 @@ mod listen;
 mod local;
 mod metrics;
 mod newcomers;
+mod pages;
 mod plane;
 mod plans;
 mod readings;
@@ -41,9 +45,10 @@ mod wiped;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use rustix::fs::Mode;
 
 /// Wipes what is freed: credentials go through buffers of serde, hyper, TLS and gRPC, which wipe nothing themselves.
@@ -53,7 +58,7 @@ static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 /// The credential broker for AI agents.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(name = "lanyardd", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -82,9 +87,30 @@ enum Command {
         #[arg(long)]
         targets: Option<PathBuf>,
     },
+    /// Make an installation: configuration, certificate, keys, contexts and a unit for systemd.
+    Init(installation::Init),
+    /// Read the configuration and everything that it names, and change nothing.
+    Check {
+        /// The configuration file.
+        #[arg(long, env = "LANYARDD_CONFIG")]
+        config: PathBuf,
+    },
     /// Judge one plan: the daemon starts this for itself.
     #[command(hide = true)]
     Judge,
+    /// Write the manual pages of all commands.
+    #[command(hide = true)]
+    Man {
+        /// The folder to write into.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Print what a shell needs to complete commands.
+    #[command(hide = true)]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Stop a scope from this machine, whether or not a daemon runs.
     Kill {
         /// The configuration file.
@@ -98,23 +124,13 @@ enum Command {
 /// The exit code while revocations are not confirmed.
 const UNCONFIRMED: u8 = 8;
 
-fn main() -> Result<std::process::ExitCode> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Whoever kills by hand reads what became of the kill, and not through the log of a daemon.
-    let by_hand =
-        matches!(arguments.command, Command::Kill { .. }) && std::io::stderr().is_terminal();
-    let level = if by_hand { "error" } else { "info" };
-    let log = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("LANYARDD_LOG")
-                .unwrap_or_else(|_| level.into()),
-        );
-    if by_hand {
-        log.compact().with_ansi(false).init();
-    } else {
-        log.json().init();
-    }
+    run(arguments.command).unwrap_or_else(|error| fault::told(&error))
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    log(&command);
     leave_no_core()?;
     // Whatever this process writes, nobody else reads.
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
@@ -122,7 +138,7 @@ fn main() -> Result<std::process::ExitCode> {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    match arguments.command {
+    match command {
         Command::Serve { config } => serve(&config)?,
         Command::Dev {
             data_dir,
@@ -135,7 +151,11 @@ fn main() -> Result<std::process::ExitCode> {
             kill_listen,
             targets.as_deref(),
         )?)?,
+        Command::Init(asked) => installation::run(asked)?,
+        Command::Check { config } => runtime()?.block_on(check::run(&config))?,
         Command::Judge => judge::answer()?,
+        Command::Man { out } => pages::manual(Arguments::command(), &out)?,
+        Command::Completion { shell } => pages::completion(Arguments::command(), shell)?,
         Command::Kill { config, kill } => {
             let config = config::load(&config)?;
             if !runtime()?.block_on(local::run(&config, kill))? {
@@ -143,7 +163,32 @@ fn main() -> Result<std::process::ExitCode> {
             }
         }
     }
-    Ok(std::process::ExitCode::SUCCESS)
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A daemon logs in JSON. Whoever types a command reads what became of it, and not the log of a daemon.
+fn log(command: &Command) {
+    let at_a_terminal = std::io::stderr().is_terminal();
+    let (level, by_hand) = match command {
+        Command::Serve { .. } | Command::Dev { .. } | Command::Judge => ("info", false),
+        Command::Kill { .. } if at_a_terminal => ("error", true),
+        Command::Kill { .. } => ("info", false),
+        Command::Check { .. }
+        | Command::Init(_)
+        | Command::Man { .. }
+        | Command::Completion { .. } => ("off", true),
+    };
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("LANYARDD_LOG")
+                .unwrap_or_else(|_| level.into()),
+        );
+    if by_hand {
+        log.compact().with_ansi(false).init();
+    } else {
+        log.json().init();
+    }
 }
 
 /// A core file, or another process of the same user that looks into this one, would show secrets (T49).

@@ -15,7 +15,7 @@ use lanyard_core::charter::{
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, Span};
 use lanyard_core::provider::Provider;
 use lanyard_provider_aws::{Access, AwsProvider, AwsTarget, Roles, Sdk};
-use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget};
+use lanyard_provider_kubernetes::{Cluster, KubernetesProvider, KubernetesTarget, look};
 use lanyard_provider_token::status::Lists;
 use lanyard_provider_token::{Keyring, TokenProvider};
 
@@ -93,6 +93,31 @@ impl TargetConfig {
         roles.into_iter().flatten().map(String::as_str)
     }
 
+    /// Reads what the target needs on this machine, and calls nobody.
+    ///
+    /// # Errors
+    /// When something is not there, or not as it has to be.
+    pub(crate) async fn look(&self) -> Result<()> {
+        match self {
+            Self::Token | Self::Aws { .. } => Ok(()),
+            Self::Kubernetes {
+                kubeconfig,
+                context,
+                ..
+            } => Ok(look(kubeconfig.as_deref(), context.as_deref()).await?),
+            Self::Vault(vault) => vault.look(),
+            Self::GitHub(github) => github.connect().map(drop),
+        }
+    }
+
+    /// Whether the principal that mints also revokes, of AWS.
+    pub(crate) fn has_one_principal(&self) -> bool {
+        match self {
+            Self::Aws { access, .. } => access.minter_profile == access.revoker_profile,
+            Self::Token | Self::Kubernetes { .. } | Self::Vault(_) | Self::GitHub(_) => false,
+        }
+    }
+
     /// The provider of this target. A target that cannot be reached, or cannot be used for what is on this machine, is no
     /// error here: its credentials are then refused one by one, and the kill switch is up.
     pub(crate) async fn provider(
@@ -126,7 +151,7 @@ impl TargetConfig {
                 Arc::new(TokenProvider::new(issuer.to_owned(), keyring, lists))
             }
             Self::Aws { target, access } => {
-                if access.minter_profile == access.revoker_profile {
+                if self.has_one_principal() {
                     tracing::warn!(target = %name, "one AWS principal both mints and revokes: give the revoker its own");
                 }
                 let sdk = Sdk::connect(access).await;

@@ -17,12 +17,17 @@ impl Unusable {
     ) -> Option<T> {
         opened
             .map_err(|error| {
-                let why = format!("{:#}", error.into());
+                let why = crate::fault::chain(&error.into());
                 tracing::error!(what, why, "a part cannot be used: nothing is issued");
                 let what = what.to_owned();
                 self.0.push(Reason::PartUnusable { what, why });
             })
             .ok()
+    }
+
+    /// What cannot be used, and why.
+    pub(crate) fn into_reasons(self) -> Vec<Reason> {
+        self.0
     }
 
     /// Stops issuing for all of them.

@@ -334,6 +334,13 @@ catalogue! {
     AwsRole "LC403" "aws-role" Error
         "The role cannot be used."
         "A target names the ARN of the role that a session is made of, for plan and for apply; the two differ.";
+    Named "LC404" "named" Error
+        "Something that the configuration names cannot be used."
+        "Found by `lanyardd check`. A daemon would start all the same, so that kills and revocations go on, and issue nothing that \
+         needs what is missing. The message names the file, the address or the setting, and what is wrong with it.";
+    AtTheStart "LC405" "at-the-start" Warning
+        "The daemon starts, and something about the start deserves a look."
+        "Found by `lanyardd check`: a certificate that ends soon, say, or a directory that the start will close to others.";
     NotSetUp "LC501" "not-set-up" Error
         "What the grant needs is not there, or not as it has to be."
         "Found by `lanyard charter lint --against`, where the broker looks at its targets: whether the lease role exists, lets \

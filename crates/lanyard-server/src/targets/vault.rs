@@ -9,7 +9,7 @@ use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node};
 use lanyard_core::provider::Provider;
 use lanyard_provider_vault::api::Endpoint;
 use lanyard_provider_vault::{Login, Server, VaultProvider, VaultTarget};
-use lanyard_secret_file::read_plain_text;
+use lanyard_secret_file::{Origin, read_plain_text, read_word};
 
 /// One server, or one namespace of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,20 @@ pub(crate) struct VaultConfig {
 }
 
 impl VaultConfig {
+    /// Reads the authority and what the broker logs in with.
+    pub(super) fn look(&self) -> Result<()> {
+        self.connect()?;
+        match &self.login {
+            Login::AppRole { secret_id_file, .. } => {
+                read_word(secret_id_file, Origin::Configured)?;
+            }
+            Login::Kubernetes { token_file, .. } | Login::Jwt { token_file, .. } => {
+                read_word(token_file, Origin::Projected)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn connect(&self) -> Result<Arc<dyn Provider>> {
         let certificate_authority = match &self.certificate_authority {
             Some(path) => read_plain_text(path)?,

@@ -1,0 +1,58 @@
+//! Where in the configuration something is named.
+
+use lanyard_core::document::{Node, Span, Value, read};
+
+/// The configuration, as a tree.
+pub(super) struct Places(Option<Node>);
+
+impl Places {
+    pub(super) fn of(text: &str) -> Self {
+        Self(read(text).ok())
+    }
+
+    /// The place at the end of this path, or as far down as there is one. A part of the path is the name of a field, or in a
+    /// list the number of an item or the `name` that the item has.
+    pub(super) fn span(&self, path: &[&str]) -> Span {
+        let Some(root) = &self.0 else {
+            return Span::start();
+        };
+        let mut at = root;
+        for part in path {
+            match inner(at, part) {
+                Some(found) => at = found,
+                None => break,
+            }
+        }
+        at.span
+    }
+
+    pub(super) fn has(&self, path: &[&str]) -> bool {
+        let first = self.0.as_ref();
+        path.iter()
+            .fold(first, |at, part| inner(at?, part))
+            .is_some()
+    }
+}
+
+fn inner<'a>(node: &'a Node, part: &str) -> Option<&'a Node> {
+    match &node.value {
+        Value::Map(entries) => entries
+            .iter()
+            .find(|(key, _)| scalar(key) == Some(part))
+            .map(|(_, value)| value),
+        Value::List(items) => match part.parse::<usize>() {
+            Ok(number) => items.get(number),
+            Err(_) => items
+                .iter()
+                .find(|item| inner(item, "name").and_then(scalar) == Some(part)),
+        },
+        Value::Scalar { .. } => None,
+    }
+}
+
+fn scalar(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        Value::List(_) | Value::Map(_) => None,
+    }
+}
