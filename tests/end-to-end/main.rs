@@ -14,6 +14,7 @@ mod charter_objects;
 mod charters;
 mod comfort;
 mod crash;
+mod debian;
 mod delegation;
 mod discovery;
 mod disk;

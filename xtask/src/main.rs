@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo | test | chart | conformance | bench | chaos | dist | docs | fuzz | servers | pods | image | iam-data | limits | edges | tidy`.
+//! The project's own commands: `cargo xtask demo | test | chart | conformance | bench | chaos | dist | docs | fuzz | servers | pods | image | iam-data | limits | package | edges | tidy`.
 
 mod bench;
 mod build;
@@ -14,6 +14,7 @@ mod iam_data;
 mod image;
 mod limits;
 mod links;
+mod package;
 mod pods;
 mod servers;
 mod test;
@@ -23,7 +24,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "usage: cargo xtask <demo|test|chart|conformance|bench|chaos|dist|docs|fuzz|servers|pods|image|iam-data|limits|edges|tidy>";
+const USAGE: &str = "usage: cargo xtask <demo|test|chart|conformance|bench|chaos|dist|docs|fuzz|servers|pods|image|iam-data|limits|package|edges|tidy>";
 
 fn main() -> ExitCode {
     match run() {
@@ -52,6 +53,7 @@ fn run() -> Result<()> {
         Some("image") => image::run(arguments.get(1..).unwrap_or_default()),
         Some("iam-data") => iam_data::run(),
         Some("limits") => limits::run(arguments.get(1..).unwrap_or_default()),
+        Some("package") => package::run(arguments.get(1..).unwrap_or_default()),
         Some("edges") => edges::run(),
         Some("tidy") => tidy::run(),
         Some(other) => bail!("there is no command `{other}`; {USAGE}"),
