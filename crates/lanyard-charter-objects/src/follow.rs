@@ -131,7 +131,10 @@ impl Source {
         let Some(known) = self.known.get(namespace) else {
             return Ok(());
         };
+        let begun = Instant::now();
         let (objects, version) = api.list(namespace.as_str()).await?;
+        // A namespace that changes without end is listed for a third of the time at the most.
+        let gathering = GATHERING.max(begun.elapsed() * 2);
         let lacks = known.lock().books.lacks(&objects);
         // Asked after the list: a definition that is whole now was whole then.
         if lacks && !api.takes_charters().await? {
@@ -162,7 +165,7 @@ impl Source {
         while listed.elapsed() < RELIST_INTERVAL {
             match api.watch(namespace.as_str(), &version, window).await? {
                 Watched::Changed => {
-                    tokio::time::sleep(GATHERING).await;
+                    tokio::time::sleep(gathering).await;
                     return Ok(());
                 }
                 Watched::Unchanged => {

@@ -26,6 +26,8 @@ pub enum Reason {
     PolicyUnusable,
     /// The journal or the disk does not take the change.
     NotRecorded,
+    /// The charters of the namespace have changed too often.
+    TooManyChanges,
 }
 
 impl Reason {
@@ -37,6 +39,7 @@ impl Reason {
             Self::NameTaken => "NameTaken",
             Self::PolicyUnusable => "PolicyUnusable",
             Self::NotRecorded => "NotRecorded",
+            Self::TooManyChanges => "TooManyChanges",
         }
     }
 }

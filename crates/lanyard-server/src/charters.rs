@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod directory;
+mod fresh;
 mod kept;
 mod objects;
 pub(crate) mod webhook;
@@ -53,8 +54,15 @@ pub(crate) struct CharterBook {
     seen: Mutex<Seen>,
 }
 
+/// All that the sources hold.
+struct Found {
+    charters: BTreeMap<Name, Charter>,
+    problems: BTreeMap<String, Vec<String>>,
+    objects: objects::Read,
+    seen: Seen,
+}
+
 /// What the charters in force were made of.
-#[derive(Default)]
 struct Seen {
     directory: Option<directory::Seen>,
     /// As the directory was read then.
@@ -79,7 +87,12 @@ impl CharterBook {
             engine,
             own,
             problems: RwLock::default(),
-            seen: Mutex::default(),
+            seen: Mutex::new(Seen {
+                directory: None,
+                // What a broker without a directory has of it.
+                read: directory::Read::empty(),
+                objects: None,
+            }),
         }
     }
 
@@ -161,7 +174,7 @@ impl CharterBook {
         tokio::join!(reads, writer.follow(stop));
     }
 
-    async fn follow_all(&self, mut stop: watch::Receiver<bool>) {
+    async fn follow_all(self: &Arc<Self>, mut stop: watch::Receiver<bool>) {
         let objects = self.objects.as_ref();
         let mut changes = objects.map(|(objects, _)| objects.source.changes());
         while !*stop.borrow() {
@@ -180,19 +193,43 @@ impl CharterBook {
         }
     }
 
-    /// Looks once; when anything changed, all of it is read anew and swapped in as a whole.
-    pub(crate) async fn look(&self) {
+    /// Looks once; when anything changed, all of it is read anew and swapped in as a whole. Whoever writes large charters holds
+    /// up a thread for such work, and none that serves.
+    pub(crate) async fn look(self: &Arc<Self>) {
+        let book = Arc::clone(self);
+        let Ok(Some(mut found)) = tokio::task::spawn_blocking(move || book.read()).await else {
+            return;
+        };
+        self.say(&found.problems, found.seen.objects.as_ref());
+        let read = &found.objects;
+        let is_in_force = self.bring_into_force(found.charters, read).await;
+        if let Some((objects, _)) = &self.objects {
+            let verdicts = std::mem::take(&mut found.objects.verdicts);
+            objects.publish(verdicts, is_in_force);
+        }
+        if is_in_force {
+            *self.problems.write() = found.problems;
+            // What could not be kept is tried again at the next look.
+            let of_files = found.seen.read.all_kept;
+            let of_all = of_files && found.objects.all_kept;
+            *self.seen.lock() = Seen {
+                directory: found.seen.directory.filter(|_| of_files),
+                objects: found.seen.objects.filter(|_| of_all),
+                read: found.seen.read,
+            };
+        }
+    }
+
+    /// All that the sources hold, where that is not as it was.
+    fn read(&self) -> Option<Found> {
         let objects_now = self.objects.as_ref().map(|(objects, _)| objects.seen());
         let found = {
             let seen = self.seen.lock();
             let before = seen.directory.as_ref();
             let directory = self.directory.as_ref();
-            let found = directory.map(|directory| directory.changed(before));
-            // Where there is no directory, the first look is the change.
-            let is_first = found.is_none() && self.directory.is_none() && seen.objects.is_none();
-            let found = found.flatten();
-            if found.is_none() && seen.objects == objects_now && !is_first {
-                return;
+            let found = directory.and_then(|directory| directory.changed(before));
+            if found.is_none() && seen.objects == objects_now {
+                return None;
             }
             found
         };
@@ -221,28 +258,21 @@ impl CharterBook {
             }
         }
         let objects = self.objects.as_ref();
-        let read = objects.map(|(objects, _)| objects.read(&names, &self.kept));
-        let mut read = read.unwrap_or_else(|| objects::Read {
-            all_kept: true,
-            ..objects::Read::default()
+        let mut objects = objects.map_or_else(objects::Read::empty, |(objects, _)| {
+            objects.read(&names, &self.kept)
         });
-        charters.append(&mut read.charters);
-        problems.append(&mut read.problems);
-        self.say(&problems, objects_now.as_ref());
-        let is_in_force = self.bring_into_force(charters, &read).await;
-        if let Some((objects, _)) = objects {
-            objects.publish(read.verdicts, is_in_force);
-        }
-        if is_in_force {
-            *self.problems.write() = problems;
-            // What could not be kept is tried again at the next look.
-            let all_kept = read.all_kept && files.all_kept;
-            *self.seen.lock() = Seen {
-                directory: files_seen.filter(|_| files.all_kept),
-                objects: objects_now.filter(|_| all_kept),
+        charters.append(&mut objects.charters);
+        problems.append(&mut objects.problems);
+        Some(Found {
+            charters,
+            problems,
+            objects,
+            seen: Seen {
+                directory: files_seen,
                 read: files,
-            };
-        }
+                objects: objects_now,
+            },
+        })
     }
 
     /// Tells the log of what is new, and operators of what is not read.

@@ -23,7 +23,7 @@ const TRIES: u32 = 3;
 const MAX_CHARTER_BYTES: u64 = MAX_DOCUMENT_BYTES as u64;
 
 /// What the directory holds.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Read {
     pub(super) charters: BTreeMap<Name, Charter>,
     /// The names that its files have, whatever is wrong with them.
@@ -32,6 +32,18 @@ pub(super) struct Read {
     pub(super) problems: BTreeMap<String, Vec<String>>,
     /// Whether every revision is on disk, for the tasks that will be pinned to it.
     pub(super) all_kept: bool,
+}
+
+impl Read {
+    /// Of no directory.
+    pub(super) const fn empty() -> Self {
+        Self {
+            charters: BTreeMap::new(),
+            names: BTreeSet::new(),
+            problems: BTreeMap::new(),
+            all_kept: true,
+        }
+    }
 }
 
 /// A file's content, or why it cannot be read.

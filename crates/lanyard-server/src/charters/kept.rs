@@ -49,10 +49,19 @@ impl Kept {
         Some(parsed.charter)
     }
 
+    /// Whether there is something of this revision.
+    pub(super) fn knows(&self, charter: &Charter) -> bool {
+        self.place(charter).exists()
+    }
+
+    fn place(&self, charter: &Charter) -> PathBuf {
+        let name = charter.revision.as_str().replace(':', "-");
+        self.folder.join(name)
+    }
+
     /// Writes a revision down with all that it is made of, as a folder that is there whole or not at all.
     pub(super) fn keep(&self, text: &str, charter: &Charter) -> std::io::Result<()> {
-        let name = charter.revision.as_str().replace(':', "-");
-        let folder = self.folder.join(&name);
+        let folder = self.place(charter);
         if folder.exists() {
             if self
                 .read(&folder)
@@ -67,6 +76,7 @@ impl Kept {
                 fs::remove_file(&folder)?;
             }
         }
+        let name = charter.revision.as_str().replace(':', "-");
         let temporary = self.folder.join(format!(".{name}.new"));
         if temporary.exists() {
             fs::remove_dir_all(&temporary)?;

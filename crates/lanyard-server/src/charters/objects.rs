@@ -12,8 +12,10 @@ use lanyard_core::condition::Reason;
 use lanyard_core::document::Code;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::config::ObjectsConfig;
+use super::fresh::Fresh;
 use super::kept::Kept;
 
 /// How much of `stale_after` passes before operators are told that a namespace is not read.
@@ -25,6 +27,8 @@ type Judged = Result<(Charter, Vec<Finding>), (Why, Vec<Finding>)>;
 /// The last reading of one object, for as long as it says the same.
 struct Cached {
     text: Arc<str>,
+    /// What it was judged with, where it names policies.
+    policies: Option<ConfigMaps>,
     judged: Judged,
     /// Its revision is on the disk.
     is_kept: bool,
@@ -37,12 +41,12 @@ pub(crate) struct Objects {
     stale_after: lanyard_core::time::Ttl,
     cached: Mutex<BTreeMap<String, Cached>>,
     verdicts: watch::Sender<Arc<Vec<Verdict>>>,
+    fresh: Mutex<Fresh>,
     /// Names that the charter directory has, as it was read last.
     of_directory: Mutex<BTreeSet<String>>,
 }
 
 /// All objects, as they were at one moment.
-#[derive(Default)]
 pub(super) struct Read {
     pub(super) charters: BTreeMap<Name, Charter>,
     /// By object, what keeps it out of force.
@@ -55,6 +59,21 @@ pub(super) struct Read {
     pub(super) stale: Vec<Charter>,
     /// A namespace was not read yet: what the ledger has of it may be there.
     pub(super) is_waiting: bool,
+}
+
+impl Read {
+    /// Of no objects.
+    pub(super) const fn empty() -> Self {
+        Self {
+            charters: BTreeMap::new(),
+            problems: BTreeMap::new(),
+            verdicts: Vec::new(),
+            all_kept: true,
+            withdrawn: BTreeMap::new(),
+            stale: Vec::new(),
+            is_waiting: false,
+        }
+    }
 }
 
 /// What there is to say of the namespaces: it changes with time, too.
@@ -100,6 +119,7 @@ impl Objects {
             stale_after,
             cached: Mutex::default(),
             verdicts: watch::Sender::default(),
+            fresh: Mutex::default(),
             of_directory: Mutex::default(),
         }
     }
@@ -163,10 +183,7 @@ impl Objects {
     /// Reads every object anew that has changed.
     pub(super) fn read(&self, directory: &BTreeSet<String>, kept: &Kept) -> Read {
         self.of_directory.lock().clone_from(directory);
-        let mut read = Read {
-            all_kept: true,
-            ..Read::default()
-        };
+        let mut read = Read::empty();
         let mut uids = BTreeSet::new();
         let owners = self.owners(directory, None);
         // What is read is judged without the lock that whoever reads the API server waits for.
@@ -230,10 +247,21 @@ impl Objects {
                 let errors = findings.iter().filter(|finding| finding.is_error());
                 let mut lines: Vec<String> =
                     errors.map(|finding| format!("{of}: {finding}")).collect();
-                if why == Why::NotRecorded {
+                let message = match why {
+                    Why::NotRecorded => Some("the revision cannot be kept on the broker's disk"),
+                    Why::TooManyChanges => Some(
+                        "the charters of this namespace have had too many new revisions: one a minute is taken",
+                    ),
+                    Why::Accepted
+                    | Why::Refused
+                    | Why::BeyondBounds
+                    | Why::NameTaken
+                    | Why::PolicyUnusable => None,
+                };
+                if let Some(message) = message {
                     read.all_kept = false;
-                    verdict.message = "the revision cannot be kept on the broker's disk".to_owned();
-                    lines.push(format!("{of}: {}", verdict.message));
+                    message.clone_into(&mut verdict.message);
+                    lines.push(format!("{of}: {message}"));
                 }
                 if let Ok(name) = name.parse::<Name>() {
                     let first = lines.first().cloned().unwrap_or_default();
@@ -304,16 +332,21 @@ impl Objects {
         };
         let uid = &object.origin.uid;
         let mut cached = self.cached.lock();
+        let policies_of = (!policy_keys(text).is_empty()).then_some(policies);
         if let Some(known) = cached.get(uid)
             && known.text == *text
             && (known.is_kept || known.judged.is_err())
-            && policy_keys(text).is_empty()
+            && known.policies.as_ref() == policies_of
         {
             return known.judged.clone();
         }
         let mut judged = judge(text, rule, policies, &kept.world);
         let mut is_kept = false;
         if let Ok((charter, _)) = &judged {
+            let is_new = !kept.knows(charter);
+            if is_new && !self.fresh.lock().take(&rule.namespace, Instant::now()) {
+                return Err((Why::TooManyChanges, Vec::new()));
+            }
             match kept.keep(text, charter) {
                 Ok(()) => is_kept = true,
                 Err(error) => {
@@ -325,6 +358,7 @@ impl Objects {
         }
         let known = Cached {
             text: Arc::clone(text),
+            policies: policies_of.cloned(),
             judged: judged.clone(),
             is_kept,
         };
