@@ -77,19 +77,17 @@ fn fill(folder: &Path) -> Result<()> {
     for page in ["README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md"] {
         std::fs::copy(page, folder.join(page))?;
     }
-    let lanyard = built.join("lanyard");
-    for shell in SHELLS {
-        let completion = build::output(Command::new(&lanyard).args(["completion", shell]))?;
-        std::fs::write(
-            folder.join("completions").join(format!("lanyard.{shell}")),
-            completion,
-        )?;
+    for (_, binary) in BINARIES {
+        let program = built.join(binary);
+        for shell in SHELLS {
+            let completion = build::output(Command::new(&program).args(["completion", shell]))?;
+            let file = format!("{binary}.{shell}");
+            std::fs::write(folder.join("completions").join(file), completion)?;
+        }
+        let mut pages = Command::new(&program);
+        build::succeed(pages.args(["man", "--out"]).arg(folder.join("man")))?;
     }
-    build::succeed(
-        Command::new(&lanyard)
-            .args(["man", "--out"])
-            .arg(folder.join("man")),
-    )
+    Ok(())
 }
 
 /// The list of every crate in a binary (CycloneDX), as a file of the release; its name.
