@@ -92,13 +92,10 @@ impl Source {
         }
     }
 
-    /// An operator says that what is held is gone.
-    pub fn believe(&self) {
-        let mut any = false;
-        for known in self.known.values() {
-            any |= known.lock().books.believe();
-        }
-        if any {
+    /// An operator says that what is held in this namespace is gone.
+    pub fn believe(&self, namespace: &Name) {
+        let known = self.known.get(namespace);
+        if known.is_some_and(|known| known.lock().books.believe()) {
             self.note();
         }
     }

@@ -139,10 +139,10 @@ impl CharterBook {
         self.kept.remember(&self.engine)
     }
 
-    /// An operator says that the objects which are held are gone.
-    pub(crate) fn believe_deletions(&self) {
+    /// An operator says that the objects which are held are gone, as these reasons name them; all, where none are named.
+    pub(crate) fn believe_deletions(&self, reasons: &[String]) {
         if let Some((objects, _)) = &self.objects {
-            objects.source.believe();
+            objects.believe_deletions(reasons);
         }
     }
 

@@ -110,9 +110,9 @@ impl Broker {
     }
 
     /// Operators have lifted the reasons of this kind: the next start must not find them again.
-    pub(crate) fn accepted(&self, kind: Kind) {
+    pub(crate) fn accepted(&self, kind: Kind, seen: &[String]) {
         if kind == Kind::ChartersDeleted {
-            self.charters.believe_deletions();
+            self.charters.believe_deletions(seen);
         }
         if kind == Kind::ReplayCacheDamaged
             && let Err(error) = self.doors.memory.accept_damage()

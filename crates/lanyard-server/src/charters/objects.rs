@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lanyard_charter_objects::{
-    ConfigMaps, Content, Finding, Gap, Holder, NamespaceRule, Object, Origin, Reason as Why,
+    Books, ConfigMaps, Content, Finding, Gap, Holder, NamespaceRule, Object, Origin, Reason as Why,
     Source, Verdict, of_charter, owners, policy_keys,
 };
 use lanyard_core::charter::{Charter, Name, PolicyFiles, World};
@@ -156,16 +156,23 @@ impl Objects {
                     seen.told.push(self.unread(namespace, gap));
                 }
             }
-            let mut held: Vec<&str> = books.held().collect();
-            held.sort_unstable();
-            if !held.is_empty() {
-                seen.told.push(Reason::ChartersDeleted {
-                    namespace: namespace.to_string(),
-                    charters: held.join(", "),
-                });
-            }
+            seen.told.extend(deleted(namespace, books));
         });
         seen
+    }
+
+    /// What an operator has seen is believed, and nothing that has gone since.
+    pub(super) fn believe_deletions(&self, reasons: &[String]) {
+        let mut meant = Vec::new();
+        self.source.look(|namespace, books, _, _| {
+            let reason = deleted(namespace, books).map(|reason| reason.to_string());
+            if reason.is_some_and(|reason| reasons.is_empty() || reasons.contains(&reason)) {
+                meant.push(namespace.clone());
+            }
+        });
+        for namespace in meant {
+            self.source.believe(&namespace);
+        }
     }
 
     fn unread(&self, namespace: &Name, gap: Gap) -> Reason {
@@ -410,6 +417,16 @@ impl Objects {
             }
         }
     }
+}
+
+/// The objects of a namespace that an operator has to say of that they are gone.
+fn deleted(namespace: &Name, books: &Books) -> Option<Reason> {
+    let mut held: Vec<&str> = books.held().collect();
+    held.sort_unstable();
+    (!held.is_empty()).then(|| Reason::ChartersDeleted {
+        namespace: namespace.to_string(),
+        charters: held.join(", "),
+    })
 }
 
 fn is_of_policy(finding: &Finding) -> bool {

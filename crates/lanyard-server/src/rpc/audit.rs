@@ -115,7 +115,7 @@ impl AuditService for Services {
         let said = engine.accept_seen((kind, &request.seen), &by, why).await;
         let waits = match said.map_err(refusal::accept)? {
             Accepted::Lifted => {
-                self.0.accepted(kind);
+                self.0.accepted(kind, &request.seen);
                 None
             }
             Accepted::SecondPersonBy(until) => time(until),
