@@ -153,7 +153,15 @@ fn listeners(found: &mut Found, config: &Config) -> Vec<(String, String)> {
     let named = all
         .into_iter()
         .filter_map(|(at, what, address)| Some((at, what, address?)));
+    let mut known: Vec<SocketAddr> = Vec::new();
     let row = |(at, what, address): (&[&str], &str, SocketAddr)| {
+        if address.port() != 0 && known.contains(&address) {
+            found.fault(
+                at,
+                format!("{address} is the address of another listener already"),
+            );
+        }
+        known.push(address);
         let in_use = match TcpListener::bind(address) {
             // A daemon runs, mostly: this is how its next configuration is looked at.
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => ", in use now",

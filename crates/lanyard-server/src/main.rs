@@ -58,7 +58,7 @@ static WIPING: zeroizing_alloc::ZeroAlloc<std::alloc::System> =
 
 /// The credential broker for AI agents.
 #[derive(Parser)]
-#[command(name = "lanyardd", version, about)]
+#[command(name = "lanyardd", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -67,6 +67,21 @@ impl ScraperConfig {
         None
     }
 
+    /// Each file by its field, and why it cannot be used.
+    pub(crate) fn look(&self) -> [(&'static str, Result<()>); 2] {
+        let (bearer_file, client_ca) = (self.bearer_file.as_deref(), self.client_ca.as_deref());
+        [
+            (
+                "metrics_bearer_file",
+                bearer_file.map_or(Ok(()), |path| bearer(path).map(drop)),
+            ),
+            (
+                "metrics_client_ca",
+                client_ca.map_or(Ok(()), |path| authority(path).map(drop)),
+            ),
+        ]
+    }
+
     /// Reads the files.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use x509_parser::pem::Pem;
 
 use super::Found;
 use crate::config::Config;
+use crate::fault::chain;
 use crate::identity::Place;
 use crate::identity::config::{IssuerConfig, KeySource};
 use crate::targets::TargetConfig;
@@ -40,9 +41,9 @@ pub(super) async fn look(found: &mut Found, config: &Config) {
             tickets.open(&config.audience),
         );
     }
-    let scrapers = ["metrics_client_ca", "metrics_bearer_file"];
-    let named = scrapers.into_iter().find(|name| found.places.has(&[name]));
-    found.note(&[named.unwrap_or("metrics_listen")], config.scrapers.open());
+    for (at, looked) in config.scrapers.look() {
+        found.note(&[at], looked);
+    }
     if let Some(path) = &config.plan_sealing_keys {
         found.note(&["plan_sealing_keys"], SealingKeys::read(path));
     }
@@ -106,7 +107,13 @@ fn certificate(found: &mut Found, tls: &TlsFiles) {
     let (Some(pem), Some(_)) = (pem, key) else {
         return;
     };
-    if found.note(&of_certificate, tls.acceptor()).is_none() {
+    if let Err(error) = tls.acceptor() {
+        let why = chain(&error);
+        let at = match why.starts_with("the key") {
+            true => of_key,
+            false => of_certificate,
+        };
+        found.fault(&at, why);
         return;
     }
     let Some(Some(ends)) = found.note(&of_certificate, ends(&pem)) else {

@@ -154,6 +154,28 @@ async fn an_address_that_this_machine_has_not_is_a_fault_and_one_that_is_in_use_
 }
 
 #[tokio::test]
+async fn each_of_several_faults_about_one_thing_is_at_its_own_place() {
+    let (folder, path) = whole();
+    let more = "metrics_listen: 127.0.0.1:7172\nmetrics_bearer_file: none.token\nmetrics_client_ca: none.pem\n\
+                kill_listen: 127.0.0.1:7172\n";
+    fs::write(&path, format!("{CONFIG}{more}")).unwrap();
+    // Not copied: the key keeps its mode.
+    let certificate = fs::read(folder.path().join("tls.pem")).unwrap();
+    fs::write(folder.path().join("tls.key"), certificate).unwrap();
+    let found = faults(&path).await;
+    let expected = [
+        ("lanyardd.yaml:6:8", "the key"),
+        ("lanyardd.yaml:19:17", "the address of another listener"),
+        ("lanyardd.yaml:20:22", "none.token"),
+        ("lanyardd.yaml:21:20", "none.pem"),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (line, (place, says)) in found.iter().zip(expected) {
+        assert!(line.contains(place) && line.contains(says), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_that_has_ended_is_a_fault() {
     let (folder, path) = whole();
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
