@@ -20,6 +20,12 @@ const NAMESPACE: &str = "lanyard";
 /// Where the agents are, and what the charter names.
 const SHOP: &str = "shop";
 
+/// What an uninstall leaves, as docs/how-to/install-on-kubernetes.md names it.
+const LEFT: [&str; 2] = [
+    "persistentvolumeclaim/data-lanyard-0",
+    "customresourcedefinition.apiextensions.k8s.io/charters.lanyard.dev",
+];
+
 struct Release {
     pods: Pods,
     helm: std::path::PathBuf,
@@ -256,7 +262,7 @@ fn a_release_is_installed_tested_upgraded_with_leases_alive_rolled_back_and_unin
         "a credential outlives the broker"
     );
     until("what is left is what the documentation names", || {
-        Ok(release.left()? == ["persistentvolumeclaim/data-lanyard-0"])
+        Ok(release.left()? == LEFT)
     })
     .with_context(|| format!("{:?}", release.left()))?;
     Ok(())

@@ -13,10 +13,16 @@ use lanyard_rig::HelmTools;
 
 /// The chart, in this repository.
 const CHART: &str = "charts/lanyard";
-/// The rules of Prometheus, and the chart's copy, which a chart's archive needs.
-const RULES: [&str; 2] = [
-    "docs/prometheus/lanyard.rules.yaml",
-    "charts/lanyard/files/lanyard.rules.yaml",
+/// Files of the documentation, and the chart's copies, which a chart's archive needs.
+const COPIES: [[&str; 2]; 2] = [
+    [
+        "docs/prometheus/lanyard.rules.yaml",
+        "charts/lanyard/files/lanyard.rules.yaml",
+    ],
+    [
+        "docs/kubernetes/charter-crd.yaml",
+        "charts/lanyard/files/charter-crd.yaml",
+    ],
 ];
 
 /// The chart with what is needed to look at it.
@@ -47,7 +53,9 @@ fn check(tools: HelmTools) -> Result<()> {
         tools,
         folder: PathBuf::from(CHART),
     };
-    copied(RULES)?;
+    for copy in COPIES {
+        copied(copy)?;
+    }
     values::check(&chart)?;
     render::check(&chart)?;
     schema::check(&chart)?;

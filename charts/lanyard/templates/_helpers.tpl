@@ -230,10 +230,32 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- $roles | toJson -}}
 {{- end -}}
 
+{{/* Whether charters are read as objects: where nothing says which agents they may name, they are not. */}}
+{{- define "lanyard.objects" -}}
+{{- if and .Values.charterObjects.enabled (or .Values.kubernetes.agents .Values.charterObjects.namespaces) -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "lanyard.webhook" -}}
+{{- if and (include "lanyard.objects" .) .Values.charterObjects.webhook.enabled -}}yes{{- end -}}
+{{- end -}}
+
+{{/* The namespaces whose Charter objects are read, with their bounds. */}}
+{{- define "lanyard.objectNamespaces" -}}
+{{- $own := dict "namespace" .Release.Namespace -}}
+{{- if .Values.agentNamespaces -}}
+{{- $agents := list -}}
+{{- range .Values.agentNamespaces -}}
+{{- $agents = append $agents (dict "issuer" $.Values.kubernetes.issuer "subject" (printf "system:serviceaccount:%s:*" .)) -}}
+{{- end -}}
+{{- $_ := set $own "agents" $agents -}}
+{{- end -}}
+{{- default (list $own) .Values.charterObjects.namespaces | toJson -}}
+{{- end -}}
+
 {{/* The daemon's configuration: what the chart says, with `config` over it. */}}
 {{- define "lanyard.config" -}}
 {{- $full := include "lanyard.fullname" . -}}
-{{- range $key := list "data_dir" "charters" "listen" "kill_listen" "metrics_listen" "metrics_bearer_file" "tls" -}}
+{{- range $key := list "data_dir" "charters" "charter_objects" "listen" "kill_listen" "metrics_listen" "metrics_bearer_file" "tls" -}}
 {{- if hasKey $.Values.config $key -}}
 {{- fail (printf "config.%s: the chart sets this field of the daemon's configuration itself; take it out of `config`" $key) -}}
 {{- end -}}
@@ -245,6 +267,16 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- if .Values.metrics.enabled -}}
 {{- $_ := set $own "metrics_listen" (printf "%s:7072" .Values.listenAddress) -}}
 {{- $_ := set $own "metrics_bearer_file" "/run/lanyard/metrics/token" -}}
+{{- end -}}
+{{- if include "lanyard.objects" . -}}
+{{- $objects := dict "kubernetes" dict "stale_after" .Values.charterObjects.staleAfter "namespaces" (include "lanyard.objectNamespaces" . | fromJsonArray) -}}
+{{- if include "lanyard.webhook" . -}}
+{{- if and .Values.tls.secretName (not .Values.tls.ca) -}}
+{{- fail "tls.ca: the API server needs the CA of the given certificate for the webhook of charters; name it, or set charterObjects.webhook.enabled to false" -}}
+{{- end -}}
+{{- $_ := set $objects "admission_listen" (printf "%s:7073" .Values.listenAddress) -}}
+{{- end -}}
+{{- $_ := set $own "charter_objects" $objects -}}
 {{- end -}}
 {{- $_ := set $own "tls" (dict "certificate" "/run/lanyard/tls/tls.crt" "key" "/run/lanyard/tls/tls.key") -}}
 {{- $_ := set $own "issuer" $url -}}
@@ -285,4 +317,19 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- $_ := set $over "issuers" (ternary (list) $issuers (empty $issuers)) -}}
 {{- $_ := set $over "origins" (concat $origins (default list $over.origins) | uniq) -}}
 {{- mergeOverwrite $own $over | toYaml -}}
+{{- end -}}
+
+{{/* The volumes of `secretFiles`. */}}
+{{- define "lanyard.secretVolumes" -}}
+{{- range $index, $file := .Values.secretFiles }}
+- name: secret-{{ $index }}
+  secret:
+    secretName: {{ $file.secret }}
+    defaultMode: 0440
+    # A Secret that is missing costs what needs it, and not the kill switch.
+    optional: true
+    {{- with $file.items }}
+    items: {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end }}
 {{- end -}}
