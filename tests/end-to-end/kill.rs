@@ -1,11 +1,34 @@
 //! The kill switch.
 
-use anyhow::Result;
+use std::net::TcpStream;
+
+use anyhow::{Context as _, Result};
 use lanyard_tests::Stage;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 fn proof(stage: &Stage, person: &str) -> String {
     stage.daemon.cli(person).unwrap().ok(&["identity"]).unwrap()
+}
+
+#[test]
+fn a_kill_is_taken_while_the_daemon_ends_and_an_agent_holds_a_connection_open() -> Result<()> {
+    let stage = Stage::set()?;
+    let bearer = format!("Bearer {}", proof(&stage, "oncall"));
+    let headers = [("authorization", bearer.as_str())];
+    // The daemon waits for the rest of it for as long as it waits for anybody.
+    let begun = "POST /v1/kill HTTP/1.1\r\nhost: lanyard\r\ncontent-length: 100\r\n\r\n{";
+    let held = stage.daemon.half_asked(begun)?;
+    let id = Pid::from_raw(i32::try_from(stage.daemon.process())?).context("no process")?;
+    kill_process(id, Signal::TERM)?;
+    while TcpStream::connect(stage.daemon.address()).is_ok() {}
+    let everything = r#"{"scope": "all", "reason": "it loops"}"#;
+    let answer = stage.daemon.kill_plane(&headers, everything)?;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    drop(held);
+    let stage = stage.stop()?.start_again()?;
+    assert!(stage.oncall.ok(&["kill", "list"])?.contains("it loops"));
+    Ok(())
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! For how long nobody answers at an address, while something else happens.
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 const GAP_TIMEOUT: Duration = Duration::from_secs(180);
 
@@ -21,7 +22,8 @@ const GAP_TIMEOUT: Duration = Duration::from_secs(180);
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) answered: u32,
-    pub(crate) unanswered: u32,
+    /// How often what came instead of an answer.
+    pub(crate) unanswered: BTreeMap<String, u32>,
     /// The longest time between two answers.
     pub(crate) gap: Duration,
 }
@@ -70,7 +72,18 @@ pub(crate) fn while_asking<T>(
                 let (mut seen, mut last) = (Seen::default(), Instant::now());
                 loop {
                     let was_done = done.load(Ordering::SeqCst);
-                    if get(&config, address, name, path).is_ok_and(|status| status == 200) {
+                    let failed = match get(&config, address, name, path) {
+                        Ok(200) => None,
+                        Ok(status) => Some(status.to_string()),
+                        Err(error) => Some(error.to_string()),
+                    };
+                    if let Some(failed) = failed {
+                        *seen.unanswered.entry(failed).or_default() += 1;
+                        ensure!(
+                            last.elapsed() < GAP_TIMEOUT,
+                            "nobody answers any more: {seen:?}"
+                        );
+                    } else {
                         seen.answered += 1;
                         seen.gap = seen.gap.max(last.elapsed());
                         last = Instant::now();
@@ -78,12 +91,6 @@ pub(crate) fn while_asking<T>(
                         if was_done {
                             return Ok(seen);
                         }
-                    } else {
-                        seen.unanswered += 1;
-                        ensure!(
-                            last.elapsed() < GAP_TIMEOUT,
-                            "nobody answers any more: {seen:?}"
-                        );
                     }
                     std::thread::sleep(ASK_INTERVAL);
                 }

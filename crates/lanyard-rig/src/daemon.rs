@@ -277,11 +277,7 @@ impl Daemon {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Result<String> {
-        let tcp = TcpStream::connect(address)?;
-        tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // What is written in pieces does not wait for an acknowledgement.
-        tcp.set_nodelay(true)?;
-        let mut stream = StreamOwned::new(self.tls()?, tcp);
+        let mut stream = self.connect(address)?;
         let headers: String = headers
             .iter()
             .map(|(name, value)| format!("{name}: {value}\r\n"))
@@ -298,6 +294,25 @@ impl Daemon {
             read?;
         }
         Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// A connection over which this was sent and nothing else: a request that is not whole, say.
+    ///
+    /// # Errors
+    /// When nobody listens.
+    pub fn half_asked(&self, text: &str) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let mut stream = self.connect(self.address)?;
+        stream.write_all(text.as_bytes())?;
+        stream.flush()?;
+        Ok(stream)
+    }
+
+    fn connect(&self, address: SocketAddr) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let tcp = TcpStream::connect(address)?;
+        tcp.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // What is written in pieces does not wait for an acknowledgement.
+        tcp.set_nodelay(true)?;
+        Ok(StreamOwned::new(self.tls()?, tcp))
     }
 
     /// A client that believes this daemon's own authority and nobody else.

@@ -158,9 +158,11 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     let broker = Arc::new(assemble(&config).await?);
     let engine = Arc::clone(&broker.engine);
     let (close, closing) = watch::channel(false);
+    // Closed last: what agents hold open while this process ends keeps no kill from being taken.
+    let (close_kills, kills_closing) = watch::channel(false);
     // Before all that the disk may keep waiting: a kill waits for nothing.
     let kills = match kills(&config, &broker) {
-        Some(plane) => Some(kill_plane::begin(plane, closing.clone()).await?),
+        Some(plane) => Some(kill_plane::begin(plane, kills_closing).await?),
         None => None,
     };
     let (stop, stopping) = watch::channel(false);
@@ -224,6 +226,7 @@ pub(crate) async fn serve(config: Config) -> Result<()> {
     }
     metrics.await?;
     admission.await?;
+    close_kills.send_replace(true);
     if let Some(kills) = kills {
         tokio::task::spawn_blocking(move || kills.join())
             .await?
