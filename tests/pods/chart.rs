@@ -213,6 +213,38 @@ fn install(pods: Pods) -> Result<Release> {
     Ok(release)
 }
 
+/// A charter as an object is refused in lint's words where it does not lint, and is in force where it does.
+fn objects(release: &Release) -> Result<()> {
+    let charter = CHARTER
+        .replace("NAMESPACE-shop", SHOP)
+        .replace("TARGET", SHOP)
+        .replace("name: shop", "name: shop-object\n  namespace: lanyard");
+    let refused = release
+        .pods
+        .try_apply(&charter.replace("purpose:", "purpos:"))?;
+    let says = refused.stderr.contains("did you mean `purpose`?");
+    ensure!(refused.code != 0 && says, "{refused:?}");
+    release.pods.apply(&charter)?;
+    until("the charter is in force", || {
+        let status = "jsonpath={.status.conditions[?(@.type==\"InForce\")].status}";
+        let get = ["get", "charter", "shop-object", "-o", status];
+        Ok(release.kubectl(&get)? == "True")
+    })
+}
+
+/// A configuration that the daemon does not take ends the upgrade, and not the broker.
+fn a_broken_upgrade(release: &Release) -> Result<()> {
+    let broken = ["--reuse-values", "--set-json", "config.nonsense=1"];
+    let upgrade = [&["upgrade", RELEASE, CHART, "--timeout", "3m"], &broken[..]].concat();
+    let refused = release.helm(&upgrade)?;
+    ensure!(refused.code != 0, "{refused:?}");
+    let said = release.kubectl(&["logs", "job/lanyard-check"])?;
+    ensure!(said.contains("nonsense"), "{said}");
+    let status = release.oncall(&["status"])?;
+    ensure!(status.code == 0, "{status:?}");
+    Ok(())
+}
+
 #[test]
 fn a_release_is_installed_tested_upgraded_with_leases_alive_rolled_back_and_uninstalled()
 -> Result<()> {
@@ -225,6 +257,8 @@ fn a_release_is_installed_tested_upgraded_with_leases_alive_rolled_back_and_unin
     let token = agent.token(&task)?;
     assert!(agent.may_get(&token, "configmap/settings")?);
     release.ok(&["test", RELEASE, "--timeout", "5m"])?;
+    objects(&release)?;
+    a_broken_upgrade(&release)?;
 
     let alive = |image: &str| -> Result<()> {
         assert_eq!(release.image()?, image);
