@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
 
 use crate::context::{ContextError, fresh_id, now};
 use crate::secret::Token;
@@ -14,8 +15,6 @@ use crate::tokens::Store;
 const TOKEN_LIFE: u64 = 60;
 
 /// Where the proof of identity comes from.
-#[derive(Deserialize)]
-#[serde(untagged)]
 pub(crate) enum Identity {
     /// A key signs a token for each call, as the issuer would.
     Key(Box<KeyIdentity>),
@@ -29,6 +28,58 @@ pub(crate) enum Identity {
     Aws { aws: AwsIdentity },
     /// TLS shows it.
     Certificate { certificate: CertificateIdentity },
+}
+
+impl<'de> Deserialize<'de> for Identity {
+    /// The one field that names its kind, or the fields of a key. Which kind is meant is decided before it is read, so that a
+    /// fault names the field.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn part<T: serde::de::DeserializeOwned, E: serde::de::Error>(
+            kind: &str,
+            value: Value,
+        ) -> Result<T, E> {
+            let named = |error| E::custom(format_args!("`identity.{kind}`: {error}"));
+            serde_json::from_value(value).map_err(named)
+        }
+        let fields = serde_json::Map::deserialize(deserializer)?;
+        let kinds = ["token_file", "login", "enrolled", "aws", "certificate"];
+        let mut named = kinds.into_iter().filter(|kind| fields.contains_key(*kind));
+        let Some(kind) = named.next() else {
+            let key = serde_json::from_value(fields.into());
+            return key.map(Self::Key).map_err(|error| {
+                let others = kinds.join("`, `");
+                D::Error::custom(format_args!(
+                    "`identity`: {error}; without a key it has one of `{others}`"
+                ))
+            });
+        };
+        if let Some(other) = fields.keys().find(|field| *field != kind) {
+            let message =
+                format_args!("`identity` has `{kind}`, and `{other}` besides: leave one out");
+            return Err(D::Error::custom(message));
+        }
+        let value = fields
+            .into_iter()
+            .next()
+            .map_or(Value::Null, |(_, value)| value);
+        Ok(match kind {
+            "token_file" => Self::TokenFile {
+                token_file: part(kind, value)?,
+            },
+            "login" => Self::Login {
+                login: part(kind, value)?,
+            },
+            "enrolled" => Self::Enrolled {
+                enrolled: part(kind, value)?,
+            },
+            "aws" => Self::Aws {
+                aws: part(kind, value)?,
+            },
+            _ => Self::Certificate {
+                certificate: part(kind, value)?,
+            },
+        })
+    }
 }
 
 /// The key of an issuer.
@@ -175,5 +226,53 @@ impl AwsIdentity {
     #[expect(clippy::unused_async, reason = "with the SDK it is one")]
     pub(crate) async fn evidence(&self) -> Result<Token, ContextError> {
         Err(ContextError::Aws("this was built without AWS".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_an_identity_names_its_field() {
+        let fault = |text: &str| match serde_json::from_str::<Identity>(text) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        };
+        for (text, says) in [
+            (
+                r#"{"keyfile": "k", "kid": "a"}"#,
+                "unknown field `keyfile`, expected one of `key_file`",
+            ),
+            (r#"{"key_file": "k", "kid": "a"}"#, "missing field `issuer`"),
+            ("{}", "without a key it has one of `token_file`"),
+            (
+                r#"{"token_file": 3}"#,
+                "`identity.token_file`: invalid type",
+            ),
+            (
+                r#"{"token_file": "t", "audience": "a"}"#,
+                "has `token_file`, and `audience` besides",
+            ),
+            (
+                r#"{"aws": {"region": "eu-west-1"}}"#,
+                "`identity.aws`: missing field `server_id`",
+            ),
+            (
+                r#"{"login": {"issuer": "i", "client": "c"}}"#,
+                "`identity.login`: unknown field `client`",
+            ),
+            ("[]", "invalid type: sequence, expected a map"),
+        ] {
+            let found = fault(text);
+            assert!(found.contains(says), "{text}: {found}");
+        }
+        for text in [
+            r#"{"token_file": "t"}"#,
+            r#"{"certificate": {"chain_file": "c", "key_file": "k"}}"#,
+            r#"{"key_file": "k", "kid": "a", "issuer": "i", "subject": "s", "audience": "l"}"#,
+        ] {
+            assert_eq!(fault(text), "", "{text}");
+        }
     }
 }

@@ -71,8 +71,14 @@ impl TlsFiles {
             .collect::<Result<_, _>>()
             .with_context(|| format!("the certificate {}", self.certificate.display()))?;
         let pem = lanyard_secret_file::read(&self.key, Origin::Configured)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem)
-            .with_context(|| format!("the key {}", self.key.display()))?;
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+            let why = if matches!(error, rustls::pki_types::pem::Error::NoItemsFound) {
+                "there is no private key in PEM in it".to_owned()
+            } else {
+                error.to_string()
+            };
+            anyhow::anyhow!("the key {}: {why}", self.key.display())
+        })?;
         let provider = crypto::ring::default_provider();
         CertifiedKey::from_der(chain, key, &provider)
             .with_context(|| format!("{} and its key", self.certificate.display()))
