@@ -50,7 +50,7 @@ struct Known {
     object: Object,
     /// Since when a list has not had it.
     missing: Option<Duration>,
-    /// It is not there any more, together with so many others that an operator has to say so.
+    /// The object is missing together with so many others that an operator has to confirm the deletion.
     is_held: bool,
 }
 

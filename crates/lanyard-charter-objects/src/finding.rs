@@ -5,19 +5,19 @@ use std::fmt;
 use lanyard_core::charter::{Charter, Parsed, PolicyFiles, World, parse_with};
 use lanyard_core::document::{Code, Diagnostic, Severity, path_of, read};
 
-/// What is wrong or odd with an object, and where.
+/// A fault or an oddity of an object, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What kind of finding.
     pub code: Code,
     /// The field; empty for the object itself.
     pub path: String,
-    /// What is wrong, and what would help.
+    /// The fault in words, with what would help.
     pub message: String,
 }
 
 impl Finding {
-    /// Whether it keeps the charter out of force.
+    /// Says whether the finding keeps the charter out of force.
     #[must_use]
     pub const fn is_error(&self) -> bool {
         matches!(self.code.severity(), Severity::Error)

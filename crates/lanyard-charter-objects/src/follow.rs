@@ -46,7 +46,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 /// - test: `so_many_config_maps_are_read_and_no_more`
 pub(crate) const MAX_CONFIG_MAPS_PER_NAMESPACE: usize = 100;
 
-/// What is known of one namespace.
+/// The objects and the policies of one namespace, as they were read last.
 #[derive(Debug, Default)]
 struct Known {
     books: Books,
@@ -63,7 +63,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Of these namespaces, of which nothing was read yet.
+    /// A source over these namespaces that has read nothing yet.
     #[must_use]
     pub fn new(namespaces: impl IntoIterator<Item = Name>, stale_after: Duration) -> Self {
         let known = namespaces.into_iter().map(|name| (name, Mutex::default()));
