@@ -75,7 +75,7 @@ fn a_wrong_request_is_told_what_is_wrong_and_the_daemon_goes_on() -> Result<()> 
         ),
         (
             3,
-            &["request", "--task", &task, "read-tickets", "--ttl", "90000"],
+            &["request", "--task", &task, "read-tickets", "--ttl", "25h"],
             "is longer than the 10m",
         ),
         (

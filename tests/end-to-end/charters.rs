@@ -364,7 +364,7 @@ fn what_was_really_asked_is_asked_of_a_proposed_charter() -> Result<()> {
     stage
         .agent
         .fails(3, &["request", "--task", &task, "close-tickets"])?;
-    let long = ["request", "--task", &task, "--ttl", "1200", "read-tickets"];
+    let long = ["request", "--task", &task, "--ttl", "20m", "read-tickets"];
     stage.agent.fails(3, &long)?;
     let unplanned = ["request", "--task", &task, "move-tickets"];
     stage.agent.fails(3, &unplanned)?;

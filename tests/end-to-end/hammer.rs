@@ -51,9 +51,11 @@ async fn hammering(
             }
             Err(ClientError::Killed(_)) => return Ok((tokens, false)),
             // Too much at once is said; it is asked again.
-            Err(ClientError::Unavailable(_) | ClientError::Refused(_)) => {
-                tokio::task::yield_now().await
-            }
+            Err(
+                ClientError::Unavailable(_)
+                | ClientError::Refused(_)
+                | ClientError::RefusedForNow(_),
+            ) => tokio::task::yield_now().await,
             Err(other) => return Err(other.into()),
         }
     }

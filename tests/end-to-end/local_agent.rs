@@ -115,7 +115,7 @@ fn a_lease_that_ends_is_dropped_at_once_and_a_kill_is_said_in_its_own_words() ->
 fn without_a_word_of_the_broker_nothing_is_handed_out_after_a_while() -> Result<()> {
     let stage = Stage::set()?;
     let (task, agent) = (stage.task()?, keeping(&stage)?);
-    let mut running = agent.start(&["agent", "run", "--fresh-for", "10"])?;
+    let mut running = agent.start(&["agent", "run", "--fresh-for", "10s"])?;
     running.line("lanyard: the local agent listens at ")?;
     let kept = token(&agent, &task)?;
     let stopped = stage.stop()?;

@@ -241,7 +241,7 @@ fn a_lease_shorter_than_any_token_of_the_cluster_ends_on_time() -> Result<()> {
         &both.task,
         "read-workers",
         "--ttl",
-        "3",
+        "3s",
     ];
     let kube = both.stage.agent.ok(&creds)?;
     assert_eq!(both.kubectl(&kube)?.code, 0);

@@ -10,8 +10,26 @@ use serde_json::Value;
 const HEAD: &str = "# The command line
 
 What `--help` says, of `lanyard`, the command line of agents and operators, and of `lanyardd`, the daemon. Data goes to stdout and
-everything else to stderr; the exit codes are in [quickstart.md](quickstart.md#exit-codes).
+everything else to stderr; the exit codes are in [quickstart.md](quickstart.md#exit-codes). The global options of `lanyard` are
+those of all its commands; they are listed once, with `lanyard` itself. A span of time is written `90s`, `10m`, `1h30m` or `7d`.
 ";
+
+/// The lines without the options that every command takes, and without the one that asks for this help.
+fn without_global<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut kept = Vec::new();
+    let mut is_global = false;
+    for line in lines {
+        if line == "Global options:" {
+            is_global = true;
+        } else if !line.is_empty() && !line.starts_with(' ') {
+            is_global = false;
+        }
+        if !is_global {
+            kept.push(line);
+        }
+    }
+    kept
+}
 
 /// The help of a command, then of each command in it.
 fn describe(program: &Path, path: &[String], out: &mut String) -> Result<()> {
@@ -24,7 +42,14 @@ fn describe(program: &Path, path: &[String], out: &mut String) -> Result<()> {
     let help = String::from_utf8(output.stdout)?;
     let level = "#".repeat(path.len().min(2) + 2);
     let title = [&[name.into_owned()], path].concat().join(" ");
-    let text: Vec<&str> = help.lines().map(str::trim_end).collect();
+    // What every command takes is said once, with the program itself.
+    let all = help.lines();
+    let own: Vec<&str> = if path.is_empty() {
+        all.collect()
+    } else {
+        without_global(all)
+    };
+    let text: Vec<&str> = own.iter().map(|line| line.trim_end()).collect();
     write!(
         out,
         "\n{level} {title}\n\n```text\n{}\n```\n",

@@ -184,7 +184,7 @@ impl LocalAgent {
     /// # Errors
     /// When it does not listen.
     pub fn start(cli: &Cli, fresh_for: u32) -> Result<Self> {
-        let fresh_for = fresh_for.to_string();
+        let fresh_for = format!("{fresh_for}s");
         let run = cli.command(&["agent", "run", "--fresh-for", &fresh_for]);
         let child = Command::new("sh")
             .args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"])

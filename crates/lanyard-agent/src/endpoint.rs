@@ -198,6 +198,7 @@ async fn held(
             ClientError::Denied(_) => (StatusCode::FORBIDDEN, "Denied"),
             ClientError::ApprovalPending(_) => (StatusCode::CONFLICT, "ApprovalPending"),
             ClientError::Killed(_) => (StatusCode::FORBIDDEN, "Killed"),
+            ClientError::RefusedForNow(_) => (StatusCode::TOO_MANY_REQUESTS, "RefusedForNow"),
             ClientError::NotLoggedIn(_) | ClientError::FreshLogin(_) | ClientError::Context(_) => {
                 (StatusCode::UNAUTHORIZED, "NotLoggedIn")
             }

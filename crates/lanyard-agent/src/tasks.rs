@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use lanyard_client::v1::OpenTaskRequest;
-use lanyard_client::{Client, ClientError, Contexts, Task};
+use lanyard_client::{Client, ClientError, ContextError, Contexts, Task};
 use prost::Message as _;
 use tonic::Status;
 
@@ -79,7 +79,7 @@ impl Tasks {
             (Some(asked), Err(_)) => PathBuf::from(asked),
             (None, contexts) => {
                 let contexts = contexts?;
-                let current = contexts.current().unwrap_or_default();
+                let current = contexts.current().ok_or(ContextError::NoneCurrent)?;
                 contexts.existing(&current)?
             }
         })

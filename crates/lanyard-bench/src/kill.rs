@@ -286,6 +286,7 @@ fn intent(ids: &Ids, task: &Task, second: Ttl) -> Intent {
         lease: ids.lease(),
         decision: DecisionId::from_bits(ids.bits()),
         task: task.id,
+        environment: None,
         entry: Entry {
             grant: world::grant(TargetKind::Token),
             role: lanyard_core::charter::Role::Plan,

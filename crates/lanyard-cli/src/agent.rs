@@ -5,20 +5,22 @@ use std::time::Duration;
 use clap::Subcommand;
 use lanyard_agent::{Connection, ConnectionError, FRESH_AT_LEAST, Options, Place};
 use lanyard_client::ClientError;
+use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1;
 
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Rows, print_one};
+use crate::span;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run it here. The commands that need it start it by themselves.
     Run {
-        /// How long without a word of the broker credentials are handed out, in seconds.
-        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(FRESH_AT_LEAST.as_secs()..=3600))]
-        fresh_for: u64,
+        /// How long without a word of the broker credentials are handed out: `20s`, `5m`, an hour at most.
+        #[arg(long, value_name = "SPAN", default_value = "20s", value_parser = fresh)]
+        fresh_for: Ttl,
         /// Leave the terminal that it was started from.
         #[arg(long, hide = true)]
         detach: bool,
@@ -39,6 +41,17 @@ impl From<ConnectionError> for Outcome {
     fn from(error: ConnectionError) -> Self {
         Self::usage(error.to_string())
     }
+}
+
+/// A span within the bounds of what keeps credentials.
+fn fresh(text: &str) -> Result<Ttl, String> {
+    let span = span::parse(text)?;
+    let seconds = u64::from(span.as_secs());
+    let (least, most) = (FRESH_AT_LEAST.as_secs(), 3600);
+    if (least..=most).contains(&seconds) {
+        return Ok(span);
+    }
+    Err(format!("`{text}` is not between {least}s and {most}s"))
 }
 
 /// The agent, for the calls of the context that is asked for; started where there is none.
@@ -62,7 +75,7 @@ pub(crate) fn program() -> Result<std::path::PathBuf, Outcome> {
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
-        Command::Run { fresh_for, detach } => serve(Duration::from_secs(fresh_for), detach).await,
+        Command::Run { fresh_for, detach } => serve(fresh_for.as_duration(), detach).await,
         Command::Status => status(global).await,
         Command::Endpoint { task } => {
             let mut agent = connect(global).await?.agent();

@@ -12,8 +12,12 @@ use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// What waits for approval, and what was approved.
-    List,
+    /// What waits for people, what asked first coming first.
+    List {
+        /// Also what was approved, denied, taken back, or is void, after what waits.
+        #[arg(long)]
+        all: bool,
+    },
     /// One request: what, why, how risky, who has said yes, and the plan itself.
     Show {
         /// The approval.
@@ -43,7 +47,7 @@ pub(crate) enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Take your own yes back. What was issued under it goes on until its time.
+    /// Take your own yes back, or as the agent that asked the whole request. What was issued under it goes on until its time.
     Withdraw {
         /// The approval.
         id: String,
@@ -56,12 +60,7 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let approvals = match command {
-        Command::List => {
-            client
-                .list_approvals(v1::ListApprovalsRequest {})
-                .await?
-                .approvals
-        }
+        Command::List { all } => return list(global, client, all).await,
         Command::Show { id } => return show(global, client, id).await,
         Command::Watch => return watch(global, client).await,
         Command::Approve {
@@ -90,6 +89,33 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     };
     table(approvals).print(global.output);
     Ok(())
+}
+
+/// What waits comes first: that is what somebody has to do something about.
+async fn list(global: &Global, mut client: Client, all: bool) -> Result<(), Outcome> {
+    let listed = client.list_approvals(v1::ListApprovalsRequest::default());
+    let (waiting, decided): (Vec<_>, Vec<_>) =
+        listed.await?.approvals.into_iter().partition(is_waiting);
+    let (waits, others) = (waiting.len(), decided.len());
+    let shown = if all {
+        waiting.into_iter().chain(decided).collect()
+    } else {
+        waiting
+    };
+    table(shown).print(global.output);
+    let hint = if all || others == 0 {
+        String::new()
+    } else {
+        "; --all shows those too".to_owned()
+    };
+    global.note(format_args!(
+        "{waits} wait for people, {others} decided or void{hint}"
+    ));
+    Ok(())
+}
+
+fn is_waiting(approval: &v1::Approval) -> bool {
+    approval.void.is_empty() && approval.denied.is_empty() && !approval.complete
 }
 
 fn table(approvals: Vec<v1::Approval>) -> Rows {
@@ -175,6 +201,7 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
         ),
         ("reason", approval.reason.clone()),
         ("ticket", approval.ticket.clone()),
+        ("owner", approval.technical_owner.clone()),
         ("summary", approval.summary.clone()),
         ("risk", risk(approval.risk()).to_owned()),
         (

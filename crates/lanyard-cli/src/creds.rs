@@ -7,11 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 use lanyard_client::v1;
 use lanyard_client::v1::credential::Kind;
+use lanyard_core::time::Ttl;
 use lanyard_proto::agent::v1 as agent;
 use serde_json::{Value, json};
 
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::span;
 
 /// The most that git says of what it wants, in bytes.
 const ASKED: u64 = 16 * 1024;
@@ -50,9 +52,9 @@ pub(crate) struct Creds {
     /// Ask the broker itself, every time, and have nothing kept.
     #[arg(long, env = "LANYARD_DIRECT", value_parser = clap::builder::FalseyValueParser::new())]
     direct: bool,
-    /// For less time than the charter allows, in seconds.
-    #[arg(long, requires = "direct")]
-    ttl: Option<u32>,
+    /// For less time than the charter allows: `90s`, `5m`.
+    #[arg(long, value_name = "SPAN", requires = "direct", value_parser = span::parse)]
+    ttl: Option<Ttl>,
 }
 
 /// A task that is opened where there is none.
@@ -146,8 +148,8 @@ async fn issue(global: &Global, creds: &Creds) -> Result<Issued, Outcome> {
     if creds.direct {
         let task = creds.task();
         let task_id = task.ok_or_else(|| Outcome::usage("--direct needs --task"))?;
-        let ttl = creds.ttl.map(|secs| lanyard_client::Span {
-            seconds: secs.into(),
+        let ttl = creds.ttl.map(|ttl| lanyard_client::Span {
+            seconds: ttl.as_secs().into(),
             nanos: 0,
         });
         let ask = v1::IssueCredentialRequest {

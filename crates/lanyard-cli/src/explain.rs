@@ -2,11 +2,12 @@
 
 use clap::Args;
 use lanyard_client::v1;
-use lanyard_core::command::{Command, Record};
+use lanyard_core::approval::persons;
 use lanyard_core::document::{Code, nearest};
 use lanyard_core::id::DecisionId;
 
 use crate::Global;
+use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Rows, print_one};
 
@@ -56,63 +57,59 @@ pub(crate) async fn run(global: &Global, asked: &Explain) -> Result<(), Outcome>
 /// A decision, as the journal has it.
 async fn decision(global: &Global, id: DecisionId) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    let request = v1::QueryRecordsRequest {
-        mentions: id.to_string(),
-        page_size: 1,
-        ..Default::default()
+    let request = v1::GetDecisionRequest { id: id.to_string() };
+    let found = client.get_decision(request).await?;
+    let found = found.decision.unwrap_or_default();
+    let place = match (found.path.as_str(), found.line) {
+        ("", 0) => String::new(),
+        ("", line) => format!("line {line}"),
+        (path, _) => path.to_owned(),
     };
-    let found = client.query_records(request).await?.records;
-    let record = found
-        .first()
-        .and_then(|record| serde_json::from_str::<Record>(&record.body).ok());
-    let time = record.as_ref().map(|record| record.at.to_string());
+    let limit = if found.limit.is_empty() {
+        String::new()
+    } else {
+        format!("{}: {}", found.limit, found.limit_value)
+    };
+    let owners = found.owners.unwrap_or_default();
     let mut fields = vec![
-        ("decision", id.to_string()),
-        ("time", time.unwrap_or_default()),
+        ("decision", found.id),
+        ("time", shown(found.time)),
+        ("record", found.index.to_string()),
+        ("answer", found.outcome),
+        ("reason code", found.reason_code),
+        ("agent", found.agent),
+        ("who", found.identity),
+        ("task", found.task_id),
+        ("environment", found.environment),
+        ("charter", found.charter),
+        ("revision", found.revision),
+        ("grant", found.grant),
+        ("role", found.role),
+        ("target", found.target),
+        ("rule", found.rule),
+        ("place", place),
+        ("why", found.message),
+        ("limit", limit),
+        ("retry after", shown(found.retry_after)),
+        ("next", found.next),
+        ("lease", found.lease_id),
+        ("until", shown(found.expire_time)),
+        ("plan", found.plan_id),
+        ("approval", found.approval_id),
+        (
+            "approved by",
+            match (found.approvers.is_empty(), found.approved_by) {
+                (_, 0) => String::new(),
+                (true, count) => format!("{}, of {} needed", persons(count), found.people_needed),
+                (false, _) => format!(
+                    "{}, of {} needed",
+                    found.approvers.join(" and "),
+                    found.people_needed
+                ),
+            },
+        ),
+        ("owner", owners.technical),
     ];
-    match record.map(|record| record.command) {
-        Some(Command::BeginMint(intent)) => fields.extend([
-            ("answer", "allowed".to_owned()),
-            ("task", intent.task.to_string()),
-            ("grant", intent.entry.grant.to_string()),
-            ("role", intent.entry.role.to_string()),
-            ("target", intent.entry.target.to_string()),
-            ("revision", intent.in_force.to_string()),
-            ("lease", intent.lease.to_string()),
-            ("until", intent.expires.to_string()),
-        ]),
-        Some(Command::Deny {
-            identity,
-            task,
-            grant,
-            denial,
-            ..
-        }) => fields.extend([
-            ("answer", "denied".to_owned()),
-            ("who", identity.to_string()),
-            (
-                "task",
-                task.map(|task| task.to_string()).unwrap_or_default(),
-            ),
-            (
-                "grant",
-                grant.map(|grant| grant.to_string()).unwrap_or_default(),
-            ),
-            ("charter", denial.charter.to_string()),
-            (
-                "revision",
-                denial.revision.map(|of| of.to_string()).unwrap_or_default(),
-            ),
-            ("rule", denial.rule.to_string()),
-            (
-                "line",
-                denial.at.map(|at| at.to_string()).unwrap_or_default(),
-            ),
-            ("why", denial.message),
-            ("next", denial.next),
-        ]),
-        Some(_) | None => return Err(Outcome::usage(format!("there is no decision {id}"))),
-    }
     fields.retain(|(_, value)| !value.is_empty());
     print_one(global.output, &fields);
     Ok(())

@@ -2,10 +2,12 @@
 
 use clap::{Args, Subcommand};
 use lanyard_client::v1;
+use lanyard_core::time::Ttl;
 
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Rows, print_one};
+use crate::span;
 
 #[derive(Args)]
 pub(crate) struct Request {
@@ -17,9 +19,9 @@ pub(crate) struct Request {
     /// The approved plan that an apply goes with.
     #[arg(long)]
     plan: Option<String>,
-    /// For less time than the charter allows, in seconds.
-    #[arg(long)]
-    ttl: Option<u32>,
+    /// For less time than the charter allows: `90s`, `5m`.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    ttl: Option<Ttl>,
     /// Decide, and mint nothing.
     #[arg(long)]
     dry_run: bool,
@@ -42,7 +44,7 @@ async fn issue(global: &Global, request: Request) -> Result<v1::IssueCredentialR
         grant: request.grant,
         plan_id: request.plan.unwrap_or_default(),
         validate_only: request.dry_run,
-        ttl: request.ttl.map(|secs| prost_duration(secs.into())),
+        ttl: request.ttl.map(|ttl| prost_duration(ttl.as_secs().into())),
         request_id: String::new(),
     };
     Ok(global.client().await?.issue_credential(ask).await?)

@@ -25,6 +25,8 @@ mod plan;
 mod report;
 mod setup;
 mod shell;
+#[cfg(test)]
+mod snippets;
 mod span;
 mod status;
 mod task;
@@ -59,7 +61,9 @@ struct Arguments {
     command: Command,
 }
 
+// In the help of a command these come after its own options, under a head of their own.
 #[derive(Clone, Args)]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Where the broker is and who asks: a file, or the name of a context; the current one otherwise.
     #[arg(long, env = "LANYARD_CONTEXT", global = true)]
@@ -219,7 +223,7 @@ async fn main() -> ExitCode {
             .await
             .unwrap_or(Err(Outcome::TimedOut(most))),
     };
-    outcome.err().unwrap_or(Outcome::Done).report()
+    outcome.err().unwrap_or(Outcome::Done).report(global.output)
 }
 
 /// A reader that has seen enough (`| head`) is no fault of ours.

@@ -4,8 +4,10 @@ use std::process::ExitCode;
 
 use lanyard_client::ClientError;
 use lanyard_core::time::Ttl;
+use serde_json::{Value, json};
 
-use crate::text;
+use crate::output::Output;
+use crate::{span, text};
 
 /// Everything but plain success.
 pub(crate) enum Outcome {
@@ -41,12 +43,49 @@ impl Outcome {
     }
 
     /// Prints the line, if there is one, and gives the code.
-    pub(crate) fn report(self) -> ExitCode {
+    pub(crate) fn report(self, output: Output) -> ExitCode {
+        let document = output.is_document().then(|| self.document());
         let (code, line) = self.told();
-        if let Some(line) = line {
-            eprintln!("lanyard: {line}");
+        match (document, line) {
+            (Some(mut document), Some(line)) => {
+                document.insert("exit_code".to_owned(), json!(code));
+                document.insert("message".to_owned(), json!(line));
+                eprintln!("{}", text::json(json!({"error": document}).to_string()));
+            }
+            (None, Some(line)) => eprintln!("lanyard: {line}"),
+            (_, None) => {}
         }
         ExitCode::from(code)
+    }
+
+    /// What the broker said, for programs: the names are those of the details on the wire.
+    fn document(&self) -> serde_json::Map<String, Value> {
+        let said = match self {
+            Self::Client(error) => error.said(),
+            Self::NotRun(why) => return why.document(),
+            Self::Done
+            | Self::Negative
+            | Self::Usage(_)
+            | Self::Pending(_)
+            | Self::Unconfirmed(_)
+            | Self::TimedOut(_)
+            | Self::Child(_) => None,
+        };
+        let mut document = serde_json::Map::new();
+        if let Some(said) = said {
+            document.insert("reason".to_owned(), json!(said.reason));
+            let facts = said.facts.iter().map(|(name, value)| {
+                let number = name
+                    .ends_with("_seconds")
+                    .then(|| value.parse::<u64>().ok());
+                let value = number
+                    .flatten()
+                    .map_or_else(|| json!(value), |it| json!(it));
+                (name.clone(), value)
+            });
+            document.extend(facts);
+        }
+        document
     }
 
     /// The exit code, and the line, where there is one.
@@ -58,10 +97,26 @@ impl Outcome {
             Self::Pending(line) => (5, Some(text::line(&line))),
             Self::Unconfirmed(line) => (8, Some(text::line(&line))),
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
-            Self::Client(error) => (code(&error), Some(text::line(&error.to_string()))),
+            Self::Client(error) => (code(&error), Some(told(&error))),
             Self::Child(code) => (code, None),
             Self::NotRun(why) => (125, why.told().1),
         }
+    }
+}
+
+/// The line of an error; of one that waiting helps with, also how long.
+fn told(error: &ClientError) -> String {
+    let line = text::line(&error.to_string());
+    let ClientError::RefusedForNow(said) = error else {
+        return line;
+    };
+    match (said.retry_at(), said.retry_after()) {
+        (Some(at), Some(wait)) => {
+            let wait = span::shown(wait);
+            format!("{line}\nretry after {} (in {wait})", text::line(at))
+        }
+        (Some(at), None) => format!("{line}\nretry after {}", text::line(at)),
+        (None, _) => line,
     }
 }
 
@@ -72,6 +127,7 @@ const fn code(error: &ClientError) -> u8 {
         ClientError::ApprovalPending(_) => 5,
         ClientError::Killed(_) => 6,
         ClientError::Unavailable(_) => 7,
+        ClientError::RefusedForNow(_) => 9,
         ClientError::NotFound(_) | ClientError::Refused(_) | ClientError::Context(_) => 2,
     }
 }

@@ -3,11 +3,13 @@
 use clap::{Args, Subcommand};
 use lanyard_client::v1;
 use lanyard_core::document::escaped;
+use lanyard_core::time::Ttl;
 
 use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::Rows;
+use crate::span;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -41,9 +43,9 @@ pub(crate) struct Pause {
     /// Go on issuing, with a person's approval, where nobody's was asked for.
     #[arg(long)]
     approval: bool,
-    /// End it by itself after so many minutes; only a person ends it otherwise.
-    #[arg(long)]
-    minutes: Option<u32>,
+    /// End it by itself after this time (`30m`, `2h`); only a person ends it otherwise.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    lasts: Option<Ttl>,
 }
 
 #[derive(Subcommand)]
@@ -85,8 +87,8 @@ pub(crate) async fn run(global: &Global, asked: Pause) -> Result<(), Outcome> {
         reach: Some(reach),
         demand: demand.into(),
         reason: asked.reason.unwrap_or_default(),
-        lasts: asked.minutes.map(|minutes| lanyard_client::Span {
-            seconds: i64::from(minutes) * 60,
+        lasts: asked.lasts.map(|lasts| lanyard_client::Span {
+            seconds: lasts.as_secs().into(),
             nanos: 0,
         }),
     };

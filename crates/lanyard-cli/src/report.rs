@@ -9,14 +9,14 @@ use lanyard_core::charter::{Grant, Name, Version};
 use lanyard_core::command::{Command as Journaled, Record};
 use lanyard_core::decide::Rule;
 use lanyard_core::id::TaskId;
-use lanyard_core::time::Timestamp;
+use lanyard_core::time::{Timestamp, Ttl};
 use serde_json::json;
 
 use crate::Global;
 use crate::charter::files::{self, Declared};
 use crate::outcome::Outcome;
 use crate::output::Rows;
-use crate::text;
+use crate::{span, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -26,9 +26,9 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct Shadow {
-    /// How far back, in hours.
-    #[arg(long, default_value_t = 168)]
-    hours: u32,
+    /// How far back: `24h`, `7d`.
+    #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = span::parse)]
+    since: Ttl,
     /// Under this charter alone.
     #[arg(long)]
     charter: Option<Name>,
@@ -50,6 +50,8 @@ struct Tally {
     /// Of all, in shadow.
     shadowed: usize,
     denied: usize,
+    /// Held up for a while: by a limit, a pause, a kill order, or people who have not answered.
+    refused: usize,
     /// By rule, grant and reason.
     why: BTreeMap<(Rule, String, String), usize>,
     grants: BTreeSet<Name>,
@@ -66,7 +68,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         None => None,
     };
     let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
-    let since = Timestamp::from_secs(now.saturating_sub(u64::from(asked.hours) * 3600));
+    let since = Timestamp::from_secs(now.saturating_sub(asked.since.as_secs().into()));
     let mut client = global.client().await?;
     let only = asked
         .charter
@@ -144,6 +146,7 @@ async fn tallies(
                 tally.shadowed += 1;
                 tally.escalated += usize::from(people > 0);
             }
+            None if denial.rule.is_refusal() => tally.refused += 1,
             None => {
                 tally.denied += 1;
                 let grant = grant.map(|grant| grant.to_string()).unwrap_or_default();
@@ -190,6 +193,7 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
                 json!({
                     "charter": charter, "version": version, "tasks": tally.tasks.len(), "allowed": tally.allowed,
                     "escalated": tally.escalated, "shadowed": tally.shadowed, "denied": tally.denied,
+                    "refused": tally.refused,
                     "targets": tally.targets, "denials": why,
                 })
             })
@@ -205,6 +209,7 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
         "escalated",
         "in shadow",
         "denied",
+        "refused",
         "targets",
     ]);
     for ((charter, version), tally) in tallies {
@@ -222,6 +227,7 @@ fn print(global: &Global, tallies: &BTreeMap<Of, Tally>) {
             tally.escalated.to_string(),
             tally.shadowed.to_string(),
             tally.denied.to_string(),
+            tally.refused.to_string(),
             targets.join(" "),
         ]);
     }

@@ -1,14 +1,17 @@
 //! `lanyard task`.
 
-use clap::Subcommand;
-use lanyard_client::v1;
-use serde_json::json;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use lanyard_client::{Client, v1};
+use serde_json::{Value, json};
 
 use crate::Global;
+use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, print_one};
+use crate::output::{Output, Rows, print_one};
 use crate::terminal::Screen;
-use crate::text;
+use crate::{span, text};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -38,6 +41,8 @@ pub(crate) enum Command {
         #[arg(long = "for", id = "delegate", num_args = 2, value_names = ["ISSUER", "SUBJECT"], requires = "under")]
         delegate: Vec<String>,
     },
+    /// List open tasks: those that you opened, or for an operator all of them.
+    List(List),
     /// Read a task, and what happened to it.
     Show {
         /// The task.
@@ -50,9 +55,23 @@ pub(crate) enum Command {
     },
 }
 
+#[derive(Args)]
+pub(crate) struct List {
+    /// Under this charter alone.
+    #[arg(long)]
+    charter: Option<String>,
+    /// In this environment alone.
+    #[arg(long)]
+    environment: Option<String>,
+    /// Of this agent alone.
+    #[arg(long)]
+    agent: Option<String>,
+}
+
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let task = match command {
+        Command::List(asked) => return list(global, client, asked).await,
         Command::Open {
             charter,
             environment,
@@ -103,13 +122,72 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     Ok(())
 }
 
+async fn list(global: &Global, mut client: Client, asked: List) -> Result<(), Outcome> {
+    let mut request = v1::ListTasksRequest {
+        charter: asked.charter.unwrap_or_default(),
+        environment: asked.environment.unwrap_or_default(),
+        agent: asked.agent.unwrap_or_default(),
+        ..Default::default()
+    };
+    let mut tasks = Vec::new();
+    loop {
+        let page = client.list_tasks(request.clone()).await?;
+        tasks.extend(page.tasks);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    if global.output.is_document() {
+        let all = tasks.iter().map(document);
+        global.output.document(&all.collect());
+        return Ok(());
+    }
+    let mut rows = Rows::new(&["task", "agent", "charter", "in", "left", "leases", "reason"]);
+    let count = tasks.len();
+    let mut older = 0_usize;
+    for task in tasks {
+        older += usize::from(!task.in_force_revision.is_empty());
+        let end = task.expire_time.unwrap_or_default().seconds;
+        let left = end.saturating_sub(jiff::Timestamp::now().as_second());
+        rows.push([
+            task.id,
+            task.agent,
+            task.charter,
+            task.environment,
+            span::shown(Duration::from_secs(u64::try_from(left).unwrap_or(0))),
+            task.live_leases.to_string(),
+            task.reason,
+        ]);
+    }
+    rows.print(global.output);
+    global.note(format_args!("{count} open"));
+    if older > 0 {
+        global.note(format_args!(
+            "{older} of them keep an older revision of their charter: what came into force since is for tasks opened since"
+        ));
+    }
+    Ok(())
+}
+
+fn document(task: &v1::Task) -> Value {
+    json!({
+        "task": task.id, "charter": task.charter, "revision": task.revision,
+        "in_force_revision": Some(&task.in_force_revision).filter(|it| !it.is_empty()),
+        "environment": task.environment, "agent": task.agent, "reason": task.reason, "ticket": task.ticket,
+        "open_time": shown(task.open_time), "expire_time": shown(task.expire_time), "live_leases": task.live_leases,
+        "under": task.parent_task_ids,
+    })
+}
+
 fn print(global: &Global, task: v1::Task) {
+    let revision = revision(&task);
     print_one(
         global.output,
         &[
             ("task", task.id),
             ("charter", task.charter),
-            ("revision", task.revision),
+            ("revision", revision),
             ("environment", task.environment),
             ("agent", task.agent),
             ("reason", task.reason),
@@ -117,8 +195,19 @@ fn print(global: &Global, task: v1::Task) {
             ("version", version(task.version.as_ref())),
             ("under", task.parent_task_ids.join(" ")),
             ("open", if task.closed { "no" } else { "yes" }.to_owned()),
+            ("leases", task.live_leases.to_string()),
         ],
     );
+}
+
+fn revision(task: &v1::Task) -> String {
+    if task.closed || task.in_force_revision.is_empty() {
+        return task.revision.clone();
+    }
+    format!(
+        "{}, which is not in force any more: {} is, and a task opened now gets it",
+        task.revision, task.in_force_revision
+    )
 }
 
 /// The task, and what happened to it from the request to the last action.

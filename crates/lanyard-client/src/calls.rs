@@ -10,6 +10,7 @@ use lanyard_proto::v1::approval_service_client::ApprovalServiceClient;
 use lanyard_proto::v1::audit_service_client::AuditServiceClient;
 use lanyard_proto::v1::charter_service_client::CharterServiceClient;
 use lanyard_proto::v1::credential_service_client::CredentialServiceClient;
+use lanyard_proto::v1::decision_service_client::DecisionServiceClient;
 use lanyard_proto::v1::identity_service_client::IdentityServiceClient;
 use lanyard_proto::v1::kill_service_client::KillServiceClient;
 use lanyard_proto::v1::pause_service_client::PauseServiceClient;
@@ -77,6 +78,8 @@ macro_rules! calls {
 calls! {
     /// Opens a task under a charter, pinned to the revision in force.
     TaskServiceClient::open_task(OpenTaskRequest) -> OpenTaskResponse;
+    /// Lists open tasks.
+    TaskServiceClient::list_tasks(ListTasksRequest) -> ListTasksResponse;
     /// Reads a task of the caller's own.
     TaskServiceClient::get_task(GetTaskRequest) -> GetTaskResponse;
     /// What happened to a task.
@@ -127,6 +130,10 @@ calls! {
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
     /// Lists the last drills.
     KillServiceClient::list_drills(ListDrillsRequest) -> ListDrillsResponse;
+    /// Reads a decision.
+    DecisionServiceClient::get_decision(GetDecisionRequest) -> GetDecisionResponse;
+    /// Reads all of a charter.
+    CharterServiceClient::get_charter(GetCharterRequest) -> GetCharterResponse;
     /// Lists charters.
     CharterServiceClient::list_charters(ListChartersRequest) -> ListChartersResponse;
     /// How the broker is.

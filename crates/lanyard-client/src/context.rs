@@ -80,6 +80,12 @@ pub enum ContextError {
     /// There is none of this name.
     #[error("there is no context {0}: lanyard context list names those there are")]
     Unknown(String),
+    /// None is named, and none was made the current one.
+    #[error(
+        "no context: there is no current one, and neither LANYARD_CONTEXT nor the call names one; make one with \
+         `lanyard login --endpoint URL`, or name the file of one in LANYARD_CONTEXT (docs/contexts.md)"
+    )]
+    NoneCurrent,
     /// Not a name that a file can have.
     #[error(
         "{0:?} is no name for a context: letters, digits, dots, dashes and underscores, up to 64"

@@ -1,6 +1,7 @@
 //! What can come of a call, as one line that a person can act on.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
@@ -16,9 +17,25 @@ pub struct Said {
     pub line: String,
     /// The class, such as `CHARTER_DENIED`; empty where none was named.
     pub reason: String,
-    /// What it speaks of by name: `decision_id`, `approval_id`, `kill_id`, `url`.
+    /// What it speaks of by name: `decision_id`, `reason_code`, `limit`, `limit_value`, `retry_after`, `approval_id`, `kill_id`,
+    /// `url`.
     pub facts: BTreeMap<String, String>,
     code: Code,
+}
+
+impl Said {
+    /// How long to wait before the same request can be allowed, where the broker knows.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let seconds = self.facts.get("retry_after_seconds")?;
+        Some(Duration::from_secs(seconds.parse().ok()?))
+    }
+
+    /// The moment from which on the same request can be allowed, as RFC 3339, where the broker knows.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<&str> {
+        self.facts.get("retry_after").map(String::as_str)
+    }
 }
 
 /// Why a call did not do what was asked. The text is complete: tools print it as it is.
@@ -33,6 +50,9 @@ pub enum ClientError {
     /// A kill order is in effect.
     #[error("{0}")]
     Killed(Said),
+    /// The same request can be allowed later: paused, over a limit, cooling down, out of hours.
+    #[error("{0}")]
+    RefusedForNow(Said),
     /// No accepted identity.
     #[error("not logged in: {0}")]
     NotLoggedIn(String),
@@ -76,6 +96,23 @@ impl ClientError {
         })
     }
 
+    /// What the broker said, where it said why.
+    #[must_use]
+    pub const fn said(&self) -> Option<&Said> {
+        match self {
+            Self::Denied(said)
+            | Self::ApprovalPending(said)
+            | Self::Killed(said)
+            | Self::RefusedForNow(said)
+            | Self::Refused(said) => Some(said),
+            Self::NotLoggedIn(_)
+            | Self::FreshLogin(_)
+            | Self::Unavailable(_)
+            | Self::NotFound(_)
+            | Self::Context(_) => None,
+        }
+    }
+
     /// As a status, whose message is the whole text: for whoever passes it on.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -84,6 +121,7 @@ impl ClientError {
             Self::Denied(said)
             | Self::ApprovalPending(said)
             | Self::Killed(said)
+            | Self::RefusedForNow(said)
             | Self::Refused(said) => {
                 let facts = said.facts.clone().into_iter().collect();
                 (said.code, said.reason.clone(), facts)
@@ -125,7 +163,13 @@ impl From<Status> for ClientError {
             code: status.code(),
         };
         match (reason.as_str(), status.code()) {
-            ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Self::Denied(said()),
+            ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED" | "LIMIT_SPENT", _) => {
+                Self::Denied(said())
+            }
+            (
+                "PAUSED" | "BREAKER_TRIPPED" | "QUOTA" | "COOLING_DOWN" | "OUT_OF_HOURS" | "FROZEN",
+                _,
+            ) => Self::RefusedForNow(said()),
             ("APPROVAL_REQUIRED", _) => Self::ApprovalPending(said()),
             ("KILL_ENGAGED", _) => Self::Killed(said()),
             ("REAUTHENTICATE", _) => {
@@ -193,8 +237,12 @@ mod tests {
         let facts = HashMap::from([("kill_id".to_owned(), "K-7F3".to_owned())]);
         let details = ErrorDetails::with_error_info("KILL_ENGAGED", DOMAIN, facts);
         let status = Status::with_error_details(Code::FailedPrecondition, "stopped", details);
+        let wait = HashMap::from([("retry_after_seconds".to_owned(), "90".to_owned())]);
+        let details = ErrorDetails::with_error_info("QUOTA", DOMAIN, wait);
+        let later = Status::with_error_details(Code::ResourceExhausted, "five leases", details);
         let errors = [
             ClientError::from(status),
+            ClientError::from(later),
             ClientError::Unavailable("connection refused".into()),
             ClientError::NotLoggedIn("run lanyard login".into()),
             ClientError::FreshLogin("phr".into()),
@@ -210,6 +258,9 @@ mod tests {
             );
             if let (ClientError::Killed(before), ClientError::Killed(after)) = (&error, &again) {
                 assert_eq!(before, after);
+            }
+            if let ClientError::RefusedForNow(said) = &again {
+                assert_eq!(said.retry_after(), Some(Duration::from_secs(90)));
             }
         }
     }

@@ -60,6 +60,13 @@ impl TaskService for Broker {
         unasked()
     }
 
+    async fn list_tasks(
+        &self,
+        _: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        unasked()
+    }
+
     async fn get_task(
         &self,
         _: Request<v1::GetTaskRequest>,

@@ -196,6 +196,9 @@ pub struct Approval {
     pub consents: Vec<Consent>,
     /// Who said no, and why: final.
     pub denied: Option<(Operator, String, Timestamp)>,
+    /// Why whoever asked takes the request back, and since when: final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_back: Option<(String, Timestamp)>,
     /// How many apply sessions were opened under it.
     pub used: u32,
     /// The session that is open: its newest lease.
@@ -257,6 +260,9 @@ pub enum ConsentError {
         /// How many there are.
         actual: u32,
     },
+    /// The agent took its request back.
+    #[error("the request was taken back by whoever made it: {0}")]
+    TakenBack(String),
     /// Somebody said no.
     #[error("this was denied: {0}")]
     Denied(String),
@@ -315,6 +321,9 @@ impl Approval {
         if let Some((_, reason, _)) = &self.denied {
             return Err(ConsentError::Denied(reason.clone()));
         }
+        if let Some((reason, _)) = &self.taken_back {
+            return Err(ConsentError::TakenBack(reason.clone()));
+        }
         for consent in &self.consents {
             let other = consent.operator.person();
             match other.sameness(&person) {
@@ -340,6 +349,7 @@ impl Approval {
     pub fn is_complete(&self) -> bool {
         let given = self.counted(&self.requirement);
         self.denied.is_none()
+            && self.taken_back.is_none()
             && given.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
             && self.requirement.without(&given).next().is_none()
     }
@@ -363,7 +373,7 @@ impl Approval {
     /// Whether people can still say yes, and have to.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.denied.is_none() && !self.is_complete()
+        self.denied.is_none() && self.taken_back.is_none() && !self.is_complete()
     }
 
     /// When the deciding consent was given.
@@ -381,6 +391,9 @@ impl Approval {
     pub fn usable(&self, now: Timestamp, current: &Requirement) -> Result<(), Unusable> {
         if let Some((_, reason, _)) = &self.denied {
             return Err(Unusable::Denied(reason.clone()));
+        }
+        if let Some((reason, _)) = &self.taken_back {
+            return Err(Unusable::TakenBack(reason.clone()));
         }
         let requirement = self.requirement.narrowed(current);
         let requirement =
@@ -446,6 +459,9 @@ pub enum Unusable {
     /// Somebody said no.
     #[error("denied: {0}")]
     Denied(String),
+    /// The agent took its request back.
+    #[error("the request was taken back by whoever made it: {0}")]
+    TakenBack(String),
     /// Too late.
     #[error("the approval ended at {0}")]
     Expired(Timestamp),

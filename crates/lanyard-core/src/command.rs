@@ -77,6 +77,9 @@ pub enum Command {
         agent: AgentName,
         /// The task, where there was one.
         task: Option<TaskId>,
+        /// The environment of the task, or in which one was to be opened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        environment: Option<Name>,
         /// The grant, where one was asked for.
         grant: Option<Name>,
         /// The rest of what was asked.
@@ -332,6 +335,9 @@ pub struct Intent {
     pub decision: DecisionId,
     /// Its task.
     pub task: TaskId,
+    /// The environment of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<Name>,
     /// The charter's entry.
     pub entry: Entry,
     /// The revision in force that the decision looked at.

@@ -7,6 +7,7 @@ mod delegation;
 mod denial;
 mod people;
 mod plan;
+mod reason;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,12 +24,16 @@ use crate::plan::{Plan, Risk};
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
-use calendar::{ends, in_hours, is_outside, terms, thawed, until};
+pub use calendar::ClosedHours;
+use calendar::{ends, in_hours, is_outside, outside, terms, thawed, until};
 pub use delegation::{Ancestor, MAX_LINEAGE, may_delegate};
-use denial::Sayer;
-pub use denial::{Denial, Rule, not_in_force, revision_lost, unmapped_sponsor, unread};
+pub use denial::{
+    Denial, LimitReached, Rule, not_in_force, revision_lost, unmapped_sponsor, unread,
+};
+use denial::{Sayer, named, over};
 use people::required;
 pub use people::requirement;
+pub use reason::ReasonCode;
 
 /// The revision a task is pinned to, and the one in force now: both must allow.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +98,7 @@ pub struct Permit {
     limits: Limits,
     in_force: Revision,
     above: Vec<(Name, Revision)>,
-    outside_hours: bool,
+    outside: Option<ClosedHours>,
     expires: Timestamp,
 }
 
@@ -161,7 +166,13 @@ impl Permit {
     /// Whether it is outside the hours of a revision.
     #[must_use]
     pub const fn is_outside_hours(&self) -> bool {
-        self.outside_hours
+        self.outside.is_some()
+    }
+
+    /// The hours that the request is outside of, where a person has to approve it for that.
+    #[must_use]
+    pub const fn closed_hours(&self) -> Option<&ClosedHours> {
+        self.outside.as_ref()
     }
 
     /// When the credential ends.
@@ -220,7 +231,7 @@ pub fn may_open(
             Rule::Environments,
             None,
             format!("environment {environment} is not in this charter"),
-            "open the task in one that is",
+            &named("open the task in", environment, charter.environments.keys()),
         ));
     }
     Ok(())
@@ -231,6 +242,30 @@ pub fn may_open(
 /// # Errors
 /// The first rule that says no. `mode: shadow` and `versions` come last, and say that everything else would allow it.
 pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit, Denial> {
+    judged(revisions, request).map_err(|denial| of_older(revisions, request, denial))
+}
+
+/// The denial, with what a task can do that was opened before the charter came to allow the request.
+fn of_older(revisions: Revisions<'_>, request: &GrantRequest<'_>, denial: Denial) -> Denial {
+    let Revisions { pinned, in_force } = revisions;
+    let is_older = pinned.revision != in_force.revision;
+    if !is_older || judged(Revisions::of(in_force), request).is_err() {
+        return denial;
+    }
+    Denial {
+        message: format!(
+            "{}; the task keeps revision {} of the charter, and revision {}, in force since, allows this",
+            denial.message,
+            pinned.revision.short(),
+            in_force.revision.short()
+        ),
+        next: "close the task with `lanyard task close`, and open another one: it gets the revision in force"
+            .to_owned(),
+        ..denial
+    }
+}
+
+fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit, Denial> {
     let pinned = under(revisions.pinned, request)?;
     let current = under(revisions.in_force, request)?;
     let say = Sayer(revisions.in_force);
@@ -274,10 +309,10 @@ pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Pe
         risk,
         limits,
         in_force: revisions.in_force.revision.clone(),
-        outside_hours: revisions
+        outside: revisions
             .both()
-            .iter()
-            .any(|charter| is_outside(charter, current.role, request)),
+            .into_iter()
+            .find_map(|charter| outside(charter, current.role, request)),
         expires: until(revisions, current, request, ttl)
             .min(above.ends.unwrap_or(Timestamp::NEVER)),
     };
@@ -355,26 +390,19 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
         ));
     }
     let grant = charter.grants.get(request.grant).ok_or_else(|| {
-        let known: Vec<_> = charter.grants.keys().map(Name::as_str).collect();
         let message = format!("there is no grant {}", request.grant);
-        say.no(
-            Rule::Grants,
-            None,
-            message,
-            &format!("the grants are {}", known.join(", ")),
-        )
+        let next = named("ask for", request.grant, charter.grants.keys());
+        say.no(Rule::Grants, None, message, &next)
     })?;
     if !grant.environments.contains(&task.environment) {
         let message = format!(
             "grant {} is not for environment {}",
             grant.name, task.environment
         );
-        return Err(say.no(
-            Rule::Grants,
-            Some(grant.at),
-            message,
-            "use a grant of this environment",
-        ));
+        let here = charter.grants.values();
+        let here = here.filter(|grant| grant.environments.contains(&task.environment));
+        let next = named("ask for", request.grant, here.map(|grant| &grant.name));
+        return Err(say.no(Rule::Grants, Some(grant.at), message, &next));
     }
     autonomous(charter, grant, task)?;
     if terms(charter, grant, request).is_none() {
@@ -493,18 +521,25 @@ fn lifetime(
     let longest = grants.into_iter().flatten().fold(limits.ttl, Ttl::min);
     if let Some(asked) = request.ttl.filter(|asked| *asked > longest) {
         let message = format!("{asked} is longer than the {longest} that a credential may live");
-        return Err(say.no(Rule::Limits, None, message, "ask for less"));
+        return Err(over(
+            say.no(Rule::Limits, None, message, "ask for less"),
+            "limits.ttl",
+            longest,
+        ));
     }
     match limits.revocable_within {
-        Some(bound) if request.worst_case > bound.as_duration() => Err(say.no(
-            Rule::Limits,
-            None,
-            format!(
-                "revoking it can take {} s, and the charter asks for {bound} at most",
-                request.worst_case.as_secs()
-            ),
-            "use a target that revokes faster",
-        )),
+        Some(bound) if request.worst_case > bound.as_duration() => {
+            let denial = say.no(
+                Rule::Limits,
+                None,
+                format!(
+                    "revoking it can take {} s, and the charter asks for {bound} at most",
+                    request.worst_case.as_secs()
+                ),
+                "use a target that revokes faster",
+            );
+            Err(over(denial, "limits.revocable_within", bound))
+        }
         _ => Ok(request.ttl.unwrap_or(longest)),
     }
 }

@@ -348,7 +348,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
 
 /// Whether the credential of this permit could be used so.
 fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial> {
-    let deny = |rule, at, message, next: &str| Denial {
+    let deny = |rule: Rule, at, message, next: &str| Denial {
         charter: charter.name.clone(),
         revision: Some(charter.revision.clone()),
         rule,
@@ -357,6 +357,9 @@ fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial>
         message,
         next: next.to_owned(),
         would: None,
+        reason_code: Some(rule.code()),
+        limit: None,
+        retry_after: None,
     };
     let grant = permit.grant();
     if let Some(rule) = permit.prohibited().iter().find(|rule| reaches(rule, usage)) {

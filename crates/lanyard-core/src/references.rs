@@ -70,6 +70,7 @@ impl Found {
                 identity,
                 agent,
                 task,
+                environment,
                 grant,
                 asked,
                 denial,
@@ -78,6 +79,7 @@ impl Found {
                 self.identity(identity);
                 self.agent(agent);
                 self.all(task);
+                self.all(environment);
                 self.all(grant);
                 self.all(asked.plan);
                 self.denial(denial);
@@ -184,6 +186,7 @@ impl Found {
         self.note(intent.lease);
         self.note(intent.decision);
         self.note(intent.task);
+        self.all(&intent.environment);
         self.note(&intent.entry.grant);
         self.note(&intent.entry.target);
         self.all(intent.above.iter().map(|(charter, _)| charter));

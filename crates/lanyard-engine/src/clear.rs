@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lanyard_core::approval::Requirement;
+use lanyard_core::approval::{Requirement, persons};
 use lanyard_core::command::Intent;
-use lanyard_core::decide::{Denial, Permit, not_in_force};
+use lanyard_core::decide::{Denial, Permit, ReasonCode, Rule, not_in_force};
 use lanyard_core::id::{ApprovalId, DecisionId, LeaseId};
 use lanyard_core::identity::Caller;
 use lanyard_core::lease::Entry;
@@ -14,11 +14,12 @@ use lanyard_core::person::Person;
 use lanyard_core::plan::Plan;
 use lanyard_core::provider::{MintRequest, Prepared, Provider, ProviderError};
 use lanyard_core::state::TaskEntry;
+use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::mint::{Ask, IssueError};
-use crate::tasks::sponsored;
+use crate::tasks::{Requested, sponsored};
 
 /// How long past the provider's own time an intent waits for C before it is given up.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
@@ -124,13 +125,18 @@ impl Engine {
         let (permit, provider) = match permitted {
             Ok(permitted) => permitted,
             Err(denial) => {
-                let asked = (Some(ask.task), Some((&ask.grant, ask.asked())));
+                let asked = Requested {
+                    task: Some(ask.task),
+                    environment: Some(entry.task.environment.clone()),
+                    grant: Some(ask.grant.clone()),
+                    asked: ask.asked(),
+                };
                 let denied = self.deny(&caller.identity, asked, *denial).await?;
                 let (decision, denial) = denied;
                 return Err(IssueError::Denied { decision, denial });
             }
         };
-        let approval = self.approval_for(&permit, plan, now)?;
+        let approval = self.approval_for(&entry.task, &permit, plan, now)?;
         Ok(Decided {
             permit,
             provider,
@@ -174,6 +180,7 @@ impl Engine {
             lease: request.lease,
             decision: DecisionId::from_bits(self.draw()?),
             task: ask.task,
+            environment: Some(request.environment.clone()),
             entry: Entry {
                 grant: grant.name.clone(),
                 role: grant.role,
@@ -235,6 +242,7 @@ impl Engine {
 
     fn approval_for(
         &self,
+        task: &Task,
         permit: &Permit,
         plan: Option<&Plan>,
         now: Timestamp,
@@ -243,7 +251,8 @@ impl Engine {
             return Ok(None);
         };
         let (Some(plan), Some(id)) = (plan, plan.and_then(|plan| plan.approval)) else {
-            return Err(IssueError::NotFound("approved plan: submit the plan first"));
+            let needed = self.plan_needed((task, permit), requirement, now);
+            return Err(IssueError::PlanNeeded(Box::new(needed)));
         };
         let found = self.peek(|state| state.approval(id).cloned()).flatten();
         let approval = found.ok_or(IssueError::NotFound("approval"))?;
@@ -255,5 +264,58 @@ impl Engine {
                 why,
             })?;
         Ok(Some((id, requirement.clone())))
+    }
+
+    /// People have to approve what nobody has shown them: which rule asks for it, and how it is shown to them.
+    fn plan_needed(
+        &self,
+        (task, permit): (&Task, &Permit),
+        needed: &Requirement,
+        now: Timestamp,
+    ) -> Denial {
+        let (grant, environment) = (permit.grant(), &task.environment);
+        let charter = self.charters().in_force(&task.charter);
+        let rule = charter.as_ref().and_then(|charter| {
+            let mut rules = charter.approvals.iter();
+            rules.find(|rule| {
+                rule.people > 0 && rule.is_about(grant.role, environment, permit.risk())
+            })
+        });
+        let (why, at, opens) = match (rule, self.asking_pause(task, grant, now)) {
+            (Some(rule), _) => ("rule `approvals`".to_owned(), Some(rule.at), None),
+            (None, Some(pause)) => {
+                let why = format!("pause {} over {}: {}", pause.id, pause.reach, pause.reason);
+                (why, None, pause.until)
+            }
+            (None, None) => match permit.closed_hours() {
+                Some(hours) => {
+                    let why = format!("it is outside the hours {}", hours.shown);
+                    (why, Some(hours.at), hours.opens)
+                }
+                None => ("rule `approvals`".to_owned(), None, None),
+            },
+        };
+        let wait = opens.map_or_else(String::new, |at| format!(", or wait until {at}"));
+        Denial {
+            revision: Some(permit.in_force().clone()),
+            rule: Rule::AwaitsApproval,
+            path: at
+                .and_then(|at| charter.as_ref()?.paths.at(at))
+                .map(Box::from),
+            at,
+            message: format!(
+                "grant `{}` in {environment} takes the approval of {}: {why}",
+                grant.name,
+                persons(needed.people)
+            ),
+            next: format!(
+                "show them what you will do with `lanyard plan submit --task {} --grant {} --summary … FILE`, and ask again \
+                 with --plan once they approved{wait}",
+                task.id, grant.name
+            ),
+            reason_code: Some(ReasonCode::ApprovalRequired),
+            retry_after: opens,
+            ..not_in_force(&task.charter)
+        }
     }
 }

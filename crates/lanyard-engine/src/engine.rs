@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::charters::Charters;
 use crate::clock::{Clock, NoRandomness, Randomness};
 use crate::condition::Conditions;
+use crate::decisions::DecisionCounts;
 use crate::denials::DenialMeter;
 use crate::gate::SharedGate;
 use crate::lane::Lane;
@@ -57,6 +58,7 @@ pub struct Engine {
     pub(crate) gate: SharedGate,
     pub(crate) conditions: Conditions,
     pub(crate) denials: DenialMeter,
+    pub(crate) decided: DecisionCounts,
     records: RecordMeter,
     pub(crate) mints: Mutex<JoinSet<()>>,
     /// The leases whose provider may be called by a mint at this moment: nothing says of one that it is dead.
@@ -110,6 +112,7 @@ impl Engine {
             gate: SharedGate::default(),
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),
             denials: DenialMeter::default(),
+            decided: DecisionCounts::default(),
             records: RecordMeter::new(parts.records),
             mints: Mutex::default(),
             minting: Mutex::default(),
@@ -217,6 +220,12 @@ impl Engine {
     #[must_use]
     pub fn gate(&self) -> &SharedGate {
         &self.gate
+    }
+
+    /// How many decisions came to what since the start.
+    #[must_use]
+    pub const fn decision_counts(&self) -> &DecisionCounts {
+        &self.decided
     }
 
     /// Whether the broker issues, and why not.

@@ -15,20 +15,19 @@ use lanyard_core::id::{ApprovalId, DecisionId, LeaseId, PlanId, TaskId};
 use lanyard_core::identity::Caller;
 use lanyard_core::lease::StopCause;
 use lanyard_core::ledger::CommitError;
-use lanyard_core::pause::Demand;
 use lanyard_core::person::Person;
 use lanyard_core::plan::{Plan, Unjudged};
 use lanyard_core::provider::{
     Credential, MintRequest, PrepareError, Prepared, Provider, ProviderError, Revocability,
 };
-use lanyard_core::scope::Facets;
 use lanyard_core::state::Refusal;
 use lanyard_core::task::{Above, Task};
 use lanyard_core::time::{Timestamp, Ttl};
 
-use crate::clear::GRACE;
+use crate::clear::{Cleared, GRACE};
 use crate::clock::NoRandomness;
 use crate::condition::NotIssuing;
+use crate::decisions::ALLOWED;
 use crate::engine::Engine;
 use crate::gate::Closed;
 use crate::records::TooManyRecords;
@@ -70,9 +69,22 @@ pub enum IssueError {
         /// Why.
         denial: Box<Denial>,
     },
+    /// The charter would allow it and something holds it up; the refusal is recorded as a decision.
+    #[error("{error}; {} (decision {decision})", .denial.next)]
+    Refused {
+        /// For `explain`.
+        decision: DecisionId,
+        /// What is recorded.
+        denial: Box<Denial>,
+        /// What holds it up.
+        error: Box<IssueError>,
+    },
     /// No such task or plan, or not yours (T15).
     #[error("there is no such {0}")]
     NotFound(&'static str),
+    /// People have to approve, and they have been shown no plan.
+    #[error("{}", .0.message)]
+    PlanNeeded(Box<Denial>),
     /// People have to approve first.
     #[error("approval {approval} of plan {plan} is needed first: {why}")]
     ApprovalNeeded {
@@ -127,6 +139,15 @@ impl From<TaskError> for IssueError {
     fn from(error: TaskError) -> Self {
         match error {
             TaskError::Denied { decision, denial } => Self::Denied { decision, denial },
+            TaskError::Refused {
+                decision,
+                denial,
+                error,
+            } => Self::Refused {
+                decision,
+                denial,
+                error: Box::new((*error).into()),
+            },
             TaskError::NotFound => Self::NotFound("task"),
             TaskError::Commit(error) => Self::Commit(error),
             TaskError::TooManyRecords(error) => Self::TooManyRecords(error),
@@ -221,19 +242,16 @@ impl Engine {
         ask: Ask,
     ) -> Result<Issued, IssueError> {
         let caller = caller.into();
-        let cleared = match self.clear(&caller, &ask).await {
-            Ok(cleared) => cleared,
-            Err(error) => return Err(self.settled(error).await),
+        let (cleared, minting) = match self.begun(&caller, &ask).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                let asked = (ask.task, &ask.grant, ask.asked());
+                return Err(self.recorded(&caller.identity, asked, error).await);
+            }
         };
-        self.conditions.check().map_err(IssueError::NotIssuing)?;
         let target = cleared.intent.entry.target.clone();
         let revocability = cleared.provider.revocability(&cleared.request.rights);
         let (lease, deadline) = (cleared.intent.lease, cleared.intent.deadline);
-        let begin = Command::BeginMint(Box::new(cleared.intent));
-        self.meter(&caller.identity, &begin)?;
-        // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
-        let minting = Minting::begin(self, lease);
-        self.commit(begin).await.map_err(IssueError::Commit)?;
         let (answer, waiting) = tokio::sync::oneshot::channel();
         let engine = Arc::clone(self);
         self.supervise(async move {
@@ -259,6 +277,26 @@ impl Engine {
             credential,
             release,
         })
+    }
+
+    /// Everything up to A.
+    async fn begun(
+        self: &Arc<Self>,
+        caller: &Caller,
+        ask: &Ask,
+    ) -> Result<(Cleared, Minting), IssueError> {
+        let cleared = match self.clear(caller, ask).await {
+            Ok(cleared) => cleared,
+            Err(error) => return Err(self.settled(error).await),
+        };
+        self.conditions.check().map_err(IssueError::NotIssuing)?;
+        let begin = Command::BeginMint(Box::new(cleared.intent.clone()));
+        self.meter(&caller.identity, &begin)?;
+        // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
+        let minting = Minting::begin(self, cleared.intent.lease);
+        self.commit(begin).await.map_err(IssueError::Commit)?;
+        self.decided.count(Some(&cleared.request.charter), ALLOWED);
+        Ok((cleared, minting))
     }
 
     /// Decides without minting (AIP-163).
@@ -384,23 +422,6 @@ impl Engine {
         self.providers()
             .get(&charter.grants.get(grant)?.target)
             .cloned()
-    }
-
-    /// Whether a pause asks for a person's approval of what this grant gives.
-    fn is_watched(&self, task: &Task, grant: &Grant, now: Timestamp) -> bool {
-        let facets = Facets {
-            environment: &task.environment,
-            target: &grant.target,
-            charter: &task.charter,
-            agent: &task.agent,
-            identity: &task.identity,
-            task: task.id,
-            lineage: &task.lineage,
-            lease: None,
-            role: grant.role,
-        };
-        let asked = self.peek(|state| state.pausing(&facets, Demand::Approval, now).is_some());
-        asked.unwrap_or(true)
     }
 
     /// How long a credential of this grant could go on after a kill.

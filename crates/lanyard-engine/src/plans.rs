@@ -22,7 +22,8 @@ use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
 use crate::mint::IssueError;
-use crate::tasks::sponsored;
+use crate::records::TooManyRecords;
+use crate::tasks::{Requested, sponsored};
 
 /// What an agent proposes.
 #[derive(Debug, Clone)]
@@ -83,6 +84,21 @@ impl Submission<'_> {
     /// # Errors
     /// A grant that would not be given with this plan is denied now, before people are asked.
     pub async fn submit(self, content: Arc<[u8]>) -> Result<Plan, IssueError> {
+        match self.taken_in(content).await {
+            Ok(plan) => Ok(plan),
+            Err(error) => {
+                let asked = Asked {
+                    proposed: Some(self.proposal.destructive.clone()),
+                    ..Asked::default()
+                };
+                let asked = (self.entry.task.id, &self.proposal.grant, asked);
+                let recorded = self.engine.recorded(&self.caller.identity, asked, error);
+                Err(recorded.await)
+            }
+        }
+    }
+
+    async fn taken_in(&self, content: Arc<[u8]>) -> Result<Plan, IssueError> {
         let (engine, proposal) = (self.engine, &self.proposal);
         let Caller {
             identity, evidence, ..
@@ -131,7 +147,7 @@ impl Submission<'_> {
                     plan.counted = Some(permit.risk());
                     (permit.requirement().cloned(), permit.limits().requests)
                 }
-                Err(denial) => return Err(engine.denied(identity, &plan, denial).await?),
+                Err(denial) => return Err(engine.denied(identity, (task, &plan), denial).await?),
             };
         judge.store(task, kept).await?;
         if requirement.is_some() {
@@ -160,10 +176,12 @@ impl Engine {
         match sponsored(caller, &entry.task.charter) {
             Ok(sponsor) => Ok(sponsor),
             Err(denial) => {
-                let asked = (
-                    Some(proposal.task),
-                    Some((&proposal.grant, Asked::default())),
-                );
+                let asked = Requested {
+                    task: Some(proposal.task),
+                    environment: Some(entry.task.environment.clone()),
+                    grant: Some(proposal.grant.clone()),
+                    asked: Asked::default(),
+                };
                 let (decision, denial) = self.deny(&caller.identity, asked, denial).await?;
                 Err(IssueError::Denied { decision, denial })
             }
@@ -174,14 +192,18 @@ impl Engine {
     async fn denied(
         &self,
         identity: &Identity,
-        plan: &Plan,
+        (task, plan): (&Task, &Plan),
         denial: Denial,
     ) -> Result<IssueError, IssueError> {
-        let asked = Asked {
-            proposed: Some(plan.destructive.clone()),
-            ..Asked::default()
+        let asked = Requested {
+            task: Some(plan.task),
+            environment: Some(task.environment.clone()),
+            grant: Some(plan.grant.clone()),
+            asked: Asked {
+                proposed: Some(plan.destructive.clone()),
+                ..Asked::default()
+            },
         };
-        let asked = (Some(plan.task), Some((&plan.grant, asked)));
         let (decision, denial) = self.deny(identity, asked, denial).await?;
         Ok(IssueError::Denied { decision, denial })
     }
@@ -328,6 +350,25 @@ impl Engine {
             reason,
         };
         self.commit(withdraw).await.map(drop)
+    }
+
+    /// Takes a request back, on behalf of the agent that made it.
+    ///
+    /// # Errors
+    /// The identity causes too many records; within, as of the ledger.
+    pub async fn take_back(
+        &self,
+        approval: ApprovalId,
+        by: Identity,
+        reason: String,
+    ) -> Result<Result<(), CommitError>, TooManyRecords> {
+        let withdraw = Command::Withdraw {
+            approval,
+            by: by.clone(),
+            reason,
+        };
+        self.meter(&by, &withdraw)?;
+        Ok(self.commit(withdraw).await.map(drop))
     }
 
     /// Takes note of what a person may do now, where that person has said yes to something under other rights (T22).

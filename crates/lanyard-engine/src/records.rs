@@ -10,7 +10,9 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use lanyard_core::charter::{Name, Revision};
 use lanyard_core::command::Command;
+use lanyard_core::decide::{Denial, LimitReached, ReasonCode, Rule, not_in_force};
 use lanyard_core::identity::Identity;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
@@ -100,7 +102,7 @@ pub enum TooManyRecords {
     /// Of this identity.
     #[error(
         "{who} has caused {most} records within a minute, or as many bytes as those may have, which is all that one identity \
-         may: the next is taken at {until}"
+         may"
     )]
     OfIdentity {
         /// Who.
@@ -112,7 +114,7 @@ pub enum TooManyRecords {
     },
     /// Of everybody.
     #[error(
-        "all identities together have caused {most} records within a minute, which is all that is taken: the next is taken at {until}"
+        "all identities together have caused {most} records within a minute, which is all that is taken"
     )]
     InAll {
         /// The limit.
@@ -120,6 +122,38 @@ pub enum TooManyRecords {
         /// When.
         until: Timestamp,
     },
+}
+
+impl TooManyRecords {
+    /// When the next record is taken.
+    #[must_use]
+    pub const fn until(&self) -> Timestamp {
+        match self {
+            Self::OfIdentity { until, .. } | Self::InAll { until, .. } => *until,
+        }
+    }
+
+    /// The decision that this refusal is, under the charter that was asked under.
+    #[must_use]
+    pub fn decision(&self, charter: &Name, revision: Option<&Revision>) -> Denial {
+        let (name, most) = match self {
+            Self::OfIdentity { most, .. } => ("quotas.records_per_minute", most),
+            Self::InAll { most, .. } => ("quotas.records_per_minute_in_all", most),
+        };
+        Denial {
+            revision: revision.cloned(),
+            rule: Rule::Quota,
+            message: self.to_string(),
+            next: format!("wait until {}", self.until()),
+            reason_code: Some(ReasonCode::RecordRate),
+            limit: Some(Box::new(LimitReached {
+                name: name.into(),
+                value: most.to_string(),
+            })),
+            retry_after: Some(self.until()),
+            ..not_in_force(charter)
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -48,6 +48,16 @@ pub enum TaskError {
         /// Why.
         denial: Box<Denial>,
     },
+    /// Something holds the task up, and the refusal is recorded as a decision.
+    #[error("{error}; {} (decision {decision})", .denial.next)]
+    Refused {
+        /// Its id, for `explain`.
+        decision: DecisionId,
+        /// What is recorded.
+        denial: Box<Denial>,
+        /// What holds it up.
+        error: Box<TaskError>,
+    },
     /// No such task, or not yours (T15).
     #[error("there is no such task")]
     NotFound,
@@ -60,6 +70,42 @@ pub enum TaskError {
     /// No ids.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+}
+
+impl TaskError {
+    /// What stopped the request, without the decision that records it.
+    #[must_use]
+    pub fn cause(self) -> Self {
+        match self {
+            Self::Refused { error, .. } => *error,
+            Self::Denied { .. }
+            | Self::NotFound
+            | Self::Commit(_)
+            | Self::TooManyRecords(_)
+            | Self::Randomness(_) => self,
+        }
+    }
+
+    fn decision(&self, charter: &Name) -> Option<Denial> {
+        match self {
+            Self::Commit(CommitError::Refused(refusal)) => refusal.decision(charter, None),
+            Self::TooManyRecords(error) => Some(error.decision(charter, None)),
+            Self::Refused { .. }
+            | Self::Denied { .. }
+            | Self::NotFound
+            | Self::Commit(_)
+            | Self::Randomness(_) => None,
+        }
+    }
+}
+
+/// What was asked for, as a record of a no holds it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Requested {
+    pub(crate) task: Option<TaskId>,
+    pub(crate) environment: Option<Name>,
+    pub(crate) grant: Option<Name>,
+    pub(crate) asked: Asked,
 }
 
 /// The person behind a caller.
@@ -88,25 +134,51 @@ impl Engine {
         ask: OpenTask,
     ) -> Result<Task, TaskError> {
         let caller = caller.into();
+        let charter = ask.charter.clone();
+        let requested = Requested {
+            environment: Some(ask.environment.clone()),
+            ..Requested::default()
+        };
+        let denial = match self.opened(&caller, ask).await {
+            Ok(Ok(task)) => return Ok(task),
+            Ok(Err(denial)) => denial,
+            Err(error) => {
+                let Some(denial) = error.decision(&charter) else {
+                    return Err(error);
+                };
+                let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
+                let error = Box::new(error);
+                return Err(TaskError::Refused {
+                    decision,
+                    denial,
+                    error,
+                });
+            }
+        };
+        let (decision, denial) = self.deny(&caller.identity, requested, denial).await?;
+        Err(TaskError::Denied { decision, denial })
+    }
+
+    async fn opened(
+        &self,
+        caller: &Caller,
+        ask: OpenTask,
+    ) -> Result<Result<Task, Denial>, TaskError> {
         let identity = &caller.identity;
-        if let Err(denial) = sponsored(&caller, &ask.charter) {
-            let (decision, denial) = self.deny(identity, (None, None), denial).await?;
-            return Err(TaskError::Denied { decision, denial });
+        if let Err(denial) = sponsored(caller, &ask.charter) {
+            return Ok(Err(denial));
         }
         if let Some(earlier) = self.earlier_task(identity, &ask).await? {
-            return Ok(earlier);
+            return Ok(Ok(earlier));
         }
         let now = self.now();
         let above = match &ask.under {
             Some((id, _)) => Some(self.task_of(identity, *id).await?.task),
             None => None,
         };
-        let task = match self.drafted(&caller, &ask, above.as_deref(), now)? {
+        let task = match self.drafted(caller, &ask, above.as_deref(), now)? {
             Ok(task) => task,
-            Err(denial) => {
-                let (decision, denial) = self.deny(identity, (None, None), denial).await?;
-                return Err(TaskError::Denied { decision, denial });
-            }
+            Err(denial) => return Ok(Err(denial)),
         };
         let command = Command::OpenTask {
             task: task.clone(),
@@ -114,7 +186,7 @@ impl Engine {
         };
         self.meter(identity, &command)?;
         self.commit(command).await.map_err(TaskError::Commit)?;
-        Ok(task)
+        Ok(Ok(task))
     }
 
     /// The task, if the charter in force lets it be opened; under another one, if that one's charter does too.
@@ -244,30 +316,37 @@ impl Engine {
         }
     }
 
-    /// Journals a denial, unless this agent has had too many, and gives it an id.
+    /// Journals a denial or a refusal, unless this agent has had too many, and gives it an id.
     pub(crate) async fn deny(
         &self,
         identity: &Identity,
-        (task, ask): (Option<TaskId>, Option<(&Name, Asked)>),
+        requested: Requested,
         denial: Denial,
     ) -> Result<(DecisionId, Box<Denial>), NoRandomness> {
         let decision = DecisionId::from_bits(self.draw()?);
         let agent = self.agent(identity);
         let charter = self.charters().in_force(&denial.charter);
         let charter = charter.is_some().then_some(&denial.charter);
+        self.decided.count(charter, denial.code().as_str());
+        let Requested {
+            task,
+            environment,
+            grant,
+            asked,
+        } = requested;
         let whose = if task.is_some() || self.knows(identity) {
             Whose::Agent(&agent, charter)
         } else {
             Whose::Stranger
         };
-        let (grant, asked) = ask.map(|(grant, asked)| (grant.clone(), asked)).unzip();
         let alone = Command::Deny {
             decision,
             identity: identity.clone(),
             agent: agent.clone(),
             task,
+            environment,
             grant,
-            asked: asked.unwrap_or_default(),
+            asked,
             denial: denial.clone(),
         };
         let told = (&denial, weight(&alone));

@@ -82,6 +82,7 @@ fn asked() -> (Books, LeaseId) {
         lease,
         decision: DecisionId::from_bits(ids.bits()),
         task: task.id,
+        environment: None,
         entry: Entry {
             grant: world::grant(TargetKind::Token),
             role: lanyard_core::charter::Role::Plan,

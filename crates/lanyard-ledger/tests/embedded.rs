@@ -130,6 +130,7 @@ fn intent(lease: LeaseId, task: &Task, turn: u32) -> Intent {
         lease,
         decision: DecisionId::from_bits(1),
         task: task.id,
+        environment: None,
         entry: Entry {
             grant: world::name("read-ledger"),
             role: Role::Plan,

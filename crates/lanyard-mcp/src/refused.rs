@@ -162,10 +162,10 @@ fn reason(status: &Status, named: &str) -> Reason {
         return Reason::Unavailable;
     }
     match (named, status.code()) {
-        ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED", _) => Reason::Denied,
+        ("CHARTER_DENIED" | "ROLE_DENIED" | "APPROVAL_DENIED" | "LIMIT_SPENT", _) => Reason::Denied,
         ("APPROVAL_REQUIRED", _) => Reason::ApprovalPending,
         ("KILL_ENGAGED", _) => Reason::Killed,
-        ("PAUSED", _) => Reason::Paused,
+        ("PAUSED" | "OUT_OF_HOURS" | "FROZEN", _) => Reason::Paused,
         ("TASK_ENDED", _) => Reason::TaskEnded,
         ("REAUTHENTICATE", _) | (_, Code::Unauthenticated) => Reason::NotLoggedIn,
         (_, Code::ResourceExhausted) => Reason::Quota,

@@ -3,6 +3,7 @@
 
 pub(crate) mod config;
 mod directory;
+mod ending;
 mod fresh;
 mod kept;
 mod objects;

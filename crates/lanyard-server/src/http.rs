@@ -147,7 +147,7 @@ async fn revoke(
     if let Ok(claims) = broker.keyring.verify(&request.token, &broker.issuer, now)
         && let Err(error) = broker.engine.give_back(claims.jti).await
     {
-        return refused(&refusal::issue(error, None));
+        return refused(&refusal::issue(error, &broker));
     }
     StatusCode::OK.into_response()
 }

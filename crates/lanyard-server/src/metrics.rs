@@ -21,6 +21,7 @@ use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -62,6 +63,8 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
         registry.register(name, help, gauge);
     }
     conditions(broker, &mut registry);
+    decisions(broker, &mut registry);
+    ends(broker, &mut registry);
     let by_target = broker.engine.survey(|state| of_targets(state, broker, now));
     for (name, help, values) in by_target.await.unwrap_or_default() {
         let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
@@ -285,6 +288,40 @@ fn conditions(broker: &Broker, registry: &mut Registry) {
         "notices",
         "How many reasons of this kind operators have to look at, while the broker issues",
         counted(notices),
+    );
+}
+
+/// Every answer to a request for a task, a plan's admission or a credential.
+fn decisions(broker: &Broker, registry: &mut Registry) {
+    let family = Family::<Labels, Counter>::default();
+    for (charter, code, count) in broker.engine.decision_counts().all() {
+        let charter = charter.map(|name| name.to_string()).unwrap_or_default();
+        let labels = vec![
+            ("charter".to_owned(), charter),
+            ("reason_code".to_owned(), code.to_owned()),
+        ];
+        family.get_or_create(&labels).inc_by(count);
+    }
+    registry.register(
+        "decisions",
+        "Decisions since the start, by charter in force and reason code; ALLOWED is yes",
+        family,
+    );
+}
+
+/// When charters end, of those that do: an alert can be early.
+fn ends(broker: &Broker, registry: &mut Registry) {
+    let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
+    for charter in broker.engine.charters().all() {
+        if let Some(end) = charter.expires {
+            let labels = vec![("charter".to_owned(), charter.name.to_string())];
+            family.get_or_create(&labels).set(seconds(end.when));
+        }
+    }
+    registry.register(
+        "charter_expire_timestamp_seconds",
+        "When the charter ends, of charters that do",
+        family,
     );
 }
 

@@ -1,10 +1,13 @@
 //! From what went wrong to what the caller is told. One place, so that forbidden and unknown look the same.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lanyard_core::approval::Unusable;
-use lanyard_core::id::{ApprovalId, PlanId};
+use lanyard_core::charter::Charter;
+use lanyard_core::decide::{Denial, ReasonCode, Rule};
+use lanyard_core::id::{ApprovalId, DecisionId, PlanId};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Unjudged;
 use lanyard_core::provider::ProviderError;
@@ -20,6 +23,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::config::ApprovalUrl;
 use crate::identity::Freshness;
 use crate::shares::Full;
+use crate::wire::Broker;
 
 const DOMAIN: &str = "lanyard.dev";
 
@@ -154,31 +158,106 @@ fn killed(message: String, id: String) -> Status {
     )
 }
 
-fn denied(denial: &lanyard_core::decide::Denial, decision: lanyard_core::id::DecisionId) -> Status {
-    let mut facts = HashMap::from([
-        ("charter".to_owned(), denial.charter.to_string()),
-        ("rule".to_owned(), denial.rule.to_string()),
-        ("decision_id".to_owned(), decision.to_string()),
-    ]);
+/// What a decision that says no adds to its answer: its id, what a program branches on, the limit, and when to ask again.
+fn decided(
+    facts: &mut HashMap<String, String>,
+    (denial, decision): (&Denial, DecisionId),
+    broker: &Broker,
+) {
+    let mut fact = |name: &str, value: String| drop(facts.insert(name.to_owned(), value));
+    fact("charter", denial.charter.to_string());
+    fact("rule", denial.rule.to_string());
+    fact("decision_id", decision.to_string());
+    fact("reason_code", denial.code().to_string());
     match (&denial.path, denial.at) {
-        (Some(path), _) => drop(facts.insert("path".to_owned(), path.to_string())),
-        (None, Some(at)) => drop(facts.insert("line".to_owned(), at.line.to_string())),
+        (Some(path), _) => fact("path", path.to_string()),
+        (None, Some(at)) => fact("line", at.line.to_string()),
         (None, None) => {}
     }
     if let Some(revision) = &denial.revision {
-        facts.insert("revision".to_owned(), revision.to_string());
+        fact("revision", revision.to_string());
     }
-    status(
-        Code::PermissionDenied,
-        format!("{denial} [{decision}]"),
-        "CHARTER_DENIED",
-        facts,
-    )
+    if let Some(limit) = &denial.limit {
+        fact("limit", limit.name.to_string());
+        fact("limit_value", limit.value.clone());
+    }
+    if let Some(at) = denial.retry_after {
+        fact("retry_after", at.to_string());
+        let wait = at.since(broker.engine.now());
+        fact("retry_after_seconds", wait.as_secs().to_string());
+    }
+    if let Some(charter) = shown_owners(denial, broker) {
+        fact("owner_business", charter.owners.business.clone());
+        fact("owner_technical", charter.owners.technical.clone());
+        fact("owner_security", charter.owners.security.clone());
+    }
 }
 
-pub(crate) fn task(error: TaskError) -> Status {
+/// The charter whose owners the caller is told of: not where the answer is that there is no such charter for the caller.
+fn shown_owners(denial: &Denial, broker: &Broker) -> Option<Arc<Charter>> {
+    denial.revision.as_ref()?;
+    broker.engine.charters().in_force(&denial.charter)
+}
+
+/// The line of a decision that says no: whom to ask where only people can change the answer, and the id.
+fn decided_line(line: &str, (denial, decision): (&Denial, DecisionId), broker: &Broker) -> String {
+    let asks_people = !matches!(denial.rule, Rule::Kill | Rule::Quota | Rule::Task);
+    let owner = shown_owners(denial, broker).filter(|_| asks_people);
+    let owner = owner.map_or_else(String::new, |charter| {
+        format!(" (owner of the charter: {})", charter.owners.technical)
+    });
+    format!("{line}{owner} [{decision}]")
+}
+
+fn denied(denial: &Denial, decision: DecisionId, broker: &Broker) -> Status {
+    let mut facts = HashMap::new();
+    decided(&mut facts, (denial, decision), broker);
+    let line = decided_line(&denial.to_string(), (denial, decision), broker);
+    let code = denial.code();
+    let (class, reason) = if code.is_for_now() {
+        // The same request is allowed later: whoever takes this for a final answer gives up too early.
+        (Code::FailedPrecondition, code.as_str())
+    } else {
+        (Code::PermissionDenied, "CHARTER_DENIED")
+    };
+    let mut details = ErrorDetails::with_error_info(reason, DOMAIN, facts);
+    details.set_retry_info(wait(denial, broker));
+    Status::with_error_details(class, line, details)
+}
+
+fn wait(denial: &Denial, broker: &Broker) -> Option<Duration> {
+    Some(denial.retry_after?.since(broker.engine.now()))
+}
+
+/// What held the request up, with the decision that records it.
+fn held_up(cause: &Status, of: (&Denial, DecisionId), broker: &Broker) -> Status {
+    let (denial, _) = of;
+    let mut details = cause.get_error_details();
+    let (mut reason, mut facts) = details.error_info().map_or_else(
+        || (denial.code().to_string(), HashMap::new()),
+        |info| (info.reason.clone(), info.metadata.clone()),
+    );
+    if matches!(denial.code(), ReasonCode::BudgetSpent | ReasonCode::Plans) {
+        // Nothing frees it while the task lasts: to wait does not help.
+        "LIMIT_SPENT".clone_into(&mut reason);
+    }
+    decided(&mut facts, of, broker);
+    details.set_error_info(reason, DOMAIN, facts);
+    if let Some(wait) = wait(denial, broker) {
+        details.set_retry_info(Some(wait));
+    }
+    let line = format!("{}; {}", cause.message(), denial.next);
+    Status::with_error_details(cause.code(), decided_line(&line, of, broker), details)
+}
+
+pub(crate) fn task(error: TaskError, broker: &Broker) -> Status {
     match error {
-        TaskError::Denied { decision, denial } => denied(&denial, decision),
+        TaskError::Denied { decision, denial } => denied(&denial, decision, broker),
+        TaskError::Refused {
+            decision,
+            denial,
+            error,
+        } => held_up(&task(*error, broker), (&denial, decision), broker),
         TaskError::NotFound => not_found("task"),
         TaskError::Commit(error) => commit(error),
         TaskError::TooManyRecords(error) => too_many_records(&error),
@@ -254,7 +333,8 @@ fn not_issuing(why: &NotIssuing) -> Status {
 
 /// An identity, or all of them together, fill the journal too fast.
 pub(crate) fn too_many_records(error: &TooManyRecords) -> Status {
-    let (message, facts) = (error.to_string(), HashMap::new());
+    let facts = HashMap::from([("retry_after".to_owned(), error.until().to_string())]);
+    let message = format!("{error}: the next is taken at {}", error.until());
     status(Code::ResourceExhausted, message, "QUOTA", facts)
 }
 
@@ -268,10 +348,20 @@ pub(crate) fn stranger() -> Status {
     )
 }
 
-/// The page is where people decide on approvals.
-pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
+pub(crate) fn issue(error: IssueError, broker: &Broker) -> Status {
     match error {
-        IssueError::Denied { decision, denial } => denied(&denial, decision),
+        IssueError::Denied { decision, denial } => denied(&denial, decision, broker),
+        IssueError::Refused {
+            decision,
+            denial,
+            error,
+        } => held_up(&issue(*error, broker), (&denial, decision), broker),
+        IssueError::PlanNeeded(denial) => status(
+            Code::FailedPrecondition,
+            denial.message,
+            "APPROVAL_REQUIRED",
+            HashMap::new(),
+        ),
         IssueError::NotFound(what) => not_found(what),
         IssueError::ApprovalNeeded {
             approval,
@@ -287,7 +377,7 @@ pub(crate) fn issue(error: IssueError, page: Option<&ApprovalUrl>) -> Status {
             plan,
             approval,
             why,
-        } => approval_needed((plan, approval), &why, page),
+        } => approval_needed((plan, approval), &why, broker.approval_url.as_ref()),
         IssueError::Repeated(lease) => {
             let message = IssueError::Repeated(lease).to_string();
             status(
@@ -339,7 +429,11 @@ pub(crate) fn commit(error: CommitError) -> Status {
         CommitError::Refused(refusal) => refusal,
     };
     let message = refusal.to_string();
-    let plain = |code, reason| status(code, message.clone(), reason, HashMap::new());
+    let until = refusal.retry_after();
+    let plain = |code, reason| {
+        let until = until.map(|at| ("retry_after".to_owned(), at.to_string()));
+        status(code, message.clone(), reason, until.into_iter().collect())
+    };
     match refusal {
         Refusal::Killed(engaged) => killed(message, engaged.order.id.to_string()),
         Refusal::Paused(_) | Refusal::Tripped(_) => plain(Code::FailedPrecondition, "PAUSED"),

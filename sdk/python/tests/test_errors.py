@@ -17,8 +17,11 @@ CASES = [
     (CODES.FAILED_PRECONDITION, "APPROVAL_REQUIRED", lanyard.ApprovalPending),
     (CODES.FAILED_PRECONDITION, "KILL_ENGAGED", lanyard.Killed),
     (CODES.FAILED_PRECONDITION, "TASK_ENDED", lanyard.TaskEnded),
-    (CODES.FAILED_PRECONDITION, "PAUSED", lanyard.Refused),
-    (CODES.RESOURCE_EXHAUSTED, "QUOTA", lanyard.Refused),
+    (CODES.FAILED_PRECONDITION, "PAUSED", lanyard.RefusedForNow),
+    (CODES.FAILED_PRECONDITION, "OUT_OF_HOURS", lanyard.RefusedForNow),
+    (CODES.FAILED_PRECONDITION, "FROZEN", lanyard.RefusedForNow),
+    (CODES.RESOURCE_EXHAUSTED, "QUOTA", lanyard.RefusedForNow),
+    (CODES.RESOURCE_EXHAUSTED, "LIMIT_SPENT", lanyard.Denied),
     (CODES.INVALID_ARGUMENT, "", lanyard.Refused),
     (CODES.UNAUTHENTICATED, "UNAUTHENTICATED", lanyard.NotLoggedIn),
     (CODES.UNAVAILABLE, "UNAVAILABLE", lanyard.BrokerUnavailable),
@@ -48,3 +51,13 @@ def test_the_facts_of_an_error_are_its_attributes() -> None:
     assert error.url == "https://x/A-1"
     taken = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert (str(taken), taken.reason, taken.facts) == (str(error), error.reason, error.facts)
+
+
+def test_u22_a_refusal_for_now_says_when_to_ask_again() -> None:
+    facts = {"retry_after_seconds": "90", "retry_after": "2027-01-15T08:00:00Z", "limit": "limits.live_leases"}
+    error = lanyard.RefusedForNow("five leases", reason="QUOTA", facts=facts)
+    assert isinstance(error, lanyard.Refused)
+    assert (error.retry_after, error.retry_at, error.limit) == (90.0, facts["retry_after"], "limits.live_leases")
+    unknown = lanyard.RefusedForNow("paused", reason="PAUSED")
+    assert (unknown.retry_after, unknown.retry_at, unknown.limit) == (None, None, None)
+    assert lanyard.RefusedForNow("x", facts={"retry_after_seconds": "soon"}).retry_after is None

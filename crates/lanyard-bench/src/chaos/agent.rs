@@ -302,7 +302,7 @@ impl Agent {
                 self.flood.count("list charters", answer);
             }
             3 => {
-                let ask = caller.request(v1::ListApprovalsRequest {})?;
+                let ask = caller.request(v1::ListApprovalsRequest::default())?;
                 let answer = ApprovalServiceClient::new(channel)
                     .list_approvals(ask)
                     .await;

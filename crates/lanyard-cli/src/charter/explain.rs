@@ -9,6 +9,7 @@ use lanyard_core::approval::{approvers, persons};
 use lanyard_core::charter::{
     ActionPattern, Charter, ConditionKey, Name, Rights, Version, unlisted_action,
 };
+use lanyard_core::decide::{Denial, Rule};
 use lanyard_core::digest::Digest;
 use lanyard_core::identity::{Evidence, Identity};
 use lanyard_core::question::{Planned, Question, Usage, ask, nearest, permit};
@@ -16,9 +17,10 @@ use lanyard_core::time::{Timestamp, Ttl};
 
 use super::files::{self, Declared};
 use super::plans::{PlanFile, with_plan};
+use crate::Global;
 use crate::outcome::Outcome;
 use crate::plan::Format;
-use crate::text;
+use crate::{span, text};
 
 #[derive(Args)]
 pub(crate) struct Explain {
@@ -38,8 +40,8 @@ pub(crate) struct Explain {
     /// For which grant.
     #[arg(long)]
     grant: Name,
-    /// For how long, in seconds.
-    #[arg(long, value_parser = ttl)]
+    /// For how long: `10m`, `1h30m`.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
     ttl: Option<Ttl>,
     /// The agent's model.
     #[arg(long)]
@@ -75,18 +77,14 @@ pub(crate) struct Explain {
     /// When, as 2026-12-24T12:00:00Z; hours, freezes and the charter's end depend on it. Now, when it is left out.
     #[arg(long)]
     at: Option<jiff::Timestamp>,
-    /// How long the target's revocation takes at worst, in seconds.
-    #[arg(long, default_value_t = 0)]
-    worst_case: u64,
+    /// How long the target's revocation takes at worst: `5m`.
+    #[arg(long, value_name = "SPAN", value_parser = span::parse)]
+    worst_case: Option<Ttl>,
 }
 
-fn ttl(text: &str) -> Result<Ttl, String> {
-    let seconds = text.parse().map_err(|error| format!("{error}"))?;
-    Ttl::from_secs(seconds).map_err(|error| error.to_string())
-}
-
-pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+pub(crate) fn run(global: &Global, asked: &Explain) -> Result<(), Outcome> {
+    let charters = std::slice::from_ref(&asked.file);
+    let world = asked.declared.world_of(global, charters)?;
     let (charter, _) = files::charter(&asked.file, &world)?;
     let mut question = question(asked)?;
     let at = asked.at.unwrap_or_else(jiff::Timestamp::now);
@@ -119,6 +117,7 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
             Ok(())
         }
         Err(denial) => {
+            let denial = exact(&charter, &question, denial);
             println!("{}", text::line(&denial.to_string()));
             if let Some(near) = nearest(&charter, &question, now) {
                 let difference = text::line(&difference(&question, &near));
@@ -126,6 +125,59 @@ pub(crate) fn run(asked: &Explain) -> Result<(), Outcome> {
             }
             Err(Outcome::Negative)
         }
+    }
+}
+
+/// The denial for whoever has the file: the broker tells an agent that the charter does not name no more than that there is no
+/// such charter, and here there is one.
+fn exact(charter: &Charter, question: &Question, denial: Denial) -> Denial {
+    if denial.rule != Rule::NotInForce {
+        return denial;
+    }
+    let Identity { issuer, subject } = &question.identity;
+    let of_issuer = charter.agents.iter().find(|rule| rule.issuer == *issuer);
+    let named = charter
+        .agents
+        .iter()
+        .find(|rule| rule.names(&question.identity));
+    let (at, message, next) = match (named, of_issuer) {
+        (Some(rule), _) => {
+            let claims: Vec<String> = rule
+                .claims
+                .iter()
+                .map(|(name, pattern)| format!("`{name}` as `{pattern}`"))
+                .collect();
+            (
+                Some(rule.at),
+                format!(
+                    "the agent `{subject}` does not prove {}",
+                    claims.join(" and ")
+                ),
+                "give what it proves with --claim NAME=VALUE",
+            )
+        }
+        (None, Some(rule)) => (
+            Some(rule.at),
+            format!(
+                "of issuer `{issuer}` the charter names `{}` and not `{subject}`",
+                rule.subject
+            ),
+            "name the agent under `agents`, or ask as one that is named",
+        ),
+        (None, None) => (
+            charter.agents.first().map(|rule| rule.at),
+            format!("the charter names no agent of issuer `{issuer}`"),
+            "name the agent under `agents`, or ask as one that is named",
+        ),
+    };
+    Denial {
+        revision: Some(charter.revision.clone()),
+        rule: Rule::Agents,
+        at,
+        message,
+        next: next.to_owned(),
+        reason_code: Some(Rule::Agents.code()),
+        ..denial
     }
 }
 
@@ -203,7 +255,7 @@ fn question(asked: &Explain) -> Result<Question, Outcome> {
         plan: (asked.plan || !destructive.is_empty()).then(|| Planned::naming(destructive)),
         ticket: asked.ticket.clone(),
         usage,
-        worst_case: Duration::from_secs(asked.worst_case),
+        worst_case: asked.worst_case.map_or(Duration::ZERO, Ttl::as_duration),
     })
 }
 

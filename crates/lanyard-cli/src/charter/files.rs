@@ -10,12 +10,14 @@ use lanyard_core::charter::{
 use lanyard_core::document::{Severity, render};
 use lanyard_plan::PolicyFolder;
 
+use crate::Global;
 use crate::outcome::Outcome;
 
 /// What a charter may name: as the daemon's configuration declares it, or word by word.
 #[derive(Args)]
 pub(crate) struct Declared {
-    /// The daemon's configuration: its environments and targets are what a charter may name.
+    /// The daemon's configuration: its environments and targets are what a charter may name. Where nothing is declared, the
+    /// lanyardd.yaml of the charter's folder or of a folder above it.
     #[arg(long)]
     config: Option<PathBuf>,
     /// An environment and its kind: name=production or name=sandbox.
@@ -45,7 +47,45 @@ fn pair<T: Copy>(text: &str, kinds: &[(&str, T)]) -> Result<(Name, T), String> {
     Ok((name, *kind))
 }
 
+/// The name that `lanyardd init` gives the configuration.
+const CONFIGURATION: &str = "lanyardd.yaml";
+/// How far above a charter its configuration is looked for.
+const FOLDERS_ABOVE: usize = 3;
+
+/// The configuration of the installation that this charter, or folder of charters, belongs to.
+fn beside(charter: &Path) -> Option<PathBuf> {
+    let charter = std::path::absolute(charter).ok()?;
+    let folders = charter.ancestors().take(FOLDERS_ABOVE + 1);
+    let mut configurations = folders.map(|folder| folder.join(CONFIGURATION));
+    configurations.find(|file| file.is_file())
+}
+
 impl Declared {
+    /// What is declared, for the charters of these paths.
+    pub(crate) fn world_of(&self, global: &Global, charters: &[PathBuf]) -> Result<World, Outcome> {
+        let says_nothing =
+            self.config.is_none() && self.environments.is_empty() && self.targets.is_empty();
+        if !says_nothing {
+            return self.world();
+        }
+        let Some(config) = charters.iter().find_map(|path| beside(path)) else {
+            global.note(
+                "nothing says which environments and targets there are: give --config lanyardd.yaml, or --environment and --target",
+            );
+            return self.world();
+        };
+        global.note(format_args!(
+            "environments and targets are those of {}",
+            config.display()
+        ));
+        Self {
+            config: Some(config),
+            environments: Vec::new(),
+            targets: Vec::new(),
+        }
+        .world()
+    }
+
     pub(crate) fn world(&self) -> Result<World, Outcome> {
         let mut world = match &self.config {
             Some(path) => {

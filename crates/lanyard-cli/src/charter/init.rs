@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use lanyard_core::charter::{Name, TargetKind, World, parse};
+use clap::{Args, ValueEnum};
+use lanyard_core::charter::{EnvironmentKind, Name, TargetKind, World, parse};
 use lanyard_core::document::render;
 
 use super::files::Declared;
@@ -34,9 +34,23 @@ pub(crate) struct Init {
     /// Who answers for it: for what it is for, for how it works, and for what can go wrong.
     #[arg(long, num_args = 3, value_names = ["BUSINESS", "TECHNICAL", "SECURITY"])]
     owners: Vec<String>,
+    /// What the agent does: a first charter of that kind.
+    #[arg(long, value_enum, default_value_t = Template::Read)]
+    template: Template,
     /// Write it there, where no file is yet, and the schema for editors beside it.
     #[arg(long)]
     out: Option<PathBuf>,
+}
+
+/// The kinds of first charters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Template {
+    /// Read alone.
+    Read,
+    /// Read, and change things by plans that people approve.
+    Change,
+    /// The same in office hours, with breakers, a freeze and an emergency.
+    OnCall,
 }
 
 /// Everything that a first charter needs.
@@ -47,6 +61,7 @@ struct Answers {
     environment: Name,
     target: Name,
     owners: [String; 3],
+    template: Template,
 }
 
 /// The name of the schema's file, and the line by which editors find it.
@@ -83,24 +98,69 @@ fn write(path: &Path, text: &str) -> Result<(), Outcome> {
         .map_err(|error| Outcome::usage(format!("{} cannot be written: {error}", path.display())))
 }
 
+/// The answers that are missing, each with the flag that gives it.
+fn missing(asked: &Init, world: &World) -> Vec<String> {
+    let names = |all: Vec<&str>| {
+        if all.is_empty() {
+            "none is declared: give --config, or declare one".to_owned()
+        } else {
+            format!("one of {}", all.join(", "))
+        }
+    };
+    let environments = names(world.environments.keys().map(Name::as_str).collect());
+    let targets = names(world.targets.keys().map(Name::as_str).collect());
+    let all = [
+        (asked.name.is_none(), "NAME: the charter's name".to_owned()),
+        (
+            asked.purpose.is_none(),
+            "--purpose TEXT: what the agent is for, in one sentence".to_owned(),
+        ),
+        (
+            asked.agent.is_empty(),
+            "--agent ISSUER SUBJECT: who may open a task".to_owned(),
+        ),
+        (
+            asked.owners.is_empty(),
+            "--owners BUSINESS TECHNICAL SECURITY: who answers for it".to_owned(),
+        ),
+        (
+            asked.r#in.is_none(),
+            format!("--in ENVIRONMENT: where ({environments})"),
+        ),
+        (
+            asked.on.is_none(),
+            format!("--on TARGET: on which target ({targets})"),
+        ),
+    ];
+    let lacking = all.into_iter().filter(|(is_missing, _)| *is_missing);
+    lacking.map(|(_, line)| line).collect()
+}
+
 fn answers(global: &Global, asked: &Init, world: &World) -> Result<Answers, Outcome> {
+    let lacking = missing(asked, world);
+    if !lacking.is_empty() && !global.may_ask() {
+        let message = format!(
+            "a charter needs more, and nobody can be asked here:\n  {}",
+            lacking.join("\n  ")
+        );
+        return Err(Outcome::usage(message));
+    }
     let names = |all: Vec<&str>| all.join(", ");
     let environments = names(world.environments.keys().map(Name::as_str).collect());
     let targets = names(world.targets.keys().map(Name::as_str).collect());
     let several = |given: &[String], what: &[&str]| -> Result<Vec<String>, Outcome> {
         if given.is_empty() {
-            return what.iter().map(|what| said(global, what)).collect();
+            return what.iter().map(|what| said(what)).collect();
         }
         Ok(given.to_vec())
     };
     let count = |_| Outcome::usage("two words name an agent, and three the owners");
-    let name =
-        |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(global, what), Ok);
+    let name = |given: &Option<Name>, what: &str| given.clone().map_or_else(|| parsed(what), Ok);
     // In the order in which a person would say it.
     let own = name(&asked.name, "The charter's name")?;
     let purpose = match &asked.purpose {
         Some(purpose) => purpose.clone(),
-        None => said(global, "What the agent is for, in one sentence")?,
+        None => said("What the agent is for, in one sentence")?,
     };
     let agent = several(&asked.agent, &["The agent's issuer", "The agent's subject"])?;
     let owners = several(
@@ -118,16 +178,13 @@ fn answers(global: &Global, asked: &Init, world: &World) -> Result<Answers, Outc
         environment: name(&asked.r#in, &format!("Where ({environments})"))?,
         target: name(&asked.on, &format!("On which target ({targets})"))?,
         owners: owners.try_into().map_err(count)?,
+        template: asked.template,
     })
 }
 
 /// Asks on the terminal until something is said.
-fn said(global: &Global, what: &str) -> Result<String, Outcome> {
+fn said(what: &str) -> Result<String, Outcome> {
     let fault = |error: std::io::Error| Outcome::usage(error.to_string());
-    if !global.may_ask() {
-        let message = format!("not said, and nobody can be asked here: {what}; see --help");
-        return Err(Outcome::usage(message));
-    }
     loop {
         eprint!("{what}: ");
         std::io::stderr().flush().map_err(fault)?;
@@ -141,12 +198,84 @@ fn said(global: &Global, what: &str) -> Result<String, Outcome> {
     }
 }
 
-fn parsed(global: &Global, what: &str) -> Result<Name, Outcome> {
+fn parsed(what: &str) -> Result<Name, Outcome> {
     loop {
-        match said(global, what)?.parse() {
+        match said(what)?.parse() {
             Ok(name) => return Ok(name),
             Err(error) => eprintln!("{error}"),
         }
+    }
+}
+
+/// What a grant of this kind may be: what reads, and what changes something, as the lines of a grant.
+const fn rights(kind: TargetKind) -> (&'static str, &'static str) {
+    match kind {
+        TargetKind::Token => (
+            "token: {target: TARGET, audience: https://service.example, scopes: [read]}\n",
+            "token: {target: TARGET, audience: https://service.example, scopes: [write]}\n",
+        ),
+        TargetKind::Aws => (
+            "aws:\n        target: TARGET\n        allow:\n          - actions: [s3:GetObject]\n            resources: [\"arn:aws:s3:::bucket/*\"]\n",
+            "aws:\n        target: TARGET\n        allow:\n          - actions: [s3:PutObject]\n            resources: [\"arn:aws:s3:::bucket/*\"]\n",
+        ),
+        TargetKind::Kubernetes => (
+            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n",
+            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [apps], resources: [deployments], verbs: [get, patch]}\n",
+        ),
+        TargetKind::Vault => (
+            "vault: {target: TARGET, policies: [reader]}\n",
+            "vault: {target: TARGET, policies: [writer]}\n",
+        ),
+        TargetKind::GitHub => (
+            "github: {target: TARGET, repositories: [repository], permissions: {contents: read}}\n",
+            "github: {target: TARGET, repositories: [repository], permissions: {contents: write}}\n",
+        ),
+    }
+}
+
+/// What a template adds: the autonomy, the grant that changes things, and the sections after the grants.
+struct Parts {
+    autonomy: &'static str,
+    grant: String,
+    sections: String,
+}
+
+fn parts(asked: &Answers, kind: TargetKind, is_production: bool) -> Parts {
+    if asked.template == Template::Read {
+        return Parts {
+            autonomy: "observe",
+            grant: String::new(),
+            sections: String::new(),
+        };
+    }
+    let environment = &asked.environment;
+    let people = if is_production { 2 } else { 1 };
+    let (_, changes) = rights(kind);
+    let mut sections = format!(
+        "  plans:\n    required: {{role: apply, environments: [{environment}]}}\n  approvals:\n    # Put the group of the people who \
+         approve in the place of `approvers`.\n    - {{when: {{role: apply, environment: {environment}}}, people: {people}, from: \
+         [group:approvers]}}\n"
+    );
+    if asked.template == Template::OnCall {
+        sections.push_str(&format!(
+            "  emergency: {{grants: [change], people: 1, lasts: 1h}}\n  hours: {{zone: Etc/UTC, days: [mon, tue, wed, thu, fri], from: \
+             \"08:00\", to: \"18:00\", outside: require-approval, roles: [apply]}}\n  freezes:\n    - {{from: 2030-12-20, to: \
+             2031-01-04, roles: [apply], environments: [{environment}], reason: year-end}}\n  breakers:\n    - {{on: denied, count: 5, \
+             within: 10m, then: stop-agent}}\n    - {{on: provider-error, count: 5, within: 5m, then: pause-target}}\n"
+        ));
+    }
+    Parts {
+        autonomy: if is_production {
+            "execute-production"
+        } else {
+            "execute-sandbox"
+        },
+        grant: format!(
+            "    # What it changes, by a plan that people approved.\n    - name: change\n      role: apply\n      environments: \
+             [{environment}]\n      {}",
+            changes.replace("TARGET", asked.target.as_str())
+        ),
+        sections,
     }
 }
 
@@ -158,29 +287,22 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
             asked.target
         )));
     };
-    let rights = match kind {
-        TargetKind::Token => {
-            "token: {target: TARGET, audience: https://service.example, scopes: [read]}\n"
-        }
-        TargetKind::Aws => {
-            "aws:\n        target: TARGET\n        allow:\n          - actions: [s3:GetObject]\n            resources: [\"arn:aws:s3:::bucket/*\"]\n"
-        }
-        TargetKind::Kubernetes => {
-            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n"
-        }
-        TargetKind::Vault => "vault: {target: TARGET, policies: [reader]}\n",
-        TargetKind::GitHub => {
-            "github: {target: TARGET, repositories: [repository], permissions: {contents: read}}\n"
-        }
-    };
-    let rights = rights.replace("TARGET", asked.target.as_str());
+    let (reads, _) = rights(*kind);
+    let reads = reads.replace("TARGET", asked.target.as_str());
+    let production =
+        world.environments.get(&asked.environment) == Some(&EnvironmentKind::Production);
+    let Parts {
+        autonomy,
+        grant,
+        sections,
+    } = parts(asked, *kind, production);
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     Ok(format!(
         "apiVersion: lanyard.dev/v1\nkind: Charter\nmetadata:\n  name: {}\nspec:\n  purpose: {}\n  owners:\n    business: {}\n    \
-         technical: {}\n    security: {}\n  agents:\n    - issuer: {}\n      subject: {}\n  environments:\n    {}: {{autonomy: observe}}\n  \
-         grants:\n    # What it reads. A grant that changes things has the role apply: see docs/charter.md.\n    - name: read\n      \
-         role: plan\n      environments: [{}]\n      {rights}  limits:\n    ttl: 10m\n    task: 2h\n    live_leases: 3\n    \
-         mints: {{count: 30, per: 1h}}\n    revocable_within: 10m\n",
+         technical: {}\n    security: {}\n  agents:\n    - issuer: {}\n      subject: {}\n  environments:\n    {}: {{autonomy: \
+         {autonomy}}}\n  grants:\n    # What it reads. A grant that changes things has the role apply: see docs/charter.md.\n    - name: \
+         read\n      role: plan\n      environments: [{}]\n      {reads}{grant}{sections}  limits:\n    ttl: 10m\n    task: 2h\n    \
+         live_leases: 3\n    mints: {{count: 30, per: 1h}}\n    revocable_within: 10m\n",
         asked.name,
         quoted(&asked.purpose),
         quoted(business),
@@ -191,4 +313,40 @@ fn text(asked: &Answers, world: &World) -> Result<String, Outcome> {
         asked.environment,
         asked.environment,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_core::charter::{ENVIRONMENT_KINDS, TARGET_KINDS};
+
+    use super::*;
+
+    #[test]
+    fn friction_every_template_holds_together_on_every_kind_of_target() {
+        for (environment, environment_kind) in ENVIRONMENT_KINDS {
+            for (target, target_kind) in TARGET_KINDS {
+                for template in [Template::Read, Template::Change, Template::OnCall] {
+                    let name = |text: &str| text.parse::<Name>().unwrap();
+                    let mut world = World::default();
+                    world.environments.insert(name("here"), *environment_kind);
+                    world.targets.insert(name("there"), *target_kind);
+                    let asked = Answers {
+                        name: name("first"),
+                        purpose: "Look after the queues.".to_owned(),
+                        agent: ["https://issuer.example", "agent"].map(str::to_owned),
+                        environment: name("here"),
+                        target: name("there"),
+                        owners: ["a@x.example", "b@x.example", "c@x.example"].map(str::to_owned),
+                        template,
+                    };
+                    let Ok(text) = text(&asked, &world) else {
+                        panic!("{target} is not declared");
+                    };
+                    let parsed = parse(&text, &world);
+                    let of = format!("{environment} {target} {template:?}\n{text}");
+                    assert!(parsed.is_ok(), "{of}\n{parsed:?}");
+                }
+            }
+        }
+    }
 }

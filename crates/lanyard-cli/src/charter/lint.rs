@@ -5,14 +5,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lanyard_client::{Client, v1};
-use lanyard_core::charter::{Name, World, parse_with};
+use lanyard_core::charter::{Charter, Name, World, parse_with};
 use lanyard_core::document::{Code, Diagnostic, Severity, Span};
+use lanyard_core::time::Timestamp;
 use lanyard_plan::PolicyFolder;
 
 use super::files::{self, Declared};
+use super::list::ENDS_SOON;
 use super::report::{self, File, Format};
 use crate::Global;
 use crate::outcome::Outcome;
+use crate::span;
 
 #[derive(Args)]
 pub(crate) struct Lint {
@@ -36,7 +39,7 @@ pub(crate) struct Lint {
 }
 
 pub(crate) async fn run(global: &Global, asked: &Lint) -> Result<(), Outcome> {
-    let world = asked.declared.world()?;
+    let world = asked.declared.world_of(global, &asked.paths)?;
     let mut broker = match &asked.against {
         Some(context) => Some(Client::connect(context).await?),
         None => None,
@@ -59,6 +62,11 @@ pub(crate) async fn run(global: &Global, asked: &Lint) -> Result<(), Outcome> {
             Ok(parsed) => (Some(parsed.charter), parsed.warnings),
             Err(findings) => (None, findings),
         };
+        findings.extend(
+            charter
+                .as_ref()
+                .and_then(|charter| ends_soon(charter, &text)),
+        );
         if let Some(charter) = charter
             && let Some(first) = names.insert(charter.name.clone(), name.clone())
         {
@@ -89,6 +97,38 @@ pub(crate) async fn run(global: &Global, asked: &Lint) -> Result<(), Outcome> {
         return Err(Outcome::Negative);
     }
     Ok(())
+}
+
+/// A charter that has ended, or ends soon.
+fn ends_soon(charter: &Charter, text: &str) -> Option<Diagnostic> {
+    let end = charter.expires?;
+    let now = u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default();
+    let now = Timestamp::from_secs(now);
+    if end.when > now + ENDS_SOON {
+        return None;
+    }
+    let how = if end.when <= now {
+        "ended".to_owned()
+    } else {
+        format!("ends in {},", span::shown(end.when.since(now)))
+    };
+    let lines = usize::try_from(end.at.line.saturating_sub(1)).unwrap_or_default();
+    let before: usize = text.split_inclusive('\n').take(lines).map(str::len).sum();
+    let line = text.get(before..).and_then(|rest| rest.lines().next());
+    let line = line.unwrap_or_default();
+    let column = usize::try_from(end.at.column.saturating_sub(1)).unwrap_or_default();
+    let column = line.char_indices().nth(column).map_or(0, |(at, _)| at);
+    let span = Span {
+        at: end.at,
+        start: before + column,
+        end: before + line.trim_end().len(),
+    };
+    let message = format!("charter {} {how} at {}", charter.name, end.when);
+    let help = format!(
+        "ask `{}` whether the agent is still needed, and write a later date or remove the file",
+        charter.owners.technical
+    );
+    Some(Diagnostic::new(Code::EndsSoon, span, message).help(help))
 }
 
 /// What the broker finds at its targets.

@@ -9,6 +9,7 @@ pub(crate) mod files;
 mod fmt;
 mod init;
 mod lint;
+mod list;
 mod plans;
 mod report;
 mod schema;
@@ -16,17 +17,19 @@ mod simulate;
 mod test;
 
 use clap::Subcommand;
-use lanyard_client::v1;
 
 use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::Rows;
-use crate::text;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the charters that a broker has in force; the files that are not, and why, are on stderr, with exit code 1.
-    List,
+    List(list::List),
+    /// Show a charter that is in force: who may do what where, who approves, and who answers for it.
+    Show {
+        /// The charter's name.
+        name: String,
+    },
     /// Write a first charter that holds together: one that reads.
     Init(Box<init::Init>),
     /// Print the JSON Schema of charters, for editors.
@@ -51,7 +54,8 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
-        Command::List => list(global).await,
+        Command::List(asked) => list::run(global, &asked).await,
+        Command::Show { name } => list::show(global, name).await,
         Command::Init(asked) => init::run(global, &asked),
         Command::Schema => {
             println!("{:#}", schema::charter());
@@ -67,30 +71,6 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
         Command::Compile(asked) => compile::run(global, &asked),
         Command::Simulate(asked) => simulate::run(global, &asked),
         Command::Test(test) => test::run(&test),
-        Command::Explain(asked) => explain::run(&asked),
-    }
-}
-
-async fn list(global: &Global) -> Result<(), Outcome> {
-    let mut client = global.client().await?;
-    let listed = client.list_charters(v1::ListChartersRequest {}).await?;
-    let mut rows = Rows::new(&["name", "agents", "grants", "revision", "purpose"]);
-    for charter in listed.charters {
-        rows.push([
-            charter.name,
-            charter.agents.join(", "),
-            charter.grants.join(", "),
-            charter.revision,
-            charter.purpose,
-        ]);
-    }
-    rows.print(global.output);
-    for problem in &listed.problems {
-        eprintln!("not in force: {}", text::line(problem));
-    }
-    if listed.problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Outcome::Negative)
+        Command::Explain(asked) => explain::run(global, &asked),
     }
 }

@@ -221,6 +221,8 @@ impl Replay {
                 asked: intent.asked,
                 allowed: true,
             }),
+            // A quota, a pause or an order says nothing about the charter.
+            Command::Deny { denial, .. } if denial.rule.is_refusal() => {}
             Command::Deny {
                 decision,
                 task: Some(task),

@@ -8,6 +8,7 @@ use lanyard_client::v1::charter_service_client::CharterServiceClient;
 use lanyard_client::v1::plan_service_client::PlanServiceClient;
 use lanyard_client::v1::task_service_client::TaskServiceClient;
 use lanyard_client::{ClientError, Said, v1};
+use lanyard_core::document::nearest;
 use lanyard_proto::agent::v1 as agent;
 
 use super::child::Signals;
@@ -42,11 +43,19 @@ pub(crate) async fn choose(
         } else {
             names.join(", ")
         };
+        let near = near(charter, names);
         return Err(Outcome::usage(format!(
-            "no charter {charter} in force names you; those that do: {known}"
+            "no charter {charter} in force names you; those that do: {known}{near}"
         )));
     };
     let environment = match (&exec.environment, found.environments.as_slice()) {
+        (Some(named), known) if !known.contains(named) => {
+            let near = near(named, known.iter().map(String::as_str));
+            return Err(Outcome::usage(format!(
+                "{charter} is not for environment {named}, but for {}{near}",
+                known.join(", ")
+            )));
+        }
         (Some(named), _) => named.clone(),
         (None, [only]) => only.clone(),
         (None, several) => {
@@ -57,6 +66,13 @@ pub(crate) async fn choose(
             return Err(Outcome::usage(line));
         }
     };
+    if let Some(unknown) = exec.grants.iter().find(|it| !found.grants.contains(it)) {
+        let near = near(unknown, found.grants.iter().map(String::as_str));
+        return Err(Outcome::usage(format!(
+            "{charter} has no grant {unknown}, but {}{near}",
+            found.grants.join(", ")
+        )));
+    }
     if !exec.grants.is_empty() {
         return Ok(Choice {
             environment,
@@ -76,6 +92,12 @@ pub(crate) async fn choose(
         environment,
         grants,
     })
+}
+
+/// The name that was probably meant.
+fn near<'a>(asked: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(asked, known);
+    near.map_or_else(String::new, |near| format!(": did you mean {near}?"))
 }
 
 pub(crate) async fn open(
@@ -213,6 +235,12 @@ impl Waiting {
                 .unwrap_or_default();
             if found.complete || !found.denied.is_empty() {
                 return Ok(());
+            }
+            if !found.void.is_empty() {
+                // Nobody can say yes any more.
+                self.over("nothing can come of the request any more");
+                let line = format!("{id}: {}", found.void);
+                return Err(Outcome::usage(line).into());
             }
             let given = found.consents.len();
             if self.moves {

@@ -84,6 +84,7 @@ fn bare(error: &ClientError) -> String {
         ClientError::Denied(_)
         | ClientError::ApprovalPending(_)
         | ClientError::Killed(_)
+        | ClientError::RefusedForNow(_)
         | ClientError::NotLoggedIn(_)
         | ClientError::FreshLogin(_)
         | ClientError::NotFound(_)

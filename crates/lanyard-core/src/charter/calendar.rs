@@ -107,6 +107,21 @@ impl Hours {
         within.map(|(_, to)| to)
     }
 
+    /// When they begin next, after this moment.
+    #[must_use]
+    pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
+        let moment = jiff::Timestamp::from_second(i64::try_from(now.as_secs()).ok()?).ok()?;
+        let mut day = moment.to_zoned(self.zone.clone()).date();
+        // Today's may be over, and a week later is the same day again.
+        for _ in 0..=7 {
+            if let Some((from, _)) = self.on(day).filter(|(from, _)| *from > now) {
+                return Some(from);
+            }
+            day = day.tomorrow().ok()?;
+        }
+        None
+    }
+
     /// Those that begin on this day.
     fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
         if !self.days.contains(&day.weekday()) {
@@ -219,6 +234,31 @@ mod tests {
         assert_eq!(
             work.until(at("2026-10-26T07:00:00Z")),
             Some(at("2026-10-26T17:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn u22_hours_say_when_they_begin_next() {
+        let work = hours(
+            "Europe/Berlin",
+            &[Weekday::Friday, Weekday::Monday],
+            "08:00",
+            "18:00",
+        );
+        let opens = |now| work.opens(at(now));
+        // On the day itself, over a weekend on which the clocks go back, and a week later.
+        assert_eq!(
+            opens("2026-10-23T03:00:00Z"),
+            Some(at("2026-10-23T06:00:00Z"))
+        );
+        assert_eq!(
+            opens("2026-10-23T16:00:00Z"),
+            Some(at("2026-10-26T07:00:00Z"))
+        );
+        let mondays = hours("UTC", &[Weekday::Monday], "08:00", "08:00");
+        assert_eq!(
+            mondays.opens(at("2026-10-26T08:00:00Z")),
+            Some(at("2026-11-02T08:00:00Z"))
         );
     }
 

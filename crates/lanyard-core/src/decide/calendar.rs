@@ -1,7 +1,7 @@
 //! When: the freezes, the hours, the ends, and the emergencies that lift some of them.
 
 use super::{Denial, GrantRequest, Revisions, Rule, Sayer};
-use crate::charter::{Charter, EmergencyRule, Grant, Hours, Outside, Role};
+use crate::charter::{Charter, EmergencyRule, Grant, Hours, Outside, Position, Role};
 use crate::time::{Timestamp, Ttl};
 
 /// The end of a credential: that of its task, of a charter, of its hours or of an emergency, or the begin of a freeze, where
@@ -66,7 +66,7 @@ pub(super) fn thawed(
         .iter()
         .find(|freeze| freeze.is_about(grant.role, environment) && freeze.holds(request.now));
     let Some(freeze) = freeze else { return Ok(()) };
-    Err(Sayer(charter).no(
+    let denial = Sayer(charter).no(
         Rule::Freezes,
         Some(freeze.at),
         format!(
@@ -74,13 +74,41 @@ pub(super) fn thawed(
             grant.role, freeze.to, freeze.reason
         ),
         "wait, or ask for the charter to be changed",
-    ))
+    );
+    Err(Denial {
+        retry_after: Some(freeze.to),
+        ..denial
+    })
 }
 
 /// The hours that this request is outside of.
 fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> Option<&'a Hours> {
     charter.hours.as_ref().filter(|hours| {
         hours.is_about(role, &request.task.environment) && hours.until(request.now).is_none()
+    })
+}
+
+/// The hours of a charter that a request is outside of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedHours {
+    /// `mon tue 08:00 to 18:00 Europe/Berlin`.
+    pub shown: String,
+    /// Where the charter states them.
+    pub at: Position,
+    /// When they begin next.
+    pub opens: Option<Timestamp>,
+}
+
+pub(super) fn outside(
+    charter: &Charter,
+    role: Role,
+    request: &GrantRequest<'_>,
+) -> Option<ClosedHours> {
+    let hours = closed(charter, role, request)?;
+    Some(ClosedHours {
+        shown: hours.shown(),
+        at: hours.at,
+        opens: hours.opens(request.now),
     })
 }
 
@@ -95,7 +123,12 @@ pub(super) fn in_hours(
 ) -> Result<(), Denial> {
     let denied = closed(charter, grant.role, request).filter(|it| it.outside == Outside::Deny);
     let Some(hours) = denied else { return Ok(()) };
-    Err(Sayer(charter).no(
+    let opens = hours.opens(request.now);
+    let next = match opens {
+        Some(opens) => format!("wait until {opens}, or ask for the charter to be changed"),
+        None => "wait for them, or ask for the charter to be changed".to_owned(),
+    };
+    let denial = Sayer(charter).no(
         Rule::Hours,
         Some(hours.at),
         format!(
@@ -104,6 +137,10 @@ pub(super) fn in_hours(
             request.task.environment,
             hours.shown()
         ),
-        "wait for them, or ask for the charter to be changed",
-    ))
+        &next,
+    );
+    Err(Denial {
+        retry_after: opens,
+        ..denial
+    })
 }

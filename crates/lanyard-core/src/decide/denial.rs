@@ -1,11 +1,15 @@
 //! A no: by which rule of which charter, why, and what to do next.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::reason::ReasonCode;
 use crate::approval::Unsatisfiable;
 use crate::charter::{Charter, Name, Position, Revision};
+use crate::document::nearest;
+use crate::time::{Timestamp, Ttl};
 
 /// Which rule of which charter said no, and what to do next. One self-contained line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -28,11 +32,46 @@ pub struct Denial {
     /// Where everything else allowed it: how many people would have had to approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub would: Option<u32>,
+    /// What a program branches on. Records from before there were codes have none: see [`Denial::code`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_code: Option<ReasonCode>,
+    /// The limit that is reached, where the request met one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Box<LimitReached>>,
+    /// The first moment at which the same request could be allowed, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<Timestamp>,
+}
+
+/// A limit, by the name that the charter or docs/limits.md has for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitReached {
+    /// `limits.live_leases`.
+    pub name: Cow<'static, str>,
+    /// As a person would write it: `5`, `30 per 1h`.
+    pub value: String,
+}
+
+impl Denial {
+    /// What a program branches on, of records of every age.
+    #[must_use]
+    pub fn code(&self) -> ReasonCode {
+        self.reason_code.unwrap_or_else(|| self.rule.code())
+    }
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "denied by charter {} ({}", self.charter, self.rule)?;
+        let verb = if self.rule.is_refusal() {
+            "refused under"
+        } else {
+            "denied by"
+        };
+        write!(f, "{verb} charter {} ", self.charter)?;
+        match &self.limit {
+            Some(limit) => write!(f, "({}", limit.name)?,
+            None => write!(f, "({}", self.rule)?,
+        }
         match (&self.path, self.at) {
             (Some(path), _) => write!(f, ", {path}")?,
             (None, Some(at)) => write!(f, ", line {}", at.line)?,
@@ -86,6 +125,28 @@ pub enum Rule {
     Limits,
     /// The task has ended, or never was this agent's.
     Task,
+    /// A kill order.
+    Kill,
+    /// A pause.
+    Pause,
+    /// `breakers`: one has tripped, and what it does is not recorded yet.
+    Breakers,
+    /// What `approvals`, `hours` or a pause asks for is not there yet: a plan, or the word of people.
+    AwaitsApproval,
+    /// A number of leases, mints, requests, tasks or records is reached.
+    Quota,
+}
+
+impl Rule {
+    /// Whether the charter allows the request, and something else holds it up: no breaker counts such an answer, because
+    /// whoever waits for people or for a limit does nothing that the charter forbids.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::Kill | Self::Pause | Self::Breakers | Self::AwaitsApproval | Self::Quota
+        )
+    }
 }
 
 impl fmt::Display for Rule {
@@ -111,6 +172,11 @@ impl fmt::Display for Rule {
             Self::Sponsor => "sponsor",
             Self::Limits => "limits",
             Self::Task => "task",
+            Self::Kill => "kill",
+            Self::Pause => "pause",
+            Self::Breakers => "breakers",
+            Self::AwaitsApproval => "approval",
+            Self::Quota => "quota",
         })
     }
 }
@@ -144,6 +210,9 @@ impl Sayer<'_> {
             message,
             next: next.to_owned(),
             would: None,
+            reason_code: Some(rule.code()),
+            limit: None,
+            retry_after: None,
         }
     }
 }
@@ -193,5 +262,30 @@ pub fn not_in_force(charter: &Name) -> Denial {
         message: "no such charter is in force for you".to_owned(),
         next: "check the name, or ask the platform team whether it loads".to_owned(),
         would: None,
+        reason_code: None,
+        limit: None,
+        retry_after: None,
+    }
+}
+
+/// What to name instead: the nearest of these, and all of them.
+pub(super) fn named<'a>(what: &str, found: &Name, known: impl Iterator<Item = &'a Name>) -> String {
+    let known: Vec<&str> = known.map(Name::as_str).collect();
+    if known.is_empty() {
+        return "ask the charter's owners for one".to_owned();
+    }
+    let near = nearest(found.as_str(), known.iter().copied());
+    let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+    format!("{what} one of {}{near}", known.join(", "))
+}
+
+/// The denial, with the limit that the request is over.
+pub(super) fn over(denial: Denial, name: &'static str, value: Ttl) -> Denial {
+    Denial {
+        limit: Some(Box::new(LimitReached {
+            name: name.into(),
+            value: value.to_string(),
+        })),
+        ..denial
     }
 }

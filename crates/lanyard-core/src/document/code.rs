@@ -297,6 +297,10 @@ catalogue! {
         "Anything of a kind meets this agent."
         "Whoever can push a branch or a tag can choose its name, and an environment that does not exist is made on its first \
          use. Name one that is protected.";
+    EndsSoon "LC219" "ends-soon" Warning
+        "The charter has ended, or ends within two weeks."
+        "After `spec.expires` the charter gives nothing, and its tasks are closed. Ask its owners whether the agent is still \
+         needed, and write a later date; or remove the file. `lanyard charter list` and `lanyard status` warn of it too.";
     HandsOnCredential "LC230" "hands-on-credential" Warning
         "The grant hands on credentials that outlive a kill."
         "The answer of the action holds a key, a token or a password of its own. A kill ends the session, and not what the \

@@ -2,7 +2,7 @@
 
 use crate::action::{MAX_REPORTS_PER_TASK_PER_HOUR, Outcome, Report};
 use crate::approval::{ConsentError, Seen, Unusable};
-use crate::charter::Name;
+use crate::charter::{Budget, Name, Rate};
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
@@ -11,7 +11,7 @@ use crate::kill::{EngagedOrder, KillOrder, Lifted};
 use crate::lease::{Lease, Stage};
 use crate::pause::{Demand, Pause};
 use crate::scope::Facets;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Ttl};
 
 use super::{
     MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, MAX_REPORTS_PER_IDENTITY_PER_HOUR, State,
@@ -24,19 +24,13 @@ pub enum Refusal {
     #[error("stopped by kill order {} over {}: {}", .0.order.id, .0.order.scope, .0.order.reason.escape_debug())]
     Killed(Box<EngagedOrder>),
     /// A pause covers it.
-    #[error(
-        "paused by {} over {}: {}; an operator resumes it with `lanyard resume {}`",
-        .0.id, .0.reach, .0.reason.escape_debug(), .0.id
-    )]
+    #[error("paused by {} over {}: {}", .0.id, .0.reach, .0.reason.escape_debug())]
     Paused(Box<Pause>),
     /// A breaker tripped a moment ago.
     #[error("stopped by a {0}")]
     Tripped(String),
     /// A pause asks for a person's approval.
-    #[error(
-        "pause {} over {} asks for a person's approval: {}; submit a plan, and name it in the request",
-        .0.id, .0.reach, .0.reason.escape_debug()
-    )]
+    #[error("pause {} over {} asks for a person's approval: {}", .0.id, .0.reach, .0.reason.escape_debug())]
     ApprovalAsked(Box<Pause>),
     /// It is already so: the id was used before.
     #[error("{0} already exists")]
@@ -59,20 +53,24 @@ pub enum Refusal {
         live: u32,
         /// The limit.
         most: u32,
+        /// When the first of them ends by itself.
+        until: Option<Timestamp>,
     },
     /// Too many mints in the window.
-    #[error("the charter's rate of mints is used up until {until}")]
+    #[error("the charter allows {} credentials within {}, and the agent has had them", .rate.count, .rate.per)]
     TooFast {
+        /// The rate that is used up.
+        rate: Rate,
         /// When the next is within the rate.
         until: Timestamp,
     },
     /// The task has had what it may have.
-    #[error(
-        "the budget of task {task} does not hold this credential: ask for a shorter one, or open another task"
-    )]
+    #[error("the budget of task {task} does not hold this credential")]
     BudgetSpent {
         /// Which task.
         task: TaskId,
+        /// What the task may have in all.
+        budget: Budget,
     },
     /// The approval does not carry it.
     #[error("approval {id}: {why}")]
@@ -83,9 +81,7 @@ pub enum Refusal {
         why: Unusable,
     },
     /// People are asked too often (T23).
-    #[error(
-        "{waiting} requests of {agent} wait for people under this charter, and {most} may: wait for an answer"
-    )]
+    #[error("{waiting} requests of {agent} wait for people under this charter, and {most} may")]
     TooManyRequests {
         /// Who.
         agent: String,
@@ -95,10 +91,12 @@ pub enum Refusal {
         most: u32,
     },
     /// People said no a moment ago.
-    #[error("a request of {agent} was denied a moment ago: the next can be made at {until}")]
+    #[error("people denied a request of {agent} less than {cooldown} ago")]
     CoolingDown {
         /// Who.
         agent: String,
+        /// For how long nothing is asked after a no.
+        cooldown: Ttl,
         /// When.
         until: Timestamp,
     },
@@ -145,7 +143,7 @@ pub enum Refusal {
     )]
     RearmVoid(KillId),
     /// Too many tasks are open.
-    #[error("{asker} has {open} open tasks and may have {most}: close one, or wait until one ends")]
+    #[error("{asker} has {open} open tasks and may have {most}")]
     TooManyTasks {
         /// Who asks for another one.
         asker: String,
@@ -155,7 +153,7 @@ pub enum Refusal {
         most: usize,
     },
     /// Too many tasks of everybody are open.
-    #[error("the broker has {most} open tasks, and opens no more until one ends")]
+    #[error("the broker has {most} open tasks, which is all that it opens")]
     TooManyTasksInAll {
         /// The limit.
         most: usize,
@@ -173,7 +171,7 @@ pub enum Refusal {
         until: Timestamp,
     },
     /// A task has submitted all the plans that it may.
-    #[error("{most} plans of task {task} were submitted, and no more are taken: open another task")]
+    #[error("{most} plans of task {task} were submitted, and no more are taken")]
     TooManyPlans {
         /// Which task.
         task: TaskId,
@@ -412,6 +410,7 @@ impl State {
                 agent: task.agent.to_string(),
                 live,
                 most: intent.limits.live,
+                until: self.next_end(task),
             });
         }
         let seconds = intent.expires.since(now).as_secs();
@@ -419,12 +418,24 @@ impl State {
         if let Some(budget) = intent.limits.budget
             && !spent.admits(budget, seconds)
         {
-            return Err(Refusal::BudgetSpent { task: task.id });
+            let task = task.id;
+            return Err(Refusal::BudgetSpent { task, budget });
         }
         match self.quotas.next_mint(task, &intent.limits.mints, now) {
-            Some(until) => Err(Refusal::TooFast { until }),
+            Some((until, rate)) => Err(Refusal::TooFast { rate, until }),
             None => Ok(()),
         }
+    }
+
+    /// When the first of the live leases ends that the agent of this task has under its charter, as far as its newest leases
+    /// show: whoever is refused a thousand times a second must not make the writer read all of them.
+    fn next_end(&self, task: &crate::task::Task) -> Option<Timestamp> {
+        const LEASES_READ: usize = 200;
+        let own = self.leases.newest(&task.identity).take(LEASES_READ);
+        let live = own.filter(|lease| {
+            lease.is_live() && lease.task.charter == task.charter && lease.task.agent == task.agent
+        });
+        live.map(|lease| lease.expires).min()
     }
 
     fn approved(

@@ -68,7 +68,11 @@ impl State {
                 operator,
                 reason,
             } => self.reject(*approval, (operator, reason), at),
-            Command::Withdraw { approval, by, .. } => self.withdraw(*approval, by),
+            Command::Withdraw {
+                approval,
+                by,
+                reason,
+            } => self.withdraw(*approval, (by, reason), at),
             Command::Recognize(operator) => self.recognize(operator),
             Command::Kill(order) => self.engage(order, seq),
             Command::Pause(pause) => self.pause(pause, at),
@@ -427,6 +431,7 @@ impl State {
                 seq,
                 consents: Vec::new(),
                 denied: None,
+                taken_back: None,
                 used: 0,
                 session: None,
             };

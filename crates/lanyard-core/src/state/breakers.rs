@@ -356,7 +356,10 @@ impl State {
         times: u32,
         when: (Timestamp, Seq),
     ) {
-        if matches!(rule, Rule::NotInForce | Rule::Shadow | Rule::Versions) {
+        // What only holds an allowed request up is no misbehaviour: an agent that a quota or a pause refuses, and that asks
+        // again, would otherwise be stopped for good by the breaker.
+        let is_counted = !matches!(rule, Rule::NotInForce | Rule::Shadow | Rule::Versions);
+        if !is_counted || rule.is_refusal() {
             return;
         }
         let happened = Happened {

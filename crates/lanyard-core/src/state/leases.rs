@@ -166,6 +166,12 @@ impl Leases {
         }
     }
 
+    /// The leases of one identity, newest first.
+    pub fn newest(&self, of: &Identity) -> impl Iterator<Item = &Lease> {
+        let own = self.by_identity.get(of).into_iter().flatten().rev();
+        own.filter_map(|seq| self.get(*self.by_intent.get(seq)?))
+    }
+
     /// The intents that have not been confirmed by their deadline, soonest first.
     pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
         self.due(&self.deadlines.intents, now)

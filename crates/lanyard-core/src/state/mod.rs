@@ -35,6 +35,7 @@ mod quota;
 mod rates;
 mod reach;
 mod rearms;
+mod refused;
 mod tallies;
 mod tasks;
 
@@ -42,6 +43,7 @@ pub use admit::Refusal;
 pub use image::Image;
 pub use leases::Leases;
 pub use rates::MAX_REPORTS_PER_IDENTITY_PER_HOUR;
+pub use refused::not_approved;
 pub use tasks::{
     ENDED_TASK_REMEMBERED, MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY,
     MAX_TASKS_WITH_LATE_REPORTS, REPORTED_TASK_REMEMBERED, REQUEST_ID_REMEMBERED,
@@ -210,6 +212,15 @@ impl State {
         after: Option<(Timestamp, TaskId)>,
     ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
         self.tasks.open_after(after)
+    }
+
+    /// The open tasks behind this place that an identity opened, by their own end.
+    pub fn open_tasks_opened_by(
+        &self,
+        asker: &Identity,
+        after: Option<(Timestamp, TaskId)>,
+    ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
+        self.tasks.open_of_after(asker, after)
     }
 
     /// A task, and the tasks that have it above them.

@@ -121,7 +121,14 @@ impl State {
         approval: ApprovalId,
         by: &Identity,
     ) -> Result<(), Refusal> {
-        let consents = &self.known_approval(approval)?.consents;
+        let asked = self.known_approval(approval)?;
+        if self.asks_for(asked, by) {
+            return match &asked.taken_back {
+                None => Ok(()),
+                Some((reason, _)) => Err(ConsentError::TakenBack(reason.clone()).into()),
+            };
+        }
+        let consents = &asked.consents;
         let mut own = consents.iter().map(|consent| &consent.operator.identity);
         if own.any(|identity| identity == by) {
             Ok(())
@@ -169,14 +176,23 @@ impl State {
         });
         let (mut waiting, mut quiet) = (0, None);
         for (approval, held) in own {
-            match &approval.denied {
-                Some((.., at)) => quiet = quiet.max(Some(*at + most.cooldown)),
-                None => waiting += u32::from(held && !approval.is_complete()),
+            match (&approval.denied, &approval.taken_back) {
+                (Some((.., at)), _) => quiet = quiet.max(Some(*at + most.cooldown)),
+                // People have read it: a request that is taken back, and made again, asks them twice.
+                (None, Some(_)) => {
+                    waiting += u32::from(now < approval.requested + most.cooldown);
+                }
+                (None, None) => waiting += u32::from(held && !approval.is_complete()),
             }
         }
         if let Some(until) = quiet.filter(|until| *until > now) {
             let agent = asking.agent.to_string();
-            return Err(Refusal::CoolingDown { agent, until });
+            let cooldown = most.cooldown;
+            return Err(Refusal::CoolingDown {
+                agent,
+                cooldown,
+                until,
+            });
         }
         if waiting >= most.open {
             return Err(Refusal::TooManyRequests {
@@ -260,9 +276,27 @@ impl State {
         }
     }
 
-    pub(super) fn withdraw(&mut self, approval: ApprovalId, by: &Identity) {
+    /// Whether this identity runs the task that asks for the approval.
+    fn asks_for(&self, approval: &Approval, who: &Identity) -> bool {
+        let task = self.tasks.get(approval.task);
+        task.is_some_and(|entry| entry.task.identity == *who)
+    }
+
+    /// Of whoever asked, the whole request; of a person, that person's yes.
+    pub(super) fn withdraw(
+        &mut self,
+        approval: ApprovalId,
+        (by, reason): (&Identity, &str),
+        at: Timestamp,
+    ) {
+        let own = self.approvals.get(approval);
+        let is_own = own.is_some_and(|approval| self.asks_for(approval, by));
         self.on_approval(approval, |approval| {
-            approval.consents.retain(|it| it.operator.identity != *by);
+            if is_own {
+                approval.taken_back = Some((reason.to_owned(), at));
+            } else {
+                approval.consents.retain(|it| it.operator.identity != *by);
+            }
         });
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Budget, Name, Rates};
+use crate::charter::{Budget, Name, Rate, Rates};
 use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -74,22 +74,22 @@ impl Quotas {
         self.of(task).map_or(0, |used| used.live)
     }
 
-    /// When the next mint is within every rate; `None` is now.
+    /// When the next mint is within every rate, and the rate that holds it up until then; `None` is now.
     pub(super) fn next_mint(
         &self,
         task: &Task,
         rates: &Rates,
         now: Timestamp,
-    ) -> Option<Timestamp> {
+    ) -> Option<(Timestamp, Rate)> {
         let used = self.of(task)?;
         let waits = rates.iter().filter_map(|rate| {
             let from = now.before(rate.per.as_duration());
             let count = usize::try_from(rate.count).unwrap_or(usize::MAX);
             // They are in order: the one that has to fall out of the window for another to be within the rate.
             let freeing = used.mints.get(used.mints.len().checked_sub(count)?)?;
-            (*freeing > from).then(|| *freeing + rate.per)
+            (*freeing > from).then(|| (*freeing + rate.per, rate))
         });
-        waits.max()
+        waits.max_by_key(|(until, _)| *until)
     }
 
     /// Counts one. What is remembered does not depend on the rates of this intent: another one, of a pinned revision or of a
@@ -121,7 +121,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::charter::{Rate, Revision};
+    use crate::charter::Revision;
     use crate::id::TaskId;
     use crate::identity::{Evidence, Identity};
     use crate::time::Ttl;
@@ -168,15 +168,14 @@ mod tests {
             assert_eq!(quotas.next_mint(&task, &both, after(secs)), None);
             quotas.minted(&task, after(secs));
         }
-        assert_eq!(quotas.next_mint(&task, &both, after(2)), Some(after(10)));
+        let until =
+            |quotas: &Quotas, rates: &Rates, now| Some(quotas.next_mint(&task, rates, now)?.0);
+        assert_eq!(until(&quotas, &both, after(2)), Some(after(10)));
         for secs in [20, 40, 60] {
             assert_eq!(quotas.next_mint(&task, &both, after(secs)), None);
             quotas.minted(&task, after(secs));
         }
-        assert_eq!(
-            quotas.next_mint(&task, &both, after(600)),
-            Some(after(3600))
-        );
+        assert_eq!(until(&quotas, &both, after(600)), Some(after(3600)));
     }
 
     #[test]
@@ -187,6 +186,7 @@ mod tests {
         quotas.minted(&task, start + Duration::from_secs(3000));
         let now = start + Duration::from_secs(3500);
         let until = quotas.next_mint(&task, &rate(2, 3600), now);
+        let until = until.map(|(until, _)| until);
         assert_eq!(until, Some(start + Duration::from_secs(3600)));
     }
 

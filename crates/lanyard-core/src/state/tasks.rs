@@ -178,6 +178,17 @@ impl Tasks {
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
+    /// The open ones behind this place that an identity opened, by their own end.
+    pub(super) fn open_of_after(
+        &self,
+        asker: &Identity,
+        after: Option<(Timestamp, TaskId)>,
+    ) -> impl Iterator<Item = ((Timestamp, TaskId), &TaskEntry)> {
+        let own = self.open_of.get(asker).into_iter();
+        let places = own.flat_map(move |own| own.range(behind(after)));
+        places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
+    }
+
     /// The open ones of a charter.
     pub(super) fn open_under(&self, charter: &Name) -> impl Iterator<Item = &TaskEntry> {
         let ids = self.open_under.get(charter).into_iter().flatten();

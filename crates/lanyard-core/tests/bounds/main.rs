@@ -102,6 +102,7 @@ impl Books {
             lease,
             decision: DecisionId::from_bits(self.ids.bits()),
             task: task.id,
+            environment: None,
             entry: Entry {
                 grant: world::grant(TargetKind::Token),
                 role: Role::Plan,

@@ -63,6 +63,7 @@ async fn intent(bench: &Bench, ids: &Ids, expires: Timestamp) {
         lease: ids.lease(),
         decision: ids.decision(),
         task: task.id,
+        environment: None,
         entry: Entry {
             grant: world::grant(TargetKind::Kubernetes),
             role: lanyard_core::charter::Role::Plan,
@@ -516,6 +517,7 @@ async fn s51_a_request_that_is_repeated_after_its_task_is_gone_opens_nothing() {
     let known = bench.engine.query(|state| state.task(task.id).is_some());
     assert!(!known.await.unwrap());
     let repeated = bench.engine.open_task(&world::agent(), again()).await;
+    let repeated = repeated.map_err(TaskError::cause);
     let Err(TaskError::Commit(lanyard_core::ledger::CommitError::Refused(refusal))) = repeated
     else {
         panic!("{repeated:?}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use lanyard_core::decide::{ReasonCode, Rule};
 use lanyard_core::id::LeaseId;
 use lanyard_core::kill::Actor;
 use lanyard_core::ledger::CommitError;
@@ -38,7 +39,7 @@ async fn deny(bench: &Bench) {
 }
 
 fn refused(outcome: Result<LeaseId, IssueError>) -> Refusal {
-    match outcome {
+    match outcome.map_err(IssueError::cause) {
         Err(IssueError::Commit(CommitError::Refused(refusal))) => refusal,
         Err(other) => panic!("{other}"),
         Ok(lease) => panic!("{lease} was issued"),
@@ -142,9 +143,21 @@ async fn after_a_trip_that_asks_for_people_nothing_is_given_without_them() {
     let bench = with("{on: new-target, count: 1, within: 1h, then: require-approval}").await;
     mint_own(&bench).await.unwrap();
     bench.engine.answer_trips().await;
-    let asked = mint_own(&bench).await;
+    // The answer names the pause with its breaker, and the command that helps.
+    let Err(IssueError::Refused { denial, error, .. }) = mint_own(&bench).await else {
+        panic!("issued");
+    };
+    assert!(matches!(*error, IssueError::PlanNeeded(_)));
+    assert_eq!(denial.rule, Rule::AwaitsApproval);
+    assert_eq!(denial.code(), ReasonCode::ApprovalRequired);
+    let says = |text: &str| denial.message.contains(text);
     assert!(
-        matches!(asked, Err(IssueError::NotFound(what)) if what.contains("submit the plan first"))
+        says("the approval of 1 person: pause H-") && says("1 new-target within 1h"),
+        "{denial}"
+    );
+    assert!(
+        denial.next.contains("lanyard plan submit --task T-"),
+        "{denial}"
     );
 }
 

@@ -89,6 +89,7 @@ async fn a_task_below_is_the_other_agents_and_ends_with_the_one_above() {
     bench.engine.close_task(bench.task).await.unwrap();
     assert!(!live(&bench, lease).await);
     let ended = mint(&bench, &helper(), below.id).await;
+    let ended = ended.map_err(IssueError::cause);
     assert!(matches!(
         ended,
         Err(IssueError::Commit(CommitError::Refused(
@@ -100,7 +101,7 @@ async fn a_task_below_is_the_other_agents_and_ends_with_the_one_above() {
         .open_task(&world::agent(), under(bench.task, None))
         .await;
     assert!(matches!(
-        late,
+        late.map_err(TaskError::cause),
         Err(TaskError::Commit(CommitError::Refused(Refusal::TaskEnded(
             _
         ))))
@@ -127,7 +128,7 @@ async fn a_kill_of_the_task_the_charter_or_the_agent_above_reaches_what_is_below
         let stopped = mint(&bench, &helper(), below.id).await;
         assert!(
             matches!(
-                stopped,
+                stopped.map_err(IssueError::cause),
                 Err(IssueError::Commit(CommitError::Refused(Refusal::Killed(_))))
             ),
             "{reach}"

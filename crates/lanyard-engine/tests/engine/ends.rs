@@ -34,11 +34,12 @@ async fn read(bench: &Bench) -> Result<lanyard_core::id::LeaseId, IssueError> {
 }
 
 fn is_spent<T: std::fmt::Debug>(outcome: &Result<T, IssueError>) -> bool {
+    let Err(IssueError::Refused { error, .. }) = outcome else {
+        return false;
+    };
     matches!(
-        outcome,
-        Err(IssueError::Commit(CommitError::Refused(
-            Refusal::BudgetSpent { .. }
-        )))
+        **error,
+        IssueError::Commit(CommitError::Refused(Refusal::BudgetSpent { .. }))
     )
 }
 

@@ -25,7 +25,7 @@ async fn two_people() -> Bench {
 }
 
 async fn why_not(bench: &Bench, plan: &Plan) -> Unusable {
-    match apply(bench, plan.id).await {
+    match apply(bench, plan.id).await.map_err(IssueError::cause) {
         Err(IssueError::ApprovalNeeded { why, .. }) => why,
         Err(IssueError::Commit(CommitError::Refused(Refusal::NotApproved { why, .. }))) => why,
         other => panic!("{other:?}"),
@@ -134,7 +134,7 @@ async fn an_agent_that_asks_too_often_waits() {
     let bench = bench(&limited).await;
     let first = submit(&bench).await.unwrap();
     submit(&bench).await.unwrap();
-    let third = submit(&bench).await;
+    let third = submit(&bench).await.map_err(IssueError::cause);
     let Err(IssueError::Commit(CommitError::Refused(Refusal::TooManyRequests { most: 2, .. }))) =
         third
     else {
@@ -148,7 +148,7 @@ async fn an_agent_that_asks_too_often_waits() {
         why_not(&bench, &first).await,
         Unusable::Denied("not today".into())
     );
-    let cooling = submit(&bench).await;
+    let cooling = submit(&bench).await.map_err(IssueError::cause);
     assert!(
         matches!(
             cooling,
@@ -215,7 +215,7 @@ async fn s14_to_open_submit_and_close_again_and_again_asks_no_more_people_than_t
     for _ in 0..2 {
         submit_and_close(&bench).await.unwrap();
     }
-    let third = submit_and_close(&bench).await;
+    let third = submit_and_close(&bench).await.map_err(IssueError::cause);
     assert!(
         matches!(
             third,

@@ -190,7 +190,7 @@ async fn s20_a_yes_to_a_lower_risk_carries_no_apply_of_a_higher() {
         );
         consent.await.unwrap();
     }
-    match apply(&bench, plan.id).await {
+    match apply(&bench, plan.id).await.map_err(IssueError::cause) {
         Err(IssueError::ApprovalNeeded { why, .. }) => assert_eq!(
             why,
             Unusable::RiskRose {

@@ -44,6 +44,13 @@ impl TaskService for Fake {
         Ok(Response::new(v1::OpenTaskResponse { task: Some(task) }))
     }
 
+    async fn list_tasks(
+        &self,
+        _: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        Err(Status::unimplemented("no tool reads it"))
+    }
+
     async fn get_task(
         &self,
         request: Request<v1::GetTaskRequest>,
@@ -267,6 +274,13 @@ impl CharterService for Fake {
             charters: vec![charter],
             problems: Vec::new(),
         }))
+    }
+
+    async fn get_charter(
+        &self,
+        _: Request<v1::GetCharterRequest>,
+    ) -> Result<Response<v1::GetCharterResponse>, Status> {
+        Err(Status::unimplemented("no tool reads it"))
     }
 
     async fn inspect_charter(

@@ -1,6 +1,7 @@
 //! Webhooks, in and out, in the form of the Standard Webhooks specification 1.0; and what is told of kills to others
 //! that speak of sessions.
 
+mod about;
 mod outgoing;
 mod retries;
 pub(crate) mod security_events;

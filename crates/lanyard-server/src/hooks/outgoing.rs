@@ -19,12 +19,14 @@ use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_disk::{Disk, SystemDisk, directory_of, replace};
+use lanyard_engine::charters::Charters;
 use lanyard_journal::Cursor;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use super::about::{charter_of, counted_agent, owners};
 use super::retries::{Answer, Tries, put_aside};
 use super::security_events::Receiver;
 use super::{ID, SIGNATURE, Secret, TIMESTAMP};
@@ -113,7 +115,9 @@ impl Webhook {
     ) -> Result<Vec<Message>, CommitError> {
         match &self.form {
             Form::Webhook(_) => {
-                let event = broker.engine.query(|state| event(state, record)).await?;
+                let charters = broker.engine.charters();
+                let event = broker.engine.query(|state| event(state, charters, record));
+                let event = event.await?;
                 let message = event.map(|event| Message {
                     id: format!("lanyard-{index}"),
                     body: event.to_string(),
@@ -347,8 +351,8 @@ async fn read(mut cursor: Cursor, until: u64) -> Result<(Cursor, Vec<(u64, Recor
     clippy::wildcard_enum_match_arm,
     reason = "of all that happens, this is told"
 )]
-fn event(state: &State, record: &Record) -> Option<Value> {
-    let (kind, data) = match &record.command {
+fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
+    let (kind, mut data) = match &record.command {
         Command::SubmitPlan { plan, .. } => {
             let asked = plan.approval?;
             ("approval.requested", of_approval(state, asked))
@@ -395,7 +399,10 @@ fn event(state: &State, record: &Record) -> Option<Value> {
         ),
         Command::Alert(trip) => (
             "breaker.tripped",
-            object(&json!({"charter": trip.charter, "reason": trip.reason()})),
+            object(&json!({
+                "charter": trip.charter, "reason": trip.reason(), "agent": counted_agent(&trip.of),
+                "evidence": trip.evidence.iter().map(|record| record.0).collect::<Vec<_>>(),
+            })),
         ),
         Command::DeclareEmergency(emergency) => (
             "emergency.declared",
@@ -406,6 +413,11 @@ fn event(state: &State, record: &Record) -> Option<Value> {
         ),
         _ => return None,
     };
+    if let Some(owners) =
+        charter_of(&record.command, &data).and_then(|name| owners(charters, &name))
+    {
+        data.insert("owners".to_owned(), owners);
+    }
     Some(json!({"type": kind, "timestamp": record.at.to_string(), "data": data}))
 }
 

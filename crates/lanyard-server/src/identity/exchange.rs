@@ -218,7 +218,7 @@ async fn credential(
             if own && let Err(error) = broker.engine.close_task(task).await {
                 tracing::warn!(%error, %task, "a task of an exchange could not be closed");
             }
-            Err(refusal::issue(error, broker.approval_url.as_ref()))
+            Err(refusal::issue(error, broker))
         }
     }
 }
@@ -241,7 +241,7 @@ async fn opened(broker: &Broker, caller: &Caller, asked: &Asked) -> Result<TaskI
         request: request_id(asked.request_id.clone().unwrap_or_default())?,
     };
     let task = broker.engine.open_task(caller.clone(), ask).await;
-    Ok(task.map_err(refusal::task)?.id)
+    Ok(task.map_err(|error| refusal::task(error, broker))?.id)
 }
 
 fn handed_over(

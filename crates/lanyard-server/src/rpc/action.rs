@@ -64,7 +64,7 @@ impl ActionService for Services {
         engine
             .task_of(&caller.identity, task)
             .await
-            .map_err(refusal::task)?;
+            .map_err(|error| refusal::task(error, &self.0))?;
         let by = Reporter::Agent(caller.identity);
         let action = report(&self.0, said, (task, by)).await?;
         Ok(Response::new(v1::ReportActionResponse {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::approval::{Approval, Seen};
+use lanyard_core::approval::{Approval, ConsentError, Seen};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::{Operator, OperatorRole};
 use lanyard_core::ledger::CommitError;
@@ -12,6 +12,7 @@ use lanyard_core::plan::Risk;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
+use lanyard_engine::charters::Charters;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::approval_service_server::ApprovalService;
@@ -37,8 +38,10 @@ impl ApprovalService for Services {
         request: Request<v1::ListApprovalsRequest>,
     ) -> Result<Response<v1::ListApprovalsResponse>, Status> {
         self.reader(&request).await?;
-        let now = self.0.engine.now();
-        let listed = listed(&self.0.engine, now, |_, _| true);
+        let (now, waiting_only) = (self.0.engine.now(), request.get_ref().waiting_only);
+        let shown =
+            |state: &State, approval: &Approval| !waiting_only || state.is_waiting(approval, now);
+        let listed = listed(&self.0.engine, now, shown);
         let approvals = listed.await.map_err(refusal::commit)?;
         Ok(Response::new(v1::ListApprovalsResponse { approvals }))
     }
@@ -50,6 +53,7 @@ impl ApprovalService for Services {
         let caller = self.caller(&request).await?;
         let id = parsed("id", &request.into_inner().id)?;
         let now = self.0.engine.now();
+        let charters = self.0.engine.charters();
         let found = self.0.engine.query(|state| {
             let approval = state.approval(id)?;
             let may = match &caller {
@@ -63,13 +67,11 @@ impl ApprovalService for Services {
                 Verified::Agent(..) => Reader::Agent,
                 Verified::Operator(..) => Reader::Operator,
             };
-            may.then(|| message(state, approval, (reader, now)))
+            may.then(|| message((state, charters), approval, (reader, now)))
         });
         let mut found = found.await.map_err(refusal::commit)?;
         if let (Verified::Agent(..), Some(approval)) = (&caller, &mut found) {
-            // How many said yes, and not who: agents have no business with people.
-            approval.given.clear();
-            approval.consents.iter_mut().for_each(String::clear);
+            without_people(approval);
         }
         Ok(Response::new(v1::GetApprovalResponse {
             approval: Some(found.ok_or_else(|| refusal::not_found("approval"))?),
@@ -133,14 +135,38 @@ impl ApprovalService for Services {
         &self,
         request: Request<v1::WithdrawRequest>,
     ) -> Result<Response<v1::WithdrawResponse>, Status> {
-        let operator = self.reader(&request).await?;
+        let caller = self.caller(&request).await?;
         let request = request.into_inner();
-        let id = parsed("id", &request.id)?;
+        let id: ApprovalId = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;
-        let withdrawn = self.0.engine.withdraw(id, operator.identity, reason).await;
+        let engine = &self.0.engine;
+        let (by, is_agent) = match caller {
+            Verified::Operator(operator, _) if is_reader(&operator) => (operator.identity, false),
+            Verified::Operator(..) => return Err(refusal::forbidden()),
+            Verified::Agent(caller) => {
+                let own = engine.query(|state| {
+                    let task = state.approval(id).and_then(|it| state.task(it.task));
+                    task.is_some_and(|entry| entry.task.identity == caller.identity)
+                });
+                if !own.await.map_err(refusal::commit)? {
+                    return Err(refusal::not_found("approval"));
+                }
+                (caller.identity, true)
+            }
+        };
+        let withdrawn = if is_agent {
+            let withdrawn = engine.take_back(id, by, reason).await;
+            withdrawn.map_err(|error| refusal::too_many_records(&error))?
+        } else {
+            engine.withdraw(id, by, reason).await
+        };
         withdrawn.map_err(refusal::commit)?;
+        let mut approval = self.approval(id).await?;
+        if is_agent {
+            without_people(&mut approval);
+        }
         Ok(Response::new(v1::WithdrawResponse {
-            approval: Some(self.approval(id).await?),
+            approval: Some(approval),
         }))
     }
 
@@ -196,11 +222,18 @@ impl Services {
     }
 
     async fn approval(&self, id: ApprovalId) -> Result<v1::Approval, Status> {
-        let now = self.0.engine.now();
+        let (now, charters) = (self.0.engine.now(), self.0.engine.charters());
         let found = self
             .0
             .engine
-            .query(|state| Some(message(state, state.approval(id)?, (Reader::Operator, now))))
+            .query(|state| {
+                let approval = state.approval(id)?;
+                Some(message(
+                    (state, charters),
+                    approval,
+                    (Reader::Operator, now),
+                ))
+            })
             .await;
         found
             .map_err(refusal::commit)?
@@ -212,6 +245,12 @@ fn is_reader(operator: &Operator) -> bool {
     operator.is(OperatorRole::Approver) || operator.is(OperatorRole::Viewer)
 }
 
+/// How many said yes, and not who: agents have no business with people.
+fn without_people(approval: &mut v1::Approval) {
+    approval.given.clear();
+    approval.consents.iter_mut().for_each(String::clear);
+}
+
 /// Those of all approvals that are `shown`, oldest first.
 async fn listed(
     engine: &Engine,
@@ -221,7 +260,11 @@ async fn listed(
     let mut found = Vec::new();
     let answered = engine.pass_approvals(|state, approval| {
         if shown(state, approval) {
-            let told = message(state, approval, (Reader::Operator, now));
+            let told = message(
+                (state, engine.charters()),
+                approval,
+                (Reader::Operator, now),
+            );
             found.push((approval.requested, approval.id, told));
         }
     });
@@ -233,7 +276,11 @@ async fn listed(
     Ok(found.into_iter().map(|(_, _, told)| told).collect())
 }
 
-fn message(state: &State, approval: &Approval, (reader, now): (Reader, Timestamp)) -> v1::Approval {
+fn message(
+    (state, charters): (&State, &Charters),
+    approval: &Approval,
+    (reader, now): (Reader, Timestamp),
+) -> v1::Approval {
     let needed = &approval.requirement;
     let mut told = v1::Approval {
         id: approval.id.to_string(),
@@ -248,11 +295,13 @@ fn message(state: &State, approval: &Approval, (reader, now): (Reader, Timestamp
             .unwrap_or_default(),
         request_time: time(approval.requested),
         complete: approval.is_complete(),
-        void: if approval.waits() {
-            let why = state.void(approval, now);
-            why.map(|why| why.to_string()).unwrap_or_default()
-        } else {
-            String::new()
+        void: match &approval.taken_back {
+            Some((reason, _)) => ConsentError::TakenBack(reason.clone()).to_string(),
+            None if approval.waits() => {
+                let why = state.void(approval, now);
+                why.map(|why| why.to_string()).unwrap_or_default()
+            }
+            None => String::new(),
         },
         groups: needed.from.iter().cloned().collect(),
         also_groups: needed.also.iter().cloned().collect(),
@@ -270,6 +319,8 @@ fn message(state: &State, approval: &Approval, (reader, now): (Reader, Timestamp
     }
     if let Some(task) = state.task(approval.task).map(|entry| &entry.task) {
         told.charter = task.charter.to_string();
+        let charter = charters.in_force(&task.charter);
+        told.technical_owner = charter.map_or_else(String::new, |it| it.owners.technical.clone());
         told.environment = task.environment.to_string();
         told.agent = task.agent.to_string();
         told.reason.clone_from(&task.reason);

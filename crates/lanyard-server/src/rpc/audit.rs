@@ -75,15 +75,7 @@ impl AuditService for Services {
             .collect();
         let (journal_size, root) = broker.ledger.tree();
         let mut problems = broker.charters.problems();
-        for charter in broker.engine.charters().all() {
-            if let Some(end) = charter.expires.filter(|end| end.when <= now) {
-                let name = &charter.name;
-                problems.push(format!(
-                    "charter {name} ended at {}: its tasks are closed",
-                    end.when
-                ));
-            }
-        }
+        problems.extend(broker.ending_charters());
         Ok(Response::new(v1::GetStatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             live_leases,

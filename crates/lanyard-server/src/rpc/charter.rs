@@ -1,6 +1,7 @@
 //! CharterService.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::emergency::Emergency;
@@ -11,6 +12,8 @@ use lanyard_proto::v1;
 use lanyard_proto::v1::charter_service_server::CharterService;
 use tonic::{Request, Response, Status};
 
+use super::decision::owners;
+use super::described::{environments, mode, sections};
 use super::{Services, parsed, text, time};
 use crate::identity::TooMany;
 use crate::refusal;
@@ -42,6 +45,29 @@ impl CharterService for Services {
                 .map(|charter| described(charter, &self.0.engine))
                 .collect(),
             problems,
+        }))
+    }
+
+    async fn get_charter(
+        &self,
+        request: Request<v1::GetCharterRequest>,
+    ) -> Result<Response<v1::GetCharterResponse>, Status> {
+        let caller = self.caller(&request).await?;
+        let name = parsed("name", &request.into_inner().name)?;
+        let charter = self.0.engine.charters().in_force(&name);
+        let may = |charter: &Arc<Charter>| match &caller {
+            Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
+            Verified::Agent(caller) => {
+                let mut rules = charter.agents.iter();
+                rules.any(|rule| rule.matches(&caller.identity, &caller.evidence))
+            }
+        };
+        let charter = charter
+            .filter(may)
+            .ok_or_else(|| refusal::not_found("charter in force"))?;
+        Ok(Response::new(v1::GetCharterResponse {
+            charter: Some(described(&charter, &self.0.engine)),
+            sections: sections(&charter),
         }))
     }
 
@@ -144,6 +170,10 @@ fn described(charter: &Charter, engine: &Engine) -> v1::Charter {
         revision: charter.revision.to_string(),
         purpose: charter.purpose.clone(),
         agents: agents(charter, engine),
+        owners: Some(owners(&charter.owners)),
+        expire_time: charter.expires.and_then(|end| time(end.when)),
+        mode: mode(charter.mode).to_owned(),
+        environment_details: environments(charter),
         grants: names.collect(),
         grant_details: grants.collect(),
         environments: charter

@@ -5,6 +5,8 @@ mod approval;
 mod audit;
 mod charter;
 mod credential;
+mod decision;
+mod described;
 mod drill;
 mod identity;
 mod kill;
@@ -28,6 +30,7 @@ use lanyard_proto::v1::approval_service_server::ApprovalServiceServer;
 use lanyard_proto::v1::audit_service_server::AuditServiceServer;
 use lanyard_proto::v1::charter_service_server::CharterServiceServer;
 use lanyard_proto::v1::credential_service_server::CredentialServiceServer;
+use lanyard_proto::v1::decision_service_server::DecisionServiceServer;
 use lanyard_proto::v1::identity_service_server::IdentityServiceServer;
 use lanyard_proto::v1::kill_service_server::KillServiceServer;
 use lanyard_proto::v1::pause_service_server::PauseServiceServer;
@@ -77,6 +80,7 @@ pub(crate) fn router(broker: Arc<Broker>, newcomers: Newcomers) -> axum::Router 
     .add_service(PlanServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ApprovalServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(ActionServiceServer::new(services.clone()).max_decoding_message_size(limit))
+    .add_service(DecisionServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(IdentityServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(KillServiceServer::new(services.clone()).max_decoding_message_size(limit))
     .add_service(PauseServiceServer::new(services.clone()).max_decoding_message_size(limit))
@@ -116,7 +120,7 @@ fn presented<T>(request: &Request<T>) -> Result<&Presented, Status> {
 
 impl Services {
     fn refused(&self, error: IssueError) -> Status {
-        refusal::issue(error, self.0.approval_url.as_ref())
+        refusal::issue(error, &self.0)
     }
 
     async fn caller<T: Sync>(&self, request: &Request<T>) -> Result<Verified, Status> {

@@ -13,6 +13,7 @@ use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_engine::tasks::OpenTask;
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
@@ -33,6 +34,15 @@ const AGAIN: Duration = Duration::from_secs(5);
 const LEASES: usize = 1000;
 /// The most orders of one.
 const ORDERS: usize = 10;
+
+/// Tasks of one answer.
+///
+/// # Limit
+/// - for: a call
+/// - unit: tasks
+/// - beyond: the answer names the page that follows
+/// - test: `u04_tasks_are_listed_by_pages_and_by_what_they_are`
+pub(crate) const MAX_TASKS_PER_PAGE: usize = 1000;
 
 #[tonic::async_trait]
 impl TaskService for Services {
@@ -59,9 +69,83 @@ impl TaskService for Services {
             .engine
             .open_task(caller, ask)
             .await
-            .map_err(refusal::task)?;
+            .map_err(|error| refusal::task(error, &self.0))?;
+        let engine = &self.0.engine;
+        let live = engine.query(|state| live_leases(state, task.id)).await;
+        let standing = Standing {
+            closed: false,
+            live: live.map_err(refusal::commit)?,
+        };
         Ok(Response::new(v1::OpenTaskResponse {
-            task: Some(message(&task, false)),
+            task: Some(message(&task, standing, engine)),
+        }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        let asker = match self.caller(&request).await? {
+            Verified::Agent(caller) => Some(caller.identity),
+            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => None,
+            Verified::Operator(..) => return Err(refusal::forbidden()),
+        };
+        let request = request.into_inner();
+        let size = usize::try_from(request.page_size).unwrap_or(0);
+        let size = match size {
+            0 => MAX_TASKS_PER_PAGE,
+            size => size.min(MAX_TASKS_PER_PAGE),
+        };
+        let token = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
+        let mut place = token.map(task_place).transpose()?;
+        let (engine, mut tasks, mut next) = (&self.0.engine, Vec::new(), None);
+        let shown = |task: &Task| {
+            let is = |asked: &str, found: &str| asked.is_empty() || asked == found;
+            is(&request.charter, task.charter.as_str())
+                && is(&request.environment, task.environment.as_str())
+                && is(&request.agent, &task.agent.0)
+        };
+        // A look passes over so many tasks: the state is locked meanwhile, and kills go between two looks.
+        loop {
+            let looked = engine.query(|state| {
+                let open: Box<dyn Iterator<Item = _>> = match &asker {
+                    Some(asker) => Box::new(state.open_tasks_opened_by(asker, place)),
+                    None => Box::new(state.open_tasks(place)),
+                };
+                let looked = open.take(MAX_TASKS_PER_PAGE).map(|(place, entry)| {
+                    let task = shown(&entry.task).then(|| {
+                        let standing = Standing {
+                            closed: false,
+                            live: live_leases(state, entry.task.id),
+                        };
+                        message(&entry.task, standing, engine)
+                    });
+                    (place, task)
+                });
+                looked.collect::<Vec<_>>()
+            });
+            let looked = looked.await.map_err(refusal::commit)?;
+            let is_last = looked.len() < MAX_TASKS_PER_PAGE;
+            for (at, task) in looked {
+                let Some(task) = task else {
+                    place = Some(at);
+                    continue;
+                };
+                if tasks.len() == size {
+                    next = place;
+                    break;
+                }
+                place = Some(at);
+                tasks.push(task);
+            }
+            if is_last || next.is_some() {
+                break;
+            }
+        }
+        let next = next.map(|(ends, id)| format!("{}.{id}", ends.as_millis()));
+        Ok(Response::new(v1::ListTasksResponse {
+            tasks,
+            next_page_token: next.unwrap_or_default(),
         }))
     }
 
@@ -76,10 +160,15 @@ impl TaskService for Services {
             .engine
             .task_of(&caller.identity, id)
             .await
-            .map_err(refusal::task)?;
-        let closed = !entry.is_open(self.0.engine.now());
+            .map_err(|error| refusal::task(error, &self.0))?;
+        let engine = &self.0.engine;
+        let live = engine.query(|state| live_leases(state, id)).await;
+        let standing = Standing {
+            closed: !entry.is_open(engine.now()),
+            live: live.map_err(refusal::commit)?,
+        };
         Ok(Response::new(v1::GetTaskResponse {
-            task: Some(message(&entry.task, closed)),
+            task: Some(message(&entry.task, standing, engine)),
         }))
     }
 
@@ -94,7 +183,7 @@ impl TaskService for Services {
         let id = parsed("id", &request.into_inner().id)?;
         let engine = Arc::clone(&self.0.engine);
         let known = engine.task_of(&caller.identity, id).await;
-        known.map_err(refusal::task)?;
+        known.map_err(|error| refusal::task(error, &self.0))?;
         let place = self.0.watches.of_agent(&caller.identity)?;
         // Each message is all there is to say: one that is not taken yet is enough.
         let (events, stream) = tokio::sync::mpsc::channel(1);
@@ -106,7 +195,7 @@ impl TaskService for Services {
                 changes.mark_unchanged();
                 let now = engine.now();
                 let found = engine
-                    .query(|state| watched(state, id, &mut orders, now))
+                    .query(|state| watched((state, &engine), id, &mut orders, now))
                     .await;
                 let event = match found {
                     Ok(Some(found)) => Ok(found),
@@ -142,9 +231,14 @@ impl TaskService for Services {
             Verified::Agent(caller) => task.identity == caller.identity,
             Verified::Operator(operator, _) => operator.is(OperatorRole::Viewer),
         };
-        let found = self.0.engine.query(|state| match state.task(id) {
+        let engine = &self.0.engine;
+        let found = engine.query(|state| match state.task(id) {
             Some(entry) if may(&entry.task) => {
-                Known::Shown(Box::new(message(&entry.task, !entry.is_open(now))))
+                let standing = Standing {
+                    closed: !entry.is_open(now),
+                    live: live_leases(state, id),
+                };
+                Known::Shown(Box::new(message(&entry.task, standing, engine)))
             }
             Some(_) => Known::Hidden,
             None => Known::Gone,
@@ -158,7 +252,12 @@ impl TaskService for Services {
                 let for_agent = matches!(caller, Verified::Agent(_));
                 let task = timeline::opened(&self.0.ledger, id, for_agent).await?;
                 let task = task.filter(may);
-                message(&task.ok_or_else(|| refusal::not_found("task"))?, true)
+                let standing = Standing {
+                    closed: true,
+                    live: 0,
+                };
+                let task = task.ok_or_else(|| refusal::not_found("task"))?;
+                message(&task, standing, engine)
             }
         };
         let (events, truncated) = timeline::of(&self.0, id, &caller).await?;
@@ -179,8 +278,12 @@ impl TaskService for Services {
             .engine
             .task_of(&caller.identity, id)
             .await
-            .map_err(refusal::task)?;
-        self.0.engine.close_task(id).await.map_err(refusal::task)?;
+            .map_err(|error| refusal::task(error, &self.0))?;
+        self.0
+            .engine
+            .close_task(id)
+            .await
+            .map_err(|error| refusal::task(error, &self.0))?;
         Ok(Response::new(v1::CloseTaskResponse {}))
     }
 }
@@ -223,7 +326,7 @@ enum Known {
 
 /// What a holder of this task's credentials has to know.
 fn watched(
-    state: &State,
+    (state, engine): (&State, &Engine),
     id: TaskId,
     orders: &mut Orders,
     now: Timestamp,
@@ -241,7 +344,14 @@ fn watched(
         !ended && lease.expires > now
     });
     Some(v1::WatchTaskResponse {
-        task: Some(message(&entry.task, !entry.is_open(now))),
+        task: Some(message(
+            &entry.task,
+            Standing {
+                closed: !entry.is_open(now),
+                live: live_leases(state, id),
+            },
+            engine,
+        )),
         live_lease_ids: live
             .take(LEASES)
             .map(|lease| lease.id.to_string())
@@ -296,8 +406,36 @@ fn version(stated: v1::AgentVersion) -> Result<Version, Status> {
     })
 }
 
-fn message(task: &Task, closed: bool) -> v1::Task {
+/// What becomes of a task, beside what was said when it was opened.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    closed: bool,
+    /// How many credentials of it are out.
+    live: u32,
+}
+
+fn live_leases(state: &State, task: TaskId) -> u32 {
+    let live = state.leases().of_task(task).filter(|lease| lease.is_live());
+    u32::try_from(live.count()).unwrap_or(u32::MAX)
+}
+
+/// Where a page begins: behind the end and the id of a task.
+fn task_place(token: &str) -> Result<(Timestamp, TaskId), Status> {
+    let place = token.split_once('.').and_then(|(ends, id)| {
+        let ends = Timestamp::from_millis(ends.parse().ok()?);
+        Some((ends, id.parse().ok()?))
+    });
+    place.ok_or_else(|| refusal::invalid("page_token", "is not one that this broker gave"))
+}
+
+fn message(task: &Task, standing: Standing, engine: &Engine) -> v1::Task {
+    let in_force = engine.charters().in_force(&task.charter);
+    let newer = in_force.filter(|charter| charter.revision != task.revision);
     v1::Task {
+        in_force_revision: newer
+            .map(|charter| charter.revision.to_string())
+            .unwrap_or_default(),
+        live_leases: standing.live,
         id: task.id.to_string(),
         charter: task.charter.to_string(),
         revision: task.revision.to_string(),
@@ -316,6 +454,6 @@ fn message(task: &Task, closed: bool) -> v1::Task {
             .collect(),
         open_time: time(task.opened),
         expire_time: time(task.expires),
-        closed,
+        closed: standing.closed,
     }
 }

@@ -222,7 +222,12 @@ fn told(
         } => {
             let what = grant.as_ref().map(|grant| format!(" {grant}"));
             let what = what.unwrap_or_default();
-            one("denied", format!("denied{what}: {denial} [{decision}]"))
+            let kind = if denial.rule.is_refusal() {
+                "refused"
+            } else {
+                "denied"
+            };
+            one(kind, format!("{kind}{what}: {denial} [{decision}]"))
         }
         Command::SubmitPlan {
             plan, requirement, ..

@@ -31,6 +31,7 @@ from lanyard.errors import (
     NotFound,
     NotLoggedIn,
     Refused,
+    RefusedForNow,
     TaskEnded,
 )
 from lanyard.opening import TaskFacts
@@ -55,6 +56,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Refused",
+    "RefusedForNow",
     "Secret",
     "Task",
     "TaskEnded",

@@ -89,7 +89,27 @@ class NotFound(LanyardError):
 
 
 class Refused(LanyardError):
-    """Any other no of the broker's: a limit, a pause, a request that it does not understand."""
+    """Any other no of the broker's: a request that it does not understand, or something that is in the way."""
+
+
+class RefusedForNow(Refused):
+    """The same request can be allowed later: a pause, a limit, a cool-down, hours. `retry_after` says when."""
+
+    @property
+    def retry_after(self) -> float | None:
+        """How many seconds to wait before the same request can be allowed; `None` where only people can say."""
+        seconds = self.facts.get("retry_after_seconds", "")
+        return float(seconds) if seconds.isdecimal() else None
+
+    @property
+    def retry_at(self) -> str | None:
+        """The moment from which on the same request can be allowed, as RFC 3339."""
+        return self.facts.get("retry_after")
+
+    @property
+    def limit(self) -> str | None:
+        """The limit that is reached, by its name in the charter, such as `limits.live_leases`."""
+        return self.facts.get("limit")
 
 
 class NoTask(LanyardError):
@@ -100,9 +120,16 @@ _REASONS: dict[str, type[LanyardError]] = {
     "CHARTER_DENIED": Denied,
     "ROLE_DENIED": Denied,
     "APPROVAL_DENIED": Denied,
+    "LIMIT_SPENT": Denied,
     "APPROVAL_REQUIRED": ApprovalPending,
     "KILL_ENGAGED": Killed,
     "TASK_ENDED": TaskEnded,
+    "PAUSED": RefusedForNow,
+    "BREAKER_TRIPPED": RefusedForNow,
+    "QUOTA": RefusedForNow,
+    "COOLING_DOWN": RefusedForNow,
+    "OUT_OF_HOURS": RefusedForNow,
+    "FROZEN": RefusedForNow,
     "REAUTHENTICATE": NotLoggedIn,
 }
 _CODES: dict[grpc.StatusCode, type[LanyardError]] = {

@@ -28,7 +28,7 @@ def impatient(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A local agent of its own that does not wait for long."""
     tmp_path.chmod(0o700)
     monkeypatch.setenv("LANYARD_STATE", str(tmp_path))
-    with subprocess.Popen([broker.binary, "agent", "run", "--fresh-for", str(FRESH_SECONDS)]) as agent:
+    with subprocess.Popen([broker.binary, "agent", "run", "--fresh-for", f"{FRESH_SECONDS}s"]) as agent:
         while not LocalAgent.of_environment().is_listening():
             assert agent.poll() is None
         yield

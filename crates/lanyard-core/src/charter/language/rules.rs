@@ -177,28 +177,41 @@ impl Rules<'_> {
                     grant.name
                 );
                 let finding = self.about(grant, grant.name.as_str(), Code::NoPlan, message);
-                self.f.add(finding.help("name it in plans.required"));
+                let help = format!(
+                    "write `required: {{role: apply, environments: [{environment}]}}` under `spec.plans`, or add {environment} there"
+                );
+                self.f.add(finding.help(help));
             }
         }
     }
 
     fn people(&self, grant: &Grant, environment: &Name, what: &str) {
-        let people = self
-            .charter
-            .approvals
-            .iter()
-            .filter(|rule| rule.is_about(grant.role, environment, Risk::Low))
-            .map(|rule| rule.people)
-            .max()
-            .unwrap_or(0);
-        if people < PEOPLE {
-            let message = format!(
-                "grant {} {what} {environment}, which needs {PEOPLE} people, and the approvals ask for {people}",
-                grant.name
-            );
-            let finding = self.about(grant, grant.name.as_str(), Code::TooFewPeople, message);
-            self.f.add(finding);
+        let about = self.charter.approvals.iter().enumerate();
+        let about = about.filter(|(_, rule)| rule.is_about(grant.role, environment, Risk::Low));
+        let most = about.max_by_key(|(_, rule)| rule.people);
+        let people = most.map_or(0, |(_, rule)| rule.people);
+        if people >= PEOPLE {
+            return;
         }
+        let message = format!(
+            "grant {} {what} {environment}, which needs {PEOPLE} people, and the approvals ask for {people}",
+            grant.name
+        );
+        let finding = self.about(grant, grant.name.as_str(), Code::TooFewPeople, message);
+        let (role, places) = (grant.role, self.charter.approvals.len());
+        let help = match most {
+            Some((place, rule)) if rule.environment.is_some() => format!(
+                "write `people: {PEOPLE}` in `spec.approvals[{place}]` (line {})",
+                rule.at.line
+            ),
+            // A rule that is about every environment would ask as many everywhere.
+            Some(_) | None => format!(
+                "add to `spec.approvals`, as `[{places}]`: `{{when: {{role: {role}, environment: {environment}}}, people: \
+                 {PEOPLE}, from: [group:NAME]}}`; a rule with `risk: medium` or `risk: high` does not count, because a plan of \
+                 low risk passes it"
+            ),
+        };
+        self.f.add(finding.help(help));
     }
 
     /// In production every apply needs as many.
@@ -233,8 +246,11 @@ impl Rules<'_> {
                     rule.people
                 );
                 let span = self.places.field_of(rule.at, "people");
+                let help = format!(
+                    "write `people: {least}` in `spec.emergency`, or take {name} out of `spec.emergency.grants`"
+                );
                 self.f
-                    .add(Diagnostic::new(Code::TooFewPeople, span, message));
+                    .add(Diagnostic::new(Code::TooFewPeople, span, message).help(help));
             }
         }
     }
@@ -264,7 +280,15 @@ impl Rules<'_> {
                     grant.name
                 );
                 let finding = self.about(grant, name.as_str(), Code::Autonomy, message);
-                self.f.add(finding);
+                let more = if is_production(name, self.world) {
+                    Autonomy::ExecuteProduction
+                } else {
+                    Autonomy::ExecuteSandbox
+                };
+                let help = format!(
+                    "write `autonomy: {more}` in `spec.environments.{name}`, or take {name} out of the grant's `environments`"
+                );
+                self.f.add(finding.help(help));
             }
         }
     }
