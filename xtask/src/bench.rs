@@ -50,14 +50,7 @@ pub(crate) fn chaos(arguments: &[String]) -> Result<()> {
 /// The measuring program, built as what is published is, with what it measures.
 fn built() -> Result<PathBuf> {
     let packages = ["lanyard-server", "lanyard-cli", "lanyard-bench"];
-    let mut published = Command::new(env!("CARGO"));
-    published.args(["build", "--profile", "dist", "--locked"]);
-    for package in packages {
-        published.args(["--package", package]);
-    }
-    build::succeed(&mut published)?;
-    let binary = lanyard_rig::binaries()?;
-    Ok(binary.with_file_name("dist").join("lanyard-bench"))
+    Ok(build::published(&[], &packages)?.join("lanyard-bench"))
 }
 
 fn simulate(seeds: &str) -> Result<()> {

@@ -1,6 +1,7 @@
 //! What the other commands need built or installed first.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +17,19 @@ pub(crate) fn binaries() -> Result<()> {
         "lanyard-cli",
     ];
     succeed(Command::new(env!("CARGO")).args(packages))
+}
+
+/// Builds `packages` with the profile `dist`, which everything published and everything measured is built with; the folder of the
+/// binaries. `wrapper` is a cargo subcommand that wraps `build`: with `["auditable"]` the binaries list what they are made of.
+pub(crate) fn published(wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(wrapper);
+    cargo.args(["build", "--profile", "dist", "--locked"]);
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    succeed(&mut cargo)?;
+    Ok(lanyard_rig::binaries()?.with_file_name("dist"))
 }
 
 /// Runs a command and wants success.

@@ -1,7 +1,7 @@
 //! `cargo xtask dist`: what a release publishes for this kind of machine, in `target/publish`: the binaries with what shells and
 //! `man` read, the list of what is in them, and digests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -19,18 +19,14 @@ pub(crate) fn run() -> Result<()> {
         installed(tool)?;
     }
     println!("dist: building lanyardd and lanyard, with link-time optimisation: some ten minutes");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["auditable", "build", "--profile", "dist", "--locked"]);
-    for (package, _) in BINARIES {
-        cargo.args(["--package", package]);
-    }
-    build::succeed(&mut cargo)?;
+    let packages = BINARIES.map(|(package, _)| package);
+    let built = build::published(&["auditable"], &packages)?;
     let name = format!("lanyard-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
     let folder = Path::new(OUT).join(&name);
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    fill(&folder)?;
+    fill(&built, &folder)?;
     println!("dist: packing {name}.tar.gz");
     // The same bytes from the same sources: order, owners and times are given.
     let archive = format!("{name}.tar.gz");
@@ -61,13 +57,7 @@ fn installed(tool: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where the binaries of the profile are.
-fn built() -> Result<PathBuf> {
-    Ok(lanyard_rig::binaries()?.with_file_name("dist"))
-}
-
-fn fill(folder: &Path) -> Result<()> {
-    let built = built()?;
+fn fill(built: &Path, folder: &Path) -> Result<()> {
     for below in ["bin", "completions", "man"] {
         std::fs::create_dir_all(folder.join(below))?;
     }

@@ -26,19 +26,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let binaries = match binaries {
         Some(folder) => folder,
-        None => built()?,
+        None => build::published(&[], &["lanyard-server", "lanyard-cli"])?,
     };
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     build::succeed(Command::new("packaging/deb/build").arg(binaries).arg(out))
-}
-
-/// The binaries of the profile that is published.
-fn built() -> Result<PathBuf> {
-    let packages = ["--package", "lanyard-server", "--package", "lanyard-cli"];
-    let mut build = Command::new(env!("CARGO"));
-    build
-        .args(["build", "--locked", "--profile", "dist"])
-        .args(packages);
-    build::succeed(&mut build)?;
-    Ok(lanyard_rig::binaries()?.with_file_name("dist"))
 }

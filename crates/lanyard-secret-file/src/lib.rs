@@ -48,14 +48,20 @@ pub enum Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// The system does not give the file.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`: {source}{}", .path.display(), remedy(source))]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// A directory, a pipe, a device, or a link where none may be.
+    /// A directory where a file was named.
+    #[error("`{}` is a directory: name a file in it", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A pipe, a device, or a link where none may be.
     #[error("`{}` is not a plain file", .path.display())]
     NotPlain {
         /// The file.
@@ -115,7 +121,8 @@ impl From<SecretFileError> for io::Error {
     fn from(error: SecretFileError) -> Self {
         let kind = match &error {
             SecretFileError::Read { source, .. } => source.kind(),
-            SecretFileError::NotPlain { .. }
+            SecretFileError::Directory { .. }
+            | SecretFileError::NotPlain { .. }
             | SecretFileError::Exposed { .. }
             | SecretFileError::Foreign { .. }
             | SecretFileError::TooLarge { .. }
@@ -132,6 +139,19 @@ impl SecretFileError {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// What an operator can do about a file that the system does not give.
+fn remedy(error: &io::Error) -> String {
+    let kind = error.kind();
+    if kind == io::ErrorKind::NotFound {
+        ": make the file, or name another".to_owned()
+    } else if kind == io::ErrorKind::PermissionDenied {
+        let user = rustix::process::geteuid().as_raw();
+        format!(": the user of this process, {user}, may not read the file")
+    } else {
+        String::new()
     }
 }
 
@@ -183,6 +203,9 @@ fn open(path: &Path, links: OFlags) -> Result<(File, Metadata), SecretFileError>
         Err(error) => return Err(failed(error)),
     };
     let found = file.metadata().map_err(failed)?;
+    if found.is_dir() {
+        return Err(SecretFileError::Directory { path: at() });
+    }
     if !found.is_file() {
         return Err(SecretFileError::NotPlain { path: at() });
     }
@@ -329,12 +352,14 @@ mod tests {
         }
         assert!(read(&path, Origin::Projected).is_ok());
         let error = read(folder.path(), Origin::Projected).unwrap_err();
-        assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
         assert!(
-            read(&folder.path().join("none"), Origin::Written)
-                .unwrap_err()
-                .is_missing()
+            matches!(error, SecretFileError::Directory { .. }),
+            "{error}"
         );
+        let error = read(&folder.path().join("none"), Origin::Written).unwrap_err();
+        assert!(error.is_missing());
+        let line = error.to_string();
+        assert!(line.ends_with("make the file, or name another"), "{line}");
     }
 
     #[test]
@@ -401,12 +426,16 @@ mod tests {
             &socket,
             Path::new("/dev/null"),
             Path::new("/dev/zero"),
-            folder.path(),
         ];
         for path in odd {
             let error = read_plain(path).unwrap_err();
             assert!(matches!(error, SecretFileError::NotPlain { .. }), "{error}");
         }
+        let error = read_plain(folder.path()).unwrap_err();
+        assert!(
+            matches!(error, SecretFileError::Directory { .. }),
+            "{error}"
+        );
         fs::File::create(&path).unwrap().set_len(6 << 30).unwrap();
         let error = read_plain(&path).unwrap_err().to_string();
         let said = format!("`{}` has more than 4194304 bytes", path.display());

@@ -16,6 +16,7 @@ use lanyard_secret_file::{SecretFileError, read_plain, read_plain_text};
 
 use reqwest::Url;
 
+use crate::address;
 use crate::charters;
 use crate::charters::config::{Declared, ObjectsConfig};
 use crate::hooks::security_events::{self, ReceiverConfig};
@@ -330,15 +331,21 @@ fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
 
 /// Without TLS nothing is served off loopback.
 fn address(f: &Findings, node: &Node, tls: Option<&TlsFiles>) -> Option<SocketAddr> {
-    let address: SocketAddr = f.parsed(node)?;
-    if !address.ip().is_loopback() && tls.is_none() {
-        let message = format!("{address} is not on loopback, and there is no `tls`");
+    let listen = match address::parse(f.text(node)?) {
+        Ok(listen) => listen,
+        Err(why) => {
+            f.add(Diagnostic::new(Code::Value, node.span, why));
+            return None;
+        }
+    };
+    if !listen.ip().is_loopback() && tls.is_none() {
+        let message = format!("{listen} is not on loopback, and there is no `tls`");
         f.add(
             Diagnostic::new(Code::Listen, node.span, message).help("name a certificate and a key"),
         );
         return None;
     }
-    Some(address)
+    Some(listen)
 }
 
 fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
@@ -718,7 +725,7 @@ pub(crate) mod tests {
             (
                 "127.0.0.1:0",
                 "here",
-                "lanyardd.yaml:3:9: error[LC015]: invalid socket address syntax",
+                "lanyardd.yaml:3:9: error[LC015]: `here` is no address to listen on: give an IP address and a port, as `127.0.0.1:7070` or `[::1]:7070`; names are not looked up",
             ),
             (
                 "kind: token",

@@ -48,7 +48,7 @@ pub(crate) struct Init {
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<Host>,
     /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1:7070")]
+    #[arg(long, default_value = "127.0.0.1:7070", value_parser = crate::address::parse)]
     listen: SocketAddr,
     /// A person, with roles: viewer, approver, on-call, admin. Without any, two are made.
     #[arg(long = "person", value_name = "NAME:ROLE,…")]

@@ -1,5 +1,6 @@
 //! `lanyardd`: reads its configuration, wires the parts together, listens.
 
+mod address;
 mod apart;
 mod charters;
 mod check;
@@ -78,10 +79,10 @@ enum Command {
         #[arg(long)]
         data_dir: PathBuf,
         /// The address to listen on; loopback only.
-        #[arg(long, default_value = "127.0.0.1:7070")]
+        #[arg(long, default_value = "127.0.0.1:7070", value_parser = address::parse)]
         listen: std::net::SocketAddr,
         /// An address of the kill plane; loopback only.
-        #[arg(long)]
+        #[arg(long, value_parser = address::parse)]
         kill_listen: Option<std::net::SocketAddr>,
         /// A file of further targets, in the form of `targets` in a configuration.
         #[arg(long)]

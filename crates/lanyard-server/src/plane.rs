@@ -238,7 +238,7 @@ pub(crate) mod tests {
         type Make = fn(&TlsFiles);
         let odd: [(&str, Make); 4] = [
             ("No such file", |_| {}),
-            ("is not a plain file", |files| {
+            ("is a directory", |files| {
                 fs::create_dir(&files.certificate).unwrap();
             }),
             ("is not a plain file", |files| {

@@ -41,6 +41,14 @@ const REFUSED: &[(&[&str], &str)] = &[
         "operators: they are service accounts of this cluster",
     ),
     (
+        &[r#"kubernetesTarget={"namespaces":["shop"],"drillNamespace":"shopp"}"#],
+        "kubernetesTarget.drillNamespace: `shopp` is none of kubernetesTarget.namespaces",
+    ),
+    (
+        &[r#"tls={"certManager":{"enabled":true}}"#],
+        "tls.certManager.issuerRef: name the issuer",
+    ),
+    (
         &[r#"ingress={"enabled":true}"#],
         "ingress.host: name the host",
     ),

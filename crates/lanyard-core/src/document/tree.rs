@@ -4,7 +4,7 @@
     reason = "the parser's events are an open set"
 )]
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
 use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
 use crate::charter::Position;
@@ -143,11 +143,7 @@ impl<'a> Reader<'a> {
             }
             Some(Err(error)) => {
                 let span = self.span(*error.marker(), *error.marker());
-                Err(Diagnostic::new(
-                    Code::Yaml,
-                    span,
-                    format!("this is not YAML: {}", error.kind()),
-                ))
+                Err(self.fault(error.kind(), span))
             }
             None => Err(Diagnostic::new(
                 Code::Yaml,
@@ -155,6 +151,62 @@ impl<'a> Reader<'a> {
                 "the document ends too early".into(),
             )),
         }
+    }
+
+    /// The diagnostic of a fault of the YAML itself. The parser speaks of its tokens; the faults that people make when they
+    /// write by hand (indents, tabs, quotes) are said in words of the file.
+    fn fault(&self, kind: &ErrorKind, span: Span) -> Diagnostic {
+        // The parser points at the comment of the line before the one that is indented too far.
+        let span = match kind {
+            ErrorKind::CommentInterceptedScalar => self.first_of_line(span.at.line + 1),
+            _ => span,
+        };
+        let why = match kind {
+            ErrorKind::CommentInterceptedScalar => {
+                "this line is indented further than the line above it, and so goes on with the text of that line, which a \
+                 comment has ended: give both lines the same indent"
+            }
+            ErrorKind::MappingValueNotAllowed => {
+                "a value begins here with `:` where none can stand: indent the line like its neighbours, or put the text into \
+                 quotes"
+            }
+            ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
+                "no key of the map around it stands here: indent the line like its neighbours"
+            }
+            ErrorKind::ExpectedBlockSequenceEntry => {
+                "no `-` of the list around it stands here: indent the line like its neighbours"
+            }
+            ErrorKind::SimpleKeyExpected => "a key is not followed by `:`",
+            ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation => "a tab indents this line: YAML indents with spaces",
+            ErrorKind::UnclosedQuotedScalar => "the quote that opens here is never closed",
+            ErrorKind::InvalidQuotedScalarIndent => {
+                "the text in quotes before this place is not closed, or goes on in a line that is not indented"
+            }
+            ErrorKind::UnexpectedEofFlowSequence
+            | ErrorKind::UnclosedFlowCollection { open: '[' } => {
+                "the `[` that opens here is never closed"
+            }
+            ErrorKind::UnexpectedEofFlowMapping
+            | ErrorKind::UnclosedFlowCollection { open: '{' } => {
+                "the `{` that opens here is never closed"
+            }
+            other => {
+                return Diagnostic::new(Code::Yaml, span, format!("this is not YAML: {other}"));
+            }
+        };
+        Diagnostic::new(Code::Yaml, span, format!("this is not YAML: {why}"))
+    }
+
+    /// The first character of a line that is not white space.
+    fn first_of_line(&self, line: u32) -> Span {
+        let own = self
+            .text
+            .lines()
+            .nth(usize::try_from(line).unwrap_or(1).saturating_sub(1));
+        let indent = own.map_or(0, |own| own.len() - own.trim_start().len());
+        Span::of_line(self.text, line, u32::try_from(indent).unwrap_or(0) + 1)
     }
 
     fn span(&self, start: granit_parser::Marker, end: granit_parser::Marker) -> Span {

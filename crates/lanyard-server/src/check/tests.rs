@@ -14,6 +14,9 @@ const CHARTER: &str = include_str!("../dev/ticket-router.yaml");
 
 /// A folder with everything that the configuration names.
 fn whole() -> (tempfile::TempDir, PathBuf) {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lanyardd.yaml");
     fs::write(&path, CONFIG).unwrap();
@@ -33,9 +36,6 @@ fn whole() -> (tempfile::TempDir, PathBuf) {
 }
 
 async fn faults(path: &Path) -> Vec<String> {
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
     let error = run(path).await.unwrap_err();
     match error.downcast() {
         Ok(ConfigError::Faults(lines)) => lines,
@@ -46,9 +46,6 @@ async fn faults(path: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_whole_installation_is_ready_and_stays_as_it_is() {
     let (folder, path) = whole();
-    rustls::crypto::ring::default_provider()
-        .install_default()
-        .ok();
     run(&path).await.unwrap();
     assert!(!folder.path().join("data").exists());
 }
