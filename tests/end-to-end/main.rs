@@ -51,6 +51,7 @@ mod setup;
 mod signals;
 mod starts;
 mod terminal;
+mod terraform_apply;
 mod thousand;
 mod tokens;
 mod tool_wrapper;

@@ -1,10 +1,10 @@
-//! Terraform under `lanyard exec`, with its state in S3, on moto. No provider is needed for that.
+//! Terraform (OpenTofu, where this machine has none) under `lanyard exec`, with its state in S3, on moto.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use lanyard_rig::Aws;
+use lanyard_rig::{Aws, terraform};
 use lanyard_tests::workshop::{Workshop, account};
 
 const GRANTS: &str = "
@@ -52,13 +52,10 @@ resource "terraform_data" "it" {
 struct Shop {
     workshop: Workshop,
     bucket: String,
+    terraform: PathBuf,
 }
 
 fn shop(name: &str) -> Result<Option<Shop>> {
-    if Command::new("terraform").arg("version").output().is_err() {
-        eprintln!("NOT RUN: there is no terraform");
-        return Ok(None);
-    }
     let Some(aws) = Aws::shared() else {
         eprintln!("NOT RUN: no moto is named; `cargo xtask test` starts one");
         return Ok(None);
@@ -66,7 +63,11 @@ fn shop(name: &str) -> Result<Option<Shop>> {
     let directory = tempfile::tempdir()?;
     let name = format!("{name}-{}", lanyard_rig::free_port()?.port());
     let (target, daemon) = account(&aws, &name, directory.path())?;
+    let terraform = terraform(directory.path())?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", terraform.folder.display());
     let own = [
+        ("PATH", path.as_str()),
         ("AWS_ENDPOINT_URL_S3", aws.url()),
         ("AWS_PROFILE", "person"),
         ("CHECKPOINT_DISABLE", "1"),
@@ -74,7 +75,7 @@ fn shop(name: &str) -> Result<Option<Shop>> {
         ("TF_CLI_ARGS", "-no-color"),
     ];
     let workshop = Workshop::set(directory, (&target, GRANTS), &daemon, &own)?;
-    workshop.at_home(".terraformrc", "")?;
+    workshop.at_home(".terraformrc", &terraform.configuration)?;
     let state = workshop.at_home("state", STATE)?;
     let bucket = format!("s3://{name}");
     let object = format!("{bucket}/network");
@@ -88,6 +89,7 @@ fn shop(name: &str) -> Result<Option<Shop>> {
     Ok(Some(Shop {
         workshop,
         bucket: name,
+        terraform: terraform.folder.join("terraform"),
     }))
 }
 
@@ -191,7 +193,7 @@ fn terraform_says_why_there_are_no_credentials() -> Result<()> {
             context.display()
         );
         let config = shop.workshop.at_home("by-hand", &config)?;
-        let output = Command::new("terraform")
+        let output = Command::new(&shop.terraform)
             .args(["init", "-input=false", "-no-color"])
             .current_dir(&folder)
             .env("AWS_CONFIG_FILE", config)

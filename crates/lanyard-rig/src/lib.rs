@@ -21,6 +21,7 @@ mod postgresql;
 mod python;
 mod recorder;
 mod simulate;
+mod terraform;
 mod vault;
 
 pub use cli::{Answer, Cli, Running};
@@ -41,6 +42,7 @@ pub use postgresql::{PostgreSql, PostgreSqlServer};
 pub use python::{python, python_tools, python_with};
 pub use recorder::Recorder;
 pub use simulate::simulate;
+pub use terraform::{KUBECTL_PROVIDER, Terraform, terraform};
 pub use vault::{AppRole, Storage, Vault, VaultServer};
 
 pub(crate) use install::install;
