@@ -1,7 +1,8 @@
 //! `cargo xtask dist`: what a release publishes for this kind of machine, in `target/publish`: the binaries with what shells and
 //! `man` read, the list of what is in them, and digests.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -24,7 +25,7 @@ pub(crate) fn run() -> Result<()> {
     let name = format!("lanyard-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
     let folder = Path::new(OUT).join(&name);
     if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
+        fs::remove_dir_all(&folder)?;
     }
     fill(&built, &folder)?;
     println!("dist: packing {name}.tar.gz");
@@ -41,7 +42,7 @@ pub(crate) fn run() -> Result<()> {
         published.push(bill_of_materials(package, binary)?);
     }
     let digests = build::output(Command::new("sha256sum").args(&published).current_dir(OUT))?;
-    std::fs::write(Path::new(OUT).join("SHA256SUMS"), &digests)?;
+    fs::write(Path::new(OUT).join("SHA256SUMS"), &digests)?;
     print!("{digests}");
     println!("dist: ok, in {OUT}");
     Ok(())
@@ -59,20 +60,20 @@ fn installed(tool: &str) -> Result<()> {
 
 fn fill(built: &Path, folder: &Path) -> Result<()> {
     for below in ["bin", "completions", "man"] {
-        std::fs::create_dir_all(folder.join(below))?;
+        fs::create_dir_all(folder.join(below))?;
     }
     for (_, binary) in BINARIES {
-        std::fs::copy(built.join(binary), folder.join("bin").join(binary))?;
+        fs::copy(built.join(binary), folder.join("bin").join(binary))?;
     }
     for page in ["README.md", "CHANGELOG.md", "LICENSE", "SECURITY.md"] {
-        std::fs::copy(page, folder.join(page))?;
+        fs::copy(page, folder.join(page))?;
     }
     for (_, binary) in BINARIES {
         let program = built.join(binary);
         for shell in SHELLS {
             let completion = build::output(Command::new(&program).args(["completion", shell]))?;
             let file = format!("{binary}.{shell}");
-            std::fs::write(folder.join("completions").join(file), completion)?;
+            fs::write(folder.join("completions").join(file), completion)?;
         }
         let mut pages = Command::new(&program);
         build::succeed(pages.args(["man", "--out"]).arg(folder.join("man")))?;
@@ -80,25 +81,50 @@ fn fill(built: &Path, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The list of every crate in a binary (CycloneDX), as a file of the release; its name.
+/// Writes the list of every crate in a binary (CycloneDX) as a file of the release; its name.
 fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
     let manifest = format!("crates/{package}/Cargo.toml");
     let name = format!("{binary}.cdx");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "cyclonedx",
-        "--format",
-        "json",
-        "--no-build-deps",
-        "--manifest-path",
-    ]);
-    cargo.args([&manifest, "--override-filename", &name]);
-    build::succeed(&mut cargo)?;
+    cargo.args(["cyclonedx", "--quiet", "--format", "json"]);
+    cargo.args(["--no-build-deps", "--manifest-path", &manifest]);
+    cargo.args(["--override-filename", &name]);
+    // The time of the sources, and no random serial number: the same list from the same sources.
+    build::succeed(cargo.env("SOURCE_DATE_EPOCH", committed()?))?;
     let name = format!("{name}.json");
-    let made = Path::new("crates").join(package).join(&name);
-    std::fs::rename(&made, Path::new(OUT).join(&name))
-        .with_context(|| made.display().to_string())?;
+    let root = std::env::current_dir()?;
+    let published = root.join(OUT).join(&name);
+    // The tool writes one for each package of the workspace, with the folder of this machine in its references.
+    for folder in packages()? {
+        let made = folder.join(&name);
+        let text = fs::read_to_string(&made).with_context(|| made.display().to_string())?;
+        fs::remove_file(&made)?;
+        if folder.ends_with(package) {
+            let folder = format!("path+file://{}/", root.display());
+            fs::write(&published, text.replace(&folder, "path+file:///"))?;
+        }
+    }
     Ok(name)
+}
+
+/// The folders of the workspace's packages.
+fn packages() -> Result<Vec<PathBuf>> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--no-deps", "--format-version", "1", "--locked"]);
+    let metadata: serde_json::Value = serde_json::from_str(&build::output(&mut cargo)?)?;
+    let packages = metadata
+        .get("packages")
+        .and_then(serde_json::Value::as_array);
+    let manifests = packages.context("cargo lists no packages")?.iter();
+    manifests
+        .map(|package| {
+            let manifest = package
+                .get("manifest_path")
+                .and_then(serde_json::Value::as_str);
+            let folder = manifest.and_then(|path| Path::new(path).parent());
+            Ok(folder.context("a package has no manifest")?.to_owned())
+        })
+        .collect()
 }
 
 /// What rustc calls this kind of machine.
