@@ -54,7 +54,7 @@ fn built() -> Result<PathBuf> {
 }
 
 fn simulate(seeds: &str) -> Result<()> {
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = build::cargo();
     tests.args(["test", "--release", "--quiet", "--locked", "--package"]);
     tests.args(["lanyard-engine", "--test", "simulation"]);
     build::succeed(tests.env("LANYARD_SEEDS", seeds))?;

@@ -6,6 +6,20 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// cargo, as whoever runs `cargo xtask` would call it. What the outer cargo tells xtask about its own package goes: ring's build
+/// script asks to be run again when `CARGO_PKG_NAME` or `CARGO_MANIFEST_DIR` changes, and with ring most of the workspace is
+/// built again, each time that `cargo build` and `cargo xtask` take turns.
+pub(crate) fn cargo() -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 /// Builds `lanyardd` and `lanyard`, and lets cargo say how far it is.
 pub(crate) fn binaries() -> Result<()> {
     let packages = [
@@ -16,13 +30,13 @@ pub(crate) fn binaries() -> Result<()> {
         "--package",
         "lanyard-cli",
     ];
-    succeed(Command::new(env!("CARGO")).args(packages))
+    succeed(cargo().args(packages))
 }
 
 /// Builds `packages` with the profile `dist`, which everything published and everything measured is built with; the folder of the
 /// binaries. `wrapper` is a cargo subcommand that wraps `build`: with `["auditable"]` the binaries list what they are made of.
 pub(crate) fn published(wrapper: &[&str], packages: &[&str]) -> Result<PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo();
     cargo.args(wrapper);
     cargo.args(["build", "--profile", "dist", "--locked"]);
     for package in packages {

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -50,7 +49,7 @@ pub(crate) fn run() -> Result<()> {
     let servers = Servers::start(directory.path());
     let columns = directory.path().join("conformance");
     std::fs::create_dir(&columns)?;
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = build::cargo();
     tests.args(["test", "--locked", "--quiet", "--no-fail-fast"]);
     for provider in PROVIDERS {
         tests.args(["--package", &format!("lanyard-provider-{provider}")]);

@@ -49,7 +49,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn installed(tool: &str) -> Result<()> {
-    let asked = Command::new(env!("CARGO")).args([tool, "--help"]).output();
+    let asked = build::cargo().args([tool, "--help"]).output();
     if !asked.is_ok_and(|output| output.status.success()) {
         bail!(
             "there is no cargo-{tool} on this machine: install it with `cargo install cargo-{tool} --locked`"
@@ -85,7 +85,7 @@ fn fill(built: &Path, folder: &Path) -> Result<()> {
 fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
     let manifest = format!("crates/{package}/Cargo.toml");
     let name = format!("{binary}.cdx");
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = build::cargo();
     cargo.args(["cyclonedx", "--quiet", "--format", "json"]);
     cargo.args(["--no-build-deps", "--manifest-path", &manifest]);
     cargo.args(["--override-filename", &name]);
@@ -109,7 +109,7 @@ fn bill_of_materials(package: &str, binary: &str) -> Result<String> {
 
 /// The folders of the workspace's packages.
 fn packages() -> Result<Vec<PathBuf>> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = build::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version", "1", "--locked"]);
     let metadata: serde_json::Value = serde_json::from_str(&build::output(&mut cargo)?)?;
     let packages = metadata

@@ -1,7 +1,6 @@
 //! Which crate may depend on which: fails on an edge that is not on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -110,7 +109,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// Reads the workspace from cargo and compares.
 pub(crate) fn run() -> Result<()> {
-    let output = Command::new(env!("CARGO"))
+    let output = crate::build::cargo()
         .args([
             "metadata",
             "--no-deps",

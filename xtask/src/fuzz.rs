@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::build::succeed;
+use crate::build::{cargo, succeed};
 
 const USAGE: &str = "usage: cargo xtask fuzz [SECONDS [charter|tokens|keys|aws]]";
 /// Where the targets are built, and what was found is kept.
@@ -84,7 +84,7 @@ pub(crate) fn all(seconds: u32) -> Result<()> {
 /// Builds the targets; where they are then.
 fn build() -> Result<PathBuf> {
     let host = host()?;
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = cargo();
     build
         .args([
             "build",

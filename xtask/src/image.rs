@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use lanyard_rig::Image;
 
-use crate::build::succeed;
+use crate::build::{cargo, succeed};
 
 const USAGE: &str = "usage: cargo xtask image [--profile PROFILE] [--name NAME] [--version VERSION] [--source URL] [--context DIR | --archive FILE]";
 const BINARIES: [&str; 2] = ["lanyardd", "lanyard"];
@@ -133,7 +133,7 @@ fn order(arguments: &[String]) -> Result<Order> {
 
 /// Builds the two programs; the folder with them.
 fn binaries(profile: &str) -> Result<PathBuf> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = cargo();
     cargo.args(["build", "--locked", "--profile", profile]);
     cargo.args(["--package", "lanyard-server", "--package", "lanyard-cli"]);
     succeed(&mut cargo)?;

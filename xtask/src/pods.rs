@@ -77,7 +77,7 @@ pub(crate) fn test() -> Result<String> {
         Ok(cluster) => cluster,
         Err(error) => return Ok(format!("DID NOT RUN: {what}: {error:#}")),
     };
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = build::cargo();
     tests.args(TESTS).args(["--", "--nocapture"]);
     build::succeed(tests.envs(cluster.pods().environment()))?;
     Ok(format!("ran: {what}"))

@@ -16,7 +16,7 @@ const FUZZED: u32 = 10;
 
 /// Tries every order in which threads can meet, under the feature that puts loom's locks in.
 fn model(package: &str, what: &[&str]) -> Result<()> {
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = build::cargo();
     tests.args(["test", "--locked", "--quiet", "--features", "model"]);
     build::succeed(tests.args(["--package", package]).args(what))
 }
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
     build::binaries()?;
     let directory = tempfile::tempdir()?;
     let servers = Servers::start(directory.path());
-    let mut tests = Command::new(env!("CARGO"));
+    let mut tests = build::cargo();
     tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
     let columns = directory.path().join("conformance");
     std::fs::create_dir(&columns)?;
