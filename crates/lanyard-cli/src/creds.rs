@@ -289,11 +289,32 @@ struct Repository<'a> {
 impl Repository<'_> {
     /// Whether it is one of the repositories of the token. GitHub's names are the same in upper and lower case.
     fn is_one_of(&self, token: &v1::GitHubCredential) -> bool {
-        let path = self.path.trim_matches('/');
-        let path = path.strip_suffix(".git").unwrap_or(path);
+        let Some(path) = self.segments() else {
+            return false;
+        };
+        let is = |segment: Option<&&str>, name: &str| {
+            segment.is_some_and(|segment| bare(segment).eq_ignore_ascii_case(name))
+        };
         let mut names = token.repositories.iter();
+        // What lies beneath a repository is its own: git-lfs asks for `OWNER/NAME.git/info/lfs`.
         self.is_of(&token.host)
-            && names.any(|name| path.eq_ignore_ascii_case(&format!("{}/{name}", token.owner)))
+            && path
+                .first()
+                .is_some_and(|it| it.eq_ignore_ascii_case(&token.owner))
+            && names.any(|name| is(path.get(1), name))
+    }
+
+    /// The parts of the path; none where another reader could take it for another path: with `..`, with a part that is empty, or
+    /// with what is encoded.
+    fn segments(&self) -> Option<Vec<&str>> {
+        let whole = self.path.trim_matches('/');
+        if whole.is_empty() {
+            return Some(Vec::new());
+        }
+        let odd = |c: char| c.is_control() || c.is_whitespace() || "%\\?#;".contains(c);
+        let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(odd);
+        let parts: Vec<&str> = whole.split('/').collect();
+        parts.iter().all(|part| plain(part)).then_some(parts)
     }
 
     /// Whether the audience is the URL of this repository, or of what it is part of. Off this machine only over TLS.
@@ -306,17 +327,23 @@ impl Repository<'_> {
             let rest = origin.strip_prefix(it);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
         });
-        let whole = self.path.trim_matches('/');
-        if whole.split('/').any(|segment| segment == "..") {
+        let Some(parts) = self.segments() else {
             return false;
-        }
-        let within = path.is_empty()
-            || whole == path
-            || whole
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.starts_with('/'));
+        };
+        let above: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let last = above.len().saturating_sub(1);
+        let is = |(place, (own, named)): (usize, (&&str, &&str))| {
+            // The last one may be the repository, with `.git` or without.
+            own == named || place == last && bare(own) == bare(named)
+        };
+        let within = parts.len() >= above.len() && parts.iter().zip(&above).enumerate().all(is);
         (origin.starts_with("https://") || loopback) && origin == self.origin && within
     }
+}
+
+/// The name of a repository, without what servers take for a part of it or leave out.
+fn bare(segment: &str) -> &str {
+    segment.strip_suffix(".git").unwrap_or(segment)
 }
 
 /// A URL without a user: where it is, and the path there without slashes around it.
@@ -367,6 +394,17 @@ mod tests {
             "team/app.git",
             "https://git.example/team/app.git"
         ));
+        for (path, audience) in [
+            ("team/app.git/info/lfs", "https://git.example/team/app.git"),
+            (
+                "team/app.git/info/lfs/objects/batch",
+                "https://git.example/team/app",
+            ),
+            ("team/app", "https://git.example/team/app.git"),
+            ("/team/app.git/", "https://git.example/team/app"),
+        ] {
+            assert!(is_of(git, path, audience), "c35 {path} {audience}");
+        }
         assert!(is_of("http://127.0.0.1:8080", "a", "http://127.0.0.1:8080"));
         for (origin, path, audience) in [
             ("https://evil.example", "team", git),
@@ -381,6 +419,25 @@ mod tests {
             (git, "", "https://git.example/team"),
             (git, "", "git.example"),
             (git, "team/../other", "https://git.example/team"),
+            (
+                git,
+                "team/app.gitx/info/lfs",
+                "https://git.example/team/app.git",
+            ),
+            (
+                git,
+                "team/app.git/%2e%2e/other",
+                "https://git.example/team/app.git",
+            ),
+            (
+                git,
+                "team/app.git/..%2fother",
+                "https://git.example/team/app.git",
+            ),
+            (git, "team//app.git", "https://git.example/team"),
+            (git, "team/./app.git", "https://git.example/team"),
+            (git, "team/app.git;x", "https://git.example/team"),
+            (git, "Team/app.git", "https://git.example/team"),
             ("https://git.example", "", "https://a@git.example"),
             ("://", "", ""),
         ] {
@@ -389,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_github_is_shown_to_its_own_repositories() {
+    fn c35_a_token_of_github_is_shown_to_its_own_repositories_and_to_what_lies_beneath() {
         let token = v1::GitHubCredential {
             host: "https://github.com".to_owned(),
             owner: "acme".to_owned(),
@@ -400,7 +457,15 @@ mod tests {
             let origin = origin.to_owned();
             Repository { origin, path }.is_one_of(&token)
         };
-        for path in ["acme/payments", "acme/payments.git", "Acme/Payments.git/"] {
+        for path in [
+            "acme/payments",
+            "acme/payments.git",
+            "Acme/Payments.git/",
+            "acme/payments.git/info/lfs",
+            "acme/payments.git/info/lfs/objects/batch",
+            "acme/payments/info/lfs",
+            "ACME/payments.git/info/lfs/locks/verify",
+        ] {
             assert!(is_one_of("https://github.com", path), "{path}");
         }
         for (origin, path) in [
@@ -409,6 +474,20 @@ mod tests {
             ("https://github.com", "acme/payments-2.git"),
             ("https://github.com", "evil/payments.git"),
             ("https://github.com", "acme/payments/../other.git"),
+            ("https://github.com", "acme/payments.git/../other.git"),
+            ("https://github.com", "acme/payments-other.git/info/lfs"),
+            ("https://github.com", "acme/payments.gitx/info/lfs"),
+            ("https://github.com", "other/payments.git/info/lfs"),
+            ("https://github.com", "acme/payments.git/%2e%2e/other.git"),
+            ("https://github.com", "acme/payments.git/..%2fother.git"),
+            (
+                "https://github.com",
+                "acme/payments.git/%252e%252e/other.git",
+            ),
+            ("https://github.com", "acme/.git/payments"),
+            ("https://github.com", "acme//payments.git"),
+            ("https://github.com", "other/acme/payments.git"),
+            ("https://github.com", "acme/payments.git\\..\\other"),
             ("https://github.com", "acme"),
             ("https://github.com", ""),
         ] {
