@@ -5,6 +5,7 @@
 //! ([`policy`]). Two principals do it: one assumes the roles, the other edits that one policy on them.
 
 pub mod api;
+mod errors;
 mod inspect;
 mod provider;
 mod sdk;

@@ -11,7 +11,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sts::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_sts::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata, SdkError};
+use aws_sdk_sts::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_sts::types::Tag;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use lanyard_core::provider::ProviderError;
@@ -19,8 +19,8 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
-use crate::PROVIDER;
 use crate::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
+use crate::errors::{ambiguous, mapped, refused};
 
 /// How long one call may take.
 ///
@@ -290,95 +290,11 @@ fn unescaped(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn refused(operation: &'static str, code: &str) -> ProviderError {
-    ProviderError::Refused {
-        provider: PROVIDER,
-        operation,
-        code: code.to_owned(),
-    }
-}
-
-fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
-    ProviderError::Ambiguous {
-        provider: PROVIDER,
-        operation,
-        code: code.to_owned(),
-    }
-}
-
-/// The codes that are passed on: those of AWS in common, and of the calls that are made here. Any other is a text that
-/// somebody chose.
-/// <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
-/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
-/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html>
-const CODES: &[&str] = &[
-    "AccessDenied",
-    "AccessDeniedException",
-    "ConcurrentModification",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "IncompleteSignature",
-    "InvalidAction",
-    "InvalidClientTokenId",
-    "InvalidInput",
-    "InvalidParameterCombination",
-    "InvalidParameterValue",
-    "LimitExceeded",
-    "MalformedPolicyDocument",
-    "MissingAuthenticationToken",
-    "NoSuchEntity",
-    "NotAuthorized",
-    "OptInRequired",
-    "PackedPolicyTooLarge",
-    "RegionDisabledException",
-    "RequestExpired",
-    "SignatureDoesNotMatch",
-    "UnmodifiableEntity",
-    "UnrecognizedClientException",
-    "ValidationError",
-];
-
-/// What AWS says by a known code alone: its texts can echo what was sent (T50).
-fn mapped<E: ProvideErrorMetadata, R>(
-    operation: &'static str,
-    error: &SdkError<E, R>,
-) -> ProviderError {
-    const THROTTLING: &[&str] = &[
-        "Throttling",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TooManyRequestsException",
-    ];
-    let code = error.code().unwrap_or("unnamed");
-    let said = matches!(error, SdkError::ServiceError(_));
-    let broken = code == "unnamed"
-        || code.starts_with("Internal")
-        || matches!(code, "ServiceFailure" | "ServiceUnavailable");
-    let known = CODES.iter().find(|known| **known == code);
-    if said && THROTTLING.contains(&code) {
-        ProviderError::Throttled {
-            provider: PROVIDER,
-            operation,
-        }
-    } else if said && !broken {
-        refused(operation, known.unwrap_or(&"a code that is not known"))
-    } else if matches!(error, SdkError::ConstructionFailure(_)) {
-        refused(operation, "the request could not be built")
-    } else if matches!(error, SdkError::TimeoutError(_)) {
-        ambiguous(operation, "timeout")
-    } else if matches!(error, SdkError::DispatchFailure(_)) {
-        ambiguous(operation, "not reached, or no credentials")
-    } else if said {
-        ambiguous(operation, "the service failed")
-    } else {
-        ambiguous(operation, "half an answer")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use aws_credential_types::Credentials;
     use aws_credential_types::provider::SharedCredentialsProvider;
+    use aws_sdk_sts::error::SdkError;
     use tokio::io::AsyncReadExt as _;
 
     use super::*;

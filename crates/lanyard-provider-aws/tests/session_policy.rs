@@ -168,6 +168,7 @@ fn t30_what_could_reach_beyond_itself_is_refused() {
             actions: actions(&[action]),
             resources: resources(&[resource]),
             when: Conditions::default(),
+            unnarrowed: None,
         }];
         session_policy(&grant, &request)
     };
@@ -298,6 +299,7 @@ proptest! {
                 actions: as_actions(&allowed),
                 resources: resources.into_iter().map(ResourcePattern).collect(),
                 when: Conditions::default(),
+                unnarrowed: None,
             }],
             destructive: as_actions(&destructive),
             except: as_actions(&excepted),
