@@ -214,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("agent.sock");
         let named = |name: &str| (name == crate::place::SOCKET).then(|| socket.clone().into());
-        let place = Place::by(named).unwrap();
+        let place = Place::by(named, |_| None).unwrap();
         let began = tokio::time::Instant::now();
         let error = answering(&place).await.unwrap_err();
         assert!(matches!(error, ConnectionError::Silent(_)), "{error}");

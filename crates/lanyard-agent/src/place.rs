@@ -1,9 +1,9 @@
 //! Where the agent's socket is, in a folder of its user's alone.
 
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// The variable that names the socket.
@@ -13,32 +13,60 @@ pub(crate) const SOCKET: &str = "LANYARD_AGENT";
 #[derive(Debug, Clone)]
 pub struct Place {
     socket: PathBuf,
+    /// Why it is not in the runtime folder, where that folder is not to be used.
+    passed_over: Option<String>,
 }
+
+/// The longest path of a socket, in bytes: the kernel keeps 108, the last of which is zero.
+///
+/// # Limit
+/// - for: the local agent's socket
+/// - unit: bytes
+/// - beyond: the local agent does not start, and names the path
+/// - test: `e44_a_socket_path_that_is_too_long_is_named`
+const MAX_SOCKET_PATH_BYTES: usize = 107;
 
 impl Place {
     /// That of whoever runs this: `LANYARD_AGENT` names the socket; else it is `agent.sock` in `LANYARD_STATE`, in `lanyard` of
-    /// `XDG_RUNTIME_DIR`, or in `lanyard` of the user's state directory. Nothing where there is no home either.
+    /// `XDG_RUNTIME_DIR` where that folder is the user's own, or in `lanyard` of the user's state directory. Nothing where there is
+    /// no home either.
     #[must_use]
     pub fn of_user() -> Option<Self> {
-        Self::by(|name| std::env::var_os(name))
+        Self::by(|name| std::env::var_os(name), passed_over)
     }
 
-    /// As [`Place::of_user`], by these variables.
-    pub(crate) fn by(variable: impl Fn(&str) -> Option<OsString>) -> Option<Self> {
+    /// As [`Place::of_user`], by these variables, and by what keeps a runtime folder from being used.
+    pub(crate) fn by(
+        variable: impl Fn(&str) -> Option<OsString>,
+        passed_over: impl Fn(&Path) -> Option<String>,
+    ) -> Option<Self> {
         let named = |name| {
             variable(name)
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from)
         };
-        let beside = || {
-            let state =
-                || named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
-            named("LANYARD_STATE")
-                .or_else(|| Some(named("XDG_RUNTIME_DIR")?.join("lanyard")))
-                .or_else(|| Some(state()?.join("lanyard")))
+        let at = |socket, passed_over| Self {
+            socket,
+            passed_over,
         };
-        let socket = named(SOCKET).or_else(|| Some(beside()?.join("agent.sock")))?;
-        Some(Self { socket })
+        let in_folder = |folder: PathBuf| folder.join("agent.sock");
+        let set = named(SOCKET).or_else(|| named("LANYARD_STATE").map(in_folder));
+        if let Some(socket) = set {
+            return Some(at(socket, None));
+        }
+        let runtime = named("XDG_RUNTIME_DIR");
+        let why = runtime.as_deref().and_then(&passed_over);
+        if let Some(runtime) = runtime.filter(|_| why.is_none()) {
+            return Some(at(in_folder(runtime.join("lanyard")), None));
+        }
+        let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")));
+        Some(at(in_folder(state?.join("lanyard")), why))
+    }
+
+    /// Why the socket is not in the folder that `XDG_RUNTIME_DIR` names, where that is so.
+    #[must_use]
+    pub fn passed_over(&self) -> Option<&str> {
+        self.passed_over.as_deref()
     }
 
     /// The path at which the local agent listens.
@@ -64,10 +92,15 @@ impl Place {
     /// Then, and as of the system.
     pub fn prepare(&self) -> io::Result<()> {
         let folder = self.socket.parent().unwrap_or(Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        let bytes = self.socket.as_os_str().len();
+        if bytes > MAX_SOCKET_PATH_BYTES {
+            let line = format!(
+                "the path of the socket `{}` has {bytes} bytes, and the system takes {MAX_SOCKET_PATH_BYTES}; name a shorter one in {SOCKET}",
+                self.socket.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, line));
+        }
+        lanyard_client::private_folder(folder)?;
         let found = fs::metadata(folder)?;
         let fault = if found.uid() != rustix::process::geteuid().as_raw() {
             "belongs to somebody else"
@@ -94,6 +127,38 @@ impl Place {
     pub(crate) fn log(&self) -> io::Result<File> {
         private(&self.beside("agent.log"))
     }
+}
+
+/// Why nothing is put into a runtime folder: it is not there, another user's, or open to others; or what Lanyard has in it is.
+fn passed_over(runtime: &Path) -> Option<String> {
+    let own = rustix::process::geteuid().as_raw();
+    let not_own = |path: &Path, found: &fs::Metadata| {
+        (found.uid() != own).then(|| {
+            format!(
+                "`{}` belongs to the user {}, and this process runs as {own}",
+                path.display(),
+                found.uid()
+            )
+        })
+    };
+    let found = match fs::metadata(runtime) {
+        Ok(found) => found,
+        Err(error) => {
+            return Some(format!(
+                "`{}` cannot be looked at: {error}",
+                runtime.display()
+            ));
+        }
+    };
+    let open = || {
+        let open = found.mode() & 0o022 != 0;
+        open.then(|| format!("others may write to `{}`", runtime.display()))
+    };
+    not_own(runtime, &found).or_else(open).or_else(|| {
+        let inner = runtime.join("lanyard");
+        let found = fs::symlink_metadata(&inner).ok()?;
+        not_own(&inner, &found)
+    })
 }
 
 /// Removes a file, where there is one.
@@ -125,7 +190,8 @@ mod tests {
     fn the_socket_is_the_named_one_then_in_the_state_then_in_the_runtime_folder() {
         let of = |set: &[(&str, &str)]| {
             let find = |name: &str| set.iter().find(|(key, _)| *key == name);
-            let place = Place::by(|name| find(name).map(|(_, value)| OsString::from(value)));
+            let variable = |name: &str| find(name).map(|(_, value)| OsString::from(value));
+            let place = Place::by(variable, |_| None);
             place.map(|place| place.socket().display().to_string())
         };
         let (home, runtime) = (("HOME", "/home/a"), ("XDG_RUNTIME_DIR", "/run/user/1"));
@@ -145,6 +211,7 @@ mod tests {
         let folder = directory.path().join("agent");
         let place = Place {
             socket: folder.join("agent.sock"),
+            passed_over: None,
         };
         place.prepare().unwrap();
         let mode = fs::metadata(&folder).unwrap().mode() & 0o777;
@@ -158,10 +225,82 @@ mod tests {
     }
 
     #[test]
+    fn e44_a_runtime_folder_that_is_not_the_users_own_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = directory.path().join("1000");
+        let place = || {
+            let runtime = runtime.clone();
+            let variable = move |name: &str| match name {
+                "XDG_RUNTIME_DIR" => Some(runtime.clone().into_os_string()),
+                "HOME" => Some(OsString::from("/home/a")),
+                _ => None,
+            };
+            let place = Place::by(variable, passed_over).unwrap();
+            (
+                place.socket().to_path_buf(),
+                place.passed_over().map(str::to_owned),
+            )
+        };
+        let state = PathBuf::from("/home/a/.local/state/lanyard/agent.sock");
+        let (socket, why) = place();
+        assert_eq!(socket, state);
+        assert!(why.unwrap().contains("cannot be looked at"));
+        fs::create_dir(&runtime).unwrap();
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(place(), (runtime.join("lanyard/agent.sock"), None));
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o777)).unwrap();
+        let (socket, why) = place();
+        assert_eq!(socket, state);
+        assert!(why.unwrap().starts_with("others may write to"));
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        // As sudo leaves it, with the variable of whoever called it.
+        std::os::unix::fs::chown(&runtime, Some(1000), None).unwrap();
+        let (socket, why) = place();
+        assert_eq!(socket, state);
+        let why = why.unwrap();
+        assert!(
+            why.ends_with("belongs to the user 1000, and this process runs as 0"),
+            "{why}"
+        );
+        assert!(fs::read_dir(&runtime).unwrap().next().is_none());
+        // What an earlier version left in it locks nobody out.
+        std::os::unix::fs::chown(&runtime, Some(0), None).unwrap();
+        fs::create_dir(runtime.join("lanyard")).unwrap();
+        std::os::unix::fs::chown(runtime.join("lanyard"), Some(1000), None).unwrap();
+        assert_eq!(place().0, state);
+    }
+
+    #[test]
+    fn e44_a_socket_path_that_is_too_long_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = |bytes: usize| {
+            let begin = directory.path().display().to_string();
+            let name = "a".repeat(bytes - begin.len() - "//s".len());
+            let socket = directory.path().join(name).join("s");
+            assert_eq!(socket.as_os_str().len(), bytes);
+            let place = Place {
+                socket,
+                passed_over: None,
+            };
+            place.prepare()
+        };
+        long(MAX_SOCKET_PATH_BYTES).unwrap();
+        let error = long(MAX_SOCKET_PATH_BYTES + 1).unwrap_err().to_string();
+        assert!(
+            error.contains("has 108 bytes, and the system takes 107"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn there_is_one_lock() {
         let directory = tempfile::tempdir().unwrap();
         let place = Place {
             socket: directory.path().join("agent.sock"),
+            passed_over: None,
         };
         let lock = place.lock().unwrap();
         assert!(lock.is_some());

@@ -89,6 +89,9 @@ pub async fn run(place: Place, options: Options) -> Result<bool, AgentError> {
     serving.spawn(async move { axum::serve(listener, calls).await });
     let http = endpoint::router(Arc::clone(&shared));
     serving.spawn(async move { axum::serve(loopback, http).await });
+    if let Some(why) = place.passed_over() {
+        eprintln!("lanyard: the folder of XDG_RUNTIME_DIR is not used: {why}");
+    }
     eprintln!(
         "lanyard: the local agent listens at {}",
         place.socket().display()

@@ -22,7 +22,9 @@ use tonic::{Code, Request, Streaming};
 
 use crate::context::{Context, ContextError, read};
 use crate::error::ClientError;
+use crate::http::HttpError;
 use crate::identity::Identity;
+use crate::proxy::{Proxies, Through};
 use crate::show::Shows;
 use crate::watches::{Place, TaskWatch, Watches};
 
@@ -389,7 +391,14 @@ pub(crate) async fn channel(
         .http2_keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
         .keep_alive_while_idle(true);
-    Ok(endpoint.connect().await?)
+    let proxy = Proxies::of_environment().to(url);
+    match proxy.map_err(HttpError::Proxy)? {
+        None => Ok(endpoint.connect().await?),
+        Some(proxy) => {
+            let through = Through::new(proxy).map_err(HttpError::Proxy)?;
+            Ok(endpoint.connect_with_connector(through).await?)
+        }
+    }
 }
 
 /// The certificate that a context shows.

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::proxy::{Proxies, Proxy, ProxyError};
+
 /// How long one request may take.
 ///
 /// # Limit
@@ -36,6 +38,9 @@ pub enum HttpError {
     /// The certificates to believe are none.
     #[error("the certificates to trust cannot be read: {0}")]
     Authority(reqwest::Error),
+    /// The way there is through a proxy that cannot be used.
+    #[error(transparent)]
+    Proxy(ProxyError),
     /// Nobody is there, or it is somebody else.
     #[error("{url} does not answer: {why}")]
     Silent {
@@ -55,7 +60,10 @@ pub enum HttpError {
 }
 
 /// A client that follows no redirect.
-pub(crate) struct Https(Client);
+pub(crate) struct Https {
+    client: Client,
+    proxies: Proxies,
+}
 
 /// An answer over HTTP, whatever its status.
 pub(crate) struct Answer {
@@ -98,32 +106,48 @@ impl Https {
     /// For a broker: these roots alone, the system's where there are none. A broker may be on loopback without TLS.
     pub(crate) fn broker(authority: Option<&[u8]>) -> Result<Self, HttpError> {
         let builder = builder(REQUEST_TIMEOUT).tls_info(true);
-        let builder = match authority {
+        Self::of(match authority {
             Some(pem) => builder.tls_certs_only(roots(pem)?),
             None => builder,
-        };
-        builder.build().map(Self).map_err(HttpError::Authority)
+        })
     }
 
     /// For an identity provider: the system's roots, and these.
     pub(crate) fn provider(authority: Option<&[u8]>) -> Result<Self, HttpError> {
         let builder = builder(REQUEST_TIMEOUT).https_only(true);
-        let builder = match authority {
+        Self::of(match authority {
             Some(pem) => builder.tls_certs_merge(roots(pem)?),
             None => builder,
-        };
-        builder.build().map(Self).map_err(HttpError::Authority)
+        })
+    }
+
+    /// Through the proxy of the environment, as gRPC.
+    fn of(builder: ClientBuilder) -> Result<Self, HttpError> {
+        let proxies = Proxies::of_environment();
+        let builder = builder.no_proxy().proxy(proxies.for_http());
+        let client = builder.build().map_err(HttpError::Authority)?;
+        Ok(Self { client, proxies })
+    }
+
+    /// An address, once the way there can be gone; and the proxy on it.
+    fn way(&self, url: &str) -> Result<(Url, Option<Proxy>), HttpError> {
+        let address = url.parse();
+        let address = address.map_err(|_| HttpError::Address(url.to_owned()))?;
+        let proxy = self.proxies.to(url).map_err(HttpError::Proxy)?;
+        Ok((address, proxy))
     }
 
     /// The head of an answer.
     pub(crate) async fn head(&self, url: &str) -> Result<reqwest::Response, HttpError> {
-        let sent = self.0.get(address(url)?).send().await;
-        sent.map_err(|error| silent(url, &error))
+        let (address, proxy) = self.way(url)?;
+        let sent = self.client.get(address).send().await;
+        sent.map_err(|error| silent((url, proxy.as_ref()), &error))
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, HttpError> {
-        let request = self.0.get(address(url)?);
-        receive(url, request).await
+        let (address, proxy) = self.way(url)?;
+        let request = self.client.get(address);
+        receive((url, proxy.as_ref()), request).await
     }
 
     /// Posts a form. The headers are those of the caller's proof.
@@ -133,15 +157,16 @@ impl Https {
         form: &[(&str, &str)],
         headers: &[(&str, &str)],
     ) -> Result<Answer, HttpError> {
+        let (address, proxy) = self.way(url)?;
         let mut request = self
-            .0
-            .post(address(url)?)
+            .client
+            .post(address)
             .header("content-type", "application/x-www-form-urlencoded")
             .body(encoded(form));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        receive(url, request).await
+        receive((url, proxy.as_ref()), request).await
     }
 }
 
@@ -181,12 +206,11 @@ fn roots(pem: &[u8]) -> Result<Vec<Certificate>, HttpError> {
     Certificate::from_pem_bundle(pem).map_err(HttpError::Authority)
 }
 
-fn address(url: &str) -> Result<Url, HttpError> {
-    url.parse().map_err(|_| HttpError::Address(url.to_owned()))
-}
-
-async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, HttpError> {
-    let silent = |error: reqwest::Error| silent(url, &error);
+async fn receive(
+    (url, proxy): (&str, Option<&Proxy>),
+    request: reqwest::RequestBuilder,
+) -> Result<Answer, HttpError> {
+    let silent = |error: reqwest::Error| silent((url, proxy), &error);
     let mut response = request.send().await.map_err(silent)?;
     let status = response.status().as_u16();
     let mut body = Zeroizing::new(Vec::with_capacity(MAX_ANSWER_BYTES));
@@ -204,10 +228,16 @@ async fn receive(url: &str, request: reqwest::RequestBuilder) -> Result<Answer, 
     })
 }
 
-fn silent(url: &str, error: &reqwest::Error) -> HttpError {
+fn silent((url, proxy): (&str, Option<&Proxy>), error: &reqwest::Error) -> HttpError {
+    let why = last_cause(error);
     HttpError::Silent {
         url: url.to_owned(),
-        why: last_cause(error),
+        why: match proxy {
+            Some(proxy) => {
+                format!("{why} (through {proxy}; NO_PROXY names hosts that are reached without it)")
+            }
+            None => why,
+        },
     }
 }
 
@@ -257,7 +287,7 @@ mod tests {
         assert!(matches!(long, Err(HttpError::Malformed { .. })));
         let short = builder(Duration::from_millis(50)).build().unwrap();
         let url = server(None);
-        let silent = receive(&url, short.get(&url)).await;
+        let silent = receive((&url, None), short.get(&url)).await;
         assert!(matches!(silent, Err(HttpError::Silent { .. })));
     }
 }

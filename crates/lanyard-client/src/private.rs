@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use lanyard_secret_file::{Origin, SecretFileError};
@@ -54,11 +54,41 @@ pub(crate) fn delete(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder that only its owner enters, with what is above it.
+/// Makes a folder that only its owner enters, with what is above it. Under `sudo`, variables often name the folders of whoever
+/// called it: nothing is made in those, since their owner would be locked out of it.
 ///
 /// # Errors
-/// As of the system.
-pub(crate) fn folder(path: &Path) -> io::Result<()> {
+/// Then, and as of the system.
+pub fn folder(path: &Path) -> io::Result<()> {
+    let caller = std::env::var("SUDO_UID").ok();
+    folder_as(path, caller.and_then(|uid| uid.parse().ok()))
+}
+
+/// As [`folder`], where the user of this number called `sudo`.
+fn folder_as(path: &Path, caller: Option<u32>) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let above = path.ancestors().find_map(|it| {
+        let it = if it.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            it
+        };
+        Some((it, fs::metadata(it).ok()?))
+    });
+    if let Some((above, found)) = above
+        && above != path
+        && found.uid() != own
+        && Some(found.uid()) == caller
+    {
+        let line = format!(
+            "`{}` cannot be made: `{}` belongs to the user {}, who called sudo, and this process runs as {own}; use `sudo -H`, or name a \
+             folder of the other user in LANYARD_STATE",
+            path.display(),
+            above.display(),
+            found.uid()
+        );
+        return Err(io::Error::new(ErrorKind::PermissionDenied, line));
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
@@ -120,6 +150,27 @@ mod tests {
         delete(&path).unwrap();
         delete(&path).unwrap();
         assert!(read(&path).unwrap().is_none());
+    }
+
+    #[test]
+    fn e44_under_sudo_nothing_is_made_in_a_folder_of_whoever_called_it() {
+        // Root may hand a folder to another user.
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(1000), None).unwrap();
+        let inner = directory.path().join("state/lanyard");
+        let error = folder_as(&inner, Some(1000)).unwrap_err().to_string();
+        assert!(
+            error.contains("belongs to the user 1000, who called sudo"),
+            "{error}"
+        );
+        assert!(!directory.path().join("state").exists());
+        // What is there already is left as it is.
+        folder_as(directory.path(), Some(1000)).unwrap();
+        // A container's root often has a home of another user.
+        folder_as(&inner, None).unwrap();
     }
 
     // T51

@@ -24,6 +24,14 @@ pub(super) async fn look() -> Vec<Check> {
         )];
     };
     let mut checks = vec![running(name, &place).await];
+    if let Some(why) = place.passed_over() {
+        let what = format!("XDG_RUNTIME_DIR is not used: {why}");
+        let remedy = format!(
+            "the socket is at {}; under sudo, `sudo -H` and no XDG_RUNTIME_DIR",
+            place.socket().display()
+        );
+        checks.push(Check::warning("runtime folder", what, remedy));
+    }
     if let Some(parent) = place.socket().parent() {
         checks.push(files::folder("agent's folder", parent));
     }

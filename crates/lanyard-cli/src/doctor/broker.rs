@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lanyard_client::{Client, Context, Glance, v1};
+use lanyard_client::{Client, Context, Glance, Proxies, v1};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::Check;
@@ -47,6 +47,20 @@ pub(super) fn context(global: &Global) -> (Option<Context>, Vec<Check>) {
             (Some(context), vec![Check::ok(name, what)])
         }
         Err(error) => (None, vec![Check::fault(name, error.to_string(), remedy)]),
+    }
+}
+
+/// What gRPC and HTTP go through on the way to the broker.
+pub(super) fn proxy(endpoint: &str, proxies: &Proxies) -> Check {
+    let name = "proxy";
+    match proxies.to(endpoint) {
+        Ok(Some(proxy)) => Check::ok(name, format!("the broker is reached through {proxy}")),
+        Ok(None) if proxies.is_named() => Check::ok(
+            name,
+            "the broker is reached directly: it is on loopback, or NO_PROXY names it",
+        ),
+        Ok(None) => Check::ok(name, "none is named"),
+        Err(error) => Check::fault(name, error.to_string(), ""),
     }
 }
 

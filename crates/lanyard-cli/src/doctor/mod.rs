@@ -8,6 +8,8 @@ mod tools;
 
 use clap::Args;
 
+use lanyard_client::Proxies;
+
 use crate::Global;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows};
@@ -92,6 +94,10 @@ impl Check {
 pub(crate) async fn run(global: &Global, asked: &Doctor) -> Result<(), Outcome> {
     let (context, mut checks) = broker::context(global);
     if let Some(context) = &context {
+        checks.push(broker::proxy(
+            context.endpoint(),
+            &Proxies::of_environment(),
+        ));
         checks.extend(broker::look(global, context).await);
     }
     checks.extend(agent::look().await);
