@@ -224,6 +224,10 @@ pub enum Credential {
         server: String,
         /// Its certificate authority, PEM; empty where the system's roots serve.
         certificate_authority: String,
+        /// The name that its certificate is for, where that is not the host of the URL; else empty.
+        tls_server_name: String,
+        /// The proxy on the way there; empty where there is none.
+        proxy_url: String,
         /// Where the rights are bound.
         namespace: String,
         /// The token.

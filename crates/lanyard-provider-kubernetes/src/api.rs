@@ -17,6 +17,10 @@ pub struct Endpoint {
     pub server: String,
     /// Its certificate authorities, PEM; empty where the system's roots serve.
     pub certificate_authority: String,
+    /// The name that its certificate is for, where that is not the host of the URL; else empty.
+    pub tls_server_name: String,
+    /// The proxy that the kubeconfig names on the way there, without a login; empty where it names none.
+    pub proxy_url: String,
 }
 
 /// One object.

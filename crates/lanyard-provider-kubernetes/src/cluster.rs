@@ -67,7 +67,7 @@ impl Cluster {
         kubeconfig: Option<&Path>,
         context: Option<&str>,
     ) -> Result<Self, ConnectError> {
-        let mut config = configured(kubeconfig, context).await?;
+        let (mut config, proxy_url) = configured(kubeconfig, context).await?;
         config.connect_timeout = Some(CALL);
         config.read_timeout = Some(CALL);
         config.write_timeout = Some(CALL);
@@ -83,6 +83,8 @@ impl Cluster {
             endpoint: Endpoint {
                 server: config.cluster_url.to_string(),
                 certificate_authority: authority,
+                tls_server_name: config.tls_server_name.clone().unwrap_or_default(),
+                proxy_url,
             },
             config,
         })
@@ -197,19 +199,35 @@ pub async fn look(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<()
     configured(kubeconfig, context).await.map(drop)
 }
 
+/// The configuration, and the proxy that the kubeconfig names. One that the broker's own environment names is the broker's own.
 async fn configured(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
-) -> Result<Config, ConnectError> {
+) -> Result<(Config, String), ConnectError> {
     let Some(path) = kubeconfig else {
-        return Ok(Config::incluster()?);
+        return Ok((Config::incluster()?, String::new()));
     };
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
     let kubeconfig = read_kubeconfig(path)?;
-    Ok(Config::from_custom_kubeconfig(kubeconfig, &options).await?)
+    let proxy_url = proxy_url(&kubeconfig, context).unwrap_or_default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+    Ok((config, proxy_url))
+}
+
+/// The proxy of a context, without the login of the broker, which is no agent's.
+fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
+    let name = context.or(kubeconfig.current_context.as_deref())?;
+    let context = kubeconfig.contexts.iter().find(|it| it.name == name)?;
+    let cluster = &context.context.as_ref()?.cluster;
+    let cluster = kubeconfig.clusters.iter().find(|it| it.name == *cluster)?;
+    let named = cluster.cluster.as_ref()?.proxy_url.as_deref()?;
+    let (scheme, rest) = named.split_once("://")?;
+    let (place, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = place.rsplit_once('@').map_or(place, |(_, host)| host);
+    Some(format!("{scheme}://{host}"))
 }
 
 fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {

@@ -370,6 +370,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             credential: Credential::Kubernetes {
                 server: endpoint.server,
                 certificate_authority: endpoint.certificate_authority,
+                tls_server_name: endpoint.tls_server_name,
+                proxy_url: endpoint.proxy_url,
                 namespace: grant.namespace.clone(),
                 token: token.token,
             },

@@ -69,6 +69,7 @@ impl Real {
             certificate_authority,
             namespace,
             token,
+            ..
         } = credential
         else {
             unreachable!("a credential of another kind")

@@ -27,12 +27,17 @@ pub(crate) fn document(entries: &[Entry<'_>]) -> String {
 
 fn cluster(entry: &Entry<'_>) -> Value {
     let authority = STANDARD.encode(&entry.kubernetes.certificate_authority);
-    let mut cluster = json!({"server": entry.kubernetes.server});
-    if !authority.is_empty()
-        && let Some(fields) = cluster.as_object_mut()
-    {
-        fields.insert("certificate-authority-data".to_owned(), authority.into());
-    }
+    let kubernetes = entry.kubernetes;
+    let fields = [
+        ("server", kubernetes.server.clone()),
+        ("certificate-authority-data", authority),
+        ("tls-server-name", kubernetes.tls_server_name.clone()),
+        ("proxy-url", kubernetes.proxy_url.clone()),
+    ];
+    let given = fields.into_iter().filter(|(_, value)| !value.is_empty());
+    let cluster: serde_json::Map<String, Value> = given
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
     json!({"name": entry.name, "cluster": cluster})
 }
 
@@ -48,4 +53,40 @@ fn user(entry: &Entry<'_>) -> Value {
 fn context(entry: &Entry<'_>) -> Value {
     let namespace = &entry.kubernetes.namespace;
     json!({"name": entry.name, "context": {"cluster": entry.name, "user": entry.name, "namespace": namespace}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c36_the_cluster_is_reached_as_the_broker_reaches_it() {
+        let cluster_of = |kubernetes: &KubernetesCredential| -> Value {
+            let entry = Entry {
+                name: "change",
+                kubernetes,
+                program: Path::new("/bin/lanyard"),
+                arguments: Vec::new(),
+            };
+            let document: Value = serde_json::from_str(&document(&[entry])).unwrap();
+            document["clusters"][0]["cluster"].clone()
+        };
+        let mut kubernetes = KubernetesCredential {
+            server: "https://127.0.0.2:6443".to_owned(),
+            certificate_authority: "PEM".to_owned(),
+            tls_server_name: "api.cluster.acme.example".to_owned(),
+            proxy_url: "http://127.0.0.1:3128".to_owned(),
+            ..KubernetesCredential::default()
+        };
+        let whole = json!({"server": "https://127.0.0.2:6443", "certificate-authority-data": "UEVN",
+            "tls-server-name": "api.cluster.acme.example", "proxy-url": "http://127.0.0.1:3128"});
+        assert_eq!(cluster_of(&kubernetes), whole);
+        kubernetes.certificate_authority.clear();
+        kubernetes.tls_server_name.clear();
+        kubernetes.proxy_url.clear();
+        assert_eq!(
+            cluster_of(&kubernetes),
+            json!({"server": "https://127.0.0.2:6443"})
+        );
+    }
 }

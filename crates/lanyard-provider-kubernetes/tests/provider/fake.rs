@@ -99,6 +99,8 @@ impl Fake {
         Some(Credential::Kubernetes {
             server: self.endpoint().server,
             certificate_authority: String::new(),
+            tls_server_name: String::new(),
+            proxy_url: String::new(),
             namespace: "payments".to_owned(),
             token: Secret::new(token),
         })
@@ -244,6 +246,8 @@ impl KubernetesApi for Fake {
         Endpoint {
             server: "https://fake.invalid".to_owned(),
             certificate_authority: String::new(),
+            tls_server_name: String::new(),
+            proxy_url: String::new(),
         }
     }
 

@@ -158,11 +158,15 @@ fn credential(credential: &Credential) -> v1::Credential {
         Credential::Kubernetes {
             server,
             certificate_authority,
+            tls_server_name,
+            proxy_url,
             namespace,
             token,
         } => Kind::Kubernetes(v1::KubernetesCredential {
             server: server.clone(),
             certificate_authority: certificate_authority.clone(),
+            tls_server_name: tls_server_name.clone(),
+            proxy_url: proxy_url.clone(),
             namespace: namespace.clone(),
             token: token.expose().clone(),
         }),
