@@ -223,6 +223,9 @@ async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Out
     add("warning", plan.warnings);
     add("destroys", plan.destructive);
     add("reach", plan.reach);
+    add("session may", plan.gives);
+    add("and may not", plan.withholds);
+    add("not covered", plan.lacks);
     add(
         "beyond",
         Some(plan.beyond)

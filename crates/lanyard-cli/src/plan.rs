@@ -1,12 +1,12 @@
 //! `lanyard plan`.
 
-use std::io::{IsTerminal, Write as _};
-use std::path::PathBuf;
+use std::io::{IsTerminal, Read as _, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::{Subcommand, ValueEnum};
 use lanyard_client::v1;
 use lanyard_core::digest::Digest;
-use lanyard_core::plan::{Effects, PlanFormat};
+use lanyard_core::plan::{Effects, MAX_BYTES_PER_PLAN, PlanFormat};
 
 use crate::Global;
 use crate::outcome::Outcome;
@@ -48,9 +48,9 @@ pub(crate) enum Command {
         /// The apply grant.
         #[arg(long)]
         grant: String,
-        /// In what form it is.
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        /// In what form it is; recognised by what is in it where left out.
+        #[arg(long, value_enum)]
+        format: Option<Format>,
         /// What it does, in a sentence.
         #[arg(long)]
         summary: String,
@@ -80,14 +80,13 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
             summary,
             destructive,
         } => {
-            let content = std::fs::read(&file).map_err(|error| {
-                Outcome::usage(format!("{} cannot be read: {error}", file.display()))
-            })?;
+            let content = content(&file)?;
             let format = match format {
-                Format::TerraformJson => v1::PlanFormat::TerraformJson,
-                Format::Manifests => v1::PlanFormat::Manifests,
-                Format::ManifestDiff => v1::PlanFormat::ManifestDiff,
-                Format::Text => v1::PlanFormat::Text,
+                None => v1::PlanFormat::Unspecified,
+                Some(Format::TerraformJson) => v1::PlanFormat::TerraformJson,
+                Some(Format::Manifests) => v1::PlanFormat::Manifests,
+                Some(Format::ManifestDiff) => v1::PlanFormat::ManifestDiff,
+                Some(Format::Text) => v1::PlanFormat::Text,
             };
             let header = v1::PlanHeader {
                 task_id: task,
@@ -116,13 +115,46 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     Ok(())
 }
 
+/// The bytes of a plan's file.
+pub(crate) fn content(path: &Path) -> Result<Vec<u8>, Outcome> {
+    let shown = path.display();
+    let no = |why: String| Outcome::usage(format!("plan `{shown}` {why}"));
+    let file = std::fs::File::open(path);
+    let file = file.map_err(|error| no(format!("cannot be opened: {error}")))?;
+    let mut content = Vec::new();
+    // One byte more than a plan has says that there are too many, whatever the file is.
+    let most = MAX_BYTES_PER_PLAN as u64;
+    let read = file.take(most + 1).read_to_end(&mut content);
+    read.map_err(|error| no(format!("cannot be read: {error}")))?;
+    if content.len() > MAX_BYTES_PER_PLAN {
+        let size = std::fs::metadata(path).map_or(most + 1, |file| file.len().max(most + 1));
+        return Err(no(format!(
+            "has {size} bytes, and a plan has {MAX_BYTES_PER_PLAN} (4 MiB) at most; split it"
+        )));
+    }
+    Ok(content)
+}
+
+/// As charters write it.
+const fn form(format: v1::PlanFormat) -> &'static str {
+    match format {
+        v1::PlanFormat::TerraformJson => "terraform-json",
+        v1::PlanFormat::Manifests => "manifests",
+        v1::PlanFormat::ManifestDiff => "manifest-diff",
+        v1::PlanFormat::Text => "text",
+        v1::PlanFormat::Unspecified => "unknown",
+    }
+}
+
 fn print(global: &Global, plan: v1::Plan) {
     let risk = risk(plan.risk());
+    let form = form(plan.format());
     let effects = plan.effects.unwrap_or_default();
     let mut fields = vec![
         ("plan", plan.id),
         ("task", plan.task_id),
         ("grant", plan.grant),
+        ("form", form.to_owned()),
         ("digest", plan.digest),
         ("summary", plan.summary),
         ("approval", plan.approval_id),
@@ -143,6 +175,9 @@ fn print(global: &Global, plan: v1::Plan) {
             fields.push(("reach", whole.to_owned()));
         }
         fields.extend(each("reach", plan.reach));
+        fields.extend(each("session may", plan.gives));
+        fields.extend(each("and may not", plan.withholds));
+        fields.extend(each("not covered", plan.lacks));
         if !plan.beyond.is_empty() {
             fields.push(("beyond", plan.beyond));
         }
@@ -153,6 +188,9 @@ fn print(global: &Global, plan: v1::Plan) {
         fields.push(("warnings", plan.warnings.join("\n")));
         fields.push(("destroys", plan.destructive.join("\n")));
         fields.push(("reach", plan.reach.join("\n")));
+        fields.push(("session may", plan.gives.join("\n")));
+        fields.push(("and may not", plan.withholds.join("\n")));
+        fields.push(("not covered", plan.lacks.join("\n")));
     }
     print_one(global.output, &fields);
 }

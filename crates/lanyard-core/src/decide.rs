@@ -20,7 +20,7 @@ use crate::charter::{
 use crate::emergency::Emergency;
 use crate::identity::{Evidence, Identity};
 use crate::person::Person;
-use crate::plan::{Plan, Risk};
+use crate::plan::{Narrowing, Plan, Risk};
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
@@ -93,6 +93,7 @@ pub struct Permit {
     destructive: BTreeSet<ActionPattern>,
     whole: Option<String>,
     beyond: Option<String>,
+    narrowing: Option<Narrowing>,
     risk: Risk,
     requirement: Option<Requirement>,
     limits: Limits,
@@ -131,6 +132,12 @@ impl Permit {
     #[must_use]
     pub fn beyond(&self) -> Option<&str> {
         self.beyond.as_deref()
+    }
+
+    /// What the plan that comes with it takes away of the grant; nothing where there is no plan.
+    #[must_use]
+    pub const fn narrowing(&self) -> Option<&Narrowing> {
+        self.narrowing.as_ref()
     }
 
     /// The risk that people are asked for.
@@ -306,6 +313,9 @@ fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit
         destructive,
         whole: planned.whole,
         beyond: planned.beyond,
+        narrowing: request
+            .plan
+            .map(|plan| rights.narrowing(plan.reach.as_ref())),
         risk,
         limits,
         in_force: revisions.in_force.revision.clone(),

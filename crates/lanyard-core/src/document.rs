@@ -1,7 +1,8 @@
 //! YAML documents as trees in which every value knows its place, and the diagnostics that point there.
 //!
 //! The subset is deliberate: one document, no anchors, aliases, tags or merge keys, no duplicate keys, bounded
-//! size and depth (T24). Charters and the configuration are read through here, so both fail alike.
+//! size and depth (T24). Charters and the configuration are read through here, so both fail alike. The manifests of a plan are
+//! what other tools wrote, so there aliases and merge keys are read, within bounds.
 
 mod code;
 mod diagnostic;
@@ -15,7 +16,9 @@ pub use diagnostic::{Diagnostic, Fix, escaped, is_hidden, render, visible};
 pub use fields::{Fields, Findings, nearest, suggest};
 pub use path::{FieldPaths, path_of};
 pub use print::print;
-pub use tree::{Node, Span, Style, Value, read};
+pub use tree::{
+    MAX_ALIASED_BYTES, Node, Span, Style, Value, read, read_of_any_size, read_with_aliases,
+};
 
 /// The largest document, in bytes.
 ///

@@ -339,6 +339,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
         beyond: None,
         counted: None,
         reach,
+        narrowing: None,
         rehearsal: None,
         judgements: vec![judgement],
         submitted: now,

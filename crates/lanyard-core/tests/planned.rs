@@ -96,6 +96,7 @@ fn planned(task: &Task, named: &[&str], reach: bool) -> Plan {
         rehearsed: None,
         sensitive: Sensitive::default(),
         beyond: None,
+        narrowing: None,
         counted: None,
         reach: reach.then_some(objects),
         rehearsal: None,

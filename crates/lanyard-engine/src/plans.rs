@@ -13,7 +13,7 @@ use lanyard_core::identity::{Caller, Identity, Operator};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
 use lanyard_core::plan::{
-    Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
+    Effects, KubernetesObject, Narrowing, Plan, PlanFormat, PlanReach, Reading, Rehearsal,
 };
 use lanyard_core::provider::{MintRequest, Rehearsed};
 use lanyard_core::state::TaskEntry;
@@ -32,8 +32,8 @@ pub struct Proposal {
     pub task: TaskId,
     /// For which apply grant.
     pub grant: Name,
-    /// In what form the bytes are.
-    pub format: PlanFormat,
+    /// In what form the bytes are; recognised by the bytes where nothing is said.
+    pub format: Option<PlanFormat>,
     /// The agent's own words.
     pub summary: String,
     /// The destructive actions that it asks for.
@@ -108,12 +108,12 @@ impl Submission<'_> {
             .await?;
         let (task, now) = (&self.entry.task.used_by(evidence), engine.now());
         let judge = &engine.parts.judge;
-        let mut reading = judge.read(task, proposal.format, &content).await?;
+        let (format, mut reading) = judge.read(task, proposal.format, &content).await?;
         let mut plan = Plan {
             id: PlanId::from_bits(engine.draw()?),
             task: task.id,
             grant: proposal.grant.clone(),
-            format: proposal.format,
+            format,
             digest: Digest::of(&content),
             size: u64::try_from(content.len()).unwrap_or(u64::MAX),
             summary: proposal.summary.clone(),
@@ -124,6 +124,7 @@ impl Submission<'_> {
             beyond: None,
             counted: None,
             reach: None,
+            narrowing: None,
             judgements: Vec::new(),
             rehearsal: None,
             submitted: now,
@@ -145,6 +146,7 @@ impl Submission<'_> {
                 Ok(permit) => {
                     plan.beyond = permit.beyond().map(str::to_owned);
                     plan.counted = Some(permit.risk());
+                    plan.narrowing = permit.narrowing().cloned().map(Narrowing::kept);
                     (permit.requirement().cloned(), permit.limits().requests)
                 }
                 Err(denial) => return Err(engine.denied(identity, (task, &plan), denial).await?),

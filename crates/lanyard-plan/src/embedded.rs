@@ -123,7 +123,11 @@ fn may_be_yaml(text: &str) -> bool {
 
 /// One document, or all where there are several.
 fn yaml_nodes(text: &str) -> Option<Vec<Node>> {
-    let one = |text: &str| document::read(text).ok().filter(|root| !root.is_text());
+    let one = |text: &str| {
+        document::read_of_any_size(text)
+            .ok()
+            .filter(|root| !root.is_text())
+    };
     one(text).map(|node| vec![node]).or_else(|| {
         let documents = manifests::documents(text).ok()?;
         let several = documents.len() > 1;

@@ -10,6 +10,7 @@ mod lists;
 mod manifests;
 mod numbers;
 mod policy;
+mod recognised;
 mod rehearsed;
 mod review;
 mod rights;
@@ -49,6 +50,7 @@ const MAX_PLAN_VALUES: usize = 400_000;
 /// A plan in its format, with what people are shown of it.
 #[derive(Debug, Clone)]
 pub struct Document {
+    format: PlanFormat,
     form: Form,
     review: Review,
 }
@@ -70,37 +72,43 @@ fn values(content: &[u8]) -> usize {
 }
 
 impl Document {
-    /// Reads the bytes.
+    /// Reads the bytes, in the form that is given, or in the one that they are recognised by.
     ///
     /// # Errors
     /// Where and why they are not in that format, or are more than a person can be asked to read: nothing that is shown is cut.
-    pub fn read(format: PlanFormat, content: &[u8]) -> Result<Self, Unjudged> {
+    pub fn read(format: impl Into<Option<PlanFormat>>, content: &[u8]) -> Result<Self, Unjudged> {
         let fault = |form| move |why: String| Unjudged::Form { form, why };
-        let is_tree = match format {
-            PlanFormat::TerraformJson | PlanFormat::Manifests => true,
-            PlanFormat::ManifestDiff | PlanFormat::Text => false,
+        let given = format.into();
+        let (form, is_tree) = match given {
+            None => ("in a form that Lanyard reads", true),
+            Some(PlanFormat::TerraformJson) => ("a plan as `terraform show -json` prints it", true),
+            Some(PlanFormat::Manifests) => ("Kubernetes manifests", true),
+            Some(PlanFormat::ManifestDiff | PlanFormat::Text) => ("text", false),
         };
+        let text = recognised::text(content).map_err(fault(form))?;
         if is_tree && values(content) > MAX_PLAN_VALUES {
             let why = format!("it holds more than {MAX_PLAN_VALUES} values; split it");
             return Err(fault("small enough to be read")(why));
         }
+        let format = match given {
+            Some(format) => format,
+            None => recognised::form(text).map_err(fault(form))?,
+        };
         let (form, review) = match format {
             PlanFormat::TerraformJson => {
-                let plan = terraform::TerraformPlan::parse(content)
-                    .map_err(fault("a plan as `terraform show -json` prints it"))?;
+                let form = "a plan as `terraform show -json` prints it";
+                let plan = terraform::TerraformPlan::parse(text)
+                    .map_err(|why| recognised::named(text).unwrap_or(why))
+                    .map_err(fault(form))?;
                 let review = plan.review();
                 (Form::Terraform(Box::new(plan)), review)
             }
             PlanFormat::Manifests => {
-                let manifests = manifests::parse(content).map_err(fault("Kubernetes manifests"))?;
+                let manifests = manifests::parse(text).map_err(fault("Kubernetes manifests"))?;
                 let review = manifests::review(&manifests);
                 (Form::Manifests(manifests), review)
             }
-            PlanFormat::ManifestDiff | PlanFormat::Text => {
-                let text = std::str::from_utf8(content)
-                    .map_err(|error| fault("text")(error.to_string()))?;
-                (Form::Text, written::review(text))
-            }
+            PlanFormat::ManifestDiff | PlanFormat::Text => (Form::Text, written::review(text)),
         };
         if let Some(why) = review.refused() {
             return Err(Unjudged::Form {
@@ -108,7 +116,17 @@ impl Document {
                 why,
             });
         }
-        Ok(Self { form, review })
+        Ok(Self {
+            format,
+            form,
+            review,
+        })
+    }
+
+    /// In which form it was read.
+    #[must_use]
+    pub const fn format(&self) -> PlanFormat {
+        self.format
     }
 
     /// What it changes.

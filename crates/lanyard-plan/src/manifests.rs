@@ -1,10 +1,13 @@
 //! Kubernetes manifests: YAML documents, or a JSON object, each one object or a list of objects.
 
-use lanyard_core::document::{Node, Style, Value as Yaml, read};
+use lanyard_core::document::{Node, Style, Value as Yaml, read_with_aliases};
 use lanyard_core::plan::{Effects, KubernetesObject, PlanReach, Reading, Sensitive};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use crate::embedded::Strict;
 use crate::held::Held;
+use crate::numbers::exact;
 use crate::review::Piece::{Named, Own, Plan};
 use crate::review::{Name, Review};
 use crate::scalars;
@@ -71,17 +74,73 @@ pub(crate) struct Manifest {
 ///
 /// # Errors
 /// Which document is no object, and why.
-pub(crate) fn parse(content: &[u8]) -> Result<Vec<Manifest>, String> {
-    let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
-    line_breaks(text)?;
+pub(crate) fn parse(text: &str) -> Result<Vec<Manifest>, String> {
+    let read = match json_stream(text) {
+        Some(objects) => of_json(objects),
+        None => of_yaml(text),
+    };
+    let hint = if read.is_ok() { None } else { unrendered(text) };
+    read.map_err(|why| format!("{why}{}", hint.unwrap_or_default()))
+}
+
+/// What a file is that `kubectl apply -f` would not take either.
+fn unrendered(text: &str) -> Option<&'static str> {
+    let has = |begin: &str| text.lines().any(|line| line.starts_with(begin));
+    if has("MANIFEST:") || has("LAST DEPLOYED:") {
+        return Some(
+            "; it is what `helm install --dry-run` prints: submit what `helm template` prints",
+        );
+    }
+    if text.contains("{{") {
+        return Some(
+            "; it holds `{{`, as a template of Helm does: submit what `helm template` prints",
+        );
+    }
+    let kustomization = |line: &str| {
+        line.trim_end() == "kind: Kustomization" || line.trim_end() == "kind: Component"
+    };
+    (text.contains("kustomize.config.k8s.io/") && text.lines().any(kustomization))
+        .then_some("; it is a kustomization: submit what `kubectl kustomize` prints")
+}
+
+/// JSON objects one behind the other, as `kubectl` reads a file that begins with a brace; none where that is YAML all the same.
+fn json_stream(text: &str) -> Option<Vec<&str>> {
+    if !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    let (mut all, mut start) = (Vec::new(), 0);
+    while let Some(object) = objects.next() {
+        object.ok()?;
+        let end = objects.byte_offset();
+        all.push(text.get(start..end)?);
+        start = end;
+    }
+    (all.len() > 1).then_some(all)
+}
+
+fn of_json(objects: Vec<&str>) -> Result<Vec<Manifest>, String> {
     let mut manifests = Vec::new();
+    for (place, object) in (1..).zip(objects) {
+        let place: usize = place;
+        let at = |why: String| format!("object {place}: {}", whole(&why));
+        let strict: Result<Strict, _> = serde_json::from_str(&exact(object));
+        let Strict(json) = strict.map_err(|error| at(error.to_string()))?;
+        open(json, 0, &mut manifests).map_err(at)?;
+    }
+    Ok(manifests)
+}
+
+fn of_yaml(text: &str) -> Result<Vec<Manifest>, String> {
+    line_breaks(text)?;
+    let (mut manifests, mut copied_bytes) = (Vec::new(), 0);
     for (start, document) in documents(text)? {
         let at = |message: String, row: u32| {
             let row = start.saturating_add(row);
             format!("line {row}: {message}")
         };
-        let root =
-            read(&document).map_err(|fault| at(fault.message.clone(), fault.span.at.line))?;
+        let root = read_with_aliases(&document, &mut copied_bytes)
+            .map_err(|fault| at(fault.message.clone(), fault.span.at.line))?;
         let json = json(&root).map_err(|(message, row)| at(message, row))?;
         open(json, 0, &mut manifests).map_err(|message| at(message, root.span.at.line))?;
     }
@@ -212,6 +271,10 @@ pub(crate) fn documents(text: &str) -> Result<Vec<(u32, String)>, String> {
             content = rest;
         }
         if let Some((_, document)) = all.last_mut() {
+            // Files with a byte order mark, one behind the other.
+            if document.is_empty() {
+                content = content.trim_start_matches('\u{feff}');
+            }
             document.push_str(content);
             document.push('\n');
         }
@@ -289,12 +352,12 @@ pub(crate) fn reading(manifests: &[Manifest]) -> Reading {
 /// What an object of a kind that is not known is called where a credential is asked for it.
 fn unnamed(json: &Value) -> String {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    let (own, of_plan) = place(json);
     whole(&format!(
-        "{} {} {} in {}",
+        "{} {} {}{own}{of_plan}",
         text("/apiVersion"),
         text("/kind"),
         text("/metadata/name"),
-        text("/metadata/namespace")
     ))
 }
 
@@ -329,15 +392,30 @@ pub(crate) fn held(manifests: &[Manifest]) -> Held {
 /// Its version, kind, name and namespace.
 pub(crate) fn heading(review: &mut Review, json: &Value) -> Name {
     let text = |at: &str| json.pointer(at).and_then(Value::as_str).unwrap_or("?");
+    let (own, of_plan) = place(json);
     review.name(&[
         Plan(text("/apiVersion")),
         Own(" "),
         Plan(text("/kind")),
         Own(" "),
         Plan(text("/metadata/name")),
-        Own(" in "),
-        Plan(text("/metadata/namespace")),
+        Own(own),
+        Plan(of_plan),
     ])
+}
+
+/// Where an object is: in words, and then its namespace.
+fn place(json: &Value) -> (&'static str, &str) {
+    let namespace = json.pointer("/metadata/namespace").and_then(Value::as_str);
+    match namespace.filter(|it| !it.is_empty()) {
+        Some(namespace) => (" in ", namespace),
+        None => match object(json, false) {
+            Some(object) if object.is_of_the_cluster() => ("", ""),
+            Some(_) => (" in the grant's namespace", ""),
+            // Of a kind that is not known, which may be in a namespace or in none.
+            None => (" without a namespace", ""),
+        },
+    }
 }
 
 /// The objects as their approvers read them.

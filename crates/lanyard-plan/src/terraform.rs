@@ -281,13 +281,12 @@ fn is_of_type(address: &str, kind: &str) -> bool {
 }
 
 impl TerraformPlan {
-    /// Reads the bytes.
+    /// Reads the text.
     ///
     /// # Errors
-    /// Where and why they are not such a plan.
-    pub(crate) fn parse(content: &[u8]) -> Result<Self, String> {
+    /// Where and why it is no such plan.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let fault = |error: serde_json::Error| line(&error.to_string());
-        let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
         let Strict(json) = serde_json::from_str(&exact(text)).map_err(fault)?;
         let outline = Outline::deserialize(&json).map_err(fault)?;
         if outline.format_version.split('.').next() != Some("1") {

@@ -263,7 +263,7 @@ fn a_plan_is_read_for_what_it_changes_and_by_which_names() {
         arns,
         [
             "arn:*:sqs:*:*:payments-refunds",
-            "arn:*:sqs:eu-west-1:111122223333:payments-orders"
+            "arn:aws:sqs:eu-west-1:111122223333:payments-orders"
         ]
     );
     assert!(reading.reach.aws.is_whole());
@@ -357,11 +357,11 @@ fn what_is_no_plan_is_refused_with_the_place() {
         assert!(found.contains(why), "{text}: {found}");
     }
     for (text, why) in [
-        ("", "holds no object"),
+        ("", "it is empty"),
         ("# nothing\n---\n", "holds no object"),
         ("kind: Pod\n", "apiVersion, kind and metadata.name"),
         (
-            "apiVersion: v1\nkind: Pod\nmetadata: {name: &a x}\n",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: !t x}\n",
             "line 3",
         ),
         ("---\napiVersion: v1\nkind: Pod\nkind: Pod\n", "line 4"),

@@ -76,12 +76,13 @@ impl Judge for Assessor {
     async fn read(
         &self,
         task: &Task,
-        format: PlanFormat,
+        format: Option<PlanFormat>,
         content: &Arc<[u8]>,
-    ) -> Result<Reading, Unjudged> {
+    ) -> Result<(PlanFormat, Reading), Unjudged> {
         let content = Arc::clone(content);
         self.in_turn(&task.identity, move || {
-            Ok(Document::read(format, &content)?.reading())
+            let document = Document::read(format, &content)?;
+            Ok((document.format(), document.reading()))
         })
         .await
     }

@@ -14,8 +14,13 @@ pub struct CannotRead;
 
 #[async_trait]
 impl Judge for CannotRead {
-    async fn read(&self, _: &Task, _: PlanFormat, _: &Arc<[u8]>) -> Result<Reading, Unjudged> {
-        Ok(Reading::default())
+    async fn read(
+        &self,
+        _: &Task,
+        format: Option<PlanFormat>,
+        _: &Arc<[u8]>,
+    ) -> Result<(PlanFormat, Reading), Unjudged> {
+        Ok((format.unwrap_or(PlanFormat::Text), Reading::default()))
     }
 
     async fn compared(&self, _: &Task, _: Vec<Rehearsed>) -> Result<Arc<[u8]>, Unjudged> {

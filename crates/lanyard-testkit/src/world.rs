@@ -206,6 +206,7 @@ pub fn plan(task: &Task, format: PlanFormat) -> Plan {
         rehearsed: None,
         sensitive: Sensitive::default(),
         beyond: None,
+        narrowing: None,
         counted: None,
         reach: None,
         judgements: Vec::new(),
@@ -262,6 +263,7 @@ pub fn rights(kind: TargetKind) -> Rights {
                 .map(|resource| ResourcePattern(resource.to_owned()))
                 .into(),
                 when: Conditions::default(),
+                unnarrowed: None,
             }],
             destructive: BTreeSet::new(),
             except: BTreeSet::new(),

@@ -259,11 +259,11 @@ fn plan(f: &Findings, node: &Node) -> Option<(Planned, Option<PlanFile>)> {
         .optional("destructive")
         .map_or(&[][..], |node| f.list(node));
     let file = fields.optional("file").and_then(|node| f.text(node));
-    let form = fields
-        .optional("form")
-        .map_or(Some(PlanFormat::TerraformJson), |node| {
-            f.one_of(node, PLAN_FORMATS)
-        });
+    // Where nothing is said, the file is recognised.
+    let form: Option<Option<PlanFormat>> = match fields.optional("form") {
+        None => Some(None),
+        Some(node) => f.one_of(node, PLAN_FORMATS).map(Some),
+    };
     fields.finish();
     let actions = destructive.iter().filter_map(|item| f.text(item));
     let named = actions.map(|action| ActionPattern(action.to_owned()));

@@ -61,9 +61,9 @@ pub(crate) struct Explain {
     /// The plan itself; its policies, its risk and its narrowing are then worked out.
     #[arg(long, value_name = "FILE")]
     plan_file: Option<PathBuf>,
-    /// In what form it is.
-    #[arg(long, value_enum, default_value_t = Format::TerraformJson)]
-    plan_format: Format,
+    /// In what form it is; recognised by what is in it where left out.
+    #[arg(long, value_enum)]
+    plan_format: Option<Format>,
     /// The ticket that the task names.
     #[arg(long)]
     ticket: Option<String>,
@@ -90,7 +90,7 @@ pub(crate) fn run(global: &Global, asked: &Explain) -> Result<(), Outcome> {
     let at = asked.at.unwrap_or_else(jiff::Timestamp::now);
     let now = Timestamp::from_secs(u64::try_from(at.as_second()).unwrap_or_default());
     if let Some(path) = &asked.plan_file {
-        let (path, format) = (path.clone(), asked.plan_format.known());
+        let (path, format) = (path.clone(), asked.plan_format.map(Format::known));
         question = with_plan(&charter, &question, &PlanFile { path, format }, now)?;
         plan(&charter, &question, now);
     }

@@ -381,11 +381,14 @@ impl Rights {
                 .map(|statement| {
                     let actions = list(statement.actions.iter().map(|it| it.0.as_str()));
                     let resources = list(statement.resources.iter().map(|it| it.0.as_str()));
-                    if statement.when.is_empty() {
-                        format!("{actions} on {resources}")
-                    } else {
-                        format!("{actions} on {resources}, when {}", statement.when)
+                    let mut line = format!("{actions} on {resources}");
+                    if !statement.when.is_empty() {
+                        line.push_str(&format!(", when {}", statement.when));
                     }
+                    if let Some(why) = &statement.unnarrowed {
+                        line.push_str(&format!(", whatever the plan changes ({why})"));
+                    }
+                    line
                 })
                 .chain((!grant.except.is_empty()).then(|| {
                     let except = list(grant.except.iter().map(|it| it.0.as_str()));

@@ -6,7 +6,7 @@ use super::{Denial, GrantRequest, Rule, Sayer};
 use crate::approval::{Requirement, Unsatisfiable};
 use crate::charter::{Charter, Grant, Rights, ToPlan};
 use crate::person::Person;
-use crate::plan::{Plan, PlanFormat, Risk};
+use crate::plan::{Plan, PlanFormat, PlanReach, Risk};
 
 /// Whether the plan is there where one is asked for, and its judges have nothing against it. A charter without policies has
 /// judges as well: the rules of risk. Whatever kept them from an answer is a denial in their judgement.
@@ -99,19 +99,27 @@ pub(super) fn narrowed(
             beyond: Some(beyond),
         }),
         ToPlan::Whole(why) => Ok(whole(Some(why))),
-        ToPlan::Nothing => Err(say.no(
-            Rule::Grants,
-            None,
-            format!(
-                "grant {} gives nothing of what the plan changes",
-                request.grant
-            ),
-            "submit the plan for the grant that does",
-        )),
+        ToPlan::Nothing => {
+            let changes = plan.reach.as_ref().map(PlanReach::in_short);
+            let message = format!(
+                "grant {} gives nothing of what the plan changes: the plan changes {}, and the grant {}",
+                request.grant,
+                changes.unwrap_or_default(),
+                rights.changes_in_short()
+            );
+            let next = "submit the plan for the grant that does";
+            Err(say.no(Rule::Grants, None, message, next))
+        }
     }
 }
 
 fn to_plan(rights: &Rights, plan: &Plan) -> ToPlan {
+    // No plan narrows it, whether or not the plan can be read.
+    if let Rights::Aws(grant) = rights
+        && grant.is_for_state()
+    {
+        return ToPlan::Narrowed(rights.clone());
+    }
     let no_reach = || {
         let why = "the plan's form names no resources, or they do not fit into a credential";
         ToPlan::Whole(why.to_owned())
@@ -221,6 +229,7 @@ mod tests {
             beyond: None,
             counted: None,
             reach: None,
+            narrowing: None,
             rehearsal: None,
             judgements: vec![Judgement {
                 people,

@@ -235,6 +235,11 @@ catalogue! {
         "The role that may be passed is not bounded."
         "Whoever may pass a role to a service can have code run with its rights. `iam:PassRole` stands in a statement of its \
          own, names each role in full, and has a condition on `iam:PassedToService` that names the services.";
+    Unnarrowed "LC126" "unnarrowed" Error
+        "The statement cannot be left un-narrowed."
+        "`unnarrowed` marks what every apply needs and no plan names: the state of Terraform, its lock, and the key of both. \
+         Approvers read it in each plan, so it stands in a grant with the apply role, names its actions and resources, and \
+         says why in a line.";
     BroadPurpose "LC201" "broad-purpose" Warning
         "The purpose takes more than one sentence."
         "If the purpose of a charter does not fit one sentence, the charter is too broad: it asks for two charters.";
@@ -319,6 +324,11 @@ catalogue! {
         "AWS lists the action by now."
         "`unlisted_actions` is for actions that the table of this version does not know. Remove it there, so that the action \
          counts as what it is.";
+    StateNarrowed "LC234" "state-narrowed" Warning
+        "Plans narrow the writing of Terraform's state away."
+        "The session of an apply is narrowed to what its plan names, and no plan names the state that Terraform writes, its lock, \
+         or the key of both. Mark their statement: `unnarrowed: Terraform's state and its lock`. Where the state is not in this \
+         account, or another login writes it, allow the warning with that as the reason.";
     UnusedAllow "LC301" "unused-allow" Warning
         "This allow is not needed."
         "Nothing is found any more at the place that it is about. Remove it, so that it does not hide what comes next.";

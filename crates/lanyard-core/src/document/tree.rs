@@ -4,6 +4,8 @@
     reason = "the parser's events are an open set"
 )]
 
+use std::collections::HashMap;
+
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
 use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
@@ -68,6 +70,15 @@ impl Node {
     pub const fn is_text(&self) -> bool {
         matches!(self.value, Value::Scalar { .. })
     }
+
+    /// Its text, where it is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
 }
 
 /// The three kinds of value.
@@ -109,12 +120,88 @@ pub fn read(text: &str) -> Result<Node, Diagnostic> {
         );
         return Err(Diagnostic::new(Code::TooLarge, start_of_file(), message));
     }
-    let mut reader = Reader {
-        events: Parser::new_from_str(text),
-        text,
+    read_of_any_size(text)
+}
+
+/// Reads one document as [`read`] does, of whatever size: the caller bounds it.
+///
+/// # Errors
+/// One diagnostic, as of [`read`].
+pub fn read_of_any_size(text: &str) -> Result<Node, Diagnostic> {
+    Reader::of(text, None).document()
+}
+
+/// Reads one document of any size as `kubectl` does: aliases and merge keys stand for what their anchors hold. What the documents
+/// of a file copied so far is counted by the caller, from zero on.
+///
+/// # Errors
+/// One diagnostic, as of [`read`]; also where aliases stand for more than [`MAX_ALIASED_BYTES`], or where readers of YAML disagree
+/// about a merge key.
+pub fn read_with_aliases(text: &str, copied_bytes: &mut usize) -> Result<Node, Diagnostic> {
+    let anchors = Anchors {
+        held: HashMap::new(),
+        copied_bytes: *copied_bytes,
     };
-    let root = reader.document()?;
-    Ok(root)
+    let mut reader = Reader::of(text, Some(anchors));
+    let root = reader.document();
+    if let Some(anchors) = reader.anchors {
+        *copied_bytes = anchors.copied_bytes;
+    }
+    root
+}
+
+/// What all anchors and aliases of a plan may stand for together, each value counted as 16 bytes and its text: a few lines of
+/// aliases of aliases can stand for billions of values.
+///
+/// # Limit
+/// - for: a plan in Kubernetes manifests
+/// - unit: bytes
+/// - beyond: the plan is refused when it is submitted
+/// - test: `d18_aliases_stand_for_so_much_and_no_more`
+pub const MAX_ALIASED_BYTES: usize = 1024 * 1024;
+/// What a value counts for besides its text.
+const VALUE_BYTES: usize = 16;
+
+/// What the anchors of a document hold.
+struct Anchors {
+    /// By the parser's number of the anchor.
+    held: HashMap<usize, Node>,
+    /// What anchors held and aliases stood for until now.
+    copied_bytes: usize,
+}
+
+/// Counts a copy, before it is made: the copy is what takes the memory.
+fn count(copied_bytes: &mut usize, more: usize, span: Span) -> Result<(), Diagnostic> {
+    *copied_bytes = copied_bytes.saturating_add(more);
+    if *copied_bytes <= MAX_ALIASED_BYTES {
+        return Ok(());
+    }
+    let message = format!(
+        "anchors and aliases stand for more than {} KiB up to here; write out what they stand for, or split the file",
+        MAX_ALIASED_BYTES / 1024
+    );
+    Err(Diagnostic::new(Code::Alias, span, message))
+}
+
+impl Node {
+    /// What the value and all in it count for, and how many levels stand below it.
+    fn extent(&self) -> (usize, usize) {
+        let join = |(bytes, levels): (usize, usize), (more, below): (usize, usize)| {
+            (bytes.saturating_add(more), levels.max(below + 1))
+        };
+        let (own, inner) = match &self.value {
+            Value::Scalar { text, .. } => (text.len(), (0, 0)),
+            Value::List(items) => (0, items.iter().map(Self::extent).fold((0, 0), join)),
+            Value::Map(entries) => {
+                let each = entries.iter().flat_map(|(key, value)| [key, value]);
+                (0, each.map(Self::extent).fold((0, 0), join))
+            }
+        };
+        (
+            inner.0.saturating_add(own).saturating_add(VALUE_BYTES),
+            inner.1,
+        )
+    }
 }
 
 const fn start_of_file() -> Span {
@@ -128,9 +215,19 @@ const fn start_of_file() -> Span {
 struct Reader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     text: &'a str,
+    /// Absent where anchors are refused.
+    anchors: Option<Anchors>,
 }
 
 impl<'a> Reader<'a> {
+    fn of(text: &'a str, anchors: Option<Anchors>) -> Self {
+        Self {
+            events: Parser::new_from_str(text),
+            text,
+            anchors,
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'a>, Span), Diagnostic> {
         let mut event = self.events.next_event();
         while let Some(Ok((Event::Comment(..), _))) = event {
@@ -259,28 +356,31 @@ impl<'a> Reader<'a> {
             let message = format!("nested deeper than {MAX_DOCUMENT_DEPTH} levels");
             return Err(Diagnostic::new(Code::TooDeep, span, message));
         }
+        let takes_anchors = self.anchors.is_some();
         let plain_node = |anchor: usize, tagged: bool| match (anchor, tagged) {
-            (0, false) => Ok(()),
-            (0, true) => Err(Diagnostic::new(
+            (_, true) => Err(Diagnostic::new(
                 Code::Tag,
                 span,
                 "tags are not used here".to_owned(),
             )),
+            (anchor, false) if anchor == 0 || takes_anchors => Ok(anchor),
             _ => Err(Diagnostic::new(
                 Code::Anchor,
                 span,
                 "anchors are not used here".to_owned(),
             )),
         };
-        let (value, end) = match event {
+        let (anchor, value, end) = match event {
+            Event::Alias(anchor) if takes_anchors => return self.aliased(anchor, span, depth),
             Event::Scalar(text, style, anchor, tag) => {
-                plain_node(anchor, tag.is_some())?;
+                let anchor = plain_node(anchor, tag.is_some())?;
                 let style = match style {
                     ScalarStyle::Plain => Style::Plain,
                     ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
                     _ => Style::Quoted,
                 };
                 (
+                    anchor,
                     Value::Scalar {
                         text: text.into_owned(),
                         style,
@@ -289,21 +389,48 @@ impl<'a> Reader<'a> {
                 )
             }
             Event::SequenceStart(_, anchor, tag) => {
-                plain_node(anchor, tag.is_some())?;
+                let anchor = plain_node(anchor, tag.is_some())?;
                 let (list, end) = self.list(depth)?;
-                (Value::List(list), end)
+                (anchor, Value::List(list), end)
             }
             Event::MappingStart(_, anchor, tag) => {
-                plain_node(anchor, tag.is_some())?;
+                let anchor = plain_node(anchor, tag.is_some())?;
                 let (map, end) = self.map(depth)?;
-                (Value::Map(map), end)
+                (anchor, Value::Map(map), end)
             }
             other => return Err(refused(&other, span)),
         };
-        Ok(Node {
+        let node = Node {
             span: Span { end, ..span },
             value,
-        })
+        };
+        if anchor != 0
+            && let Some(Anchors { held, copied_bytes }) = &mut self.anchors
+        {
+            count(copied_bytes, node.extent().0, span)?;
+            held.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    /// What an alias stands for.
+    fn aliased(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Diagnostic> {
+        let no = |code, message: String| Err(Diagnostic::new(code, span, message));
+        let Some(Anchors { held, copied_bytes }) = &mut self.anchors else {
+            return no(Code::Alias, "aliases are not used here".to_owned());
+        };
+        // An anchor is kept once its value has ended, so an alias within it finds none.
+        let Some(held) = held.get(&anchor) else {
+            let message = "this alias stands in the value of its own anchor".to_owned();
+            return no(Code::Alias, message);
+        };
+        let (bytes, levels) = held.extent();
+        if depth.saturating_add(levels) > MAX_DOCUMENT_DEPTH {
+            let message = format!("nested deeper than {MAX_DOCUMENT_DEPTH} levels");
+            return no(Code::TooDeep, message);
+        }
+        count(copied_bytes, bytes, span)?;
+        Ok(held.clone())
     }
 
     fn list(&mut self, depth: usize) -> Result<(Vec<Node>, usize), Diagnostic> {
@@ -319,14 +446,20 @@ impl<'a> Reader<'a> {
 
     fn map(&mut self, depth: usize) -> Result<(Vec<(Node, Node)>, usize), Diagnostic> {
         let mut map: Vec<(Node, Node)> = Vec::new();
-        let mut seen = std::collections::HashMap::new();
+        let mut merged: Vec<(Node, Node)> = Vec::new();
+        let mut has_merge_key = false;
+        let mut seen = HashMap::new();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
+                // A key of the map's own comes before one that is merged in.
+                let is_new =
+                    |(key, _): &(Node, Node)| key.text().is_none_or(|it| !seen.contains_key(it));
+                map.extend(merged.into_iter().filter(is_new));
                 return Ok((map, span.end));
             }
             let key = self.node(event, span, depth + 1)?;
-            let Value::Scalar { text, .. } = &key.value else {
+            let Some(text) = key.text() else {
                 return Err(Diagnostic::new(
                     Code::Key,
                     key.span,
@@ -334,13 +467,36 @@ impl<'a> Reader<'a> {
                 ));
             };
             if text == "<<" {
-                return Err(Diagnostic::new(
-                    Code::MergeKey,
-                    key.span,
-                    "merge keys are not used here".to_owned(),
-                ));
+                let message = match key.value {
+                    Value::Scalar {
+                        style: Style::Plain,
+                        ..
+                    } if self.anchors.is_some() && !has_merge_key => {
+                        has_merge_key = true;
+                        let (event, span) = self.next()?;
+                        let value = self.node(event, span, depth + 1)?;
+                        merged = merge(value)?;
+                        if let Some(text) = merged
+                            .iter()
+                            .find_map(|(key, _)| key.text().filter(|text| seen.contains_key(*text)))
+                        {
+                            // The library of kubectl lets the merged value win there, and others the map's own.
+                            let message = format!(
+                                "`{}` stands before the merge key and is merged in as well, and readers of YAML take different \
+                                 ones; put `<<` first",
+                                super::escaped(text)
+                            );
+                            return Err(Diagnostic::new(Code::MergeKey, key.span, message));
+                        }
+                        continue;
+                    }
+                    _ if self.anchors.is_some() => "`<<` stands here once, without quotes",
+                    _ => "merge keys are not used here",
+                };
+                let message = message.to_owned();
+                return Err(Diagnostic::new(Code::MergeKey, key.span, message));
             }
-            if let Some(line) = seen.insert(text.clone(), key.span.at.line) {
+            if let Some(line) = seen.insert(text.to_owned(), key.span.at.line) {
                 let message = format!(
                     "`{}` stands twice: first in line {line}",
                     super::escaped(text)
@@ -352,6 +508,29 @@ impl<'a> Reader<'a> {
             map.push((key, value));
         }
     }
+}
+
+/// What a merge key brings: the entries of one map, or of several of which the first that has a key gives its value.
+fn merge(value: Node) -> Result<Vec<(Node, Node)>, Diagnostic> {
+    let span = value.span;
+    let maps = match value.value {
+        Value::List(items) => items,
+        Value::Scalar { .. } | Value::Map(_) => vec![value],
+    };
+    let mut all: Vec<(Node, Node)> = Vec::new();
+    for map in maps {
+        let Value::Map(entries) = map.value else {
+            let message = "a merge key takes a map, or a list of maps".to_owned();
+            return Err(Diagnostic::new(Code::MergeKey, span, message));
+        };
+        let known: std::collections::HashSet<String> = all
+            .iter()
+            .filter_map(|(key, _)| key.text().map(str::to_owned))
+            .collect();
+        let new = |(key, _): &(Node, Node)| key.text().is_none_or(|it| !known.contains(it));
+        all.extend(entries.into_iter().filter(new));
+    }
+    Ok(all)
 }
 
 fn refused(event: &Event<'_>, span: Span) -> Diagnostic {

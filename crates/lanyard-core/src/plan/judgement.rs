@@ -111,16 +111,17 @@ pub enum Unjudged {
 /// Reads plans and asks policies. Whatever keeps a policy from an answer is a denial within the judgement.
 #[async_trait]
 pub trait Judge: Send + Sync {
-    /// What these bytes say, for this task.
+    /// What these bytes say, for this task, and in which form: the one that is given, or else the one that they are recognised
+    /// by.
     ///
     /// # Errors
-    /// When they are not in that form.
+    /// When they are not in that form, or in none.
     async fn read(
         &self,
         task: &Task,
-        format: PlanFormat,
+        format: Option<PlanFormat>,
         content: &Arc<[u8]>,
-    ) -> Result<Reading, Unjudged>;
+    ) -> Result<(PlanFormat, Reading), Unjudged>;
 
     /// What a rehearsal came to, as people read it.
     ///

@@ -14,7 +14,7 @@ use crate::id::{ApprovalId, PlanId, TaskId};
 use crate::time::Timestamp;
 
 pub use judgement::{Judge, Judgement, Reading, Risk, Unjudged};
-pub use reach::{Arn, Effects, KubernetesObject, Named, PlanReach, Sensitive};
+pub use reach::{Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive};
 
 /// In what form the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -105,6 +105,9 @@ pub struct Plan {
     /// What the credential for it is narrowed to; nothing where it is not.
     #[serde(default)]
     pub reach: Option<PlanReach>,
+    /// What the session for it can do, and what narrowing took away, as it was decided when the plan was submitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub narrowing: Option<Narrowing>,
     /// What the target said that manifests would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,

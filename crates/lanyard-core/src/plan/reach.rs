@@ -77,6 +77,47 @@ impl Sensitive {
     }
 }
 
+/// What narrowing a credential to a plan does, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Narrowing {
+    /// What the session can do.
+    pub gives: Vec<String>,
+    /// What the grant gives and the session does not.
+    pub withholds: Vec<String>,
+    /// What the plan changes and the grant does not give.
+    pub lacks: Vec<String>,
+}
+
+impl Narrowing {
+    /// How many lines of each kind are kept in the record of a plan, and how long one is, in characters.
+    const KEPT_LINES: usize = 40;
+    const KEPT_LINE_CHARS: usize = 1000;
+
+    /// The lines as far as there is room in a record; the last one says how many more there are.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        let kept = |mut lines: Vec<String>| {
+            let more = lines.len().saturating_sub(Self::KEPT_LINES);
+            lines.truncate(Self::KEPT_LINES);
+            for line in &mut lines {
+                if let Some((end, _)) = line.char_indices().nth(Self::KEPT_LINE_CHARS) {
+                    line.truncate(end);
+                    line.push('…');
+                }
+            }
+            if more > 0 {
+                lines.push(format!("and {more} more"));
+            }
+            lines
+        };
+        Self {
+            gives: kept(self.gives),
+            withholds: kept(self.withholds),
+            lacks: kept(self.lacks),
+        }
+    }
+}
+
 /// What a plan changes, by what its credential can be narrowed to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReach {
@@ -135,6 +176,9 @@ impl<T: Ord> Named<T> {
 /// An ARN, of which a plan may leave the region and the account to the provider.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Arn {
+    /// `aws`, `aws-cn`; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
     /// `sqs`.
     pub service: String,
     /// Empty where the service has none; any when absent.
@@ -146,19 +190,23 @@ pub struct Arn {
 }
 
 impl Arn {
-    /// The parts of a whole one, in any partition; `None` when it is not one or holds what a policy would take for more than
+    /// The parts of a whole one; `None` when it is not one or holds what a policy would take for more than
     /// a name (T30).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let mut part = || parts.next();
-        let (arn, _partition, service) = (part()?, part()?, part()?);
+        let (arn, partition, service) = (part()?, part()?, part()?);
         let (region, account, resource) = (part()?, part()?, part()?);
         let plain = |text: &str| {
             let odd = |c: char| c.is_control() || c.is_whitespace() || "*?${}".contains(c);
             !text.contains(odd)
         };
-        (arn == "arn" && !service.is_empty() && !resource.is_empty() && plain(text)).then(|| Self {
+        let whole = [partition, service, resource]
+            .iter()
+            .all(|part| !part.is_empty());
+        (arn == "arn" && whole && plain(text)).then(|| Self {
+            partition: Some(partition.to_owned()),
             service: service.to_owned(),
             region: Some(region.to_owned()),
             account: Some(account.to_owned()),
@@ -170,11 +218,13 @@ impl Arn {
 impl fmt::Display for Arn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
-        let (region, account) = (known(&self.region), known(&self.account));
+        let (partition, region) = (known(&self.partition), known(&self.region));
         write!(
             f,
-            "arn:*:{}:{region}:{account}:{}",
-            self.service, self.resource
+            "arn:{partition}:{}:{region}:{}:{}",
+            self.service,
+            known(&self.account),
+            self.resource
         )
     }
 }
@@ -186,7 +236,7 @@ pub struct KubernetesObject {
     pub group: String,
     /// `deployments`.
     pub resource: String,
-    /// Its namespace; empty for what has none.
+    /// Its namespace; empty where the plan names none.
     pub namespace: String,
     /// Its name.
     pub name: String,
@@ -194,13 +244,30 @@ pub struct KubernetesObject {
     pub created: bool,
 }
 
+impl KubernetesObject {
+    /// Whether its kind is in no namespace, of the kinds whose objects plans name.
+    #[must_use]
+    pub fn is_of_the_cluster(&self) -> bool {
+        self.group.is_empty()
+            && matches!(self.resource.as_str(), "namespaces" | "persistentvolumes")
+    }
+
+    /// Whether it is in this namespace, which is a grant's: a manifest that names none is applied to the namespace of the
+    /// credential, as `kubectl` does.
+    #[must_use]
+    pub fn is_in(&self, namespace: &str) -> bool {
+        !self.is_of_the_cluster() && (self.namespace.is_empty() || self.namespace == namespace)
+    }
+}
+
 impl fmt::Display for KubernetesObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dot = if self.group.is_empty() { "" } else { "." };
-        write!(
-            f,
-            "{}{dot}{}/{} in {}",
-            self.resource, self.group, self.name, self.namespace
-        )
+        write!(f, "{}{dot}{}/{}", self.resource, self.group, self.name)?;
+        match self.namespace.as_str() {
+            _ if self.is_of_the_cluster() => Ok(()),
+            "" => f.write_str(" in the grant's namespace"),
+            namespace => write!(f, " in {namespace}"),
+        }
     }
 }

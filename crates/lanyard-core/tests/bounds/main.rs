@@ -346,6 +346,7 @@ fn plan(books: &Books, task: &Task) -> Command {
             rehearsed: None,
             sensitive: Default::default(),
             beyond: None,
+            narrowing: None,
             counted: None,
             reach: None,
             judgements: Vec::new(),

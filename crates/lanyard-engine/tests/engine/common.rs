@@ -210,7 +210,7 @@ pub(crate) async fn submit(bench: &Bench) -> Result<Plan, IssueError> {
     let proposal = Proposal {
         task: bench.task,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: Some(PlanFormat::Text),
         summary: "restart".to_owned(),
         destructive: BTreeSet::new(),
     };

@@ -199,7 +199,7 @@ async fn submit_and_close(bench: &Bench) -> Result<Plan, IssueError> {
     let proposal = Proposal {
         task: task.id,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: Some(PlanFormat::Text),
         summary: "restart".to_owned(),
         destructive: [].into(),
     };

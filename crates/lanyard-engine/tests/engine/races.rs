@@ -256,7 +256,7 @@ async fn second_is_busy(seed: u64) -> bool {
     let proposal = || Proposal {
         task: bench.task,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: Some(PlanFormat::Text),
         summary: "restart".to_owned(),
         destructive: [].into(),
     };
@@ -280,7 +280,7 @@ async fn s07_the_task_and_the_turn_come_before_the_bytes_of_a_plan() {
     let proposal = || Proposal {
         task: bench.task,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: Some(PlanFormat::Text),
         summary: "restart".to_owned(),
         destructive: [].into(),
     };

@@ -109,8 +109,13 @@ struct SaysLow;
 
 #[async_trait::async_trait]
 impl Judge for SaysLow {
-    async fn read(&self, _: &Task, _: PlanFormat, _: &Arc<[u8]>) -> Result<Reading, Unjudged> {
-        Ok(Reading::default())
+    async fn read(
+        &self,
+        _: &Task,
+        format: Option<PlanFormat>,
+        _: &Arc<[u8]>,
+    ) -> Result<(PlanFormat, Reading), Unjudged> {
+        Ok((format.unwrap_or(PlanFormat::Text), Reading::default()))
     }
 
     async fn compared(&self, _: &Task, _: Vec<Rehearsed>) -> Result<Arc<[u8]>, Unjudged> {
@@ -221,7 +226,7 @@ async fn s41_a_destructive_action_that_nothing_holds_back_is_refused() {
     let proposal = |destructive: BTreeSet<ActionPattern>| Proposal {
         task: bench.task,
         grant: world::name("restart"),
-        format: PlanFormat::Text,
+        format: Some(PlanFormat::Text),
         summary: "restart".to_owned(),
         destructive,
     };

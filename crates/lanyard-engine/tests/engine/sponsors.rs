@@ -57,7 +57,7 @@ async fn propose(bench: &Bench, caller: &Caller, task: TaskId) -> Result<Plan, I
     let proposal = Proposal {
         task,
         grant: world::name("restart"),
-        format: PlanFormat::Manifests,
+        format: Some(PlanFormat::Manifests),
         summary: "restart".to_owned(),
         destructive: [].into(),
     };

@@ -52,8 +52,9 @@ pub(crate) struct Input {
     ticket: Option<Sentence>,
     /// The plan, whole; people see it, and what is done has to be what it says. At most 4 MiB.
     content: Text<MAX_BYTES_PER_PLAN>,
-    /// In what form it is.
-    format: Format,
+    /// In what form it is. Leave it out: the content is recognised.
+    #[serde(default)]
+    format: Option<Format>,
     /// What it does, in a sentence. People read it, word for word.
     summary: Sentence,
     /// The destructive actions that it asks for by name, where the grant takes that.
@@ -87,6 +88,8 @@ pub(crate) struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     approval_id: Option<ApprovalId>,
+    /// In which form the broker read it.
+    format: &'static str,
     /// `low`, `medium` or `high`.
     risk: &'static str,
     /// Why it is that risk, highest first.
@@ -95,6 +98,8 @@ pub(crate) struct Output {
     warnings: Vec<String>,
     /// What the credential is narrowed to; empty where it is the whole grant.
     reach: Vec<String>,
+    /// What the plan changes and the grant does not give: an apply would fail there.
+    not_covered: Vec<String>,
     /// What to do now.
     next: String,
 }
@@ -129,7 +134,7 @@ impl Tool for SubmitPlan {
         let header = v1::PlanHeader {
             task_id: task.to_string(),
             grant: input.grant.to_string(),
-            format: format(&input.format).into(),
+            format: format(input.format.as_ref()).into(),
             summary: input.summary.into_inner(),
             destructive: input
                 .destructive
@@ -154,10 +159,12 @@ fn taken(task: TaskId, grant: &Name, plan: &v1::Plan) -> Result<Output, Refused>
         plan_id: id,
         task_id: task,
         approval_id: approval,
+        format: form(plan.format()),
         risk: risk(plan.risk()),
         reasons: lines(&plan.reasons),
         warnings: lines(&plan.warnings),
         reach: lines(&plan.reach),
+        not_covered: lines(&plan.lacks),
         next: match approval {
             Some(approval) => format!(
                 "People have to approve it first: tell the user that approval {approval} waits (lanyard approval show {approval}). Then {ask}."
@@ -167,12 +174,24 @@ fn taken(task: TaskId, grant: &Name, plan: &v1::Plan) -> Result<Output, Refused>
     })
 }
 
-const fn format(format: &Format) -> v1::PlanFormat {
+const fn format(format: Option<&Format>) -> v1::PlanFormat {
     match format {
-        Format::TerraformJson => v1::PlanFormat::TerraformJson,
-        Format::Manifests => v1::PlanFormat::Manifests,
-        Format::ManifestDiff => v1::PlanFormat::ManifestDiff,
-        Format::Text => v1::PlanFormat::Text,
+        None => v1::PlanFormat::Unspecified,
+        Some(Format::TerraformJson) => v1::PlanFormat::TerraformJson,
+        Some(Format::Manifests) => v1::PlanFormat::Manifests,
+        Some(Format::ManifestDiff) => v1::PlanFormat::ManifestDiff,
+        Some(Format::Text) => v1::PlanFormat::Text,
+    }
+}
+
+/// As charters and `lanyard plan submit` write it.
+const fn form(format: v1::PlanFormat) -> &'static str {
+    match format {
+        v1::PlanFormat::Unspecified => "unknown",
+        v1::PlanFormat::TerraformJson => "terraform-json",
+        v1::PlanFormat::Manifests => "manifests",
+        v1::PlanFormat::ManifestDiff => "manifest-diff",
+        v1::PlanFormat::Text => "text",
     }
 }
 

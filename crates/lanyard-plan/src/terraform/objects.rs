@@ -10,9 +10,19 @@ use crate::manifests;
 pub(super) fn named(change: &ResourceChange) -> Vec<KubernetesObject> {
     let effect = change.effect();
     let created = matches!(effect, Effect::Create | Effect::Replace | Effect::Supersede);
+    // A namespace that is known after the apply may be any.
+    let unknown = ["/metadata/0/namespace", "/manifest/metadata/namespace"];
+    let after = &change.change.after_unknown;
+    if unknown
+        .iter()
+        .any(|at| after.pointer(at) == Some(&Value::Bool(true)))
+    {
+        return Vec::new();
+    }
     let found = change
         .sides()
-        .filter_map(|side| of(&change.kind, side, created));
+        .filter_map(|side| of(&change.kind, side, created))
+        .map(placed);
     let found: Vec<KubernetesObject> = found.collect();
     let sides = if matches!(effect, Effect::Update | Effect::Replace) {
         2
@@ -24,6 +34,18 @@ pub(super) fn named(change: &ResourceChange) -> Vec<KubernetesObject> {
     } else {
         found
     }
+}
+
+/// Without a namespace, the provider puts it into `default`, whatever the credential's is.
+fn placed(object: KubernetesObject) -> KubernetesObject {
+    if object.namespace.is_empty() && !object.is_of_the_cluster() {
+        let namespace = "default".to_owned();
+        return KubernetesObject {
+            namespace,
+            ..object
+        };
+    }
+    object
 }
 
 fn of(kind: &str, side: &Value, created: bool) -> Option<KubernetesObject> {

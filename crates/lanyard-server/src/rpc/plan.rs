@@ -243,7 +243,10 @@ async fn content(
         if content.len() + chunk.len() > MAX_BYTES_PER_PLAN {
             return Err(refusal::invalid(
                 "chunk",
-                format!("a plan has {MAX_BYTES_PER_PLAN} bytes at the most"),
+                format!(
+                    "this plan has more than {} bytes by this chunk, and a plan has {MAX_BYTES_PER_PLAN} (4 MiB) at most; split it",
+                    content.len()
+                ),
             ));
         }
         share
@@ -252,18 +255,20 @@ async fn content(
         content.extend_from_slice(&chunk);
     }
     if content.is_empty() {
-        return Err(refusal::invalid("chunk", "the plan is empty"));
+        let why = "the plan is empty: whatever was to write it failed, or wrote to another file";
+        return Err(refusal::invalid("chunk", why));
     }
     Ok((Arc::from(content), share))
 }
 
 fn proposal(header: v1::PlanHeader) -> Result<Proposal, Status> {
-    let format = match header.format() {
-        v1::PlanFormat::TerraformJson => PlanFormat::TerraformJson,
-        v1::PlanFormat::Manifests => PlanFormat::Manifests,
-        v1::PlanFormat::ManifestDiff => PlanFormat::ManifestDiff,
-        v1::PlanFormat::Text => PlanFormat::Text,
-        v1::PlanFormat::Unspecified => return Err(refusal::invalid("format", "must be given")),
+    let unknown = |_| refusal::invalid("format", "is no format that this broker knows");
+    let format = match v1::PlanFormat::try_from(header.format).map_err(unknown)? {
+        v1::PlanFormat::TerraformJson => Some(PlanFormat::TerraformJson),
+        v1::PlanFormat::Manifests => Some(PlanFormat::Manifests),
+        v1::PlanFormat::ManifestDiff => Some(PlanFormat::ManifestDiff),
+        v1::PlanFormat::Text => Some(PlanFormat::Text),
+        v1::PlanFormat::Unspecified => None,
     };
     let named = header.destructive.len();
     if named > MAX_DESTRUCTIVE_ACTIONS {
@@ -307,6 +312,7 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
         PlanFormat::ManifestDiff => v1::PlanFormat::ManifestDiff,
         PlanFormat::Text => v1::PlanFormat::Text,
     };
+    let narrowing = plan.narrowing.clone().unwrap_or_default();
     v1::Plan {
         id: plan.id.to_string(),
         task_id: plan.task.to_string(),
@@ -334,6 +340,12 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
         sensitive_count: plan.sensitive.count,
         sensitive: plan.sensitive.names.clone(),
         beyond: plan.beyond.clone().unwrap_or_default(),
+        gives: narrowing.gives,
+        withholds: match reader {
+            Reader::Agent => Vec::new(),
+            Reader::Operator => narrowing.withholds,
+        },
+        lacks: narrowing.lacks,
     }
 }
 

@@ -9,13 +9,14 @@ from typing import Any, Literal
 from lanyard._proto.v1 import approval_pb2, plan_pb2
 from lanyard.errors import Denied
 
-Format = Literal["text", "terraform-json", "manifests", "manifest-diff"]
+Format = Literal["auto", "text", "terraform-json", "manifests", "manifest-diff"]
 Risk = Literal["unknown", "low", "medium", "high"]
 
 CHUNK_BYTES = 32 * 1024
 POLL_SECONDS = 1.0
 """How often an approval is looked at while it is waited for."""
 _FORMATS: dict[str, plan_pb2.PlanFormat] = {
+    "auto": plan_pb2.PLAN_FORMAT_UNSPECIFIED,
     "text": plan_pb2.PLAN_FORMAT_TEXT,
     "terraform-json": plan_pb2.PLAN_FORMAT_TERRAFORM_JSON,
     "manifests": plan_pb2.PLAN_FORMAT_MANIFESTS,
@@ -28,7 +29,8 @@ _RISKS: dict[int, Risk] = {plan_pb2.RISK_LOW: "low", plan_pb2.RISK_MEDIUM: "medi
 class Proposal:
     """A plan before it is submitted.
 
-    `summary` is what people read first: at most 1,000 characters. The content is at most 4 MiB.
+    `summary` is what people read first: at most 1,000 characters. The content is at most 4 MiB; the broker recognises its form
+    where `format` is "auto".
     """
 
     grant: str

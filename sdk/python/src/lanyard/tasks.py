@@ -103,7 +103,7 @@ class Task:
         *,
         content: bytes | str,
         summary: str,
-        format: Format = "text",  # noqa: A002 - the word of the charter language
+        format: Format = "auto",  # noqa: A002 - the word of the charter language
         destructive: Sequence[str] = (),
     ) -> Plan:
         """Submits what is to be done under an apply grant, for people to approve.

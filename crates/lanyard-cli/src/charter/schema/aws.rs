@@ -22,6 +22,10 @@ pub(super) fn grant(target: Value) -> Value {
                 "additionalProperties": list(json!({"type": "string"}), 1),
                 "description": "Condition keys of AWS, each with the values of which one has to be there; all of them hold.",
             },
+            "unnarrowed": {
+                "type": "string", "minLength": 1, "maxLength": 200,
+                "description": "Why no plan narrows the statement: what every apply needs and no plan names, such as Terraform's state and its lock.",
+            },
         }),
     );
     fields(

@@ -78,6 +78,30 @@ pub struct AwsStatement {
     pub resources: BTreeSet<ResourcePattern>,
     /// All of which have to hold.
     pub when: Conditions,
+    /// Why no plan narrows it, where none does: what each apply needs and no plan names, such as the state of Terraform.
+    pub unnarrowed: Option<String>,
+}
+
+/// What a backend of Terraform or OpenTofu in S3 does with its state, with the lock beside it, and with the key of both.
+/// <https://developer.hashicorp.com/terraform/language/backend/s3#permissions-required>
+const OF_A_BACKEND: &[&str] = &[
+    "dynamodb:deleteitem",
+    "dynamodb:describetable",
+    "dynamodb:getitem",
+    "dynamodb:putitem",
+    "kms:decrypt",
+    "kms:describekey",
+    "kms:encrypt",
+    "kms:generatedatakey",
+    "s3:deleteobject",
+    "s3:getobject",
+    "s3:listbucket",
+    "s3:putobject",
+];
+
+/// Whether a backend of Terraform does this with its state, its lock or their key.
+pub(super) fn is_of_a_backend(action: &ActionPattern) -> bool {
+    OF_A_BACKEND.contains(&action.lower().as_str())
 }
 
 impl AwsStatement {

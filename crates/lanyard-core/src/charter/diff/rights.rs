@@ -76,11 +76,17 @@ fn aws((one, charter): (&AwsGrant, &Charter), (two, of): (&AwsGrant, &Charter)) 
                     actions.any(|wide| within(wide, action))
                         && resources.any(|wide| pattern_contains(&wide.0, &resource.0))
                         && statement.when.within(&other.when)
+                        && (statement.unnarrowed.is_none() || other.unnarrowed.is_some())
                 });
-                if !known && statement.when.is_empty() {
-                    given.push(format!("{action} on {resource}"));
-                } else if !known {
-                    given.push(format!("{action} on {resource}, when {}", statement.when));
+                if !known {
+                    let mut line = format!("{action} on {resource}");
+                    if !statement.when.is_empty() {
+                        line.push_str(&format!(", when {}", statement.when));
+                    }
+                    if statement.unnarrowed.is_some() {
+                        line.push_str(", whatever a plan changes");
+                    }
+                    given.push(line);
                 }
             }
             let touches =

@@ -8,7 +8,7 @@ use crate::charter::{
     ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, Name, ResourcePattern, Rights,
     TargetKind, Test, World,
 };
-use crate::document::{Code, Diagnostic, Fields, Findings, Node, Value, escaped};
+use crate::document::{Code, Diagnostic, Fields, Findings, Node, Value, escaped, is_hidden};
 
 pub(super) fn aws(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
     let fields = f.map(node)?;
@@ -68,6 +68,8 @@ fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
             .collect()
     });
     let when = fields.optional("when").map(|node| conditions(f, node));
+    let unnarrowed = fields.optional("unnarrowed");
+    let unnarrowed = unnarrowed.and_then(|node| why_unnarrowed(f, node));
     fields.finish();
     let (actions, resources) = (actions?, resources?);
     let when = when.unwrap_or_default();
@@ -75,7 +77,24 @@ fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
         actions,
         resources,
         when,
+        unnarrowed,
     })
+}
+
+/// The most characters of why a statement is not narrowed: approvers read it.
+const UNNARROWED_CHARS: usize = 200;
+
+fn why_unnarrowed(f: &Findings, node: &Node) -> Option<String> {
+    let text = f.text(node)?.trim();
+    let is_odd = |c: char| c.is_control() || is_hidden(c);
+    if text.is_empty() || text.chars().any(is_odd) || text.chars().count() > UNNARROWED_CHARS {
+        let message = format!(
+            "`unnarrowed` says why no plan narrows the statement, in one line of {UNNARROWED_CHARS} characters at most"
+        );
+        f.add(Diagnostic::new(Code::Unnarrowed, node.span, message));
+        return None;
+    }
+    Some(text.to_owned())
 }
 
 pub(super) fn actions(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {

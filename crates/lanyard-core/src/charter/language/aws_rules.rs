@@ -47,6 +47,7 @@ impl Rules<'_> {
             }
         }
         self.picked(grant, rights);
+        self.unnarrowed(grant, rights);
         self.partitions(grant, rights);
         self.fits(grant, rights);
     }
@@ -244,6 +245,39 @@ impl Rules<'_> {
                     Code::Exception,
                     action,
                     "stands in `approved`, and is no read of the grant that hands something on or acts",
+                );
+            }
+        }
+    }
+
+    /// What no plan narrows is written out: an approver reads it in every plan.
+    fn unnarrowed(&self, grant: &Grant, rights: &AwsGrant) {
+        let name = &grant.name;
+        let mut statements = rights.allow.iter();
+        let marked = statements.by_ref().filter(|it| it.unnarrowed.is_some());
+        let add = |word: &str, why: &str| {
+            let message = format!("grant {name}: {why}");
+            self.f
+                .add(self.about(grant, word, Code::Unnarrowed, message));
+        };
+        for statement in marked {
+            if grant.role == Role::Plan {
+                add(
+                    "unnarrowed",
+                    "`unnarrowed` is for the apply role: no plan narrows the plan role",
+                );
+                return;
+            }
+            for action in statement.actions.iter().filter(|action| action.is_wild()) {
+                let why = format!(
+                    "{action} holds a wildcard, and no plan narrows it: write the actions out"
+                );
+                add(&action.0, &why);
+            }
+            if statement.resources.iter().any(|resource| resource.0 == "*") {
+                add(
+                    "unnarrowed",
+                    "a statement on `*` is narrowed by no plan anyway; name the resources, or leave `unnarrowed` out",
                 );
             }
         }

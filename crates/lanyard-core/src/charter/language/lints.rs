@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use super::places::Places;
 use super::{agents, aws_lints, powers};
-use crate::charter::{ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World};
+use crate::charter::{
+    ActionPattern, ApprovalRule, Charter, Grant, Name, Prohibited, Rights, Role, World,
+};
 use crate::document::{Code, Diagnostic, Findings, Node};
+use crate::plan::PlanFormat;
 use crate::time::Ttl;
 
 /// Beyond this, a credential that leaks is of use for long.
@@ -18,6 +21,7 @@ pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) 
     prohibitions(f, charter, &places);
     approvals(f, charter, &places);
     plans(f, charter, &places);
+    state(f, charter, &places);
     lifetimes(f, charter, &places);
     owners(f, charter, &places);
     for grant in charter.grants.values() {
@@ -156,6 +160,46 @@ fn plans(f: &Findings, charter: &Charter, places: &Places<'_>) {
             let span = places.word(rule.at, name.as_str());
             f.add(Diagnostic::new(Code::IdlePlan, span, message));
         }
+    }
+}
+
+/// An apply of Terraform that writes a state in S3 needs a statement that no plan narrows.
+fn state(f: &Findings, charter: &Charter, places: &Places<'_>) {
+    let Some(rule) = &charter.plans else { return };
+    let of_aws = charter.grants.values().filter_map(|grant| {
+        let of = |name: &Name| rule.is_about(grant.role, name);
+        match &grant.rights {
+            Rights::Aws(rights) if grant.environments.iter().any(of) => Some((grant, rights)),
+            Rights::Aws(_)
+            | Rights::Token(_)
+            | Rights::Kubernetes(_)
+            | Rights::Vault(_)
+            | Rights::GitHub(_) => None,
+        }
+    });
+    let of_aws: Vec<_> = of_aws.collect();
+    let statements = || of_aws.iter().flat_map(|(_, rights)| &rights.allow);
+    let is_marked = statements().any(|statement| statement.unnarrowed.is_some());
+    let Some((grant, _)) = of_aws.first().filter(|_| !is_marked) else {
+        return;
+    };
+    // Where other forms are taken as well, Terraform is meant where a grant writes what only a backend does.
+    let writes = |action: &ActionPattern| {
+        matches!(action.lower().as_str(), "s3:putobject" | "dynamodb:putitem")
+    };
+    let has_state = statements().any(|statement| statement.actions.iter().any(writes));
+    let is_terraform = |formats: &BTreeSet<PlanFormat>| {
+        formats.contains(&PlanFormat::TerraformJson) && (formats.len() == 1 || has_state)
+    };
+    if is_terraform(&rule.formats) {
+        let message = format!(
+            "plans of Terraform narrow grant {}, and no statement is `unnarrowed`: no apply can write a state that is in S3, or its lock",
+            grant.name
+        );
+        let help =
+            "mark the statement of the backend with `unnarrowed: Terraform's state and its lock`";
+        let finding = Diagnostic::new(Code::StateNarrowed, places.at(rule.at), message);
+        f.add(finding.help(help));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The narrower of two grants: what both allow. Sound, never wider; an entry that is in neither side whole
 //! is dropped.
 
+mod explained;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,10 +193,14 @@ impl AwsStatement {
             pattern_contains(&wide.0, &narrow.0)
         });
         let when = self.when.narrowed(&other.when)?;
+        // What one of the two lets a plan narrow is narrowed.
+        let both = self.unnarrowed.as_ref().zip(other.unnarrowed.as_ref());
+        let unnarrowed = both.map(|(one, two)| one.min(two).clone());
         (!actions.is_empty() && !resources.is_empty()).then_some(Self {
             actions,
             resources,
             when,
+            unnarrowed,
         })
     }
 }
@@ -287,6 +292,7 @@ mod tests {
             actions: set(actions, ActionPattern),
             resources: set(resources, ResourcePattern),
             when,
+            unnarrowed: None,
         })
     }
 

@@ -1,11 +1,12 @@
 //! What of a grant a plan needs: the grant's own rights, on what the plan names.
 //!
 //! Every entry of the outcome is within one of the grant's. What only reads stays as it is, because a tool reads more than
-//! it changes; so does what the grant gives on `*`, which is for actions that name no resource.
+//! it changes; so does what the grant gives on `*`, which is for actions that name no resource, and what the charter marks as
+//! `unnarrowed`, since every apply needs it and no plan names it.
 
 use std::collections::BTreeSet;
 
-use crate::charter::aws::only_reads;
+use crate::charter::aws::{is_of_a_backend, only_reads};
 use crate::charter::kubernetes::acts_when_read;
 use crate::charter::{
     ActionPattern, AwsGrant, AwsStatement, KubernetesGrant, KubernetesRights, PolicyRule,
@@ -35,6 +36,8 @@ impl Rights {
                 ToPlan::Whole("a token is not about resources".to_owned())
             }
             Self::GitHub(_) => ToPlan::Whole("a plan names no repositories".to_owned()),
+            // A plan of another provider's resources, whose state is in S3.
+            Self::Aws(grant) if grant.is_for_state() => ToPlan::Narrowed(self.clone()),
             Self::Aws(grant) => {
                 if let Some(why) = unnamed(&reach.aws.unnamed, reach.aws.named.is_empty()) {
                     return ToPlan::Whole(why);
@@ -73,49 +76,98 @@ fn unnamed(unnamed: &BTreeSet<String>, nothing_named: bool) -> Option<String> {
     }
 }
 
+/// A statement as a plan leaves it.
+pub(super) struct Split {
+    /// The actions that stay as they are.
+    pub(super) kept: BTreeSet<ActionPattern>,
+    /// The actions that are for what the plan names alone.
+    pub(super) narrowed: BTreeSet<ActionPattern>,
+    /// What of the statement the plan names.
+    pub(super) resources: BTreeSet<ResourcePattern>,
+}
+
+impl AwsStatement {
+    /// An action that names no resource cannot be narrowed: it stays, and is no part of what the plan names (S22).
+    fn is_free(&self) -> bool {
+        self.resources.iter().any(|pattern| pattern.0 == "*")
+    }
+
+    pub(super) fn split(&self, arns: &BTreeSet<Arn>) -> Split {
+        let free = self.is_free() || self.unnarrowed.is_some();
+        let stays =
+            |action: &ActionPattern| free || passes(action) || only_reads(action, &self.when);
+        let (kept, narrowed) = self.actions.iter().cloned().partition(stays);
+        let resources = self
+            .resources
+            .iter()
+            .flat_map(|pattern| arns.iter().flat_map(move |arn| both(&pattern.0, arn)))
+            .map(ResourcePattern)
+            .collect();
+        Split {
+            kept,
+            narrowed,
+            resources,
+        }
+    }
+
+    /// What the statement lets change whatever the plan names, besides what a backend of Terraform does with its state.
+    fn beyond(&self) -> Option<String> {
+        let changes = |action: &&ActionPattern| !only_reads(action, &self.when);
+        let line = |actions: BTreeSet<&ActionPattern>, of: &str| {
+            let actions: Vec<_> = actions.into_iter().map(ToString::to_string).collect();
+            (!actions.is_empty()).then(|| format!("{} on {of}", actions.join(", ")))
+        };
+        let changing = self.actions.iter().filter(changes);
+        if self.is_free() {
+            return line(changing.collect(), "any resource");
+        }
+        self.unnarrowed.as_ref()?;
+        let more = changing.filter(|action| !is_of_a_backend(action));
+        let resources: Vec<_> = self.resources.iter().map(ToString::to_string).collect();
+        line(more.collect(), &resources.join(", "))
+    }
+}
+
+/// A role that is passed on is named by the grant itself, and no plan names it.
+fn passes(action: &ActionPattern) -> bool {
+    action.lower() == "iam:passrole"
+}
+
 impl AwsGrant {
+    /// Whether no plan narrows any of it, and it changes no more than a backend of Terraform does with its state.
+    #[must_use]
+    pub fn is_for_state(&self) -> bool {
+        self.allow.iter().all(|statement| {
+            let split = statement.split(&BTreeSet::new());
+            split.narrowed.is_empty()
+                && statement.beyond().is_none()
+                && !statement.actions.iter().any(passes)
+        })
+    }
+
     fn to_arns(&self, arns: &BTreeSet<Arn>) -> ToPlan {
         let mut writes = false;
         let mut beyond = BTreeSet::new();
         let mut passed = BTreeSet::new();
         let mut allow = Vec::new();
         for statement in &self.allow {
-            // An action that names no resource cannot be narrowed: it stays, and is no part of what the plan names (S22).
-            let free = statement.resources.iter().any(|pattern| pattern.0 == "*");
-            let looks = |action: &ActionPattern| only_reads(action, &statement.when);
-            // A role that is passed on is named by the grant itself, and no plan names it.
-            let passes = |action: &ActionPattern| action.lower() == "iam:passrole";
-            if free {
-                let writing = statement.actions.iter().filter(|action| !looks(action));
-                beyond.extend(writing.map(ToString::to_string));
-            }
+            beyond.extend(statement.beyond());
             if statement.actions.iter().any(passes) {
                 passed.extend(statement.resources.iter().map(ToString::to_string));
             }
-            let (kept, narrowed): (BTreeSet<ActionPattern>, _) = statement
-                .actions
-                .iter()
-                .cloned()
-                .partition(|action| free || passes(action) || looks(action));
-            if !kept.is_empty() {
+            let split = statement.split(arns);
+            if !split.kept.is_empty() {
                 allow.push(AwsStatement {
-                    actions: kept,
-                    resources: statement.resources.clone(),
-                    when: statement.when.clone(),
+                    actions: split.kept,
+                    ..statement.clone()
                 });
             }
-            let resources: BTreeSet<_> = statement
-                .resources
-                .iter()
-                .flat_map(|pattern| arns.iter().flat_map(move |arn| both(&pattern.0, arn)))
-                .map(ResourcePattern)
-                .collect();
-            if !narrowed.is_empty() && !resources.is_empty() {
+            if !split.narrowed.is_empty() && !split.resources.is_empty() {
                 writes = true;
                 allow.push(AwsStatement {
-                    actions: narrowed,
-                    resources,
-                    when: statement.when.clone(),
+                    actions: split.narrowed,
+                    resources: split.resources,
+                    ..statement.clone()
                 });
             }
         }
@@ -126,11 +178,7 @@ impl AwsGrant {
             allow,
             ..self.clone()
         });
-        let mut more = Vec::new();
-        if !beyond.is_empty() {
-            let actions: Vec<String> = beyond.into_iter().collect();
-            more.push(format!("{} on any resource", actions.join(", ")));
-        }
+        let mut more: Vec<String> = beyond.into_iter().collect();
         if !passed.is_empty() {
             let roles: Vec<String> = passed.into_iter().collect();
             more.push(format!("iam:PassRole of {}", roles.join(", ")));
@@ -143,7 +191,7 @@ impl AwsGrant {
 }
 
 /// What of the pattern is about this ARN, or about what is beneath it.
-fn both(pattern: &str, arn: &Arn) -> Vec<String> {
+pub(super) fn both(pattern: &str, arn: &Arn) -> Vec<String> {
     let beneath = match arn.service.as_str() {
         "dynamodb" => Some("/*"),
         "logs" | "lambda" => Some(":*"),
@@ -166,6 +214,7 @@ fn meet(pattern: &str, arn: &Arn, resource: &str) -> Option<String> {
         None => Some(of.to_owned()),
         Some(known) => pattern_contains(of, known).then(|| known.clone()),
     };
+    let partition = part(partition, arn.partition.as_ref())?;
     let region = part(region, arn.region.as_ref())?;
     let account = part(account, arn.account.as_ref())?;
     let met = format!(
@@ -186,8 +235,7 @@ impl KubernetesGrant {
         let KubernetesRights::Rules(rules) = &self.rights else {
             return false;
         };
-        let is_own = object.namespace.is_empty() || object.namespace == self.namespace;
-        is_own
+        object.is_in(&self.namespace)
             && rules.iter().any(|rule| {
                 rule.api_groups.contains(&object.group)
                     && rule.resources.contains(&object.resource)
@@ -232,7 +280,7 @@ fn to_objects(
                 .collect();
             let about: Vec<_> = objects
                 .iter()
-                .filter(|it| it.group == *group && it.resource == kind && it.namespace == namespace)
+                .filter(|it| it.group == *group && it.resource == kind && it.is_in(namespace))
                 .collect();
             let of = |verbs: BTreeSet<String>, names: BTreeSet<String>| PolicyRule {
                 api_groups: [group.clone()].into(),
@@ -295,6 +343,7 @@ mod tests {
                 .map(|it| ResourcePattern((*it).to_owned()))
                 .collect(),
             when: Conditions::default(),
+            unnarrowed: None,
         }
     }
 
@@ -370,6 +419,164 @@ mod tests {
         // Only what stays on anything is left: it is not nothing, and it is not narrowed.
         let alone = aws(vec![statement(&["ec2:CreateTags"], &["*"])]).to_plan(&named);
         assert!(matches!(alone, ToPlan::Partly(..)), "{alone:?}");
+    }
+
+    #[test]
+    fn c14_what_no_plan_names_is_kept_where_the_charter_marks_it() {
+        const OBJECTS: &str = "arn:aws:s3:::acme-tfstate/shop/*";
+        const LOCK: &str = "arn:aws:dynamodb:eu-west-1:111122223333:table/acme-tflock";
+        let change = statement(&["sqs:SetQueueAttributes"], &[QUEUES]);
+        let mark = |statement: AwsStatement| AwsStatement {
+            unnarrowed: Some("Terraform's state and its lock".to_owned()),
+            ..statement
+        };
+        let state = statement(
+            &["s3:GetObject", "s3:PutObject", "s3:DeleteObject"],
+            &[OBJECTS],
+        );
+        let lock = statement(
+            &[
+                "dynamodb:GetItem",
+                "dynamodb:PutItem",
+                "dynamodb:DeleteItem",
+            ],
+            &[LOCK],
+        );
+        let key = statement(
+            &["kms:Decrypt", "kms:GenerateDataKey"],
+            &["arn:aws:kms:eu-west-1:111122223333:key/k"],
+        );
+        let queue = reach(&[arn("arn:aws:sqs:eu-west-1:111122223333:payments-orders")]);
+        let narrowed = statement(
+            &["sqs:SetQueueAttributes"],
+            &["arn:aws:sqs:eu-west-1:111122223333:payments-orders"],
+        );
+        let marked = [mark(state.clone()), mark(lock.clone()), mark(key.clone())];
+        let all: Vec<_> = std::iter::once(change.clone())
+            .chain(marked.clone())
+            .collect();
+        let kept: Vec<_> = std::iter::once(narrowed.clone())
+            .chain(marked.clone())
+            .collect();
+        let rights = aws(all);
+        // The plan's own risk counts: a backend's writes are no part of it.
+        assert_eq!(rights.to_plan(&queue), ToPlan::Narrowed(aws(kept)));
+        let said = rights.narrowing(Some(&queue));
+        assert!(said.gives.iter().any(|line| {
+            line.contains("whatever the plan changes (Terraform's state and its lock)")
+        }));
+        assert_eq!(
+            said.withholds,
+            [format!(
+                "sqs:SetQueueAttributes on whatever else {QUEUES} matches"
+            )]
+        );
+        assert!(said.lacks.is_empty(), "{said:?}");
+        // Without the mark, writing the state is narrowed away, and said to be.
+        let unmarked = aws(vec![change.clone(), state.clone()]);
+        let ToPlan::Narrowed(Rights::Aws(found)) = unmarked.to_plan(&queue) else {
+            unreachable!("a queue of the grant");
+        };
+        let writes = |it: &AwsStatement| it.actions.iter().any(|action| action.0 == "s3:PutObject");
+        assert!(!found.allow.iter().any(writes));
+        let said = unmarked.narrowing(Some(&queue)).withholds;
+        assert!(said.iter().any(|line| line.contains("s3:PutObject") && line.contains("changes nothing there")), "{said:?}");
+        // A mark does not make a grant one for a plan of something else.
+        let elsewhere = reach(&[arn("arn:aws:sqs:eu-west-1:111122223333:other")]);
+        assert_eq!(rights.to_plan(&elsewhere), ToPlan::Nothing);
+        // What does more than a backend is said to approvers, and is high.
+        for odd in [
+            statement(&["sqs:DeleteQueue"], &[QUEUES]),
+            statement(&["s3:PutObject", "s3:PutBucketPolicy"], &[OBJECTS]),
+        ] {
+            let rights = aws(vec![change.clone(), mark(odd.clone())]);
+            let ToPlan::Partly(_, beyond) = rights.to_plan(&queue) else {
+                unreachable!("a mark of more than a backend does");
+            };
+            assert!(!beyond.contains("s3:PutObject,"), "{beyond}");
+            assert!(beyond.contains(" on arn:aws:"), "{beyond}");
+        }
+        // A grant for the state alone goes with the plan of another provider.
+        let alone = aws(marked.to_vec());
+        for plan in [
+            PlanReach::default(),
+            queue.clone(),
+            objects(&[("web", true)]),
+        ] {
+            assert_eq!(alone.to_plan(&plan), ToPlan::Narrowed(alone.clone()));
+        }
+        // Of two revisions, the one that does not mark it counts.
+        assert_eq!(
+            aws(vec![mark(state.clone())]).narrowed(&aws(vec![state.clone()])),
+            Some(aws(vec![state]))
+        );
+    }
+
+    #[test]
+    fn c22_an_arn_of_another_partition_is_nothing_of_the_grant() {
+        let rights = aws(vec![statement(&["sqs:SetQueueAttributes"], &[QUEUES])]);
+        let to = |text: &str| rights.to_plan(&reach(&[arn(text)]));
+        assert!(matches!(
+            to("arn:aws:sqs:eu-west-1:111122223333:payments-a"),
+            ToPlan::Narrowed(_)
+        ));
+        assert_eq!(
+            to("arn:aws-cn:sqs:eu-west-1:111122223333:payments-a"),
+            ToPlan::Nothing
+        );
+    }
+
+    #[test]
+    fn c15_an_object_without_a_namespace_is_in_the_grants() {
+        let rights = kubernetes(vec![rule(
+            &["get", "create", "patch"],
+            &["deployments"],
+            &[],
+        )]);
+        let of = |namespace: &str| {
+            let mut plan = objects(&[("web", true)]);
+            let named = plan
+                .kubernetes
+                .named
+                .into_iter()
+                .map(|object| KubernetesObject {
+                    namespace: namespace.to_owned(),
+                    ..object
+                });
+            plan.kubernetes.named = named.collect();
+            plan
+        };
+        assert_eq!(rights.to_plan(&of("")), rights.to_plan(&of("payments")));
+        assert!(matches!(rights.to_plan(&of("")), ToPlan::Narrowed(_)));
+        assert_eq!(rights.to_plan(&of("other")), ToPlan::Nothing);
+        // Objects in several namespaces: what the grant does not give is named.
+        let mut both = of("");
+        both.kubernetes.named.extend(of("other").kubernetes.named);
+        let said = rights.narrowing(Some(&both));
+        assert_eq!(said.lacks, ["deployments.apps/web in other"]);
+        assert_eq!(
+            said.withholds,
+            ["patch of other deployments.apps in payments"]
+        );
+        // A namespace itself is in none.
+        let mut cluster = of("");
+        let namespaces = cluster
+            .kubernetes
+            .named
+            .into_iter()
+            .map(|object| KubernetesObject {
+                group: String::new(),
+                resource: "namespaces".to_owned(),
+                ..object
+            });
+        cluster.kubernetes.named = namespaces.collect();
+        assert!(
+            !cluster
+                .kubernetes
+                .named
+                .iter()
+                .any(|object| object.is_in("payments"))
+        );
     }
 
     // What is made of a part of an object is bound to the object's name, and a `get` that opens a connection is no reading.
@@ -555,7 +762,7 @@ mod tests {
                 .map(|(region, name)| ResourcePattern(format!("arn:aws:sqs:{region}:1:{name}")))
                 .collect();
             let actions = ["sqs:SendMessage", "sqs:GetQueueUrl"].map(|it| ActionPattern(it.to_owned())).into();
-            let allow = vec![AwsStatement { actions, resources, when: Conditions::default() }];
+            let allow = vec![AwsStatement { actions, resources, when: Conditions::default(), unnarrowed: None }];
             let Rights::Aws(grant) = aws(allow) else { unreachable!("rights of AWS") };
             let arns: Vec<Arn> = names
                 .iter()

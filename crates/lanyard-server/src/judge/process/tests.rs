@@ -54,6 +54,7 @@ fn question() -> (Task, Plan) {
         rehearsed: None,
         sensitive: Sensitive::default(),
         beyond: None,
+        narrowing: None,
         counted: None,
         reach: None,
         judgements: Vec::new(),
