@@ -28,11 +28,8 @@ fn a_lease_can_be_followed_from_its_intent_to_its_end() -> Result<()> {
     );
     assert!(kinds_of_lease.contains(&"kill"), "{kinds_of_lease:?}");
     let kills = stage.oncall.json(&["audit", "query", "--kind", "kill"])?;
-    let what = kills.pointer("/0/what").and_then(Value::as_str);
-    assert!(
-        what.is_some_and(|what| what.contains("it leaks")),
-        "{kills}"
-    );
+    let reason = kills.pointer("/0/command/reason").and_then(Value::as_str);
+    assert_eq!(reason, Some("it leaks"), "{kills}");
     let by_person = stage.oncall.json(&["audit", "query", "oncall"])?;
     assert!(kinds(&by_person).contains(&"kill"), "{by_person}");
     // What an agent may not read, it is not told of.

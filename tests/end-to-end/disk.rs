@@ -188,7 +188,7 @@ fn s09_a_disk_that_is_full_at_every_step_keeps_every_kill_and_every_start() -> R
         let kill = ["kill", "--agent", agent, "--reason", "drill", "--yes"];
         let killed = stage.oncall.run(&kill)?;
         // Nothing has that name.
-        assert_eq!(killed.code, 8, "{} {}", killed.stderr, stage.daemon.log());
+        assert_eq!(killed.code, 10, "{} {}", killed.stderr, stage.daemon.log());
         assert!(killed.stderr.contains("FENCED"), "{}", killed.stderr);
         small.fill()?;
     }

@@ -85,7 +85,7 @@ fn t68_rearming_takes_two_people_and_the_plan_role_comes_first() -> Result<()> {
     let second = stage.daemon.cli("oncall-two")?;
     // A proposal was made about the orders that there were then.
     let nobody = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
-    stage.oncall.fails(8, &nobody)?;
+    stage.oncall.fails(10, &nobody)?;
     let late = second.fails(2, &["rearm", &proposal, "--confirm"])?;
     assert!(late.contains("was engaged after this re-arm"), "{late}");
     let proposal = stage.oncall.ok(&["rearm", &order, "--reason", "over"])?;
@@ -286,7 +286,7 @@ fn s11_a_broken_order_in_the_spool_stops_all_issuing_and_no_kill() -> Result<()>
     assert!(line.contains("cannot be accepted"), "{line}");
     let other = "https://agents.example#agent:other";
     let kill = ["kill", "--agent", other, "--reason", "drill", "--yes"];
-    stage.oncall.fails(8, &kill)?;
+    stage.oncall.fails(10, &kill)?;
     let log = stage.daemon.log();
     assert!(log.contains("K-1.json` cannot be read"), "{log}");
     std::fs::remove_file(file)?;

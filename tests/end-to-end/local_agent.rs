@@ -29,7 +29,7 @@ fn token(agent: &Cli, task: &str) -> Result<String> {
 
 /// How many leases the broker has ever recorded.
 fn leases(stage: &Stage) -> Result<usize> {
-    let listed = stage.agent.json(&["lease", "list"])?;
+    let listed = stage.agent.json(&["lease", "list", "--all"])?;
     Ok(listed.as_array().context("no list")?.len())
 }
 
@@ -227,7 +227,7 @@ fn there_is_one_and_it_gives_everything_back_at_its_end() -> Result<()> {
     );
     assert_eq!(token(&agent, &task)?, kept);
     agent.ok(&["agent", "stop"])?;
-    let listed = stage.agent.json(&["lease", "list"])?;
+    let listed = stage.agent.json(&["lease", "list", "--all"])?;
     let lease = listed.pointer("/0/state").and_then(Value::as_str);
     assert!(lease.is_some_and(|state| state != "issued"), "{listed}");
     assert!(!state(&stage).join("agent.sock").exists());

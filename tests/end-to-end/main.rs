@@ -36,6 +36,7 @@ mod login;
 mod mcp;
 mod metadata;
 mod metrics;
+mod on_call;
 mod people;
 mod plans;
 mod providers;

@@ -50,7 +50,7 @@ fn t61_an_old_copy_issues_nothing_until_two_people_have_looked() -> Result<()> {
     // What the copy does not know: a credential, and a kill.
     let lost = stage.token(&task)?;
     let kill = ["kill", "--agent", "nobody", "--reason", "drill", "--yes"];
-    stage.oncall.fails(8, &kill)?;
+    stage.oncall.fails(10, &kill)?;
     let Stage {
         directory, daemon, ..
     } = stage;

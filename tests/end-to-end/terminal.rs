@@ -8,14 +8,23 @@ use anyhow::{Context, Result, ensure};
 use lanyard_tests::Stage;
 
 /// A command on a terminal of its own (script(1)).
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     shown: String,
 }
 
 impl Terminal {
     fn open(stage: &Stage, arguments: &[&str]) -> Result<Self> {
-        let lanyard = stage.daemon.cli("agent")?.keeping().command(arguments);
+        Self::start(stage, ("agent", ""), arguments)
+    }
+
+    /// As this person, on a screen of 80 columns and 24 lines.
+    pub(crate) fn small(stage: &Stage, person: &str, arguments: &[&str]) -> Result<Self> {
+        Self::start(stage, (person, "stty cols 80 rows 24 && exec "), arguments)
+    }
+
+    fn start(stage: &Stage, (person, first): (&str, &str), arguments: &[&str]) -> Result<Self> {
+        let lanyard = stage.daemon.cli(person)?.keeping().command(arguments);
         let words = std::iter::once(lanyard.get_program()).chain(lanyard.get_args());
         let quoted: Vec<_> = words
             .map(|word| format!("'{}'", word.to_string_lossy()))
@@ -32,7 +41,7 @@ impl Terminal {
                 "--quiet",
                 "--return",
                 "--command",
-                &quoted.join(" "),
+                &format!("{first}{}", quoted.join(" ")),
                 "/dev/null",
             ])
             .env("TERM", "xterm")
@@ -47,7 +56,7 @@ impl Terminal {
     }
 
     /// Reads until this is shown.
-    fn until(&mut self, text: &str) -> Result<()> {
+    pub(crate) fn until(&mut self, text: &str) -> Result<()> {
         let mut byte = [0; 256];
         while !self.shown.contains(text) {
             let output = self.child.stdout.as_mut().context("no output")?;
@@ -59,14 +68,14 @@ impl Terminal {
         Ok(())
     }
 
-    fn press(&mut self, keys: &str) -> Result<()> {
+    pub(crate) fn press(&mut self, keys: &str) -> Result<()> {
         let input = self.child.stdin.as_mut().context("no input")?;
         input.write_all(keys.as_bytes())?;
         Ok(input.flush()?)
     }
 
     /// What was shown in all, and the exit code.
-    fn end(mut self) -> Result<(String, i32)> {
+    pub(crate) fn end(mut self) -> Result<(String, i32)> {
         let output = self.child.stdout.as_mut().context("no output")?;
         let mut rest = Vec::new();
         output.read_to_end(&mut rest)?;
@@ -105,7 +114,7 @@ fn transcript(command: &str, (shown, code): (String, i32), stage: &Stage) -> Str
     format!("$ {command}\n{}\nexit {code}\n", lines.join("\n"))
 }
 
-fn without_ids(line: &str) -> String {
+pub(crate) fn without_ids(line: &str) -> String {
     let word = |word: &str| {
         let bare = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
         let tail = word.get(bare.len()..).unwrap_or_default();
@@ -121,7 +130,7 @@ fn without_ids(line: &str) -> String {
     line.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn same(name: &str, transcript: &str) -> Result<()> {
+pub(crate) fn same(name: &str, transcript: &str) -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("transcripts")
         .join(name);

@@ -84,15 +84,8 @@ fn evidence(stage: &Stage) -> Result<Vec<Value>> {
         .json(&["audit", "query", "--kind", "open-task"])?;
     let records = opened.as_array().into_iter().flatten();
     let bodies = records.map(|record| {
-        let what = record
-            .get("what")
-            .and_then(Value::as_str)
-            .context("no body")?;
-        let (_, task) = what.split_once("task=").context("no task")?;
-        let mut values = serde_json::Deserializer::from_str(task).into_iter::<Value>();
-        let task = values.next().context("no task")??;
-        let evidence = task.get("evidence").cloned();
-        evidence.with_context(|| what.to_owned())
+        let evidence = record.pointer("/command/task/evidence").cloned();
+        evidence.with_context(|| record.to_string())
     });
     bodies.collect()
 }

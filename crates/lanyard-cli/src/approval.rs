@@ -4,6 +4,7 @@ use clap::Subcommand;
 use lanyard_client::{Client, Time, v1};
 
 use crate::Global;
+use crate::lease::subject;
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
 use crate::plan::{effects_line, risk, sensitive};
@@ -60,7 +61,10 @@ pub(crate) enum Command {
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let approvals = match command {
-        Command::List { all } => return list(global, client, all).await,
+        Command::List { all } => {
+            let listed = client.list_approvals(v1::ListApprovalsRequest::default());
+            return list(global, listed.await?.approvals, all);
+        }
         Command::Show { id } => return show(global, client, id).await,
         Command::Watch => return watch(global, client).await,
         Command::Approve {
@@ -91,18 +95,16 @@ pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome
     Ok(())
 }
 
-/// What waits comes first: that is what somebody has to do something about.
-async fn list(global: &Global, mut client: Client, all: bool) -> Result<(), Outcome> {
-    let listed = client.list_approvals(v1::ListApprovalsRequest::default());
-    let (waiting, decided): (Vec<_>, Vec<_>) =
-        listed.await?.approvals.into_iter().partition(is_waiting);
-    let (waits, others) = (waiting.len(), decided.len());
-    let shown = if all {
-        waiting.into_iter().chain(decided).collect()
-    } else {
-        waiting
-    };
-    table(shown).print(global.output);
+fn list(global: &Global, approvals: Vec<v1::Approval>, all: bool) -> Result<(), Outcome> {
+    let (listed, waits, others) = waiting_first(approvals, all);
+    match global.output {
+        Output::Table => {
+            rows(&listed, all).print_fitted(global.output, &["agent", "state", "summary"]);
+        }
+        Output::Json | Output::Jsonl | Output::Yaml | Output::Name => {
+            table(listed).print(global.output);
+        }
+    }
     let hint = if all || others == 0 {
         String::new()
     } else {
@@ -114,13 +116,51 @@ async fn list(global: &Global, mut client: Client, all: bool) -> Result<(), Outc
     Ok(())
 }
 
+/// What waits comes first, the oldest before all: that is what somebody has to do something about. With how many wait, and how
+/// many do not.
+fn waiting_first(approvals: Vec<v1::Approval>, all: bool) -> (Vec<v1::Approval>, usize, usize) {
+    let (mut listed, mut decided): (Vec<_>, Vec<_>) = approvals.into_iter().partition(is_waiting);
+    let (waits, others) = (listed.len(), decided.len());
+    let by_age = |approval: &v1::Approval| {
+        let asked = approval.request_time.map(|at| (at.seconds, at.nanos));
+        (asked, approval.id.clone())
+    };
+    listed.sort_by_key(by_age);
+    decided.sort_by_key(by_age);
+    if all {
+        listed.extend(decided);
+    }
+    (listed, waits, others)
+}
+
 fn is_waiting(approval: &v1::Approval) -> bool {
     approval.void.is_empty() && approval.denied.is_empty() && !approval.complete
 }
 
+/// One line each: what is asked for has the room that the rest leaves.
+fn rows(approvals: &[v1::Approval], all: bool) -> Rows {
+    let mut rows = if all {
+        Rows::new(&["approval", "state", "risk", "given", "summary"])
+    } else {
+        Rows::new(&["approval", "left", "risk", "given", "agent", "summary"])
+    };
+    for approval in approvals {
+        let (id, summary) = (approval.id.clone(), approval.summary.clone());
+        let (risk, given) = (risk(approval.risk()).to_owned(), given(approval));
+        if all {
+            rows.push([id, state(approval), risk, given, summary]);
+        } else {
+            let left = left(approval.expire_time.as_ref());
+            let agent = subject(&approval.agent).to_owned();
+            rows.push([id, left, risk, given, agent, summary]);
+        }
+    }
+    rows
+}
+
 fn table(approvals: Vec<v1::Approval>) -> Rows {
     let mut rows = Rows::new(&[
-        "approval", "state", "given", "risk", "what", "agent", "left", "plan", "digest",
+        "approval", "state", "given", "risk", "what", "agent", "left", "plan", "digest", "summary",
     ]);
     for approval in approvals {
         rows.push([
@@ -133,6 +173,7 @@ fn table(approvals: Vec<v1::Approval>) -> Rows {
             left(approval.expire_time.as_ref()),
             approval.plan_id,
             approval.plan_digest,
+            approval.summary,
         ]);
     }
     rows
@@ -346,6 +387,38 @@ fn lines(output: Output, before: &[v1::Approval], now: &[v1::Approval]) {
 mod tests {
     use super::*;
     use crate::text::tests::hostile;
+
+    #[test]
+    fn u19_what_waits_is_listed_oldest_first_and_one_line_each() {
+        let approval = |id: u8, seconds: i64| v1::Approval {
+            id: format!("A-01KBA7M4X8R2V5T9W3Y6Z0C1{id:02}"),
+            agent: "https://agents.acme.example#agent:router".to_owned(),
+            summary: "move ticket 7 to billing, and close the forty tickets that were opened twice"
+                .to_owned(),
+            people_needed: 2,
+            request_time: Some(Time { seconds, nanos: 0 }),
+            ..v1::Approval::default()
+        };
+        let mut denied = approval(3, 1);
+        denied.denied = "not now".to_owned();
+        let all = vec![approval(1, 30), denied, approval(2, 20)];
+        let (waiting, waits, others) = waiting_first(all.clone(), false);
+        assert_eq!((waits, others), (2, 1));
+        let shown = rows(&waiting, false).fitted(Some(80), &["agent", "summary"]);
+        let lines: Vec<&str> = shown.lines().collect();
+        let [_, first, second] = lines.as_slice() else {
+            unreachable!("{shown}");
+        };
+        assert!(first.starts_with("A-01KBA7M4X8R2V5T9W3Y6Z0C102"), "{shown}");
+        assert!(
+            second.contains("router") && second.contains("move ticket"),
+            "{shown}"
+        );
+        assert!(lines.iter().all(|line| text::width(line) <= 80), "{shown}");
+        let (listed, ..) = waiting_first(all, true);
+        let states: Vec<String> = listed.iter().map(state).collect();
+        assert_eq!(states, ["waiting", "waiting", "denied: not now"]);
+    }
 
     #[test]
     fn a_request_that_waits_begins_no_line_but_its_own() {

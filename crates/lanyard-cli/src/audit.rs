@@ -2,30 +2,29 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use lanyard_client::{ClientError, v1};
 use lanyard_journal::verify;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Global;
 use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::{Output, Rows, print_one};
+use crate::output::{Output, print_one};
 use crate::terminal::Screen;
-use crate::text;
+use crate::{Global, span, text, yaml};
 
-/// How wide the kinds of records are that follow one another.
-const KIND_COLUMNS: usize = 18;
+/// So many records are asked for by their places at once.
+const MAX_PLACES: usize = 1000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Find records, oldest first.
-    Query {
-        /// An id, or a name of an agent, a person, a charter, a target, an environment or a grant.
-        mentions: Option<String>,
-        /// A kind of record, for instance `kill`.
-        #[arg(long)]
-        kind: Option<String>,
+    /// Find records, oldest first, one sentence each; `-o json` prints the records themselves.
+    Query(Box<Query>),
+    /// Show records by their places: `82`, or `82,83,84` as an order's evidence names them.
+    Show {
+        /// The places.
+        #[arg(required = true, value_delimiter = ',')]
+        records: Vec<u64>,
     },
     /// Follow the journal.
     Tail {
@@ -35,6 +34,65 @@ pub(crate) enum Command {
     },
     /// Read a journal again and say whether it is as it was written; offline.
     Verify(Verify),
+}
+
+#[derive(Args)]
+pub(crate) struct Query {
+    /// An id, whose records are followed: a task, lease, plan, approval, kill order, pause or decision; or a name.
+    mentions: Option<String>,
+    /// A kind of record, for instance `kill`
+    #[arg(long)]
+    kind: Option<String>,
+    /// From then on: a span ago (`2h`, `7d`), a time or a day
+    #[arg(long, value_name = "WHEN", value_parser = span::moment)]
+    since: Option<jiff::Timestamp>,
+    /// Up to then
+    #[arg(long, value_name = "WHEN", value_parser = span::moment)]
+    until: Option<jiff::Timestamp>,
+    /// Of this agent or person: a name, a subject or the end of one
+    #[arg(long, default_value = "")]
+    who: String,
+    /// Under this charter
+    #[arg(long, default_value = "")]
+    charter: String,
+    /// In this environment
+    #[arg(long, default_value = "")]
+    environment: String,
+    /// Of tasks with this ticket
+    #[arg(long, default_value = "")]
+    ticket: String,
+    /// What came of it
+    #[arg(long, value_enum)]
+    outcome: Option<Outcomes>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Outcomes {
+    /// A task was opened, or a credential allowed.
+    Allowed,
+    /// A charter or a person said no.
+    Denied,
+    /// A person said yes.
+    Approved,
+    /// A kill order or a pause stopped it.
+    Stopped,
+    /// An action or a drill failed.
+    Failed,
+    /// Everything else.
+    Other,
+}
+
+impl Outcomes {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Approved => "approved",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Other => "other",
+        }
+    }
 }
 
 #[derive(Args)]
@@ -52,63 +110,200 @@ pub(crate) struct Verify {
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
     match command {
-        Command::Query { mentions, kind } => query(global, mentions, kind).await,
+        Command::Query(asked) => query(global, *asked).await,
+        Command::Show { records } => show(global, &records).await,
         Command::Tail { from } => tail(global, from).await,
         Command::Verify(verify) => check(global, &verify),
     }
 }
 
-async fn query(
-    global: &Global,
-    mentions: Option<String>,
-    kind: Option<String>,
-) -> Result<(), Outcome> {
+async fn query(global: &Global, asked: Query) -> Result<(), Outcome> {
     let mut client = global.client().await?;
-    let mut rows = Rows::new(&["record", "time", "kind", "what"]);
+    let mentions = asked.mentions.unwrap_or_default();
     let mut request = v1::QueryRecordsRequest {
-        mentions: mentions.unwrap_or_default(),
-        kind: kind.unwrap_or_default(),
+        follow: is_id(&mentions),
+        mentions,
+        kind: asked.kind.unwrap_or_default(),
         page_size: 1000,
-        page_token: String::new(),
+        since: asked.since.map(wire),
+        until: asked.until.map(wire),
+        who: asked.who,
+        charter: asked.charter,
+        environment: asked.environment,
+        ticket: asked.ticket,
+        outcome: asked.outcome.map_or("", Outcomes::as_str).to_owned(),
+        ..v1::QueryRecordsRequest::default()
     };
+    let mut printed = Printed::new(global.output);
     loop {
         let page = client.query_records(request.clone()).await?;
-        for record in page.records {
-            let time = shown(record.time);
-            let what = what(&record.body);
-            rows.push([record.index.to_string(), time, record.kind, what]);
+        printed.take(&page.records);
+        if page.truncated {
+            global.note("there is more to follow: query the ids in it one by one");
         }
         request.page_token = page.next_page_token;
         if request.page_token.is_empty() {
             break;
         }
     }
-    rows.print(global.output);
+    if printed.end() == 0 && !global.output.is_document() {
+        global.note("no record is of that");
+    }
     Ok(())
+}
+
+async fn show(global: &Global, places: &[u64]) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let mut printed = Printed::new(global.output);
+    let mut missing = Vec::new();
+    for some in places.chunks(MAX_PLACES) {
+        let request = v1::QueryRecordsRequest {
+            indices: some.to_vec(),
+            ..v1::QueryRecordsRequest::default()
+        };
+        let found = client.query_records(request).await?.records;
+        printed.take_whole(&found);
+        let is_there = |place: &&u64| found.iter().any(|record| record.index == **place);
+        missing.extend(some.iter().filter(|place| !is_there(place)).copied());
+    }
+    printed.end();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<String> = missing.iter().map(u64::to_string).collect();
+    Err(Outcome::usage(format!(
+        "the journal has no record {}: `lanyard status` says how many there are, from 0 on",
+        missing.join(", ")
+    )))
 }
 
 async fn tail(global: &Global, from: Option<u64>) -> Result<(), Outcome> {
     let mut records = global.client().await?.tail_records(from).await?;
     while let Some(some) = records.message().await.map_err(ClientError::from)? {
-        for record in some.records {
+        for record in &some.records {
             match global.output {
-                Output::Json | Output::Jsonl => println!("{}", text::json(record.body)),
-                Output::Yaml => {
-                    let parsed: Value = serde_json::from_str(&record.body).unwrap_or_default();
-                    global.output.next_document(&parsed);
+                Output::Json | Output::Jsonl => {
+                    println!("{}", text::json(whole(record).to_string()))
                 }
+                Output::Yaml => global.output.next_document(&whole(record)),
                 Output::Name => println!("{}", record.index),
-                Output::Table => {
-                    let kind = text::padded(&text::cell(&record.kind), KIND_COLUMNS);
-                    let before = format!("{:>8}  {}  {kind}  ", record.index, shown(record.time));
-                    let what = text::line(&what(&record.body));
-                    let screen = Screen::columns(&std::io::stdout());
-                    println!("{}", text::wrapped(&before, &what, 4, screen));
-                }
+                Output::Table => println!("{}", sentence(record)),
             }
         }
     }
     Ok(())
+}
+
+/// Records as they are printed: sentences as they come, documents in one.
+struct Printed {
+    output: Output,
+    documents: Vec<Value>,
+    count: usize,
+}
+
+impl Printed {
+    const fn new(output: Output) -> Self {
+        Self {
+            output,
+            documents: Vec::new(),
+            count: 0,
+        }
+    }
+
+    fn take(&mut self, records: &[v1::AuditRecord]) {
+        self.count += records.len();
+        match self.output {
+            Output::Table => records
+                .iter()
+                .for_each(|record| println!("{}", sentence(record))),
+            Output::Name => records
+                .iter()
+                .for_each(|record| println!("{}", record.index)),
+            Output::Json | Output::Jsonl | Output::Yaml => {
+                self.documents.extend(records.iter().map(whole));
+            }
+        }
+    }
+
+    /// Each with everything that it holds.
+    fn take_whole(&mut self, records: &[v1::AuditRecord]) {
+        if self.output != Output::Table {
+            return self.take(records);
+        }
+        for record in records {
+            if self.count > 0 {
+                println!();
+            }
+            self.count += 1;
+            println!("{}", sentence(record));
+            let command = whole(record).get("command").cloned().unwrap_or_default();
+            print!("{}", indented(&yaml::text(&command)));
+        }
+    }
+
+    fn end(self) -> usize {
+        if self.output.is_document() {
+            self.output.document(&Value::Array(self.documents));
+        }
+        self.count
+    }
+}
+
+fn indented(text: &str) -> String {
+    let lines = text
+        .lines()
+        .map(|line| format!("    {}\n", text::line(line)));
+    lines.collect()
+}
+
+/// A record as it stands in the journal, with its place and what it is about.
+fn whole(record: &v1::AuditRecord) -> Value {
+    let mut value: Value = serde_json::from_str(&record.body).unwrap_or_default();
+    if let Value::Object(members) = &mut value {
+        members.insert("record".to_owned(), json!(record.index));
+        members.insert("time".to_owned(), json!(shown(record.time)));
+        members.insert("kind".to_owned(), json!(record.kind));
+        let about = [
+            ("said", &record.said),
+            ("charter", &record.charter),
+            ("environment", &record.environment),
+            ("agent", &record.agent),
+            ("task", &record.task_id),
+            ("ticket", &record.ticket),
+            ("outcome", &record.outcome),
+            ("reason_code", &record.reason_code),
+        ];
+        for (name, text) in about.into_iter().filter(|(_, text)| !text.is_empty()) {
+            members.insert(name.to_owned(), json!(text));
+        }
+    }
+    value
+}
+
+/// `2026-11-30T03:00:12Z  82  agent:router opened task T-…`
+fn sentence(record: &v1::AuditRecord) -> String {
+    let before = format!("{}  {:>5}  ", shown(record.time), record.index);
+    let said = match record.said.as_str() {
+        // Of a broker of before, or of a record that it does not know.
+        "" => format!("{}: {}", record.kind, what(&record.body)),
+        said => said.to_owned(),
+    };
+    let screen = Screen::columns(&std::io::stdout());
+    text::wrapped(&before, &text::line(&said), 4, screen)
+}
+
+/// Whether a text is an id: a letter, a dash and 26 letters and digits.
+fn is_id(text: &str) -> bool {
+    let digits = |rest: &str| rest.len() == 26 && rest.bytes().all(|it| it.is_ascii_alphanumeric());
+    let parts = text.trim().split_once('-');
+    parts.is_some_and(|(kind, rest)| kind.len() == 1 && digits(rest))
+}
+
+fn wire(at: jiff::Timestamp) -> lanyard_client::Time {
+    lanyard_client::Time {
+        seconds: at.as_second(),
+        nanos: at.subsec_nanosecond(),
+    }
 }
 
 /// The members of a record besides its kind and its time, on one line.
@@ -160,4 +355,54 @@ fn check(global: &Global, asked: &Verify) -> Result<(), Outcome> {
         println!("ok: {size} records, root {root}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> v1::AuditRecord {
+        v1::AuditRecord {
+            index: 82,
+            kind: "close-task".to_owned(),
+            body: r#"{"at":1000,"command":{"type":"close-task","task":"T-1"}}"#.to_owned(),
+            said: "task T-1 of agent:router was closed".to_owned(),
+            environment: "production".to_owned(),
+            ..v1::AuditRecord::default()
+        }
+    }
+
+    #[test]
+    fn u12_a_document_is_the_record_and_no_string_of_it() {
+        let document = whole(&record());
+        let of = |path: &str| document.pointer(path).and_then(Value::as_str);
+        assert_eq!(of("/command/task"), Some("T-1"));
+        assert_eq!(of("/environment"), Some("production"));
+        assert_eq!(document.get("record"), Some(&json!(82)));
+        assert!(sentence(&record()).ends_with("   82  task T-1 of agent:router was closed"));
+    }
+
+    #[test]
+    fn u12_a_record_that_the_broker_has_no_words_for_is_told_by_its_fields() {
+        let unknown = v1::AuditRecord {
+            said: String::new(),
+            ..record()
+        };
+        assert!(sentence(&unknown).ends_with("close-task: task=T-1"));
+    }
+
+    #[test]
+    fn u10_an_id_is_told_from_a_name() {
+        assert!(is_id("H-01KBA7M4X8R2V5T9W3Y6Z0C1DE"));
+        assert!(is_id(" t-01kba7m4x8r2v5t9w3y6z0c1de"));
+        for name in [
+            "router",
+            "K-",
+            "H-01",
+            "a-router-of-twenty-six-letters",
+            "kill",
+        ] {
+            assert!(!is_id(name), "{name}");
+        }
+    }
 }

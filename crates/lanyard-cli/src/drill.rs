@@ -18,7 +18,8 @@ pub(crate) struct Drill {
     last: bool,
 }
 
-/// Exits with 1 where a drill failed, or the last one that passed is too long ago.
+/// Exits with 1 where a drill failed, or the last one that passed is too long ago. One that a kill order or a pause holds up has
+/// not failed.
 pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let (drills, last) = if drill.last {
@@ -30,7 +31,8 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
         let held = client.hold_drill(v1::HoldDrillRequest { targets }).await?;
         (held.drills, false)
     };
-    let bad = |drill: &v1::Drill| !drill.passed || (last && drill.overdue);
+    let is_held_up = |drill: &v1::Drill| !drill.held_up_by.is_empty();
+    let bad = |drill: &v1::Drill| !is_held_up(drill) && !drill.passed || last && drill.overdue;
     let any = drills.iter().any(bad);
     let columns = [
         "target",
@@ -60,6 +62,9 @@ pub(crate) async fn run(global: &Global, drill: Drill) -> Result<(), Outcome> {
 
 fn result(drill: &v1::Drill) -> String {
     let overdue = if drill.overdue { ", overdue" } else { "" };
+    if !drill.held_up_by.is_empty() {
+        return format!("held up by {}", drill.held_up_by);
+    }
     match (drill.passed, drill.time) {
         (true, _) => format!("passed{overdue}"),
         (false, Some(_)) => format!("FAILED: {}", drill.why),

@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use lanyard_client::v1;
 use lanyard_core::time::Ttl;
 
-use crate::Global;
 use crate::outcome::Outcome;
-use crate::output::{Rows, print_one};
-use crate::span;
+use crate::output::{Output, Rows, print_one};
+use crate::terminal::Screen;
+use crate::{Global, span, text, words};
 
 #[derive(Args)]
 pub(crate) struct Request {
@@ -29,14 +29,39 @@ pub(crate) struct Request {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Your own leases; an operator sees all.
-    List,
+    /// List leases that are not dead: your own; an operator sees all.
+    List(List),
     /// Give a lease back before its time.
     Release {
         /// The lease.
         id: String,
     },
 }
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// List the dead ones as well
+    #[arg(long)]
+    all: bool,
+    /// Of one agent, named as `lanyard kill --agent` takes it
+    #[arg(long, default_value = "")]
+    agent: String,
+    /// Under one charter
+    #[arg(long, default_value = "")]
+    charter: String,
+    /// In one environment
+    #[arg(long, default_value = "")]
+    environment: String,
+    /// On one target
+    #[arg(long, default_value = "")]
+    target: String,
+    /// Of one task, and of the tasks below it
+    #[arg(long, default_value = "")]
+    task: String,
+}
+
+/// So many leases are listed on a terminal; all of them with `-o json`, or where the list goes to a file or a pipe.
+const LISTED_ON_SCREEN: usize = 500;
 
 async fn issue(global: &Global, request: Request) -> Result<v1::IssueCredentialResponse, Outcome> {
     let ask = v1::IssueCredentialRequest {
@@ -88,48 +113,199 @@ pub(crate) fn shown(at: Option<lanyard_client::Time>) -> String {
 }
 
 pub(crate) async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
-    let mut client = global.client().await?;
-    let mut page_token = String::new();
     match command {
         Command::Release { id } => {
+            let mut client = global.client().await?;
             client
                 .release_lease(v1::ReleaseLeaseRequest { id: id.clone() })
                 .await?;
             global.note(format_args!("released {id}; it is being revoked"));
+            Ok(())
         }
-        Command::List => {
-            let mut rows = Rows::new(&[
-                "lease", "state", "charter", "grant", "role", "target", "expires", "kill",
-            ]);
-            loop {
-                let request = v1::ListLeasesRequest {
-                    page_size: 0,
-                    page_token: page_token.clone(),
-                };
-                let page = client.list_leases(request).await?;
-                for lease in page.leases {
-                    let state = state(lease.state()).to_owned();
-                    let expires = shown(lease.expire_time);
-                    rows.push([
-                        lease.id,
-                        state,
-                        lease.charter,
-                        lease.grant,
-                        lease.role,
-                        lease.target,
-                        expires,
-                        lease.kill_id,
-                    ]);
-                }
-                page_token = page.next_page_token;
-                if page_token.is_empty() {
-                    break;
-                }
-            }
-            rows.print(global.output);
+        Command::List(asked) => list(global, asked).await,
+    }
+}
+
+async fn list(global: &Global, asked: List) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let mut request = v1::ListLeasesRequest {
+        live_only: !asked.all,
+        agent: asked.agent,
+        charter: asked.charter,
+        environment: asked.environment,
+        target: asked.target,
+        task_id: asked.task,
+        ..v1::ListLeasesRequest::default()
+    };
+    let mut leases = Vec::new();
+    loop {
+        let page = client.list_leases(request.clone()).await?;
+        leases.extend(page.leases);
+        for why in &page.unknown_names {
+            eprintln!("lanyard: {}", text::line(why));
+        }
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
         }
     }
+    let is_document = global.output.is_document();
+    let is_cut = global.output == Output::Table && Screen::columns(&std::io::stdout()).is_some();
+    let (all, most) = (
+        leases.len(),
+        if is_cut { LISTED_ON_SCREEN } else { usize::MAX },
+    );
+    leases.truncate(most);
+    table(leases, is_document).print(global.output);
+    if all > most {
+        let more = all - most;
+        global.note(format_args!(
+            "and {more} more: name --agent, --charter, --environment, --target or --task; `lanyard who` counts them by agent"
+        ));
+    }
     Ok(())
+}
+
+/// People see who can do something where; programs read every field.
+fn table(leases: Vec<v1::Lease>, is_document: bool) -> Rows {
+    if is_document {
+        let mut rows = Rows::new(&[
+            "lease",
+            "state",
+            "agent",
+            "task",
+            "charter",
+            "grant",
+            "role",
+            "environment",
+            "target",
+            "expires",
+            "kill",
+        ]);
+        for lease in leases {
+            let state = state(lease.state()).to_owned();
+            let expires = shown(lease.expire_time);
+            rows.push([
+                lease.id,
+                state,
+                lease.agent,
+                lease.task_id,
+                lease.charter,
+                lease.grant,
+                lease.role,
+                lease.environment,
+                lease.target,
+                expires,
+                lease.kill_id,
+            ]);
+        }
+        return rows;
+    }
+    let mut rows = Rows::new(&[
+        "lease",
+        "agent",
+        "environment",
+        "target",
+        "role",
+        "left",
+        "state",
+        "task",
+        "grant",
+    ]);
+    for lease in leases {
+        let state = state(lease.state()).to_owned();
+        rows.push([
+            lease.id,
+            subject(&lease.agent).to_owned(),
+            lease.environment,
+            lease.target,
+            lease.role,
+            span::until(lease.expire_time),
+            state,
+            lease.task_id,
+            format!("{} of {}", lease.grant, lease.charter),
+        ]);
+    }
+    rows
+}
+
+/// What tells an agent from others of its issuer.
+pub(crate) fn subject(agent: &str) -> &str {
+    agent.split_once('#').map_or(agent, |(_, subject)| subject)
+}
+
+/// `lanyard who`: the agents that hold something now.
+pub(crate) async fn who(global: &Global) -> Result<(), Outcome> {
+    let mut client = global.client().await?;
+    let held = client.list_holders(v1::ListHoldersRequest {}).await?;
+    holders(&held.holders, global.output.is_document())
+        .print_fitted(global.output, &["environments", "targets"]);
+    let live: u64 = held.holders.iter().map(|holder| holder.live_leases).sum();
+    let stopping: u64 = held
+        .holders
+        .iter()
+        .map(|holder| holder.stopping_leases)
+        .sum();
+    if global.output == Output::Table {
+        let agents = held.holders.len();
+        global.note(match (agents, stopping) {
+            (0, _) => "no agent holds a live lease".to_owned(),
+            (_, 0) => format!("{live} live leases of {agents} agents; stop one with: lanyard kill --agent AGENT --reason …"),
+            (_, _) => format!("{live} live leases of {agents} agents, and {stopping} that are being stopped"),
+        });
+    }
+    Ok(())
+}
+
+fn holders(holders: &[v1::Holder], is_document: bool) -> Rows {
+    let mut rows = if is_document {
+        Rows::new(&[
+            "agent",
+            "kill_as",
+            "live",
+            "stopping",
+            "tasks",
+            "environments",
+            "targets",
+            "charters",
+        ])
+    } else {
+        Rows::new(&[
+            "agent",
+            "live",
+            "stopping",
+            "tasks",
+            "environments",
+            "targets",
+        ])
+    };
+    for holder in holders {
+        let (live, stopping) = (
+            holder.live_leases.to_string(),
+            holder.stopping_leases.to_string(),
+        );
+        let tasks = holder.tasks.to_string();
+        let places = [&holder.environments, &holder.targets, &holder.charters];
+        let [environments, targets, charters] = places.map(|names| names.join(","));
+        if is_document {
+            let (agent, kill_as) = (holder.agent.clone(), holder.kill_as.clone());
+            rows.push([
+                agent,
+                kill_as,
+                live,
+                stopping,
+                tasks,
+                environments,
+                targets,
+                charters,
+            ]);
+        } else {
+            // What is printed is what a shell hands to a kill.
+            let agent = words::pasted([holder.kill_as.clone()]);
+            rows.push([agent, live, stopping, tasks, environments, targets]);
+        }
+    }
+    rows
 }
 
 /// A state in the words of the product.
@@ -144,5 +320,60 @@ pub(crate) const fn state(state: v1::LeaseState) -> &'static str {
         v1::LeaseState::PresumedDead => "presumed dead",
         v1::LeaseState::ProvedDead => "proved dead",
         v1::LeaseState::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(what: &str) -> Vec<String> {
+        (0..3)
+            .map(|number| format!("{what}-of-some-team-{number}"))
+            .collect()
+    }
+
+    #[test]
+    fn u04_who_fits_a_small_screen_and_names_agents_whole() {
+        let subject = "system:serviceaccount:agents:router";
+        let holder = v1::Holder {
+            agent: format!("https://oidc.eks.eu-west-1.amazonaws.example/id/0123#{subject}"),
+            kill_as: "router".to_owned(),
+            live_leases: 123_456,
+            stopping_leases: 12,
+            tasks: 1000,
+            charters: names("charter"),
+            environments: names("environment"),
+            targets: names("target"),
+            last_expire_time: None,
+        };
+        let long = v1::Holder {
+            kill_as: "a".repeat(32),
+            ..holder.clone()
+        };
+        let rows = holders(&[holder, long], false);
+        let shown = rows.fitted(Some(80), &["environments", "targets"]);
+        assert_eq!(shown.lines().count(), 3, "{shown}");
+        assert!(shown.lines().all(|line| text::width(line) <= 80), "{shown}");
+        assert!(shown.contains("\nrouter "), "{shown}");
+        assert!(shown.contains(&"a".repeat(32)), "{shown}");
+    }
+
+    #[test]
+    fn u04_a_lease_is_listed_with_its_agent_and_where_it_works() {
+        let lease = v1::Lease {
+            id: "L-01KBA7M4X8R2V5T9W3Y6Z0C1DE".to_owned(),
+            agent: "https://agents.acme.example#agent:router".to_owned(),
+            environment: "production".to_owned(),
+            target: "shop".to_owned(),
+            role: "plan".to_owned(),
+            state: v1::LeaseState::Issued.into(),
+            ..v1::Lease::default()
+        };
+        let shown = table(vec![lease], false).fitted(Some(80), &[]);
+        let row = shown.lines().find(|line| line.starts_with("L-")).unwrap();
+        for what in ["agent:router", "production", "shop", "plan"] {
+            assert!(row.contains(what), "{shown}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod output;
 mod pause;
 mod plan;
 mod report;
+mod runbook;
 mod setup;
 mod shell;
 #[cfg(test)]
@@ -36,11 +37,11 @@ mod words;
 mod yaml;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use lanyard_client::{Client, Contexts};
+use lanyard_client::{Client, ClientError, Context, Contexts};
 use lanyard_core::time::Ttl;
 
 use outcome::Outcome;
@@ -117,8 +118,31 @@ impl Global {
     }
 
     async fn client(&self) -> Result<Client, Outcome> {
-        Ok(Client::connect(&self.context()?).await?)
+        let path = self.context()?;
+        let client = Client::connect(&path).await;
+        client.map_err(|error| unreached(error, &path))
     }
+}
+
+/// A broker that cannot be reached, with the address that was tried, the context that names it, and what to do.
+fn unreached(error: ClientError, path: &Path) -> Outcome {
+    let ClientError::Unavailable(why) = error else {
+        return Outcome::Client(error);
+    };
+    let context = Context::load(path).ok();
+    let tried = context.as_ref().map_or("", Context::endpoint);
+    let place = path.display();
+    // A certificate is judged by what the context names, and by nothing else where it names something.
+    let remedy = if why.contains("UnknownIssuer") || why.contains("unknown issuer") {
+        format!(
+            "; its certificate is of an authority that the context does not know: put the authority's PEM file into `ca_file` of {place}"
+        )
+    } else {
+        String::new()
+    };
+    Outcome::Client(ClientError::Unavailable(format!(
+        "{tried} (context {place}): {why}{remedy}; lanyard runbook the-broker-is-down says what to do"
+    )))
 }
 
 #[derive(Subcommand)]
@@ -165,6 +189,8 @@ enum Command {
     /// List and release leases.
     #[command(subcommand)]
     Lease(lease::Command),
+    /// List the agents that hold live leases, as a kill takes them
+    Who,
     /// Submit and read plans.
     #[command(subcommand)]
     Plan(plan::Command),
@@ -198,6 +224,8 @@ enum Command {
     Rearm(kill::Rearm),
     /// Hold a drill: kill a canary at each target, and see it dead.
     Drill(drill::Drill),
+    /// Read a page of the runbook, or list the pages; without a broker
+    Runbook(runbook::Runbook),
     /// What works here and what does not, and what to do about it; 1 where something does not.
     Doctor(doctor::Doctor),
     /// Print what a shell needs to complete commands.
@@ -257,6 +285,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Agent(command) => agent::run(global, command).await,
         Command::Mcp(asked) => mcp::run(global, &asked).await,
         Command::Lease(command) => lease::run(global, command).await,
+        Command::Who => lease::who(global).await,
         Command::Plan(command) => plan::run(global, command).await,
         Command::Approval(command) => approval::run(global, command).await,
         Command::Action(command) => action::run(global, command).await,
@@ -270,6 +299,7 @@ async fn run(global: &Global, command: Command) -> Result<(), Outcome> {
         Command::Resume(asked) => pause::resume(global, asked).await,
         Command::Rearm(rearm) => kill::rearm(global, rearm).await,
         Command::Drill(drill) => drill::run(global, drill).await,
+        Command::Runbook(asked) => runbook::run(global, &asked),
         Command::Doctor(asked) => doctor::run(global, &asked).await,
         Command::Completion(asked) => shell::completion(&asked),
         Command::Man(asked) => shell::manual(&asked),

@@ -21,10 +21,14 @@ pub(crate) enum Outcome {
     Pending(String),
     /// 8: fenced, and some revocations are not confirmed.
     Unconfirmed(String),
+    /// 10: a kill order is engaged, and nothing that is known is in its reach.
+    ReachesNothing(String),
     /// 124: it took longer than it was given.
     TimedOut(Ttl),
     /// What the broker said.
     Client(ClientError),
+    /// The same, and lines of what to do about it.
+    ClientThen(ClientError, &'static str),
     /// 125: a command was not run, for this.
     NotRun(Box<Outcome>),
     /// What a command ended with; it has said itself what there is to say.
@@ -61,13 +65,14 @@ impl Outcome {
     /// What the broker said, for programs: the names are those of the details on the wire.
     fn document(&self) -> serde_json::Map<String, Value> {
         let said = match self {
-            Self::Client(error) => error.said(),
+            Self::Client(error) | Self::ClientThen(error, _) => error.said(),
             Self::NotRun(why) => return why.document(),
             Self::Done
             | Self::Negative
             | Self::Usage(_)
             | Self::Pending(_)
             | Self::Unconfirmed(_)
+            | Self::ReachesNothing(_)
             | Self::TimedOut(_)
             | Self::Child(_) => None,
         };
@@ -96,8 +101,13 @@ impl Outcome {
             Self::Usage(lines) => (2, Some(text::lines(&lines))),
             Self::Pending(line) => (5, Some(text::line(&line))),
             Self::Unconfirmed(line) => (8, Some(text::line(&line))),
+            Self::ReachesNothing(lines) => (10, Some(text::lines(&lines))),
             Self::TimedOut(most) => (124, Some(format!("not done within {most}"))),
             Self::Client(error) => (code(&error), Some(told(&error))),
+            Self::ClientThen(error, what) => {
+                let line = text::line(&error.to_string());
+                (code(&error), Some(format!("{line}\n{what}")))
+            }
             Self::Child(code) => (code, None),
             Self::NotRun(why) => (125, why.told().1),
         }

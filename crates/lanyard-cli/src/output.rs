@@ -86,6 +86,56 @@ impl Rows {
         }
     }
 
+    /// As [`Rows::print`], each row on one line of the screen: cells of the columns that `shrink` names are cut where it is too
+    /// narrow, the widest first.
+    pub(crate) fn print_fitted(&self, output: Output, shrink: &[&str]) {
+        match output {
+            Output::Table => {
+                let screen = Screen::columns(&std::io::stdout());
+                print!("{}", self.fitted(screen, shrink));
+            }
+            Output::Json | Output::Jsonl | Output::Yaml | Output::Name => self.print(output),
+        }
+    }
+
+    pub(crate) fn fitted(&self, screen: Option<usize>, shrink: &[&str]) -> String {
+        let Some(columns) = screen else {
+            return self.table(None);
+        };
+        let width = |column: usize, name: &str| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            let cells = cells.map(|cell| text::width(&text::cell(cell)));
+            cells.max().unwrap_or(0).max(text::width(name))
+        };
+        let names = self.columns.iter().enumerate();
+        let mut widths: Vec<usize> = names.map(|(column, name)| width(column, name)).collect();
+        let gaps = GAP * self.columns.len().saturating_sub(1);
+        let mut over = (widths.iter().sum::<usize>() + gaps).saturating_sub(columns);
+        while over > 0 {
+            let named = self.columns.iter().zip(&mut widths);
+            let cut = named.filter(|(name, _)| shrink.contains(*name));
+            let Some((_, widest)) = cut.max_by_key(|(_, width)| **width) else {
+                break;
+            };
+            if *widest <= LEAST_CELL {
+                break;
+            }
+            *widest -= 1;
+            over -= 1;
+        }
+        let cut = |row: &Vec<String>| -> Vec<String> {
+            let cells = row.iter().zip(&widths);
+            cells
+                .map(|(cell, width)| text::cut(&text::cell(cell), *width))
+                .collect()
+        };
+        let fitted = Self {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(cut).collect(),
+        };
+        fitted.table(screen)
+    }
+
     fn object(&self, row: &[String]) -> Value {
         let pairs = self.columns.iter().zip(row);
         Value::Object(
@@ -116,6 +166,8 @@ impl Rows {
     }
 }
 
+/// The narrowest that a column is cut to.
+const LEAST_CELL: usize = 8;
 /// How far the lines are indented in which a row goes on.
 const INDENT: usize = 4;
 /// What stands between two columns.
@@ -224,6 +276,18 @@ mod tests {
             let shown = rows.table(Some(screen));
             let begun = shown.lines().filter(|line| !line.starts_with("  "));
             assert_eq!(begun.count(), 1 + rows.rows.len());
+            for line in shown.lines() {
+                assert!(text::width(line) <= screen, "{screen}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_cut_takes_one_line() {
+        let rows = table();
+        for screen in [40, 80, 200] {
+            let shown = rows.fitted(Some(screen), &["who", "reason"]);
+            assert_eq!(shown.lines().count(), 1 + rows.rows.len(), "{shown}");
             for line in shown.lines() {
                 assert!(text::width(line) <= screen, "{screen}: {line}");
             }

@@ -161,10 +161,10 @@ async fn tallies(
 /// Every record of a kind.
 async fn records(client: &mut Client, kind: &str) -> Result<Vec<Record>, Outcome> {
     let mut request = v1::QueryRecordsRequest {
-        mentions: String::new(),
         kind: kind.to_owned(),
         page_size: 1000,
-        page_token: String::new(),
+        bare: true,
+        ..v1::QueryRecordsRequest::default()
     };
     let mut records = Vec::new();
     loop {

@@ -54,6 +54,67 @@ pub(crate) fn shown(span: Duration) -> String {
     parts.concat()
 }
 
+/// A time as people write it: a span ago (`2h`, `1d12h`), RFC 3339 (`2026-11-30T03:00:00Z`), or a day, from its beginning in UTC.
+pub(crate) fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    let text = text.trim();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at);
+    }
+    if let Ok(day) = text.parse::<jiff::civil::Date>() {
+        let begins = day.to_zoned(jiff::tz::TimeZone::UTC);
+        return begins
+            .map(|at| at.timestamp())
+            .map_err(|error| error.to_string());
+    }
+    let span = parse(text).ok();
+    let ago = span.map(|span| jiff::SignedDuration::from_secs(i64::from(span.as_secs())));
+    let at = ago.and_then(|ago| jiff::Timestamp::now().checked_sub(ago).ok());
+    at.ok_or_else(|| {
+        "expected a span ago (90s, 2h, 7d), a time (2026-11-30T03:00:00Z) or a day (2026-11-30)"
+            .to_owned()
+    })
+}
+
+/// How long ago that was: `12s`, `5m`, `3h05m`, `4d`.
+pub(crate) fn since(at: Option<lanyard_client::Time>) -> String {
+    let Some(at) = at else {
+        return String::new();
+    };
+    short(
+        jiff::Timestamp::now()
+            .as_second()
+            .saturating_sub(at.seconds),
+    )
+}
+
+/// How long until then; `over` where it is past.
+pub(crate) fn until(at: Option<lanyard_client::Time>) -> String {
+    let Some(at) = at else {
+        return String::new();
+    };
+    match at
+        .seconds
+        .saturating_sub(jiff::Timestamp::now().as_second())
+    {
+        ..=0 => "over".to_owned(),
+        seconds => short(seconds),
+    }
+}
+
+/// A span in six characters at most.
+pub(crate) fn short(seconds: i64) -> String {
+    const MINUTE: i64 = 60;
+    const HOUR: i64 = 60 * MINUTE;
+    const DAY: i64 = 24 * HOUR;
+    match seconds {
+        ..=0 => "0s".to_owned(),
+        seconds @ 1..MINUTE => format!("{seconds}s"),
+        seconds @ MINUTE..HOUR => format!("{}m", seconds / MINUTE),
+        seconds @ HOUR..DAY => format!("{}h{:02}m", seconds / HOUR, seconds % HOUR / MINUTE),
+        seconds => format!("{}d", seconds / DAY),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +156,50 @@ mod tests {
             (86_405, "1d"),
         ] {
             assert_eq!(shown(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn u13_a_time_is_a_span_ago_or_rfc_3339_or_a_day() {
+        let at = |text: &str| moment(text).unwrap();
+        let exact: jiff::Timestamp = "2026-11-30T03:00:00Z".parse().unwrap();
+        assert_eq!(at("2026-11-30T03:00:00Z"), exact);
+        assert_eq!(at("2026-11-30T04:00:00+01:00"), exact);
+        assert_eq!(at("2026-11-30").to_string(), "2026-11-30T00:00:00Z");
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7200), ("7d", 604_800)] {
+            let ago = jiff::Timestamp::now().as_second() - at(text).as_second();
+            assert!((seconds..seconds + 60).contains(&ago), "{text}: {ago}");
+        }
+        for text in [
+            "",
+            "h",
+            "2",
+            "yesterday",
+            "2026-13-01",
+            "-1h",
+            "99999999999d",
+        ] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_short() {
+        let spans = [
+            (-5, "0s"),
+            (0, "0s"),
+            (59, "59s"),
+            (60, "1m"),
+            (3599, "59m"),
+        ];
+        let longer = [
+            (3600, "1h00m"),
+            (86_399, "23h59m"),
+            (86_400, "1d"),
+            (1 << 40, "12725829d"),
+        ];
+        for (seconds, expected) in spans.into_iter().chain(longer) {
+            assert_eq!(short(seconds), expected);
         }
     }
 }

@@ -56,25 +56,24 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
         .await?
         .get_status(v1::GetStatusRequest {})
         .await?;
-    let condition = crate::condition::name(&status).to_owned();
     let issuing = issuing(&status);
-    print_one(
-        global.output,
-        &[
-            ("condition", condition),
-            ("issuing", issuing),
-            ("live leases", status.live_leases.to_string()),
-            (
-                "kill orders engaged",
-                status.engaged_kill_orders.to_string(),
-            ),
-            ("pauses", status.pauses.to_string()),
-            ("emergencies", status.emergencies.join(", ")),
-            ("journal records", status.journal_size.to_string()),
-            ("journal root", status.journal_root),
-            ("version", status.version),
-        ],
-    );
+    let engaged = status.engaged_kill_orders.to_string();
+    let mut fields = vec![("issuing", issuing)];
+    // For people the line above says what the condition comes to.
+    if global.output.is_document() {
+        let condition = crate::condition::name(&status).to_owned();
+        fields.insert(0, ("condition", condition));
+    }
+    fields.extend([
+        ("live leases", status.live_leases.to_string()),
+        ("kill orders engaged", engaged),
+        ("pauses", status.pauses.to_string()),
+        ("emergencies", status.emergencies.join(", ")),
+        ("journal records", status.journal_size.to_string()),
+        ("journal root", status.journal_root.clone()),
+        ("version", status.version.clone()),
+    ]);
+    print_one(global.output, &fields);
     for reason in &status.reasons {
         let (kind, remedy) = (&reason.kind, &reason.remedy);
         eprintln!("{}", text::line(&format!("{kind}: {remedy}")));
@@ -88,25 +87,77 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     Ok(())
 }
 
-/// The line that says what is issued now. An order that covers everything is no condition of the broker, and stops all issuing like one.
-fn issuing(status: &v1::GetStatusResponse) -> String {
-    let (plan_goes_on, all): (Vec<_>, Vec<_>) =
-        status.stopped_by.iter().partition(|order| order.apply_only);
-    let by = |orders: &[&v1::StoppingOrder], what: &str| {
-        let orders = orders.iter();
-        let said = orders.map(|it| format!("kill order {} stops {what} ({})", it.id, it.reason));
-        said.collect::<Vec<_>>()
-    };
-    let mut why = by(&all, "everything");
+/// So many of what is stopped are named in the line.
+const STOPS_NAMED: usize = 3;
+
+/// What is issued now, by the condition, the kill orders and the pauses together.
+pub(crate) fn issuing(status: &v1::GetStatusResponse) -> String {
+    let mut why = Vec::new();
     if !status.not_issuing.is_empty() {
-        why.insert(0, status.not_issuing.clone());
+        let condition = crate::condition::name(status);
+        why.push(format!("the broker is {condition}: {}", status.not_issuing));
     }
-    if !why.is_empty() {
-        return format!("no: {}", why.join("; "));
+    why.extend(status.stopped_by.iter().map(stopping));
+    match issued(status) {
+        v1::Issuing::No | v1::Issuing::Unspecified => format!("no: {}", why.join("; ")),
+        v1::Issuing::PlanRoleOnly => format!("the plan role alone: {}", why.join("; ")),
+        v1::Issuing::ApplyRoleOnly => format!("the apply role alone: {}", why.join("; ")),
+        v1::Issuing::YesExcept | v1::Issuing::Yes => excepted(&status.except),
     }
-    match by(&plan_goes_on, "the apply role everywhere") {
-        orders if orders.is_empty() => "yes".to_owned(),
-        orders => format!("the plan role alone: {}", orders.join("; ")),
+}
+
+/// What the broker says that it issues; a broker of before names only what stops everything.
+fn issued(status: &v1::GetStatusResponse) -> v1::Issuing {
+    let stops_both = status.stopped_by.iter().any(|order| !order.apply_only);
+    match status.issuing() {
+        v1::Issuing::Unspecified if stops_both || !status.not_issuing.is_empty() => v1::Issuing::No,
+        v1::Issuing::Unspecified if !status.stopped_by.is_empty() => v1::Issuing::PlanRoleOnly,
+        v1::Issuing::Unspecified => v1::Issuing::Yes,
+        said @ (v1::Issuing::No
+        | v1::Issuing::PlanRoleOnly
+        | v1::Issuing::ApplyRoleOnly
+        | v1::Issuing::YesExcept
+        | v1::Issuing::Yes) => said,
+    }
+}
+
+fn excepted(stops: &[v1::StoppingOrder]) -> String {
+    let named = stops.iter().take(STOPS_NAMED);
+    let mut except: Vec<String> = named
+        .map(|stop| {
+            // A pause says its role itself.
+            let is_order = kind(stop) != "pause";
+            let role = if is_order && stop.apply_only {
+                ", role apply"
+            } else {
+                ""
+            };
+            format!("{}{role} ({} {})", stop.what, kind(stop), stop.id)
+        })
+        .collect();
+    if stops.len() > except.len() {
+        except.push("more: lanyard kill list, lanyard pause list".to_owned());
+    }
+    match except.as_slice() {
+        [] => "yes".to_owned(),
+        some => format!("yes, except {}", some.join(", ")),
+    }
+}
+
+fn stopping(stop: &v1::StoppingOrder) -> String {
+    let what = match (kind(stop), stop.apply_only) {
+        ("pause", _) if !stop.what.is_empty() => stop.what.as_str(),
+        (_, true) => "the apply role everywhere",
+        (_, false) => "everything",
+    };
+    format!("{} {} stops {what} ({})", kind(stop), stop.id, stop.reason)
+}
+
+fn kind(stop: &v1::StoppingOrder) -> &'static str {
+    if stop.id.starts_with("H-") {
+        "pause"
+    } else {
+        "kill order"
     }
 }
 
@@ -119,6 +170,7 @@ mod tests {
             id: id.to_owned(),
             reason: "records are lost".to_owned(),
             apply_only,
+            what: "everything".to_owned(),
         }
     }
 
@@ -134,12 +186,48 @@ mod tests {
         status.stopped_by.push(order("K-1", false));
         assert_eq!(
             issuing(&status),
-            "no: kill order K-1 stops everything (records are lost)"
+            "no: kill order K-1 stops everything (records are lost); kill order K-2 stops the apply role everywhere (records are lost)"
         );
         status.not_issuing = "the disk of the journal is full".to_owned();
         assert_eq!(
             issuing(&status),
-            "no: the disk of the journal is full; kill order K-1 stops everything (records are lost)"
+            "no: the broker is revoke-only: the disk of the journal is full; kill order K-1 stops everything (records are lost); \
+             kill order K-2 stops the apply role everywhere (records are lost)"
+        );
+    }
+
+    #[test]
+    fn u02_what_is_stopped_in_part_is_named() {
+        let stop = |id: &str, what: &str, apply_only| v1::StoppingOrder {
+            what: what.to_owned(),
+            ..order(id, apply_only)
+        };
+        let mut status = v1::GetStatusResponse {
+            except: vec![
+                stop("K-1", "agent router", false),
+                stop("H-1", "charter shop, role apply", true),
+            ],
+            ..v1::GetStatusResponse::default()
+        };
+        assert_eq!(
+            issuing(&status),
+            "yes, except agent router (kill order K-1), charter shop, role apply (pause H-1)"
+        );
+        status.except.extend([
+            stop("K-3", "task T-1", false),
+            stop("K-4", "task T-2", false),
+        ]);
+        let said = issuing(&status);
+        assert!(
+            said.ends_with(
+                "task T-1 (kill order K-3), more: lanyard kill list, lanyard pause list"
+            ),
+            "{said}"
+        );
+        status.stopped_by = vec![order("H-2", false)];
+        assert_eq!(
+            issuing(&status),
+            "no: pause H-2 stops everything (records are lost)"
         );
     }
 }

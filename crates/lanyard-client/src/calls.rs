@@ -94,6 +94,8 @@ calls! {
     CredentialServiceClient::release_lease(ReleaseLeaseRequest) -> ReleaseLeaseResponse;
     /// Lists leases.
     CredentialServiceClient::list_leases(ListLeasesRequest) -> ListLeasesResponse;
+    /// Lists the agents with leases.
+    CredentialServiceClient::list_holders(ListHoldersRequest) -> ListHoldersResponse;
     /// Reads a plan and what is in it.
     PlanServiceClient::get_plan(GetPlanRequest) -> GetPlanResponse;
     /// Lists approvals.
@@ -126,8 +128,12 @@ calls! {
     PauseServiceClient::resume(ResumeRequest) -> ResumeResponse;
     /// Lists kill orders.
     KillServiceClient::list_kill_orders(ListKillOrdersRequest) -> ListKillOrdersResponse;
+    /// Lifts an order that reaches nothing.
+    KillServiceClient::withdraw_kill(WithdrawKillRequest) -> WithdrawKillResponse;
     /// Proposes to lift an order by a step.
     KillServiceClient::propose_rearm(ProposeRearmRequest) -> ProposeRearmResponse;
+    /// Lists the proposals to lift an order.
+    KillServiceClient::list_rearms(ListRearmsRequest) -> ListRearmsResponse;
     /// Confirms another person's proposal to lift an order.
     KillServiceClient::confirm_rearm(ConfirmRearmRequest) -> ConfirmRearmResponse;
     /// Lists the last drills.

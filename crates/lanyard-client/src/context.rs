@@ -129,6 +129,16 @@ struct File {
 }
 
 impl Context {
+    /// The broker's name in its address: its host, and its port where one is written.
+    #[must_use]
+    pub fn broker(&self) -> &str {
+        let (_, rest) = self
+            .endpoint
+            .split_once("://")
+            .unwrap_or(("", &self.endpoint));
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// Reads a context from its file.
     ///
     /// # Errors

@@ -116,6 +116,13 @@ impl CredentialService for Broker {
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         unasked()
     }
+
+    async fn list_holders(
+        &self,
+        _: Request<v1::ListHoldersRequest>,
+    ) -> Result<Response<v1::ListHoldersResponse>, Status> {
+        unasked()
+    }
 }
 
 /// A task at such a broker.

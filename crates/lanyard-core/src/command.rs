@@ -188,6 +188,15 @@ pub enum Command {
     Recognize(Box<Operator>),
     /// A kill order.
     Kill(KillOrder),
+    /// A person lifts a kill order that reaches nothing.
+    WithdrawKill {
+        /// Which.
+        kill: KillId,
+        /// Who.
+        by: Person,
+        /// Why.
+        reason: String,
+    },
     /// A pause.
     Pause(Box<Pause>),
     /// A person ends a pause.

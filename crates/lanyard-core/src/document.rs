@@ -13,7 +13,7 @@ mod tree;
 
 pub use code::{Code, Severity};
 pub use diagnostic::{Diagnostic, Fix, escaped, is_hidden, render, visible};
-pub use fields::{Fields, Findings, nearest, suggest};
+pub use fields::{Fields, Findings, near_names, nearest, suggest};
 pub use path::{FieldPaths, path_of};
 pub use print::print;
 pub use tree::{

@@ -118,6 +118,10 @@ impl Found {
             }
             Command::Recognize(operator) => self.operator(operator),
             Command::Kill(order) => self.order(order),
+            Command::WithdrawKill { kill, by, .. } => {
+                self.note(kill);
+                self.person(by);
+            }
             Command::Pause(pause) => self.pause(pause),
             Command::Resume { pause, by, .. } => {
                 self.note(pause);

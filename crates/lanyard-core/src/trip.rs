@@ -1,5 +1,7 @@
 //! Trips: breakers that have counted enough, and what comes of it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::charter::{BreakerRule, Name, Role, Then};
@@ -22,6 +24,18 @@ pub enum Counted {
     Task(TaskId, AgentName),
     /// One target of it.
     Target(Name),
+}
+
+/// `charter`, `agent router`, `task T-… of agent router`, `target shop`.
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Charter => f.write_str("charter"),
+            Self::Agent(agent) => write!(f, "agent {agent}"),
+            Self::Task(task, agent) => write!(f, "task {task} of agent {agent}"),
+            Self::Target(target) => write!(f, "target {target}"),
+        }
+    }
 }
 
 /// A breaker that has tripped, and whose consequence is not recorded yet.
@@ -114,8 +128,15 @@ impl Trip {
             .rev()
             .cloned()
             .collect::<Vec<_>>();
+        // What is counted of the whole charter needs no further word.
+        let of = match &self.of {
+            Counted::Charter => String::new(),
+            counted @ (Counted::Agent(_) | Counted::Task(..) | Counted::Target(_)) => {
+                format!(", by {counted}")
+            }
+        };
         format!(
-            "breaker of charter {}, {}: {} (records {}{})",
+            "breaker of charter {}, {}: {}{of} (records {}{})",
             self.charter,
             self.rule.place(),
             self.rule.breaker,

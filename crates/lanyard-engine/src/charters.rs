@@ -51,6 +51,14 @@ impl Charters {
         self.books.read().in_force.values().cloned().collect()
     }
 
+    /// Every charter that this process has seen, in force or not.
+    #[must_use]
+    pub fn known(&self) -> Vec<Arc<Charter>> {
+        let books = self.books.read();
+        let in_force = books.in_force.values().chain(books.unread.values());
+        in_force.chain(books.revisions.values()).cloned().collect()
+    }
+
     /// Keeps a revision for the tasks that are pinned to it, without putting it in force.
     pub fn remember(&self, charter: Charter) {
         let key = (charter.name.clone(), charter.revision.clone());

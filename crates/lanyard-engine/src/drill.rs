@@ -4,16 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
+use lanyard_core::charter::{Name, Role};
 use lanyard_core::command::Command;
 use lanyard_core::drill::{Drill, DrillOutcome};
-use lanyard_core::id::{KillId, LeaseId};
+use lanyard_core::id::{KillId, LeaseId, TaskId};
 use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
 use lanyard_core::ledger::CommitError;
+use lanyard_core::pause::Demand;
 use lanyard_core::provider::{Credential, Provider};
-use lanyard_core::scope::{RoleFilter, Scope};
+use lanyard_core::scope::{Facets, RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
 use tokio::time::Instant;
 
@@ -44,6 +45,16 @@ struct Held {
     kill: Option<KillId>,
 }
 
+/// What came of a drill that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drilled {
+    /// The drill was held, and is recorded.
+    Held(Drill),
+    /// The kill order or the pause with this id stops the canary like everything else: nothing is known of the switch, and
+    /// nothing is recorded.
+    HeldUp(String),
+}
+
 impl Engine {
     /// Holds a drill at a target, whose grant in the canary's charter goes by its name, and records it.
     ///
@@ -53,11 +64,17 @@ impl Engine {
         self: &Arc<Self>,
         canary: &Canary,
         target: &Name,
-    ) -> Result<Drill, CommitError> {
+    ) -> Result<Drilled, CommitError> {
         let mut held = Held::default();
         let outcome = match self.hold(canary, target, &mut held).await {
             Ok(passed) => passed,
-            Err(why) => DrillOutcome::Failed { why },
+            Err(why) => {
+                if let Some(by) = self.stops_canary(canary, target) {
+                    tracing::info!(%target, by, "a drill is held up");
+                    return Ok(Drilled::HeldUp(by));
+                }
+                DrillOutcome::Failed { why }
+            }
         };
         let drill = Drill {
             target: target.clone(),
@@ -70,7 +87,31 @@ impl Engine {
             DrillOutcome::Failed { why } => tracing::error!(%target, why, "a drill failed"),
         }
         self.commit(Command::Drill(Box::new(drill.clone()))).await?;
-        Ok(drill)
+        Ok(Drilled::Held(drill))
+    }
+
+    /// What keeps the canary from being issued: an order of people, of a breaker or of a signal, or a pause.
+    fn stops_canary(&self, canary: &Canary, target: &Name) -> Option<String> {
+        let agent = self.agent(&canary.agent);
+        let now = self.now();
+        let found = self.peek(|state| {
+            let facets = Facets {
+                environment: &canary.environment,
+                target,
+                charter: &canary.charter,
+                agent: &agent,
+                identity: &canary.agent,
+                task: TaskId::from_bits(0),
+                lineage: &[],
+                lease: None,
+                role: Role::Plan,
+            };
+            let order = state.kills().stopper(&facets);
+            let order = order.map(|engaged| engaged.order.id.to_string());
+            let pause = || state.pausing(&facets, Demand::Stillness, now);
+            order.or_else(|| pause().map(|pause| pause.id.to_string()))
+        });
+        found.flatten()
     }
 
     async fn hold(

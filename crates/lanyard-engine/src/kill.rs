@@ -2,13 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
 use lanyard_core::condition::Reason;
 use lanyard_core::id::{KillId, LeaseId};
-use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, KillOrder};
-use lanyard_core::lease::{Lease, Seq, StopCause};
+use lanyard_core::lease::{Seq, StopCause};
 use lanyard_core::ledger::{CommitError, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::is_unswept;
@@ -16,9 +14,6 @@ use lanyard_core::state::is_unswept;
 use crate::clock::NoRandomness;
 use crate::engine::{Engine, is_in_effect};
 use crate::expiry::MAX_LEASES_PER_RECORD;
-
-/// So many names are listed beside one that is not known.
-const NAMES_LISTED: usize = 10;
 
 /// An order that is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,16 +26,6 @@ pub struct Fenced {
     pub spooled: bool,
     /// How far it is known.
     pub reach: Reach,
-}
-
-/// What an order reaches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BlastRadius {
-    /// Leases that are live, or that the order found live, by target.
-    pub leases: BTreeMap<Name, usize>,
-    /// Why the scope may be mistyped: a target, an environment, a charter or an agent of a name that nothing has which is
-    /// configured, in force or in the books. The order is worth engaging all the same: the name may come.
-    pub unknown_name: Option<String>,
 }
 
 impl Fenced {
@@ -128,21 +113,6 @@ impl Engine {
         }
     }
 
-    /// The order with the identities that the configuration has under its agent's name: tasks that were opened before the
-    /// name was configured go by another one (S32).
-    fn with_identities(&self, order: KillOrder) -> KillOrder {
-        let Scope::Agent(name) = &order.scope else {
-            return order;
-        };
-        let named = self.parts.agents.iter().filter(|(_, agent)| *agent == name);
-        let mut identities = order.identities.clone();
-        identities.extend(named.map(|(identity, _)| identity.clone()));
-        KillOrder {
-            identities,
-            ..order
-        }
-    }
-
     /// The same order, or the one of the same key.
     async fn given_before(&self, order: KillOrder) -> Fenced {
         let known = self.peek(|state| {
@@ -166,103 +136,6 @@ impl Engine {
             spooled: false,
             reach,
         }
-    }
-
-    /// What an order would reach now, or what one that was given has reached.
-    ///
-    /// Every lease is looked at: whoever gives an order gives it first and counts afterwards.
-    #[must_use]
-    pub fn blast_radius(
-        &self,
-        scope: &Scope,
-        roles: RoleFilter,
-        given: Option<KillId>,
-    ) -> BlastRadius {
-        let mut leases = BTreeMap::new();
-        let mut has_leases = false;
-        self.pass_in_scope(scope, |lease| {
-            // A lease that the order is stopping already has the name as well.
-            has_leases = true;
-            let is_reached = lease.is_live() || given.is_some() && lease.killed_by() == given;
-            if is_reached && roles.reaches(lease.entry.role) {
-                *leases.entry(lease.entry.target.clone()).or_default() += 1;
-            }
-        });
-        let unknown_name = if has_leases {
-            None
-        } else {
-            self.not_known(scope)
-        };
-        BlastRadius {
-            leases,
-            unknown_name,
-        }
-    }
-
-    /// Shows each lease that an order of this scope would cover.
-    fn pass_in_scope(&self, scope: &Scope, mut visit: impl FnMut(&Lease)) {
-        let drafted = self.draft_kill(
-            scope.clone(),
-            RoleFilter::Both,
-            String::new(),
-            Actor::Broker,
-        );
-        if let Ok(order) = drafted.map(|order| self.with_identities(order)) {
-            self.pass_in_reach(&order, |_, lease| visit(lease));
-        }
-    }
-
-    /// The name of a scope that nothing has which is configured or in force, and the names that there are.
-    fn not_known(&self, scope: &Scope) -> Option<String> {
-        let charters = self.charters().all();
-        let (what, name, known) = match scope {
-            Scope::All | Scope::Task(_) | Scope::Lease(_) => return None,
-            Scope::Target(name) => (
-                "target",
-                name.to_string(),
-                self.lanes.keys().cloned().collect(),
-            ),
-            Scope::Environment(name) => {
-                let environments = charters
-                    .iter()
-                    .flat_map(|charter| charter.environments.keys());
-                (
-                    "environment",
-                    name.to_string(),
-                    environments.cloned().collect(),
-                )
-            }
-            Scope::Charter(name) => {
-                let names = charters.iter().map(|charter| charter.name.clone());
-                ("charter", name.to_string(), names.collect())
-            }
-            Scope::Agent(agent) => {
-                let configured = self.agents().values().any(|name| name == agent);
-                let identity = agent.0.split_once('#').map(|(issuer, subject)| Identity {
-                    issuer: issuer.to_owned(),
-                    subject: subject.to_owned(),
-                });
-                if configured || identity.is_some_and(|identity| self.knows(&identity)) {
-                    return None;
-                }
-                ("agent", agent.to_string(), BTreeSet::new())
-            }
-        };
-        if known.iter().any(|known: &Name| known.as_str() == name) {
-            return None;
-        }
-        let mut listed: Vec<_> = known.iter().take(NAMES_LISTED).map(Name::as_str).collect();
-        if known.len() > listed.len() {
-            listed.push("…");
-        }
-        let there_are = match (what, listed.as_slice()) {
-            ("agent", _) => {
-                ": a name of the configuration, or an issuer and a subject as in `https://issuer.example#subject`".to_owned()
-            }
-            (_, []) => String::new(),
-            (_, some) => format!(": there are {}", some.join(", ")),
-        };
-        Some(format!("no {what} `{name}` is known{there_are}"))
     }
 
     /// Stops every lease that an order makes dead. Intents newer than an order are refused by the ledger, so one pass after

@@ -23,6 +23,7 @@ pub mod mint;
 pub mod pass;
 pub mod pause;
 pub mod plans;
+pub mod reach;
 pub mod rearm;
 pub mod records;
 pub mod recovery;

@@ -1,10 +1,13 @@
 //! Lifting a kill order: two people, a step at a time, plan before apply.
 
+use lanyard_core::charter::{AgentRule, Role};
 use lanyard_core::command::Command;
 use lanyard_core::id::{KillId, RearmId};
-use lanyard_core::kill::{Actor, EngagedOrder, RearmProposal, RearmStage};
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
+use lanyard_core::scope::Scope;
 use lanyard_core::state::{Refusal, State};
 
 use crate::engine::Engine;
@@ -102,4 +105,148 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// A proposal as the second person sees it.
+#[derive(Debug, Clone)]
+pub struct ProposedRearm {
+    /// What was proposed, by whom.
+    pub proposal: RearmProposal,
+    /// The order.
+    pub engaged: EngagedOrder,
+    /// Why nobody can confirm the proposal now, where that is so.
+    pub void: Option<String>,
+    /// What is issued again, one line for each charter.
+    pub opens: Vec<String>,
+    /// The other orders that go on stopping some of it.
+    pub still_stopped_by: Vec<KillId>,
+    /// Leases of the order that are not known to be dead.
+    pub open_leases: u64,
+}
+
+/// So many charters are named that a re-arm lets go.
+const CHARTERS_NAMED: usize = 20;
+/// So many orders are named that go on stopping some of it.
+const ORDERS_NAMED: usize = 10;
+
+impl Engine {
+    /// The proposals that are remembered, the newest first; those of one order, or one of them, where an id is given.
+    ///
+    /// # Errors
+    /// When the ledger cannot say.
+    pub async fn rearms(
+        &self,
+        of: Option<(KillId, RearmId)>,
+    ) -> Result<Vec<ProposedRearm>, CommitError> {
+        let now = self.now();
+        let is_asked = |proposal: &RearmProposal| {
+            of.is_none_or(|(kill, rearm)| proposal.kill == kill || proposal.id == rearm)
+        };
+        let found = self.query(|state| {
+            let proposals = state.rearms().into_iter().rev();
+            let proposals = proposals.filter(|proposal| is_asked(proposal));
+            let each = proposals.filter_map(|proposal| {
+                let engaged = state.kills().get(proposal.kill)?;
+                let still = state.overlapping(&engaged.order).take(ORDERS_NAMED);
+                Some(ProposedRearm {
+                    void: state
+                        .is_good(proposal, now)
+                        .err()
+                        .map(|why| why.to_string()),
+                    still_stopped_by: still.map(|other| other.order.id).collect(),
+                    proposal: proposal.clone(),
+                    engaged: engaged.clone(),
+                    opens: Vec::new(),
+                    open_leases: 0,
+                })
+            });
+            each.collect::<Vec<_>>()
+        });
+        let mut found = found.await?;
+        for proposed in &mut found {
+            proposed.opens = self.opens(&proposed.engaged.order, proposed.proposal.stage);
+            if let Some(report) = self.kill_report(proposed.proposal.kill).await? {
+                let open = report.total.requested + report.total.acknowledged;
+                proposed.open_leases = open + report.unswept as u64;
+            }
+        }
+        Ok(found)
+    }
+
+    /// What a step of a re-arm lets be issued again, by the charters in force.
+    fn opens(&self, order: &KillOrder, stage: RearmStage) -> Vec<String> {
+        let role = match stage {
+            RearmStage::Plan => Role::Plan,
+            RearmStage::Apply => Role::Apply,
+        };
+        if !order.roles.reaches(role) {
+            return vec![format!("nothing: the order does not stop the {role} role")];
+        }
+        let mut opens = Vec::new();
+        let of_task = match &order.scope {
+            Scope::Lease(id) => return vec![format!("nothing: lease {id} stays dead")],
+            Scope::Task(id) => {
+                let charter = |state: &State| Some(state.task(*id)?.task.charter.clone());
+                match self.peek(charter).flatten() {
+                    Some(charter) => Some(charter),
+                    None => return vec![format!("nothing: task {id} is gone")],
+                }
+            }
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Agent(_) => None,
+        };
+        for charter in self.charters().all() {
+            let is_within = match &order.scope {
+                Scope::All | Scope::Target(_) => true,
+                Scope::Environment(name) => charter.environments.contains_key(name),
+                Scope::Charter(name) => charter.name == *name,
+                Scope::Agent(name) => charter.agents.iter().any(|rule| {
+                    let mut identities = order.identities.iter();
+                    identities.any(|identity| rule.names(identity)) || names(rule, &name.0)
+                }),
+                Scope::Task(_) | Scope::Lease(_) => of_task.as_ref() == Some(&charter.name),
+            };
+            let grants = charter.grants.values().filter(|grant| {
+                let is_there = match &order.scope {
+                    Scope::Target(name) => grant.target == *name,
+                    Scope::Environment(name) => {
+                        grant.environments.is_empty() || grant.environments.contains(name)
+                    }
+                    Scope::All
+                    | Scope::Charter(_)
+                    | Scope::Agent(_)
+                    | Scope::Task(_)
+                    | Scope::Lease(_) => true,
+                };
+                grant.role == role && is_there
+            });
+            let grants: Vec<&str> = grants.map(|grant| grant.name.as_str()).collect();
+            if is_within && !grants.is_empty() {
+                opens.push(format!("charter {}: {}", charter.name, grants.join(", ")));
+            }
+        }
+        let more = opens.len().saturating_sub(CHARTERS_NAMED);
+        opens.truncate(CHARTERS_NAMED);
+        if more > 0 {
+            opens.push(format!("and {more} more charters"));
+        }
+        if opens.is_empty() {
+            opens.push(format!(
+                "nothing now: no charter in force has a grant of the {role} role there"
+            ));
+        }
+        opens
+    }
+}
+
+/// Whether a rule of a charter is about the identity that is written like this.
+fn names(rule: &AgentRule, written: &str) -> bool {
+    let identity = written.split_once('#').map(|(issuer, subject)| Identity {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+    });
+    identity.is_some_and(|identity| rule.names(&identity))
 }

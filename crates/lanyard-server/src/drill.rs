@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lanyard_core::charter::{Charter, Name, parse};
-use lanyard_core::drill::{Drill, OLD};
+use lanyard_core::drill::OLD;
 use lanyard_core::identity::Identity;
 use lanyard_core::ledger::CommitError;
 use lanyard_core::time::Timestamp;
-use lanyard_engine::drill::Canary;
+use lanyard_engine::drill::{Canary, Drilled};
 use lanyard_provider_kubernetes::DRILLED;
 use tokio::sync::watch;
 
@@ -152,11 +152,12 @@ impl Drills {
         &self,
         broker: &Broker,
         targets: &[Name],
-    ) -> Result<Vec<Drill>, CommitError> {
+    ) -> Result<Vec<(Name, Drilled)>, CommitError> {
         let _turn = self.turn.lock().await;
         let mut held = Vec::with_capacity(targets.len());
         for target in targets {
-            held.push(broker.engine.drill(&self.canary, target).await?);
+            let drilled = broker.engine.drill(&self.canary, target).await?;
+            held.push((target.clone(), drilled));
         }
         Ok(held)
     }

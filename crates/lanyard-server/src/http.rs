@@ -19,9 +19,10 @@ use tonic::{Code, Status};
 
 use crate::hooks::{self, Signed};
 use crate::identity::{Presented, exchange};
+use crate::issuing::Issuing;
 use crate::refusal;
 use crate::rpc::action::{Said, report, report_once};
-use crate::rpc::{engage, reached, text};
+use crate::rpc::{AskedScope, engage, reached, text};
 use crate::signals::{alertmanager, caep};
 use crate::status_lists::status_list;
 use crate::wire::Broker;
@@ -42,6 +43,10 @@ const MAX_HTTP_BODY_BYTES: usize = 64 * 1024;
 /// - beyond: the message is refused with 400
 /// - test: `the_id_of_a_message_has_a_bound`
 const MAX_MESSAGE_ID_BYTES: usize = 128;
+
+/// The body of a broker that could issue, and may not. Anybody can read it: no id and no reason stands there.
+const READY_AND_STOPPED: &str =
+    "ok: a kill order or a pause stops all issuing; operators see which with `lanyard status`\n";
 
 pub(crate) fn router(broker: Arc<Broker>) -> Router {
     Router::new()
@@ -94,11 +99,22 @@ async fn transmitter(State(broker): State<Arc<Broker>>) -> Response {
     .into_response()
 }
 
-/// Ready is: credentials are issued. Kills are taken all the same, which `/readyz/kill` says as long as the process
+/// Ready is: the broker can issue. A kill order or a pause over everything is what somebody asked for, and no fault of this
+/// process: the status stays, and the body says so. Kills are taken all the same, which `/readyz/kill` says as long as the process
 /// answers: whatever routes traffic by this one must not take the kill plane away (S11).
 async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
     match broker.engine.conditions().check() {
-        Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(()) => {
+            let now = broker.engine.now();
+            let issued = broker.engine.peek(|state| Issuing::by(state, now));
+            let is_stopped = issued.is_some_and(Issuing::is_nothing);
+            let said = if is_stopped {
+                READY_AND_STOPPED
+            } else {
+                "ok\n"
+            };
+            (StatusCode::OK, said.to_owned())
+        }
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
@@ -251,7 +267,7 @@ fn answered(action: Result<ActionId, Status>) -> Response {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kill {
-    scope: Scope,
+    scope: AskedScope,
     #[serde(default = "both")]
     roles: RoleFilter,
     reason: String,
@@ -268,21 +284,25 @@ async fn kill(
     body: bytes::Bytes,
 ) -> Response {
     // Nobody learns from an error in the body what a stranger may not do.
-    let parsed = serde_json::from_slice::<Kill>(&body);
-    let scope = parsed.as_ref().map_or(&Scope::All, |kill| &kill.scope);
+    let parsed = serde_json::from_slice::<Kill>(&body)
+        .map_err(|error| Status::invalid_argument(format!("the body: {error}")))
+        .and_then(|kill| Ok(((kill.scope.scope()?, kill.roles), kill.reason)));
+    let scope = parsed.as_ref().map_or(&Scope::All, |((scope, _), _)| scope);
     let by = match broker.killer(&presented, scope).await {
         Ok(by) => by,
         Err(status) => return refused(&status),
     };
-    let kill = match parsed {
-        Ok(kill) => kill,
-        Err(error) => return refused(&Status::invalid_argument(format!("the body: {error}"))),
+    let parsed = parsed.and_then(|(asked, reason)| Ok((asked, text("reason", reason)?)));
+    let (asked, reason) = match parsed {
+        Ok(parsed) => parsed,
+        Err(status) => {
+            let why = status.message();
+            return refused(&Status::invalid_argument(format!(
+                "{why}; nothing is stopped"
+            )));
+        }
     };
-    let reason = match text("reason", kill.reason) {
-        Ok(reason) => reason,
-        Err(status) => return refused(&status),
-    };
-    match engage(&broker, (kill.scope, kill.roles), (reason, by), None).await {
+    match engage(&broker, asked, (reason, by), None).await {
         Ok((fenced, took)) => {
             let KillOrder {
                 id, scope, roles, ..
@@ -290,7 +310,12 @@ async fn kill(
             let radius = reached(&broker.engine, scope, *roles, Some(*id)).await;
             Json(json!({
                 "kill_id": id,
+                "reaches_nothing": radius.is_nothing(),
                 "unknown_name": radius.unknown_name,
+                "near_names": radius.near,
+                "identities": radius.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "live_leases": radius.leases,
+                "note": radius.note,
                 "fenced": true,
                 "durable": fenced.is_durable(),
                 "fenced_in_ms": took.as_micros() as f64 / 1000.0,

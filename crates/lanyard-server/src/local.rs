@@ -12,7 +12,7 @@ use lanyard_core::document::escaped;
 use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
 use lanyard_engine::report::KillReport;
 use lanyard_journal::OpenError;
@@ -20,7 +20,7 @@ use lanyard_ledger::StartError;
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::rpc::MAX_TEXT_CHARACTERS;
+use crate::rpc::AskedScope;
 use crate::spool::{Spool, bounded};
 use crate::wire::{self, Broker};
 
@@ -71,33 +71,32 @@ struct LocalScope {
 
 impl LocalScope {
     fn scope(self) -> Result<Scope> {
-        Ok(
-            match (self.environment, self.target, self.charter, self.agent) {
-                (Some(name), ..) => Scope::Environment(name.parse()?),
-                (_, Some(name), ..) => Scope::Target(name.parse()?),
-                (_, _, Some(name), _) => Scope::Charter(name.parse()?),
-                (_, _, _, Some(name)) => Scope::Agent(agent(name)?),
-                (None, None, None, None) if self.all => Scope::All,
-                (None, None, None, None) => bail!("name what to stop"),
-            },
-        )
+        let asked = match (self.environment, self.target, self.charter, self.agent) {
+            (Some(name), ..) => AskedScope::Environment(name),
+            (_, Some(name), ..) => AskedScope::Target(name),
+            (_, _, Some(name), _) => AskedScope::Charter(name),
+            (_, _, _, Some(name)) => AskedScope::Agent(name),
+            (None, None, None, None) if self.all => AskedScope::All,
+            (None, None, None, None) => bail!("name what to stop"),
+        };
+        let scope = asked.scope();
+        scope.map_err(|status| anyhow::anyhow!("{}; nothing is stopped", status.message()))
     }
 }
 
-/// An agent by a name that a call could have as well.
-fn agent(name: String) -> Result<AgentName> {
-    let length = name.chars().count();
-    if length > MAX_TEXT_CHARACTERS {
-        bail!(
-            "no agent is called `{}`: the name has {length} characters and may have {MAX_TEXT_CHARACTERS}",
-            escaped(&name)
-        );
-    }
-    Ok(AgentName(name))
+/// How far an order got here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything in reach is dead as far as can be known.
+    Confirmed,
+    /// Something is not confirmed, or another process knows.
+    Unconfirmed,
+    /// Nothing that is known is in reach of the order, which is engaged all the same.
+    ReachesNothing,
 }
 
-/// Keeps the order, then has it carried out. Whether everything is confirmed.
-pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<bool> {
+/// Keeps the order, then has it carried out.
+pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
     let id = match kill.kept {
         Some(id) => id,
         None => {
@@ -203,7 +202,7 @@ fn is_locked(error: &anyhow::Error) -> bool {
 }
 
 /// A daemon runs: it looks into the spool several times a second.
-async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
+async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<Ended> {
     let taken = async {
         while spool.waits(order.id) {
             if spool.is_taken(order.id) {
@@ -225,12 +224,25 @@ async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<bool> {
             "its journal does not take the order, which stays in the spool for the next start"
         );
     }
+    if let Some(why) = spool.reaches_nothing(order.id) {
+        nothing(order, &why);
+        return Ok(Ended::ReachesNothing);
+    }
     eprintln!("follow with: lanyard kill watch {}", order.id);
-    Ok(false)
+    Ok(Ended::Unconfirmed)
+}
+
+/// The last word about an order that reaches nothing.
+fn nothing(order: &KillOrder, why: &str) {
+    let id = order.id;
+    eprintln!(
+        "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …",
+        escaped(why)
+    );
 }
 
 /// No daemon runs: this process revokes, and issues nothing.
-async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result<bool> {
+async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result<Ended> {
     let engine = Arc::clone(&broker.engine);
     wire::begin(&broker).await?;
     if !kept {
@@ -240,9 +252,6 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
     let radius = engine.blast_radius(&order.scope, order.roles, Some(order.id));
     let unknown = radius.unknown_name;
-    if let Some(why) = &unknown {
-        eprintln!("{} stops nothing that lives: {}", order.id, escaped(why));
-    }
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));
     let mut changes = engine.changes();
@@ -264,7 +273,18 @@ async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result
     runs.await?;
     let ledger = Arc::clone(&broker.ledger);
     tokio::task::spawn_blocking(move || ledger.close()).await?;
-    Ok(report.is_some_and(|report| print(&report)) && unknown.is_none())
+    let is_confirmed = report.is_some_and(|report| print(&report));
+    if let Some(note) = radius.note {
+        eprintln!("{}", escaped(&note));
+    }
+    Ok(match unknown {
+        Some(why) => {
+            nothing(order, &why);
+            Ended::ReachesNothing
+        }
+        None if is_confirmed => Ended::Confirmed,
+        None => Ended::Unconfirmed,
+    })
 }
 
 fn print(report: &KillReport) -> bool {
@@ -310,14 +330,30 @@ const fn word(progress: Progress) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use lanyard_core::scope::AgentName;
+
     use super::*;
+    use crate::rpc::MAX_TEXT_CHARACTERS;
+
+    fn agent(name: String) -> Result<Scope> {
+        let scope = LocalScope {
+            all: false,
+            environment: None,
+            target: None,
+            charter: None,
+            agent: Some(name),
+        };
+        scope.scope()
+    }
 
     #[test]
     fn an_agent_has_a_name_that_a_call_could_have() {
         let long = "a".repeat(MAX_TEXT_CHARACTERS);
-        assert_eq!(agent(long.clone()).unwrap(), AgentName(long.clone()));
+        let scope = Scope::Agent(AgentName(long.clone()));
+        assert_eq!(agent(long.clone()).unwrap(), scope);
         let error = agent(format!("{long}\u{1b}")).unwrap_err().to_string();
-        assert!(error.contains("the name has 1001 characters"), "{error}");
+        assert!(error.contains("has 1001 characters"), "{error}");
+        assert!(error.ends_with("nothing is stopped"), "{error}");
         assert!(error.len() < 300 && !error.contains('\u{1b}'), "{error}");
     }
 

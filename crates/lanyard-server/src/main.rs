@@ -15,6 +15,7 @@ mod hooks;
 mod http;
 mod identity;
 mod installation;
+mod issuing;
 mod judge;
 mod kill_plane;
 mod lanes;
@@ -124,6 +125,8 @@ enum Command {
 
 /// The exit code while revocations are not confirmed.
 const UNCONFIRMED: u8 = 8;
+/// The exit code of an order that reaches nothing.
+const REACHES_NOTHING: u8 = 10;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -159,8 +162,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Completion { shell } => pages::completion(Arguments::command(), shell)?,
         Command::Kill { config, kill } => {
             let config = config::load(&config)?;
-            if !runtime()?.block_on(local::run(&config, kill))? {
-                return Ok(UNCONFIRMED.into());
+            match runtime()?.block_on(local::run(&config, kill))? {
+                local::Ended::Confirmed => {}
+                local::Ended::Unconfirmed => return Ok(UNCONFIRMED.into()),
+                local::Ended::ReachesNothing => return Ok(REACHES_NOTHING.into()),
             }
         }
     }

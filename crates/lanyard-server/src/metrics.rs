@@ -26,6 +26,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::issuing::Issuing;
 use crate::scrapers::{Scrapers, admitted};
 use crate::wire::Broker;
 
@@ -56,8 +57,11 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
     let counted = broker.engine.survey(|state| of_state(state, &asked, now));
     let counted = counted.await;
     let counts = counted.ok_or("the ledger shows no state")?;
+    let issuing = broker.engine.survey(|state| Issuing::by(state, now)).await;
+    let issuing = issuing.ok_or("the ledger shows no state")?;
+    let issuing = issuing.under(broker.engine.conditions().condition());
     let mut registry = Registry::with_prefix("lanyard");
-    for (name, help, value) in counts.into_iter().chain(of_broker(broker)) {
+    for (name, help, value) in counts.into_iter().chain(of_broker(broker, issuing)) {
         let gauge: Gauge = Gauge::default();
         gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         registry.register(name, help, gauge);
@@ -65,6 +69,7 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
     conditions(broker, &mut registry);
     decisions(broker, &mut registry);
     ends(broker, &mut registry);
+    roles(issuing, &mut registry);
     let by_target = broker.engine.survey(|state| of_targets(state, broker, now));
     for (name, help, values) in by_target.await.unwrap_or_default() {
         let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
@@ -355,20 +360,33 @@ fn answer_time(approval: &Approval) -> Option<usize> {
     usize::try_from(at.since(approval.requested).as_secs()).ok()
 }
 
-fn of_broker(broker: &Broker) -> [Count; 6] {
+/// Each role, and whether it is issued anywhere.
+fn roles(issuing: Issuing, registry: &mut Registry) {
+    let family = Family::<Labels, Gauge>::default();
+    for (role, is_issued) in [("plan", issuing.plan), ("apply", issuing.apply)] {
+        let labels = vec![("role".to_owned(), role.to_owned())];
+        family.get_or_create(&labels).set(i64::from(is_issued));
+    }
+    registry.register(
+        "issuing_role",
+        "1 when credentials of this role are issued, 0 when the condition, a kill order or a pause stops the role everywhere",
+        family,
+    );
+}
+
+fn of_broker(broker: &Broker, issuing: Issuing) -> [Count; 6] {
     let mut charters = broker.engine.charters().all();
     charters.retain(|charter| charter.name.as_str() != crate::drill::CHARTER);
     let dangerous = charters
         .iter()
         .map(|charter| charter.admin_equivalent().count());
-    let issuing = broker.engine.conditions().check().is_ok();
     let records = usize::try_from(broker.ledger.tree().0).unwrap_or(usize::MAX);
     let out = broker.charters.out_of_force();
     [
         (
             "issuing",
-            "1 when credentials are issued, 0 when only revocations go on",
-            usize::from(issuing),
+            "1 when credentials are issued, 0 when the condition, a kill order or a pause stops all of them",
+            usize::from(!issuing.is_nothing()),
         ),
         ("charters_in_force", "Charters in force", charters.len()),
         (

@@ -4,6 +4,7 @@
 //! ```text
 //! K-….json      an order that waits
 //! K-….taken     it is in effect in the daemon that runs, whose journal does not take it
+//! K-….nothing   why it reaches nothing, for the command that kept it
 //! slot-NN       blocks for an order on a full disk: written in place, and given the name of an order
 //! ```
 
@@ -16,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use lanyard_core::condition::{Kind, Reason};
 use lanyard_core::id::KillId;
-use lanyard_core::kill::KillOrder;
+use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_disk::{Access, Files, Length, is_full, replace};
 use lanyard_engine::Engine;
 use lanyard_engine::kill::Fenced;
@@ -221,6 +222,36 @@ impl Spool {
         }
     }
 
+    fn reach(&self, id: KillId) -> PathBuf {
+        self.directory.join(format!("{id}.nothing"))
+    }
+
+    /// Why an order that was taken over reaches nothing, where that is so: told once.
+    pub(crate) fn reaches_nothing(&self, id: KillId) -> Option<String> {
+        let path = self.reach(id);
+        let said = self.disk.read(&path).ok()?;
+        self.disk.remove(&path).ok();
+        Some(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Tells whoever kept an order on this machine that it reaches nothing. Without space the order is in effect all the same.
+    async fn tell_reach(&self, engine: &Engine, order: &KillOrder) {
+        if order.by != Actor::Local {
+            return;
+        }
+        let radius = engine.blast_radius(&order.scope, order.roles, Some(order.id));
+        let Some(said) = radius.unknown_name else {
+            return;
+        };
+        let (path, id) = (self.reach(order.id), order.id);
+        self.off_thread(move |spool| {
+            if let Err(error) = replace(spool.disk.as_ref(), &path, said.as_bytes()) {
+                tracing::warn!(%error, kill = %id, "nobody beside this process learns that the order reaches nothing");
+            }
+        })
+        .await;
+    }
+
     /// The orders that wait, and why the others of them cannot be read.
     fn waiting(&self) -> (Vec<(PathBuf, KillOrder)>, Vec<Reason>) {
         let unreadable = |path: &Path, why: String| Reason::SpoolUnreadable {
@@ -288,6 +319,7 @@ impl Spool {
             let mut done = Vec::new();
             for (path, order, fenced) in join_all(engaged).await {
                 if stops_the_same(&fenced.order, order) {
+                    self.tell_reach(engine, &fenced.order).await;
                     done.push((path.clone(), order.id, fenced.seq.is_some()));
                 } else {
                     faults.push(of_another(path, order));

@@ -90,33 +90,52 @@ pub(super) async fn look(global: &Global, context: &Context) -> Vec<Check> {
     );
     if let Ok(path) = global.context() {
         checks.push(identity(&path).await);
-        checks.extend(data(&path).await);
+        checks.extend(asked(&path).await);
     }
     checks
 }
 
-/// What the broker says of its own data, to whoever may ask.
-async fn data(path: &Path) -> Option<Check> {
+/// What the broker says of itself, to whoever may ask. An agent may not ask, and is told nothing.
+async fn asked(path: &Path) -> Vec<Check> {
     let asked = async {
         let mut client = Client::connect(path).await?;
         client.get_status(v1::GetStatusRequest {}).await
     };
-    // An agent may not ask, and is told nothing.
-    let status = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(status)) => vec![issuing(&status), data(status)],
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// What is issued, which orders and pauses have a say in.
+fn issuing(status: &v1::GetStatusResponse) -> Check {
+    let (name, said) = ("issuing", crate::status::issuing(status));
+    let remedy =
+        "lanyard kill list and lanyard pause list name what stops it; docs/runbook/re-arm.md";
+    if said == "yes" {
+        Check::ok(name, said)
+    } else if said.starts_with("no: ") {
+        Check::fault(name, said, remedy)
+    } else {
+        Check::warning(name, said, remedy)
+    }
+}
+
+fn data(status: v1::GetStatusResponse) -> Check {
     let name = "data";
     let remedy = "the daemon's log says since when; docs/runbook/when-the-disk-fails.md";
-    Some(if !status.not_issuing.is_empty() {
+    if !status.not_issuing.is_empty() {
         Check::fault(name, status.not_issuing, remedy)
     } else if !status.problems.is_empty() {
         Check::warning(name, status.problems.join("; "), remedy)
     } else {
         Check::ok(name, "the journal, its snapshots and its history are kept")
-    })
+    }
 }
 
 fn broker(glance: &Glance) -> Check {
     match glance.ready {
-        200 => Check::ok("broker", "answers, and issues"),
+        200 => Check::ok("broker", "answers, and can issue"),
         status => {
             let what = format!("answers {status}: it takes kills and revokes, and issues nothing");
             Check::fault(

@@ -1,19 +1,18 @@
 //! `lanyard kill` and `lanyard rearm`. Killing is quick; re-arming takes two people.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
-use lanyard_client::{Client, v1};
+use lanyard_client::{Client, ClientError, Context, v1};
 use lanyard_core::document::escaped;
 
-use crate::Global;
-use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::output::Rows;
+use crate::{Global, text};
 
 mod break_glass;
 mod document;
+mod list;
 mod rearm;
 mod screen;
 mod ticket;
@@ -25,7 +24,18 @@ pub(crate) use rearm::{Rearm, rearm};
 pub(crate) use screen::span;
 use ticket::Ticket;
 use trial::Trial;
-use watch::watch;
+use watch::{Told, watch};
+
+/// The other ways to kill, for whoever did not reach the broker.
+const BESIDES_THE_BROKER: &str = "whether anything is stopped is not known. Its kill plane has a port of its own:
+  curl -H \"Authorization: Bearer $(lanyard identity)\" -d '{\"scope\":\"all\",\"reason\":\"…\"}' https://BROKER:7071/v1/kill
+on its machine, with or without a daemon:
+  lanyardd kill --local --config /etc/lanyard/lanyardd.yaml --all --reason …
+more: lanyard runbook the-broker-is-down";
+/// So many identities of an agent are named beside its name.
+const IDENTITIES_SHOWN: usize = 3;
+/// So many targets are named before a kill is confirmed.
+const TARGETS_SHOWN: usize = 10;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -51,8 +61,16 @@ pub(crate) struct Kill {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The kill orders, newest first.
-    List,
+    /// List kill orders, newest first, one line each.
+    List(list::List),
+    /// Lift an order that reaches nothing: one person may. Any other order takes a re-arm.
+    Withdraw {
+        /// The order.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
     /// Sign with a break-glass key: a bearer token for `/v1/kill`, for ten minutes.
     BreakGlass(BreakGlass),
     /// Sign a ticket, offline: a bearer token for `/v1/kill` that needs no identity provider.
@@ -131,10 +149,19 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
     if let Some(Command::Test(trial)) = kill.command {
         return trial.run(global).await;
     }
-    let mut client = global.client().await?;
+    let client = global.client().await;
+    let mut client = match (client, &kill.command) {
+        (Err(Outcome::Client(error)), None) => return Err(not_engaged(error)),
+        (client, _) => client?,
+    };
     match kill.command {
-        Some(Command::List) => return list(global, &mut client).await,
-        Some(Command::Watch { id, wait }) => return watch(global, client, id, wait).await,
+        Some(Command::List(asked)) => return list::run(global, client, asked).await,
+        Some(Command::Withdraw { id, reason }) => {
+            return withdraw(global, client, id, reason).await;
+        }
+        Some(Command::Watch { id, wait }) => {
+            return watch(global, client, id, wait, Told::Nothing).await;
+        }
         Some(Command::Show { id }) => return watch::show(global, client, id).await,
         Some(Command::Ticket(_) | Command::BreakGlass(_) | Command::Test(_)) | None => {}
     }
@@ -152,27 +179,15 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         request_id: String::new(),
     };
     if !kill.yes {
-        let looked = client.engage_kill(request.clone()).await?;
-        if !looked.unknown_name.is_empty() {
-            eprintln!("lanyard: {}", escaped(&looked.unknown_name));
-        }
-        let radius = looked.live_leases;
-        // Everything at once is asked for by the name of the place, so that nobody stops the wrong one.
-        let all = matches!(
-            request.scope,
-            Some(v1::Scope {
-                kind: Some(v1::scope::Kind::All(_))
-            })
-        );
-        let context = global.context()?;
-        let name = context.file_stem().unwrap_or_default();
-        let name = all.then(|| name.to_string_lossy().into_owned());
+        let looked = client.engage_kill(request.clone()).await;
+        let looked = looked.map_err(not_engaged)?;
         let what = stops(request.scope.clone(), roles);
-        confirm(global, &what, &radius, name.as_deref())?;
+        confirm(global, &what, &looked, &request)?;
     }
     request.validate_only = false;
-    let engaged = client.engage_kill(request).await?;
-    let id = engaged.order.unwrap_or_default().id;
+    let engaged = client.engage_kill(request).await;
+    let engaged = engaged.map_err(not_engaged)?;
+    let id = engaged.order.clone().unwrap_or_default().id;
     let took = engaged.fenced_in.unwrap_or_default();
     let seconds = f64::from(took.nanos) / 1e9;
     eprintln!("FENCED {id} {seconds:.4}s");
@@ -180,14 +195,61 @@ pub(crate) async fn run(global: &Global, kill: Kill) -> Result<(), Outcome> {
         let line = format!("{id} is in effect in this process only: the journal cannot be written");
         return Err(Outcome::Unconfirmed(line));
     }
-    let followed = watch(global, client, id.clone(), kill.wait).await;
-    followed.map_err(|outcome| unfollowed(outcome, &id))?;
-    if !engaged.unknown_name.is_empty() {
-        return Err(Outcome::Unconfirmed(format!(
-            "{id} is engaged and stops nothing that lives: {}",
-            escaped(&engaged.unknown_name)
-        )));
+    if engaged.reaches_nothing {
+        return Err(Outcome::ReachesNothing(nothing(&id, &engaged)));
     }
+    for identity in reached_besides(&engaged) {
+        let line = format!("it reaches {identity}");
+        eprintln!("{}", text::line(&line));
+    }
+    let told = Told::Order(&engaged.note);
+    let followed = watch(global, client, id.clone(), kill.wait, told).await;
+    followed.map_err(|outcome| unfollowed(outcome, &id))
+}
+
+/// The last word about an order that reaches nothing.
+fn nothing(id: &str, engaged: &v1::EngageKillResponse) -> String {
+    format!(
+        "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …",
+        escaped(&engaged.unknown_name)
+    )
+}
+
+/// The identities that a name stands for, where they can be told at a glance.
+fn reached_besides(engaged: &v1::EngageKillResponse) -> &[String] {
+    match engaged.identities.as_slice() {
+        few if few.len() <= IDENTITIES_SHOWN => few,
+        _ => &[],
+    }
+}
+
+/// A kill that the broker did not take: nothing is stopped, and that is said.
+fn not_engaged(error: ClientError) -> Outcome {
+    match error {
+        ClientError::Refused(why) => Outcome::Usage(format!("{why}; nothing is stopped")),
+        error @ ClientError::Unavailable(_) => Outcome::ClientThen(error, BESIDES_THE_BROKER),
+        other @ (ClientError::Denied(_)
+        | ClientError::NotLoggedIn(_)
+        | ClientError::FreshLogin(_)
+        | ClientError::ApprovalPending(_)
+        | ClientError::Killed(_)
+        | ClientError::RefusedForNow(_)
+        | ClientError::NotFound(_)
+        | ClientError::Context(_)) => Outcome::Client(other),
+    }
+}
+
+async fn withdraw(
+    global: &Global,
+    mut client: Client,
+    id: String,
+    reason: String,
+) -> Result<(), Outcome> {
+    let request = v1::WithdrawKillRequest { id, reason };
+    let order = client.withdraw_kill(request).await?.order;
+    let order = order.unwrap_or_default();
+    let over = scope(order.scope);
+    global.note(format_args!("{} over {over} is lifted", order.id));
     Ok(())
 }
 
@@ -201,6 +263,8 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
         | Outcome::Negative
         | Outcome::Usage(_)
         | Outcome::Unconfirmed(_)
+        | Outcome::ReachesNothing(_)
+        | Outcome::ClientThen(..)
         | Outcome::Pending(_)
         | Outcome::TimedOut(_)
         | Outcome::NotRun(_)
@@ -211,13 +275,18 @@ fn unfollowed(outcome: Outcome, id: &str) -> Outcome {
 fn confirm(
     global: &Global,
     what: &str,
-    radius: &HashMap<String, u64>,
-    name: Option<&str>,
+    looked: &v1::EngageKillResponse,
+    request: &v1::EngageKillRequest,
 ) -> Result<(), Outcome> {
     if !global.may_ask() {
         return Err(Outcome::usage("nobody can be asked here: say --yes"));
     }
-    eprint!("{}", prompt(what, radius, name));
+    // Everything at once is asked for by the name of the broker, so that nobody stops the wrong one.
+    let kind = request.scope.as_ref().and_then(|scope| scope.kind.as_ref());
+    let all = matches!(kind, Some(v1::scope::Kind::All(_)));
+    let context = Context::load(&global.context()?).map_err(ClientError::from)?;
+    let name = all.then(|| context.broker());
+    eprint!("{}", prompt(what, looked, name));
     let mut typed = String::new();
     std::io::stderr()
         .flush()
@@ -241,43 +310,36 @@ fn stops(asked: Option<v1::Scope>, roles: v1::RoleFilter) -> String {
 }
 
 /// What a person confirms: what is stopped, how much of it lives, and where.
-fn prompt(what: &str, radius: &HashMap<String, u64>, name: Option<&str>) -> String {
-    let sorted: BTreeMap<_, _> = radius.iter().collect();
-    let all = radius.values().sum::<u64>();
+fn prompt(what: &str, looked: &v1::EngageKillResponse, name: Option<&str>) -> String {
+    if looked.reaches_nothing {
+        return format!(
+            "This reaches nothing: {}\nPress Enter to engage it all the same, Ctrl-C to leave: ",
+            escaped(&looked.unknown_name)
+        );
+    }
+    let sorted: BTreeMap<_, _> = looked.live_leases.iter().collect();
+    let all = looked.live_leases.values().sum::<u64>();
     let mut prompt = format!("This stops {}. Live leases: {all}\n", escaped(what));
-    for (target, count) in sorted {
+    for (target, count) in sorted.iter().take(TARGETS_SHOWN) {
         prompt.push_str(&format!("  {count:>8}  {}\n", escaped(target)));
     }
+    if let Some(more) = sorted.len().checked_sub(TARGETS_SHOWN).filter(|it| *it > 0) {
+        prompt.push_str(&format!("            at {more} more targets\n"));
+    }
+    for identity in reached_besides(looked) {
+        prompt.push_str(&format!("  the agent is {}\n", escaped(identity)));
+    }
     prompt.push_str(&match name {
-        Some(name) => format!("Type `{}` to kill everything there: ", escaped(name)),
+        Some(name) => format!(
+            "Type the broker's name, {}, to kill everything there: ",
+            escaped(name)
+        ),
         None => "Press Enter to kill, Ctrl-C to leave: ".to_owned(),
     });
     prompt
 }
 
-async fn list(global: &Global, client: &mut Client) -> Result<(), Outcome> {
-    let orders = client
-        .list_kill_orders(v1::ListKillOrdersRequest {})
-        .await?
-        .orders;
-    let mut rows = Rows::new(&["order", "scope", "lifted", "by", "at", "reason"]);
-    for order in orders {
-        let at = shown(order.engage_time);
-        let scope = scope(order.scope);
-        rows.push([
-            order.id,
-            scope,
-            order.lifted,
-            order.engaged_by,
-            at,
-            order.reason,
-        ]);
-    }
-    rows.print(global.output);
-    Ok(())
-}
-
-fn scope(scope: Option<v1::Scope>) -> String {
+pub(crate) fn scope(scope: Option<v1::Scope>) -> String {
     use v1::scope::Kind;
     match scope.and_then(|scope| scope.kind) {
         None => String::new(),
@@ -292,16 +354,17 @@ fn scope(scope: Option<v1::Scope>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lanyard_client::ClientError;
-
     use super::*;
 
     #[test]
     fn a_prompt_asks_one_question_whatever_a_target_is_called() {
         for text in crate::text::tests::hostile() {
-            let radius = HashMap::from([(text.clone(), 7)]);
+            let looked = v1::EngageKillResponse {
+                live_leases: [(text.clone(), 7)].into(),
+                ..v1::EngageKillResponse::default()
+            };
             for name in [None, Some(text.as_str())] {
-                let prompt = prompt(&format!("agent {text}, both roles"), &radius, name);
+                let prompt = prompt(&format!("agent {text}, both roles"), &looked, name);
                 let lines: Vec<&str> = prompt.lines().collect();
                 let [count, target, question] = lines.as_slice() else {
                     unreachable!("{prompt}");
@@ -314,6 +377,44 @@ mod tests {
                 assert!(prompt.len() < 4000);
             }
         }
+    }
+
+    #[test]
+    fn u06_a_prompt_fits_a_small_screen_at_a_hundred_targets() {
+        let looked = v1::EngageKillResponse {
+            live_leases: (0..100).map(|it| (format!("target-{it}"), 10)).collect(),
+            ..v1::EngageKillResponse::default()
+        };
+        let prompt = prompt("everything, both roles", &looked, Some("lanyard.example"));
+        assert!(prompt.starts_with("This stops everything, both roles. Live leases: 1000\n"));
+        assert!(prompt.contains("at 90 more targets\n"), "{prompt}");
+        let question = "Type the broker's name, lanyard.example, to kill everything there: ";
+        assert!(prompt.ends_with(question), "{prompt}");
+        assert!(prompt.lines().count() <= 14);
+    }
+
+    #[test]
+    fn u01_a_prompt_says_that_an_order_reaches_nothing() {
+        let looked = v1::EngageKillResponse {
+            reaches_nothing: true,
+            unknown_name: "no charter `shp` is known; did you mean `shop`?".to_owned(),
+            ..v1::EngageKillResponse::default()
+        };
+        let prompt = prompt("charter shp, both roles", &looked, None);
+        assert!(
+            prompt.starts_with("This reaches nothing: no charter `shp` is known; did you mean")
+        );
+        let (code, line) = Outcome::ReachesNothing(nothing("K-1", &looked)).told();
+        let line = line.unwrap();
+        assert_eq!(code, 10);
+        assert!(
+            line.starts_with("K-1 is engaged and REACHES NOTHING: no charter `shp`"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("lanyard kill withdraw K-1 --reason …"),
+            "{line}"
+        );
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! `lanyard rearm`: lifting a kill order, slowly and by two people.
 
-use clap::{Args, ValueEnum};
-use lanyard_client::v1;
+use std::io::Write as _;
 
-use crate::Global;
+use clap::{Args, Subcommand, ValueEnum};
+use lanyard_client::{Client, v1};
+
+use super::{scope, stops};
+use crate::lease::shown;
 use crate::outcome::Outcome;
-use crate::text;
+use crate::output::{Output, print_one};
+use crate::{Global, span, text};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Stage {
@@ -16,9 +20,13 @@ enum Stage {
 }
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Rearm {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The kill order to propose for, or the proposal to confirm.
-    id: String,
+    #[arg(required = true)]
+    id: Option<String>,
     /// Which step to propose.
     #[arg(long, value_enum, default_value_t = Stage::Plan)]
     stage: Stage,
@@ -31,32 +39,28 @@ pub(crate) struct Rearm {
     /// Even while revocations of the order are not confirmed; both people have to say so, each with a reason.
     #[arg(long, requires = "reason")]
     despite_unconfirmed: bool,
+    /// Confirm without a question.
+    #[arg(long, requires = "confirm")]
+    yes: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what waits for a second person: who proposed, why, and what is issued again.
+    Show {
+        /// The kill order, or the proposal; every one that waits, where none is named.
+        id: Option<String>,
+    },
 }
 
 pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> {
     let mut client = global.client().await?;
+    if let Some(Command::Show { id }) = rearm.command {
+        return show(global, &mut client, id.unwrap_or_default()).await;
+    }
+    let id = rearm.id.clone().unwrap_or_default();
     if rearm.confirm {
-        let request = v1::ConfirmRearmRequest {
-            rearm_id: rearm.id,
-            despite_unconfirmed: rearm
-                .reason
-                .filter(|_| rearm.despite_unconfirmed)
-                .unwrap_or_default(),
-        };
-        let order = client
-            .confirm_rearm(request)
-            .await?
-            .order
-            .unwrap_or_default();
-        let line = format!("{} is lifted for: {}", order.id, order.lifted);
-        eprintln!("{}", text::line(&line));
-        if order.lifted == "plan" {
-            eprintln!(
-                "the apply role stays stopped: lanyard rearm {} --stage apply --reason …",
-                order.id
-            );
-        }
-        return Ok(());
+        return confirm(global, client, id, rearm).await;
     }
     let reason = rearm
         .reason
@@ -66,7 +70,7 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
         Stage::Apply => v1::RearmStage::Apply,
     };
     let request = v1::ProposeRearmRequest {
-        kill_id: rearm.id,
+        kill_id: id,
         stage: stage.into(),
         reason,
         despite_unconfirmed: rearm.despite_unconfirmed,
@@ -74,7 +78,199 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
     let id = text::line(&client.propose_rearm(request).await?.rearm_id);
     println!("{id}");
     global.note(format_args!(
-        "another person has to confirm it within the hour: lanyard rearm --confirm {id}"
+        "another person looks with `lanyard rearm show {id}` and confirms it within the hour: lanyard rearm --confirm {id}"
     ));
     Ok(())
+}
+
+async fn found(client: &mut Client, id: String) -> Result<Vec<v1::Rearm>, Outcome> {
+    let request = v1::ListRearmsRequest { id };
+    Ok(client.list_rearms(request).await?.rearms)
+}
+
+async fn show(global: &Global, client: &mut Client, id: String) -> Result<(), Outcome> {
+    let asked = id.clone();
+    let rearms = found(client, id).await?;
+    if rearms.is_empty() && !global.output.is_document() {
+        let of = match asked.as_str() {
+            "" => String::new(),
+            id => format!(" for {id}"),
+        };
+        let line = format!("no re-arm is proposed{of}: lanyard rearm K-… --reason …");
+        global.note(text::line(&line));
+        return Ok(());
+    }
+    for (number, rearm) in rearms.iter().enumerate() {
+        if number > 0 && global.output == Output::Table {
+            println!();
+        }
+        print_one(global.output, &fields(rearm));
+    }
+    Ok(())
+}
+
+/// What the second person says yes to.
+fn fields(rearm: &v1::Rearm) -> Vec<(&'static str, String)> {
+    let order = rearm.order.clone().unwrap_or_default();
+    let at = rearm
+        .propose_time
+        .map_or_else(String::new, |at| format!(", {} ago", span::since(Some(at))));
+    let mut fields = vec![
+        ("re-arm", rearm.id.clone()),
+        ("lets go", step(rearm)),
+        ("proposed by", format!("{}{at}", rearm.proposed_by)),
+        ("why", rearm.reason.clone()),
+        ("kill order", order.id.clone()),
+        ("stops", stops(order.scope.clone(), order.roles())),
+        ("killed because", order.reason.clone()),
+        ("killed by", order.engaged_by.clone()),
+        ("killed at", shown(order.engage_time)),
+        ("issued again", rearm.opens.join("; ")),
+    ];
+    if !rearm.still_stopped_by.is_empty() {
+        fields.push(("still stopped by", rearm.still_stopped_by.join(", ")));
+    }
+    fields.push((
+        "not known dead",
+        match rearm.open_leases {
+            0 => "nothing".to_owned(),
+            1 => "1 lease of the order".to_owned(),
+            open => format!("{open} leases of the order"),
+        },
+    ));
+    fields.push((
+        "confirm",
+        if rearm.void.is_empty() {
+            let until = shown(rearm.expire_time);
+            format!(
+                "until {until}, as another person: lanyard rearm --confirm {}",
+                rearm.id
+            )
+        } else {
+            format!("not now: {}", rearm.void)
+        },
+    ));
+    fields
+}
+
+/// Which step it is, of what.
+fn step(rearm: &v1::Rearm) -> String {
+    let order = rearm.order.clone().unwrap_or_default();
+    let role = match rearm.stage() {
+        v1::RearmStage::Apply => "apply",
+        v1::RearmStage::Plan | v1::RearmStage::Unspecified => "plan",
+    };
+    format!("the {role} role of {}", scope(order.scope))
+}
+
+/// Shows what is confirmed, asks where somebody is there, and confirms.
+async fn confirm(
+    global: &Global,
+    mut client: Client,
+    id: String,
+    rearm: Rearm,
+) -> Result<(), Outcome> {
+    // Without an id the broker says what is missing.
+    let proposed = match id.as_str() {
+        "" => Vec::new(),
+        id => found(&mut client, id.to_owned()).await?,
+    };
+    let proposed = proposed
+        .iter()
+        .find(|rearm| rearm.id.eq_ignore_ascii_case(&id));
+    if let Some(proposed) = proposed {
+        let width = 12;
+        for (name, value) in fields(proposed).iter().take(SHOWN_BEFORE_CONFIRM) {
+            let before = format!("{}  ", text::padded(name, width));
+            let line = text::wrapped(&before, &text::line(value), width + 2, Some(80));
+            eprintln!("{}", line.trim_end());
+        }
+        if global.may_ask() && !rearm.yes {
+            ask(&step(proposed))?;
+        }
+    }
+    let despite = rearm.reason.filter(|_| rearm.despite_unconfirmed);
+    let request = v1::ConfirmRearmRequest {
+        rearm_id: id,
+        despite_unconfirmed: despite.unwrap_or_default(),
+    };
+    let confirmed = client.confirm_rearm(request).await?;
+    let order = confirmed.order.unwrap_or_default();
+    let issued = match order.lifted.as_str() {
+        "plan" => "the plan role is issued again",
+        _ => "both roles are issued again",
+    };
+    let line = format!("{}: {issued} for {}", order.id, scope(order.scope));
+    eprintln!("{}", text::line(&line));
+    if order.lifted == "plan" {
+        eprintln!(
+            "the apply role stays stopped: lanyard rearm {} --stage apply --reason …",
+            text::line(&order.id)
+        );
+    }
+    Ok(())
+}
+
+/// So many fields are shown before a confirmation: up to what is issued again.
+const SHOWN_BEFORE_CONFIRM: usize = 10;
+
+fn ask(what: &str) -> Result<(), Outcome> {
+    let what = text::line(what);
+    eprint!("Type `yes` to let {what} go: ");
+    let mut typed = String::new();
+    std::io::stderr()
+        .flush()
+        .and_then(|()| std::io::stdin().read_line(&mut typed))
+        .map_err(|error| Outcome::usage(error.to_string()))?;
+    match typed.trim() {
+        "yes" => Ok(()),
+        _ => Err(Outcome::usage("nothing was re-armed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn u09_the_second_person_sees_who_why_and_what_is_issued_again() {
+        let rearm = v1::Rearm {
+            id: "R-1".to_owned(),
+            order: Some(v1::KillOrder {
+                id: "K-1".to_owned(),
+                scope: Some(v1::Scope {
+                    kind: Some(v1::scope::Kind::Charter("shop".to_owned())),
+                }),
+                reason: "it loops".to_owned(),
+                engaged_by: "https://people.example#oncall".to_owned(),
+                ..v1::KillOrder::default()
+            }),
+            stage: v1::RearmStage::Plan.into(),
+            proposed_by: "https://people.example#anna".to_owned(),
+            reason: "router 2.4.1 is rolled back".to_owned(),
+            opens: vec!["charter shop: read-tickets".to_owned()],
+            still_stopped_by: vec!["K-2".to_owned()],
+            open_leases: 3,
+            ..v1::Rearm::default()
+        };
+        let fields = fields(&rearm);
+        let of = |name: &str| {
+            let found = fields.iter().find(|(field, _)| *field == name);
+            found.map(|(_, value)| value.as_str()).unwrap_or_default()
+        };
+        assert_eq!(of("lets go"), "the plan role of charter shop");
+        assert_eq!(of("proposed by"), "https://people.example#anna");
+        assert_eq!(of("why"), "router 2.4.1 is rolled back");
+        assert_eq!(of("killed because"), "it loops");
+        assert_eq!(of("issued again"), "charter shop: read-tickets");
+        assert_eq!(of("still stopped by"), "K-2");
+        assert_eq!(of("not known dead"), "3 leases of the order");
+        assert!(of("confirm").ends_with("lanyard rearm --confirm R-1"));
+        let void = v1::Rearm {
+            void: "kill order K-9 was engaged after".to_owned(),
+            ..rearm
+        };
+        let said = super::fields(&void).pop().unwrap().1;
+        assert!(said.starts_with("not now: kill order K-9"), "{said}");
+    }
 }

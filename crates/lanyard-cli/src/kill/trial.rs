@@ -159,8 +159,8 @@ async fn of(client: &mut Client, lease: &str) -> Result<Option<v1::LeaseState>, 
     let mut page_token = String::new();
     loop {
         let request = v1::ListLeasesRequest {
-            page_size: 0,
             page_token,
+            ..v1::ListLeasesRequest::default()
         };
         let page = client.list_leases(request).await?;
         if let Some(found) = page.leases.iter().find(|found| found.id == lease) {

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use lanyard_client::{Client, ClientError, v1};
 
-use super::screen::Screen;
+use super::list::state;
+use super::screen::Screen as Bars;
 use super::{document, stops};
 use crate::Global;
-use crate::lease::{shown, state};
+use crate::lease::{shown, state as state_of};
 use crate::outcome::Outcome;
 use crate::output::{Output, Rows, print_one};
+use crate::terminal::Screen;
 
 /// How long a watch goes on at most, where nothing else was said.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -17,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often it is asked, where nothing else was said.
 const TRIES: u32 = 5;
-/// How many leases are listed for people; a document for programs has them all.
-const LISTED: usize = 20;
+/// How many leases that are not dead are listed for people, so that all of it stays on a screen of 24 lines; a document for
+/// programs has them all.
+const LISTED: usize = 5;
 
 /// Follows an order and prints its report. Without `wait`, that is until every provider has acknowledged: what
 /// some of them then still need is time, which the report names.
@@ -27,6 +30,7 @@ pub(super) async fn watch(
     client: Client,
     id: String,
     wait: Option<u64>,
+    told: Told<'_>,
 ) -> Result<(), Outcome> {
     let mut following = Following {
         global,
@@ -34,7 +38,7 @@ pub(super) async fn watch(
         id,
         to_the_end: wait.is_some(),
         last: None,
-        screen: Screen::new(global.quiet),
+        screen: Bars::new(global.quiet),
     };
     let patience = wait.map_or(PATIENCE, Duration::from_secs);
     if let Ok(ended) = tokio::time::timeout(patience, following.follow()).await {
@@ -49,14 +53,23 @@ pub(super) async fn watch(
             "{id}: the broker has not said how far it got; ask again with `lanyard kill show {id}`"
         ))
     })?;
-    finish(global, client, &last).await
+    finish(global, client, &last, told).await
+}
+
+/// What whoever reads a report was told of its order before.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
+    /// Nothing: the report begins with the order.
+    Nothing,
+    /// The order, and what is known of a scope without a live lease.
+    Order(&'a str),
 }
 
 /// One look.
 pub(super) async fn show(global: &Global, mut client: Client, id: String) -> Result<(), Outcome> {
     let mut reports = client.watch_kill(id).await?;
     let report = reports.message().await.map_err(ClientError::from)?;
-    finish(global, client, &report.unwrap_or_default()).await
+    finish(global, client, &report.unwrap_or_default(), Told::Nothing).await
 }
 
 struct Following<'a> {
@@ -65,7 +78,7 @@ struct Following<'a> {
     id: String,
     to_the_end: bool,
     last: Option<v1::WatchKillResponse>,
-    screen: Screen,
+    screen: Bars,
 }
 
 impl Following<'_> {
@@ -108,35 +121,79 @@ impl Following<'_> {
     }
 }
 
-/// Prints what is known, and says by the exit code whether that is the end.
+/// Prints what is known, the verdict last, and says the same by the exit code.
 async fn finish(
     global: &Global,
     mut client: Client,
     report: &v1::WatchKillResponse,
+    told: Told<'_>,
 ) -> Result<(), Outcome> {
     if global.output.is_document() {
         document::print(global.output, &mut client, report).await?;
     } else {
-        if global.output == Output::Table {
+        if let (Output::Table, Told::Nothing) = (global.output, told) {
             print_one(global.output, &head(report));
-            println!();
         }
         print(global.output, report);
     }
+    let verdict = verdict(report, told);
     if report.confirmed {
+        global.note(verdict);
         return Ok(());
     }
-    let id = report.order.as_ref().map_or("", |order| &order.id);
-    let acknowledged = report.acknowledged;
-    let open = report.unswept + report.requested + acknowledged;
-    Err(Outcome::Unconfirmed(format!(
-        "{id}: {open} revocations are not confirmed, of which {acknowledged} are acknowledged by their provider; \
-         follow with `lanyard kill watch {id} --wait 600`"
-    )))
+    Err(Outcome::Unconfirmed(verdict))
+}
+
+/// The last line: the order, and what of it is dead and what is not.
+fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
+    let order = report.order.clone().unwrap_or_default();
+    let (id, dead) = (&order.id, report.dead);
+    let open = report.unswept + report.requested + report.acknowledged;
+    let stops = match order.lifted.as_str() {
+        "everything" => "the order is lifted",
+        "plan" => "the plan role is issued again, the apply role is not",
+        _ => "nothing new is issued in its scope",
+    };
+    if report.confirmed {
+        let note = match told {
+            Told::Order(note) => note,
+            Told::Nothing => "",
+        };
+        return match (dead, note) {
+            (0, "") => format!("{id}: no lease is in its reach; {stops}"),
+            (0, note) => format!("{id}: {note}"),
+            (1, _) => format!("{id}: dead: the 1 lease; {stops}"),
+            (all, _) => format!("{id}: dead: all {all} leases; {stops}"),
+        };
+    }
+    let all = dead + open;
+    let parts = [
+        (
+            report.unswept + report.requested,
+            "not yet taken by their provider",
+        ),
+        (report.acknowledged, "acknowledged by their provider"),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    let worst = report
+        .lines
+        .iter()
+        .filter_map(|line| line.worst_expire_time);
+    let worst = worst.max_by_key(|at| at.seconds);
+    let worst = worst.map_or_else(String::new, |at| {
+        format!(", live at worst until {}", shown(Some(at)))
+    });
+    format!(
+        "{id}: {dead} of {all} leases dead, NOT DEAD: {}{worst}; {stops}; follow with `lanyard kill watch {id} --wait 600`",
+        parts.join(", ")
+    )
 }
 
 /// The order that the leases below it are of, and how far it got.
-fn head(report: &v1::WatchKillResponse) -> [(&'static str, String); 6] {
+fn head(report: &v1::WatchKillResponse) -> [(&'static str, String); 7] {
     let order = report.order.clone().unwrap_or_default();
     let dead = report.dead;
     let all = dead + report.unswept + report.requested + report.acknowledged;
@@ -147,14 +204,31 @@ fn head(report: &v1::WatchKillResponse) -> [(&'static str, String); 6] {
         ("reason", order.reason),
         ("by", order.engaged_by),
         ("at", shown(order.engage_time)),
+        ("state", state(&order.lifted).to_owned()),
         ("confirmed", format!("{confirmed}: {dead} of {all} dead")),
     ]
 }
 
+/// The leases that are not dead. Of those that are, `-o json` has every one.
 fn print(output: Output, report: &v1::WatchKillResponse) {
-    let mut rows = Rows::new(&["lease", "target", "state", "live at worst until", "why"]);
-    for line in report.lines.iter().take(LISTED) {
-        let mut state = state(line.state()).to_owned();
+    let is_dead = |line: &&v1::KillLine| {
+        matches!(
+            line.state(),
+            v1::LeaseState::PresumedDead | v1::LeaseState::ProvedDead | v1::LeaseState::Expired
+        )
+    };
+    if output == Output::Name {
+        let ids = report.lines.iter().map(|line| &line.lease_id);
+        ids.for_each(|id| println!("{}", crate::text::line(id)));
+        return;
+    }
+    let open: Vec<_> = report.lines.iter().filter(|line| !is_dead(line)).collect();
+    if open.is_empty() {
+        return;
+    }
+    let mut rows = Rows::new(&["lease", "target", "state", "why"]);
+    for line in open.iter().take(LISTED) {
+        let mut state = state_of(line.state()).to_owned();
         if line.collateral {
             state.push_str(" (collateral)");
         }
@@ -162,16 +236,29 @@ fn print(output: Output, report: &v1::WatchKillResponse) {
             line.lease_id.clone(),
             line.target.clone(),
             state,
-            shown(line.worst_expire_time),
             line.why.clone(),
         ]);
     }
-    rows.print(output);
-    let all = report.requested + report.acknowledged + report.dead;
-    let listed = report.lines.len().min(LISTED) as u64;
+    println!();
+    rows.print_fitted(output, &["target", "why"]);
+    let all = report.requested + report.acknowledged;
+    let listed = open.len().min(LISTED) as u64;
     let more = all.saturating_sub(listed);
     if more > 0 {
         eprintln!("{}", unlisted(more));
+    }
+    // The reason of the first one is told whole: it is cut in its row, and most often that of all.
+    if let Some(why) = open
+        .first()
+        .map(|line| &line.why)
+        .filter(|why| !why.is_empty())
+    {
+        let screen = Screen::columns(&std::io::stderr());
+        let why = crate::text::line(why);
+        eprintln!(
+            "{}",
+            crate::text::wrapped("why, of the first: ", &why, 4, screen)
+        );
     }
 }
 
@@ -184,4 +271,67 @@ fn unlisted(count: u64) -> String {
     format!(
         "and {count} more {leases}: {they} at least as far revoked as the last one above; list all with -o json"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use lanyard_client::Time;
+
+    use super::*;
+
+    fn report(
+        order: &str,
+        (dead, acknowledged, requested): (u64, u64, u64),
+    ) -> v1::WatchKillResponse {
+        v1::WatchKillResponse {
+            order: Some(v1::KillOrder {
+                id: order.to_owned(),
+                lifted: "nothing".to_owned(),
+                ..v1::KillOrder::default()
+            }),
+            dead,
+            acknowledged,
+            requested,
+            confirmed: acknowledged + requested == 0,
+            ..v1::WatchKillResponse::default()
+        }
+    }
+
+    #[test]
+    fn u06_the_last_line_has_the_order_and_what_is_dead_and_what_is_not() {
+        let dead = verdict(&report("K-1", (31, 0, 0)), Told::Nothing);
+        assert_eq!(
+            dead,
+            "K-1: dead: all 31 leases; nothing new is issued in its scope"
+        );
+        let mut open = report("K-1", (969, 30, 1));
+        open.lines = vec![v1::KillLine {
+            worst_expire_time: Some(Time {
+                seconds: 1_796_000_000,
+                nanos: 0,
+            }),
+            ..v1::KillLine::default()
+        }];
+        let said = verdict(&open, Told::Nothing);
+        let begins = "K-1: 969 of 1000 leases dead, NOT DEAD: 1 not yet taken by their provider, 30 acknowledged by their \
+                      provider, live at worst until 2026-11-30T";
+        assert!(said.starts_with(begins), "{said}");
+        assert!(said.ends_with("follow with `lanyard kill watch K-1 --wait 600`"));
+    }
+
+    #[test]
+    fn u01_a_scope_without_a_live_lease_is_told_as_stopped_and_not_as_nothing() {
+        let none = report("K-1", (0, 0, 0));
+        let note = "no lease of charter shop is live now; nothing new is issued there";
+        assert_eq!(verdict(&none, Told::Order(note)), format!("K-1: {note}"));
+        let said = verdict(&none, Told::Nothing);
+        assert_eq!(
+            said,
+            "K-1: no lease is in its reach; nothing new is issued in its scope"
+        );
+        let mut lifted = none;
+        lifted.order.as_mut().unwrap().lifted = "everything".to_owned();
+        let said = verdict(&lifted, Told::Nothing);
+        assert_eq!(said, "K-1: no lease is in its reach; the order is lifted");
+    }
 }

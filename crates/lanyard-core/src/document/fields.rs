@@ -239,6 +239,29 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     near.min().map(|(_, name)| name)
 }
 
+/// Known names like one that nothing has, the nearest first: of another case, with a slip of the keyboard, cut short, or longer.
+pub fn near_names<'a>(
+    found: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    most: usize,
+) -> Vec<&'a str> {
+    const SHORTEST_PART: usize = 3;
+    let found = found.trim().to_lowercase();
+    let distance = |name: &str| {
+        let name = name.to_lowercase();
+        let is_part = found.len().min(name.len()) >= SHORTEST_PART
+            && (name.contains(&found) || found.contains(&name));
+        let distance = strsim::damerau_levenshtein(&name, &found);
+        let is_near = distance <= found.len().min(name.len()).max(3) / 3 + 1;
+        // A part is nearer than a slip: a name is shortened more often than mistyped.
+        (is_part || is_near).then_some((!is_part, distance))
+    };
+    let known = known.into_iter();
+    let near = known.filter_map(|name| Some((distance(name)?, name)));
+    let near: std::collections::BTreeSet<_> = near.collect();
+    near.into_iter().take(most).map(|(_, name)| name).collect()
+}
+
 /// The fields of one map. Ask for every one there can be, then [`Fields::finish`].
 pub struct Fields<'a> {
     findings: &'a Findings,

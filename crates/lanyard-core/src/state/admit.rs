@@ -213,6 +213,7 @@ impl State {
                 approval, operator, ..
             } => self.admit_rejection(*approval, (operator, now)),
             Command::Kill(order) => self.admit_order(order),
+            Command::WithdrawKill { kill, .. } => self.admit_order_withdrawal(*kill),
             Command::Pause(pause) if self.pauses.contains_key(&pause.id) => {
                 Err(Refusal::Exists(format!("pause {}", pause.id)))
             }

@@ -9,7 +9,7 @@ use crate::drill::{Drill, Drills};
 use crate::emergency::Emergency;
 use crate::id::{ApprovalId, LeaseId, RearmId, TaskId};
 use crate::identity::Operator;
-use crate::kill::{KillOrder, REARM_PROPOSAL_LIFE, RearmProposal};
+use crate::kill::{KillOrder, REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use crate::lease::{Handle, Lease, Progress, Seq, Stage, StopCause};
 use crate::pause::Pause;
 use crate::plan::Plan;
@@ -75,6 +75,7 @@ impl State {
             } => self.withdraw(*approval, (by, reason), at),
             Command::Recognize(operator) => self.recognize(operator),
             Command::Kill(order) => self.engage(order, seq),
+            Command::WithdrawKill { kill, .. } => self.kills.lift(*kill, RearmStage::Apply, at),
             Command::Pause(pause) => self.pause(pause, at),
             Command::DeclareEmergency(emergency) => self.declare(emergency),
             Command::EndEmergency { charter, .. } => drop(self.emergencies.remove(charter)),

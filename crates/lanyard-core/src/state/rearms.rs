@@ -38,6 +38,21 @@ impl State {
         }
     }
 
+    /// One person lifts an order that has stopped nothing. The engine has seen that nothing known is in reach of the order.
+    pub(super) fn admit_order_withdrawal(&self, kill: KillId) -> Result<(), Refusal> {
+        let engaged = self.kills.get(kill);
+        let engaged = engaged.ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
+        if engaged.lifted == Lifted::Everything {
+            return Err(Refusal::Rearm("this kill order is lifted already"));
+        }
+        if self.tallies(kill).any(|(_, tally)| tally.all() > 0) {
+            return Err(Refusal::Rearm(
+                "this kill order has stopped leases: lifting it takes a re-arm by two people",
+            ));
+        }
+        Ok(())
+    }
+
     pub(super) fn admit_rearm(
         &self,
         rearm: RearmId,
@@ -65,6 +80,14 @@ impl State {
                 ));
             }
         }
+        self.is_good(proposal, now)
+    }
+
+    /// Whether another person can confirm this proposal now, whoever that is.
+    ///
+    /// # Errors
+    /// Why nobody can.
+    pub fn is_good(&self, proposal: &RearmProposal, now: Timestamp) -> Result<(), Refusal> {
         if let Some(engaged) = self.voiding(proposal) {
             return Err(Refusal::RearmVoid(engaged.order.id));
         }
@@ -74,6 +97,26 @@ impl State {
             ));
         }
         self.admit_step(proposal, now)
+    }
+
+    /// Every proposal that is remembered, the newest last.
+    #[must_use]
+    pub fn rearms(&self) -> Vec<&RearmProposal> {
+        let mut all: Vec<_> = self.rearms.values().collect();
+        all.sort_by_key(|proposal| (proposal.at, proposal.id));
+        all
+    }
+
+    /// The other orders that stop some of what this one stops, the newest first.
+    pub fn overlapping<'a>(
+        &'a self,
+        order: &'a KillOrder,
+    ) -> impl Iterator<Item = &'a EngagedOrder> {
+        let engaged = self.kills.before(None);
+        engaged.filter(move |other| {
+            let is_other = other.is_engaged() && other.order.id != order.id;
+            is_other && self.may_overlap(&other.order, order)
+        })
     }
 
     /// The newest order that was engaged after the proposal and that its people have to look at first.

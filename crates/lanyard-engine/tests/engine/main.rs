@@ -21,6 +21,7 @@ mod orders;
 mod people;
 mod plans;
 mod races;
+mod reach;
 mod refusals;
 mod repeated;
 mod shown;

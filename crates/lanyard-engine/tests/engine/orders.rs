@@ -275,6 +275,7 @@ async fn s46_an_order_over_a_name_that_nothing_has_is_told_so_and_is_engaged() {
         Scope::Target(bench.target.clone()),
         charter(),
         agent(&identity.to_string()),
+        agent(&identity.subject),
     ] {
         assert_eq!(unknown(known.clone()), None, "{known}");
     }
@@ -282,13 +283,12 @@ async fn s46_an_order_over_a_name_that_nothing_has_is_told_so_and_is_engaged() {
         Scope::Target(name("clustr")),
         Scope::Environment(name("prodution")),
         Scope::Charter(name("ticket-routr")),
-        agent(&identity.subject),
         agent(&format!("{identity}x")),
     ] {
         let why = unknown(mistyped.clone());
         assert!(why.is_some(), "{mistyped}");
         kill(&bench, mistyped).await;
     }
-    let why = unknown(Scope::Target(name("clustr"))).unwrap();
+    let why = unknown(Scope::Target(name("vault"))).unwrap();
     assert!(why.contains(bench.target.as_str()), "{why}");
 }

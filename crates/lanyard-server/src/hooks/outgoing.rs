@@ -13,6 +13,7 @@ use lanyard_core::approval::Approval;
 use lanyard_core::command::{Command, Record};
 use lanyard_core::id::ApprovalId;
 use lanyard_core::identity::Identity;
+use lanyard_core::kill::{REARM_PROPOSAL_LIFE, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::plan::Plan;
 use lanyard_core::state::State;
@@ -389,6 +390,23 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
                 "show": format!("lanyard kill show {}", order.id),
             })),
         ),
+        Command::WithdrawKill { kill, by, reason } => (
+            "kill.withdrawn",
+            object(&json!({
+                "kill": kill, "by": by.to_string(), "reason": reason,
+                "show": format!("lanyard kill show {kill}"),
+            })),
+        ),
+        Command::ProposeRearm(proposal) => ("rearm.proposed", of_rearm(state, proposal)),
+        Command::ConfirmRearm {
+            rearm, kill, by, ..
+        } => (
+            "rearm.confirmed",
+            object(&json!({
+                "rearm": rearm, "kill": kill, "by": by.to_string(),
+                "show": format!("lanyard kill show {kill}"),
+            })),
+        ),
         Command::Pause(pause) => (
             "pause.engaged",
             object(&json!({
@@ -401,6 +419,7 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
             "breaker.tripped",
             object(&json!({
                 "charter": trip.charter, "reason": trip.reason(), "agent": counted_agent(&trip.of),
+                "counted": trip.of.to_string(),
                 "evidence": trip.evidence.iter().map(|record| record.0).collect::<Vec<_>>(),
             })),
         ),
@@ -419,6 +438,21 @@ fn event(state: &State, charters: &Charters, record: &Record) -> Option<Value> {
         data.insert("owners".to_owned(), owners);
     }
     Some(json!({"type": kind, "timestamp": record.at.to_string(), "data": data}))
+}
+
+/// What the second person wants to know before looking. A re-arm is confirmed in Lanyard alone.
+fn of_rearm(state: &State, proposal: &RearmProposal) -> serde_json::Map<String, Value> {
+    let order = state.kills().get(proposal.kill);
+    let scope = order.map(|engaged| engaged.order.scope.to_string());
+    let role = match proposal.stage {
+        RearmStage::Plan => "plan",
+        RearmStage::Apply => "apply",
+    };
+    object(&json!({
+        "rearm": proposal.id, "kill": proposal.kill, "scope": scope, "role": role, "by": proposal.by.to_string(),
+        "reason": proposal.reason, "until": (proposal.at + REARM_PROPOSAL_LIFE).to_string(),
+        "show": format!("lanyard rearm show {}", proposal.kill),
+    }))
 }
 
 /// A request, with what a person said to it.
@@ -445,9 +479,9 @@ fn of_approval(state: &State, id: ApprovalId) -> serde_json::Map<String, Value> 
         let (plan, task) = (state.plan(approval.plan)?, &state.task(approval.task)?.task);
         Some(described(approval, plan, task))
     };
-    let told = of_state().unwrap_or_else(|| {
-        json!({"approval": id, "ended": true, "show": format!("lanyard audit query --mentions {id}")})
-    });
+    let told = of_state().unwrap_or_else(
+        || json!({"approval": id, "ended": true, "show": format!("lanyard audit query {id}")}),
+    );
     object(&told)
 }
 

@@ -12,18 +12,21 @@ use lanyard_core::kill::EngagedOrder;
 use lanyard_core::scope::Scope;
 use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
+use lanyard_engine::Engine;
 use lanyard_engine::condition::Accepted;
 use lanyard_identity::Verified;
 use lanyard_ledger::Embedded;
-use lanyard_ledger::history::{MAX_RECORDS_PER_ANSWER, Query, kind_of};
+use lanyard_ledger::history::{History, MAX_RECORDS_PER_ANSWER};
 use lanyard_proto::v1;
 use lanyard_proto::v1::audit_service_server::AuditService;
-use serde_json::Value;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::kill::sees_orders;
+use super::records::{self, Filters, Lookup, OUTCOMES, is_id};
 use super::{Services, parsed, text, time};
+use crate::issuing::{Issuing, exceptions, pauses_of_everything};
 use crate::refusal;
 use crate::wire::hex;
 
@@ -48,7 +51,11 @@ impl AuditService for Services {
         &self,
         request: Request<v1::GetStatusRequest>,
     ) -> Result<Response<v1::GetStatusResponse>, Status> {
-        self.operator(&request, OperatorRole::Viewer).await?;
+        // Whoever stops something has to see how the broker is.
+        match self.caller(&request).await? {
+            Verified::Operator(operator, _) if sees_orders(&operator) => {}
+            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
+        }
         let broker = &self.0;
         let now = broker.engine.now();
         let asked = broker.engine.survey(|state| {
@@ -61,11 +68,17 @@ impl AuditService for Services {
                 engaged as u64,
                 pauses as u64,
                 emergencies,
-                stopped_by(state),
+                (stopped_by(state, now), exceptions(state, now)),
+                Issuing::by(state, now),
             )
         });
-        let (live_leases, engaged_kill_orders, pauses, emergencies, stopped_by) =
-            asked.await.unwrap_or_default();
+        let nothing = Issuing {
+            plan: false,
+            apply: false,
+        };
+        let unknown = || (0, 0, 0, Vec::new(), Default::default(), nothing);
+        let (live_leases, engaged_kill_orders, pauses, emergencies, (stopped_by, except), issued) =
+            asked.await.unwrap_or_else(unknown);
         let reasons = broker.engine.conditions().reasons();
         let stops = |reason: &&Reason| reason.kind().condition() != Condition::Issuing;
         let not_issuing: Vec<_> = reasons
@@ -90,6 +103,11 @@ impl AuditService for Services {
             charter_problems: problems,
             problems: [broker.ledger.problems(), broker.doors.problems()].concat(),
             stopped_by,
+            issuing: issued
+                .under(Condition::of(&reasons))
+                .told(!except.is_empty())
+                .into(),
+            except,
         }))
     }
 
@@ -126,31 +144,13 @@ impl AuditService for Services {
     ) -> Result<Response<v1::QueryRecordsResponse>, Status> {
         self.operator(&request, OperatorRole::Viewer).await?;
         let request = request.into_inner();
-        let given = |text: String| (!text.is_empty()).then_some(text);
-        let size = usize::try_from(request.page_size).unwrap_or(0);
-        let query = Query {
-            mentions: given(request.mentions),
-            kind: given(request.kind),
-            from: match given(request.page_token) {
-                Some(token) => parsed("page_token", &token)?,
-                None => 0,
-            },
-            limit: if size == 0 {
-                PAGE
-            } else {
-                size.min(MAX_RECORDS_PER_ANSWER)
-            },
-        };
-        let ledger = Arc::clone(&self.0.ledger);
+        let asked = AskedRecords::of(request)?;
+        let (ledger, engine) = (Arc::clone(&self.0.ledger), Arc::clone(&self.0.engine));
         caught_up(&ledger, false).await?;
-        let asked = tokio::task::spawn_blocking(move || ledger.history().query(&query));
-        let (found, next) = asked
-            .await
-            .map_err(|_| Status::internal("the history could not be read"))?;
-        Ok(Response::new(v1::QueryRecordsResponse {
-            records: found.iter().map(|(at, bytes)| record(*at, bytes)).collect(),
-            next_page_token: next.map_or_else(String::new, |next| next.to_string()),
-        }))
+        let found = tokio::task::spawn_blocking(move || asked.found(&engine, ledger.history()));
+        let found = found.await;
+        let found = found.map_err(|_| Status::internal("the history could not be read"))?;
+        Ok(Response::new(found))
     }
 
     async fn tail_records(
@@ -160,6 +160,7 @@ impl AuditService for Services {
         let viewer = self.operator(&request, OperatorRole::Viewer).await?;
         let place = self.0.watches.of_person(&viewer.identity)?;
         let ledger = Arc::clone(&self.0.ledger);
+        let engine = Arc::clone(&self.0.engine);
         let from = u64::try_from(request.into_inner().from_index);
         let from = from.unwrap_or_else(|_| ledger.tree().0);
         // A page is as long as its records: few of them wait for the reader.
@@ -175,10 +176,11 @@ impl AuditService for Services {
                 };
                 let Some(durable) = grown else { return };
                 let until = durable.min(cursor.index() + PAGE as u64);
+                let (engine, history) = (Arc::clone(&engine), Arc::clone(ledger.history()));
                 let read = tokio::task::spawn_blocking(move || {
-                    let mut records = Vec::new();
+                    let (mut records, mut lookup) = (Vec::new(), Lookup::new(&engine, &history));
                     let read = cursor.read(until, |entry| {
-                        records.push(record(entry.index, entry.record))
+                        records.push(lookup.record(entry.index, entry.record))
                     });
                     (cursor, read.map(|()| records))
                 });
@@ -266,7 +268,7 @@ const fn condition(condition: Condition) -> v1::Condition {
 }
 
 /// The orders that keep a role, or both, from being issued anywhere.
-fn stopped_by(state: &State) -> Vec<v1::StoppingOrder> {
+fn stopped_by(state: &State, now: Timestamp) -> Vec<v1::StoppingOrder> {
     let stops =
         |engaged: &EngagedOrder, role| engaged.order.roles.reaches(role) && engaged.stops(role);
     let all = state.kills().of_scope(&Scope::All);
@@ -278,8 +280,9 @@ fn stopped_by(state: &State) -> Vec<v1::StoppingOrder> {
         id: engaged.order.id.to_string(),
         reason: engaged.order.reason.clone(),
         apply_only: !stops(engaged, Role::Plan),
+        what: engaged.order.scope.to_string(),
     });
-    named.collect()
+    named.chain(pauses_of_everything(state, now)).collect()
 }
 
 fn reason(reason: &Reason) -> v1::ConditionReason {
@@ -296,16 +299,107 @@ fn reason(reason: &Reason) -> v1::ConditionReason {
     }
 }
 
-fn record(index: u64, bytes: &[u8]) -> v1::AuditRecord {
-    let parsed: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let at = parsed.get("at").cloned();
-    let at: Option<Timestamp> = at.and_then(|at| serde_json::from_value(at).ok());
-    v1::AuditRecord {
-        index,
-        time: at.and_then(time),
-        kind: kind_of(&parsed).unwrap_or_default().to_owned(),
-        body: String::from_utf8_lossy(bytes).into_owned(),
+/// What a query asks for.
+struct AskedRecords {
+    mentions: Option<String>,
+    filters: Filters,
+    indices: Vec<u64>,
+    follow: bool,
+    from: u64,
+    most: usize,
+}
+
+impl AskedRecords {
+    fn of(request: v1::QueryRecordsRequest) -> Result<Self, Status> {
+        let given = |text: String| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        let size = usize::try_from(request.page_size).unwrap_or(0);
+        let outcome = given(request.outcome);
+        if let Some(asked) = outcome.as_deref().filter(|asked| !OUTCOMES.contains(asked)) {
+            let known = OUTCOMES.join(", ");
+            let why = format!("`{}` is none of {known}", asked.escape_debug());
+            return Err(refusal::invalid("outcome", why));
+        }
+        if request.indices.len() > MAX_RECORDS_PER_ANSWER {
+            let why = format!("names more than {MAX_RECORDS_PER_ANSWER} records");
+            return Err(refusal::invalid("indices", why));
+        }
+        let mentions = given(request.mentions);
+        if let Some(asked) = mentions
+            .as_deref()
+            .filter(|asked| request.follow && !is_id(asked))
+        {
+            let why = format!(
+                "`{}` is no id: only an id can be followed",
+                asked.escape_debug()
+            );
+            return Err(refusal::invalid("mentions", why));
+        }
+        // An id is printed in capitals, and read aloud in any case.
+        let mentions = mentions.map(|asked| match is_id(&asked) {
+            true => asked.to_ascii_uppercase(),
+            false => asked,
+        });
+        Ok(Self {
+            follow: request.follow && mentions.is_some(),
+            mentions,
+            filters: Filters {
+                since: request.since.map(|at| moment("since", at)).transpose()?,
+                until: request.until.map(|at| moment("until", at)).transpose()?,
+                who: given(request.who),
+                charter: given(request.charter),
+                environment: given(request.environment),
+                ticket: given(request.ticket),
+                outcome,
+                kind: given(request.kind),
+                bare: request.bare,
+            },
+            indices: request.indices,
+            from: match given(request.page_token) {
+                Some(token) => parsed("page_token", &token)?,
+                None => 0,
+            },
+            most: if size == 0 {
+                PAGE
+            } else {
+                size.min(MAX_RECORDS_PER_ANSWER)
+            },
+        })
     }
+
+    fn found(&self, engine: &Engine, history: &History) -> v1::QueryRecordsResponse {
+        let mut lookup = Lookup::new(engine, history);
+        if !self.indices.is_empty() {
+            return v1::QueryRecordsResponse {
+                records: records::at(&mut lookup, &self.indices),
+                ..v1::QueryRecordsResponse::default()
+            };
+        }
+        if let Some(id) = self.mentions.as_deref().filter(|_| self.follow) {
+            let (records, is_all) = records::follow(&mut lookup, id, &self.filters);
+            return v1::QueryRecordsResponse {
+                records,
+                truncated: !is_all,
+                ..v1::QueryRecordsResponse::default()
+            };
+        }
+        let page = (self.from, self.most);
+        let mentions = self.mentions.as_deref();
+        let (records, next) = records::query(&mut lookup, mentions, &self.filters, page);
+        v1::QueryRecordsResponse {
+            records,
+            next_page_token: next.map_or_else(String::new, |next| next.to_string()),
+            truncated: false,
+        }
+    }
+}
+
+fn moment(field: &str, at: prost_types::Timestamp) -> Result<Timestamp, Status> {
+    let millis = u64::try_from(at.seconds)
+        .ok()
+        .and_then(|seconds| seconds.checked_mul(1000))
+        .and_then(|millis| millis.checked_add(u64::try_from(at.nanos / 1_000_000).ok()?));
+    let millis = millis.ok_or_else(|| refusal::invalid(field, "is before 1970, or no time"))?;
+    Ok(Timestamp::from_millis(millis))
 }
 
 const fn role_name(role: OperatorRole) -> &'static str {

@@ -1,7 +1,6 @@
 //! CredentialService.
 
-use lanyard_core::identity::OperatorRole;
-use lanyard_core::lease::{Lease, Progress, Seq, Stage};
+use lanyard_core::lease::{Lease, Progress, Stage};
 use lanyard_core::provider::{Credential, Revocability};
 use lanyard_core::time::Ttl;
 use lanyard_engine::mint::Ask;
@@ -10,18 +9,10 @@ use lanyard_proto::v1;
 use lanyard_proto::v1::credential_service_server::CredentialService;
 use tonic::{Request, Response, Status};
 
-use super::{Services, duration, parsed, request_id, time};
+use super::kill::sees_orders;
+use super::{Services, duration, leases, parsed, request_id, time};
 use crate::gated::Gated;
 use crate::refusal;
-
-/// Leases of one answer.
-///
-/// # Limit
-/// - for: a call
-/// - unit: leases
-/// - beyond: the answer names the page that follows
-/// - test: `s28_leases_are_listed_by_pages_of_an_index`
-pub(crate) const MAX_LEASES_PER_PAGE: usize = 1000;
 
 #[tonic::async_trait]
 impl CredentialService for Services {
@@ -85,41 +76,24 @@ impl CredentialService for Services {
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         let whose = match self.caller(&request).await? {
             Verified::Agent(caller) => Some(caller.identity),
-            Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => None,
+            Verified::Operator(operator, _) if sees_orders(&operator) => None,
             Verified::Operator(..) => return Err(refusal::forbidden()),
         };
-        let request = request.into_inner();
-        let size = usize::try_from(request.page_size).unwrap_or(0);
-        let size = match size {
-            0 => MAX_LEASES_PER_PAGE,
-            size => size.min(MAX_LEASES_PER_PAGE),
-        };
-        let after = Some(request.page_token).filter(|token| !token.is_empty());
-        let after = after.map(|token| place("page_token", &token)).transpose()?;
-        let listed = self.0.engine.query(|state| {
-            let leases = state.leases().listed(whose.as_ref(), after);
-            let leases = leases.take(size + 1);
-            leases
-                .map(|lease| (lease.intent, message(lease)))
-                .collect::<Vec<_>>()
-        });
-        let mut leases = listed.await.map_err(refusal::commit)?;
-        let more = leases.len() > size;
-        leases.truncate(size);
-        let next = leases.last().filter(|_| more);
-        let next = next.map(|(place, _)| place.to_string());
-        let leases = leases.into_iter().map(|(_, lease)| lease).collect();
-        Ok(Response::new(v1::ListLeasesResponse {
-            leases,
-            next_page_token: next.unwrap_or_default(),
-        }))
+        let listed = leases::list(&self.0.engine, whose, request.into_inner());
+        Ok(Response::new(listed.await?))
     }
-}
 
-/// Where a page begins: behind the place of this intent in the journal.
-fn place(field: &str, token: &str) -> Result<Seq, Status> {
-    let place = token.parse().map(Seq);
-    place.map_err(|_| refusal::invalid(field, "is not one that this broker gave"))
+    async fn list_holders(
+        &self,
+        request: Request<v1::ListHoldersRequest>,
+    ) -> Result<Response<v1::ListHoldersResponse>, Status> {
+        match self.caller(&request).await? {
+            Verified::Operator(operator, _) if sees_orders(&operator) => {}
+            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
+        }
+        let holders = leases::holders(&self.0.engine).await?;
+        Ok(Response::new(v1::ListHoldersResponse { holders }))
+    }
 }
 
 fn ttl(span: prost_types::Duration) -> Result<Ttl, Status> {
@@ -217,7 +191,7 @@ pub(super) const fn state(progress: Progress) -> v1::LeaseState {
     }
 }
 
-fn message(lease: &Lease) -> v1::Lease {
+pub(super) fn message(lease: &Lease) -> v1::Lease {
     let (state, kill) = match lease.stage {
         Stage::Intent => (v1::LeaseState::Intent, None),
         Stage::Issued { .. } => (v1::LeaseState::Issued, None),

@@ -3,6 +3,7 @@
 use lanyard_core::charter::Name;
 use lanyard_core::drill::{Drill, DrillOutcome, Drills as Known};
 use lanyard_core::time::Timestamp;
+use lanyard_engine::drill::Drilled;
 use lanyard_proto::v1;
 use tonic::Status;
 
@@ -32,9 +33,23 @@ pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Dr
         targets = drills.targets().to_vec();
     }
     let held = drills.hold(broker, &targets).await;
-    held.map_err(refusal::commit)?;
+    let held = held.map_err(refusal::commit)?;
     let mut shown = list(broker).await?;
     shown.retain(|drill| targets.iter().any(|target| drill.target == target.as_str()));
+    for (target, drilled) in held {
+        let mut of_target = shown.iter_mut();
+        let shown = of_target.find(|drill| drill.target == target.as_str());
+        if let (Drilled::HeldUp(by), Some(drill)) = (drilled, shown) {
+            // The last drill is another one.
+            *drill = v1::Drill {
+                target: std::mem::take(&mut drill.target),
+                last_pass_time: drill.last_pass_time.take(),
+                overdue: drill.overdue,
+                held_up_by: by,
+                ..v1::Drill::default()
+            };
+        }
+    }
     Ok(shown)
 }
 

@@ -13,17 +13,21 @@ use lanyard_core::state::State;
 use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 use lanyard_engine::Engine;
-use lanyard_engine::kill::{BlastRadius, Fenced};
+use lanyard_engine::kill::Fenced;
+use lanyard_engine::reach::BlastRadius;
 use lanyard_engine::rearm::RearmStep;
 use lanyard_engine::report::{KillLine, KillReport};
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
+use serde::Deserialize;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{Next, Services, credential, drill, duration, next, parsed, presented, text, time};
+use super::{
+    Next, Services, credential, drill, duration, next, parsed, presented, rearm, text, time,
+};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -82,7 +86,11 @@ impl KillService for Services {
                 live_leases: leases
                     .map(|(name, count)| (name.to_string(), *count as u64))
                     .collect(),
+                reaches_nothing: radius.is_nothing(),
                 unknown_name: radius.unknown_name.unwrap_or_default(),
+                near_names: radius.near,
+                identities: radius.identities.iter().map(Identity::to_string).collect(),
+                note: radius.note.unwrap_or_default(),
                 ..Default::default()
             }
         };
@@ -136,6 +144,22 @@ impl KillService for Services {
         };
         Ok(Response::new(v1::ListKillOrdersResponse {
             orders: orders.map_err(refusal::commit)?,
+        }))
+    }
+
+    async fn withdraw_kill(
+        &self,
+        request: Request<v1::WithdrawKillRequest>,
+    ) -> Result<Response<v1::WithdrawKillResponse>, Status> {
+        let operator = self.operator(&request, OperatorRole::OnCall).await?;
+        let request = request.into_inner();
+        let id = parsed("id", &request.id)?;
+        let reason = text("reason", request.reason)?;
+        let engine = &self.0.engine;
+        let lifted = engine.withdraw_kill(id, &operator.person(), reason).await;
+        let lifted = lifted.map_err(refusal::commit)?;
+        Ok(Response::new(v1::WithdrawKillResponse {
+            order: Some(order(&lifted)),
         }))
     }
 
@@ -254,6 +278,19 @@ impl KillService for Services {
         Ok(Response::new(v1::ProposeRearmResponse { rearm_id }))
     }
 
+    async fn list_rearms(
+        &self,
+        request: Request<v1::ListRearmsRequest>,
+    ) -> Result<Response<v1::ListRearmsResponse>, Status> {
+        match self.caller(&request).await? {
+            Verified::Operator(operator, _) if sees_orders(&operator) => {}
+            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
+        }
+        let id = request.into_inner().id;
+        let rearms = rearm::list(&self.0.engine, &id).await?;
+        Ok(Response::new(v1::ListRearmsResponse { rearms }))
+    }
+
     async fn confirm_rearm(
         &self,
         request: Request<v1::ConfirmRearmRequest>,
@@ -294,7 +331,7 @@ pub(crate) async fn reached(
 }
 
 /// Whose role is to know what is stopped: those who look after the broker, and those who stop and re-arm.
-fn sees_orders(operator: &Operator) -> bool {
+pub(super) fn sees_orders(operator: &Operator) -> bool {
     let roles = [
         OperatorRole::Viewer,
         OperatorRole::OnCall,
@@ -360,17 +397,47 @@ impl Named {
 
 fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
     use v1::scope::Kind;
-    match scope.and_then(|scope| scope.kind) {
-        Some(Kind::All(true)) => Ok(Scope::All),
-        Some(Kind::All(false)) | None => Err(refusal::invalid("scope", "must be given")),
-        Some(Kind::Environment(name)) => {
-            Ok(Scope::Environment(parsed("scope.environment", &name)?))
-        }
-        Some(Kind::Target(name)) => Ok(Scope::Target(parsed("scope.target", &name)?)),
-        Some(Kind::Charter(name)) => Ok(Scope::Charter(parsed("scope.charter", &name)?)),
-        Some(Kind::Agent(name)) => Ok(Scope::Agent(AgentName(text("scope.agent", name)?))),
-        Some(Kind::TaskId(id)) => Ok(Scope::Task(parsed("scope.task_id", &id)?)),
-        Some(Kind::LeaseId(id)) => Ok(Scope::Lease(parsed("scope.lease_id", &id)?)),
+    let asked = match scope.and_then(|scope| scope.kind) {
+        Some(Kind::All(true)) => AskedScope::All,
+        Some(Kind::All(false)) | None => return Err(refusal::invalid("scope", "must be given")),
+        Some(Kind::Environment(name)) => AskedScope::Environment(name),
+        Some(Kind::Target(name)) => AskedScope::Target(name),
+        Some(Kind::Charter(name)) => AskedScope::Charter(name),
+        Some(Kind::Agent(name)) => AskedScope::Agent(name),
+        Some(Kind::TaskId(id)) => AskedScope::Task(id),
+        Some(Kind::LeaseId(id)) => AskedScope::Lease(id),
+    };
+    asked.scope()
+}
+
+/// A scope as somebody in a hurry writes it: whatever names have no capitals and no spaces, and can mean one thing alone.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AskedScope {
+    All,
+    Environment(String),
+    Target(String),
+    Charter(String),
+    Agent(String),
+    Task(String),
+    Lease(String),
+}
+
+impl AskedScope {
+    pub(crate) fn scope(self) -> Result<Scope, Status> {
+        let name = |field: &str, name: &str| parsed(field, &name.trim().to_ascii_lowercase());
+        Ok(match self {
+            Self::All => Scope::All,
+            Self::Environment(asked) => Scope::Environment(name("scope.environment", &asked)?),
+            Self::Target(asked) => Scope::Target(name("scope.target", &asked)?),
+            Self::Charter(asked) => Scope::Charter(name("scope.charter", &asked)?),
+            Self::Agent(asked) => {
+                let asked = text("scope.agent", asked)?;
+                Scope::Agent(AgentName(asked.trim().to_owned()))
+            }
+            Self::Task(id) => Scope::Task(parsed("scope.task_id", id.trim())?),
+            Self::Lease(id) => Scope::Lease(parsed("scope.lease_id", id.trim())?),
+        })
     }
 }
 
@@ -403,6 +470,7 @@ pub(super) fn order(engaged: &EngagedOrder) -> v1::KillOrder {
         engage_time: time(engaged.order.at),
         lifted: lifted.to_owned(),
         evidence: engaged.order.evidence.iter().map(|seq| seq.0).collect(),
+        drill: engaged.order.is_drill(),
     }
 }
 

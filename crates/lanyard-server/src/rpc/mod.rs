@@ -10,8 +10,12 @@ mod described;
 mod drill;
 mod identity;
 mod kill;
+mod leases;
 mod pause;
 mod plan;
+mod rearm;
+mod records;
+mod sentence;
 mod task;
 mod timeline;
 
@@ -45,7 +49,7 @@ use crate::refusal;
 use crate::request_bodies::{self, BodyBudget};
 use crate::wire::Broker;
 
-pub(crate) use kill::{engage, reached};
+pub(crate) use kill::{AskedScope, engage, reached};
 pub(crate) use plan::submitted_bytes;
 
 /// The longest reason, summary or comment, in characters.
@@ -188,6 +192,9 @@ pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(
     field: &str,
     text: &str,
 ) -> Result<T, Status> {
+    if text.is_empty() {
+        return Err(refusal::invalid(field, "none was given"));
+    }
     text.parse().map_err(|error| refusal::invalid(field, error))
 }
 

@@ -324,7 +324,7 @@ fn of_leases(command: &Command, own: &dyn Fn(&str) -> bool) -> Vec<(&'static str
     }
 }
 
-fn reported(report: &Report) -> String {
+pub(super) fn reported(report: &Report) -> String {
     let with = |before: &str, text: &str| {
         if text.is_empty() {
             String::new()
@@ -353,7 +353,7 @@ fn each(
     about.map(|lease| (kind, text(lease))).collect()
 }
 
-fn cause_of(cause: StopCause) -> String {
+pub(super) fn cause_of(cause: StopCause) -> String {
     match cause {
         StopCause::Released => "given back".to_owned(),
         StopCause::TaskClosed => "its task was closed".to_owned(),
@@ -366,7 +366,7 @@ fn cause_of(cause: StopCause) -> String {
     }
 }
 
-fn how_far(progress: Progress) -> Option<String> {
+pub(super) fn how_far(progress: Progress) -> Option<String> {
     let at = |word: &str, at: Timestamp| Some(format!("{word} at {at}"));
     match progress {
         Progress::Fenced | Progress::Requested => None,

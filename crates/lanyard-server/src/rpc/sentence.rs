@@ -1,0 +1,396 @@
+//! A record of the journal as one plain sentence.
+
+use lanyard_core::action::Report;
+use lanyard_core::approval::persons;
+use lanyard_core::command::{Command, Intent, Observation};
+use lanyard_core::drill::{Drill, DrillOutcome};
+use lanyard_core::enrolment::EnrolmentStep;
+use lanyard_core::id::LeaseId;
+use lanyard_core::identity::Identity;
+use lanyard_core::kill::{Actor, KillOrder, RearmProposal, RearmStage};
+use lanyard_core::lease::Progress;
+use lanyard_core::pause::{Demand, Pause};
+use lanyard_core::person::Person;
+use lanyard_core::plan::Plan;
+use lanyard_core::scope::{AgentName, RoleFilter};
+use lanyard_core::task::Task;
+
+use super::timeline::{cause_of, how_far, reported};
+
+/// So many leases are named in a sentence about many.
+const LEASES_NAMED: usize = 3;
+
+/// What happened. `task` is the one that the record is about, where there is one: most records name it by its id alone.
+pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
+    let agent = task.map_or_else(|| "an agent".to_owned(), |task| called(&task.agent));
+    match command {
+        Command::CharterInForce { charter, .. } => format!("charter {charter} came into force"),
+        Command::CharterWithdrawn { charter, reason } => {
+            format!("charter {charter} is in force no more: {reason}")
+        }
+        Command::OpenTask { task, .. } => opened(task),
+        Command::CloseTask { task } => format!("task {task} of {agent} was closed"),
+        Command::Deny {
+            decision,
+            agent,
+            grant,
+            denial,
+            task: id,
+            ..
+        } => {
+            let what = grant
+                .as_ref()
+                .map_or_else(String::new, |grant| format!(" {grant}"));
+            let of = id.map_or_else(String::new, |id| format!(" in task {id}"));
+            format!(
+                "{} was denied{what}{of}: {denial} [{decision}]",
+                called(agent)
+            )
+        }
+        Command::DenyMore {
+            agent,
+            charter,
+            rule,
+            count,
+            ..
+        } => {
+            let who = agent.as_ref().map_or_else(|| "agents".to_owned(), called);
+            let by = charter
+                .as_ref()
+                .map_or_else(String::new, |it| format!(" by charter {it}"));
+            format!(
+                "{who} was denied {count} more times{by}, by its {rule}: not recorded one by one"
+            )
+        }
+        Command::BeginMint(intent) => began(intent, &agent),
+        Command::ConfirmMint { lease, expires, .. } => {
+            format!("lease {lease} of {agent} was issued until {expires}")
+        }
+        Command::Outlives { lease, until } => {
+            format!(
+                "lease {lease} of {agent} may live until {until}: the provider gave more than was asked"
+            )
+        }
+        Command::Delivered { leases } => {
+            format!("the credential of {} was handed to {agent}", named(leases))
+        }
+        Command::Stop { leases, cause } => {
+            format!(
+                "{} of {agent} is being revoked: {}",
+                named(leases),
+                cause_of(*cause)
+            )
+        }
+        Command::Advance { progress } => advanced(progress, &agent),
+        Command::Forget { leases } => {
+            format!(
+                "{} left the books: nothing of it can be live",
+                named(leases)
+            )
+        }
+        Command::SubmitPlan {
+            plan, requirement, ..
+        } => planned(plan, requirement.as_ref().map(|it| it.people), &agent),
+        Command::Approve {
+            approval,
+            operator,
+            comment,
+            ..
+        } => format!(
+            "{} approved {approval}: {comment}",
+            known(&operator.identity)
+        ),
+        Command::Reject {
+            approval,
+            operator,
+            reason,
+        } => format!(
+            "{} denied approval {approval}: {reason}",
+            known(&operator.identity)
+        ),
+        Command::Withdraw {
+            approval,
+            by,
+            reason,
+        } => format!("{} took the yes to {approval} back: {reason}", known(by)),
+        Command::Recognize(operator) => format!(
+            "{} came with other groups or roles than before",
+            known(&operator.identity)
+        ),
+        Command::Kill(order) => killed(order),
+        Command::WithdrawKill { kill, by, reason } => format!(
+            "{} withdrew kill order {kill}, which reached nothing: {reason}",
+            person(by)
+        ),
+        Command::Pause(pause) => paused(pause),
+        Command::Resume { pause, by, reason } => {
+            format!("{} ended pause {pause}: {reason}", known(by))
+        }
+        Command::DeclareEmergency(emergency) => format!(
+            "{} declared an emergency under charter {} until {}: {}",
+            person(&emergency.by),
+            emergency.charter,
+            emergency.until,
+            emergency.reason
+        ),
+        Command::EndEmergency {
+            charter,
+            by,
+            reason,
+        } => format!(
+            "{} ended the emergency under charter {charter}: {reason}",
+            known(by)
+        ),
+        Command::Report(report) => acted(report, &agent),
+        Command::Alert(trip) => format!("a threshold was passed: {}", trip.reason()),
+        Command::ProposeRearm(proposal) => proposed(proposal),
+        Command::ConfirmRearm {
+            rearm,
+            kill,
+            by,
+            despite,
+        } => {
+            let despite = despite.as_ref();
+            let despite = despite.map_or_else(String::new, |why| {
+                format!(", although not all of it was known dead: {why}")
+            });
+            format!(
+                "{} confirmed re-arm {rearm} of kill order {kill}{despite}",
+                person(by)
+            )
+        }
+        Command::Observe { target, what } => match what {
+            Observation::Stray(lease) => {
+                format!(
+                    "{lease} was found at target {target} and is no lease of the books: it is revoked"
+                )
+            }
+            Observation::Missing(leases) => {
+                format!("nothing of {} is left at target {target}", named(leases))
+            }
+            Observation::Edited(what) => format!(
+                "somebody changed what keeps credentials revoked at target {target}, and it was set right: {what}"
+            ),
+        },
+        Command::BeginSession(begun) => {
+            format!(
+                "{} began a session until {}",
+                known(&begun.identity),
+                begun.until
+            )
+        }
+        Command::Enrolment(step) => enrolled(step),
+        Command::Drill(drill) => drilled(drill),
+        Command::Started { version } => format!("the broker started, version {version}"),
+        Command::Clock(_) => "the broker noted where its clock stands".to_owned(),
+        Command::Accept(accepted) => {
+            let second = accepted.second.as_ref();
+            let second = second.map_or_else(String::new, |(by, _)| format!(" and {}", person(by)));
+            format!(
+                "{}{second} lifted the reason {} that kept the broker from issuing: {}",
+                person(&accepted.by),
+                accepted.kind.as_str(),
+                accepted.reason
+            )
+        }
+    }
+}
+
+/// What tells an identity from others of its issuer.
+fn known(identity: &Identity) -> String {
+    identity.subject.clone()
+}
+
+fn actor(actor: &Actor) -> String {
+    match actor {
+        Actor::Operator(identity) | Actor::Agent(identity) => known(identity),
+        Actor::Breaker { .. } => format!("the {actor}"),
+        Actor::Ticket { .. }
+        | Actor::BreakGlass { .. }
+        | Actor::Local
+        | Actor::Signal { .. }
+        | Actor::Broker => actor.to_string(),
+    }
+}
+
+fn person(person: &Person) -> String {
+    let called = person.subject.as_ref().or(person.name.as_ref());
+    called.cloned().unwrap_or_else(|| person.issuer.clone())
+}
+
+fn called(agent: &AgentName) -> String {
+    let name = agent
+        .0
+        .split_once('#')
+        .map_or(agent.0.as_str(), |(_, subject)| subject);
+    name.to_owned()
+}
+
+fn named(leases: &[LeaseId]) -> String {
+    let named: Vec<String> = leases
+        .iter()
+        .take(LEASES_NAMED)
+        .map(LeaseId::to_string)
+        .collect();
+    let more = leases.len().saturating_sub(named.len());
+    let leases = match leases {
+        [_] => "lease",
+        _ => "leases",
+    };
+    match more {
+        0 => format!("{leases} {}", named.join(", ")),
+        more => format!("{leases} {} and {more} more", named.join(", ")),
+    }
+}
+
+fn opened(task: &Task) -> String {
+    let ticket = task.ticket.as_ref();
+    let ticket = ticket.map_or_else(String::new, |ticket| format!(" ({ticket})"));
+    let above = task.lineage.first();
+    let above = above.map_or_else(String::new, |above| format!(", under task {}", above.task));
+    format!(
+        "{} opened task {} under charter {} in {}{above}: {}{ticket}",
+        called(&task.agent),
+        task.id,
+        task.charter,
+        task.environment,
+        task.reason
+    )
+}
+
+fn began(intent: &Intent, agent: &str) -> String {
+    let entry = &intent.entry;
+    let approval = intent.approval.as_ref();
+    let approval = approval.map_or_else(String::new, |(id, _)| format!(", under approval {id}"));
+    format!(
+        "{agent} was allowed {} ({} role on {}) in task {}{approval}: lease {} until {} [{}]",
+        entry.grant,
+        entry.role,
+        entry.target,
+        intent.task,
+        intent.lease,
+        intent.expires,
+        intent.decision
+    )
+}
+
+fn advanced(progress: &[(LeaseId, Progress)], agent: &str) -> String {
+    match progress {
+        [(lease, how)] => {
+            let how = how_far(*how).unwrap_or_else(|| "its provider was asked".to_owned());
+            format!("lease {lease} of {agent}: {how}")
+        }
+        many => {
+            let leases: Vec<LeaseId> = many.iter().map(|(lease, _)| *lease).collect();
+            let dead = many.iter().filter(|(_, how)| how.is_confirmed()).count();
+            format!(
+                "the revocation of {} went on, {dead} are dead",
+                named(&leases)
+            )
+        }
+    }
+}
+
+fn planned(plan: &Plan, people: Option<u32>, agent: &str) -> String {
+    let asks = people.map_or_else(String::new, |people| {
+        format!("; {} have to approve", persons(people))
+    });
+    let approval = plan
+        .approval
+        .map_or_else(String::new, |id| format!(" [{id}]"));
+    format!(
+        "{agent} submitted plan {} for {} in task {}, {} risk: {}{asks}{approval}",
+        plan.id,
+        plan.grant,
+        plan.task,
+        plan.risk(),
+        plan.summary
+    )
+}
+
+fn killed(order: &KillOrder) -> String {
+    let roles = match order.roles {
+        RoleFilter::Both => "",
+        RoleFilter::ApplyOnly => ", the apply role",
+    };
+    let evidence = records(&order.evidence);
+    format!(
+        "{} killed {}{roles}: {} [{}]{evidence}",
+        actor(&order.by),
+        order.scope,
+        order.reason,
+        order.id
+    )
+}
+
+/// The records that something rests on, in the form that `lanyard audit show` takes.
+fn records(evidence: &[lanyard_core::lease::Seq]) -> String {
+    if evidence.is_empty() {
+        return String::new();
+    }
+    let records: Vec<String> = evidence.iter().map(|seq| seq.0.to_string()).collect();
+    format!("; it rests on: lanyard audit show {}", records.join(","))
+}
+
+fn paused(pause: &Pause) -> String {
+    let what = match pause.demand {
+        Demand::Stillness => "paused",
+        Demand::Approval => "asks for approvals of",
+    };
+    let until = pause
+        .until
+        .map_or_else(String::new, |until| format!(" until {until}"));
+    let evidence = records(&pause.evidence);
+    format!(
+        "{} {what} {}{until}: {} [{}]{evidence}",
+        actor(&pause.by),
+        pause.reach,
+        pause.reason,
+        pause.id
+    )
+}
+
+fn acted(report: &Report, agent: &str) -> String {
+    format!("{agent}, in task {}: {}", report.task, reported(report))
+}
+
+fn proposed(proposal: &RearmProposal) -> String {
+    let role = match proposal.stage {
+        RearmStage::Plan => "plan",
+        RearmStage::Apply => "apply",
+    };
+    format!(
+        "{} proposed to re-arm the {role} role of kill order {}: {} [{}]",
+        person(&proposal.by),
+        proposal.kill,
+        proposal.reason,
+        proposal.id
+    )
+}
+
+fn enrolled(step: &EnrolmentStep) -> String {
+    match step {
+        EnrolmentStep::Invite(invitation) => format!(
+            "{} invited agent {} until {}",
+            person(&invitation.by),
+            invitation.agent,
+            invitation.until
+        ),
+        EnrolmentStep::Enrol { key, .. } => {
+            format!("an invited agent enrolled the key {}", key.thumbprint)
+        }
+        EnrolmentStep::Rotate { agent, to, .. } => {
+            format!("agent {agent} replaced its key by {}", to.thumbprint)
+        }
+        EnrolmentStep::Remove { agent, by, reason } => {
+            format!("{} removed agent {agent}: {reason}", known(by))
+        }
+    }
+}
+
+fn drilled(drill: &Drill) -> String {
+    match &drill.outcome {
+        DrillOutcome::Passed { .. } => format!("a drill at target {} passed", drill.target),
+        DrillOutcome::Failed { why } => format!("a drill at target {} FAILED: {why}", drill.target),
+    }
+}

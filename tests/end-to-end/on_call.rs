@@ -1,0 +1,383 @@
+//! The five things that an on-call engineer does, on a screen of 80 columns and 24 lines, as transcripts; and what an order that
+//! reaches nothing says at every door. `LANYARD_UPDATE=1` writes the transcripts anew.
+
+use anyhow::{Context, Result};
+use lanyard_tests::Stage;
+use serde_json::{Value, json};
+
+use crate::terminal::{Terminal, same, without_ids};
+
+const COLUMNS: usize = 80;
+const LINES: usize = 24;
+
+/// What is left on the screen at the end: what was drawn over is gone.
+fn screen(shown: &str) -> Vec<String> {
+    let mut lines: Vec<String> = vec![String::new()];
+    let text = shown.replace("\r\n", "\n").replace("\u{1b}[J", "");
+    for part in text.split_inclusive('\n') {
+        let mut part = part;
+        while let Some((before, after)) = part.split_once("\u{1b}[")
+            && let Some((count, rest)) = after.split_once('A')
+            && let Ok(count) = count.parse::<usize>()
+        {
+            if let Some(last) = lines.last_mut() {
+                last.push_str(before);
+            }
+            lines.truncate(lines.len().saturating_sub(count + 1));
+            lines.push(String::new());
+            part = rest;
+        }
+        if let Some(last) = lines.last_mut() {
+            last.push_str(part.trim_end_matches('\n'));
+        }
+        if part.ends_with('\n') {
+            lines.push(String::new());
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+/// Times, spans and addresses of this run, each of one kind.
+fn always(line: &str, stage: &Stage) -> String {
+    let here = stage.directory.path().display().to_string();
+    let address = stage.daemon.address().to_string();
+    let line = line.replace(&here, "…").replace(&address, "BROKER");
+    let words = line.split(' ').map(|word| {
+        let bare = word.trim_end_matches([',', ';', ')']);
+        let tail = word.get(bare.len()..).unwrap_or_default();
+        let is_time = bare.len() == 20 && bare.ends_with('Z') && bare.get(10..11) == Some("T");
+        let is_span = bare.len() > 1
+            && bare.ends_with(['s', 'm'])
+            && bare.trim_end_matches(['s', 'm']).parse::<f64>().is_ok();
+        let is_root = bare.len() == 64 && bare.bytes().all(|it| it.is_ascii_hexdigit());
+        match (is_time, is_span, is_root) {
+            (true, ..) => format!("TIME{tail}"),
+            (_, true, _) => format!("SPAN{tail}"),
+            (.., true) => format!("ROOT{tail}"),
+            (false, false, false) => word.to_owned(),
+        }
+    });
+    let line = words.collect::<Vec<_>>().join(" ");
+    // How long a provider took is another matter every time.
+    let line = match line.split_once("; 99 % taken in ") {
+        Some((before, _)) => format!("{before}; 99 % taken in SPAN"),
+        None => line,
+    };
+    let line = match line.split_once("journal records") {
+        Some(_) => "journal records SOME".to_owned(),
+        None => line,
+    };
+    without_ids(line.trim_end())
+}
+
+/// One command and what stands on the screen after it, which is whole on the screen.
+fn step(stage: &Stage, command: &str, terminal: Terminal, code: i32) -> Result<String> {
+    let (shown, ended) = terminal.end()?;
+    let lines = screen(&shown);
+    assert_eq!(ended, code, "{command}: {shown}");
+    assert!(lines.len() < LINES, "{command}: {shown}");
+    for line in &lines {
+        // A terminal breaks what is typed after a question by itself.
+        let columns = line.chars().count();
+        let is_question = line.starts_with("Type ") || line.starts_with("Press ");
+        assert!(columns <= COLUMNS || is_question, "{columns}: {line}");
+    }
+    let lines = lines.iter().map(|line| always(line, stage));
+    let lines: Vec<String> = lines.collect();
+    Ok(format!("$ {command}\n{}\nexit {code}\n", lines.join("\n")))
+}
+
+fn run(stage: &Stage, person: &str, arguments: &[&str], code: i32) -> Result<String> {
+    let command = format!("lanyard {}", arguments.join(" "));
+    let terminal = Terminal::small(stage, person, arguments)?;
+    step(stage, &without_ids(&command), terminal, code)
+}
+
+fn leases(stage: &Stage, count: usize) -> Result<String> {
+    let task = stage.task()?;
+    for _ in 0..count {
+        stage.token(&task)?;
+    }
+    Ok(task)
+}
+
+#[test]
+fn u06_on_call_looks_at_the_status_and_at_who_holds_what() -> Result<()> {
+    let stage = Stage::set()?;
+    leases(&stage, 2)?;
+    let said = [
+        run(&stage, "oncall", &["status"], 0)?,
+        run(&stage, "oncall", &["who"], 0)?,
+        run(&stage, "oncall", &["lease", "list", "--agent", "dev"], 0)?,
+    ];
+    same("on-call-look.txt", &said.join("\n"))
+}
+
+#[test]
+fn u06_on_call_kills_an_agent_by_the_end_of_its_name() -> Result<()> {
+    let stage = Stage::set()?;
+    leases(&stage, 3)?;
+    let who = stage.oncall.ok(&["-o", "name", "who"])?;
+    let kill = ["kill", "--agent", &who, "--reason", "it loops"];
+    let mut terminal = Terminal::small(&stage, "oncall", &kill)?;
+    terminal.until("Press Enter")?;
+    terminal.press("\n")?;
+    let command = format!("lanyard kill --agent {who} --reason 'it loops'");
+    let killed = step(&stage, &command, terminal, 0)?;
+    let status = run(&stage, "oncall", &["status"], 0)?;
+    same("on-call-agent.txt", &[killed, status].join("\n"))
+}
+
+#[test]
+fn u02_on_call_kills_everything_by_the_name_of_the_broker_and_the_status_says_so() -> Result<()> {
+    let stage = Stage::set()?;
+    leases(&stage, 2)?;
+    let kill = ["kill", "--all", "--reason", "nobody knows"];
+    let mut terminal = Terminal::small(&stage, "oncall", &kill)?;
+    terminal.until("kill everything there: ")?;
+    terminal.press(&format!("{}\n", stage.daemon.address()))?;
+    let killed = step(
+        &stage,
+        "lanyard kill --all --reason 'nobody knows'",
+        terminal,
+        0,
+    )?;
+    let status = run(&stage, "oncall", &["status"], 0)?;
+    let ready = stage.daemon.http("GET", "/readyz", &[], "")?;
+    assert!(ready.starts_with("HTTP/1.1 200"), "{ready}");
+    assert!(ready.contains("stops all issuing"), "{ready}");
+    let doctor = stage.oncall.run(&["doctor"])?;
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    assert!(doctor.stdout.contains("no: kill order K-"), "{doctor:?}");
+    let drill = stage.oncall.ok(&["drill"])?;
+    assert!(drill.contains("held up by K-"), "{drill}");
+    // Another name stops nothing.
+    let mut other = Terminal::small(&stage, "oncall", &kill)?;
+    other.until("kill everything there: ")?;
+    other.press("oncall\n")?;
+    assert_eq!(other.end()?.1, 2);
+    same("on-call-everything.txt", &[killed, status].join("\n"))
+}
+
+#[test]
+fn u06_on_call_sees_how_far_orders_got_without_the_drills() -> Result<()> {
+    let stage = Stage::set()?;
+    leases(&stage, 30)?;
+    stage.oncall.ok(&["drill"])?;
+    let killed = run(
+        &stage,
+        "oncall",
+        &[
+            "kill",
+            "--charter",
+            "ticket-router",
+            "--reason",
+            "it loops",
+            "--yes",
+        ],
+        0,
+    )?;
+    let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    assert_eq!(order.lines().count(), 1, "{order}");
+    let said = [
+        killed,
+        run(&stage, "oncall", &["kill", "list"], 0)?,
+        run(&stage, "oncall", &["kill", "list", "--drills"], 0)?,
+        run(&stage, "oncall", &["kill", "show", &order], 0)?,
+    ];
+    same("on-call-follow.txt", &said.join("\n"))
+}
+
+#[test]
+fn u09_two_people_rearm_and_the_second_sees_what() -> Result<()> {
+    let stage = Stage::set()?;
+    leases(&stage, 1)?;
+    let kill = [
+        "kill",
+        "--charter",
+        "ticket-router",
+        "--reason",
+        "it loops",
+        "--yes",
+    ];
+    stage.oncall.ok(&kill)?;
+    let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    let empty = stage.oncall.fails(2, &["rearm", "", "--confirm"])?;
+    assert!(empty.contains("none was given"), "{empty}");
+    let propose = ["rearm", &order, "--reason", "rolled back"];
+    let proposed = run(&stage, "oncall", &propose, 0)?;
+    let known = stage.oncall.ok(&["-o", "name", "rearm", "show", &order])?;
+    let shown = run(&stage, "oncall-two", &["rearm", "show", &order], 0)?;
+    let confirm = ["rearm", &known, "--confirm"];
+    let mut terminal = Terminal::small(&stage, "oncall-two", &confirm)?;
+    terminal.until("Type `yes`")?;
+    terminal.press("yes\n")?;
+    let confirmed = step(&stage, "lanyard rearm R-… --confirm", terminal, 0)?;
+    same(
+        "on-call-rearm.txt",
+        &[proposed, shown, confirmed].join("\n"),
+    )
+}
+
+const fn kill<'a>([flag, name]: [&'a str; 2]) -> [&'a str; 6] {
+    ["kill", flag, name, "--reason", "it loops", "--yes"]
+}
+
+#[test]
+fn u01_an_order_that_reaches_nothing_says_so_at_every_door_and_one_person_takes_it_back()
+-> Result<()> {
+    let stage = Stage::set()?;
+    let line = stage
+        .oncall
+        .fails(10, &kill(["--charter", "ticket-routr"]))?;
+    assert!(line.contains("REACHES NOTHING"), "{line}");
+    assert!(line.contains("did you mean `ticket-router`?"), "{line}");
+    let order = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    stage
+        .oncall
+        .ok(&["kill", "withdraw", &order, "--reason", "mistyped"])?;
+    stage
+        .oncall
+        .fails(2, &["kill", "withdraw", &order, "--reason", "again"])?;
+    // In capitals, or with a space behind it, a name means what it can mean.
+    stage.oncall.ok(&kill(["--charter", "Ticket-Router "]))?;
+    let real = stage.oncall.ok(&["-o", "name", "kill", "list"])?;
+    let real = real.lines().next().context("no order")?;
+    let refused = stage
+        .oncall
+        .fails(2, &["kill", "withdraw", real, "--reason", "no"])?;
+    assert!(refused.contains("two people"), "{refused}");
+
+    // Over HTTP.
+    let proof = format!("Bearer {}", stage.oncall.ok(&["identity"])?);
+    let headers = [("authorization", proof.as_str())];
+    let asked = |scope: Value| -> Result<Value> {
+        let body = json!({"scope": scope, "reason": "it loops"}).to_string();
+        let answer = stage.daemon.kill_plane(&headers, &body)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no body")?;
+        Ok(serde_json::from_str(body)?)
+    };
+    let mistyped = asked(json!({"environment": "prod"}))?;
+    assert_eq!(mistyped.get("reaches_nothing"), Some(&json!(true)));
+    assert_eq!(mistyped.get("near_names"), Some(&json!(["production"])));
+    assert_eq!(mistyped.get("fenced"), Some(&json!(true)));
+    let known = asked(json!({"environment": "PRODUCTION"}))?;
+    assert_eq!(known.get("reaches_nothing"), Some(&json!(false)), "{known}");
+    let none = asked(json!({"environment": "a b"}))?;
+    let why = none
+        .get("error")
+        .and_then(Value::as_str)
+        .context("no error")?;
+    assert!(why.ends_with("nothing is stopped"), "{why}");
+
+    // On the machine, with a daemon and without one.
+    let beside = stage.local_kill(&["--target", "ticket"])?;
+    assert_eq!(beside.code, 10, "{}", beside.stderr);
+    assert!(
+        beside.stderr.contains("did you mean `tickets`?"),
+        "{}",
+        beside.stderr
+    );
+    let stopped = stage.stop()?;
+    let alone = stopped.local_kill(&["--charter", "router"])?;
+    assert_eq!(alone.code, 10, "{}", alone.stderr);
+    assert!(
+        alone.stderr.contains("did you mean `ticket-router`?"),
+        "{}",
+        alone.stderr
+    );
+    Ok(())
+}
+
+#[test]
+fn u08_a_broker_that_is_down_says_where_it_was_looked_for_and_what_to_do() -> Result<()> {
+    let stage = Stage::set()?;
+    let (address, oncall) = (stage.daemon.address(), stage.daemon.cli("oncall")?);
+    let stopped = stage.stop()?;
+    let line = oncall.fails(7, &["status"])?;
+    assert!(line.contains(&address.to_string()), "{line}");
+    assert!(
+        line.contains("lanyard runbook the-broker-is-down"),
+        "{line}"
+    );
+    let kill = oncall.fails(7, &["kill", "--all", "--reason", "it loops", "--yes"])?;
+    for step in [":7071/v1/kill", "lanyardd kill --local", "lanyard runbook"] {
+        assert!(kill.contains(step), "{step}: {kill}");
+    }
+    let page = oncall.ok(&["runbook", "the-broker-is-down"])?;
+    assert!(page.starts_with("# The broker is down"), "{page}");
+    drop(stopped);
+    Ok(())
+}
+
+#[test]
+fn u12_the_journal_is_read_in_sentences_and_by_what_it_is_about() -> Result<()> {
+    let stage = Stage::set()?;
+    let task = stage.task()?;
+    stage.token(&task)?;
+    let denied = stage
+        .agent
+        .fails(3, &["request", "--task", &task, "close-tickets"])?;
+    let words = denied.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+    let decision = words.into_iter().find(|word| word.starts_with("D-"));
+    let decision = decision.context("no decision")?;
+    let query = |arguments: &[&str]| stage.oncall.ok(&[&["audit", "query"], arguments].concat());
+    // A task is followed to its leases, a decision to the lease that it allowed.
+    let of_task = query(&[&task])?;
+    for said in [
+        " opened task T-",
+        " was allowed read-tickets",
+        " was issued until ",
+        " was denied close-tickets",
+    ] {
+        assert!(of_task.contains(said), "{said}: {of_task}");
+    }
+    assert!(
+        of_task.lines().all(|line| line.get(4..5) == Some("-")),
+        "{of_task}"
+    );
+    let of_decision = query(&[decision])?;
+    assert!(
+        of_decision.contains("was denied close-tickets"),
+        "{of_decision}"
+    );
+    // A denial has the environment of its task, and is found by it.
+    let denials = stage.oncall.json(&[
+        "audit",
+        "query",
+        "--outcome",
+        "denied",
+        "--environment",
+        "production",
+        "--charter",
+        "ticket-router",
+        "--since",
+        "1h",
+    ])?;
+    let first = |path: &str| denials.pointer(path).and_then(Value::as_str);
+    assert_eq!(first("/0/environment"), Some("production"), "{denials}");
+    assert_eq!(first("/0/command/type"), Some("deny"), "{denials}");
+    let place = denials
+        .pointer("/0/record")
+        .and_then(Value::as_u64)
+        .context("no place")?;
+    for (filter, value) in [
+        ("--environment", "staging"),
+        ("--until", "1h"),
+        ("--who", "nobody"),
+        ("--ticket", "T1"),
+    ] {
+        let none = stage
+            .oncall
+            .json(&["audit", "query", "--outcome", "denied", filter, value])?;
+        assert_eq!(none, json!([]), "{filter}");
+    }
+    // By its place, as evidence names it; several at once.
+    let shown = stage.oncall.ok(&["audit", "show", &format!("{place},0")])?;
+    assert!(shown.contains("was denied close-tickets"), "{shown}");
+    assert!(shown.contains("\n    type: deny\n"), "{shown}");
+    let missing = stage.oncall.fails(2, &["audit", "show", "999999"])?;
+    assert!(missing.contains("no record 999999"), "{missing}");
+    Ok(())
+}
