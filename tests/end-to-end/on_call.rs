@@ -64,9 +64,9 @@ fn always(line: &str, stage: &Stage) -> String {
         Some((before, _)) => format!("{before}; 99 % taken in SPAN"),
         None => line,
     };
-    let line = match line.split_once("journal records") {
-        Some(_) => "journal records SOME".to_owned(),
-        None => line,
+    let line = match line.split_once("records ") {
+        Some(("", _)) => "records SOME".to_owned(),
+        Some(_) | None => line,
     };
     without_ids(line.trim_end())
 }

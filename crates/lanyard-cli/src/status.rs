@@ -59,18 +59,21 @@ pub(crate) async fn status(global: &Global) -> Result<(), Outcome> {
     let issuing = issuing(&status);
     let engaged = status.engaged_kill_orders.to_string();
     let mut fields = vec![("issuing", issuing)];
-    // For people the line above says what the condition comes to.
+    // For people the line above says what the condition comes to, and a root stays on its line of 80 columns.
+    let mut names = ["kill orders", "records", "root"];
     if global.output.is_document() {
+        names = ["kill orders engaged", "journal records", "journal root"];
         let condition = crate::condition::name(&status).to_owned();
         fields.insert(0, ("condition", condition));
     }
+    let [orders, records, root] = names;
     fields.extend([
         ("live leases", status.live_leases.to_string()),
-        ("kill orders engaged", engaged),
+        (orders, engaged),
         ("pauses", status.pauses.to_string()),
         ("emergencies", status.emergencies.join(", ")),
-        ("journal records", status.journal_size.to_string()),
-        ("journal root", status.journal_root.clone()),
+        (records, status.journal_size.to_string()),
+        (root, status.journal_root.clone()),
         ("version", status.version.clone()),
     ]);
     print_one(global.output, &fields);

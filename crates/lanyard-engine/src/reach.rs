@@ -298,7 +298,12 @@ impl Engine {
 
     /// What there is of the kind that an order is over.
     fn known(&self, order: &KillOrder) -> Known {
-        let charters = self.charters();
+        let remembered = self.charters().known();
+        // A process beside the daemon has read no charter file, and knows the revisions that the daemon has kept.
+        let in_force = match self.charters().all() {
+            none if none.is_empty() => remembered.clone(),
+            some => some,
+        };
         match &order.scope {
             Scope::All => Known {
                 is_there: true,
@@ -313,16 +318,15 @@ impl Engine {
             }
             Scope::Environment(name) => {
                 let of = |charter: &Arc<Charter>| charter.environments.contains_key(name);
-                let all = charters.all();
-                let names = all.iter().flat_map(|charter| charter.environments.keys());
+                let names = in_force
+                    .iter()
+                    .flat_map(|charter| charter.environments.keys());
                 let known = Known::named("environment", name, names.map(Name::to_string).collect());
-                known.or(charters.known().iter().any(of))
+                known.or(remembered.iter().any(of))
             }
             Scope::Charter(name) => {
-                let names = charters.all().into_iter();
-                let names = names.map(|charter| charter.name.to_string());
+                let names = in_force.iter().map(|charter| charter.name.to_string());
                 let known = Known::named("charter", name, names.collect());
-                let remembered = charters.known();
                 known.or(remembered.iter().any(|charter| charter.name == *name))
             }
             Scope::Agent(agent) => self.known_agent(agent, order),

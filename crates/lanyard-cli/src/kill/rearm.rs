@@ -78,7 +78,7 @@ pub(crate) async fn rearm(global: &Global, rearm: Rearm) -> Result<(), Outcome> 
     let id = text::line(&client.propose_rearm(request).await?.rearm_id);
     println!("{id}");
     global.note(format_args!(
-        "another person looks with `lanyard rearm show {id}` and confirms it within the hour: lanyard rearm --confirm {id}"
+        "another person looks and confirms within the hour:\n  lanyard rearm show {id}\n  lanyard rearm --confirm {id}"
     ));
     Ok(())
 }
@@ -204,7 +204,7 @@ async fn confirm(
     eprintln!("{}", text::line(&line));
     if order.lifted == "plan" {
         eprintln!(
-            "the apply role stays stopped: lanyard rearm {} --stage apply --reason …",
+            "the apply role stays stopped; later:\n  lanyard rearm {} --stage apply --reason …",
             text::line(&order.id)
         );
     }

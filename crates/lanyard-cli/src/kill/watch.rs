@@ -152,7 +152,7 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
     let stops = match order.lifted.as_str() {
         "everything" => "the order is lifted",
         "plan" => "the plan role is issued again, the apply role is not",
-        _ => "nothing new is issued in its scope",
+        _ => "nothing new is issued there",
     };
     if report.confirmed {
         let note = match told {
@@ -162,8 +162,8 @@ fn verdict(report: &v1::WatchKillResponse, told: Told<'_>) -> String {
         return match (dead, note) {
             (0, "") => format!("{id}: no lease is in its reach; {stops}"),
             (0, note) => format!("{id}: {note}"),
-            (1, _) => format!("{id}: dead: the 1 lease; {stops}"),
-            (all, _) => format!("{id}: dead: all {all} leases; {stops}"),
+            (1, _) => format!("{id}: its 1 lease is dead; {stops}"),
+            (all, _) => format!("{id}: all {all} leases dead; {stops}"),
         };
     }
     let all = dead + open;
@@ -300,10 +300,7 @@ mod tests {
     #[test]
     fn u06_the_last_line_has_the_order_and_what_is_dead_and_what_is_not() {
         let dead = verdict(&report("K-1", (31, 0, 0)), Told::Nothing);
-        assert_eq!(
-            dead,
-            "K-1: dead: all 31 leases; nothing new is issued in its scope"
-        );
+        assert_eq!(dead, "K-1: all 31 leases dead; nothing new is issued there");
         let mut open = report("K-1", (969, 30, 1));
         open.lines = vec![v1::KillLine {
             worst_expire_time: Some(Time {
@@ -327,7 +324,7 @@ mod tests {
         let said = verdict(&none, Told::Nothing);
         assert_eq!(
             said,
-            "K-1: no lease is in its reach; nothing new is issued in its scope"
+            "K-1: no lease is in its reach; nothing new is issued there"
         );
         let mut lifted = none;
         lifted.order.as_mut().unwrap().lifted = "everything".to_owned();
