@@ -138,8 +138,8 @@ fn each_scope_stops_what_is_in_it() -> Result<()> {
     let task = stage.task()?;
     for (scope, code) in [
         (["--environment", "staging"], 0),
-        (["--agent", "somebody"], 8),
-        (["--lease", "L-00000000000000000000000001"], 0),
+        (["--agent", "somebody"], 10),
+        (["--lease", "L-00000000000000000000000001"], 10),
     ] {
         let killed = stage
             .oncall
@@ -310,10 +310,10 @@ fn s46_a_mistyped_name_is_fenced_and_is_no_success() -> Result<()> {
         ["--target", "tickts"],
         ["--environment", "prod"],
         ["--charter", "ticket-routr"],
-        ["--agent", "agent:router"],
+        ["--agent", "agent:rooter"],
     ] {
         let answer = kill(scope)?;
-        assert_eq!(answer.code, 8, "{scope:?}: {answer:?}");
+        assert_eq!(answer.code, 10, "{scope:?}: {answer:?}");
         let line = format!("`{}` is known", scope[1]);
         assert!(answer.stderr.contains("FENCED"), "{answer:?}");
         assert!(answer.stderr.contains(&line), "{answer:?}");

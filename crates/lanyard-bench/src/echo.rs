@@ -47,6 +47,13 @@ impl CredentialService for Echo {
     ) -> Result<Response<v1::ListLeasesResponse>, Status> {
         Err(Status::not_found("this is an echo"))
     }
+
+    async fn list_holders(
+        &self,
+        _request: Request<v1::ListHoldersRequest>,
+    ) -> Result<Response<v1::ListHoldersResponse>, Status> {
+        Err(Status::not_found("this is an echo"))
+    }
 }
 
 pub(crate) async fn run(listen: SocketAddr, directory: &Path, sign: bool) -> Result<()> {

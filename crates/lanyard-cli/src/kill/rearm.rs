@@ -9,6 +9,7 @@ use super::{scope, stops};
 use crate::lease::shown;
 use crate::outcome::Outcome;
 use crate::output::{Output, print_one};
+use crate::terminal::Screen;
 use crate::{Global, span, text};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -200,8 +201,13 @@ async fn confirm(
         "plan" => "the plan role is issued again",
         _ => "both roles are issued again",
     };
-    let line = format!("{}: {issued} for {}", order.id, scope(order.scope));
-    eprintln!("{}", text::line(&line));
+    let line = text::line(&format!(
+        "{}: {issued} for {}",
+        order.id,
+        scope(order.scope)
+    ));
+    let columns = Screen::columns(&std::io::stderr());
+    eprintln!("{}", text::wrapped("", &line, 2, columns));
     if order.lifted == "plan" {
         eprintln!(
             "the apply role stays stopped; later:\n  lanyard rearm {} --stage apply --reason …",
