@@ -180,7 +180,7 @@ async fn confirm(
         .iter()
         .find(|rearm| rearm.id.eq_ignore_ascii_case(&id));
     if let Some(proposed) = proposed {
-        let width = 12;
+        let width = 14;
         for (name, value) in fields(proposed).iter().take(SHOWN_BEFORE_CONFIRM) {
             let before = format!("{}  ", text::padded(name, width));
             let line = text::wrapped(&before, &text::line(value), width + 2, Some(80));
