@@ -5,6 +5,7 @@
 //! from 2024-11-05 to 2025-11-25 begin with `initialize`; 2026-07-28 has no such beginning, and says who it is with each request.
 
 mod approval;
+mod arguments;
 mod broker;
 mod call;
 mod door;

@@ -12,12 +12,12 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
+use crate::arguments;
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::handle::Program;
-use crate::refused::{Failure, Refused};
+use crate::refused::Failure;
 use crate::reply::{self, Reply};
 use crate::session::Session;
 use crate::tools::{Explain, ListCharters, Release, RequestCredential, SubmitPlan, TaskStatus};
@@ -122,7 +122,7 @@ fn listed<T: Tool>() -> Result<Listed, String> {
 
 /// Whatever is wrong with a call is for the model to read, so it is a result, and no error of the protocol.
 async fn run<T: Tool>(call: &Call<'_>, arguments: JsonObject) -> CallToolResponse {
-    let input = serde_json::from_value(Value::Object(arguments)).map_err(Refused::input);
+    let input = arguments::read(arguments);
     let ready = call.session.call().and_then(|place| Ok((place, input?)));
     reply::response(match ready {
         Ok((_place, input)) => T::run(call, input).await,

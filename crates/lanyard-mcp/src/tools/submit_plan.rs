@@ -67,10 +67,12 @@ pub(crate) struct Input {
 #[serde(rename_all = "snake_case")]
 enum Format {
     /// As `terraform show -json` prints it.
+    #[serde(alias = "terraform-json")]
     TerraformJson,
     /// Kubernetes manifests, as they are applied.
     Manifests,
     /// A unified diff of manifests.
+    #[serde(alias = "manifest-diff")]
     ManifestDiff,
     /// Anything else.
     Text,
