@@ -54,7 +54,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
         audience: None,
         method,
         claims: ["team".to_owned()].into(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
         people: PeopleRule::default(),
         sponsor: None,
@@ -98,7 +98,8 @@ fn read(token: &str) {
         Jws::parse_as(token, EVENT_TYPE),
     ] {
         if let Ok(jws) = jws {
-            assert!(jws.kid.len() <= MAX_KEY_ID_BYTES && token.len() <= MAX_TOKEN_BYTES);
+            let kid = jws.kid.unwrap_or_default();
+            assert!(kid.len() <= MAX_KEY_ID_BYTES && token.len() <= MAX_TOKEN_BYTES);
         }
     }
     if let Ok(ticket) = TICKETS.verify(token, NOW) {

@@ -162,7 +162,7 @@ fn token(signer: &Signer, bare: f64) -> Result<()> {
         audience: None,
         method: Method::Oidc,
         claims: ["repository_id".to_owned()].into(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: std::collections::BTreeMap::new(),
         people: PeopleRule::default(),
         sponsor: None,

@@ -150,6 +150,9 @@ pub struct Login {
     /// How strongly (`acr`), where the issuer says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
+    /// Why the login gives no role, for the person to read. Found anew at each use, and never kept.
+    #[serde(skip)]
+    pub no_role: Option<String>,
 }
 
 /// What an operator may do. Roles do not include one another.
@@ -164,6 +167,19 @@ pub enum OperatorRole {
     OnCall,
     /// Everything an operator can do but approving and re-arming.
     Admin,
+}
+
+impl OperatorRole {
+    /// As the configuration writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Approver => "approver",
+            Self::OnCall => "on-call",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// A person, with what the configuration makes of their claims.

@@ -59,7 +59,8 @@ impl BreakGlass {
         if jws.algorithm != Algorithm::EdDsa {
             return Err(RejectedToken::Header);
         }
-        let (name, key) = self.keys.get(&jws.kid).ok_or(RejectedToken::Signature)?;
+        let kid = jws.kid.clone().ok_or(RejectedToken::Header)?;
+        let (name, key) = self.keys.get(&kid).ok_or(RejectedToken::Signature)?;
         if !key.verifies(jws.algorithm, jws.message, &jws.signature) {
             return Err(RejectedToken::Signature);
         }
@@ -77,6 +78,6 @@ impl BreakGlass {
         if claims.jti.is_empty() {
             return Err(RejectedToken::Claims);
         }
-        Ok((name.clone(), jws.kid))
+        Ok((name.clone(), kid))
     }
 }

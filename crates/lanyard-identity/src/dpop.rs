@@ -7,12 +7,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::identity::Confirmation;
 use lanyard_core::time::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::jwks::{Algorithm, PublicKey};
-use crate::jws::Parts;
+use crate::jws::{Header, Parts};
 use crate::memory::ProofId;
-use crate::{RejectedToken, SKEW};
+use crate::numeric_date::NumericDate;
+use crate::{RejectedToken, SKEW, unique};
 
 /// How old a proof may be.
 ///
@@ -55,19 +55,11 @@ pub struct Proof {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    typ: String,
-    alg: String,
-    jwk: Value,
-}
-
-#[derive(Deserialize)]
 struct Claims {
     jti: String,
     htm: String,
     htu: String,
-    iat: u64,
+    iat: NumericDate,
     ath: Option<String>,
 }
 
@@ -83,13 +75,16 @@ pub fn check(
 ) -> Result<Proof, RejectedToken> {
     let bad = RejectedToken::Possession;
     let parts = Parts::of(proof)?;
-    let header: Header = serde_json::from_slice(&parts.header).map_err(|_| bad)?;
-    let algorithm = Algorithm::parse(&header.alg).ok_or(bad)?;
-    if header.typ != "dpop+jwt" || algorithm == Algorithm::Rs256 {
+    let mut header = unique::object(&parts.header).map_err(|_| bad)?;
+    // The one kind of token that brings its key.
+    let jwk = header.remove("jwk").ok_or(bad)?;
+    let header = Header::of(&header).map_err(|_| bad)?;
+    let algorithm = header.algorithm;
+    if header.typ.as_deref() != Some("dpop+jwt") || algorithm == Algorithm::Rs256 {
         return Err(bad);
     }
     let claims: Claims = serde_json::from_slice(&parts.payload).map_err(|_| bad)?;
-    let issued = Timestamp::from_secs(claims.iat);
+    let issued = claims.iat.0;
     if now > issued + MAX_PROOF_AGE + SKEW || issued > now + SKEW {
         return Err(RejectedToken::Times);
     }
@@ -100,7 +95,7 @@ pub fn check(
     if !is_for_it || !named || claims.ath.as_deref() != token.map(digest).as_deref() {
         return Err(bad);
     }
-    let key = PublicKey::parse(&header.jwk).map_err(|_| bad)?;
+    let key = PublicKey::parse(&jwk).map_err(|_| bad)?;
     if !key.verifies(algorithm, parts.message, &parts.signature) {
         return Err(bad);
     }

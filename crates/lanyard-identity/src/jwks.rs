@@ -1,14 +1,21 @@
-//! The keys of an issuer (RFC 7517), parsed strictly: a set with one bad key is no set.
+//! The keys of an issuer (RFC 7517). A key that cannot be used is passed over with its reason, so that it does not keep the
+//! others of its set from being used (section 5), and is never believed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
     UnparsedPublicKey,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::unique::Unique;
 
 /// The most keys of a set.
 ///
@@ -27,12 +34,24 @@ const MAX_KEYS_PER_SET: usize = 64;
 /// - test: `t44_a_key_set_has_bounds`
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
+/// How the numbers of public keys are read: some issuers pad them although the RFC does not (RFC 7515 section 2).
+const NUMBERS: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+/// The bits of the moduli that ring verifies with.
+const RSA_MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+/// The most bytes of a public exponent that ring takes.
+const RSA_EXPONENT_BYTES: usize = 5;
+/// The bytes of a coordinate on P-256.
+const COORDINATE_BYTES: usize = 32;
+
 /// The signature algorithms that are understood. None of them is symmetric (T2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Algorithm {
-    /// Ed25519, RFC 8037.
+    /// Ed25519, RFC 8037; `Ed25519` by its fully-specified name (RFC 9864).
     EdDsa,
-    /// ECDSA on P-256, RFC 7518 section 3.4.
+    /// ECDSA on P-256, RFC 7518 section 3.4; `ESP256` by its fully-specified name (RFC 9864).
     Es256,
     /// RSA PKCS #1 v1.5 with SHA-256, RFC 7518 section 3.3; 2048 bits at least.
     Rs256,
@@ -43,8 +62,8 @@ impl Algorithm {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {
-            "EdDSA" => Some(Self::EdDsa),
-            "ES256" => Some(Self::Es256),
+            "EdDSA" | "Ed25519" => Some(Self::EdDsa),
+            "ES256" | "ESP256" => Some(Self::Es256),
             "RS256" => Some(Self::Rs256),
             _ => None,
         }
@@ -55,41 +74,57 @@ impl Algorithm {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwksError {
     /// Not JSON of that shape, or too large.
-    #[error("not a key set of at most {MAX_KEY_SET_BYTES} bytes and {MAX_KEYS_PER_SET} keys")]
+    #[error(
+        "not a key set: JSON with a list `keys`, of at most {MAX_KEY_SET_BYTES} bytes and {MAX_KEYS_PER_SET} keys"
+    )]
     Form,
-    /// Two keys of one name (T6).
-    #[error("two keys have the same kid")]
-    DuplicateKid,
-    /// A key that no algorithm here can use, or a weak one (T7).
-    #[error("key {place} of the set: {why}")]
-    Key {
-        /// Its place, from 0.
-        place: usize,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+}
+
+/// A key of a set that is not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Where the key stands in the set, from 0.
+    pub place: usize,
+    /// The key's id, where the key has one.
+    pub kid: Option<String>,
+    /// The reason.
+    pub why: Unusable,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "key {} of the set", self.place)?;
+        if let Some(kid) = &self.kid {
+            let shown: String = kid.chars().take(64).collect();
+            write!(f, " (kid `{}`)", shown.escape_debug())?;
+        }
+        write!(f, ": {}", self.why)
+    }
+}
+
+/// Why a key is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// A member of another type than the RFC says.
+    #[error("its `{0}` has a wrong type")]
+    Type(&'static str),
+    /// Anything else.
+    #[error("{0}")]
+    Why(&'static str),
+}
+
+impl Unusable {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Type(_) => "a part of it has a wrong type",
+            Self::Why(why) => why,
+        }
+    }
 }
 
 #[derive(Deserialize)]
 struct RawSet {
-    keys: Vec<RawKey>,
-}
-
-#[derive(Deserialize)]
-struct RawKey {
-    kty: String,
-    kid: Option<String>,
-    crv: Option<String>,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    key_ops: Option<Vec<String>>,
-    x: Option<String>,
-    y: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
-    d: Option<String>,
-    k: Option<String>,
+    keys: Vec<Unique>,
 }
 
 enum Key {
@@ -101,8 +136,8 @@ enum Key {
 /// One public key by itself.
 pub struct PublicKey(Key);
 
-impl std::fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({})", self.thumbprint())
     }
 }
@@ -112,9 +147,9 @@ impl PublicKey {
     ///
     /// # Errors
     /// What is wrong with it. A point off the curve is found at the first signature, which does not verify.
-    pub fn parse(jwk: &serde_json::Value) -> Result<Self, &'static str> {
-        let raw = RawKey::deserialize(jwk).map_err(|_| "it is not a JWK")?;
-        match raw.parse()? {
+    pub fn parse(jwk: &Value) -> Result<Self, &'static str> {
+        let members = jwk.as_object().ok_or("it is not a JWK")?;
+        match parse(members).map_err(Unusable::text)? {
             Some(key @ (Key::Ed25519(_) | Key::P256(_))) => Ok(Self(key)),
             Some(Key::Rsa(_)) | None => Err("it is neither an Ed25519 nor a P-256 key"),
         }
@@ -129,37 +164,30 @@ impl PublicKey {
     /// Its thumbprint (RFC 7638): SHA-256 of its required members, in base64url.
     #[must_use]
     pub fn thumbprint(&self) -> String {
-        let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        let members = match &self.0 {
-            Key::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, b64(x)),
-            Key::P256(point) => {
-                let (x, y) = point.get(1..).unwrap_or_default().split_at(32);
-                format!(
-                    r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-                    b64(x),
-                    b64(y)
-                )
-            }
-            Key::Rsa(RsaPublicKeyComponents { n, e }) => {
-                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, b64(e), b64(n))
-            }
-        };
-        let digest = ring::digest::digest(&ring::digest::SHA256, members.as_bytes());
-        b64(digest.as_ref())
+        self.0.thumbprint()
     }
 }
 
 /// The keys of one issuer.
-pub struct Jwks(BTreeMap<String, Key>);
+pub struct Jwks {
+    by_kid: BTreeMap<String, Key>,
+    /// Those without an id.
+    nameless: Vec<Key>,
+    passed_over: Vec<PassedOver>,
+}
 
-impl std::fmt::Debug for Jwks {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+impl fmt::Debug for Jwks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwks")
+            .field("by_kid", &self.by_kid.keys())
+            .field("nameless", &self.nameless.len())
+            .field("passed_over", &self.passed_over)
+            .finish()
     }
 }
 
 impl Jwks {
-    /// Parses a set.
+    /// Parses a set. What of it cannot be used is in [`Jwks::passed_over`].
     ///
     /// # Errors
     /// See [`JwksError`].
@@ -171,48 +199,121 @@ impl Jwks {
         if set.keys.len() > MAX_KEYS_PER_SET {
             return Err(JwksError::Form);
         }
-        let (mut keys, mut named) = (BTreeMap::new(), BTreeSet::new());
-        for (place, raw) in set.keys.iter().enumerate() {
-            let bad = |why| JwksError::Key { place, why };
-            let key = raw.parse().map_err(bad)?;
-            if let Some(Key::P256(point)) = &key
-                && !on_the_curve(point)
-            {
-                return Err(bad("its point is not on the curve"));
-            }
-            let kid = raw.kid.clone().filter(|kid| !kid.is_empty());
-            let kid = match (kid, &key) {
-                (Some(kid), _) => kid,
-                (None, None) => continue,
-                (None, Some(_)) => return Err(bad("it has no kid")),
+        let mut found = Vec::new();
+        let mut passed_over = Vec::new();
+        for (place, entry) in set.keys.into_iter().enumerate() {
+            let members = match entry.0 {
+                Some(Value::Object(members)) => members,
+                Some(_) | None => {
+                    let why = Unusable::Why("it is not an object, or has a member twice");
+                    passed_over.push(PassedOver {
+                        place,
+                        kid: None,
+                        why,
+                    });
+                    continue;
+                }
             };
-            if !named.insert(kid.clone()) {
-                return Err(JwksError::DuplicateKid);
-            }
-            if let Some(key) = key {
-                keys.insert(kid, key);
+            let kid = text(&members, "kid").map(|kid| kid.filter(|kid| !kid.is_empty()));
+            let shown = kid.ok().flatten().map(str::to_owned);
+            let key = kid.and_then(|_| parse(&members)).and_then(|key| match key {
+                Some(Key::P256(point)) if !on_the_curve(&point) => {
+                    Err(Unusable::Why("its point is not on the curve"))
+                }
+                key => Ok(key),
+            });
+            match key {
+                Ok(Some(key)) => found.push((place, shown, key)),
+                // A key for something else is nobody's business here.
+                Ok(None) => {}
+                Err(why) => passed_over.push(PassedOver {
+                    place,
+                    kid: shown,
+                    why,
+                }),
             }
         }
-        Ok(Self(keys))
+        let mut keys = Self {
+            by_kid: BTreeMap::new(),
+            nameless: Vec::new(),
+            passed_over,
+        };
+        keys.take(found);
+        Ok(keys)
+    }
+
+    /// Sorts the keys by their ids. Of two keys with one id nobody knows which one signs: neither is used (T6), unless they
+    /// are one key that stands there twice.
+    fn take(&mut self, found: Vec<(usize, Option<String>, Key)>) {
+        let mut prints: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for (_, kid, key) in &found {
+            let Some(kid) = kid else { continue };
+            let print = key.thumbprint();
+            let first = prints
+                .entry(kid.clone())
+                .or_insert_with(|| Some(print.clone()));
+            if first.as_ref() != Some(&print) {
+                *first = None;
+            }
+        }
+        for (place, kid, key) in found {
+            let Some(kid) = kid else {
+                self.nameless.push(key);
+                continue;
+            };
+            if prints.get(&kid).is_some_and(Option::is_some) {
+                self.by_kid.insert(kid, key);
+            } else {
+                self.passed_over.push(PassedOver {
+                    place,
+                    kid: Some(kid),
+                    why: Unusable::Why("another key of the set has the same kid"),
+                });
+            }
+        }
+        self.passed_over.sort_by_key(|it| it.place);
+    }
+
+    /// The keys that are not used, by their places.
+    #[must_use]
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    /// Whether no key of the set can be used.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_kid.is_empty() && self.nameless.is_empty()
+    }
+
+    /// The key that a header means. A header names none where the issuer has one key alone (OpenID Connect Core section 10.1).
+    fn meant(&self, kid: Option<&str>) -> Option<&Key> {
+        match kid {
+            Some(kid) => self.by_kid.get(kid),
+            None => {
+                let mut all = self.by_kid.values().chain(&self.nameless);
+                all.next().filter(|_| all.next().is_none())
+            }
+        }
     }
 
     /// Whether a key of this name and kind signed the message. The key's kind and the named algorithm must agree.
     #[must_use]
-    pub fn verifies(
+    pub fn verifies<'a>(
         &self,
-        kid: &str,
+        kid: impl Into<Option<&'a str>>,
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
     ) -> bool {
-        let key = self.0.get(kid);
+        let key = self.meant(kid.into());
         key.is_some_and(|key| key.verifies(algorithm, message, signature))
     }
 
-    /// Whether there is a key of that name.
+    /// Whether there is a key of that name, or one alone where none is named.
     #[must_use]
-    pub fn knows(&self, kid: &str) -> bool {
-        self.0.contains_key(kid)
+    pub fn knows<'a>(&self, kid: impl Into<Option<&'a str>>) -> bool {
+        self.meant(kid.into()).is_some()
     }
 }
 
@@ -233,74 +334,135 @@ impl Key {
             (Self::Ed25519(_) | Self::P256(_) | Self::Rsa(_), _) => false,
         }
     }
-}
 
-impl RawKey {
-    /// The key; none where it is for something else than these signatures, which makes it nobody's business here.
-    fn parse(&self) -> Result<Option<Key>, &'static str> {
-        if self.d.is_some() || self.k.is_some() || self.kty == "oct" {
-            return Err("it holds private or symmetric key material");
-        }
-        let jwt_svid = self.usage.as_deref() == Some("jwt-svid");
-        if !jwt_svid && self.usage.as_deref().is_some_and(|usage| usage != "sig") {
-            return Ok(None);
-        }
-        // RFC 7517 section 4.3: where the operations are named, this has to be one of them.
-        let verifies = |ops: &Vec<String>| ops.iter().any(|op| op == "verify");
-        if !self.key_ops.as_ref().is_none_or(verifies) {
-            return Err("it is not for verifying");
-        }
-        let named = |algorithm: &str| self.alg.as_deref().is_none_or(|alg| alg == algorithm);
-        match (self.kty.as_str(), self.crv.as_deref()) {
-            ("OKP", Some("Ed25519")) if named("EdDSA") => {
-                Ok(Some(Key::Ed25519(part(self.x.as_ref(), 32)?)))
+    fn thumbprint(&self) -> String {
+        let b64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let members = match self {
+            Self::Ed25519(x) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, b64(x)),
+            Self::P256(point) => {
+                let (x, y) = point
+                    .get(1..)
+                    .unwrap_or_default()
+                    .split_at(COORDINATE_BYTES);
+                format!(
+                    r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
+                    b64(x),
+                    b64(y)
+                )
             }
-            ("EC", Some("P-256")) if named("ES256") => {
-                let (x, y) = (part(self.x.as_ref(), 32)?, part(self.y.as_ref(), 32)?);
-                let point: Vec<u8> = std::iter::once(4).chain(x).chain(y).collect();
-                Ok(Some(Key::P256(point)))
+            Self::Rsa(RsaPublicKeyComponents { n, e }) => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, b64(e), b64(n))
             }
-            ("RSA", None) if named("RS256") => {
-                let (n, e) = (bytes(self.n.as_ref())?, bytes(self.e.as_ref())?);
-                let strong = n.len() >= 256
-                    && n.len() <= 1024
-                    && n.first().is_some_and(|byte| *byte >= 0x80);
-                let exponent =
-                    e.len() <= 5 && e != [1] && e.last().is_some_and(|byte| byte % 2 == 1);
-                (strong && exponent)
-                    .then_some(())
-                    .ok_or("it is under 2048 bits, or its exponent is unsafe")?;
-                Ok(Some(Key::Rsa(RsaPublicKeyComponents { n, e })))
-            }
-            ("OKP", Some("Ed25519")) | ("EC", Some("P-256")) | ("RSA", None) if self.is_odd() => {
-                Err("its kind does not fit its algorithm")
-            }
-            _ => Ok(None),
-        }
-    }
-}
-
-impl RawKey {
-    /// Whether it names an algorithm of another kind of key (T6).
-    fn is_odd(&self) -> bool {
-        let of_its_kind: &[&str] = match self.kty.as_str() {
-            "RSA" => &[
-                "RS256",
-                "RS384",
-                "RS512",
-                "PS256",
-                "PS384",
-                "PS512",
-                "RSA-OAEP",
-                "RSA-OAEP-256",
-            ],
-            "EC" => &["ES256", "ECDH-ES"],
-            _ => &["EdDSA"],
         };
-        self.alg
-            .as_deref()
-            .is_some_and(|alg| !of_its_kind.contains(&alg))
+        let digest = ring::digest::digest(&ring::digest::SHA256, members.as_bytes());
+        b64(digest.as_ref())
     }
+}
+
+/// The key of a JWK; none where it is for encryption.
+fn parse(members: &Map<String, Value>) -> Result<Option<Key>, Unusable> {
+    let is_there = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
+    let kty = text(members, "kty")?.ok_or(Unusable::Why("it has no `kty`"))?;
+    if is_there("d") || is_there("k") || kty == "oct" {
+        let why = "it holds private or symmetric key material";
+        return Err(Unusable::Why(why));
+    }
+    match text(members, "use")? {
+        None | Some("sig" | "jwt-svid") => {}
+        Some("enc") => return Ok(None),
+        Some(_) => return Err(Unusable::Why("its `use` is not `sig`")),
+    }
+    // RFC 7517 section 4.3: where the operations are named, this has to be one of them.
+    match members.get("key_ops") {
+        None | Some(Value::Null) => {}
+        Some(Value::Array(named)) if named.iter().any(|one| one == "verify") => {}
+        Some(Value::Array(_)) => return Err(Unusable::Why("its `key_ops` has no `verify`")),
+        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) => {
+            return Err(Unusable::Type("key_ops"));
+        }
+    }
+    let alg = text(members, "alg")?;
+    let is_for = |algorithm: Algorithm| match alg {
+        Some(alg) if Algorithm::parse(alg) != Some(algorithm) => Err(Unusable::Why(
+            "its `alg` is not the one that is used with a key of its kind: RS256 with RSA, ES256 or ESP256 with P-256, EdDSA or \
+             Ed25519 with Ed25519",
+        )),
+        Some(_) | None => Ok(()),
+    };
+    let key = match (kty, text(members, "crv")?) {
+        ("OKP", Some("Ed25519")) => {
+            is_for(Algorithm::EdDsa)?;
+            let x = number(members, "x")?;
+            let is_whole = x.len() == COORDINATE_BYTES;
+            is_whole.then_some(Key::Ed25519(x)).ok_or(LENGTH)?
+        }
+        ("EC", Some("P-256")) => {
+            is_for(Algorithm::Es256)?;
+            let (x, y) = (coordinate(members, "x")?, coordinate(members, "y")?);
+            Key::P256(std::iter::once(4).chain(x).chain(y).collect())
+        }
+        ("RSA", _) => {
+            is_for(Algorithm::Rs256)?;
+            Key::Rsa(rsa(number(members, "n")?, number(members, "e")?)?)
+        }
+        _ => {
+            let why = "its kind is none that is used here: RSA, EC on P-256, OKP with Ed25519";
+            return Err(Unusable::Why(why));
+        }
+    };
+    Ok(Some(key))
+}
+
+const LENGTH: Unusable = Unusable::Why("a part of it has a wrong length");
+
+/// The numbers as ring takes them: without the zeroes that some issuers put first.
+fn rsa(n: Vec<u8>, e: Vec<u8>) -> Result<RsaPublicKeyComponents<Vec<u8>>, Unusable> {
+    let (n, e) = (without_zeroes(n), without_zeroes(e));
+    let unused = n.first().map_or(0, |byte| byte.leading_zeros() as usize);
+    let bits = (n.len() * 8).saturating_sub(unused);
+    if bits < *RSA_MODULUS_BITS.start() {
+        return Err(Unusable::Why("it is under 2048 bits"));
+    }
+    if bits > *RSA_MODULUS_BITS.end() {
+        return Err(Unusable::Why("it is over 8192 bits"));
+    }
+    if is_of_weak_primes(&n) {
+        return Err(Unusable::Why(
+            "its primes were made by a generator that makes guessable ones (ROCA, CVE-2017-15361)",
+        ));
+    }
+    let is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    if !is_odd || e == [1] || e.len() > RSA_EXPONENT_BYTES {
+        return Err(Unusable::Why("its exponent is unsafe"));
+    }
+    Ok(RsaPublicKeyComponents { n, e })
+}
+
+/// Whether a modulus has the mark of that generator: modulo each of these primes the modulus is a power of 65537. Fewer than one of
+/// 100 million other moduli look the same.
+fn is_of_weak_primes(n: &[u8]) -> bool {
+    const PRIMES: [u32; 17] = [
+        11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
+    ];
+    PRIMES.into_iter().all(|prime| {
+        let rest = n
+            .iter()
+            .fold(0, |rest, byte| (rest * 256 + u32::from(*byte)) % prime);
+        let powers = std::iter::successors(Some(1), |power| Some(power * (65537 % prime) % prime));
+        powers.take(prime as usize).any(|power| power == rest)
+    })
+}
+
+fn without_zeroes(mut number: Vec<u8>) -> Vec<u8> {
+    let zeroes = number.iter().take_while(|byte| **byte == 0).count();
+    number.split_off(zeroes)
+}
+
+/// A coordinate at its full length, which issuers that write numbers instead of coordinates do not keep (RFC 7518 section 6.2.1.2).
+fn coordinate(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    let digits = without_zeroes(number(members, name)?);
+    let zeroes = COORDINATE_BYTES.checked_sub(digits.len()).ok_or(LENGTH)?;
+    Ok([vec![0; zeroes], digits].concat())
 }
 
 /// ring checks the point when it agrees on a key with it.
@@ -311,17 +473,24 @@ fn on_the_curve(point: &[u8]) -> bool {
         .is_ok()
 }
 
-fn bytes(text: Option<&String>) -> Result<Vec<u8>, &'static str> {
-    let text = text.ok_or("a part of it is missing")?;
-    URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| "a part of it is not base64url")
+fn text<'a>(
+    members: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a str>, Unusable> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(Unusable::Type(name))
+        }
+    }
 }
 
-fn part(text: Option<&String>, length: usize) -> Result<Vec<u8>, &'static str> {
-    bytes(text).and_then(|bytes| {
-        (bytes.len() == length)
-            .then_some(bytes)
-            .ok_or("a part of it has a wrong length")
-    })
+fn number(members: &Map<String, Value>, name: &'static str) -> Result<Vec<u8>, Unusable> {
+    let text = text(members, name)?.ok_or(Unusable::Why("a part of it is missing"))?;
+    // Some issuers write the other alphabet of base64: no text means one number in the one and another in the other.
+    let text = text.replace('+', "-").replace('/', "_");
+    NUMBERS
+        .decode(text)
+        .map_err(|_| Unusable::Why("a part of it is not base64url"))
 }

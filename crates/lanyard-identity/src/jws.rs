@@ -4,19 +4,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use lanyard_core::time::Timestamp;
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::RejectedToken;
 use crate::jwks::Algorithm;
+use crate::numeric_date::NumericDate;
+use crate::unique;
 
-/// The longest token, in bytes.
+/// The longest token, in bytes: Entra ID puts up to 200 groups into one, which makes some 12 KiB.
 ///
 /// # Limit
 /// - for: a caller
 /// - unit: bytes
 /// - beyond: the token is refused before it is read
 /// - test: `t44_what_a_token_says_has_bounds`
-pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// The longest key id, in bytes (T3).
 ///
 /// # Limit
@@ -31,8 +34,8 @@ pub const MAX_KEY_ID_BYTES: usize = 128;
 pub struct Jws<'a> {
     /// The algorithm that the header names.
     pub algorithm: Algorithm,
-    /// The key that the header names.
-    pub kid: String,
+    /// The key that the header names, where the header names one.
+    pub kid: Option<String>,
     /// What was signed.
     pub message: &'a [u8],
     /// The payload.
@@ -41,19 +44,90 @@ pub struct Jws<'a> {
     pub signature: Vec<u8>,
 }
 
-/// Exactly the members that are understood. Another one (`jwk`, `jku`, `x5u`, `x5c`, `crit`, `b64`, `enc`), or
-/// one twice, refuses the token (T4, T5).
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    alg: String,
-    kid: String,
-    typ: Option<String>,
-    /// Thumbprints of the issuer's certificate, which some issuers add: they say nothing that `kid` does not.
-    #[serde(rename = "x5t")]
-    _sha1: Option<IgnoredAny>,
-    #[serde(rename = "x5t#S256")]
-    _sha256: Option<IgnoredAny>,
+/// Header parameters that refuse a token, each by its name: they bring a key, or say that the token is read by other rules
+/// (T4, T5). Others that are not understood say nothing (RFC 7515 section 4).
+const REFUSED_PARAMETERS: [&str; 8] = ["crit", "jku", "jwk", "x5u", "x5c", "b64", "enc", "zip"];
+/// Algorithms by which issuers sign, and which are not used here.
+const OTHER_ALGORITHMS: [&str; 16] = [
+    "none",
+    "HS256",
+    "HS384",
+    "HS512",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES384",
+    "ES512",
+    "ES256K",
+    "ESP384",
+    "ESP512",
+    "Ed448",
+    "ML-DSA-65",
+];
+
+/// The members of a header that are understood.
+pub(crate) struct Header {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) kid: Option<String>,
+    pub(crate) typ: Option<String>,
+}
+
+impl Header {
+    /// Of a header that asks for nothing special.
+    pub(crate) fn of(members: &Map<String, Value>) -> Result<Self, RejectedToken> {
+        plain(members)?;
+        let Some(named) = text(members, "alg")? else {
+            return Err(RejectedToken::Algorithm("nothing"));
+        };
+        let algorithm = Algorithm::parse(named).ok_or_else(|| {
+            let mut others = OTHER_ALGORITHMS.into_iter();
+            RejectedToken::Algorithm(others.find(|it| *it == named).unwrap_or("something else"))
+        })?;
+        let kid = text(members, "kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KEY_ID_BYTES) {
+            return Err(RejectedToken::Header);
+        }
+        Ok(Self {
+            algorithm,
+            kid: kid.map(str::to_owned),
+            typ: text(members, "typ")?.map(str::to_owned),
+        })
+    }
+}
+
+fn members(header: &[u8]) -> Result<Map<String, Value>, RejectedToken> {
+    unique::object(header).map_err(|_| RejectedToken::Header)
+}
+
+fn plain(members: &Map<String, Value>) -> Result<(), RejectedToken> {
+    let mut refused = REFUSED_PARAMETERS.into_iter();
+    let found = refused.find(|name| members.contains_key(*name));
+    // A payload that is a token itself (RFC 7519 section 5.2).
+    let is_nested = |cty: &str| media_type(cty).eq_ignore_ascii_case("JWT");
+    let nested = members.get("cty").and_then(Value::as_str);
+    let found = found.or_else(|| nested.filter(|cty| is_nested(cty)).map(|_| "cty"));
+    found.map_or(Ok(()), |name| Err(RejectedToken::Parameter(name)))
+}
+
+fn text<'a>(members: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, RejectedToken> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            Err(RejectedToken::Header)
+        }
+    }
+}
+
+/// A media type without the prefix that may be left out (RFC 7515 section 4.1.9).
+fn media_type(typ: &str) -> &str {
+    let prefix = "application/";
+    match typ.split_at_checked(prefix.len()) {
+        Some((found, rest)) if found.eq_ignore_ascii_case(prefix) => rest,
+        Some(_) | None => typ,
+    }
 }
 
 /// The three parts of a token, with the first two decoded no further than from base64url.
@@ -71,7 +145,10 @@ impl<'a> Parts<'a> {
 
     fn within(token: &'a str, limit: usize) -> Result<Self, RejectedToken> {
         if token.len() > limit {
-            return Err(RejectedToken::Form);
+            return Err(RejectedToken::TooLong {
+                bytes: token.len(),
+                limit,
+            });
         }
         let (message, signature) = token.rsplit_once('.').ok_or(RejectedToken::Form)?;
         let (header, payload) = message.split_once('.').ok_or(RejectedToken::Form)?;
@@ -89,12 +166,12 @@ impl<'a> Parts<'a> {
 pub fn issued_at(token: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Issued {
-        iat: u64,
+        iat: NumericDate,
     }
     let mut parts = token.split('.').filter(|_| token.len() <= MAX_TOKEN_BYTES);
     let payload = decode(parts.nth(1)?).ok()?;
     let issued: Issued = serde_json::from_slice(&payload).ok()?;
-    Some(Timestamp::from_secs(issued.iat))
+    Some(issued.iat.0)
 }
 
 /// What a token says of its own type. Nothing is believed for that: whoever takes tokens of a type checks it again.
@@ -104,18 +181,20 @@ pub fn type_of(token: &str) -> Option<String> {
         .split('.')
         .next()
         .filter(|_| token.len() <= MAX_TOKEN_BYTES)?;
-    let header: Header = serde_json::from_slice(&decode(header).ok()?).ok()?;
-    header.typ
+    let members = members(&decode(header).ok()?).ok()?;
+    plain(&members).ok()?;
+    Some(members.get("typ")?.as_str()?.to_owned())
 }
 
 impl<'a> Jws<'a> {
     /// Takes it apart: an ordinary JWT, an access token (RFC 9068), or a JWT-SVID.
     ///
     /// # Errors
-    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    /// See [`RejectedToken`].
     pub fn parse(token: &'a str) -> Result<Self, RejectedToken> {
         let known = ["jwt", "at+jwt", "jose"];
         Self::typed(Parts::of(token)?, |typ| {
+            let typ = typ.map(media_type);
             typ.is_none_or(|typ| known.iter().any(|known| typ.eq_ignore_ascii_case(known)))
         })
     }
@@ -131,15 +210,28 @@ impl<'a> Jws<'a> {
     /// As [`Jws::parse`], where the header has to name this type.
     ///
     /// # Errors
-    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    /// See [`RejectedToken`].
     pub fn parse_as(token: &'a str, expected: &str) -> Result<Self, RejectedToken> {
         Self::typed(Parts::of(token)?, |typ| typ == Some(expected))
+    }
+
+    /// As [`Jws::parse_as`], where the type may be written in each way that a media type can be.
+    ///
+    /// # Errors
+    /// See [`RejectedToken`].
+    pub(crate) fn parse_as_media_type(
+        token: &'a str,
+        expected: &str,
+    ) -> Result<Self, RejectedToken> {
+        Self::typed(Parts::of(token)?, |typ| {
+            typ.is_some_and(|typ| media_type(typ).eq_ignore_ascii_case(expected))
+        })
     }
 
     /// As [`Jws::parse_as`], for something that may be longer than a token: a status list.
     ///
     /// # Errors
-    /// [`RejectedToken::Form`] or [`RejectedToken::Header`].
+    /// See [`RejectedToken`].
     pub fn parse_within(
         text: &'a str,
         expected: &str,
@@ -152,13 +244,12 @@ impl<'a> Jws<'a> {
         parts: Parts<'a>,
         accepts: impl Fn(Option<&str>) -> bool,
     ) -> Result<Self, RejectedToken> {
-        let header: Header =
-            serde_json::from_slice(&parts.header).map_err(|_| RejectedToken::Header)?;
-        if !accepts(header.typ.as_deref()) || header.kid.len() > MAX_KEY_ID_BYTES {
-            return Err(RejectedToken::Header);
+        let header = Header::of(&members(&parts.header)?)?;
+        if !accepts(header.typ.as_deref()) {
+            return Err(RejectedToken::Type);
         }
         Ok(Self {
-            algorithm: Algorithm::parse(&header.alg).ok_or(RejectedToken::Header)?,
+            algorithm: header.algorithm,
             kid: header.kid,
             message: parts.message,
             payload: parts.payload,

@@ -11,11 +11,13 @@ pub mod dpop;
 pub mod jwks;
 pub mod jws;
 pub mod memory;
+mod numeric_date;
 mod rejected;
 pub mod security_event;
 pub mod session;
 pub mod spiffe;
 pub mod ticket;
+mod unique;
 pub mod verifier;
 
 use std::time::Duration;

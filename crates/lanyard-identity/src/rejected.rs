@@ -3,12 +3,33 @@
 /// Why a token, or what came with it, is not accepted. Callers are told nothing of this but that it was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedToken {
-    /// Not a compact JWS, or too long.
-    #[error("the token is not a compact JWS of a bounded size")]
+    /// Not a compact JWS.
+    #[error("the token is not a compact JWS: three parts of base64url with dots between them")]
     Form,
-    /// An algorithm, a type or a header that is not used here (T1, T3, T4, T5).
-    #[error("the token's header is not accepted")]
+    /// Longer than is read.
+    #[error(
+        "the token has {bytes} bytes, and at most {limit} are read: have its issuer put fewer groups and claims into it"
+    )]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest that is read.
+        limit: usize,
+    },
+    /// A header that cannot be read, or has a parameter twice or of a wrong type (T3).
+    #[error("the token's header is not an object of JSON whose `alg`, `kid` and `typ` are texts")]
     Header,
+    /// A parameter that would have the token checked by other keys or rules than the configuration's (T4, T5).
+    #[error("the token's header has the parameter `{0}`, which is not accepted here")]
+    Parameter(&'static str),
+    /// An algorithm that is not used here (T1, T2).
+    #[error(
+        "the token is signed by {0}, and RS256, ES256 or ESP256, and EdDSA or Ed25519 are accepted"
+    )]
+    Algorithm(&'static str),
+    /// A token of another kind (RFC 8725, section 3.11).
+    #[error("the token's `typ` is not the one of what is shown here")]
+    Type,
     /// No issuer of that name (T9).
     #[error("the token's issuer is not configured")]
     Issuer,
@@ -21,6 +42,36 @@ pub enum RejectedToken {
     /// The claims are not of the expected shape.
     #[error("the token's claims are not of the expected shape")]
     Claims,
+    /// A claim stands twice, at any depth (T5).
+    #[error("a claim of the token stands there twice, so that nobody knows which one counts")]
+    Twice,
+    /// A claim that is needed, and not there.
+    #[error("the claim `{0}` is missing")]
+    Missing(&'static str),
+    /// A claim that is needed, of a type that says nothing.
+    #[error("the claim `{name}` is {is}, and has to be {wanted}")]
+    ClaimType {
+        /// Which claim.
+        name: &'static str,
+        /// Its type.
+        is: &'static str,
+        /// The type that is read.
+        wanted: &'static str,
+    },
+    /// A claim that is needed, of a length that is not taken.
+    #[error("the claim `{name}` is empty, or has more than {limit} bytes")]
+    ClaimLength {
+        /// Which claim.
+        name: &'static str,
+        /// The longest that is taken.
+        limit: usize,
+    },
+    /// A claim that the configuration names is longer than is taken over; the log says which one.
+    #[error("a claim that the configuration names has more than {limit} bytes")]
+    LongClaim {
+        /// The longest that is taken over.
+        limit: usize,
+    },
     /// Not for this broker, or not for it alone (T8).
     #[error("the token's audience is not this broker alone")]
     Audience,

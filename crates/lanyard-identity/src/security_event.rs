@@ -2,11 +2,13 @@
 
 use lanyard_core::identity::Identity;
 use lanyard_core::time::Timestamp;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::jwks::Jwks;
 use crate::jws::Jws;
+use crate::numeric_date::NumericDate;
+use crate::unique::{self, Unreadable, type_of};
+use crate::{RejectedToken, SKEW};
 
 /// `typ` of a security event token (RFC 8417 section 2.3).
 pub const EVENT_TYPE: &str = "secevent+jwt";
@@ -23,8 +25,6 @@ pub const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-ty
 /// - beyond: the event is refused
 /// - test: `t44_the_id_of_a_security_event_has_a_bound`
 const MAX_EVENT_ID_BYTES: usize = 256;
-/// How far clocks may differ, in seconds.
-const SKEW: u64 = 30;
 
 /// Who may say so.
 #[derive(Debug)]
@@ -53,14 +53,41 @@ pub enum SecurityEvent {
         /// What the transmitter gives as the reason for those who look after the system.
         reason: Option<String>,
     },
+    /// Something that this broker has no use for, however well it is said.
+    Unused(Unused),
+}
+
+/// Why nothing comes of an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unused {
+    /// Events of other types; session-revoked is the one that is heeded.
+    #[error("its events are of other types: {}", shown(.0))]
+    Types(Vec<String>),
+    /// A session that is revoked of a subject in a form that names no agent here.
+    #[error("its subject is of the form `{0}`: agents are named by `iss_sub`")]
+    Subject(&'static str),
+}
+
+/// The first of some names, within bounds.
+fn shown(names: &[String]) -> String {
+    let each = names.iter().take(3).map(|name| {
+        let start: String = name.chars().take(100).collect();
+        format!("`{}`", start.escape_debug())
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// Why an event is not taken; the codes of RFC 8935 section 2.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RejectedEvent {
-    /// Not a security event token, or one that says nothing that is understood.
-    #[error("the request is not a security event token of a known form")]
-    Request,
+    /// Not a security event token.
+    #[error("the request is no security event token: {0}")]
+    Token(#[from] RejectedToken),
+    /// Issued later than now.
+    #[error(
+        "the security event token is of the future: its `iat` is later than the broker's clock"
+    )]
+    Future,
     /// Not signed by a key of the issuer.
     #[error("the signature does not verify by a key of the issuer")]
     Key,
@@ -70,8 +97,8 @@ pub enum RejectedEvent {
     /// Not for this broker.
     #[error("the audience is not this broker")]
     Audience,
-    /// A subject of a form that names no identity here.
-    #[error("the subject is not one of the form iss_sub, nor has a user of that form")]
+    /// A session that is revoked of nobody, or of somebody in a form that cannot be read.
+    #[error("the event names no subject, or one that is no subject identifier (RFC 9493)")]
     Subject,
 }
 
@@ -80,7 +107,7 @@ impl RejectedEvent {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Request | Self::Subject => "invalid_request",
+            Self::Token(_) | Self::Future | Self::Subject => "invalid_request",
             Self::Key => "invalid_key",
             Self::Issuer => "invalid_issuer",
             Self::Audience => "invalid_audience",
@@ -88,30 +115,76 @@ impl RejectedEvent {
     }
 }
 
-#[derive(Deserialize)]
 struct Claims {
     iss: String,
-    aud: Audiences,
-    iat: u64,
+    aud: Value,
+    iat: Timestamp,
     jti: String,
     sub_id: Option<Value>,
+    /// By their types.
     events: Map<String, Value>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audiences {
-    One(String),
-    Many(Vec<String>),
-}
+impl Claims {
+    fn read(payload: &[u8]) -> Result<Self, RejectedToken> {
+        let mut members = unique::object(payload).map_err(|error| match error {
+            Unreadable::Form => RejectedToken::Claims,
+            Unreadable::Twice => RejectedToken::Twice,
+        })?;
+        let events = needed(&mut members, "events")?;
+        let Value::Object(events) = events else {
+            return Err(wrong("events", type_of(&events), "an object of events"));
+        };
+        if events.is_empty() || !events.values().all(Value::is_object) {
+            let is = "empty, or an object of something else than events";
+            return Err(wrong("events", is, "an object of events"));
+        }
+        let iat = needed(&mut members, "iat")?;
+        let Value::Number(iat) = iat else {
+            return Err(wrong("iat", type_of(&iat), "a number of seconds"));
+        };
+        let iat = NumericDate::of(&iat).0;
+        let jti = text(&mut members, "jti")?;
+        if jti.is_empty() || jti.len() > MAX_EVENT_ID_BYTES {
+            return Err(RejectedToken::ClaimLength {
+                name: "jti",
+                limit: MAX_EVENT_ID_BYTES,
+            });
+        }
+        Ok(Self {
+            iss: text(&mut members, "iss")?,
+            aud: needed(&mut members, "aud")?,
+            iat,
+            jti,
+            sub_id: members.remove("sub_id").filter(|value| !value.is_null()),
+            events,
+        })
+    }
 
-impl Audiences {
-    fn is_for(&self, audience: &str) -> bool {
-        match self {
-            Self::One(one) => one == audience,
-            Self::Many(many) => many.iter().any(|one| one == audience),
+    fn are_for(&self, audience: &str) -> bool {
+        match &self.aud {
+            Value::String(one) => one == audience,
+            Value::Array(many) => many.iter().any(|one| one == audience),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
         }
     }
+}
+
+fn needed(members: &mut Map<String, Value>, name: &'static str) -> Result<Value, RejectedToken> {
+    let value = members.remove(name).filter(|value| !value.is_null());
+    value.ok_or(RejectedToken::Missing(name))
+}
+
+fn text(members: &mut Map<String, Value>, name: &'static str) -> Result<String, RejectedToken> {
+    let value = needed(members, name)?;
+    let Value::String(text) = value else {
+        return Err(wrong(name, type_of(&value), "a text"));
+    };
+    Ok(text)
+}
+
+const fn wrong(name: &'static str, is: &'static str, wanted: &'static str) -> RejectedToken {
+    RejectedToken::ClaimType { name, is, wanted }
 }
 
 /// The event, and who said it.
@@ -123,59 +196,117 @@ pub fn verify<'a>(
     token: &str,
     now: Timestamp,
 ) -> Result<(&'a Transmitter, SecurityEvent), RejectedEvent> {
-    let jws = Jws::parse_as(token, EVENT_TYPE).map_err(|_| RejectedEvent::Request)?;
-    let claims: Claims =
-        serde_json::from_slice(&jws.payload).map_err(|_| RejectedEvent::Request)?;
+    let jws = Jws::parse_as_media_type(token, EVENT_TYPE)?;
+    let claims = Claims::read(&jws.payload)?;
     let transmitter = transmitters.iter().find(|it| it.issuer == claims.iss);
     let transmitter = transmitter.ok_or(RejectedEvent::Issuer)?;
-    let keys = &transmitter.keys;
-    if !keys.verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature) {
+    let (keys, kid) = (&transmitter.keys, jws.kid.as_deref());
+    if !keys.verifies(kid, jws.algorithm, jws.message, &jws.signature) {
         return Err(RejectedEvent::Key);
     }
-    if !claims.aud.is_for(&transmitter.audience) {
+    if !claims.are_for(&transmitter.audience) {
         return Err(RejectedEvent::Audience);
     }
-    let well = !claims.jti.is_empty() && claims.jti.len() <= MAX_EVENT_ID_BYTES;
-    if !well || claims.iat > now.as_secs().saturating_add(SKEW) {
-        return Err(RejectedEvent::Request);
+    if claims.iat > now + SKEW {
+        return Err(RejectedEvent::Future);
     }
     said(claims).map(|event| (transmitter, event))
 }
 
 fn said(claims: Claims) -> Result<SecurityEvent, RejectedEvent> {
     let Some(revoked) = claims.events.get(SESSION_REVOKED) else {
-        let verification = claims.events.contains_key(VERIFICATION);
-        return verification
-            .then_some(SecurityEvent::Verification)
-            .ok_or(RejectedEvent::Request);
+        if claims.events.contains_key(VERIFICATION) {
+            return Ok(SecurityEvent::Verification);
+        }
+        let types = claims.events.into_iter().map(|(name, _)| name).collect();
+        return Ok(SecurityEvent::Unused(Unused::Types(types)));
     };
-    let subject = claims.sub_id.as_ref().and_then(identity);
-    Ok(SecurityEvent::SessionRevoked {
-        id: claims.jti,
-        subject: subject.ok_or(RejectedEvent::Subject)?,
-        reason: reason(revoked),
+    // Drafts of CAEP put the subject into the event.
+    let subject = claims.sub_id.as_ref().or_else(|| revoked.get("subject"));
+    Ok(match subject_of(subject.ok_or(RejectedEvent::Subject)?)? {
+        Subject::Is(subject) => SecurityEvent::SessionRevoked {
+            id: claims.jti,
+            subject,
+            reason: reason(revoked),
+        },
+        Subject::OfForm(form) => SecurityEvent::Unused(Unused::Subject(form)),
     })
 }
 
-/// RFC 9493: `iss_sub`, or a complex subject with a user of that form.
-fn identity(subject: &Value) -> Option<Identity> {
-    let text = |name: &str| subject.get(name)?.as_str().map(str::to_owned);
-    match text("format")?.as_str() {
-        "iss_sub" => Some(Identity {
-            issuer: text("iss")?,
-            subject: text("sub")?,
-        }),
-        "complex" => subject
-            .get("user")
-            .filter(|user| user.get("format").and_then(Value::as_str) == Some("iss_sub"))
-            .and_then(identity),
-        _ => None,
+/// Whom a subject identifier names.
+enum Subject {
+    Is(Identity),
+    /// Somebody, in a way that says nothing here.
+    OfForm(&'static str),
+}
+
+/// Forms of RFC 9493 and of OpenID SSF that name nobody by an issuer and a subject.
+const OTHER_FORMS: [&str; 9] = [
+    "account",
+    "did",
+    "email",
+    "ip-addresses",
+    "jwt_id",
+    "opaque",
+    "phone_number",
+    "saml_assertion_id",
+    "uri",
+];
+
+/// RFC 9493: `iss_sub`, one of several names of a subject, or a complex subject with a user of such a form. Drafts call the form
+/// `subject_type`.
+fn subject_of(subject: &Value) -> Result<Subject, RejectedEvent> {
+    let bad = RejectedEvent::Subject;
+    let members = subject.as_object().ok_or(bad)?;
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    let form = text("format").or_else(|| text("subject_type"));
+    match form {
+        Some("iss_sub" | "iss-sub") => Ok(Subject::Is(Identity {
+            issuer: text("iss").ok_or(bad)?.to_owned(),
+            subject: text("sub").ok_or(bad)?.to_owned(),
+        })),
+        Some("aliases") => {
+            let named = members.get("identifiers").and_then(Value::as_array);
+            let mut found = Subject::OfForm("aliases");
+            for one in named.ok_or(bad)? {
+                if let Subject::Is(identity) = simple(one)? {
+                    found = Subject::Is(identity);
+                    break;
+                }
+            }
+            Ok(found)
+        }
+        Some("complex") | None if members.contains_key("user") => {
+            members.get("user").map_or(Err(bad), simple)
+        }
+        Some("complex") => Ok(Subject::OfForm("complex, without a user")),
+        Some(form) => {
+            let known = OTHER_FORMS.into_iter().find(|it| *it == form);
+            Ok(Subject::OfForm(known.unwrap_or("another one")))
+        }
+        None => Err(bad),
+    }
+}
+
+/// A subject identifier within another: never several deep.
+fn simple(subject: &Value) -> Result<Subject, RejectedEvent> {
+    let form = subject
+        .get("format")
+        .or_else(|| subject.get("subject_type"));
+    match form.and_then(Value::as_str) {
+        Some("aliases" | "complex") | None => Err(RejectedEvent::Subject),
+        Some(_) => subject_of(subject),
     }
 }
 
 /// In English, else in any language.
 fn reason(event: &Value) -> Option<String> {
-    let reasons = event.get("reason_admin")?.as_object()?;
+    let reasons = event.get("reason_admin")?;
+    // Drafts have one text instead of one for each language.
+    if let Some(reason) = reasons.as_str() {
+        return Some(reason.to_owned());
+    }
+    let reasons = reasons.as_object()?;
     let said = reasons.get("en").or_else(|| reasons.values().next())?;
     said.as_str().map(str::to_owned)
 }

@@ -145,7 +145,9 @@ impl Session {
                 if verifier.issuer(&operator.identity.issuer).is_none() {
                     return Err(RejectedToken::Issuer);
                 }
-                Verified::Operator(verifier.again(&operator), login)
+                let operator = verifier.again(&operator);
+                let no_role = verifier.no_role_again(&operator);
+                Verified::Operator(operator, Login { no_role, ..login })
             }
         })
     }

@@ -72,6 +72,8 @@ pub struct Bundle {
     pub keys: Option<Jwks>,
     /// How often it wants to be asked again.
     pub refresh: Option<Duration>,
+    /// The keys and authorities that are not used, and why.
+    pub passed_over: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,39 +90,50 @@ impl Bundle {
     pub fn parse(bytes: &[u8]) -> Result<Self, BundleError> {
         let document: Document =
             serde_json::from_slice(bytes).map_err(|_| BundleError::Form("no list of keys"))?;
-        let (mut authorities, mut keys) = (Vec::new(), Vec::new());
-        for key in document.keys {
+        let (mut authorities, mut keys, mut passed_over) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, key) in document.keys.into_iter().enumerate() {
             match key.get("use").and_then(Value::as_str) {
-                Some("x509-svid") => authorities.push(authority(&key)?),
+                Some("x509-svid") => match authority(&key) {
+                    Ok(authority) => authorities.push(authority),
+                    Err(error) => passed_over.push(format!("key {place} of the bundle: {error}")),
+                },
                 Some("jwt-svid") => keys.push(key),
                 // Other uses are ignored (section 4.2.2).
                 Some(_) | None => {}
             }
         }
+        let keys = Jwks::parse(json!({"keys": keys}).to_string().as_bytes())?;
+        passed_over.extend(
+            keys.passed_over()
+                .iter()
+                .map(|key| format!("of its JWT-SVID keys, {key}")),
+        );
         if authorities.is_empty() && keys.is_empty() {
-            return Err(BundleError::Form("no key for SVIDs in it"));
+            let why = match passed_over.as_slice() {
+                [] => "no key for SVIDs in it",
+                _ => "no key for SVIDs in it that can be used",
+            };
+            return Err(BundleError::Form(why));
         }
         Ok(Self {
             authorities,
-            keys: Some(Jwks::parse(json!({"keys": keys}).to_string().as_bytes())?),
+            keys: Some(keys),
             refresh: document.spiffe_refresh_hint.map(Duration::from_secs),
+            passed_over,
         })
     }
 }
 
-fn authority(key: &Value) -> Result<CertificateDer<'static>, BundleError> {
+fn authority(key: &Value) -> Result<CertificateDer<'static>, &'static str> {
     let chain = key.get("x5c").and_then(Value::as_array);
     let Some([Value::String(one)]) = chain.map(Vec::as_slice) else {
-        return Err(BundleError::Form(
-            "an authority for X.509-SVIDs needs exactly one certificate in x5c",
-        ));
+        return Err("an authority for X.509-SVIDs needs exactly one certificate in x5c");
     };
     let der = STANDARD
         .decode(one)
-        .map_err(|_| BundleError::Form("a certificate is not base64"))?;
+        .map_err(|_| "a certificate is not base64")?;
     let der = CertificateDer::from(der);
-    anchor_from_trusted_cert(&der)
-        .map_err(|_| BundleError::Form("an authority is not a certificate"))?;
+    anchor_from_trusted_cert(&der).map_err(|_| "an authority is not a certificate")?;
     Ok(der)
 }
 

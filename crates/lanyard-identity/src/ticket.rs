@@ -94,10 +94,9 @@ impl Tickets {
         if jws.algorithm != Algorithm::EdDsa {
             return Err(RejectedToken::Header);
         }
-        if !self
-            .keys
-            .verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature)
-        {
+        let kid = jws.kid.clone().ok_or(RejectedToken::Header)?;
+        let keys = &self.keys;
+        if !keys.verifies(&*kid, jws.algorithm, jws.message, &jws.signature) {
             return Err(RejectedToken::Signature);
         }
         let claims: Claims = jws.claims()?;
@@ -119,7 +118,7 @@ impl Tickets {
         }
         Ok(Ticket {
             id: claims.jti,
-            key: jws.kid,
+            key: kid,
             scope: claims.scope,
         })
     }

@@ -9,15 +9,22 @@ use lanyard_core::identity::{
 };
 use lanyard_core::time::Timestamp;
 use parking_lot::RwLock;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::jwks::Jwks;
 use crate::jws::{Jws, Parts};
 use crate::memory::{ProofId, Use};
+use crate::unique::type_of;
 use crate::{RejectedToken, SKEW};
 
+mod claims;
+mod groups;
 mod sponsors;
+
+pub use groups::ClaimPath;
+
+use claims::Claims;
+use groups::Said;
 
 /// How old a token may be that is not bound to a key (T12).
 ///
@@ -84,8 +91,8 @@ pub struct Issuer {
     pub method: Method,
     /// Which other claims are taken over, for charters to name.
     pub claims: BTreeSet<String>,
-    /// The claim that holds the groups of an operator.
-    pub groups_claim: String,
+    /// Where among the claims the groups of a person stand.
+    pub groups_claim: ClaimPath,
     /// Which roles the members of a group have; at an agents' issuer, which roles a subject has that people act as.
     pub roles: BTreeMap<String, BTreeSet<OperatorRole>>,
     /// Which people an operators' issuer vouches for.
@@ -185,50 +192,6 @@ pub struct Accepted {
     pub used: Use,
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    iss: Option<String>,
-    sub: String,
-    aud: Value,
-    exp: u64,
-    iat: Option<u64>,
-    nbf: Option<u64>,
-    jti: Option<String>,
-    cnf: Option<BTreeMap<String, String>>,
-    auth_time: Option<u64>,
-    acr: Option<String>,
-    #[serde(flatten, deserialize_with = "unique")]
-    others: BTreeMap<String, Value>,
-}
-
-/// A map in which no name stands twice (T5).
-fn unique<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<BTreeMap<String, Value>, D::Error> {
-    struct Unique;
-    impl<'de> serde::de::Visitor<'de> for Unique {
-        type Value = BTreeMap<String, Value>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("claims, each once")
-        }
-
-        fn visit_map<A: serde::de::MapAccess<'de>>(
-            self,
-            mut map: A,
-        ) -> Result<Self::Value, A::Error> {
-            let mut claims = BTreeMap::new();
-            while let Some((name, value)) = map.next_entry()? {
-                if claims.insert(name, value).is_some() {
-                    return Err(serde::de::Error::custom("a claim stands twice"));
-                }
-            }
-            Ok(claims)
-        }
-    }
-    deserializer.deserialize_map(Unique)
-}
-
 /// Verifies tokens of the configured issuers.
 #[derive(Debug)]
 pub struct Verifier {
@@ -249,30 +212,14 @@ impl Claimed {
     /// Reads the payload alone: cheap, for limits that come before any cryptography.
     ///
     /// # Errors
-    /// [`RejectedToken::Form`] or [`RejectedToken::Claims`].
+    /// See [`RejectedToken`].
     pub fn of(token: &str) -> Result<Self, RejectedToken> {
         let parts = Parts::of(token)?;
-        let claims: Claims =
-            serde_json::from_slice(&parts.payload).map_err(|_| RejectedToken::Claims)?;
+        let claims = Claims::read(&parts.payload)?;
         Ok(Self {
             issuer: claims.issuer().to_owned(),
             subject: claims.sub,
         })
-    }
-}
-
-impl Claims {
-    /// The issuer; the trust domain, where only a SPIFFE ID says it.
-    fn issuer(&self) -> &str {
-        match &self.iss {
-            Some(issuer) if !self.sub.starts_with("spiffe://") => issuer,
-            Some(_) | None => {
-                let rest = self.sub.strip_prefix("spiffe://").unwrap_or_default();
-                let domain = rest.split('/').next().unwrap_or_default().len();
-                let end = "spiffe://".len() + domain;
-                self.sub.get(..end).unwrap_or_default()
-            }
-        }
     }
 }
 
@@ -305,6 +252,23 @@ impl Verifier {
         }
     }
 
+    /// Why an operator of earlier has no role, as the configuration is now; none where they have one.
+    #[must_use]
+    pub fn no_role_again(&self, operator: &Operator) -> Option<String> {
+        let issuer = self.issuers.get(&operator.identity.issuer)?;
+        issuer.no_role(operator, &groups::known(operator.groups.len()))
+    }
+
+    /// The issuers that have keys, of which none can be used.
+    pub fn without_usable_keys(&self) -> impl Iterator<Item = &str> {
+        let has_none = |issuer: &&Issuer| {
+            let held = issuer.keys.0.read();
+            held.0.as_ref().is_some_and(Jwks::is_empty)
+        };
+        let issuers = self.issuers.values().filter(has_none);
+        issuers.map(|issuer| issuer.name.as_str())
+    }
+
     /// The configured issuer of this name.
     #[must_use]
     pub fn issuer(&self, name: &str) -> Option<&Issuer> {
@@ -323,7 +287,7 @@ impl Verifier {
         now: Timestamp,
     ) -> Result<Accepted, RejectedToken> {
         let jws = Jws::parse(token)?;
-        let claims: Claims = jws.claims()?;
+        let claims = Claims::read(&jws.payload)?;
         let issuer = self
             .issuers
             .get(claims.issuer())
@@ -334,8 +298,12 @@ impl Verifier {
         timely(&claims, key, purpose, now)?;
         held_by(&claims, key)?;
         if claims.sub.is_empty() || claims.sub.len() > MAX_SUBJECT_BYTES {
-            return Err(RejectedToken::Claims);
+            return Err(RejectedToken::ClaimLength {
+                name: "sub",
+                limit: MAX_SUBJECT_BYTES,
+            });
         }
+        claims.tell();
         let jti = claims.jti.as_deref().filter(|jti| !jti.is_empty());
         let id = match jti {
             Some(jti) => ProofId::of(&["jti", &issuer.name, jti]),
@@ -345,7 +313,7 @@ impl Verifier {
         let used = Use {
             id,
             key: key.cloned(),
-            until: Timestamp::from_secs(claims.exp) + SKEW,
+            until: claims.exp + SKEW,
         };
         Ok(Accepted {
             who: self.who(issuer, claims, key)?,
@@ -371,7 +339,7 @@ impl Verifier {
                 identity,
                 evidence: Evidence {
                     method: issuer.method,
-                    claims: taken_over(&issuer.claims, &claims.others)?,
+                    claims: taken_over(issuer, &claims.others)?,
                     key: key.cloned(),
                 },
                 sponsor: self.sponsor(issuer, &claims),
@@ -392,28 +360,30 @@ impl Verifier {
     #[must_use]
     pub fn lacks_the_key_of(&self, token: &str) -> Option<&str> {
         let jws = Jws::parse(token).ok()?;
-        let claims: Claims = jws.claims().ok()?;
+        let claims = Claims::read(&jws.payload).ok()?;
         let issuer = self.issuers.get(claims.issuer())?;
         let held = issuer.keys.0.read();
-        let knows = held.0.as_ref().is_some_and(|keys| keys.knows(&jws.kid));
+        let knows = held
+            .0
+            .as_ref()
+            .is_some_and(|keys| keys.knows(jws.kid.as_deref()));
         (!knows).then_some(issuer.name.as_str())
     }
 }
 
 fn addressed(claims: &Claims, expected: &str) -> Result<(), RejectedToken> {
-    let audience = match &claims.aud {
-        Value::String(one) => Some(one.as_str()),
-        Value::Array(list) => match list.as_slice() {
-            [Value::String(one)] => Some(one.as_str()),
-            _ => None,
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
+    let is_for_us = match &claims.aud {
+        Value::String(one) => one == expected,
+        Value::Array(list) => !list.is_empty() && list.iter().all(|one| one == expected),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => {
+            return Err(RejectedToken::ClaimType {
+                name: "aud",
+                is: type_of(other),
+                wanted: "a text or a list of texts",
+            });
+        }
     };
-    if audience == Some(expected) {
-        Ok(())
-    } else {
-        Err(RejectedToken::Audience)
-    }
+    is_for_us.then_some(()).ok_or(RejectedToken::Audience)
 }
 
 /// A token that its issuer bound to a key is that key's alone (RFC 7800). A binding of another kind is none that could be seen.
@@ -425,9 +395,10 @@ fn held_by(claims: &Claims, key: Option<&Confirmation>) -> Result<(), RejectedTo
         Confirmation::Key(digest) => ("jkt", digest),
         Confirmation::Certificate(digest) => ("x5t#S256", digest),
     });
-    match shown {
-        Some((name, digest)) if cnf.len() == 1 && cnf.get(name) == Some(digest) => Ok(()),
-        Some(_) | None => Err(RejectedToken::Possession),
+    let cnf = cnf.as_object().filter(|cnf| cnf.len() == 1);
+    match (shown, cnf) {
+        (Some((name, digest)), Some(cnf)) if cnf.get(name).is_some_and(|it| it == digest) => Ok(()),
+        (Some(_) | None, _) => Err(RejectedToken::Possession),
     }
 }
 
@@ -437,14 +408,14 @@ fn timely(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<(), RejectedToken> {
-    let expires = Timestamp::from_secs(claims.exp);
+    let expires = claims.exp;
     // A JWT-SVID need not say when it was issued: then its end has to be near.
     let issued = match claims.iat {
-        Some(issued) => Timestamp::from_secs(issued),
+        Some(issued) => issued,
         None if key.is_some() || expires <= now + MAX_UNBOUND_TOKEN_AGE => now,
         None => return Err(RejectedToken::Times),
     };
-    let begun = claims.nbf.map_or(issued, Timestamp::from_secs);
+    let begun = claims.nbf.unwrap_or(issued);
     let in_future = issued > now + SKEW || begun > now + SKEW;
     let too_long = expires > now + MAX_TIME_TO_EXPIRY || expires <= issued;
     let (late, old) = match purpose {
@@ -476,7 +447,12 @@ impl Issuer {
             return Err(RejectedToken::StaleKeys);
         }
         let keys = keys.ok_or(RejectedToken::StaleKeys)?;
-        if keys.verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature) {
+        if keys.verifies(
+            jws.kid.as_deref(),
+            jws.algorithm,
+            jws.message,
+            &jws.signature,
+        ) {
             Ok(())
         } else {
             Err(RejectedToken::Signature)
@@ -484,31 +460,25 @@ impl Issuer {
     }
 
     fn operator(&self, identity: Identity, claims: Claims) -> Verified {
-        let groups = match self.kind {
-            IssuerKind::Operators => self.groups_of(&claims),
+        let said = match self.kind {
+            IssuerKind::Operators => self.said(&claims.others),
             // An agents' issuer vouches for no groups: the subject stands for itself.
-            IssuerKind::Agents => BTreeSet::from([claims.sub.clone()]),
+            IssuerKind::Agents => Said::subject(&claims.sub),
         };
         let operator = Operator {
             name: self.people.name(&claims),
             identity,
-            roles: self.roles_of(&groups),
-            groups,
+            roles: self.roles_of(&said.groups),
+            groups: said.groups,
             directory: self.people.directory.clone(),
-            vouched: claims.iat.map(Timestamp::from_secs),
+            vouched: claims.iat,
         };
         let login = Login {
-            at: claims.auth_time.map(Timestamp::from_secs),
+            at: claims.auth_time,
             acr: claims.acr,
+            no_role: self.no_role(&operator, &said.what),
         };
         Verified::Operator(operator, login)
-    }
-
-    fn groups_of(&self, claims: &Claims) -> BTreeSet<String> {
-        let listed = claims.others.get(&self.groups_claim);
-        let listed = listed.and_then(Value::as_array).into_iter().flatten();
-        let groups = listed.filter_map(Value::as_str);
-        groups.map(str::to_owned).collect()
     }
 }
 
@@ -530,21 +500,38 @@ impl PeopleRule {
     }
 }
 
-/// The claims that the configuration lets through, as text. One that is no text, number or truth value is none.
+/// The claims that the configuration lets through, as text. One that is no text, number or truth value is none, which the log
+/// says.
 fn taken_over(
-    names: &BTreeSet<String>,
+    issuer: &Issuer,
     claims: &BTreeMap<String, Value>,
 ) -> Result<BTreeMap<String, String>, RejectedToken> {
     let mut taken = BTreeMap::new();
-    for name in names {
+    for name in &issuer.claims {
         let text = match claims.get(name) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
             Some(Value::Bool(truth)) => truth.to_string(),
-            Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => continue,
+            Some(other @ (Value::Array(_) | Value::Object(_))) => {
+                let (issuer, claim, is) = (&issuer.name, name.as_str(), type_of(other));
+                let wanted = "a text, a number or a truth value";
+                tracing::info!(
+                    issuer,
+                    claim,
+                    is,
+                    wanted,
+                    "a claim that the configuration names is not taken over"
+                );
+                continue;
+            }
+            Some(Value::Null) | None => continue,
         };
         if text.len() > MAX_CLAIM_BYTES {
-            return Err(RejectedToken::Claims);
+            let (issuer, claim, bytes) = (&issuer.name, name.as_str(), text.len());
+            tracing::info!(issuer, claim, bytes, "a claim is too long to be taken over");
+            return Err(RejectedToken::LongClaim {
+                limit: MAX_CLAIM_BYTES,
+            });
         }
         taken.insert(name.clone(), text);
     }

@@ -58,7 +58,7 @@ fn verifier() -> Verifier {
         audience: None,
         method: Method::Oidc,
         claims: BTreeSet::new(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
         people: PeopleRule::default(),
         sponsor: None,

@@ -47,7 +47,7 @@ fn issuer(
         audience: None,
         method: Method::Oidc,
         claims: BTreeSet::new(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [].into(),
         people,
         sponsor,

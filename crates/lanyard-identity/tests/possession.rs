@@ -116,7 +116,8 @@ fn t1_t2_t4_a_proof_brings_a_public_key_that_signed_it_and_nothing_else() {
         ("jwk", jwk(2)),
         ("jwk", secret),
         ("jwk", json!({"kty": "oct", "k": "AA"})),
-        ("kid", json!("one")),
+        ("jku", json!("https://evil.example/keys")),
+        ("x5c", json!(["AA"])),
         ("crit", json!(["x"])),
     ] {
         let proof = signed(&with(&header(), name, value.clone()), &claims());

@@ -13,7 +13,7 @@ use lanyard_core::identity::{Confirmation, Method, OperatorRole};
 use lanyard_core::scope::Scope;
 use lanyard_core::time::Timestamp;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
-use lanyard_identity::jwks::{Jwks, JwksError, PublicKey};
+use lanyard_identity::jwks::{Jwks, PublicKey};
 use lanyard_identity::security_event::{self, EVENT_TYPE, Transmitter, VERIFICATION};
 use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::{PeopleRule, Purpose};
@@ -48,7 +48,7 @@ fn verifier() -> Verifier {
         audience: None,
         method: Method::Oidc,
         claims: BTreeSet::new(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [("oncall".to_owned(), [OperatorRole::OnCall].into())].into(),
         people: PeopleRule::default(),
         sponsor: None,
@@ -115,7 +115,7 @@ fn t1_t2_the_header_does_not_choose_the_algorithm() {
         b64(json!({"alg": "none", "kid": "one"}).to_string()),
         b64(claims().to_string())
     );
-    assert_eq!(outcome(&unsigned), Err(RejectedToken::Header));
+    assert_eq!(outcome(&unsigned), Err(RejectedToken::Algorithm("none")));
 }
 
 #[test]
@@ -134,15 +134,15 @@ fn t3_a_hostile_kid_finds_nothing() {
 
 #[test]
 fn t4_t5_headers_that_bring_their_own_key_or_rules_are_refused() {
-    for name in [
-        "jwk", "jku", "x5u", "x5c", "crit", "b64", "enc", "zip", "cty",
-    ] {
-        let mut header = header();
-        header[name] = json!([name]);
-        assert_eq!(
-            outcome(&sign(&header.to_string(), &claims().to_string())),
-            Err(RejectedToken::Header)
-        );
+    for name in ["jwk", "jku", "x5u", "x5c", "crit", "b64", "enc", "zip"] {
+        for value in [json!([name]), json!(null)] {
+            let mut header = header();
+            header[name] = value;
+            assert_eq!(
+                outcome(&sign(&header.to_string(), &claims().to_string())),
+                Err(RejectedToken::Parameter(name))
+            );
+        }
     }
     let twice = r#"{"alg":"none","alg":"EdDSA","kid":"one"}"#;
     assert_eq!(
@@ -154,7 +154,7 @@ fn t4_t5_headers_that_bring_their_own_key_or_rules_are_refused() {
         .replacen('{', r#"{"sub":"mallory","#, 1);
     assert_eq!(
         outcome(&sign(&header().to_string(), &duplicate)),
-        Err(RejectedToken::Claims)
+        Err(RejectedToken::Twice)
     );
     assert_eq!(
         outcome(r#"{"payload":"x","signature":"y"}"#),
@@ -164,47 +164,27 @@ fn t4_t5_headers_that_bring_their_own_key_or_rules_are_refused() {
 }
 
 #[test]
-fn t6_t7_a_set_with_one_bad_key_is_no_set() {
-    let parse = |keys: Value| Jwks::parse(json!({"keys": keys}).to_string().as_bytes()).map(drop);
-    assert_eq!(
-        parse(json!([jwk("one"), jwk("one")])),
-        Err(JwksError::DuplicateKid)
-    );
-    let bad = [
-        json!({"kty": "oct", "kid": "s", "k": "c2VjcmV0"}),
-        json!({"kty": "RSA", "kid": "r", "n": b64([0xff; 128]), "e": "AQAB"}),
-        json!({"kty": "RSA", "kid": "r", "n": b64([0xff; 256]), "e": "AQ"}),
-        json!({"kty": "EC", "crv": "P-256", "kid": "e", "x": b64([1; 32]), "y": b64([1; 32])}),
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": "o", "x": b64([1; 31])}),
-        json!({"kty": "OKP", "crv": "Ed25519", "kid": "o", "alg": "ES256", "x": b64([1; 32])}),
-        json!({"kty": "OKP", "crv": "Ed25519", "x": b64([1; 32])}),
-    ];
-    for key in bad {
-        assert!(
-            matches!(
-                parse(json!([jwk("one"), key])),
-                Err(JwksError::Key { place: 1, .. })
-            ),
-            "{key}"
-        );
-    }
-}
-
-#[test]
 fn t8_the_audience_is_this_broker_alone() {
     for aud in [
         json!("other"),
         json!(["lanyard", "other"]),
+        json!(["lanyard", 1]),
         json!([]),
-        json!(null),
-        json!({"a": 1}),
     ] {
         assert_eq!(
             outcome(&token(&with("aud", aud))),
             Err(RejectedToken::Audience)
         );
     }
-    assert_eq!(outcome(&token(&without("aud"))), Err(RejectedToken::Claims));
+    for absent in [without("aud"), with("aud", json!(null))] {
+        assert_eq!(outcome(&token(&absent)), Err(RejectedToken::Missing("aud")));
+    }
+    let odd = outcome(&token(&with("aud", json!({"a": 1}))));
+    let (name, is) = ("aud", "an object");
+    assert!(
+        matches!(odd, Err(RejectedToken::ClaimType { name: n, is: i, .. }) if (n, i) == (name, is)),
+        "{odd:?}"
+    );
     assert!(outcome(&token(&with("aud", json!(["lanyard"])))).is_ok());
 }
 
@@ -265,10 +245,13 @@ fn t13_times_that_cannot_be_are_refused() {
             "{name}"
         );
     }
-    assert_eq!(outcome(&token(&without("exp"))), Err(RejectedToken::Claims));
+    assert_eq!(
+        outcome(&token(&without("exp"))),
+        Err(RejectedToken::Missing("exp"))
+    );
     assert_eq!(
         outcome(&token(&with("exp", json!(-1)))),
-        Err(RejectedToken::Claims)
+        Err(RejectedToken::Times)
     );
 }
 
@@ -377,11 +360,11 @@ fn a_ticket_that_is_late_withdrawn_or_of_another_kind_is_refused() {
         Err(RejectedToken::Replayed)
     );
     // A ticket is no identity, and an identity no ticket.
-    assert_eq!(outcome(&text), Err(RejectedToken::Header));
+    assert_eq!(outcome(&text), Err(RejectedToken::Type));
     assert!(!Tickets::is_one(&token(&claims())));
     assert_eq!(
         tickets(&[]).verify(&token(&claims()), NOW),
-        Err(RejectedToken::Header)
+        Err(RejectedToken::Type)
     );
     let mut broken = text;
     broken.pop();
@@ -399,7 +382,7 @@ fn t11_keys_that_were_not_fetched_for_long_serve_a_kill_alone() {
         audience: None,
         method: Method::Oidc,
         claims: BTreeSet::new(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [].into(),
         people: PeopleRule::default(),
         sponsor: None,
@@ -439,7 +422,7 @@ fn taken(kid: &str, claims: &Value) -> bool {
         audience: None,
         method: Method::Oidc,
         claims: ["team".to_owned()].into(),
-        groups_claim: "groups".to_owned(),
+        groups_claim: "groups".into(),
         roles: [].into(),
         people: PeopleRule::default(),
         sponsor: None,
@@ -462,10 +445,13 @@ fn t44_what_a_token_says_has_bounds() {
     assert!(team(512) && !team(513));
     // The token as a whole: a claim that is not taken over makes it long.
     let padded = |more: usize| token(&with("pad", json!(of(more))));
-    let fits = (0..).take_while(|more| padded(*more).len() <= 8 * 1024);
+    let limit = 16 * 1024;
+    let fits = (11_000..).take_while(|more| padded(*more).len() <= limit);
     let most = fits.last().unwrap();
     assert!(outcome(&padded(most)).is_ok());
-    assert_eq!(outcome(&padded(most + 1)), Err(RejectedToken::Form));
+    let long = padded(most + 1);
+    let bytes = long.len();
+    assert_eq!(outcome(&long), Err(RejectedToken::TooLong { bytes, limit }));
 }
 
 #[test]

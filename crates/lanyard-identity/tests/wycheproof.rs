@@ -93,7 +93,12 @@ fn of_token(keys: &Value, token: &Value) -> Outcome {
     let Ok(jws) = Jws::parse(&token) else {
         return Outcome::TokenRefused;
     };
-    if keys.verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature) {
+    if keys.verifies(
+        jws.kid.as_deref(),
+        jws.algorithm,
+        jws.message,
+        &jws.signature,
+    ) {
         Outcome::Accepted
     } else {
         Outcome::SignatureRefused

@@ -43,10 +43,13 @@ impl Keys {
         if jws.algorithm == Algorithm::Rs256 {
             return Err(Refusal::Forged(RejectedToken::Header));
         }
-        let set = self.set(&jws.kid, sources).await?;
+        // The broker names the key of everything that it signs.
+        let kid = jws.kid.as_deref();
+        let kid = kid.ok_or(Refusal::Forged(RejectedToken::Header))?;
+        let set = self.set(kid, sources).await?;
         let verifies = set
             .keys
-            .verifies(&jws.kid, jws.algorithm, jws.message, &jws.signature);
+            .verifies(kid, jws.algorithm, jws.message, &jws.signature);
         let forged = Refusal::Forged(RejectedToken::Signature);
         verifies.then_some(()).ok_or(forged)
     }
@@ -76,7 +79,12 @@ async fn fetch(sources: &Sources) -> Option<KeySet> {
         }
     };
     match Jwks::parse(&bytes) {
-        Ok(keys) => Some(KeySet { keys, fetched }),
+        Ok(keys) => {
+            for key in keys.passed_over() {
+                tracing::warn!(%url, %key, "a key of the broker is passed over");
+            }
+            Some(KeySet { keys, fetched })
+        }
         Err(error) => {
             tracing::warn!(%url, %error, "the broker's keys cannot be read");
             None
