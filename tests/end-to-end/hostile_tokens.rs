@@ -48,7 +48,8 @@ fn believed(stage: &Stage, token: &str) -> Result<bool> {
         (401, answer) => {
             assert_eq!(
                 answer,
-                json!({"error": "no accepted identity was presented"})
+                json!({"error": "invalid_client", "error_description": "no accepted identity was presented",
+                    "reason": "UNAUTHENTICATED"})
             );
             Ok(false)
         }
@@ -317,13 +318,12 @@ fn discovering(keys: Keys) -> Result<(Stage, Provider)> {
 }
 
 #[test]
-fn t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys() -> Result<()> {
+fn d24_t6_t7_a_key_that_cannot_be_trusted_is_passed_over_and_said() -> Result<()> {
     let key = Key::fresh()?;
     let good: Value = serde_json::from_str(&key.jwks())?;
     let one = good.pointer("/keys/0").cloned().context("no key")?;
-    let set = |more: Value| Keys::Are(json!({"keys": [one, more]}).to_string());
+    let set = |more: Value| Keys::Are(json!({"keys": [more, one]}).to_string());
     let bad = [
-        (set(one.clone()), "two keys have the same kid"),
         (
             set(json!({"kty": "oct", "kid": "two", "k": "AAAA"})),
             "private or symmetric key material",
@@ -337,6 +337,10 @@ fn t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys() -> Result<()> {
             "its exponent is unsafe",
         ),
         (
+            set(json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "two", "pub": "AA"})),
+            "its kind is none that is used here",
+        ),
+        (
             set(
                 json!({"kty": "EC", "crv": "P-256", "kid": "two", "x": b64([1; 32]), "y": b64([1; 32])}),
             ),
@@ -346,8 +350,37 @@ fn t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys() -> Result<()> {
             set(
                 json!({"kty": "OKP", "crv": "Ed25519", "kid": "two", "alg": "RS256", "x": key.public()}),
             ),
-            "does not fit its algorithm",
+            "its `alg` is not the one",
         ),
+    ];
+    for (keys, said) in bad {
+        let shown = format!("{keys:.80?}");
+        let (stage, provider) = discovering(keys)?;
+        let token = || anyhow::Ok(key.token(&claims_of(&provider.url())?));
+        until(|| believed(&stage, &token()?)).context(shown)?;
+        let log = stage.daemon.log();
+        assert!(
+            log.contains("a key is passed over") && log.contains(said),
+            "{log}"
+        );
+    }
+    // Of two keys with one name neither is used, and the status says that none is left.
+    let other: Value = serde_json::from_str(&Key::fresh()?.jwks())?;
+    let other = other.pointer("/keys/0").cloned().context("no key")?;
+    let (stage, provider) = discovering(set(other))?;
+    until(|| {
+        let status = stage.oncall.run(&["status"])?;
+        Ok(status.stderr.contains("has no key that can be used"))
+    })?;
+    assert!(!believed(&stage, &key.token(&claims_of(&provider.url())?))?);
+    Ok(())
+}
+
+#[test]
+fn t10_documents_that_cannot_be_trusted_are_no_key_sets() -> Result<()> {
+    let key = Key::fresh()?;
+    let bad = [
+        (Keys::Are("[]".to_owned()), "not a key set"),
         (Keys::Redirected, "it answered 302"),
         (Keys::Endless, "a document of more than"),
         (

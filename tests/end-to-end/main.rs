@@ -28,6 +28,7 @@ mod first_install;
 mod hammer;
 mod hostile_tokens;
 mod identities;
+mod issuers;
 mod judging;
 mod kill;
 mod listeners;

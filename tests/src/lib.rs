@@ -188,9 +188,14 @@ impl Stage {
     pub fn amend(&self, lines: &str) -> Result<()> {
         let file = self.directory.path().join("charters/ticket-router.yaml");
         let text = std::fs::read_to_string(&file)?;
-        let before = self.oncall.ok(&["charter", "list"])?;
+        let before = self.charters()?;
         std::fs::write(&file, format!("{}\n{lines}", text.trim_end()))?;
-        until(|| Ok(self.oncall.run(&["charter", "list"])?.stdout != before))
+        until(|| Ok(self.charters()? != before))
+    }
+
+    /// The charters in force, with their revisions.
+    fn charters(&self) -> Result<Value> {
+        self.oncall.json(&["charter", "list"])
     }
 
     /// Puts another agent into the charter, in place of the usual one, and waits until that is in force.
@@ -200,11 +205,11 @@ impl Stage {
     pub fn admit(&self, agent: &str) -> Result<()> {
         let file = self.directory.path().join("charters/ticket-router.yaml");
         let text = std::fs::read_to_string(&file)?;
-        let before = self.oncall.ok(&["charter", "list"])?;
+        let before = self.charters()?;
         let usual =
             "    - issuer: https://agents.dev.lanyard.invalid\n      subject: agent:router\n";
         std::fs::write(&file, text.replacen(usual, agent, 1))?;
-        until(|| Ok(self.oncall.run(&["charter", "list"])?.stdout != before))
+        until(|| Ok(self.charters()? != before))
     }
 
     /// Opens a task in production.

@@ -39,6 +39,9 @@ pub(crate) async fn whoami(global: &Global) -> Result<(), Outcome> {
             ("logged in", shown(me.login_time)),
             ("acr", me.acr),
         ]);
+        if !me.no_role_reason.is_empty() {
+            pairs.push(("no role", me.no_role_reason));
+        }
     }
     print_one(global.output, &pairs);
     Ok(())

@@ -87,6 +87,15 @@ fn class(acr_values: &str) -> String {
 }
 
 impl ClientError {
+    pub(crate) fn denied(line: String, reason: &str) -> Self {
+        Self::Denied(Said {
+            line,
+            reason: reason.to_owned(),
+            facts: BTreeMap::new(),
+            code: Code::PermissionDenied,
+        })
+    }
+
     pub(crate) fn refused(line: impl Into<String>) -> Self {
         Self::Refused(Said {
             line: line.into(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Url};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 use crate::proxy::{Proxies, Proxy, ProxyError};
@@ -26,8 +26,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// - beyond: the answer counts as malformed
 /// - test: `t44_an_answer_over_http_has_so_many_bytes_and_so_much_time`
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// The longest text of somebody else that is repeated, in characters.
-const TEXT: usize = 300;
+/// The longest text of somebody else that is repeated, in characters: a broker's sentence, whole.
+const TEXT: usize = 1000;
 
 /// Why there is no answer that can be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,25 +76,56 @@ pub(crate) struct Answer {
 #[derive(Deserialize)]
 pub(crate) struct Refusal {
     pub(crate) error: String,
-    #[serde(default)]
-    error_description: String,
+    error_description: Option<String>,
+    /// What programs go by, where a broker answers.
+    pub(crate) reason: Option<String>,
+}
+
+/// A number of seconds, where one is given: providers write fractions, and numbers as texts.
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Number(f64),
+        Text(String),
+        Other(serde::de::IgnoredAny),
+    }
+    let number = match Option::<Given>::deserialize(deserializer)? {
+        Some(Given::Number(number)) => Some(number),
+        Some(Given::Text(text)) => text.trim().parse().ok(),
+        Some(Given::Other(_)) | None => None,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` takes the whole seconds and keeps within the bounds of its type, as is wanted here"
+    )]
+    Ok(number.map(|number| number as u64))
+}
+
+/// A text, where there is one and it is not empty.
+pub(crate) fn some_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 impl Refusal {
     pub(crate) fn new(error: &str, description: &str) -> Self {
         Self {
             error: error.to_owned(),
-            error_description: description.to_owned(),
+            error_description: Some(description.to_owned()),
+            reason: None,
         }
     }
 
     /// One line of it, without what could steer a terminal.
     pub(crate) fn line(&self) -> String {
-        let text = if self.error_description.is_empty() {
-            &self.error
-        } else {
-            &self.error_description
-        };
+        let description = self.error_description.as_ref();
+        let text = description
+            .filter(|text| !text.is_empty())
+            .unwrap_or(&self.error);
         text.chars()
             .filter(|c| !c.is_control())
             .take(TEXT)

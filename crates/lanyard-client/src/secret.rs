@@ -31,6 +31,14 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
+/// A token, where there is one and it is not empty.
+pub(crate) fn some_token<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Token>, D::Error> {
+    let token = Option::<Token>::deserialize(deserializer)?;
+    Ok(token.filter(|token| !token.expose().is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::context::{Context, ContextError, Held, now};
 use crate::error::ClientError;
-use crate::http::{Answer, Https, Refusal};
+use crate::http::{Answer, Https, Refusal, seconds};
 use crate::identity::Identity;
 use crate::login::renewal;
 use crate::proof::{Aim, ProofKey};
@@ -44,7 +44,8 @@ impl Subject {
 struct Exchanged {
     access_token: Token,
     token_type: String,
-    expires_in: u64,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<u64>,
 }
 
 impl Exchanged {
@@ -52,7 +53,7 @@ impl Exchanged {
         Session::new(
             self.access_token,
             now,
-            self.expires_in.min(MAX_SESSION_SECONDS),
+            self.expires_in.unwrap_or(0).min(MAX_SESSION_SECONDS),
         )
     }
 }
@@ -235,10 +236,13 @@ impl Context {
 }
 
 fn refused(answer: &Answer) -> ClientError {
-    let line = |refusal: Refusal| refusal.line();
-    match (answer.json().map(line), answer.is_outage()) {
-        (Ok(line), true) => ClientError::Unavailable(line),
-        (Ok(line), false) => ClientError::NotLoggedIn(line),
+    match (answer.json::<Refusal>(), answer.is_outage()) {
+        (Ok(refusal), true) => ClientError::Unavailable(refusal.line()),
+        // Whoever is known and has no role is not helped by another login.
+        (Ok(refusal), false) if refusal.reason.as_deref() == Some("ROLE_DENIED") => {
+            ClientError::denied(refusal.line(), "ROLE_DENIED")
+        }
+        (Ok(refusal), false) => ClientError::NotLoggedIn(refusal.line()),
         (Err(error), _) => error.into(),
     }
 }
@@ -253,7 +257,7 @@ mod tests {
             let exchanged = Exchanged {
                 access_token: Token::new("t".to_owned()),
                 token_type: "DPoP".to_owned(),
-                expires_in: said,
+                expires_in: Some(said),
             };
             exchanged.session(1_000).is_fresh(1_000 + after)
         };

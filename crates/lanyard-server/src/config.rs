@@ -474,9 +474,20 @@ fn kill_tickets(f: &Findings, node: &Node, base: &Path) -> Option<TicketConfig> 
 
 pub(crate) fn keys(of: &str, path: &Path) -> Result<Jwks> {
     let bytes = read_plain(path).with_context(|| format!("the keys of {of}"))?;
-    match Jwks::parse(&bytes) {
-        Ok(keys) => Ok(keys),
-        Err(error) => bail!("the keys of {of} in {}: {error}", path.display()),
+    let place = path.display();
+    let keys = match Jwks::parse(&bytes) {
+        Ok(keys) => keys,
+        Err(error) => bail!("the keys of {of} in {place}: {error}"),
+    };
+    for key in keys.passed_over() {
+        tracing::warn!(of, %place, %key, "a key is passed over");
+    }
+    match keys.passed_over() {
+        [] => Ok(keys),
+        [first, ..] if keys.is_empty() => {
+            bail!("the keys of {of} in {place}: none of them can be used; {first}")
+        }
+        _ => Ok(keys),
     }
 }
 

@@ -38,7 +38,7 @@ const KEYS_BELIEVED: Duration = Duration::from_secs(6 * 3600);
 /// - for: a document of an issuer
 /// - unit: of time
 /// - beyond: the keys count as not fetched; the last known ones are believed
-/// - test: `t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys`
+/// - test: `t10_documents_that_cannot_be_trusted_are_no_key_sets`
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller waits whose key is not known yet.
 const WAIT: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ const WAIT: Duration = Duration::from_secs(3);
 /// - for: a document of an issuer
 /// - unit: bytes
 /// - beyond: the keys count as not fetched; the last known ones are believed
-/// - test: `t6_t7_t10_keys_that_cannot_be_trusted_are_no_keys`
+/// - test: `t10_documents_that_cannot_be_trusted_are_no_key_sets`
 const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 #[derive(Deserialize)]
@@ -119,10 +119,22 @@ async fn one(issuer: String, source: Source, broker: Arc<Broker>, mut stop: watc
     let Some(watched) = broker.doors.keys.0.get(&issuer) else {
         return;
     };
+    let mut told = Vec::new();
     while !*stop.borrow() {
-        if let Err(error) = source.renew(&issuer, &broker).await {
-            let error = format!("{error:#}");
-            tracing::warn!(issuer, error, "its keys were not fetched");
+        match source.renew(&issuer, &broker).await {
+            Ok(passed_over) => {
+                // Once, and again when it is something else: keys are fetched every minute.
+                if passed_over != told {
+                    for key in &passed_over {
+                        tracing::warn!(issuer, key, "a key is passed over");
+                    }
+                }
+                told = passed_over;
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(issuer, error, "its keys were not fetched");
+            }
         }
         watched.fetched.send_replace(Some(Instant::now()));
         tokio::select! {
@@ -154,32 +166,37 @@ impl Source {
         }))
     }
 
-    async fn renew(&self, issuer: &str, broker: &Broker) -> Result<()> {
+    /// Fetches the keys of an issuer; the keys that are passed over, and why.
+    async fn renew(&self, issuer: &str, broker: &Broker) -> Result<Vec<String>> {
         let doors = &broker.doors;
         // A system clock that is ahead for a while makes no keys good for longer.
         let now = broker.engine.system_time().min(broker.engine.now());
         let until = now + KEYS_BELIEVED;
-        match self {
-            Self::Discovery(client) => {
-                let keys = discovered(client, issuer).await?;
-                doors.verifier.renew(issuer, keys, until);
+        let take = |keys: Jwks| {
+            let passed_over = keys.passed_over().iter().map(ToString::to_string);
+            let mut told: Vec<_> = passed_over.collect();
+            if keys.is_empty() {
+                told.push("the set has no key that can be used: its tokens are refused".to_owned());
             }
+            doors.verifier.renew(issuer, keys, until);
+            told
+        };
+        Ok(match self {
+            Self::Discovery(client) => take(discovered(client, issuer).await?),
             Self::Cluster => {
                 let cluster = doors.clusters.get(issuer).context("no such cluster")?;
-                let keys = Jwks::parse(&cluster.keys().await?)?;
-                doors.verifier.renew(issuer, keys, until);
+                take(Jwks::parse(&cluster.keys().await?)?)
             }
             Self::BundleFile(path) => {
                 let path = path.clone();
                 let bytes = tokio::task::spawn_blocking(move || read_plain(&path)).await??;
-                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until);
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
             }
             Self::BundleEndpoint(client, url) => {
                 let bytes = get(client, url.as_str()).await?;
-                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until);
+                doors.take_bundle(issuer, Bundle::parse(&bytes)?, until)
             }
-        }
-        Ok(())
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Form, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use crate::hooks::{self, Signed};
 use crate::identity::{Presented, exchange};
 use crate::issuing::Issuing;
+use crate::oauth_form::{OAuthForm, failed, no_store};
 use crate::refusal;
 use crate::rpc::action::{Said, report, report_once};
 use crate::rpc::{AskedScope, engage, reached, text};
@@ -119,22 +120,21 @@ async fn ready(State(broker): State<Arc<Broker>>) -> (StatusCode, String) {
     }
 }
 
-#[derive(Deserialize)]
-struct Introspection {
-    token: String,
-}
-
 /// RFC 7662. The caller proves who it is; whatever is not known to be live is inactive.
 async fn introspect(
     State(broker): State<Arc<Broker>>,
     Extension(presented): Extension<Presented>,
-    Form(request): Form<Introspection>,
+    request: OAuthForm,
 ) -> Response {
     if let Err(status) = broker.caller(&presented).await {
-        return refused(&status);
+        return failed(&status);
     }
+    let token = match request.needed("token") {
+        Ok(token) => token,
+        Err(status) => return failed(&status),
+    };
     let now = broker.engine.now();
-    let answer = match broker.keyring.verify(&request.token, &broker.issuer, now) {
+    let answer = match broker.keyring.verify(token, &broker.issuer, now) {
         Ok(claims) => {
             let lease = broker
                 .engine
@@ -144,26 +144,30 @@ async fn introspect(
         }
         Err(_) => Answer::Inactive,
     };
-    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+    (no_store(), Json(answer)).into_response()
 }
 
 /// RFC 7009. Whoever holds a token may end it, and learns of any other token nothing (section 2.2).
 async fn revoke(
     State(broker): State<Arc<Broker>>,
     Extension(presented): Extension<Presented>,
-    Form(request): Form<Introspection>,
+    request: OAuthForm,
 ) -> Response {
-    if type_of(&request.token).as_deref() == Some(SESSION_TYPE) {
-        return match broker.end_session(&presented, &request.token).await {
+    let token = match request.needed("token") {
+        Ok(token) => token,
+        Err(status) => return failed(&status),
+    };
+    if type_of(token).as_deref() == Some(SESSION_TYPE) {
+        return match broker.end_session(&presented, token).await {
             Ok(()) => StatusCode::OK.into_response(),
-            Err(status) => refused(&status),
+            Err(status) => failed(&status),
         };
     }
     let now = broker.engine.now();
-    if let Ok(claims) = broker.keyring.verify(&request.token, &broker.issuer, now)
+    if let Ok(claims) = broker.keyring.verify(token, &broker.issuer, now)
         && let Err(error) = broker.engine.give_back(claims.jti).await
     {
-        return refused(&refusal::issue(error, &broker));
+        return failed(&refusal::issue(error, &broker));
     }
     StatusCode::OK.into_response()
 }

@@ -23,6 +23,7 @@ mod listen;
 mod local;
 mod metrics;
 mod newcomers;
+mod oauth_form;
 mod pages;
 mod plane;
 mod plans;

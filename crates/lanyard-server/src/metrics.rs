@@ -70,6 +70,7 @@ async fn scrape(broker: &Broker) -> Result<String, String> {
     decisions(broker, &mut registry);
     ends(broker, &mut registry);
     roles(issuing, &mut registry);
+    security_events(broker, &mut registry);
     let by_target = broker.engine.survey(|state| of_targets(state, broker, now));
     for (name, help, values) in by_target.await.unwrap_or_default() {
         let family = Family::<Labels, Gauge<f64, AtomicU64>>::default();
@@ -326,6 +327,24 @@ fn ends(broker: &Broker, registry: &mut Registry) {
     registry.register(
         "charter_expire_timestamp_seconds",
         "When the charter ends, of charters that do",
+        family,
+    );
+}
+
+/// Security events by who sent them and what became of them; refused ones have no sender that is believed.
+fn security_events(broker: &Broker, registry: &mut Registry) {
+    let family = Family::<Labels, Counter>::default();
+    for (transmitter, heard, count) in broker.signals.heard() {
+        let outcome = heard.as_str().to_owned();
+        let labels = vec![
+            ("transmitter".to_owned(), transmitter),
+            ("outcome".to_owned(), outcome),
+        ];
+        family.get_or_create(&labels).inc_by(count);
+    }
+    registry.register(
+        "security_events",
+        "Security events of identity providers since the start, by what became of them",
         family,
     );
 }

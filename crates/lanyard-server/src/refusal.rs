@@ -17,6 +17,7 @@ use lanyard_engine::gate::Closed;
 use lanyard_engine::mint::IssueError;
 use lanyard_engine::records::TooManyRecords;
 use lanyard_engine::tasks::TaskError;
+use lanyard_identity::RejectedToken;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -344,6 +345,26 @@ pub(crate) fn stranger() -> Status {
         Code::PermissionDenied,
         "no charter and no role names this identity: there is nothing that it could do with a session",
         "NOT_NAMED",
+        HashMap::new(),
+    )
+}
+
+/// The caller is a person whose login gives no role at all, which is nobody's secret but theirs.
+pub(crate) fn no_role(why: &str) -> Status {
+    status(
+        Code::PermissionDenied,
+        format!("your login is accepted and gives you no role: {why}"),
+        "ROLE_DENIED",
+        HashMap::new(),
+    )
+}
+
+/// The identity token is longer than is read, which its holder can see as well.
+pub(crate) fn long_token(error: &RejectedToken) -> Status {
+    status(
+        Code::Unauthenticated,
+        format!("no accepted identity was presented: {error}"),
+        "TOKEN_TOO_LONG",
         HashMap::new(),
     )
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::provider::Granted;
 use super::{Login, LoginError, Person};
 use crate::context::now;
-use crate::http::Refusal;
+use crate::http::{Refusal, seconds, some_text};
 use crate::secret::Token;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -24,8 +24,11 @@ struct Begun {
     device_code: Token,
     user_code: String,
     verification_uri: String,
+    #[serde(default, deserialize_with = "some_text")]
     verification_uri_complete: Option<String>,
-    expires_in: u64,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
     interval: Option<u64>,
 }
 
@@ -87,7 +90,7 @@ impl Login<'_> {
     }
 
     async fn poll(&self, begun: &Begun) -> Result<Granted, LoginError> {
-        let patience = begun.expires_in.min(PATIENCE);
+        let patience = begun.expires_in.unwrap_or(PATIENCE).min(PATIENCE);
         let until = now()?.saturating_add(patience);
         let mut pause = begun.interval.unwrap_or(INTERVAL).clamp(1, SLOWEST);
         let form = [

@@ -3,10 +3,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::LoginError;
+use crate::http::seconds;
 use crate::identity::LoginIdentity;
 use crate::secret::Token;
 
@@ -17,8 +19,16 @@ pub(super) struct IdToken {
     pub(super) sub: String,
     aud: Audience,
     nonce: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
     auth_time: Option<u64>,
+    #[serde(default, deserialize_with = "class")]
     acr: Option<String>,
+}
+
+/// A class, where it is the text that it should be.
+fn class<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let given = Value::deserialize(deserializer)?;
+    Ok(given.as_str().map(str::to_owned))
 }
 
 #[derive(Debug, Deserialize)]

@@ -3,20 +3,23 @@
 use serde::Deserialize;
 
 use super::LoginError;
-use crate::http::{Answer, Https, Refusal};
+use crate::http::{Answer, Https, Refusal, some_text};
 use crate::identity::LoginIdentity;
-use crate::secret::Token;
+use crate::secret::{Token, some_token};
 
 /// OpenID Connect Discovery 1.0, section 3, as far as it matters here.
 #[derive(Deserialize)]
 struct Published {
     issuer: String,
+    #[serde(default, deserialize_with = "some_text")]
     authorization_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "some_text")]
     token_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "some_text")]
     device_authorization_endpoint: Option<String>,
+    #[serde(default, deserialize_with = "some_text")]
     revocation_endpoint: Option<String>,
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
+    authorization_response_iss_parameter_supported: Option<bool>,
 }
 
 /// An identity provider, by its discovery document.
@@ -28,7 +31,9 @@ pub(super) struct Provider {
 /// What a token endpoint gives. Its access token is for the provider's own APIs, which nobody here calls.
 #[derive(Deserialize)]
 pub(super) struct Granted {
+    #[serde(default, deserialize_with = "some_token")]
     pub(super) id_token: Option<Token>,
+    #[serde(default, deserialize_with = "some_token")]
     pub(super) refresh_token: Option<Token>,
 }
 
@@ -73,7 +78,8 @@ impl Provider {
     pub(super) fn is_answered_by(&self, iss: Option<&str>) -> Result<(), LoginError> {
         let silent = !self
             .published
-            .authorization_response_iss_parameter_supported;
+            .authorization_response_iss_parameter_supported
+            .unwrap_or(false);
         match iss {
             Some(iss) if iss == self.published.issuer => Ok(()),
             None if silent => Ok(()),

@@ -12,7 +12,7 @@ use lanyard_core::scope::AgentName;
 use lanyard_core::time::Ttl;
 use lanyard_engine::records::RecordLimits;
 use lanyard_identity::break_glass::BreakGlass;
-use lanyard_identity::verifier::{PeopleRule, SponsorRule};
+use lanyard_identity::verifier::{ClaimPath, PeopleRule, SponsorRule};
 use lanyard_identity::{Issuer, IssuerKind, Keys, spiffe};
 use reqwest::Url;
 
@@ -62,7 +62,7 @@ pub(crate) struct IssuerConfig {
     pub(crate) keys: KeySource,
     audience: Option<String>,
     claims: BTreeSet<String>,
-    groups_claim: String,
+    groups_claim: ClaimPath,
     roles: BTreeMap<String, BTreeSet<OperatorRole>>,
     pub(super) people: PeopleRule,
     pub(super) sponsor: Option<SponsorRule>,
@@ -166,7 +166,7 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
     });
     let claim = fields
         .optional("groups_claim")
-        .map_or(Some("groups"), |node| f.text(node));
+        .map_or(Some(ClaimPath::from("groups")), |node| claim_path(f, node));
     let roles = fields
         .optional("roles")
         .and_then(|node| f.map(node))
@@ -205,7 +205,7 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         keys: keys?,
         audience,
         claims: claims.unwrap_or_default(),
-        groups_claim: claim?.to_owned(),
+        groups_claim: claim?,
         roles: match (kind?, operators) {
             (IssuerKind::Operators, None) => roles.unwrap_or_default(),
             (IssuerKind::Agents, None) => BTreeMap::new(),
@@ -218,6 +218,24 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
         },
         login,
     })
+}
+
+/// `groups_claim: groups`, the name of a claim with every dot and slash in it; or `[realm_access, roles]`, what lies in one.
+fn claim_path(f: &Findings, node: &Node) -> Option<ClaimPath> {
+    if node.is_text() {
+        return f.text(node).map(ClaimPath::from);
+    }
+    let names: Option<Vec<_>> = f.list(node).iter().map(|item| f.text(item)).collect();
+    let names = names?.into_iter().map(str::to_owned).collect();
+    let path = ClaimPath::of(names);
+    if path.is_none() {
+        let message = "`groups_claim` names no claim".to_owned();
+        let fault = Diagnostic::new(Code::Value, node.span, message);
+        f.add(fault.help(
+            "write the name of a claim, or the names from the outside in: [realm_access, roles]",
+        ));
+    }
+    path
 }
 
 /// Exactly one of the places that keys can be in.

@@ -102,7 +102,7 @@ pub(super) fn verified(
     let claims: Assertion = jws.claims()?;
     let (kept, public) = self::key(&known.x).map_err(|_| RejectedToken::Signature)?;
     let signed = jws.algorithm == Algorithm::EdDsa
-        && jws.kid == kept.thumbprint
+        && jws.kid.as_ref() == Some(&kept.thumbprint)
         && public.verifies(jws.algorithm, jws.message, &jws.signature);
     if !signed {
         return Err(RejectedToken::Signature);

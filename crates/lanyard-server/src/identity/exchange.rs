@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Form, State};
-use axum::http::{StatusCode, header};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use lanyard_core::id::TaskId;
@@ -18,14 +17,13 @@ use lanyard_identity::jws::type_of;
 use lanyard_identity::memory::Owner;
 use lanyard_identity::session::SESSION_TYPE;
 use lanyard_identity::verifier::Purpose;
-use serde::Deserialize;
 use serde_json::{Value, json};
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic::Status;
 
 use super::session::Begun;
 use super::{Presented, agent};
 use crate::gated::Gated;
+use crate::oauth_form::{OAuthForm, failed, no_store};
 use crate::refusal;
 use crate::rpc::{parsed, request_id, text};
 use crate::wire::Broker;
@@ -49,44 +47,15 @@ const SUBJECTS: &[&str] = &[
     SESSION,
 ];
 
-/// The form (RFC 8693 section 2.1, RFC 7521 section 4.2), and which grant is meant.
-/// What is not known is ignored (RFC 6749 section 3.2), but for what would narrow the answer.
-#[derive(Deserialize)]
-pub(crate) struct Asked {
-    grant_type: String,
-    subject_token: Option<String>,
-    subject_token_type: Option<String>,
-    requested_token_type: Option<String>,
-    client_assertion: Option<String>,
-    client_assertion_type: Option<String>,
-    /// Under a task that is open.
-    task: Option<String>,
-    /// Or under a new one of this charter.
-    charter: Option<String>,
-    environment: Option<String>,
-    reason: Option<String>,
-    ticket: Option<String>,
-    grant: Option<String>,
-    /// In seconds.
-    ttl: Option<u32>,
-    plan: Option<String>,
-    request_id: Option<String>,
-    scope: Option<String>,
-    resource: Option<String>,
-    audience: Option<String>,
-    actor_token: Option<String>,
-}
+/// What would narrow the answer, and is refused therefore where it is given. What else is not known is ignored (RFC 6749 section 3.2).
+const NARROWING: &[&str] = &["scope", "resource", "audience", "actor_token"];
 
 /// `POST /oauth2/token`
 pub(crate) async fn token(
     State(broker): State<Arc<Broker>>,
     Extension(presented): Extension<Presented>,
-    form: Result<Form<Asked>, axum::extract::rejection::FormRejection>,
+    asked: OAuthForm,
 ) -> Response {
-    let Form(asked) = match form {
-        Ok(form) => form,
-        Err(error) => return failed(&refusal::invalid("the form", error.body_text())),
-    };
     match exchanged(&broker, &presented, asked).await {
         Ok(response) => response,
         Err(status) => failed(&status),
@@ -96,17 +65,17 @@ pub(crate) async fn token(
 async fn exchanged(
     broker: &Arc<Broker>,
     presented: &Presented,
-    asked: Asked,
+    asked: OAuthForm,
 ) -> Result<Response, Status> {
     let shown = subject(&asked)?;
-    let begins = asked.requested_token_type.as_deref() == Some(SESSION);
+    let begins = asked.given("requested_token_type") == Some(SESSION);
     if begins && shown.and_then(type_of).as_deref() == Some(SESSION_TYPE) {
         // Else it would never end, whatever became of its agent.
         let why = "a session does not begin another: show what vouches for you";
         return Err(refusal::invalid("subject_token", why));
     }
     let who = broker.whose(presented, (shown, Purpose::Change)).await?;
-    match asked.requested_token_type.as_deref() {
+    match asked.given("requested_token_type") {
         Some(SESSION) => {
             let key = broker.key_shown(presented)?.ok_or_else(|| {
                 let why =
@@ -129,29 +98,24 @@ async fn exchanged(
 }
 
 /// The token that the request is about. None: a client certificate is the identity.
-fn subject(asked: &Asked) -> Result<Option<&str>, Status> {
+fn subject(asked: &OAuthForm) -> Result<Option<&str>, Status> {
     let missing = |field: &str| refusal::invalid(field, "must be given");
-    let narrowing = [
-        ("scope", &asked.scope),
-        ("resource", &asked.resource),
-        ("audience", &asked.audience),
-        ("actor_token", &asked.actor_token),
-    ];
-    if let Some((field, _)) = narrowing.iter().find(|(_, value)| value.is_some()) {
+    if let Some(field) = NARROWING.iter().find(|name| asked.given(name).is_some()) {
         let why = "is not understood here: the grant says what is given, and to whom";
         return Err(refusal::invalid(field, why));
     }
-    match asked.grant_type.as_str() {
+    match asked.needed("grant_type")? {
         EXCHANGE => {
-            let kind = asked.subject_token_type.as_deref();
-            let kind = kind.ok_or_else(|| missing("subject_token_type"))?;
+            let kind = asked.needed("subject_token_type")?;
             if !SUBJECTS.contains(&kind) {
                 return Err(refusal::invalid("subject_token_type", "is not known here"));
             }
-            let token = asked.subject_token.as_deref();
-            token.map(Some).ok_or_else(|| missing("subject_token"))
+            asked.needed("subject_token").map(Some)
         }
-        "client_credentials" => match (&asked.client_assertion_type, &asked.client_assertion) {
+        "client_credentials" => match (
+            asked.given("client_assertion_type"),
+            asked.given("client_assertion"),
+        ) {
             (None, None) => Ok(None),
             (Some(kind), Some(token)) if kind == ASSERTION => Ok(Some(token)),
             (Some(_), Some(_)) => {
@@ -189,17 +153,21 @@ const fn token_type(key: Option<&Confirmation>) -> &'static str {
 async fn credential(
     broker: &Arc<Broker>,
     caller: Caller,
-    asked: Asked,
+    asked: OAuthForm,
 ) -> Result<Response, Status> {
-    let grant = asked.grant.as_deref().unwrap_or_default();
-    let grant = parsed("grant", grant)?;
-    let ttl = asked.ttl.map(Ttl::from_secs).transpose();
-    let ttl = ttl.map_err(|error| refusal::invalid("ttl", error))?;
-    let plan = asked.plan.as_deref();
-    let plan = plan.map(|id| parsed("plan", id)).transpose()?;
-    let request = request_id(asked.request_id.clone().unwrap_or_default())?;
+    let grant = parsed("grant", asked.needed("grant")?)?;
+    let ttl = asked.given("ttl").map(|ttl| {
+        let seconds = ttl.parse().map_err(|_| {
+            let why = format!("has to be a number of whole seconds, at most {}", u32::MAX);
+            refusal::invalid("ttl", why)
+        })?;
+        Ttl::from_secs(seconds).map_err(|error| refusal::invalid("ttl", error))
+    });
+    let plan = asked.given("plan").map(|id| parsed("plan", id));
+    let (ttl, plan) = (ttl.transpose()?, plan.transpose()?);
+    let request = request_id(asked.given("request_id").unwrap_or_default().to_owned())?;
     let key = caller.evidence.key.clone();
-    let (task, opened) = match &asked.task {
+    let (task, opened) = match asked.given("task") {
         Some(id) => (parsed("task", id)?, false),
         None => (opened(broker, &caller, &asked).await?, true),
     };
@@ -223,22 +191,22 @@ async fn credential(
     }
 }
 
-async fn opened(broker: &Broker, caller: &Caller, asked: &Asked) -> Result<TaskId, Status> {
-    let given = |field: &'static str, value: &Option<String>| {
-        let value = value.clone();
+async fn opened(broker: &Broker, caller: &Caller, asked: &OAuthForm) -> Result<TaskId, Status> {
+    let given = |field: &'static str| {
+        let value = asked.given(field);
         value.ok_or_else(|| refusal::invalid(field, "must be given, or a task"))
     };
     let ask = OpenTask {
-        charter: parsed("charter", &given("charter", &asked.charter)?)?,
-        environment: parsed("environment", &given("environment", &asked.environment)?)?,
-        reason: text("reason", given("reason", &asked.reason)?)?,
-        ticket: match asked.ticket.clone() {
-            Some(ticket) => Some(text("ticket", ticket)?),
+        charter: parsed("charter", given("charter")?)?,
+        environment: parsed("environment", given("environment")?)?,
+        reason: text("reason", given("reason")?.to_owned())?,
+        ticket: match asked.given("ticket") {
+            Some(ticket) => Some(text("ticket", ticket.to_owned())?),
             None => None,
         },
         version: None,
         under: None,
-        request: request_id(asked.request_id.clone().unwrap_or_default())?,
+        request: request_id(asked.given("request_id").unwrap_or_default().to_owned())?,
     };
     let task = broker.engine.open_task(caller.clone(), ask).await;
     Ok(task.map_err(|error| refusal::task(error, broker))?.id)
@@ -295,36 +263,7 @@ fn handed_over(
 }
 
 fn answer(body: &Value) -> impl IntoResponse {
-    ([(header::CACHE_CONTROL, "no-store")], Json(body.clone()))
-}
-
-/// RFC 6749 section 5.2, with the reason that gRPC gives.
-fn failed(status: &Status) -> Response {
-    let (code, error) = match status.code() {
-        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_client"),
-        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "invalid_request"),
-        Code::PermissionDenied => (StatusCode::FORBIDDEN, "access_denied"),
-        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "slow_down"),
-        Code::FailedPrecondition | Code::NotFound | Code::AlreadyExists | Code::Aborted => {
-            (StatusCode::BAD_REQUEST, "invalid_grant")
-        }
-        Code::Ok
-        | Code::Cancelled
-        | Code::Unknown
-        | Code::DeadlineExceeded
-        | Code::OutOfRange
-        | Code::Unimplemented
-        | Code::Internal
-        | Code::Unavailable
-        | Code::DataLoss => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
-    };
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let body = json!({"error": error, "error_description": status.message(), "reason": reason});
-    let mut response = (code, answer(&body)).into_response();
-    if code == StatusCode::UNAUTHORIZED {
-        refusal::challenge(&mut response);
-    }
-    response
+    (no_store(), Json(body.clone()))
 }
 
 /// `GET /.well-known/oauth-authorization-server`
@@ -339,8 +278,8 @@ pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
         "response_types_supported": [],
         "grant_types_supported": [EXCHANGE, "client_credentials"],
         "token_endpoint_auth_methods_supported": ["private_key_jwt", "tls_client_auth", "none"],
-        "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "RS256"],
-        "dpop_signing_alg_values_supported": ["EdDSA", "ES256"],
+        "token_endpoint_auth_signing_alg_values_supported": ["EdDSA", "Ed25519", "ES256", "RS256"],
+        "dpop_signing_alg_values_supported": ["EdDSA", "Ed25519", "ES256"],
         "tls_client_certificate_bound_access_tokens": true,
         "lanyard_audience": broker.doors.audience,
         "lanyard_login": broker.doors.logins,

@@ -204,6 +204,8 @@ impl Broker {
                     refusal::not_now()
                 } else if matches!(error, RejectedToken::Unanswered(_)) {
                     refusal::unanswered()
+                } else if matches!(error, RejectedToken::TooLong { .. }) {
+                    refusal::long_token(&error)
                 } else {
                     refusal::unauthenticated()
                 }
@@ -414,7 +416,10 @@ impl Doors {
             let why = door.problem()?;
             Some(format!("the cluster of issuer `{issuer}` cannot be asked, and its agents are refused: {why}"))
         });
-        problems.collect()
+        let keyless = self.verifier.without_usable_keys().map(|issuer| {
+            format!("the key set of issuer `{issuer}` has no key that can be used, and its tokens are refused: the log has the reasons")
+        });
+        problems.chain(keyless).collect()
     }
 
     /// The key that the caller shows that it holds.
@@ -457,12 +462,19 @@ impl Doors {
     }
 
     /// Takes in the bundle of a trust domain: for certificates and for tokens.
-    pub(crate) fn take_bundle(&self, issuer: &str, mut bundle: Bundle, until: Timestamp) {
+    pub(crate) fn take_bundle(
+        &self,
+        issuer: &str,
+        mut bundle: Bundle,
+        until: Timestamp,
+    ) -> Vec<String> {
+        let passed_over = std::mem::take(&mut bundle.passed_over);
         if let Some(keys) = bundle.keys.take() {
             self.verifier.renew(issuer, keys, until);
         }
         let domain = issuer.strip_prefix("spiffe://").unwrap_or_default();
         self.domains.renew(domain, bundle, until);
+        passed_over
     }
 
     /// Who shows a client certificate and nothing else.
@@ -496,6 +508,11 @@ impl Doors {
         }
         let Accepted { mut who, used } = self.verifier.verify(token, key, purpose, now)?;
         let identity = who.identity().clone();
+        if let Verified::Operator(operator, login) = &who
+            && let Some(why) = no_role(operator, login)
+        {
+            tracing::info!(%identity, why, "a person has no role");
+        }
         if purpose != Purpose::Kill {
             self.quotas.admit(&identity.to_string(), peer, now)?;
             self.memory
@@ -549,8 +566,27 @@ pub(crate) fn operator(
 ) -> Result<(Operator, Login), Status> {
     match verified {
         Verified::Operator(operator, login) if operator.is(role) => Ok((operator, login)),
-        Verified::Operator(..) | Verified::Agent(..) => Err(refusal::forbidden()),
+        other @ (Verified::Operator(..) | Verified::Agent(..)) => Err(not_for(&other)),
     }
+}
+
+/// Why something is not for this caller: their role, or that they have none.
+pub(crate) fn not_for(caller: &Verified) -> Status {
+    let why = match caller {
+        Verified::Operator(operator, login) => no_role(operator, login),
+        Verified::Agent(_) => None,
+    };
+    why.map_or_else(refusal::forbidden, |why| refusal::no_role(&why))
+}
+
+/// Why a person has no role at all; none where they have one.
+pub(crate) fn no_role(operator: &Operator, login: &Login) -> Option<String> {
+    if !operator.roles.is_empty() {
+        return None;
+    }
+    // The configuration maps the groups of this login: a newer login of the account has lost them.
+    let lost = || "a newer login of this account has fewer groups".to_owned();
+    Some(login.no_role.clone().unwrap_or_else(lost))
 }
 
 /// The agent, if the caller is one.

@@ -10,13 +10,14 @@ use lanyard_core::identity::{Confirmation, Method};
 use lanyard_core::ledger::look;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
+use lanyard_identity::jws::MAX_TOKEN_BYTES;
 use lanyard_identity::memory::{Owner, Use};
 use lanyard_identity::session::{SESSION_TYPE, Session, Who};
 use lanyard_identity::verifier::{KILL_GRACE, Purpose};
 use lanyard_identity::{RejectedToken, SKEW, Verified};
 use tonic::{Code, Status};
 
-use super::{Found, Presented, Refused, enrolled};
+use super::{Found, Presented, Refused, enrolled, not_for};
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -63,7 +64,10 @@ impl Broker {
         };
         let identity = who.identity().clone();
         if !self.is_known(&who) {
-            return Err(refusal::stranger());
+            return Err(match &who {
+                Verified::Operator(..) => not_for(&who),
+                Verified::Agent(_) => refusal::stranger(),
+            });
         }
         // A session carries what its token says of the sponsor, and not that this could not be understood.
         let who = Who::of(who).map_err(|why| refusal::invalid("the identity", why))?;
@@ -102,6 +106,15 @@ impl Broker {
             .map_err(|_| Status::internal("a session cannot be written"))?;
         let token = self.keyring.sign_as(SESSION_TYPE, &payload, now);
         let token = token.ok_or_else(|| Status::unavailable("there is no signing key"))?;
+        // A session has the groups of its person, and is shown like the token that it was begun with.
+        let bytes = token.expose().len();
+        if bytes > MAX_TOKEN_BYTES {
+            let limit = MAX_TOKEN_BYTES;
+            return Err(refusal::long_token(&RejectedToken::TooLong {
+                bytes,
+                limit,
+            }));
+        }
         Ok(Begun { token, lasts, key })
     }
 

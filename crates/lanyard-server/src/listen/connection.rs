@@ -25,7 +25,7 @@ use super::{Door, Limits, PeerAddress, told};
 use crate::newcomers::Standing;
 use crate::tls::{PeerCertificates, Protocol};
 
-/// The largest head of a request, in bytes: a token is at most 8 KiB, and a proof or a certificate may come with it.
+/// The largest head of a request, in bytes: a token is at most 16 KiB, and a proof or a certificate may come with it.
 ///
 /// # Limit
 /// - for: a request

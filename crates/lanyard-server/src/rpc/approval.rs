@@ -22,6 +22,7 @@ use tonic::{Request, Response, Status};
 
 use super::plan::{Reader, unreadable};
 use super::{Next, Services, duration, next, parsed, plan, text, time};
+use crate::identity::not_for;
 use crate::refusal;
 
 /// How long a watcher is kept who does not read (T45).
@@ -217,7 +218,7 @@ impl Services {
     async fn reader<T: Sync>(&self, request: &Request<T>) -> Result<Operator, Status> {
         match self.caller(request).await? {
             Verified::Operator(operator, _) if is_reader(&operator) => Ok(operator),
-            Verified::Operator(..) | Verified::Agent(..) => Err(refusal::forbidden()),
+            other @ (Verified::Operator(..) | Verified::Agent(..)) => Err(not_for(&other)),
         }
     }
 

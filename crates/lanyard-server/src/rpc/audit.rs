@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status};
 use super::kill::sees_orders;
 use super::records::{self, Filters, Lookup, OUTCOMES, is_id};
 use super::{Services, parsed, text, time};
+use crate::identity::no_role;
 use crate::issuing::{Issuing, exceptions, pauses_of_everything};
 use crate::refusal;
 use crate::wire::hex;
@@ -223,10 +224,11 @@ impl AuditService for Services {
             },
             Verified::Operator(operator, login) => v1::WhoAmIResponse {
                 kind: "operator".to_owned(),
+                no_role_reason: no_role(&operator, &login).unwrap_or_default(),
                 roles: operator
                     .roles
                     .iter()
-                    .map(|role| role_name(*role).to_owned())
+                    .map(|role| role.name().to_owned())
                     .collect(),
                 login_time: login.at.and_then(time),
                 acr: login.acr.unwrap_or_default(),
@@ -400,13 +402,4 @@ fn moment(field: &str, at: prost_types::Timestamp) -> Result<Timestamp, Status> 
         .and_then(|millis| millis.checked_add(u64::try_from(at.nanos / 1_000_000).ok()?));
     let millis = millis.ok_or_else(|| refusal::invalid(field, "is before 1970, or no time"))?;
     Ok(Timestamp::from_millis(millis))
-}
-
-const fn role_name(role: OperatorRole) -> &'static str {
-    match role {
-        OperatorRole::Viewer => "viewer",
-        OperatorRole::Approver => "approver",
-        OperatorRole::OnCall => "on-call",
-        OperatorRole::Admin => "admin",
-    }
 }

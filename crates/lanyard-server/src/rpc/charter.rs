@@ -16,6 +16,7 @@ use super::decision::owners;
 use super::described::{environments, mode, sections};
 use super::{Services, parsed, text, time};
 use crate::identity::TooMany;
+use crate::identity::not_for;
 use crate::refusal;
 
 #[tonic::async_trait]
@@ -29,7 +30,7 @@ impl CharterService for Services {
             Verified::Operator(operator, _) if operator.is(OperatorRole::Viewer) => {
                 (all, self.0.charters.problems())
             }
-            Verified::Operator(..) => return Err(refusal::forbidden()),
+            other @ Verified::Operator(..) => return Err(not_for(&other)),
             Verified::Agent(caller) => {
                 let names = |charter: &Charter| {
                     let mut rules = charter.agents.iter();

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use super::kill::sees_orders;
 use super::{Services, duration, leases, parsed, request_id, time};
 use crate::gated::Gated;
+use crate::identity::not_for;
 use crate::refusal;
 
 #[tonic::async_trait]
@@ -77,7 +78,7 @@ impl CredentialService for Services {
         let whose = match self.caller(&request).await? {
             Verified::Agent(caller) => Some(caller.identity),
             Verified::Operator(operator, _) if sees_orders(&operator) => None,
-            Verified::Operator(..) => return Err(refusal::forbidden()),
+            other @ Verified::Operator(..) => return Err(not_for(&other)),
         };
         let listed = leases::list(&self.0.engine, whose, request.into_inner());
         Ok(Response::new(listed.await?))

@@ -28,6 +28,7 @@ use tonic::{Request, Response, Status};
 use super::{
     Next, Services, credential, drill, duration, next, parsed, presented, rearm, text, time,
 };
+use crate::identity::not_for;
 use crate::refusal;
 use crate::wire::Broker;
 
@@ -130,7 +131,7 @@ impl KillService for Services {
                     .pass_orders(|_, engaged| all.push(order(engaged)));
                 passed.await.map(|()| all)
             }
-            Verified::Operator(..) => return Err(refusal::forbidden()),
+            other @ Verified::Operator(..) => return Err(not_for(&other)),
             Verified::Agent(caller) => {
                 let named = Named::of(&self.0.engine, &caller);
                 let mut reaching = Vec::new();
@@ -248,7 +249,7 @@ impl KillService for Services {
         match self.caller(&request).await? {
             Verified::Operator(operator, _) if sees_orders(&operator) => {}
             // A drill reaches the canary alone.
-            Verified::Operator(..) | Verified::Agent(_) => return Err(refusal::forbidden()),
+            other @ (Verified::Operator(..) | Verified::Agent(_)) => return Err(not_for(&other)),
         }
         let drills = drill::list(&self.0).await?;
         Ok(Response::new(v1::ListDrillsResponse { drills }))

@@ -12,12 +12,15 @@ use lanyard_core::charter::Name;
 use lanyard_core::document::{Findings, Node};
 use lanyard_core::kill::Actor;
 use lanyard_core::scope::{RoleFilter, Scope};
-use lanyard_identity::security_event::{SecurityEvent, Transmitter, verify};
+use lanyard_identity::security_event::{SecurityEvent, Transmitter, Unused, verify};
 use serde_json::json;
 
-use super::{Signal, bounded, heed};
+use super::{Heard, Signal, bounded, heed};
 use crate::config::keys;
 use crate::wire::Broker;
+
+/// Whose events are counted that are refused: nothing in them is believed, not even who sent them.
+const UNKNOWN: &str = "";
 
 /// A configured transmitter.
 #[derive(Debug)]
@@ -71,13 +74,30 @@ pub(crate) async fn event(State(broker): State<Arc<Broker>>, body: bytes::Bytes)
     let (transmitter, event) = match verify(&broker.signals.transmitters, token, now) {
         Ok(said) => said,
         Err(rejected) => {
+            broker.signals.counted(UNKNOWN, Heard::Refused);
             tracing::warn!(%rejected, "a security event was not taken");
             let body = json!({"err": rejected.code(), "description": rejected.to_string()});
             return (StatusCode::BAD_REQUEST, Json(body)).into_response();
         }
     };
     let (id, subject, reason) = match event {
-        SecurityEvent::Verification => return StatusCode::ACCEPTED.into_response(),
+        SecurityEvent::Verification => {
+            broker
+                .signals
+                .counted(&transmitter.name, Heard::Verification);
+            return StatusCode::ACCEPTED.into_response();
+        }
+        // The transmitter did as it should: an error would have it send the event again, or give up the stream (RFC 8935
+        // section 2.2).
+        SecurityEvent::Unused(why) => {
+            broker.signals.counted(&transmitter.name, Heard::Unused);
+            let from = transmitter.name.as_str();
+            match why {
+                Unused::Types(_) => tracing::info!(from, %why, "a security event stops nothing"),
+                Unused::Subject(_) => tracing::warn!(from, %why, "a revoked session stops nothing"),
+            }
+            return StatusCode::ACCEPTED.into_response();
+        }
         SecurityEvent::SessionRevoked {
             id,
             subject,
@@ -100,6 +120,9 @@ pub(crate) async fn event(State(broker): State<Arc<Broker>>, body: bytes::Bytes)
         // The same event is the same order, whatever became of it.
         since: lanyard_core::time::Timestamp::EPOCH,
     };
+    broker
+        .signals
+        .counted(&transmitter.name, Heard::SessionRevoked);
     match heed(&broker, signal).await {
         Ok(fenced) if fenced.is_durable() => StatusCode::ACCEPTED.into_response(),
         // It is fenced; sent again, it is the same order.

@@ -4,6 +4,7 @@ pub(crate) mod alertmanager;
 pub(crate) mod caep;
 mod scopes;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lanyard_core::document::{Fields, Findings};
@@ -12,6 +13,7 @@ use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
 use lanyard_engine::kill::Fenced;
 use lanyard_identity::security_event::Transmitter;
+use parking_lot::Mutex;
 use tonic::Status;
 
 use self::alertmanager::{AlertConfig, Alerts};
@@ -50,6 +52,7 @@ impl SignalConfig {
         Signals {
             alerts,
             transmitters,
+            heard: Mutex::default(),
         }
     }
 }
@@ -59,6 +62,43 @@ impl SignalConfig {
 pub(crate) struct Signals {
     alerts: Option<Alerts>,
     transmitters: Vec<Transmitter>,
+    heard: Mutex<BTreeMap<(String, Heard), u64>>,
+}
+
+/// What became of a security event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Heard {
+    SessionRevoked,
+    Verification,
+    Unused,
+    Refused,
+}
+
+impl Heard {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionRevoked => "session_revoked",
+            Self::Verification => "verification",
+            Self::Unused => "unused",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl Signals {
+    fn counted(&self, transmitter: &str, heard: Heard) {
+        let mut counts = self.heard.lock();
+        *counts.entry((transmitter.to_owned(), heard)).or_default() += 1;
+    }
+
+    /// How many security events came since the start: the transmitter, what became of them, and the number.
+    pub(crate) fn heard(&self) -> Vec<(String, Heard, u64)> {
+        let counts = self.heard.lock();
+        let each = counts
+            .iter()
+            .map(|((of, heard), count)| (of.clone(), *heard, *count));
+        each.collect()
+    }
 }
 
 /// What a signal asks for.
