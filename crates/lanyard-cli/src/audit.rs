@@ -14,7 +14,7 @@ use crate::terminal::Screen;
 use crate::{Global, span, text, yaml};
 
 /// So many records are asked for by their places at once.
-const MAX_PLACES: usize = 1000;
+const PLACES_PER_CALL: usize = 1000;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -156,7 +156,7 @@ async fn show(global: &Global, places: &[u64]) -> Result<(), Outcome> {
     let mut client = global.client().await?;
     let mut printed = Printed::new(global.output);
     let mut missing = Vec::new();
-    for some in places.chunks(MAX_PLACES) {
+    for some in places.chunks(PLACES_PER_CALL) {
         let request = v1::QueryRecordsRequest {
             indices: some.to_vec(),
             ..v1::QueryRecordsRequest::default()

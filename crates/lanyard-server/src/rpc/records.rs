@@ -22,14 +22,8 @@ mod follow;
 
 pub(super) use follow::follow;
 
-/// Records that one call looks at, whether or not they are asked for.
-///
-/// # Limit
-/// - for: a query of the journal with filters
-/// - unit: records
-/// - beyond: the answer says where the next call goes on
-/// - test: `u13_a_query_looks_at_so_many_records_and_says_where_to_go_on`
-const MAX_RECORDS_LOOKED_AT: usize = 20_000;
+/// Records that one call looks at, whether or not they are asked for: the answer says where the next call goes on.
+const RECORDS_LOOKED_AT_PER_CALL: usize = 20_000;
 /// Of a record about many leases, so many are looked up.
 const LEASES_LOOKED_UP: usize = 10;
 
@@ -427,7 +421,7 @@ pub(super) fn query(
         };
         let (records, next) = history.query(&page);
         for (index, bytes) in records {
-            if found.len() == most || looked == MAX_RECORDS_LOOKED_AT {
+            if found.len() == most || looked == RECORDS_LOOKED_AT_PER_CALL {
                 return (found, Some(index));
             }
             looked += 1;
@@ -509,18 +503,4 @@ fn first_at(history: &History, since: Timestamp) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn u13_somebody_is_found_by_a_name_or_the_end_of_one() {
-        let agent = "https://agents.acme.example#agent:router";
-        for asked in [agent, "agent:router", "router"] {
-            assert!(is_name_of(agent, asked), "{asked}");
-        }
-        assert!(is_name_of("anna", "https://people.example#anna"));
-        for other in ["outer", "agent", "#agent:route", "x#agent:routers"] {
-            assert!(!is_name_of(agent, other), "{other}");
-        }
-    }
-}
+mod tests;

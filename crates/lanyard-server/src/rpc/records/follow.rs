@@ -10,14 +10,8 @@ use lanyard_proto::v1;
 
 use super::{Filters, Lookup, at, plain};
 
-/// Ids whose records are followed from one id.
-///
-/// # Limit
-/// - for: a query that follows an id
-/// - unit: ids
-/// - beyond: the answer says that there is more
-/// - test: `u10_an_id_is_followed_to_what_it_rests_on_and_no_further`
-const MAX_IDS_FOLLOWED: usize = 200;
+/// Ids whose records are followed from one id; with more of them the answer says that there is more.
+const IDS_FOLLOWED_PER_CALL: usize = 200;
 /// The records of an id, of what it gave rise to, and those that it rests on. Says whether that is all.
 pub(in crate::rpc) fn follow(
     lookup: &mut Lookup<'_>,
@@ -45,7 +39,7 @@ pub(in crate::rpc) fn follow(
             if let Ok(record) = serde_json::from_slice::<Record>(&bytes) {
                 evidence.extend(rests_on(&record.command, &id).iter().map(|seq| seq.0));
                 for further in leads_to(&record.command, &id) {
-                    if seen.len() >= MAX_IDS_FOLLOWED {
+                    if seen.len() >= IDS_FOLLOWED_PER_CALL {
                         is_all &= seen.contains(&further);
                     } else if seen.insert(further.clone()) {
                         waiting.push(further);
