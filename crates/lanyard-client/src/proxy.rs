@@ -441,4 +441,62 @@ mod tests {
             assert!(direct.to("https://broker.example").unwrap().is_none());
         }
     }
+
+    /// A proxy that answers one CONNECT so; what it was asked.
+    async fn answered(status: &str) -> (Result<(), String>, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let value = format!("http://user:c4nary@{}", listener.local_addr().unwrap());
+        let named = proxies(&[("HTTPS_PROXY", &value)]);
+        let proxy = named.to("https://broker.example:7443").unwrap().unwrap();
+        let mut through = Through::new(proxy).unwrap();
+        let to = Uri::from_static("https://broker.example:7443");
+        let connecting = tokio::spawn(async move {
+            std::future::poll_fn(|context| through.poll_ready(context)).await?;
+            through.call(to).await.map(drop)
+        });
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            asked.push(peer.read_u8().await.unwrap());
+        }
+        let answer = format!("HTTP/1.1 {status}\r\n\r\n");
+        peer.write_all(answer.as_bytes()).await.unwrap();
+        let connected = connecting.await.unwrap();
+        let asked = String::from_utf8(asked).unwrap();
+        (connected.map_err(|error| error.to_string()), asked)
+    }
+
+    #[tokio::test]
+    async fn e42_a_connection_is_made_by_connect_and_a_refusal_names_the_proxy() {
+        let (connected, asked) = answered("200 Connection established").await;
+        assert_eq!(connected, Ok(()));
+        assert!(
+            asked.starts_with("CONNECT broker.example:7443 HTTP/1.1\r\n"),
+            "{asked}"
+        );
+        assert!(asked.contains("Proxy-Authorization: Basic "), "{asked}");
+        for (status, why) in [
+            (
+                "407 Proxy Authentication Required",
+                "wants a login before it connects to `broker.example:7443` (407)",
+            ),
+            (
+                "403 Forbidden",
+                "does not connect to `broker.example:7443`: have",
+            ),
+            (
+                "502 Bad Gateway",
+                "does not connect to `broker.example:7443`: have",
+            ),
+        ] {
+            let said = answered(status).await.0.unwrap_err();
+            assert!(said.starts_with("the proxy http://127.0.0.1:"), "{said}");
+            assert!(
+                said.contains("(HTTPS_PROXY)") && said.contains(why),
+                "{said}"
+            );
+            assert!(!said.contains("c4nary"), "{said}");
+        }
+    }
 }

@@ -410,7 +410,7 @@ fn policies_are_beneath_the_charters_folder() {
     for (path, why) in [
         ("policies/link.rego", "leads out of the charter's folder"),
         ("policies/none.rego", "cannot be read"),
-        ("policies", "is not a file"),
+        ("policies", "is a directory"),
         ("pipe.rego", "is not a file"),
         ("bytes.rego", "is not UTF-8"),
         ("more.rego", "is larger than 256 KiB"),

@@ -24,7 +24,7 @@ pub(super) fn grant(target: Value) -> Value {
             },
             "unnarrowed": {
                 "type": "string", "minLength": 1, "maxLength": 200,
-                "description": "Why no plan narrows the statement: what every apply needs and no plan names, such as Terraform's state and its lock.",
+                "description": "Why no plan narrows the statement. Every apply needs it, and no plan names it, as with the state and the lock of Terraform.",
             },
         }),
     );
