@@ -127,7 +127,7 @@ fn five_tickets_in_ten_minutes_pause_and_tell_somebody() -> Result<()> {
     }
     let ask = ["request", "--task", &task, "read-tickets"];
     until(|| Ok(stage.agent.run(&ask)?.stderr.contains("paused by H-")))?;
-    let refused = stage.agent.fails(2, &ask)?;
+    let refused = stage.agent.fails(9, &ask)?;
     assert!(
         refused.contains("5 action ticket.* within 10m per agent: pause"),
         "{refused}"

@@ -256,7 +256,7 @@ fn t23_people_are_not_asked_without_end() -> Result<()> {
     }
     let full = stage.plan(&task, "one more").unwrap_err().to_string();
     assert!(
-        full.contains("10 requests of") && full.contains("wait for an answer"),
+        full.contains("10 requests of") && full.contains("wait until people have answered one"),
         "{full}"
     );
     let first = approvals.first().map(String::as_str).unwrap_or_default();

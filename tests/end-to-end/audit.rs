@@ -59,7 +59,7 @@ fn a_decision_is_explained_by_its_id() -> Result<()> {
     let nothing = stage
         .oncall
         .fails(2, &["explain", "D-00000000000000000000000000"])?;
-    assert!(nothing.contains("there is no decision"), "{nothing}");
+    assert!(nothing.contains("there is no such decision"), "{nothing}");
     Ok(())
 }
 

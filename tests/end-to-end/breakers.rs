@@ -181,7 +181,7 @@ fn an_emergency_lifts_the_freeze_for_what_its_terms_name_and_a_second_person_app
     stage
         .oncall
         .ok(&["emergency", "end", "ticket-router", "--reason", "over"])?;
-    stage.agent.fails(3, &apply)?;
+    stage.agent.fails(9, &apply)?;
     Ok(())
 }
 

@@ -349,10 +349,14 @@ fn a_first_charter_holds_together_on_every_kind_of_target() -> Result<()> {
 fn what_init_is_not_told_it_asks_for_and_without_a_terminal_it_says_what() -> Result<()> {
     let silent = tool("init", &["looker", "--purpose", "Look at things."])?;
     assert_eq!(silent.code, 2, "{silent:?}");
-    assert!(
-        silent.stderr.contains("asked here: The agent's issuer"),
-        "{silent:?}"
-    );
+    for part in [
+        "--agent ISSUER SUBJECT",
+        "--owners ",
+        "--in ENVIRONMENT: where (one of production, staging)",
+        "--on TARGET",
+    ] {
+        assert!(silent.stderr.contains(part), "{part}: {silent:?}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod actions;
 mod approvals;
+mod asking;
 mod audit;
 mod bad_input;
 mod breakers;

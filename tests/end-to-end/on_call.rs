@@ -225,7 +225,7 @@ fn u09_two_people_rearm_and_the_second_sees_what() -> Result<()> {
     )
 }
 
-const fn kill<'a>([flag, name]: [&'a str; 2]) -> [&'a str; 6] {
+const fn kill([flag, name]: [&str; 2]) -> [&str; 6] {
     ["kill", flag, name, "--reason", "it loops", "--yes"]
 }
 

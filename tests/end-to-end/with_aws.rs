@@ -182,7 +182,7 @@ fn a_denial_and_a_pending_approval_are_what_the_tool_says() -> Result<()> {
         "{denied:?}"
     );
     let line = denied.stderr.as_str();
-    let whole = "make-queue is not for environment production; use a grant of this environment [D-";
+    let whole = "make-queue is not for environment production; use a grant of this environment: ";
     assert!(
         line.starts_with("lanyard: denied by charter shop (") && line.contains(whole),
         "{line}"

@@ -166,10 +166,13 @@ enum Command {
     /// Why the broker issues nothing, and how that is lifted.
     #[command(subcommand)]
     Condition(condition::Command),
-    /// Open and close tasks.
+    /// Open, list and close tasks.
     #[command(subcommand)]
     Task(task::Command),
     /// Ask for a credential under a grant; prints the lease, never the secret.
+    ///
+    /// Nobody keeps the secret: `creds` and `exec` ask for a credential of their own, which is another lease. To see whether
+    /// one would be issued use --dry-run, which takes no lease; give a lease back with `lanyard lease release`.
     Request(lease::Request),
     /// Print a credential in the form that a tool expects, and nothing else.
     Creds(creds::Creds),

@@ -238,7 +238,11 @@ pub fn may_open(
             Rule::Environments,
             None,
             format!("environment {environment} is not in this charter"),
-            &named("open the task in", environment, charter.environments.keys()),
+            &named(
+                "the environments are",
+                environment,
+                charter.environments.keys(),
+            ),
         ));
     }
     Ok(())
@@ -401,7 +405,7 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
     }
     let grant = charter.grants.get(request.grant).ok_or_else(|| {
         let message = format!("there is no grant {}", request.grant);
-        let next = named("ask for", request.grant, charter.grants.keys());
+        let next = named("the grants are", request.grant, charter.grants.keys());
         say.no(Rule::Grants, None, message, &next)
     })?;
     if !grant.environments.contains(&task.environment) {
@@ -411,7 +415,11 @@ fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Gra
         );
         let here = charter.grants.values();
         let here = here.filter(|grant| grant.environments.contains(&task.environment));
-        let next = named("ask for", request.grant, here.map(|grant| &grant.name));
+        let next = named(
+            "use a grant of this environment:",
+            request.grant,
+            here.map(|grant| &grant.name),
+        );
         return Err(say.no(Rule::Grants, Some(grant.at), message, &next));
     }
     autonomous(charter, grant, task)?;

@@ -28,7 +28,7 @@ use crate::clear::{Cleared, GRACE};
 use crate::clock::NoRandomness;
 use crate::condition::NotIssuing;
 use crate::decisions::ALLOWED;
-use crate::engine::Engine;
+use crate::engine::{Engine, no_state};
 use crate::gate::Closed;
 use crate::records::TooManyRecords;
 use crate::tasks::TaskError;
@@ -308,9 +308,33 @@ impl Engine {
         caller: impl Into<Caller>,
         ask: &Ask,
     ) -> Result<Prepared, IssueError> {
-        let cleared = self.clear(&caller.into(), ask).await;
+        let caller = caller.into();
+        let cleared = match self.clear(&caller, ask).await {
+            Ok(cleared) => self.admissible(cleared),
+            Err(error) => Err(error),
+        };
         self.settle().await.map_err(IssueError::Commit)?;
-        Ok(cleared?.prepared)
+        match cleared {
+            Ok(cleared) => Ok(cleared.prepared),
+            Err(error) => {
+                let asked = (ask.task, &ask.grant, ask.asked());
+                Err(self.recorded(&caller.identity, asked, error).await)
+            }
+        }
+    }
+
+    /// Whether the ledger would take the intent now: not under a kill order, a pause or a limit that is reached.
+    fn admissible(&self, cleared: Cleared) -> Result<Cleared, IssueError> {
+        self.conditions.check().map_err(IssueError::NotIssuing)?;
+        let (now, begin) = (
+            self.now(),
+            Command::BeginMint(Box::new(cleared.intent.clone())),
+        );
+        match self.peek(|state| state.admit(&begin, now)) {
+            Some(Ok(())) => Ok(cleared),
+            Some(Err(refusal)) => Err(IssueError::Commit(CommitError::Refused(refusal))),
+            None => Err(IssueError::Commit(no_state())),
+        }
     }
 
     /// What was answered from, durable: an error rests on the state as it was admitted.

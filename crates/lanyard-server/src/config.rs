@@ -503,6 +503,8 @@ impl TicketConfig {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use lanyard_core::document::render;
+
     use super::*;
 
     pub(crate) const GOOD: &str = "data_dir: data\ncharters: charters\nlisten: 127.0.0.1:0\nissuer: https://lanyard.example\n\
@@ -836,4 +838,94 @@ pub(crate) mod tests {
             );
         }
     }
+
+    #[test]
+    fn u17_the_configurations_of_the_pages_are_read() {
+        let (mut seen, mut wrong) = (0, String::new());
+        for block in lanyard_testkit::pages::blocks() {
+            let is_yaml = matches!(block.language.as_deref(), None | Some("yaml"));
+            // What a page leaves out stands on another one; of a value that it shortens, any will do.
+            let filled = block
+                .text
+                .replace("sha256:…", &format!("sha256:{}", "0".repeat(64)));
+            let lines = filled
+                .lines()
+                .map(|line| line.split(" #").next().unwrap_or_default());
+            let lines = lines.map(|line| line.replace("b…", "b0"));
+            let whole: String = lines
+                .filter(|line| !line.contains('…'))
+                .map(|line| format!("{line}\n"))
+                .collect();
+            let Some(shown) = lanyard_testkit::pages::parts(&whole).filter(|_| is_yaml) else {
+                continue;
+            };
+            // The agents of a charter are in a list of the same name.
+            let of_charter = shown.len() == 1 && shown.contains_key("agents");
+            let is_ours = !shown.is_empty()
+                && !of_charter
+                && shown.keys().all(|name| CONFIGURED.contains(&name.as_str()))
+                // The environments of a charter say how far its agent may go.
+                && !block.text.contains("autonomy");
+            if !is_ours {
+                continue;
+            }
+            seen += 1;
+            let mut all = lanyard_testkit::pages::parts(GOOD).unwrap();
+            all.extend(shown);
+            let text: String = all.into_values().collect();
+            // What only the rest of a configuration can hold: another issuer, a target of another page, a certificate.
+            let of_another = |fault: &Diagnostic| {
+                let said = [
+                    "is none of the `targets`",
+                    "is not on loopback",
+                    "no operators' issuer",
+                    "no issuer is the same",
+                ];
+                said.iter().any(|one| fault.message.contains(one))
+            };
+            if let Err(mut faults) = parse(&text, Path::new("")) {
+                faults.retain(|fault| !of_another(fault));
+                let place = format!("{}:{}", block.page, block.line);
+                wrong.push_str(&render(&place, &text, &faults));
+            }
+        }
+        assert!(seen > 15, "only {seen} configurations were found");
+        assert!(wrong.is_empty(), "{wrong}");
+    }
+
+    /// The fields of a configuration that pages show.
+    const CONFIGURED: &[&str] = &[
+        "data_dir",
+        "charters",
+        "charter_objects",
+        "listen",
+        "kill_listen",
+        "metrics_listen",
+        "metrics_bearer_file",
+        "metrics_client_ca",
+        "tls",
+        "issuer",
+        "audience",
+        "issuers",
+        "agents",
+        "aws_identities",
+        "origins",
+        "sessions",
+        "fresh_login",
+        "quotas",
+        "break_glass",
+        "approval_url",
+        "webhooks",
+        "reporters",
+        "plan_sealing_keys",
+        "witness_file",
+        "rearm_soak",
+        "drill_every",
+        "kill_tickets",
+        "alertmanager",
+        "caep_transmitters",
+        "caep_receivers",
+        "environments",
+        "targets",
+    ];
 }

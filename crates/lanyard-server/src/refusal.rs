@@ -202,7 +202,17 @@ fn shown_owners(denial: &Denial, broker: &Broker) -> Option<Arc<Charter>> {
 
 /// The line of a decision that says no: whom to ask where only people can change the answer, and the id.
 fn decided_line(line: &str, (denial, decision): (&Denial, DecisionId), broker: &Broker) -> String {
-    let asks_people = !matches!(denial.rule, Rule::Kill | Rule::Quota | Rule::Task);
+    // In all other cases the agent has something to do itself, or to wait for.
+    let asks_people = !matches!(
+        denial.rule,
+        Rule::Kill
+            | Rule::Quota
+            | Rule::Task
+            | Rule::PlanRequired
+            | Rule::Policies
+            | Rule::Requires
+            | Rule::AwaitsApproval
+    );
     let owner = shown_owners(denial, broker).filter(|_| asks_people);
     let owner = owner.map_or_else(String::new, |charter| {
         format!(" (owner of the charter: {})", charter.owners.technical)

@@ -9,6 +9,7 @@
 //! | [`machine`] | a machine whose clocks a test sets |
 //! | [`judge`] | a judge of plans that cannot read them |
 //! | [`ids`] | ids that are the same in every run |
+//! | [`pages`] | the blocks of code of the documentation |
 //! | [`world`] | a charter, a task and a request for each kind of target |
 #![expect(
     clippy::expect_used,
@@ -22,4 +23,5 @@ pub mod ids;
 pub mod judge;
 pub mod ledger;
 pub mod machine;
+pub mod pages;
 pub mod world;

@@ -220,7 +220,7 @@ const fn rights(kind: TargetKind) -> (&'static str, &'static str) {
         ),
         TargetKind::Kubernetes => (
             "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [\"\"], resources: [pods, events], verbs: [get, list]}\n",
-            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [apps], resources: [deployments], verbs: [get, patch]}\n",
+            "kubernetes:\n        target: TARGET\n        namespace: default\n        rules:\n          - {apiGroups: [apps], resources: [deployments/scale], verbs: [get, patch]}\n",
         ),
         TargetKind::Vault => (
             "vault: {target: TARGET, policies: [reader]}\n",

@@ -55,7 +55,9 @@ pub(crate) async fn run(global: &Global, asked: &List) -> Result<(), Outcome> {
 }
 
 fn table(output: Output, charters: &[v1::Charter]) {
-    let mut rows = Rows::new(&["name", "agents", "autonomy", "grants", "ends", "owner"]);
+    let mut rows = Rows::new(&[
+        "name", "agents", "autonomy", "grants", "ends", "owner", "revision",
+    ]);
     for charter in charters {
         let autonomy = charter.environment_details.iter();
         let autonomy: Vec<String> = autonomy
@@ -72,9 +74,16 @@ fn table(output: Output, charters: &[v1::Charter]) {
             charter.grants.join(", "),
             charter.expire_time.map_or_else(|| "never".to_owned(), day),
             technical(charter),
+            short(&charter.revision).to_owned(),
         ]);
     }
     rows.print(output);
+}
+
+/// Enough of a revision to tell it from others; `-o json` has all of it.
+fn short(revision: &str) -> &str {
+    let digits = revision.strip_prefix("sha256:").unwrap_or(revision);
+    digits.get(..12).unwrap_or(digits)
 }
 
 fn day(moment: Time) -> String {

@@ -276,7 +276,7 @@ pub(super) fn named<'a>(what: &str, found: &Name, known: impl Iterator<Item = &'
     }
     let near = nearest(found.as_str(), known.iter().copied());
     let near = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-    format!("{what} one of {}{near}", known.join(", "))
+    format!("{what} {}{near}", known.join(", "))
 }
 
 /// The denial, with the limit that the request is over.

@@ -9,7 +9,7 @@ use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Reach};
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::time::Timestamp;
-use lanyard_engine::mint::IssueError;
+use lanyard_engine::mint::{Ask, IssueError};
 use lanyard_engine::pause::PauseRequest;
 use lanyard_engine::tasks::{OpenTask, TaskError};
 use lanyard_testkit::world;
@@ -78,6 +78,31 @@ async fn u03_a_refusal_by_quota_is_a_decision_with_its_limit_and_the_time_that_f
     bench.clock.advance(Duration::from_secs(540));
     bench.engine.expire_due().await;
     mint_own(&bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn u23_to_look_whether_a_credential_would_be_issued_takes_no_lease_and_sees_limits_and_orders()
+ {
+    let bench = bench(&charter("live_leases: 5", "live_leases: 1")).await;
+    let ask = Ask {
+        task: bench.task,
+        grant: world::name("read-deployments"),
+        ttl: None,
+        plan: None,
+        request: None,
+    };
+    for _ in 0..3 {
+        bench.engine.validate(&world::agent(), &ask).await.unwrap();
+    }
+    mint_own(&bench).await.unwrap();
+    let denial = recorded(&bench, bench.engine.validate(&world::agent(), &ask).await);
+    assert_eq!(denial.code(), ReasonCode::LiveLeases);
+    let order = bench
+        .engine
+        .draft_kill(Scope::All, RoleFilter::Both, "stop".into(), Actor::Local);
+    bench.engine.engage(order.unwrap()).await;
+    let denial = recorded(&bench, bench.engine.validate(&world::agent(), &ask).await);
+    assert_eq!(denial.code(), ReasonCode::Killed);
 }
 
 #[tokio::test]

@@ -333,7 +333,10 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
             moved: effects.moved,
         }),
         risk: risk(plan.risk()).into(),
-        reasons: each(plan, |judgement| &judgement.reasons),
+        reasons: not_narrowed(plan)
+            .into_iter()
+            .chain(each(plan, |judgement| &judgement.reasons))
+            .collect(),
         warnings: each(plan, |judgement| &judgement.warned),
         reach: plan.reach.as_ref().map(reach).unwrap_or_default(),
         destructive: plan.destructive.iter().map(|it| it.0.clone()).collect(),
@@ -347,6 +350,25 @@ pub(super) fn message(plan: &Plan, reader: Reader) -> v1::Plan {
         },
         lacks: narrowing.lacks,
     }
+}
+
+/// Why the risk that people are asked for is higher than that of what the plan says: a rule of the charter for a lower risk is
+/// not about the plan then, and whoever wrote that rule would look for the reason in vain.
+fn not_narrowed(plan: &Plan) -> Option<String> {
+    if plan.judged_risk() >= plan.risk() {
+        return None;
+    }
+    let (judged, counts) = (plan.judged_risk(), plan.risk());
+    let why = match &plan.beyond {
+        Some(beyond) => format!("the credential can do more than the plan says: {beyond}"),
+        None => format!(
+            "the credential of grant {} cannot be narrowed to what the plan says",
+            plan.grant
+        ),
+    };
+    Some(format!(
+        "{counts}, and not {judged} as the plan's content: {why}; a rule of the charter for {judged} risk does not apply"
+    ))
 }
 
 const fn risk(risk: Risk) -> v1::Risk {

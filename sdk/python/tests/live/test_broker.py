@@ -79,7 +79,7 @@ def test_a_no_ends_the_wait(broker: Broker) -> None:
             plan.wait_for_approval(timeout=30)
         with pytest.raises(lanyard.Denied) as again:
             task.token("move-tickets", plan=plan)
-        assert str(again.value) == str(raised.value)
+        assert str(again.value).startswith(str(raised.value))
 
 
 def test_a_kill_in_the_middle_stops_the_block(broker: Broker) -> None:
@@ -103,7 +103,7 @@ def test_a_kill_cancels_a_block_of_asyncio(broker: Broker) -> None:
             await asyncio.to_thread(broker.ok, "oncall", "kill", "--task", task.id, "--reason", "it loops", "--yes")
             await asyncio.wait_for(asyncio.Event().wait(), HEARD_SECONDS)
 
-    with pytest.raises(lanyard.Killed, match=r"it loops$"):
+    with pytest.raises(lanyard.Killed, match=r"it loops($|; stop the work)"):
         asyncio.run(work())
 
 
@@ -113,7 +113,7 @@ def test_the_words_of_the_watch_are_those_of_the_broker(broker: Broker) -> None:
         assert task.stopped.wait(HEARD_SECONDS)
     said = broker.run("agent", "request", "--task", task.id, "read-tickets")
     assert said.returncode == 6
-    assert said.stderr.strip() == f"lanyard: {raised.value}"
+    assert said.stderr.strip().startswith(f"lanyard: {raised.value}")
 
 
 def test_a_task_that_the_command_closes_is_over(broker: Broker) -> None:

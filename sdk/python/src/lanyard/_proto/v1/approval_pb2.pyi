@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Approval(_message.Message):
-    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects", "sensitive_count", "void")
+    __slots__ = ("id", "plan_id", "plan_digest", "task_id", "people_needed", "consents", "denied", "request_time", "complete", "charter", "environment", "agent", "reason", "ticket", "grant", "summary", "risk", "reasons", "groups", "also_groups", "given", "expire_time", "usable_for", "effects", "sensitive_count", "void", "technical_owner")
     ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_ID_FIELD_NUMBER: _ClassVar[int]
     PLAN_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Approval(_message.Message):
     EFFECTS_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
     VOID_FIELD_NUMBER: _ClassVar[int]
+    TECHNICAL_OWNER_FIELD_NUMBER: _ClassVar[int]
     id: str
     plan_id: str
     plan_digest: str
@@ -65,7 +66,8 @@ class Approval(_message.Message):
     effects: _plan_pb2.PlanEffects
     sensitive_count: int
     void: str
-    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ..., sensitive_count: _Optional[int] = ..., void: _Optional[str] = ...) -> None: ...
+    technical_owner: str
+    def __init__(self, id: _Optional[str] = ..., plan_id: _Optional[str] = ..., plan_digest: _Optional[str] = ..., task_id: _Optional[str] = ..., people_needed: _Optional[int] = ..., consents: _Optional[_Iterable[str]] = ..., denied: _Optional[str] = ..., request_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., complete: bool = ..., charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., ticket: _Optional[str] = ..., grant: _Optional[str] = ..., summary: _Optional[str] = ..., risk: _Optional[_Union[_plan_pb2.Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., groups: _Optional[_Iterable[str]] = ..., also_groups: _Optional[_Iterable[str]] = ..., given: _Optional[_Iterable[_Union[Consent, _Mapping]]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., usable_for: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., effects: _Optional[_Union[_plan_pb2.PlanEffects, _Mapping]] = ..., sensitive_count: _Optional[int] = ..., void: _Optional[str] = ..., technical_owner: _Optional[str] = ...) -> None: ...
 
 class Consent(_message.Message):
     __slots__ = ("person", "comment", "time")
@@ -102,8 +104,10 @@ class WatchApprovalsResponse(_message.Message):
     def __init__(self, approvals: _Optional[_Iterable[_Union[Approval, _Mapping]]] = ...) -> None: ...
 
 class ListApprovalsRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("waiting_only",)
+    WAITING_ONLY_FIELD_NUMBER: _ClassVar[int]
+    waiting_only: bool
+    def __init__(self, waiting_only: bool = ...) -> None: ...
 
 class ListApprovalsResponse(_message.Message):
     __slots__ = ("approvals",)

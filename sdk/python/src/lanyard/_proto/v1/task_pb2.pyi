@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Task(_message.Message):
-    __slots__ = ("id", "charter", "revision", "environment", "agent", "reason", "open_time", "expire_time", "closed", "ticket", "version", "parent_task_ids")
+    __slots__ = ("id", "charter", "revision", "environment", "agent", "reason", "open_time", "expire_time", "closed", "ticket", "version", "parent_task_ids", "in_force_revision", "live_leases")
     ID_FIELD_NUMBER: _ClassVar[int]
     CHARTER_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,8 @@ class Task(_message.Message):
     TICKET_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PARENT_TASK_IDS_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    LIVE_LEASES_FIELD_NUMBER: _ClassVar[int]
     id: str
     charter: str
     revision: str
@@ -37,7 +39,9 @@ class Task(_message.Message):
     ticket: str
     version: AgentVersion
     parent_task_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., charter: _Optional[str] = ..., revision: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed: bool = ..., ticket: _Optional[str] = ..., version: _Optional[_Union[AgentVersion, _Mapping]] = ..., parent_task_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    in_force_revision: str
+    live_leases: int
+    def __init__(self, id: _Optional[str] = ..., charter: _Optional[str] = ..., revision: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., reason: _Optional[str] = ..., open_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed: bool = ..., ticket: _Optional[str] = ..., version: _Optional[_Union[AgentVersion, _Mapping]] = ..., parent_task_ids: _Optional[_Iterable[str]] = ..., in_force_revision: _Optional[str] = ..., live_leases: _Optional[int] = ...) -> None: ...
 
 class AgentVersion(_message.Message):
     __slots__ = ("model", "prompt_digest")
@@ -80,6 +84,28 @@ class OpenTaskResponse(_message.Message):
     TASK_FIELD_NUMBER: _ClassVar[int]
     task: Task
     def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ...) -> None: ...
+
+class ListTasksRequest(_message.Message):
+    __slots__ = ("charter", "environment", "agent", "page_size", "page_token")
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    charter: str
+    environment: str
+    agent: str
+    page_size: int
+    page_token: str
+    def __init__(self, charter: _Optional[str] = ..., environment: _Optional[str] = ..., agent: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTasksResponse(_message.Message):
+    __slots__ = ("tasks", "next_page_token")
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tasks: _containers.RepeatedCompositeFieldContainer[Task]
+    next_page_token: str
+    def __init__(self, tasks: _Optional[_Iterable[_Union[Task, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetTaskRequest(_message.Message):
     __slots__ = ("id",)
