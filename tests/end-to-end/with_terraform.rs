@@ -66,8 +66,10 @@ fn shop(name: &str) -> Result<Option<Shop>> {
     let terraform = terraform(directory.path())?;
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", terraform.folder.display());
+    let settings = directory.path().join("home/.terraformrc");
     let own = [
         ("PATH", path.as_str()),
+        ("TF_CLI_CONFIG_FILE", &settings.to_string_lossy()),
         ("AWS_ENDPOINT_URL_S3", aws.url()),
         ("AWS_PROFILE", "person"),
         ("CHECKPOINT_DISABLE", "1"),
