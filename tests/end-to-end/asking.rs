@@ -209,7 +209,10 @@ fn u14_a_charter_is_shown_and_a_matrix_says_who_can_change_what() -> Result<()> 
     let matrix = stage.oncall.json(&["charter", "list", "--matrix"])?;
     let mut cells = matrix.as_array().into_iter().flatten();
     let production = cells
-        .find(|cell| text(cell, "/environment") == Some("production"))
+        .find(|cell| {
+            text(cell, "/charter") == Some("ticket-router")
+                && text(cell, "/environment") == Some("production")
+        })
         .context("no production")?;
     for (pointer, value) in [
         ("/charter", "ticket-router"),

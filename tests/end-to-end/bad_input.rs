@@ -132,7 +132,7 @@ fn t44_a_plan_over_the_limit_and_a_large_message_are_refused() -> Result<()> {
         stage
             .agent
             .fails(2, &submit)?
-            .contains("4194304 bytes at the most")
+            .contains("a plan has 4194304 (4 MiB) at most")
     );
     let reason = "x".repeat(100_000);
     let open = [

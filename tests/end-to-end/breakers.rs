@@ -36,7 +36,7 @@ fn t41_an_agent_that_asks_for_what_it_may_not_have_is_stopped_with_the_evidence(
     })?;
     let orders = stage.oncall.ok(&["kill", "list"])?;
     assert!(
-        orders.contains("3 denied within 10m per agent: stop-agent (records "),
+        orders.contains("3 denied within 10m per agent: stop-agent, by agent https://agents.dev.lanyard.invalid#agent:router (records "),
         "{orders}"
     );
     assert!(

@@ -28,9 +28,8 @@ fn stage(key: &Key, groups_claim: &str) -> Result<Stage> {
 fn claims(more: &Value) -> Result<Value> {
     let mut claims = json!({"iss": ISSUER, "sub": "carol", "aud": "lanyard-dev", "iat": now()?,
         "exp": now()? + 240, "jti": fresh()?});
-    for (name, value) in more.as_object().context("no claims")? {
-        claims[name] = value.clone();
-    }
+    let more = more.as_object().context("no claims")?.clone();
+    claims.as_object_mut().context("no claims")?.extend(more);
     Ok(claims)
 }
 

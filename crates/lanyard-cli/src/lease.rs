@@ -353,7 +353,8 @@ mod tests {
         };
         let rows = holders(&[holder, long], false);
         let shown = rows.fitted(Some(80), &["environments", "targets"]);
-        assert_eq!(shown.lines().count(), 3, "{shown}");
+        // At worst a second line for the targets of each.
+        assert!(shown.lines().count() <= 5, "{shown}");
         assert!(shown.lines().all(|line| text::width(line) <= 80), "{shown}");
         assert!(shown.contains("\nrouter "), "{shown}");
         assert!(shown.contains(&"a".repeat(32)), "{shown}");

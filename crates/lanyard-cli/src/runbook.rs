@@ -90,7 +90,10 @@ fn found(asked: &str) -> Result<&'static Page, Outcome> {
     }
     let near = near_names(&name, PAGES.iter().map(|page| page.name), NEAR_NAMES);
     let hint = match near.as_slice() {
-        [] => "; `lanyard runbook` lists the pages".to_owned(),
+        [] => {
+            let names: Vec<_> = PAGES.iter().map(|page| page.name).collect();
+            format!("; the pages are {}", names.join(", "))
+        }
         near => format!("; did you mean {}?", near.join(" or ")),
     };
     let asked = text::line(asked);
@@ -153,6 +156,6 @@ mod tests {
             "{}",
             said("broker-down")
         );
-        assert!(said("zzz").contains("lists the pages"));
+        assert!(said("zzz").contains("; the pages are "));
     }
 }

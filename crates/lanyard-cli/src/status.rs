@@ -103,7 +103,10 @@ pub(crate) fn issuing(status: &v1::GetStatusResponse) -> String {
         let condition = crate::condition::name(status);
         why.push(format!("the broker is {condition}: {}", status.not_issuing));
     }
-    why.extend(status.stopped_by.iter().map(stopping));
+    // What stops most comes first: the end of a long line is what a small screen wraps.
+    let mut orders: Vec<_> = status.stopped_by.iter().collect();
+    orders.sort_by_key(|order| order.apply_only);
+    why.extend(orders.into_iter().map(stopping));
     match issued(status) {
         v1::Issuing::No | v1::Issuing::Unspecified => format!("no: {}", why.join("; ")),
         v1::Issuing::PlanRoleOnly => format!("the plan role alone: {}", why.join("; ")),

@@ -50,9 +50,7 @@ fn claims(events: &Value, more: Value) -> Value {
     let Value::Object(more) = more else {
         panic!("not an object")
     };
-    for (name, value) in more {
-        claims[name] = value;
-    }
+    claims.as_object_mut().unwrap().extend(more);
     claims
 }
 

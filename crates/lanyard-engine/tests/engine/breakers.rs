@@ -80,7 +80,8 @@ async fn t41_three_denials_in_the_window_stop_the_agent_with_the_records_that_sa
     assert_eq!(engaged.order.evidence.len(), 3);
     let of = &engaged.order.reason;
     assert!(
-        of.contains("line 78: 3 denied within 10m per agent: stop-agent (records "),
+        of.contains("line 78: 3 denied within 10m per agent: stop-agent, by agent https://")
+            && of.contains("terraformer (records "),
         "{of}"
     );
     let report = bench

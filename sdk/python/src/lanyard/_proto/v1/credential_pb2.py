@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blanyard/v1/credential.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x16IssueCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\xe5\x01\n\x17IssueCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0crevocability\x18\x03 \x01(\x0b\x32\x18.lanyard.v1.Revocability\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\x12+\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x0cRevocability\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12-\n\nworst_case\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xbd\x02\n\nCredential\x12,\n\x05token\x18\x01 \x01(\x0b\x32\x1b.lanyard.v1.TokenCredentialH\x00\x12(\n\x03\x61ws\x18\x02 \x01(\x0b\x32\x19.lanyard.v1.AwsCredentialH\x00\x12\x36\n\nkubernetes\x18\x03 \x01(\x0b\x32 .lanyard.v1.KubernetesCredentialH\x00\x12,\n\x05vault\x18\x04 \x01(\x0b\x32\x1b.lanyard.v1.VaultCredentialH\x00\x12\x39\n\x0cvault_secret\x18\x05 \x01(\x0b\x32!.lanyard.v1.VaultSecretCredentialH\x00\x12.\n\x06github\x18\x06 \x01(\x0b\x32\x1c.lanyard.v1.GitHubCredentialH\x00\x42\x06\n\x04kind\"\x1e\n\x0fTokenCredential\x12\x0b\n\x03jwt\x18\x01 \x01(\t\"h\n\rAwsCredential\x12\x15\n\raccess_key_id\x18\x01 \x01(\t\x12\x19\n\x11secret_access_key\x18\x02 \x01(\t\x12\x15\n\rsession_token\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"g\n\x14KubernetesCredential\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\"c\n\x0fVaultCredential\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\"\x8d\x01\n\x15VaultSecretCredential\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x39\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32+.lanyard.v1.VaultSecretCredential.DataEntry\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x10GitHubCredential\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x14\n\x0crepositories\x18\x04 \x03(\t\x12\r\n\x05token\x18\x05 \x01(\t\"!\n\x13ReleaseLeaseRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14ReleaseLeaseResponse\":\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"P\n\x12ListLeasesResponse\x12!\n\x06leases\x18\x01 \x03(\x0b\x32\x11.lanyard.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xef\x01\n\x05Lease\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63harter\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12%\n\x05state\x18\t \x01(\x0e\x32\x16.lanyard.v1.LeaseState\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07kill_id\x18\x0b \x01(\t*\xff\x01\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LEASE_STATE_INTENT\x10\x01\x12\x16\n\x12LEASE_STATE_ISSUED\x10\x02\x12\x16\n\x12LEASE_STATE_FENCED\x10\x03\x12\x19\n\x15LEASE_STATE_REQUESTED\x10\x04\x12\x1c\n\x18LEASE_STATE_ACKNOWLEDGED\x10\x05\x12\x1d\n\x19LEASE_STATE_PRESUMED_DEAD\x10\x06\x12\x1b\n\x17LEASE_STATE_PROVED_DEAD\x10\x07\x12\x17\n\x13LEASE_STATE_EXPIRED\x10\x08\x32\x8f\x02\n\x11\x43redentialService\x12Z\n\x0fIssueCredential\x12\".lanyard.v1.IssueCredentialRequest\x1a#.lanyard.v1.IssueCredentialResponse\x12Q\n\x0cReleaseLease\x12\x1f.lanyard.v1.ReleaseLeaseRequest\x1a .lanyard.v1.ReleaseLeaseResponse\x12K\n\nListLeases\x12\x1d.lanyard.v1.ListLeasesRequest\x1a\x1e.lanyard.v1.ListLeasesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blanyard/v1/credential.proto\x12\nlanyard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x01\n\x16IssueCredentialRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05grant\x18\x02 \x01(\t\x12&\n\x03ttl\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\"\xe5\x01\n\x17IssueCredentialResponse\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0crevocability\x18\x03 \x01(\x0b\x32\x18.lanyard.v1.Revocability\x12*\n\ncredential\x18\x04 \x01(\x0b\x32\x16.lanyard.v1.Credential\x12+\n\x08lifetime\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x0cRevocability\x12\x11\n\tmechanism\x18\x01 \x01(\t\x12-\n\nworst_case\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06source\x18\x03 \x01(\t\"\xbd\x02\n\nCredential\x12,\n\x05token\x18\x01 \x01(\x0b\x32\x1b.lanyard.v1.TokenCredentialH\x00\x12(\n\x03\x61ws\x18\x02 \x01(\x0b\x32\x19.lanyard.v1.AwsCredentialH\x00\x12\x36\n\nkubernetes\x18\x03 \x01(\x0b\x32 .lanyard.v1.KubernetesCredentialH\x00\x12,\n\x05vault\x18\x04 \x01(\x0b\x32\x1b.lanyard.v1.VaultCredentialH\x00\x12\x39\n\x0cvault_secret\x18\x05 \x01(\x0b\x32!.lanyard.v1.VaultSecretCredentialH\x00\x12.\n\x06github\x18\x06 \x01(\x0b\x32\x1c.lanyard.v1.GitHubCredentialH\x00\x42\x06\n\x04kind\"\x1e\n\x0fTokenCredential\x12\x0b\n\x03jwt\x18\x01 \x01(\t\"h\n\rAwsCredential\x12\x15\n\raccess_key_id\x18\x01 \x01(\t\x12\x19\n\x11secret_access_key\x18\x02 \x01(\t\x12\x15\n\rsession_token\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"\x93\x01\n\x14KubernetesCredential\x12\x0e\n\x06server\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\x12\x17\n\x0ftls_server_name\x18\x05 \x01(\t\x12\x11\n\tproxy_url\x18\x06 \x01(\t\"c\n\x0fVaultCredential\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_authority\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\"\x8d\x01\n\x15VaultSecretCredential\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x39\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32+.lanyard.v1.VaultSecretCredential.DataEntry\x1a+\n\tDataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"a\n\x10GitHubCredential\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\r\n\x05owner\x18\x03 \x01(\t\x12\x14\n\x0crepositories\x18\x04 \x03(\t\x12\r\n\x05token\x18\x05 \x01(\t\"!\n\x13ReleaseLeaseRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x16\n\x14ReleaseLeaseResponse\"\xa3\x01\n\x11ListLeasesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x11\n\tlive_only\x18\x03 \x01(\x08\x12\x13\n\x0b\x65nvironment\x18\x04 \x01(\t\x12\x0e\n\x06target\x18\x05 \x01(\t\x12\x0f\n\x07\x63harter\x18\x06 \x01(\t\x12\r\n\x05\x61gent\x18\x07 \x01(\t\x12\x0f\n\x07task_id\x18\x08 \x01(\t\"g\n\x12ListLeasesResponse\x12!\n\x06leases\x18\x01 \x03(\x0b\x32\x11.lanyard.v1.Lease\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\runknown_names\x18\x03 \x03(\t\"\x14\n\x12ListHoldersRequest\":\n\x13ListHoldersResponse\x12#\n\x07holders\x18\x01 \x03(\x0b\x32\x12.lanyard.v1.Holder\"\xd4\x01\n\x06Holder\x12\r\n\x05\x61gent\x18\x01 \x01(\t\x12\x0f\n\x07kill_as\x18\x02 \x01(\t\x12\x13\n\x0blive_leases\x18\x03 \x01(\x04\x12\x17\n\x0fstopping_leases\x18\x04 \x01(\x04\x12\r\n\x05tasks\x18\x05 \x01(\x04\x12\x10\n\x08\x63harters\x18\x06 \x03(\t\x12\x14\n\x0c\x65nvironments\x18\x07 \x03(\t\x12\x0f\n\x07targets\x18\x08 \x03(\t\x12\x34\n\x10last_expire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xef\x01\n\x05Lease\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0f\n\x07\x63harter\x18\x03 \x01(\t\x12\r\n\x05grant\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\x12\x0e\n\x06target\x18\x06 \x01(\t\x12\x13\n\x0b\x65nvironment\x18\x07 \x01(\t\x12\r\n\x05\x61gent\x18\x08 \x01(\t\x12%\n\x05state\x18\t \x01(\x0e\x32\x16.lanyard.v1.LeaseState\x12/\n\x0b\x65xpire_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07kill_id\x18\x0b \x01(\t*\xff\x01\n\nLeaseState\x12\x1b\n\x17LEASE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12LEASE_STATE_INTENT\x10\x01\x12\x16\n\x12LEASE_STATE_ISSUED\x10\x02\x12\x16\n\x12LEASE_STATE_FENCED\x10\x03\x12\x19\n\x15LEASE_STATE_REQUESTED\x10\x04\x12\x1c\n\x18LEASE_STATE_ACKNOWLEDGED\x10\x05\x12\x1d\n\x19LEASE_STATE_PRESUMED_DEAD\x10\x06\x12\x1b\n\x17LEASE_STATE_PROVED_DEAD\x10\x07\x12\x17\n\x13LEASE_STATE_EXPIRED\x10\x08\x32\xdf\x02\n\x11\x43redentialService\x12Z\n\x0fIssueCredential\x12\".lanyard.v1.IssueCredentialRequest\x1a#.lanyard.v1.IssueCredentialResponse\x12Q\n\x0cReleaseLease\x12\x1f.lanyard.v1.ReleaseLeaseRequest\x1a .lanyard.v1.ReleaseLeaseResponse\x12K\n\nListLeases\x12\x1d.lanyard.v1.ListLeasesRequest\x1a\x1e.lanyard.v1.ListLeasesResponse\x12N\n\x0bListHolders\x12\x1e.lanyard.v1.ListHoldersRequest\x1a\x1f.lanyard.v1.ListHoldersResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._loaded_options = None
   _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._serialized_options = b'8\001'
-  _globals['_LEASESTATE']._serialized_start=1948
-  _globals['_LEASESTATE']._serialized_end=2203
+  _globals['_LEASESTATE']._serialized_start=2419
+  _globals['_LEASESTATE']._serialized_end=2674
   _globals['_ISSUECREDENTIALREQUEST']._serialized_start=109
   _globals['_ISSUECREDENTIALREQUEST']._serialized_end=265
   _globals['_ISSUECREDENTIALRESPONSE']._serialized_start=268
@@ -49,26 +49,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TOKENCREDENTIAL']._serialized_end=947
   _globals['_AWSCREDENTIAL']._serialized_start=949
   _globals['_AWSCREDENTIAL']._serialized_end=1053
-  _globals['_KUBERNETESCREDENTIAL']._serialized_start=1055
-  _globals['_KUBERNETESCREDENTIAL']._serialized_end=1158
-  _globals['_VAULTCREDENTIAL']._serialized_start=1160
-  _globals['_VAULTCREDENTIAL']._serialized_end=1259
-  _globals['_VAULTSECRETCREDENTIAL']._serialized_start=1262
-  _globals['_VAULTSECRETCREDENTIAL']._serialized_end=1403
-  _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._serialized_start=1360
-  _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._serialized_end=1403
-  _globals['_GITHUBCREDENTIAL']._serialized_start=1405
-  _globals['_GITHUBCREDENTIAL']._serialized_end=1502
-  _globals['_RELEASELEASEREQUEST']._serialized_start=1504
-  _globals['_RELEASELEASEREQUEST']._serialized_end=1537
-  _globals['_RELEASELEASERESPONSE']._serialized_start=1539
-  _globals['_RELEASELEASERESPONSE']._serialized_end=1561
-  _globals['_LISTLEASESREQUEST']._serialized_start=1563
-  _globals['_LISTLEASESREQUEST']._serialized_end=1621
-  _globals['_LISTLEASESRESPONSE']._serialized_start=1623
-  _globals['_LISTLEASESRESPONSE']._serialized_end=1703
-  _globals['_LEASE']._serialized_start=1706
-  _globals['_LEASE']._serialized_end=1945
-  _globals['_CREDENTIALSERVICE']._serialized_start=2206
-  _globals['_CREDENTIALSERVICE']._serialized_end=2477
+  _globals['_KUBERNETESCREDENTIAL']._serialized_start=1056
+  _globals['_KUBERNETESCREDENTIAL']._serialized_end=1203
+  _globals['_VAULTCREDENTIAL']._serialized_start=1205
+  _globals['_VAULTCREDENTIAL']._serialized_end=1304
+  _globals['_VAULTSECRETCREDENTIAL']._serialized_start=1307
+  _globals['_VAULTSECRETCREDENTIAL']._serialized_end=1448
+  _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._serialized_start=1405
+  _globals['_VAULTSECRETCREDENTIAL_DATAENTRY']._serialized_end=1448
+  _globals['_GITHUBCREDENTIAL']._serialized_start=1450
+  _globals['_GITHUBCREDENTIAL']._serialized_end=1547
+  _globals['_RELEASELEASEREQUEST']._serialized_start=1549
+  _globals['_RELEASELEASEREQUEST']._serialized_end=1582
+  _globals['_RELEASELEASERESPONSE']._serialized_start=1584
+  _globals['_RELEASELEASERESPONSE']._serialized_end=1606
+  _globals['_LISTLEASESREQUEST']._serialized_start=1609
+  _globals['_LISTLEASESREQUEST']._serialized_end=1772
+  _globals['_LISTLEASESRESPONSE']._serialized_start=1774
+  _globals['_LISTLEASESRESPONSE']._serialized_end=1877
+  _globals['_LISTHOLDERSREQUEST']._serialized_start=1879
+  _globals['_LISTHOLDERSREQUEST']._serialized_end=1899
+  _globals['_LISTHOLDERSRESPONSE']._serialized_start=1901
+  _globals['_LISTHOLDERSRESPONSE']._serialized_end=1959
+  _globals['_HOLDER']._serialized_start=1962
+  _globals['_HOLDER']._serialized_end=2174
+  _globals['_LEASE']._serialized_start=2177
+  _globals['_LEASE']._serialized_end=2416
+  _globals['_CREDENTIALSERVICE']._serialized_start=2677
+  _globals['_CREDENTIALSERVICE']._serialized_end=3028
 # @@protoc_insertion_point(module_scope)

@@ -107,16 +107,20 @@ class AwsCredential(_message.Message):
     def __init__(self, access_key_id: _Optional[str] = ..., secret_access_key: _Optional[str] = ..., session_token: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
 
 class KubernetesCredential(_message.Message):
-    __slots__ = ("server", "certificate_authority", "namespace", "token")
+    __slots__ = ("server", "certificate_authority", "namespace", "token", "tls_server_name", "proxy_url")
     SERVER_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_AUTHORITY_FIELD_NUMBER: _ClassVar[int]
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TLS_SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    PROXY_URL_FIELD_NUMBER: _ClassVar[int]
     server: str
     certificate_authority: str
     namespace: str
     token: str
-    def __init__(self, server: _Optional[str] = ..., certificate_authority: _Optional[str] = ..., namespace: _Optional[str] = ..., token: _Optional[str] = ...) -> None: ...
+    tls_server_name: str
+    proxy_url: str
+    def __init__(self, server: _Optional[str] = ..., certificate_authority: _Optional[str] = ..., namespace: _Optional[str] = ..., token: _Optional[str] = ..., tls_server_name: _Optional[str] = ..., proxy_url: _Optional[str] = ...) -> None: ...
 
 class VaultCredential(_message.Message):
     __slots__ = ("address", "namespace", "certificate_authority", "token")
@@ -170,20 +174,66 @@ class ReleaseLeaseResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class ListLeasesRequest(_message.Message):
-    __slots__ = ("page_size", "page_token")
+    __slots__ = ("page_size", "page_token", "live_only", "environment", "target", "charter", "agent", "task_id")
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LIVE_ONLY_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
     page_size: int
     page_token: str
-    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    live_only: bool
+    environment: str
+    target: str
+    charter: str
+    agent: str
+    task_id: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., live_only: bool = ..., environment: _Optional[str] = ..., target: _Optional[str] = ..., charter: _Optional[str] = ..., agent: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
 
 class ListLeasesResponse(_message.Message):
-    __slots__ = ("leases", "next_page_token")
+    __slots__ = ("leases", "next_page_token", "unknown_names")
     LEASES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_NAMES_FIELD_NUMBER: _ClassVar[int]
     leases: _containers.RepeatedCompositeFieldContainer[Lease]
     next_page_token: str
-    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    unknown_names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., unknown_names: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListHoldersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListHoldersResponse(_message.Message):
+    __slots__ = ("holders",)
+    HOLDERS_FIELD_NUMBER: _ClassVar[int]
+    holders: _containers.RepeatedCompositeFieldContainer[Holder]
+    def __init__(self, holders: _Optional[_Iterable[_Union[Holder, _Mapping]]] = ...) -> None: ...
+
+class Holder(_message.Message):
+    __slots__ = ("agent", "kill_as", "live_leases", "stopping_leases", "tasks", "charters", "environments", "targets", "last_expire_time")
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    KILL_AS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_LEASES_FIELD_NUMBER: _ClassVar[int]
+    STOPPING_LEASES_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    CHARTERS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENTS_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    LAST_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    agent: str
+    kill_as: str
+    live_leases: int
+    stopping_leases: int
+    tasks: int
+    charters: _containers.RepeatedScalarFieldContainer[str]
+    environments: _containers.RepeatedScalarFieldContainer[str]
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    last_expire_time: _timestamp_pb2.Timestamp
+    def __init__(self, agent: _Optional[str] = ..., kill_as: _Optional[str] = ..., live_leases: _Optional[int] = ..., stopping_leases: _Optional[int] = ..., tasks: _Optional[int] = ..., charters: _Optional[_Iterable[str]] = ..., environments: _Optional[_Iterable[str]] = ..., targets: _Optional[_Iterable[str]] = ..., last_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("id", "task_id", "charter", "grant", "role", "target", "environment", "agent", "state", "expire_time", "kill_id")

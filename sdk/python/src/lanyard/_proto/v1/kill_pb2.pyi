@@ -63,7 +63,7 @@ class EngageKillRequest(_message.Message):
     def __init__(self, scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., validate_only: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class EngageKillResponse(_message.Message):
-    __slots__ = ("order", "durable", "fenced_in", "live_leases", "unknown_name")
+    __slots__ = ("order", "durable", "fenced_in", "live_leases", "unknown_name", "reaches_nothing", "near_names", "identities", "note")
     class LiveLeasesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -76,15 +76,37 @@ class EngageKillResponse(_message.Message):
     FENCED_IN_FIELD_NUMBER: _ClassVar[int]
     LIVE_LEASES_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_NAME_FIELD_NUMBER: _ClassVar[int]
+    REACHES_NOTHING_FIELD_NUMBER: _ClassVar[int]
+    NEAR_NAMES_FIELD_NUMBER: _ClassVar[int]
+    IDENTITIES_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
     order: KillOrder
     durable: bool
     fenced_in: _duration_pb2.Duration
     live_leases: _containers.ScalarMap[str, int]
     unknown_name: str
-    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ..., unknown_name: _Optional[str] = ...) -> None: ...
+    reaches_nothing: bool
+    near_names: _containers.RepeatedScalarFieldContainer[str]
+    identities: _containers.RepeatedScalarFieldContainer[str]
+    note: str
+    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ..., durable: bool = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., live_leases: _Optional[_Mapping[str, int]] = ..., unknown_name: _Optional[str] = ..., reaches_nothing: bool = ..., near_names: _Optional[_Iterable[str]] = ..., identities: _Optional[_Iterable[str]] = ..., note: _Optional[str] = ...) -> None: ...
+
+class WithdrawKillRequest(_message.Message):
+    __slots__ = ("id", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class WithdrawKillResponse(_message.Message):
+    __slots__ = ("order",)
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    order: KillOrder
+    def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ...) -> None: ...
 
 class KillOrder(_message.Message):
-    __slots__ = ("id", "scope", "roles", "reason", "engaged_by", "engage_time", "lifted", "evidence")
+    __slots__ = ("id", "scope", "roles", "reason", "engaged_by", "engage_time", "lifted", "evidence", "drill")
     ID_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     ROLES_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +115,7 @@ class KillOrder(_message.Message):
     ENGAGE_TIME_FIELD_NUMBER: _ClassVar[int]
     LIFTED_FIELD_NUMBER: _ClassVar[int]
     EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    DRILL_FIELD_NUMBER: _ClassVar[int]
     id: str
     scope: Scope
     roles: RoleFilter
@@ -101,7 +124,8 @@ class KillOrder(_message.Message):
     engage_time: _timestamp_pb2.Timestamp
     lifted: str
     evidence: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, id: _Optional[str] = ..., scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., engaged_by: _Optional[str] = ..., engage_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lifted: _Optional[str] = ..., evidence: _Optional[_Iterable[int]] = ...) -> None: ...
+    drill: bool
+    def __init__(self, id: _Optional[str] = ..., scope: _Optional[_Union[Scope, _Mapping]] = ..., roles: _Optional[_Union[RoleFilter, str]] = ..., reason: _Optional[str] = ..., engaged_by: _Optional[str] = ..., engage_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., lifted: _Optional[str] = ..., evidence: _Optional[_Iterable[int]] = ..., drill: bool = ...) -> None: ...
 
 class ListKillOrdersRequest(_message.Message):
     __slots__ = ()
@@ -238,7 +262,7 @@ class ListDrillsResponse(_message.Message):
     def __init__(self, drills: _Optional[_Iterable[_Union[Drill, _Mapping]]] = ...) -> None: ...
 
 class Drill(_message.Message):
-    __slots__ = ("target", "time", "passed", "why", "fenced_in", "taken_in", "dead_in", "lease_id", "kill_id", "last_pass_time", "overdue")
+    __slots__ = ("target", "time", "passed", "why", "fenced_in", "taken_in", "dead_in", "lease_id", "kill_id", "last_pass_time", "overdue", "held_up_by")
     TARGET_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     PASSED_FIELD_NUMBER: _ClassVar[int]
@@ -250,6 +274,7 @@ class Drill(_message.Message):
     KILL_ID_FIELD_NUMBER: _ClassVar[int]
     LAST_PASS_TIME_FIELD_NUMBER: _ClassVar[int]
     OVERDUE_FIELD_NUMBER: _ClassVar[int]
+    HELD_UP_BY_FIELD_NUMBER: _ClassVar[int]
     target: str
     time: _timestamp_pb2.Timestamp
     passed: bool
@@ -261,7 +286,8 @@ class Drill(_message.Message):
     kill_id: str
     last_pass_time: _timestamp_pb2.Timestamp
     overdue: bool
-    def __init__(self, target: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., passed: bool = ..., why: _Optional[str] = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., taken_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease_id: _Optional[str] = ..., kill_id: _Optional[str] = ..., last_pass_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overdue: bool = ...) -> None: ...
+    held_up_by: str
+    def __init__(self, target: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., passed: bool = ..., why: _Optional[str] = ..., fenced_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., taken_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., dead_in: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lease_id: _Optional[str] = ..., kill_id: _Optional[str] = ..., last_pass_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., overdue: bool = ..., held_up_by: _Optional[str] = ...) -> None: ...
 
 class ProposeRearmRequest(_message.Message):
     __slots__ = ("kill_id", "stage", "reason", "despite_unconfirmed")
@@ -294,3 +320,43 @@ class ConfirmRearmResponse(_message.Message):
     ORDER_FIELD_NUMBER: _ClassVar[int]
     order: KillOrder
     def __init__(self, order: _Optional[_Union[KillOrder, _Mapping]] = ...) -> None: ...
+
+class ListRearmsRequest(_message.Message):
+    __slots__ = ("id",)
+    ID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListRearmsResponse(_message.Message):
+    __slots__ = ("rearms",)
+    REARMS_FIELD_NUMBER: _ClassVar[int]
+    rearms: _containers.RepeatedCompositeFieldContainer[Rearm]
+    def __init__(self, rearms: _Optional[_Iterable[_Union[Rearm, _Mapping]]] = ...) -> None: ...
+
+class Rearm(_message.Message):
+    __slots__ = ("id", "order", "stage", "proposed_by", "reason", "propose_time", "expire_time", "despite_unconfirmed", "opens", "still_stopped_by", "open_leases", "void")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_BY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    PROPOSE_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DESPITE_UNCONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    OPENS_FIELD_NUMBER: _ClassVar[int]
+    STILL_STOPPED_BY_FIELD_NUMBER: _ClassVar[int]
+    OPEN_LEASES_FIELD_NUMBER: _ClassVar[int]
+    VOID_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    order: KillOrder
+    stage: RearmStage
+    proposed_by: str
+    reason: str
+    propose_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    despite_unconfirmed: bool
+    opens: _containers.RepeatedScalarFieldContainer[str]
+    still_stopped_by: _containers.RepeatedScalarFieldContainer[str]
+    open_leases: int
+    void: str
+    def __init__(self, id: _Optional[str] = ..., order: _Optional[_Union[KillOrder, _Mapping]] = ..., stage: _Optional[_Union[RearmStage, str]] = ..., proposed_by: _Optional[str] = ..., reason: _Optional[str] = ..., propose_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., despite_unconfirmed: bool = ..., opens: _Optional[_Iterable[str]] = ..., still_stopped_by: _Optional[_Iterable[str]] = ..., open_leases: _Optional[int] = ..., void: _Optional[str] = ...) -> None: ...

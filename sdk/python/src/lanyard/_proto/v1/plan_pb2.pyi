@@ -81,7 +81,7 @@ class SubmitPlanResponse(_message.Message):
     def __init__(self, plan: _Optional[_Union[Plan, _Mapping]] = ...) -> None: ...
 
 class Plan(_message.Message):
-    __slots__ = ("id", "task_id", "grant", "format", "digest", "size", "summary", "submit_time", "approval_id", "effects", "risk", "reasons", "warnings", "reach", "destructive", "sensitive_count", "sensitive", "beyond")
+    __slots__ = ("id", "task_id", "grant", "format", "digest", "size", "summary", "submit_time", "approval_id", "effects", "risk", "reasons", "warnings", "reach", "destructive", "sensitive_count", "sensitive", "beyond", "gives", "withholds", "lacks")
     ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,9 @@ class Plan(_message.Message):
     SENSITIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
     SENSITIVE_FIELD_NUMBER: _ClassVar[int]
     BEYOND_FIELD_NUMBER: _ClassVar[int]
+    GIVES_FIELD_NUMBER: _ClassVar[int]
+    WITHHOLDS_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     grant: str
@@ -118,7 +121,10 @@ class Plan(_message.Message):
     sensitive_count: int
     sensitive: _containers.RepeatedScalarFieldContainer[str]
     beyond: str
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., summary: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., effects: _Optional[_Union[PlanEffects, _Mapping]] = ..., risk: _Optional[_Union[Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., reach: _Optional[_Iterable[str]] = ..., destructive: _Optional[_Iterable[str]] = ..., sensitive_count: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ..., beyond: _Optional[str] = ...) -> None: ...
+    gives: _containers.RepeatedScalarFieldContainer[str]
+    withholds: _containers.RepeatedScalarFieldContainer[str]
+    lacks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., grant: _Optional[str] = ..., format: _Optional[_Union[PlanFormat, str]] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ..., summary: _Optional[str] = ..., submit_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., approval_id: _Optional[str] = ..., effects: _Optional[_Union[PlanEffects, _Mapping]] = ..., risk: _Optional[_Union[Risk, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., reach: _Optional[_Iterable[str]] = ..., destructive: _Optional[_Iterable[str]] = ..., sensitive_count: _Optional[int] = ..., sensitive: _Optional[_Iterable[str]] = ..., beyond: _Optional[str] = ..., gives: _Optional[_Iterable[str]] = ..., withholds: _Optional[_Iterable[str]] = ..., lacks: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReadPlanRequest(_message.Message):
     __slots__ = ("id",)
