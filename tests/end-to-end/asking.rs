@@ -345,3 +345,26 @@ fn friction_help_shows_own_options_before_the_global_ones() -> Result<()> {
     assert!(own < head && head < global, "{help}");
     Ok(())
 }
+
+#[test]
+fn t15_an_agent_is_not_told_what_there_is_besides_its_own() -> Result<()> {
+    let stage = Stage::set()?;
+    // The names that there are, for a name that nothing has.
+    let list = ["lease", "list", "--environment", "zzz"];
+    let told = stage.oncall.run(&list)?;
+    assert!(told.stderr.contains("production"), "{told:?}");
+    let told = stage.agent.run(&list)?;
+    assert!(!format!("{told:?}").contains("production"), "{told:?}");
+    // A charter that names others: the answer is that of one that never was, its owners included.
+    let open = |charter: &str| {
+        let words = ["task", "open", charter, "--environment", "production"];
+        let reason = ["--reason", "curious"];
+        let refused = stage.agent.run(&[&words[..], &reason].concat())?;
+        let explained = stage.agent.ok(&["explain", decision(&refused.stderr)?])?;
+        anyhow::Ok(explained)
+    };
+    let (other, none) = (open("lanyard-drill")?, open("lanyard-drool")?);
+    assert!(!other.contains("lanyard@localhost"), "{other}");
+    assert_eq!(other.lines().count(), none.lines().count(), "{other}{none}");
+    Ok(())
+}

@@ -310,6 +310,17 @@ fn a_rearm_takes_a_fresh_login_where_the_configuration_says_so() -> Result<()> {
         is_sent_to_log_in(&carol.logged_in(ago, acr)?.run(&rearm)?);
     }
     carol.logged_in(0, "phr")?.ok(&rearm)?;
+    // One person alone lifts an order that reaches nothing: that takes no older login.
+    let typo = "kill --charter ticket-ruter --reason x --yes";
+    let said = carol
+        .stage
+        .oncall
+        .fails(10, &typo.split(' ').collect::<Vec<_>>())?;
+    let order = said.split_whitespace().find(|word| word.starts_with("K-"));
+    let order = order.context("no order")?;
+    let withdraw = ["kill", "withdraw", order, "--reason", "a typo"];
+    is_sent_to_log_in(&carol.logged_in(301, "phr")?.run(&withdraw)?);
+    carol.logged_in(0, "phr")?.ok(&withdraw)?;
     Ok(())
 }
 

@@ -70,6 +70,9 @@ impl Engine {
             at: order.at.min(self.now()),
             ..order
         };
+        // What was named is fenced before anything is looked for: which agent an end of a name means can take a look over
+        // all open tasks.
+        self.gate.raise(&order);
         let order = self.with_identities(order);
         self.gate.raise(&order);
         let not_durable = Reason::OrderNotDurable { order: order.id };

@@ -518,17 +518,16 @@ fn merge(value: Node) -> Result<Vec<(Node, Node)>, Diagnostic> {
         Value::Scalar { .. } | Value::Map(_) => vec![value],
     };
     let mut all: Vec<(Node, Node)> = Vec::new();
+    // Kept over all maps: made anew for each, the work would grow with the square of the text.
+    let mut known = std::collections::HashSet::new();
     for map in maps {
         let Value::Map(entries) = map.value else {
             let message = "a merge key takes a map, or a list of maps".to_owned();
             return Err(Diagnostic::new(Code::MergeKey, span, message));
         };
-        let known: std::collections::HashSet<String> = all
-            .iter()
-            .filter_map(|(key, _)| key.text().map(str::to_owned))
-            .collect();
-        let new = |(key, _): &(Node, Node)| key.text().is_none_or(|it| !known.contains(it));
-        all.extend(entries.into_iter().filter(new));
+        let mut is_new =
+            |(key, _): &(Node, Node)| key.text().is_none_or(|text| known.insert(text.to_owned()));
+        all.extend(entries.into_iter().filter(|entry| is_new(entry)));
     }
     Ok(all)
 }

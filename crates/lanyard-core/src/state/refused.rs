@@ -85,11 +85,11 @@ impl Refusal {
             Self::Paused(pause) => {
                 let next = match pause.until {
                     Some(until) => format!(
-                        "wait until {until}, or until an operator ends the pause with `lanyard resume {}`",
+                        "wait until {until}, or until an operator ends the pause with `lanyard resume {} --reason …`",
                         pause.id
                     ),
                     None => format!(
-                        "wait until an operator ends the pause with `lanyard resume {}`",
+                        "wait until an operator ends the pause with `lanyard resume {} --reason …`",
                         pause.id
                     ),
                 };

@@ -70,7 +70,9 @@ impl DecisionService for Services {
             // People decided: an agent is told how many, and not who.
             decision.approvers.clear();
         }
-        let charter = decision.charter.parse().ok();
+        // A decision without a revision found no charter for whoever asked, who is not told of one (T15).
+        let is_of_charter = own.is_none() || !decision.revision.is_empty();
+        let charter = decision.charter.parse().ok().filter(|_| is_of_charter);
         let charter = charter.and_then(|name| self.0.engine.charters().in_force(&name));
         decision.owners = charter.map(|charter| owners(&charter.owners));
         Ok(Response::new(v1::GetDecisionResponse {

@@ -152,7 +152,9 @@ impl KillService for Services {
         &self,
         request: Request<v1::WithdrawKillRequest>,
     ) -> Result<Response<v1::WithdrawKillResponse>, Status> {
-        let operator = self.operator(&request, OperatorRole::OnCall).await?;
+        // As fresh a login as a re-arm takes, since both lift an order.
+        let needed = (OperatorRole::OnCall, &self.0.doors.fresh.rearm);
+        let operator = self.fresh(&request, needed).await?;
         let request = request.into_inner();
         let id = parsed("id", &request.id)?;
         let reason = text("reason", request.reason)?;

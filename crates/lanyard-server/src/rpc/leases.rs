@@ -54,7 +54,8 @@ pub(super) async fn list(
     });
     let (leases, next) = listed.await.map_err(refusal::commit)?;
     let is_all = after.is_none() && next.is_none();
-    let unknown_names = if is_all && leases.is_empty() {
+    // An agent is not told which names there are (T15).
+    let unknown_names = if is_all && leases.is_empty() && whose.is_none() {
         asked.unknown(engine)
     } else {
         Vec::new()
