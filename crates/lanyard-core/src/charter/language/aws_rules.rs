@@ -280,6 +280,15 @@ impl Rules<'_> {
                     "a statement on `*` is narrowed by no plan anyway; name the resources, or leave `unnarrowed` out",
                 );
             }
+            // Such a statement leaves the risk of a plan as it is, so it must not reach the states of others.
+            let resources = statement.resources.iter();
+            for several in resources.filter(|it| it.0 != "*" && !names_one(&it.0)) {
+                let why = format!(
+                    "{} is more than one bucket, table or key, and no plan narrows it: write the name out",
+                    several.0
+                );
+                add(&several.0, &why);
+            }
         }
     }
 
@@ -338,6 +347,18 @@ impl Rules<'_> {
             ),
         );
     }
+}
+
+/// Whether an ARN names one bucket, table or key, whatever it leaves open beneath: `arn:aws:s3:::states/shop/*` does, and
+/// `arn:aws:dynamodb:eu-west-1:111122223333:table/*` does not.
+fn names_one(arn: &str) -> bool {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let service = parts.next().unwrap_or_default();
+    let resource = parts.nth(2).unwrap_or_default();
+    // All but S3 put a kind before the name.
+    let of_name = if service == "s3" { 1 } else { 2 };
+    let mut name = resource.split(['/', ':']).take(of_name);
+    !name.any(|part| part.contains(['*', '?']))
 }
 
 /// The first actions of a list, and how many more there are.
