@@ -50,6 +50,10 @@ pub struct KillOrder {
     /// whatever name their tasks were opened.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub identities: BTreeSet<Identity>,
+    /// Nothing went by the name of the scope when the order was given: then one person can lift it. What is known changes,
+    /// and an order over a charter that is out of force today must not become one that a single person lifts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reaches_nothing: bool,
 }
 
 impl KillOrder {
@@ -291,6 +295,7 @@ mod tests {
             evidence: Vec::new(),
             key: None,
             identities: BTreeSet::new(),
+            reaches_nothing: false,
         }
     }
 

@@ -58,6 +58,7 @@ impl Engine {
             evidence: Vec::new(),
             key: None,
             identities: BTreeSet::new(),
+            reaches_nothing: false,
         })
     }
 
@@ -74,6 +75,10 @@ impl Engine {
         // all open tasks.
         self.gate.raise(&order);
         let order = self.with_identities(order);
+        let order = KillOrder {
+            reaches_nothing: !self.names_something(&order),
+            ..order
+        };
         self.gate.raise(&order);
         let not_durable = Reason::OrderNotDurable { order: order.id };
         let outcome = self.commit(Command::Kill(order.clone())).await;

@@ -96,6 +96,7 @@ impl Engine {
                     evidence: trip.evidence.clone(),
                     key: None,
                     identities: std::collections::BTreeSet::new(),
+                    reaches_nothing: false,
                 })
                 .await;
             let lost = "the kill order of a breaker is not durable".to_owned();

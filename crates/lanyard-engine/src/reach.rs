@@ -296,6 +296,11 @@ impl Engine {
         covers
     }
 
+    /// Whether something goes by the name that an order is over.
+    pub(crate) fn names_something(&self, order: &KillOrder) -> bool {
+        self.known(order).is_there
+    }
+
     /// What there is of the kind that an order is over.
     fn known(&self, order: &KillOrder) -> Known {
         let remembered = self.charters().known();

@@ -52,6 +52,7 @@ impl Engine {
         self.engage(KillOrder {
             key: Some(key),
             identities: std::collections::BTreeSet::new(),
+            reaches_nothing: false,
             ..order
         })
         .await;

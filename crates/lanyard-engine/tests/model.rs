@@ -127,6 +127,7 @@ fn order() -> KillOrder {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        reaches_nothing: false,
     }
 }
 

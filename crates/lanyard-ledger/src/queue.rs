@@ -134,6 +134,7 @@ mod tests {
             evidence: Vec::new(),
             key: None,
             identities: std::collections::BTreeSet::new(),
+            reaches_nothing: false,
         })
     }
 
@@ -209,6 +210,7 @@ mod model {
             evidence: Vec::new(),
             key: None,
             identities: std::collections::BTreeSet::new(),
+            reaches_nothing: false,
         })
     }
 

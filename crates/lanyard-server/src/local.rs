@@ -118,6 +118,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        reaches_nothing: false,
     };
     let disk = lanyard_disk::system();
     let spool = Spool::open(&disk, &config.data_dir);

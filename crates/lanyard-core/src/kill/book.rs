@@ -458,7 +458,7 @@ mod tests {
                 let order = KillOrder {
                     id, scope, roles, reason: String::new(), by: Actor::Local, at: Timestamp::EPOCH,
                     evidence: Vec::new(), key: None,
-                    identities: (named < 3).then(|| identity(named)).into_iter().collect(),
+                    identities: (named < 3).then(|| identity(named)).into_iter().collect(), reaches_nothing: false,
                 };
                 book.engage(order, Seq(seq), false);
                 for stage in [RearmStage::Plan, RearmStage::Apply].into_iter().take(lifted.into()) {
@@ -509,6 +509,7 @@ mod tests {
                 evidence: Vec::new(),
                 key: Some(key.to_owned()),
                 identities: BTreeSet::new(),
+                reaches_nothing: false,
             };
             book.engage(order, Seq(bits), false);
         }

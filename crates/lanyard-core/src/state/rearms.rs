@@ -45,6 +45,11 @@ impl State {
         if engaged.lifted == Lifted::Everything {
             return Err(Refusal::Rearm("this kill order is lifted already"));
         }
+        if !engaged.order.reaches_nothing {
+            return Err(Refusal::Rearm(
+                "this kill order named something that was known when it was given: lifting it takes a re-arm by two people",
+            ));
+        }
         if self.tallies(kill).any(|(_, tally)| tally.all() > 0) {
             return Err(Refusal::Rearm(
                 "this kill order has stopped leases: lifting it takes a re-arm by two people",

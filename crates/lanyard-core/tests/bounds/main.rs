@@ -146,6 +146,7 @@ impl Books {
             evidence: Vec::new(),
             key: None,
             identities: Default::default(),
+            reaches_nothing: false,
         };
         let id = order.id;
         self.admit(Command::Kill(order), at).unwrap();

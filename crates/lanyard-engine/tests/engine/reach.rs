@@ -259,6 +259,20 @@ async fn u01_an_order_that_reached_nothing_and_reaches_something_now_takes_two_p
 }
 
 #[tokio::test]
+async fn u01_an_order_over_a_charter_that_has_left_force_takes_two_people() {
+    let bench = bench(world::CHARTER).await;
+    let charter = kill(&bench, Scope::Charter(world::name("payments-terraform"))).await;
+    let named = kill(&bench, agent(&world::agent().to_string())).await;
+    bench.charters.replace(Vec::new());
+    let bench = bench.restarted();
+    for order in [charter, named] {
+        let refused = withdraw(&bench, order);
+        let why = refused.await.unwrap_err().to_string();
+        assert!(why.contains("two people"), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn u04_the_short_name_of_an_agent_is_one_that_a_kill_takes() {
     let more = "      subject: agent:terraformer
     - issuer: https://other.acme.example

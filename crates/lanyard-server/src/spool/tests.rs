@@ -31,6 +31,7 @@ pub(super) fn order(bits: u128) -> KillOrder {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        reaches_nothing: false,
     }
 }
 
