@@ -57,7 +57,6 @@ impl BlastRadius {
 struct Known {
     what: &'static str,
     name: String,
-    is_there: bool,
     /// The names that there are.
     names: BTreeSet<String>,
     /// Those that are meant, perhaps, where they are known already.
@@ -105,8 +104,8 @@ impl Engine {
         if !radius.leases.is_empty() {
             return radius;
         }
-        let known = self.known(&order);
-        if has_leases || known.is_there || self.covers_an_open_task(&order) {
+        let known = self.known(&order.scope);
+        if has_leases || self.names_something(&order) || self.covers_an_open_task(&order) {
             radius.note = known.note;
             return radius;
         }
@@ -296,22 +295,37 @@ impl Engine {
         covers
     }
 
-    /// Whether something goes by the name that an order is over.
+    /// Whether something goes by the name that an order is over. An order is not durable before this has answered, so no near
+    /// name is looked for here, and no lease is passed over.
     pub(crate) fn names_something(&self, order: &KillOrder) -> bool {
-        self.known(order).is_there
+        let of_charters = |is: &dyn Fn(&Charter) -> bool| {
+            let charters = self.charters();
+            let mut known = charters.all().into_iter().chain(charters.known());
+            known.any(|charter| is(&charter))
+        };
+        let of_state = |is: &dyn Fn(&State) -> bool| self.peek(|state| is(state)) == Some(true);
+        match &order.scope {
+            Scope::All => true,
+            Scope::Target(name) => self.lanes.contains_key(name),
+            Scope::Environment(name) => {
+                of_charters(&|charter| charter.environments.contains_key(name))
+            }
+            Scope::Charter(name) => of_charters(&|charter| charter.name == *name),
+            Scope::Agent(agent) => !order.identities.is_empty() || self.is_agent(agent),
+            Scope::Task(id) => of_state(&|state| state.task(*id).is_some()),
+            Scope::Lease(id) => of_state(&|state| state.leases().get(*id).is_some()),
+        }
     }
 
     /// What there is of the kind that an order is over.
-    fn known(&self, order: &KillOrder) -> Known {
-        let remembered = self.charters().known();
+    fn known(&self, scope: &Scope) -> Known {
         // A process beside the daemon has read no charter file, and knows the revisions that the daemon has kept.
         let in_force = match self.charters().all() {
-            none if none.is_empty() => remembered.clone(),
+            none if none.is_empty() => self.charters().known(),
             some => some,
         };
-        match &order.scope {
+        match scope {
             Scope::All => Known {
-                is_there: true,
                 note: Some(
                     "no lease is live now; nothing is issued until this order is lifted".to_owned(),
                 ),
@@ -322,25 +336,22 @@ impl Engine {
                 Known::named("target", name, names.collect())
             }
             Scope::Environment(name) => {
-                let of = |charter: &Arc<Charter>| charter.environments.contains_key(name);
                 let names = in_force
                     .iter()
                     .flat_map(|charter| charter.environments.keys());
-                let known = Known::named("environment", name, names.map(Name::to_string).collect());
-                known.or(remembered.iter().any(of))
+                Known::named("environment", name, names.map(Name::to_string).collect())
             }
             Scope::Charter(name) => {
                 let names = in_force.iter().map(|charter| charter.name.to_string());
-                let known = Known::named("charter", name, names.collect());
-                known.or(remembered.iter().any(|charter| charter.name == *name))
+                Known::named("charter", name, names.collect())
             }
-            Scope::Agent(agent) => self.known_agent(agent, order),
+            Scope::Agent(agent) => self.known_agent(agent),
             Scope::Task(id) => self.known_task(*id),
             Scope::Lease(id) => self.known_lease(*id),
         }
     }
 
-    fn known_agent(&self, agent: &AgentName, order: &KillOrder) -> Known {
+    fn known_agent(&self, agent: &AgentName) -> Known {
         let identities = self.identities_known();
         let several = self.ending_with(&agent.0);
         let configured = self.agents().values().map(|name| name.0.clone());
@@ -378,7 +389,6 @@ impl Engine {
         Known {
             what: "agent",
             name: agent.to_string(),
-            is_there: !order.identities.is_empty() || self.is_agent(agent),
             names: BTreeSet::new(),
             near,
             form: "; an agent has a name of the configuration, or an issuer and a subject as in `https://issuer.example#subject`",
@@ -405,7 +415,7 @@ impl Engine {
                 seen.collect()
             });
         }
-        Known::of_id("task", &id, entry.is_some(), note, near)
+        Known::of_id("task", &id, note, near)
     }
 
     fn known_lease(&self, id: LeaseId) -> Known {
@@ -415,7 +425,7 @@ impl Engine {
         if lease.is_none() {
             self.pass(|_, lease| near.extend(near_id(id.bits(), lease.id.bits(), &lease.id)));
         }
-        Known::of_id("lease", &id, lease.is_some(), note, near)
+        Known::of_id("lease", &id, note, near)
     }
 }
 
@@ -424,7 +434,6 @@ impl Known {
         Self {
             what,
             name: name.to_string(),
-            is_there: names.contains(name.as_str()),
             names,
             near: Vec::new(),
             form: "",
@@ -436,7 +445,6 @@ impl Known {
     fn of_id(
         what: &'static str,
         id: &dyn std::fmt::Display,
-        is_there: bool,
         note: Option<String>,
         mut near: Vec<String>,
     ) -> Self {
@@ -445,19 +453,11 @@ impl Known {
         Self {
             what,
             name: id.to_string(),
-            is_there,
             names: BTreeSet::new(),
             near,
             form: "; one that ended leaves the books after a while",
             besides: "",
             note,
-        }
-    }
-
-    fn or(self, is_there: bool) -> Self {
-        Self {
-            is_there: self.is_there || is_there,
-            ..self
         }
     }
 
