@@ -1,4 +1,7 @@
-//! `cargo xtask docs`: the pages as a site, in `target/site`. README.md is its first page.
+//! `cargo xtask docs`: the pages as a site, in `target/site`. README.md is its first page. With `--api`, the reference of the
+//! crates instead.
+
+mod api;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,8 +28,20 @@ create-missing = false
 smart-punctuation = false
 "#;
 
+const USAGE: &str = "usage: cargo xtask docs [--api]";
+
+/// Builds the site, or the reference of the crates.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => site(),
+        ["--api"] => api::run(),
+        [..] => bail!("{USAGE}"),
+    }
+}
+
 /// Checks the links, and builds the site.
-pub(crate) fn run() -> Result<()> {
+fn site() -> Result<()> {
     let faults = links::faults()?;
     if !faults.is_empty() {
         bail!("links:\n  {}", faults.join("\n  "));

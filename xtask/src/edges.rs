@@ -1,9 +1,15 @@
-//! Which crate may depend on which: fails on an edge that is not on the list.
+//! Which crate may depend on which: fails on an edge that is not on the list, on one of the list that no crate has, and on a
+//! page that shows others.
+
+mod drawing;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+pub(crate) use page::Crate;
 
 /// The edges of the architecture. Dev-dependencies are not looked at: tests may reach further.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -107,8 +113,56 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &["lanyard-rig"]),
 ];
 
-/// Reads the workspace from cargo and compares.
-pub(crate) fn run() -> Result<()> {
+const USAGE: &str = "usage: cargo xtask edges [--write]";
+
+/// Reads the workspace from cargo and compares; with `--write`, makes the page's picture and tables anew.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let is_written = match arguments.as_slice() {
+        [] => false,
+        ["--write"] => true,
+        [..] => bail!("{USAGE}"),
+    };
+    let packages = packages()?;
+    let faults = faults(&packages);
+    if !faults.is_empty() {
+        bail!(
+            "the crates' edges differ from xtask/src/edges.rs:\n  {}",
+            faults.join("\n  ")
+        );
+    }
+    if is_written {
+        return page::write(&packages);
+    }
+    page::fresh(&packages)?;
+    println!("edges: ok");
+    Ok(())
+}
+
+/// Where the crates differ from the list.
+fn faults(packages: &[Crate]) -> Vec<String> {
+    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
+    let mut faults = Vec::new();
+    for package in packages {
+        let name = &package.name;
+        let Some(edges) = allowed.get(name.as_str()) else {
+            faults.push(format!("{name} is not on the list"));
+            continue;
+        };
+        let is_listed = |edge: &&String| edges.contains(&edge.as_str());
+        let missing = package.needs.iter().filter(|edge| !is_listed(edge));
+        faults.extend(missing.map(|edge| format!("{name} -> {edge} is not on the list")));
+        let unused = edges.iter().filter(|edge| !package.needs.contains(**edge));
+        faults.extend(unused.map(|edge| format!("{name} -> {edge} is listed, and is no edge")));
+    }
+    let names: BTreeSet<&str> = packages.iter().map(|it| it.name.as_str()).collect();
+    let gone = allowed.keys().filter(|name| !names.contains(**name));
+    faults.extend(gone.map(|name| format!("{name} is listed, and is no crate")));
+    faults
+}
+
+/// The crates of the workspace, as cargo has them.
+pub(crate) fn packages() -> Result<Vec<Crate>> {
     let output = crate::build::cargo()
         .args([
             "metadata",
@@ -121,35 +175,17 @@ pub(crate) fn run() -> Result<()> {
         .context("cargo metadata could not be run")?;
     let metadata: Value =
         serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
-    let allowed: BTreeMap<_, _> = ALLOWED.iter().copied().collect();
-    let mut faults = Vec::new();
-    for package in metadata
-        .get("packages")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-    {
-        let name = package
-            .get("name")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let Some(edges) = allowed.get(name) else {
-            faults.push(format!("{name} is not on the list"));
-            continue;
-        };
-        let missing = ours(package)
-            .into_iter()
-            .filter(|edge| !edges.contains(&edge.as_str()));
-        faults.extend(missing.map(|edge| format!("{name} -> {edge} is not on the list")));
-    }
-    if !faults.is_empty() {
-        bail!(
-            "the crates' edges differ from xtask/src/edges.rs:\n  {}",
-            faults.join("\n  ")
-        );
-    }
-    println!("edges: ok");
-    Ok(())
+    let packages = metadata.get("packages").and_then(Value::as_array);
+    let text = |package: &Value, field: &str| {
+        let text = package.get(field).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let read = |package: &Value| Crate {
+        name: text(package, "name"),
+        what: text(package, "description"),
+        needs: ours(package),
+    };
+    Ok(packages.into_iter().flatten().map(read).collect())
 }
 
 fn ours(package: &Value) -> BTreeSet<String> {
@@ -163,4 +199,32 @@ fn ours(package: &Value) -> BTreeSet<String> {
         .filter(|name| name.starts_with("lanyard-"))
         .map(str::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALLOWED, Crate, faults};
+
+    #[test]
+    fn an_edge_fails_that_the_list_or_the_crate_does_not_have() {
+        let crates = || {
+            ALLOWED.iter().map(|(name, needs)| Crate {
+                name: (*name).to_owned(),
+                what: String::new(),
+                needs: needs.iter().map(|&edge| edge.to_owned()).collect(),
+            })
+        };
+        let mut packages: Vec<Crate> = crates().collect();
+        assert_eq!(faults(&packages), Vec::<String>::new());
+        for package in &mut packages {
+            if package.name == "lanyard-engine" {
+                package.needs = ["lanyard-server".to_owned()].into();
+            }
+        }
+        let found = faults(&packages);
+        assert!(found.contains(&"lanyard-engine -> lanyard-server is not on the list".to_owned()));
+        assert!(
+            found.contains(&"lanyard-engine -> lanyard-core is listed, and is no edge".to_owned())
+        );
+    }
 }
