@@ -1,4 +1,5 @@
-//! The commands that change the state: each is one record of the journal, and the audit trail.
+//! Commands that change the state. The journal keeps each command as one record, so the commands
+//! are the audit trail too.
 
 use std::collections::BTreeSet;
 
@@ -25,269 +26,278 @@ use crate::task::Task;
 use crate::time::{BootClock, Timestamp, Ttl};
 use crate::trip::Trip;
 
-/// A command and when it was given. This is what a journal record holds, as JSON.
+/// A command with the time at which the writer accepted it: one record of the journal, stored as
+/// JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// When.
+    /// The time at which the writer accepted the command.
     pub at: Timestamp,
-    /// What.
+    /// The accepted command.
     pub command: Command,
 }
 
-/// Everything that can happen.
+/// Every change of state that the ledger knows, one variant each.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Command {
-    /// A revision of a charter comes into force.
+    /// The broker puts a revision of a charter in force.
     CharterInForce {
-        /// Its name.
+        /// The charter's name.
         charter: Name,
-        /// The revision.
+        /// The revision in force from this record on.
         revision: Revision,
-        /// What it counts.
+        /// The circuit breakers of that revision: the ledger counts for them from this record on.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         breakers: Vec<BreakerRule>,
     },
-    /// A charter is in force no more: gone, or unreadable.
+    /// The broker takes a charter out of force, because its file is gone or cannot be read.
     CharterWithdrawn {
-        /// Its name.
+        /// The charter's name.
         charter: Name,
-        /// Why.
+        /// Why the broker withdrew the charter, for people.
         reason: String,
     },
-    /// A task begins.
+    /// An agent opens a task.
     OpenTask {
-        /// All of it.
+        /// The task, complete.
         task: Task,
-        /// The caller's request id, which makes a retry safe.
+        /// The caller's request id: a second request with it returns the same task.
         request: Option<String>,
     },
-    /// A task ends; so do its leases.
+    /// An agent or the broker closes a task; the leases of the task are stopped with it.
     CloseTask {
-        /// Which.
+        /// The task to close.
         task: TaskId,
     },
-    /// Something was denied.
+    /// The broker denied or refused a request.
     Deny {
-        /// The decision's id, for `explain`.
+        /// The decision's id, which `lanyard explain` takes.
         decision: DecisionId,
-        /// Who asked.
+        /// The identity that asked.
         identity: Identity,
-        /// That agent's name.
+        /// The name that charters use for that identity.
         agent: AgentName,
-        /// The task, where there was one.
+        /// The task of the request; `None` when the request was to open one.
         task: Option<TaskId>,
-        /// The environment of the task, or in which one was to be opened.
+        /// The environment of the task, or the one named in the request to open a task.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         environment: Option<Name>,
-        /// The grant, where one was asked for.
+        /// The grant that was asked for; `None` when the request named no grant.
         grant: Option<Name>,
-        /// The rest of what was asked.
+        /// The options of the request besides its grant.
         #[serde(default, skip_serializing_if = "Asked::is_plain")]
         asked: Asked,
-        /// Why.
+        /// The rule that denied, with its explanation.
         denial: Denial,
     },
-    /// So many denials were not journaled one by one.
+    /// Denials beyond the sampling rate: counted, and not recorded one by one.
     DenyMore {
-        /// Whose; of many agents when there is none.
+        /// The agent that was denied; `None` when the count covers several agents.
         agent: Option<AgentName>,
-        /// By which charter; by none where there is none of the names that were asked for, or nobody whom a charter names.
+        /// The charter that denied; `None` when the request named no known charter, or when no
+        /// charter names the caller.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         charter: Option<Name>,
-        /// By which rule.
+        /// The rule that denied.
         rule: Rule,
-        /// From when on.
+        /// The start of the interval counted; the record's time ends that interval.
         since: Timestamp,
-        /// How many.
+        /// The number of denials counted.
         count: u32,
     },
-    /// A: a credential is about to be asked of a provider.
+    /// Step A of a mint: the intent is durable before the provider is called.
     BeginMint(Box<Intent>),
-    /// C: the provider gave it as asked.
+    /// Step C of a mint: the provider issued the credential as requested.
     ConfirmMint {
-        /// Which lease.
+        /// The lease to confirm.
         lease: LeaseId,
-        /// When it ends.
+        /// The end that the provider gave the credential.
         expires: Timestamp,
-        /// The handle, where it is only known now.
+        /// The handle that revokes the credential, when the provider chose it during the mint.
         handle: Option<Handle>,
     },
-    /// The provider gave a longer life than was asked for: it could be live until then (T79).
+    /// The provider issued a credential that outlives the requested end (T79).
     Outlives {
-        /// Which lease.
+        /// The lease of that credential.
         lease: LeaseId,
-        /// Until when.
+        /// The latest time at which the provider could still accept the credential.
         until: Timestamp,
     },
-    /// After D: these secrets were handed to the transport.
+    /// Step D of a mint: the broker handed these secrets to the transport.
     Delivered {
-        /// Which leases.
+        /// The leases whose secrets were handed over.
         leases: Vec<LeaseId>,
     },
-    /// These leases are to end.
+    /// The broker begins to end these leases.
     Stop {
-        /// Which leases.
+        /// The leases to stop.
         leases: Vec<LeaseId>,
-        /// Why.
+        /// The cause, the same for all of them.
         cause: StopCause,
     },
-    /// How far revocations got.
+    /// Revocations made progress.
     Advance {
-        /// Lease by lease.
+        /// The new progress of each lease.
         progress: Vec<(LeaseId, Progress)>,
     },
-    /// Nothing can be live under these any more: they leave the state.
+    /// No credential can be live under these leases any more, so the state drops them.
     Forget {
-        /// Which leases.
+        /// The leases to drop.
         leases: Vec<LeaseId>,
     },
-    /// A plan is submitted.
+    /// An agent submits a plan.
     SubmitPlan {
-        /// All of it, without its bytes.
+        /// The plan without its bytes, which the plan store keeps under their digest.
         plan: Box<Plan>,
-        /// What people have to do, where the charter asks them.
+        /// The approval that the charter demands; `None` when the charter demands none.
         requirement: Option<Requirement>,
-        /// How often they may be asked.
+        /// How often the charter lets agents ask for an approval.
         #[serde(default)]
         requests: RequestLimits,
     },
-    /// A person says yes.
+    /// A person approves a request.
     Approve {
-        /// To what.
+        /// The approval that the person answers.
         approval: ApprovalId,
-        /// The digest of what that person was shown.
+        /// The digest of the document that the person was shown.
         digest: Digest,
-        /// Who.
+        /// The approver, with the roles and groups held at that time.
         operator: Operator,
-        /// In their words.
+        /// The approver's comment, in the approver's words.
         comment: String,
-        /// How many sensitive values that change, and are not shown, that person acknowledged.
+        /// The number of changing sensitive values, which are masked, that the approver
+        /// acknowledged.
         #[serde(default)]
         acknowledged: u32,
     },
-    /// A person says no.
+    /// A person rejects a request.
     Reject {
-        /// To what.
+        /// The approval that the person answers.
         approval: ApprovalId,
-        /// Who.
+        /// The person who rejects.
         operator: Operator,
-        /// Why.
+        /// The reason, in the person's words.
         reason: String,
     },
-    /// A person takes a yes back.
+    /// An approver takes an approval back, or the agent that asked withdraws its request.
     Withdraw {
-        /// Of what.
+        /// The approval to withdraw.
         approval: ApprovalId,
-        /// Who.
+        /// The identity that withdraws.
         by: Identity,
-        /// Why.
+        /// The reason, in that identity's words.
         reason: String,
     },
-    /// A person who said yes to something has other groups or roles than then (T22).
+    /// An earlier approver's groups or roles changed, so the approver's approvals are counted again
+    /// (T22).
     Recognize(Box<Operator>),
     /// A kill order.
     Kill(KillOrder),
-    /// A person lifts a kill order that reaches nothing.
+    /// A person lifts a kill order that reached nothing when it was given.
     WithdrawKill {
-        /// Which.
+        /// The order to lift.
         kill: KillId,
-        /// Who.
+        /// The person who lifts it.
         by: Person,
-        /// Why.
+        /// The reason, in the person's words.
         reason: String,
     },
-    /// A pause.
+    /// A pause begins: by a person, or by a circuit breaker.
     Pause(Box<Pause>),
     /// A person ends a pause.
     Resume {
-        /// Which.
+        /// The pause to end.
         pause: PauseId,
-        /// Who.
+        /// The person who ends it.
         by: Identity,
-        /// Why.
+        /// The reason, in the person's words.
         reason: String,
     },
     /// A person declares an emergency.
     DeclareEmergency(Box<Emergency>),
     /// A person ends an emergency before its time.
     EndEmergency {
-        /// Under which charter.
+        /// The charter under which the emergency was declared.
         charter: Name,
-        /// Who.
+        /// The person who ends it.
         by: Identity,
-        /// Why.
+        /// The reason, in the person's words.
         reason: String,
     },
-    /// Somebody reports what was done with a credential.
+    /// An agent, a tool or a webhook reports what was done with a credential.
     Report(Box<Report>),
-    /// A breaker tripped that only says so.
+    /// A circuit breaker whose consequence is `alert` tripped.
     Alert(Box<Trip>),
-    /// A person proposes to lift a kill order by a step.
+    /// A person proposes to lift a kill order by one step.
     ProposeRearm(RearmProposal),
-    /// Another person confirms it.
+    /// A second person confirms a proposal.
     ConfirmRearm {
-        /// Which proposal.
+        /// The proposal to confirm.
         rearm: RearmId,
-        /// Of which order.
+        /// The kill order that the proposal lifts.
         kill: KillId,
-        /// Who.
+        /// The person who confirms.
         by: Person,
-        /// Why it is right although leases of the order are not known to be dead, where that is so.
+        /// Why lifting is right although leases of the order are not known to be dead; `None` when
+        /// all are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         despite: Option<String>,
     },
-    /// Something was seen at a target that is not as the ledger has it.
+    /// The broker found a difference between a target and the ledger.
     Observe {
-        /// Where.
+        /// The target where the difference was found.
         target: Name,
-        /// What.
+        /// The difference.
         what: Observation,
     },
-    /// Somebody proved who they are, and may show that for a while by a key.
+    /// A caller proved its identity and holds a session, bound to a key, that stands for the proof
+    /// until its end.
     BeginSession(Box<SessionBegun>),
-    /// An agent is invited, enrols a key, replaces it, or is removed.
+    /// One step of an agent's enrolment: invited, enrolled, key replaced, removed.
     Enrolment(EnrolmentStep),
-    /// A drill was held.
+    /// The broker held a drill.
     Drill(Box<Drill>),
     /// The daemon started.
     Started {
-        /// The version of the software.
+        /// The version of `lanyardd`.
         version: String,
     },
-    /// Where the clock of the broker stands against the time since the boot of its machine.
+    /// The broker's wall clock beside the time since its machine booted, from which a clock that
+    /// was set back is detected.
     Clock(BootClock),
-    /// Operators lift a reason that kept the broker from issuing.
+    /// Operators accept a condition that kept the broker from issuing.
     Accept(Box<Acceptance>),
 }
 
-/// A session: who it is of, and how that was proved. The token is not in it.
+/// A session: whose it is, and how that identity was proved. The session's token is not part of the
+/// record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionBegun {
-    /// Its id.
+    /// The session's id.
     pub session: String,
-    /// Whose.
+    /// The identity that the session stands for.
     pub identity: Identity,
-    /// How a workload was proved.
+    /// The evidence that a workload presented; `None` for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// How a person logged in.
+    /// The login of a person; `None` for workloads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<Login>,
-    /// The key that it is bound to.
+    /// The key that every use of the session has to prove possession of.
     pub key: Confirmation,
-    /// When it ends.
+    /// The time at which the session ends.
     pub until: Timestamp,
 }
 
-/// How often what was seen at the targets, in all.
+/// How many differences between the targets and the ledger the broker has found, since the journal
+/// began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Credentials that no lease stood for.
+    /// Credentials at a target without a lease in the ledger.
     pub strays: u64,
-    /// Leases with nothing at their target.
+    /// Leases without a credential at their target.
     pub missing: u64,
-    /// Edits by others of what keeps credentials revoked.
+    /// Changes by others of the objects that keep credentials revoked.
     pub edited: u64,
 }
 
@@ -301,94 +311,99 @@ impl Observed {
     }
 }
 
-/// What can be seen at a target.
+/// A difference between a target and the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Observation {
-    /// It carries the broker's marks and is no lease of the ledger: it is being revoked.
+    /// A credential bears the broker's marks and belongs to no lease of the ledger. The broker
+    /// revokes it.
     Stray(LeaseId),
-    /// These leases are in the ledger, and nothing of them is at the target.
+    /// These leases are in the ledger, and their target has no trace of them.
     Missing(Vec<LeaseId>),
-    /// Somebody else changed what keeps credentials revoked; it is being set right.
+    /// Somebody else changed an object that keeps credentials revoked. The broker restores it. One
+    /// line says what changed.
     Edited(String),
 }
 
-/// What a request says besides its grant: with it, a decision can be made again.
+/// The options of a request besides its grant. With them, a decision can be made again as it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// For how long, where it was for less than it may be.
+    /// The lifetime asked for; `None` asks for the longest that the charter allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Ttl>,
-    /// With which plan.
+    /// The plan that the request refers to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanId>,
-    /// The destructive actions of a plan that was proposed and not taken.
+    /// The destructive actions of a plan that was proposed and not submitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proposed: Option<BTreeSet<ActionPattern>>,
 }
 
 impl Asked {
-    /// Whether it says nothing.
+    /// True if the request has no options besides its grant.
     #[must_use]
     pub const fn is_plain(&self) -> bool {
         self.ttl.is_none() && self.plan.is_none() && self.proposed.is_none()
     }
 }
 
-/// What is decided at A.
+/// Step A of a mint: the decision, and all that is needed to revoke the credential if the broker
+/// dies before step C.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
-    /// The lease.
+    /// The id chosen for the lease.
     pub lease: LeaseId,
-    /// The decision that allowed it.
+    /// The decision that allowed the mint.
     pub decision: DecisionId,
-    /// Its task.
+    /// The task that asked.
     pub task: TaskId,
     /// The environment of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Name>,
-    /// The charter's entry.
+    /// The grant, role and target.
     pub entry: Entry,
-    /// The revision in force that the decision looked at.
+    /// The revision in force, which the decision was made under.
     pub in_force: Revision,
-    /// The same of the charters above.
+    /// The revisions in force of the charters of the tasks above, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub above: Vec<(Name, Revision)>,
-    /// What it is revoked by.
+    /// The handle that revokes the credential.
     pub handle: Handle,
-    /// When the lease ends.
+    /// The time at which the broker ends the lease.
     pub expires: Timestamp,
-    /// Until when it could be live at worst.
+    /// The latest time at which the provider could still accept the credential if the broker did
+    /// nothing more.
     pub worst_expiry: Timestamp,
-    /// When it is given up.
+    /// The time at which an unconfirmed intent is given up and revoked.
     pub deadline: Timestamp,
-    /// The approval it is minted under, with what it must still meet.
+    /// The approval that the mint relies on, with the requirement that the approval must still meet
+    /// at the commit.
     pub approval: Option<(ApprovalId, Requirement)>,
-    /// What was asked besides the grant.
+    /// The options of the request besides its grant.
     #[serde(default, skip_serializing_if = "Asked::is_plain")]
     pub asked: Asked,
-    /// Whether it is outside the charter's hours.
+    /// True if the mint happens outside the hours of a charter, with an approval or in an emergency.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outside_hours: bool,
-    /// The limits that the commit enforces.
+    /// The limits that the writer enforces at the commit.
     pub limits: LeaseLimits,
-    /// The caller's request id.
+    /// The caller's request id: a second request with it returns the same lease.
     pub request: Option<String>,
-    /// How the agent was proved, where that was not as when its task was opened.
+    /// The evidence of this request, when it differs from the evidence at the task's opening.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
-    /// SHA-256 of the document that bounds the credential, in hex.
+    /// SHA-256, in hex, of the document that bounds the credential at the provider.
     pub document_digest: String,
 }
 
-/// The limits of [`Limits`] that are counted in the commit.
+/// The limits of a charter that only the writer can enforce, because they count other commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseLimits {
-    /// Live leases of one agent under one charter.
+    /// The highest number of live leases of one agent under one charter.
     pub live: u32,
-    /// Mints of one agent under one charter.
+    /// The highest rates of mints of one agent under one charter.
     pub mints: crate::charter::Rates,
-    /// What the task may have in all.
+    /// The budget of the task: credentials and lifetime in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<crate::charter::Budget>,
 }
