@@ -1,4 +1,4 @@
-//! Actions: what was done with a credential, as whoever saw it reports.
+//! Reports of what agents, tools and webhooks did with a credential.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -10,22 +10,23 @@ use crate::id::{ActionId, LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::time::Timestamp;
 
-/// How an action ended, or that it has begun.
+/// The state of an action that a report tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// It is about to be done: a tool that waits for the answer acts on nothing that is not in the journal.
+    /// The action is about to begin. A tool that waits for the answer does nothing that the journal
+    /// does not know.
     Started,
-    /// It was done.
+    /// The action succeeded.
     Succeeded,
-    /// It was not, or not wholly.
+    /// The action failed, wholly or in part.
     Failed,
-    /// It was done, and taken back.
+    /// The action succeeded and was rolled back.
     RolledBack,
 }
 
 impl Outcome {
-    /// Whether the change did not come to stay.
+    /// True if the action failed or was rolled back.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::RolledBack)
@@ -43,15 +44,15 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Who says so.
+/// The source of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reporter {
-    /// The agent itself.
+    /// The agent of the task.
     Agent(Identity),
-    /// A tool that was shown the credential.
+    /// A tool that proved possession of the credential.
     Holder,
-    /// A configured reporter, by the signature of its message.
+    /// A configured webhook, by the signature of its message.
     Webhook(String),
 }
 
@@ -65,34 +66,34 @@ impl fmt::Display for Reporter {
     }
 }
 
-/// One report.
+/// A report about one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
-    /// The action; the same in the report that ends one that was started.
+    /// The action's id: the same in the report that begins an action and in the one that ends it.
     pub action: ActionId,
-    /// Of which task.
+    /// The task in which the action happens.
     pub task: TaskId,
-    /// With which credential, where that is known.
+    /// The lease whose credential was used, if the reporter named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<LeaseId>,
-    /// What did it: `tickets`, `terraform`.
+    /// The tool that acts, such as `terraform`.
     pub tool: String,
-    /// What was done: `ticket.move`.
+    /// The kind of action, such as `ticket.move`.
     pub name: String,
-    /// To what: `TICKET-7`.
+    /// The object of the action, such as `TICKET-7`.
     pub on: String,
-    /// How it ended.
+    /// The state of the action.
     pub outcome: Outcome,
-    /// More, in the reporter's words.
+    /// Details in the reporter's words.
     pub detail: String,
-    /// Who says so.
+    /// The source of the report.
     pub by: Reporter,
-    /// What a reporter calls the message, so that one that is sent again is the same report.
+    /// The reporter's id of the message, by which a message that is sent twice counts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
 }
 
-/// The same thing done to the same.
+/// The tool, kind and object of an action.
 type What = (String, String, String);
 
 /// Reports of actions of one task within an hour.
@@ -105,14 +106,14 @@ type What = (String, String, String);
 pub const MAX_REPORTS_PER_TASK_PER_HOUR: usize = 1000;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What was reported of one task.
+/// The reports about one task that later reports are compared with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reports {
-    /// When, within the last hour.
+    /// The times of the reports of the last hour, oldest first.
     times: VecDeque<Timestamp>,
-    /// What was started and has not ended.
+    /// The actions that began and have not ended.
     open: BTreeMap<ActionId, What>,
-    /// What has failed.
+    /// The actions that failed.
     failed: BTreeSet<What>,
 }
 
@@ -123,7 +124,7 @@ impl Report {
 }
 
 impl Reports {
-    /// When the next report can be taken; now, when there is none.
+    /// The time from which the task may report again; `None` if it may report now.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let from = now.before(HOUR);
@@ -132,19 +133,19 @@ impl Reports {
         (recent >= MAX_REPORTS_PER_TASK_PER_HOUR).then(|| *oldest + HOUR)
     }
 
-    /// Whether this action was started and has not ended.
+    /// True if the action began and has not ended.
     #[must_use]
     pub fn is_open(&self, action: ActionId) -> bool {
         self.open.contains_key(&action)
     }
 
-    /// Whether the report begins an action, rather than ending one that was started.
+    /// True if the report begins an action, rather than ending one.
     #[must_use]
     pub fn begins(&self, report: &Report) -> bool {
         !self.is_open(report.action)
     }
 
-    /// Whether it begins what has failed before.
+    /// True if the report begins an action that failed before.
     #[must_use]
     pub fn retries(&self, report: &Report) -> bool {
         self.begins(report) && self.failed.contains(&report.what())

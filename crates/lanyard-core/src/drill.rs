@@ -1,4 +1,5 @@
-//! Drills: a canary credential is minted, used, killed and looked for, to know that the switch works.
+//! Drills: the broker mints a canary credential, uses it, kills it and checks it, to show that the
+//! kill switch works.
 
 use std::time::Duration;
 
@@ -11,52 +12,53 @@ use crate::time::Timestamp;
 /// One drill at one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
-    /// Where.
+    /// The target where the drill was held.
     pub target: Name,
-    /// The canary, where it came to be.
+    /// The lease of the canary; `None` if none was minted.
     pub lease: Option<LeaseId>,
-    /// The order that killed it, where there was one.
+    /// The kill order for the canary; `None` if the drill did not get that far.
     pub kill: Option<KillId>,
-    /// What came of it.
+    /// The result of the drill.
     pub outcome: DrillOutcome,
 }
 
-/// What came of a drill.
+/// The result of a drill.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrillOutcome {
     /// The canary worked, was killed, and is dead as far as this kind of target can show.
     Passed {
-        /// From the order to the fence, in microseconds.
+        /// Time from the kill order to the fence, in microseconds.
         fenced_micros: u64,
-        /// From the order until the provider took the revocation, in milliseconds.
+        /// Time from the kill order to the provider's acknowledgement, in milliseconds.
         taken_millis: u64,
-        /// From the order until a check showed it dead, in milliseconds; nothing where no check shows that.
+        /// Time from the kill order to a check that showed the canary dead, in milliseconds; `None`
+        /// if no check can show that.
         dead_millis: Option<u64>,
     },
-    /// It did not go that way.
+    /// The drill failed.
     Failed {
-        /// What went wrong.
+        /// What went wrong, for people.
         why: String,
     },
 }
 
 impl DrillOutcome {
-    /// Whether it went as it must.
+    /// True if the drill passed.
     #[must_use]
     pub const fn is_passed(&self) -> bool {
         matches!(self, Self::Passed { .. })
     }
 }
 
-/// What is remembered of the drills at one target.
+/// The drills of one target that status shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drills {
-    /// The last one.
+    /// The newest drill and its time.
     pub last: (Timestamp, Drill),
-    /// The last that passed.
+    /// The newest drill that passed and its time.
     pub good: Option<(Timestamp, Drill)>,
 }
 
-/// A drill that is older than this is no proof any more, where the configuration says nothing else.
+/// The age from which a drill counts as out of date, if the configuration sets no other.
 pub const OLD: Duration = Duration::from_secs(7 * 24 * 3600);

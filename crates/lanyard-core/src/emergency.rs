@@ -1,4 +1,4 @@
-//! Emergencies: what a charter allows on easier terms for a while, once a person says that it is one.
+//! Emergencies: a person declares one, and a charter's easier terms hold until it ends.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,20 +9,20 @@ use crate::time::Timestamp;
 /// An emergency under one charter, from its record to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emergency {
-    /// Under which charter.
+    /// The charter whose emergency terms hold.
     pub charter: Name,
-    /// Who says so; nobody's second person.
+    /// The person who declared it, who does not count as an approver during it.
     pub by: Person,
-    /// Why.
+    /// The reason, in the person's words.
     pub reason: String,
-    /// Since when.
+    /// The time at which the emergency began.
     pub at: Timestamp,
-    /// When it ends by itself; no credential under its terms outlives it.
+    /// The time at which the emergency ends by itself. No credential under its terms outlives it.
     pub until: Timestamp,
 }
 
 impl Emergency {
-    /// Whether it still lasts.
+    /// True if the emergency has not ended at `now`.
     #[must_use]
     pub fn lasts(&self, now: Timestamp) -> bool {
         now < self.until

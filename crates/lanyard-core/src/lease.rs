@@ -17,7 +17,7 @@ use crate::scope::Facets;
 use crate::task::Task;
 use crate::time::Timestamp;
 
-/// A record's place in the journal; it also orders kills against intents.
+/// The sequence number of a journal record. Sequence numbers order kill orders against mints.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -25,7 +25,7 @@ use crate::time::Timestamp;
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// Later than every record.
+    /// A sequence number after that of every record.
     pub const END: Self = Self(u64::MAX);
 }
 
@@ -35,57 +35,59 @@ impl fmt::Display for Seq {
     }
 }
 
-/// What the provider needs to revoke the credential, chosen before the provider is called. Its form is
-/// the provider's own; it holds no secret in the clear.
+/// What the provider needs to revoke the credential, chosen before the provider is called. Each
+/// provider defines the form of its handles; a handle holds no secret in the clear.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Handle(pub Box<str>);
 
-/// Which entry of which charter a lease is under, shared by all leases of that entry.
+/// The grant, role and target of a lease. All leases of the same grant share one value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Entry {
-    /// The grant's name.
+    /// The grant's name in the charter.
     pub grant: Name,
-    /// plan or apply.
+    /// The plan role or the apply role.
     pub role: Role,
-    /// Where the credential works.
+    /// The target where the credential works.
     pub target: Name,
 }
 
-/// One lease.
+/// One issued credential, or one that may have been issued, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lease {
-    /// Its id.
+    /// The lease's id, which also names the credential at the provider.
     pub id: LeaseId,
-    /// The task that it belongs to.
+    /// The task that asked for the credential.
     pub task: Arc<Task>,
-    /// The charter's entry.
+    /// The grant, role and target of the credential.
     pub entry: Arc<Entry>,
-    /// The record of its intent.
+    /// The record of the mint's step A.
     pub intent: Seq,
-    /// When the intent was recorded.
+    /// The time of that record.
     pub asked: Timestamp,
-    /// What it is revoked by.
+    /// The handle that revokes the credential.
     pub handle: Handle,
-    /// When the agent was told that it ends; the broker ends it then.
+    /// The end that the agent was told. The broker revokes the credential then.
     pub expires: Timestamp,
-    /// The latest moment at which the provider could still accept it if the broker did nothing more;
-    /// [`Timestamp::NEVER`] where nothing but a revocation is sure to end it.
+    /// The latest time at which the provider could still accept the credential if the broker did
+    /// nothing more; [`Timestamp::NEVER`] where nothing but a revocation is sure to end the
+    /// credential.
     pub worst_expiry: Timestamp,
-    /// When an intent that was not confirmed is given up and revoked.
+    /// The time at which an intent without confirmation is given up and revoked.
     pub deadline: Timestamp,
-    /// The approval that it was minted under.
+    /// The approval that the mint relied on.
     pub approval: Option<ApprovalId>,
-    /// Whether the provider has said when it ends. Until then only a revocation that was taken ends it.
+    /// True once the provider said when the credential ends. Until then only an acknowledged
+    /// revocation ends the lease.
     pub confirmed: bool,
-    /// When its provider first took its revocation.
+    /// The time at which the provider first acknowledged the revocation.
     pub taken: Option<Timestamp>,
-    /// Where it is in its life.
+    /// The lease's stage: intent, issued or stopping.
     pub stage: Stage,
 }
 
 impl Lease {
-    /// What scopes are matched against.
+    /// The facts about the lease that scopes are matched against.
     #[must_use]
     pub fn facets(&self) -> Facets<'_> {
         Facets {
@@ -101,15 +103,15 @@ impl Lease {
         }
     }
 
-    /// Whether a credential may be in somebody's hands and has not been stopped.
+    /// True if somebody may hold the credential and nobody has begun to stop it.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Intent | Stage::Issued { .. })
     }
 
-    /// From when on, with the leeway of its provider, nothing of it could be live or asked after. A credential that does
-    /// not end by itself ([`Timestamp::NEVER`]) is never over before it is known to be dead, and then as one is whose
-    /// time was up.
+    /// The time from which, past the provider's leeway, the credential cannot be live and no report
+    /// asks about it. A credential that does not end by itself ([`Timestamp::NEVER`]) stays until
+    /// it is known to be dead, and then until the end that the agent was told.
     #[must_use]
     pub fn over(&self) -> Timestamp {
         match self.stage {
@@ -122,7 +124,7 @@ impl Lease {
         }
     }
 
-    /// The kill order behind its end.
+    /// The kill order that stops the lease, if one does.
     #[must_use]
     pub const fn killed_by(&self) -> Option<KillId> {
         match self.stage {
@@ -131,7 +133,7 @@ impl Lease {
         }
     }
 
-    /// What it waits for, when it is being stopped.
+    /// What the lease waits for; `None` unless the lease is being stopped.
     #[must_use]
     pub const fn awaits(&self) -> Option<Awaits> {
         let Stage::Stopping { cause, progress } = self.stage else {
@@ -149,50 +151,51 @@ impl Lease {
     }
 }
 
-/// Where a lease is in its life.
+/// The stages of a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// Recorded; the provider may have been called. Possibly live.
+    /// The intent is durable and the provider may have been called, so the credential may be live.
     Intent,
-    /// The provider answered and that is recorded.
+    /// The provider issued the credential, and the ledger recorded that.
     Issued {
-        /// Whether the secret is known to have been handed to the transport.
+        /// True once the secret is known to have reached the transport.
         delivered: bool,
     },
-    /// It is being ended.
+    /// The broker is ending the lease.
     Stopping {
-        /// Why; the first cause stays, but a kill replaces a gentler one.
+        /// The first cause, except that a kill order replaces any other cause.
         cause: StopCause,
-        /// How far that got.
+        /// How far the revocation got.
         progress: Progress,
     },
 }
 
-/// Why a lease ends.
+/// The causes for which the broker ends a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopCause {
-    /// The agent gave it back.
+    /// The agent released the credential.
     Released,
-    /// Its task was closed.
+    /// The lease's task was closed.
     TaskClosed,
-    /// Its time was up.
+    /// The lease reached its end.
     Expired,
-    /// The provider failed, or did not answer in time: the credential may exist (T55).
+    /// The provider failed or did not answer in time, so the credential may exist (T55).
     Unconfirmed,
-    /// The secret never reached the agent (T56).
+    /// The secret did not reach the agent (T56).
     Undelivered,
-    /// The provider gave more than was asked (T79).
+    /// The provider issued more than was requested (T79).
     Excessive,
-    /// A kill order.
+    /// A kill order covers the lease.
     Killed(KillId),
-    /// A kill order for others took it along.
+    /// A kill order for other leases stops this one too, because the provider can only revoke both
+    /// together.
     Collateral(KillId),
 }
 
 impl StopCause {
-    /// The kill order behind it.
+    /// The kill order behind the cause, if there is one.
     #[must_use]
     pub const fn kill(self) -> Option<KillId> {
         match self {
@@ -207,21 +210,21 @@ impl StopCause {
     }
 }
 
-/// How far a revocation got. It only moves forward.
+/// How far a revocation got. Progress only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Progress {
-    /// The broker issues nothing more under it.
+    /// The broker issues nothing more under the lease.
     Fenced,
-    /// The provider was called.
+    /// The broker called the provider.
     Requested,
-    /// The provider said that it took the order.
+    /// The provider acknowledged the revocation, at this time.
     Acknowledged(Timestamp),
-    /// Acknowledged, read back, and the declared bound has passed.
+    /// The revocation was acknowledged and read back, and the provider's settle time has passed.
     PresumedDead(Timestamp),
-    /// A use of the credential, or the provider's own check of it, was refused.
+    /// The provider refused a use of the credential, or answered that the credential is not valid.
     ProvedDead(Timestamp),
-    /// Its natural end has passed, with every leeway of the provider.
+    /// The credential's natural end has passed, with the provider's leeway.
     Expired(Timestamp),
 }
 
@@ -237,19 +240,19 @@ impl Progress {
         }
     }
 
-    /// Whether this is further than `other`.
+    /// True if `self` is further than `other`.
     #[must_use]
     pub const fn is_beyond(self, other: Self) -> bool {
         self.rank() > other.rank()
     }
 
-    /// Whether nothing can be done with the credential any more, as far as can be known.
+    /// True if the credential is dead: presumed, proved, or expired.
     #[must_use]
     pub const fn is_confirmed(self) -> bool {
         self.rank() >= 3
     }
 
-    /// When it was known to be dead, as far as can be known.
+    /// The time at which the credential was known to be dead.
     #[must_use]
     pub const fn dead_at(self) -> Option<Timestamp> {
         match self {
@@ -258,7 +261,8 @@ impl Progress {
         }
     }
 
-    /// Whether the provider took the revocation. A lease whose time ran out first is none of those.
+    /// True if the provider acknowledged the revocation. A lease that expired first was never
+    /// acknowledged.
     #[must_use]
     pub const fn is_taken(self) -> bool {
         matches!(
@@ -267,25 +271,27 @@ impl Progress {
         )
     }
 
-    /// Whether the provider still has to be called.
+    /// True while the provider has to be called.
     #[must_use]
     pub const fn is_due(self) -> bool {
         self.rank() < 2
     }
 }
 
-/// What a lease that is being stopped waits for.
+/// What a stopping lease waits for, most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Awaits {
-    /// The provider has to take its revocation, and a kill is behind it: before every other.
+    /// The provider has to acknowledge a revocation that a kill order demands. Such leases go
+    /// first.
     Kill,
-    /// The provider has to take its revocation.
+    /// The provider has to acknowledge the revocation.
     Provider,
-    /// The provider has; its declared bound has to pass.
+    /// The provider acknowledged, and its settle time has to pass.
     Bound,
-    /// It is dead, and stays in the books until nothing of it could be live or asked after.
+    /// The credential is dead. The ledger keeps the lease until no report can ask about it.
     End,
-    /// Proved dead, and no kill asks after it: it can be forgotten.
+    /// The credential is proved dead and no kill order covers it, so the ledger may forget the
+    /// lease.
     Nothing,
 }
 
@@ -302,20 +308,21 @@ impl fmt::Display for Progress {
     }
 }
 
-/// What names a lease to a provider when it is to be revoked.
+/// What a provider is told about a lease that it has to revoke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRef {
-    /// Its id.
+    /// The lease's id.
     pub id: LeaseId,
-    /// Its task.
+    /// The lease's task.
     pub task: TaskId,
-    /// What it is revoked by.
+    /// The handle that revokes the credential.
     pub handle: Handle,
-    /// When it was asked for.
+    /// The time at which the intent was recorded.
     pub asked: Timestamp,
-    /// Until when it could be live.
+    /// The latest time at which the credential could be live.
     pub worst_expiry: Timestamp,
-    /// The kill order behind its end: only that may take neighbours along.
+    /// The kill order behind the revocation. Without one, a provider must not revoke other leases
+    /// along with this one.
     pub kill: Option<KillId>,
 }
 

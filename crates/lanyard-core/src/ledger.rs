@@ -1,4 +1,5 @@
-//! The seam to whatever makes commands durable. Nothing above it knows what that is.
+//! The port to the component that makes commands durable. Callers do not know which component that
+//! is.
 
 use std::time::Duration;
 
@@ -9,27 +10,28 @@ use crate::condition::Reason;
 use crate::lease::Seq;
 use crate::state::{Refusal, State};
 
-/// Why a command did not take effect, or is not known to have.
+/// Why a command is not in effect, or not known to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
-    /// Its precondition does not hold.
+    /// The command's precondition does not hold.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The ledger cannot take it: nothing may be issued.
+    /// The ledger cannot take the command. Nothing may be issued.
     #[error("the ledger is not writable: {0}")]
     Unavailable(String),
-    /// It is in effect in this process and may not outlive the process: what stops something is not held up by a disk.
+    /// The command is in effect in this process but not durable: a failing disk must not hold up a
+    /// stop.
     #[error("this is in effect in this process alone, because the ledger is not writable: {why}")]
     Volatile {
-        /// Its place among what is in effect.
+        /// The command's place among the commands in effect.
         seq: Seq,
-        /// Why it is not durable.
+        /// Why the command is not durable.
         why: String,
     },
 }
 
 impl CommitError {
-    /// The place of a command that is in effect although it is not durable.
+    /// The sequence number of a command that is in effect without being durable.
     #[must_use]
     pub const fn in_effect(&self) -> Option<Seq> {
         match self {
@@ -39,48 +41,50 @@ impl CommitError {
     }
 }
 
-/// How far a kill order is in effect.
+/// The processes in which a kill order is in effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// In this process.
+    /// This process.
     Here,
-    /// In every process that could issue.
+    /// Every process that could issue.
     Everywhere,
 }
 
-/// Commands in, durable state out.
+/// The writer of the journal: takes commands, makes them durable, and shows the resulting state.
 #[async_trait]
 pub trait Ledger: Send + Sync {
-    /// Admits the command, makes it durable, and says at which place. A kill order goes before
-    /// everything that waits.
+    /// Checks the command's precondition, makes the command durable, and returns its sequence
+    /// number. A kill order overtakes every queued command.
     ///
     /// # Errors
     /// See [`CommitError`].
     async fn commit(&self, command: Command) -> Result<Seq, CommitError>;
 
-    /// Looks at the state as admitted: it may hold what is not durable yet. For preconditions and fences.
+    /// Shows the admitted state, which may be ahead of what is durable. Meant for preconditions and
+    /// fences.
     fn look(&self, at: &mut dyn FnMut(&State));
 
-    /// Waits until everything that [`Ledger::look`] has shown so far is durable.
+    /// Waits until everything that [`Ledger::look`] has shown is durable.
     ///
     /// # Errors
-    /// When it never will be.
+    /// When the ledger can never make it durable.
     async fn settle(&self) -> Result<(), CommitError>;
 
-    /// How long what this process knows of kill orders stays valid without hearing from the others;
-    /// `None` is for ever.
+    /// How long this process may rely on the kill orders it knows without hearing from other
+    /// processes. `None` means for ever.
     fn fence_valid_for(&self) -> Option<Duration>;
 
-    /// Why nothing may be issued, as far as the ledger knows: asked before every hand-over, so it must not wait.
+    /// Why nothing may be issued, as far as the ledger knows. Asked before every secret is handed
+    /// over, so an implementation must not block.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
 
-    /// Waits until every process that could issue knows of the order at this place.
+    /// Waits until every process that could issue knows the kill order with this sequence number.
     async fn barrier(&self, order: Seq) -> Reach;
 }
 
-/// [`Ledger::look`] with an answer.
+/// Reads a value through [`Ledger::look`].
 pub fn look<R>(ledger: &(impl Ledger + ?Sized), at: impl FnOnce(&State) -> R) -> Option<R> {
     let (mut at, mut answer) = (Some(at), None);
     ledger.look(&mut |state| answer = at.take().map(|at| at(state)));

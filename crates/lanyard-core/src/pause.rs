@@ -1,4 +1,5 @@
-//! Pauses: nothing new is issued within reach, and nothing is revoked. One person resumes, or time does.
+//! Pauses: the broker issues nothing new within a pause's reach and revokes nothing. One person
+//! resumes, or the pause ends by itself.
 
 use std::fmt;
 
@@ -15,61 +16,61 @@ use crate::time::Timestamp;
 /// A pause, from its record to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Its id.
+    /// The pause's id.
     pub id: PauseId,
-    /// What it is about.
+    /// What the pause covers.
     pub reach: Reach,
-    /// What it asks for.
+    /// What the pause demands while it lasts.
     pub demand: Demand,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
-    /// Who.
+    /// The person or circuit breaker that paused.
     pub by: Actor,
-    /// When.
+    /// The time at which the pause began.
     pub at: Timestamp,
-    /// When it ends by itself, where it does.
+    /// The time at which the pause ends by itself; `None` if only a person ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The records that it rests on.
+    /// The records that made a circuit breaker trip.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Seq>,
 }
 
-/// What holds while a pause lasts.
+/// What a pause demands while it lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Demand {
     /// Nothing is issued.
     Stillness,
-    /// What is issued needs a person's approval, where nobody's was asked for.
+    /// A credential is issued with a person's approval only, also where the charter demands none.
     Approval,
 }
 
-/// Everything that is named has to match; what is not named may be anything.
+/// What a pause covers. A set field has to match; a field that is `None` matches everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reach {
-    /// One environment.
+    /// The environment to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub environment: Option<Name>,
-    /// One target.
+    /// The target to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Name>,
-    /// One charter.
+    /// The charter to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub charter: Option<Name>,
-    /// One agent.
+    /// The agent to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
-    /// One task.
+    /// The task to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
-    /// One role.
+    /// The role to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
 }
 
 impl Reach {
-    /// Whether this is within reach.
+    /// True if the pause covers something with these facts.
     #[must_use]
     pub fn covers(&self, facets: &Facets<'_>) -> bool {
         let is = |named: &Option<Name>, found: &Name| named.as_ref().is_none_or(|one| one == found);
@@ -82,7 +83,7 @@ impl Reach {
             && covers(self.task.map(Scope::Task))
     }
 
-    /// Whether everything of a task is within reach, whatever targets it may reach.
+    /// True if the pause covers the task with everything in it, whichever targets the task uses.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
         let target = task.environment.clone();
@@ -102,7 +103,7 @@ impl Reach {
     }
 }
 
-/// `charter payments, target prod-eu`; `everything` where nothing is named.
+/// Written as `charter payments, target prod-eu`, or `everything` if no field is set.
 impl fmt::Display for Reach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -126,7 +127,7 @@ impl fmt::Display for Reach {
 }
 
 impl Pause {
-    /// Whether it still lasts.
+    /// True if the pause has not ended at `now`.
     #[must_use]
     pub fn lasts(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)

@@ -1,7 +1,7 @@
-//! The seam between the broker and one kind of target.
+//! The port to one kind of target.
 //!
-//! A provider renders, mints, revokes and probes. It decides nothing, keeps no record, and never
-//! retries a mint: whether a credential may exist is the ledger's business.
+//! A provider renders, mints, revokes and probes. A provider decides nothing, keeps no record and
+//! never retries a mint, because only the ledger knows whether a credential may exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,39 +21,42 @@ use crate::task::Task;
 use crate::time::{Skew, Timestamp};
 use crate::witness::Witness;
 
-/// What a target can promise about the credentials that it gives.
+/// What a provider guarantees about the credentials it issues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// `token`, `aws`, `kubernetes`, `vault`, `github`.
+    /// The provider's kind: `token`, `aws`, `kubernetes`, `vault` or `github`.
     pub provider: &'static str,
-    /// Past this, an acknowledged revocation is presumed to hold for every new request.
+    /// How long after the provider acknowledged a revocation new requests may still succeed.
     pub settles: Duration,
-    /// How many leases one call of [`Provider::revoke`] is given at most.
+    /// The highest number of leases in one call of [`Provider::revoke`].
     pub at_once: usize,
-    /// Whether that call has to be told again of what was revoked before: where it writes one document for all.
+    /// [`Provider::revoke`] must receive every lease that has to stay revoked, not only the new
+    /// ones, because the provider keeps all revocations in one document.
     pub whole: bool,
-    /// Whether [`Provider::list`] shows every credential that works.
+    /// [`Provider::list`] shows every credential that works.
     pub lists: bool,
-    /// Whether an acknowledged revocation is then finished and shown by [`Provider::prove`].
+    /// [`Provider::prove`] can show that an acknowledged revocation is in effect.
     pub proves: bool,
-    /// How long an unconfirmed mint may be under way before it is given up and revoked.
+    /// How long an unconfirmed mint may take before it is given up and revoked.
     pub mint_timeout: Duration,
-    /// How long after a mint was given up a request of that mint may still be carried out at the provider: until then no
-    /// check shows an unconfirmed lease to be dead. Zero where a revocation also holds for what comes late.
+    /// How long after a mint was given up the provider may still carry out a request of that mint.
+    /// Until then no probe shows an unconfirmed lease to be dead. Zero if a revocation also holds
+    /// for requests that arrive late.
     pub late_requests: Duration,
-    /// How long past its worst expiry a credential might be accepted: the provider's clock leeway.
+    /// How long past its worst expiry the provider might accept a credential, because clocks
+    /// differ.
     pub leeway: Duration,
 }
 
-/// How a credential can be revoked, declared before it is issued.
+/// How a credential can be revoked, declared before the credential is issued.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocability {
-    /// One line: the mechanism.
+    /// The mechanism, in one line for people.
     pub mechanism: String,
-    /// The longest time from a kill to the end of what the credential can do, with the provider healthy;
-    /// `None` where nothing bounds it, as with a stream that stays open.
+    /// The longest time from a kill order to the end of what the credential can do, while the
+    /// provider is healthy; `None` if nothing bounds it, as with a stream that stays open.
     pub worst_case: Option<Duration>,
-    /// Where that figure comes from: a measurement, or a page of the provider's documentation.
+    /// The source of `worst_case`: a measurement, or a page of the provider's documentation.
     pub source: String,
 }
 
@@ -62,49 +65,50 @@ pub struct Revocability {
 pub struct MintRequest {
     /// The lease, whose id names the credential at the provider.
     pub lease: LeaseId,
-    /// Its task.
+    /// The task that asks.
     pub task: TaskId,
-    /// Its charter.
+    /// The charter that allowed the credential.
     pub charter: Name,
-    /// The revision it was decided under.
+    /// The charter revision that the decision was made under.
     pub revision: Revision,
     /// The grant's name.
     pub grant: Name,
-    /// plan or apply.
+    /// The plan role or the apply role.
     pub role: Role,
-    /// Where the task runs.
+    /// The environment of the task.
     pub environment: Name,
-    /// Who asks.
+    /// The agent that asks.
     pub agent: AgentName,
-    /// The identity behind that name.
+    /// The identity behind the agent's name.
     pub identity: Identity,
-    /// The key that the agent holds, where it showed one.
+    /// The key whose possession the agent proved, if it proved any.
     pub key: Option<Confirmation>,
-    /// The agents of the tasks above, nearest first.
+    /// The agents of the task's lineage, nearest first.
     pub behind: Vec<AgentName>,
-    /// What is allowed.
+    /// The rights of the grant, after every narrowing.
     pub rights: Rights,
-    /// What dominates it.
+    /// The prohibitions that dominate the rights.
     pub prohibited: Vec<Prohibition>,
-    /// Which of the grant's destructive actions the approval names.
+    /// The destructive actions of the grant that the approval names.
     pub destructive: BTreeSet<ActionPattern>,
-    /// SHA-256 of the approved plan, in hex, for an apply.
+    /// SHA-256 of the approved plan, in hex; set for the apply role only.
     pub plan_digest: Option<String>,
-    /// The newest kill order that was in the books. What credentials share at the provider is named after
-    /// it, so that nothing which a kill took down is put up again by a later mint.
+    /// The newest kill order in the ledger. Shared objects at the provider bear its number in their
+    /// names, so that no later mint restores an object that a kill removed.
     pub epoch: Seq,
-    /// How many requests this process looked at before: no two have the same.
+    /// A number that no other request of this process has.
     pub number: u64,
     /// The time of the request.
     pub now: Timestamp,
-    /// How far the target's clock was ahead when it was last asked: what the target says of a time is translated by it.
+    /// How far the target's clock was ahead of the broker's when it was last read. The provider
+    /// corrects the target's times by it.
     pub skew: Skew,
-    /// When the lease ends.
+    /// The time at which the lease ends.
     pub expires: Timestamp,
 }
 
 impl MintRequest {
-    /// What a permit comes to for this lease; without the newest kill order.
+    /// The request for a lease that `permit` allows, with `epoch`, `number` and `skew` unset.
     #[must_use]
     pub fn of(
         lease: LeaseId,
@@ -145,267 +149,272 @@ impl MintRequest {
     }
 }
 
-/// Exactly what will be asked of the provider.
+/// The call that [`Provider::mint`] will make, rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
-    /// What the credential will be revoked by.
+    /// The handle that will revoke the credential.
     pub handle: Handle,
-    /// The latest moment at which the provider could accept the credential if the broker then died;
-    /// [`Timestamp::NEVER`] where nothing but a revocation is sure to end it.
+    /// The latest time at which the provider could accept the credential if the broker died after
+    /// the mint; [`Timestamp::NEVER`] if nothing but a revocation is sure to end the credential.
     pub worst_expiry: Timestamp,
-    /// The document that bounds the credential (session policy, role rules, claims), as it is sent.
+    /// The document that bounds the credential (session policy, role rules, claims), exactly as it
+    /// is sent.
     pub document: String,
 }
 
-/// Why a request cannot be rendered. Nothing was called.
+/// Why a request cannot be rendered. The provider was not called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrepareError {
-    /// The document is larger than the provider takes (T32).
+    /// The document exceeds the provider's limit (T32).
     #[error(
         "the {what} takes {size} characters and {provider} accepts {limit}: use fewer or shorter statements"
     )]
     TooLarge {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// Which document.
+        /// The document's name, such as `session policy`.
         what: &'static str,
-        /// Its size.
+        /// The document's size, in characters.
         size: usize,
-        /// The limit.
+        /// The provider's limit, in characters.
         limit: usize,
     },
-    /// The target cannot give what the charter grants.
+    /// The target cannot serve the grant, for this reason.
     #[error("target cannot serve this grant: {0}")]
     Unsupported(String),
 }
 
-/// An object before and after an apply that did not happen.
+/// An object before and after a rehearsed apply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rehearsed {
-    /// As it is; nothing where there is none.
+    /// The object as it is; `None` if it does not exist.
     pub before: Option<serde_json::Value>,
-    /// As it would be.
+    /// The object as the apply would leave it.
     pub after: serde_json::Value,
 }
 
-/// A credential as the provider gave it.
+/// A credential that the provider issued.
 #[derive(Debug)]
 pub struct Minted {
-    /// The secret.
+    /// The secret, with what a client needs to use it.
     pub credential: Credential,
-    /// When the provider says that it ends, as the broker's clock has it.
+    /// The end that the provider gave the credential, by the broker's clock.
     pub expires: Timestamp,
-    /// A handle that is only known now, in place of the prepared one.
+    /// A handle that replaces the prepared one, when the provider chose it during the mint.
     pub handle: Option<Handle>,
 }
 
-/// The secret itself, by kind.
+/// A secret with what a client needs to use it, by kind of target.
 #[derive(Debug)]
 pub enum Credential {
     /// A Lanyard access token.
     Token {
-        /// The compact JWT.
+        /// The token, as a compact JWS (RFC 7515).
         jwt: Secret<String>,
     },
-    /// An AWS session.
+    /// An AWS session from STS.
     Aws {
-        /// Not secret, but identifying.
+        /// The access key's id, which identifies the session and is not secret.
         access_key_id: String,
-        /// Secret.
+        /// The secret access key.
         secret_access_key: Secret<String>,
-        /// Secret.
+        /// The session token.
         session_token: Secret<String>,
-        /// The region that the target is configured for.
+        /// The region in the target's configuration.
         region: String,
     },
     /// A Kubernetes service-account token.
     Kubernetes {
         /// The API server's URL.
         server: String,
-        /// Its certificate authority, PEM; empty where the system's roots serve.
+        /// The API server's certificate authority, in PEM; empty if the system's roots serve.
         certificate_authority: String,
-        /// The name that its certificate is for, where that is not the host of the URL; else empty.
+        /// The name in the API server's certificate, if it differs from the URL's host; else empty.
         tls_server_name: String,
-        /// The proxy on the way there; empty where there is none.
+        /// The proxy on the way to the API server; empty if there is none.
         proxy_url: String,
-        /// Where the rights are bound.
+        /// The namespace in which the rights are bound.
         namespace: String,
-        /// The token.
+        /// The service-account token.
         token: Secret<String>,
     },
     /// A service token of Vault or OpenBao.
     Vault {
-        /// Its URL.
+        /// The server's URL.
         address: String,
-        /// The namespace that it is of; empty for the root namespace.
+        /// The namespace of the token; empty for the root namespace.
         namespace: String,
-        /// The server's certificate authority, PEM; empty where the system's roots serve.
+        /// The server's certificate authority, in PEM; empty if the system's roots serve.
         certificate_authority: String,
-        /// The token.
+        /// The service token.
         token: Secret<String>,
     },
-    /// A dynamic secret that Vault or OpenBao made for the lease.
+    /// A dynamic secret that Vault or OpenBao created for the lease.
     VaultSecret {
-        /// The path that it was read from.
+        /// The path of the secrets engine that created it.
         path: String,
-        /// What was read, by field: `username`, `password`.
+        /// The secret's fields, such as `username` and `password`.
         data: BTreeMap<String, Secret<String>>,
     },
     /// An installation token of a GitHub App.
     GitHub {
-        /// Where git clones from: `https://github.com`.
+        /// The URL that git clones from, such as `https://github.com`.
         host: String,
         /// The URL of the API.
         api: String,
-        /// Whose repositories they are.
+        /// The account that owns the repositories.
         owner: String,
-        /// Their names, without the owner.
+        /// The repositories' names, without the owner.
         repositories: BTreeSet<String>,
-        /// The token.
+        /// The installation token.
         token: Secret<String>,
     },
 }
 
-/// Why a provider did not do as asked. It carries codes and names, never a text of the provider that
-/// could echo a credential (T50).
+/// Why a provider did not do what it was asked. The error carries codes and names, never a text of
+/// the provider that could echo a credential (T50).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// The provider understood and said no; nothing was created.
+    /// The provider understood the request and refused it. Nothing was created.
     #[error("{provider} refused {operation}: {code}")]
     Refused {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// What was asked.
+        /// The operation that was refused.
         operation: &'static str,
-        /// The provider's code, from a known list, with what an operator needs to mend it.
+        /// The provider's code, from a known list, with what an operator needs to repair it.
         code: String,
     },
-    /// The provider asks to slow down; nothing was created.
+    /// The provider asked to slow down. Nothing was created.
     #[error("{provider} throttles {operation}")]
     Throttled {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// What was asked.
+        /// The operation that was throttled.
         operation: &'static str,
     },
-    /// No answer, or half of one: it may have been done.
+    /// The provider's answer is missing or incomplete, so the operation may have happened.
     #[error("{provider} did not answer {operation}: {code}")]
     Ambiguous {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// What was asked.
+        /// The operation that may have happened.
         operation: &'static str,
-        /// What went wrong on the way.
+        /// What failed on the way.
         code: String,
     },
-    /// Not yet, for this credential alone: something that was begun before has to end first, or what made the credential does
-    /// not end it. The provider is well.
+    /// This credential has to wait for an earlier operation on it; the provider is well.
     #[error("{provider}: {operation} waits: {code}")]
     Pending {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// What was asked.
+        /// The operation that waits.
         operation: &'static str,
-        /// What it waits for.
+        /// What the operation waits for.
         code: String,
     },
-    /// The provider gave something other than was asked (T79).
+    /// The provider issued something other than was requested (T79).
     #[error("{provider} answered {operation} with {found}")]
     Excessive {
-        /// The provider's name.
+        /// The provider's kind.
         provider: &'static str,
-        /// What was asked.
+        /// The operation that returned it.
         operation: &'static str,
-        /// In what way it differs.
+        /// How the result differs from the request.
         found: String,
     },
 }
 
 impl ProviderError {
-    /// Whether the same call may succeed later.
+    /// True if the same call may succeed later.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         self.is_of_provider() || matches!(self, Self::Pending { .. })
     }
 
-    /// Whether the provider as a whole is busy or not answering, rather than one credential in the way.
+    /// True if the provider as a whole is busy or does not answer, rather than one credential being
+    /// in the way.
     #[must_use]
     pub const fn is_of_provider(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Ambiguous { .. })
     }
 }
 
-/// What has to be dead on one target, all of it at once: a provider whose revocation is one document
-/// (a deny policy) writes it as a pure function of this.
+/// What has to be dead on one target, complete. A provider that keeps its revocations in one
+/// document (a deny policy) renders the document as a pure function of this value.
 #[derive(Debug, Clone, Default)]
 pub struct Revocation {
-    /// Now.
+    /// The time of the revocation.
     pub now: Timestamp,
-    /// Not yet acknowledged.
+    /// The leases whose revocation is not acknowledged yet.
     pub due: Vec<LeaseRef>,
-    /// Acknowledged before, not past their natural end: they must stay revoked.
+    /// The leases whose revocation was acknowledged, and that must stay revoked until their natural
+    /// end.
     pub standing: Vec<LeaseRef>,
-    /// Everything asked for before this moment has to die: a kill of the whole target.
+    /// A kill order over the whole target: every credential asked for before this time has to die.
     pub cut: Option<Timestamp>,
 }
 
-/// What came of a revocation, lease by lease.
+/// The results of one revocation call.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RevocationReport {
-    /// For each lease that was due.
+    /// The result for each lease in [`Revocation::due`].
     pub outcomes: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
-    /// What had to be cut: every credential under this handle that was asked for before this moment is dead too,
-    /// whichever target it belongs to.
+    /// Everything under this handle that was asked for before this time is dead too, on whichever
+    /// target, because the provider could not revoke less.
     pub cuts: Vec<(Handle, Timestamp)>,
-    /// What somebody else changed of what keeps credentials revoked, a line each; it was set right.
+    /// Changes by others of the objects that keep credentials revoked, one line each. The provider
+    /// restored the objects.
     pub edited: Vec<String>,
 }
 
-/// How far a revocation got in the call itself.
+/// How far a revocation got during the call itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoked {
-    /// The provider took it, and read back the same.
+    /// The provider acknowledged the revocation, and reading it back showed the same.
     Acknowledged,
-    /// The credential, or the provider's own check of it, was refused afterwards.
+    /// The provider refused the credential afterwards, or answered that the credential is not
+    /// valid.
     ProvedDead,
-    /// The provider has no room for it and was not told: nobody killed it, and it ends by itself at its worst expiry.
+    /// The provider has no room for the revocation and was not called. No kill order covers the
+    /// credential, and it ends by itself at its worst expiry.
     LeftToEnd,
 }
 
-/// What a probe found.
+/// The result of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Probe {
-    /// Refused by the provider, or gone: dead.
+    /// The provider refuses the credential, or no longer has it.
     Dead,
-    /// Still accepted.
+    /// The provider still accepts the credential.
     Live,
-    /// This provider offers no probe that proves anything.
+    /// No probe of this provider proves anything.
     Unknowable,
 }
 
-/// Something at the provider that carries Lanyard's marks.
+/// A credential at the provider that bears Lanyard's marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The lease that it names.
+    /// The lease that the marks name.
     pub lease: LeaseId,
-    /// What it can be revoked by.
+    /// The handle that revokes the credential.
     pub handle: Handle,
 }
 
-/// Gives the handles of every lease in the books; nothing where the ledger does not answer.
+/// Returns the handles of every lease in the ledger; `None` if the ledger does not answer.
 pub type InUse<'a> = &'a (dyn Fn() -> Option<Vec<Handle>> + Send + Sync);
 
 /// One configured target.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// What the target promises. Constant.
+    /// What the provider guarantees. The answer never changes.
     fn capabilities(&self) -> Capabilities;
 
     /// How a credential with these rights is revoked, and how long that takes at worst.
     fn revocability(&self, rights: &Rights) -> Revocability;
 
-    /// Makes ready what such a credential shares with others at the provider, before it is rendered: what a handle names has
-    /// to exist. It gives nobody anything, and is safe to repeat.
+    /// Creates the shared objects at the provider that a handle refers to, before
+    /// [`Provider::prepare`]. Grants no access. Idempotent.
     ///
     /// # Errors
     /// See [`ProviderError`]; nothing was minted.
@@ -413,13 +422,13 @@ pub trait Provider: Send + Sync {
         Ok(())
     }
 
-    /// Renders exactly what [`Provider::mint`] will ask. Pure.
+    /// Renders the call that [`Provider::mint`] will make. Pure.
     ///
     /// # Errors
-    /// When the provider could not take it; nothing was called.
+    /// When the provider could not accept the call. The provider was not called.
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError>;
 
-    /// Creates the credential under the prepared handle. Called once for a lease, never again.
+    /// Creates the credential under the prepared handle. Called at most once per lease.
     ///
     /// # Errors
     /// See [`ProviderError`]; after [`ProviderError::Ambiguous`] the credential may exist.
@@ -429,29 +438,30 @@ pub trait Provider: Send + Sync {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError>;
 
-    /// Whether a credential that nobody killed ends by itself so soon, or has, that a revocation adds nothing: its own policy
-    /// says when, at the provider, whatever became of the answer to its mint. Such a lease is left to its end.
+    /// True if the credential has ended, or ends so soon by its own policy at the provider, that
+    /// revoking it adds nothing. Such a lease is left to its end unless a kill order covers it.
     fn ends_itself(&self, _lease: &LeaseRef, _now: Timestamp) -> bool {
         false
     }
 
-    /// Revokes what is due and keeps revoked what stands. Safe to repeat, with nothing due as well; a credential
-    /// that never came to be is revoked by its handle all the same.
+    /// Revokes the due leases and keeps the standing ones revoked. Idempotent, also with nothing
+    /// due. A credential that was never created is revoked by its handle all the same.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport;
 
-    /// Removes what is left of credentials whose revocation was acknowledged, and checks that they are dead. Asked for
-    /// once nothing waits to be revoked: what kills comes first.
+    /// Removes the remains of credentials whose revocation was acknowledged, and checks that they
+    /// are dead. Called when no revocation waits, because kill orders go first.
     async fn prove(&self, _leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         Vec::new()
     }
 
-    /// Whether one credential is dead, by a check that really shows it.
+    /// Checks whether one credential is dead.
     ///
     /// # Errors
     /// When the provider could not be asked.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError>;
 
-    /// Uses a credential, for a drill: whether it is accepted now; nothing where that cannot be shown.
+    /// Uses a credential, for a drill: `Some(true)` if the target accepts it, `None` if no use can
+    /// show that.
     ///
     /// # Errors
     /// When the provider could not be asked.
@@ -459,8 +469,8 @@ pub trait Provider: Send + Sync {
         Ok(None)
     }
 
-    /// What at the provider stands in the way of such a credential, a line each; nothing is made. A provider that needs
-    /// nothing set up has nothing to say.
+    /// The faults in the provider's set-up that stand in the way of such a credential, one line
+    /// each. Creates nothing.
     ///
     /// # Errors
     /// When the provider could not be asked.
@@ -468,10 +478,10 @@ pub trait Provider: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// What would become of these objects, each at its place, by a rehearsal that changes nothing.
+    /// Asks the target what an apply would make of these objects, and changes nothing.
     ///
     /// # Errors
-    /// When the provider cannot rehearse, or refuses one of them.
+    /// When the provider cannot rehearse, or refuses one of the objects.
     async fn rehearse(
         &self,
         _rights: &Rights,
@@ -484,8 +494,9 @@ pub trait Provider: Send + Sync {
         })
     }
 
-    /// Removes what credentials shared at the provider and that none uses any more; how much that was. `grants` are the
-    /// rights of every grant at the target; `in_use` is asked after the provider has looked at what there is.
+    /// Removes shared objects that no credential uses any more, and returns how many. `grants` are
+    /// the rights of every grant at the target; `in_use` is called after the provider listed its
+    /// objects, so that a handle chosen meanwhile counts.
     ///
     /// # Errors
     /// When the provider could not be asked; the next pass goes on.
@@ -493,7 +504,7 @@ pub trait Provider: Send + Sync {
         Ok(0)
     }
 
-    /// What the target was last told to remember of the journal; nothing where it remembers nothing.
+    /// Loads the journal's checkpoint that the target keeps; `None` if the target keeps none.
     ///
     /// # Errors
     /// When the provider could not be asked.
@@ -501,16 +512,16 @@ pub trait Provider: Send + Sync {
         Ok(None)
     }
 
-    /// Has the target remember how far the journal is, where it can.
+    /// Stores a checkpoint of the journal at the target, if the target can keep one.
     ///
     /// # Errors
-    /// When it is not known to remember.
+    /// When the target is not known to have stored it.
     async fn remember(&self, _witness: &Witness) -> Result<(), ProviderError> {
         Ok(())
     }
 
-    /// What time it is by the target's clock, in whole seconds; nothing where the target has no clock of its own, or does
-    /// not say.
+    /// The target's clock, in whole seconds; `None` if the target has no clock of its own or does
+    /// not tell it.
     ///
     /// # Errors
     /// When the provider could not be asked.
@@ -518,7 +529,7 @@ pub trait Provider: Send + Sync {
         Ok(None)
     }
 
-    /// Everything at the provider that carries Lanyard's marks.
+    /// Lists everything at the provider that bears Lanyard's marks.
     ///
     /// # Errors
     /// When the provider could not be asked.

@@ -1,4 +1,4 @@
-//! What a stop reaches: scopes, and the facets of a lease or a request that they are matched against.
+//! Scopes of kill orders, and the facts of a lease or request that scopes are matched against.
 
 use std::fmt;
 
@@ -9,13 +9,14 @@ use crate::id::{LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::task::{Above, Task};
 
-/// An agent's name: the configured name over all its identities, or else its one identity in canonical form.
+/// An agent's name: the configured name for all identities of the agent, or the canonical form of
+/// its only identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AgentName(pub String);
 
 impl AgentName {
-    /// Whether this is how an identity is called that has no configured name.
+    /// True if this is the name of an identity that has no configured name.
     #[must_use]
     pub fn is(&self, identity: &Identity) -> bool {
         // A configured name holds no `#`: the comparison is seldom made.
@@ -36,21 +37,21 @@ impl fmt::Display for AgentName {
     }
 }
 
-/// How far a kill order reaches.
+/// What a kill order covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Everything.
+    /// Every lease, task and request.
     All,
     /// One environment.
     Environment(Name),
     /// One target.
     Target(Name),
-    /// One charter, by name, over all its revisions, and what was opened under its tasks.
+    /// One charter in all its revisions, with the tasks that its tasks opened.
     Charter(Name),
-    /// One agent, under all its identities, and what was opened under its tasks.
+    /// One agent under all its identities, with the tasks that its tasks opened.
     Agent(AgentName),
-    /// One task and what was opened under it.
+    /// One task, with the tasks that it opened.
     Task(TaskId),
     /// One lease.
     Lease(LeaseId),
@@ -70,18 +71,18 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Which roles a stop reaches.
+/// The roles that a kill order covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoleFilter {
-    /// plan and apply.
+    /// The plan role and the apply role.
     Both,
-    /// apply alone.
+    /// The apply role alone.
     ApplyOnly,
 }
 
 impl RoleFilter {
-    /// Whether credentials of this role are reached.
+    /// True if credentials of this role are covered.
     #[must_use]
     pub const fn reaches(self, role: Role) -> bool {
         matches!(
@@ -91,31 +92,31 @@ impl RoleFilter {
     }
 }
 
-/// What is known of a lease, a request or an approval that a scope can speak of.
+/// The facts of a lease, request or approval that a scope can name.
 #[derive(Debug, Clone, Copy)]
 pub struct Facets<'a> {
-    /// Of the task.
+    /// The task's environment.
     pub environment: &'a Name,
-    /// Where the credential works.
+    /// The target where the credential works.
     pub target: &'a Name,
-    /// Of the task.
+    /// The task's charter.
     pub charter: &'a Name,
-    /// Of the task.
+    /// The task's agent.
     pub agent: &'a AgentName,
-    /// The identity that the task is of, by which orders name agents too.
+    /// The identity that opened the task. A kill order may name an agent by its identity.
     pub identity: &'a Identity,
-    /// The task itself.
+    /// The task's id.
     pub task: TaskId,
-    /// The tasks above it.
+    /// The tasks above the task.
     pub lineage: &'a [Above],
-    /// The lease, where there is one.
+    /// The lease, if there is one yet.
     pub lease: Option<LeaseId>,
-    /// plan or apply.
+    /// The plan role or the apply role.
     pub role: Role,
 }
 
 impl Scope {
-    /// Whether the scope covers what has these facets.
+    /// True if the scope covers something with these facts.
     #[must_use]
     pub fn covers(&self, facets: &Facets<'_>) -> bool {
         match self {
@@ -136,7 +137,7 @@ impl Scope {
         }
     }
 
-    /// Whether everything of a task is covered, whatever targets it may reach.
+    /// True if the scope covers the task with everything in it, whichever targets the task uses.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
         let above = |is: &dyn Fn(&Above) -> bool| task.lineage.iter().any(is);

@@ -9,59 +9,60 @@ use crate::person::Person;
 use crate::scope::AgentName;
 use crate::time::Timestamp;
 
-/// A task above another.
+/// A task in the lineage of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Above {
-    /// Its id.
+    /// The task's id.
     pub task: TaskId,
-    /// Its charter.
+    /// The charter that the task runs under.
     pub charter: Name,
-    /// Who runs it.
+    /// The agent that runs the task.
     pub agent: AgentName,
-    /// The identity that runs it.
+    /// The identity that runs the task; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
 
-/// What was said when the task was opened; it never changes.
+/// The facts fixed when a task is opened. They never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Task {
-    /// Its id.
+    /// The task's id.
     pub id: TaskId,
-    /// Which charter.
+    /// The charter's name.
     pub charter: Name,
-    /// The revision it is pinned to.
+    /// The charter revision that the task is pinned to.
     pub revision: Revision,
-    /// Where.
+    /// The environment in which the task runs.
     pub environment: Name,
-    /// Who runs it.
+    /// The agent that runs the task.
     pub agent: AgentName,
-    /// The identity that opened it; only this identity can use it (T15).
+    /// The identity that opened the task. No other identity can use the task (T15).
     pub identity: Identity,
-    /// How that was proved.
+    /// How the agent proved that identity.
     #[serde(default, skip_serializing_if = "Evidence::is_none")]
     pub evidence: Evidence,
-    /// The person on whose behalf the agent acts, where the identity says so; never an approver (T19).
+    /// The person on whose behalf the agent acts, if the identity names one. A sponsor never counts
+    /// as an approver (T19).
     pub sponsor: Option<Person>,
-    /// Why.
+    /// Why the agent opened the task, in the agent's words.
     pub reason: String,
-    /// The ticket that it belongs to, where one was named.
+    /// The ticket that the agent named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<String>,
-    /// Which build of the agent runs it, as the agent says; nothing proves it.
+    /// The build of the agent, as the agent states it without proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<Version>,
-    /// The tasks above it, nearest first, where it was opened for another agent.
+    /// The tasks above this one, nearest first, if another task opened this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineage: Vec<Above>,
-    /// When it was opened.
+    /// The time at which the task was opened.
     pub opened: Timestamp,
-    /// When it ends by itself; no lease outlives it.
+    /// The time at which the task ends by itself. No lease of the task outlives it.
     pub expires: Timestamp,
 }
 
 impl Task {
-    /// The same task, used by somebody who is proved to be its agent like this.
+    /// The same task with the evidence of the caller who uses it now.
     #[must_use]
     pub fn used_by(&self, evidence: &Evidence) -> Self {
         Self {
@@ -70,7 +71,7 @@ impl Task {
         }
     }
 
-    /// The tasks above one that is opened under this one.
+    /// The lineage of a task that this task opens.
     #[must_use]
     pub fn lineage_below(&self) -> Vec<Above> {
         let own = Above {

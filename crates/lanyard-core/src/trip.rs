@@ -1,4 +1,4 @@
-//! Trips: breakers that have counted enough, and what comes of it.
+//! Trips of circuit breakers, and their consequences.
 
 use std::fmt;
 
@@ -12,21 +12,21 @@ use crate::pause::{Demand, Reach};
 use crate::scope::{AgentName, Scope};
 use crate::time::Timestamp;
 
-/// What a breaker counts by itself.
+/// The subject that a circuit breaker counts events for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Counted {
-    /// The charter.
+    /// The charter as a whole.
     Charter,
-    /// One agent of it.
+    /// One agent under the charter.
     Agent(AgentName),
-    /// One task of it, and whose.
+    /// One task under the charter, with its agent.
     Task(TaskId, AgentName),
-    /// One target of it.
+    /// One target of the charter.
     Target(Name),
 }
 
-/// `charter`, `agent router`, `task T-… of agent router`, `target shop`.
+/// Written as `charter`, `agent router`, `task T-… of agent router`, or `target shop`.
 impl fmt::Display for Counted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,39 +38,40 @@ impl fmt::Display for Counted {
     }
 }
 
-/// A breaker that has tripped, and whose consequence is not recorded yet.
+/// A circuit breaker that tripped and whose consequence is not recorded yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trip {
-    /// Of which charter.
+    /// The charter that declares the circuit breaker.
     pub charter: Name,
-    /// Which.
+    /// The circuit breaker's rule.
     pub rule: BreakerRule,
-    /// What was counted.
+    /// The subject whose events were counted.
     pub of: Counted,
-    /// When.
+    /// The time at which the circuit breaker tripped.
     pub at: Timestamp,
-    /// What tripped it: the newest records that were counted, a hundred at most, oldest first.
+    /// The newest counted records, oldest first, at most [`EVIDENCE`].
     pub evidence: Vec<Seq>,
 }
 
-/// How many records a trip names.
+/// How many records a trip names as evidence.
 pub const EVIDENCE: usize = 100;
 
 impl Trip {
-    /// The id of its consequence. The same for the same trip, however often the consequence is tried, and after a restart.
+    /// The number from which the consequence's id is made: the same for the same trip, at every
+    /// attempt and after a restart.
     #[must_use]
     pub fn bits(&self) -> u128 {
         let (charter, line, record) = (&self.charter, self.rule.at.line, self.record().0);
         Digest::of(format!("trip\n{charter}\n{line}\n{record}").as_bytes()).leading_bits()
     }
 
-    /// The record that tripped it.
+    /// The record at which the circuit breaker tripped.
     #[must_use]
     pub fn record(&self) -> Seq {
         self.evidence.last().copied().unwrap_or_default()
     }
 
-    /// What is held until the consequence is recorded, and by a pause after that; nothing by an alert.
+    /// What is held back until the consequence is recorded, and what a pause covers after that.
     #[must_use]
     pub fn reach(&self) -> Reach {
         let mut reach = Reach {
@@ -87,7 +88,7 @@ impl Trip {
         reach
     }
 
-    /// What a kill order for it covers; none where it asks for a pause or for nothing.
+    /// What a kill order for the trip covers; `None` if the consequence is a pause or an alert.
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
         match (self.rule.breaker.then, &self.of) {
@@ -107,7 +108,7 @@ impl Trip {
         }
     }
 
-    /// What a pause for it asks for; none where it asks for a kill order or for nothing.
+    /// What a pause for the trip demands; `None` if the consequence is a kill order or an alert.
     #[must_use]
     pub const fn demand(&self) -> Option<Demand> {
         match self.rule.breaker.then {
@@ -117,7 +118,7 @@ impl Trip {
         }
     }
 
-    /// Why, for people.
+    /// The reason for the consequence, for people.
     #[must_use]
     pub fn reason(&self) -> String {
         let records: Vec<String> = self.evidence.iter().map(|seq| seq.0.to_string()).collect();

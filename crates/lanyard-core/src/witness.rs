@@ -1,21 +1,22 @@
-//! How far a journal was, remembered outside its own disk, so that an older copy of it is known for one.
+//! A checkpoint of the journal, stored outside the journal's disk, by which the broker detects that
+//! an older copy was restored.
 
 use serde::{Deserialize, Serialize};
 
 use crate::lease::Seq;
 
-/// A journal's length and its newest kill order at some time.
+/// A checkpoint: the journal's length and its newest kill order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Witness {
-    /// How many records it had.
+    /// The number of records in the journal.
     pub records: Seq,
-    /// The newest kill order's place.
+    /// The sequence number of the newest kill order.
     pub epoch: Seq,
 }
 
 impl Witness {
-    /// Whether a journal that is no further than this has lost something that the witness saw.
+    /// True if `journal` lacks records that this checkpoint saw.
     #[must_use]
     pub fn is_ahead_of(&self, journal: &Self) -> bool {
         self.records > journal.records || self.epoch > journal.epoch
