@@ -1,4 +1,5 @@
-//! People's approval of one plan: who gave it, whether it is enough, and what it was used for.
+//! Approvals of one plan by people: who approved, whether that suffices, and which apply sessions
+//! used the approval.
 
 use std::collections::BTreeSet;
 
@@ -12,40 +13,41 @@ use crate::person::{Person, Sameness};
 use crate::plan::Risk;
 use crate::time::{Timestamp, Ttl};
 
-/// What the charter asks for, taken when the plan was submitted.
+/// The approval that a charter demands, fixed when the plan is submitted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
-    /// How many distinct people.
+    /// How many distinct people have to approve.
     pub people: u32,
-    /// Members of any of these groups; anybody with the approver role when empty.
+    /// The groups whose members may approve. Empty means everybody with the approver role.
     pub from: BTreeSet<String>,
-    /// How long after the deciding approval it may be used.
+    /// How long after the deciding approval an apply session may begin.
     pub expires: Ttl,
-    /// For how many apply sessions.
+    /// How many apply sessions may begin.
     pub uses: u32,
-    /// One of the people has to be in each of these groups, whose members may approve whatever `from` says.
+    /// Groups of which at least one approver each has to be a member. Their members may approve
+    /// whatever `from` says.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub also: BTreeSet<String>,
-    /// Who declared the emergency: that person's approval does not count.
+    /// The person who declared the emergency, whose approval does not count.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub besides: BTreeSet<Person>,
-    /// The sponsors of the agent and of every task above: their approvals do not count (T19).
+    /// The sponsors of the agent and of its lineage, whose approvals do not count (T19).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub sponsors: BTreeSet<Person>,
-    /// The risk of what is asked for: people who said yes to a lower one were shown something else.
+    /// The risk that approvers are shown. Approvals of a lower risk do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<Risk>,
 }
 
-/// Two rules ask for approval, and nobody can meet both.
+/// Two rules demand approvals that no group of people can give.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("nobody can approve this: {why}")]
 pub struct Unsatisfiable {
-    /// Why, in a sentence.
+    /// The contradiction, in one sentence.
     pub why: String,
 }
 
-/// The groups that people who approve come from, for a sentence.
+/// Describes the groups that approvers come from, for a sentence.
 #[must_use]
 pub fn approvers(from: &BTreeSet<String>) -> String {
     if from.is_empty() {
@@ -55,7 +57,7 @@ pub fn approvers(from: &BTreeSet<String>) -> String {
     names.join(", ")
 }
 
-/// `1 person`, `2 people`.
+/// Formats a number of people: `1 person`, `2 people`.
 #[must_use]
 pub fn persons(count: u32) -> String {
     let word = if count == 1 { "person" } else { "people" };
@@ -63,7 +65,7 @@ pub fn persons(count: u32) -> String {
 }
 
 impl Requirement {
-    /// One person with the approver role, for one use within half an hour.
+    /// One person with the approver role, for one apply session within 30 minutes.
     #[must_use]
     pub const fn of_one() -> Self {
         Self {
@@ -78,13 +80,13 @@ impl Requirement {
         }
     }
 
-    /// Whether somebody of these groups is asked.
+    /// True if a member of these groups may approve.
     #[must_use]
     pub fn asks(&self, groups: &BTreeSet<String>) -> bool {
         self.from.is_empty() || !self.from.is_disjoint(groups) || !self.also.is_disjoint(groups)
     }
 
-    /// The groups of which nobody is among these people, and somebody has to be.
+    /// The groups of `also` of which none of these approvers is a member.
     pub fn without<'a>(&'a self, consents: &'a [&Consent]) -> impl Iterator<Item = &'a String> {
         let said = move |group: &&String| {
             consents
@@ -94,10 +96,10 @@ impl Requirement {
         self.also.iter().filter(move |group| !said(group))
     }
 
-    /// Both, where there are two.
+    /// Combines two optional requirements into one that meets both.
     ///
     /// # Errors
-    /// Where no group is in both.
+    /// When the two have no group in common.
     pub fn both(one: Option<Self>, two: Option<Self>) -> Result<Option<Self>, Unsatisfiable> {
         match (one, two) {
             (Some(one), Some(two)) => one.narrowed(&two).map(Some),
@@ -105,10 +107,11 @@ impl Requirement {
         }
     }
 
-    /// The narrower of two: the maximum of people, the minimum of times and uses, the groups in both.
+    /// Combines two requirements: the larger number of people, the shorter time, the fewer
+    /// sessions, the groups in both.
     ///
     /// # Errors
-    /// Where both name groups and none is in both: an empty set of groups would ask anybody (S42).
+    /// When both name groups and have none in common. An empty set would mean everybody (S42).
     pub fn narrowed(&self, other: &Self) -> Result<Self, Unsatisfiable> {
         let from = match (self.from.is_empty(), other.from.is_empty()) {
             (true, _) => other.from.clone(),
@@ -136,33 +139,33 @@ impl Requirement {
         })
     }
 
-    /// Whether this person's approval counts for nothing, whatever groups the person is in.
+    /// True if this person's approval does not count, whatever groups the person is in.
     fn excludes(&self, person: &Person) -> bool {
         let mut excluded = self.besides.iter().chain(&self.sponsors);
         excluded.any(|other| other.may_be(person))
     }
 }
 
-/// One person's yes.
+/// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consent {
-    /// Who.
+    /// The approver, with the groups and roles held at that time.
     pub operator: Operator,
-    /// When.
+    /// The time of the approval.
     pub at: Timestamp,
-    /// In their words.
+    /// The comment, in the approver's words.
     pub comment: String,
-    /// How many sensitive values that change, and are not shown, that person acknowledged.
+    /// The number of changing sensitive values, which are masked, that the approver acknowledged.
     #[serde(default)]
     pub acknowledged: u32,
 }
 
-/// What a person was shown of a plan.
+/// The parts of a plan that the approver confirms to have been shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The digest of its bytes.
+    /// The digest of the plan's bytes.
     pub digest: Digest,
-    /// How many sensitive values it changes, which are not shown.
+    /// The number of sensitive values that the plan changes, which are masked.
     pub sensitive: u32,
 }
 
@@ -175,110 +178,110 @@ impl From<Digest> for Seen {
     }
 }
 
-/// One request for approval.
+/// One request for approval, with its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Its id.
+    /// The approval's id.
     pub id: ApprovalId,
-    /// The plan.
+    /// The plan to approve.
     pub plan: PlanId,
-    /// The digest that people approve.
+    /// The digest of the plan's bytes, which approvers confirm.
     pub digest: Digest,
     /// The task that asks.
     pub task: TaskId,
-    /// What is asked for.
+    /// The approval that the charter demands.
     pub requirement: Requirement,
-    /// When it was asked for.
+    /// The time of the request.
     pub requested: Timestamp,
-    /// The record that asked: an order newer than this makes it dead.
+    /// The record of the request. A newer kill order that covers the task voids the approval.
     pub seq: Seq,
-    /// Who said yes.
+    /// The approvals given so far.
     pub consents: Vec<Consent>,
-    /// Who said no, and why: final.
+    /// The person who rejected the plan, with reason and time. Final.
     pub denied: Option<(Operator, String, Timestamp)>,
-    /// Why whoever asked takes the request back, and since when: final.
+    /// Why and when the agent withdrew its request. Final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_back: Option<(String, Timestamp)>,
-    /// How many apply sessions were opened under it.
+    /// How many apply sessions began under the approval.
     pub used: u32,
-    /// The session that is open: its newest lease.
+    /// The newest lease of the open apply session.
     pub session: Option<LeaseId>,
 }
 
-/// Why a consent is not taken.
+/// Why an approval by this person is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConsentError {
-    /// Not an approver.
+    /// The person does not have the approver role.
     #[error("you do not have the approver role")]
     NotApprover,
-    /// In none of the groups.
+    /// The person is in none of the demanded groups.
     #[error("you are in none of the groups that may approve this: {0}")]
     NotInGroup(String),
-    /// The requester, or the sponsor of a task of its lineage (T19).
+    /// The person asked, or sponsors a task of the lineage (T19).
     #[error(
         "whoever asked for an approval cannot give it, nor can a sponsor of the agent or of a task above"
     )]
     OwnRequest,
-    /// The sponsor is known to another issuer, and may be this person (S33).
+    /// The sponsor's account is at another issuer and may belong to this person (S33).
     #[error("the agent acts on behalf of `{sponsor}`, who may be you: {doubt}")]
     MaybeSponsor {
-        /// The sponsor.
+        /// The sponsor of the task.
         sponsor: Box<Person>,
-        /// Why the two may be one person.
+        /// Why the two accounts may belong to one person.
         doubt: String,
     },
-    /// An approval by another account, which may be the same person's (S33).
+    /// An earlier approver's account is at another issuer and may belong to this person (S33).
     #[error("`{other}` has approved this, and may be you: {doubt}")]
     MaybeTwice {
-        /// Who approved before.
+        /// The earlier approver.
         other: Box<Person>,
-        /// Why the two may be one person.
+        /// Why the two accounts may belong to one person.
         doubt: String,
     },
-    /// Whoever declared the emergency (T19).
+    /// The person declared the emergency (T19).
     #[error("you declared the emergency: the approval has to be another person's")]
     OwnEmergency,
-    /// The same person twice (T19).
+    /// The person approved before (T19).
     #[error("you have already approved this")]
     Twice,
-    /// Another content than the one that was shown (T18, T21).
+    /// The person was shown other content (T18, T21).
     #[error("the plan that you saw has the digest {seen}, the plan to approve has {actual}")]
     OtherDigest {
-        /// What the approver names.
+        /// The digest that the person confirms.
         seen: Digest,
-        /// What would be approved.
+        /// The digest of the plan.
         actual: Digest,
     },
-    /// Sensitive values change, and nobody approves them without knowing (S2).
+    /// The plan changes masked sensitive values that the person did not acknowledge (S2).
     #[error(
         "the plan changes {actual} sensitive value(s), which are not shown, and you acknowledged {acknowledged}: look at \
          `lanyard approval show`, and repeat with `--acknowledge-sensitive {actual}`"
     )]
     NotAcknowledged {
-        /// How many the approver names.
+        /// The number that the person acknowledged.
         acknowledged: u32,
-        /// How many there are.
+        /// The number in the plan.
         actual: u32,
     },
-    /// The agent took its request back.
+    /// The agent withdrew its request, for this reason.
     #[error("the request was taken back by whoever made it: {0}")]
     TakenBack(String),
-    /// Somebody said no.
+    /// A person rejected the plan, for this reason.
     #[error("this was denied: {0}")]
     Denied(String),
-    /// Enough people said yes before.
+    /// Enough people approved before.
     #[error("this is already approved")]
     Complete,
-    /// A kill order came after the request.
+    /// A kill order covers the request.
     #[error("a kill order has ended this request: the agent has to submit the plan again")]
     Killed,
-    /// The task that asked is over (S14).
+    /// The task that asked has ended (S14).
     #[error("task `{0}` has ended, and this request with it")]
     TaskEnded(TaskId),
 }
 
 impl Approval {
-    /// Whether this operator may say yes.
+    /// Checks whether this person may approve.
     ///
     /// # Errors
     /// See [`ConsentError`].
@@ -344,7 +347,7 @@ impl Approval {
         }
     }
 
-    /// Whether enough people said yes.
+    /// True if enough people approved.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         let given = self.counted(&self.requirement);
@@ -354,7 +357,8 @@ impl Approval {
             && self.requirement.without(&given).next().is_none()
     }
 
-    /// The consents of people who may still give one, of no two of which it is unknown whether they are one person.
+    /// The approvals that count: of people who may still approve, without pairs of accounts that
+    /// may belong to one person.
     fn counted(&self, requirement: &Requirement) -> Vec<&Consent> {
         let mut counted: Vec<(Person, &Consent)> = Vec::new();
         for consent in &self.consents {
@@ -370,13 +374,13 @@ impl Approval {
         counted.into_iter().map(|(_, consent)| consent).collect()
     }
 
-    /// Whether people can still say yes, and have to.
+    /// True if the request still needs approvals and can get them.
     #[must_use]
     pub fn waits(&self) -> bool {
         self.denied.is_none() && self.taken_back.is_none() && !self.is_complete()
     }
 
-    /// When the deciding consent was given.
+    /// The time of the deciding approval.
     #[must_use]
     pub fn decided_at(&self) -> Timestamp {
         self.consents
@@ -384,7 +388,8 @@ impl Approval {
             .map_or(self.requested, |consent| consent.at)
     }
 
-    /// Whether it can carry an apply session now, under the requirement that holds now (T20, T22).
+    /// Checks whether an apply session may begin now, under the requirement that holds now (T20,
+    /// T22).
     ///
     /// # Errors
     /// One line that says what is missing.
@@ -423,61 +428,62 @@ impl Approval {
     }
 }
 
-/// Why an approval does not carry an apply.
+/// Why no apply session may begin under an approval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// Not enough people yet.
+    /// Too few people approved.
     #[error("{given} of {needed} approvals given")]
     Pending {
-        /// How many count.
+        /// The number of approvals that count.
         given: usize,
-        /// How many are needed.
+        /// The number demanded.
         needed: u32,
     },
-    /// Enough people, and none of this group.
+    /// Enough people approved, but none of this group.
     #[error("nobody of {0} has approved yet")]
     Missing(String),
-    /// The charter asks other groups now than when the plan was submitted.
+    /// The charter in force demands other groups than when the plan was submitted, and nobody can
+    /// meet both.
     #[error(
         "the charter in force asks for other people than when the plan was submitted ({why}); open a new task and \
          submit it again"
     )]
     Unsatisfiable {
-        /// Why nobody meets both.
+        /// The contradiction, in one sentence.
         why: String,
     },
-    /// What people said yes to was less of a risk than it is now.
+    /// The plan's risk is higher now than the risk that the approvers were shown.
     #[error(
         "the plan was approved as one of {then} risk, and its risk is {now} now; submit it again"
     )]
     RiskRose {
-        /// What was shown.
+        /// The risk that the approvers were shown.
         then: Risk,
-        /// What counts now.
+        /// The risk now.
         now: Risk,
     },
-    /// Somebody said no.
+    /// A person rejected the plan, for this reason.
     #[error("denied: {0}")]
     Denied(String),
-    /// The agent took its request back.
+    /// The agent withdrew its request, for this reason.
     #[error("the request was taken back by whoever made it: {0}")]
     TakenBack(String),
-    /// Too late.
+    /// The approval expired at this time.
     #[error("the approval ended at {0}")]
     Expired(Timestamp),
-    /// No session left.
+    /// All of this many apply sessions were used.
     #[error("the approval was good for {0} apply session(s), and they are used")]
     Used(u32),
-    /// A lease of its session is still live.
+    /// The last apply session's lease is still live.
     #[error("a lease of this approval is still live: {0}")]
     Busy(LeaseId),
 }
 
-/// Who asked: nobody of these can approve.
+/// The agents and sponsors behind a request, none of whom may approve it.
 #[derive(Debug, Clone, Default)]
 pub struct Requester<'a> {
-    /// The agents of the task and of every task above.
+    /// The agents of the task and its lineage.
     pub agents: Vec<&'a Identity>,
-    /// The people behind them.
+    /// The sponsors of those agents.
     pub sponsors: Vec<&'a Person>,
 }

@@ -1,8 +1,9 @@
-//! The three conditions of a broker, and the reasons that keep it from issuing: one vocabulary for the status, the
-//! readiness endpoints, the metrics and the log.
+//! The three conditions of a broker, and the reasons that keep it from issuing. Status, readiness
+//! endpoints, metrics and log share this vocabulary.
 //!
-//! A new reason is a variant of [`Reason`], a [`Kind`], and a row of docs/conditions.md. Where a reason is found, and who
-//! lifts it, stands with whoever raises it; nothing here looks at a clock or a file.
+//! A new reason is a variant of [`Reason`], a [`Kind`], and a row of docs/conditions.md. The
+//! component that raises a reason also decides when it ends; this module reads no clock and no
+//! file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,22 +15,23 @@ use crate::id::KillId;
 use crate::person::Person;
 use crate::time::Timestamp;
 
-/// Ordered from the most that a broker can do to the least.
+/// What a broker can do, from the most to the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Condition {
-    /// Credentials are issued and revoked, and kills are taken.
+    /// The broker issues and revokes credentials and takes kill orders.
     Issuing,
-    /// Nothing is issued. Revocations go on, and kills are taken.
+    /// The broker issues nothing. It goes on revoking, and takes kill orders.
     RevokeOnly,
-    /// The process ends: nothing new is begun. Kills are taken until the listeners are closed.
+    /// The process is ending and begins nothing new. It takes kill orders until its listeners
+    /// close.
     Stopped,
 }
 
 impl Condition {
-    /// Every condition.
+    /// All conditions, from the most to the least that a broker can do.
     pub const ALL: [Self; 3] = [Self::Issuing, Self::RevokeOnly, Self::Stopped];
 
-    /// The name in the status, in label values and on the wire.
+    /// The name in status, label values and messages of the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +41,7 @@ impl Condition {
         }
     }
 
-    /// What follows from these reasons together.
+    /// The condition that these reasons together cause.
     #[must_use]
     pub fn of(reasons: &[Reason]) -> Self {
         let worst = reasons.iter().map(|reason| reason.kind().condition()).max();
@@ -53,12 +55,12 @@ impl fmt::Display for Condition {
     }
 }
 
-/// How far, and in which direction, a clock was set against another one that cannot be set.
+/// The distance that the wall clock was set, measured against a clock that nobody can set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Jump {
-    /// To a later time.
+    /// True if the clock was set to a later time.
     pub forward: bool,
-    /// How far.
+    /// How far the clock was set.
     pub by: Duration,
 }
 
@@ -69,162 +71,165 @@ impl fmt::Display for Jump {
     }
 }
 
-/// Why nothing is issued. The text is for operators: it may name files. Whoever is not known to be one is told the
-/// [`Kind`] alone.
+/// Why the broker issues nothing. The text is for operators and may name files; everybody else is
+/// told the [`Kind`] alone.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Reason {
     /// The process was told to end.
     #[error("the daemon was told to end")]
     Ending,
-    /// The wall clock was set, against the time since the boot.
+    /// The wall clock was set, measured against the time since the machine booted.
     #[error(
         "the system clock was set {jump}; records carry {ledger}, counted on by the time since the boot from before the jump"
     )]
     ClockJumped {
-        /// How far from the broker's own time.
+        /// The distance from the broker's own time.
         jump: Jump,
-        /// The broker's own time when the jump was seen.
+        /// The broker's own time when it noticed.
         ledger: Timestamp,
     },
-    /// The last record of the journal lies in the future of the system clock.
+    /// The journal's last record is in the future of the system clock.
     #[error("the last record of the journal is of {last}, and the system clock says {system}")]
     JournalAhead {
         /// The time of that record.
         last: Timestamp,
-        /// The system clock when this was seen.
+        /// The system clock when the broker noticed.
         system: Timestamp,
     },
-    /// The journal has a place that cannot be read, and records behind it.
+    /// A record of the journal cannot be read, and records follow it.
     #[error("the journal is damaged at byte {byte} of `{file}`: {why}")]
     JournalDamaged {
         /// The segment or snapshot.
         file: String,
-        /// Where in it.
+        /// The offset in the file, in bytes.
         byte: u64,
-        /// What does not hold there.
+        /// The check that failed there.
         why: String,
     },
-    /// The journal could not be written, and takes nothing more.
+    /// Writing the journal failed, so the journal takes no more records.
     #[error("the journal failed and takes nothing more: {why}")]
     JournalFailed {
-        /// The error of the system.
+        /// The operating system's error.
         why: String,
     },
-    /// The disk is full, or a quota on it is.
+    /// The disk is full, or a quota is used up.
     #[error("the disk of {what} is full")]
     DiskFull {
-        /// What could not be written.
+        /// The file that could not be written.
         what: String,
     },
-    /// Blocks cannot be set aside for what stops things on a full disk, and not for want of space.
+    /// The disk has space, but reserving blocks for kill orders on a full disk failed.
     #[error("no blocks can be set aside for kills and revocations on a full disk: {why}")]
     ReserveFailed {
-        /// The error of the system.
+        /// The operating system's error.
         why: String,
     },
-    /// The disk has not answered for so long that nobody waits for it.
+    /// The disk has not answered for so long that the broker stopped waiting.
     #[error("the disk of {what} does not answer")]
     DiskStalled {
-        /// What could not be written.
+        /// The file that could not be written.
         what: String,
     },
-    /// A kill order in the spool cannot be read: any scope may be meant.
+    /// A kill order in the spool cannot be read, so it may cover anything.
     #[error("the kill order in `{file}` cannot be read: {why}")]
     SpoolUnreadable {
-        /// Which file.
+        /// The file of the order.
         file: String,
-        /// Why not.
+        /// Why the file cannot be read.
         why: String,
     },
-    /// Nobody reaches the kill plane: what is issued could not be stopped by it.
+    /// The kill plane is not served, so nobody could stop what would be issued.
     #[error("the kill plane at {address} is not served: {why}")]
     KillPlaneDown {
-        /// Where it should be.
+        /// The address that the kill plane should listen on.
         address: String,
-        /// Why it is not.
+        /// Why nothing listens there.
         why: String,
     },
-    /// The main address is not served: no caller can ask for a credential, or for anything else but on the kill plane.
+    /// The main address is not served, so callers reach the kill plane alone.
     #[error("the address {address} of `listen` is not served: {why}")]
     ListenerDown {
-        /// Where the broker should be.
+        /// The address that the broker should listen on.
         address: String,
-        /// Why nobody is served there.
+        /// Why nothing listens there.
         why: String,
     },
-    /// A kill order is in effect in this process and may not outlive it.
+    /// A kill order is in effect in this process and would not survive a restart.
     #[error("kill order {order} is in effect in this process and not in the journal")]
     OrderNotDurable {
-        /// Which order.
+        /// The order that is not durable.
         order: KillId,
     },
-    /// The witness file cannot be read: it may have seen more of the journal than there is.
+    /// The checkpoint file cannot be read, so a rollback of the journal might go unnoticed.
     #[error("the witness file `{file}` cannot be read: {why}")]
     WitnessUnreadable {
-        /// Which file.
+        /// The checkpoint file.
         file: String,
-        /// Why not.
+        /// Why the file cannot be read.
         why: String,
     },
-    /// The journal lost records that others remember, and everything could not be stopped by an order.
+    /// A checkpoint saw records that the journal has lost, and the kill order that stops everything
+    /// could not be recorded.
     #[error("the journal has lost records: {why}")]
     Restored {
-        /// Who remembers what.
+        /// The checkpoint, and what it saw.
         why: String,
     },
-    /// The thread that keeps the history and writes snapshots has ended by itself.
+    /// The thread that keeps the history and writes snapshots ended unexpectedly.
     #[error("the thread `{thread}` has ended by itself: {why}")]
     ThreadEnded {
-        /// Its name.
+        /// The thread's name.
         thread: String,
-        /// Its last words.
+        /// The thread's panic message.
         why: String,
     },
-    /// A part of the broker cannot be used, and nobody knows what follows from that.
+    /// A component of the broker cannot be used, with unknown consequences.
     #[error("{what} cannot be used: {why}")]
     PartUnusable {
-        /// Which part.
+        /// The component.
         what: String,
-        /// Why not, with the file.
+        /// Why it cannot be used, with the file.
         why: String,
     },
-    /// What is used now cannot be written down: no token is accepted that could be used twice.
+    /// The replay cache cannot be written, so the broker accepts no token that is good for one use.
     #[error("the replay cache `{file}` cannot be written: {why}")]
     ReplayCacheFailed {
-        /// Which file.
+        /// The file of the replay cache.
         file: String,
-        /// The error of the system.
+        /// The operating system's error.
         why: String,
     },
-    /// Tokens that were used before are not all known: one of them could be used again.
+    /// The replay cache lost entries, so a used token could be accepted again.
     #[error("the replay cache `{file}` is damaged: {why}")]
     ReplayCacheDamaged {
-        /// Which file.
+        /// The file of the replay cache.
         file: String,
-        /// What does not hold in it.
+        /// The check that failed in the file.
         why: String,
     },
-    /// Charters that are Kubernetes objects are not read. Everything else goes on.
+    /// Charters that are Kubernetes objects cannot be read. Everything else goes on.
     #[error("charter objects of namespace `{namespace}` are not read: {why}")]
     ChartersUnread {
-        /// Of which namespace.
+        /// The namespace of those charters.
         namespace: String,
-        /// What the API server says, and what follows.
+        /// The API server's answer, and its consequence.
         why: String,
     },
-    /// So many charter objects are gone at once that they stay in force until an operator says that they are meant to be gone.
+    /// Most charter objects disappeared at once. They stay in force until an operator confirms the
+    /// deletion.
     #[error(
         "most charter objects of namespace `{namespace}` are gone at once, and stay in force: {charters}"
     )]
     ChartersDeleted {
-        /// Of which namespace.
+        /// The namespace of those charters.
         namespace: String,
-        /// Their names.
+        /// The charters' names.
         charters: String,
     },
 }
 
-/// A [`Reason`] without its details: what label values and strangers see, and what an operator names to accept it.
+/// A [`Reason`] without its details, for label values and strangers, and for operators who accept
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -270,33 +275,33 @@ pub enum Kind {
     ChartersDeleted,
 }
 
-/// Operators say that the broker shall issue in spite of a reason.
+/// The decision of operators that the broker issues in spite of a reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Acceptance {
-    /// Of which kind the reasons are.
+    /// The kind of the accepted reasons.
     pub kind: Kind,
-    /// The reasons in full, as they stood when the first of them said so.
+    /// The reasons in full, as they stood at the first operator's decision.
     pub of: Vec<String>,
-    /// Who said so first.
+    /// The operator who decided first.
     pub by: Person,
-    /// Why.
+    /// That operator's reason.
     pub reason: String,
-    /// Who else, and why, where it takes two people.
+    /// The second operator and that operator's reason, if two people have to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<(Person, String)>,
 }
 
-/// How many people it takes to go on in spite of a reason.
+/// How many people have to decide that the broker issues in spite of a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum People {
-    /// One operator says that what was seen is right.
+    /// One operator, who confirms an observation.
     One,
-    /// A safety is given up: a second operator has to say the same.
+    /// Two operators, because a protection is given up.
     Two,
 }
 
 impl Kind {
-    /// Every kind.
+    /// All kinds, in the order of docs/conditions.md.
     pub const ALL: [Self; 20] = [
         Self::Ending,
         Self::ClockJumped,
@@ -320,7 +325,7 @@ impl Kind {
         Self::ChartersDeleted,
     ];
 
-    /// The name in the status, in label values, on the wire and in `lanyard condition accept`.
+    /// The name in status, label values, the API and `lanyard condition accept`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -347,7 +352,7 @@ impl Kind {
         }
     }
 
-    /// The condition of a broker that has no graver reason.
+    /// The condition that this kind causes.
     #[must_use]
     pub const fn condition(self) -> Condition {
         match self {
@@ -374,7 +379,8 @@ impl Kind {
         }
     }
 
-    /// How many people may lift it by `lanyard condition accept`; none, where only its cause lifts it.
+    /// How many people may lift it with `lanyard condition accept`; `None` if only the end of the
+    /// cause lifts it.
     #[must_use]
     pub const fn accepted_by(self) -> Option<People> {
         match self {
@@ -399,7 +405,7 @@ impl Kind {
         }
     }
 
-    /// What an operator does about it.
+    /// What an operator does about it, in one sentence.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
@@ -465,7 +471,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// There is no such reason.
+/// The given name is not the name of a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no reason: `lanyard condition list` names those there are")]
 pub struct UnknownKind(String);

@@ -1,6 +1,6 @@
-//! The decision: pure functions of the charter and the request.
+//! Decisions: pure functions of the charter and the request.
 //!
-//! A [`Permit`] can be had from [`decide`] alone, and only a permit mints.
+//! Only [`decide`] makes a [`Permit`], and only a permit mints.
 
 mod calendar;
 mod delegation;
@@ -35,17 +35,17 @@ use people::required;
 pub use people::requirement;
 pub use reason::ReasonCode;
 
-/// The revision a task is pinned to, and the one in force now: both must allow.
+/// The revision that a task is pinned to and the revision in force. Both must allow a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Revisions<'a> {
-    /// Under which the task was opened.
+    /// The revision in force when the task was opened.
     pub pinned: &'a Charter,
-    /// In force now.
+    /// The revision in force now.
     pub in_force: &'a Charter,
 }
 
 impl<'a> Revisions<'a> {
-    /// One revision, pinned and in force.
+    /// Uses one revision as the pinned one and as the one in force.
     #[must_use]
     pub const fn of(charter: &'a Charter) -> Self {
         Self {
@@ -54,34 +54,34 @@ impl<'a> Revisions<'a> {
         }
     }
 
-    /// The two.
+    /// The pinned revision and the one in force, in this order.
     const fn both(self) -> [&'a Charter; 2] {
         [self.pinned, self.in_force]
     }
 }
 
-/// What is asked for.
+/// A request for a credential.
 #[derive(Debug, Clone, Copy)]
 pub struct GrantRequest<'a> {
-    /// The task.
+    /// The task that asks.
     pub task: &'a Task,
-    /// The grant's name.
+    /// The name of the grant asked for.
     pub grant: &'a Name,
-    /// How long, where the agent asks for less than it may have.
+    /// The lifetime asked for; `None` asks for the longest that the charter allows.
     pub ttl: Option<Ttl>,
-    /// The plan that an apply goes with.
+    /// The plan that an apply belongs to.
     pub plan: Option<&'a Plan>,
-    /// The person behind whoever asks now, where that is another than whoever opened the task.
+    /// The sponsor of the caller, if it differs from the sponsor of the task.
     pub sponsor: Option<&'a Person>,
-    /// Whether a pause asks for a person's approval where the charter asks for nobody's.
+    /// True while a pause demands a person's approval also where the charter demands none.
     pub watched: bool,
-    /// The tasks above this one, nearest first.
+    /// The tasks of the lineage with their charters, nearest first.
     pub ancestors: &'a [Ancestor<'a>],
     /// The emergency that a person declared under the charter, while it lasts.
     pub emergency: Option<&'a Emergency>,
-    /// The worst case that the target declares.
+    /// The worst case of revocation that the target declares.
     pub worst_case: Duration,
-    /// Now.
+    /// The time of the request.
     pub now: Timestamp,
 }
 
@@ -122,31 +122,32 @@ impl Permit {
         &self.destructive
     }
 
-    /// Why the grant is not narrowed to the plan that it comes with; nothing where it is, or where there is none.
+    /// Why the grant is not narrowed to its plan; `None` if it is, or if there is no plan.
     #[must_use]
     pub fn whole(&self) -> Option<&str> {
         self.whole.as_deref()
     }
 
-    /// What the credential can change besides what the plan names, although it is narrowed to it.
+    /// What the credential can change beyond the plan, although the grant is narrowed to it; `None`
+    /// if nothing.
     #[must_use]
     pub fn beyond(&self) -> Option<&str> {
         self.beyond.as_deref()
     }
 
-    /// What the plan that comes with it takes away of the grant; nothing where there is no plan.
+    /// What the plan removes from the grant; `None` if there is no plan.
     #[must_use]
     pub const fn narrowing(&self) -> Option<&Narrowing> {
         self.narrowing.as_ref()
     }
 
-    /// The risk that people are asked for.
+    /// The risk that approvers are shown.
     #[must_use]
     pub const fn risk(&self) -> Risk {
         self.risk
     }
 
-    /// What people must have approved first.
+    /// The approval demanded before the mint.
     #[must_use]
     pub const fn requirement(&self) -> Option<&Requirement> {
         self.requirement.as_ref()
@@ -158,42 +159,45 @@ impl Permit {
         &self.limits
     }
 
-    /// The revision in force that was looked at: the commit refuses when it has moved (T74).
+    /// The revision in force that the decision was made under. The commit refuses if another one is
+    /// in force by then (T74).
     #[must_use]
     pub const fn in_force(&self) -> &Revision {
         &self.in_force
     }
 
-    /// The revisions in force of the charters above that were looked at.
+    /// The revisions in force of the lineage's charters. The commit refuses if another one is in
+    /// force by then.
     #[must_use]
     pub fn above(&self) -> &[(Name, Revision)] {
         &self.above
     }
 
-    /// Whether it is outside the hours of a revision.
+    /// True if the request is outside the hours of a revision.
     #[must_use]
     pub const fn is_outside_hours(&self) -> bool {
         self.outside.is_some()
     }
 
-    /// The hours that the request is outside of, where a person has to approve it for that.
+    /// The hours that the request is outside of, if a person has to approve it for that reason.
     #[must_use]
     pub const fn closed_hours(&self) -> Option<&ClosedHours> {
         self.outside.as_ref()
     }
 
-    /// When the credential ends.
+    /// The time at which the credential ends.
     #[must_use]
     pub const fn expires(&self) -> Timestamp {
         self.expires
     }
 }
 
-/// Whether this identity, proved like this, may open a task in this environment. Where another agent opens it for
-/// this one, nothing is proved yet: whatever it takes besides its name is asked for at each credential.
+/// Checks whether this identity, with this evidence, may open a task in this environment. If
+/// another agent opens the task for it, the evidence is demanded at each credential instead.
 ///
 /// # Errors
-/// The rule that says no. To somebody who is no agent of the charter it looks as if there were none (T15).
+/// The rule that denies. Callers whom the charter does not name are told that there is no such
+/// charter (T15).
 pub fn may_open(
     charter: &Charter,
     (identity, evidence): (&Identity, Option<&Evidence>),
@@ -248,15 +252,17 @@ pub fn may_open(
     Ok(())
 }
 
-/// Whether a credential may be minted, and bounded by what.
+/// Decides whether a credential may be minted, and what bounds it.
 ///
 /// # Errors
-/// The first rule that says no. `mode: shadow` and `versions` come last, and say that everything else would allow it.
+/// The first rule that denies. `mode: shadow` and `versions` are evaluated last, and say that
+/// everything else would allow the request.
 pub fn decide(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit, Denial> {
     judged(revisions, request).map_err(|denial| of_older(revisions, request, denial))
 }
 
-/// The denial, with what a task can do that was opened before the charter came to allow the request.
+/// Adds to the denial what a task can do that was opened before the charter came to allow the
+/// request.
 fn of_older(revisions: Revisions<'_>, request: &GrantRequest<'_>, denial: Denial) -> Denial {
     let Revisions { pinned, in_force } = revisions;
     let is_older = pinned.revision != in_force.revision;
@@ -336,7 +342,8 @@ fn judged(revisions: Revisions<'_>, request: &GrantRequest<'_>) -> Result<Permit
     Ok(permit)
 }
 
-/// Whether what would be allowed is given: not in shadow, and not to a version of the agent that nobody has listed.
+/// Denies a request that only shadow mode, or an unlisted version of the agent, keeps from being
+/// allowed.
 fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denial> {
     let say = Sayer(charter);
     let people = permit
@@ -385,7 +392,7 @@ fn acted_on(charter: &Charter, task: &Task, permit: &Permit) -> Result<(), Denia
     )))
 }
 
-/// What one revision says by itself.
+/// Evaluates one revision alone.
 fn under<'a>(charter: &'a Charter, request: &GrantRequest<'_>) -> Result<&'a Grant, Denial> {
     let (task, say) = (request.task, Sayer(charter));
     may_open(
@@ -500,7 +507,8 @@ fn destructive(
     Ok(plan.destructive.clone())
 }
 
-/// The rights without what is destructive and not named. AWS denies that in the session policy; RBAC cannot, so it is in no rule.
+/// The rights without the destructive actions that the plan does not name. AWS denies those in the
+/// session policy; RBAC cannot deny, so no rule contains them.
 fn held_back(
     say: &Sayer<'_>,
     rights: Rights,

@@ -1,20 +1,20 @@
-//! Digests: what a content is known by.
+//! SHA-256 digests, by which contents are identified.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// SHA-256 over some bytes, written `sha256:` and 64 hex digits.
+/// SHA-256 of some bytes, written as `sha256:` and 64 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
-/// A text that is not a digest.
+/// The error of a text that is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest: expected `sha256:` and 64 hex digits")]
 pub struct InvalidDigest;
 
 impl Digest {
-    /// The digest of these bytes.
+    /// Computes the digest of these bytes.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
         let mut digest = [0; 32];
@@ -25,7 +25,7 @@ impl Digest {
 }
 
 impl Digest {
-    /// The first 128 bits: an id for what has one already by its content.
+    /// The first 128 bits, from which an id is made for something that its content identifies.
     #[must_use]
     pub fn leading_bits(self) -> u128 {
         let leading = self.0.first_chunk().copied();

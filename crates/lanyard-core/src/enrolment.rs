@@ -1,7 +1,7 @@
-//! Agents that hold a key of their own: those on machines that no platform vouches for.
+//! Enrolled agents: agents that hold a key of their own, on machines that no platform vouches for.
 //!
-//! An operator invites an agent by name, with a token that is good once and not for long; whoever shows the token enrols a
-//! key under that name. From then on the key is the agent.
+//! An operator invites an agent by name, with a short-lived token for one use. The holder of the
+//! token enrols a key under that name, and the key identifies the agent from then on.
 
 use std::collections::BTreeMap;
 
@@ -23,103 +23,103 @@ use crate::time::Timestamp;
 /// - test: `so_many_agents_are_enrolled_and_no_more`
 const MAX_ENROLLED_AGENTS: usize = 10_000;
 
-/// An invitation to enrol a key. The token itself is in nobody's hands but the invited agent's.
+/// An invitation to enrol a key. The broker keeps the token's digest alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invitation {
-    /// SHA-256 of the token.
+    /// SHA-256 of the invitation token.
     pub token: Digest,
-    /// The agent's name.
+    /// The name under which the key will be enrolled.
     pub agent: Name,
-    /// Who invited it.
+    /// The operator who invited the agent.
     pub by: Person,
-    /// Until when it is good.
+    /// The time until which the token is accepted.
     pub until: Timestamp,
 }
 
-/// A public key of an agent.
+/// An enrolled agent's public key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentKey {
-    /// Its thumbprint (RFC 7638).
+    /// The key's thumbprint (RFC 7638).
     pub thumbprint: String,
-    /// The Ed25519 key itself (`x`), in base64url.
+    /// The Ed25519 public key (`x` of RFC 8037), in base64url.
     pub x: String,
 }
 
-/// An agent that is enrolled.
+/// An enrolled agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolledAgent {
-    /// Its name.
+    /// The agent's name.
     pub agent: Name,
-    /// The key that it holds.
+    /// The agent's current key.
     pub key: AgentKey,
-    /// Who invited it.
+    /// The operator who invited the agent.
     pub by: Person,
-    /// Since when it is enrolled.
+    /// The time of the enrolment.
     pub since: Timestamp,
-    /// When its key was last replaced.
+    /// The time at which the key was last replaced.
     pub rotated: Option<Timestamp>,
 }
 
-/// Who is invited and who is enrolled.
+/// The enrolled agents and open invitations.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
     invitations: BTreeMap<Digest, Invitation>,
     agents: BTreeMap<Name, EnrolledAgent>,
 }
 
-/// What happens to it.
+/// A change of the enrolled agents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum EnrolmentStep {
     /// An operator invites an agent.
     Invite(Invitation),
-    /// It shows the token, and a key.
+    /// The invited agent shows its token and enrols a key.
     Enrol {
-        /// SHA-256 of the token.
+        /// SHA-256 of the invitation token.
         token: Digest,
-        /// The key.
+        /// The key to enrol.
         key: AgentKey,
     },
-    /// It replaces its key.
+    /// An enrolled agent replaces its key.
     Rotate {
-        /// Which agent.
+        /// The agent that replaces its key.
         agent: Name,
-        /// By its thumbprint.
+        /// The thumbprint of the old key.
         from: String,
-        /// The new one.
+        /// The new key.
         to: AgentKey,
     },
-    /// An operator removes it.
+    /// An operator removes an agent.
     Remove {
-        /// Which agent.
+        /// The agent to remove.
         agent: Name,
-        /// Who.
+        /// The operator who removes it.
         by: Identity,
-        /// Why.
+        /// The reason, in the operator's words.
         reason: String,
     },
 }
 
 impl Enrolment {
-    /// The enrolled agents, by name.
+    /// The enrolled agents, ordered by name.
     pub fn agents(&self) -> impl Iterator<Item = &EnrolledAgent> {
         self.agents.values()
     }
 
-    /// The invitations that are still good.
+    /// The invitations that have not ended.
     pub fn invitations(&self, now: Timestamp) -> impl Iterator<Item = &Invitation> {
         self.invitations
             .values()
             .filter(move |invitation| now <= invitation.until)
     }
 
-    /// The agent of this name.
+    /// The enrolled agent of this name.
     #[must_use]
     pub fn agent(&self, name: &Name) -> Option<&EnrolledAgent> {
         self.agents.get(name)
     }
 
-    /// Whose invitation this token is.
+    /// The open invitation that this token belongs to.
     #[must_use]
     pub fn invited(&self, token: &Digest, now: Timestamp) -> Option<&Invitation> {
         let invitation = self.invitations.get(token)?;

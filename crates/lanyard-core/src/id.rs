@@ -1,7 +1,7 @@
-//! Identifiers: 128 random bits with a typed prefix.
+//! Identifiers: 128 random bits with a prefix for each kind.
 //!
-//! The long form is the prefix and 26 Crockford base-32 digits (`L-4Q9…`). People may say a unique
-//! prefix of it; resolving such an alias is the business of whoever holds the set of ids.
+//! The full form is the prefix and 26 Crockford base-32 digits (`L-4Q9…`). People may type a unique
+//! prefix of it; the owner of the set of ids resolves such an abbreviation.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,15 +11,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const DIGITS: usize = 26;
 
-/// Why a text is not an id.
+/// Why a text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not {expected} id: expected `{prefix}-` and 26 letters and digits", .found.escape_debug())]
 pub struct ParseIdError {
-    /// What kind of id was expected, with its article.
+    /// The expected kind of id, with its article.
     pub expected: &'static str,
     /// The prefix letter of that kind.
     pub prefix: &'static str,
-    /// What stood there, cut to 64 characters.
+    /// The text found instead, cut to 64 characters.
     pub found: String,
 }
 
@@ -54,19 +54,20 @@ macro_rules! ids {
             /// The letter before the dash.
             pub const PREFIX: &'static str = $prefix;
 
-            /// An id of these 128 bits, which the caller drew at random.
+            /// Makes an id from 128 bits that the caller drew at random.
             #[must_use]
             pub const fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
 
-            /// The 128 bits.
+            /// Returns the 128 bits.
             #[must_use]
             pub const fn bits(self) -> u128 {
                 self.0
             }
 
-            /// The lower-case form for systems that refuse capitals (Kubernetes object names).
+            /// The lower-case form, for systems that refuse capitals, such as Kubernetes object
+            /// names.
             #[must_use]
             pub fn to_lowercase(self) -> String {
                 self.to_string().to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! Who somebody is, once verified. How that was verified is not known here.
+//! Verified identities. This module does not know how an identity is verified.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,12 +9,13 @@ use crate::charter::Name;
 use crate::person::{Person, Sponsor};
 use crate::time::Timestamp;
 
-/// A verified subject of an issuer: compared byte for byte, never normalised (T9, T14).
+/// A verified subject of an issuer. Both parts are compared byte for byte and never normalized (T9,
+/// T14).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
-    /// The issuer, exactly as it stands in the token (`iss`).
+    /// The issuer, exactly as the token's `iss` claim has it.
     pub issuer: String,
-    /// The subject, exactly as it stands in the token (`sub`).
+    /// The subject, exactly as the token's `sub` claim has it.
     pub subject: String,
 }
 
@@ -29,14 +30,14 @@ impl fmt::Display for Identity {
     }
 }
 
-/// The key that somebody was seen to hold, by the digest that RFC 7800 confirmations carry. Serialized, it is the member of
-/// a `cnf` claim.
+/// The key whose possession a caller proved, by the digest of an RFC 7800 confirmation. Serialized
+/// as the member of a `cnf` claim.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Confirmation {
-    /// The thumbprint of a public key (RFC 7638), shown by DPoP (RFC 9449).
+    /// The thumbprint of a public key (RFC 7638), proved by DPoP (RFC 9449).
     #[serde(rename = "jkt")]
     Key(String),
-    /// The digest of a client certificate, shown by mutual TLS (RFC 8705).
+    /// The digest of a client certificate, proved by mutual TLS (RFC 8705).
     #[serde(rename = "x5t#S256")]
     Certificate(String),
 }
@@ -50,33 +51,34 @@ impl fmt::Display for Confirmation {
     }
 }
 
-/// By what an identity was proved.
+/// The method by which an identity was proved.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// It was not: somebody else named it.
+    /// Not proved: somebody else named the identity.
     #[default]
     Named,
     /// A token of an OpenID provider, or of another issuer of JWTs.
     Oidc,
-    /// A service-account token, by TokenReview.
+    /// A Kubernetes service-account token, checked by TokenReview.
     TokenReview,
-    /// A service-account token, by the keys of its cluster alone, which did not answer.
+    /// A Kubernetes service-account token, checked against the cluster's keys because TokenReview
+    /// did not answer.
     ClusterKeys,
-    /// An X.509-SVID.
+    /// An X.509-SVID of SPIFFE.
     X509Svid,
-    /// A JWT-SVID.
+    /// A JWT-SVID of SPIFFE.
     JwtSvid,
-    /// A signed request to AWS STS.
+    /// A signed `GetCallerIdentity` request, checked by AWS STS.
     AwsCallerIdentity,
     /// The key of an enrolled agent.
     EnrolledKey,
 }
 
 impl Method {
-    /// As records and people write it.
+    /// The method's name in records and in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,40 +100,40 @@ impl fmt::Display for Method {
     }
 }
 
-/// How an identity was proved, and what was proved with it.
+/// How an identity was proved, with the claims and the key proved along with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// By what.
+    /// The method of the proof.
     pub method: Method,
-    /// What the issuer says besides, of what the configuration lets through: charters may name it.
+    /// The issuer's further claims that the configuration admits. Charters may name them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub claims: BTreeMap<String, String>,
-    /// The key that the caller holds, where one was shown.
+    /// The key whose possession the caller proved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Confirmation>,
 }
 
 impl Evidence {
-    /// Whether nothing was proved.
+    /// True if nothing was proved.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Who calls, and how that was proved.
+/// A caller's identity with its evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who.
+    /// The caller's identity.
     pub identity: Identity,
-    /// How it was proved.
+    /// The evidence for that identity.
     pub evidence: Evidence,
-    /// On whose behalf it says that it acts.
+    /// The person on whose behalf the caller says it acts.
     pub sponsor: Sponsor,
 }
 
 impl From<&Identity> for Caller {
-    /// Somebody of whom nothing is proved but the name.
+    /// Makes a caller of whom only the name is known, and nothing proved.
     fn from(identity: &Identity) -> Self {
         Self {
             identity: identity.clone(),
@@ -144,33 +146,35 @@ impl From<&Identity> for Caller {
 /// How and when a person logged in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
-    /// When the person last showed who they are (`auth_time`), where the issuer says so.
+    /// The time of the person's last authentication (`auth_time` of OpenID Connect), if the issuer
+    /// tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// How strongly (`acr`), where the issuer says so.
+    /// The strength of that authentication (`acr` of OpenID Connect), if the issuer tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
-    /// Why the login gives no role, for the person to read. Found anew at each use, and never kept.
+    /// Why the person's claims give no role, for the person to read. Computed at each use and never
+    /// stored.
     #[serde(skip)]
     pub no_role: Option<String>,
 }
 
-/// What an operator may do. Roles do not include one another.
+/// The roles of operators. No role includes another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OperatorRole {
-    /// Reads leases, plans, decisions and the journal.
+    /// May read leases, plans, decisions and the journal.
     Viewer,
-    /// Approves and denies plans.
+    /// May approve and reject plans.
     Approver,
-    /// Engages kill orders, proposes and confirms re-arms.
+    /// May engage kill orders, and propose and confirm re-arms.
     OnCall,
-    /// Everything an operator can do but approving and re-arming.
+    /// May do everything but approve, reject and re-arm.
     Admin,
 }
 
 impl OperatorRole {
-    /// As the configuration writes it.
+    /// The role's name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -182,28 +186,28 @@ impl OperatorRole {
     }
 }
 
-/// A person, with what the configuration makes of their claims.
+/// A person, with the groups and roles that the configuration derives from the claims.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
-    /// Who it is.
+    /// The person's identity.
     pub identity: Identity,
     /// The groups that the issuer vouches for.
     pub groups: BTreeSet<String>,
-    /// The roles that the configuration maps those to.
+    /// The roles that the configuration maps those groups to.
     pub roles: BTreeSet<OperatorRole>,
-    /// The directory of people that the issuer draws on, where the configuration names it.
+    /// The directory of people that the issuer draws on, if the configuration names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Name>,
-    /// The person's name there, which other accounts of the same person have too.
+    /// The person's name in that directory, which the person's other accounts share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When the issuer vouched for the groups.
+    /// The time at which the issuer vouched for the groups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vouched: Option<Timestamp>,
 }
 
 impl Operator {
-    /// The account, to be held against others.
+    /// The account, for comparison with other accounts.
     #[must_use]
     pub fn person(&self) -> Person {
         Person {
@@ -214,7 +218,7 @@ impl Operator {
         }
     }
 
-    /// Whether the operator holds this role.
+    /// True if the operator has this role.
     #[must_use]
     pub fn is(&self, role: OperatorRole) -> bool {
         self.roles.contains(&role)

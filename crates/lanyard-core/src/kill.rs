@@ -1,7 +1,8 @@
-//! Kill orders: durable stops of a scope.
+//! Kill orders: durable stops of everything in a scope.
 //!
-//! An order is marked lifted, role by role, and stays for as long as it can matter. It makes dead for good whatever it
-//! covers and is older than it; while it is engaged, nothing new is issued in its scope.
+//! A kill order stops for good every lease that its scope covers and whose intent is older. While
+//! the order is engaged, nothing new is issued in its scope. People lift an order role by role; the
+//! ledger keeps a lifted order for as long as it can matter.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -25,51 +26,52 @@ mod tally;
 pub use book::{KILL_ORDER_REMEMBERED, KillBook, LIFTED_ORDER_REMEMBERED, OrderChanges};
 pub use tally::{Spread, Tally};
 
-/// What an operator orders.
+/// A kill order, as it was given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KillOrder {
-    /// Its id.
+    /// The order's id.
     pub id: KillId,
-    /// How far it reaches.
+    /// The scope that the order covers.
     pub scope: Scope,
-    /// Which roles it reaches.
+    /// The roles that the order covers.
     pub roles: RoleFilter,
-    /// Why.
+    /// The reason, for people.
     pub reason: String,
-    /// Who pulled.
+    /// The person, agent or system that gave the order.
     pub by: Actor,
-    /// When.
+    /// The time at which the order was given.
     pub at: Timestamp,
-    /// The records that it rests on, where a breaker pulled.
+    /// The records that made a circuit breaker trip, if one gave the order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Seq>,
-    /// What whoever gave it calls it, so that giving it twice is giving it once.
+    /// The idempotency key: an order that is given twice with one key is one order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The identities that the configuration had under the agent's name when the order was given: it reaches them under
-    /// whatever name their tasks were opened.
+    /// The identities that the configuration listed under the agent's name when the order was
+    /// given. The order covers them under whatever name their tasks were opened.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub identities: BTreeSet<Identity>,
-    /// Nothing went by the name of the scope when the order was given: then one person can lift it. What is known changes,
-    /// and an order over a charter that is out of force today must not become one that a single person lifts.
+    /// True if nothing had the name of the scope when the order was given. One person may lift such
+    /// an order. The flag is fixed at that time, because a charter that is out of force today must
+    /// not become liftable by one person.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reaches_nothing: bool,
 }
 
 impl KillOrder {
-    /// Whether it is one of the broker's own, over the canary of a drill.
+    /// True if the broker gave the order itself, over the canary of a drill.
     #[must_use]
     pub fn is_drill(&self) -> bool {
         self.by == Actor::Broker && matches!(self.scope, Scope::Lease(_))
     }
 
-    /// Whether everything of a task is covered, whatever targets it may reach.
+    /// True if the scope covers the task with everything in it, whichever targets the task uses.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
         self.scope.covers_task(task) || self.names(&task.identity, &task.lineage)
     }
 
-    /// Whether a lease is within the scope, whatever its role and whenever it was asked for.
+    /// True if the scope covers the lease, whatever its role and age.
     #[must_use]
     pub fn covers(&self, lease: &Lease) -> bool {
         match &self.scope {
@@ -88,7 +90,7 @@ impl KillOrder {
         !self.identities.is_empty() && (is(identity) || above.any(is))
     }
 
-    /// Whether what has these facets is within reach, whenever it came to be.
+    /// True if the scope and the roles cover something with these facts, whatever its age.
     #[must_use]
     pub fn reaches(&self, facets: &Facets<'_>) -> bool {
         let named = || self.names(facets.identity, facets.lineage);
@@ -96,47 +98,47 @@ impl KillOrder {
     }
 }
 
-/// Who did something.
+/// The person, agent or system that acted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Actor {
     /// A person with a verified identity.
     Operator(Identity),
-    /// An agent.
+    /// An agent with a verified identity.
     Agent(Identity),
-    /// A holder of a ticket that an offline key signed.
+    /// The holder of a ticket that an offline key signed.
     Ticket {
         /// The ticket's id.
         id: String,
-        /// The key's configured name.
+        /// The configured name of the signing key.
         key: String,
     },
-    /// A person with a key that engages kills and does nothing else.
+    /// A person with a break-glass key, which can give kill orders and nothing else.
     BreakGlass {
         /// The person's configured name.
         name: String,
         /// The key's thumbprint.
         key: String,
     },
-    /// Somebody at the data directory of the daemon.
+    /// Somebody with access to the daemon's data directory.
     Local,
-    /// A breaker of a charter, which tripped by itself.
+    /// A circuit breaker of a charter.
     Breaker {
-        /// The charter.
+        /// The charter that declares the circuit breaker.
         charter: Name,
-        /// Where in its file the breaker stands.
+        /// The line of the circuit breaker in the charter's file.
         line: u32,
-        /// The field that it stands in, where the charter comes from a Kubernetes object.
+        /// The circuit breaker's field path, if the charter comes from a Kubernetes object.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         path: Option<String>,
-        /// The record that tripped it.
+        /// The record at which the circuit breaker tripped.
         record: Seq,
     },
-    /// A system of the configuration that may engage, by its name.
+    /// A configured system that may give kill orders.
     Signal {
-        /// What it speaks: `alertmanager`, `caep`.
+        /// The protocol of the system: `alertmanager` or `caep`.
         kind: String,
-        /// Its configured name.
+        /// The system's configured name.
         name: String,
     },
     /// The broker itself.
@@ -176,42 +178,43 @@ impl fmt::Display for Actor {
     }
 }
 
-/// How far an order has been lifted. Plan first, apply later.
+/// How far people have lifted an order: first the plan role, then the apply role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lifted {
-    /// Engaged for every role that it reaches.
+    /// The order stops every role that it covers.
     Nothing,
     /// The plan role may be issued again.
     Plan,
-    /// Everything may be issued again.
+    /// Every role may be issued again.
     Everything,
 }
 
-/// An order in the books.
+/// A kill order in the ledger, with what happened to it since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngagedOrder {
-    /// What was ordered.
+    /// The order as it was given.
     pub order: KillOrder,
-    /// Its place in the journal.
+    /// The order's record in the journal.
     pub seq: Seq,
-    /// How far it was lifted.
+    /// How far people have lifted the order.
     pub lifted: Lifted,
-    /// When it was last lifted a step.
+    /// The time of the last step of lifting.
     pub lifted_at: Option<Timestamp>,
-    /// When the task or the lease that it covers left the books: nothing can be live under it from then on.
+    /// The time at which the only task or lease that the order covers left the ledger. Nothing can
+    /// be live under the order after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_since: Option<Timestamp>,
 }
 
 impl EngagedOrder {
-    /// Whether anything is still stopped by it, other than the canary of a drill.
+    /// True if the order still stops something other than the canary of a drill.
     #[must_use]
     pub fn is_engaged(&self) -> bool {
         self.lifted != Lifted::Everything && !self.order.is_drill()
     }
 
-    /// Whether new credentials of this role are stopped.
+    /// True if the order stops new credentials of this role.
     #[must_use]
     pub const fn stops(&self, role: Role) -> bool {
         match (self.lifted, role) {
@@ -221,43 +224,44 @@ impl EngagedOrder {
     }
 }
 
-/// Which step of a re-arm is meant.
+/// The step of a re-arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RearmStage {
-    /// Let the plan role be issued again.
+    /// Lets the plan role be issued again.
     Plan,
-    /// Let the apply role be issued again.
+    /// Lets the apply role be issued again.
     Apply,
 }
 
-/// A proposal to lift an order by a step; good for one use, by another person, for an hour.
+/// A proposal to lift an order by one step. Another person can confirm it once, within
+/// [`REARM_PROPOSAL_LIFE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RearmProposal {
-    /// Its id.
+    /// The proposal's id.
     pub id: RearmId,
-    /// Which order.
+    /// The order to lift.
     pub kill: KillId,
-    /// Which step.
+    /// The step of lifting.
     pub stage: RearmStage,
-    /// Who proposes.
+    /// The person who proposes.
     pub by: Person,
-    /// Why.
+    /// The reason, in the person's words.
     pub reason: String,
-    /// When.
+    /// The time of the proposal.
     pub at: Timestamp,
-    /// Whether it is meant even while revocations of the order are not confirmed.
+    /// True if the person means the step even while leases of the order are not known to be dead.
     pub despite_unconfirmed: bool,
-    /// The newest kill order at that time: a newer one voids the proposal.
+    /// The newest kill order at that time. A newer order voids the proposal.
     #[serde(default)]
     pub epoch: Seq,
-    /// How long the plan role has to have been issued again before the apply role may be, in seconds.
+    /// How long the plan role must have been issued again before the apply role may be, in seconds.
     #[serde(default)]
     pub soak: u32,
 }
 
 impl RearmProposal {
-    /// From when on this step can be taken, where it is one that has to wait.
+    /// The time from which the step may be taken, if it has to wait.
     #[must_use]
     pub fn soaks_until(&self, engaged: &EngagedOrder) -> Option<Timestamp> {
         match self.stage {

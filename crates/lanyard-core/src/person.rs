@@ -17,32 +17,32 @@ use crate::identity::Identity;
 /// One account of a person. In the journal, an [`Identity`] with more fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Person {
-    /// The operators' issuer.
+    /// The issuer of the account.
     pub issuer: String,
-    /// The subject at that issuer; unknown where a sponsor is given by name alone.
+    /// The subject at that issuer; `None` for a sponsor who is known by name alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// The directory that the issuer draws on, as the configuration calls it.
+    /// The directory that the issuer draws on, by its name in the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<Name>,
-    /// The person's name in the directory, or at the issuer where no directory is configured.
+    /// The person's name in the directory, or at the issuer if no directory is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// What is known of two accounts.
+/// Whether two accounts belong to one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sameness {
-    /// One person's.
+    /// Both accounts belong to one person.
     Same,
-    /// Two people's.
+    /// The accounts belong to two people.
     Distinct,
     /// The configuration does not say.
     Unknown,
 }
 
 impl From<Identity> for Person {
-    /// An account of which no more is known than its issuer and subject.
+    /// Makes an account of which only issuer and subject are known.
     fn from(identity: Identity) -> Self {
         Self {
             issuer: identity.issuer,
@@ -54,7 +54,7 @@ impl From<Identity> for Person {
 }
 
 impl Person {
-    /// Whether both accounts are one person's.
+    /// Compares two accounts.
     #[must_use]
     pub fn sameness(&self, other: &Self) -> Sameness {
         let same_issuer = self.issuer == other.issuer;
@@ -83,13 +83,14 @@ impl Person {
         }
     }
 
-    /// Whether both accounts may be one person's: such two do not count as two people.
+    /// True if both accounts may belong to one person. Such accounts do not count as two people.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         self.sameness(other) != Sameness::Distinct
     }
 
-    /// Why it is unknown whether two accounts are one person's, and what an operator does about it.
+    /// Explains why it is unknown whether two accounts belong to one person, and what an operator
+    /// does about it.
     #[must_use]
     pub fn doubt(&self, other: &Self) -> String {
         if self.issuer == other.issuer
@@ -110,8 +111,8 @@ impl Person {
     }
 }
 
-/// A name as it is compared: without regard to case, to how Unicode composes and widens its letters, and to what nobody sees. To take
-/// two people for one only asks for another person.
+/// The form in which names are compared: NFKC and case-folded, without invisible characters. An
+/// error in this direction takes two people for one, which only demands another person.
 fn compared(name: &str) -> String {
     let normalizer = ComposingNormalizerBorrowed::new_nfkc();
     let seen: String = name.chars().filter(|c| !is_hidden(*c)).collect();
@@ -140,11 +141,12 @@ pub enum Sponsor {
     /// The issuer names nobody.
     #[default]
     Nobody,
-    /// This person.
+    /// The issuer names this person.
     Person(Person),
-    /// Somebody, and the configuration does not say whom: nothing is given to such a workload (S1).
+    /// The issuer names somebody whom the configuration does not map to a person. Such a workload
+    /// gets nothing (S1).
     Unmapped {
-        /// Why, in a sentence.
+        /// The reason, in one sentence.
         why: String,
     },
 }

@@ -1,4 +1,4 @@
-//! A request that nobody made: what a charter would answer, and by which of its rules.
+//! Hypothetical requests: what a charter would answer, and by which of its rules.
 //!
 //! The answer is that of [`decide`], on a task and a plan that exist only for the question.
 
@@ -21,34 +21,35 @@ use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::{Timestamp, Ttl};
 
-/// The request.
+/// A hypothetical request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Who asks.
+    /// The identity that asks.
     pub identity: Identity,
-    /// What is proved of it besides; what the charter asks for, where that is not said.
+    /// The evidence presented. `None` assumes whatever the charter requires.
     pub evidence: Option<Evidence>,
-    /// Where.
+    /// The environment of the task.
     pub environment: Name,
-    /// For which grant.
+    /// The grant asked for.
     pub grant: Name,
-    /// For how long, where it asks for less than it may have.
+    /// The lifetime asked for; `None` asks for the longest that the charter allows.
     pub ttl: Option<Ttl>,
-    /// Which build of the agent asks, where it says so.
+    /// The agent's build, if it states one.
     pub version: Option<Version>,
-    /// Whether somebody else has declared an emergency a moment ago.
+    /// True to assume that another person has just declared an emergency.
     pub emergency: bool,
-    /// The plan that it comes with, if it comes with one.
+    /// The plan that goes with the request.
     pub plan: Option<Planned>,
-    /// The ticket that its task names.
+    /// The ticket that the task names.
     pub ticket: Option<String>,
-    /// What it would do with the credential.
+    /// The use of the credential to check; `None` checks the request alone.
     pub usage: Option<Usage>,
     /// The worst case of the target's revocation.
     pub worst_case: Duration,
 }
 
-/// What is said to be proved; otherwise what the first rule about that identity asks for, and a key.
+/// The stated evidence; without any, the evidence that the charter's first rule about the identity
+/// requires, with a key.
 fn proved(charter: &Charter, question: &Question) -> Evidence {
     if let Some(evidence) = &question.evidence {
         return evidence.clone();
@@ -66,7 +67,8 @@ fn proved(charter: &Charter, question: &Question) -> Evidence {
 }
 
 impl Question {
-    /// The request that the charter's first agent would make in its first version, with the plan that an apply needs.
+    /// The request of the charter's first agent in its first version, with the plan that an apply
+    /// needs.
     #[must_use]
     pub fn usual(charter: &Charter, grant: &Grant, environment: &Name) -> Self {
         let agent = charter.agents.first();
@@ -89,20 +91,20 @@ impl Question {
     }
 }
 
-/// A plan that nobody submitted.
+/// A hypothetical plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Planned {
-    /// The destructive actions that it names.
+    /// The destructive actions that the plan names.
     pub destructive: BTreeSet<ActionPattern>,
-    /// In what form it is; in one that the charter takes, when it is only supposed.
+    /// The plan's format; `None` assumes one that the charter accepts.
     pub format: Option<PlanFormat>,
-    /// What it says, and what the charter's policies say of it; of one that is only supposed, nothing is held against it, and
-    /// its risk is high.
+    /// The plan's reach and the judgement of the charter's policies; `None` assumes a plan without
+    /// findings and of high risk.
     pub read: Option<(Option<PlanReach>, Judgement)>,
 }
 
 impl Planned {
-    /// One that names these destructive actions.
+    /// A plan that names these destructive actions.
     #[must_use]
     pub fn naming(destructive: BTreeSet<ActionPattern>) -> Self {
         Self {
@@ -118,43 +120,43 @@ impl Planned {
 pub enum Usage {
     /// An AWS action on one resource.
     Aws {
-        /// `s3:GetObject`.
+        /// The action, such as `s3:GetObject`.
         action: String,
-        /// Its ARN.
+        /// The resource's ARN.
         resource: String,
-        /// The condition keys of the request, and their values.
+        /// The request's condition keys with their values.
         context: BTreeMap<String, String>,
     },
     /// A Kubernetes request in the grant's namespace.
     Kubernetes {
         /// The API group; empty for the core group.
         group: String,
-        /// `deployments`, `pods/log`.
+        /// The resource, with its subresource: `deployments`, `pods/log`.
         resource: String,
-        /// `get`.
+        /// The verb, such as `get`.
         verb: String,
-        /// The object's name, where the request names one.
+        /// The object's name, if the request names one.
         name: Option<String>,
     },
-    /// A scope of a token.
+    /// The use of one scope of a Lanyard token.
     Scope(String),
 }
 
-/// What the charter says.
+/// The charter's answer to a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Yes, with the bounds, or no, with the rule.
+    /// The bounds if allowed, or the rule that denies.
     pub verdict: Result<Allowed, Denial>,
-    /// The parts of the charter that had a say, in the order in which they were looked at.
+    /// The parts of the charter that took part, in the order in which they were evaluated.
     pub met: Vec<Met>,
 }
 
-/// A yes.
+/// The bounds of an allowed request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// For how long.
+    /// The lifetime granted.
     pub ttl: Ttl,
-    /// What people must have approved first.
+    /// The approval demanded first.
     pub requirement: Option<Requirement>,
 }
 
@@ -166,21 +168,21 @@ impl Allowed {
     }
 }
 
-/// A part of the charter that had a say.
+/// A part of the charter that took part in a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Met {
-    /// Which kind of rule.
+    /// The kind of rule.
     pub rule: Rule,
-    /// Where it stands, where it stands at one place.
+    /// The rule's position; `None` if it has no single position.
     pub at: Option<Position>,
-    /// What it said.
+    /// The rule's contribution, for people.
     pub what: String,
 }
 
-/// The permit that the request would have.
+/// Decides the question and returns the permit.
 ///
 /// # Errors
-/// The rule that says no.
+/// The rule that denies.
 pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<Permit, Denial> {
     let (task, plan) = drafted(charter, question, now);
     let rule = charter.emergency.as_ref().filter(|_| question.emergency);
@@ -210,10 +212,10 @@ pub fn permit(charter: &Charter, question: &Question, now: Timestamp) -> Result<
     decide(Revisions::of(charter), &request)
 }
 
-/// What would be asked of the provider for it, under a lease that never is.
+/// Builds the request to the provider that the permit would lead to, under an id that no lease has.
 ///
 /// # Errors
-/// The rule that says no.
+/// The rule that denies.
 pub fn mint_request(
     charter: &Charter,
     question: &Question,
@@ -224,7 +226,7 @@ pub fn mint_request(
     Ok(MintRequest::of(lease, &task, &permit, None, now))
 }
 
-/// Asks.
+/// Decides the question and lists the rules that took part.
 #[must_use]
 pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
     let verdict = permit(charter, question, now).and_then(|permit| {
@@ -243,7 +245,7 @@ pub fn ask(charter: &Charter, question: &Question, now: Timestamp) -> Answer {
     Answer { verdict, met }
 }
 
-/// The questions that differ from this one in as little as possible and that the charter allows, nearest first.
+/// The allowed question that differs from this one in as little as possible.
 #[must_use]
 pub fn nearest(charter: &Charter, question: &Question, now: Timestamp) -> Option<Question> {
     let mut near = Vec::new();
@@ -347,7 +349,7 @@ fn plan(charter: &Charter, question: &Question, now: Timestamp) -> Option<Plan> 
     })
 }
 
-/// Whether the credential of this permit could be used so.
+/// Checks whether the credential of this permit could be used in this way.
 fn used(charter: &Charter, permit: &Permit, usage: &Usage) -> Result<(), Denial> {
     let deny = |rule: Rule, at, message, next: &str| Denial {
         charter: charter.name.clone(),
@@ -457,7 +459,7 @@ fn gives(rights: &Rights, usage: &Usage) -> bool {
     }
 }
 
-/// The parts that had a say, as far as the question got.
+/// The parts of the charter that took part, as far as the evaluation went.
 fn met(
     charter: &Charter,
     question: &Question,
@@ -527,7 +529,7 @@ fn met(
     met
 }
 
-/// The freezes and the hours that had a say.
+/// The freezes and hours that took part.
 fn calendar(
     charter: &Charter,
     question: &Question,

@@ -1,6 +1,7 @@
-//! What a record is about: the ids and names in its typed fields.
+//! The ids and names that a record mentions in its typed fields.
 //!
-//! Free text is never looked into: whoever writes the id of another task into a reason has not written about that task (S31).
+//! Free text is never searched: an agent that writes another task's id into a reason has not
+//! written about that task (S31).
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -22,7 +23,7 @@ use crate::scope::{AgentName, Scope};
 use crate::task::Task;
 use crate::trip::{Counted, Trip};
 
-/// The ids and names that a record can be found by: each as it is printed.
+/// The ids and names by which a record can be found, each as it is printed.
 #[must_use]
 pub fn references(command: &Command) -> BTreeSet<String> {
     let mut found = Found::default();

@@ -1,20 +1,21 @@
-//! A value that must not be seen. The only way to it is [`Secret::expose`], which can be searched for.
+//! Secret values. [`Secret::expose`] is the only way to read one, so that every reader can be found
+//! by search.
 
 use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
-/// Wiped when dropped; never printed, copied, compared or serialised.
+/// A value that is wiped when dropped, and never printed, copied, compared or serialized.
 pub struct Secret<T: Zeroize>(Zeroizing<T>);
 
 impl<T: Zeroize> Secret<T> {
-    /// Takes the value in.
+    /// Wraps a value.
     #[must_use]
     pub fn new(value: T) -> Self {
         Self(Zeroizing::new(value))
     }
 
-    /// The value itself: every caller of this hands a secret out or uses it.
+    /// Reads the value. Every caller uses the secret or hands it out.
     #[must_use]
     pub fn expose(&self) -> &T {
         &self.0

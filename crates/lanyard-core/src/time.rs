@@ -1,4 +1,4 @@
-//! Points in time and spans, in whole milliseconds and seconds. Values only: nothing here reads a clock.
+//! Times and durations, in whole milliseconds and seconds. Values only: this module reads no clock.
 
 use std::fmt;
 use std::ops::Add;
@@ -16,40 +16,40 @@ pub struct Timestamp(u64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
-    /// Later than anything that happens.
+    /// A time after every event.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// This many milliseconds since the epoch.
+    /// Makes a time from milliseconds since the epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// This many seconds since the epoch.
+    /// Makes a time from seconds since the epoch.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1000))
     }
 
-    /// Milliseconds since the epoch.
+    /// Returns milliseconds since the epoch.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// Whole seconds since the epoch, rounded down.
+    /// Returns whole seconds since the epoch, rounded down.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
-    /// The span from `earlier` to here; zero when `earlier` is later.
+    /// The duration from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time that an HTTP answer's `Date` says (RFC 9110 section 5.6.7), in whole seconds.
+    /// Parses the `Date` header of an HTTP response (RFC 9110 section 5.6.7), in whole seconds.
     #[must_use]
     pub fn from_http_date(text: &str) -> Option<Self> {
         let said = jiff::fmt::rfc2822::parse(text).ok()?;
@@ -58,7 +58,7 @@ impl Timestamp {
             .map(Self::from_secs)
     }
 
-    /// So many milliseconds later, or earlier; never stays never.
+    /// Moves the time by a signed number of milliseconds. [`Timestamp::NEVER`] does not move.
     const fn moved(self, millis: i64) -> Self {
         if self.0 == u64::MAX {
             return self;
@@ -66,7 +66,7 @@ impl Timestamp {
         Self(self.0.saturating_add_signed(millis))
     }
 
-    /// This span before here, or the epoch.
+    /// The time `span` before `self`, but not before the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
@@ -93,7 +93,7 @@ impl Add<Ttl> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC with whole seconds; `never` for [`Timestamp::NEVER`].
+/// Written in RFC 3339, in UTC with whole seconds; `never` for [`Timestamp::NEVER`].
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = i64::try_from(self.as_secs()).ok();
@@ -104,47 +104,47 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// How far another clock is ahead of the broker's, in milliseconds; negative where it is behind.
+/// How far another clock is ahead of the broker's, in milliseconds; negative if it is behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Skew(i64);
 
 impl Skew {
-    /// Both clocks say the same.
+    /// Two clocks that agree.
     pub const NONE: Self = Self(0);
 
-    /// From this time of the broker to that one of the other clock.
+    /// Computes the skew from one moment read on both clocks.
     #[must_use]
     pub fn between(own: Timestamp, theirs: Timestamp) -> Self {
         let apart = i128::from(theirs.0) - i128::from(own.0);
         Self(i64::try_from(apart).unwrap_or(if apart > 0 { i64::MAX } else { i64::MIN }))
     }
 
-    /// How far, in whichever direction.
+    /// The size of the skew, whatever its direction.
     #[must_use]
     pub const fn size(self) -> Duration {
         Duration::from_millis(self.0.unsigned_abs())
     }
 
-    /// In seconds, positive where the other clock is ahead.
+    /// The skew in seconds, positive if the other clock is ahead.
     #[must_use]
     pub const fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 
-    /// What the broker's clock says at this time of the other one.
+    /// Converts a time of the other clock to the broker's.
     #[must_use]
     pub const fn to_own(self, theirs: Timestamp) -> Timestamp {
         theirs.moved(self.0.saturating_neg())
     }
 
-    /// What the other clock says at this time of the broker's.
+    /// Converts a time of the broker's clock to the other's.
     #[must_use]
     pub const fn to_theirs(self, own: Timestamp) -> Timestamp {
         own.moved(self.0)
     }
 }
 
-/// `12 s ahead of`, `3 s behind`: the other clock, and then the broker's.
+/// Written as `12 s ahead of` or `3 s behind`, said of the other clock before the broker's.
 impl fmt::Display for Skew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = if self.0 < 0 { "behind" } else { "ahead of" };
@@ -152,30 +152,31 @@ impl fmt::Display for Skew {
     }
 }
 
-/// Where a wall clock that is believed stands against the time since one boot of the machine. Whoever finds the same boot
-/// later sees by it whether the wall clock was set since.
+/// A trusted wall-clock reading beside the time since the machine booted. A later reading during
+/// the same boot shows whether the wall clock was set meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootClock {
-    /// The boot.
+    /// The id of the boot, from the operating system.
     pub boot: String,
-    /// The wall clock minus the time since that boot, in milliseconds.
+    /// The wall clock minus the time since the boot, in milliseconds.
     pub offset_millis: i64,
-    /// The same of a time that is past for sure, whatever the wall clock said when the machine was started.
+    /// The same difference for a time that is certainly past, whatever the wall clock said when the
+    /// machine booted.
     pub sure_millis: i64,
 }
 
-/// How long a credential lives, in whole seconds; never zero.
+/// The lifetime of a credential, in whole seconds; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Ttl(u32);
 
-/// A lifetime of zero seconds was asked for.
+/// The error of a lifetime of zero seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a lifetime must be at least one second")]
 pub struct ZeroTtl;
 
 impl Ttl {
-    /// This many seconds.
+    /// Makes a lifetime of this many seconds.
     ///
     /// # Errors
     /// When `secs` is zero.
@@ -187,19 +188,19 @@ impl Ttl {
         }
     }
 
-    /// This many seconds, or one where that is none.
+    /// Makes a lifetime of `secs` seconds, but at least 1.
     #[must_use]
     pub const fn at_least_a_second(secs: u32) -> Self {
         if secs == 0 { Self(1) } else { Self(secs) }
     }
 
-    /// Seconds.
+    /// Returns the lifetime in seconds.
     #[must_use]
     pub const fn as_secs(self) -> u32 {
         self.0
     }
 
-    /// The same span as the standard library's type.
+    /// Returns the lifetime as a [`Duration`].
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         Duration::from_secs(self.0 as u64)
@@ -220,7 +221,7 @@ impl From<Ttl> for u32 {
     }
 }
 
-/// `90s`, `10m`, `2h`: the largest unit that divides it.
+/// Written in the largest unit that divides it: `90s`, `10m`, `2h`.
 impl fmt::Display for Ttl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
