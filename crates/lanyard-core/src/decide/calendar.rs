@@ -1,11 +1,11 @@
-//! When: the freezes, the hours, the ends, and the emergencies that lift some of them.
+//! Freezes, hours and ends of charters, and the emergencies that suspend some of them.
 
 use super::{Denial, GrantRequest, Revisions, Rule, Sayer};
 use crate::charter::{Charter, EmergencyRule, Grant, Hours, Outside, Position, Role};
 use crate::time::{Timestamp, Ttl};
 
-/// The end of a credential: that of its task, of a charter, of its hours or of an emergency, or the begin of a freeze, where
-/// one comes first.
+/// The end of a credential: the earliest end of its task, a charter, its hours or an emergency, or
+/// the beginning of a freeze.
 pub(super) fn until(
     revisions: Revisions<'_>,
     grant: &Grant,
@@ -19,7 +19,7 @@ pub(super) fn until(
     ends.into_iter().flatten().fold(usual, Timestamp::min)
 }
 
-/// The first moment at which a revision gives this no more.
+/// The first time at which a revision no longer allows this.
 pub(super) fn ends(
     charter: &Charter,
     grant: &Grant,
@@ -43,7 +43,7 @@ pub(super) fn ends(
     begins.chain(closes).chain(end).min()
 }
 
-/// The terms of an emergency under which this revision gives the grant now.
+/// The emergency terms under which this revision allows the grant now.
 pub(super) fn terms<'a>(
     charter: &'a Charter,
     grant: &Grant,
@@ -91,11 +91,11 @@ fn closed<'a>(charter: &'a Charter, role: Role, request: &GrantRequest<'_>) -> O
 /// The hours of a charter that a request is outside of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedHours {
-    /// `mon tue 08:00 to 18:00 Europe/Berlin`.
+    /// The hours as people write them: `mon tue 08:00 to 18:00 Europe/Berlin`.
     pub shown: String,
-    /// Where the charter states them.
+    /// The position of the hours in the charter.
     pub at: Position,
-    /// When they begin next.
+    /// The time at which the hours begin next.
     pub opens: Option<Timestamp>,
 }
 

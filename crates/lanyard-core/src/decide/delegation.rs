@@ -1,4 +1,5 @@
-//! Delegation: a task that was opened for another agent gets what its own charter and those of all tasks above it allow.
+//! Delegation: a task that was opened for another agent gets what its own charter and those of its
+//! lineage allow.
 
 use super::{Denial, GrantRequest, Revisions, Rule, Sayer, acted_on, ends, tighter, under};
 use crate::approval::Requirement;
@@ -16,16 +17,16 @@ use crate::time::Timestamp;
 /// - test: `tasks_are_opened_under_each_other_three_deep_by_their_own_agents_and_in_one_place`
 pub const MAX_LINEAGE: usize = 2;
 
-/// A task above the one that asks, with the revisions that have a say in it.
+/// A task of the lineage, with the charter revisions that take part in the decision.
 #[derive(Debug, Clone, Copy)]
 pub struct Ancestor<'a> {
     /// The task.
     pub task: &'a Task,
-    /// Its charter.
+    /// The revisions of its charter.
     pub revisions: Revisions<'a>,
 }
 
-/// What the tasks above leave of a grant.
+/// The part of a grant that the lineage leaves.
 pub(super) struct Beneath {
     pub(super) rights: Rights,
     pub(super) prohibited: Vec<Prohibition>,
@@ -35,7 +36,7 @@ pub(super) struct Beneath {
     pub(super) in_force: Vec<(Name, Revision)>,
 }
 
-/// Narrows a grant by every task above, nearest first.
+/// Narrows a grant by every task of the lineage, nearest first.
 pub(super) fn beneath(
     (rights, risk): (Rights, Risk),
     grant: &Grant,
@@ -89,10 +90,10 @@ pub(super) fn beneath(
     Ok(left)
 }
 
-/// Whether a charter lets tasks under it open tasks under this one's charter.
+/// Checks whether a charter lets its tasks open tasks under the charter of `below`.
 ///
 /// # Errors
-/// The rule that says no.
+/// The rule that denies.
 pub fn may_delegate(charter: &Charter, below: &Task) -> Result<(), Denial> {
     if charter.delegates.contains(&below.charter) {
         return Ok(());
@@ -110,7 +111,8 @@ pub fn may_delegate(charter: &Charter, below: &Task) -> Result<(), Denial> {
     Err(Sayer(charter).no(Rule::Delegates, None, message, &next))
 }
 
-/// What of these rights a revision above allows too, by all of its grants together.
+/// The part of these rights that a charter of the lineage allows too, by all of its grants
+/// together.
 fn ceiling(
     charter: &Charter,
     rights: &Rights,
@@ -149,7 +151,8 @@ fn ceiling(
     kept.ok_or_else(|| first.unwrap_or_else(nothing))
 }
 
-/// Whether what would be allowed is given, by every charter above.
+/// Denies a request that only shadow mode or unlisted versions of the lineage's charters keep from
+/// being allowed.
 pub(super) fn acted_on_above(
     request: &GrantRequest<'_>,
     permit: &super::Permit,

@@ -1,4 +1,5 @@
-//! Who has to approve: the strictest of every rule of both revisions, at this hour and in this state of things.
+//! The approval that a request needs: the strictest of all rules of both revisions, at this hour
+//! and in this state.
 
 use std::collections::BTreeSet;
 
@@ -8,11 +9,11 @@ use crate::charter::{Charter, Grant, Name, Role};
 use crate::person::Person;
 use crate::plan::Risk;
 
-/// What people must have approved before this grant is issued in this environment for a plan of this risk, within the hours
-/// and without an emergency.
+/// The approval demanded for this grant in this environment and a plan of this risk, within the
+/// hours and without an emergency.
 ///
 /// # Errors
-/// Where the rules ask for people of groups of which none is in all of them.
+/// When the rules demand groups that have no member in common.
 pub fn requirement(
     revisions: Revisions<'_>,
     grant: &Grant,
@@ -27,7 +28,8 @@ pub fn requirement(
     Ok(needed.or_else(|| hands_on(revisions, grant).then(Requirement::of_one)))
 }
 
-/// Whether the grant hands on in either revision what a person has to approve, whatever the approvals say.
+/// True if the grant, in either revision, hands on rights that a person has to approve whatever the
+/// charter's approvals say.
 fn hands_on(revisions: Revisions<'_>, grant: &Grant) -> bool {
     revisions.both().iter().any(|charter| {
         let own = charter.grants.get(&grant.name);
@@ -35,7 +37,7 @@ fn hands_on(revisions: Revisions<'_>, grant: &Grant) -> bool {
     })
 }
 
-/// What people must have approved before this is issued now.
+/// The approval demanded for this request now.
 pub(super) fn required(
     revisions: Revisions<'_>,
     grant: &Grant,
@@ -58,7 +60,7 @@ pub(super) fn required(
     Ok(needed)
 }
 
-/// The person behind whoever asks, and those behind the task and every task above.
+/// The sponsors of the caller, of the task and of its lineage.
 pub(super) fn sponsors(request: &GrantRequest<'_>) -> BTreeSet<Person> {
     let above = request.ancestors.iter().map(|ancestor| ancestor.task);
     let tasks = std::iter::once(request.task).chain(above);

@@ -1,4 +1,4 @@
-//! The plan that an apply goes with: what its judges say, and what it narrows the grant to.
+//! The plan that an apply belongs to: its judgements, and the grant narrowed to it.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use crate::charter::{Charter, Grant, Rights, ToPlan};
 use crate::person::Person;
 use crate::plan::{Plan, PlanFormat, PlanReach, Risk};
 
-/// Whether the plan is there where one is asked for, and its judges have nothing against it. A charter without policies has
-/// judges as well: the rules of risk. Whatever kept them from an answer is a denial in their judgement.
+/// Checks that a demanded plan is there and that no judge denies it. The rules of risk judge plans
+/// of charters without policies too. A judge that could not answer denies.
 pub(super) fn planned(
     charter: &Charter,
     grant: &Grant,
@@ -64,12 +64,12 @@ pub(super) fn planned(
     }
 }
 
-/// A grant as far as a plan needs it.
+/// A grant narrowed to its plan.
 pub(super) struct Narrowed {
     pub(super) rights: Rights,
-    /// Why it is all of the grant.
+    /// Why the grant is not narrowed.
     pub(super) whole: Option<String>,
-    /// What it can change besides what the plan names.
+    /// What the grant can change beyond the plan.
     pub(super) beyond: Option<String>,
 }
 
@@ -128,8 +128,8 @@ fn to_plan(rights: &Rights, plan: &Plan) -> ToPlan {
     reach.map_or_else(no_reach, |reach| rights.to_plan(reach))
 }
 
-/// The risk that people are asked for. It is less than high only where the credential can be narrowed to the plan: what it
-/// could do besides is not low.
+/// The risk that approvers are shown. Less than high only if the credential can be narrowed to the
+/// plan, because nobody has assessed what an unnarrowed credential could do.
 pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
     let Some(plan) = request.plan else {
         return Risk::High;
@@ -143,12 +143,12 @@ pub(super) fn risk(rights: &Rights, request: &GrantRequest<'_>) -> Risk {
     }
 }
 
-/// How many people approve what may be grave and what nobody can read.
+/// How many people have to approve a plan that may be grave and that nothing can read.
 const PEOPLE_FOR_THE_UNREADABLE: u32 = 2;
 
-/// How many people a plan asks for because of its form alone. A plan of AWS, Kubernetes, Vault or GitHub has a form that the
-/// rules of risk read, and who hands it in as a text must not ask for fewer people than the rules would. The scopes of
-/// Lanyard's own tokens are in no form.
+/// How many people a plan demands because of its form. The rules of risk read plans of AWS,
+/// Kubernetes, Vault and GitHub, and handing such a plan in as text must not demand fewer people
+/// than those rules. Scopes of Lanyard's own tokens have no form.
 fn asked_by_form(rights: &Rights, plan: &Plan) -> u32 {
     match (rights, plan.format) {
         (
@@ -169,8 +169,8 @@ fn asked_by_form(rights: &Rights, plan: &Plan) -> u32 {
     }
 }
 
-/// What the charter asks of people, and what the plan's judges and its form ask besides. Whoever declared an emergency is one
-/// of those that these ask for, unless a sponsor did; the approval of none of these sponsors counts.
+/// Adds to the charter's approval what the plan's judges and its form demand. The person who
+/// declared an emergency counts for these additions, unless that person is a sponsor.
 pub(super) fn asked(
     needed: Option<Requirement>,
     rights: &Rights,

@@ -37,7 +37,7 @@ pub const KILL_ORDER_REMEMBERED: Duration = Duration::from_secs(3600);
 /// - test: `s28_a_lifted_order_goes_once_nothing_older_is_in_the_books`
 pub const LIFTED_ORDER_REMEMBERED: Duration = Duration::from_secs(30 * 86400);
 
-/// Every order ever given that can still matter.
+/// Every kill order that can still matter.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct KillBook {
@@ -45,20 +45,22 @@ pub struct KillBook {
     by_id: HashMap<KillId, Seq>,
     by_key: BTreeMap<String, Seq>,
     by_scope: Places,
-    /// Those that stop something still.
+    /// The orders that still stop something.
     engaged: Places,
-    /// Those of which nothing can be live, by when.
+    /// The orders under which nothing can be live, with the time since when.
     idle: BTreeSet<(Timestamp, Seq)>,
-    /// Those broader than a task that are wholly lifted and may be forgotten, by when they were lifted.
+    /// The wholly lifted orders over more than a task that may be forgotten, with the time of
+    /// lifting.
     lifted: BTreeSet<(Timestamp, Seq)>,
-    /// How many are engaged.
+    /// The number of engaged orders.
     count_engaged: usize,
-    /// The newest order's place, also where that order has left the book.
+    /// The newest order's record, also if that order was forgotten.
     epoch: Seq,
     changes: OrderChanges,
 }
 
-/// How often a book of orders was changed: what was read of it is still so while this has not moved.
+/// The number of changes made to the kill orders. What was read from them holds while this number
+/// does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OrderChanges(u64);
 
@@ -71,7 +73,7 @@ impl PartialEq for KillBook {
 
 impl Eq for KillBook {}
 
-/// The book as a snapshot holds it.
+/// The serializable form of the kill orders.
 #[derive(Serialize, Deserialize)]
 struct Written {
     orders: Vec<EngagedOrder>,
@@ -100,7 +102,7 @@ impl From<Written> for KillBook {
 }
 
 impl KillBook {
-    /// How often these were changed.
+    /// The number of changes made so far.
     #[must_use]
     pub const fn changes(&self) -> OrderChanges {
         self.changes
@@ -111,13 +113,13 @@ impl KillBook {
         self.orders.values()
     }
 
-    /// How many orders stop something, other than the canary of a drill.
+    /// The number of orders that stop something other than the canary of a drill.
     #[must_use]
     pub const fn count_engaged(&self) -> usize {
         self.count_engaged
     }
 
-    /// The orders before this place, newest first; from the newest where no place is given.
+    /// The orders before this record, newest first; all of them if no record is given.
     pub fn before(&self, seq: Option<Seq>) -> impl Iterator<Item = &EngagedOrder> {
         let before = (
             Bound::Unbounded,
@@ -126,19 +128,19 @@ impl KillBook {
         self.orders.range(before).rev().map(|(_, engaged)| engaged)
     }
 
-    /// The orders behind this place, oldest first.
+    /// The orders after this record, oldest first.
     pub fn after(&self, seq: Seq) -> impl DoubleEndedIterator<Item = &EngagedOrder> {
         let behind = (Bound::Excluded(seq), Bound::Unbounded);
         self.orders.range(behind).map(|(_, engaged)| engaged)
     }
 
-    /// One order.
+    /// The order with this id.
     #[must_use]
     pub fn get(&self, id: KillId) -> Option<&EngagedOrder> {
         self.orders.get(self.by_id.get(&id)?)
     }
 
-    /// The order that goes by this key.
+    /// The order with this idempotency key.
     #[must_use]
     pub fn of_key(&self, key: &str) -> Option<&EngagedOrder> {
         self.orders.get(self.by_key.get(key)?)
@@ -154,7 +156,8 @@ impl KillBook {
         places.filter_map(|seq| self.orders.get(seq))
     }
 
-    /// The orders that answer one thing, which may come again: their keys are this name and a number. Oldest first.
+    /// The orders that answer a repeatable event, oldest first. Their keys are the event's name and
+    /// a number.
     pub fn numbered(&self, name: &str) -> impl Iterator<Item = &EngagedOrder> {
         let name = format!("{name} #");
         let from = (Bound::Included(name.clone()), Bound::Unbounded);
@@ -164,7 +167,8 @@ impl KillBook {
         by_age.into_iter().filter_map(|seq| self.orders.get(&seq))
     }
 
-    /// The key of the next order that answers this. An order that left the book does not give its number to another one.
+    /// The key for the next order that answers this event. The number of a forgotten order is not
+    /// used again.
     #[must_use]
     pub fn next_key(&self, name: &str) -> String {
         let numbers = self.numbered(name).filter_map(|engaged| {
@@ -176,14 +180,14 @@ impl KillBook {
         format!("{name} #{}", last.saturating_add(1))
     }
 
-    /// The newest order's place: nothing has to be looked at while it has not moved.
+    /// The newest order's record. While it does not change, there is no new order to look at.
     #[must_use]
     pub const fn epoch(&self) -> Seq {
         self.epoch
     }
 
-    /// The order that makes dead what has these facets and was recorded at `since`: final, whether or
-    /// not the order was lifted later. The newest, where there are several.
+    /// The newest order that covers something with these facts, recorded at `since`. The answer is
+    /// final, whether or not the order is lifted later.
     #[must_use]
     pub fn killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
         if self.epoch <= since {
@@ -194,7 +198,7 @@ impl KillBook {
         found.max_by_key(|engaged| engaged.seq)
     }
 
-    /// The oldest of the orders that make it dead: the one that stops it.
+    /// The oldest such order, which is the one that stops it.
     #[must_use]
     pub fn first_killer(&self, facets: &Facets<'_>, since: Seq) -> Option<&EngagedOrder> {
         if self.epoch <= since {
@@ -209,7 +213,7 @@ impl KillBook {
         found.min_by_key(|engaged| engaged.seq)
     }
 
-    /// The newest engaged order that stops new credentials with these facets.
+    /// The newest engaged order that stops new credentials with these facts.
     #[must_use]
     pub fn stopper(&self, facets: &Facets<'_>) -> Option<&EngagedOrder> {
         let stops =
@@ -219,7 +223,8 @@ impl KillBook {
         found.max_by_key(|engaged| engaged.seq)
     }
 
-    /// Whether an order that is later than this place, lifted or not, covers everything of a task and this role.
+    /// True if an order after this record, lifted or not, covers the task with everything in it,
+    /// for this role.
     #[must_use]
     pub fn kills_task(&self, task: &Task, role: Role, since: Seq) -> bool {
         let kills = |it: &EngagedOrder| it.order.roles.reaches(role) && it.order.covers_task(task);
@@ -227,7 +232,8 @@ impl KillBook {
         places.any(|places| self.newest(places, Some(since), kills).is_some())
     }
 
-    /// The orders that are not wholly lifted and cover everything of a task, newest first.
+    /// The orders that are not wholly lifted and cover the task with everything in it, newest
+    /// first.
     pub fn over_task<'a>(&'a self, task: &'a Task) -> impl Iterator<Item = &'a EngagedOrder> {
         let places = self.engaged.covering_whole(task);
         let places: BTreeSet<Seq> = places.flatten().copied().collect();
@@ -245,8 +251,8 @@ impl KillBook {
         orders.find(|engaged| wanted(engaged))
     }
 
-    /// Takes an order in at its place, which is later than every other. `idle` says that nothing can be live under the order
-    /// from the beginning: the task or the lease that it covers is not in the books.
+    /// Adds an order, newer than every other. `idle` is true if nothing can be live under it from
+    /// the beginning, because its task or lease is not in the ledger.
     pub(crate) fn engage(&mut self, order: KillOrder, seq: Seq, idle: bool) {
         self.insert(EngagedOrder {
             idle_since: idle.then_some(order.at),
@@ -301,14 +307,14 @@ impl KillBook {
         Some(engaged)
     }
 
-    /// The drill that killed this lease leaves the book with it: there is one a day and target.
+    /// Forgets the drill's order that stopped this lease: each target has one drill a day.
     pub(crate) fn forget_drill(&mut self, lease: LeaseId) -> Option<KillId> {
         let is_drill = |engaged: &&EngagedOrder| engaged.order.is_drill();
         let seq = self.of_scope(&Scope::Lease(lease)).find(is_drill)?.seq;
         Some(self.remove(seq)?.order.id)
     }
 
-    /// What orders of this scope cover has left the books.
+    /// Notes that the task or lease of this scope has left the ledger.
     pub(crate) fn idle(&mut self, scope: &Scope, at: Timestamp) {
         for seq in self.by_scope.of(scope).cloned().unwrap_or_default() {
             if let Some(engaged) = self.orders.get_mut(&seq)
@@ -320,7 +326,7 @@ impl KillBook {
         }
     }
 
-    /// The orders that nobody needs to see any more leave the book.
+    /// Forgets the orders under which nothing has been live for long enough.
     pub(crate) fn forget_idle(&mut self, now: Timestamp) -> Vec<KillId> {
         let mut forgotten = Vec::new();
         while let Some((since, seq)) = self.idle.first().copied() {
@@ -333,7 +339,8 @@ impl KillBook {
         forgotten
     }
 
-    /// The lifted orders that nobody needs to see any more leave the book. Everything in the books is newer than `oldest`.
+    /// Forgets the lifted orders that nobody needs to see any more. Every record in the ledger is
+    /// newer than `oldest`.
     pub(crate) fn forget_lifted(&mut self, now: Timestamp, oldest: Option<Seq>) -> Vec<KillId> {
         let mut forgotten = Vec::new();
         while let Some((at, seq)) = self.lifted.first().copied() {
@@ -347,7 +354,7 @@ impl KillBook {
         forgotten
     }
 
-    /// Lifts an order by a step.
+    /// Lifts an order by one step.
     pub(crate) fn lift(&mut self, id: KillId, stage: RearmStage, at: Timestamp) {
         let seq = self.by_id.get(&id).copied();
         let Some(engaged) = seq.and_then(|seq| self.orders.get_mut(&seq)) else {
@@ -379,8 +386,9 @@ impl KillBook {
     }
 }
 
-/// Since when an order that is broader than a task may be forgotten, as far as that depends on the order. What answers a loss, a
-/// signal or a ticket stays: the same may be said again, and people have lifted its order.
+/// The time from which an order over more than a task may be forgotten, as far as the order itself
+/// decides it. An order that answers a loss, a signal or a ticket stays, because the same event may
+/// come again after people lifted it.
 fn forgettable(engaged: &EngagedOrder) -> Option<Timestamp> {
     let is_broad = match engaged.order.scope {
         Scope::All
@@ -444,7 +452,7 @@ mod tests {
     }
 
     proptest! {
-        /// The index finds what a look at every order finds.
+        /// The index returns the same orders as a comparison of every order.
         #[test]
         fn s08_orders_are_found_by_scope_as_by_a_look_at_all(
             given in proptest::collection::vec((scopes(), any::<bool>(), 0..3u8, 0..4u8), 0..12),

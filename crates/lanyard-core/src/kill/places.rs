@@ -1,4 +1,4 @@
-//! Kill orders by the scope that they cover: what is looked up costs what it may match, and not what there is.
+//! Kill orders indexed by scope, so that a look-up costs as much as it can match.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -11,7 +11,7 @@ use crate::lease::Seq;
 use crate::scope::{AgentName, Facets, Scope};
 use crate::task::{Above, Task};
 
-/// The places of orders in the journal, by scope.
+/// The records of kill orders, by scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Places {
     all: BTreeSet<Seq>,
@@ -19,9 +19,9 @@ pub(super) struct Places {
     targets: BTreeMap<Name, BTreeSet<Seq>>,
     charters: BTreeMap<Name, BTreeSet<Seq>>,
     agents: BTreeMap<AgentName, BTreeSet<Seq>>,
-    /// Of agents that are called by the one identity that they have.
+    /// The orders over agents that are called by their only identity.
     called: BTreeMap<String, BTreeSet<Seq>>,
-    /// Of orders that name identities besides.
+    /// The orders that list identities besides the agent's name.
     identities: BTreeMap<Identity, BTreeSet<Seq>>,
     tasks: HashMap<TaskId, BTreeSet<Seq>>,
     leases: HashMap<LeaseId, BTreeSet<Seq>>,
@@ -71,7 +71,7 @@ impl Places {
         }
     }
 
-    /// Those of exactly this scope.
+    /// The orders of exactly this scope.
     pub(super) fn of(&self, scope: &Scope) -> Option<&BTreeSet<Seq>> {
         match scope {
             Scope::All => Some(&self.all),
@@ -84,7 +84,8 @@ impl Places {
         }
     }
 
-    /// The sets of the scopes that cover what has these facets. An order can be in several.
+    /// The sets of orders whose scopes cover something with these facts. An order can be in several
+    /// sets.
     pub(super) fn covering<'a>(
         &'a self,
         facets: &Facets<'a>,
@@ -99,7 +100,7 @@ impl Places {
         .chain(lease)
     }
 
-    /// The sets of the scopes that cover everything of a task.
+    /// The sets of orders whose scopes cover the task with everything in it.
     pub(super) fn covering_whole<'a>(
         &'a self,
         task: &'a Task,
@@ -140,7 +141,7 @@ impl Places {
 }
 
 impl Places {
-    /// Orders that name this identity, or an agent that is called by it.
+    /// The orders that list this identity, or an agent that is called by it.
     fn of_identity(&self, identity: &Identity) -> [Option<&BTreeSet<Seq>>; 2] {
         let called = match self.called.is_empty() {
             true => None,
@@ -150,7 +151,7 @@ impl Places {
     }
 }
 
-/// Those of a set that are later than this place, the latest first.
+/// The orders of a set that are later than this record, latest first.
 pub(super) fn later(
     places: &BTreeSet<Seq>,
     than: Option<Seq>,

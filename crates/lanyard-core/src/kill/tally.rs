@@ -1,5 +1,5 @@
-//! What an order came to at one target: counts, and how long things took. It outlives the leases, so that a report
-//! of last week's order is as whole as one of a minute ago.
+//! The results of a kill order at one target: counts, and how long things took. Counts outlive the
+//! leases, so that a report on last week's order is complete.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,43 +8,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::lease::Progress;
 
-/// The leases of one order at one target, by how far they got.
+/// The leases of one order at one target, counted by their progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// No provider has taken their revocation yet.
+    /// Leases whose revocation the provider has not acknowledged.
     pub requested: u64,
-    /// The provider took it; its declared bound has not passed.
+    /// Leases whose revocation was acknowledged, and the provider's settle time has not passed.
     pub acknowledged: u64,
-    /// The provider took it, and its declared bound has passed.
+    /// Leases whose revocation was acknowledged, and the provider's settle time has passed.
     pub presumed: u64,
-    /// A check showed that the credential is refused.
+    /// Leases whose credential a check showed to be refused.
     pub proved: u64,
-    /// Their time ran out.
+    /// Leases that ended by themselves.
     pub expired: u64,
-    /// Of all of these, those that died for a neighbour.
+    /// Leases that died along with another, among all of these.
     pub collateral: u64,
-    /// Of the dead, those that have left the books: nothing of them could be live.
+    /// Dead leases that have left the ledger.
     pub forgotten: u64,
-    /// From the order until the provider took the revocation.
+    /// Time from the order to the provider's acknowledgement.
     pub taken_in: Spread,
-    /// From the order until they were dead as far as can be known.
+    /// Time from the order until the lease was dead.
     pub dead_in: Spread,
 }
 
 impl Tally {
-    /// All of them.
+    /// The number of all leases.
     #[must_use]
     pub const fn all(&self) -> u64 {
         self.requested + self.acknowledged + self.dead()
     }
 
-    /// Those that are dead as far as can be known.
+    /// The number of dead leases.
     #[must_use]
     pub const fn dead(&self) -> u64 {
         self.presumed + self.proved + self.expired
     }
 
-    /// Takes another target's in.
+    /// Adds the counts of another target.
     pub fn add(&mut self, other: &Self) {
         self.requested += other.requested;
         self.acknowledged += other.acknowledged;
@@ -57,7 +57,7 @@ impl Tally {
         self.dead_in.add(&other.dead_in);
     }
 
-    /// The count of those that are so far.
+    /// The counter of leases with this progress.
     pub const fn count(&mut self, progress: Progress) -> &mut u64 {
         match progress {
             Progress::Fenced | Progress::Requested => &mut self.requested,
@@ -69,34 +69,36 @@ impl Tally {
     }
 }
 
-/// How spans of time are spread, to a sixteenth of each: enough for a percentile, and of a bounded size.
+/// A histogram of durations with a relative error of one sixteenth: exact enough for percentiles,
+/// and of bounded size.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Spread(BTreeMap<u16, u64>);
 
-/// Bits of a span that are kept.
+/// The number of leading bits of a duration that its bucket keeps.
 const KEPT: u32 = 4;
 
 impl Spread {
-    /// Takes one in.
+    /// Adds a duration.
     pub fn take(&mut self, span: Duration) {
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         *self.0.entry(bucket(millis)).or_default() += 1;
     }
 
-    /// How many were taken in.
+    /// The number of durations.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// Whether none was.
+    /// True if there are no durations.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The span that this many percent did not exceed; a sixteenth more at most.
+    /// The duration that this percentage of the durations does not exceed, at most one sixteenth
+    /// too high.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> Option<Duration> {
         let rank = (self.len() * percent.min(100)).div_ceil(100).max(1);
@@ -115,7 +117,7 @@ impl Spread {
     }
 }
 
-/// The exponent and the first bits after the highest; small spans as they are.
+/// The bucket of a duration: its exponent and leading bits; small durations have a bucket each.
 fn bucket(millis: u64) -> u16 {
     let exponent = 63 - (millis | 1).leading_zeros();
     if exponent < KEPT {
@@ -126,7 +128,7 @@ fn bucket(millis: u64) -> u16 {
     u16::try_from(place).unwrap_or(u16::MAX)
 }
 
-/// The longest span of a bucket, in milliseconds.
+/// The longest duration of a bucket, in milliseconds.
 fn most(bucket: u16) -> u64 {
     let (place, bits) = (
         u32::from(bucket) >> KEPT,

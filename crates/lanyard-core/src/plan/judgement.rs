@@ -1,4 +1,4 @@
-//! What policies say of a plan.
+//! Judgements of plans by policies.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -14,15 +14,15 @@ use crate::digest::Digest;
 use crate::provider::Rehearsed;
 use crate::task::Task;
 
-/// How much a plan could break.
+/// The damage that a plan could do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Risk {
-    /// What can be undone by another apply.
+    /// Another apply can undo the plan.
     Low,
-    /// What runs changes.
+    /// Running things change.
     Medium,
-    /// Data, identity or the network perimeter change, or nobody can tell.
+    /// Data, identities or the network perimeter change, or nothing can read the plan.
     High,
 }
 
@@ -36,27 +36,27 @@ impl fmt::Display for Risk {
     }
 }
 
-/// What the policies of one charter, and the rules of risk, say of a plan.
+/// The judgement of one charter's policies and of the rules of risk about a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// Over the policies that were asked.
+    /// The digest of the policies that judged.
     pub policies: Digest,
-    /// Why it must not be applied; nothing where it may be.
+    /// Why the plan must not be applied; empty if it may.
     pub denied: Vec<String>,
-    /// What its approvers should know.
+    /// Warnings for approvers.
     pub warned: Vec<String>,
-    /// How much it could break.
+    /// The damage that the plan could do.
     pub risk: Risk,
-    /// Why.
+    /// The reasons for that risk.
     pub reasons: Vec<String>,
-    /// At least so many people have to approve it.
+    /// The least number of people who have to approve.
     pub people: u32,
-    /// One of the people has to be in each of these groups.
+    /// Groups of which at least one approver each has to be a member.
     pub groups: BTreeSet<String>,
 }
 
 impl Judgement {
-    /// Of a plan that nobody can read: nothing is held against it, and its risk is high.
+    /// The judgement of a plan that nothing can read: nothing denies it, and its risk is high.
     #[must_use]
     pub const fn unread(policies: Digest) -> Self {
         Self {
@@ -71,48 +71,49 @@ impl Judgement {
     }
 }
 
-/// What the bytes of a plan say by themselves.
+/// The contents of a plan's bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// How much it does.
+    /// The number of changes.
     pub effects: Effects,
-    /// To what.
+    /// The objects that the plan changes.
     pub reach: PlanReach,
     /// The objects of manifests, which a cluster can rehearse.
     pub objects: Vec<Value>,
-    /// What each of them is called, where its kind is known.
+    /// The name of each object, if its kind is known.
     pub named: Vec<Option<KubernetesObject>>,
-    /// The sensitive values that it changes.
+    /// The sensitive values that the plan changes.
     pub sensitive: Sensitive,
 }
 
 /// Why there is no judgement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unjudged {
-    /// The bytes are not in the form that was named.
+    /// The bytes are not in the stated form.
     #[error("the plan is not {form}: {why}")]
     Form {
-        /// What it should be.
+        /// The stated form.
         form: &'static str,
-        /// Where and why it is not.
+        /// Where and why the bytes differ from it.
         why: String,
     },
-    /// The policies cannot be asked.
+    /// The policies cannot be evaluated, for this reason.
     #[error("the policies cannot be asked: {0}")]
     Policies(String),
-    /// The bytes cannot be stored, or not be read again.
+    /// The bytes cannot be stored, or not read back, for this reason.
     #[error("the stored plan cannot be used: {0}")]
     Store(String),
-    /// This agent, or all of them, have taken what there is to take.
+    /// The agent, or all agents together, have used up the plan store.
     #[error("{0}")]
     TooMuch(String),
 }
 
-/// Reads plans and asks policies. Whatever keeps a policy from an answer is a denial within the judgement.
+/// Reads plans and evaluates policies. A policy that cannot answer is a denial in the judgement,
+/// not an error.
 #[async_trait]
 pub trait Judge: Send + Sync {
-    /// What these bytes say, for this task, and in which form: the one that is given, or else the one that they are recognised
-    /// by.
+    /// Reads the bytes of a plan for this task, in the given form or else in the form that they are
+    /// recognized by.
     ///
     /// # Errors
     /// When they are not in that form, or in none.
@@ -123,30 +124,31 @@ pub trait Judge: Send + Sync {
         content: &Arc<[u8]>,
     ) -> Result<(PlanFormat, Reading), Unjudged>;
 
-    /// What a rehearsal came to, as people read it.
+    /// Describes the result of a rehearsal for people.
     ///
     /// # Errors
-    /// When it cannot be put into words.
+    /// When it cannot be described.
     async fn compared(&self, task: &Task, rehearsed: Vec<Rehearsed>)
     -> Result<Arc<[u8]>, Unjudged>;
 
-    /// Stores the bytes of a plan of this task and what belongs to it, each under its digest; on return they survive a crash.
+    /// Stores the bytes of a task's plan and its attachments, each under its digest. On return they
+    /// survive a crash.
     ///
     /// # Errors
-    /// When they cannot be stored, or the task's identity has its share.
+    /// When they cannot be stored, or the task's identity has used up its share.
     async fn store(&self, task: &Task, bytes: Vec<Arc<[u8]>>) -> Result<(), Unjudged>;
 
-    /// Looks whether the bytes of a plan are stored, and are those of its digest: nobody can see what a plan does whose bytes
-    /// are gone.
+    /// Checks that the stored bytes of a plan are complete and match its digest. Nobody can see
+    /// what a plan does whose bytes are gone.
     ///
     /// # Errors
-    /// When they are gone, or are not what was stored.
+    /// When they are gone or do not match.
     async fn stored(&self, plan: &Plan) -> Result<(), Unjudged>;
 
-    /// What the policies of a charter say of a plan: of these bytes, or of those that are stored.
+    /// Evaluates the policies of a charter on a plan, given its bytes or reading the stored ones.
     ///
     /// # Errors
-    /// When its bytes are gone, or are not what was stored.
+    /// When the stored bytes are gone or do not match.
     async fn judge(
         &self,
         by: (&Charter, &Task),

@@ -1,4 +1,4 @@
-//! A plan: what the agent proposes to do. The bytes are kept elsewhere, under their digest.
+//! Plans: what an agent proposes to do. The plan store keeps their bytes, by digest.
 
 mod judgement;
 mod reach;
@@ -16,21 +16,21 @@ use crate::time::Timestamp;
 pub use judgement::{Judge, Judgement, Reading, Risk, Unjudged};
 pub use reach::{Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive};
 
-/// In what form the bytes are.
+/// The format of a plan's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlanFormat {
-    /// As `terraform show -json` prints it.
+    /// The output of `terraform show -json`.
     TerraformJson,
-    /// Kubernetes manifests, as they are applied.
+    /// Kubernetes manifests, as they would be applied.
     Manifests,
     /// A unified diff of manifests.
     ManifestDiff,
-    /// What has no format.
+    /// Text without a known format.
     Text,
 }
 
-/// How formats are written.
+/// The formats by the names that people write.
 pub const PLAN_FORMATS: &[(&str, PlanFormat)] = &[
     ("terraform-json", PlanFormat::TerraformJson),
     ("manifests", PlanFormat::Manifests),
@@ -58,78 +58,79 @@ impl fmt::Display for PlanFormat {
 /// - test: `t44_a_plan_over_the_limit_and_a_large_message_are_refused`
 pub const MAX_BYTES_PER_PLAN: usize = 4 * 1024 * 1024;
 
-/// What became of a rehearsal at the target.
+/// The result of a rehearsal at the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rehearsal {
-    /// What it came to, as text, under this digest.
+    /// The rehearsal's text, by digest.
     Done(Digest),
-    /// Why there was none.
+    /// Why there was no rehearsal.
     Not(String),
 }
 
-/// One submitted plan.
+/// A submitted plan without its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Its id.
+    /// The plan's id.
     pub id: PlanId,
-    /// The task that proposes it.
+    /// The task that submitted it.
     pub task: TaskId,
-    /// The apply grant that it is for.
+    /// The apply grant that the plan is for.
     pub grant: Name,
-    /// In what form the bytes are.
+    /// The format of the bytes.
     pub format: PlanFormat,
-    /// Over the exact bytes.
+    /// The digest of the exact bytes.
     pub digest: Digest,
-    /// How many bytes.
+    /// The number of bytes.
     pub size: u64,
-    /// The agent's own words.
+    /// The agent's summary, in the agent's words.
     pub summary: String,
-    /// The destructive actions of the grant that the plan asks for by name.
+    /// The destructive actions of the grant that the plan names.
     pub destructive: BTreeSet<ActionPattern>,
-    /// How much it does, as far as its form says.
+    /// The number of changes, as far as the format tells.
     #[serde(default)]
     pub effects: Effects,
-    /// How much it does, as the target rehearsed it. The agent is not told: what is there is not for it to learn from a plan.
+    /// The number of changes in the target's rehearsal. Agents do not see it, because it tells what
+    /// exists at the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsed: Option<Effects>,
-    /// The sensitive values that it changes, which whoever approves it acknowledges.
+    /// The changing sensitive values, which approvers have to acknowledge.
     #[serde(default)]
     pub sensitive: Sensitive,
-    /// What its credential can change besides, although it is narrowed to the plan.
+    /// What the credential can change beyond the plan, although it is narrowed to the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beyond: Option<String>,
-    /// The risk that was decided on when it was submitted.
+    /// The risk that the decision at submission was based on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted: Option<Risk>,
-    /// What the credential for it is narrowed to; nothing where it is not.
+    /// The objects that the credential is narrowed to; `None` if it is not narrowed.
     #[serde(default)]
     pub reach: Option<PlanReach>,
-    /// What the session for it can do, and what narrowing took away, as it was decided when the plan was submitted.
+    /// What the apply session can do and what narrowing removed, as decided at submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub narrowing: Option<Narrowing>,
-    /// What the target said that manifests would do.
+    /// The target's rehearsal of the manifests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rehearsal: Option<Rehearsal>,
-    /// What the policies of every charter that has a say make of it.
+    /// The judgements by the policies of every charter that takes part.
     #[serde(default)]
     pub judgements: Vec<Judgement>,
-    /// When it was submitted.
+    /// The time of the submission.
     pub submitted: Timestamp,
-    /// The approval it waits for, where the charter asks for one.
+    /// The approval that the plan waits for, if its charter demands one.
     pub approval: Option<ApprovalId>,
 }
 
 impl Plan {
-    /// What these policies make of it, if they were asked.
+    /// The judgement of these policies, if they judged the plan.
     #[must_use]
     pub fn judged_by(&self, policies: Digest) -> Option<&Judgement> {
         let mut all = self.judgements.iter();
         all.find(|judgement| judgement.policies == policies)
     }
 
-    /// The risk that counts: that is shown, that decides who is asked and how fresh their login has to be. The highest that any judge
-    /// sees, and high where the credential is not narrowed to the plan, whatever they see.
+    /// The risk that approvers are shown and that decides who has to approve. The highest of all
+    /// judges, and high if the credential is not narrowed to the plan.
     #[must_use]
     pub fn risk(&self) -> Risk {
         self.counted.unwrap_or(if self.reach.is_some() {
@@ -139,7 +140,7 @@ impl Plan {
         })
     }
 
-    /// The highest risk that any of its judges sees; high where nobody judged.
+    /// The highest risk of all judges; high if there is no judgement.
     #[must_use]
     pub fn judged_risk(&self) -> Risk {
         let risks = self.judgements.iter().map(|judgement| judgement.risk);

@@ -1,4 +1,4 @@
-//! What a plan touches, as far as it names it.
+//! The objects that a plan changes, as far as it names them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::Rights;
 
-/// How many things a plan changes.
+/// The number of objects that a plan changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Effects {
-    /// Made anew.
+    /// Objects created.
     pub created: u32,
-    /// Changed in place.
+    /// Objects changed in place.
     pub updated: u32,
-    /// Destroyed and made anew.
+    /// Objects destroyed and created again.
     pub replaced: u32,
-    /// Destroyed.
+    /// Objects destroyed.
     pub destroyed: u32,
-    /// No longer managed, and left as they are.
+    /// Objects that are no longer managed and stay as they are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub forgotten: u32,
-    /// Managed from now on.
+    /// Objects that are managed from now on.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub imported: u32,
-    /// Managed under another address.
+    /// Objects managed under another address.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moved: u32,
 }
@@ -53,21 +53,22 @@ impl fmt::Display for Effects {
     }
 }
 
-/// Sensitive values that a plan changes: what they are is not shown, so people are told where they are, and acknowledge each.
+/// The sensitive values that a plan changes. Their contents are masked, so approvers are told where
+/// they are and acknowledge each.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sensitive {
-    /// How many.
+    /// The number of values.
     pub count: u32,
-    /// Where, as far as there is room: the plan's text names all of them.
+    /// The places of the first values. The plan's text names all of them.
     pub names: Vec<String>,
 }
 
 impl Sensitive {
-    /// How many names are kept in the record of a plan, and how long one is, in characters.
+    /// The highest number of kept names, and the longest kept name, in characters.
     const KEPT_NAMES: usize = 50;
     const KEPT_NAME_CHARS: usize = 200;
 
-    /// Counts one more, and keeps the begin of its name where it is one of the first.
+    /// Counts a value, and keeps the beginning of its name if it is among the first.
     pub fn note(&mut self, name: impl FnOnce() -> String) {
         self.count = self.count.saturating_add(1);
         if self.names.len() < Self::KEPT_NAMES {
@@ -89,11 +90,11 @@ pub struct Narrowing {
 }
 
 impl Narrowing {
-    /// How many lines of each kind are kept in the record of a plan, and how long one is, in characters.
+    /// The highest number of kept lines of each kind, and the longest kept line, in characters.
     const KEPT_LINES: usize = 40;
     const KEPT_LINE_CHARS: usize = 1000;
 
-    /// The lines as far as there is room in a record; the last one says how many more there are.
+    /// Cuts the lines to what a record may hold. The last line says how many are missing.
     #[must_use]
     pub fn kept(self) -> Self {
         let kept = |mut lines: Vec<String>| {
@@ -118,17 +119,17 @@ impl Narrowing {
     }
 }
 
-/// What a plan changes, by what its credential can be narrowed to.
+/// The objects that a plan changes, by the kind of credential that can be narrowed to them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanReach {
-    /// In AWS.
+    /// The objects in AWS.
     pub aws: Named<Arn>,
-    /// In Kubernetes.
+    /// The objects in Kubernetes.
     pub kubernetes: Named<KubernetesObject>,
 }
 
 impl PlanReach {
-    /// What of it is about rights of this kind; nothing when none of it is.
+    /// The part of the reach that concerns rights of this kind; `None` if nothing does.
     #[must_use]
     pub fn about(self, rights: &Rights) -> Option<Self> {
         let none = Self::default();
@@ -147,12 +148,12 @@ impl PlanReach {
     }
 }
 
-/// What has a name, and what has none yet.
+/// Objects with a name, and the places of those without one yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named<T: Ord> {
-    /// What has one.
+    /// The objects with a name.
     pub named: BTreeSet<T>,
-    /// Where in the plan the others are.
+    /// The places in the plan of the objects without one.
     pub unnamed: BTreeSet<String>,
 }
 
@@ -166,32 +167,33 @@ impl<T: Ord> Default for Named<T> {
 }
 
 impl<T: Ord> Named<T> {
-    /// Whether a credential can be narrowed to it: there is something, and all of it has a name.
+    /// True if a credential can be narrowed to it: there is an object, and every object has a name.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         !self.named.is_empty() && self.unnamed.is_empty()
     }
 }
 
-/// An ARN, of which a plan may leave the region and the account to the provider.
+/// An Amazon Resource Name. A plan may leave region and account to the provider.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Arn {
-    /// `aws`, `aws-cn`; any when absent.
+    /// The partition, such as `aws-cn`; `None` matches every partition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
-    /// `sqs`.
+    /// The service, such as `sqs`.
     pub service: String,
-    /// Empty where the service has none; any when absent.
+    /// The region; empty if the service has none, `None` matches every region.
     pub region: Option<String>,
-    /// Empty where the service has none; any when absent.
+    /// The account; empty if the service has none, `None` matches every account.
     pub account: Option<String>,
-    /// What follows the fifth colon. It may hold `?` where the provider chooses characters, and nothing else that is wild.
+    /// The part after the fifth colon. The only wildcard in it is `?`, for characters that AWS
+    /// chooses.
     pub resource: String,
 }
 
 impl Arn {
-    /// The parts of a whole one; `None` when it is not one or holds what a policy would take for more than
-    /// a name (T30).
+    /// Parses a complete ARN; `None` if the text is none, or has parts that a policy would take for
+    /// more than a name (T30).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
@@ -229,31 +231,31 @@ impl fmt::Display for Arn {
     }
 }
 
-/// An object of a cluster.
+/// An object of a Kubernetes cluster.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KubernetesObject {
     /// The API group; empty for the core group.
     pub group: String,
-    /// `deployments`.
+    /// The resource, such as `deployments`.
     pub resource: String,
-    /// Its namespace; empty where the plan names none.
+    /// The namespace; empty if the plan names none.
     pub namespace: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
-    /// Whether the plan makes it: RBAC cannot narrow that to a name.
+    /// True if the plan creates the object. RBAC cannot narrow the verb `create` to a name.
     pub created: bool,
 }
 
 impl KubernetesObject {
-    /// Whether its kind is in no namespace, of the kinds whose objects plans name.
+    /// True if the object's kind has no namespaces, among the kinds that plans name.
     #[must_use]
     pub fn is_of_the_cluster(&self) -> bool {
         self.group.is_empty()
             && matches!(self.resource.as_str(), "namespaces" | "persistentvolumes")
     }
 
-    /// Whether it is in this namespace, which is a grant's: a manifest that names none is applied to the namespace of the
-    /// credential, as `kubectl` does.
+    /// True if the object is in this namespace of a grant. An object without a namespace is applied
+    /// to the credential's namespace, as `kubectl` does.
     #[must_use]
     pub fn is_in(&self, namespace: &str) -> bool {
         !self.is_of_the_cluster() && (self.namespace.is_empty() || self.namespace == namespace)

@@ -17,25 +17,25 @@ use super::{
     MAX_OPEN_TASKS, MAX_OPEN_TASKS_PER_IDENTITY, MAX_REPORTS_PER_IDENTITY_PER_HOUR, State,
 };
 
-/// Why a command does not take effect.
+/// Why a command cannot take effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A kill order covers it.
+    /// A kill order covers the command.
     #[error("stopped by kill order {} over {}: {}", .0.order.id, .0.order.scope, .0.order.reason.escape_debug())]
     Killed(Box<EngagedOrder>),
-    /// A pause covers it.
+    /// A pause covers the command.
     #[error("paused by {} over {}: {}", .0.id, .0.reach, .0.reason.escape_debug())]
     Paused(Box<Pause>),
-    /// A breaker tripped a moment ago.
+    /// A circuit breaker tripped, and its consequence is not recorded yet.
     #[error("stopped by a {0}")]
     Tripped(String),
-    /// A pause asks for a person's approval.
+    /// A pause demands a person's approval.
     #[error("pause {} over {} asks for a person's approval: {}", .0.id, .0.reach, .0.reason.escape_debug())]
     ApprovalAsked(Box<Pause>),
-    /// It is already so: the id was used before.
+    /// The id is in use.
     #[error("{0} already exists")]
     Exists(String),
-    /// There is no such thing.
+    /// The command refers to something that the state does not know.
     #[error("there is no {0}")]
     Unknown(String),
     /// The task has ended.
@@ -44,136 +44,136 @@ pub enum Refusal {
     /// The charter changed between the decision and the commit (T74).
     #[error("charter {0} has changed: ask again")]
     CharterMoved(Name),
-    /// Too many credentials out.
+    /// The agent has as many live credentials as its charter allows.
     #[error("{agent} has {live} live leases under this charter and may have {most}")]
     TooManyLive {
-        /// Who.
+        /// The agent's name.
         agent: String,
-        /// How many.
+        /// The number of its live credentials.
         live: u32,
-        /// The limit.
+        /// The charter's limit.
         most: u32,
-        /// When the first of them ends by itself.
+        /// The time at which the first of them ends by itself.
         until: Option<Timestamp>,
     },
-    /// Too many mints in the window.
+    /// The agent has used up a mint rate of its charter.
     #[error("the charter allows {} credentials within {}, and the agent has had them", .rate.count, .rate.per)]
     TooFast {
         /// The rate that is used up.
         rate: Rate,
-        /// When the next is within the rate.
+        /// The time from which the next mint is within the rate.
         until: Timestamp,
     },
-    /// The task has had what it may have.
+    /// The task has used up its budget.
     #[error("the budget of task {task} does not hold this credential")]
     BudgetSpent {
-        /// Which task.
+        /// The task with the budget.
         task: TaskId,
-        /// What the task may have in all.
+        /// The budget.
         budget: Budget,
     },
-    /// The approval does not carry it.
+    /// The approval does not allow an apply session.
     #[error("approval {id}: {why}")]
     NotApproved {
-        /// Which.
+        /// The approval.
         id: ApprovalId,
-        /// Why not.
+        /// Why it does not.
         why: Unusable,
     },
-    /// People are asked too often (T23).
+    /// The agent has as many requests waiting for people as its charter allows (T23).
     #[error("{waiting} requests of {agent} wait for people under this charter, and {most} may")]
     TooManyRequests {
-        /// Who.
+        /// The agent's name.
         agent: String,
-        /// How many wait.
+        /// The number of waiting requests.
         waiting: u32,
-        /// The limit.
+        /// The charter's limit.
         most: u32,
     },
-    /// People said no a moment ago.
+    /// People rejected a request of the agent, and its charter demands a pause after that.
     #[error("people denied a request of {agent} less than {cooldown} ago")]
     CoolingDown {
-        /// Who.
+        /// The agent's name.
         agent: String,
-        /// For how long nothing is asked after a no.
+        /// The length of the pause.
         cooldown: Ttl,
-        /// When.
+        /// The time at which the pause ends.
         until: Timestamp,
     },
-    /// More is reported of a task than anybody could read.
+    /// The task has reported as many actions within an hour as a task may.
     #[error(
         "{most} actions of task {task} were reported within an hour: the next can be at {until}"
     )]
     TooManyReports {
-        /// Which task.
+        /// The task that reports.
         task: TaskId,
-        /// The limit.
+        /// The limit, in reports an hour.
         most: usize,
-        /// When.
+        /// The time from which the next report is accepted.
         until: Timestamp,
     },
-    /// More messages of reporters than can be told apart.
+    /// The replay cache for reporters' messages is full.
     #[error(
         "more messages of reporters come than can be told apart: the next can be taken at {until}"
     )]
     TooManyMessages {
-        /// When.
+        /// The time from which the next message is accepted.
         until: Timestamp,
     },
-    /// The consent is not taken.
+    /// The person's approval is not accepted.
     #[error(transparent)]
     Consent(#[from] ConsentError),
-    /// The lease is not where the command needs it.
+    /// The lease is no longer in the stage that the command needs.
     #[error("lease {0} is not waiting for this")]
     LeaseMoved(LeaseId),
-    /// The plan role was re-armed a moment ago.
+    /// The plan role was re-armed too recently.
     #[error(
         "the apply role can be re-armed from {until} on: the plan role comes first, for a while"
     )]
     Soaking {
-        /// From when on.
+        /// The time from which the apply role can be re-armed.
         until: Timestamp,
     },
-    /// The re-arm breaks a rule of re-arming (T68).
+    /// The command breaks a rule of re-arming (T68).
     #[error("{0}")]
     Rearm(&'static str),
-    /// An order was engaged after the re-arm was proposed, over some of the same.
+    /// A kill order over part of the same scope is newer than the re-arm proposal.
     #[error(
         "kill order {0} was engaged after this re-arm was proposed: look at that order, and propose again"
     )]
     RearmVoid(KillId),
-    /// Too many tasks are open.
+    /// The identity has as many open tasks as it may have.
     #[error("{asker} has {open} open tasks and may have {most}")]
     TooManyTasks {
-        /// Who asks for another one.
+        /// The identity that asks.
         asker: String,
-        /// How many are open.
+        /// The number of its open tasks.
         open: usize,
         /// The limit.
         most: usize,
     },
-    /// Too many tasks of everybody are open.
+    /// All identities together have as many open tasks as the broker takes.
     #[error("the broker has {most} open tasks, which is all that it opens")]
     TooManyTasksInAll {
         /// The limit.
         most: usize,
     },
-    /// Too much is reported by one agent.
+    /// The agent's tasks have reported as many actions within an hour as an identity may.
     #[error(
         "{most} actions of tasks of {agent} were reported within an hour: the next can be at {until}"
     )]
     TooManyReportsOfAgent {
-        /// Who.
+        /// The agent's name.
         agent: String,
-        /// The limit.
+        /// The limit, in reports an hour.
         most: u32,
-        /// When.
+        /// The time from which the next report is accepted.
         until: Timestamp,
     },
-    /// A task has submitted all the plans that it may.
+    /// The task has submitted as many plans as a task may.
     #[error("{most} plans of task {task} were submitted, and no more are taken")]
     TooManyPlans {
-        /// Which task.
+        /// The task that submits.
         task: TaskId,
         /// The limit.
         most: usize,
@@ -181,7 +181,7 @@ pub enum Refusal {
 }
 
 impl State {
-    /// Whether the command can take effect now.
+    /// Checks whether the command can take effect now.
     ///
     /// # Errors
     /// The precondition that does not hold.
@@ -428,8 +428,9 @@ impl State {
         }
     }
 
-    /// When the first of the live leases ends that the agent of this task has under its charter, as far as its newest leases
-    /// show: whoever is refused a thousand times a second must not make the writer read all of them.
+    /// The time at which the first live lease of this agent and charter ends, looking at the newest
+    /// leases alone: an agent that is refused a thousand times a second must not make the writer
+    /// read all of its leases.
     fn next_end(&self, task: &crate::task::Task) -> Option<Timestamp> {
         const LEASES_READ: usize = 200;
         let own = self.leases.newest(&task.identity).take(LEASES_READ);
@@ -465,7 +466,7 @@ impl State {
         live.map_or(Ok(()), |lease| Err(not(Unusable::Busy(lease))))
     }
 
-    /// C: an order newer than the intent refuses it, for good.
+    /// Checks step C of a mint: a kill order newer than the intent refuses it for good.
     fn admit_confirmation(&self, id: LeaseId) -> Result<(), Refusal> {
         let lease = self
             .leases
@@ -480,7 +481,8 @@ impl State {
         }
     }
 
-    /// A report of a task that was there not long ago, on a lease of it, or the end of what was started.
+    /// Checks a report: its task must be known, its lease must belong to the task, and an end must
+    /// belong to a beginning.
     fn admit_report(&self, report: &Report, now: Timestamp) -> Result<(), Refusal> {
         if self.deliveries.knows(report) {
             let id = report.delivery.as_deref().unwrap_or_default();

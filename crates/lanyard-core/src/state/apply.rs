@@ -1,4 +1,5 @@
-//! What a command does to the state. It cannot fail: whatever was admitted, or stands in the journal, is so.
+//! The effect of each command on the state. Applying cannot fail: a command that was admitted, or
+//! that stands in the journal, has happened.
 
 use std::sync::Arc;
 
@@ -21,12 +22,12 @@ use super::tasks::{REPORTED_TASK_REMEMBERED, REQUEST_REMEMBERED};
 use super::{State, TaskEntry};
 
 impl State {
-    /// Leaves out the records before this place that cannot be read any more.
+    /// Skips the records before this sequence number, which cannot be read any more.
     pub fn pass_over(&mut self, until: Seq) {
         self.next = self.next.max(until);
     }
 
-    /// Takes in the record at the next place, and says which place that was.
+    /// Applies the next record and returns its sequence number.
     pub fn apply(&mut self, record: &Record) -> Seq {
         let (seq, at) = (self.next, record.at);
         self.next = Seq(seq.0 + 1);
@@ -186,8 +187,8 @@ impl State {
         }
     }
 
-    /// Ended tasks of which nothing is left leave with everything of theirs, and orders that nothing is left of some time
-    /// after that.
+    /// Drops ended tasks without remains, with their plans and approvals, and after a while the
+    /// kill orders that cover nothing any more.
     fn forget_ended(&mut self, now: Timestamp) {
         let mut due = self.tasks.due(now);
         while let Some(id) = due.pop() {
@@ -244,7 +245,7 @@ impl State {
         }
     }
 
-    /// Until when what people were asked for a task counts for anything.
+    /// The time until which an approval of the task can matter.
     fn asked_until(&self, id: TaskId) -> Option<Timestamp> {
         let plans = self.plans_of.get(&id).into_iter().flatten();
         let asked = plans.filter_map(|plan| self.plans.get(plan)?.approval);
@@ -256,7 +257,8 @@ impl State {
         last.max().map(|last| last + REQUEST_REMEMBERED)
     }
 
-    /// Notes an open task that is spent and has nothing live: it is to be closed.
+    /// Notes an open task that has used up its budget and has nothing live, so that the broker
+    /// closes it.
     pub(super) fn note_spent(&mut self, task: TaskId) {
         let over = self.spent.get(&task).is_some_and(|spent| spent.is_over());
         let open = self.tasks.get(task).is_some_and(|it| it.closed.is_none());
@@ -359,8 +361,9 @@ impl State {
         }
     }
 
-    /// A use whose secret was never handed over is given back; a release or a kill closes the session,
-    /// and the end of a lease's time leaves it open for the next lease under the same digest.
+    /// Ends an approval's apply session. A use whose secret was never handed over is given back. A
+    /// release or a kill closes the session; the natural end of a lease leaves it open for the next
+    /// lease of the same plan.
     fn end_session(&mut self, id: ApprovalId, lease: LeaseId, cause: StopCause) {
         self.on_approval(id, |approval| {
             if approval.session != Some(lease) {

@@ -1,4 +1,4 @@
-//! The approvals, and the ways to find those of an agent and those of a person without a look at all of them.
+//! The approvals, indexed by the agent that asked and by the people who approved.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,7 +10,7 @@ use crate::identity::Identity;
 use crate::lease::Seq;
 use crate::scope::AgentName;
 
-/// Who asks: an agent under a charter.
+/// An agent under a charter, as the asker of approvals.
 type Asking = (Name, AgentName);
 
 /// Every approval that has not been forgotten.
@@ -28,29 +28,29 @@ impl Approvals {
         self.all.get(&id)
     }
 
-    /// All of them, by their ids.
+    /// All approvals, ordered by id.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Approval> {
         self.all.values()
     }
 
-    /// Those behind this one, by their ids.
+    /// The approvals after this id, ordered by id.
     pub(super) fn after(&self, after: Option<ApprovalId>) -> impl Iterator<Item = &Approval> {
         self.all.range(behind(after)).map(|(_, approval)| approval)
     }
 
-    /// Those that this agent asked for under this charter.
+    /// The approvals that this agent asked for under this charter.
     pub(super) fn asked_by(&self, asking: &Asking) -> impl Iterator<Item = &Approval> {
         let own = self.by_asking.get(asking).into_iter().flatten();
         own.filter_map(|id| self.all.get(id))
     }
 
-    /// Those that this person has said yes to.
+    /// The approvals that this person gave.
     pub(super) fn of_person(&self, person: &Identity) -> impl Iterator<Item = &Approval> {
         let own = self.by_person.get(person).into_iter().flatten();
         own.filter_map(|id| self.all.get(id))
     }
 
-    /// The place of the oldest.
+    /// The record of the oldest approval.
     pub(super) fn oldest(&self) -> Option<Seq> {
         self.by_seq.first().map(|(seq, _)| *seq)
     }
@@ -70,7 +70,7 @@ impl Approvals {
         self.all.insert(approval.id, approval);
     }
 
-    /// Changes an approval and keeps the indexes right.
+    /// Changes an approval and updates the indexes.
     pub(super) fn update(&mut self, id: ApprovalId, change: impl FnOnce(&mut Approval)) {
         let Some(approval) = self.all.get_mut(&id) else {
             return;

@@ -1,4 +1,4 @@
-//! What breakers have counted: windows over the records, so that a restart forgets nothing.
+//! The counts of circuit breakers, made from the records so that a restart forgets nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::task::Task;
 use crate::time::Timestamp;
 use crate::trip::{Counted, EVIDENCE, Trip};
 
-/// How long it is remembered which targets an agent had something on, once it asks for nothing any more.
+/// How long an agent's targets are remembered after its last credential.
 ///
 /// # Limit
 /// - for: an agent under a charter with a breaker on new targets
@@ -27,21 +27,21 @@ use crate::trip::{Counted, EVIDENCE, Trip};
 /// - test: `s28_the_targets_of_an_agent_that_is_gone_are_forgotten`
 const REACHED_REMEMBERED: Duration = Duration::from_secs(90 * 86400);
 
-/// How many windows of one breaker are kept before those that are over are looked for.
+/// The number of windows of one circuit breaker from which ended windows are searched and dropped.
 const MANY: usize = 1024;
 
-/// The breakers of the charters in force, what they have counted, and which have tripped.
+/// The circuit breakers of the charters in force, their counts, and those that tripped.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Breakers {
     watched: BTreeMap<Name, Vec<Watch>>,
     tripped: Vec<Trip>,
-    /// Which targets an agent had something on, by charter, and when it last had something.
+    /// The targets that each agent has used, by charter, with the time of its last credential.
     reached: BTreeMap<(Name, AgentName), (Timestamp, BTreeSet<Name>)>,
-    /// The same agents, by when they last had something.
+    /// The same agents, ordered by the time of their last credential.
     last_reached: BTreeSet<(Timestamp, (Name, AgentName))>,
 }
 
-/// One breaker and its windows.
+/// One circuit breaker with its windows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Watch {
     rule: BreakerRule,
@@ -50,12 +50,12 @@ pub(super) struct Watch {
     places: HashMap<Counted, usize>,
 }
 
-/// What happened, as far as it is counted.
+/// An event that circuit breakers count.
 #[derive(Debug, Clone, Copy)]
 struct Happened<'a> {
     event: Event,
     charter: &'a Name,
-    /// Of many agents, where there is none.
+    /// The agent of the event; `None` if it concerns several agents.
     agent: Option<&'a AgentName>,
     task: Option<&'a Task>,
     target: Option<&'a Name>,
@@ -96,7 +96,8 @@ impl Watch {
         }
     }
 
-    /// Counts; what tripped it, when it did. Its window is then empty.
+    /// Counts an event and returns the trip, if the circuit breaker tripped. The window is empty
+    /// then.
     fn count(&mut self, happened: &Happened<'_>, at: Timestamp, seq: Seq) -> Option<Trip> {
         let breaker = &self.rule.breaker;
         let named = |pattern: &String| happened.action.is_some_and(|name| is_named(pattern, name));
@@ -164,7 +165,8 @@ impl Watch {
     }
 }
 
-/// `ticket.*` names what begins with `ticket.`; anything else names itself.
+/// Matches an action's name: `ticket.*` matches every name that begins with `ticket.`, any other
+/// pattern only itself.
 fn is_named(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
@@ -173,7 +175,8 @@ fn is_named(pattern: &str, name: &str) -> bool {
 }
 
 impl Breakers {
-    /// The breakers of a revision that comes into force; what one has counted stays where it has not changed.
+    /// Takes the circuit breakers of a revision that comes into force. A circuit breaker that did
+    /// not change keeps its counts.
     fn watch(&mut self, charter: &Name, rules: &[BreakerRule]) {
         let mut before = self.watched.remove(charter).unwrap_or_default();
         let watches: Vec<_> = rules
@@ -196,7 +199,7 @@ impl Breakers {
         }
     }
 
-    /// Counts; which breakers that makes trip.
+    /// Counts an event for every circuit breaker and returns the trips.
     fn count(&mut self, happened: &Happened<'_>, (at, seq): (Timestamp, Seq)) -> Vec<Trip> {
         let Some(watches) = self.watched.get_mut(happened.charter) else {
             return Vec::new();
@@ -207,7 +210,7 @@ impl Breakers {
             .collect()
     }
 
-    /// Whether this target is new to the agent; from now on it is not.
+    /// Records that the agent uses the target, and returns true if it is the first time.
     fn reaches(&mut self, task: &Task, target: &Name, at: Timestamp) -> bool {
         let watches = self.watched.get(&task.charter);
         let counted = |watch: &Watch| watch.rule.breaker.on == Event::NewTarget;
@@ -233,14 +236,14 @@ impl Breakers {
         &self.tripped
     }
 
-    /// The trip that holds this up until its consequence is recorded.
+    /// The trip that holds this request back until its consequence is recorded.
     pub(super) fn holding(&self, facets: &Facets<'_>) -> Option<&Trip> {
         let holds =
             |trip: &&Trip| trip.rule.breaker.then != Then::Alert && trip.reach().covers(facets);
         self.tripped.iter().find(holds)
     }
 
-    /// The consequence of a trip is recorded.
+    /// Notes that the consequence of a trip is recorded.
     fn answered(&mut self, charter: &Name, line: u32, record: Seq) {
         let is = |trip: &Trip| {
             trip.charter == *charter && trip.rule.at.line == line && trip.record() == record
@@ -248,7 +251,7 @@ impl Breakers {
         self.tripped.retain(|trip| !is(trip));
     }
 
-    /// What was counted of a task that is gone counts for nothing any more.
+    /// Drops the counts of a task that ended.
     pub(super) fn forget_task(&mut self, task: &Task) {
         let of = Counted::Task(task.id, task.agent.clone());
         let watches = self.watched.get_mut(&task.charter);
@@ -275,7 +278,7 @@ impl Breakers {
         }
     }
 
-    /// An image of before there were times was of this time.
+    /// Restores an image. Images of versions that stored no times get the time of the last record.
     pub(super) fn restore(image: BreakersImage, latest: Timestamp) -> Self {
         let times: BTreeMap<_, _> = image.last_reached.into_iter().collect();
         let reached = image.reached.into_iter().map(|(of, names)| {
@@ -299,7 +302,7 @@ impl Breakers {
     }
 }
 
-/// The breakers as a value that can be written down.
+/// The serializable form of the circuit breakers and their counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakersImage {
     watched: BTreeMap<Name, Vec<Watch>>,
@@ -310,7 +313,7 @@ pub struct BreakersImage {
 }
 
 impl State {
-    /// Counts what a record says, before it takes effect.
+    /// Counts a record before it takes effect.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "of all that happens, these are counted"
@@ -410,7 +413,7 @@ impl State {
         }
     }
 
-    /// A report counts once for what began, and once for what failed.
+    /// Counts a report once for its beginning and once for its failure.
     fn count_report(&mut self, report: &Report, when: (Timestamp, Seq)) {
         let Some(entry) = self.tasks.get(report.task) else {
             return;
@@ -440,7 +443,8 @@ impl State {
         self.trip(trips, when.0);
     }
 
-    /// Notes trips, but for those whose consequence is in effect already: whoever goes on makes no further orders.
+    /// Records trips, except those whose consequence is already in effect: further events must not
+    /// make further orders.
     fn trip(&mut self, trips: Vec<Trip>, at: Timestamp) {
         for trip in trips {
             if !self.in_effect(&trip, at) {

@@ -1,4 +1,5 @@
-//! Messages of reporters that were taken: one that is sent again, also to another process, is the same report (S30).
+//! The replay cache for reporters' messages: a message that is sent again, also to another process,
+//! is the same report (S30).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::action::{Report, Reporter};
 use crate::id::ActionId;
 use crate::time::Timestamp;
 
-/// How long a message is remembered. Its time keeps it from being accepted ten minutes after it was at the earliest.
+/// How long a message is remembered. A message older than ten minutes is refused by its own time.
 ///
 /// # Limit
 /// - for: a message of a reporter
@@ -17,7 +18,7 @@ use crate::time::Timestamp;
 /// - beyond: a message with the same id is another report
 /// - test: `s30_messages_beyond_what_is_remembered_are_refused`
 const DELIVERY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
-/// Messages that are remembered.
+/// How many messages are remembered.
 ///
 /// # Limit
 /// - for: all reporters together
@@ -26,13 +27,13 @@ const DELIVERY_REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// - test: `s30_messages_beyond_what_is_remembered_are_refused`
 const MAX_DELIVERIES: usize = 100_000;
 
-/// Who sent it, and what the sender calls it.
+/// The reporter's name with the reporter's id of the message.
 type Message = (String, String);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deliveries(HashMap<Message, (Timestamp, ActionId)>);
 
-/// One of them, in a snapshot.
+/// One remembered message, as a snapshot holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     reporter: String,
@@ -41,7 +42,7 @@ pub struct Delivery {
     action: ActionId,
 }
 
-/// The message of a report that came by one.
+/// The message that a report came by, if it came by one.
 fn message(report: &Report) -> Option<Message> {
     match (&report.by, &report.delivery) {
         (Reporter::Webhook(reporter), Some(id)) => Some((reporter.clone(), id.clone())),
@@ -55,12 +56,12 @@ impl Deliveries {
         found.map(|(_, action)| *action)
     }
 
-    /// Whether a report repeats a message that was taken.
+    /// True if the report repeats a remembered message.
     pub(super) fn knows(&self, report: &Report) -> bool {
         message(report).is_some_and(|message| self.0.contains_key(&message))
     }
 
-    /// When there is room for another one; `None` is now.
+    /// The time from which there is room for the message; `None` if there is room now.
     pub(super) fn room_at(&self, report: &Report, now: Timestamp) -> Option<Timestamp> {
         message(report)?;
         if self.0.len() < MAX_DELIVERIES {

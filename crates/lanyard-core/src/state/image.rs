@@ -1,4 +1,4 @@
-//! The state as a value that can be written down: the image that a snapshot holds.
+//! The serializable form of the state, which a snapshot holds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,31 +29,32 @@ use super::rates::Window;
 use super::tasks::{RequestKey, Tasks};
 use super::{Leases, State, TaskEntry};
 
-/// The whole state, item by item, so that it can be written and read as a stream.
+/// One item of the state. The state is written and read item by item, so that neither needs all of
+/// it in memory twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Image {
-    /// First: what there is one of.
+    /// The first item: the parts of the state that exist once.
     Head {
-        /// The place of the next record.
+        /// The sequence number of the next record.
         next: Seq,
         /// The time of the last record.
         #[serde(default)]
         latest: Timestamp,
-        /// How the last process saw the time since the boot.
+        /// The boot clock that the last process recorded.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         clock: Option<BootClock>,
-        /// Charters in force.
+        /// The charters in force, with their revisions.
         in_force: BTreeMap<Name, Revision>,
-        /// The orders.
+        /// The kill orders.
         kills: Box<KillBook>,
-        /// What was seen at the targets.
+        /// The counts of differences found at the targets.
         #[serde(default)]
         observed: Observed,
-        /// Who is invited and enrolled.
+        /// The invited and enrolled agents.
         #[serde(default)]
         enrolment: Box<Enrolment>,
-        /// Proposals to lift them.
+        /// The re-arm proposals.
         rearms: BTreeMap<RearmId, RearmProposal>,
         /// The pauses.
         #[serde(default)]
@@ -61,102 +62,102 @@ pub enum Image {
         /// The emergencies.
         #[serde(default)]
         emergencies: BTreeMap<Name, Emergency>,
-        /// What breakers have counted.
+        /// The counts of the circuit breakers.
         #[serde(default)]
         breakers: Box<BreakersImage>,
-        /// How many leases follow, so that there is room for them.
+        /// The number of leases that follow, for which the reader reserves room.
         leases: usize,
     },
-    /// A task; before its leases.
+    /// A task. It precedes the leases of the task.
     Task {
-        /// What was said.
+        /// The facts fixed when the task was opened.
         task: Box<Task>,
-        /// When it was closed.
+        /// The time at which the task was closed.
         closed: Option<Timestamp>,
-        /// The request that opened it.
+        /// The id of the request that opened the task.
         request: Option<String>,
-        /// Who asked, where that was another than who runs it.
+        /// The identity that asked, if another agent asked than the one that runs the task.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asker: Option<Identity>,
-        /// Whether a credential of the task has left the books.
+        /// True if a credential of the task has left the ledger.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         used: bool,
     },
-    /// A request that opened a task which is forgotten.
+    /// The request that opened a task which is no longer in the state.
     Opened {
-        /// The request.
+        /// The caller and the request id.
         request: RequestKey,
-        /// The task.
+        /// The task that the request opened.
         task: TaskId,
-        /// Until when the request is remembered.
+        /// The time until which the request is remembered.
         until: Timestamp,
     },
-    /// How often an identity reported actions lately.
+    /// How many actions an identity reported within the current hour.
     Reporting {
-        /// Who.
+        /// The identity that reports.
         identity: Identity,
-        /// How often, and since when.
+        /// The count and the beginning of its hour.
         window: Window,
     },
-    /// A plan.
+    /// A plan without its bytes.
     Plan(Box<Plan>),
-    /// An approval.
+    /// An approval with its answers.
     Approval(Box<Approval>),
-    /// A lease.
+    /// A lease without its task, which precedes it.
     Lease(Box<LeaseImage>),
-    /// What an agent has used of a charter.
+    /// The use that an agent made of a charter's quota.
     Used {
-        /// The charter.
+        /// The charter's name.
         charter: Name,
-        /// The agent.
+        /// The agent's name.
         agent: AgentName,
-        /// How much.
+        /// The live credentials and the last mints.
         used: UseImage,
     },
-    /// What was reported of a task.
+    /// The reports about a task.
     Reports {
-        /// Which.
+        /// The task.
         task: TaskId,
-        /// All of it.
+        /// The reports that later reports are compared with.
         reports: Box<Reports>,
     },
-    /// What a task has had under a budget.
+    /// The part of a task's budget that is used up.
     Spent {
-        /// Which.
+        /// The task.
         task: TaskId,
-        /// How much.
+        /// The part used up.
         spent: Spent,
     },
-    /// What an order came to, by target.
+    /// The results of a kill order, by target.
     Tallies {
-        /// Which.
+        /// The kill order.
         order: KillId,
-        /// How much.
+        /// The counts for each target.
         targets: BTreeMap<Name, Tally>,
     },
-    /// What is known of the drills at a target.
+    /// The drills at one target.
     Drills(Box<Drills>),
-    /// A message of a reporter that was taken.
+    /// A remembered message of a reporter.
     Delivery(Box<Delivery>),
-    /// The newest that is known of somebody.
+    /// The newest groups and roles of a person.
     Person(Box<Operator>),
-    /// Which lease a request made.
+    /// The lease that a request made.
     Request {
-        /// Of which task.
+        /// The task of the request.
         task: TaskId,
         /// The request id.
         request: String,
-        /// The lease.
+        /// The lease that the request made.
         lease: LeaseId,
     },
 }
 
-/// What was used: how much is live, and when the last mints were.
+/// The use of a quota: the live credentials and the last mints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UseImage(Use);
 
-/// A lease, with its task by id.
+/// A lease that names its task by id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseImage {
     id: LeaseId,
@@ -213,7 +214,7 @@ impl State {
         }
     }
 
-    /// The state, item by item, in the order in which [`State::restore`] wants it.
+    /// The state, item by item, in the order that [`State::restore`] requires.
     pub fn image(&self) -> impl Iterator<Item = Image> {
         let head = self.head();
         let tasks = self.tasks.iter().map(|entry| Image::Task {
@@ -302,8 +303,8 @@ impl State {
             )
     }
 
-    /// Takes in one item of an image. A lease whose task is not there is left out and reported as `false`:
-    /// such an image is not whole.
+    /// Takes in one item of an image. Returns false for a lease whose task is missing; such an
+    /// image is incomplete.
     #[must_use]
     pub fn restore(&mut self, item: Image) -> bool {
         match item {

@@ -1,4 +1,4 @@
-//! The leases, and the ways to find them without a scan.
+//! The leases, with the indexes that spare a scan.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use crate::identity::Identity;
 use crate::lease::{Awaits, Entry, Lease, Seq, Stage};
 use crate::time::Timestamp;
 
-/// Every lease under which something may be live or must stay revoked.
+/// Every lease under which a credential may be live or must stay revoked.
 #[derive(Debug, Clone, Default)]
 pub struct Leases {
-    /// Boxed: a table has twice as many places as it needs after it grew.
+    /// The leases by id. Boxed, because a hash table has up to twice as many slots as entries after
+    /// it grew.
     all: HashMap<LeaseId, Box<Lease>>,
     by_task: HashMap<TaskId, BTreeSet<LeaseId>>,
     entries: BTreeSet<Arc<Entry>>,
-    /// In the order of their intents, oldest first: the order in which they are listed.
+    /// The leases in the order of their intents, which is the order of listings.
     by_intent: BTreeMap<Seq, LeaseId>,
     by_identity: HashMap<Identity, BTreeSet<Seq>>,
     deadlines: Deadlines,
@@ -26,30 +27,30 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// One lease.
+    /// The lease with this id.
     #[must_use]
     pub fn get(&self, id: LeaseId) -> Option<&Lease> {
         self.all.get(&id).map(Box::as_ref)
     }
 
-    /// All of them, in no order.
+    /// All leases, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Lease> {
         self.all.values().map(Box::as_ref)
     }
 
-    /// How many there are.
+    /// The number of leases.
     #[must_use]
     pub fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no leases.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
-    /// How many are live: asked for or issued, and not being stopped.
+    /// The number of live leases: in the stages intent and issued.
     #[must_use]
     pub const fn live(&self) -> usize {
         self.live
@@ -64,7 +65,7 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// The leases of one target that are being stopped.
+    /// The stopping leases of one target.
     pub fn stopping(&self, target: &Name) -> impl Iterator<Item = &Lease> {
         self.stopping
             .by_target
@@ -75,7 +76,7 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// Those of them that wait for this.
+    /// The stopping leases of one target that wait for `what`.
     pub fn awaiting(&self, target: &Name, what: Awaits) -> impl Iterator<Item = &Lease> {
         self.stopping
             .by_target
@@ -86,7 +87,7 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// The leases that an order killed, and that wait for this.
+    /// The leases that the kill order stops and that wait for `what`.
     pub fn killed(&self, kill: KillId, what: Awaits) -> impl Iterator<Item = &Lease> {
         let steps = self.stopping.by_kill.get(&kill);
         steps
@@ -96,8 +97,8 @@ impl Leases {
             .filter_map(|id| self.get(*id))
     }
 
-    /// The first of the leases behind this one, by their ids, that an order killed and that wait for one of these. A lease that
-    /// waits for something else in the meantime keeps its place.
+    /// The first lease after this id that the kill order stops and that waits for one of these. A
+    /// lease keeps its place when it begins to wait for something else.
     pub fn killed_after(
         &self,
         kill: KillId,
@@ -114,20 +115,20 @@ impl Leases {
         found.filter_map(|id| self.get(id)).collect()
     }
 
-    /// When the last of the leases of a target that an order killed was asked for.
+    /// The time of the newest intent among the target's leases that the kill order stops.
     #[must_use]
     pub fn last_asked(&self, target: &Name, kill: KillId) -> Option<Timestamp> {
         let asked = self.stopping.asked.get(&(target.clone(), kill))?;
         asked.last().map(|(asked, _)| *asked)
     }
 
-    /// The place of the oldest.
+    /// The record of the oldest intent.
     #[must_use]
     pub fn oldest(&self) -> Option<Seq> {
         self.by_intent.keys().next().copied()
     }
 
-    /// The orders with leases that wait for their provider or for its declared bound.
+    /// The kill orders with leases that wait for their provider or for its settle time.
     pub fn unfinished(&self) -> impl Iterator<Item = KillId> {
         let open = |steps: &Steps| {
             [Awaits::Kill, Awaits::Bound]
@@ -140,12 +141,12 @@ impl Leases {
             .map(|(id, _)| *id)
     }
 
-    /// The targets with leases that are being stopped.
+    /// The targets with stopping leases.
     pub fn stopping_targets(&self) -> impl Iterator<Item = &Name> {
         self.stopping.by_target.keys()
     }
 
-    /// The leases behind this place, oldest first; those of one identity alone where one is given.
+    /// The leases after this record, oldest first; only those of one identity if one is given.
     pub fn listed<'a>(
         &'a self,
         of: Option<&Identity>,
@@ -172,29 +173,30 @@ impl Leases {
         own.filter_map(|seq| self.get(*self.by_intent.get(seq)?))
     }
 
-    /// The intents that have not been confirmed by their deadline, soonest first.
+    /// The intents that were not confirmed by their deadline, earliest deadline first.
     pub fn given_up(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
         self.due(&self.deadlines.intents, now)
     }
 
-    /// The issued leases whose time is up, soonest first.
+    /// The issued leases that have reached their end, earliest end first.
     pub fn expired(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
         self.due(&self.deadlines.issued, now)
     }
 
-    /// The targets of leases that may be forgotten once their time is over.
+    /// The targets with leases that can be forgotten at a known time.
     pub fn ending_targets(&self) -> impl Iterator<Item = &Name> {
         self.deadlines.over.keys()
     }
 
-    /// The leases of a target that are being stopped and are over by `now`, soonest first. A lease that only a revocation
-    /// ends is not among them before its revocation was taken.
+    /// The stopping leases of a target that can be forgotten by `now`, earliest first. A lease that
+    /// only a revocation ends is not among them before its revocation is acknowledged.
     pub fn over(&self, target: &Name, now: Timestamp) -> impl Iterator<Item = &Lease> {
         let of_target = self.deadlines.over.get(target).into_iter();
         of_target.flat_map(move |due| self.due(due, now))
     }
 
-    /// The leases that are over by `now`, and whose mint nobody answered and whose revocation nobody took.
+    /// The leases past their end by `now` whose mint was never answered and whose revocation was
+    /// never acknowledged.
     pub fn unanswered(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
         self.due(&self.deadlines.unanswered, now)
     }
@@ -208,12 +210,12 @@ impl Leases {
         come.filter_map(|(_, id)| self.get(*id))
     }
 
-    /// All of them, in the order in which they are quickest to insert.
+    /// All leases in the order in which inserting them is fastest.
     pub(super) fn by_intent(&self) -> impl Iterator<Item = &Lease> {
         self.by_intent.values().filter_map(|id| self.get(*id))
     }
 
-    /// None yet, with room for so many; an untrue number is only slower.
+    /// An empty collection with room for this many leases. A wrong number costs time only.
     pub(super) fn with_room(leases: usize) -> Self {
         const LEASES_WITH_ROOM: usize = 1 << 22;
         Self {
@@ -222,7 +224,7 @@ impl Leases {
         }
     }
 
-    /// One shared entry for all leases of the same grant.
+    /// Returns the one shared value for all leases of the same grant.
     pub(super) fn share(&mut self, entry: &Entry) -> Arc<Entry> {
         if let Some(shared) = self.entries.get(entry) {
             return Arc::clone(shared);
@@ -246,7 +248,7 @@ impl Leases {
         self.all.insert(lease.id, Box::new(lease));
     }
 
-    /// Changes a lease and keeps the indexes right.
+    /// Changes a lease and updates the indexes.
     pub(super) fn update(&mut self, id: LeaseId, change: impl FnOnce(&mut Lease)) {
         let Some(lease) = self.all.get_mut(&id) else {
             return;
@@ -287,19 +289,19 @@ impl Leases {
     }
 }
 
-/// Leases by what they wait for.
+/// Lease ids by what the leases wait for.
 type Steps = BTreeMap<Awaits, BTreeSet<LeaseId>>;
 
-/// What is being stopped, found by its target and by the order that killed it.
+/// The stopping leases, by target and by kill order.
 #[derive(Debug, Clone, Default)]
 struct Stopping {
     by_target: BTreeMap<Name, Steps>,
     by_kill: HashMap<KillId, Steps>,
-    /// By target and order: when each was asked for.
+    /// The time of each intent, by target and kill order.
     asked: HashMap<(Name, KillId), BTreeSet<(Timestamp, LeaseId)>>,
 }
 
-/// Where a lease is to be found.
+/// The place of a lease in the indexes.
 type Found = Option<(Awaits, Option<KillId>)>;
 
 fn found(lease: &Lease) -> Found {
@@ -357,7 +359,7 @@ impl Stopping {
     }
 }
 
-/// Says whether nothing is left.
+/// Removes the lease and returns true if nothing is left there.
 fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
     steps.is_some_and(|steps| {
         if let Some(ids) = steps.get_mut(&what) {
@@ -370,16 +372,16 @@ fn take_out(steps: Option<&mut Steps>, what: Awaits, id: LeaseId) -> bool {
     })
 }
 
-/// When the next thing is to be done about a lease because of the time, and what.
+/// The next event of a lease that time brings, and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deadline {
     /// The intent is given up.
     Intent(Timestamp),
     /// The lease ends.
     Issued(Timestamp),
-    /// The lease leaves the books.
+    /// The lease is forgotten.
     Over(Timestamp),
-    /// The lease waits for its revocation, unless its provider says that it ended by itself.
+    /// The lease has to be revoked, unless its provider says that it ended by itself.
     Unanswered(Timestamp),
 }
 
@@ -394,8 +396,8 @@ fn deadline(lease: &Lease) -> Deadline {
     }
 }
 
-/// Leases by what the time brings next, each kind by itself: what cannot be done for some of one kind holds up none of another,
-/// nor those of another target.
+/// Leases by the next event that time brings, one index for each kind of event: a target or a kind
+/// of event that is stuck must not hold up the others.
 #[derive(Debug, Clone, Default)]
 struct Deadlines {
     intents: BTreeSet<(Timestamp, LeaseId)>,

@@ -1,7 +1,7 @@
 //! The state that the journal adds up to: tasks, leases, plans, approvals, kill orders.
 //!
-//! A command is first admitted ([`State::admit`]: preconditions, changes nothing) and then applied
-//! ([`State::apply`]: cannot fail). Replay applies without admitting.
+//! A command is first admitted ([`State::admit`] checks its precondition and changes nothing) and
+//! then applied ([`State::apply`] cannot fail). Replay applies without admitting.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -57,13 +57,13 @@ use quota::{Quotas, Spent};
 use rates::Rates;
 use tasks::Tasks;
 
-/// Everything that the broker knows and must not forget.
+/// Everything that the broker must not forget.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     next: Seq,
     /// The time of the last record.
     latest: Timestamp,
-    /// How the last process saw the time since the boot.
+    /// The boot clock that the last process recorded.
     clock: Option<BootClock>,
     in_force: BTreeMap<Name, Revision>,
     tasks: Tasks,
@@ -73,32 +73,32 @@ pub struct State {
     plans_of: HashMap<TaskId, Vec<PlanId>>,
     approvals: Approvals,
     kills: KillBook,
-    /// What each order came to, by target.
+    /// The results of each kill order, by target.
     tallies: HashMap<KillId, BTreeMap<Name, Tally>>,
     drills: BTreeMap<Name, Drills>,
     observed: Observed,
     enrolment: Enrolment,
     rearms: BTreeMap<RearmId, RearmProposal>,
-    /// By task, then by request id.
+    /// The leases by task and request id.
     requests: HashMap<TaskId, BTreeMap<String, LeaseId>>,
     pauses: BTreeMap<PauseId, Pause>,
     emergencies: BTreeMap<Name, Emergency>,
     breakers: Breakers,
-    /// What was reported, by task.
+    /// The reports about each task.
     reports: HashMap<TaskId, Reports>,
-    /// The messages of reporters that were taken, by reporter and id.
+    /// The replay cache for reporters' messages.
     deliveries: Deliveries,
-    /// The newest that is known of people who were seen of late.
+    /// The newest groups and roles of people who were seen recently.
     people: BTreeMap<Identity, Operator>,
     report_rates: Rates,
-    /// What was had under a budget, by task.
+    /// The part of each task's budget that is used up.
     spent: HashMap<TaskId, Spent>,
-    /// The open tasks whose budget is spent, and of which nothing is live.
+    /// The open tasks that have used up their budget and have nothing live.
     spent_out: BTreeSet<TaskId>,
 }
 
 impl State {
-    /// The place of the next record.
+    /// The sequence number of the next record.
     #[must_use]
     pub const fn next_seq(&self) -> Seq {
         self.next
@@ -110,13 +110,13 @@ impl State {
         self.latest
     }
 
-    /// How the last process saw the time since the boot of its machine.
+    /// The boot clock that the last process recorded.
     #[must_use]
     pub const fn clock(&self) -> Option<&BootClock> {
         self.clock.as_ref()
     }
 
-    /// The revision of a charter that is in force.
+    /// The charter's revision in force; `None` if the charter is not in force.
     #[must_use]
     pub fn in_force(&self, charter: &Name) -> Option<&Revision> {
         self.in_force.get(charter)
@@ -127,7 +127,7 @@ impl State {
         self.in_force.iter()
     }
 
-    /// One task.
+    /// The task with this id.
     #[must_use]
     pub fn task(&self, id: TaskId) -> Option<&TaskEntry> {
         self.tasks.get(id)
@@ -143,13 +143,13 @@ impl State {
         self.tasks.open_under(charter)
     }
 
-    /// How many tasks are open that this identity opened.
+    /// The number of open tasks that this identity opened.
     #[must_use]
     pub fn open_tasks_of(&self, asker: &crate::identity::Identity, now: Timestamp) -> usize {
         self.tasks.open_of(asker, now)
     }
 
-    /// The task that an earlier request with this id opened; it may be forgotten.
+    /// The task that an earlier request with this id opened. The task itself may be forgotten.
     #[must_use]
     pub fn task_of_request(
         &self,
@@ -171,42 +171,42 @@ impl State {
         &self.leases
     }
 
-    /// The orders.
+    /// The kill orders.
     #[must_use]
     pub const fn kills(&self) -> &KillBook {
         &self.kills
     }
 
-    /// What was seen at the targets.
+    /// The counts of differences found at the targets.
     #[must_use]
     pub const fn observed(&self) -> Observed {
         self.observed
     }
 
-    /// Who is invited and enrolled.
+    /// The invited and enrolled agents.
     #[must_use]
     pub const fn enrolment(&self) -> &Enrolment {
         &self.enrolment
     }
 
-    /// What is known of the drills, by target.
+    /// The drills, by target.
     #[must_use]
     pub const fn drills(&self) -> &BTreeMap<Name, Drills> {
         &self.drills
     }
 
-    /// One plan.
+    /// The plan with this id.
     #[must_use]
     pub fn plan(&self, id: PlanId) -> Option<&Plan> {
         self.plans.get(&id)
     }
 
-    /// The plans behind this one that have not been forgotten, by their ids.
+    /// The plans after this id that have not been forgotten, ordered by id.
     pub fn plans(&self, after: Option<PlanId>) -> impl Iterator<Item = &Plan> {
         self.plans.range(behind(after)).map(|(_, plan)| plan)
     }
 
-    /// The open tasks behind this place, by their own end.
+    /// The open tasks after this place, ordered by their natural end.
     pub fn open_tasks(
         &self,
         after: Option<(Timestamp, TaskId)>,
@@ -214,7 +214,7 @@ impl State {
         self.tasks.open_after(after)
     }
 
-    /// The open tasks behind this place that an identity opened, by their own end.
+    /// The open tasks after this place that the identity opened, ordered by their natural end.
     pub fn open_tasks_opened_by(
         &self,
         asker: &Identity,
@@ -223,41 +223,41 @@ impl State {
         self.tasks.open_of_after(asker, after)
     }
 
-    /// A task, and the tasks that have it above them.
+    /// The task with all tasks that have it in their lineage.
     #[must_use]
     pub fn task_and_those_below(&self, task: TaskId) -> Vec<TaskId> {
         self.tasks.with_those_below(task)
     }
 
-    /// The open tasks whose budget is spent, and of which nothing is live.
+    /// The open tasks that have used up their budget and have nothing live.
     pub fn spent_tasks(&self) -> impl Iterator<Item = TaskId> {
         self.spent_out.iter().copied()
     }
 
-    /// What was reported of a task.
+    /// The reports about a task.
     #[must_use]
     pub fn reports(&self, task: TaskId) -> Option<&Reports> {
         self.reports.get(&task)
     }
 
-    /// The action that a message of a reporter reported before.
+    /// The action that this message reported before.
     #[must_use]
     pub fn reported_by(&self, reporter: &str, message: &str) -> Option<ActionId> {
         self.deliveries.get(reporter, message)
     }
 
-    /// One approval.
+    /// The approval with this id.
     #[must_use]
     pub fn approval(&self, id: ApprovalId) -> Option<&Approval> {
         self.approvals.get(id)
     }
 
-    /// The approvals behind this one that have not been forgotten, by their ids.
+    /// The approvals after this id that have not been forgotten, ordered by id.
     pub fn approvals(&self, after: Option<ApprovalId>) -> impl Iterator<Item = &Approval> {
         self.approvals.after(after)
     }
 
-    /// Everybody who said yes to something, as they were then, and everybody who was seen of late.
+    /// Every approver as recorded with the approval, and everybody who was seen recently.
     #[must_use]
     pub fn consenting(&self) -> Vec<Operator> {
         let approvals = self.approvals.iter();
@@ -266,48 +266,48 @@ impl State {
         consenting.chain(self.people.values()).cloned().collect()
     }
 
-    /// Whether people can still give an approval, and have to: its task is open.
+    /// True if the approval still needs answers and its task is open.
     #[must_use]
     pub fn is_waiting(&self, approval: &Approval, now: Timestamp) -> bool {
         approval.waits() && self.void(approval, now).is_none()
     }
 
-    /// One re-arm proposal.
+    /// The re-arm proposal with this id.
     #[must_use]
     pub fn rearm(&self, id: RearmId) -> Option<&RearmProposal> {
         self.rearms.get(&id)
     }
 
-    /// The pauses that nobody has ended and that may have ended by themselves; oldest first by id.
+    /// The pauses that nobody has ended, ordered by id. Some may have ended by themselves.
     pub fn pauses(&self) -> impl Iterator<Item = &Pause> {
         self.pauses.values()
     }
 
-    /// The pause that asks this of what has these facets.
+    /// The pause that demands this of something with these facts.
     #[must_use]
     pub fn pausing(&self, facets: &Facets<'_>, demand: Demand, now: Timestamp) -> Option<&Pause> {
         let mut asking = self.pauses.values().filter(|pause| pause.demand == demand);
         asking.find(|pause| pause.lasts(now) && pause.reach.covers(facets))
     }
 
-    /// The emergency that was last declared under a charter, if nobody has ended it.
+    /// The emergency last declared under a charter, unless a person ended it.
     #[must_use]
     pub fn emergency(&self, charter: &Name) -> Option<&Emergency> {
         self.emergencies.get(charter)
     }
 
-    /// Every emergency that nobody has ended and that may have ended by itself.
+    /// The emergencies that nobody has ended. Some may have ended by themselves.
     pub fn emergencies(&self) -> impl Iterator<Item = &Emergency> {
         self.emergencies.values()
     }
 
-    /// The breakers that tripped and whose consequences are not recorded yet.
+    /// The circuit breakers that tripped and whose consequences are not recorded yet.
     #[must_use]
     pub fn tripped(&self) -> &[Trip] {
         self.breakers.tripped()
     }
 
-    /// The oldest order that makes a lease dead, where no kill is stopping that lease yet.
+    /// The oldest kill order that covers a lease which no kill order stops yet.
     #[must_use]
     pub fn unswept(&self, lease: &Lease) -> Option<KillId> {
         if !needs_sweep(lease) {
@@ -318,7 +318,8 @@ impl State {
     }
 }
 
-/// Whether an order at this place makes a lease dead that no kill is stopping yet.
+/// True if a kill order with this sequence number covers the lease and no kill order stops the
+/// lease yet.
 #[must_use]
 pub fn is_unswept(lease: &Lease, order: &KillOrder, seq: Seq) -> bool {
     lease.intent < seq && order.reaches(&lease.facets()) && needs_sweep(lease)

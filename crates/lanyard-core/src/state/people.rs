@@ -1,4 +1,4 @@
-//! What people are asked, and what they answer.
+//! Requests to people, and their answers.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::time::Timestamp;
 
 use super::{Refusal, State};
 
-/// How long the newest groups of a person are remembered: no token and no session lives longer.
+/// How long the newest groups of a person are remembered. No token and no session lives longer.
 const GROUPS_REMEMBERED: Duration = Duration::from_secs(48 * 3600);
-/// How much newer a login with the same groups has to be to be journaled. A token that no key holds is not accepted at this
-/// age.
+/// How much newer a login with unchanged groups must be before it is journaled. A bearer token of
+/// this age is no longer accepted.
 const RECOGNITION_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Plans that one task submits.
@@ -28,7 +28,7 @@ const RECOGNITION_INTERVAL: Duration = Duration::from_secs(300);
 pub(crate) const MAX_PLANS_PER_TASK: usize = 100;
 
 impl State {
-    /// A plan, with how often people may be asked where they have to be.
+    /// Checks a plan, and the agent's quota of requests if the plan needs an approval.
     pub(super) fn admit_plan(
         &self,
         plan: &Plan,
@@ -79,7 +79,8 @@ impl State {
         Ok(())
     }
 
-    /// Whether a request still asks anybody: not where its task is over, nor where an order has killed it (S14).
+    /// Checks that a request can still be answered: its task is open and no kill order covers it
+    /// (S14).
     fn still_asked(&self, approval: &Approval, now: Timestamp) -> Result<(), ConsentError> {
         match self.void(approval, now) {
             Some(why) => Err(why),
@@ -87,7 +88,7 @@ impl State {
         }
     }
 
-    /// Why nothing can become of a request any more.
+    /// Why a request can never be granted any more; `None` if it can.
     #[must_use]
     pub fn void(&self, approval: &Approval, now: Timestamp) -> Option<ConsentError> {
         let entry = self.tasks.get(approval.task);
@@ -100,7 +101,7 @@ impl State {
         killed.then_some(ConsentError::Killed)
     }
 
-    /// Whoever may say yes may say no, also after a yes.
+    /// Checks a rejection: whoever may approve may reject, also after having approved.
     pub(super) fn admit_rejection(
         &self,
         approval: ApprovalId,
@@ -157,13 +158,13 @@ impl State {
         Ok(admits(&requester)?)
     }
 
-    /// Which agent asks for a task, under which charter.
+    /// The charter and agent of the task that asks.
     pub(super) fn asking(&self, task: TaskId) -> Option<(Name, AgentName)> {
         let task = &self.tasks.get(task)?.task;
         Some((task.charter.clone(), task.agent.clone()))
     }
 
-    /// Whether this agent may ask people again (T23).
+    /// Checks the agent's quota of requests to people (T23).
     fn may_ask(&self, task: TaskId, most: RequestLimits, now: Timestamp) -> Result<(), Refusal> {
         let asking = &self.known_task(task)?.task;
         let of_agent = (asking.charter.clone(), asking.agent.clone());
@@ -204,7 +205,7 @@ impl State {
         Ok(())
     }
 
-    /// What a person may do now counts for what that person said yes to, until it is used.
+    /// Updates the person's unused approvals to the roles and groups that the person has now.
     pub(super) fn recognize(&mut self, operator: &Operator) {
         let own = self.approvals.of_person(&operator.identity);
         let own: Vec<ApprovalId> = own.map(|approval| approval.id).collect();
@@ -228,7 +229,8 @@ impl State {
         }
     }
 
-    /// Whether somebody is seen with other groups or roles than before, and not by an older token or session than before.
+    /// True if the person's groups or roles differ from those known, and the token or session is
+    /// not older than the known one.
     #[must_use]
     pub fn knows_otherwise(&self, operator: &Operator) -> bool {
         let known = self.people.get(&operator.identity);
@@ -262,7 +264,8 @@ impl State {
         }
     }
 
-    /// An operator without the groups and roles that a newer login of the same person has lost (S37).
+    /// The operator without the groups and roles that a newer login of the same person no longer
+    /// has (S37).
     #[must_use]
     pub fn as_known(&self, operator: &Operator) -> Operator {
         let known = self.people.get(&operator.identity);
@@ -276,13 +279,13 @@ impl State {
         }
     }
 
-    /// Whether this identity runs the task that asks for the approval.
+    /// True if this identity runs the task that asks for the approval.
     fn asks_for(&self, approval: &Approval, who: &Identity) -> bool {
         let task = self.tasks.get(approval.task);
         task.is_some_and(|entry| entry.task.identity == *who)
     }
 
-    /// Of whoever asked, the whole request; of a person, that person's yes.
+    /// Withdraws the whole request if its asker withdraws, or a person's own approval.
     pub(super) fn withdraw(
         &mut self,
         approval: ApprovalId,

@@ -1,4 +1,4 @@
-//! What one agent has out under one charter, counted at the intent (T41).
+//! The credentials of one agent under one charter, counted at the intent (T41).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -10,12 +10,13 @@ use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
 
-/// Mints of one agent under one charter that are remembered: no rate counts more.
+/// How many mints of one agent under one charter are remembered. No rate counts more.
 const MINTS_REMEMBERED: usize = 10_000;
-/// No rate has a longer window.
+/// How long mints are remembered.
 ///
 /// # No limit
-/// The parser of charters refuses a longer window (`MAX_SPAN`); this is for how long mints are remembered.
+/// The parser of charters refuses a longer window (`MAX_SPAN`); this is for how long mints are
+/// remembered.
 const MAX_RATE_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +25,17 @@ pub(super) struct Use {
     mints: VecDeque<Timestamp>,
 }
 
-/// What one task has had, under a budget.
+/// The part of a task's budget that is used up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
     mints: u32,
     seconds: u64,
-    /// Whether nothing more can be had.
+    /// True once nothing more is within the budget.
     over: bool,
 }
 
 impl Spent {
-    /// Whether this much more is within the budget.
+    /// True if one more credential of this many seconds is within the budget.
     pub(super) fn admits(self, budget: Budget, seconds: u64) -> bool {
         let most = u64::from(budget.time.as_secs());
         self.mints < budget.mints && self.seconds.saturating_add(seconds) <= most
@@ -46,14 +47,14 @@ impl Spent {
         self.over = !self.admits(budget, 1);
     }
 
-    /// Whether nothing more can be had.
+    /// True if nothing more is within the budget.
     #[must_use]
     pub const fn is_over(self) -> bool {
         self.over
     }
 }
 
-/// Use by charter and agent.
+/// The use of quotas, by charter and agent.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quotas(HashMap<(Name, AgentName), Use>);
 
@@ -74,7 +75,8 @@ impl Quotas {
         self.of(task).map_or(0, |used| used.live)
     }
 
-    /// When the next mint is within every rate, and the rate that holds it up until then; `None` is now.
+    /// The time from which the next mint is within every rate, with the rate that delays it; `None`
+    /// if it is now.
     pub(super) fn next_mint(
         &self,
         task: &Task,
@@ -92,8 +94,8 @@ impl Quotas {
         waits.max_by_key(|(until, _)| *until)
     }
 
-    /// Counts one. What is remembered does not depend on the rates of this intent: another one, of a pinned revision or of a
-    /// task above, may have a longer window (S23).
+    /// Counts a mint. Mints are remembered whatever this charter's rates, because a pinned revision
+    /// or a task above may have a longer window (S23).
     pub(super) fn minted(&mut self, task: &Task, at: Timestamp) {
         let used = self
             .0

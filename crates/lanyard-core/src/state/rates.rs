@@ -1,4 +1,4 @@
-//! How often each identity reported actions lately.
+//! How many actions each identity reported within the current hour.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -18,14 +18,14 @@ use crate::time::Timestamp;
 pub const MAX_REPORTS_PER_IDENTITY_PER_HOUR: u32 = 2000;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The hour that is counted in, and how many there were.
+/// An hour with the number of reports in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     since: Timestamp,
     count: u32,
 }
 
-/// The windows that are open. One that is over is taken out when another begins.
+/// The open hours of all identities. A closed one is removed when another opens.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rates {
     windows: HashMap<Identity, Window>,
@@ -33,7 +33,7 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// When this identity may report again; now, when there is none.
+    /// The time from which this identity may report again; `None` if it may now.
     pub(super) fn next(&self, identity: &Identity, now: Timestamp) -> Option<Timestamp> {
         let window = self.windows.get(identity)?;
         let over = window.since + HOUR;

@@ -1,5 +1,5 @@
-//! What an order's report is about besides the leases that the order itself stops: an order reaches every lease of its
-//! scope that is older than it, whoever began to stop that lease.
+//! The leases that a kill order's report covers besides those that the order itself stops: a kill
+//! order covers every older lease in its scope, whatever began to stop the lease.
 
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId};
@@ -10,9 +10,9 @@ use crate::scope::{RoleFilter, Scope};
 use super::State;
 
 impl State {
-    /// The other orders that stop leases which are not known to be dead, and which this order may make dead as well: the sweep
-    /// leaves those to that other order, and whoever asks after this one has to hear of them. Each with whether that is so of
-    /// every lease of it.
+    /// The other kill orders that stop leases which this order covers too and which are not known
+    /// to be dead. The sweep leaves those leases to the other order, so the report has to name that
+    /// order. The flag is true if this order covers every lease of the other one.
     #[must_use]
     pub fn others_stopping(&self, engaged: &EngagedOrder) -> Vec<(KillId, bool)> {
         let others = self.leases.unfinished();
@@ -20,8 +20,8 @@ impl State {
         others.map(|id| (id, self.is_within(id, engaged))).collect()
     }
 
-    /// The first leases behind this one that another order stops, that are not known to be dead, and whether this order makes
-    /// each dead as well.
+    /// The first leases after this id that the other order stops and that are not known to be dead,
+    /// each with whether this order covers it too.
     #[must_use]
     pub fn stopped_by_other(
         &self,
@@ -35,7 +35,7 @@ impl State {
         leases.map(|lease| (lease, is_reached(lease))).collect()
     }
 
-    /// What an order stops that is not known to be dead, by target.
+    /// The counts of leases that the order stops and that are not known to be dead, by target.
     pub fn open_tallies(&self, order: KillId) -> impl Iterator<Item = (&Name, Tally)> {
         self.tallies(order).map(|(target, tally)| {
             let open = Tally {
@@ -47,8 +47,8 @@ impl State {
         })
     }
 
-    /// Whether every lease that the order `id` stops is one that `engaged` makes dead too. A cut takes neighbours along
-    /// that no scope names: then each has to be looked at.
+    /// True if `engaged` covers every lease that the order `id` stops. A cut also kills leases
+    /// outside of every scope; then each lease is compared.
     fn is_within(&self, id: KillId, engaged: &EngagedOrder) -> bool {
         let Some(other) = self.kills.get(id) else {
             return false;

@@ -1,5 +1,5 @@
-//! What a re-arm has to meet: two people, the plan role first, and no order in the meantime that its people would have to
-//! look at.
+//! The rules of re-arming: two people, the plan role first, and no newer kill order that those
+//! people would have to look at first.
 
 use crate::id::{KillId, RearmId};
 use crate::kill::{
@@ -38,7 +38,8 @@ impl State {
         }
     }
 
-    /// One person lifts an order that has stopped nothing. The engine has seen that nothing known is in reach of the order.
+    /// Checks that one person may withdraw the order. The engine has checked that the order covers
+    /// nothing known.
     pub(super) fn admit_order_withdrawal(&self, kill: KillId) -> Result<(), Refusal> {
         let engaged = self.kills.get(kill);
         let engaged = engaged.ok_or_else(|| Refusal::Unknown(format!("kill order {kill}")))?;
@@ -88,7 +89,7 @@ impl State {
         self.is_good(proposal, now)
     }
 
-    /// Whether another person can confirm this proposal now, whoever that is.
+    /// Checks whether any other person could confirm this proposal now.
     ///
     /// # Errors
     /// Why nobody can.
@@ -104,7 +105,7 @@ impl State {
         self.admit_step(proposal, now)
     }
 
-    /// Every proposal that is remembered, the newest last.
+    /// Every remembered proposal, newest last.
     #[must_use]
     pub fn rearms(&self) -> Vec<&RearmProposal> {
         let mut all: Vec<_> = self.rearms.values().collect();
@@ -112,7 +113,7 @@ impl State {
         all
     }
 
-    /// The other orders that stop some of what this one stops, the newest first.
+    /// The other kill orders that stop part of what this one stops, newest first.
     pub fn overlapping<'a>(
         &'a self,
         order: &'a KillOrder,
@@ -124,15 +125,16 @@ impl State {
         })
     }
 
-    /// The newest order that was engaged after the proposal and that its people have to look at first.
+    /// The newest kill order after the proposal that its people have to look at first.
     fn voiding(&self, proposal: &RearmProposal) -> Option<&EngagedOrder> {
         let rearmed = &self.kills.get(proposal.kill)?.order;
         let mut newer = self.kills.after(proposal.epoch).rev();
         newer.find(|engaged| self.voids(engaged, rearmed))
     }
 
-    /// Whether an order is about what a re-arm of another one would let go. An order that an agent can bring about by itself,
-    /// and that reaches less, goes on by itself and voids nothing: else an agent could hold up every re-arm.
+    /// True if the order concerns what a re-arm of the other would release. An order that an agent
+    /// can cause by itself, and whose scope is of a narrower kind, voids nothing: otherwise an
+    /// agent could hold up every re-arm.
     fn voids(&self, engaged: &EngagedOrder, rearmed: &KillOrder) -> bool {
         let order = &engaged.order;
         let of_agent = matches!(order.by, Actor::Breaker { .. } | Actor::Agent(_));
@@ -142,7 +144,7 @@ impl State {
         self.may_overlap(order, rearmed)
     }
 
-    /// Whether something can be covered by both.
+    /// True if one lease could be in both scopes.
     fn may_overlap(&self, one: &KillOrder, other: &KillOrder) -> bool {
         let lease = |id, order: &KillOrder| {
             let lease = self.leases.get(id);
@@ -178,7 +180,7 @@ impl State {
     }
 }
 
-/// Whether the first scope is of a kind that covers less than the kind of the second.
+/// True if the first scope is of a narrower kind than the second.
 fn reaches_less(one: &Scope, other: &Scope) -> bool {
     breadth(one) < breadth(other)
 }

@@ -1,4 +1,5 @@
-//! What orders came to, counted as it happens: a report of a million leases costs no more than one of ten.
+//! The results of kill orders, counted as they happen, so that a report on a million leases costs
+//! no more than one on ten.
 
 use crate::charter::Name;
 use crate::id::{KillId, LeaseId};
@@ -9,12 +10,12 @@ use crate::time::Timestamp;
 use super::State;
 
 impl State {
-    /// What an order came to, by target.
+    /// The counts of a kill order, by target.
     pub fn tallies(&self, order: KillId) -> impl Iterator<Item = (&Name, &Tally)> {
         self.tallies.get(&order).into_iter().flatten()
     }
 
-    /// Counts a lease under the order that has just become the cause of its end.
+    /// Counts a lease under the kill order that has just become the cause of its end.
     pub(super) fn tally(&mut self, id: LeaseId) {
         let Some((lease, cause, progress)) = self.leases.get(id).and_then(stopping) else {
             return;
@@ -71,7 +72,7 @@ impl State {
         }
     }
 
-    /// Before a lease leaves the books.
+    /// Counts a lease that leaves the ledger.
     pub(super) fn tally_forgotten(&mut self, id: LeaseId) {
         let Some(lease) = self.leases.get(id) else {
             return;

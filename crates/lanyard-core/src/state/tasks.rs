@@ -1,8 +1,8 @@
-//! The tasks, and the ways to find them without a scan.
+//! The tasks, with the indexes that spare a scan.
 //!
-//! A task is open until it is closed or its time is up. Some time later it leaves with everything of it, unless something is
-//! live under it, or a task below it is still there. Its request id is remembered longer, so that a request that is
-//! repeated late opens nothing.
+//! A task is open until it is closed or reaches its end. Some time later the ledger forgets the
+//! task with its plans and approvals, unless something is live under it or a task below it remains.
+//! Its request id is remembered longer, so that a repeated request opens nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,13 +18,14 @@ use crate::identity::Identity;
 use crate::task::Task;
 use crate::time::Timestamp;
 
-/// How long an ended task stays in memory with its plans and approvals, once no lease of it is in the books.
+/// How long an ended task stays in memory with its plans and approvals, once no lease of it is in
+/// the books.
 ///
 /// # Limit
 /// - for: a task
 /// - unit: after its end and the end of its last lease
-/// - beyond: the task leaves memory and snapshots; its timeline is read from the history, everything else says that there is
-///   no such task
+/// - beyond: the task leaves memory and snapshots; its timeline is read from the history,
+///   everything else says that there is no such task
 /// - test: `s51_an_ended_task_leaves_memory_soon`
 pub const ENDED_TASK_REMEMBERED: Duration = Duration::from_secs(60);
 
@@ -82,41 +83,41 @@ pub const MAX_OPEN_TASKS: usize = 100_000;
 /// - test: `s05_open_tasks_are_bounded_by_identity`
 pub const MAX_OPEN_TASKS_PER_IDENTITY: usize = 1000;
 
-/// A task and whether it is over.
+/// A task with its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEntry {
-    /// What was said when it was opened.
+    /// The facts fixed when the task was opened.
     pub task: Arc<Task>,
-    /// When it was closed.
+    /// The time at which the task was closed.
     pub closed: Option<Timestamp>,
-    /// The caller's request id, which makes a retry safe.
+    /// The caller's request id: a second request with it returns the same task.
     pub request: Option<String>,
-    /// Who opened it, where that was another than the identity that runs it.
+    /// The identity that opened the task, if it is not the one that runs it.
     pub asker: Option<Identity>,
 }
 
 impl TaskEntry {
-    /// Whether it can still be used.
+    /// True if the task can be used at `now`.
     #[must_use]
     pub fn is_open(&self, now: Timestamp) -> bool {
         self.closed.is_none() && now < self.task.expires
     }
 
-    /// When it ended, or will end by itself.
+    /// The time at which the task ended or will end.
     #[must_use]
     pub fn ends(&self) -> Timestamp {
         self.closed
             .map_or(self.task.expires, |closed| closed.min(self.task.expires))
     }
 
-    /// Who opened it.
+    /// The identity that opened the task.
     #[must_use]
     pub fn asker(&self) -> &Identity {
         self.asker.as_ref().unwrap_or(&self.task.identity)
     }
 }
 
-/// A request id of one identity, as it is remembered.
+/// The digest of an identity and its request id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestKey(Digest);
@@ -137,22 +138,23 @@ impl RequestKey {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tasks {
     all: HashMap<TaskId, TaskEntry>,
-    /// The open ones, by their own end.
+    /// The open tasks, ordered by their natural end.
     open: BTreeSet<(Timestamp, TaskId)>,
-    /// The open ones of each identity that opened some, by their own end.
+    /// The open tasks of each identity that opened any, ordered by their natural end.
     open_of: HashMap<Identity, BTreeSet<(Timestamp, TaskId)>>,
-    /// The open ones of each charter.
+    /// The open tasks of each charter.
     open_under: BTreeMap<Name, BTreeSet<TaskId>>,
-    /// The tasks that have one above them.
+    /// The tasks directly or indirectly below each task.
     below: HashMap<TaskId, BTreeSet<TaskId>>,
-    /// When ended ones may be forgotten. Those that something is left of are not here: they come back when it is gone.
+    /// The times from which ended tasks may be forgotten. A task with remains is absent and returns
+    /// when they are gone.
     endings: BTreeSet<(Timestamp, TaskId)>,
-    /// Those that had a credential: what was done with the credential may be reported late.
+    /// The tasks that had a credential, whose actions may be reported late.
     used: HashSet<TaskId>,
-    /// The ended ones that stay for late reports alone, by their end.
+    /// The ended tasks kept for late reports alone, ordered by their end.
     late: BTreeSet<(Timestamp, TaskId)>,
     requests: HashMap<RequestKey, TaskId>,
-    /// The requests of ended tasks, by when they may be forgotten.
+    /// The requests of ended tasks, ordered by the time at which they may be forgotten.
     request_endings: BTreeSet<(Timestamp, RequestKey)>,
 }
 
@@ -169,7 +171,7 @@ impl Tasks {
         self.all.values()
     }
 
-    /// The open ones behind this place, by their own end.
+    /// The open tasks after this place, ordered by their natural end.
     pub(super) fn open_after(
         &self,
         after: Option<(Timestamp, TaskId)>,
@@ -178,7 +180,7 @@ impl Tasks {
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
-    /// The open ones behind this place that an identity opened, by their own end.
+    /// The open tasks after this place that an identity opened, ordered by their natural end.
     pub(super) fn open_of_after(
         &self,
         asker: &Identity,
@@ -189,30 +191,30 @@ impl Tasks {
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
     }
 
-    /// The open ones of a charter.
+    /// The open tasks of a charter.
     pub(super) fn open_under(&self, charter: &Name) -> impl Iterator<Item = &TaskEntry> {
         let ids = self.open_under.get(charter).into_iter().flatten();
         ids.filter_map(|id| self.all.get(id))
     }
 
-    /// How many are open.
+    /// The number of open tasks.
     pub(super) fn open(&self, now: Timestamp) -> usize {
         live(&self.open, now)
     }
 
-    /// How many are open that this identity opened.
+    /// The number of open tasks that this identity opened.
     pub(super) fn open_of(&self, asker: &Identity, now: Timestamp) -> usize {
         let own = self.open_of.get(asker);
         own.map_or(0, |own| live(own, now))
     }
 
-    /// The task that this request of this identity opened; it may be forgotten.
+    /// The task that this identity's request opened. The task itself may be forgotten.
     pub(super) fn of_request(&self, asker: &Identity, request: &str) -> Option<TaskId> {
         let key = RequestKey::of(asker, request);
         self.requests.get(&key).copied()
     }
 
-    /// The requests that opened tasks which are forgotten, and until when they are remembered.
+    /// The requests whose tasks are forgotten, with the time until which they are remembered.
     pub(super) fn requests_of_forgotten(
         &self,
     ) -> impl Iterator<Item = (RequestKey, TaskId, Timestamp)> {
@@ -247,7 +249,7 @@ impl Tasks {
         self.endings.insert((ends + ENDED_TASK_REMEMBERED, id));
     }
 
-    /// The task, and those that have it above them.
+    /// The task with all tasks that have it in their lineage.
     pub(super) fn with_those_below(&self, task: TaskId) -> Vec<TaskId> {
         let below = self.below.get(&task).into_iter().flatten();
         std::iter::once(task).chain(below.copied()).collect()
@@ -268,7 +270,7 @@ impl Tasks {
         self.ended(id);
     }
 
-    /// Takes a task out of what is open.
+    /// Removes a task from the indexes of open tasks.
     fn ended(&mut self, id: TaskId) {
         let Some(entry) = self.all.get(&id) else {
             return;
@@ -289,7 +291,7 @@ impl Tasks {
         }
     }
 
-    /// What was left of an ended task is gone: it may be forgotten when its time has come.
+    /// Notes that the last remains of an ended task are gone, so that it may be forgotten in time.
     pub(super) fn nothing_left(&mut self, id: TaskId, at: Timestamp) {
         if let Some(entry) = self.all.get(&id) {
             let ended = entry.ends().max(at);
@@ -297,7 +299,7 @@ impl Tasks {
         }
     }
 
-    /// A credential of the task was in the books.
+    /// Notes that the task had a credential.
     pub(super) fn use_of(&mut self, id: TaskId) {
         if self.all.contains_key(&id) {
             self.used.insert(id);
@@ -308,7 +310,7 @@ impl Tasks {
         self.used.contains(&id)
     }
 
-    /// Keeps an ended task for late reports; says which one has to make room for it.
+    /// Keeps an ended task for late reports, and returns the task that has to leave for it.
     pub(super) fn await_reports(&mut self, id: TaskId, until: Timestamp) -> Option<TaskId> {
         self.stays_until(id, until);
         self.late.insert((until, id));
@@ -320,13 +322,13 @@ impl Tasks {
         Some(first)
     }
 
-    /// Stays until then, for what may still be said of it.
+    /// Keeps a task until this time, because something may still refer to it.
     pub(super) fn stays_until(&mut self, id: TaskId, until: Timestamp) {
         self.endings.insert((until, id));
     }
 
-    /// Takes the tasks whose time is up out of what is open, and says which ended tasks may be forgotten now. Costs what
-    /// there is to do, and not what there is.
+    /// Removes tasks that reached their end from the open ones and returns the tasks that may be
+    /// forgotten now. The cost depends on how many there are to remove, not on how many there are.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<TaskId> {
         while let Some((expires, id)) = self.open.first().copied()
             && expires <= now
@@ -349,12 +351,12 @@ impl Tasks {
         due
     }
 
-    /// Whether a task below this one is still there.
+    /// True if a task below this one remains.
     pub(super) fn has_below(&self, id: TaskId) -> bool {
         self.below.contains_key(&id)
     }
 
-    /// Takes an ended task out; says which it had above it, that have none below them any more.
+    /// Removes an ended task, and returns the tasks above it that have none below them any more.
     pub(super) fn remove(&mut self, id: TaskId) -> Vec<TaskId> {
         self.ended(id);
         let Some(entry) = self.all.remove(&id) else {
@@ -381,7 +383,7 @@ impl Tasks {
     }
 }
 
-/// Those of a set that have not ended: those that have were only not taken out yet.
+/// Counts the tasks of a set that have not ended. Those that have are not removed yet.
 fn live(open: &BTreeSet<(Timestamp, TaskId)>, now: Timestamp) -> usize {
     let over = open.iter().take_while(|(expires, _)| *expires <= now);
     open.len() - over.count()
