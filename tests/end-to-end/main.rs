@@ -22,6 +22,7 @@ mod disk;
 mod doctor;
 mod drill;
 mod enrolment;
+mod examples;
 mod exec;
 mod exposure;
 mod faults;

@@ -1,16 +1,42 @@
-//! The client: a context says where the broker is and who asks; every call proves that afresh.
-//!
-//! [`Client`] has a method for each call. [`Task`] is what an agent works with: [`Client::begin`] opens one, [`Task::credential`] gives a
-//! credential that is good now, and [`Task::stops`] tells of a kill. [`ClientError`] is a line for people and a class for programs.
+//! A client of Lanyard: for agents that ask for credentials, and for programs that operate a
+//! broker.
 //!
 //! ```no_run
-//! # async fn demo() -> Result<(), lanyard_client::ClientError> {
+//! # async fn agent() -> Result<(), lanyard_client::ClientError> {
+//! use lanyard_client::v1::credential::Kind;
 //! use lanyard_client::{Client, v1};
-//! let mut client = Client::connect("contexts/agent.json".as_ref()).await?;
-//! let task = v1::OpenTaskRequest { charter: "ticket-router".into(), ..Default::default() };
-//! client.open_task(task).await?;
+//!
+//! let client = Client::connect("contexts/agent.json".as_ref()).await?;
+//! let asked = v1::OpenTaskRequest {
+//!     charter: "ticket-router".into(),
+//!     environment: "production".into(),
+//!     reason: "ticket 12".into(),
+//!     ..Default::default()
+//! };
+//! let task = client.begin(asked).await?;
+//! let held = task.credential("read-tickets", None).await?;
+//! if let Some(Kind::Token(token)) = &held.credential.kind {
+//!     println!("{} characters, good for {:?}", token.jwt.len(), held.lifetime());
+//! }
+//! task.close().await?;
 //! # Ok(()) }
 //! ```
+//!
+//! - A **context** is a file that says where the broker is and who asks; docs/contexts.md lists its
+//!   fields. [`Client::connect`] reads it, and every call proves the identity anew.
+//! - [`Task::credential`] gives a credential that is good now. Ask at each use and keep nothing:
+//!   the task asks the broker once for any number of callers, renews in good time, and drops what
+//!   was revoked.
+//! - [`Task::stops`] tells of a kill within a moment. Select on it beside the work.
+//! - [`ClientError`] prints as one complete line for people. Programs match on its variants, and
+//!   read the codes, the limit and the time to wait from [`ClientError::said`].
+//!
+//! `examples/agent.rs` is a whole agent. The other calls of the broker are methods of [`Client`],
+//! with the messages of [`v1`].
+//!
+//! A program installs one provider of cryptography before the first call:
+//! `rustls::crypto::ring::default_provider().install_default()`. The feature `aws` adds callers
+//! that prove their AWS role.
 
 #[cfg(feature = "aws")]
 pub mod aws;

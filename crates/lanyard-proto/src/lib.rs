@@ -1,4 +1,10 @@
 //! The wire: packages `lanyard.v1`, the broker's, and `lanyard.agent.v1`, the local agent's.
+//!
+//! A client in another language is generated from the files of `proto/`, as `sdk/python` is. Each
+//! module of `v1` ending in `_client` has the calls of one service: tasks, plans and credentials for
+//! agents, kills, approvals and audit for people. A refusal carries a `google.rpc.ErrorInfo` of the
+//! domain `lanyard.dev`, whose reason is the class and whose metadata has the decision, the limit and
+//! the time to wait. Fields and messages are only added.
 
 mod redacted;
 

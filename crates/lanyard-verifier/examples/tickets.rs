@@ -1,6 +1,8 @@
 //! A tool behind Lanyard: it lists tickets, and moves them, for whoever has a token for that.
 //!
-//!     cargo run -p lanyard-verifier --example tickets -- ISSUER [ADDRESS [CA-FILE]]
+//!     cargo run -p lanyard-verifier --example tickets -- ISSUER [ADDRESS [CA-FILE [LISTEN]]]
+//!
+//! ISSUER is the broker's name in its tokens; ADDRESS is where the broker is reached, if elsewhere, and CA-FILE its authority.
 
 use std::error::Error;
 
@@ -30,15 +32,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if let Some(roots) = arguments.next() {
         broker = broker.trusting(std::fs::read(roots)?);
     }
+    let listen = arguments.next().unwrap_or("127.0.0.1:8080".to_owned());
+    let listener = tokio::net::TcpListener::bind(listen).await?;
+    let own = format!("http://{}", listener.local_addr()?);
     let demands = Demands::audience("https://tickets.acme.example");
-    let verifier = Verifier::new(broker, demands.reached_at("http://127.0.0.1:8080"))?;
+    let verifier = Verifier::new(broker, demands.reached_at(&own))?;
     let read = require_scopes(["tickets.read"]);
     let change = require_scopes(["tickets.read", "tickets.move"]);
     let app = Router::new()
         .route("/tickets", get(list).layer(read))
         .route("/moves", post(shift).layer(change))
         .layer(verifier.layer());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    println!("tickets: {own}");
     axum::serve(listener, app).await?;
     Ok(())
 }
