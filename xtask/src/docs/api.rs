@@ -47,7 +47,7 @@ td { padding: .2em 1.2em .2em 0; vertical-align: top; } code { white-space: nowr
 /// Builds the reference.
 pub(super) fn run() -> Result<()> {
     let mut doc = build::cargo();
-    doc.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    doc.args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     build::succeed(&mut doc)?;
     let folder = target()?.join("doc");
