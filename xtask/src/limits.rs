@@ -39,7 +39,7 @@ The last column names the test that reaches the bound; where the bound is a wait
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
 /// What each crate's part of the page is headed with. A crate that is not here is headed with its name.
-const HEADINGS: [(&str, &str); 21] = [
+const HEADINGS: [(&str, &str); 22] = [
     ("lanyard-agent", "The local agent"),
     ("lanyard-aws-policy", "Policies for AWS"),
     ("lanyard-cli", "The command line"),
@@ -61,6 +61,7 @@ const HEADINGS: [(&str, &str); 21] = [
     ("lanyard-provider-token", "Targets: Lanyard's own tokens"),
     ("lanyard-provider-vault", "Targets: Vault and OpenBao"),
     ("lanyard-verifier", "The verifier of resource servers"),
+    ("lanyard-vocabulary", "Texts from outside"),
 ];
 
 /// Reads every declaration, and writes the page, or compares it.

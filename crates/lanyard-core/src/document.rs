@@ -8,13 +8,16 @@ mod code;
 mod diagnostic;
 mod fields;
 mod path;
+mod position;
 mod print;
 mod tree;
 
 pub use code::{Code, Severity};
-pub use diagnostic::{Diagnostic, Fix, escaped, is_hidden, render, visible};
+pub use diagnostic::{Diagnostic, Fix, render};
 pub use fields::{Fields, Findings, near_names, nearest, suggest};
+pub use lanyard_vocabulary::text::{escaped, is_hidden, visible};
 pub use path::{FieldPaths, path_of};
+pub use position::Position;
 pub use print::print;
 pub use tree::{
     MAX_ALIASED_BYTES, Node, Span, Style, Value, read, read_of_any_size, read_with_aliases,

@@ -68,7 +68,7 @@ impl KillOrder {
     /// True if the scope covers the task with everything in it, whichever targets the task uses.
     #[must_use]
     pub fn covers_task(&self, task: &Task) -> bool {
-        self.scope.covers_task(task) || self.names(&task.identity, &task.lineage)
+        self.scope.covers_task(&task.facets()) || self.names(&task.identity, &task.lineage)
     }
 
     /// True if the scope covers the lease, whatever its role and age.

@@ -17,23 +17,7 @@ use crate::scope::Facets;
 use crate::task::Task;
 use crate::time::Timestamp;
 
-/// The sequence number of a journal record. Sequence numbers order kill orders against mints.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Seq(pub u64);
-
-impl Seq {
-    /// A sequence number after that of every record.
-    pub const END: Self = Self(u64::MAX);
-}
-
-impl fmt::Display for Seq {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub use lanyard_vocabulary::seq::Seq;
 
 /// What the provider needs to revoke the credential, chosen before the provider is called. Each
 /// provider defines the form of its handles; a handle holds no secret in the clear.

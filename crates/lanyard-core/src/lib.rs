@@ -10,26 +10,35 @@ pub mod charter;
 pub mod command;
 pub mod condition;
 pub mod decide;
-pub mod digest;
 pub mod document;
 pub mod drill;
 pub mod emergency;
 pub mod enrolment;
-pub mod id;
-pub mod identity;
 pub mod kill;
 pub mod lease;
 pub mod ledger;
 pub mod pause;
-pub mod person;
 pub mod plan;
 pub mod provider;
 pub mod question;
 pub mod references;
-pub mod scope;
-pub mod secret;
 pub mod state;
 pub mod task;
-pub mod time;
 pub mod trip;
 pub mod witness;
+
+// The vocabulary under the paths that it had here.
+pub use lanyard_vocabulary::{digest, id, person, secret, time};
+
+/// Who somebody is, once verified.
+pub mod identity {
+    pub use lanyard_vocabulary::caller::Caller;
+    pub use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity, Method};
+    pub use lanyard_vocabulary::operator::{Login, Operator, OperatorRole};
+}
+
+/// What a stop reaches.
+pub mod scope {
+    pub use lanyard_vocabulary::agent::AgentName;
+    pub use lanyard_vocabulary::scope::{Facets, RoleFilter, Scope, TaskFacets};
+}

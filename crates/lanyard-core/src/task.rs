@@ -6,22 +6,10 @@ use crate::charter::{Name, Revision, Version};
 use crate::id::TaskId;
 use crate::identity::{Evidence, Identity};
 use crate::person::Person;
-use crate::scope::AgentName;
+use crate::scope::{AgentName, TaskFacets};
 use crate::time::Timestamp;
 
-/// A task in the lineage of another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Above {
-    /// The task's id.
-    pub task: TaskId,
-    /// The charter that the task runs under.
-    pub charter: Name,
-    /// The agent that runs the task.
-    pub agent: AgentName,
-    /// The identity that runs the task; absent in records of older versions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub identity: Option<Identity>,
-}
+pub use lanyard_vocabulary::lineage::Above;
 
 /// The facts fixed when a task is opened. They never change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +56,19 @@ impl Task {
         Self {
             evidence: evidence.clone(),
             ..self.clone()
+        }
+    }
+
+    /// The facts about the lease that scopes are matched against.
+    #[must_use]
+    pub fn facets(&self) -> TaskFacets<'_> {
+        TaskFacets {
+            environment: &self.environment,
+            charter: &self.charter,
+            agent: &self.agent,
+            identity: &self.identity,
+            task: self.id,
+            lineage: &self.lineage,
         }
     }
 

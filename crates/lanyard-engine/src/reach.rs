@@ -227,7 +227,7 @@ impl Engine {
         self.pages(|state, after| {
             let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
             let seen = open.map(|(place, entry)| {
-                is_of_task |= Scope::Agent(name.clone()).covers_task(&entry.task);
+                is_of_task |= Scope::Agent(name.clone()).covers_task(&entry.task.facets());
                 place
             });
             seen.collect()

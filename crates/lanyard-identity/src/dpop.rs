@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::Confirmation;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
 use crate::jwks::{Algorithm, PublicKey};

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use lanyard_core::identity::Confirmation;
-use lanyard_core::time::Timestamp;
 use lanyard_disk::{Access, Disk, Files, Length, Mark, OpenFile, replace};
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 

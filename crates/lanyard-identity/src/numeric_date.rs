@@ -1,6 +1,6 @@
 //! Times in tokens (RFC 7519 section 2, `NumericDate`): seconds since the epoch, where a fraction may follow.
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Number, Value};
 

@@ -1,7 +1,7 @@
 //! Security event tokens (RFC 8417) of OpenID CAEP 1.0: an issuer says that a session of somebody is over.
 
-use lanyard_core::identity::Identity;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::identity::Identity;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::jwks::Jwks;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use lanyard_core::identity::{Caller, Confirmation, Evidence, Identity, Login, Method, Operator};
-use lanyard_core::person::{Person, Sponsor};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity, Method};
+use lanyard_vocabulary::operator::{Login, Operator};
+use lanyard_vocabulary::person::{Person, Sponsor};
+use lanyard_vocabulary::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::memory::ProofId;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use lanyard_core::identity::{Confirmation, Evidence, Identity, Method};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity, Method};
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::RwLock;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use serde::Deserialize;

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lanyard_core::scope::Scope;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
 use crate::RejectedToken;

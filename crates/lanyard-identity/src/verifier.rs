@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::identity::{
-    Caller, Confirmation, Evidence, Identity, Login, Method, Operator, OperatorRole,
-};
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::{Confirmation, Evidence, Identity, Method};
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::operator::{Login, Operator, OperatorRole};
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::RwLock;
 use serde_json::Value;
 

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Login, Method, Operator, OperatorRole};
-use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::jws::{MAX_TOKEN_BYTES, issued_at, type_of};
 use lanyard_identity::verifier::{ClaimPath, PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Verified, Verifier};
+use lanyard_vocabulary::identity::Method;
+use lanyard_vocabulary::operator::{Login, Operator, OperatorRole};
+use lanyard_vocabulary::time::Timestamp;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 

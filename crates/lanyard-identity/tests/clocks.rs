@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Method, OperatorRole};
-use lanyard_core::time::Timestamp;
 use lanyard_engine::clock::{Clock as _, SystemClock, TimeSource};
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::verifier::{KILL_GRACE, PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, SKEW, Verifier};
 use lanyard_testkit::machine::Machine;
+use lanyard_vocabulary::identity::Method;
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::time::Timestamp;
 use proptest::prelude::*;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::json;

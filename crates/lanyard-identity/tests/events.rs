@@ -8,12 +8,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::security_event::{
     RejectedEvent, SESSION_REVOKED, SecurityEvent, Transmitter, Unused, VERIFICATION, verify,
 };
+use lanyard_vocabulary::time::Timestamp;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 

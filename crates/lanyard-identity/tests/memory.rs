@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::time::Timestamp;
 use lanyard_disk::simulated::SimulatedDisk;
 use lanyard_disk::{Disk as _, Files};
 use lanyard_identity::RejectedToken;
 use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
+use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const PLACE: &str = "/data/used-proofs";

@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::{Identity, Method, Operator, OperatorRole};
-use lanyard_core::person::{Person, Sponsor};
-use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::session::Who;
 use lanyard_identity::verifier::{PeopleRule, Purpose, SponsorBy, SponsorRule};
 use lanyard_identity::{Issuer, IssuerKind, Keys, Verified, Verifier};
+use lanyard_vocabulary::identity::{Identity, Method};
+use lanyard_vocabulary::operator::{Operator, OperatorRole};
+use lanyard_vocabulary::person::{Person, Sponsor};
+use lanyard_vocabulary::time::Timestamp;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::identity::Confirmation;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::{Proof, Target, check};
 use lanyard_identity::memory::{Memory, Owner, ProofId, Use};
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Timestamp;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 

@@ -13,11 +13,13 @@ use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use lanyard_core::identity::{Caller, Confirmation, Login, Method, Operator, OperatorRole};
-use lanyard_core::time::Timestamp;
 use lanyard_identity::jwks::Jwks;
 use lanyard_identity::verifier::{ClaimPath, PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Verified, Verifier};
+use lanyard_vocabulary::caller::Caller;
+use lanyard_vocabulary::identity::{Confirmation, Method};
+use lanyard_vocabulary::operator::{Login, Operator, OperatorRole};
+use lanyard_vocabulary::time::Timestamp;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use serde_json::{Value, json};

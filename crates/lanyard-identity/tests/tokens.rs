@@ -9,15 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeSet;
 
-use lanyard_core::identity::{Confirmation, Method, OperatorRole};
-use lanyard_core::scope::Scope;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::break_glass::{BREAK_GLASS_TYPE, BreakGlass};
 use lanyard_identity::jwks::{Jwks, PublicKey};
 use lanyard_identity::security_event::{self, EVENT_TYPE, Transmitter, VERIFICATION};
 use lanyard_identity::ticket::TICKET_TYPE;
 use lanyard_identity::verifier::{PeopleRule, Purpose};
 use lanyard_identity::{Issuer, IssuerKind, Keys, RejectedToken, Tickets, Verified, Verifier};
+use lanyard_vocabulary::identity::{Confirmation, Method};
+use lanyard_vocabulary::operator::OperatorRole;
+use lanyard_vocabulary::scope::Scope;
+use lanyard_vocabulary::time::Timestamp;
 use proptest::prelude::*;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::charter::{Name, Revision, Role};
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Confirmation;
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 
 /// Whose request it is, and what it may do: what the token said. It stands in the extensions of the request. The secret is
 /// not in it.

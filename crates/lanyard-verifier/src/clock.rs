@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 /// Two clocks: nobody makes a kept list younger by setting one of them back.
 pub trait Clock: Send + Sync {

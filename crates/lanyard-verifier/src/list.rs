@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::jws::Jws;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
 use crate::token::SKEW;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lanyard_core::identity::Confirmation;
-use lanyard_core::time::Timestamp;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::{self, Proof, Target};
 use lanyard_identity::memory::ProofId;
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::refusal::Refusal;

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::{Name, Revision, Role};
-use lanyard_core::id::{LeaseId, TaskId};
-use lanyard_core::identity::Confirmation;
-use lanyard_core::scope::AgentName;
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::agent::AgentName;
+use lanyard_vocabulary::id::{LeaseId, TaskId};
+use lanyard_vocabulary::identity::Confirmation;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::revision::Revision;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
 use crate::accepted::Accepted;

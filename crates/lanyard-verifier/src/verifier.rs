@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use lanyard_core::identity::Confirmation;
 use lanyard_identity::RejectedToken;
 use lanyard_identity::dpop::Target;
 use lanyard_identity::jws::Jws;
+use lanyard_vocabulary::identity::Confirmation;
 
 use crate::accepted::{Accepted, ClientCertificate};
 use crate::broker::Broker;

@@ -23,7 +23,6 @@ mod diff;
 mod github;
 mod kubernetes;
 mod language;
-mod name;
 mod narrow;
 pub mod policy;
 mod rates;
@@ -31,6 +30,11 @@ mod token;
 mod vault;
 mod version;
 mod world;
+
+pub use crate::document::Position;
+pub use lanyard_vocabulary::name::{InvalidName, Name};
+pub use lanyard_vocabulary::revision::Revision;
+pub use lanyard_vocabulary::role::Role;
 
 pub use agent::{AgentRule, SubjectPattern};
 pub use aws::{
@@ -45,7 +49,6 @@ pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
 pub use language::{
     NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with, policy_rule,
 };
-pub use name::{InvalidName, Name};
 pub use narrow::{ToPlan, pattern_contains};
 pub use rates::Rates;
 pub use token::TokenGrant;
@@ -55,72 +58,6 @@ pub use world::{
     ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
     partition_of,
 };
-
-/// The hash of a charter's content: SHA-256 over the bytes of the file, in lower-case hex with `sha256:`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Revision(Box<str>);
-
-impl Revision {
-    /// The revision of these bytes.
-    #[must_use]
-    pub fn of(content: &[u8]) -> Self {
-        let digest = ring::digest::digest(&ring::digest::SHA256, content);
-        let hex: String = digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Self(format!("sha256:{hex}").into())
-    }
-
-    /// The revision of these bytes together with the policies that they name: another policy is another revision (T25).
-    #[must_use]
-    pub fn of_all(content: &[u8], policies: &[Policy]) -> Self {
-        if policies.is_empty() {
-            return Self::of(content);
-        }
-        let own = Self::of(content);
-        Self::of(format!("{own}\n{}\n", Policy::digest(policies)).as_bytes())
-    }
-
-    /// The whole text, `sha256:` included.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The first twelve hex digits: enough for a person, never for a comparison.
-    #[must_use]
-    pub fn short(&self) -> &str {
-        self.0.get(7..19).unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// plan: read only, for working out a change. apply: can make it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Read only.
-    Plan,
-    /// Can change things.
-    Apply,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Plan => "plan",
-            Self::Apply => "apply",
-        })
-    }
-}
 
 /// What a charter may ask of a task to state or prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,21 +116,6 @@ impl fmt::Display for Autonomy {
     }
 }
 
-/// Where in the charter's file a rule stands: 1-based line and column of its first character.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Position {
-    /// 1-based.
-    pub line: u32,
-    /// 1-based, in characters.
-    pub column: u32,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.line, self.column)
-    }
-}
-
 /// A charter that holds together: every name in it is declared, every rule of the language is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charter {
@@ -246,6 +168,16 @@ pub struct Charter {
 }
 
 impl Policy {
+    /// The revision of a charter's bytes together with the policies that they name: another policy is another revision (T25).
+    #[must_use]
+    pub fn revision(content: &[u8], policies: &[Self]) -> Revision {
+        let own = Revision::of(content);
+        if policies.is_empty() {
+            return own;
+        }
+        Revision::of(format!("{own}\n{}\n", Self::digest(policies)).as_bytes())
+    }
+
     /// Over the paths and the texts of several, in their order.
     #[must_use]
     pub fn digest(policies: &[Self]) -> Digest {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Node, Span, Value, escaped};
-use crate::charter::Position;
+use super::{Node, Position, Span, Value, escaped};
 
 /// What begins where, by its path; empty for a document that is known by its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,8 +8,7 @@ use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
-use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH};
-use crate::charter::Position;
+use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, Position};
 
 /// Where something stands: bytes, and the position of its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! The documented form is XML in STS's namespace (AWS STS API reference, "GetCallerIdentity").
 
-use lanyard_core::identity::Identity;
+use lanyard_vocabulary::identity::Identity;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::{AccountId, AwsCallers, Region, RoleArn, entity};

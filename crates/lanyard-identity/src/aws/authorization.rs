@@ -1,6 +1,6 @@
 //! The `Authorization` header of Signature Version 4, in exactly one form.
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 
 /// The parts of the header. The signature is checked by AWS alone.
 pub(super) struct Authorization<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lanyard_core::time::Timestamp;
+use lanyard_vocabulary::time::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::RejectedToken;

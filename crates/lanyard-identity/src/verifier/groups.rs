@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use lanyard_core::identity::{Operator, OperatorRole};
+use lanyard_vocabulary::operator::{Operator, OperatorRole};
 use serde_json::{Map, Value};
 
 use super::Issuer;

@@ -1,6 +1,6 @@
 //! On whose behalf an agent acts: what its token, its certificate or its enrolment says of a person.
 
-use lanyard_core::person::{Person, Sponsor};
+use lanyard_vocabulary::person::{Person, Sponsor};
 use serde_json::Value;
 
 use super::{Claims, Issuer, IssuerKind, MAX_SUBJECT_BYTES, SPONSOR_CLAIM, SponsorBy, Verifier};

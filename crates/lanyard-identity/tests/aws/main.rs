@@ -10,8 +10,8 @@
 mod answers;
 mod requests;
 
-use lanyard_core::time::Timestamp;
 use lanyard_identity::aws::AwsCallers;
+use lanyard_vocabulary::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 const SERVER: &str = "lanyard.acme.example";

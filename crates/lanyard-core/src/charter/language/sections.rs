@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{PolicyFiles, agents, aws, breakers, calendar, grants, plans};
 use crate::charter::{
     ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, End, Grant, Limits, Mode, Name, Owners,
-    Prohibited, Prohibition, Rate, RequestLimits, Revision, Role, Stated, VersionRule, World,
+    Policy, Prohibited, Prohibition, Rate, RequestLimits, Role, Stated, VersionRule, World,
 };
 use crate::document::{Code, Diagnostic, FieldPaths, Fields, Findings, Node, escaped};
 use crate::time::Ttl;
@@ -91,7 +91,7 @@ pub(super) fn charter(
     spec.finish();
     Some(Charter {
         name,
-        revision: Revision::of_all(
+        revision: Policy::revision(
             text.as_bytes(),
             plans.as_ref().map_or(&[], |rule| &rule.policies),
         ),

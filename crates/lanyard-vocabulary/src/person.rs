@@ -10,9 +10,9 @@ use std::fmt;
 use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Serialize};
 
-use crate::charter::Name;
-use crate::document::is_hidden;
 use crate::identity::Identity;
+use crate::name::Name;
+use crate::text::is_hidden;
 
 /// One account of a person. In the journal, an [`Identity`] with more fields.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

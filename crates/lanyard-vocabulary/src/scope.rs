@@ -4,38 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::charter::{Name, Role};
+use crate::agent::AgentName;
 use crate::id::{LeaseId, TaskId};
 use crate::identity::Identity;
-use crate::task::{Above, Task};
-
-/// An agent's name: the configured name for all identities of the agent, or the canonical form of
-/// its only identity.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct AgentName(pub String);
-
-impl AgentName {
-    /// True if this is the name of an identity that has no configured name.
-    #[must_use]
-    pub fn is(&self, identity: &Identity) -> bool {
-        // A configured name holds no `#`: the comparison is seldom made.
-        self.0.contains('#') && self.0 == identity.to_string()
-    }
-}
-
-impl AgentName {
-    fn is_above(&self, above: &Above) -> bool {
-        let identity = above.identity.as_ref();
-        *self == above.agent || identity.is_some_and(|identity| self.is(identity))
-    }
-}
-
-impl fmt::Display for AgentName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0.escape_debug().to_string())
-    }
-}
+use crate::lineage::Above;
+use crate::name::Name;
+use crate::role::Role;
 
 /// What a kill order covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -115,6 +89,23 @@ pub struct Facets<'a> {
     pub role: Role,
 }
 
+/// What is known of a task that a scope can speak of.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskFacets<'a> {
+    /// Where the task runs.
+    pub environment: &'a Name,
+    /// Under which charter.
+    pub charter: &'a Name,
+    /// Whose it is.
+    pub agent: &'a AgentName,
+    /// The identity that opened it, by which orders name agents too.
+    pub identity: &'a Identity,
+    /// The task's id.
+    pub task: TaskId,
+    /// The tasks above the task.
+    pub lineage: &'a [Above],
+}
+
 impl Scope {
     /// True if the scope covers something with these facts.
     #[must_use]
@@ -128,7 +119,7 @@ impl Scope {
             }
             Self::Agent(name) => {
                 let own = name == facets.agent || name.is(facets.identity);
-                own || facets.lineage.iter().any(|above| name.is_above(above))
+                own || facets.lineage.iter().any(|above| is_of(name, above))
             }
             Self::Task(id) => {
                 *id == facets.task || facets.lineage.iter().any(|above| above.task == *id)
@@ -139,18 +130,24 @@ impl Scope {
 
     /// True if the scope covers the task with everything in it, whichever targets the task uses.
     #[must_use]
-    pub fn covers_task(&self, task: &Task) -> bool {
+    pub fn covers_task(&self, task: &TaskFacets<'_>) -> bool {
         let above = |is: &dyn Fn(&Above) -> bool| task.lineage.iter().any(is);
         match self {
             Self::All => true,
-            Self::Environment(name) => *name == task.environment,
-            Self::Charter(name) => *name == task.charter || above(&|above| above.charter == *name),
+            Self::Environment(name) => name == task.environment,
+            Self::Charter(name) => name == task.charter || above(&|above| above.charter == *name),
             Self::Agent(name) => {
-                let own = *name == task.agent || name.is(&task.identity);
-                own || above(&|above| name.is_above(above))
+                let own = name == task.agent || name.is(task.identity);
+                own || above(&|above| is_of(name, above))
             }
-            Self::Task(id) => *id == task.id || above(&|above| above.task == *id),
+            Self::Task(id) => *id == task.task || above(&|above| above.task == *id),
             Self::Target(_) | Self::Lease(_) => false,
         }
     }
+}
+
+/// Whether a task above is this agent's.
+fn is_of(agent: &AgentName, above: &Above) -> bool {
+    let identity = above.identity.as_ref();
+    *agent == above.agent || identity.is_some_and(|identity| agent.is(identity))
 }

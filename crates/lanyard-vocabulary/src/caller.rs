@@ -1,0 +1,26 @@
+//! Who calls: an identity, how it was proved, and the person behind it.
+
+use crate::identity::{Evidence, Identity};
+use crate::person::Sponsor;
+
+/// A caller's identity with its evidence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The caller's identity.
+    pub identity: Identity,
+    /// The evidence for that identity.
+    pub evidence: Evidence,
+    /// The person on whose behalf the caller says it acts.
+    pub sponsor: Sponsor,
+}
+
+impl From<&Identity> for Caller {
+    /// Makes a caller of whom only the name is known, and nothing proved.
+    fn from(identity: &Identity) -> Self {
+        Self {
+            identity: identity.clone(),
+            evidence: Evidence::default(),
+            sponsor: Sponsor::Nobody,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The lineage of a task: the tasks above it, by what scopes name of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agent::AgentName;
+use crate::id::TaskId;
+use crate::identity::Identity;
+use crate::name::Name;
+
+/// A task in the lineage of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Above {
+    /// The task's id.
+    pub task: TaskId,
+    /// The charter that the task runs under.
+    pub charter: Name,
+    /// The agent that runs the task.
+    pub agent: AgentName,
+    /// The identity that runs the task; absent in records of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
+}
