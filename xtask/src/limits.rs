@@ -39,13 +39,14 @@ The last column names the test that reaches the bound; where the bound is a wait
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
 /// What each crate's part of the page is headed with. A crate that is not here is headed with its name.
-const HEADINGS: [(&str, &str); 22] = [
+const HEADINGS: [(&str, &str); 23] = [
     ("lanyard-agent", "The local agent"),
     ("lanyard-aws-policy", "Policies for AWS"),
     ("lanyard-cli", "The command line"),
     ("lanyard-client", "Clients"),
     ("lanyard-core", "What is in force and in memory"),
     ("lanyard-disk", "Files of the data directory"),
+    ("lanyard-document", "Charters and configurations as files"),
     ("lanyard-engine", "Issuing, expiry and revocation"),
     ("lanyard-ledger", "The writer and the history"),
     ("lanyard-journal", "The journal"),

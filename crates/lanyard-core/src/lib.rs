@@ -10,7 +10,6 @@ pub mod charter;
 pub mod command;
 pub mod condition;
 pub mod decide;
-pub mod document;
 pub mod drill;
 pub mod emergency;
 pub mod enrolment;
@@ -27,8 +26,14 @@ pub mod task;
 pub mod trip;
 pub mod witness;
 
-// The vocabulary under the paths that it had here.
+// The layers below under the paths that they had here.
 pub use lanyard_vocabulary::{digest, id, person, secret, time};
+
+/// YAML documents, and the diagnostics that point into them.
+pub mod document {
+    pub use lanyard_document::*;
+    pub use lanyard_vocabulary::text::{escaped, is_hidden, visible};
+}
 
 /// Who somebody is, once verified.
 pub mod identity {

@@ -7,52 +7,28 @@
 use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
+use lanyard_vocabulary::text::escaped;
 
-use super::{Code, Diagnostic, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_DEPTH, Position};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::span::{Position, Span};
 
-/// Where something stands: bytes, and the position of its first character.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// First byte.
-    pub start: usize,
-    /// One past the last byte.
-    pub end: usize,
-    /// Line and column of the first character.
-    pub at: Position,
-}
-
-impl Span {
-    /// Before the first character.
-    #[must_use]
-    pub const fn start() -> Self {
-        Self {
-            start: 0,
-            end: 0,
-            at: Position { line: 1, column: 1 },
-        }
-    }
-}
-
-impl Span {
-    /// From this place, counted from 1, to the end of its line.
-    #[must_use]
-    pub fn of_line(text: &str, line: u32, column: u32) -> Self {
-        let skipped = usize::try_from(line).unwrap_or(1).saturating_sub(1);
-        let before: usize = text.split_inclusive('\n').take(skipped).map(str::len).sum();
-        let rest = text.get(before..).unwrap_or_default();
-        let own = rest.lines().next().unwrap_or_default();
-        let chars = usize::try_from(column).unwrap_or(1).saturating_sub(1);
-        let inner = own
-            .char_indices()
-            .nth(chars)
-            .map_or(own.len(), |(at, _)| at);
-        Self {
-            start: before + inner,
-            end: before + own.len(),
-            at: Position { line, column },
-        }
-    }
-}
+/// The largest document, in bytes.
+///
+/// # Limit
+/// - for: a charter, a configuration
+/// - unit: bytes
+/// - beyond: the file is refused with LC003 before it is read
+/// - test: `t24_a_document_has_so_many_bytes_and_levels_and_no_more`
+pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+/// The deepest nesting.
+///
+/// # Limit
+/// - for: a charter, a configuration
+/// - unit: levels
+/// - beyond: the file is refused with LC004
+/// - test: `t24_a_document_has_so_many_bytes_and_levels_and_no_more`
+pub const MAX_DOCUMENT_DEPTH: usize = 64;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -483,7 +459,7 @@ impl<'a> Reader<'a> {
                             let message = format!(
                                 "`{}` stands before the merge key and is merged in as well, and readers of YAML take different \
                                  ones; put `<<` first",
-                                super::escaped(text)
+                                escaped(text)
                             );
                             return Err(Diagnostic::new(Code::MergeKey, key.span, message));
                         }
@@ -496,10 +472,7 @@ impl<'a> Reader<'a> {
                 return Err(Diagnostic::new(Code::MergeKey, key.span, message));
             }
             if let Some(line) = seen.insert(text.to_owned(), key.span.at.line) {
-                let message = format!(
-                    "`{}` stands twice: first in line {line}",
-                    super::escaped(text)
-                );
+                let message = format!("`{}` stands twice: first in line {line}", escaped(text));
                 return Err(Diagnostic::new(Code::DuplicateKey, key.span, message));
             }
             let (event, span) = self.next()?;

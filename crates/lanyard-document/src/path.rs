@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Node, Position, Span, Value, escaped};
+use lanyard_vocabulary::text::escaped;
+
+use crate::span::{Position, Span};
+use crate::tree::{Node, Value};
 
 /// What begins where, by its path; empty for a document that is known by its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -89,7 +92,7 @@ fn field(path: &str, key: &Node) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::read;
+    use crate::tree::read;
 
     const TEXT: &str = "{\n \"spec\": {\n \"grants\": [\n {\n \"name\": \"a\"\n },\n {\n \"when\": {\n \"aws:x\": [\n \"y\"\n ]\n }\n }\n ]\n }\n}";
 

@@ -3,8 +3,8 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use lanyard_vocabulary::text::{escaped, is_hidden};
 
-use super::Span;
-use super::code::{Code, Severity};
+use crate::code::{Code, Severity};
+use crate::span::Span;
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,10 @@
 
 use granit_parser::{Event, Parser};
 
-use super::tree::{Node, Style, Value, read};
-use super::{Code, Diagnostic, Span};
+use crate::code::Code;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::tree::{Node, Style, Value, read};
 
 /// The widest line that a list or a map in brackets may take.
 const WIDTH: usize = 120;

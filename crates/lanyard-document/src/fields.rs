@@ -4,8 +4,13 @@
 use std::cell::RefCell;
 use std::str::FromStr;
 
-use super::{Code, Diagnostic, Node, Severity, Span, Value, escaped};
-use crate::time::{Timestamp, Ttl};
+use lanyard_vocabulary::text::escaped;
+use lanyard_vocabulary::time::{Timestamp, Ttl};
+
+use crate::code::{Code, Severity};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+use crate::tree::{Node, Value};
 
 /// The faults found so far.
 #[derive(Debug, Default)]
