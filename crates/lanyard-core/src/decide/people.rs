@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{GrantRequest, Revisions, is_outside, terms};
 use crate::approval::{Requirement, Unsatisfiable};
-use crate::charter::{Charter, Grant, Name, Role};
+use crate::charter::{Charter, Grant, Name};
 use crate::person::Person;
 use crate::plan::Risk;
 
@@ -22,8 +22,8 @@ pub fn requirement(
 ) -> Result<Option<Requirement>, Unsatisfiable> {
     let [pinned, in_force] = revisions.both();
     let needed = strictest(
-        usual(pinned, grant.role, environment, risk)?,
-        usual(in_force, grant.role, environment, risk)?,
+        pinned.approval(grant.role, environment, risk)?,
+        in_force.approval(grant.role, environment, risk)?,
     )?;
     Ok(needed.or_else(|| hands_on(revisions, grant).then(Requirement::of_one)))
 }
@@ -31,10 +31,8 @@ pub fn requirement(
 /// True if the grant, in either revision, hands on rights that a person has to approve whatever the
 /// charter's approvals say.
 fn hands_on(revisions: Revisions<'_>, grant: &Grant) -> bool {
-    revisions.both().iter().any(|charter| {
-        let own = charter.grants.get(&grant.name);
-        own.is_some_and(|own| own.rights.hands_on_approved())
-    })
+    let mut both = revisions.both().into_iter();
+    both.any(|charter| charter.hands_on(&grant.name))
 }
 
 /// The approval demanded for this request now.
@@ -74,7 +72,7 @@ fn now(
     request: &GrantRequest<'_>,
     risk: Risk,
 ) -> Result<Option<Requirement>, Unsatisfiable> {
-    let usual = usual(charter, grant.role, &request.task.environment, risk)?;
+    let usual = charter.approval(grant.role, &request.task.environment, risk)?;
     if let (Some(rule), Some(emergency)) = (terms(charter, grant, request), request.emergency) {
         return Ok(usual.map(|usual| Requirement {
             people: usual.people.min(rule.people),
@@ -89,30 +87,6 @@ fn now(
         return Ok(Some(Requirement::of_one()));
     }
     Ok(usual)
-}
-
-fn usual(
-    charter: &Charter,
-    role: Role,
-    environment: &Name,
-    risk: Risk,
-) -> Result<Option<Requirement>, Unsatisfiable> {
-    let about = charter
-        .approvals
-        .iter()
-        .filter(|rule| rule.is_about(role, environment, risk));
-    let mut all = None;
-    for rule in about {
-        let one = Requirement {
-            people: rule.people,
-            from: rule.from.clone(),
-            expires: rule.expires,
-            uses: rule.uses,
-            ..Requirement::of_one()
-        };
-        all = Requirement::both(all, Some(one))?;
-    }
-    Ok(all)
 }
 
 fn strictest(

@@ -1,40 +1,12 @@
 //! Judgements of plans by policies.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::sync::Arc;
 
-use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Effects, KubernetesObject, Plan, PlanFormat, PlanReach, Sensitive};
-use crate::charter::Charter;
+use super::{Effects, KubernetesObject, PlanReach, Risk, Sensitive};
 use crate::digest::Digest;
-use crate::provider::Rehearsed;
-use crate::task::Task;
-
-/// The damage that a plan could do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Risk {
-    /// Another apply can undo the plan.
-    Low,
-    /// Running things change.
-    Medium,
-    /// Data, identities or the network perimeter change, or nothing can read the plan.
-    High,
-}
-
-impl fmt::Display for Risk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-        })
-    }
-}
 
 /// The judgement of one charter's policies and of the rules of risk about a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,53 +78,4 @@ pub enum Unjudged {
     /// The agent, or all agents together, have used up the plan store.
     #[error("{0}")]
     TooMuch(String),
-}
-
-/// Reads plans and evaluates policies. A policy that cannot answer is a denial in the judgement,
-/// not an error.
-#[async_trait]
-pub trait Judge: Send + Sync {
-    /// Reads the bytes of a plan for this task, in the given form or else in the form that they are
-    /// recognized by.
-    ///
-    /// # Errors
-    /// When they are not in that form, or in none.
-    async fn read(
-        &self,
-        task: &Task,
-        format: Option<PlanFormat>,
-        content: &Arc<[u8]>,
-    ) -> Result<(PlanFormat, Reading), Unjudged>;
-
-    /// Describes the result of a rehearsal for people.
-    ///
-    /// # Errors
-    /// When it cannot be described.
-    async fn compared(&self, task: &Task, rehearsed: Vec<Rehearsed>)
-    -> Result<Arc<[u8]>, Unjudged>;
-
-    /// Stores the bytes of a task's plan and its attachments, each under its digest. On return they
-    /// survive a crash.
-    ///
-    /// # Errors
-    /// When they cannot be stored, or the task's identity has used up its share.
-    async fn store(&self, task: &Task, bytes: Vec<Arc<[u8]>>) -> Result<(), Unjudged>;
-
-    /// Checks that the stored bytes of a plan are complete and match its digest. Nobody can see
-    /// what a plan does whose bytes are gone.
-    ///
-    /// # Errors
-    /// When they are gone or do not match.
-    async fn stored(&self, plan: &Plan) -> Result<(), Unjudged>;
-
-    /// Evaluates the policies of a charter on a plan, given its bytes or reading the stored ones.
-    ///
-    /// # Errors
-    /// When the stored bytes are gone or do not match.
-    async fn judge(
-        &self,
-        by: (&Charter, &Task),
-        plan: &Plan,
-        content: Option<&Arc<[u8]>>,
-    ) -> Result<Judgement, Unjudged>;
 }

@@ -1,10 +1,8 @@
 //! Plans: what an agent proposes to do. The plan store keeps their bytes, by digest.
 
 mod judgement;
-mod reach;
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,41 +11,11 @@ use crate::digest::Digest;
 use crate::id::{ApprovalId, PlanId, TaskId};
 use crate::time::Timestamp;
 
-pub use judgement::{Judge, Judgement, Reading, Risk, Unjudged};
-pub use reach::{Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive};
-
-/// The format of a plan's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PlanFormat {
-    /// The output of `terraform show -json`.
-    TerraformJson,
-    /// Kubernetes manifests, as they would be applied.
-    Manifests,
-    /// A unified diff of manifests.
-    ManifestDiff,
-    /// Text without a known format.
-    Text,
-}
-
-/// The formats by the names that people write.
-pub const PLAN_FORMATS: &[(&str, PlanFormat)] = &[
-    ("terraform-json", PlanFormat::TerraformJson),
-    ("manifests", PlanFormat::Manifests),
-    ("manifest-diff", PlanFormat::ManifestDiff),
-    ("text", PlanFormat::Text),
-];
-
-impl fmt::Display for PlanFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::TerraformJson => "terraform-json",
-            Self::Manifests => "manifests",
-            Self::ManifestDiff => "manifest-diff",
-            Self::Text => "text",
-        })
-    }
-}
+pub use judgement::{Judgement, Reading, Unjudged};
+pub use lanyard_charter::plan::{PLAN_FORMATS, PlanFormat, Risk};
+pub use lanyard_charter::reach::{
+    Arn, Effects, KubernetesObject, Named, Narrowing, PlanReach, Sensitive,
+};
 
 /// The largest plan, in bytes.
 ///

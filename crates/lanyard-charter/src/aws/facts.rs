@@ -1,0 +1,330 @@
+//! What an action does besides reading: by AWS's access level, by the shapes of its request and answer, and by the review of
+//! both.
+
+use super::table::{Action, Level, Verdict};
+use super::{ActionPattern, AwsGrant, Conditions};
+
+/// Verbs that only look. A read of any other verb acts until a review says that it does not.
+const LOOKING: &[&str] = &[
+    "BatchCheck",
+    "BatchDescribe",
+    "BatchGet",
+    "BatchLookup",
+    "BatchRead",
+    "Check",
+    "Count",
+    "Describe",
+    "Estimate",
+    "Get",
+    "Head",
+    "Is",
+    "List",
+    "Lookup",
+    "Query",
+    "Read",
+    "Scan",
+    "Search",
+    "Select",
+    "Validate",
+    "View",
+];
+
+/// Verbs with which what they are about is gone.
+const DELETING: &[&str] = &["BatchDelete", "Delete", "Destroy", "Drop", "Purge"];
+
+/// Kinds of resource that hold state, at the end of the name of what deletes one, in lower case.
+const STORES: &[&str] = &[
+    "archive",
+    "backup",
+    "bucket",
+    "cache",
+    "cluster",
+    "collection",
+    "database",
+    "dataset",
+    "datastore",
+    "dbinstance",
+    "disk",
+    "featuregroup",
+    "filesystem",
+    "graph",
+    "image",
+    "index",
+    "keymaterial",
+    "keyspace",
+    "ledger",
+    "loggroup",
+    "logstream",
+    "namespace",
+    "queue",
+    "recoverypoint",
+    "replica",
+    "replicationgroup",
+    "repository",
+    "secret",
+    "snapshot",
+    "store",
+    "stream",
+    "table",
+    "tape",
+    "userpool",
+    "vault",
+    "virtualmachine",
+    "volume",
+];
+
+/// What an action is, where it is more than a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// It changes who may do what.
+    Permissions(String),
+    /// It changes something else.
+    Writes,
+    /// Its answer hands on a credential, or what mostly has secrets in it.
+    HandsOn(String),
+    /// AWS calls it a read.
+    Acts(String),
+}
+
+impl Beyond {
+    /// Whether the plan role may have it once a person approves.
+    pub(crate) const fn can_be_approved(&self) -> bool {
+        match self {
+            Self::HandsOn(_) | Self::Acts(_) => true,
+            Self::Permissions(_) | Self::Writes => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Beyond {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Permissions(why) | Self::HandsOn(why) | Self::Acts(why) => f.pad(why),
+            Self::Writes => f.pad("it can write"),
+        }
+    }
+}
+
+impl Action {
+    fn said(&self, verdict: Verdict) -> Option<&'static str> {
+        let found = self.reviews.iter().find(|it| it.verdict == verdict);
+        found.map(|it| it.why)
+    }
+
+    /// Whether a review found that it only reads. A pattern finds that of what AWS calls a read alone.
+    fn only_looks(&self) -> bool {
+        self.reviews.iter().any(|it| {
+            let named = self.level == Level::Reads || !it.pattern.contains('*');
+            it.verdict == Verdict::Reads && named
+        })
+    }
+
+    /// How it acts, where a review found that a person may approve it all the same. A pattern finds that of what AWS calls a read alone.
+    fn acts(&self) -> Option<String> {
+        let mut reviews = self.reviews.iter();
+        let found = reviews.find(|it| it.verdict == Verdict::Acts)?;
+        match self.level {
+            Level::Reads => Some(format!("AWS calls it a read, and {}", found.why)),
+            Level::Writes if !found.pattern.contains('*') => Some(found.why.to_owned()),
+            Level::Writes | Level::Permissions => None,
+        }
+    }
+
+    /// What a review found of a write.
+    fn said_of_write(&self, verdict: Verdict) -> Option<&'static str> {
+        self.said(verdict).filter(|_| self.level != Level::Reads)
+    }
+
+    fn reads_where(&self, when: &Conditions) -> bool {
+        self.reviews.iter().any(|review| {
+            let Verdict::When(key, value) = review.verdict else {
+                return false;
+            };
+            when.on(key).is_some_and(|test| {
+                value.is_none_or(|value| test.values.iter().all(|it| it == value))
+            })
+        })
+    }
+
+    /// What it does besides reading, in a statement with these conditions.
+    pub(crate) fn beyond(&self, when: &Conditions) -> Option<Beyond> {
+        if !self.only_looks() && !self.reads_where(when) {
+            if let Some(why) = self.permits() {
+                return Some(Beyond::Permissions(why));
+            }
+            if let Some(why) = self.acts() {
+                return Some(Beyond::Acts(why));
+            }
+            if self.level != Level::Reads {
+                return Some(Beyond::Writes);
+            }
+            if !LOOKING.iter().any(|verb| begins(self.name, verb)) {
+                let why = "AWS calls it a read, and by its name it does more";
+                return Some(Beyond::Acts(why.to_owned()));
+            }
+        }
+        self.hands_on().map(Beyond::HandsOn)
+    }
+
+    /// How it would only read: under which condition.
+    pub(crate) fn way(&self) -> Option<String> {
+        self.reviews.iter().find_map(|review| match review.verdict {
+            Verdict::When(key, None) => Some(format!(
+                "with a condition on {key} it is a read: {}",
+                review.why
+            )),
+            Verdict::When(key, Some(value)) => Some(format!(
+                "with the condition {key}: [{value}] it is a read: {}",
+                review.why
+            )),
+            Verdict::Reads
+            | Verdict::Acts
+            | Verdict::Credential
+            | Verdict::Secret
+            | Verdict::Nothing
+            | Verdict::Runs
+            | Verdict::Permits
+            | Verdict::Own
+            | Verdict::Door
+            | Verdict::State
+            | Verdict::Plain => None,
+        })
+    }
+
+    /// Why its answer holds something that works without the session, or that is nobody's to see.
+    fn hands_on(&self) -> Option<String> {
+        if self.reads_nothing() {
+            return None;
+        }
+        let said = self
+            .said(Verdict::Credential)
+            .or_else(|| self.said(Verdict::Secret));
+        let shown = self.shown.credential.or(self.shown.secret);
+        let unseen = || {
+            let why = "AWS publishes no shape of its answer, and by its name it hands on what opens something";
+            self.shown.unseen.then(|| why.to_owned())
+        };
+        said.map(str::to_owned)
+            .or_else(|| shown.map(|field| format!("its answer holds `{field}`")))
+            .or_else(unseen)
+    }
+
+    fn reads_nothing(&self) -> bool {
+        self.said(Verdict::Nothing).is_some()
+    }
+
+    /// Why a kill does not end what it hands out: its answer holds a credential.
+    pub(crate) fn gives_credential(&self, when: &Conditions) -> Option<String> {
+        if self.reads_where(when) || self.reads_nothing() {
+            return None;
+        }
+        let said = self.said(Verdict::Credential).map(str::to_owned);
+        said.or_else(|| {
+            let field = self.shown.credential?;
+            Some(format!("its answer holds `{field}`"))
+        })
+    }
+
+    /// Why it changes who may do what.
+    pub(crate) fn permits(&self) -> Option<String> {
+        if let Some(why) = self.said_of_write(Verdict::Permits) {
+            return Some(why.to_owned());
+        }
+        if self.level == Level::Permissions {
+            return Some("it changes permissions".to_owned());
+        }
+        let field = self
+            .shown
+            .policy
+            .filter(|_| self.said(Verdict::Own).is_none())?;
+        Some(format!("its request holds the policy `{field}`"))
+    }
+
+    /// Whether it gives rights to others, and none to the session that it did not have: by the review, or by a policy on
+    /// what a request makes.
+    fn says_of_others(&self) -> bool {
+        self.said(Verdict::Permits).is_some() || self.level != Level::Permissions
+    }
+
+    /// Why what it starts or changes runs with the rights of another role.
+    pub(crate) fn runs(&self) -> Option<String> {
+        if let Some(why) = self.said_of_write(Verdict::Runs) {
+            return Some(why.to_owned());
+        }
+        let field = self
+            .shown
+            .role
+            .filter(|_| self.said(Verdict::Own).is_none())?;
+        Some(if field == "iam:PassRole" {
+            "what it makes runs with the role that it is given".to_owned()
+        } else {
+            format!("what it makes runs with the role in `{field}`")
+        })
+    }
+}
+
+impl Action {
+    /// Whether it opens the network perimeter.
+    pub(crate) fn opens_perimeter(&self) -> bool {
+        self.said_of_write(Verdict::Door).is_some() && self.said(Verdict::Plain).is_none()
+    }
+
+    /// Whether it deletes what holds state: by the review, or by its name.
+    pub(crate) fn deletes_state(&self) -> bool {
+        if self.level == Level::Reads || self.said(Verdict::Plain).is_some() {
+            return false;
+        }
+        let name = self.name.to_ascii_lowercase();
+        let one = name.strip_suffix('s').unwrap_or(&name);
+        let verb = DELETING.iter().any(|verb| begins(self.name, verb));
+        let kind = STORES.iter().any(|kind| {
+            one.ends_with(kind) || name.ends_with(kind) || name.ends_with("repositories")
+        });
+        self.said(Verdict::State).is_some() || verb && kind
+    }
+}
+
+/// Whether the verb ends there: `GetObject` begins with `Get`, and `Getaway` does not.
+fn begins(name: &str, verb: &str) -> bool {
+    let rest = name.get(verb.len()..);
+    let head = name.get(..verb.len());
+    let ends = rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_lowercase()));
+    head.is_some_and(|head| head.eq_ignore_ascii_case(verb)) && ends
+}
+
+/// What takes two people wherever it is, of what an action does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// It leads to rights that the session has not.
+    Raises(String),
+    /// It gives others rights over what it is about.
+    Opens(String),
+}
+
+/// Why an action, or one that a pattern of a grant holds, takes two people: which, and how.
+pub(crate) fn power(
+    grant: &AwsGrant,
+    pattern: &ActionPattern,
+    when: &Conditions,
+) -> Option<(&'static Action, Power)> {
+    let held = super::table::matched(&pattern.lower()).into_iter();
+    let mut held = held.filter(|action| !grant.denies(action));
+    held.find_map(|action| {
+        if action.only_looks() || action.reads_where(when) {
+            return None;
+        }
+        let power = match (action.runs(), action.permits()) {
+            (Some(why), _) => Power::Raises(why),
+            (None, Some(why)) if action.says_of_others() => Power::Opens(why),
+            (None, Some(why)) => Power::Raises(why),
+            (None, None) => return None,
+        };
+        Some((action, power))
+    })
+}
+
+/// Whether an action, or every one that a pattern holds, only looks, in a statement with these conditions.
+pub(crate) fn only_reads(pattern: &ActionPattern, when: &Conditions) -> bool {
+    let held = super::table::matched(&pattern.lower());
+    !held.is_empty() && held.iter().all(|action| action.beyond(when).is_none())
+}

@@ -1,0 +1,284 @@
+//! When a charter says no, or asks people, whatever else it says: after its end, in a freeze, outside its hours.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+use lanyard_document::Position;
+use lanyard_vocabulary::name::Name;
+use lanyard_vocabulary::role::Role;
+use lanyard_vocabulary::time::Timestamp;
+
+use crate::breaker::word;
+
+/// A time in which something is not given: the change calendar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Its first moment.
+    pub from: Timestamp,
+    /// The moment after it.
+    pub to: Timestamp,
+    /// What is not given.
+    pub roles: BTreeSet<Role>,
+    /// Where; everywhere when empty.
+    pub environments: BTreeSet<Name>,
+    /// Why, in the words that the agent is told.
+    pub reason: String,
+    /// Where it stands.
+    pub at: Position,
+}
+
+impl Freeze {
+    /// Whether it is about this role there.
+    #[must_use]
+    pub fn is_about(&self, role: Role, environment: &Name) -> bool {
+        is_about(&self.roles, &self.environments, (role, environment))
+    }
+
+    /// Whether it holds now.
+    #[must_use]
+    pub fn holds(&self, now: Timestamp) -> bool {
+        self.from <= now && now < self.to
+    }
+}
+
+/// The end of a charter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The moment from which on it gives nothing.
+    pub when: Timestamp,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// The hours in which a charter gives what it allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hours {
+    /// In which the days and times are.
+    pub zone: TimeZone,
+    /// The days on which they begin; in the order of the week.
+    pub days: Vec<Weekday>,
+    /// When they begin.
+    pub from: Time,
+    /// When they end: on the next day, where that is not after `from`.
+    pub to: Time,
+    /// What holds outside of them.
+    pub outside: Outside,
+    /// Of which roles.
+    pub roles: BTreeSet<Role>,
+    /// Where; everywhere when empty.
+    pub environments: BTreeSet<Name>,
+    /// Where it stands.
+    pub at: Position,
+}
+
+/// What holds outside the hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outside {
+    /// A person approves, where none had to.
+    RequireApproval,
+    /// Nothing is given.
+    Deny,
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::RequireApproval => "require-approval",
+            Self::Deny => "deny",
+        })
+    }
+}
+
+impl Hours {
+    /// Whether they are about this role there.
+    #[must_use]
+    pub fn is_about(&self, role: Role, environment: &Name) -> bool {
+        is_about(&self.roles, &self.environments, (role, environment))
+    }
+
+    /// When they end, where this moment is within them. A time that the zone skips or has twice is taken as RFC 5545 does.
+    #[must_use]
+    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        let moment = jiff::Timestamp::from_second(i64::try_from(now.as_secs()).ok()?).ok()?;
+        let today = moment.to_zoned(self.zone.clone()).date();
+        let begun = [Some(today), today.yesterday().ok()];
+        let mut spans = begun.into_iter().flatten().filter_map(|day| self.on(day));
+        let within = spans.find(|(from, to)| *from <= now && now < *to);
+        within.map(|(_, to)| to)
+    }
+
+    /// When they begin next, after this moment.
+    #[must_use]
+    pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
+        let moment = jiff::Timestamp::from_second(i64::try_from(now.as_secs()).ok()?).ok()?;
+        let mut day = moment.to_zoned(self.zone.clone()).date();
+        // Today's may be over, and a week later is the same day again.
+        for _ in 0..=7 {
+            if let Some((from, _)) = self.on(day).filter(|(from, _)| *from > now) {
+                return Some(from);
+            }
+            day = day.tomorrow().ok()?;
+        }
+        None
+    }
+
+    /// Those that begin on this day.
+    fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
+        if !self.days.contains(&day.weekday()) {
+            return None;
+        }
+        let last = if self.to > self.from {
+            day
+        } else {
+            day.tomorrow().ok()?
+        };
+        let moment = |day: Date, time: Time| {
+            let zoned = day.to_datetime(time).to_zoned(self.zone.clone()).ok()?;
+            let seconds = u64::try_from(zoned.timestamp().as_second()).ok()?;
+            Some(Timestamp::from_secs(seconds))
+        };
+        Some((moment(day, self.from)?, moment(last, self.to)?))
+    }
+
+    /// The minutes of a week, from Monday on, that they cover.
+    #[must_use]
+    pub fn minutes(&self) -> BTreeSet<u16> {
+        const WEEK: u16 = 7 * 24 * 60;
+        let minute = |time: Time| {
+            u16::try_from(i16::from(time.hour()) * 60 + i16::from(time.minute())).unwrap_or(0)
+        };
+        let (from, to) = (minute(self.from), minute(self.to));
+        let length = if to > from {
+            to - from
+        } else {
+            to + 24 * 60 - from
+        };
+        let mut covered = BTreeSet::new();
+        for day in &self.days {
+            let begins = u16::try_from(day.to_monday_zero_offset()).unwrap_or(0) * 24 * 60 + from;
+            covered.extend((begins..begins + length).map(|minute| minute % WEEK));
+        }
+        covered
+    }
+
+    /// `mon tue 08:00 to 18:00 Europe/Berlin`, for a sentence.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let days: Vec<&str> = self.days.iter().map(|day| word(DAYS, *day)).collect();
+        let (from, to) = (self.from.strftime("%H:%M"), self.to.strftime("%H:%M"));
+        let zone = self.zone.iana_name().unwrap_or("UTC");
+        format!("{} {from} to {to} {zone}", days.join(" "))
+    }
+}
+
+/// How the days are written.
+pub(super) const DAYS: &[(&str, Weekday)] = &[
+    ("mon", Weekday::Monday),
+    ("tue", Weekday::Tuesday),
+    ("wed", Weekday::Wednesday),
+    ("thu", Weekday::Thursday),
+    ("fri", Weekday::Friday),
+    ("sat", Weekday::Saturday),
+    ("sun", Weekday::Sunday),
+];
+
+/// Whether something for these roles and environments, everywhere when there are none, is about this role there.
+fn is_about(
+    roles: &BTreeSet<Role>,
+    environments: &BTreeSet<Name>,
+    (role, environment): (Role, &Name),
+) -> bool {
+    let there = environments.is_empty() || environments.contains(environment);
+    there && roles.contains(&role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hours(zone: &str, days: &[Weekday], from: &str, to: &str) -> Hours {
+        Hours {
+            zone: TimeZone::get(zone).unwrap(),
+            days: days.to_vec(),
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+            outside: Outside::Deny,
+            roles: [Role::Apply].into(),
+            environments: BTreeSet::new(),
+            at: Position { line: 1, column: 1 },
+        }
+    }
+
+    fn at(text: &str) -> Timestamp {
+        let moment: jiff::Timestamp = text.parse().unwrap();
+        Timestamp::from_secs(u64::try_from(moment.as_second()).unwrap())
+    }
+
+    #[test]
+    fn hours_follow_the_zone_through_the_change_of_its_clocks() {
+        let work = hours(
+            "Europe/Berlin",
+            &[Weekday::Friday, Weekday::Monday],
+            "08:00",
+            "18:00",
+        );
+        // The clocks go back on Sunday the 25th of October: UTC+2 before, UTC+1 after.
+        assert_eq!(work.until(at("2026-10-23T05:59:59Z")), None);
+        assert_eq!(
+            work.until(at("2026-10-23T06:00:00Z")),
+            Some(at("2026-10-23T16:00:00Z"))
+        );
+        assert_eq!(work.until(at("2026-10-23T16:00:00Z")), None);
+        assert_eq!(work.until(at("2026-10-24T12:00:00Z")), None);
+        assert_eq!(work.until(at("2026-10-26T06:30:00Z")), None);
+        assert_eq!(
+            work.until(at("2026-10-26T07:00:00Z")),
+            Some(at("2026-10-26T17:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn u22_hours_say_when_they_begin_next() {
+        let work = hours(
+            "Europe/Berlin",
+            &[Weekday::Friday, Weekday::Monday],
+            "08:00",
+            "18:00",
+        );
+        let opens = |now| work.opens(at(now));
+        // On the day itself, over a weekend on which the clocks go back, and a week later.
+        assert_eq!(
+            opens("2026-10-23T03:00:00Z"),
+            Some(at("2026-10-23T06:00:00Z"))
+        );
+        assert_eq!(
+            opens("2026-10-23T16:00:00Z"),
+            Some(at("2026-10-26T07:00:00Z"))
+        );
+        let mondays = hours("UTC", &[Weekday::Monday], "08:00", "08:00");
+        assert_eq!(
+            mondays.opens(at("2026-10-26T08:00:00Z")),
+            Some(at("2026-11-02T08:00:00Z"))
+        );
+    }
+
+    #[test]
+    fn a_night_belongs_to_the_day_on_which_it_begins() {
+        let night = hours("UTC", &[Weekday::Sunday], "22:00", "06:00");
+        assert_eq!(
+            night.until(at("2026-11-22T23:00:00Z")),
+            Some(at("2026-11-23T06:00:00Z"))
+        );
+        assert_eq!(
+            night.until(at("2026-11-23T05:59:00Z")),
+            Some(at("2026-11-23T06:00:00Z"))
+        );
+        assert_eq!(night.until(at("2026-11-22T05:00:00Z")), None);
+        assert_eq!(night.minutes().len(), 8 * 60);
+        assert!(night.minutes().contains(&0), "Monday at midnight");
+        let whole = hours("UTC", &[Weekday::Monday], "00:00", "00:00");
+        assert_eq!(whole.minutes().len(), 24 * 60);
+    }
+}

@@ -1,0 +1,126 @@
+//! The language of charters: a file becomes a [`Charter`], or every fault of it in one run.
+
+mod agents;
+mod allow;
+mod aws;
+mod aws_lints;
+mod aws_rules;
+mod bounds;
+mod breakers;
+mod calendar;
+mod github;
+mod grants;
+mod lints;
+mod names;
+mod perils;
+mod places;
+mod plans;
+mod powers;
+mod rules;
+mod sections;
+mod vault;
+mod words;
+
+pub use grants::policy_rule;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lanyard_document::{Diagnostic, Findings, Severity, read};
+
+use crate::charter::Charter;
+use crate::world::World;
+
+/// A charter and what is odd about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parsed {
+    /// The charter.
+    pub charter: Charter,
+    /// Findings that do not keep it out of force.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Whether a file of this name in a folder of charters is one: `name.yaml` or `name.yml`, not hidden, and not the golden
+/// cases beside one (`name.test.yaml`).
+#[must_use]
+pub fn is_charter_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let yaml = name
+        .strip_suffix(".yaml")
+        .or_else(|| name.strip_suffix(".yml"));
+    yaml.is_some_and(|stem| !stem.starts_with('.') && !stem.ends_with(".test"))
+}
+
+/// The policies beside a charter.
+pub trait PolicyFiles {
+    /// The texts of these files, which hold together as one set of policies.
+    ///
+    /// # Errors
+    /// By its place among the paths, what is wrong with a file; beneath the charter's folder is where it has to be (T25).
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>>;
+
+    /// Whether the charter has to say the digest of each: others than its author may change them.
+    fn are_pinned(&self) -> bool {
+        false
+    }
+}
+
+/// Beside a charter that is no file there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct NoPolicies;
+
+impl PolicyFiles for NoPolicies {
+    fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>> {
+        let none = |(place, path): (usize, &&str)| (place, format!("there is no {path} here"));
+        let missing: Vec<_> = paths.iter().enumerate().map(none).collect();
+        if missing.is_empty() {
+            Ok(Vec::new())
+        } else {
+            Err(missing)
+        }
+    }
+}
+
+/// Parses a charter that names no policies.
+///
+/// # Errors
+/// As of [`parse_with`].
+pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
+    parse_with(text, world, &NoPolicies)
+}
+
+/// Parses one file.
+///
+/// # Errors
+/// Every fault, in the order of the file; at least one is an error.
+pub fn parse_with(
+    text: &str,
+    world: &World,
+    files: &dyn PolicyFiles,
+) -> Result<Parsed, Vec<Diagnostic>> {
+    let root = read(text).map_err(|fault| vec![fault])?;
+    let findings = Findings::default();
+    let charter = sections::charter(&findings, &root, text, (world, files));
+    if let Some(charter) = &charter {
+        rules::check(&findings, charter, &root, world);
+    }
+    let sound = charter.as_ref().filter(|_| findings.is_sound());
+    if let Some(charter) = sound {
+        // What is odd about a charter that is wrong mostly comes from what is wrong.
+        lints::look(&findings, charter, &root, world);
+    }
+    let all = allow::apply(text, findings.sorted(), sound.is_some());
+    match charter {
+        Some(charter)
+            if all
+                .iter()
+                .all(|finding| finding.severity() == Severity::Warning) =>
+        {
+            Ok(Parsed {
+                charter,
+                warnings: all,
+            })
+        }
+        Some(_) | None => Err(all),
+    }
+}

@@ -1,0 +1,58 @@
+//! Charters: what an agent may do, which systems it may reach, which outcomes are prohibited, and what people must
+//! approve.
+//!
+//! A file in the language of charters becomes a [`Charter`], or every fault of it in one run ([`parse`]). Beside the
+//! model stand its lints, the semantic difference of two charters ([`diff`]), the narrowing of rights to what two
+//! charters allow or a plan touches, and the facts about AWS actions that lints and narrowing rest on. What a charter
+//! says of one request is decided elsewhere.
+
+mod agent;
+mod aws;
+mod breaker;
+mod calendar;
+mod charter;
+mod diff;
+mod github;
+mod kubernetes;
+mod language;
+mod narrow;
+mod pattern;
+pub mod plan;
+pub mod policy;
+mod rates;
+pub mod reach;
+pub mod requirement;
+mod rights;
+mod token;
+mod vault;
+mod version;
+mod world;
+
+pub use agent::{AgentRule, SubjectPattern};
+pub use aws::{
+    ActionPattern, AwsGrant, AwsStatement, ConditionKey, Conditions, Kind, ResourcePattern, Test,
+    iam_beyond, identity_refused, unlisted_action,
+};
+pub use breaker::{Breaker, BreakerRule, EVENTS, Event, PERS, Per, THENS, Then};
+pub use calendar::{End, Freeze, Hours, Outside};
+pub use charter::{
+    ApprovalRule, Autonomy, Budget, Charter, EmergencyRule, Grant, Limits, Mode, Owners, PlanRule,
+    Policy, Prohibited, Prohibition, RequestLimits, Stated,
+};
+pub use diff::{Change, Effect, diff};
+pub use github::{Access, GitHubGrant, MAX_REPOSITORIES_PER_TOKEN};
+pub use kubernetes::{KubernetesGrant, KubernetesRights, PolicyRule};
+pub use language::{
+    NoPolicies, Parsed, PolicyFiles, is_charter_file, parse, parse_with, policy_rule,
+};
+pub use narrow::ToPlan;
+pub use pattern::{pattern_contains, wildcard_matches};
+pub use rates::{Rate, Rates};
+pub use rights::Rights;
+pub use token::TokenGrant;
+pub use vault::{VaultGives, VaultGrant};
+pub use version::{Version, VersionRule};
+pub use world::{
+    ENVIRONMENT_KINDS, EnvironmentKind, TARGET_KINDS, TargetKind, World, account_of, environments,
+    partition_of,
+};

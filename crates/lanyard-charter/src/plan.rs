@@ -1,0 +1,60 @@
+//! What charters say of plans: their forms, and how much they could break.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The format of a plan's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlanFormat {
+    /// The output of `terraform show -json`.
+    TerraformJson,
+    /// Kubernetes manifests, as they would be applied.
+    Manifests,
+    /// A unified diff of manifests.
+    ManifestDiff,
+    /// Text without a known format.
+    Text,
+}
+
+/// The formats by the names that people write.
+pub const PLAN_FORMATS: &[(&str, PlanFormat)] = &[
+    ("terraform-json", PlanFormat::TerraformJson),
+    ("manifests", PlanFormat::Manifests),
+    ("manifest-diff", PlanFormat::ManifestDiff),
+    ("text", PlanFormat::Text),
+];
+
+impl fmt::Display for PlanFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TerraformJson => "terraform-json",
+            Self::Manifests => "manifests",
+            Self::ManifestDiff => "manifest-diff",
+            Self::Text => "text",
+        })
+    }
+}
+
+/// The damage that a plan could do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Risk {
+    /// Another apply can undo the plan.
+    Low,
+    /// Running things change.
+    Medium,
+    /// Data, identities or the network perimeter change, or nothing can read the plan.
+    High,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Rates of mints that all hold at once: of a charter's revisions, and of the charters above it.
+
+use lanyard_vocabulary::time::Ttl;
+use serde::{Deserialize, Serialize};
+
+/// So many within a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate {
+    /// How many.
+    pub count: u32,
+    /// Within this span.
+    pub per: Ttl,
+}
+
+/// Rates that all hold: a burst and an average are two bounds, and neither stands for the other (S23). Written down as one
+/// rate where there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RatesForm", into = "RatesForm")]
+pub struct Rates(Vec<Rate>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum RatesForm {
+    One(Rate),
+    All(Vec<Rate>),
+}
+
+impl From<RatesForm> for Rates {
+    fn from(form: RatesForm) -> Self {
+        match form {
+            RatesForm::One(rate) => rate.into(),
+            RatesForm::All(all) => Self(all),
+        }
+    }
+}
+
+impl From<Rates> for RatesForm {
+    fn from(rates: Rates) -> Self {
+        match rates.0.as_slice() {
+            [rate] => Self::One(*rate),
+            _ => Self::All(rates.0),
+        }
+    }
+}
+
+impl From<Rate> for Rates {
+    fn from(rate: Rate) -> Self {
+        Self(vec![rate])
+    }
+}
+
+impl Rates {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Rate> {
+        self.0.iter().copied()
+    }
+
+    /// These and those, without what another of them holds anyway: no more in a window that is no shorter.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut all: Vec<Rate> = Vec::new();
+        for rate in self.iter().chain(other.iter()) {
+            let holds = |one: &Rate, two: &Rate| one.count <= two.count && one.per >= two.per;
+            if all.iter().any(|known| holds(known, &rate)) {
+                continue;
+            }
+            all.retain(|known| !holds(&rate, known));
+            all.push(rate);
+        }
+        Self(all)
+    }
+}

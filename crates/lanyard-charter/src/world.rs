@@ -1,0 +1,143 @@
+//! What the daemon's configuration declares and a charter may name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lanyard_document::{Diagnostic, Fields, Findings, Node, read};
+use lanyard_vocabulary::name::Name;
+
+/// Which kind of target a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TargetKind {
+    /// Lanyard's own tokens.
+    Token,
+    /// An AWS account and its lease roles.
+    Aws,
+    /// A Kubernetes cluster.
+    Kubernetes,
+    /// A Vault or an OpenBao.
+    Vault,
+    /// An owner of repositories at GitHub.
+    GitHub,
+}
+
+/// Whether an environment is production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnvironmentKind {
+    /// Where the strictest rules hold.
+    Production,
+    /// Anything else.
+    Sandbox,
+}
+
+/// How a kind of target is written.
+pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
+    ("token", TargetKind::Token),
+    ("aws", TargetKind::Aws),
+    ("kubernetes", TargetKind::Kubernetes),
+    ("vault", TargetKind::Vault),
+    ("github", TargetKind::GitHub),
+];
+/// How a kind of environment is written.
+pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[
+    ("production", EnvironmentKind::Production),
+    ("sandbox", EnvironmentKind::Sandbox),
+];
+
+/// The environments and targets that exist.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct World {
+    /// By name.
+    pub environments: BTreeMap<Name, EnvironmentKind>,
+    /// By name.
+    pub targets: BTreeMap<Name, TargetKind>,
+    /// The account numbers of AWS targets, where they are known.
+    pub accounts: BTreeMap<Name, String>,
+    /// The partitions of AWS targets, where they are known: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partitions: BTreeMap<Name, String>,
+    /// Namespaces of Kubernetes that are the broker's: its own, and those where the service accounts of leases live.
+    pub own_namespaces: BTreeSet<String>,
+}
+
+/// The account in the ARN of a role.
+#[must_use]
+pub fn account_of(role: &str) -> Option<String> {
+    let account = role.split(':').nth(4)?;
+    (account.len() == 12).then(|| account.to_owned())
+}
+
+/// The partition in the ARN of a role.
+#[must_use]
+pub fn partition_of(role: &str) -> Option<String> {
+    let partition = role.split(':').nth(1).filter(|it| !it.is_empty())?;
+    role.starts_with("arn:").then(|| partition.to_owned())
+}
+
+impl World {
+    /// What a daemon's configuration declares. Its other sections are not looked at.
+    ///
+    /// # Errors
+    /// Every fault of the two sections.
+    pub fn of_configuration(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let root = read(text).map_err(|fault| vec![fault])?;
+        let findings = Findings::default();
+        let world = world(&findings, &root);
+        let faults = findings.sorted();
+        match world {
+            Some(world) if faults.is_empty() => Ok(world),
+            Some(_) | None => Err(faults),
+        }
+    }
+}
+
+fn world(f: &Findings, root: &Node) -> Option<World> {
+    let top = f.map(root)?;
+    let environments = top
+        .required("environments")
+        .map(|node| environments(f, node));
+    let targets = top.required("targets").map(|node| {
+        let kind = |value| f.one_of(f.map(value)?.required("kind")?, TARGET_KINDS);
+        f.map(node)
+            .iter()
+            .flat_map(Fields::open)
+            .filter_map(|(_, key, value)| Some((f.parsed(key)?, kind(value)?)))
+            .collect()
+    });
+    let of_role = |read: fn(&str) -> Option<String>| -> BTreeMap<Name, String> {
+        let role = |value| {
+            let role = f.map(value)?.optional("plan_role")?;
+            read(f.text(role)?)
+        };
+        let targets = top.optional("targets").and_then(|node| f.map(node));
+        let each = targets.iter().flat_map(Fields::open);
+        each.filter_map(|(_, key, value)| Some((f.parsed(key)?, role(value)?)))
+            .collect()
+    };
+    let (accounts, partitions) = (of_role(account_of), of_role(partition_of));
+    let lease_namespace = |value| {
+        let fields = f.map(value)?;
+        let is_cluster = f.text(fields.optional("kind")?)? == "kubernetes";
+        let namespace = fields.optional("namespace").filter(|_| is_cluster)?;
+        f.text(namespace).map(str::to_owned)
+    };
+    let clusters = top.optional("targets").and_then(|node| f.map(node));
+    let clusters = clusters.iter().flat_map(Fields::open);
+    let own_namespaces = clusters
+        .filter_map(|(_, _, value)| lease_namespace(value))
+        .collect();
+    Some(World {
+        own_namespaces,
+        environments: environments?,
+        targets: targets?,
+        accounts,
+        partitions,
+    })
+}
+
+/// The section `environments` of the configuration.
+pub fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
+    f.map(node)
+        .iter()
+        .flat_map(Fields::open)
+        .filter_map(|(_, key, value)| Some((f.parsed(key)?, f.one_of(value, ENVIRONMENT_KINDS)?)))
+        .collect()
+}
