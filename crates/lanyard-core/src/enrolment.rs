@@ -11,8 +11,18 @@ use crate::charter::Name;
 use crate::digest::Digest;
 use crate::identity::Identity;
 use crate::person::Person;
-use crate::state::Refusal;
 use crate::time::Timestamp;
+
+/// Why a step of enrolment does not take effect.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EnrolmentError {
+    /// The name, the key or the last place is taken.
+    #[error("{0} already exists")]
+    Exists(String),
+    /// Nobody has the name or the key, and nobody was invited with the token.
+    #[error("there is no {0}")]
+    Unknown(String),
+}
 
 /// How many agents may be enrolled.
 ///
@@ -48,7 +58,7 @@ pub struct AgentKey {
 /// An enrolled agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnrolledAgent {
-    /// The agent's name.
+    /// The name under which the key will be enrolled.
     pub agent: Name,
     /// The agent's current key.
     pub key: AgentKey,
@@ -126,9 +136,9 @@ impl Enrolment {
         (now <= invitation.until).then_some(invitation)
     }
 
-    pub(crate) fn admit(&self, step: &EnrolmentStep, now: Timestamp) -> Result<(), Refusal> {
-        let exists = |agent: &Name| Err(Refusal::Exists(format!("enrolled agent {agent}")));
-        let unknown = |agent: &Name| Refusal::Unknown(format!("enrolled agent {agent}"));
+    pub(crate) fn admit(&self, step: &EnrolmentStep, now: Timestamp) -> Result<(), EnrolmentError> {
+        let exists = |agent: &Name| Err(EnrolmentError::Exists(format!("enrolled agent {agent}")));
+        let unknown = |agent: &Name| EnrolmentError::Unknown(format!("enrolled agent {agent}"));
         let taken = |key: &AgentKey| {
             let mut agents = self.agents.values();
             agents.any(|agent| agent.key.thumbprint == key.thumbprint)
@@ -136,15 +146,17 @@ impl Enrolment {
         match step {
             EnrolmentStep::Invite(invitation) => match self.agents.get(&invitation.agent) {
                 Some(_) => exists(&invitation.agent),
-                None if self.agents.len() + self.invitations.len() >= MAX_ENROLLED_AGENTS => Err(
-                    Refusal::Exists(format!("the most enrolled agents: {MAX_ENROLLED_AGENTS}")),
-                ),
+                None if self.agents.len() + self.invitations.len() >= MAX_ENROLLED_AGENTS => {
+                    Err(EnrolmentError::Exists(format!(
+                        "the most enrolled agents: {MAX_ENROLLED_AGENTS}"
+                    )))
+                }
                 None => Ok(()),
             },
             EnrolmentStep::Enrol { token, key } => {
                 let invitation = self.invited(token, now);
                 let invitation =
-                    invitation.ok_or_else(|| Refusal::Unknown("invitation".to_owned()))?;
+                    invitation.ok_or_else(|| EnrolmentError::Unknown("invitation".to_owned()))?;
                 if self.agents.contains_key(&invitation.agent) || taken(key) {
                     return exists(&invitation.agent);
                 }

@@ -149,6 +149,40 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// The code of an answer of which no more is known than its rule.
+    #[must_use]
+    pub const fn code(self) -> ReasonCode {
+        match self {
+            Self::NotInForce => ReasonCode::NotInForce,
+            Self::Agents => ReasonCode::Agent,
+            Self::Environments => ReasonCode::Environment,
+            Self::Autonomy => ReasonCode::Autonomy,
+            Self::Grants => ReasonCode::Grant,
+            Self::Shadow => ReasonCode::Shadow,
+            Self::Requires => ReasonCode::Requires,
+            Self::Expires => ReasonCode::Expired,
+            Self::Freezes => ReasonCode::Frozen,
+            Self::Hours => ReasonCode::OutOfHours,
+            Self::Emergency => ReasonCode::Emergency,
+            Self::Delegates => ReasonCode::Delegates,
+            Self::Versions => ReasonCode::Version,
+            Self::Prohibited => ReasonCode::Prohibited,
+            Self::PlanRequired => ReasonCode::PlanRequired,
+            Self::Policies => ReasonCode::Policy,
+            Self::Approvals => ReasonCode::NobodyApproves,
+            Self::Sponsor => ReasonCode::Sponsor,
+            Self::Limits => ReasonCode::Limit,
+            Self::Task => ReasonCode::TaskEnded,
+            Self::Kill => ReasonCode::Killed,
+            Self::Pause => ReasonCode::Paused,
+            Self::Breakers => ReasonCode::BreakerTripped,
+            Self::AwaitsApproval => ReasonCode::ApprovalPending,
+            Self::Quota => ReasonCode::Quota,
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

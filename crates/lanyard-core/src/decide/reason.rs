@@ -4,8 +4,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
-
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal,)*) => {
         /// Why a request was not allowed, for programs: a code is never renamed, and never means anything else later.
@@ -130,39 +128,5 @@ impl ReasonCode {
 impl fmt::Display for ReasonCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl Rule {
-    /// The code of an answer of which no more is known than its rule.
-    #[must_use]
-    pub const fn code(self) -> ReasonCode {
-        match self {
-            Self::NotInForce => ReasonCode::NotInForce,
-            Self::Agents => ReasonCode::Agent,
-            Self::Environments => ReasonCode::Environment,
-            Self::Autonomy => ReasonCode::Autonomy,
-            Self::Grants => ReasonCode::Grant,
-            Self::Shadow => ReasonCode::Shadow,
-            Self::Requires => ReasonCode::Requires,
-            Self::Expires => ReasonCode::Expired,
-            Self::Freezes => ReasonCode::Frozen,
-            Self::Hours => ReasonCode::OutOfHours,
-            Self::Emergency => ReasonCode::Emergency,
-            Self::Delegates => ReasonCode::Delegates,
-            Self::Versions => ReasonCode::Version,
-            Self::Prohibited => ReasonCode::Prohibited,
-            Self::PlanRequired => ReasonCode::PlanRequired,
-            Self::Policies => ReasonCode::Policy,
-            Self::Approvals => ReasonCode::NobodyApproves,
-            Self::Sponsor => ReasonCode::Sponsor,
-            Self::Limits => ReasonCode::Limit,
-            Self::Task => ReasonCode::TaskEnded,
-            Self::Kill => ReasonCode::Killed,
-            Self::Pause => ReasonCode::Paused,
-            Self::Breakers => ReasonCode::BreakerTripped,
-            Self::AwaitsApproval => ReasonCode::ApprovalPending,
-            Self::Quota => ReasonCode::Quota,
-        }
     }
 }

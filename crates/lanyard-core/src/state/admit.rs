@@ -5,6 +5,7 @@ use crate::approval::{ConsentError, Seen, Unusable};
 use crate::charter::{Budget, Name, Rate};
 use crate::command::{Command, Intent};
 use crate::emergency::Emergency;
+use crate::enrolment::EnrolmentError;
 use crate::id::{ApprovalId, KillId, LeaseId, TaskId};
 use crate::identity::Identity;
 use crate::kill::{EngagedOrder, KillOrder, Lifted};
@@ -149,13 +150,13 @@ pub enum Refusal {
         asker: String,
         /// The number of its open tasks.
         open: usize,
-        /// The limit.
+        /// The limit, in reports an hour.
         most: usize,
     },
     /// All identities together have as many open tasks as the broker takes.
     #[error("the broker has {most} open tasks, which is all that it opens")]
     TooManyTasksInAll {
-        /// The limit.
+        /// The limit, in reports an hour.
         most: usize,
     },
     /// The agent's tasks have reported as many actions within an hour as an identity may.
@@ -175,9 +176,18 @@ pub enum Refusal {
     TooManyPlans {
         /// The task that submits.
         task: TaskId,
-        /// The limit.
+        /// The limit, in reports an hour.
         most: usize,
     },
+}
+
+impl From<EnrolmentError> for Refusal {
+    fn from(error: EnrolmentError) -> Self {
+        match error {
+            EnrolmentError::Exists(what) => Self::Exists(what),
+            EnrolmentError::Unknown(what) => Self::Unknown(what),
+        }
+    }
 }
 
 impl State {
@@ -228,7 +238,7 @@ impl State {
             Command::ConfirmRearm {
                 rearm, kill, by, ..
             } => self.admit_rearm(*rearm, *kill, by, now),
-            Command::Enrolment(step) => self.enrolment.admit(step, now),
+            Command::Enrolment(step) => self.enrolment.admit(step, now).map_err(Refusal::from),
             Command::CharterInForce { .. }
             | Command::CharterWithdrawn { .. }
             | Command::Deny { .. }
