@@ -17,7 +17,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use crate::context::{fresh_id, now};
+use crate::clock::now;
+use crate::random::fresh_id;
 
 pub use aws_credential_types::Credentials;
 

@@ -20,11 +20,13 @@ use lanyard_secret_file::Origin;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Streaming};
 
-use crate::context::{Context, ContextError, read};
+use crate::context::Context;
+use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::http::HttpError;
 use crate::identity::Identity;
 use crate::proxy::{Proxies, Through};
+use crate::public_file::read;
 use crate::show::Shows;
 use crate::watches::{Place, TaskWatch, Watches};
 
@@ -40,6 +42,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 const DRILLS: Duration = Duration::from_secs(600);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long without a word of the broker credentials are handed out. The broker is heard of every five seconds.
+const FRESH: Duration = Duration::from_secs(20);
 /// How often it is asked whether the other side of a connection is there, and how long it has to answer.
 const PING: Duration = Duration::from_secs(5);
 const PONG: Duration = Duration::from_secs(5);
@@ -174,7 +178,7 @@ impl Client {
         Ok(Self {
             channel: channel(&context.endpoint, authority, identity).await?,
             context: Arc::new(context),
-            fresh: crate::task::FRESH,
+            fresh: FRESH,
             watches: Arc::default(),
         })
     }

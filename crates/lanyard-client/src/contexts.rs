@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::context::{Context, ContextError, travels_safely};
+use crate::context::Context;
+use crate::context_error::ContextError;
+use crate::endpoint::travels_safely;
 use crate::identity::{EnrolledIdentity, LoginIdentity};
 use crate::private;
 

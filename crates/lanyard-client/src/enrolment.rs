@@ -11,7 +11,8 @@ use ring::signature::Ed25519KeyPair;
 use tonic::transport::Channel;
 
 use crate::calls::channel;
-use crate::context::{ContextError, travels_safely};
+use crate::context_error::ContextError;
+use crate::endpoint::travels_safely;
 use crate::identity::EnrolledIdentity;
 use crate::signer::Signer;
 use crate::{Client, ClientError, Contexts, private};
@@ -49,7 +50,7 @@ pub async fn join(
     let key_file = path.with_extension("key");
     let signer = made(&key_file)?;
     let public_key = signer.x();
-    let authority = joining.ca_file.map(crate::context::read).transpose()?;
+    let authority = joining.ca_file.map(crate::public_file::read).transpose()?;
     let channel = channel(joining.endpoint, authority.as_deref(), None).await?;
     let mut broker = IdentityServiceClient::<Channel>::new(channel);
     let begin = v1::BeginEnrolmentRequest {

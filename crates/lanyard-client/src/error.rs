@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::context::ContextError;
+use crate::context_error::ContextError;
 use crate::http::HttpError;
 
 /// What the broker said: a line that is complete, and what in it is for programs.

@@ -6,7 +6,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::context::{ContextError, fresh_id, now};
+use crate::clock::now;
+use crate::context_error::ContextError;
+use crate::random::fresh_id;
 use crate::secret::Token;
 use crate::signer::Signer;
 use crate::tokens::Store;

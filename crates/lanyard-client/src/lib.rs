@@ -41,8 +41,12 @@
 #[cfg(feature = "aws")]
 pub mod aws;
 mod calls;
+mod clock;
 mod context;
+mod context_error;
 mod contexts;
+mod digest;
+mod endpoint;
 pub mod enrolment;
 mod error;
 mod forward;
@@ -54,18 +58,22 @@ mod moment;
 mod private;
 mod proof;
 mod proxy;
+mod public_file;
+mod random;
 mod secret;
 mod session;
 mod show;
 mod signer;
 mod state;
+mod subject;
 mod task;
 pub mod ticket;
 mod tokens;
 mod watches;
 
 pub use calls::Client;
-pub use context::{Context, ContextError};
+pub use context::Context;
+pub use context_error::ContextError;
 pub use contexts::Contexts;
 pub use error::{ClientError, Said};
 pub use glance::Glance;

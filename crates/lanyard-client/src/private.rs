@@ -112,7 +112,7 @@ fn options() -> OpenOptions {
 }
 
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let unique = crate::context::fresh_id().map_err(io::Error::other)?;
+    let unique = crate::random::fresh_id().map_err(io::Error::other)?;
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{unique}"));
     let beside = PathBuf::from(name);

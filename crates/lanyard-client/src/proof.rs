@@ -6,10 +6,13 @@ use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use serde_json::json;
 
-use crate::context::{ContextError, fresh_id, now};
+use crate::clock::now;
+use crate::context_error::ContextError;
+use crate::digest::digest;
 use crate::private;
+use crate::random::fresh_id;
 use crate::secret::Token;
-use crate::signer::{Signer, digest};
+use crate::signer::Signer;
 
 /// What a proof is about: an HTTP method and a URL without query.
 pub(crate) struct Aim<'a> {

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::context::{Context, ContextError, Held, now};
+use crate::clock::now;
+use crate::context::{Context, Held};
+use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::http::{Answer, Https, Refusal, seconds};
 use crate::identity::Identity;
 use crate::login::renewal;
 use crate::proof::{Aim, ProofKey};
 use crate::secret::Token;
+use crate::subject::Subject;
 use crate::tokens::{Kept, Session, Store, Tokens};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -23,21 +26,6 @@ const SESSION: &str = "urn:lanyard:params:oauth:token-type:session";
 /// - beyond: the session is renewed as if it ended then
 /// - test: `a_session_is_believed_for_a_day_at_most`
 const MAX_SESSION_SECONDS: u64 = 24 * 3600;
-
-/// What is exchanged for a session.
-pub(crate) struct Subject {
-    pub(crate) token: Token,
-    pub(crate) kind: &'static str,
-}
-
-impl Subject {
-    /// The ID token of a person.
-    pub(crate) const ID_TOKEN: &'static str = "urn:ietf:params:oauth:token-type:id_token";
-    /// What [`crate::identity::AwsIdentity`] gives.
-    pub(crate) const AWS: &'static str = "urn:lanyard:params:oauth:token-type:aws-caller-identity";
-    /// Any other JWT.
-    pub(crate) const JWT: &'static str = "urn:ietf:params:oauth:token-type:jwt";
-}
 
 /// RFC 8693 section 2.2.1.
 #[derive(Deserialize)]

@@ -6,7 +6,8 @@ use http::{HeaderMap, HeaderValue};
 use tonic::service::Interceptor;
 use tonic::{GrpcMethod, Request, Status};
 
-use crate::context::{Context, ContextError};
+use crate::context::Context;
+use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::identity::Identity;
 use crate::proof::{Aim, ProofKey};

@@ -9,7 +9,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use crate::context::ContextError;
+use crate::context_error::ContextError;
+use crate::digest::digest;
 
 /// A key that signs compact JWS.
 pub(crate) struct Signer(Ed25519KeyPair);
@@ -75,11 +76,6 @@ fn der(key: &[u8]) -> Option<Vec<u8>> {
     let (body, _) = rest.split_once("-----END PRIVATE KEY-----")?;
     let body: Zeroizing<String> = Zeroizing::new(body.split_whitespace().collect());
     STANDARD.decode(&*body).ok()
-}
-
-/// SHA-256, in base64url.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, bytes))
 }
 
 #[cfg(test)]

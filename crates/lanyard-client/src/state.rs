@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use crate::context::ContextError;
+use crate::context_error::ContextError;
+use crate::digest::digest;
 use crate::private;
-use crate::signer::digest;
 
 /// How many characters of the digest of a context's path are in its name.
 const TAIL: usize = 12;

@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::context::ContextError;
-use crate::signer::{Signer, digest};
+use crate::context_error::ContextError;
+use crate::digest::digest;
+use crate::signer::Signer;
 
 /// The type that a ticket's header names.
 const TYPE: &str = "lanyard-kill-ticket+jwt";
@@ -26,9 +27,9 @@ pub fn sign(
     life: Duration,
 ) -> Result<String, ContextError> {
     let signer = Signer::open(key)?;
-    let now = crate::context::now()?;
+    let now = crate::clock::now()?;
     let claims = json!({"aud": audience, "iat": now, "exp": now + life.as_secs(), "scope": scope,
-        "jti": crate::context::fresh_id()?});
+        "jti": crate::random::fresh_id()?});
     Ok(signer.sign(&json!({"alg": "EdDSA", "typ": TYPE, "kid": kid}), &claims))
 }
 
@@ -48,9 +49,9 @@ impl Unsigned {
     pub fn by(audience: &str, public_key: &str) -> Result<Self, ContextError> {
         let members = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{public_key}"}}"#);
         let header = json!({"alg": "EdDSA", "typ": BREAK_GLASS, "kid": digest(members.as_bytes())});
-        let now = crate::context::now()?;
+        let now = crate::clock::now()?;
         let claims = json!({"aud": audience, "iat": now, "exp": now + BREAK_GLASS_LIFE,
-            "jti": crate::context::fresh_id()?});
+            "jti": crate::random::fresh_id()?});
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         Ok(Self(format!("{}.{}", part(&header), part(&claims))))
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::context::ContextError;
+use crate::context_error::ContextError;
 use crate::private;
 use crate::secret::Token;
 use crate::state::State;
@@ -150,7 +150,7 @@ mod keyring {
     };
     use zeroize::Zeroizing;
 
-    use crate::context::ContextError;
+    use crate::context_error::ContextError;
 
     /// The keyring of this user, and not of the session: another terminal's has to be the same. What persists a while
     /// without any session of the user's is linked to it, where the kernel has that.
@@ -249,7 +249,7 @@ mod keyring {
 mod keyring {
     use zeroize::Zeroizing;
 
-    use crate::context::ContextError;
+    use crate::context_error::ContextError;
 
     pub(super) const fn works() -> bool {
         false

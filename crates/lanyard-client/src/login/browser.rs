@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::loopback::{Callback, Loopback};
 use super::provider::Granted;
 use super::{Login, LoginError, Person};
-use crate::context::random;
+use crate::digest::digest;
 use crate::http::{Refusal, encoded};
+use crate::random::random;
 use crate::secret::Token;
-use crate::signer::digest;
 
 /// How long a person may take.
 const PATIENCE: Duration = Duration::from_secs(5 * 60);

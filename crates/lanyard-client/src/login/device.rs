@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::provider::Granted;
 use super::{Login, LoginError, Person};
-use crate::context::now;
+use crate::clock::now;
 use crate::http::{Refusal, seconds, some_text};
 use crate::secret::Token;
 

@@ -10,12 +10,14 @@ pub(crate) mod renewal;
 
 use serde::Deserialize;
 
-use crate::context::{Context, ContextError, now};
+use crate::clock::now;
+use crate::context::Context;
+use crate::context_error::ContextError;
 use crate::error::ClientError;
 use crate::http::{HttpError, Https};
 use crate::identity::LoginIdentity;
 use crate::private;
-use crate::session::Subject;
+use crate::subject::Subject;
 
 pub use device::Prompt;
 use id_token::IdToken;
@@ -129,7 +131,7 @@ struct Metadata {
 /// # Errors
 /// When it does not answer.
 pub async fn offers(endpoint: &str, authority: Option<&[u8]>) -> Result<Vec<Offer>, LoginError> {
-    if !crate::context::travels_safely(endpoint) {
+    if !crate::endpoint::travels_safely(endpoint) {
         return Err(ContextError::Clear(endpoint.to_owned()).into());
     }
     let endpoint = endpoint.trim_end_matches('/');

@@ -7,9 +7,9 @@ use std::time::Duration;
 use lanyard_proto::v1;
 
 use super::{Shared, Stop};
-use crate::context::share;
 use crate::error::ClientError;
 use crate::moment::Moment;
+use crate::random::share;
 use crate::watches::TaskWatch;
 
 /// The least and the longest time between two attempts to hear of the broker again.

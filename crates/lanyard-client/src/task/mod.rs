@@ -24,19 +24,16 @@ use tokio::sync::{Mutex as Turn, Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::calls::Client;
-use crate::context::share;
 use crate::error::{ClientError, Said};
 use crate::moment::Moment;
+use crate::random::share;
 use contact::Contact;
 pub use contact::Stops;
 pub use kept::Held;
 use kept::{Backoff, Worth};
 
-/// How long without a word of the broker credentials are handed out. The broker is heard of every five seconds.
-pub(crate) const FRESH: Duration = Duration::from_secs(20);
 /// How long somebody who asks waits for the broker to be heard of again.
 const PATIENCE: Duration = Duration::from_secs(2);
-
 /// The most places that hold nothing.
 const SLOTS: usize = 100;
 /// How long a message is waited for that lists a new lease; the broker says something every five seconds.

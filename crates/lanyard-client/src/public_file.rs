@@ -1,0 +1,13 @@
+//! Files that a context names and that hold no secret: certificates, the context itself.
+
+use std::fs;
+use std::path::Path;
+
+use crate::context_error::ContextError;
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ContextError> {
+    fs::read(path).map_err(|source| ContextError::Unreadable {
+        path: path.to_path_buf(),
+        source,
+    })
+}
