@@ -18,7 +18,7 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
-use crate::mint::{Ask, IssueError};
+use crate::issue::{Ask, IssueError};
 use crate::tasks::{Requested, sponsored};
 
 /// How long past the provider's own time an intent waits for C before it is given up.

@@ -5,19 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use lanyard_core::command::Command;
-use lanyard_core::condition::{Acceptance, Condition, Kind, People, Reason};
+use lanyard_core::condition::{Acceptance, Condition, Kind, Reason};
 use lanyard_core::ledger::{CommitError, Ledger};
-use lanyard_core::person::Person;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::engine::Engine;
-use crate::lane::Lane;
 
 /// How long the first of two people waits for the second.
 ///
@@ -194,7 +189,7 @@ impl Conditions {
     }
 
     /// The reasons of a kind that stand, of those that were seen where any are named.
-    fn standing(&self, kind: Kind, seen: &[String]) -> Vec<Reason> {
+    pub(crate) fn standing(&self, kind: Kind, seen: &[String]) -> Vec<Reason> {
         let mut reasons = self.reasons();
         // What is told of a clock goes on with it, and there is one clock: what is seen of it is that it is wrong.
         let is_any = seen.is_empty() || is_of_the_clock(kind);
@@ -204,8 +199,13 @@ impl Conditions {
         reasons
     }
 
+    /// The word of a person who waits for a second one is used up.
+    pub(crate) fn used(&self, kind: Kind) {
+        self.waiting.lock().remove(&kind);
+    }
+
     /// The words of the first person, where another one says the same in time.
-    fn first(&self, said: &Acceptance, now: Timestamp) -> Result<First, AcceptError> {
+    pub(crate) fn first(&self, said: &Acceptance, now: Timestamp) -> Result<First, AcceptError> {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, (_, until)| now <= *until);
         match waiting.get(&said.kind) {
@@ -225,79 +225,13 @@ impl Conditions {
 }
 
 /// Who said so first.
-enum First {
+pub(crate) enum First {
     /// Another person, before.
     Was(Box<Acceptance>),
     /// This one, who waits for a second until then.
     Is(Timestamp),
 }
 
-const fn is_of_the_clock(kind: Kind) -> bool {
+pub(crate) const fn is_of_the_clock(kind: Kind) -> bool {
     matches!(kind, Kind::ClockJumped | Kind::JournalAhead)
-}
-
-impl Engine {
-    /// Lifts the reasons of a kind that stand now, on the word of an operator, or of two where a safety is given up.
-    ///
-    /// # Errors
-    /// See [`AcceptError`].
-    pub async fn accept(
-        &self,
-        kind: Kind,
-        by: &Person,
-        reason: String,
-    ) -> Result<Accepted, AcceptError> {
-        self.accept_seen((kind, &[]), by, reason).await
-    }
-
-    /// As [`Engine::accept`], of the reasons with these texts. A reason that comes while this goes on stands.
-    ///
-    /// # Errors
-    /// See [`AcceptError`].
-    pub async fn accept_seen(
-        &self,
-        (kind, seen): (Kind, &[String]),
-        by: &Person,
-        reason: String,
-    ) -> Result<Accepted, AcceptError> {
-        let people = kind.accepted_by().ok_or(AcceptError::CauseOnly(kind))?;
-        let meant = self.conditions.standing(kind, seen);
-        if meant.is_empty() {
-            return Err(AcceptError::NotRaised(kind));
-        }
-        let mut said = Acceptance {
-            kind,
-            of: meant.iter().map(ToString::to_string).collect(),
-            by: by.clone(),
-            reason,
-            second: None,
-        };
-        if people == People::Two {
-            match self.conditions.first(&said, self.now())? {
-                First::Is(until) => {
-                    tracing::warn!(kind = kind.as_str(), %by, "a reason to issue nothing is to be lifted: a second person has to say so");
-                    return Ok(Accepted::SecondPersonBy(until));
-                }
-                First::Was(first) => {
-                    let second = Some((said.by, said.reason));
-                    said = Acceptance { second, ..*first };
-                }
-            }
-        }
-        let seq = self.commit(Command::Accept(Box::new(said))).await?;
-        self.conditions.waiting.lock().remove(&kind);
-        meant
-            .iter()
-            .for_each(|reason| self.conditions.lower(reason));
-        if is_of_the_clock(kind) {
-            self.parts.clock.accept();
-            // What was asked for before has an end by another clock than what is asked for from now on.
-            self.timed_from.store(seq.0, Ordering::SeqCst);
-            self.lanes.values().for_each(Lane::clock_was_set);
-            self.note_clock().await;
-            self.wake_all();
-            self.conditions.tell();
-        }
-        Ok(Accepted::Lifted)
-    }
 }

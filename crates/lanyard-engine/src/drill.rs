@@ -19,7 +19,7 @@ use lanyard_core::time::Timestamp;
 use tokio::time::Instant;
 
 use crate::engine::Engine;
-use crate::mint::Ask;
+use crate::issue::Ask;
 use crate::tasks::OpenTask;
 
 /// How long a canary may take to die.

@@ -107,7 +107,7 @@ impl Engine {
         let lanes = targets
             .map(|target| (target.clone(), Lane::default()))
             .collect();
-        let opened = look(parts.ledger.as_ref(), crate::restore::witness).unwrap_or_default();
+        let opened = look(parts.ledger.as_ref(), State::witness).unwrap_or_default();
         Arc::new(Self {
             gate: SharedGate::default(),
             conditions: Conditions::new(Arc::clone(&parts.ledger), Arc::clone(&parts.clock)),

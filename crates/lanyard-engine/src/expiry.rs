@@ -14,7 +14,7 @@ use lanyard_core::state::State;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::{Engine, is_in_effect};
-use crate::mint::IssueError;
+use crate::issue::IssueError;
 
 /// Leases that one record ends.
 ///

@@ -5,17 +5,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::Lease;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::time::{Skew, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-
-use crate::engine::Engine;
-use crate::mint::IssueError;
-use crate::skew::too_far;
 
 /// The first wait after a failure; doubled up to [`LONGEST_WAIT`], without an end to the tries.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
@@ -24,8 +19,6 @@ pub(crate) const FIRST: Duration = Duration::from_millis(200);
 /// # No limit
 /// The wait between two tries grows up to this, and tries never end.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How long a mint waits for the first look at its target.
-const A_LOOK: Duration = Duration::from_secs(3);
 /// The fewest leases that one call is given.
 const FEWEST: usize = 16;
 
@@ -327,32 +320,14 @@ impl Lane {
     }
 
     /// Why nothing is minted here.
+    /// Waits for a look that is under way, so that a start is not noticed; says whether the target was looked through.
+    pub(crate) async fn looked_within(&self, most: Duration) -> bool {
+        let looked = self.looked.notified();
+        self.unseen().is_none() || tokio::time::timeout(most, looked).await.is_ok()
+    }
+
     pub(crate) fn unseen(&self) -> Option<String> {
         self.state.lock().unseen.clone()
-    }
-}
-
-impl Engine {
-    /// Where a provider struggles with revocations, they have it to themselves (T46); and nothing is minted where
-    /// nobody has looked since the start.
-    pub(crate) async fn may_mint_at(&self, target: &Name) -> Result<(), IssueError> {
-        let Some(lane) = self.lanes.get(target) else {
-            return Ok(());
-        };
-        let looked = lane.looked.notified();
-        // A look that is under way is waited for, so that a start is not noticed.
-        if lane.unseen().is_some() && tokio::time::timeout(A_LOOK, looked).await.is_err() {
-            tracing::debug!(%target, "the target has not been looked through");
-        }
-        let why = if lane.is_struggling() {
-            Some("revocations there go first, and its provider does not take them".to_owned())
-        } else {
-            lane.unseen().or_else(|| too_far(lane))
-        };
-        why.map_or(Ok(()), |why| {
-            let target = target.clone();
-            Err(IssueError::NotNow { target, why })
-        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! durable, B the provider is called, C the answer is durable, D the secret goes through the [`gate`].
 //! A kill ([`kill`]) and C are serialised by the ledger's one writer; a kill and D by the gate.
 
+mod acceptance;
 pub mod actions;
 pub mod charters;
 mod clear;
@@ -17,6 +18,7 @@ pub mod engine;
 pub mod expiry;
 pub mod gate;
 mod inspect;
+mod issue;
 pub mod kill;
 mod lane;
 pub mod mint;
@@ -35,6 +37,8 @@ pub mod run;
 pub mod skew;
 pub mod strays;
 mod sync;
+mod target_clock;
+mod targets;
 pub mod tasks;
 
 pub use engine::{Engine, Parts};

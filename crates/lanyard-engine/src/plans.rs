@@ -21,7 +21,7 @@ use lanyard_core::task::Task;
 use lanyard_core::time::Timestamp;
 
 use crate::engine::Engine;
-use crate::mint::IssueError;
+use crate::issue::IssueError;
 use crate::records::TooManyRecords;
 use crate::tasks::{Requested, sponsored};
 

@@ -14,7 +14,7 @@ use lanyard_core::time::Timestamp;
 
 use crate::clock::NoRandomness;
 use crate::engine::Engine;
-use crate::mint::IssueError;
+use crate::issue::IssueError;
 use crate::tasks::Requested;
 
 impl IssueError {

@@ -16,17 +16,10 @@ use crate::engine::Engine;
 /// How long a witness has to answer.
 const CALL: Duration = Duration::from_secs(10);
 
-pub(crate) fn witness(state: &State) -> Witness {
-    Witness {
-        records: state.next_seq(),
-        epoch: state.kills().epoch(),
-    }
-}
-
 impl Engine {
     /// How far the journal is now; `None` where it cannot be made durable.
     pub async fn witness(&self) -> Option<Witness> {
-        self.query(witness).await.ok()
+        self.query(State::witness).await.ok()
     }
 
     /// Holds the journal, as it was when this process opened it, against what a witness remembers. Where the witness

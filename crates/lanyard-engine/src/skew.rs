@@ -1,15 +1,8 @@
-//! How far the clocks of the targets are from the broker's (T62): measured, translated, and beyond a bound a reason not to
-//! mint there.
+//! How far the clock of a target may be from the broker's (T62): beyond a bound nothing is minted there.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
-use lanyard_core::time::{Skew, Timestamp};
-use tokio::sync::watch;
-
-use crate::engine::Engine;
-use crate::lane::Lane;
+use lanyard_core::time::Skew;
 
 /// How far the clock of a target may be from the broker's: beyond this nothing is minted there. Less than the leeway of
 /// a minute that the targets give each other.
@@ -20,89 +13,18 @@ use crate::lane::Lane;
 /// - beyond: nothing is minted at that target until the clocks agree; revocations go on
 /// - test: `s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so`
 pub const MAX_SKEW: Duration = Duration::from_secs(30);
-/// How often a target is asked.
-const SKEW_INTERVAL: Duration = Duration::from_secs(60);
-/// How long a target has to say what time it is.
-const CALL: Duration = Duration::from_secs(5);
-/// A target says whole seconds: it means the middle of one.
-const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
-impl Engine {
-    /// Asks a target again and again. Apart from what revokes: a kill does not wait for a clock.
-    pub(crate) async fn follow_skew(
-        self: Arc<Self>,
-        target: Name,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let Some(lane) = self.lanes.get(&target) else {
-            return;
-        };
-        while !*stop.borrow() {
-            tokio::select! {
-                () = tokio::time::sleep(SKEW_INTERVAL) => self.measure_skew(&target).await,
-                () = lane.retime.notified() => self.measure_skew(&target).await,
-                _ = stop.changed() => {}
-            }
-        }
-    }
-
-    /// Asks a target what time it is. One that does not say so keeps the skew that it had.
-    pub async fn measure_skew(&self, target: &Name) {
-        let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
-        else {
-            return;
-        };
-        let asked = self.now();
-        let said = tokio::time::timeout(CALL, provider.time()).await;
-        let answered = self.now();
-        let theirs = match said {
-            Ok(Ok(Some(theirs))) => theirs + HALF_A_SECOND,
-            Ok(Ok(None)) => return,
-            Ok(Err(error)) => {
-                tracing::debug!(%target, %error, "the target does not say what time it is");
-                return;
-            }
-            Err(_) => {
-                tracing::debug!(%target, "the target does not say in time what time it is");
-                return;
-            }
-        };
-        let took = answered.since(asked) / 2;
-        let skew = Skew::between(asked + took, theirs);
-        // What the way and the rounding explain is no skew.
-        let is_seen = skew.size() > took + HALF_A_SECOND;
-        let skew = if is_seen { skew } else { Skew::NONE };
-        let (was_far, is_far) = (is_far(lane), skew.size() > MAX_SKEW);
-        lane.set_skew(skew);
-        if is_far && !was_far {
-            tracing::error!(%target, "nothing is minted there: its clock is {skew} the broker's, and {} s is the limit", MAX_SKEW.as_secs());
-        } else if was_far && !is_far {
-            tracing::warn!(%target, "its clock is near the broker's again: {skew} it");
-        }
-    }
-
-    /// How far the clock of a target is ahead, as it was measured last; nothing before it was.
-    #[must_use]
-    pub fn skew(&self, target: &Name) -> Option<Skew> {
-        self.lanes.get(target)?.skew()
-    }
-
-    /// No later than this, nor than it is by the target's clock.
-    pub(crate) fn by_both(&self, target: &Name, own: Timestamp) -> Timestamp {
-        let theirs = self.skew(target).map(|skew| skew.to_theirs(self.now()));
-        theirs.map_or(own, |theirs| theirs.min(own))
-    }
-}
-
-fn is_far(lane: &Lane) -> bool {
-    lane.skew().is_some_and(|skew| skew.size() > MAX_SKEW)
+/// Whether a clock is too far off to mint by.
+pub(crate) fn is_far(skew: Skew) -> bool {
+    skew.size() > MAX_SKEW
 }
 
 /// Why nothing is minted at a target with such a clock.
-pub(crate) fn too_far(lane: &Lane) -> Option<String> {
-    let skew = lane.skew().filter(|skew| skew.size() > MAX_SKEW)?;
-    Some(format!(
-        "its clock is {skew} the broker's, and {} s is the limit: set one of them right",
-        MAX_SKEW.as_secs()
-    ))
+pub(crate) fn too_far(skew: Skew) -> Option<String> {
+    is_far(skew).then(|| {
+        format!(
+            "its clock is {skew} the broker's, and {} s is the limit: set one of them right",
+            MAX_SKEW.as_secs()
+        )
+    })
 }

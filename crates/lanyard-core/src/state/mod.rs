@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::scope::Facets;
 use crate::time::{BootClock, Timestamp};
 use crate::trip::Trip;
+use crate::witness::Witness;
 
 mod admit;
 mod apply;
@@ -102,6 +103,15 @@ impl State {
     #[must_use]
     pub const fn next_seq(&self) -> Seq {
         self.next
+    }
+
+    /// How far the journal is, for whoever remembers it elsewhere.
+    #[must_use]
+    pub fn witness(&self) -> Witness {
+        Witness {
+            records: self.next_seq(),
+            epoch: self.kills().epoch(),
+        }
     }
 
     /// The time of the last record.
