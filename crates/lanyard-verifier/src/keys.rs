@@ -9,7 +9,7 @@ use lanyard_identity::jws::Jws;
 
 use crate::kept::Kept;
 use crate::refusal::Refusal;
-use crate::verifier::Sources;
+use crate::sources::Sources;
 
 /// After how long they are fetched again.
 const FRESH: Duration = Duration::from_secs(5 * 60);

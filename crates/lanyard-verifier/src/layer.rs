@@ -15,9 +15,12 @@ use crate::verifier::{DPOP, Verifier};
 #[derive(Debug, Clone)]
 pub struct VerifierLayer(Verifier);
 
-impl VerifierLayer {
-    pub(crate) const fn new(verifier: Verifier) -> Self {
-        Self(verifier)
+impl Verifier {
+    /// The middleware that lets through what is accepted. It goes around the whole service, so that it sees the path that
+    /// the caller asked for.
+    #[must_use]
+    pub fn layer(&self) -> VerifierLayer {
+        VerifierLayer(self.clone())
     }
 }
 

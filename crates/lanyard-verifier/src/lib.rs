@@ -44,6 +44,7 @@ mod lists;
 mod proofs;
 mod refusal;
 mod scopes;
+mod sources;
 mod token;
 mod verifier;
 

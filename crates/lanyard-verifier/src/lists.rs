@@ -7,10 +7,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::kept::Kept;
+use crate::keys::Keys;
 use crate::list::{self, BadList, List};
 use crate::refusal::Refusal;
+use crate::sources::Sources;
 use crate::token::Place;
-use crate::verifier::Sources;
 
 /// How many lists are kept: each has places for 65,536 tokens.
 ///
@@ -32,6 +33,7 @@ impl Lists {
         &self,
         place: &Place,
         oldest: Duration,
+        keys: &Keys,
         sources: &Sources,
     ) -> Result<(), Refusal> {
         let url = sources
@@ -43,7 +45,7 @@ impl Lists {
             let kept_for = clock.running().saturating_sub(list.fetched);
             kept_for < list.ttl.min(oldest) && list.is_of_now(clock.now())
         };
-        let fetch = |before| fetched(&place.uri, url, before, sources);
+        let fetch = |before| fetched(&place.uri, url, before, keys, sources);
         let list = kept.get(&**clock, |_| RETRY, will_do, fetch).await;
         let (now, running) = (clock.now(), clock.running());
         let believed = |list: &Arc<List>| list.is_of_now(now) && list.age(now, running) <= oldest;
@@ -76,6 +78,7 @@ async fn fetched(
     uri: &str,
     url: String,
     before: Option<Arc<List>>,
+    keys: &Keys,
     sources: &Sources,
 ) -> Option<List> {
     // Before the question: what is answered may change right after.
@@ -87,7 +90,7 @@ async fn fetched(
             return None;
         }
     };
-    let list = read(uri, &bytes, fetched, sources).await;
+    let list = read(uri, &bytes, fetched, keys, sources).await;
     let list = list.and_then(|list| match before {
         Some(before) if list.made < before.made => Err(BadList::Older),
         Some(_) | None => Ok(list),
@@ -100,11 +103,12 @@ async fn read(
     uri: &str,
     bytes: &[u8],
     fetched: Duration,
+    keys: &Keys,
     sources: &Sources,
 ) -> Result<List, BadList> {
     let text = std::str::from_utf8(bytes).map_err(|_| BadList::Form)?;
     let jws = list::parse(text.trim_end()).map_err(|_| BadList::Form)?;
-    let signed = sources.keys.check(&jws, sources).await;
+    let signed = keys.check(&jws, sources).await;
     signed.map_err(|_| BadList::Signature)?;
     List::of(&jws, uri, fetched, sources.clock.now())
 }

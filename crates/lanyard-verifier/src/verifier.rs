@@ -16,10 +16,10 @@ use crate::broker::Broker;
 use crate::clock::{Clock, SystemClock};
 use crate::fetch::{Fetch, FetchError, Https};
 use crate::keys::Keys;
-use crate::layer::VerifierLayer;
 use crate::lists::Lists;
 use crate::proofs::Proofs;
 use crate::refusal::Refusal;
+use crate::sources::Sources;
 use crate::token::{Claims, TYPE};
 
 /// The header with a proof of possession (RFC 9449 section 4).
@@ -94,16 +94,9 @@ pub struct Verifier(Arc<Judge>);
 struct Judge {
     demands: Demands,
     sources: Sources,
+    keys: Keys,
     lists: Lists,
     proofs: Proofs,
-}
-
-/// Where what is known of the broker comes from.
-pub(crate) struct Sources {
-    pub(crate) broker: Broker,
-    pub(crate) keys: Keys,
-    pub(crate) fetch: Arc<dyn Fetch>,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -144,26 +137,18 @@ impl Verifier {
         demands: Demands,
         (fetch, clock): (Arc<dyn Fetch>, Arc<dyn Clock>),
     ) -> Self {
-        let keys = Keys::default();
         let sources = Sources {
             broker,
-            keys,
             fetch,
             clock,
         };
         Self(Arc::new(Judge {
             demands,
             sources,
+            keys: Keys::default(),
             lists: Lists::default(),
             proofs: Proofs::default(),
         }))
-    }
-
-    /// The middleware that lets through what is accepted. It goes around the whole service, so that it sees the path that
-    /// the caller asked for.
-    #[must_use]
-    pub fn layer(&self) -> VerifierLayer {
-        VerifierLayer::new(self.clone())
     }
 
     /// Judges a request by its head: what [`Verifier::layer`] does, for servers without tower.
@@ -176,7 +161,12 @@ impl Verifier {
         let claims = judge.claims(token).await?;
         judge
             .lists
-            .check(claims.place()?, judge.demands.oldest, &judge.sources)
+            .check(
+                claims.place()?,
+                judge.demands.oldest,
+                &judge.keys,
+                &judge.sources,
+            )
             .await?;
         // Last, so that nobody else's proofs take room.
         judge.held(request, (&scheme, token), &claims)?;
@@ -187,7 +177,7 @@ impl Verifier {
 impl Judge {
     async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
         let jws = Jws::parse_as(token, TYPE).map_err(Refusal::Forged)?;
-        self.sources.keys.check(&jws, &self.sources).await?;
+        self.keys.check(&jws, &self.sources).await?;
         let claims: Claims = jws.claims().map_err(Refusal::Forged)?;
         let (issuer, now) = (self.sources.broker.issuer(), self.sources.clock.now());
         claims.check(issuer, &self.demands.audience, now)?;
