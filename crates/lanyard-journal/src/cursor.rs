@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use lanyard_disk::{Access, Disk, Files, OpenFile};
 
 use crate::batch::{self, BATCH_HEADER, Batch, Fault, SEGMENT_HEADER};
-use crate::journal::OpenError;
+use crate::error::OpenError;
 use crate::scan::{first_of, segment_path, segments};
 
 /// Where a batch stands.

@@ -5,6 +5,7 @@
 
 mod batch;
 mod cursor;
+mod error;
 mod journal;
 mod loss;
 pub mod merkle;
@@ -15,7 +16,8 @@ mod verify;
 
 pub use batch::Fault;
 pub use cursor::{Cursor, Entry, Place};
-pub use journal::{AppendError, Journal, OpenError, Options};
+pub use error::{AppendError, OpenError};
+pub use journal::{Journal, Options};
 pub use loss::{Loss, Recovery};
 pub use snapshot::Snapshot;
 pub use verify::{Verified, verify};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lanyard_disk::Disk;
 
 use crate::batch::{self, Batch, Fault, SEGMENT_HEADER};
-use crate::journal::OpenError;
+use crate::error::OpenError;
 use crate::merkle::Frontier;
 
 /// The most records that may be missing before a batch for the batch to be believed.

@@ -6,7 +6,8 @@ use std::path::Path;
 use lanyard_disk::{Mark, SystemDisk};
 
 use crate::batch::Fault;
-use crate::journal::{MARK, OpenError};
+use crate::error::OpenError;
+use crate::journal::MARK;
 use crate::merkle::{Frontier, Hash};
 use crate::scan::{scan, segments};
 
