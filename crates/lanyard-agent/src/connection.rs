@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::place::Place;
-use crate::service::CONTEXT;
+use crate::tasks::CONTEXT;
 
 /// How long a local agent that was started has until it answers.
 ///

@@ -1,11 +1,6 @@
 //! The loopback endpoint: credentials of one task for whoever shows that task's token, in the forms that HTTP clients know.
 
-use std::collections::BTreeMap;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path as Segment, Request, State};
@@ -15,12 +10,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use lanyard_client::{ClientError, Held};
 use lanyard_proto::v1::credential::Kind;
-use ring::digest;
-use ring::rand::SecureRandom as _;
 use serde_json::json;
 
-use crate::place::{Place, remove};
-use crate::service::{Shared, after};
+use crate::clock::after;
+use crate::shared::Shared;
+use crate::tokens::Asked;
 
 /// The longest value of an Authorization header that the endpoint looks at.
 ///
@@ -30,109 +24,6 @@ use crate::service::{Shared, after};
 /// - beyond: the request is refused with 401
 /// - test: `a_longer_authorization_is_not_looked_at`
 const MAX_AUTHORIZATION_BYTES: usize = 256;
-
-/// Which tokens stand for which tasks. A token is known by its digest: finding it takes the same time wherever it differs.
-pub(crate) struct Endpoint {
-    address: SocketAddr,
-    place: Place,
-    tasks: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    by_token: BTreeMap<Vec<u8>, Asked>,
-    files: BTreeMap<Asked, PathBuf>,
-}
-
-/// A context and a task.
-pub(crate) type Asked = (PathBuf, String);
-
-impl Endpoint {
-    pub(crate) fn new(address: SocketAddr, place: Place) -> Self {
-        Self {
-            address,
-            place,
-            tasks: Mutex::default(),
-        }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// The file with the token of a task; the same one every time.
-    pub(crate) fn open(
-        &self,
-        context: PathBuf,
-        task: &str,
-        is_kept: impl Fn(&Asked) -> bool,
-    ) -> io::Result<PathBuf> {
-        let mut open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those of tasks that are over stand for nothing any more.
-        open.by_token.retain(|_, asked| is_kept(asked));
-        let over: Vec<Asked> = open
-            .files
-            .keys()
-            .filter(|asked| !is_kept(asked))
-            .cloned()
-            .collect();
-        for asked in over {
-            if let Some(file) = open.files.remove(&asked) {
-                remove(&file)?;
-            }
-        }
-        let asked = (context, task.to_owned());
-        if let Some(file) = open.files.get(&asked) {
-            return Ok(file.clone());
-        }
-        let mut bytes = [0; 32];
-        ring::rand::SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| io::Error::other("the system gives no random bits"))?;
-        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let name: String = digest_of(format!("{}\0{task}", asked.0.display()).as_bytes())
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let file = self.place.beside(&format!("endpoint-{name}.token"));
-        write(&file, &token)?;
-        open.by_token
-            .insert(digest_of(token.as_bytes()), asked.clone());
-        open.files.insert(asked, file.clone());
-        Ok(file)
-    }
-
-    fn task(&self, token: &str) -> Option<Asked> {
-        let open = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        open.by_token.get(&digest_of(token.as_bytes())).cloned()
-    }
-
-    /// Removes the token files.
-    pub(crate) fn close(&self) {
-        let open = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for file in open.files.into_values() {
-            if let Err(error) = std::fs::remove_file(&file) {
-                eprintln!("lanyard: {} cannot be removed: {error}", file.display());
-            }
-        }
-    }
-}
-
-fn digest_of(bytes: &[u8]) -> Vec<u8> {
-    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
-}
-
-/// A file of its owner's alone, in the place of whatever an agent before this one left (T51).
-fn write(path: &Path, token: &str) -> io::Result<()> {
-    remove(path)?;
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(token.as_bytes())
-}
 
 /// What is served on loopback.
 pub(crate) fn router(shared: Arc<Shared>) -> axum::Router {

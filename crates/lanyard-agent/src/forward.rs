@@ -11,7 +11,7 @@ use lanyard_client::v1::CloseTaskRequest;
 use prost::Message as _;
 use tonic::Status;
 
-use crate::service::Shared;
+use crate::shared::Shared;
 use crate::tasks::Tasks;
 
 /// The methods, by path.

@@ -3,6 +3,7 @@
 //!
 //! [`run`] is the agent, [`Connection`] its client.
 
+mod clock;
 mod connection;
 mod endpoint;
 mod forward;
@@ -11,7 +12,9 @@ mod names;
 mod place;
 mod serve;
 mod service;
+mod shared;
 mod tasks;
+mod tokens;
 
 pub use connection::{Connection, ConnectionError, Proxied};
 pub use hardening::{harden, hide};

@@ -14,11 +14,13 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::endpoint::{self, Endpoint};
+use crate::endpoint;
 use crate::forward;
 use crate::place::{Place, remove};
-use crate::service::{Agent, Shared};
+use crate::service::Agent;
+use crate::shared::Shared;
 use crate::tasks::Tasks;
+use crate::tokens::Endpoint;
 
 /// How often it is looked whether the socket is still there.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);

@@ -2,28 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use lanyard_client::{Held, Stop, Task};
 use lanyard_proto::agent::v1;
 use lanyard_proto::agent::v1::agent_service_server::AgentService;
-use tokio::sync::Notify;
 use tonic::{Request, Response, Status};
 
-use crate::endpoint::Endpoint;
+use crate::clock::after;
 use crate::names;
+use crate::shared::Shared;
 use crate::tasks::Tasks;
-
-/// The metadata that names the context of a call.
-pub(crate) const CONTEXT: &str = "lanyard-context";
-
-/// What every call may need.
-pub(crate) struct Shared {
-    pub(crate) tasks: Tasks,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) started: SystemTime,
-    pub(crate) stop: Notify,
-}
 
 /// `lanyard.agent.v1.AgentService` over what is shared.
 #[derive(Clone)]
@@ -143,18 +131,6 @@ impl AgentService for Agent {
         self.0.stop.notify_one();
         Ok(Response::new(v1::StopResponse {}))
     }
-}
-
-/// By this machine's clock, which is what tools compare with.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tools are told by this clock; nothing is decided by it"
-)]
-pub(crate) fn after(span: Duration) -> prost_types::Timestamp {
-    SystemTime::now()
-        .checked_add(span)
-        .unwrap_or(SystemTime::UNIX_EPOCH)
-        .into()
 }
 
 fn kept(context: String, task: &Task) -> v1::KeptTask {

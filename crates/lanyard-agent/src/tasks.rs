@@ -11,8 +11,8 @@ use lanyard_client::{Client, ClientError, ContextError, Contexts, Task};
 use prost::Message as _;
 use tonic::Status;
 
-use crate::service::CONTEXT;
-
+/// The metadata that names the context of a call.
+pub(crate) const CONTEXT: &str = "lanyard-context";
 /// The shortest time without a word of the broker that can be asked for: the broker is heard of every five seconds.
 pub const FRESH_AT_LEAST: Duration = Duration::from_secs(10);
 /// Tasks whose credentials the local agent keeps at once.
