@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lanyard_core::charter::Name;
 use lanyard_core::id::{ApprovalId, LeaseId, PlanId, TaskId};
 use lanyard_proto::MAX_CHUNK_BYTES;
 use lanyard_proto::agent::v1 as agent;
@@ -16,8 +15,8 @@ use lanyard_proto::v1::{self, credential};
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::credential::{Kind, Wanted};
 use crate::door::Door;
-use crate::handle::Kind;
 use crate::refused::{Reason, Refused};
 
 /// How long a call may take.
@@ -34,14 +33,6 @@ const MINT_DEADLINE: Duration = Duration::from_secs(90);
 /// The broker, through the local agent.
 pub(crate) struct Broker {
     door: Box<dyn Door>,
-}
-
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub(crate) struct Wanted {
-    pub(crate) task: TaskId,
-    pub(crate) grant: Name,
-    pub(crate) plan: Option<PlanId>,
 }
 
 /// What the local agent has by now. The secret stayed there.

@@ -4,25 +4,7 @@ use lanyard_core::charter::Name;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::broker::Wanted;
-
-/// What a credential is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
-    /// A bearer token.
-    Token,
-    /// An AWS session.
-    Aws,
-    /// A token for a Kubernetes API server.
-    Kubernetes,
-    /// A token of Vault or OpenBao.
-    Vault,
-    /// A dynamic secret of Vault or OpenBao, such as a user of a database.
-    VaultSecret,
-    /// An installation token of a GitHub App.
-    Github,
-}
+use crate::credential::{Kind, Wanted};
 
 /// How to use a credential without seeing it.
 #[derive(Debug, Serialize, JsonSchema)]

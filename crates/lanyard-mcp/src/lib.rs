@@ -8,6 +8,7 @@ mod approval;
 mod arguments;
 mod broker;
 mod call;
+mod credential;
 mod door;
 mod handle;
 mod listen;
@@ -17,6 +18,7 @@ mod server;
 mod session;
 mod shown;
 mod text;
+mod tool;
 mod tools;
 
 pub use door::{Door, Way};

@@ -5,21 +5,18 @@ use std::sync::Arc;
 use rmcp::handler::server::tool::schema_for_input;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, JsonObject, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Listed, ToolAnnotations,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Listed,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::arguments;
 use crate::broker::Broker;
 use crate::call::Call;
 use crate::handle::Program;
-use crate::refused::Failure;
-use crate::reply::{self, Reply};
+use crate::reply;
 use crate::session::Session;
+use crate::tool::Tool;
 use crate::tools::{Explain, ListCharters, Release, RequestCredential, SubmitPlan, TaskStatus};
 
 const INSTRUCTIONS: &str = "Lanyard hands out short-lived credentials for one task. You never see a secret: request_credential answers with a handle \
@@ -27,29 +24,6 @@ const INSTRUCTIONS: &str = "Lanyard hands out short-lived credentials for one ta
     Begin with list_charters. Say honestly why you ask: people read the reason. For a grant of role `apply`, submit_plan first, and wait \
     for people where it says so. A denial is final, and a kill means stop: show its message to the user as it is. Release what you no \
     longer need.";
-
-/// A tool.
-pub(crate) trait Tool {
-    /// What it is called.
-    const NAME: &'static str;
-    /// What people see.
-    const TITLE: &'static str;
-    /// What a model is told.
-    const DESCRIPTION: &'static str;
-    /// What it takes.
-    type Input: DeserializeOwned + JsonSchema + Send + 'static;
-    /// What it answers.
-    type Output: Serialize + JsonSchema + Send + 'static;
-
-    /// What clients may conclude.
-    fn annotations() -> ToolAnnotations;
-
-    /// Does it.
-    fn run(
-        call: &Call<'_>,
-        input: Self::Input,
-    ) -> impl Future<Output = Result<Reply<Self::Output>, Failure>> + Send;
-}
 
 /// The server of one client.
 pub(crate) struct Server {

@@ -11,9 +11,9 @@ use super::time;
 use crate::call::Call;
 use crate::refused::{Failure, Reason, Refused};
 use crate::reply::Reply;
-use crate::server::Tool;
 use crate::shown;
 use crate::text::Text;
+use crate::tool::Tool;
 
 pub(crate) struct Explain;
 

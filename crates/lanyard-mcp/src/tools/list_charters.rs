@@ -9,8 +9,8 @@ use super::lines;
 use crate::call::Call;
 use crate::refused::Failure;
 use crate::reply::Reply;
-use crate::server::Tool;
 use crate::shown;
+use crate::tool::Tool;
 
 /// How many charters are listed, and grants of each.
 ///

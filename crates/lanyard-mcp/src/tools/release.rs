@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::Call;
 use crate::refused::{Failure, Refused};
 use crate::reply::Reply;
-use crate::server::Tool;
+use crate::tool::Tool;
 
 pub(crate) struct Release;
 

@@ -10,13 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use super::time;
 use crate::approval::{self, Asked};
-use crate::broker::{Issued, Wanted};
+use crate::broker::Issued;
 use crate::call::{Call, Under};
-use crate::handle::{Kind, Usage, usage};
+use crate::credential::{Kind, Wanted};
+use crate::handle::{Usage, usage};
 use crate::refused::{Failure, Reason, Refused};
 use crate::reply::Reply;
-use crate::server::Tool;
 use crate::text::Sentence;
+use crate::tool::Tool;
 
 pub(crate) struct RequestCredential;
 

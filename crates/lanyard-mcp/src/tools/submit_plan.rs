@@ -12,8 +12,8 @@ use super::lines;
 use crate::call::{Call, Under};
 use crate::refused::{Failure, Refused};
 use crate::reply::Reply;
-use crate::server::Tool;
 use crate::text::{Sentence, Text};
+use crate::tool::Tool;
 
 /// How many destructive actions a plan may name.
 ///

@@ -12,8 +12,8 @@ use crate::broker::leases;
 use crate::call::Call;
 use crate::refused::{Failure, Refused};
 use crate::reply::Reply;
-use crate::server::Tool;
 use crate::shown;
+use crate::tool::Tool;
 
 /// How many plans of a task are looked at.
 const SHOWN_PLANS: usize = 10;
