@@ -9,12 +9,14 @@ mod answer;
 pub mod api;
 mod clock;
 mod cluster;
+mod finalizers;
 mod objects;
 mod provider;
 mod rehearse;
 mod review;
 mod revoke;
 mod rules;
+mod shared_roles;
 mod tidy;
 
 pub use cluster::{Cluster, ConnectError, look};

@@ -24,10 +24,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::PROVIDER;
 use crate::answer::ambiguous;
 use crate::api::{Kind, KubernetesApi, Marked, Object, RoleRef, TokenAsk};
+use crate::finalizers::Kept;
 use crate::objects::{HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name};
-use crate::revoke::Kept;
 use crate::rules::{digest, exceeding};
-use crate::tidy::Roles;
+use crate::shared_roles::Roles;
 
 /// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease itself.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>

@@ -1,62 +1,20 @@
 //! How leases end, and how that is shown. A deletion counts when the API server took it, and is read back by asking for it
 //! again: the answer is then that there is nothing of this name. No right but that of deleting is needed for that.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use futures_util::future::{join, join3};
 use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
 use lanyard_core::time::Timestamp;
-use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::api::{Deleted, Kind, KubernetesApi, Object};
 use crate::objects::{ASKED, Held, name, nobody, user};
 use crate::provider::{ASK_EVERY, ASK_TIMES, KubernetesProvider, refused};
 
 const OPERATION: &str = "revoke";
-/// How long an API server goes on accepting a token whose Secret or ServiceAccount is marked as deleted and kept by a
-/// finalizer: a minute, then its cache of authentications, and some seconds for its clock.
-/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go>
-const ACCEPTED_WHILE_KEPT: Duration = Duration::from_secs(60 + 10 + 5);
-
 type Outcome = Result<Revoked, ProviderError>;
-
-/// The leases whose Secret or ServiceAccount is kept by a finalizer, and since when that is known. What is not revoked any
-/// more leaves with its lease.
-#[derive(Default)]
-pub(crate) struct Kept(Mutex<BTreeMap<LeaseId, Instant>>);
-
-/// Leases that are being revoked and whose objects somebody's finalizer keeps.
-///
-/// # Limit
-/// - for: a cluster
-/// - unit: leases
-/// - beyond: the lease is not called dead before the finalizer is gone
-/// - test: `s47_a_finalizer_beyond_the_bound_is_waited_for`
-const MAX_KEPT: usize = 10_000;
-
-impl Kept {
-    /// Whether the token of a lease is refused although its objects are still there.
-    fn is_over(&self, lease: LeaseId) -> bool {
-        let mut kept = self.0.lock();
-        let now = Instant::now();
-        if kept.len() >= MAX_KEPT && !kept.contains_key(&lease) {
-            kept.retain(|_, since| now.duration_since(*since) < 2 * ACCEPTED_WHILE_KEPT);
-            if kept.len() >= MAX_KEPT {
-                return false;
-            }
-        }
-        let since = *kept.entry(lease).or_insert(now);
-        now.duration_since(since) >= ACCEPTED_WHILE_KEPT
-    }
-
-    fn forget(&self, lease: LeaseId) {
-        self.0.lock().remove(&lease);
-    }
-}
 
 /// What is left of the objects of a lease.
 struct Remains {
@@ -251,26 +209,5 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn s47_a_finalizer_beyond_the_bound_is_waited_for() {
-        let kept = Kept::default();
-        let lease = |place: usize| LeaseId::from_bits(u128::try_from(place).unwrap());
-        for place in 0..=MAX_KEPT {
-            assert!(!kept.is_over(lease(place)));
-        }
-        tokio::time::advance(ACCEPTED_WHILE_KEPT).await;
-        assert!(kept.is_over(lease(0)) && kept.is_over(lease(MAX_KEPT - 1)));
-        assert!(!kept.is_over(lease(MAX_KEPT)), "nobody knows since when");
-        kept.forget(lease(0));
-        assert!(!kept.is_over(lease(MAX_KEPT)));
-        tokio::time::advance(ACCEPTED_WHILE_KEPT).await;
-        assert!(kept.is_over(lease(MAX_KEPT)));
     }
 }
