@@ -17,6 +17,7 @@ mod provider;
 mod revoke;
 pub mod rules;
 mod search;
+mod seen;
 mod server;
 mod transport;
 

@@ -1,7 +1,6 @@
 //! How a lease's token is made, and what is checked of it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use lanyard_core::charter::{VaultGives, VaultGrant};
 use lanyard_core::provider::{Credential, MintRequest, Minted, Prepared, ProviderError};
@@ -10,19 +9,12 @@ use crate::PROVIDER;
 use crate::api::{Dynamic, Token, TokenAsk, VaultApi};
 use crate::handle::Held;
 use crate::policy::{Mounts, parse};
-use crate::provider::{VaultProvider, grant};
+use crate::provider::{VaultProvider, grant, life};
 use crate::rules::{Bounds, check, check_name, check_secret};
 use crate::transport::{ambiguous, refused};
 
 /// Why nothing comes of a mint.
 const ENDED: &str = "its lease was ended meanwhile";
-
-/// The life of a lease's token: whole seconds, no less than the lease's.
-pub(crate) fn life(request: &MintRequest) -> Duration {
-    let millis = request.expires.since(request.now).as_millis();
-    let seconds = u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX);
-    Duration::from_secs(seconds.max(1))
-}
 
 impl TokenAsk<'_> {
     /// What bounds the token, as it is asked for.

@@ -16,11 +16,10 @@ use lanyard_core::time::Timestamp;
 use crate::PROVIDER;
 use crate::api::VaultApi;
 use crate::handle::Held;
-use crate::mint::life;
 use crate::mints::Mints;
 use crate::parents::Parents;
 use crate::rules::check_name;
-use crate::search::Search;
+use crate::seen::Search;
 
 /// How long a server works on a request at most, unless it is configured otherwise: a token whose answer was lost is
 /// there by then, or never. <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
@@ -60,6 +59,13 @@ pub(crate) fn grant(request: &MintRequest) -> Option<&VaultGrant> {
         Rights::Vault(grant) => Some(grant),
         Rights::Token(_) | Rights::Aws(_) | Rights::Kubernetes(_) | Rights::GitHub(_) => None,
     }
+}
+
+/// The life of a lease's token: whole seconds, no less than the lease's.
+pub(crate) fn life(request: &MintRequest) -> Duration {
+    let millis = request.expires.since(request.now).as_millis();
+    let seconds = u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX);
+    Duration::from_secs(seconds.max(1))
 }
 
 impl<A: VaultApi> VaultProvider<A> {

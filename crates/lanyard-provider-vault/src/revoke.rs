@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
 use crate::provider::VaultProvider;
-use crate::search::Tokens;
+use crate::seen::Tokens;
 use crate::transport::{ambiguous, pending, refused};
 
 /// How many leases are revoked at the same time.

@@ -1,17 +1,16 @@
 //! Finding leases by what is written on their tokens: those whose answer was lost, and everything there is.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use lanyard_core::id::LeaseId;
 use lanyard_core::provider::{Found, InUse, ProviderError};
-use parking_lot::Mutex;
 
 use crate::api::{Looked, VaultApi};
 use crate::handle::Held;
 use crate::parents::EPOCH;
 use crate::provider::VaultProvider;
+use crate::seen::{Known, Tokens};
 use crate::transport::ambiguous;
 
 /// How many tokens are looked up at the same time.
@@ -26,59 +25,6 @@ const LOOKED_UP: usize = 10_000;
 /// - beyond: the next pass goes on, five minutes later; a parent ends by itself within a day or twice its longest lease
 /// - test: `s21_one_pass_revokes_so_many_parents_and_the_next_goes_on`
 const MAX_PARENTS_REVOKED_AT_ONCE: usize = 200;
-/// How many leases are remembered whose tokens were looked for and not found.
-const LOST: usize = 10_000;
-
-/// What is known of the tokens of the server.
-#[derive(Default)]
-pub(crate) struct Search {
-    /// Every accessor of the last listing.
-    known: Mutex<BTreeMap<String, Known>>,
-    /// What the first listing showed and has not been looked up: only these can be of leases that this process knows
-    /// nothing of. Nothing before the first listing.
-    backlog: Mutex<Option<BTreeSet<String>>>,
-    /// They were to be revoked, and their handles did not name them: a request whose answer was lost may still be
-    /// carried out, and a mint that is under way may still send one.
-    lost: Mutex<VecDeque<LeaseId>>,
-}
-
-/// What an accessor is of.
-#[derive(Clone)]
-enum Known {
-    /// The token of a lease.
-    Lease(LeaseId, Held),
-    /// A parent token of this broker.
-    Parent,
-    /// Something else.
-    Other,
-    /// The server does not say.
-    Denied,
-}
-
-/// What there is.
-#[derive(Default)]
-pub(crate) struct Tokens {
-    /// Of this broker, by lease.
-    pub(crate) leases: BTreeMap<LeaseId, Held>,
-    /// Whether there is more, of which the server does not say what it is.
-    pub(crate) denied: bool,
-}
-
-impl Search {
-    pub(crate) fn lose(&self, lease: LeaseId) {
-        let mut lost = self.lost.lock();
-        if !lost.contains(&lease) {
-            if lost.len() >= LOST {
-                lost.pop_front();
-            }
-            lost.push_back(lease);
-        }
-    }
-
-    pub(crate) fn is_lost(&self, lease: LeaseId) -> bool {
-        self.lost.lock().contains(&lease)
-    }
-}
 
 impl<A: VaultApi> VaultProvider<A> {
     /// The tokens of all leases of this broker, none left out.
