@@ -1,4 +1,4 @@
-//! Who may open a task: agents by their issuer, their subject, and what the issuer says besides.
+//! Agents of a charter: rules that name an agent by issuer, subject and further claims.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,27 +6,28 @@ use std::fmt;
 use lanyard_document::Position;
 use lanyard_vocabulary::identity::{Evidence, Identity};
 
-/// Which identities are one agent.
+/// A rule that names identities of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentRule {
-    /// The exact issuer.
+    /// The issuer, compared exactly.
     pub issuer: String,
-    /// The subject.
+    /// The subject, or a pattern of subjects.
     pub subject: SubjectPattern,
-    /// What the issuer has to say besides.
+    /// The further claims that the issuer must have vouched for.
     pub claims: BTreeMap<String, SubjectPattern>,
-    /// Where it stands.
+    /// The rule's position in the charter.
     pub at: Position,
 }
 
 impl AgentRule {
-    /// Whether this rule is about that identity, whatever else is proved of it.
+    /// True if the rule names the identity, whatever its evidence.
     #[must_use]
     pub fn names(&self, identity: &Identity) -> bool {
         self.issuer == identity.issuer && self.subject.matches(&identity.subject)
     }
 
-    /// Whether this rule is about that identity, proved like this. A claim that was not proved is none.
+    /// True if the rule names the identity and the evidence has every claim. A claim without proof
+    /// counts as absent.
     #[must_use]
     pub fn matches(&self, identity: &Identity, evidence: &Evidence) -> bool {
         let said = |(name, pattern): (&String, &SubjectPattern)| {
@@ -37,12 +38,13 @@ impl AgentRule {
     }
 }
 
-/// An exact subject, or a whole-segment prefix (`system:serviceaccount:agents:*`).
+/// An exact subject, or a prefix of whole segments (`system:serviceaccount:agents:*`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubjectPattern {
-    /// Every byte.
+    /// Matches this subject alone.
     Exact(String),
-    /// The text up to and including the last separator (`:` or `/`); at least one more character follows, and no further separator.
+    /// Matches subjects that begin with this text, which ends in a separator (`:` or `/`), and go
+    /// on with at least one character and no further separator.
     Prefix(String),
 }
 
@@ -56,7 +58,7 @@ impl fmt::Display for SubjectPattern {
 }
 
 impl SubjectPattern {
-    /// A text that it is about.
+    /// A subject that the pattern matches.
     #[must_use]
     pub fn sample(&self) -> String {
         match self {
@@ -65,7 +67,7 @@ impl SubjectPattern {
         }
     }
 
-    /// Whether this pattern is about that subject.
+    /// True if the pattern matches the subject.
     #[must_use]
     pub fn matches(&self, subject: &str) -> bool {
         match self {

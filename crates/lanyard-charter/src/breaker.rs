@@ -1,4 +1,4 @@
-//! Breakers: what a charter counts, and what happens by itself when there is too much of it.
+//! Circuit breakers: events that a charter counts, and the consequence of too many.
 
 use std::fmt;
 
@@ -9,66 +9,67 @@ use serde::{Deserialize, Serialize};
 /// One breaker of a charter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Breaker {
-    /// What is counted.
+    /// The event that it counts.
     pub on: Event,
-    /// Of reported actions, those of this name: `ticket.move`, `ticket.*`.
+    /// Restricts reported actions to those of this name: `ticket.move`, `ticket.*`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
-    /// How many trip it.
+    /// The number of events at which it trips.
     pub count: u32,
-    /// Within which span.
+    /// The window in which they have to happen.
     pub within: Ttl,
-    /// Counted for each of these by itself.
+    /// The subject that events are counted for.
     pub per: Per,
-    /// What happens then.
+    /// The consequence.
     pub then: Then,
-    /// When what happened ends by itself, where it does.
+    /// The time after which the consequence ends by itself; `None` if only a person ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lasts: Option<Ttl>,
 }
 
-/// What is counted.
+/// The events that circuit breakers count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// A request that the charter denied. What it denies to strangers, and what only shadow or a version that is not
-    /// listed denies, does not count.
+    /// The charter denied a request. Denials of strangers, and denials that only shadow mode or an
+    /// unlisted version caused, are not counted.
     Denied,
-    /// A credential that was asked of a provider.
+    /// A provider was asked for a credential.
     Minted,
-    /// One that was asked for outside the charter's hours.
+    /// A provider was asked for a credential outside the charter's hours.
     OutsideHours,
-    /// The first on a target that the agent had nothing on under this charter, as far as is remembered.
+    /// An agent got its first credential on a target under the charter, as far as the ledger
+    /// remembers.
     NewTarget,
-    /// A credential that its provider did not give as asked.
+    /// A provider did not issue a credential as requested.
     ProviderError,
-    /// An approval that a person refused.
+    /// A person rejected a plan.
     Rejected,
-    /// An action that was reported, once for each.
+    /// An action was reported, counted once.
     Action,
-    /// One that failed or was rolled back.
+    /// A reported action failed or was rolled back.
     FailedAction,
-    /// One that failed or was rolled back, with a credential of the apply role.
+    /// A reported action with a credential of the apply role failed or was rolled back.
     FailedApply,
-    /// One that had failed before in the same task.
+    /// A reported action began that had failed before in the same task.
     Retried,
 }
 
-/// What is counted by itself.
+/// The subject that events are counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Per {
-    /// The whole charter.
+    /// The charter as a whole.
     Charter,
-    /// Each agent.
+    /// Each agent by itself.
     Agent,
-    /// Each task.
+    /// Each task by itself.
     Task,
-    /// Each target.
+    /// Each target by itself.
     Target,
 }
 
-/// What happens when a breaker trips.
+/// The consequence of a trip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Then {
@@ -78,17 +79,17 @@ pub enum Then {
     StopAgent,
     /// A pause of the charter on the target.
     PauseTarget,
-    /// A pause of what was counted.
+    /// A pause of the subject.
     Pause,
-    /// What was counted needs a person's approval.
+    /// A pause that lets credentials through with a person's approval.
     RequireApproval,
-    /// A pause of the apply role: the error budget is spent.
+    /// A pause of the apply role, for error budgets.
     SuspendApply,
-    /// It is recorded, logged and counted, and nothing else.
+    /// A record, a log line and a metric, and nothing else.
     Alert,
 }
 
-/// How an event is written.
+/// The events by the names that charters use.
 pub const EVENTS: &[(&str, Event)] = &[
     ("denied", Event::Denied),
     ("minted", Event::Minted),
@@ -101,14 +102,14 @@ pub const EVENTS: &[(&str, Event)] = &[
     ("failed-apply", Event::FailedApply),
     ("retried", Event::Retried),
 ];
-/// How a unit of counting is written.
+/// The subjects by the names that charters use.
 pub const PERS: &[(&str, Per)] = &[
     ("charter", Per::Charter),
     ("agent", Per::Agent),
     ("task", Per::Task),
     ("target", Per::Target),
 ];
-/// How a consequence is written.
+/// The consequences by the names that charters use.
 pub const THENS: &[(&str, Then)] = &[
     ("stop-task", Then::StopTask),
     ("stop-agent", Then::StopAgent),
@@ -137,14 +138,14 @@ impl fmt::Display for Then {
     }
 }
 
-/// How one of a table is written.
+/// The name of an entry in one of these tables.
 pub(super) fn word<T: PartialEq + Copy>(words: &[(&'static str, T)], one: T) -> &'static str {
     let found = words.iter().find(|(_, known)| *known == one);
     found.map_or("", |(word, _)| word)
 }
 
 impl Then {
-    /// What is counted by itself where the charter does not say.
+    /// The subject if the charter states none.
     #[must_use]
     pub const fn usual_per(self) -> Per {
         match self {
@@ -155,7 +156,7 @@ impl Then {
         }
     }
 
-    /// Whether it can end by itself.
+    /// True if the consequence can end by itself.
     #[must_use]
     pub const fn can_end(self) -> bool {
         matches!(
@@ -164,7 +165,7 @@ impl Then {
         )
     }
 
-    /// Whether this can follow from what is counted so.
+    /// True if the consequence can follow from events counted for this subject.
     #[must_use]
     pub const fn follows(self, per: Per) -> bool {
         match self {
@@ -177,7 +178,7 @@ impl Then {
 }
 
 impl Event {
-    /// Whether it is about reported actions.
+    /// True if the event is about reported actions.
     #[must_use]
     pub const fn is_reported(self) -> bool {
         matches!(
@@ -186,7 +187,7 @@ impl Event {
         )
     }
 
-    /// Whether its records say this.
+    /// True if the event's records name this subject.
     #[must_use]
     pub const fn knows(self, per: Per) -> bool {
         // A denial may be of a task that was never opened, or of a grant that does not exist.
@@ -197,7 +198,7 @@ impl Event {
     }
 }
 
-/// `3 denied within 10m: stop-agent`.
+/// Written as `3 denied within 10m: stop-agent`.
 impl fmt::Display for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let action = self.action.as_ref().map(|name| format!(" {name}"));
@@ -214,21 +215,21 @@ impl fmt::Display for Breaker {
     }
 }
 
-/// A breaker and where in its charter it stands.
+/// A circuit breaker with its position in the charter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BreakerRule {
-    /// What it is.
+    /// The circuit breaker.
     #[serde(flatten)]
     pub breaker: Breaker,
-    /// Where it stands.
+    /// Its position in the charter.
     pub at: Position,
-    /// The field that it stands in, where the charter comes from a Kubernetes object.
+    /// Its field path, if the charter comes from a Kubernetes object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
 impl BreakerRule {
-    /// `line 12`, or the field.
+    /// The position for people: `line 12`, or the field path.
     #[must_use]
     pub fn place(&self) -> String {
         let line = || format!("line {}", self.at.line);

@@ -1,4 +1,5 @@
-//! When a charter says no, or asks people, whatever else it says: after its end, in a freeze, outside its hours.
+//! The calendar of a charter: its end, freezes and hours, which deny or demand approval whatever
+//! the charter allows.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,31 +13,31 @@ use lanyard_vocabulary::time::Timestamp;
 
 use crate::breaker::word;
 
-/// A time in which something is not given: the change calendar.
+/// A freeze: a time in which roles are not issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Freeze {
-    /// Its first moment.
+    /// The first moment of the freeze.
     pub from: Timestamp,
-    /// The moment after it.
+    /// The first moment after the freeze.
     pub to: Timestamp,
-    /// What is not given.
+    /// The roles that are not issued.
     pub roles: BTreeSet<Role>,
-    /// Where; everywhere when empty.
+    /// The environments frozen; all if empty.
     pub environments: BTreeSet<Name>,
-    /// Why, in the words that the agent is told.
+    /// The reason, in the words that the agent reads.
     pub reason: String,
-    /// Where it stands.
+    /// The freeze's position in the charter.
     pub at: Position,
 }
 
 impl Freeze {
-    /// Whether it is about this role there.
+    /// True if the freeze covers this role in this environment.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name) -> bool {
         is_about(&self.roles, &self.environments, (role, environment))
     }
 
-    /// Whether it holds now.
+    /// True if the freeze holds at `now`.
     #[must_use]
     pub fn holds(&self, now: Timestamp) -> bool {
         self.from <= now && now < self.to
@@ -46,39 +47,39 @@ impl Freeze {
 /// The end of a charter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// The moment from which on it gives nothing.
+    /// The first moment at which the charter allows nothing.
     pub when: Timestamp,
-    /// Where it stands.
+    /// Its position in the charter.
     pub at: Position,
 }
 
-/// The hours in which a charter gives what it allows.
+/// The hours in which a charter allows what it grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hours {
-    /// In which the days and times are.
+    /// The time zone of days and times.
     pub zone: TimeZone,
-    /// The days on which they begin; in the order of the week.
+    /// The days on which the hours begin, in the order of the week.
     pub days: Vec<Weekday>,
-    /// When they begin.
+    /// The time at which the hours begin.
     pub from: Time,
-    /// When they end: on the next day, where that is not after `from`.
+    /// The time at which the hours end, on the next day if it is not after `from`.
     pub to: Time,
-    /// What holds outside of them.
+    /// What holds outside of the hours.
     pub outside: Outside,
-    /// Of which roles.
+    /// The roles covered.
     pub roles: BTreeSet<Role>,
-    /// Where; everywhere when empty.
+    /// The environments covered; all if empty.
     pub environments: BTreeSet<Name>,
-    /// Where it stands.
+    /// Their position in the charter.
     pub at: Position,
 }
 
-/// What holds outside the hours.
+/// What holds outside of the hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outside {
-    /// A person approves, where none had to.
+    /// A person has to approve what needs no approval otherwise.
     RequireApproval,
-    /// Nothing is given.
+    /// Nothing is issued.
     Deny,
 }
 
@@ -92,13 +93,14 @@ impl fmt::Display for Outside {
 }
 
 impl Hours {
-    /// Whether they are about this role there.
+    /// True if the hours cover this role in this environment.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name) -> bool {
         is_about(&self.roles, &self.environments, (role, environment))
     }
 
-    /// When they end, where this moment is within them. A time that the zone skips or has twice is taken as RFC 5545 does.
+    /// The time at which the current hours end; `None` outside of the hours. A local time that the
+    /// zone skips or repeats is read as in RFC 5545.
     #[must_use]
     pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
         let moment = jiff::Timestamp::from_second(i64::try_from(now.as_secs()).ok()?).ok()?;
@@ -109,7 +111,7 @@ impl Hours {
         within.map(|(_, to)| to)
     }
 
-    /// When they begin next, after this moment.
+    /// The time after `now` at which the hours begin next.
     #[must_use]
     pub fn opens(&self, now: Timestamp) -> Option<Timestamp> {
         let moment = jiff::Timestamp::from_second(i64::try_from(now.as_secs()).ok()?).ok()?;
@@ -124,7 +126,7 @@ impl Hours {
         None
     }
 
-    /// Those that begin on this day.
+    /// The hours that begin on this day.
     fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
         if !self.days.contains(&day.weekday()) {
             return None;
@@ -142,7 +144,7 @@ impl Hours {
         Some((moment(day, self.from)?, moment(last, self.to)?))
     }
 
-    /// The minutes of a week, from Monday on, that they cover.
+    /// The minutes of the week that the hours cover, counted from Monday.
     #[must_use]
     pub fn minutes(&self) -> BTreeSet<u16> {
         const WEEK: u16 = 7 * 24 * 60;
@@ -163,7 +165,7 @@ impl Hours {
         covered
     }
 
-    /// `mon tue 08:00 to 18:00 Europe/Berlin`, for a sentence.
+    /// The hours as people write them: `mon tue 08:00 to 18:00 Europe/Berlin`.
     #[must_use]
     pub fn shown(&self) -> String {
         let days: Vec<&str> = self.days.iter().map(|day| word(DAYS, *day)).collect();
@@ -173,7 +175,7 @@ impl Hours {
     }
 }
 
-/// How the days are written.
+/// The days by the names that charters use.
 pub(super) const DAYS: &[(&str, Weekday)] = &[
     ("mon", Weekday::Monday),
     ("tue", Weekday::Tuesday),
@@ -184,7 +186,8 @@ pub(super) const DAYS: &[(&str, Weekday)] = &[
     ("sun", Weekday::Sunday),
 ];
 
-/// Whether something for these roles and environments, everywhere when there are none, is about this role there.
+/// True if these roles and environments, where an empty set means all, include this role and
+/// environment.
 fn is_about(
     roles: &BTreeSet<Role>,
     environments: &BTreeSet<Name>,

@@ -1,7 +1,7 @@
 //! The model of a charter, apart from the rights of its grants.
 //!
-//! [`Charter`] is the resolved form: whoever holds one need not check it again. It comes from a
-//! file that parsed, and from nowhere else.
+//! [`Charter`] is the resolved form: the parser makes it from a valid file, and nothing else does,
+//! so readers need not check it again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,24 +25,24 @@ use crate::rates::Rates;
 use crate::rights::Rights;
 use crate::version::VersionRule;
 
-/// What a charter may ask of a task to state or prove.
+/// Facts that a charter can demand of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stated {
-    /// Why: every task does.
+    /// The reason. Every task states one.
     Reason,
-    /// The ticket that it belongs to.
+    /// The ticket that the task belongs to.
     Ticket,
-    /// That the agent holds a key: by DPoP, or by a client certificate.
+    /// Proof that the agent holds a key, by DPoP or by a client certificate.
     ProofOfPossession,
 }
 
-/// Whether decisions are acted on.
+/// Whether decisions of the charter take effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
-    /// Decide, record and mint.
+    /// Decisions are recorded, and credentials are minted.
     Enforce,
-    /// Decide and record; mint nothing.
+    /// Decisions are recorded, and nothing is minted.
     Shadow,
 }
 
@@ -50,18 +50,18 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Autonomy {
-    /// Plan role only.
+    /// The plan role.
     Observe,
-    /// Plan role, and credentials that can open a proposal.
+    /// The plan role, and credentials that can open a proposal.
     Propose,
-    /// Apply, where the environment is not production.
+    /// The apply role, in an environment other than production.
     ExecuteSandbox,
-    /// Apply in production.
+    /// The apply role, in production.
     ExecuteProduction,
 }
 
 impl Autonomy {
-    /// Whether the apply role is given.
+    /// True if the apply role is allowed.
     #[must_use]
     pub const fn applies(self) -> bool {
         match self {
@@ -85,51 +85,51 @@ impl fmt::Display for Autonomy {
 /// A charter that holds together: every name in it is declared, every rule of the language is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charter {
-    /// Its name; unique in the charter directory.
+    /// The charter's name, unique in the broker.
     pub name: Name,
-    /// The hash of the file it came from.
+    /// The revision of the file.
     pub revision: Revision,
-    /// `metadata.labels`.
+    /// The labels of the file's `metadata.labels`.
     pub labels: BTreeMap<String, String>,
-    /// One sentence.
+    /// The charter's purpose, in one sentence.
     pub purpose: String,
-    /// Who answers for it.
+    /// The people or groups who answer for the charter.
     pub owners: Owners,
-    /// Whether decisions are acted on.
+    /// Whether decisions take effect.
     pub mode: Mode,
-    /// Who may open a task.
+    /// The agents that may open a task.
     pub agents: Vec<AgentRule>,
-    /// How far an agent may go, by environment.
+    /// The autonomy of agents, by environment.
     pub environments: BTreeMap<Name, Autonomy>,
-    /// Under which charters a task of this one may open tasks for other agents.
+    /// The charters under which a task of this charter may open tasks for other agents.
     pub delegates: BTreeSet<Name>,
-    /// What it may be given, by name.
+    /// The grants, by name.
     pub grants: BTreeMap<Name, Grant>,
-    /// What dominates every grant.
+    /// The prohibitions, which dominate every grant.
     pub prohibited: Vec<Prohibition>,
     /// Where an apply needs a plan.
     pub plans: Option<PlanRule>,
-    /// Who must approve what.
+    /// The approvals that people must give.
     pub approvals: Vec<ApprovalRule>,
-    /// Bounds.
+    /// The limits of tasks and credentials.
     pub limits: Limits,
-    /// What a task has to state.
+    /// The facts that a task must state or prove.
     pub requires: BTreeSet<Stated>,
-    /// Actions of AWS that the table of this version does not list, and that the charter means nevertheless.
+    /// AWS actions that this version's table does not list and the charter uses nevertheless.
     pub unlisted: BTreeSet<ActionPattern>,
-    /// When it is not given what it allows.
+    /// The freezes.
     pub freezes: Vec<Freeze>,
-    /// The hours in which it gives what it allows; always when absent.
+    /// The hours in which the charter allows what it grants; always if absent.
     pub hours: Option<Hours>,
-    /// What is given on easier terms in an emergency.
+    /// The easier terms of an emergency.
     pub emergency: Option<EmergencyRule>,
-    /// What is counted, and what happens when there is too much of it.
+    /// The circuit breakers.
     pub breakers: Vec<BreakerRule>,
-    /// The builds of the agent that may act; every one when empty.
+    /// The builds of the agent that may act; all if empty.
     pub versions: Vec<VersionRule>,
-    /// When the charter ends, if it does.
+    /// The end of the charter.
     pub expires: Option<End>,
-    /// How its parts are named, where it comes from a Kubernetes object.
+    /// The field paths of the charter's parts, if it comes from a Kubernetes object.
     pub paths: FieldPaths,
 }
 
@@ -156,20 +156,21 @@ impl Policy {
 }
 
 impl Charter {
-    /// What judges plans that are submitted under it.
+    /// The policies that judge plans submitted under the charter.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
         self.plans.as_ref().map_or(&[], |rule| &rule.policies)
     }
 
-    /// Over those.
+    /// The digest of those policies.
     #[must_use]
     pub fn policies_digest(&self) -> Digest {
         let rule = self.plans.as_ref();
         rule.map_or_else(|| Policy::digest(&[]), |rule| rule.policies_digest)
     }
 
-    /// The charter as it is on a day on which nothing holds it up: enforced, within its hours, in no freeze, before its end.
+    /// The charter as it is when nothing suspends it: enforced, within its hours, in no freeze,
+    /// before its end.
     #[must_use]
     pub fn on_a_good_day(self) -> Self {
         Self {
@@ -182,122 +183,122 @@ impl Charter {
     }
 }
 
-/// The three people or groups that answer for a charter.
+/// The people or groups who answer for a charter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owners {
-    /// For what it is for.
+    /// The owner of the charter's purpose.
     pub business: String,
-    /// For how it works.
+    /// The owner of its operation.
     pub technical: String,
-    /// For what can go wrong.
+    /// The owner of its risks.
     pub security: String,
 }
 
-/// What is given on easier terms once a person says that there is an emergency: no freeze and no hours hold it up, and fewer
-/// people approve, besides the one who said so.
+/// The terms of an emergency: no freeze and no hours apply, and fewer people approve, not counting
+/// the person who declared it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmergencyRule {
-    /// Which grants.
+    /// The grants that have the easier terms.
     pub grants: BTreeSet<Name>,
-    /// How many people approve, besides whoever declared it.
+    /// How many people approve, not counting the person who declared the emergency.
     pub people: u32,
-    /// How long it lasts.
+    /// How long an emergency lasts.
     pub lasts: Ttl,
-    /// Where it stands.
+    /// The position in the charter.
     pub at: Position,
 }
 
-/// One named entry: a role on one target, with its scope.
+/// A grant: a role on one target with its rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Its name within the charter.
+    /// The grant's name, unique in the charter.
     pub name: Name,
-    /// plan or apply.
+    /// The plan role or the apply role.
     pub role: Role,
-    /// Where it may be used.
+    /// The environments in which the grant may be used.
     pub environments: BTreeSet<Name>,
-    /// On what.
+    /// The target where the credentials work.
     pub target: Name,
-    /// What it allows there.
+    /// The rights on the target.
     pub rights: Rights,
-    /// The longest life of a credential under it, where it is shorter than the charter's.
+    /// The longest lifetime of a credential, if shorter than the charter's.
     pub ttl: Option<Ttl>,
-    /// Where it stands.
+    /// The grant's position in the charter.
     pub at: Position,
 }
 
 /// What no grant can give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prohibition {
-    /// What is prohibited.
+    /// The prohibited rights.
     pub what: Prohibited,
-    /// Why, in the words that the agent is told.
+    /// The reason, in the words that the agent reads.
     pub reason: String,
-    /// Where it stands.
+    /// The prohibition's position in the charter.
     pub at: Position,
 }
 
-/// The two kinds of prohibition.
+/// The kinds of prohibition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Prohibited {
-    /// These AWS actions, on every resource.
+    /// AWS actions, on every resource.
     Aws(Vec<ActionPattern>),
-    /// These Kubernetes requests, in every namespace.
+    /// Kubernetes requests, in every namespace.
     Kubernetes(PolicyRule),
 }
 
-/// Where an apply needs a plan.
+/// The rule that an apply needs a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanRule {
-    /// Of this role.
+    /// The role that needs a plan.
     pub role: Role,
-    /// In these environments.
+    /// The environments in which it does.
     pub environments: BTreeSet<Name>,
-    /// In which forms a plan is taken. Where there are policies and nothing else is said, in that of Terraform: a plan in another
-    /// form could pass by them.
+    /// The accepted formats. With policies and no stated format, only Terraform's: a plan in
+    /// another format could evade them.
     pub formats: BTreeSet<PlanFormat>,
-    /// What judges every plan that is submitted under the charter.
+    /// The policies that judge every plan submitted under the charter.
     pub policies: Vec<Policy>,
-    /// Over those.
+    /// The digest of those policies.
     pub policies_digest: Digest,
-    /// Where it stands.
+    /// The rule's position in the charter.
     pub at: Position,
 }
 
-/// A policy in Rego, of a file beside the charter.
+/// A Rego policy in a file beside the charter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Its path, from the charter's folder.
+    /// The file's path, relative to the charter's folder.
     pub path: String,
-    /// What is in it.
+    /// The file's content.
     pub text: Arc<str>,
-    /// Where the charter names it.
+    /// The position at which the charter names the file.
     pub at: Position,
 }
 
-/// Who must approve what.
+/// A rule that people must approve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApprovalRule {
-    /// For this role.
+    /// The role that needs an approval.
     pub role: Role,
-    /// In this environment; everywhere when absent.
+    /// The environment; all if absent.
     pub environment: Option<Name>,
-    /// For plans of this risk and above; for every one when absent.
+    /// The lowest risk of a plan that the rule covers; every plan if absent.
     pub risk: Option<Risk>,
-    /// How many distinct people.
+    /// How many distinct people must approve.
     pub people: u32,
-    /// Members of any of these groups; written `group:<name>` in the file, without the prefix here.
+    /// The groups whose members may approve, without the file's prefix `group:`.
     pub from: BTreeSet<String>,
-    /// How long after the last approval it may be used.
+    /// How long after the last approval an apply session may begin.
     pub expires: Ttl,
-    /// How many apply sessions it is good for.
+    /// How many apply sessions may begin.
     pub uses: u32,
-    /// Where it stands.
+    /// The rule's position in the charter.
     pub at: Position,
 }
 
 impl PlanRule {
-    /// Whether it is about this role there.
+    /// True if the rule covers this role in this environment.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name) -> bool {
         self.role == role && self.environments.contains(environment)
@@ -305,7 +306,7 @@ impl PlanRule {
 }
 
 impl ApprovalRule {
-    /// Whether it is about this role there, at this risk.
+    /// True if the rule covers this role in this environment at this risk.
     #[must_use]
     pub fn is_about(&self, role: Role, environment: &Name, risk: Risk) -> bool {
         let of = self.environment.as_ref();
@@ -315,31 +316,31 @@ impl ApprovalRule {
     }
 }
 
-/// Bounds on what one charter may have out.
+/// The limits of a charter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest life of a credential.
+    /// The longest lifetime of a credential.
     pub ttl: Ttl,
-    /// The longest life of a task.
+    /// The longest lifetime of a task.
     pub task: Ttl,
     /// How many credentials of one agent may live at once.
     pub live_leases: u32,
-    /// How many may be minted within windows of time.
+    /// How many credentials of one agent may be minted within windows of time.
     pub mints: Rates,
-    /// What one task may have in all.
+    /// The budget of one task.
     pub budget: Option<Budget>,
-    /// How much of people's attention one agent may ask for.
+    /// How often one agent may ask people for approval.
     pub requests: RequestLimits,
-    /// Refuse a credential whose declared worst case is longer.
+    /// The longest worst case of revocation that is accepted.
     pub revocable_within: Option<Ttl>,
 }
 
-/// What one task may have in all. When it is spent and nothing of the task is live, the task closes itself.
+/// The budget of one task. A task closes itself once the budget is used up and nothing is live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// How many credentials.
+    /// How many credentials the task may get.
     pub mints: u32,
-    /// How much time of credentials, added up.
+    /// The lifetimes of those credentials, added up.
     pub time: Ttl,
 }
 
@@ -348,7 +349,7 @@ pub struct Budget {
 pub struct RequestLimits {
     /// How many requests may wait at once.
     pub open: u32,
-    /// For how long after a denial nothing can be asked.
+    /// How long after a rejection the agent must wait.
     pub cooldown: Ttl,
 }
 

@@ -1,7 +1,8 @@
-//! What a change of a charter means: what it allows that was not allowed, and the other way round.
+//! The meaning of a charter's change: requests that are allowed now and were not before, and the
+//! reverse.
 //!
-//! Compared is what can be asked for: each grant in each environment where it can be used at all. Where two patterns cannot
-//! be compared, the change counts as a widening.
+//! The comparison covers each grant in each environment where it can be used. A change counts as a
+//! widening if two patterns cannot be compared.
 
 mod control;
 mod limits;
@@ -22,17 +23,17 @@ use crate::charter::{Charter, Grant, Mode, Stated};
 use crate::plan::Risk;
 use crate::requirement::{Requirement, Unsatisfiable};
 
-/// What people are asked for, where anybody could meet it.
+/// The approval demanded, or why nobody could give it.
 type Needed = Result<Option<Requirement>, Unsatisfiable>;
 
-/// What a change does to what is allowed.
+/// The effect of a change on what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// Something is allowed that was not.
+    /// The charter allows something that it did not allow.
     Widening,
-    /// Something is not allowed that was.
+    /// The charter no longer allows something.
     Narrowing,
-    /// Neither.
+    /// The charter allows the same.
     Neutral,
 }
 
@@ -46,18 +47,18 @@ impl fmt::Display for Effect {
     }
 }
 
-/// One change.
+/// One change between two revisions.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
-    /// What it does.
+    /// The effect of the change.
     pub effect: Effect,
-    /// What changed, in a line.
+    /// The change in one line, for people.
     pub what: String,
-    /// Where it stands: in the new file, or in the old one for what is gone.
+    /// The position in the new file, or in the old one if the part is gone.
     pub at: Option<Position>,
 }
 
-/// What changed from one to the other, widenings first.
+/// Compares two revisions; widenings come first.
 #[must_use]
 pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
     let mut changes = Changes::default();
@@ -96,7 +97,7 @@ pub fn diff(old: &Charter, new: &Charter) -> Vec<Change> {
     changes.0.into_iter().collect()
 }
 
-/// Which grants can be used, and where.
+/// The grants that can be used, each with its environments.
 fn usable(charter: &Charter) -> BTreeSet<(Name, Name)> {
     if charter.mode == Mode::Shadow || charter.agents.is_empty() {
         return BTreeSet::new();
@@ -121,7 +122,7 @@ impl Changes {
         self.0.insert(Change { effect, what, at });
     }
 
-    /// A number of which more is wider.
+    /// Compares a number of which more is wider.
     fn more<T: PartialOrd + fmt::Display>(
         &mut self,
         what: &str,
@@ -378,7 +379,7 @@ impl fmt::Display for Fewer {
     }
 }
 
-/// A bound; none is the widest.
+/// A bound; `None` is the widest.
 #[derive(PartialEq)]
 struct Bound(Option<lanyard_vocabulary::time::Ttl>);
 
@@ -400,7 +401,7 @@ impl fmt::Display for Bound {
     }
 }
 
-/// A time; none is the latest.
+/// A time; `None` is the latest.
 #[derive(PartialEq)]
 struct Until(Option<Timestamp>);
 
@@ -422,7 +423,7 @@ impl fmt::Display for Until {
     }
 }
 
-/// Whether one set is in the other, where an empty one stands for everything.
+/// True if one set is within the other, where an empty set means everything.
 fn within<T: Ord>(one: &BTreeSet<T>, all: &BTreeSet<T>) -> bool {
     all.is_empty() || (!one.is_empty() && one.is_subset(all))
 }

@@ -1,24 +1,24 @@
-//! The rights of a `github` grant, and what they lead to.
+//! The rights of a `github` grant, and their consequences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a permission goes.
+/// The level of a GitHub permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
-    /// Read.
+    /// The level `read`.
     Read,
-    /// Read and write.
+    /// The level `write`, which includes reading.
     Write,
-    /// All of it, where there is more than writing.
+    /// The level `admin`, of permissions that have more than writing.
     Admin,
 }
 
 impl Access {
-    /// As GitHub writes it.
+    /// The level's name at GitHub.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -35,21 +35,22 @@ impl fmt::Display for Access {
     }
 }
 
-/// How access is written.
+/// The levels by the names that charters use.
 pub(super) const ACCESS: &[(&str, Access)] = &[
     ("read", Access::Read),
     ("write", Access::Write),
     ("admin", Access::Admin),
 ];
 
-/// What an installation token of a GitHub App may do, in some repositories of one owner.
+/// The rights of an installation token of a GitHub App, in repositories of one owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GitHubGrant {
-    /// Their names, without the owner.
+    /// The repositories' names, without the owner.
     pub repositories: BTreeSet<String>,
-    /// The permissions, as GitHub names them; those of the profile are among them.
+    /// The permissions by their names at GitHub, those of the profile included.
     pub permissions: BTreeMap<String, Access>,
-    /// Whether it is the profile `propose`: what it writes is a proposal as long as the rules of the default branch hold.
+    /// True for the profile `propose`: what it writes stays a proposal while the rules of the
+    /// default branch hold.
     pub proposes: bool,
 }
 
@@ -63,7 +64,7 @@ pub struct GitHubGrant {
 /// - test: `what_a_charter_may_say_has_bounds`
 pub const MAX_REPOSITORIES_PER_TOKEN: usize = 500;
 
-/// The permissions of repositories, and how far each goes at most.
+/// The permissions of repositories with the highest level of each.
 /// <https://docs.github.com/en/rest/authentication/permissions-required-for-github-apps>
 const PERMISSIONS: &[(&str, Access)] = &[
     ("actions", Access::Write),
@@ -99,10 +100,10 @@ const PERMISSIONS: &[(&str, Access)] = &[
     ("workflows", Access::Write),
 ];
 
-/// What is read with these is a secret, or as good as one.
+/// Permissions to read secrets, or what is as good as a secret.
 const SECRETS: &[&str] = &["secret_scanning_alerts"];
 
-/// What a proposal may write, where the charter names it: nothing of it takes effect before somebody merges.
+/// Permissions that a proposal may write: none of it takes effect before somebody merges.
 const OF_A_PROPOSAL: &[&str] = &[
     "checks",
     "contents",
@@ -113,7 +114,7 @@ const OF_A_PROPOSAL: &[&str] = &[
     "workflows",
 ];
 
-/// What leads to more power once it is written, and by which path.
+/// Permissions that lead to more rights once written, with the path.
 const POWERS: &[(&str, &str)] = &[
     ("actions", "a run has the secrets of the repository"),
     (
@@ -158,7 +159,7 @@ pub(super) fn permissions() -> impl Iterator<Item = &'static str> {
     PERMISSIONS.iter().map(|(name, _)| *name)
 }
 
-/// How far it goes at most; nothing when there is no such permission of a repository.
+/// The highest level of a permission; `None` if repositories have no such permission.
 pub(super) fn most(permission: &str) -> Option<Access> {
     let mut known = PERMISSIONS.iter();
     known
@@ -167,7 +168,8 @@ pub(super) fn most(permission: &str) -> Option<Access> {
 }
 
 impl GitHubGrant {
-    /// What of it no plan role has, with the reason: what writes and is no proposal, and what hands on a secret.
+    /// The permissions that no plan role may have, with the reason: those that write more than a
+    /// proposal, and those that read secrets.
     pub fn more_than_planning(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.permissions.iter().filter_map(|(name, access)| {
             let proposed = self.proposes && OF_A_PROPOSAL.contains(&name.as_str());
@@ -181,7 +183,7 @@ impl GitHubGrant {
         })
     }
 
-    /// What of it leads to more power, and how.
+    /// The permissions that lead to more rights, with the path.
     pub fn powers(&self) -> impl Iterator<Item = (&str, &'static str)> {
         let written = self
             .permissions
@@ -193,7 +195,7 @@ impl GitHubGrant {
         })
     }
 
-    /// Whether it may delete the repository, with all that is in it.
+    /// True if the grant may delete a repository.
     #[must_use]
     pub fn deletes(&self) -> bool {
         let administration = self.permissions.get("administration");

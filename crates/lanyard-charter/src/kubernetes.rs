@@ -1,4 +1,4 @@
-//! The rights of a `kubernetes` grant, and what no agent is given.
+//! The rights of a `kubernetes` grant, and the rights that no agent gets.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::aws::ActionPattern;
 
-/// Rules of Kubernetes RBAC, without wildcards.
+/// A rule of Kubernetes RBAC, without wildcards.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PolicyRule {
-    /// The empty group is written `""`.
+    /// The API groups; the core group is `""`.
     pub api_groups: BTreeSet<String>,
-    /// `deployments`, `pods/log`.
+    /// The resources, such as `deployments` and `pods/log`.
     pub resources: BTreeSet<String>,
-    /// `get`, `list`, …
+    /// The verbs, such as `get` and `list`.
     pub verbs: BTreeSet<String>,
-    /// Limits the rule to these objects, where not empty.
+    /// The names of the objects; all if empty.
     pub resource_names: BTreeSet<String>,
 }
 
@@ -32,28 +32,30 @@ impl fmt::Display for PolicyRule {
     }
 }
 
-/// Where the rules come from.
+/// The source of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KubernetesRights {
-    /// A Role made for the charter.
+    /// Rules of a Role that the broker creates.
     Rules(Vec<PolicyRule>),
-    /// A ClusterRole that the cluster's owners made, bound in the namespace.
+    /// A ClusterRole that the cluster's owners maintain, bound in the namespace.
     ClusterRole(String),
 }
 
-/// What a service-account token may do, in one namespace.
+/// The rights of a service-account token in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesGrant {
-    /// The namespace that the rights are bound in.
+    /// The namespace in which the rights are bound.
     pub namespace: String,
-    /// The rights.
+    /// The rules, or the ClusterRole that holds them.
     pub rights: KubernetesRights,
-    /// `VERB RESOURCE.GROUP` of the rules that a credential holds only where the approved plan names them.
+    /// The `VERB RESOURCE.GROUP` combinations that a credential holds only if its approved plan
+    /// names them.
     pub destructive: BTreeSet<ActionPattern>,
 }
 
 impl KubernetesGrant {
-    /// The grant without what it calls destructive, but for what a plan names. RBAC knows no denial: what is held back is in no rule.
+    /// The grant without its destructive combinations, except those named. RBAC cannot deny, so
+    /// what is held back must be in no rule.
     #[must_use]
     pub fn holding_back(&self, named: &BTreeSet<ActionPattern>) -> Self {
         let KubernetesRights::Rules(rules) = &self.rights else {
@@ -98,7 +100,8 @@ impl KubernetesGrant {
         }
     }
 
-    /// Whether it may hold something of a prohibition; of a ClusterRole that is not known here.
+    /// True if the grant may include part of a prohibition. The rules of a ClusterRole are unknown
+    /// here, so it always may.
     #[must_use]
     pub fn may_touch(&self, prohibited: &PolicyRule) -> bool {
         match &self.rights {
@@ -112,7 +115,7 @@ impl KubernetesGrant {
 
 /// Verbs that only read.
 const READING_VERBS: &[&str] = &["get", "list", "watch"];
-/// Subresources that a reading verb turns into more than reading: a websocket exec is a GET (T36).
+/// Subresources that do more than read with a reading verb: a websocket exec is a GET (T36).
 const MORE_THAN_READING: &[&str] = &[
     "pods/exec",
     "pods/attach",
@@ -121,7 +124,7 @@ const MORE_THAN_READING: &[&str] = &[
     "pods/ephemeralcontainers",
     "services/proxy",
 ];
-/// What no agent gets, with any verb (T36).
+/// Resources that no agent gets, with any verb (T36).
 const NEVER: &[&str] = &[
     "secrets",
     "nodes/proxy",
@@ -135,10 +138,10 @@ const NEVER: &[&str] = &[
     "roles",
     "rolebindings",
 ];
-/// The API group of charters: whoever writes a charter gives himself what it allows.
+/// The API group of charters. Whoever writes a charter can allow himself anything.
 const OWN_GROUP: &str = "lanyard.dev";
 const NEVER_VERBS: &[&str] = &["escalate", "bind", "impersonate", "approve", "sign"];
-/// What opens a stream, which goes on after its credential is dead.
+/// Resources that open a stream, which outlives its credential.
 const STREAMS: &[&str] = &[
     "pods/log",
     "pods/exec",
@@ -148,13 +151,15 @@ const STREAMS: &[&str] = &[
     "services/proxy",
 ];
 
-/// Whether reading this is more than reading: a `get` of it opens a connection into a container, or to what it reaches.
+/// True if a `get` of the resource opens a connection into a container, or to what the container
+/// reaches.
 pub(crate) fn acts_when_read(resource: &str) -> bool {
     MORE_THAN_READING.contains(&resource)
 }
 
 impl ActionPattern {
-    /// Whether it is this verb on this resource: `delete deployments.apps`, `deletecollection pods`.
+    /// True if the pattern is this verb on this resource: `delete deployments.apps`,
+    /// `deletecollection pods`.
     #[must_use]
     pub fn is_of_rbac(&self, verb: &str, resource: &str, group: &str) -> bool {
         let Some((own, what)) = self.0.split_once(' ') else {
@@ -169,7 +174,7 @@ impl ActionPattern {
 }
 
 impl PolicyRule {
-    /// What of it no agent is ever given. A wildcard holds all of that.
+    /// The resources of the rule that no agent ever gets. A wildcard includes them all.
     pub fn never_given(&self) -> impl Iterator<Item = &str> {
         let resources = self
             .resources
@@ -184,7 +189,7 @@ impl PolicyRule {
         resources.chain(verbs).chain(groups).map(String::as_str)
     }
 
-    /// What of it can do more than read.
+    /// The parts of the rule that do more than read.
     pub fn more_than_reading(&self) -> impl Iterator<Item = &str> {
         let verbs = self
             .verbs
@@ -197,8 +202,8 @@ impl PolicyRule {
         verbs.chain(resources).map(String::as_str)
     }
 
-    /// Whether any of it is in a prohibition, whose `*` means everything. RBAC knows no denial: such a rule
-    /// cannot be given at all.
+    /// True if part of the rule is prohibited, where `*` means everything. RBAC cannot deny, so
+    /// such a rule cannot be granted at all.
     #[must_use]
     pub fn is_touched_by(&self, prohibited: &Self) -> bool {
         let touch = |one: &BTreeSet<String>, two: &BTreeSet<String>| {
@@ -209,7 +214,7 @@ impl PolicyRule {
             && touch(&prohibited.verbs, &self.verbs)
     }
 
-    /// Whether it opens what goes on after the credential is dead: a watch, a log, a shell.
+    /// True if the rule opens streams that outlive the credential: a watch, a log, a shell.
     #[must_use]
     pub fn opens_streams(&self) -> bool {
         self.verbs.contains("watch")

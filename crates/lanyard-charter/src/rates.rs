@@ -1,4 +1,4 @@
-//! Rates of mints that all hold at once: of a charter's revisions, and of the charters above it.
+//! Mint rates that all hold at once: those of a charter's revisions and of its lineage.
 
 use lanyard_vocabulary::time::Ttl;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ pub struct Rate {
     pub per: Ttl,
 }
 
-/// Rates that all hold: a burst and an average are two bounds, and neither stands for the other (S23). Written down as one
-/// rate where there is one.
+/// A set of rates that all hold. A burst and an average are two bounds, and neither replaces the
+/// other (S23). Serialized as one rate if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "RatesForm", into = "RatesForm")]
 pub struct Rates(Vec<Rate>);
@@ -50,12 +50,13 @@ impl From<Rate> for Rates {
 }
 
 impl Rates {
-    /// Each of them.
+    /// Iterates over the rates.
     pub fn iter(&self) -> impl Iterator<Item = Rate> {
         self.0.iter().copied()
     }
 
-    /// These and those, without what another of them holds anyway: no more in a window that is no shorter.
+    /// Joins two sets, without the rates that another rate implies: one that allows no more in a
+    /// window that is no shorter.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         let mut all: Vec<Rate> = Vec::new();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-/// What a Lanyard access token (RFC 9068) says.
+/// The contents of a Lanyard access token (RFC 9068).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenGrant {
-    /// `aud`: exactly one.
+    /// The only audience (`aud`).
     pub audience: String,
-    /// `scope`: the scope tokens, RFC 6749 section 3.3.
+    /// The scope tokens (`scope`, RFC 6749 section 3.3).
     pub scopes: BTreeSet<String>,
 }

@@ -1,36 +1,36 @@
-//! The rights of a `vault` grant, and which policies no agent is given.
+//! The rights of a `vault` grant, and the policies that no agent gets.
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// What a token of Vault or OpenBao may do, or what it reads for the agent.
+/// The rights of a Vault or OpenBao token, or the secret read with such a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VaultGrant {
-    /// ACL policies, by name. `default` is never added to them.
+    /// The names of ACL policies. `default` is never added.
     pub policies: BTreeSet<String>,
-    /// What the agent is given.
+    /// What the agent gets.
     pub gives: VaultGives,
 }
 
-/// What an agent is given of Vault.
+/// The kinds of credential that a Vault grant gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VaultGives {
     /// A service token with the policies.
     Token {
-        /// How many requests it is good for; as many as it lives for when absent.
+        /// How many requests the token is good for; unlimited if absent.
         uses: Option<u32>,
     },
-    /// What reading this path gives, and not the token that reads it: a dynamic secret.
+    /// The dynamic secret read at this path, without the token that reads it.
     Secret {
-        /// `database/creds/migrator`.
+        /// The path, such as `database/creds/migrator`.
         path: String,
     },
 }
 
 impl VaultGrant {
-    /// Whether a policy of this name is never given to an agent: `root` is everything, and `default` is what the
-    /// owners of that Vault change for everybody (T37).
+    /// True if no agent ever gets the policy: `root` allows everything, and `default` is what the
+    /// Vault's owners change for everybody (T37).
     #[must_use]
     pub fn never_given(policy: &str) -> bool {
         matches!(policy, "root" | "default" | "response-wrapping")

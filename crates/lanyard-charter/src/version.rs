@@ -1,4 +1,4 @@
-//! Which builds of an agent may act.
+//! The builds of an agent that may act.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub struct Version {
     /// The model.
     pub model: String,
-    /// The digest of its instructions, where it is known.
+    /// The digest of the instructions, if the agent states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Digest>,
 }
@@ -25,19 +25,19 @@ impl fmt::Display for Version {
     }
 }
 
-/// One build of an agent that may act.
+/// A rule that lists one build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRule {
-    /// The model, as the task states it.
+    /// The model, as tasks state it.
     pub model: String,
-    /// The digest of its instructions; any when absent.
+    /// The digest of the instructions; every digest matches if absent.
     pub prompt: Option<Digest>,
-    /// Where it stands.
+    /// The rule's position in the charter.
     pub at: Position,
 }
 
 impl VersionRule {
-    /// The build that it is about.
+    /// The build that the rule lists.
     #[must_use]
     pub fn version(&self) -> Version {
         Version {
@@ -46,7 +46,7 @@ impl VersionRule {
         }
     }
 
-    /// Whether this rule is about that build.
+    /// True if the rule lists the build.
     #[must_use]
     pub fn matches(&self, version: &Version) -> bool {
         let prompt = self.prompt.is_none() || self.prompt == version.prompt;

@@ -1,35 +1,35 @@
-//! What the daemon's configuration declares and a charter may name.
+//! The part of the daemon's configuration that charters may refer to.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanyard_document::{Diagnostic, Fields, Findings, Node, read};
 use lanyard_vocabulary::name::Name;
 
-/// Which kind of target a name stands for.
+/// The kind of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TargetKind {
-    /// Lanyard's own tokens.
+    /// A target for Lanyard's own tokens.
     Token,
-    /// An AWS account and its lease roles.
+    /// An AWS account with its lease roles.
     Aws,
     /// A Kubernetes cluster.
     Kubernetes,
-    /// A Vault or an OpenBao.
+    /// A Vault or OpenBao server.
     Vault,
     /// An owner of repositories at GitHub.
     GitHub,
 }
 
-/// Whether an environment is production.
+/// The kind of an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnvironmentKind {
-    /// Where the strictest rules hold.
+    /// Production, where the strictest rules hold.
     Production,
-    /// Anything else.
+    /// Any other environment.
     Sandbox,
 }
 
-/// How a kind of target is written.
+/// The kinds of target by the names that configurations use.
 pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
     ("token", TargetKind::Token),
     ("aws", TargetKind::Aws),
@@ -37,35 +37,36 @@ pub const TARGET_KINDS: &[(&str, TargetKind)] = &[
     ("vault", TargetKind::Vault),
     ("github", TargetKind::GitHub),
 ];
-/// How a kind of environment is written.
+/// The kinds of environment by the names that configurations use.
 pub const ENVIRONMENT_KINDS: &[(&str, EnvironmentKind)] = &[
     ("production", EnvironmentKind::Production),
     ("sandbox", EnvironmentKind::Sandbox),
 ];
 
-/// The environments and targets that exist.
+/// The environments and targets that the configuration declares.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct World {
-    /// By name.
+    /// The kind of each environment.
     pub environments: BTreeMap<Name, EnvironmentKind>,
-    /// By name.
+    /// The kind of each target.
     pub targets: BTreeMap<Name, TargetKind>,
-    /// The account numbers of AWS targets, where they are known.
+    /// The account numbers of AWS targets, as far as they are known.
     pub accounts: BTreeMap<Name, String>,
-    /// The partitions of AWS targets, where they are known: `aws`, `aws-cn`, `aws-us-gov`.
+    /// The partitions of AWS targets, as far as they are known: `aws`, `aws-cn`, `aws-us-gov`.
     pub partitions: BTreeMap<Name, String>,
-    /// Namespaces of Kubernetes that are the broker's: its own, and those where the service accounts of leases live.
+    /// The broker's own Kubernetes namespaces: the one it runs in, and those with the service
+    /// accounts of leases.
     pub own_namespaces: BTreeSet<String>,
 }
 
-/// The account in the ARN of a role.
+/// The account in a role's ARN.
 #[must_use]
 pub fn account_of(role: &str) -> Option<String> {
     let account = role.split(':').nth(4)?;
     (account.len() == 12).then(|| account.to_owned())
 }
 
-/// The partition in the ARN of a role.
+/// The partition in a role's ARN.
 #[must_use]
 pub fn partition_of(role: &str) -> Option<String> {
     let partition = role.split(':').nth(1).filter(|it| !it.is_empty())?;
@@ -73,7 +74,7 @@ pub fn partition_of(role: &str) -> Option<String> {
 }
 
 impl World {
-    /// What a daemon's configuration declares. Its other sections are not looked at.
+    /// Reads the environments and targets of a daemon's configuration. Other sections are skipped.
     ///
     /// # Errors
     /// Every fault of the two sections.
@@ -133,7 +134,7 @@ fn world(f: &Findings, root: &Node) -> Option<World> {
     })
 }
 
-/// The section `environments` of the configuration.
+/// Reads the configuration's section `environments`.
 pub fn environments(f: &Findings, node: &Node) -> BTreeMap<Name, EnvironmentKind> {
     f.map(node)
         .iter()

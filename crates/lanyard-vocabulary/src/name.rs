@@ -1,4 +1,4 @@
-//! Names that charters and the configuration give to things.
+//! Names that charters and the configuration give.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -6,18 +6,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// 1 to 63 of lower-case letters, digits and inner dashes (RFC 1123 label).
+/// A name: 1 to 63 lower-case letters, digits and inner dashes (an RFC 1123 label).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(Box<str>);
 
-/// Why a text is not a name.
+/// The error of a text that is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a name: use 1 to 63 lower-case letters, digits and inner dashes", .0.escape_debug())]
 pub struct InvalidName(pub String);
 
 impl Name {
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

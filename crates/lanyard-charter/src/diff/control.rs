@@ -1,4 +1,5 @@
-//! Changes of what holds a charter up or lets it go on: hours, versions, breakers, emergencies, delegation.
+//! Changes of what suspends or delegates a charter: hours, versions, circuit breakers, emergencies,
+//! delegation.
 
 use std::collections::BTreeSet;
 
@@ -162,14 +163,15 @@ impl Changes {
     }
 }
 
-/// Whether one trips whenever the other does, with the same consequence for as long.
+/// True if `one` trips whenever `other` does, with the same consequence for as long.
 fn as_quick(one: &Breaker, other: &Breaker) -> bool {
     let alike = (one.on, one.per, one.then) == (other.on, other.per, other.then);
     let as_long = one.lasts.is_none() || other.lasts.is_some_and(|it| Some(it) <= one.lasts);
     alike && one.count <= other.count && one.within >= other.within && as_long
 }
 
-/// Whether whatever one gives is given by the other too. Hours of different zones cannot be compared.
+/// True if everything within the hours of `one` is within those of `other`. Hours in different time
+/// zones cannot be compared.
 fn as_strict(one: &Hours, other: &Hours) -> bool {
     one.zone == other.zone
         && one.minutes().is_subset(&other.minutes())

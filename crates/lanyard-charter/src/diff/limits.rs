@@ -1,4 +1,4 @@
-//! Changes of how much there may be.
+//! Changes of a charter's limits.
 
 use super::{Bound, Changes, Effect, Fewer};
 use crate::charter::{Charter, Limits, RequestLimits};

@@ -1,4 +1,4 @@
-//! What one grant gives and another does not, by provider.
+//! The rights that one grant gives and another does not, by provider.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::rights::Rights;
 use crate::token::TokenGrant;
 use crate::vault::{VaultGives, VaultGrant};
 
-/// What the grant of this charter gives and the other does not.
+/// The rights that this charter's grant gives and the other's does not.
 pub(super) fn given(grant: &Grant, charter: &Charter, other: &Grant, of: &Charter) -> Vec<String> {
     match (&grant.rights, &other.rights) {
         (Rights::Token(one), Rights::Token(two)) => token(one, two),
@@ -177,7 +177,8 @@ fn kubernetes(one: &KubernetesGrant, two: &KubernetesGrant) -> Vec<String> {
 }
 
 impl PolicyRule {
-    /// Rules of one group, resource, verb and name each, which together are this one.
+    /// Splits a rule into rules of one group, resource, verb and name, which together mean the
+    /// same.
     fn atoms(&self) -> Vec<Self> {
         let names: Vec<BTreeSet<String>> = if self.resource_names.is_empty() {
             vec![BTreeSet::new()]
@@ -203,7 +204,7 @@ impl PolicyRule {
         atoms
     }
 
-    /// Whether all of an atom is in this rule.
+    /// True if this rule contains the atom.
     fn holds(&self, atom: &Self) -> bool {
         atom.api_groups.is_subset(&self.api_groups)
             && atom.resources.is_subset(&self.resources)

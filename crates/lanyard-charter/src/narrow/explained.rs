@@ -1,4 +1,4 @@
-//! What narrowing to a plan does, in the words of whoever approves the plan.
+//! Explains to approvers what narrowing to a plan does.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::reach::{Arn, KubernetesObject, Narrowing, PlanReach};
 use crate::rights::Rights;
 
 impl Rights {
-    /// What a session is given that is narrowed to what a plan names, and what it is not given.
+    /// Lists what a session narrowed to this reach is given, and what it is not.
     #[must_use]
     pub fn narrowing(&self, reach: Option<&PlanReach>) -> Narrowing {
         let narrowed = match reach.map(|reach| (reach, self.to_plan(reach))) {
@@ -45,7 +45,8 @@ impl Rights {
         }
     }
 
-    /// What the rights let change, in a few words, for whoever submitted a plan of something else.
+    /// Lists briefly what the rights can change, for somebody who submitted a plan of something
+    /// else.
     #[must_use]
     pub fn changes_in_short(&self) -> String {
         match self {
@@ -74,7 +75,7 @@ impl Rights {
 }
 
 impl PlanReach {
-    /// What the plan changes, in a few words.
+    /// Lists briefly what the plan changes.
     #[must_use]
     pub fn in_short(&self) -> String {
         let aws = self.aws.named.iter().map(ToString::to_string);
@@ -83,7 +84,7 @@ impl PlanReach {
     }
 }
 
-/// How many things a message names.
+/// How many objects a message names.
 const NAMED: usize = 3;
 
 fn shortened(all: impl Iterator<Item = String>) -> String {
@@ -118,7 +119,7 @@ impl AwsGrant {
         lines.collect()
     }
 
-    /// The ARNs that no statement lets change.
+    /// The ARNs that no statement can change.
     fn lacks(&self, arns: &BTreeSet<Arn>) -> Vec<String> {
         let changes = |arn: &Arn| {
             self.allow.iter().any(|statement| {
@@ -146,7 +147,7 @@ impl KubernetesGrant {
         }
     }
 
-    /// What is in none of the rules that are left, by group, resource and verb.
+    /// The combinations of group, resource and verb that the remaining rules lack.
     fn withholds(&self, narrowed: &Self) -> Vec<String> {
         let mut lines = Vec::new();
         for rule in self.rules() {
@@ -177,7 +178,7 @@ impl KubernetesGrant {
         lines
     }
 
-    /// The objects that none of the rules lets change.
+    /// The objects that no rule can change.
     fn lacks(&self, objects: &BTreeSet<KubernetesObject>) -> Vec<String> {
         let changes = |object: &&KubernetesObject| {
             object.is_in(&self.namespace)

@@ -1,5 +1,5 @@
-//! The narrower of two grants: what both allow. Sound, never wider; an entry that is in neither side whole
-//! is dropped.
+//! The intersection of two grants. Sound: the result is never wider than either, and drops an entry
+//! that neither contains wholly.
 
 mod explained;
 mod plan;
@@ -34,7 +34,7 @@ fn within<T: Ord + Clone>(
 }
 
 impl Rights {
-    /// What both allow; `None` when that is nothing, or when they are about different things.
+    /// The rights that both allow; `None` if there are none, or if the two are of different kinds.
     #[must_use]
     pub fn narrowed(&self, other: &Self) -> Option<Self> {
         match (self, other) {
@@ -58,7 +58,7 @@ impl Rights {
 }
 
 impl Rights {
-    /// What one or the other allows, of two that were narrowed from the same.
+    /// The union of two rights that were narrowed from the same.
     #[must_use]
     pub fn with(self, other: &Self) -> Self {
         match (self, other) {

@@ -14,21 +14,22 @@ use crate::pattern::pattern_contains;
 use crate::reach::{Arn, KubernetesObject, PlanReach};
 use crate::rights::Rights;
 
-/// What narrowing to a plan came to.
+/// The result of narrowing a grant to a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToPlan {
-    /// To less, or the same by name.
+    /// The grant is narrowed to these rights.
     Narrowed(Rights),
-    /// To less, and to what the grant lets change whatever the plan names: this.
+    /// The grant is narrowed to these rights, and they can change more than the plan names, as
+    /// described.
     Partly(Rights, String),
-    /// It cannot be, for this reason: the whole grant is meant.
+    /// The grant cannot be narrowed, for this reason.
     Whole(String),
-    /// Nothing that the plan names is the grant's to change.
+    /// The grant can change nothing that the plan names.
     Nothing,
 }
 
 impl Rights {
-    /// What of these rights the plan needs.
+    /// Narrows the rights to what the plan needs.
     #[must_use]
     pub fn to_plan(&self, reach: &PlanReach) -> ToPlan {
         match self {
@@ -76,18 +77,19 @@ fn unnamed(unnamed: &BTreeSet<String>, nothing_named: bool) -> Option<String> {
     }
 }
 
-/// A statement as a plan leaves it.
+/// A statement after narrowing.
 pub(super) struct Split {
     /// The actions that stay as they are.
     pub(super) kept: BTreeSet<ActionPattern>,
-    /// The actions that are for what the plan names alone.
+    /// The actions that are limited to the plan's objects.
     pub(super) narrowed: BTreeSet<ActionPattern>,
-    /// What of the statement the plan names.
+    /// The plan's objects within the statement's resources.
     pub(super) resources: BTreeSet<ResourcePattern>,
 }
 
 impl AwsStatement {
-    /// An action that names no resource cannot be narrowed: it stays, and is no part of what the plan names (S22).
+    /// True for an action that names no resource. Such an action cannot be narrowed, so it stays
+    /// and does not count as part of the plan (S22).
     fn is_free(&self) -> bool {
         self.resources.iter().any(|pattern| pattern.0 == "*")
     }
@@ -110,7 +112,8 @@ impl AwsStatement {
         }
     }
 
-    /// What the statement lets change whatever the plan names, besides what a backend of Terraform does with its state.
+    /// What the statement can change whatever the plan names, except what a Terraform backend does
+    /// with its state.
     fn beyond(&self) -> Option<String> {
         let changes = |action: &&ActionPattern| !only_reads(action, &self.when);
         let line = |actions: BTreeSet<&ActionPattern>, of: &str| {
@@ -128,13 +131,14 @@ impl AwsStatement {
     }
 }
 
-/// A role that is passed on is named by the grant itself, and no plan names it.
+/// True if the action passes on a role. The grant names the role, and no plan does.
 fn passes(action: &ActionPattern) -> bool {
     action.lower() == "iam:passrole"
 }
 
 impl AwsGrant {
-    /// Whether no plan narrows any of it, and it changes no more than a backend of Terraform does with its state.
+    /// True if no plan narrows the statement and it changes no more than a Terraform backend does
+    /// with its state.
     #[must_use]
     pub fn is_for_state(&self) -> bool {
         self.allow.iter().all(|statement| {
@@ -190,7 +194,7 @@ impl AwsGrant {
     }
 }
 
-/// What of the pattern is about this ARN, or about what is beneath it.
+/// The part of the pattern that concerns this ARN, or what is beneath it.
 pub(super) fn both(pattern: &str, arn: &Arn) -> Vec<String> {
     let beneath = match arn.service.as_str() {
         "dynamodb" => Some("/*"),
@@ -204,7 +208,7 @@ pub(super) fn both(pattern: &str, arn: &Arn) -> Vec<String> {
         .collect()
 }
 
-/// The ARN within the pattern: what the plan leaves open is as the pattern has it.
+/// The intersection of pattern and ARN: parts that the plan leaves open are as in the pattern.
 fn meet(pattern: &str, arn: &Arn, resource: &str) -> Option<String> {
     let parts: Vec<&str> = pattern.splitn(6, ':').collect();
     let [head, partition, service, region, account, wide] = parts.as_slice() else {
@@ -225,11 +229,11 @@ fn meet(pattern: &str, arn: &Arn, resource: &str) -> Option<String> {
     (within && pattern_contains(pattern, &met)).then_some(met)
 }
 
-/// Verbs that do not change anything.
+/// Verbs that change nothing.
 const READING: &[&str] = &["get", "list", "watch"];
 
 impl KubernetesGrant {
-    /// Whether it lets somebody read the object.
+    /// True if the rule lets somebody read the object.
     #[must_use]
     pub fn reads(&self, object: &KubernetesObject) -> bool {
         let KubernetesRights::Rules(rules) = &self.rights else {
@@ -315,7 +319,8 @@ fn to_objects(
     writes.then(|| narrowed.into_iter().collect())
 }
 
-/// Whether a request of this verb names one object. The names of a rule do not bind the others.
+/// True if a request with this verb names one object. A rule's names do not restrict the other
+/// verbs.
 fn changes_one(verb: &str) -> bool {
     !matches!(verb, "create" | "deletecollection")
 }

@@ -1,7 +1,7 @@
-//! An IAM policy document, as far as Lanyard writes one, and the one that goes with a session.
+//! IAM policy documents, as far as Lanyard writes them, and session policies.
 //!
-//! Values are typed and serialised, never pasted into a text (T29). There is no `NotAction`,
-//! `NotResource` or negated operator, because there is no field for one (T31).
+//! Values are typed and serialized, never pasted into text (T29). `NotAction`, `NotResource` and
+//! negated operators do not exist here, because no field can hold them (T31).
 
 mod session;
 
@@ -11,18 +11,18 @@ pub use session::{SESSION_POLICY_LIMIT, session_document, size};
 
 use serde::{Deserialize, Serialize};
 
-/// A policy in the only version of the language that has not been superseded.
+/// A policy in the current version of the policy language.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Document {
-    /// `2012-10-17`.
+    /// The language's version: `2012-10-17`.
     pub version: String,
-    /// At least one.
+    /// The statements, at least one.
     pub statement: Vec<Statement>,
 }
 
 impl Document {
-    /// A policy of these statements.
+    /// Makes a policy of these statements.
     #[must_use]
     pub fn new(statement: Vec<Statement>) -> Self {
         Self {
@@ -32,38 +32,38 @@ impl Document {
     }
 }
 
-/// What a statement does with a request that it matches.
+/// The effect of a statement on a request that it matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
-    /// Grants it, unless something denies it.
+    /// Allows the request, unless another statement denies it.
     Allow,
-    /// Refuses it, whatever allows it.
+    /// Denies the request, whatever allows it.
     Deny,
 }
 
-/// One statement.
+/// A statement of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Statement {
-    /// Letters and digits only.
+    /// The statement's id, of letters and digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
-    /// Allow or Deny.
+    /// The statement's effect.
     pub effect: Effect,
-    /// `service:Action` patterns, or `*`.
+    /// The actions, as `service:Action` patterns or `*`.
     pub action: OneOrMany,
-    /// ARN patterns, or `*`.
+    /// The resources, as ARN patterns or `*`.
     pub resource: OneOrMany,
-    /// Operator, then key, then values; all of them must hold.
+    /// The conditions, all of which must hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub condition: Condition,
 }
 
-/// Operator, then key, then values.
+/// Conditions: operator, then key, then values.
 pub type Condition = BTreeMap<String, BTreeMap<String, OneOrMany>>;
 
 impl Statement {
-    /// Denies everything while `operator` holds between `key` and `values`.
+    /// A statement that denies everything while `operator` holds between `key` and `values`.
     #[must_use]
     pub fn deny_all_when(operator: &str, key: &str, values: OneOrMany) -> Self {
         let test = BTreeMap::from([(key.to_owned(), values)]);
@@ -76,7 +76,7 @@ impl Statement {
         }
     }
 
-    /// The same statement with this id.
+    /// Returns the statement with this id.
     #[must_use]
     pub fn named(mut self, sid: String) -> Self {
         self.sid = Some(sid);
@@ -84,24 +84,24 @@ impl Statement {
     }
 }
 
-/// A value, or a list of them: the single form saves two characters.
+/// One value or a list. The single form saves two characters of a policy's limited size.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
-    /// `"a"`.
+    /// A single value, written `"a"`.
     One(String),
-    /// `["a","b"]`.
+    /// A list, written `["a","b"]`.
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    /// This one value.
+    /// Makes a single value.
     #[must_use]
     pub fn one(value: impl Into<String>) -> Self {
         Self::One(value.into())
     }
 
-    /// Each value.
+    /// Returns the values.
     #[must_use]
     pub fn as_slice(&self) -> &[String] {
         match self {

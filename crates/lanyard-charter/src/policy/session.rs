@@ -1,4 +1,4 @@
-//! The session policy of one lease: what the grant allows, less what is prohibited, until the lease ends.
+//! Session policies: what the grant allows, less what is prohibited, until the lease ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ use crate::pattern::pattern_contains;
 /// - test: `t32_a_policy_over_the_limit_is_refused_with_its_size`
 pub const SESSION_POLICY_LIMIT: usize = 2048;
 
-/// The policy of a session for `grant`, for which a plan named these destructive actions.
+/// The policy of a session for `grant`, whose plan named these destructive actions.
 #[must_use]
 pub fn session_document(
     grant: &AwsGrant,
@@ -39,7 +39,7 @@ pub fn session_document(
     Document::new(statements)
 }
 
-/// How many characters the policy takes of [`SESSION_POLICY_LIMIT`] at most.
+/// The largest size of the grant's policy, in characters of [`SESSION_POLICY_LIMIT`].
 #[must_use]
 pub fn size(grant: &AwsGrant, prohibited: &[Prohibition]) -> usize {
     // A time of four digits' years takes the same wherever it is.
@@ -62,7 +62,7 @@ fn allow(statement: &AwsStatement) -> Statement {
     }
 }
 
-/// Each key once, so that a key with several values is met by one of them and two keys by both.
+/// Groups conditions by key, so that one of a key's values must match, and every key must.
 fn condition(when: &Conditions) -> Condition {
     let mut condition = Condition::new();
     for (key, test) in when.iter() {
@@ -102,9 +102,10 @@ fn denied_actions(
     widest(all).into_iter().map(ToOwned::to_owned).collect()
 }
 
-/// Never in a session. Chaining into another role leaves the session policy behind, and rights over IAM
-/// undo a revocation (T34). Explicit, since a resource policy that names the session ARN passes by an
-/// implicit deny (T33). Where the grant reads IAM or passes a role, everything else of IAM is named.
+/// The actions that no session may take. Role chaining leaves the session policy behind, and rights
+/// over IAM undo a revocation (T34). The denial is explicit, because a resource policy that names
+/// the session's ARN overrides an implicit one (T33). If the grant reads IAM or passes a role,
+/// every other action of IAM is named.
 fn guard(grant: &AwsGrant) -> BTreeSet<String> {
     let actions = grant.allow.iter().flat_map(|statement| &statement.actions);
     let given: Vec<ActionPattern> = actions
@@ -120,8 +121,8 @@ fn guard(grant: &AwsGrant) -> BTreeSet<String> {
     guard
 }
 
-/// Without the patterns that another one covers. A pattern goes only for one that is kept at that moment,
-/// so that of two that cover each other one stays.
+/// Removes patterns that another pattern covers. A pattern goes only if the covering one is still
+/// there, so that one of two equal patterns stays.
 fn widest(patterns: BTreeSet<&str>) -> Vec<&str> {
     let covers = |wide: &str, narrow: &str| {
         pattern_contains(&wide.to_ascii_lowercase(), &narrow.to_ascii_lowercase())
@@ -143,8 +144,8 @@ fn aws_actions(prohibition: &Prohibition) -> &[ActionPattern] {
     }
 }
 
-/// Ends the session with the lease, below the 15 minutes that STS gives at least, with no later call.
-/// The literal goes in: policy variables do not work in date operators.
+/// Ends the session with the lease, before the 15 minutes that STS gives at least, without a
+/// further call. The time is a literal, because policy variables do not work in date operators.
 fn time_deny(expires: Timestamp) -> Statement {
     Statement::deny_all_when(
         "DateGreaterThan",
