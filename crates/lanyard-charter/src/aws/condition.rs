@@ -11,7 +11,7 @@ use std::fmt;
 use super::table;
 use crate::pattern::{pattern_contains, wildcard_matches};
 
-/// Keys that AWS sets whatever the service, of those that bound a session.
+/// Keys that AWS sets for every service and that bound a session.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html>
 const GLOBAL: &[(&str, Kind)] = &[
     ("aws:CalledViaFirst", Kind::Text),
@@ -29,8 +29,8 @@ const GLOBAL: &[(&str, Kind)] = &[
     ("aws:VpcSourceIp", Kind::Address),
 ];
 
-/// Keys that AWS sets and that conditions here are not about: dates, several values in one request, and who asks, which a
-/// session does not change.
+/// Keys that AWS sets and that charters may not use: dates, keys with several values in one
+/// request, and keys about the caller, which a session does not change.
 const OTHER_GLOBAL: &[&str] = &[
     "aws:assumedroot",
     "aws:calledvia",
@@ -66,40 +66,40 @@ const OTHER_GLOBAL: &[&str] = &[
     "aws:vpceorgpaths",
 ];
 
-/// How the value of a key is compared.
+/// How a key's value is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// By its characters, where `*` and `?` are wildcards.
+    /// Compared as text, with the wildcards `*` and `?`.
     Text,
-    /// An ARN, with wildcards in its resource part.
+    /// Compared as an ARN, with wildcards in the resource part.
     Arn,
-    /// `true` or `false`.
+    /// Compared as `true` or `false`.
     Truth,
-    /// An address or a range in CIDR notation.
+    /// Compared as an address or a range in CIDR notation.
     Address,
 }
 
-/// A condition key: compared without regard to case, as IAM does.
+/// A condition key, compared without regard to case, as IAM does.
 #[derive(Debug, Clone)]
 pub struct ConditionKey(String);
 
 impl ConditionKey {
-    /// As it was written, with the service and the key as AWS writes them.
+    /// The key with service and name as AWS writes them.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// In lower case, as keys are compared.
+    /// The key in lower case, as keys are compared.
     #[must_use]
     pub fn lower(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// The key of this name, and how its values are compared.
+    /// Parses a key, and returns how its values are compared.
     ///
     /// # Errors
-    /// Why it cannot stand in a condition.
+    /// Why the key cannot be used in a condition.
     pub fn parse(text: &str) -> Result<(Self, Kind), String> {
         let lower = text.to_ascii_lowercase();
         let plain = |c: char| c.is_ascii_alphanumeric() || "+-=._:/@ ".contains(c);
@@ -172,20 +172,20 @@ impl fmt::Display for ConditionKey {
     }
 }
 
-/// What one key has to be.
+/// The condition on one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Test {
     /// How the values are compared.
     pub kind: Kind,
-    /// One of these; at least one.
+    /// The accepted values, at least one.
     pub values: BTreeSet<String>,
 }
 
 impl Kind {
-    /// Why a value cannot stand for a key of this kind.
+    /// Checks that a value fits a key of this kind.
     ///
     /// # Errors
-    /// The reason.
+    /// Why it does not.
     pub fn check(self, value: &str) -> Result<(), &'static str> {
         if value.is_empty() || value.contains("${") {
             return Err("policy variables and empty values are not used here");
@@ -231,7 +231,7 @@ impl Kind {
         }
     }
 
-    /// Whether everything that one value holds, another one does. May say no where the answer is yes.
+    /// True if `wide` accepts everything that `narrow` accepts. May be false although it does.
     fn contains(self, wide: &str, narrow: &str) -> bool {
         match self {
             Self::Text | Self::Arn => pattern_contains(wide, narrow),
@@ -239,8 +239,8 @@ impl Kind {
         }
     }
 
-    /// Whether the value of a request is what a value of a condition asks for. A range is only met by its own writing: which
-    /// addresses it holds is AWS's to say.
+    /// True if a request's value meets a condition's value. A range is met only by the same text,
+    /// because AWS decides which addresses it contains.
     fn meets(self, value: &str, found: &str) -> bool {
         match self {
             Self::Text | Self::Arn => wildcard_matches(value, found),
@@ -254,18 +254,18 @@ impl Kind {
 pub struct Conditions(BTreeMap<ConditionKey, Test>);
 
 impl Conditions {
-    /// Whether nothing is asked.
+    /// True if there are no conditions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Each key and what it has to be.
+    /// Iterates over the keys with their conditions.
     pub fn iter(&self) -> impl Iterator<Item = (&ConditionKey, &Test)> {
         self.0.iter()
     }
 
-    /// Adds one; whether there was none on this key.
+    /// Adds a condition. Returns false if the key had one.
     pub fn add(&mut self, key: ConditionKey, test: Test) -> bool {
         if self.0.contains_key(&key) {
             return false;
@@ -274,13 +274,13 @@ impl Conditions {
         true
     }
 
-    /// What has to be of this key.
+    /// The condition on this key.
     #[must_use]
     pub fn on(&self, key: &str) -> Option<&Test> {
         self.0.get(&ConditionKey(key.to_owned()))
     }
 
-    /// Whether a request whose context this is meets all of them.
+    /// True if a request with this context meets all conditions.
     #[must_use]
     pub fn matches(&self, context: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|(key, test)| {
@@ -295,7 +295,8 @@ impl Conditions {
         })
     }
 
-    /// Whether every request that meets these meets the others. May say no where the answer is yes.
+    /// True if every request that meets these conditions meets the others. May be false although it
+    /// does.
     #[must_use]
     pub fn within(&self, wide: &Self) -> bool {
         wide.0.iter().all(|(key, asked)| {
@@ -312,7 +313,7 @@ impl Conditions {
         })
     }
 
-    /// These and the others; `None` where no request is known to meet both.
+    /// The conditions of both; `None` if no request is known to meet both.
     #[must_use]
     pub fn narrowed(&self, other: &Self) -> Option<Self> {
         let mut both = self.clone();

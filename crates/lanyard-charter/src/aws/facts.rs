@@ -1,10 +1,10 @@
-//! What an action does besides reading: by AWS's access level, by the shapes of its request and answer, and by the review of
-//! both.
+//! The effects of AWS actions beyond reading: by AWS's access level, by the shapes of request and
+//! answer, and by a review of both.
 
 use super::table::{Action, Level, Verdict};
 use super::{ActionPattern, AwsGrant, Conditions};
 
-/// Verbs that only look. A read of any other verb acts until a review says that it does not.
+/// Verbs that only read. A read with any other verb counts as acting until a review says otherwise.
 const LOOKING: &[&str] = &[
     "BatchCheck",
     "BatchDescribe",
@@ -29,10 +29,10 @@ const LOOKING: &[&str] = &[
     "View",
 ];
 
-/// Verbs with which what they are about is gone.
+/// Verbs that delete their object.
 const DELETING: &[&str] = &["BatchDelete", "Delete", "Destroy", "Drop", "Purge"];
 
-/// Kinds of resource that hold state, at the end of the name of what deletes one, in lower case.
+/// Resources that hold state, as they end the names of the actions that delete them, in lower case.
 const STORES: &[&str] = &[
     "archive",
     "backup",
@@ -73,16 +73,16 @@ const STORES: &[&str] = &[
     "volume",
 ];
 
-/// What an action is, where it is more than a look.
+/// The effect of an action that does more than read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beyond {
     /// It changes who may do what.
     Permissions(String),
-    /// It changes something else.
+    /// The action changes something else.
     Writes,
-    /// Its answer hands on a credential, or what mostly has secrets in it.
+    /// The answer hands on a credential, or something that mostly contains secrets.
     HandsOn(String),
-    /// AWS calls it a read.
+    /// AWS lists the action as a read, and it acts, in this way.
     Acts(String),
 }
 
@@ -111,7 +111,8 @@ impl Action {
         found.map(|it| it.why)
     }
 
-    /// Whether a review found that it only reads. A pattern finds that of what AWS calls a read alone.
+    /// True if a review found that the action only reads. A review pattern covers only actions that
+    /// AWS lists as reads.
     fn only_looks(&self) -> bool {
         self.reviews.iter().any(|it| {
             let named = self.level == Level::Reads || !it.pattern.contains('*');
@@ -119,7 +120,8 @@ impl Action {
         })
     }
 
-    /// How it acts, where a review found that a person may approve it all the same. A pattern finds that of what AWS calls a read alone.
+    /// How the action acts, if a review found that a person may approve it. A review pattern covers
+    /// only actions that AWS lists as reads.
     fn acts(&self) -> Option<String> {
         let mut reviews = self.reviews.iter();
         let found = reviews.find(|it| it.verdict == Verdict::Acts)?;
@@ -130,7 +132,7 @@ impl Action {
         }
     }
 
-    /// What a review found of a write.
+    /// The review's sentence on a write, for this verdict.
     fn said_of_write(&self, verdict: Verdict) -> Option<&'static str> {
         self.said(verdict).filter(|_| self.level != Level::Reads)
     }
@@ -191,7 +193,7 @@ impl Action {
         })
     }
 
-    /// Why its answer holds something that works without the session, or that is nobody's to see.
+    /// Why the answer contains something that works without the session, or that nobody should see.
     fn hands_on(&self) -> Option<String> {
         if self.reads_nothing() {
             return None;
@@ -240,8 +242,8 @@ impl Action {
         Some(format!("its request holds the policy `{field}`"))
     }
 
-    /// Whether it gives rights to others, and none to the session that it did not have: by the review, or by a policy on
-    /// what a request makes.
+    /// True if the action gives rights to others and none to the session: by review, or by a policy
+    /// on an object that the request creates.
     fn says_of_others(&self) -> bool {
         self.said(Verdict::Permits).is_some() || self.level != Level::Permissions
     }
@@ -284,7 +286,7 @@ impl Action {
     }
 }
 
-/// Whether the verb ends there: `GetObject` begins with `Get`, and `Getaway` does not.
+/// True if the name begins with the whole verb: `GetObject` begins with `Get`, `Getaway` does not.
 fn begins(name: &str, verb: &str) -> bool {
     let rest = name.get(verb.len()..);
     let head = name.get(..verb.len());
@@ -292,12 +294,12 @@ fn begins(name: &str, verb: &str) -> bool {
     head.is_some_and(|head| head.eq_ignore_ascii_case(verb)) && ends
 }
 
-/// What takes two people wherever it is, of what an action does.
+/// Effects that need two people in every environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Power {
     /// It leads to rights that the session has not.
     Raises(String),
-    /// It gives others rights over what it is about.
+    /// The action gives others rights over its object.
     Opens(String),
 }
 

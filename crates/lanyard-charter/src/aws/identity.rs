@@ -1,15 +1,17 @@
-//! What of IAM a session may be given: to look, and to pass one named role to one named service.
+//! The IAM actions that a session may have: reading, and passing one named role to one named
+//! service.
 
 use std::collections::BTreeSet;
 
 use super::{ActionPattern, AwsGrant, AwsStatement, matched};
 
-/// By which a role is passed, in lower case.
+/// The action that passes a role, in lower case.
 const PASS_ROLE: &str = "iam:passrole";
-/// Without it a passed role is of use to every service that takes roles.
+/// The condition without which a passed role is usable by every service that takes roles.
 const PASSED_TO: &str = "iam:PassedToService";
 
-/// Why an action over identities is not given in this statement, where it is one and is not.
+/// Why a statement may not have this action on identities; `None` if it may, or if the action is
+/// none.
 #[must_use]
 pub fn identity_refused(
     action: &ActionPattern,
@@ -40,7 +42,7 @@ pub fn identity_refused(
     })
 }
 
-/// A role is passed by its own name, to services that are named, and by a statement of its own.
+/// Checks that a role is passed by name, to named services, and by a statement of its own.
 fn passed(statement: &AwsStatement) -> Option<String> {
     let alone = statement.actions.len() == 1;
     let named = |arn: &str| arn.contains(":role/") && !arn.contains(['*', '?']);
@@ -63,8 +65,8 @@ fn passed(statement: &AwsStatement) -> Option<String> {
         .then(|| format!("a condition on {PASSED_TO} has to name the services that get the role"))
 }
 
-/// The actions of IAM that a pattern could hold and no statement here gives, as patterns that hold them and none that one
-/// gives: what an explicit Deny names in a session that has a few rights over IAM.
+/// Patterns that match every IAM action but the given ones. A session with a few rights over IAM
+/// denies them explicitly.
 #[must_use]
 pub fn iam_beyond(given: &[ActionPattern]) -> BTreeSet<String> {
     let kept = |name: &str| given.iter().any(|pattern| pattern.matches(name));

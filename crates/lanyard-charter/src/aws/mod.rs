@@ -20,25 +20,26 @@ pub(super) use table::{Action, ResourceType, matched, unknown, version};
 
 use crate::pattern::wildcard_matches;
 
-/// `service:Action`, where the action may hold `*` and `?`. Compared without regard to case, as IAM does.
+/// An action or a pattern: `service:Action`, where the action may contain `*` and `?`. Compared
+/// without regard to case, as IAM does.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionPattern(pub String);
 
 impl ActionPattern {
-    /// Whether the pattern holds a wildcard.
+    /// True if the pattern contains a wildcard.
     #[must_use]
     pub fn is_wild(&self) -> bool {
         self.0.contains(['*', '?'])
     }
 
-    /// In lower case, as patterns are compared.
+    /// The pattern in lower case, as patterns are compared.
     #[must_use]
     pub fn lower(&self) -> String {
         self.0.to_ascii_lowercase()
     }
 
-    /// Whether it matches this action.
+    /// True if the pattern matches the action.
     #[must_use]
     pub fn matches(&self, action: &str) -> bool {
         wildcard_matches(&self.0.to_ascii_lowercase(), &action.to_ascii_lowercase())
@@ -51,12 +52,13 @@ impl fmt::Display for ActionPattern {
     }
 }
 
-/// An ARN, where the resource part may hold `*` and `?`, or `*` alone for actions that name no resource.
+/// An ARN whose resource part may contain `*` and `?`, or `*` alone for actions that name no
+/// resource.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourcePattern(pub String);
 
 impl ResourcePattern {
-    /// Whether it matches this ARN.
+    /// True if the pattern matches the ARN.
     #[must_use]
     pub fn matches(&self, arn: &str) -> bool {
         wildcard_matches(&self.0, arn)
@@ -69,20 +71,22 @@ impl fmt::Display for ResourcePattern {
     }
 }
 
-/// These actions on these resources, under these conditions.
+/// Actions on resources, under conditions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsStatement {
-    /// At least one.
+    /// The actions, at least one.
     pub actions: BTreeSet<ActionPattern>,
-    /// At least one.
+    /// The resources, at least one.
     pub resources: BTreeSet<ResourcePattern>,
-    /// All of which have to hold.
+    /// The conditions, all of which must hold.
     pub when: Conditions,
-    /// Why no plan narrows it, where none does: what each apply needs and no plan names, such as the state of Terraform.
+    /// Why no plan narrows the statement. Set for rights that every apply needs and no plan names,
+    /// such as those on Terraform's state.
     pub unnarrowed: Option<String>,
 }
 
-/// What a backend of Terraform or OpenTofu in S3 does with its state, with the lock beside it, and with the key of both.
+/// The actions of Terraform's and OpenTofu's S3 backend on its state, the lock beside it, and the
+/// key of both.
 /// <https://developer.hashicorp.com/terraform/language/backend/s3#permissions-required>
 const OF_A_BACKEND: &[&str] = &[
     "dynamodb:deleteitem",
@@ -99,13 +103,13 @@ const OF_A_BACKEND: &[&str] = &[
     "s3:putobject",
 ];
 
-/// Whether a backend of Terraform does this with its state, its lock or their key.
+/// True if the S3 backend uses the action on its state, its lock or their key.
 pub(super) fn is_of_a_backend(action: &ActionPattern) -> bool {
     OF_A_BACKEND.contains(&action.lower().as_str())
 }
 
 impl AwsStatement {
-    /// Whether it allows this action on this ARN, in a request with this context.
+    /// True if the statement allows the action on the ARN in a request with this context.
     #[must_use]
     pub fn matches(&self, action: &str, arn: &str, context: &BTreeMap<String, String>) -> bool {
         self.actions.iter().any(|pattern| pattern.matches(action))
@@ -114,21 +118,22 @@ impl AwsStatement {
     }
 }
 
-/// What an AWS session may do.
+/// The rights of an AWS session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsGrant {
-    /// At least one.
+    /// The statements, at least one.
     pub allow: Vec<AwsStatement>,
-    /// Denied explicitly unless an approval names them.
+    /// Actions that the session denies explicitly, unless an approval names them.
     pub destructive: BTreeSet<ActionPattern>,
-    /// Denied explicitly, whatever a pattern of `allow` holds.
+    /// Actions that the session denies explicitly, whatever `allow` matches.
     pub except: BTreeSet<ActionPattern>,
-    /// Reads that hand on secrets, or act: given to the plan role once a person approves.
+    /// Reads that hand on secrets or act, which the plan role gets once a person approves.
     pub approved: BTreeSet<ActionPattern>,
 }
 
 impl AwsGrant {
-    /// Why a credential that the session is given outlives the session, where it is given one: by which action, and how.
+    /// The action that hands the session a credential which outlives it, and why; `None` if there
+    /// is none.
     #[must_use]
     pub fn gives_credential(&self) -> Option<(ActionPattern, String)> {
         self.allow.iter().find_map(|statement| {
@@ -142,7 +147,7 @@ impl AwsGrant {
         })
     }
 
-    /// Whether `except` takes an action out.
+    /// True if `except` matches the action.
     pub(super) fn denies(&self, action: &Action) -> bool {
         let mut except = self.except.iter();
         except.any(|pattern| pattern.matches(&action.lower))

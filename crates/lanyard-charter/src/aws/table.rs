@@ -17,7 +17,7 @@ use crate::pattern::wildcard_matches;
 const ACTIONS: &str = include_str!("actions.txt");
 const REVIEWED: &str = include_str!("reviewed.txt");
 
-/// How far an action goes, as AWS says.
+/// The access level of an action, as AWS publishes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     Reads,
@@ -25,34 +25,34 @@ pub(crate) enum Level {
     Permissions,
 }
 
-/// What was found in the shapes of a request or an answer, by the field.
+/// The fields found in the shapes of an action's request or answer.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Shown {
     pub(super) credential: Option<&'static str>,
     pub(super) secret: Option<&'static str>,
     pub(super) policy: Option<&'static str>,
     pub(super) role: Option<&'static str>,
-    /// AWS publishes no shape of its answer, and its name speaks of what opens something.
+    /// True if AWS publishes no shape of the answer and the action's name suggests a credential.
     pub(super) unseen: bool,
 }
 
-/// One action, with what the review says of it.
+/// An action with the review's findings.
 #[derive(Debug)]
 pub(crate) struct Action {
     pub(super) service: &'static str,
-    /// As AWS writes it, without its service.
+    /// The action's name as AWS writes it, without the service.
     pub(super) name: &'static str,
     pub(super) level: Level,
-    /// Numbers with commas, or `-`.
+    /// The numbers of its resource types, with commas, or `-`.
     types: &'static str,
     keys: &'static str,
     pub(super) shown: Shown,
-    /// `service:action` in lower case.
+    /// The action as `service:action` in lower case.
     pub(super) lower: String,
     pub(super) reviews: Vec<Review>,
 }
 
-/// A kind of resource.
+/// A resource type of a service.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResourceType {
     pub(crate) name: &'static str,
@@ -62,14 +62,14 @@ pub(crate) struct ResourceType {
 
 #[derive(Debug, Default)]
 struct Service {
-    /// By their names in lower case.
+    /// The actions by their names in lower case.
     actions: BTreeMap<String, Action>,
     types: Vec<ResourceType>,
-    /// With their types.
+    /// The condition keys with their types.
     keys: Vec<(&'static str, &'static str)>,
 }
 
-/// A service's lines, and what they come to once somebody asks.
+/// The lines of one service, parsed on first use.
 struct Section {
     lines: &'static str,
     read: OnceLock<Service>,
@@ -183,7 +183,7 @@ pub(crate) fn unknown(action: &ActionPattern) -> Option<Option<String>> {
     Some(near.map(|near| format!("did you mean `{near}`?")))
 }
 
-/// What is wrong with the name of an action that AWS does not list, and what was probably meant.
+/// Describes an action that AWS does not list, with the action that was probably meant.
 #[must_use]
 pub fn unlisted_action(action: &ActionPattern) -> Option<String> {
     let meant = unknown(action)?;
@@ -194,7 +194,8 @@ pub fn unlisted_action(action: &ActionPattern) -> Option<String> {
     ))
 }
 
-/// A condition key, as AWS writes it, and the type of its value. A key with a `/` at its end takes a name behind it.
+/// A condition key as AWS writes it, with the type of its value. A key that ends in `/` takes a
+/// name after it.
 pub(super) fn key(lower: &str) -> Option<(&'static str, &'static str)> {
     let (prefix, _) = lower.split_once(':')?;
     let of = |name: &str| {
@@ -208,7 +209,7 @@ pub(super) fn key(lower: &str) -> Option<(&'static str, &'static str)> {
     found.copied()
 }
 
-/// Whether a key of the table is this one, in lower case.
+/// True if a key of the table is this lower-case key.
 fn names(known: &str, lower: &str) -> bool {
     let known = known.to_ascii_lowercase();
     if known.ends_with('/') {
@@ -253,39 +254,39 @@ fn numbered<T: Copy>(numbers: &str, of: &[T]) -> Vec<T> {
         .collect()
 }
 
-/// What a review found of an action.
+/// The findings of the review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It only reads.
+    /// The action only reads.
     Reads,
-    /// AWS calls it a read, and it acts.
+    /// AWS lists the action as a read, and it acts.
     Acts,
-    /// Its answer holds a credential.
+    /// The answer contains a credential.
     Credential,
-    /// Its answer holds what mostly has secrets in it.
+    /// The answer contains something that mostly holds secrets.
     Secret,
-    /// Its answer holds neither, whatever its fields are called.
+    /// The answer contains neither, whatever the names of its fields.
     Nothing,
-    /// What it starts or changes runs with the rights of another role.
+    /// What the action starts or changes runs with the rights of another role.
     Runs,
-    /// It changes who may do what.
+    /// The action changes permissions.
     Permits,
-    /// It does neither, whatever its fields are called.
+    /// The action does neither, whatever the names of its fields.
     Own,
-    /// It lets in, or out, who was not before.
+    /// The action opens the perimeter, inwards or outwards.
     Door,
-    /// Data is gone with what it deletes.
+    /// The action deletes data.
     State,
-    /// It is neither of the two, whatever its name says.
+    /// The action does neither of the two, whatever its name.
     Plain,
-    /// It only reads where a condition on this key stands beside it, with this value where one is named.
+    /// The action only reads under a condition on this key, with this value if one is named.
     When(&'static str, Option<&'static str>),
 }
 
 /// One line of the review.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Review {
-    /// Of one service, or with `*` for all of them.
+    /// The pattern of actions: of one service, or of all with `*`.
     pub(super) pattern: &'static str,
     pub(super) verdict: Verdict,
     pub(super) why: &'static str,
@@ -338,7 +339,7 @@ fn review(line: &'static str) -> Option<(&'static str, Verdict, &'static str)> {
     Some((patterns, verdict, why))
 }
 
-/// What the review says of an action, given in lower case.
+/// The review's lines on a lower-case action.
 fn reviews(service: &str, lower: &str) -> Vec<Review> {
     let of = |name| REVIEWS.get(name).into_iter().flatten();
     let of = of(service).chain(of("*"));

@@ -1,4 +1,4 @@
-//! `agents`: who may open a task, and what is odd about how they are named.
+//! The section `agents`, and lints on how agents are named.
 
 use std::collections::BTreeMap;
 
@@ -87,9 +87,9 @@ fn subject(f: &Findings, node: &Node, text: &str) -> Option<SubjectPattern> {
     }
 }
 
-/// The issuer of GitHub Actions; an enterprise has one of its own below it.
+/// The issuer of GitHub Actions. An enterprise has an issuer of its own below this one.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
-/// Claims of GitHub and GitLab that no rename changes.
+/// Claims of GitHub and GitLab that survive a rename.
 const LASTING: &[&str] = &[
     "repository_id",
     "repository_owner_id",
@@ -98,7 +98,7 @@ const LASTING: &[&str] = &[
     "namespace_id",
 ];
 
-/// What is odd about agents that run in somebody's pipelines.
+/// Lints agents that run in CI pipelines.
 pub(super) fn look(f: &Findings, charter: &Charter, places: &Places<'_>) {
     for rule in &charter.agents {
         let (text, open) = match &rule.subject {

@@ -1,4 +1,5 @@
-//! `# lanyard:allow LC210 because …`: a warning that somebody looked at, on its line or on the line before.
+//! Allow comments: `# lanyard:allow LC210 because …` silences a warning on its own line or the next
+//! one.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ const MARK: &str = "lanyard:allow";
 
 struct Allow {
     span: Span,
-    /// With the space before it, and with its line where nothing else stands there.
+    /// The range of the comment with the space before it, and with its line if it stands alone.
     whole: Range<usize>,
     code: Option<Code>,
     word: String,
@@ -18,8 +19,8 @@ struct Allow {
     used: bool,
 }
 
-/// The findings without those that are allowed, and with what is wrong about the allows. Where warnings were not looked
-/// for, an allow that nothing needs is none that can go.
+/// Removes allowed findings and adds findings about the comments. A run without lints cannot tell
+/// that a comment is unused.
 pub(super) fn apply(text: &str, findings: Vec<Diagnostic>, looked: bool) -> Vec<Diagnostic> {
     let mut allows = allows(text);
     if allows.is_empty() {
@@ -108,7 +109,7 @@ fn whole(line: &str, at: usize, start: usize) -> Range<usize> {
     start + before.len()..start + end
 }
 
-/// Where the comment begins, and what it says behind the mark.
+/// The offset of the comment in the line, and the text after the mark.
 fn comment(line: &str) -> Option<(usize, &str)> {
     line.match_indices('#').find_map(|(at, _)| {
         let before = line.get(..at)?.chars().next_back();

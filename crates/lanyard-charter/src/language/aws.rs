@@ -1,4 +1,4 @@
-//! The rights of an `aws` grant: statements with their conditions, and what is denied in them.
+//! The rights of an `aws` grant: statements, conditions and denials.
 
 use std::collections::BTreeSet;
 
@@ -86,7 +86,7 @@ fn statement(f: &Findings, node: &Node) -> Option<AwsStatement> {
     })
 }
 
-/// The most characters of why a statement is not narrowed: approvers read it.
+/// The longest reason for an unnarrowed statement, in characters. Approvers read it.
 const UNNARROWED_CHARS: usize = 200;
 
 fn why_unnarrowed(f: &Findings, node: &Node) -> Option<String> {
@@ -124,7 +124,7 @@ fn action(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// T30: no policy variables; wildcards in the resource part of an ARN only.
+/// Checks a resource: no policy variables, and wildcards in an ARN's resource part only (T30).
 fn resource(text: &str) -> Result<(), &'static str> {
     if text == "*" {
         return Ok(());
@@ -155,7 +155,7 @@ fn resource(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Actions that are written out.
+/// Reads actions without wildcards.
 pub(super) fn full_names(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
     let plain = |text: &str| {
         action(text)?;
@@ -170,7 +170,7 @@ pub(super) fn full_names(f: &Findings, node: &Node) -> BTreeSet<ActionPattern> {
         .collect()
 }
 
-/// `when`: condition keys, each with the values of which one has to be there.
+/// Reads `when`: condition keys, each with its accepted values.
 fn conditions(f: &Findings, node: &Node) -> Conditions {
     let mut when = Conditions::default();
     let fields = f.map(node);

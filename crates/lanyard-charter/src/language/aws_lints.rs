@@ -1,4 +1,5 @@
-//! What is odd about an `aws` grant: credentials that outlive a kill, and rights that no request can meet.
+//! Lints of `aws` grants: credentials that outlive a kill order, and rights that no request can
+//! meet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,10 +47,11 @@ struct Lints<'a> {
     places: &'a Places<'a>,
 }
 
-/// What the actions of a statement are about, and which of its resources are such.
+/// The resource types of a statement's actions, with the resources that match them.
 struct Reach<'a> {
     held: Vec<(&'a ActionPattern, Vec<&'static Action>)>,
-    /// By service and name: the kind, and for each resource of the statement whether it can be one.
+    /// By service and name: the type, and for each resource of the statement whether it can be of
+    /// the type.
     types: BTreeMap<String, (ResourceType, Vec<bool>)>,
 }
 
@@ -154,7 +156,8 @@ impl Lints<'_> {
         }
     }
 
-    /// Rights that no request can meet: nothing of the kind among the resources, or a key that no request has.
+    /// Lints rights that no request can meet: no resource of the type, or a key that no request
+    /// has.
     fn works(&self, statement: &AwsStatement, reach: &Reach<'_>) {
         let name = &self.grant.name;
         let every = statement.resources.iter().any(|resource| resource.0 == "*");
@@ -196,7 +199,7 @@ impl Lints<'_> {
         }
     }
 
-    /// A change to everything of a kind, where the kind can be told apart.
+    /// Lints changes to every resource of a type whose resources can be told apart.
     fn everything(&self, statement: &AwsStatement, reach: &Reach<'_>) {
         for resource in &statement.resources {
             let changed = reach
@@ -231,7 +234,7 @@ fn parts(arn: &str) -> Option<[&str; 6]> {
     parts.try_into().ok()
 }
 
-/// Whether service, region and account can be those of this kind.
+/// True if service, region and account can be those of the type.
 fn head_fits([_, _, service, region, account, _]: &[&str; 6], kind: &ResourceType) -> bool {
     let Some([_, _, its_service, its_region, its_account, _]) = parts(kind.arn) else {
         return true;
@@ -244,7 +247,7 @@ fn head_fits([_, _, service, region, account, _]: &[&str; 6], kind: &ResourceTyp
     of_service && part(region, its_region) && part(account, its_account)
 }
 
-/// Whether a resource of a statement can be one of this kind.
+/// True if a resource of a statement can be of the type.
 fn can_be(resource: &str, kind: &ResourceType) -> bool {
     let (Some(own), Some(its)) = (parts(resource), parts(kind.arn)) else {
         return resource == "*";
@@ -256,7 +259,7 @@ fn can_be(resource: &str, kind: &ResourceType) -> bool {
     head_fits(&own, kind) && !bucket && meet(name, its_name)
 }
 
-/// Whether a resource of a statement is every one of this kind.
+/// True if a resource of a statement covers every resource of the type.
 fn holds_every(resource: &str, kind: &ResourceType) -> bool {
     let (Some(own), Some(its)) = (parts(resource), parts(kind.arn)) else {
         return resource == "*";
@@ -270,7 +273,7 @@ fn holds_every(resource: &str, kind: &ResourceType) -> bool {
         && crate::pattern::wildcard_matches(&name, its_name)
 }
 
-/// Why an ARN is none of those that the actions here are about, whatever its name.
+/// Why an ARN cannot be of any type that the actions have, whatever its name.
 fn misshapen(resource: &str, reach: &Reach<'_>) -> Option<String> {
     let own = parts(resource)?;
     let [_, _, service, region, account, _] = own;
@@ -310,7 +313,7 @@ fn misshapen(resource: &str, reach: &Reach<'_>) -> Option<String> {
     })
 }
 
-/// Whether two patterns hold a text in common. `?` and a `*` that meet count as yes.
+/// True if one text can match both patterns. A `?` or `*` on both sides counts as a match.
 fn meet(one: &str, two: &str) -> bool {
     let (one, two): (Vec<char>, Vec<char>) = (one.chars().collect(), two.chars().collect());
     // Row by row: whether what is left of both from here can be the same.

@@ -1,5 +1,5 @@
-//! The rules of `aws` grants that hold whatever a charter says: names that are actions, plan roles that look, identities that
-//! stay out of reach, and policies that a session can have.
+//! Rules of `aws` grants that no charter can turn off: actions exist, plan roles only read,
+//! identities are out of reach, and policies fit a session.
 
 use lanyard_document::{Code, Diagnostic, Position};
 use lanyard_vocabulary::role::Role;
@@ -13,9 +13,9 @@ use crate::charter::{Grant, Prohibited};
 use crate::pattern::pattern_contains;
 use crate::policy::{SESSION_POLICY_LIMIT, size};
 
-/// How many names of a charter are told what they were probably meant to be (T27).
+/// How many unknown names of one charter get a suggestion, which is costly (T27).
 const SUGGESTIONS_PER_CHARTER: u32 = 20;
-/// How many actions the help for one pattern names.
+/// How many actions the help for one pattern lists.
 const NAMES_PER_HELP: usize = 10;
 
 impl Rules<'_> {
@@ -55,7 +55,7 @@ impl Rules<'_> {
         self.fits(grant, rights);
     }
 
-    /// What a prohibition names, wherever it stands.
+    /// Checks the names in prohibitions.
     pub(super) fn prohibited_names(&self) {
         for prohibition in &self.charter.prohibited {
             if let Prohibited::Aws(actions) = &prohibition.what {
@@ -79,7 +79,7 @@ impl Rules<'_> {
         unlisted.any(|one| one.lower() == action.lower())
     }
 
-    /// Whether it is an action, or holds one: a misspelt prohibition prohibits nothing.
+    /// Checks that the name is an action or matches one: a misspelt prohibition prohibits nothing.
     fn names(&self, at: Position, action: &ActionPattern) {
         if !matched(&action.lower()).is_empty() || self.is_unlisted(action) {
             return;
@@ -111,20 +111,20 @@ impl Rules<'_> {
             .add(Diagnostic::new(Code::NoSuchAction, place, message).help(help));
     }
 
-    /// Whether a prohibition of the charter takes it out, or all of a pattern.
+    /// True if a prohibition of the charter covers the action, or the whole pattern.
     fn denied(&self, lower: &str) -> bool {
         let mut prohibited = self.prohibited.iter();
         prohibited.any(|pattern| pattern_contains(pattern, lower))
     }
 
-    /// The actions that a pattern gives.
+    /// The actions that a pattern of the grant gives.
     fn given(&self, rights: &AwsGrant, pattern: &ActionPattern) -> Vec<&'static Action> {
         let held = matched(&pattern.lower()).into_iter();
         held.filter(|action| !rights.denies(action) && !self.denied(action.lower()))
             .collect()
     }
 
-    /// The plan role looks, and hands on what a person approved.
+    /// Checks that the plan role only reads, and hands on only what a person approved.
     fn looks(
         &self,
         grant: &Grant,
@@ -198,7 +198,7 @@ impl Rules<'_> {
         refuse(&why, help.as_deref());
     }
 
-    /// What is picked from the grant is in it.
+    /// Checks that the grant allows what its other fields pick out.
     fn picked(&self, grant: &Grant, rights: &AwsGrant) {
         let name = &grant.name;
         let add = |code, action: &ActionPattern, why: &str| {
@@ -253,7 +253,7 @@ impl Rules<'_> {
         }
     }
 
-    /// What no plan narrows is written out: an approver reads it in every plan.
+    /// Checks that an unnarrowed statement has no wildcards: an approver reads it in every plan.
     fn unnarrowed(&self, grant: &Grant, rights: &AwsGrant) {
         let name = &grant.name;
         let mut statements = rights.allow.iter();
@@ -295,7 +295,7 @@ impl Rules<'_> {
         }
     }
 
-    /// A session of one partition reaches nothing of another.
+    /// Checks partitions: a session of one partition reaches nothing in another.
     fn partitions(&self, grant: &Grant, rights: &AwsGrant) {
         let Some(own) = self.world.partitions.get(&grant.target) else {
             return;
@@ -322,7 +322,8 @@ impl Rules<'_> {
         }
     }
 
-    /// Whether STS takes the policy. One that a plan narrows first may fit where the whole does not.
+    /// Checks that STS accepts the policy. A policy that is too large may fit once a plan has
+    /// narrowed it.
     fn fits(&self, grant: &Grant, rights: &AwsGrant) {
         let size = size(rights, &self.charter.prohibited);
         if size <= SESSION_POLICY_LIMIT {
@@ -352,8 +353,8 @@ impl Rules<'_> {
     }
 }
 
-/// Whether an ARN names one bucket, table or key, whatever it leaves open beneath: `arn:aws:s3:::states/shop/*` does, and
-/// `arn:aws:dynamodb:eu-west-1:111122223333:table/*` does not.
+/// True if an ARN names one bucket, table or key, whatever is open beneath it:
+/// `arn:aws:s3:::states/shop/*` does, `arn:aws:dynamodb:eu-west-1:111122223333:table/*` does not.
 fn names_one(arn: &str) -> bool {
     let mut parts = arn.splitn(6, ':').skip(2);
     let service = parts.next().unwrap_or_default();
@@ -364,7 +365,7 @@ fn names_one(arn: &str) -> bool {
     !name.any(|part| part.contains(['*', '?']))
 }
 
-/// The first actions of a list, and how many more there are.
+/// Lists the first actions, and the number of the others.
 fn names(actions: &[&(&Action, Beyond)]) -> String {
     let first = actions.iter().take(NAMES_PER_HELP);
     let names: Vec<String> = first.map(|(action, _)| action.to_string()).collect();

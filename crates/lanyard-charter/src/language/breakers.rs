@@ -90,7 +90,7 @@ fn breaker(f: &Findings, node: &Node) -> Option<BreakerRule> {
     })
 }
 
-/// The name of an action, or a prefix of whole parts: `ticket.*`.
+/// Reads an action's name, or a prefix of whole parts: `ticket.*`.
 fn action(f: &Findings, node: &Node) -> Option<String> {
     let text = f.text(node)?;
     let stem = text.strip_suffix(".*").unwrap_or(text);

@@ -1,4 +1,4 @@
-//! The sections that say when: `freezes` and `hours`.
+//! The sections `freezes` and `hours`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -95,7 +95,8 @@ pub(super) fn hours(f: &Findings, node: &Node, known: &BTreeMap<Name, Autonomy>)
     })
 }
 
-/// A name of the IANA time zone database; of the one that is built in, so that it means the same on every machine.
+/// Reads a time zone of the IANA database that is built in, so that a charter means the same on
+/// every machine.
 fn zone(f: &Findings, node: &Node) -> Option<TimeZone> {
     let text = f.text(node)?;
     static KNOWN: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
@@ -110,7 +111,7 @@ fn zone(f: &Findings, node: &Node) -> Option<TimeZone> {
     None
 }
 
-/// `08:00`, or `24:00` for the end of a day.
+/// Reads a time: `08:00`, or `24:00` for the end of a day.
 fn time(f: &Findings, node: &Node) -> Option<Time> {
     let text = f.text(node)?;
     let parts = text.split_once(':').filter(|_| text.len() == 5);

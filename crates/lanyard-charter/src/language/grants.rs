@@ -108,7 +108,7 @@ fn token(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)> {
     ))
 }
 
-/// RFC 6749, section 3.3.
+/// Checks a scope token (RFC 6749 section 3.3).
 fn scope_token(text: &str) -> Result<(), &'static str> {
     let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
     if text.bytes().all(allowed) {
@@ -175,7 +175,7 @@ fn kubernetes(f: &Findings, node: &Node, world: &World) -> Option<(Name, Rights)
     ))
 }
 
-/// `delete deployments.apps`.
+/// Reads a verb on a resource: `delete deployments.apps`.
 fn verb_on_resource(text: &str) -> Result<(), &'static str> {
     let plain = |part: &str| {
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "./-".contains(c);
@@ -201,7 +201,7 @@ fn rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
     Some(rule)
 }
 
-/// A rule of Kubernetes RBAC without wildcards, whatever it gives.
+/// Reads an RBAC rule without wildcards, whatever it gives.
 pub fn policy_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
     let fields = f.map(node)?;
     let api_groups = fields.required("apiGroups").map(|node| groups(f, node));
@@ -223,7 +223,7 @@ pub fn policy_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
     })
 }
 
-/// API groups, among which the core group is the empty text.
+/// Reads API groups. The empty text is the core group.
 fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
     use lanyard_document::Value;
     f.list(node)
@@ -240,7 +240,7 @@ fn groups(f: &Findings, node: &Node) -> BTreeSet<String> {
         .collect()
 }
 
-/// In a prohibition, a missing list and `*` mean everything.
+/// Reads a rule of a prohibition, where a missing list and `*` mean everything.
 pub(super) fn prohibited_rule(f: &Findings, node: &Node) -> Option<PolicyRule> {
     let fields = f.map(node)?;
     let part = |name| {

@@ -1,4 +1,4 @@
-//! What is odd about a charter and does not keep it out of force.
+//! Lints: findings that do not keep a charter out of force.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use crate::plan::PlanFormat;
 use crate::rights::Rights;
 use crate::world::World;
 
-/// Beyond this, a credential that leaks is of use for long.
+/// The lifetime from which a leaked credential counts as useful for too long.
 const LONG: Ttl = Ttl::at_least_a_second(3600);
 
 pub(super) fn look(f: &Findings, charter: &Charter, root: &Node, world: &World) {
@@ -57,8 +57,8 @@ fn environments(f: &Findings, charter: &Charter, places: &Places<'_>) {
     }
 }
 
-/// An action of AWS that no grant reaches is prohibited for later grants, and exists: a misspelt one is an error. Of the
-/// kinds of a cluster nobody here knows all.
+/// Lints prohibitions that no grant touches. An AWS action may be prohibited for later grants,
+/// since a misspelt one is an error; the kinds of a cluster are not all known here.
 fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
     let rights = || charter.grants.values().map(|grant| &grant.rights);
     for prohibition in &charter.prohibited {
@@ -77,7 +77,7 @@ fn prohibitions(f: &Findings, charter: &Charter, places: &Places<'_>) {
     }
 }
 
-/// Kinds that every cluster has: their names are no slips.
+/// True for kinds that every cluster has, whose names are no typos.
 fn is_known_kind(name: &str) -> bool {
     const KINDS: &[&str] = &[
         "*",
@@ -167,7 +167,7 @@ fn plans(f: &Findings, charter: &Charter, places: &Places<'_>) {
     }
 }
 
-/// An apply of Terraform that writes a state in S3 needs a statement that no plan narrows.
+/// Lints Terraform applies that write a state in S3 without a statement that no plan narrows.
 fn state(f: &Findings, charter: &Charter, places: &Places<'_>) {
     let Some(rule) = &charter.plans else { return };
     let of_aws = charter.grants.values().filter_map(|grant| {

@@ -1,4 +1,4 @@
-//! The language of charters: a file becomes a [`Charter`], or every fault of it in one run.
+//! The charter language: turns a file into a [`Charter`], or into all of its faults in one run.
 
 mod agents;
 mod allow;
@@ -31,17 +31,17 @@ use lanyard_document::{Diagnostic, Findings, Severity, read};
 use crate::charter::Charter;
 use crate::world::World;
 
-/// A charter and what is odd about it.
+/// A charter with its lint findings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
     /// The charter.
     pub charter: Charter,
-    /// Findings that do not keep it out of force.
+    /// The findings that do not keep the charter out of force.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Whether a file of this name in a folder of charters is one: `name.yaml` or `name.yml`, not hidden, and not the golden
-/// cases beside one (`name.test.yaml`).
+/// True if a file in a folder of charters is a charter: `name.yaml` or `name.yml`, not hidden, and
+/// not the golden cases beside one (`name.test.yaml`).
 #[must_use]
 pub fn is_charter_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -51,21 +51,23 @@ pub fn is_charter_file(path: &Path) -> bool {
     yaml.is_some_and(|stem| !stem.starts_with('.') && !stem.ends_with(".test"))
 }
 
-/// The policies beside a charter.
+/// The policy files beside a charter.
 pub trait PolicyFiles {
-    /// The texts of these files, which hold together as one set of policies.
+    /// Reads these files and checks that they work together as one set of policies.
     ///
     /// # Errors
-    /// By its place among the paths, what is wrong with a file; beneath the charter's folder is where it has to be (T25).
+    /// For each bad file, its place among `paths` and what is wrong. A file outside of the
+    /// charter's folder is refused (T25).
     fn read(&self, paths: &[&str]) -> Result<Vec<Arc<str>>, Vec<(usize, String)>>;
 
-    /// Whether the charter has to say the digest of each: others than its author may change them.
+    /// True if the charter must pin each policy's digest, because people other than its author may
+    /// change the files.
     fn are_pinned(&self) -> bool {
         false
     }
 }
 
-/// Beside a charter that is no file there is none.
+/// The policies beside a charter that is no file: none.
 #[derive(Debug, Clone, Copy)]
 pub struct NoPolicies;
 
@@ -84,7 +86,7 @@ impl PolicyFiles for NoPolicies {
 /// Parses a charter that names no policies.
 ///
 /// # Errors
-/// As of [`parse_with`].
+/// See [`parse_with`].
 pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
     parse_with(text, world, &NoPolicies)
 }
@@ -92,7 +94,7 @@ pub fn parse(text: &str, world: &World) -> Result<Parsed, Vec<Diagnostic>> {
 /// Parses one file.
 ///
 /// # Errors
-/// Every fault, in the order of the file; at least one is an error.
+/// Every finding, in the order of the file; at least one is an error.
 pub fn parse_with(
     text: &str,
     world: &World,

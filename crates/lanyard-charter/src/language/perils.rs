@@ -1,10 +1,11 @@
-//! What always takes two people, wherever it is: opening the network perimeter, and deleting what holds state.
+//! Rights that need two people in every environment: opening the network perimeter, and deleting
+//! resources that hold state.
 
 use crate::aws::matched;
 use crate::kubernetes::{KubernetesRights, PolicyRule};
 use crate::rights::Rights;
 
-/// Kubernetes kinds that say who reaches whom.
+/// Kubernetes kinds that decide who reaches whom.
 const DOORS: &[&str] = &[
     "gateways",
     "httproutes",
@@ -12,7 +13,7 @@ const DOORS: &[&str] = &[
     "networkpolicies",
     "services",
 ];
-/// Kubernetes kinds with which data goes.
+/// Kubernetes kinds whose deletion deletes data.
 const STORES: &[&str] = &[
     "customresourcedefinitions",
     "namespaces",
@@ -23,7 +24,7 @@ const STORES: &[&str] = &[
 const CHANGING: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
 const DELETING: &[&str] = &["delete", "deletecollection"];
 
-/// What of these rights it is, and why that is grave.
+/// The first such right of a grant, and why it is grave.
 pub(super) fn found(rights: &Rights) -> Option<(String, &'static str)> {
     const OPENS: &str = "can open the network perimeter";
     const DELETES: &str = "can delete what holds state";

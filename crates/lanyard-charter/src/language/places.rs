@@ -1,11 +1,11 @@
-//! Where things stand: the smallest part of the file that a finding is about.
+//! Positions of findings: the smallest part of the file that a finding is about.
 
 use std::collections::HashMap;
 
 use lanyard_document::Position;
 use lanyard_document::{Node, Span, Value};
 
-/// The tree that a charter was made from, and what begins where.
+/// The tree of a charter's file, indexed by position.
 pub(super) struct Places<'a> {
     root: &'a Node,
     begins: HashMap<Position, &'a Node>,
@@ -18,13 +18,14 @@ impl<'a> Places<'a> {
         Self { root, begins }
     }
 
-    /// The part that begins here.
+    /// The part that begins at this position.
     pub(super) fn at(&self, position: Position) -> Span {
         let found = self.begins.get(&position);
         found.map_or(self.root.span, |node| node.span)
     }
 
-    /// The first text of this wording within the part that begins here; the part itself when there is none.
+    /// The first occurrence of a word within the part that begins at this position; else the part
+    /// itself.
     pub(super) fn word(&self, position: Position, word: &str) -> Span {
         let Some(node) = self.begins.get(&position) else {
             return self.root.span;
@@ -34,14 +35,14 @@ impl<'a> Places<'a> {
             .unwrap_or(node.span)
     }
 
-    /// The value of a field of the part that begins here.
+    /// The value of a field of the part that begins at this position.
     pub(super) fn field_of(&self, position: Position, name: &str) -> Span {
         let part = self.begins.get(&position).copied();
         let found = part.and_then(|node| value(node, name));
         found.or(part).map_or(self.root.span, |node| node.span)
     }
 
-    /// The key that is reached by these names, or the deepest that there is.
+    /// The key at the end of this path, or the deepest one that exists.
     pub(super) fn field(&self, path: &[&str]) -> Span {
         let (mut span, mut node) = (self.root.span, self.root);
         for name in path {
@@ -57,7 +58,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What begins at one place is found by its outermost part.
+/// Indexes a node. Of several parts that begin at one position, the outermost counts.
 fn note<'a>(node: &'a Node, begins: &mut HashMap<Position, &'a Node>) {
     begins.entry(node.span.at).or_insert(node);
     match &node.value {

@@ -66,7 +66,7 @@ pub(super) fn plans(
     })
 }
 
-/// One policy, as it is named.
+/// A policy as the charter names it.
 struct Named<'a> {
     node: &'a Node,
     path: &'a str,
@@ -109,7 +109,7 @@ fn policies(f: &Findings, node: &Node, files: &dyn PolicyFiles) -> Vec<Policy> {
 }
 
 impl Named<'_> {
-    /// The policy with this text, where that is the one that the charter means.
+    /// The policy with this text, if its digest is the pinned one.
     fn of(&self, f: &Findings, text: Arc<str>) -> Option<Policy> {
         let found = Digest::of(text.as_bytes());
         if let Some(meant) = self.digest.filter(|meant| *meant != found) {
@@ -129,7 +129,7 @@ impl Named<'_> {
     }
 }
 
-/// A path, or a path with the digest of what has to be there.
+/// Reads a path, or a path with the digest of its content.
 fn named_policy<'a>(f: &'a Findings, node: &'a Node, pinned: bool) -> Option<Named<'a>> {
     let (of, path, digest) = if node.is_text() {
         (node, path(f, node), None)
@@ -153,7 +153,7 @@ fn named_policy<'a>(f: &'a Findings, node: &'a Node, pinned: bool) -> Option<Nam
     })
 }
 
-/// A path that leads to a file beneath the charter's folder, whatever is there (T25).
+/// Reads a path to a file below the charter's folder, whether or not it exists (T25).
 fn path<'a>(f: &Findings, node: &'a Node) -> Option<&'a str> {
     let text = f.text(node)?;
     let plain = |part: &str| {

@@ -1,11 +1,12 @@
-//! Grants that could raise their own power, and by which path.
+//! Grants that could extend their own rights, with the path.
 
 use crate::aws::{Power, power};
 use crate::charter::{Charter, Grant};
 use crate::kubernetes::{KubernetesRights, PolicyRule};
 use crate::rights::Rights;
 
-/// What starts or changes pods: they may name any service account of the namespace, and mount its secrets.
+/// Resources that start or change pods, which may use any service account of the namespace and
+/// mount its secrets.
 const WORKLOADS: &[&str] = &[
     "pods",
     "deployments",
@@ -19,14 +20,14 @@ const WORKLOADS: &[&str] = &[
 const CHANGING: &[&str] = &["create", "update", "patch"];
 
 impl Charter {
-    /// The grants that could raise their own power.
+    /// The grants that could extend their own rights.
     pub fn admin_equivalent(&self) -> impl Iterator<Item = &Grant> {
         let grants = self.grants.values();
         grants.filter(|grant| !paths(&grant.rights).is_empty())
     }
 }
 
-/// The word of the grant, and the path from there.
+/// The words of the grant that lead to more rights, each with the path.
 pub(super) fn paths(rights: &Rights) -> Vec<(String, String)> {
     match rights {
         Rights::Aws(rights) => {

@@ -1,4 +1,4 @@
-//! The rules that hold whatever a charter says.
+//! Rules that no charter can turn off.
 
 use lanyard_document::{Code, Diagnostic, Findings, Node};
 use lanyard_vocabulary::name::Name;
@@ -16,7 +16,8 @@ use crate::requirement::persons;
 use crate::rights::Rights;
 use crate::world::{EnvironmentKind, World};
 
-/// How many people an apply in production needs at least, and a grant that could raise its own power anywhere.
+/// The least number of people for an apply in production, and for a grant that could extend its own
+/// rights.
 const PEOPLE: u32 = 2;
 
 pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World) {
@@ -52,7 +53,7 @@ pub(super) fn check(f: &Findings, charter: &Charter, root: &Node, world: &World)
     rules.emergency();
 }
 
-/// What no rule of a grant may hold, whatever its role.
+/// Checks for rights that no grant may have, whatever its role.
 pub(super) fn dangerous(f: &Findings, node: &Node, rule: &PolicyRule) {
     let places = Places::new(node);
     for what in rule.never_given() {
@@ -66,10 +67,10 @@ pub(super) struct Rules<'a> {
     pub(super) f: &'a Findings,
     pub(super) charter: &'a Charter,
     pub(super) places: Places<'a>,
-    /// In lower case.
+    /// The prohibited patterns, in lower case.
     pub(super) prohibited: Vec<String>,
     pub(super) world: &'a World,
-    /// How many names that are no action were looked for.
+    /// The number of unknown names that a suggestion was searched for.
     pub(super) suggested: std::cell::Cell<u32>,
 }
 
@@ -219,7 +220,7 @@ impl Rules<'_> {
         self.f.add(finding.help(help));
     }
 
-    /// In production every apply needs as many.
+    /// Checks that every apply in production needs enough people.
     fn always_two(&self, grant: &Grant) {
         let elsewhere = |name: &&Name| !is_production(name, self.world);
         if let Some(why) = grave(self.charter, grant).filter(|_| grant.role == Role::Apply) {
@@ -229,7 +230,8 @@ impl Rules<'_> {
         }
     }
 
-    /// Whoever declares an emergency is one of the people that a grant needs.
+    /// Checks the terms of an emergency: whoever declares it is one of the people that a grant
+    /// needs.
     fn emergency(&self) {
         let Some(rule) = &self.charter.emergency else {
             return;
@@ -299,7 +301,7 @@ impl Rules<'_> {
     }
 }
 
-/// Why a grant takes two people wherever it applies, if it does.
+/// Why a grant needs two people wherever it applies; `None` if it does not.
 fn grave(charter: &Charter, grant: &Grant) -> Option<String> {
     let raises = powers::paths(&grant.rights).into_iter().next();
     let raises = raises.map(|_| "could raise its own power".to_owned());
@@ -325,7 +327,7 @@ fn grave(charter: &Charter, grant: &Grant) -> Option<String> {
 }
 
 impl Grant {
-    /// Whether one of its environments is production.
+    /// True if one of the grant's environments is production.
     #[must_use]
     pub fn is_in_production(&self, world: &World) -> bool {
         self.environments

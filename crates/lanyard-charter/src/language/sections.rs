@@ -29,7 +29,7 @@ use crate::world::World;
 /// - beyond: the charter is refused
 /// - test: `what_a_charter_may_say_has_bounds`
 const MAX_CREDENTIAL_TIME: Ttl = Ttl::at_least_a_second(30 * 24 * 3600);
-/// How long an approval may be used where the charter does not say.
+/// How long an approval may be used if the charter does not say.
 const HALF_AN_HOUR: Ttl = Ttl::at_least_a_second(1800);
 
 pub(super) fn charter(
@@ -118,7 +118,7 @@ fn end(f: &Findings, node: &Node) -> Option<End> {
     Some(End { when, at })
 }
 
-/// A section that may be left out.
+/// Reads a section that may be missing.
 fn section<T: Default>(spec: &Fields<'_>, name: &'static str, read: impl FnOnce(&Node) -> T) -> T {
     spec.optional(name).map(read).unwrap_or_default()
 }

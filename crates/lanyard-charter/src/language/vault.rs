@@ -83,7 +83,8 @@ pub(super) fn vault(f: &Findings, node: &Node, world: &World) -> Option<(Name, R
     Some((target?, Rights::Vault(VaultGrant { policies, gives })))
 }
 
-/// Vault takes more, in lower case; what is taken here needs no quoting anywhere.
+/// Checks a policy's name. Vault accepts more; the characters accepted here need no quoting
+/// anywhere.
 fn policy(text: &str) -> Result<(), &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
     let well = text.bytes().all(plain) && !text.starts_with('.');
@@ -96,7 +97,7 @@ fn policy(text: &str) -> Result<(), &'static str> {
     }
 }
 
-/// The path of a dynamic secret, as it is read.
+/// Checks the path of a dynamic secret, as it is read.
 fn path_of_a_secret(text: &str) -> Result<(), &'static str> {
     const ENGINES: &str = "this is no path of a secrets engine";
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
