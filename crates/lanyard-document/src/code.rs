@@ -1,46 +1,48 @@
-//! The catalogue of findings: every kind has a code that stays, a name, one line, and what to do about it.
+//! The catalogue of findings: every kind has a permanent code, a name, a summary and an
+//! explanation.
 //!
-//! From here come the enum, `lanyard explain`, the page of the documentation and the rules of a SARIF report.
+//! The enum, `lanyard explain`, the documentation's page and the rules of a SARIF report are made
+//! from it.
 
 use std::fmt;
 
 macro_rules! catalogue {
     ($( $variant:ident $id:literal $name:literal $severity:ident $summary:literal $text:literal; )*) => {
-        /// A kind of finding.
+        /// The kinds of finding.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $( #[doc = $summary] $variant, )*
         }
 
         impl Code {
-            /// All of them, in the order of their numbers.
+            /// All kinds, in the order of their codes.
             pub const ALL: &[Self] = &[$( Self::$variant, )*];
 
-            /// `LC014`: it never changes, and is never used for something else.
+            /// The code, such as `LC014`. A code never changes and is never used again.
             #[must_use]
             pub const fn id(self) -> &'static str {
                 match self { $( Self::$variant => $id, )* }
             }
 
-            /// A name that can be read.
+            /// The name, in words.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $( Self::$variant => $name, )* }
             }
 
-            /// Whether it keeps a document out of force.
+            /// The severity of the kind.
             #[must_use]
             pub const fn severity(self) -> Severity {
                 match self { $( Self::$variant => Severity::$severity, )* }
             }
 
-            /// One line.
+            /// The summary, in one line.
             #[must_use]
             pub const fn summary(self) -> &'static str {
                 match self { $( Self::$variant => $summary, )* }
             }
 
-            /// Why it is so, and what to do.
+            /// The explanation: why it is a fault, and what to do.
             #[must_use]
             pub const fn explanation(self) -> &'static str {
                 match self { $( Self::$variant => $text, )* }
@@ -52,9 +54,9 @@ macro_rules! catalogue {
 /// Whether a finding keeps a document out of force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It does.
+    /// The finding keeps the document out of force.
     Error,
-    /// It does not.
+    /// The finding does not keep the document out of force.
     Warning,
 }
 
@@ -68,7 +70,7 @@ impl fmt::Display for Severity {
 }
 
 impl Code {
-    /// The one of this id or name.
+    /// The kind with this code or name.
     #[must_use]
     pub fn find(text: &str) -> Option<Self> {
         let is = |code: &&Self| code.id().eq_ignore_ascii_case(text) || code.name() == text;

@@ -1,5 +1,5 @@
-//! Taking a map apart field by field: what is missing, of the wrong kind, or not known, is collected, and the
-//! walk goes on, so that one run names every fault of a file.
+//! Reading maps field by field. Missing, unknown and mistyped fields are collected while reading
+//! goes on, so that one run reports every fault of a file.
 
 use std::cell::RefCell;
 use std::str::FromStr;
@@ -12,17 +12,17 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::tree::{Node, Value};
 
-/// The faults found so far.
+/// The findings so far.
 #[derive(Debug, Default)]
 pub struct Findings(RefCell<Vec<Diagnostic>>);
 
 impl Findings {
-    /// Adds one.
+    /// Adds a finding.
     pub fn add(&self, finding: Diagnostic) {
         self.0.borrow_mut().push(finding);
     }
 
-    /// Whether there are none so far that keep a document out of force.
+    /// True if no finding so far keeps the document out of force.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         let findings = self.0.borrow();
@@ -30,7 +30,7 @@ impl Findings {
         severities.all(|severity| severity == Severity::Warning)
     }
 
-    /// All of them, in the order of the file.
+    /// The findings in the order of the file.
     #[must_use]
     pub fn sorted(self) -> Vec<Diagnostic> {
         let mut all = self.0.into_inner();
@@ -39,7 +39,7 @@ impl Findings {
         all
     }
 
-    /// The entries of a map, or a fault.
+    /// Reads a map, or reports a fault.
     pub fn map<'a>(&'a self, node: &'a Node) -> Option<Fields<'a>> {
         match &node.value {
             Value::Map(entries) => Some(Fields {
@@ -59,7 +59,7 @@ impl Findings {
         }
     }
 
-    /// The items of a list, or a fault and none.
+    /// Reads a list, or reports a fault and returns no items.
     pub fn list<'a>(&self, node: &'a Node) -> &'a [Node] {
         match &node.value {
             Value::List(items) => items,
@@ -74,7 +74,7 @@ impl Findings {
         }
     }
 
-    /// Text, not empty, or a fault.
+    /// Reads a text that is not empty, or reports a fault.
     pub fn text<'a>(&self, node: &'a Node) -> Option<&'a str> {
         match &node.value {
             Value::Scalar { text, .. } if !text.trim().is_empty() => Some(text),
@@ -97,7 +97,7 @@ impl Findings {
         }
     }
 
-    /// Text that parses, or a fault with the parser's own words.
+    /// Reads and parses a text, or reports the parser's error.
     pub fn parsed<T: FromStr<Err: std::fmt::Display>>(&self, node: &Node) -> Option<T> {
         match self.text(node)?.parse() {
             Ok(value) => Some(value),
@@ -108,7 +108,7 @@ impl Findings {
         }
     }
 
-    /// A whole number of at least `least`, or a fault.
+    /// Reads a whole number from `least` to `most`, or reports a fault.
     pub fn number(&self, node: &Node, least: u32, most: u32) -> Option<u32> {
         let text = self.text(node)?;
         let number = text
@@ -125,7 +125,7 @@ impl Findings {
         number
     }
 
-    /// A span of time such as `90s`, `10m` or `2h`, of `most` at the most, or a fault.
+    /// Reads a duration such as `90s`, `10m` or `2h`, of at most `most`, or reports a fault.
     pub fn span_of_time(&self, node: &Node, most: Ttl) -> Option<Ttl> {
         let text = self.text(node)?;
         let Some(ttl) = parse_time(text) else {
@@ -144,8 +144,8 @@ impl Findings {
         Some(ttl)
     }
 
-    /// A day (2026-12-20) or a moment (2026-12-20T18:00:00Z), or a fault. A day is its first moment in UTC, or the moment
-    /// after it where it is an end.
+    /// Reads a day (2026-12-20) or a time (2026-12-20T18:00:00Z), or reports a fault. A day means
+    /// its first moment in UTC, or as an end the moment after it.
     pub fn time(&self, node: &Node, is_end: bool) -> Option<Timestamp> {
         let text = self.text(node)?;
         let day = text
@@ -175,7 +175,7 @@ impl Findings {
         seconds.map(Timestamp::from_secs)
     }
 
-    /// One of these words, or a fault with the nearest.
+    /// Reads one of these words, or reports a fault with the nearest one.
     pub fn one_of<T: Copy>(&self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(node)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
@@ -206,7 +206,7 @@ fn parse_time(text: &str) -> Option<Ttl> {
     Ttl::from_secs(number.parse::<u32>().ok()?.checked_mul(seconds)?).ok()
 }
 
-/// As [`suggest`]; where the nearest is one slip of the keyboard away, it is a fix as well.
+/// Suggests a name as [`suggest`] does, and adds a fix if it differs by one typing error.
 fn near<'a>(
     finding: Diagnostic,
     found: &str,
@@ -222,7 +222,7 @@ fn near<'a>(
     }
 }
 
-/// Adds the nearest known name as help.
+/// Adds the nearest known name as the finding's remedy.
 #[must_use]
 pub fn suggest<'a>(
     finding: Diagnostic,
@@ -235,7 +235,7 @@ pub fn suggest<'a>(
     }
 }
 
-/// The known name that is nearest, if one is near.
+/// The nearest known name, if one is near.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = known
         .into_iter()
@@ -244,7 +244,8 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     near.min().map(|(_, name)| name)
 }
 
-/// Known names like one that nothing has, the nearest first: of another case, with a slip of the keyboard, cut short, or longer.
+/// Known names near a name that does not exist, nearest first: in another case, with a typing
+/// error, shortened or extended.
 pub fn near_names<'a>(
     found: &str,
     known: impl IntoIterator<Item = &'a str>,
@@ -267,7 +268,7 @@ pub fn near_names<'a>(
     near.into_iter().take(most).map(|(_, name)| name).collect()
 }
 
-/// The fields of one map. Ask for every one there can be, then [`Fields::finish`].
+/// The fields of a map. Read every field that may exist, then call [`Fields::finish`].
 pub struct Fields<'a> {
     findings: &'a Findings,
     span: Span,
@@ -276,13 +277,13 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Where the map stands.
+    /// The position of the map.
     #[must_use]
     pub const fn span(&self) -> Span {
         self.span
     }
 
-    /// A field that may be there.
+    /// Reads a field that may be missing.
     pub fn optional(&self, name: &'static str) -> Option<&'a Node> {
         self.known.borrow_mut().push(name);
         self.entries
@@ -291,7 +292,7 @@ impl<'a> Fields<'a> {
             .map(|(_, value)| value)
     }
 
-    /// A field that has to be there.
+    /// Reads a field that must be present.
     pub fn required(&self, name: &'static str) -> Option<&'a Node> {
         let found = self.optional(name);
         if found.is_none() {
@@ -308,7 +309,7 @@ impl<'a> Fields<'a> {
         found
     }
 
-    /// Every key and value, where the keys are names of the writer's own.
+    /// Every key with its value, for maps whose keys the writer chooses.
     pub fn open(&self) -> impl Iterator<Item = (&'a str, &'a Node, &'a Node)> {
         self.entries
             .iter()
@@ -318,7 +319,7 @@ impl<'a> Fields<'a> {
             })
     }
 
-    /// Names every field that nobody asked for (T26).
+    /// Reports every field that was not read (T26).
     pub fn finish(self) {
         let known = self.known.borrow();
         for (name, key, _) in self.open().filter(|(name, ..)| !known.contains(name)) {

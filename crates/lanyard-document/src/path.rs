@@ -1,4 +1,5 @@
-//! Field paths: how a part of a document is named where nobody sees its lines, as with a Kubernetes object.
+//! Field paths, which name a part of a document whose lines nobody sees, such as a Kubernetes
+//! object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +9,12 @@ use lanyard_vocabulary::text::escaped;
 use crate::span::{Position, Span};
 use crate::tree::{Node, Value};
 
-/// What begins where, by its path; empty for a document that is known by its lines.
+/// The field path of each part by its position; empty for documents that have lines.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FieldPaths(Option<Arc<BTreeMap<Position, Box<str>>>>);
 
 impl FieldPaths {
-    /// The paths of a document in JSON, which nobody wrote by hand; none for any other.
+    /// The paths of a JSON document, which nobody wrote by hand; none for other documents.
     #[must_use]
     pub fn of_json(root: &Node, text: &str) -> Self {
         if !text.starts_with('{') {
@@ -24,7 +25,7 @@ impl FieldPaths {
         Self(Some(Arc::new(paths)))
     }
 
-    /// The path of what begins here.
+    /// The path of the part that begins at this position.
     #[must_use]
     pub fn at(&self, position: Position) -> Option<&str> {
         self.0.as_ref()?.get(&position).map(|path| &**path)
@@ -48,7 +49,8 @@ fn note(node: &Node, path: String, paths: &mut BTreeMap<Position, Box<str>>) {
     paths.insert(node.span.at, path.into());
 }
 
-/// `spec.grants[0].name`: the smallest part of the document that this span lies in; empty for the document itself.
+/// The path of the smallest part that contains the span, such as `spec.grants[0].name`; empty for
+/// the whole document.
 #[must_use]
 pub fn path_of(root: &Node, span: Span) -> String {
     let within = |of: Span| of.start <= span.start && span.end <= of.end;

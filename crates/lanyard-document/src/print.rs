@@ -1,7 +1,7 @@
-//! Printing: one layout for every document, with its comments, its blank lines and its quotes.
+//! Printing documents in one layout, with their comments, blank lines and quotes.
 //!
-//! Two spaces a level; what stood on one line in braces or brackets stays there while it fits. Whatever is printed is read
-//! again and compared before it is handed out.
+//! Two spaces a level. A list or map in brackets on one line stays on it while it fits. The printer
+//! reads its result again and compares it before returning it.
 
 use granit_parser::{Event, Parser};
 
@@ -10,13 +10,14 @@ use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 use crate::tree::{Node, Style, Value, read};
 
-/// The widest line that a list or a map in brackets may take.
+/// The longest line with a list or map in brackets, in characters.
 const WIDTH: usize = 120;
 
-/// The document in its layout.
+/// Prints the document.
 ///
 /// # Errors
-/// What [`read`] says; and where the layout would change the meaning or lose a comment, which is a fault of the printer.
+/// As [`read`]; also if the layout would change the meaning or lose a comment, which is a fault of
+/// the printer.
 pub fn print(text: &str) -> Result<String, Diagnostic> {
     let root = read(text)?;
     let comments = comments(text);
@@ -40,7 +41,7 @@ pub fn print(text: &str) -> Result<String, Diagnostic> {
     }
 }
 
-/// Whether two trees say the same, wherever it stands and however it is quoted.
+/// True if two trees mean the same, whatever their positions and quotes.
 fn alike(one: &Node, two: &Node) -> bool {
     match (&one.value, &two.value) {
         (Value::Scalar { text: a, .. }, Value::Scalar { text: b, .. }) => a == b,
@@ -57,14 +58,14 @@ fn alike(one: &Node, two: &Node) -> bool {
     }
 }
 
-/// One comment: from `#` to the end of its line.
+/// A comment, from `#` to the end of its line.
 struct Comment<'a> {
     start: usize,
     line: u32,
-    /// 0-based, in characters.
+    /// The column, from 0, in characters.
     column: usize,
     text: &'a str,
-    /// Whether something stands before it on its line.
+    /// True if something precedes the comment on its line.
     trails: bool,
 }
 
@@ -107,14 +108,14 @@ impl<'a> Printer<'a> {
         self.leading(usize::MAX, 0);
     }
 
-    /// The comment that comes next, if it stands before this byte.
+    /// The next comment, if it begins before this byte.
     fn pending(&self, until: usize) -> Option<&'a Comment<'a>> {
         self.comments
             .get(self.next)
             .filter(|comment| comment.start < until)
     }
 
-    /// Comments on lines of their own before this byte.
+    /// Prints comments on lines of their own that begin before this byte.
     fn leading(&mut self, until: usize, indent: usize) {
         while let Some(comment) = self.pending(until) {
             self.end_line();
@@ -126,7 +127,8 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// The comment behind what was printed last, which stood on this line: in its column, where that is free.
+    /// Prints the comment that follows, on its line, what was printed last: in the same column if
+    /// that is free.
     fn trailing(&mut self, line: u32) {
         let Some(comment) = self.pending(usize::MAX) else {
             return;
@@ -148,7 +150,7 @@ impl<'a> Printer<'a> {
         self.end_line();
     }
 
-    /// A blank line where one stood before this byte.
+    /// Prints a blank line if one stood before this byte.
     fn blank(&mut self, start: usize) {
         let before = self.text.get(..start).unwrap_or_default();
         let mut lines = before.rsplit('\n');
@@ -171,7 +173,8 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A value behind what is printed already. `inline`: a map begins on the same line, behind the dash of a list.
+    /// Prints a value after what is printed. With `inline`, a map begins on the same line, after
+    /// the dash of a list.
     fn value(&mut self, node: &Node, indent: usize, until: usize, inline: bool) {
         match &node.value {
             Value::Scalar { .. } => {
@@ -231,7 +234,7 @@ impl<'a> Printer<'a> {
         self.close(value);
     }
 
-    /// A line for what starts here, after the comments before it.
+    /// Begins the line of the part at this byte, after the comments before it.
     fn begin(&mut self, start: usize, indent: usize) {
         self.end_line();
         self.leading(start, indent);
@@ -246,7 +249,7 @@ impl<'a> Printer<'a> {
         self.end_line();
     }
 
-    /// Comments behind the last item that stand as deep as the items.
+    /// Prints comments after the last item that are indented like the items.
     fn closing(&mut self, column: usize, until: usize, indent: usize) {
         while let Some(comment) = self
             .pending(until)
@@ -266,7 +269,7 @@ impl<'a> Printer<'a> {
         stands.max(line.chars().count())
     }
 
-    /// The line on which the last character of a value stands.
+    /// The line of a value's last character.
     fn last_line(&self, node: &Node) -> u32 {
         let written = self
             .text
@@ -282,7 +285,7 @@ impl<'a> Printer<'a> {
             .unwrap_or_default()
     }
 
-    /// Whether it stood in brackets, holds no comment, and fits on a line.
+    /// True if the value stood in brackets, contains no comment, and fits on a line.
     fn stays_flow(&self, node: &Node) -> bool {
         let flow = self.source(node).starts_with(['[', '{']);
         let inside = |comment: &Comment<'_>| {
@@ -320,7 +323,7 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// A scalar outside of brackets.
+    /// Prints a scalar outside of brackets.
     fn scalar(&self, node: &Node, indent: usize) -> String {
         let Value::Scalar { text, style } = &node.value else {
             return String::new();
@@ -352,7 +355,7 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// In double quotes, on one line.
+/// Quotes a text with double quotes, on one line.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {

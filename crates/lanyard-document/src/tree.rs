@@ -1,4 +1,4 @@
-//! Reading: events of the YAML parser become a tree, or a diagnostic.
+//! Reading: turns the YAML parser's events into a tree or a diagnostic.
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "the parser's events are an open set"
@@ -30,23 +30,23 @@ pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 /// - test: `t24_a_document_has_so_many_bytes_and_levels_and_no_more`
 pub const MAX_DOCUMENT_DEPTH: usize = 64;
 
-/// A value and where it stands.
+/// A value with its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Where.
+    /// The value's range.
     pub span: Span,
-    /// What.
+    /// The value.
     pub value: Value,
 }
 
 impl Node {
-    /// Whether it is a text, and not a list or a map.
+    /// True if the value is a text.
     #[must_use]
     pub const fn is_text(&self) -> bool {
         matches!(self.value, Value::Scalar { .. })
     }
 
-    /// Its text, where it is one.
+    /// The text, if the value is one.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -56,19 +56,19 @@ impl Node {
     }
 }
 
-/// The three kinds of value.
+/// The kinds of value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Text, whether or not it looks like a number.
+    /// A text, also if it looks like a number.
     Scalar {
         /// The text.
         text: String,
-        /// How it was written.
+        /// How the text was written.
         style: Style,
     },
     /// A list.
     List(Vec<Node>),
-    /// Keys and values, in the order of the file.
+    /// Keys with their values, in the order of the file.
     Map(Vec<(Node, Node)>),
 }
 
@@ -79,14 +79,14 @@ pub enum Style {
     Plain,
     /// In quotes.
     Quoted,
-    /// On lines of its own, behind `|` or `>`.
+    /// On lines of its own, after `|` or `>`.
     Block,
 }
 
 /// Reads one document.
 ///
 /// # Errors
-/// One diagnostic: beyond the first fault of the YAML itself nothing can be said.
+/// One diagnostic: nothing can be said beyond the first fault of the YAML itself.
 pub fn read(text: &str) -> Result<Node, Diagnostic> {
     if text.len() > MAX_DOCUMENT_BYTES {
         let message = format!(
@@ -98,7 +98,7 @@ pub fn read(text: &str) -> Result<Node, Diagnostic> {
     read_of_any_size(text)
 }
 
-/// Reads one document as [`read`] does, of whatever size: the caller bounds it.
+/// Reads one document as [`read`] does, without a limit on its size, which the caller enforces.
 ///
 /// # Errors
 /// One diagnostic, as of [`read`].
@@ -134,18 +134,18 @@ pub fn read_with_aliases(text: &str, copied_bytes: &mut usize) -> Result<Node, D
 /// - beyond: the plan is refused when it is submitted
 /// - test: `d18_aliases_stand_for_so_much_and_no_more`
 pub const MAX_ALIASED_BYTES: usize = 1024 * 1024;
-/// What a value counts for besides its text.
+/// What a value counts for besides its text, in bytes.
 const VALUE_BYTES: usize = 16;
 
-/// What the anchors of a document hold.
+/// The values of a document's anchors.
 struct Anchors {
-    /// By the parser's number of the anchor.
+    /// The values by the parser's number of the anchor.
     held: HashMap<usize, Node>,
-    /// What anchors held and aliases stood for until now.
+    /// The bytes that anchors and aliases have copied so far.
     copied_bytes: usize,
 }
 
-/// Counts a copy, before it is made: the copy is what takes the memory.
+/// Counts a copy before it is made, because the copy takes the memory.
 fn count(copied_bytes: &mut usize, more: usize, span: Span) -> Result<(), Diagnostic> {
     *copied_bytes = copied_bytes.saturating_add(more);
     if *copied_bytes <= MAX_ALIASED_BYTES {
@@ -159,7 +159,7 @@ fn count(copied_bytes: &mut usize, more: usize, span: Span) -> Result<(), Diagno
 }
 
 impl Node {
-    /// What the value and all in it count for, and how many levels stand below it.
+    /// The counted size of a value and the number of levels below it.
     fn extent(&self) -> (usize, usize) {
         let join = |(bytes, levels): (usize, usize), (more, below): (usize, usize)| {
             (bytes.saturating_add(more), levels.max(below + 1))
@@ -190,7 +190,7 @@ const fn start_of_file() -> Span {
 struct Reader<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     text: &'a str,
-    /// Absent where anchors are refused.
+    /// `None` if anchors are refused.
     anchors: Option<Anchors>,
 }
 
@@ -225,8 +225,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The diagnostic of a fault of the YAML itself. The parser speaks of its tokens; the faults that people make when they
-    /// write by hand (indents, tabs, quotes) are said in words of the file.
+    /// The diagnostic of a fault of the YAML itself. The parser names tokens; the faults of files
+    /// written by hand (indentation, tabs, quotes) are described in words of the file.
     fn fault(&self, kind: &ErrorKind, span: Span) -> Diagnostic {
         // The parser points at the comment of the line before the one that is indented too far.
         let span = match kind {
@@ -388,7 +388,7 @@ impl<'a> Reader<'a> {
         Ok(node)
     }
 
-    /// What an alias stands for.
+    /// The value that an alias stands for.
     fn aliased(&mut self, anchor: usize, span: Span, depth: usize) -> Result<Node, Diagnostic> {
         let no = |code, message: String| Err(Diagnostic::new(code, span, message));
         let Some(Anchors { held, copied_bytes }) = &mut self.anchors else {
@@ -482,7 +482,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a merge key brings: the entries of one map, or of several of which the first that has a key gives its value.
+/// The entries that a merge key adds: those of one map, or of several, of which the first with a
+/// key decides its value.
 fn merge(value: Node) -> Result<Vec<(Node, Node)>, Diagnostic> {
     let span = value.span;
     let maps = match value.value {

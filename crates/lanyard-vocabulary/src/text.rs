@@ -17,7 +17,7 @@ const fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// As [`visible`], cut to what fits into a sentence.
+/// Makes a text visible as [`visible`] does, and cuts it to what fits into a sentence.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     const SHOWN_CHARACTERS: usize = 128;
@@ -27,12 +27,12 @@ pub fn escaped(text: &str) -> String {
     }
 }
 
-/// Letters that are written from right to left, and digits that stand among them: they turn around what is beside them.
+/// True for right-to-left letters and the digits among them, which reverse the text beside them.
 const fn turns_around(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
-/// White space that looks like a space and is none.
+/// True for white space that looks like a space and is another character.
 fn is_odd_space(c: char) -> bool {
     c != ' ' && c.is_whitespace()
 }
@@ -46,13 +46,13 @@ fn is_odd_space(c: char) -> bool {
 /// - test: `a_text_from_outside_draws_over_nothing_and_hides_nothing`
 const MAX_MARKS_ON_LETTER: u32 = 3;
 
-/// Marks that strike through or enclose the letter before them.
+/// True for marks that strike through or enclose the letter before them.
 const fn covers_a_letter(c: char) -> bool {
     matches!(c, '\u{334}'..='\u{338}' | '\u{20d0}'..='\u{20ff}' | '\u{488}'..='\u{489}')
 }
 
-/// Text from outside, with everything that a terminal would act on, hide, turn around or draw over other text made
-/// visible (T21).
+/// Makes every character of a foreign text visible that a terminal would act on or hide, or that
+/// would reverse or cover other text (T21).
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
