@@ -6,7 +6,7 @@ use lanyard_document::Position;
 use lanyard_vocabulary::time::Ttl;
 use serde::{Deserialize, Serialize};
 
-/// One breaker of a charter.
+/// A circuit breaker of a charter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Breaker {
     /// The event that it counts.

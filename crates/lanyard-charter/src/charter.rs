@@ -144,7 +144,7 @@ impl Policy {
         Revision::of(format!("{own}\n{}\n", Self::digest(policies)).as_bytes())
     }
 
-    /// Over the paths and the texts of several, in their order.
+    /// The digest of several policies: their paths and texts, in order.
     #[must_use]
     pub fn digest(policies: &[Self]) -> Digest {
         let lines = policies.iter().map(|policy| {
@@ -227,7 +227,7 @@ pub struct Grant {
     pub at: Position,
 }
 
-/// What no grant can give.
+/// A prohibition: rights that no grant can give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prohibition {
     /// The prohibited rights.

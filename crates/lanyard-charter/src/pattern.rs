@@ -37,7 +37,7 @@ fn matches<T: Copy + PartialEq>(pattern: &[T], text: &[T], as_char: fn(T) -> cha
     pattern.iter().skip(p).all(|rest| as_char(*rest) == '*')
 }
 
-/// Whether everything that `narrow` matches is matched by `wide`. May say no where the answer is yes.
+/// True if `wide` matches everything that `narrow` matches. May be false although it does.
 #[must_use]
 pub fn pattern_contains(wide: &str, narrow: &str) -> bool {
     if wide == narrow {

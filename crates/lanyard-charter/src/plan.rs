@@ -1,4 +1,4 @@
-//! What charters say of plans: their forms, and how much they could break.
+//! The part of a plan that charters refer to: its format and its risk.
 
 use std::fmt;
 

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// So many within a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rate {
-    /// How many.
+    /// The number within the window.
     pub count: u32,
-    /// Within this span.
+    /// The window.
     pub per: Ttl,
 }
 

@@ -1,4 +1,4 @@
-//! What people must approve: the rules of a charter as one requirement, and the narrower of two.
+//! Requirements: the approval that the rules of a charter demand, and the stricter of two.
 
 use std::collections::BTreeSet;
 
@@ -165,15 +165,16 @@ impl Charter {
         Ok(all)
     }
 
-    /// Whether the grant of this name hands on secrets that a person has to approve, whatever `approvals` says.
+    /// True if the grant of this name hands on secrets that a person has to approve, whatever
+    /// `approvals` says.
     #[must_use]
     pub fn hands_on(&self, grant: &Name) -> bool {
         let own = self.grants.get(grant);
         own.is_some_and(|own| own.rights.hands_on_approved())
     }
 
-    /// What people must have approved under this charter alone before the grant is issued in an environment for a plan
-    /// of this risk, within the hours and without an emergency.
+    /// The approval demanded under this charter alone before the grant is issued in an environment
+    /// for a plan of this risk, within the hours and without an emergency.
     ///
     /// # Errors
     /// As of [`Charter::approval`].

@@ -6,7 +6,7 @@ use crate::kubernetes::{KubernetesGrant, KubernetesRights};
 use crate::token::TokenGrant;
 use crate::vault::{VaultGives, VaultGrant};
 
-/// What a grant allows, in the words of its provider.
+/// The rights of a grant, by kind of target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rights {
     /// Lanyard's own access tokens.
@@ -34,7 +34,7 @@ impl Rights {
         }
     }
 
-    /// Whether it hands on secrets that a person has to approve.
+    /// True if the rights hand on secrets, which a person has to approve.
     pub(crate) fn hands_on_approved(&self) -> bool {
         match self {
             Self::Aws(grant) => !grant.approved.is_empty(),
@@ -42,7 +42,7 @@ impl Rights {
         }
     }
 
-    /// What it allows, a line for each entry, for people.
+    /// Describes the rights for people, one line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         fn list<'a>(of: impl IntoIterator<Item = &'a str>) -> String {

@@ -1,4 +1,4 @@
-//! What is wrong, where, and what would help.
+//! Diagnostics: findings with a position, a message and a remedy.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use lanyard_vocabulary::text::{escaped, is_hidden};
@@ -6,18 +6,18 @@ use lanyard_vocabulary::text::{escaped, is_hidden};
 use crate::code::{Code, Severity};
 use crate::span::Span;
 
-/// One finding.
+/// A finding in a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What kind of finding.
+    /// The kind of finding.
     pub code: Code,
-    /// Where.
+    /// The part of the document that the finding is about.
     pub span: Span,
-    /// What, in a plain sentence.
+    /// The message, in a plain sentence.
     pub message: String,
-    /// What would help.
+    /// The remedy.
     pub help: Option<String>,
-    /// What could be written instead, where that changes nothing but the fault.
+    /// A replacement that repairs the fault and changes nothing else.
     pub fix: Option<Fix>,
 }
 
@@ -26,7 +26,7 @@ pub struct Diagnostic {
 pub struct Fix {
     /// The bytes that go.
     pub bytes: std::ops::Range<usize>,
-    /// What comes there.
+    /// The replacement text.
     pub text: String,
 }
 
@@ -40,7 +40,7 @@ impl Fix {
 }
 
 impl Diagnostic {
-    /// One without help.
+    /// Makes a finding without a remedy.
     #[must_use]
     pub const fn new(code: Code, span: Span, message: String) -> Self {
         Self {
@@ -52,20 +52,20 @@ impl Diagnostic {
         }
     }
 
-    /// How bad.
+    /// The severity of the finding's kind.
     #[must_use]
     pub const fn severity(&self) -> Severity {
         self.code.severity()
     }
 
-    /// The same with help.
+    /// Returns the finding with this remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The same with a fix.
+    /// Returns the finding with this fix.
     #[must_use]
     pub fn fix(mut self, bytes: std::ops::Range<usize>, text: impl Into<String>) -> Self {
         self.fix = Some(Fix {

@@ -4,12 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a value stands in its file: line and column of its first character.
+/// The position of a value in its file: the line and column of its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// 1-based.
+    /// The line, from 1.
     pub line: u32,
-    /// 1-based, in characters.
+    /// The column, from 1, in characters.
     pub column: u32,
 }
 
@@ -19,12 +19,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// Where something stands: bytes, and the position of its first character.
+/// A range of a document, with the position of its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// First byte.
+    /// The first byte.
     pub start: usize,
-    /// One past the last byte.
+    /// The byte after the last.
     pub end: usize,
     /// Line and column of the first character.
     pub at: Position,

@@ -125,8 +125,8 @@ pub fn read_with_aliases(text: &str, copied_bytes: &mut usize) -> Result<Node, D
     root
 }
 
-/// What all anchors and aliases of a plan may stand for together, each value counted as 16 bytes and its text: a few lines of
-/// aliases of aliases can stand for billions of values.
+/// The bytes that all anchors and aliases of a plan may stand for together, each value counted as
+/// 16 bytes and its text. A few lines of aliases of aliases can stand for billions of values.
 ///
 /// # Limit
 /// - for: a plan in Kubernetes manifests

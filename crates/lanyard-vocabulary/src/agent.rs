@@ -1,4 +1,4 @@
-//! What agents are called.
+//! The names of agents.
 
 use std::fmt;
 

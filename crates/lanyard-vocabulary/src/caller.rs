@@ -1,4 +1,4 @@
-//! Who calls: an identity, how it was proved, and the person behind it.
+//! Callers: an identity with its evidence and the person behind it.
 
 use crate::identity::{Evidence, Identity};
 use crate::person::Sponsor;

@@ -89,14 +89,14 @@ pub struct Facets<'a> {
     pub role: Role,
 }
 
-/// What is known of a task that a scope can speak of.
+/// The facts of a task that a scope can name.
 #[derive(Debug, Clone, Copy)]
 pub struct TaskFacets<'a> {
-    /// Where the task runs.
+    /// The environment in which the task runs.
     pub environment: &'a Name,
-    /// Under which charter.
+    /// The charter that the task runs under.
     pub charter: &'a Name,
-    /// Whose it is.
+    /// The agent that runs the task.
     pub agent: &'a AgentName,
     /// The identity that opened it, by which orders name agents too.
     pub identity: &'a Identity,
@@ -146,7 +146,7 @@ impl Scope {
     }
 }
 
-/// Whether a task above is this agent's.
+/// True if the agent runs the task `above`.
 fn is_of(agent: &AgentName, above: &Above) -> bool {
     let identity = above.identity.as_ref();
     *agent == above.agent || identity.is_some_and(|identity| agent.is(identity))

@@ -138,7 +138,7 @@ impl ConditionKey {
         Ok((named(known), kind))
     }
 
-    /// Whether every request can have it, whatever the action.
+    /// True if requests of every action can have the key.
     pub(crate) fn is_global(&self) -> bool {
         let lower = self.lower();
         let tags = lower.starts_with("aws:resourcetag/") || lower.starts_with("aws:requesttag/");

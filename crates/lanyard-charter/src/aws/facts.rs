@@ -76,7 +76,7 @@ const STORES: &[&str] = &[
 /// The effect of an action that does more than read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Beyond {
-    /// It changes who may do what.
+    /// The action changes permissions, in this way.
     Permissions(String),
     /// The action changes something else.
     Writes,
@@ -87,7 +87,7 @@ pub(crate) enum Beyond {
 }
 
 impl Beyond {
-    /// Whether the plan role may have it once a person approves.
+    /// True if the plan role may have the action once a person approves.
     pub(crate) const fn can_be_approved(&self) -> bool {
         match self {
             Self::HandsOn(_) | Self::Acts(_) => true,
@@ -148,7 +148,7 @@ impl Action {
         })
     }
 
-    /// What it does besides reading, in a statement with these conditions.
+    /// The effect of the action beyond reading, in a statement with these conditions.
     pub(crate) fn beyond(&self, when: &Conditions) -> Option<Beyond> {
         if !self.only_looks() && !self.reads_where(when) {
             if let Some(why) = self.permits() {
@@ -168,7 +168,7 @@ impl Action {
         self.hands_on().map(Beyond::HandsOn)
     }
 
-    /// How it would only read: under which condition.
+    /// The condition under which the action would only read.
     pub(crate) fn way(&self) -> Option<String> {
         self.reviews.iter().find_map(|review| match review.verdict {
             Verdict::When(key, None) => Some(format!(
@@ -266,12 +266,12 @@ impl Action {
 }
 
 impl Action {
-    /// Whether it opens the network perimeter.
+    /// True if the action opens the network perimeter.
     pub(crate) fn opens_perimeter(&self) -> bool {
         self.said_of_write(Verdict::Door).is_some() && self.said(Verdict::Plain).is_none()
     }
 
-    /// Whether it deletes what holds state: by the review, or by its name.
+    /// True if the action deletes a resource that holds state: by review, or by its name.
     pub(crate) fn deletes_state(&self) -> bool {
         if self.level == Level::Reads || self.said(Verdict::Plain).is_some() {
             return false;
@@ -297,7 +297,7 @@ fn begins(name: &str, verb: &str) -> bool {
 /// Effects that need two people in every environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Power {
-    /// It leads to rights that the session has not.
+    /// The action leads to rights that the session does not have.
     Raises(String),
     /// The action gives others rights over its object.
     Opens(String),
@@ -325,7 +325,8 @@ pub(crate) fn power(
     })
 }
 
-/// Whether an action, or every one that a pattern holds, only looks, in a statement with these conditions.
+/// True if the action, or every action that the pattern matches, only reads in a statement with
+/// these conditions.
 pub(crate) fn only_reads(pattern: &ActionPattern, when: &Conditions) -> bool {
     let held = super::table::matched(&pattern.lower());
     !held.is_empty() && held.iter().all(|action| action.beyond(when).is_none())

@@ -56,7 +56,7 @@ pub(crate) struct Action {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResourceType {
     pub(crate) name: &'static str,
-    /// Its ARN, with `*` for what is left open.
+    /// The type's ARN, with `*` for the parts that vary.
     pub(crate) arn: &'static str,
 }
 
@@ -146,7 +146,7 @@ fn read(service: &'static str, lines: &'static str) -> Service {
     read
 }
 
-/// What the table was made from, for people.
+/// The source of the table, for people.
 pub(crate) fn version() -> &'static str {
     let line = ACTIONS.lines().next().unwrap_or_default();
     line.split_once(": ").map_or(line, |(_, from)| from)
@@ -167,7 +167,7 @@ pub(crate) fn matched(lower: &str) -> Vec<&'static Action> {
         .collect()
 }
 
-/// What was probably meant, where AWS lists no such action.
+/// The action that was probably meant, if AWS lists no such action.
 pub(crate) fn unknown(action: &ActionPattern) -> Option<Option<String>> {
     let lower = action.lower();
     if !matched(&lower).is_empty() {
@@ -233,7 +233,7 @@ impl Action {
         &self.lower
     }
 
-    /// Whether a request of this action has this key, given in lower case.
+    /// True if requests of the action have this lower-case key.
     pub(crate) fn knows(&self, lower: &str) -> bool {
         let keys = service(self.service).map(|it| it.keys.as_slice());
         let keys = numbered(self.keys, keys.unwrap_or_default());

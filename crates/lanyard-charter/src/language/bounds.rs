@@ -20,8 +20,7 @@ pub(super) const MAX_TTL: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// - test: `what_a_charter_may_say_has_bounds`
 pub(super) const MAX_SPAN: Ttl = Ttl::at_least_a_second(24 * 3600);
 
-/// Whether there are not more than any credential could carry. What is checked against each other has to be bounded
-/// (T27).
+/// Checks the number of entries. What is compared with each other has to be bounded (T27).
 pub(super) fn at_most(f: &Findings, node: &Node, what: &str, count: usize) -> bool {
     /// Entries of one kind, such as patterns of prohibitions, that a charter has.
     ///

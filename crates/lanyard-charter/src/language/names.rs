@@ -8,7 +8,7 @@ use lanyard_vocabulary::name::Name;
 use crate::charter::Autonomy;
 use crate::world::{TargetKind, World};
 
-/// Whether the name is declared; a fault with the nearest when not.
+/// Checks that a name is declared, and suggests the nearest if it is not.
 pub(super) fn declared<T>(
     f: &Findings,
     node: &Node,
