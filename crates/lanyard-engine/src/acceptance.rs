@@ -1,4 +1,4 @@
-//! The word of an operator, or of two, that lifts a reason to issue nothing.
+//! Acceptance: one or two operators lift a reason to issue nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -11,7 +11,8 @@ use crate::engine::Engine;
 use crate::lane::Lane;
 
 impl Engine {
-    /// Lifts the reasons of a kind that stand now, on the word of an operator, or of two where a safety is given up.
+    /// Lifts the present reasons of a kind on an operator's decision, or on that of two operators
+    /// if a protection is given up.
     ///
     /// # Errors
     /// See [`AcceptError`].
@@ -24,7 +25,8 @@ impl Engine {
         self.accept_seen((kind, &[]), by, reason).await
     }
 
-    /// As [`Engine::accept`], of the reasons with these texts. A reason that comes while this goes on stands.
+    /// Lifts the reasons with these texts as [`Engine::accept`] does. A reason that is raised
+    /// meanwhile stays.
     ///
     /// # Errors
     /// See [`AcceptError`].

@@ -11,15 +11,15 @@ use crate::engine::Engine;
 use crate::records::TooManyRecords;
 
 impl Engine {
-    /// A new id for an action.
+    /// Draws a new action id.
     ///
     /// # Errors
-    /// When there is no randomness.
+    /// When the operating system gives no random bits.
     pub fn action_id(&self) -> Result<ActionId, NoRandomness> {
         Ok(ActionId::from_bits(self.draw()?))
     }
 
-    /// Takes a report in: it is durable when this returns.
+    /// Records a report, which is durable on return.
     ///
     /// # Errors
     /// As of the ledger.
@@ -29,10 +29,10 @@ impl Engine {
             .map(drop)
     }
 
-    /// Takes a report in, and counts it as a record that this identity causes.
+    /// Records a report and counts it against the identity's rate of records.
     ///
     /// # Errors
-    /// The record is one too many; or as of the ledger.
+    /// When the identity has used up its rate, or as of the ledger.
     pub async fn report_of(
         &self,
         identity: &Identity,
@@ -43,7 +43,7 @@ impl Engine {
         Ok(self.commit(command).await.map(drop))
     }
 
-    /// The task of a lease that is live, for a tool that was shown its credential.
+    /// The task of a live lease, for a tool that was shown the lease's credential.
     ///
     /// # Errors
     /// As of the ledger.

@@ -7,7 +7,7 @@ use lanyard_core::charter::{Charter, Name, Revision};
 use lanyard_core::identity::Identity;
 use parking_lot::RwLock;
 
-/// Which charters there are; swapped as a whole when files change.
+/// The charters, replaced as a whole when files change.
 #[derive(Debug, Default)]
 pub struct Charters {
     books: RwLock<Books>,
@@ -21,13 +21,13 @@ struct Books {
 }
 
 impl Charters {
-    /// The charter of this name that is in force.
+    /// The charter of this name, if it is in force.
     #[must_use]
     pub fn in_force(&self, name: &Name) -> Option<Arc<Charter>> {
         self.books.read().in_force.get(name).cloned()
     }
 
-    /// Whether a charter in force names this identity, however it is proved.
+    /// True if a charter in force names the identity, whatever its evidence.
     #[must_use]
     pub fn name_agent(&self, identity: &Identity) -> bool {
         let books = self.books.read();
@@ -35,7 +35,7 @@ impl Charters {
         rules.any(|rule| rule.names(identity))
     }
 
-    /// This revision of it, in force or not.
+    /// This revision of the charter, in force or not.
     #[must_use]
     pub fn revision(&self, name: &Name, revision: &Revision) -> Option<Arc<Charter>> {
         self.books
@@ -51,7 +51,7 @@ impl Charters {
         self.books.read().in_force.values().cloned().collect()
     }
 
-    /// Every charter that this process has seen, in force or not.
+    /// Every charter that this process has read, in force or not.
     #[must_use]
     pub fn known(&self) -> Vec<Arc<Charter>> {
         let books = self.books.read();
@@ -59,26 +59,28 @@ impl Charters {
         in_force.chain(books.revisions.values()).cloned().collect()
     }
 
-    /// Keeps a revision for the tasks that are pinned to it, without putting it in force.
+    /// Keeps a revision for tasks pinned to it, without putting it in force.
     pub fn remember(&self, charter: Charter) {
         let key = (charter.name.clone(), charter.revision.clone());
         self.books.write().revisions.insert(key, Arc::new(charter));
     }
 
-    /// The charter of this name as it was read last, where its source has not been read for too long. It is not in force.
+    /// The charter as it was last read, if its source has been unreadable for too long. The charter
+    /// is not in force.
     #[must_use]
     pub fn unread(&self, name: &Name) -> Option<Arc<Charter>> {
         self.books.read().unread.get(name).cloned()
     }
 
-    /// Exactly these would be in force, had their sources been read of late: those whom they name are told so.
+    /// Sets the charters that would be in force if their sources were readable, so that agents they
+    /// name get that reason.
     pub fn note_unread(&self, charters: Vec<Charter>) {
         let charters = charters.into_iter().map(Arc::new);
         let unread = charters.map(|charter| (charter.name.clone(), charter));
         self.books.write().unread = unread.collect();
     }
 
-    /// Puts exactly these in force.
+    /// Puts exactly these charters in force.
     pub fn replace(&self, charters: Vec<Charter>) {
         let mut books = self.books.write();
         books.in_force.clear();

@@ -29,30 +29,32 @@ const READ_TOGETHER: Duration = Duration::from_millis(20);
 /// How often they are read again.
 const READS: u32 = 16;
 
-/// Time, as the engine sees it.
+/// The times that the engine works with.
 pub trait Clock: Send + Sync {
     /// The ledger's time.
     fn now(&self) -> Timestamp;
 
-    /// The system's time, jumps and all.
+    /// The system's time, with every jump.
     fn system(&self) -> Timestamp {
         self.now()
     }
 
-    /// A time that is past for sure: no jump has part in it, not even one before this process began.
+    /// A time that is certainly past. No jump affects it, not even one before this process began.
     fn surely(&self) -> Timestamp {
         self.now()
     }
 
-    /// The time since some moment, which nobody sets: a wait that a credential may outlive is measured by it, since the
-    /// ledger's time goes forward by a jump that a person accepts, or that a boot brings.
+    /// The time since some fixed moment, which nobody can set. Waits that a credential may outlive
+    /// are measured by it, because the ledger's time moves when a person accepts a jump, or at a
+    /// boot.
     fn steady(&self) -> Duration {
         self.now().since(Timestamp::EPOCH)
     }
 
-    /// The times that a kill's proof may be judged by, since a clock that is wrong takes no kill away (S50): the system's, the
-    /// ledger's, and when the proof says that it was issued, as far as that lies between what is past for sure and the
-    /// latest of the other two. While the system's time is not believed, an issuer's word that it is later is as good.
+    /// The times that a kill order's proof may be judged by, because a wrong clock must not take
+    /// the kill switch away (S50): the system's time, the ledger's time, and the proof's own issue
+    /// time as far as it lies between what is certainly past and the later of the two. While the
+    /// system's time is not believed, an issuer's statement that it is later is as good.
     fn times_for_a_kill(&self, issued: Option<Timestamp>) -> [Timestamp; 3] {
         let (system, now, surely) = (self.system(), self.now(), self.surely());
         let is_believed = self.faults().is_empty();
@@ -66,48 +68,49 @@ pub trait Clock: Send + Sync {
         [system, now, issued]
     }
 
-    /// Why nothing may be issued, as far as the clock knows: asked before every hand-over, so it must not wait.
+    /// Why nothing may be issued, as far as the clock knows. Asked before every secret is handed
+    /// over, so an implementation must not block.
     fn faults(&self) -> Vec<Reason> {
         Vec::new()
     }
 
-    /// Where the ledger's time stands against the time since the boot, where that is known.
+    /// The ledger's time beside the time since the boot, if that is known.
     fn boot(&self) -> Option<BootClock> {
         None
     }
 
-    /// A person says that the system's time is right: the ledger's time follows it from now on, and goes back where it has
-    /// to. [`Clock::surely`] takes nobody's word.
+    /// Accepts the system's time on a person's decision. The ledger's time follows it from now on,
+    /// also backwards. [`Clock::surely`] does not.
     fn accept(&self) {}
 }
 
-/// Random bits for ids.
+/// A source of random bits for ids.
 pub trait Randomness: Send + Sync {
-    /// 128 fresh bits, from a source that nobody can predict.
+    /// Draws 128 bits from a source that nobody can predict.
     ///
     /// # Errors
-    /// When the system gives none: nothing is issued then.
+    /// When the operating system gives none. Nothing is issued then.
     fn draw(&self) -> Result<u128, NoRandomness>;
 }
 
-/// The system gave no random bits.
+/// The operating system gave no random bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system gives no random bits")]
 pub struct NoRandomness;
 
 /// The clocks of a machine, in milliseconds.
 pub trait TimeSource: Send + Sync {
-    /// Since 1970, as the machine was told.
+    /// Milliseconds since 1970, as the machine was told.
     fn wall(&self) -> u64;
 
-    /// Since the boot, suspended time included.
+    /// Milliseconds since the boot, including suspended time.
     fn since_boot(&self) -> u64;
 
-    /// Which boot that is; none where nobody knows.
+    /// The id of the boot; `None` if the system has none.
     fn boot_id(&self) -> Option<String>;
 }
 
-/// The machine's own clocks.
+/// The clocks of this machine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MachineTime;
 
@@ -134,27 +137,27 @@ impl TimeSource for MachineTime {
     }
 }
 
-/// The ledger's time over the clocks of a machine.
+/// The ledger's time, computed from the clocks of a machine.
 pub struct SystemClock {
     source: Arc<dyn TimeSource>,
     boot: Option<String>,
     held: Mutex<Held>,
 }
 
-/// All times in milliseconds; `i128`, so that no clock is too far off to be subtracted.
+/// All times in milliseconds, as `i128`, so that no two clocks are too far apart to subtract.
 #[derive(Debug, Clone, Copy)]
 struct Held {
-    /// The wall clock minus the time since the boot, of a wall clock that is believed.
+    /// The wall clock minus the time since the boot, when the wall clock was last believed.
     trusted: i128,
-    /// The ledger's time minus the time since the boot, for as long as the wall clock is not believed.
+    /// The ledger's time minus the time since the boot, while the wall clock is not believed.
     ledger: i128,
     /// [`Clock::surely`] minus the time since the boot.
     sure: i128,
-    /// The time since the boot when the clocks were read last.
+    /// The time since the boot at the last reading.
     read: i128,
-    /// What the steps have to spare, in milliseconds times [`STEPS_PER_TIME`].
+    /// The steps that may still be followed, in milliseconds times [`STEPS_PER_TIME`].
     spare: i128,
-    /// The latest ledger's time that was told.
+    /// The latest ledger's time that was returned.
     told: i128,
     fault: Fault,
 }
@@ -162,9 +165,10 @@ struct Held {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     None,
-    /// The wall clock went so far from what is trusted.
+    /// The wall clock differs by this much from the trusted time.
     Jumped(i128),
-    /// Nothing is trusted yet: the journal's last record is later than the wall clock. The record's time, and the wall's.
+    /// No time is trusted yet, because the journal's last record is later than the wall clock: the
+    /// record's time, and the wall clock's.
     Ahead(i128, i128),
 }
 
@@ -175,7 +179,7 @@ impl Default for SystemClock {
 }
 
 impl SystemClock {
-    /// Believes the wall clock as it stands, until [`SystemClock::resume`] knows better.
+    /// Believes the wall clock as it stands, until [`SystemClock::resume`].
     #[must_use]
     pub fn over(source: Arc<dyn TimeSource>) -> Self {
         let (wall, boot) = together(source.as_ref());
@@ -195,8 +199,9 @@ impl SystemClock {
         }
     }
 
-    /// Goes on where the process before this one stopped: the time of the journal's last record, and how that process saw
-    /// the time since the boot. Within one boot a jump between two processes is seen like one within a process.
+    /// Continues from the previous process: the time of the journal's last record, and the boot
+    /// clock that the process recorded. Within one boot, a jump between two processes is noticed
+    /// like one within a process.
     pub fn resume(&self, last: Timestamp, before: Option<&BootClock>) {
         let (wall, boot) = together(self.source.as_ref());
         let last = i128::from(last.as_millis());
@@ -268,7 +273,7 @@ impl Held {
         }
     }
 
-    /// Small steps are followed slowly: what is trusted goes no faster than a clock is slewed.
+    /// Follows small steps slowly: the trusted time moves no faster than a kernel slews a clock.
     fn follow(&mut self, apart: i128, passed: i128) {
         let rate = i128::from(STEPS_PER_TIME);
         self.spare = (self.spare + passed).min(step() * rate);
@@ -343,7 +348,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The wall clock and the time since the boot, of one moment.
+/// The wall clock and the time since the boot, read at one moment.
 fn together(source: &dyn TimeSource) -> (i128, i128) {
     let mut left = READS;
     loop {
@@ -369,7 +374,7 @@ fn timestamp(millis: i128) -> Timestamp {
     Timestamp::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
 }
 
-/// The operating system's source, through ring.
+/// The operating system's random bits, through ring.
 #[derive(Debug)]
 pub struct SystemRandomness(ring::rand::SystemRandom);
 

@@ -1,6 +1,6 @@
-//! The one place that knows whether the broker issues. Whoever finds a reason not to raises it here, or says it when
-//! asked: the ledger and the clock are asked each time. The status, the readiness endpoints, the metrics and the log tell
-//! what stands here and nothing else.
+//! The conditions of a broker, in one place. Components raise their reasons here, or report them
+//! when asked, as ledger and clock do. Status, readiness endpoints, metrics and log show nothing
+//! else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,18 +28,19 @@ pub struct Conditions {
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
     raised: Mutex<BTreeSet<Reason>>,
-    /// By kind, what the log has.
+    /// The reasons that the log has told, by kind.
     told: Mutex<BTreeMap<Kind, Reason>>,
-    /// By kind, who waits for a second person.
+    /// The decisions that wait for a second person, by kind.
     waiting: Mutex<BTreeMap<Kind, (Acceptance, Timestamp)>>,
 }
 
-/// Nothing is issued. The text names kinds of reasons and no detail: agents read it.
+/// The broker issues nothing. The text names kinds of reasons without details, because agents read
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotIssuing {
-    /// The condition instead.
+    /// The condition of the broker.
     pub condition: Condition,
-    /// Why.
+    /// The kinds of reasons behind it.
     pub kinds: BTreeSet<Kind>,
 }
 
@@ -57,30 +58,30 @@ impl fmt::Display for NotIssuing {
 
 impl std::error::Error for NotIssuing {}
 
-/// What became of an operator's word.
+/// The effect of an operator's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// The reasons of this kind are lifted.
+    /// The reasons of the kind are lifted.
     Lifted,
-    /// A second person has to say the same before this time.
+    /// A second person has to decide the same before this time.
     SecondPersonBy(Timestamp),
 }
 
-/// Why an operator's word does not lift a reason.
+/// Why an operator's decision lifts nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// There is nothing to lift.
+    /// No reason of the kind stands.
     #[error("no reason `{0}` stands: `lanyard condition list` names those that do")]
     NotRaised(Kind),
-    /// Only its cause lifts it.
+    /// Only the end of the cause lifts the kind.
     #[error("`{0}` cannot be accepted; {remedy}", remedy = .0.remedy())]
     CauseOnly(Kind),
-    /// The same person twice.
+    /// The person decided before, or may be the person who did.
     #[error(
         "`{0}` takes a second person: you said so already, or whoever did may be you by an account of another issuer"
     )]
     SamePerson(Kind),
-    /// The word cannot be journaled.
+    /// The decision cannot be journaled.
     #[error(transparent)]
     Commit(#[from] CommitError),
 }
@@ -102,14 +103,14 @@ impl Conditions {
         self.tell();
     }
 
-    /// The reason does not stand any more.
+    /// Removes a reason.
     pub fn lower(&self, reason: &Reason) {
         if self.raised.lock().remove(reason) {
             self.tell();
         }
     }
 
-    /// Exactly these reasons of this kind stand: for whoever looks again and again.
+    /// Replaces all reasons of a kind, for components that check again and again.
     pub fn replace(&self, kind: Kind, reasons: impl IntoIterator<Item = Reason>) {
         let mut raised = self.raised.lock();
         raised.retain(|reason| reason.kind() != kind);
@@ -127,20 +128,21 @@ impl Conditions {
         reasons
     }
 
-    /// What the broker does now.
+    /// The condition that follows from the reasons.
     #[must_use]
     pub fn condition(&self) -> Condition {
         Condition::of(&self.reasons())
     }
 
-    /// Whether a reason other than the daemon's own end stands. While the daemon ends, the condition does not tell.
+    /// True if a reason other than the daemon's own end stands. While the daemon ends, the
+    /// condition alone does not show it.
     pub(crate) fn is_revoke_only(&self) -> bool {
         let reasons = self.reasons();
         let mut conditions = reasons.iter().map(|reason| reason.kind().condition());
         conditions.any(|condition| condition == Condition::RevokeOnly)
     }
 
-    /// Whether something may be issued now.
+    /// Checks that something may be issued now.
     ///
     /// # Errors
     /// Why not.
@@ -156,8 +158,8 @@ impl Conditions {
         }
     }
 
-    /// Writes to the log what changed since it was last told. A log that is told every half second still has one line of
-    /// a clock whose jump grows.
+    /// Logs what changed since the last call. Called every half second, the log still has one line
+    /// for a clock whose jump grows.
     pub(crate) fn tell(&self) {
         let now: BTreeMap<Kind, Reason> = self
             .reasons()
@@ -188,7 +190,7 @@ impl Conditions {
         *told = now;
     }
 
-    /// The reasons of a kind that stand, of those that were seen where any are named.
+    /// The reasons of a kind that stand; only those seen, if any are given.
     pub(crate) fn standing(&self, kind: Kind, seen: &[String]) -> Vec<Reason> {
         let mut reasons = self.reasons();
         // What is told of a clock goes on with it, and there is one clock: what is seen of it is that it is wrong.
@@ -199,12 +201,12 @@ impl Conditions {
         reasons
     }
 
-    /// The word of a person who waits for a second one is used up.
+    /// Removes the decision that waited for a second person.
     pub(crate) fn used(&self, kind: Kind) {
         self.waiting.lock().remove(&kind);
     }
 
-    /// The words of the first person, where another one says the same in time.
+    /// The first person's decision, if another person decides the same in time.
     pub(crate) fn first(&self, said: &Acceptance, now: Timestamp) -> Result<First, AcceptError> {
         let mut waiting = self.waiting.lock();
         waiting.retain(|_, (_, until)| now <= *until);
@@ -224,11 +226,11 @@ impl Conditions {
     }
 }
 
-/// Who said so first.
+/// The first of two people.
 pub(crate) enum First {
-    /// Another person, before.
+    /// Another person decided before.
     Was(Box<Acceptance>),
-    /// This one, who waits for a second until then.
+    /// This person is the first, and waits for a second until this time.
     Is(Timestamp),
 }
 

@@ -1,5 +1,5 @@
-//! A drill: a canary credential is minted the way every credential is, used, killed, and looked for. It shows that the
-//! switch works before it is needed.
+//! Drills: the broker mints a canary credential as every credential is minted, uses it, kills it
+//! and checks it. A drill shows that the kill switch works before it is needed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,42 +24,44 @@ use crate::tasks::OpenTask;
 
 /// How long a canary may take to die.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long one use of it may take.
+/// How long one use of the canary may take.
 const USE: Duration = Duration::from_secs(10);
 
-/// Whose credential is killed: an agent that only the broker can be, under a charter that touches nothing.
+/// The owner of canaries: an agent that only the broker can be, under a charter that touches
+/// nothing.
 #[derive(Debug, Clone)]
 pub struct Canary {
-    /// The charter.
+    /// The canary's charter.
     pub charter: Name,
-    /// The agent.
+    /// The canary's agent.
     pub agent: Identity,
-    /// Where its tasks run.
+    /// The environment of the canary's tasks.
     pub environment: Name,
 }
 
-/// How far a drill came.
+/// The progress of a drill.
 #[derive(Default)]
 struct Held {
     lease: Option<LeaseId>,
     kill: Option<KillId>,
 }
 
-/// What came of a drill that was asked for.
+/// The result of a request for a drill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drilled {
-    /// The drill was held, and is recorded.
+    /// The drill was held and recorded.
     Held(Drill),
-    /// The kill order or the pause with this id stops the canary like everything else: nothing is known of the switch, and
-    /// nothing is recorded.
+    /// A kill order or pause, with this id, stops the canary like everything else. Nothing is
+    /// learned about the switch, and nothing is recorded.
     HeldUp(String),
 }
 
 impl Engine {
-    /// Holds a drill at a target, whose grant in the canary's charter goes by its name, and records it.
+    /// Holds a drill at a target, whose grant in the canary's charter has the target's name, and
+    /// records it.
     ///
     /// # Errors
-    /// When it could not be recorded.
+    /// When the drill could not be recorded.
     pub async fn drill(
         self: &Arc<Self>,
         canary: &Canary,
@@ -90,7 +92,7 @@ impl Engine {
         Ok(Drilled::Held(drill))
     }
 
-    /// What keeps the canary from being issued: an order of people, of a breaker or of a signal, or a pause.
+    /// The kill order or pause that keeps the canary from being issued.
     fn stops_canary(&self, canary: &Canary, target: &Name) -> Option<String> {
         let agent = self.agent(&canary.agent);
         let now = self.now();
@@ -192,7 +194,7 @@ impl Engine {
         })
     }
 
-    /// The order, and how long its fence took, in microseconds.
+    /// Kills the canary; returns the order and the time to its fence, in microseconds.
     async fn kill_canary(&self, lease: LeaseId) -> Result<(KillOrder, u64), String> {
         let scope = Scope::Lease(lease);
         let draft = self.draft_kill(scope, RoleFilter::Both, "drill".to_owned(), Actor::Broker);
@@ -206,7 +208,7 @@ impl Engine {
         }
     }
 
-    /// Until the provider has taken the revocation, and has shown it where it can.
+    /// Waits until the provider has acknowledged the revocation, and proved it if it can.
     async fn followed(
         &self,
         (kill, lease): (KillId, LeaseId),

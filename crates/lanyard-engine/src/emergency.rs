@@ -1,4 +1,4 @@
-//! Emergencies: declared by a person, over by themselves.
+//! Emergencies: declared by a person, and ended by a person or by time.
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Command;
@@ -11,10 +11,10 @@ use lanyard_core::state::Refusal;
 use crate::engine::Engine;
 
 impl Engine {
-    /// Declares one, on the terms of the charter in force.
+    /// Declares an emergency on the terms of the charter in force.
     ///
     /// # Errors
-    /// As of the ledger; a charter that is not in force or has no terms for one is unknown.
+    /// As of the ledger. A charter that is not in force, or has no such terms, is unknown.
     pub async fn declare_emergency(
         &self,
         charter: &Name,
@@ -40,7 +40,7 @@ impl Engine {
         Ok(emergency)
     }
 
-    /// Ends one before its time. What was given under it ends by its own time.
+    /// Ends an emergency early. Credentials issued under it end at their own time.
     ///
     /// # Errors
     /// As of the ledger.
@@ -59,7 +59,7 @@ impl Engine {
         self.commit(end).await.map(drop)
     }
 
-    /// The one that lasts under this charter, or that did.
+    /// The emergency last declared under this charter.
     pub(crate) fn emergency(&self, charter: &Name) -> Option<Emergency> {
         self.peek(|state| state.emergency(charter).cloned())
             .flatten()

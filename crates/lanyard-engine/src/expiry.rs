@@ -1,4 +1,5 @@
-//! Time: what is due is ended, what nobody took is ended, what cannot be live any more is forgotten.
+//! Expiry: leases at their end are stopped, unanswered mints are revoked, and leases that cannot be
+//! live are forgotten.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::issue::IssueError;
 /// - test: `s12_leases_that_are_stuck_hold_up_no_expiry`
 pub const MAX_LEASES_PER_RECORD: usize = 4096;
 
-/// What one look at the clock found: of each kind what one record takes.
+/// The leases found due at one moment, of each kind as many as one record holds.
 #[derive(Debug, Default)]
 struct Due {
     unconfirmed: Vec<LeaseId>,
@@ -35,7 +36,8 @@ struct Due {
 }
 
 impl Engine {
-    /// Ends what is due now; says whether there may be more of it. What the journal does not take is left for the next look.
+    /// Ends what is due, and returns true if there may be more. What the journal does not accept
+    /// waits for the next call.
     pub async fn expire_due(&self) -> bool {
         let now = self.now();
         let Some(due) = self.peek(|state| self.due(state, now)) else {
@@ -69,7 +71,7 @@ impl Engine {
         due
     }
 
-    /// Whether a lease that is being stopped is over for good.
+    /// True if a stopping lease can be forgotten.
     fn may_go(&self, lease: &Lease, now: Timestamp) -> bool {
         let Stage::Stopping { progress, .. } = lease.stage else {
             return false;
@@ -96,7 +98,7 @@ impl Engine {
         lease.over() + leeway <= by
     }
 
-    /// Closes the tasks of charters that have ended, and those that have had all that they may have.
+    /// Closes the tasks of charters that have ended, and tasks whose budget is used up.
     pub async fn close_tasks(&self) {
         let now = self.now();
         let ended = |charter: &Arc<Charter>| charter.expires.is_some_and(|end| end.when <= now);
@@ -122,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// Leases that are proved dead and that no kill asks after leave the state before their time.
+    /// Forgets leases that are proved dead and that no kill order covers, before their natural end.
     pub async fn forget_dead(&self) {
         let dead = self.peek(|state| {
             state
@@ -136,7 +138,7 @@ impl Engine {
         self.forget(dead.unwrap_or_default()).await;
     }
 
-    /// Writes down which secrets were handed over, and ends the leases of those that were not.
+    /// Records which secrets were handed over, and ends the leases of the others.
     pub async fn settle_deliveries(&self) {
         let delivered = std::mem::take(&mut *self.delivered.lock());
         let undelivered = std::mem::take(&mut *self.undelivered.lock());
@@ -162,7 +164,7 @@ impl Engine {
             .for_each(|target| self.wake(target));
     }
 
-    /// Gives back the lease of a credential that was shown; one that is over is over.
+    /// Releases the lease of a credential that was shown. Releasing an ended lease succeeds.
     ///
     /// # Errors
     /// As of the ledger.
@@ -177,10 +179,10 @@ impl Engine {
         }
     }
 
-    /// Gives a lease back before its time.
+    /// Releases a lease early.
     ///
     /// # Errors
-    /// The same for another agent's lease and for one that never was.
+    /// The same for another agent's lease as for one that does not exist.
     pub async fn release_lease(&self, identity: &Identity, id: LeaseId) -> Result<(), IssueError> {
         let found = self.query(|state| {
             let lease = state
@@ -208,7 +210,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Says whether the journal took it.
+    /// Stops the leases, and returns true if the journal accepted it.
     pub(crate) async fn stop_all(&self, leases: Vec<LeaseId>, cause: StopCause) -> bool {
         leases.is_empty() || self.journal(Command::Stop { leases, cause }).await
     }

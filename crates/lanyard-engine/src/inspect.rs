@@ -1,4 +1,4 @@
-//! Whether what a charter grants is set up at its targets.
+//! Checks whether a charter's grants are set up at their targets.
 
 use lanyard_core::charter::{Charter, Grant};
 use lanyard_core::question::{Question, mint_request};
@@ -7,7 +7,7 @@ use crate::clear::make_ready;
 use crate::engine::Engine;
 
 impl Engine {
-    /// What stands in the way of each grant, a line each. Nothing is recorded, and nobody is given anything.
+    /// The faults in the way of each grant, one line each. Records nothing and issues nothing.
     pub async fn inspect(&self, charter: Charter) -> Vec<(Grant, String)> {
         let charter = charter.on_a_good_day();
         let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! What an agent asks for, and why nothing was issued.
+//! Requests for a credential, and why none was issued.
 
 use lanyard_core::charter::Name;
 use lanyard_core::command::Asked;
@@ -15,18 +15,18 @@ use crate::gate::Closed;
 use crate::records::TooManyRecords;
 use crate::tasks::TaskError;
 
-/// What an agent asks for.
+/// A request for a credential.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// Under which task.
+    /// The task that asks.
     pub task: TaskId,
-    /// Which grant of its charter.
+    /// The grant asked for.
     pub grant: Name,
-    /// For less time than it may have.
+    /// The lifetime asked for; `None` asks for the longest that the charter allows.
     pub ttl: Option<Ttl>,
-    /// The plan that an apply goes with.
+    /// The plan that an apply belongs to.
     pub plan: Option<PlanId>,
-    /// Makes a retry safe (T57).
+    /// The request id: a second request with it issues nothing (T57).
     pub request: Option<String>,
 }
 
@@ -40,79 +40,80 @@ impl Ask {
     }
 }
 
-/// Why nothing was issued.
+/// Why no credential was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum IssueError {
-    /// The charter says no.
+    /// The charter denies the request.
     #[error("{denial} (decision {decision})")]
     Denied {
-        /// For `explain`.
+        /// The decision's id, for `explain`.
         decision: DecisionId,
-        /// Why.
+        /// The denial.
         denial: Box<Denial>,
     },
-    /// The charter would allow it and something holds it up; the refusal is recorded as a decision.
+    /// The charter allows the request, and something else delays it. The refusal is recorded as a
+    /// decision.
     #[error("{error}; {} (decision {decision})", .denial.next)]
     Refused {
-        /// For `explain`.
+        /// The decision's id, for `explain`.
         decision: DecisionId,
-        /// What is recorded.
+        /// The recorded refusal.
         denial: Box<Denial>,
-        /// What holds it up.
+        /// The reason for the delay.
         error: Box<IssueError>,
     },
-    /// No such task or plan, or not yours (T15).
+    /// No such task or plan exists for this caller (T15).
     #[error("there is no such {0}")]
     NotFound(&'static str),
-    /// People have to approve, and they have been shown no plan.
+    /// People have to approve, and no plan was submitted.
     #[error("{}", .0.message)]
     PlanNeeded(Box<Denial>),
-    /// People have to approve first.
+    /// People have to approve a submitted plan first.
     #[error("approval {approval} of plan {plan} is needed first: {why}")]
     ApprovalNeeded {
-        /// Of which plan.
+        /// The plan to approve.
         plan: PlanId,
-        /// Which approval.
+        /// The approval to give.
         approval: ApprovalId,
-        /// What is missing.
+        /// What the approval lacks.
         why: lanyard_core::approval::Unusable,
     },
-    /// The same request has had its credential: a secret is given once (T57).
+    /// The same request had its credential. A secret is handed out once (T57).
     #[error("this request was answered before, with lease {0}: a secret is given once")]
     Repeated(LeaseId),
-    /// The target cannot take it.
+    /// The request cannot be rendered for the target.
     #[error(transparent)]
     Prepare(PrepareError),
-    /// The provider did not do it.
+    /// The provider did not issue the credential.
     #[error("{0}")]
     Provider(ProviderError),
-    /// The ledger refused, or cannot be written.
+    /// The ledger refused the command, or cannot be written.
     #[error(transparent)]
     Commit(CommitError),
-    /// It was stopped on the way.
+    /// A kill order or the daemon's end stopped the request on its way.
     #[error(transparent)]
     Closed(Closed),
-    /// The broker issues nothing at all at present.
+    /// The broker issues nothing at present.
     #[error(transparent)]
     NotIssuing(NotIssuing),
     /// The target takes no new credential at present.
     #[error("nothing is issued at target {target} now: {why}")]
     NotNow {
-        /// Which target.
+        /// The target.
         target: Name,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The identity asks too often.
+    /// The identity has used up its rate of records.
     #[error(transparent)]
     TooManyRecords(#[from] TooManyRecords),
-    /// Another plan of the same agent is being looked at.
+    /// The broker is judging another plan of the same agent.
     #[error("another plan of this agent is being looked at: one at a time")]
     Busy,
     /// The plan cannot be read or judged.
     #[error(transparent)]
     Plan(#[from] Unjudged),
-    /// No ids.
+    /// The operating system gave no random bits for ids.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
 }

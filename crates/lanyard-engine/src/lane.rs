@@ -1,5 +1,5 @@
-//! What the revocation worker of one target remembers between its rounds. None of it has to survive a restart: a
-//! revocation that is repeated too soon does no harm.
+//! The memory of a target's revocation worker between its rounds. Nothing here has to survive a
+//! restart, because revocations are idempotent.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -12,52 +12,55 @@ use lanyard_core::time::{Skew, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// The first wait after a failure; doubled up to [`LONGEST_WAIT`], without an end to the tries.
+/// The first wait after a failure. Waits double up to [`LONGEST_WAIT`], and tries never end.
 pub(crate) const FIRST: Duration = Duration::from_millis(200);
 /// The longest wait after a failure.
 ///
 /// # No limit
 /// The wait between two tries grows up to this, and tries never end.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The fewest leases that one call is given.
+/// The smallest batch of one revocation call, in leases.
 const FEWEST: usize = 16;
 
-/// One target's lane.
+/// The revocation state of one target.
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
-    /// There is something to revoke.
+    /// Notified when there is something to revoke.
     pub(crate) wake: Notify,
-    /// There is something that does not wait for the end of a pause.
+    /// Notified when there is something that must not wait for the backoff.
     pub(crate) urgent: Notify,
-    /// The target has to be asked again what time it is.
+    /// Notified when the target's clock has to be read again.
     pub(crate) retime: Notify,
-    /// The target has been looked through.
+    /// Notified when the target has been reconciled.
     looked: Notify,
     state: Mutex<LaneState>,
 }
 
 #[derive(Debug, Default)]
 struct LaneState {
-    /// Rounds that failed as a whole, one after the other.
+    /// Consecutive rounds that failed as a whole.
     failures: u32,
-    /// How many leases a call is given at most, once a call was too large.
+    /// The size of a batch, once a call was too large.
     batch: Option<usize>,
-    /// Leases about which nothing is left to be done, and that no check shows to be dead: since when, by
-    /// [`Clock::steady`](crate::clock::Clock::steady).
+    /// Leases that nothing more can be done about and no check proves dead, with the time since
+    /// when, by [`Clock::steady`](crate::clock::Clock::steady).
     unproved: HashMap<LeaseId, Duration>,
-    /// Leases that are being stopped and whose mint was given up without an answer: since when this is known, by the same.
+    /// Stopping leases whose mint was given up without an answer, with the time since when this is
+    /// known, by the same clock.
     unanswered: HashMap<LeaseId, Duration>,
-    /// Leases that nobody killed, and for which the provider has no room: they rest on their own end.
+    /// Leases that no kill order covers and for which the provider has no room. They end by
+    /// themselves.
     resting: HashSet<LeaseId>,
     /// Leases whose own revocation failed.
     attempts: HashMap<LeaseId, Attempt>,
-    /// Why the provider could not be looked through since the start; until it was, nothing is minted there.
+    /// Why the provider could not be reconciled since the start. Nothing is minted there until it
+    /// was.
     unseen: Option<String>,
-    /// What is wrong with the provider as a whole, since the last round that worked.
+    /// The provider's failure as a whole, since the last successful round.
     fault: Option<Trouble>,
-    /// The call under way: since when, and for which leases.
+    /// The call under way, with its start and its leases.
     asking: Option<(Timestamp, HashSet<LeaseId>)>,
-    /// How far the target's clock was ahead when it was last asked.
+    /// The target's clock skew at the last reading.
     skew: Option<Skew>,
 }
 
@@ -67,18 +70,18 @@ struct Attempt {
     trouble: Trouble,
 }
 
-/// In what way revocations do not get done.
+/// The kinds of failing revocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// No answer, or none that is the provider's own.
+    /// The provider does not answer, or something else answers in its place.
     Silent,
     /// The provider asks for fewer calls.
     Throttled,
-    /// The provider says no.
+    /// The provider refuses.
     Refused,
-    /// Something that was begun before has to end first.
+    /// An earlier operation has to end first.
     Pending,
-    /// This broker cannot write down what it does.
+    /// The broker cannot record its own progress.
     Own,
 }
 
@@ -93,7 +96,7 @@ impl Kind {
     }
 }
 
-/// A run of failures of one kind: what a report says in place of *requested*.
+/// Consecutive failures of one kind, which a report shows instead of *requested*.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trouble {
     kind: Kind,
@@ -103,7 +106,7 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    /// One failure more. Another kind of failure begins anew.
+    /// Counts one more failure. A failure of another kind begins a new run.
     fn after(before: Option<&Self>, kind: Kind, why: String, now: Timestamp) -> Self {
         let same = before.filter(|before| before.kind == kind);
         Self {
@@ -133,7 +136,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// Doubles with every failure.
+/// The wait after this many failures, which doubles with each.
 pub(crate) fn backoff(failures: u32) -> Duration {
     FIRST
         .saturating_mul(1 << failures.saturating_sub(1).min(16))
@@ -141,43 +144,44 @@ pub(crate) fn backoff(failures: u32) -> Duration {
 }
 
 impl Lane {
-    /// For a kill: even a provider that failed a moment ago is asked again at once.
+    /// Wakes the worker for a kill order, also during the backoff after a failure.
     pub(crate) fn rouse(&self) {
         self.wake.notify_one();
         self.urgent.notify_one();
     }
 
-    /// Whether the lease can be tried now.
+    /// True if the lease may be tried now.
     pub(crate) fn is_ready(&self, lease: LeaseId, now: Timestamp) -> bool {
         let state = self.state.lock();
         let attempt = state.attempts.get(&lease);
         attempt.is_none_or(|attempt| attempt.next <= now)
     }
 
-    /// The provider has no room for the lease: until a kill is behind it, it is not asked again.
+    /// Notes that the provider has no room for the lease. The lease is not tried again unless a
+    /// kill order covers it.
     pub(crate) fn rest(&self, lease: LeaseId) {
         let mut state = self.state.lock();
         state.attempts.remove(&lease);
         state.resting.insert(lease);
     }
 
-    /// Whether the lease is left to its own end.
+    /// True if the lease is left to its own end.
     pub(crate) fn rests(&self, lease: &Lease) -> bool {
         lease.killed_by().is_none() && self.state.lock().resting.contains(&lease.id)
     }
 
-    /// When the next lease that failed can be tried again.
+    /// The time at which the next failed lease may be tried.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         let state = self.state.lock();
         state.attempts.values().map(|attempt| attempt.next).min()
     }
 
-    /// What is wrong with the provider as a whole.
+    /// The provider's failure as a whole.
     pub(crate) fn fault(&self) -> Option<String> {
         self.state.lock().fault.as_ref().map(Trouble::to_string)
     }
 
-    /// Why this lease is not further: its own failures, those of the provider as a whole, or the call under way.
+    /// Why this lease is not further: its own failures, the provider's, or the call under way.
     pub(crate) fn why(&self, lease: LeaseId) -> Option<String> {
         let state = self.state.lock();
         let own = state.attempts.get(&lease).map(|attempt| &attempt.trouble);
@@ -193,17 +197,18 @@ impl Lane {
         })
     }
 
-    /// A call for these leases begins.
+    /// Notes that a call for these leases begins.
     pub(crate) fn asks(&self, leases: impl Iterator<Item = LeaseId>, now: Timestamp) {
         self.state.lock().asking = Some((now, leases.collect()));
     }
 
-    /// The call has ended, whatever came of it.
+    /// Notes that the call ended, whatever its result.
     pub(crate) fn answered(&self) {
         self.state.lock().asking = None;
     }
 
-    /// A lease's own revocation failed: it is tried again later, and holds up no other (T67).
+    /// Notes that a lease's own revocation failed. The lease is tried later and holds up no other
+    /// (T67).
     pub(crate) fn failed(
         &self,
         lease: LeaseId,
@@ -218,7 +223,7 @@ impl Lane {
         state.attempts.insert(lease, Attempt { next, trouble });
     }
 
-    /// How far the target's clock is ahead, as it was measured last.
+    /// The target's clock skew at the last measurement.
     pub(crate) fn skew(&self) -> Option<Skew> {
         self.state.lock().skew
     }
@@ -227,8 +232,8 @@ impl Lane {
         self.state.lock().skew = Some(skew);
     }
 
-    /// The broker's clock was accepted anew: nothing waits for a time that may be far away now, and the target is asked again
-    /// how far apart the clocks are.
+    /// Restarts waits after the broker's clock was accepted anew, and has the target's clock read
+    /// again.
     pub(crate) fn clock_was_set(&self) {
         self.retime.notify_one();
         let mut state = self.state.lock();
@@ -237,28 +242,29 @@ impl Lane {
         attempts.for_each(|attempt| attempt.next = Timestamp::EPOCH);
     }
 
-    /// It was revoked, or is over.
+    /// Forgets a lease that was revoked or has ended.
     pub(crate) fn done(&self, lease: LeaseId) {
         self.state.lock().attempts.remove(&lease);
     }
 
-    /// Nothing more can be done about it, and no check shows it dead: its declared bound is all there is. Since when that is
-    /// so: from now on, where it was not so before.
+    /// Notes that nothing more can be done about the lease and no check proves it dead, so that
+    /// only the settle time remains. Returns since when that holds.
     pub(crate) fn cannot_be_proved(&self, lease: LeaseId, now: Duration) -> Duration {
         *self.state.lock().unproved.entry(lease).or_insert(now)
     }
 
-    /// Since when that is so; nothing where something is left to be done.
+    /// Since when that holds; `None` if something can still be done.
     pub(crate) fn unproved_since(&self, lease: LeaseId) -> Option<Duration> {
         self.state.lock().unproved.get(&lease).copied()
     }
 
-    /// Since when it is known that the mint of a lease was given up without an answer: from now on, where it was not before.
+    /// Notes that the lease's mint was given up without an answer. Returns since when that is
+    /// known.
     pub(crate) fn unanswered_since(&self, lease: LeaseId, now: Duration) -> Duration {
         *self.state.lock().unanswered.entry(lease).or_insert(now)
     }
 
-    /// The provider as a whole did not do it; how long to leave it alone.
+    /// Notes that the provider as a whole failed, and returns the wait before the next round.
     pub(crate) fn round_failed(&self, kind: Kind, why: String, now: Timestamp) -> Duration {
         let mut state = self.state.lock();
         state.fault = Some(Trouble::after(state.fault.as_ref(), kind, why, now));
@@ -266,14 +272,15 @@ impl Lane {
         backoff(state.failures)
     }
 
-    /// The provider did what it was asked.
+    /// Notes that a round succeeded.
     pub(crate) fn round_done(&self) {
         let mut state = self.state.lock();
         (state.failures, state.fault) = (0, None);
         state.batch = state.batch.map(|batch| batch.saturating_mul(2));
     }
 
-    /// Forgets what it knew of leases that do not wait for a revocation any more; where none waits, nothing is wrong.
+    /// Forgets leases that no longer wait for a revocation. If none waits, the provider's failure
+    /// is forgotten too.
     pub(crate) fn keep(&self, waits: impl Fn(LeaseId) -> bool, any: bool) {
         let mut state = self.state.lock();
         state.attempts.retain(|lease, _| waits(*lease));
@@ -285,42 +292,42 @@ impl Lane {
         }
     }
 
-    /// Whether revocations wait for a provider that is too busy or does not answer.
+    /// True if revocations wait for a provider that is busy or does not answer.
     pub(crate) fn is_struggling(&self) -> bool {
         self.state.lock().failures > 0
     }
 
-    /// How many leases at the head of the queue have their turn later: with each round that failed as a whole some more, so
-    /// that those whose calls hang do not keep those behind them from being come to.
+    /// How many leases at the head of the queue this round skips. The number grows with each failed
+    /// round, so that leases whose calls hang do not keep the others from being tried.
     pub(crate) fn passed_over(&self) -> usize {
         let failures = self.state.lock().failures;
         FEWEST.saturating_mul(usize::try_from(failures).unwrap_or(usize::MAX))
     }
 
-    /// How many leases a call is given.
+    /// The size of the next batch, in leases.
     pub(crate) fn batch(&self, most: usize) -> usize {
         let batch = self.state.lock().batch;
         batch.map_or(most, |batch| batch.min(most))
     }
 
-    /// A call with so many did not end in time: fewer at once, so that some of it gets done.
+    /// Makes batches smaller after a call of this many leases did not end in time.
     pub(crate) fn too_many(&self, given: usize) {
         self.state.lock().batch = Some((given / 2).max(FEWEST));
     }
 
-    /// Nothing is minted here until the target has been looked through.
+    /// Requires the target to be reconciled before anything is minted there.
     pub(crate) fn distrust(&self, why: String) {
         self.state.lock().unseen = Some(why);
     }
 
-    /// It has been.
+    /// Marks the target as reconciled.
     pub(crate) fn trust(&self) {
         self.state.lock().unseen = None;
         self.looked.notify_waiters();
     }
 
-    /// Why nothing is minted here.
-    /// Waits for a look that is under way, so that a start is not noticed; says whether the target was looked through.
+    /// Waits for a reconciliation that is under way, and returns true if the target is reconciled,
+    /// so that agents do not notice a start.
     pub(crate) async fn looked_within(&self, most: Duration) -> bool {
         let looked = self.looked.notified();
         self.unseen().is_none() || tokio::time::timeout(most, looked).await.is_ok()
@@ -372,7 +379,7 @@ mod tests {
         }
     }
 
-    /// S53
+    /// Tests S53.
     #[test]
     fn s53_a_report_says_since_when_a_provider_hangs_throttles_or_refuses() {
         let lane = Lane::default();

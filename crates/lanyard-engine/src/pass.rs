@@ -1,5 +1,5 @@
-//! Passes over all leases, or all open tasks, that leave room for a kill: each look at the state passes over one page of
-//! them, and the ledger's writer goes between two looks.
+//! Passes over all leases, tasks or approvals that leave room for a kill order: each reading of the
+//! state covers one page, and the ledger's writer runs between two pages.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,9 @@ use crate::engine::{Engine, no_state};
 pub const MAX_LEASES_PER_LOOK: usize = 1024;
 
 impl Engine {
-    /// Shows each lease to `visit`, in the order of the intents. A lease that is asked for during the pass is shown as well; a
-    /// lease that changes during the pass is shown once, as it was or as it became. Says whether the ledger answered.
+    /// Calls `visit` for each lease, in the order of the intents. Leases that are added during the
+    /// pass are visited; a lease that changes is visited once, before or after the change. Returns
+    /// true if the ledger answered.
     pub fn pass(&self, mut visit: impl FnMut(&State, &Lease)) -> bool {
         self.pages(|state, after: Option<Seq>| {
             let mut seen = Vec::new();
@@ -36,7 +37,7 @@ impl Engine {
         })
     }
 
-    /// The same for the leases that an order covers, whatever their role.
+    /// Calls `visit` for each lease that the order covers, whatever its role.
     pub(crate) fn pass_in_reach(
         &self,
         order: &KillOrder,
@@ -70,7 +71,7 @@ impl Engine {
         }
     }
 
-    /// Shows each approval to `visit`, by their ids. Says whether the ledger answered.
+    /// Calls `visit` for each approval, ordered by id. Returns true if the ledger answered.
     pub fn pass_approvals(&self, mut visit: impl FnMut(&State, &Approval)) -> bool {
         self.pages(|state, after| {
             let page = state.approvals(after).take(MAX_LEASES_PER_LOOK);
@@ -82,10 +83,10 @@ impl Engine {
         })
     }
 
-    /// Shows each kill order in the books to `visit`, newest first; what is shown is in effect when this returns.
+    /// Calls `visit` for each kill order, newest first. Visited orders are in effect on return.
     ///
     /// # Errors
-    /// When the ledger cannot say.
+    /// When the ledger cannot answer.
     pub async fn pass_orders(
         &self,
         mut visit: impl FnMut(&State, &EngagedOrder) + Send,
@@ -105,10 +106,11 @@ impl Engine {
         self.in_effect(|_| ()).await
     }
 
-    /// Whose tasks an order reaches: those that are open, and those whose leases are in the books.
+    /// The identities that an order covers: those with open tasks, and those with leases in the
+    /// ledger.
     ///
     /// # Errors
-    /// When the ledger cannot say.
+    /// When the ledger cannot answer.
     pub async fn identities_in_reach(
         &self,
         order: &KillOrder,
@@ -149,7 +151,8 @@ impl Engine {
         Ok(found)
     }
 
-    /// Looks at page after page: each look answers with the places that it saw, and the next one begins behind the last of them.
+    /// Reads page after page. Each reading returns the places that it saw, and the next one begins
+    /// after the last of them.
     pub fn pages<P: Copy>(&self, mut look: impl FnMut(&State, Option<P>) -> Vec<P>) -> bool {
         let mut after = None;
         loop {

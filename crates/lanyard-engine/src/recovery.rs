@@ -1,20 +1,21 @@
-//! What a crash left behind: found at start, before anything is issued, and ended (T54).
+//! Recovery after a crash: mints and hand-overs that were under way are found at the start, before
+//! anything is issued, and ended (T54).
 
 use lanyard_core::lease::{Stage, StopCause};
 
 use crate::engine::Engine;
 
-/// What was found.
+/// The leases found under way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Intents without an answer: the credential may exist.
+    /// Intents without an answer, whose credential may exist.
     pub unconfirmed: usize,
-    /// Confirmed, but not known to have been handed over.
+    /// Issued leases whose secret is not known to have been handed over.
     pub undelivered: usize,
 }
 
 impl Engine {
-    /// Ends every lease whose mint or hand-over was under way when the process before this one ended.
+    /// Ends every lease whose mint or hand-over was under way when the previous process ended.
     pub async fn recover(&self) -> Left {
         let (mut unconfirmed, mut undelivered) = (Vec::new(), Vec::new());
         let answered = self.pass(|_, lease| match lease.stage {

@@ -1,4 +1,4 @@
-//! How far a kill got: counts that are kept as it goes, and the leases one by one.
+//! Reports of kill orders: counts kept as leases die, and the leases one by one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,66 +25,66 @@ use crate::pass::MAX_LEASES_PER_LOOK;
 /// - test: `a_report_lists_so_many_leases_and_counts_the_rest`
 const MAX_REPORT_LINES: usize = 1000;
 
-/// How far a kill got.
+/// The progress of a kill order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KillReport {
-    /// The order, and how far it was lifted.
+    /// The order, and how far people have lifted it.
     pub engaged: EngagedOrder,
-    /// Lease by lease, those first that are furthest from dead; a thousand at most.
+    /// The leases one by one, furthest from dead first, at most [`MAX_REPORT_LINES`].
     pub lines: Vec<KillLine>,
-    /// Leases in reach that the sweep has not come to.
+    /// The number of leases in scope that the sweep has not reached.
     pub unswept: usize,
-    /// What became of the others, by target: those that the order stops, and those in its reach that other orders stop
-    /// and that are not known to be dead.
+    /// The results by target: of leases that the order stops, and of leases in its scope that other
+    /// orders stop and that are not known to be dead.
     pub targets: BTreeMap<Name, TargetReport>,
-    /// All of that together.
+    /// The results of all targets.
     pub total: Tally,
-    /// Leases that were taken, and that are being finished and proved.
+    /// The number of acknowledged leases that are being proved.
     pub proving: u64,
 }
 
-/// What became of the leases at one target.
+/// The results at one target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TargetReport {
-    /// So many.
+    /// The counts of leases.
     pub tally: Tally,
-    /// Past this, what was acknowledged is presumed dead.
+    /// The provider's settle time, after which acknowledged leases are presumed dead.
     pub settles: Option<Duration>,
-    /// The last error of the provider, while it does not do what it is asked.
+    /// The provider's last error, while it fails.
     pub fault: Option<String>,
 }
 
 /// One lease of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KillLine {
-    /// Which lease.
+    /// The lease's id.
     pub lease: LeaseId,
-    /// The order that stops it, where that is another one than the report's.
+    /// The order that stops the lease, if it is not the report's.
     pub other: Option<KillId>,
-    /// Its task.
+    /// The lease's task.
     pub task: Arc<Task>,
-    /// Which grant, of which role, where.
+    /// The lease's grant, role and target.
     pub entry: Arc<Entry>,
-    /// How far its revocation got.
+    /// The progress of the revocation.
     pub progress: Progress,
-    /// When the provider first took it.
+    /// The time at which the provider first acknowledged the revocation.
     pub taken: Option<Timestamp>,
-    /// Whether it died for its neighbour.
+    /// True if the lease died along with another.
     pub collateral: bool,
-    /// Until when it could be live at worst.
+    /// The latest time at which the credential could be live.
     pub worst_expiry: Timestamp,
-    /// Why it is not further.
+    /// Why the revocation is not further.
     pub why: Option<String>,
 }
 
 impl KillReport {
-    /// Whether every lease in it is dead as far as can be known.
+    /// True if every lease is dead.
     #[must_use]
     pub const fn is_confirmed(&self) -> bool {
         self.is_taken() && self.total.acknowledged == 0
     }
 
-    /// Whether nothing is left to do but to wait.
+    /// True if nothing is left to do but to wait.
     #[must_use]
     pub const fn is_taken(&self) -> bool {
         self.unswept == 0 && self.total.requested == 0 && self.proving == 0
@@ -92,10 +92,10 @@ impl KillReport {
 }
 
 impl Engine {
-    /// How far an order got.
+    /// The report of a kill order.
     ///
     /// # Errors
-    /// When the ledger cannot say.
+    /// When the ledger cannot answer.
     pub async fn kill_report(&self, id: KillId) -> Result<Option<KillReport>, CommitError> {
         let swept = *self.swept.lock();
         let engaged = self.peek(|state| {
@@ -115,11 +115,11 @@ impl Engine {
         Ok(report.map(|report| self.explained(report)))
     }
 
-    /// Every lease of an order that is still in the books, and those in its reach that other orders stop and that are
-    /// not known to be dead.
+    /// Every lease in the ledger that the order stops, and those in its scope that other orders
+    /// stop and that are not known to be dead.
     ///
     /// # Errors
-    /// When the ledger cannot say.
+    /// When the ledger cannot answer.
     pub async fn killed_leases(&self, id: KillId) -> Result<Vec<LeaseId>, CommitError> {
         let mut found = Vec::new();
         let answered = self.pages(|state, after| {
@@ -153,7 +153,8 @@ impl Engine {
         found.ok_or_else(no_state)
     }
 
-    /// Shows each lease that one order stops, that is not known to be dead, and that another one makes dead as well.
+    /// Visits each lease that the other order stops, that is not known to be dead, and that this
+    /// order covers too.
     fn pass_stopped_by(
         &self,
         other: KillId,
@@ -174,8 +175,8 @@ impl Engine {
         answered.then_some(()).ok_or_else(no_state)
     }
 
-    /// What other orders stop in the reach of this one. An order of which all is in that reach is taken as a whole: a kill that
-    /// is pressed twice over a million leases costs a report no more than over ten.
+    /// The leases in this order's scope that other orders stop. An order whose leases are all in
+    /// scope is counted as a whole: killing a million leases twice must not make the report slow.
     fn others(&self, id: KillId) -> Result<Others, CommitError> {
         let mut found = Others::default();
         let Some(Known { engaged, others }) = self.others_stopping(id)? else {
@@ -206,10 +207,10 @@ impl Engine {
         Ok(found)
     }
 
-    /// The lines of some of them, in the report of this order.
+    /// The report's lines for some of the leases.
     ///
     /// # Errors
-    /// When the ledger cannot say.
+    /// When the ledger cannot answer.
     pub async fn kill_lines(
         &self,
         order: KillId,
@@ -284,7 +285,7 @@ impl Engine {
     }
 }
 
-/// What a killed lease can wait for, furthest from dead first.
+/// The stages that a killed lease waits in, furthest from dead first.
 const STEPS: [Awaits; 3] = [Awaits::Kill, Awaits::Bound, Awaits::End];
 
 fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
@@ -304,20 +305,21 @@ fn line(lease: &Lease, order: KillId) -> Option<KillLine> {
     }
 }
 
-/// An order, and the others that stop leases which it may make dead as well, each with whether it makes all of them dead.
+/// A kill order, and the other orders that stop leases which it may cover too, each with whether it
+/// covers all of them.
 struct Known {
     engaged: EngagedOrder,
     others: Vec<(KillId, bool)>,
 }
 
-/// What other orders stop in the reach of one.
+/// The leases in an order's scope that other orders stop.
 #[derive(Default)]
 struct Others {
-    /// Those of which all is in that reach.
+    /// The orders whose leases are all in scope.
     within: Vec<KillId>,
-    /// What the others stop of it, by target.
+    /// The counts of the other orders' leases in scope, by target.
     counted: BTreeMap<Name, Tally>,
-    /// The first of all these leases.
+    /// The first lines of all these leases.
     lines: Vec<KillLine>,
 }
 

@@ -1,5 +1,6 @@
-//! Revocation, one worker a target: what is being stopped is revoked, again and again, until the provider
-//! has taken it or nothing can be live. What a kill is behind goes first.
+//! Revocation, with one worker for each target: a stopping lease is revoked again and again until
+//! its provider acknowledges or the credential cannot be live. Leases that a kill order covers go
+//! first.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,25 +30,26 @@ const BATCH: usize = 4096;
 /// - beyond: the call is given up and made again; the leases stay due
 /// - test: `t66_a_provider_that_hangs_delays_no_fence_and_is_asked_until_it_answers`
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long it is remembered what a cut took along, after the last report of that cut. Reports come at each round.
+/// How long a cut's consequences are remembered after the last report of it. Each round reports
+/// cuts again.
 const CUT_KEPT: Duration = Duration::from_secs(3600);
-/// How often what keeps credentials revoked is looked at, where it is one document that others can edit.
+/// How often a provider's revocation document, which others can edit, is checked.
 pub(crate) const UPHOLD: Duration = Duration::from_secs(60);
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
     /// Nothing was due.
     Idle,
-    /// Everything that was due was taken, or has failed on its own and is tried again in its own time; there may be
-    /// more.
+    /// Every due lease was acknowledged, or failed on its own and is tried again later. There may
+    /// be more.
     Done,
-    /// The provider is too busy, or does not answer: again after this long.
+    /// The provider is busy or does not answer. The next round comes after this time.
     Failed(Duration),
 }
 
 impl Engine {
-    /// One round on one target: as many leases as its provider takes at once.
+    /// Runs one round on a target, with as many leases as its provider takes at once.
     pub async fn revoke_round(&self, target: &Name) -> Round {
         let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
         else {
@@ -146,7 +148,8 @@ impl Engine {
         Round::Done
     }
 
-    /// Those of these leases of which more may come than a call that begins now finds.
+    /// The leases whose mint could still create a credential that a call beginning now would not
+    /// find.
     fn unsettled(
         &self,
         lane: &Lane,
@@ -174,13 +177,13 @@ impl Engine {
         found.unwrap_or_default()
     }
 
-    /// A call that was given up; how long to leave the provider alone.
+    /// Notes that a call did not end in time, and returns the wait before the next one.
     fn hung(&self, lane: &Lane) -> Duration {
         let why = format!("a call was given up after {} s", REVOKE_TIMEOUT.as_secs());
         lane.round_failed(Kind::Silent, why, self.now())
     }
 
-    /// Finishes and proves what was acknowledged, where that can be done: as many at once as for a revocation.
+    /// Finishes and proves acknowledged revocations, as many at once as in a round.
     pub async fn prove_round(&self, target: &Name) -> Round {
         let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
         else {
@@ -233,7 +236,7 @@ impl Engine {
         Round::Done
     }
 
-    /// Has a provider look after what it revoked before, where others could undo it.
+    /// Has a provider check its earlier revocations, if others could undo them.
     pub async fn uphold(&self, target: &Name) {
         let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
         else {
@@ -271,8 +274,8 @@ impl Engine {
         }
     }
 
-    /// Journals progress; says whether it is in effect. A revocation goes on without the journal, and is then
-    /// repeated, which is harmless.
+    /// Journals progress, and returns true if it is in effect. Revocations go on without the
+    /// journal, and are then repeated, which is harmless.
     async fn advance(&self, progress: Vec<(LeaseId, Progress)>) -> bool {
         // What is known already is no record: a provider may be asked again for hours.
         let news = self.peek(|state| {
@@ -298,8 +301,8 @@ impl Engine {
         is_in_effect(&outcome)
     }
 
-    /// A cut took along leases that nobody ordered dead, on whichever targets share what was cut: they are ended,
-    /// and said to be.
+    /// Ends the leases that a cut killed along with others, on every target that shares what was
+    /// cut.
     async fn collateral(&self, cuts: Vec<(Handle, Timestamp)>, due: &[LeaseRef]) {
         let now = self.now();
         for (handle, cut) in cuts {
@@ -347,8 +350,9 @@ impl Engine {
         }
     }
 
-    /// Acknowledged leases whose declared bound has passed are presumed dead. The bound is counted by a clock that nobody sets,
-    /// and anew by each process: by the ledger's time it would be over with a jump that a person accepts.
+    /// Presumes acknowledged leases dead once the settle time has passed. The time is measured from
+    /// this process's start by a clock that nobody can set, because the ledger's time moves when a
+    /// person accepts a jump.
     pub async fn presume(&self, target: &Name) {
         let (Some(provider), Some(lane)) = (self.providers().get(target), self.lanes.get(target))
         else {
@@ -380,12 +384,12 @@ impl Engine {
     }
 }
 
-/// Why a lease is not settled.
+/// Why a lease's mint could still create a credential.
 #[derive(Debug, Clone, Copy)]
 enum Unsettled {
-    /// Its mint is under way in this process.
+    /// The mint is under way in this process.
     Minting,
-    /// Its mint was given up without an answer, and a request of that mint may be carried out for so long.
+    /// The mint was given up without an answer, and the provider may carry it out for this long.
     Late(Duration),
 }
 
@@ -430,7 +434,8 @@ const fn progress_of(revoked: Revoked, now: Timestamp) -> Progress {
     }
 }
 
-/// The error of a round in which nothing worked and the same may work later: it is the provider, not the leases.
+/// The error of a round in which nothing succeeded and everything may succeed later. The provider
+/// failed then, not the leases.
 fn whole_failure(report: &RevocationReport) -> Option<ProviderError> {
     let mut errors = report.outcomes.iter().map(|(_, outcome)| match outcome {
         Err(error) if error.is_of_provider() => Some(error),
@@ -479,19 +484,20 @@ fn work(
     work
 }
 
-/// Whether a lease that is being stopped is left to its own end: the provider ends it by itself, or has no room for it.
+/// True if a stopping lease is left to its own end, because the provider ends it by itself or has
+/// no room for its revocation.
 fn is_left(lease: &Lease, lane: &Lane, provider: &dyn Provider, now: Timestamp) -> bool {
     let spared = lease.killed_by().is_none() && provider.ends_itself(&LeaseRef::from(lease), now);
     spared || lane.rests(lease)
 }
 
-/// What has to stay revoked: all that a kill is behind, and what the provider took.
+/// The leases that must stay revoked: all that kill orders cover, and all that were acknowledged.
 fn standing<'a>(state: &'a State, target: &Name) -> impl Iterator<Item = &'a Lease> {
     let stopping = state.leases().stopping(target);
     stopping.filter(|lease| lease.killed_by().is_some() || lease.taken.is_some())
 }
 
-/// The newest order behind what was revoked; else the newest there is.
+/// The newest kill order behind the due leases, else the newest of all.
 fn order_behind(state: &State, due: &[LeaseRef]) -> Option<KillId> {
     let kills = state.kills();
     let behind = due.iter().filter_map(|lease| lease.kill);
@@ -505,7 +511,8 @@ fn order_behind(state: &State, due: &[LeaseRef]) -> Option<KillId> {
     newest.map(|engaged| engaged.order.id)
 }
 
-/// The newest order over the whole target, of both roles, while it is engaged or anything under it could live.
+/// The newest kill order over the whole target and both roles, while it is engaged or anything
+/// under it could be live.
 fn cut(state: &State, target: &Name) -> Option<Timestamp> {
     let cuts = |engaged: &&EngagedOrder| {
         engaged.order.roles == RoleFilter::Both

@@ -1,4 +1,5 @@
-//! The loops: housekeeping, and one revocation worker a target. Each ends when told to.
+//! The engine's loops: housekeeping, and a revocation worker for each target. Each ends when told
+//! to.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,14 +17,15 @@ use crate::engine::Engine;
 use crate::lane::LONGEST_WAIT;
 use crate::revoke::{Round, UPHOLD};
 
-/// How often the clock is looked at when nothing else happens.
+/// How often housekeeping runs when nothing else happens.
 const TICK: Duration = Duration::from_millis(500);
-/// How long what nobody killed is gathered where a provider writes one document for all: a release more costs nothing then,
-/// and each such document is read, written and read back.
+/// How long revocations that no kill order demands are collected for a provider that keeps one
+/// document. One more release costs nothing then, where each document is read, written and read
+/// back.
 const GATHER: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// Runs until `stop` says so. Revocations under way are finished.
+    /// Runs the loops until `stop` is true. Revocations under way are finished.
     pub async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let mut loops = JoinSet::new();
         let mut names = HashMap::new();
@@ -157,8 +159,8 @@ impl Engine {
         }
     }
 
-    /// Does what is safe to break off and begin again, unless a kill comes: a provider that does not answer a check, or a
-    /// look through a target, would hold up the kill for as long as such a call may take.
+    /// Runs work that can be abandoned and repeated, until a kill order comes: a probe or a
+    /// reconciliation that hangs would hold up the kill.
     async fn unless_killed<R>(&self, target: &Name, work: impl Future<Output = R>) -> Option<R> {
         let killed = async {
             let lane = self.lanes.get(target);
@@ -190,7 +192,7 @@ impl Engine {
         self.peek(waits) == Some(true)
     }
 
-    /// Between half of the wait and all of it.
+    /// A random wait between half of `wait` and all of it.
     pub(crate) fn jittered(&self, wait: Duration) -> Duration {
         let half = wait / 2;
         let part = self

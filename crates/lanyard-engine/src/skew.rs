@@ -1,4 +1,4 @@
-//! How far the clock of a target may be from the broker's (T62): beyond a bound nothing is minted there.
+//! The clock skew of targets (T62). Nothing is minted at a target whose clock differs too much.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use lanyard_core::time::Skew;
 /// - test: `s27_a_target_whose_clock_is_too_far_off_mints_nothing_and_says_so`
 pub const MAX_SKEW: Duration = Duration::from_secs(30);
 
-/// Whether a clock is too far off to mint by.
+/// True if a clock differs too much to mint by.
 pub(crate) fn is_far(skew: Skew) -> bool {
     skew.size() > MAX_SKEW
 }

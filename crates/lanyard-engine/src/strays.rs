@@ -1,5 +1,6 @@
-//! What a provider has and the ledger does not know: left by a journal that was lost or restored from a copy. And
-//! the other way round: what the ledger has and the provider does not.
+//! Reconciliation of providers and ledger. A provider may have credentials that the ledger does not
+//! know, after a journal was lost or restored from a copy; and the ledger may have leases that the
+//! provider does not.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,15 +15,15 @@ use lanyard_core::time::Timestamp;
 use crate::engine::Engine;
 use crate::pass::MAX_LEASES_PER_LOOK;
 
-/// How often a target is looked through.
+/// How often a target is reconciled.
 pub(crate) const EVERY: Duration = Duration::from_secs(300);
-/// How soon again where it could not be.
+/// How soon a failed reconciliation is repeated.
 pub(crate) const AGAIN: Duration = Duration::from_secs(5);
-/// How long one look, and one revocation of what it found, may take.
+/// How long one listing, or one revocation of what it found, may take.
 const CALL: Duration = Duration::from_secs(60);
 
-/// The first error that is one of the target. One credential that does not end yet is tried again at the next look, and stands
-/// in the way of no other.
+/// The first error that concerns the target. A credential that does not end yet is tried at the
+/// next reconciliation, and holds up no other.
 fn failed(
     target: &Name,
     outcomes: Vec<(LeaseId, Result<Revoked, ProviderError>)>,
@@ -40,23 +41,25 @@ fn failed(
 }
 
 impl Engine {
-    /// Issues nothing at any target before it has been looked through: after a start, credentials may be out that
-    /// this ledger knows nothing of.
+    /// Issues nothing at a target before it is reconciled: after a start, credentials may exist
+    /// that this ledger does not know.
     pub fn look_before_issuing(&self) {
         for lane in self.lanes.values() {
             lane.distrust("it has not been looked through since the start".to_owned());
         }
     }
 
-    /// Revokes everything on a target that carries the broker's marks and is no lease of the ledger; how
-    /// much that was, if the target could be looked through and all of it was revoked. An intent is in the ledger
-    /// before its provider is called, so nothing that is being minted is taken for one.
+    /// Revokes every credential at a target that bears the broker's marks and belongs to no lease.
+    /// Returns how many, or `None` if the target could not be listed or a revocation failed. The
+    /// intent is in the ledger before the provider is called, so a mint under way is never taken
+    /// for one.
     pub async fn revoke_strays(&self, target: &Name) -> Option<usize> {
         self.hold_against_witness(target).await?;
         self.look_through(target).await
     }
 
-    /// Holds the journal against what a target remembers of it, before the first look through that target.
+    /// Compares the journal with the checkpoint that a target keeps, before the first
+    /// reconciliation.
     pub(crate) async fn hold_against_witness(&self, target: &Name) -> Option<()> {
         let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
         if lane.unseen().is_some()
@@ -69,7 +72,8 @@ impl Engine {
         Some(())
     }
 
-    /// As [`Engine::revoke_strays`], once the journal was held against the witness.
+    /// Reconciles a target as [`Engine::revoke_strays`] does, once the journal was compared with
+    /// the checkpoint.
     pub(crate) async fn look_through(&self, target: &Name) -> Option<usize> {
         let (provider, lane) = (self.providers().get(target)?, self.lanes.get(target)?);
         let issued = self.issued_at(target, provider.as_ref());
@@ -98,7 +102,7 @@ impl Engine {
         }
     }
 
-    /// What credentials shared, and none uses any more, goes.
+    /// Removes shared objects that no credential uses any more.
     async fn tidy(&self, target: &Name, provider: &dyn Provider) {
         let charters = self.charters().all();
         let grants = charters.iter().flat_map(|charter| charter.grants.values());
@@ -179,7 +183,7 @@ impl Engine {
         Ok(count)
     }
 
-    /// The leases that a list has to show.
+    /// The leases that a complete listing has to contain.
     fn issued_at(&self, target: &Name, provider: &dyn Provider) -> BTreeSet<LeaseId> {
         if !provider.capabilities().lists {
             return BTreeSet::new();
@@ -193,7 +197,8 @@ impl Engine {
         if answered { issued } else { BTreeSet::new() }
     }
 
-    /// Somebody took away what a lease stands on: its holder cannot use it, and nobody is told otherwise.
+    /// Records that leases lost what they rest on at the target, because somebody else removed it.
+    /// Their holders cannot use them.
     async fn note_missing(&self, target: &Name, issued: BTreeSet<LeaseId>, listed: &[Found]) {
         let listed: BTreeSet<LeaseId> = listed.iter().map(|found| found.lease).collect();
         let gone: Vec<LeaseId> = issued.difference(&listed).copied().collect();

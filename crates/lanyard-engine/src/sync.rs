@@ -1,5 +1,5 @@
-//! The locks of the release gate: those of every day, and under the feature `model` those of loom, which tries every
-//! order in which threads can meet at them.
+//! The locks of the release gate: the standard library's, or loom's with the feature `model`, which
+//! tries every interleaving of threads.
 
 #[cfg(feature = "model")]
 pub(crate) use model::RwLock;
@@ -12,8 +12,8 @@ mod model {
 
     use loom::sync::MutexGuard;
 
-    /// Readers one by one: with one reader and one writer that is the same, and loom's own lock of this kind does not
-    /// hold.
+    /// A lock that admits readers one by one. With one reader and one writer that is equivalent,
+    /// and loom's own reader-writer lock is not sound.
     #[derive(Debug, Default)]
     pub(crate) struct RwLock<T>(loom::sync::Mutex<T>);
 
