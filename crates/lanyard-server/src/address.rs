@@ -1,13 +1,13 @@
-//! Addresses to listen on, as people write them in the configuration and behind `--listen`.
+//! Listen addresses, as people write them in the configuration and after `--listen`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use lanyard_core::document::escaped;
 
-/// Reads `IP:PORT`.
+/// Parses `IP:PORT`.
 ///
 /// # Errors
-/// Names what is missing: a port alone, an address alone and a host name are what people write instead.
+/// Names the missing part. People write a port alone, an address alone or a host name instead.
 pub(crate) fn parse(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse() {
         return Ok(address);

@@ -1,14 +1,17 @@
-//! Threads for work that takes a core for a while: what agents have read of plans and timelines. They have a lower priority
-//! than those that serve, so that one agent's plan does not make everybody else's credential wait for a core.
+//! Threads for work that occupies a core for a while, such as reading plans and timelines. They
+//! have a lower priority than the serving threads, so that one agent's plan does not delay
+//! everybody else's credential.
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinError;
 
-/// How many there are: one for each plan that is looked at, and as many for what else is read.
+/// The number of threads: one for each plan that is judged at a time, and as many for other
+/// reading.
 const THREADS: usize = 4;
-/// How much less of a busy core they get than the threads that serve, as nice(1) counts: a third.
+/// The nice(1) value of the threads, which gives them a third of a busy core beside the serving
+/// threads.
 const NICE: i32 = 5;
 
 /// The threads.
@@ -16,10 +19,10 @@ const NICE: i32 = 5;
 pub(crate) struct Apart(Option<Runtime>);
 
 impl Apart {
-    /// Nothing runs until there is work.
+    /// Prepares the threads; none runs before there is work.
     ///
     /// # Errors
-    /// As of the system.
+    /// As of the operating system.
     pub(crate) fn new() -> io::Result<Self> {
         let runtime = Builder::new_current_thread()
             .thread_name("apart")
@@ -29,10 +32,10 @@ impl Apart {
         Ok(Self(Some(runtime)))
     }
 
-    /// Runs this there, after what is ahead of it.
+    /// Runs work on the threads, after earlier work.
     ///
     /// # Errors
-    /// When it panics.
+    /// When the work panics.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -54,7 +57,7 @@ impl Drop for Apart {
     }
 }
 
-/// Lowers the priority of the thread, or of the process, that calls it.
+/// Lowers the priority of the calling thread, or of its process.
 pub(crate) fn yield_to_others() {
     // On Linux the caller's own thread is meant. It can be lowered once and not raised again, so the threads are their own.
     if let Err(error) = rustix::process::nice(NICE) {

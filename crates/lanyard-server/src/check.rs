@@ -22,10 +22,10 @@ use crate::data_dir::{self, Outlook};
 use crate::fault::chain;
 use crate::identity::people;
 
-/// Prints a line on stderr for each finding, and on stdout what a start would serve.
+/// Prints each finding on stderr, one line each, and on stdout what a start would serve.
 ///
 /// # Errors
-/// [`ConfigError`], with a line for each fault.
+/// [`ConfigError`], with one line for each fault.
 pub(crate) async fn run(path: &Path) -> Result<()> {
     let config = config::load(path)?;
     let text = config::text(path)?;
@@ -67,19 +67,19 @@ pub(crate) async fn run(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What was found.
+/// The findings of a check.
 struct Found {
-    /// The configuration's file, as it was named.
+    /// The path of the configuration, as it was given.
     name: String,
     places: Places,
-    /// In the configuration.
+    /// The findings in the configuration.
     findings: Vec<Diagnostic>,
-    /// In other files, as lines.
+    /// The findings in other files, as lines.
     elsewhere: Vec<(Severity, String)>,
 }
 
 impl Found {
-    /// The value, or a fault at the place that names it.
+    /// Returns the value, or notes a fault at the part of the configuration that names it.
     fn note<T, E: Into<Error>>(&mut self, at: &[&str], outcome: Result<T, E>) -> Option<T> {
         match outcome {
             Ok(value) => Some(value),
@@ -105,7 +105,7 @@ impl Found {
         self.findings.push(Diagnostic::new(code, span, message));
     }
 
-    /// The lines of faults, and those of doubts, each in the order of the file.
+    /// The lines of errors and those of warnings, each in the order of the file.
     fn lines(mut self) -> (Vec<String>, Vec<String>) {
         self.findings.sort_by_key(|finding| finding.span.start);
         let own = self.findings.iter();
@@ -132,7 +132,7 @@ fn data_directory(found: &mut Found, path: &Path) -> String {
     format!("{}{said}", path.display())
 }
 
-/// What is served where.
+/// The addresses and what is served at each.
 fn listeners(found: &mut Found, config: &Config) -> Vec<(String, String)> {
     let scheme = match config.tls {
         Some(_) => "https",

@@ -1,4 +1,5 @@
-//! The configuration: a YAML file becomes a [`Config`], or every fault of it with its place.
+//! The configuration: turns a YAML file into a [`Config`], or into all of its faults with their
+//! positions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -29,7 +30,8 @@ use crate::targets::{TargetConfig, targets};
 use crate::tls::TlsFiles;
 use crate::unusable::Unusable;
 
-/// How long the plan role is issued again before a re-arm of the apply role, where nothing else is said.
+/// How long the plan role must have been issued again before the apply role can be re-armed, by
+/// default.
 const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
 /// The longest that can be said.
 ///
@@ -40,7 +42,7 @@ const REARM_SOAK: Ttl = Ttl::at_least_a_second(15 * 60);
 /// - test: `times_of_the_configuration_have_bounds`
 const MAX_REARM_SOAK: Ttl = Ttl::at_least_a_second(24 * 3600);
 
-/// How often drills are held, where nothing else is said, and the longest that can be said.
+/// How often drills are held, by default.
 const DRILL_EVERY: Ttl = Ttl::at_least_a_second(24 * 3600);
 /// The longest time between two drills.
 ///
@@ -51,61 +53,61 @@ const DRILL_EVERY: Ttl = Ttl::at_least_a_second(24 * 3600);
 /// - test: `times_of_the_configuration_have_bounds`
 const MAX_DRILL_INTERVAL: Ttl = Ttl::at_least_a_second(90 * 24 * 3600);
 
-/// Everything that the daemon is told.
+/// The daemon's configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// The charter directory.
     pub(crate) charters: Option<PathBuf>,
-    /// Charters that are Kubernetes objects.
+    /// The charters that are Kubernetes objects.
     pub(crate) charter_objects: Option<ObjectsConfig>,
     pub(crate) listen: SocketAddr,
-    /// Where kills are taken besides, by threads of their own.
+    /// The address of the kill plane, which has threads of its own.
     pub(crate) kill_listen: Option<SocketAddr>,
-    /// Where monitoring asks for numbers.
+    /// The address of the metrics endpoint.
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// Who may ask.
+    /// Who may read metrics.
     pub(crate) scrapers: ScraperConfig,
     pub(crate) tls: Option<TlsFiles>,
-    /// Offline keys whose tickets may engage a kill.
+    /// The offline keys whose tickets can give kill orders.
     pub(crate) tickets: Option<TicketConfig>,
-    /// Who is told what happens.
+    /// The receivers of outgoing webhooks.
     pub(crate) webhooks: Vec<HookConfig>,
-    /// Who may report actions by signed messages.
+    /// The systems that may report actions by signed messages.
     pub(crate) reporters: Vec<HookConfig>,
-    /// Systems that may engage kills.
+    /// The systems that may give kill orders.
     pub(crate) signals: SignalConfig,
-    /// Who is sent security events of every kill.
+    /// The receivers of a security event for every kill order.
     pub(crate) receivers: Vec<ReceiverConfig>,
-    /// `iss` of Lanyard's own tokens.
+    /// The issuer (`iss`) of Lanyard's own tokens.
     pub(crate) issuer: String,
-    /// `aud` of the identities that are presented to it.
+    /// The audience (`aud`) that presented identity tokens must have.
     pub(crate) audience: String,
-    /// Who is believed, and how.
+    /// The trusted issuers, and how their tokens are verified.
     pub(crate) identities: IdentityConfig,
-    /// How the kill switch is looked after.
+    /// The configuration of the kill switch.
     pub(crate) switch: SwitchConfig,
-    /// Where people decide on an approval.
+    /// The page on which people decide about an approval.
     pub(crate) approval_url: Option<ApprovalUrl>,
-    /// The file of the keys that stored plans are sealed with; one in the data directory where none is named.
+    /// The file of the keys that seal stored plans; a file in the data directory by default.
     pub(crate) plan_sealing_keys: Option<PathBuf>,
     pub(crate) targets: BTreeMap<Name, TargetConfig>,
-    /// What charters may name: the environments and the targets.
+    /// The environments and targets, which charters may name.
     pub(crate) world: World,
 }
 
-/// What keeps the kill switch true.
+/// The configuration of the kill switch.
 #[derive(Debug)]
 pub(crate) struct SwitchConfig {
-    /// Where it is remembered how far the journal is.
+    /// The file with the journal's checkpoint.
     pub(crate) witness_file: Option<PathBuf>,
     /// How often drills are held.
     pub(crate) drill_every: Duration,
-    /// How long the plan role is issued again before a re-arm of the apply role.
+    /// How long the plan role must have been issued again before the apply role can be re-armed.
     pub(crate) rearm_soak: Duration,
 }
 
-/// The keys of kill tickets, and the tickets that are withdrawn.
+/// The keys of kill tickets, and the withdrawn tickets.
 #[derive(Debug)]
 pub(crate) struct TicketConfig {
     pub(crate) jwks: PathBuf,
@@ -117,22 +119,22 @@ pub(crate) struct TicketConfig {
 pub(crate) struct HookConfig {
     name: Name,
     secret_file: PathBuf,
-    /// Where to, for what goes out.
+    /// The URL of an outgoing webhook.
     url: Option<Url>,
 }
 
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    /// The file cannot be read.
+    /// The file cannot be read, for this reason.
     #[error("{0}")]
     Unreadable(String),
-    /// Each fault in a line of its own, with its place.
+    /// The faults, one line each with its position.
     #[error("{}", .0.join("; "))]
     Faults(Vec<String>),
 }
 
-/// Reads the file. Relative paths in it are relative to it.
+/// Loads the file. Relative paths in it are relative to its folder.
 ///
 /// # Errors
 /// See [`ConfigError`].
@@ -145,10 +147,10 @@ pub(crate) fn load(path: &Path) -> Result<Config, ConfigError> {
     })
 }
 
-/// The text of the file.
+/// Reads the file's text.
 ///
 /// # Errors
-/// When it cannot be read: what to do about that.
+/// Why it cannot be read, and what to do.
 pub(crate) fn text(path: &Path) -> Result<String, ConfigError> {
     let shown = path.display();
     read_plain_text(path).map_err(|error| {
@@ -278,7 +280,7 @@ fn config(f: &Findings, root: &Node, base: &Path) -> Option<Config> {
     })
 }
 
-/// What charters may name.
+/// Reads the environments and targets.
 fn world(
     environments: BTreeMap<Name, EnvironmentKind>,
     targets: &BTreeMap<Name, TargetConfig>,
@@ -306,7 +308,7 @@ fn world(
     }
 }
 
-/// The namespace of the pod that the daemon runs in, if it is one.
+/// The namespace of the daemon's pod, if it runs in one.
 fn own_namespace() -> Option<String> {
     const FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
     let text = read_plain_text(Path::new(FILE)).ok()?;
@@ -329,7 +331,7 @@ fn switch(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<SwitchConfig> {
     })
 }
 
-/// Without TLS nothing is served off loopback.
+/// Reads a listen address. Without TLS only loopback is allowed.
 fn address(f: &Findings, node: &Node, tls: Option<&TlsFiles>) -> Option<SocketAddr> {
     let listen = match address::parse(f.text(node)?) {
         Ok(listen) => listen,
@@ -359,7 +361,7 @@ fn tls(f: &Findings, node: &Node, base: &Path) -> Option<TlsFiles> {
     })
 }
 
-/// Webhooks, or those who report by one: a name each, a secret, and where to for what goes out.
+/// Reads webhooks, or reporters by webhook: a name, a secret, and a URL if outgoing.
 fn hooks(f: &Findings, node: &Node, base: &Path, with_url: bool) -> Vec<HookConfig> {
     let hook = |item| {
         let fields = f.map(item)?;
@@ -381,7 +383,7 @@ fn hooks(f: &Findings, node: &Node, base: &Path, with_url: bool) -> Vec<HookConf
     f.list(node).iter().filter_map(hook).collect()
 }
 
-/// Over TLS, unless it is this machine.
+/// Reads a URL, which must use TLS unless it is on this machine.
 pub(crate) fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
     let url: Url = f.parsed(node)?;
     let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
@@ -393,7 +395,7 @@ pub(crate) fn hook_url(f: &Findings, node: &Node) -> Option<Url> {
     ok.then_some(url)
 }
 
-/// What is said of an approval to those who wait for it: a page, with the id in the place of `{approval}`.
+/// The URL shown to those who wait for an approval, with its id in the place of `{approval}`.
 #[derive(Debug, Clone)]
 pub(crate) struct ApprovalUrl(String);
 
@@ -417,7 +419,7 @@ fn approval_url(f: &Findings, node: &Node) -> Option<ApprovalUrl> {
 }
 
 impl Config {
-    /// The receivers of what happens.
+    /// The receivers of outgoing webhooks.
     pub(crate) fn webhooks(&self, unusable: &mut Unusable) -> Vec<Webhook> {
         let mut webhooks = Vec::new();
         for hook in &self.webhooks {
@@ -444,7 +446,7 @@ impl Config {
         webhooks
     }
 
-    /// Those who may report actions, by name.
+    /// The systems that may report actions, by name.
     pub(crate) fn reporters(&self, unusable: &mut Unusable) -> BTreeMap<String, Secret> {
         let mut reporters = BTreeMap::new();
         for hook in &self.reporters {
@@ -893,7 +895,7 @@ pub(crate) mod tests {
         assert!(wrong.is_empty(), "{wrong}");
     }
 
-    /// The fields of a configuration that pages show.
+    /// The configuration fields that pages show.
     const CONFIGURED: &[&str] = &[
         "data_dir",
         "charters",

@@ -7,14 +7,14 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// What nobody but the owner may have of a directory or a file.
+/// The permissions that only the owner may have on a directory or file.
 const OTHERS: u32 = 0o077;
-/// What a daemon of any version has made in its directory.
+/// The names that daemons of any version create in their data directory.
 const OWN: &[&str] = &["journal", "keys", "kill-spool", "plans", "revisions"];
-/// Directories are this deep at the most.
+/// The greatest depth of directories.
 const DEEPEST: u32 = 8;
 
-/// Why a data directory is not used.
+/// Why a data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataDirError {
     #[error("cannot use data directory `{}`", .path.display())]
@@ -58,15 +58,15 @@ pub(crate) enum DataDirError {
 /// What a start would find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outlook {
-    /// Nothing: the start makes the directory.
+    /// No directory: the start creates it.
     Absent,
-    /// A directory of the daemon's user alone.
+    /// A directory that only the daemon's user can enter.
     Closed,
     /// A daemon's directory with this mode, which the start closes to others.
     Open(u32),
 }
 
-/// Looks, and changes nothing.
+/// Looks at the directory and changes nothing.
 ///
 /// # Errors
 /// See [`DataDirError`]: what would keep the daemon from starting.
@@ -109,7 +109,7 @@ pub(crate) fn look(path: &Path) -> Result<Outlook, DataDirError> {
     })
 }
 
-/// Whether this user may make a directory in the nearest one above that exists.
+/// Checks that this user may create a directory in the nearest existing one above.
 fn can_be_made(path: &Path) -> io::Result<()> {
     let absolute = std::path::absolute(path)?;
     let above = absolute.ancestors().skip(1).find(|above| above.exists());
@@ -153,7 +153,7 @@ pub(crate) fn prepare(path: &Path) -> Result<(), DataDirError> {
     Ok(())
 }
 
-/// The folder that keeps the daemon from making its directory: the first one above it that the daemon sees.
+/// The folder that keeps the daemon from creating its directory: the first visible one above it.
 fn barred(path: &Path, error: &io::Error) -> Option<DataDirError> {
     if error.kind() != io::ErrorKind::PermissionDenied {
         return None;
@@ -170,7 +170,7 @@ fn barred(path: &Path, error: &io::Error) -> Option<DataDirError> {
     })
 }
 
-/// Whether the directory is a daemon's and nothing else's.
+/// True if the directory contains a daemon's files and nothing else.
 fn is_own(path: &Path) -> io::Result<bool> {
     let mut empty = true;
     for entry in fs::read_dir(path)? {
@@ -183,7 +183,7 @@ fn is_own(path: &Path) -> io::Result<bool> {
     Ok(empty)
 }
 
-/// Takes from others what they may do with this.
+/// Removes other users' permissions.
 fn shut(path: &Path, found: &Metadata) -> io::Result<()> {
     if found.mode() & OTHERS == 0 {
         return Ok(());
@@ -192,7 +192,7 @@ fn shut(path: &Path, found: &Metadata) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// The same with everything in a directory. Links are left alone.
+/// Removes other users' permissions on everything in a directory. Links are skipped.
 fn close_within(directory: &Path, depth: u32) {
     let failed = |path: &Path, error: io::Error| {
         tracing::warn!(

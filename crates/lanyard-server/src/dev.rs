@@ -1,4 +1,4 @@
-//! `lanyardd dev`: an issuer, people and charters of its own, made on the first start and kept.
+//! `lanyardd dev`: an issuer, people and charters, created at the first start and kept.
 
 use std::fs;
 use std::io;
@@ -14,12 +14,12 @@ use crate::installation::context::Caller;
 use crate::installation::issuer::SigningKey;
 use crate::installation::write_new;
 
-/// How long the certificate of a directory is good.
+/// The lifetime of a development certificate, in days.
 const CERTIFICATE_DAYS: i32 = 3650;
-/// The key of both issuers, in tokens and in the key set.
+/// The id of both issuers' key, in tokens and in the key set.
 const KID: &str = "dev";
 
-/// Who there is: the name of the context, its issuer, its subject, its groups.
+/// The people: context name, issuer, subject, groups.
 const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
     (
         "agent",
@@ -59,7 +59,7 @@ const PEOPLE: &[(&str, &str, &str, &[&str])] = &[
     ),
 ];
 
-/// Makes what is missing; says where the configuration is.
+/// Creates what is missing, and returns the path of the configuration.
 pub(crate) fn prepare(
     directory: &Path,
     listen: SocketAddr,
@@ -117,12 +117,12 @@ pub(crate) fn prepare(
     Ok(config)
 }
 
-/// What could not be made, with its name.
+/// Creates a file, and names it in the error.
 fn made<T>(path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> Result<T> {
     make(path).with_context(|| format!("cannot make `{}`", path.display()))
 }
 
-/// A certificate for this machine, and the authority that signed it, both made on the first start.
+/// Creates at the first start a certificate for this machine and the authority that signs it.
 fn certificate(directory: &Path) -> Result<()> {
     let key = directory.join("dev-tls.key");
     if key.exists() {
@@ -140,7 +140,7 @@ fn certificate(directory: &Path) -> Result<()> {
     made(&key, |path| write_new(path, signed.key.as_bytes()))
 }
 
-/// The issuer's key, made on the first start; readable by nobody else (T51).
+/// Creates at the first start the issuer's key, readable by its owner alone (T51).
 fn key(path: &Path) -> Result<SigningKey> {
     if path.exists() {
         let read = lanyard_secret_file::read(path, Origin::Written)?;

@@ -1,4 +1,4 @@
-//! The keys of issuers: fetched at the start, every minute, and when a token names one that is not known.
+//! The keys of issuers, fetched at the start, every minute, and when a token names an unknown key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,9 +20,9 @@ use crate::config::Config;
 use crate::identity::config::KeySource;
 use crate::wire::Broker;
 
-/// How often keys are fetched where nothing asks for them: how long a key that was withdrawn may still be believed.
+/// How often keys are fetched without a request: how long a withdrawn key may still be believed.
 const EVERY: Duration = Duration::from_secs(60);
-/// How often they are fetched at most, however many unknown keys are named (T11).
+/// How often keys are fetched at most, however many unknown keys are named (T11).
 const AT_MOST_EVERY: Duration = Duration::from_secs(10);
 /// How long keys that cannot be fetched again are believed (T11).
 ///
@@ -57,7 +57,7 @@ struct OpenIdConfiguration {
     jwks_uri: String,
 }
 
-/// Who waits for the keys of which issuer.
+/// The requests for fresh keys, by issuer.
 pub(crate) struct KeyWatch(BTreeMap<String, Watched>);
 
 struct Watched {
@@ -66,7 +66,7 @@ struct Watched {
 }
 
 impl KeyWatch {
-    /// Over the issuers whose keys are fetched.
+    /// Prepares the issuers whose keys are fetched.
     pub(crate) fn new(config: &Config) -> Self {
         let issuers = config.identities.issuers.iter();
         let fetched = issuers.filter(|issuer| !matches!(issuer.keys, KeySource::File(_)));
@@ -80,7 +80,7 @@ impl KeyWatch {
         Self(fetched.map(|issuer| watched(issuer.name.clone())).collect())
     }
 
-    /// Has the keys of this issuer fetched again, unless that was done a moment ago, and waits for it, not for long.
+    /// Fetches an issuer's keys, unless that happened recently, and waits briefly for the result.
     pub(crate) async fn renewed(&self, issuer: &str) {
         let Some(watched) = self.0.get(issuer) else {
             return;
@@ -96,7 +96,7 @@ impl KeyWatch {
     }
 }
 
-/// Fetches the keys of every issuer that is configured so, until told to stop.
+/// Fetches the keys of every configured issuer until told to stop.
 pub(crate) async fn follow(config: &Config, broker: Arc<Broker>, stop: watch::Receiver<bool>) {
     let mut followed = JoinSet::new();
     for issuer in &config.identities.issuers {
@@ -145,7 +145,7 @@ async fn one(issuer: String, source: Source, broker: Arc<Broker>, mut stop: watc
     }
 }
 
-/// Where keys are fetched.
+/// The places that keys are fetched from.
 enum Source {
     Discovery(Client),
     Cluster,
@@ -166,7 +166,7 @@ impl Source {
         }))
     }
 
-    /// Fetches the keys of an issuer; the keys that are passed over, and why.
+    /// Fetches an issuer's keys; returns the keys that cannot be used, and why.
     async fn renew(&self, issuer: &str, broker: &Broker) -> Result<Vec<String>> {
         let doors = &broker.doors;
         // A system clock that is ahead for a while makes no keys good for longer.
@@ -200,7 +200,7 @@ impl Source {
     }
 }
 
-/// A client that goes nowhere but where it is sent, over TLS, and for no longer than a fetch may take (T10).
+/// An HTTP client without redirects, over TLS, with the timeout of a fetch (T10).
 pub(crate) fn client(ca_file: Option<&Path>) -> Result<Client> {
     let mut builder = Client::builder()
         .https_only(true)
@@ -249,7 +249,7 @@ async fn get(client: &Client, url: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether it names the metadata service of a cloud, or the like, by its address (T10).
+/// True if the URL is an address of a cloud's metadata service, or similar (T10).
 fn is_inward(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_link_local() || address.is_unspecified(),

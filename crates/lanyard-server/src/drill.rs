@@ -1,4 +1,4 @@
-//! Drills: the charter of the canary, which the broker writes itself, and their schedule.
+//! Drills: the canary's charter, which the broker writes itself, and their schedule.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,25 +18,25 @@ use crate::config::Config;
 use crate::targets::TargetConfig;
 use crate::wire::Broker;
 
-/// The name of the charter: no file may have it.
+/// The name of the canary's charter, which no file may have.
 pub(crate) const CHARTER: &str = "lanyard-drill";
-/// An issuer that no token has: it is not a URL.
+/// The issuer of the canary's agent. No token can have it, because it is not a URL.
 const ISSUER: &str = "lanyard:drill";
-/// How often the schedule is looked at.
+/// How often the schedule is checked.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// What is drilled, and when.
+/// The targets of drills, and their schedule.
 #[derive(Debug)]
 pub(crate) struct Drills {
     canary: Canary,
     /// The targets that a canary can be minted at.
     targets: Vec<Name>,
     every: Duration,
-    /// One at a time.
+    /// Held during a drill, so that there is one at a time.
     turn: tokio::sync::Mutex<()>,
 }
 
-/// The charter of the canary, and what is to be drilled with it; nothing where no target can be.
+/// The canary's charter with its targets; `None` if no target can be drilled.
 pub(crate) fn prepared(config: &Config) -> Result<Option<(Charter, Drills)>> {
     let Some(environment) = config.world.environments.keys().next() else {
         return Ok(None);
@@ -94,7 +94,7 @@ fn charter(environment: &Name, grants: &str) -> String {
     )
 }
 
-/// A plan role that reads one thing that is not there.
+/// A grant of the plan role that reads one thing which does not exist.
 fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<String> {
     let mut grant = String::new();
     let head =
@@ -137,17 +137,17 @@ fn grant(name: &Name, target: &TargetConfig, environment: &Name) -> Option<Strin
 }
 
 impl Drills {
-    /// Where drills can be held.
+    /// The targets that can be drilled.
     pub(crate) fn targets(&self) -> &[Name] {
         &self.targets
     }
 
-    /// Past this, the last good drill proves nothing any more.
+    /// The age from which the last good drill is out of date.
     pub(crate) fn old(&self) -> Duration {
         OLD.max(self.every * 2)
     }
 
-    /// Holds a drill now, at each of these targets, one after the other.
+    /// Holds a drill now at each of these targets, one after the other.
     pub(crate) async fn hold(
         &self,
         broker: &Broker,
@@ -162,7 +162,7 @@ impl Drills {
         Ok(held)
     }
 
-    /// The targets whose last drill is too long ago. While people have the switch in their hands there is none.
+    /// The targets whose last drill is too old. None while people use the kill switch.
     fn due(&self, broker: &Broker, now: Timestamp) -> Vec<Name> {
         let due = lanyard_core::ledger::look(broker.ledger.as_ref(), |state| {
             if state.kills().count_engaged() > 0 {

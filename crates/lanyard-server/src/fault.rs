@@ -1,4 +1,4 @@
-//! How a command of the daemon ends that cannot do its work: a plain line on stderr, for whoever typed it, and an exit code.
+//! Failures of the daemon's commands: a plain line on stderr and an exit code.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -7,10 +7,10 @@ use lanyard_core::document::visible;
 
 use crate::config::ConfigError;
 
-/// The exit code of a usage, a configuration or a machine with which the command cannot do its work.
+/// The exit code when the usage, configuration or machine keeps the command from working.
 const FAULT: u8 = 2;
 
-/// Says why in one line, and a configuration with several faults in one line for each.
+/// Prints the error in one line, or a configuration with several faults in one line each.
 pub(crate) fn told(error: &anyhow::Error) -> ExitCode {
     let mut stderr = std::io::stderr().lock();
     for line in lines(error) {
@@ -29,7 +29,7 @@ fn lines(error: &anyhow::Error) -> Vec<String> {
     }
 }
 
-/// What happened and each cause that its message does not name already.
+/// The error with each cause that its message does not contain already.
 pub(crate) fn chain(error: &anyhow::Error) -> String {
     let mut said = String::new();
     for cause in error.chain() {

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use crate::refusal;
 use crate::request_bodies::is_grpc;
 
-/// What an answer carries, so that its body is gated: the right to hand it over.
+/// The right to hand over an answer's secret, carried by the answer so that its body is gated.
 #[derive(Clone)]
 pub(crate) struct Gated(Arc<Mutex<Option<Release>>>);
 
@@ -29,7 +29,7 @@ impl Gated {
     }
 }
 
-/// Puts the gate before the body of an answer that asks for it.
+/// Puts the release gate before the body of an answer that carries the right.
 pub(crate) async fn gate(mut response: Response) -> Response {
     match response.extensions_mut().remove::<Gated>() {
         Some(gated) => {

@@ -12,9 +12,9 @@ use lanyard_core::time::Ttl;
 use crate::identity::Place;
 use crate::identity::config::{IssuerConfig, KeySource};
 
-/// How long what is in force stays so while the API server cannot be read, where nothing else is said.
+/// How long charters stay in force while the API server cannot be read, by default.
 const STALE_AFTER: Ttl = Ttl::at_least_a_second(600);
-/// The longest that can be said.
+/// The highest value.
 ///
 /// # Limit
 /// - for: `charter_objects.stale_after`
@@ -22,7 +22,7 @@ const STALE_AFTER: Ttl = Ttl::at_least_a_second(600);
 /// - beyond: the configuration is refused
 /// - test: `charter_objects_have_bounds_of_their_own`
 const MAX_STALE_AFTER: Ttl = Ttl::at_least_a_second(24 * 3600);
-/// The shortest: a call to the API server takes a quarter of it.
+/// The lowest value. A call to the API server takes up to a quarter of it.
 const MIN_STALE_AFTER: Ttl = Ttl::at_least_a_second(4);
 /// Namespaces that objects are read in.
 ///
@@ -33,7 +33,7 @@ const MIN_STALE_AFTER: Ttl = Ttl::at_least_a_second(4);
 /// - test: `charter_objects_have_bounds_of_their_own`
 const MAX_NAMESPACES: usize = 100;
 
-/// Where charters are read as Kubernetes objects, and what they may name.
+/// The namespaces whose charter objects are read, and what those charters may name.
 #[derive(Debug)]
 pub(crate) struct ObjectsConfig {
     pub(crate) place: Place,
@@ -42,14 +42,14 @@ pub(crate) struct ObjectsConfig {
     pub(crate) namespaces: Vec<NamespaceRule>,
 }
 
-/// What the rest of the configuration declares.
+/// The parts of the configuration that the section refers to.
 pub(crate) struct Declared<'a> {
     pub(crate) issuers: &'a [IssuerConfig],
     pub(crate) targets: BTreeSet<Name>,
     pub(crate) environments: &'a std::collections::BTreeMap<Name, EnvironmentKind>,
 }
 
-/// Reads the section. An address is read as those of the other listeners are.
+/// Reads the section. Addresses are read like those of the other listeners.
 pub(crate) fn objects(
     f: &Findings,
     node: &Node,
@@ -159,7 +159,7 @@ fn namespace(
     })
 }
 
-/// The service accounts of the namespace, by the issuers that are known to be of the same cluster.
+/// The service accounts of the namespace, under each issuer known to belong to the same cluster.
 fn own_agents(
     f: &Findings,
     node: &Node,
@@ -221,7 +221,7 @@ fn known<'a>(
     Some(f.list(node).iter().filter_map(name).collect())
 }
 
-/// A subject, of any issuer; or an issuer and a subject.
+/// Reads an agent bound: a subject of any issuer, or an issuer and a subject.
 fn agent(f: &Findings, node: &Node) -> Option<AgentBound> {
     if node.is_text() {
         let issuer = None;
@@ -240,7 +240,7 @@ fn agent(f: &Findings, node: &Node) -> Option<AgentBound> {
     })
 }
 
-/// Exact, or whole segments and `*`; `*` alone for every agent.
+/// Reads a subject pattern: exact, whole segments followed by `*`, or `*` for every agent.
 fn subject(f: &Findings, node: &Node) -> Option<SubjectPattern> {
     let text = f.text(node)?;
     match text.strip_suffix('*') {
@@ -267,7 +267,7 @@ mod tests {
 
     const CLUSTER: &str = "issuers: [{issuer: 'https://cluster', kind: agents, kubernetes: {kubeconfig: shop, context: it}}]";
 
-    /// The usual file with this section, and without a charter directory.
+    /// The usual configuration with this section and without a charter directory.
     fn with(section: &str) -> String {
         let text = GOOD.replacen("charters: charters\n", "", 1);
         let text = text.replacen("issuers: []", CLUSTER, 1);

@@ -1,14 +1,14 @@
-//! Charters that have ended, or end soon: their agents stop working then, and somebody has to know before.
+//! Warnings of charters that have ended or end soon, because their agents stop working then.
 
 use std::time::Duration;
 
 use crate::wire::Broker;
 
-/// How long before its end a charter is named.
+/// How long before its end a charter is reported.
 const ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 impl Broker {
-    /// A line for each charter in force that has ended, or ends soon.
+    /// One line for each charter in force that has ended or ends soon.
     pub(crate) fn ending_charters(&self) -> Vec<String> {
         let now = self.engine.now();
         let mut lines = Vec::new();

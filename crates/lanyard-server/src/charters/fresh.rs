@@ -1,5 +1,6 @@
-//! New revisions of objects: each is a record of the journal and a folder on the disk, which stay. Whoever may write an object
-//! may change it as often as the API server lets him.
+//! The rate of new revisions from charter objects. Each revision is a journal record and a folder
+//! on disk, both permanent, and whoever may write an object may change it as often as the API
+//! server allows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +16,10 @@ use tokio::time::Instant;
 /// - beyond: the charter is not in force until there is room (`TooManyChanges`)
 /// - test: `a_namespace_brings_so_many_new_revisions_and_no_more`
 const MAX_NEW_REVISIONS: u32 = 2500;
-/// How long one revision takes to be forgotten.
+/// The time in which the quota grows by one revision.
 const REFILL: Duration = Duration::from_secs(60);
 
-/// What each namespace has left.
+/// The remaining quota of each namespace.
 #[derive(Default)]
 pub(super) struct Fresh(BTreeMap<Name, Left>);
 
@@ -28,7 +29,7 @@ struct Left {
 }
 
 impl Fresh {
-    /// Takes one, where there is one left.
+    /// Takes one from the quota; returns false if it is used up.
     pub(super) fn take(&mut self, namespace: &Name, now: Instant) -> bool {
         let left = self.0.entry(namespace.clone()).or_insert(Left {
             revisions: MAX_NEW_REVISIONS,

@@ -1,4 +1,5 @@
-//! Revisions of earlier days, for the tasks that are pinned to one: each a folder with the charter and its policies.
+//! Stored revisions for the tasks that are pinned to them: each a folder with the charter and its
+//! policies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +9,21 @@ use lanyard_engine::Engine;
 use lanyard_plan::PolicyFolder;
 use lanyard_secret_file::read_plain_text;
 
-/// What a charter's file is called among the revisions, with its policies beside it.
+/// The file name of a charter in its revision's folder.
 const CHARTER: &str = "charter.yaml";
 
-/// The folder of every revision that was ever in force.
+/// The folder with every revision that was ever in force.
 pub(super) struct Kept {
     pub(super) folder: PathBuf,
     pub(super) world: World,
 }
 
 impl Kept {
-    /// Takes in the revisions of earlier days.
+    /// Loads the stored revisions.
     ///
     /// # Errors
-    /// When the directory cannot be made or read: the tasks that are pinned to one of them are denied.
+    /// When the directory cannot be created or read. Tasks pinned to a stored revision are denied
+    /// then.
     pub(super) fn remember(&self, engine: &Engine) -> std::io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         for entry in fs::read_dir(&self.folder)? {
@@ -41,7 +43,7 @@ impl Kept {
         Ok(())
     }
 
-    /// A revision that was kept, if all of it is there.
+    /// Loads a stored revision, if it is complete.
     fn read(&self, folder: &Path) -> Option<Charter> {
         let text = read_plain_text(&folder.join(CHARTER)).ok()?;
         let policies = PolicyFolder::at(folder.to_owned());
@@ -49,7 +51,7 @@ impl Kept {
         Some(parsed.charter)
     }
 
-    /// Whether there is something of this revision.
+    /// True if the revision has a folder.
     pub(super) fn knows(&self, charter: &Charter) -> bool {
         self.place(charter).exists()
     }
@@ -59,7 +61,7 @@ impl Kept {
         self.folder.join(name)
     }
 
-    /// Writes a revision down with all that it is made of, as a folder that is there whole or not at all.
+    /// Stores a revision with its policies as a folder that appears complete or not at all.
     pub(super) fn keep(&self, text: &str, charter: &Charter) -> std::io::Result<()> {
         let folder = self.place(charter);
         if folder.exists() {

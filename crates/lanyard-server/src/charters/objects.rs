@@ -1,4 +1,5 @@
-//! Charters that are Kubernetes objects: which of them hold, what becomes of each, and what the webhook answers.
+//! Charters that are Kubernetes objects: which are in force, the status of each, and the webhook's
+//! answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,23 +19,23 @@ use super::config::ObjectsConfig;
 use super::fresh::Fresh;
 use super::kept::Kept;
 
-/// How much of `stale_after` passes before operators are told that a namespace is not read.
+/// The fraction of `stale_after` from which operators are told that a namespace cannot be read.
 const TOLD_AFTER: u32 = 10;
 
-/// A charter that was read from an object, or what is wrong with it.
+/// A charter read from an object, or why there is none, with the findings.
 type Judged = Result<(Charter, Vec<Finding>), (Why, Vec<Finding>)>;
 
-/// The last reading of one object, for as long as it says the same.
+/// The result of reading one object, for as long as the object does not change.
 struct Cached {
     text: Arc<str>,
-    /// What it was judged with, where it names policies.
+    /// The policies that it was read with, if it names any.
     policies: Option<ConfigMaps>,
     judged: Judged,
-    /// Its revision is on the disk.
+    /// True once the revision is stored on disk.
     is_kept: bool,
 }
 
-/// The objects, and the rules of the namespaces that they are read in.
+/// The charter objects, and the rules of their namespaces.
 pub(crate) struct Objects {
     pub(super) source: Arc<Source>,
     rules: BTreeMap<Name, NamespaceRule>,
@@ -42,27 +43,28 @@ pub(crate) struct Objects {
     cached: Mutex<BTreeMap<String, Cached>>,
     verdicts: watch::Sender<Arc<Vec<Verdict>>>,
     fresh: Mutex<Fresh>,
-    /// Names that the charter directory has, as it was read last.
+    /// The names of the charter directory, as last read.
     of_directory: Mutex<BTreeSet<String>>,
 }
 
-/// All objects, as they were at one moment.
+/// All objects at one moment.
 pub(super) struct Read {
     pub(super) charters: BTreeMap<Name, Charter>,
-    /// By object, what keeps it out of force.
+    /// The reasons that keep an object out of force, by object.
     pub(super) problems: BTreeMap<String, Vec<String>>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) all_kept: bool,
-    /// Why a charter that was in force before is not, by name.
+    /// The reason why a charter went out of force, by name.
     pub(super) withdrawn: BTreeMap<Name, String>,
-    /// Charters that would be in force, had they been read of late.
+    /// Charters that would be in force if they had been read recently.
     pub(super) stale: Vec<Charter>,
-    /// A namespace was not read yet: what the ledger has of it may be there.
+    /// True if a namespace has not been read yet. Charters that the ledger has in force may be in
+    /// it.
     pub(super) is_waiting: bool,
 }
 
 impl Read {
-    /// Of no objects.
+    /// The reading of no objects.
     pub(super) const fn empty() -> Self {
         Self {
             charters: BTreeMap::new(),
@@ -76,7 +78,7 @@ impl Read {
     }
 }
 
-/// What there is to say of the namespaces: it changes with time, too.
+/// The warnings about the namespaces, which also change with time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Seen {
     changes: u64,
@@ -90,7 +92,7 @@ impl Seen {
     }
 }
 
-/// The policies that a charter of an object names.
+/// The policies that a charter object names.
 struct Policies<'a>(&'a ConfigMaps);
 
 impl PolicyFiles for Policies<'_> {
@@ -124,12 +126,12 @@ impl Objects {
         }
     }
 
-    /// What became of each object, whenever that changes.
+    /// The status of each object, whenever one changes.
     pub(super) fn verdicts(&self) -> watch::Receiver<Arc<Vec<Verdict>>> {
         self.verdicts.subscribe()
     }
 
-    /// Has the verdicts written to the objects. What the journal does not take is not in force.
+    /// Publishes the status of objects. A charter that the journal did not accept is not in force.
     pub(super) fn publish(&self, mut verdicts: Vec<Verdict>, is_recorded: bool) {
         if !is_recorded {
             for verdict in verdicts.iter_mut().filter(|it| it.reason == Why::Accepted) {
@@ -141,7 +143,7 @@ impl Objects {
         self.verdicts.send_replace(Arc::new(verdicts));
     }
 
-    /// What there is to say of the namespaces now.
+    /// The warnings about the namespaces at present.
     pub(super) fn seen(&self) -> Seen {
         let mut seen = Seen {
             changes: *self.source.changes().borrow(),
@@ -161,7 +163,7 @@ impl Objects {
         seen
     }
 
-    /// What an operator has seen is believed, and nothing that has gone since.
+    /// Believes the deletions that an operator has seen, and none since.
     pub(super) fn believe_deletions(&self, reasons: &[String]) {
         let mut meant = Vec::new();
         self.source.look(|namespace, books, _, _| {
@@ -187,7 +189,7 @@ impl Objects {
         }
     }
 
-    /// Reads every object anew that has changed.
+    /// Reads every object that changed.
     pub(super) fn read(&self, directory: &BTreeSet<String>, kept: &Kept) -> Read {
         self.of_directory.lock().clone_from(directory);
         let mut read = Read::empty();
@@ -222,7 +224,7 @@ impl Objects {
         read
     }
 
-    /// Takes one object in, or says why not.
+    /// Reads one object, or says why it is not in force.
     fn take(
         &self,
         read: &mut Read,
@@ -281,7 +283,8 @@ impl Objects {
         read.verdicts.push(verdict);
     }
 
-    /// What nobody has been able to look at for too long is out of force; it has its names all the same.
+    /// Takes the charters of a namespace out of force that has been unreadable for too long. Their
+    /// names stay taken.
     fn drop_stale(&self, read: &mut Read, (namespace, objects): (&Name, &[Object]), gap: &Gap) {
         let why = format!(
             "charter objects of namespace `{namespace}` have not been read for {}: {}",
@@ -376,10 +379,10 @@ impl Objects {
         judged
     }
 
-    /// What would become of an object that somebody wants to store: warnings, or what refuses it.
+    /// Reviews an object before it is stored, and returns warnings.
     ///
     /// # Errors
-    /// The findings that refuse it. A policy that is not there may come later, and refuses nothing.
+    /// The findings that refuse the object. A missing policy may come later and refuses nothing.
     pub(super) fn reviewed(
         &self,
         object: &Object,
@@ -419,7 +422,7 @@ impl Objects {
     }
 }
 
-/// The objects of a namespace that an operator has to say of that they are gone.
+/// The objects of a namespace whose deletion an operator has to confirm.
 fn deleted(namespace: &Name, books: &Books) -> Option<Reason> {
     let mut held: Vec<&str> = books.held().collect();
     held.sort_unstable();
@@ -445,7 +448,7 @@ fn judge(text: &str, rule: &NamespaceRule, policies: &ConfigMaps, world: &World)
     }
 }
 
-/// Whose the object's name is, where that is not its own.
+/// The owner of the object's name, if another object or the directory has it.
 fn taken(object: &Object, owners: &BTreeMap<String, Holder>) -> Option<Finding> {
     let who = match owners.get(&object.origin.name) {
         Some(Holder::Object(origin)) if origin.uid != object.origin.uid => {

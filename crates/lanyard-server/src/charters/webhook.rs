@@ -1,5 +1,5 @@
-//! The admission webhook: what the API server is told about a charter before it stores one. It decides nothing: what comes
-//! into force is decided when a charter is read.
+//! The admission webhook, which reviews a charter before the API server stores it. The webhook
+//! decides nothing: a charter comes into force when it is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,7 +48,7 @@ struct Desk {
     memory: Arc<Semaphore>,
 }
 
-/// What is served at `admission_listen`.
+/// Routes the requests at `admission_listen`.
 pub(crate) fn router(charters: Arc<CharterBook>) -> Router {
     let desk = Desk {
         charters,

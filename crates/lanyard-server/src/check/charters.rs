@@ -1,4 +1,4 @@
-//! The charters, as the daemon would read them: each with lint's findings.
+//! Checks the charters as the daemon would read them, with lint's findings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::drill;
 use crate::fault::chain;
 
-/// Which would be in force.
+/// The charters that would be in force.
 pub(super) fn look(found: &mut Found, config: &Config) -> String {
     let at = &["charters"];
     let mut names: BTreeMap<Name, String> = BTreeMap::new();
@@ -32,7 +32,7 @@ pub(super) fn look(found: &mut Found, config: &Config) -> String {
     super::listed(names.map(ToString::to_string).chain(objects))
 }
 
-/// The files of the directory.
+/// Reads the files of the directory.
 fn files(found: &mut Found, (folder, world): (&Path, &World), names: &mut BTreeMap<Name, String>) {
     let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let shown = folder.display();

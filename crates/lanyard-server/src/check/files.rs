@@ -1,4 +1,5 @@
-//! The files that the configuration names: keys, certificates, secrets, and what each target needs on this machine.
+//! Checks the files that the configuration names: keys, certificates, secrets, and what each target
+//! needs on this machine.
 
 use std::path::Path;
 
@@ -19,7 +20,7 @@ use crate::targets::TargetConfig;
 use crate::tls::TlsFiles;
 use crate::unusable::Unusable;
 
-/// A certificate that ends within so many days is a finding.
+/// A certificate that ends within this many days is a finding.
 const ENDS_SOON_DAYS: i64 = 30;
 const DAY_SECS: i64 = 24 * 3600;
 
@@ -64,7 +65,8 @@ pub(super) async fn look(found: &mut Found, config: &Config) {
     }
 }
 
-/// The files of webhooks and of those who send signals: each has a name, by which its place is found.
+/// Checks the secrets of webhooks and signals. Each has a name, by which its place in the
+/// configuration is found.
 fn secrets(found: &mut Found, config: &Config) {
     let (mut hooks, mut reporters, mut signals) = <(Unusable, Unusable, Unusable)>::default();
     config.webhooks(&mut hooks);
@@ -99,7 +101,7 @@ fn secrets(found: &mut Found, config: &Config) {
     }
 }
 
-/// The pair that is shown to clients, and until when.
+/// Checks the listeners' certificate and key, and when the certificate ends.
 fn certificate(found: &mut Found, tls: &TlsFiles) {
     let (of_certificate, of_key) = (["tls", "certificate"], ["tls", "key"]);
     let pem = found.note(&of_certificate, read_plain(&tls.certificate));
@@ -135,7 +137,7 @@ fn certificate(found: &mut Found, tls: &TlsFiles) {
     }
 }
 
-/// When the first certificate ends, in seconds since the epoch.
+/// The end of the first certificate, in seconds since the epoch.
 fn ends(pem: &[u8]) -> Result<Option<i64>> {
     let Some(first) = Pem::iter_from_buffer(pem).next() else {
         return Ok(None);
@@ -178,14 +180,14 @@ async fn keys(found: &mut Found, index: &str, issuer: &IssuerConfig) {
     }
 }
 
-/// What a cluster is reached with; the cluster is not asked.
+/// Checks what a cluster is reached with, without asking the cluster.
 async fn cluster(found: &mut Found, at: &[&str], place: &Place) {
     let (kubeconfig, context) = (place.kubeconfig.as_deref(), place.context.as_deref());
     let looked = lanyard_provider_kubernetes::look(kubeconfig, context).await;
     found.note(at, looked);
 }
 
-/// The directory of a file that the daemon writes.
+/// Checks the directory of a file that the daemon writes.
 fn above(path: &Path) -> Result<()> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());
     let above = above.unwrap_or(Path::new("."));

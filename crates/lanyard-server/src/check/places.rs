@@ -1,8 +1,8 @@
-//! Where in the configuration something is named.
+//! Positions in the configuration.
 
 use lanyard_core::document::{Node, Span, Value, read};
 
-/// The configuration, as a tree.
+/// The configuration as a tree.
 pub(super) struct Places(Option<Node>);
 
 impl Places {
@@ -10,8 +10,8 @@ impl Places {
         Self(read(text).ok())
     }
 
-    /// The place at the end of this path, or as far down as there is one. A part of the path is the name of a field, or in a
-    /// list the number of an item or the `name` that the item has.
+    /// The position at the end of a path, or of the deepest part that exists. A part is a field's
+    /// name, or for a list an item's number or its `name`.
     pub(super) fn span(&self, path: &[&str]) -> Span {
         let Some(root) = &self.0 else {
             return Span::start();

@@ -1,4 +1,4 @@
-//! Installations with one thing wrong, and what is said of it.
+//! Installations with one fault each, and the report of it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

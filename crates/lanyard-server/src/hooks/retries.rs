@@ -57,19 +57,19 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The wait between two tries grows up to this; how long tries go on has bounds of its own.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// What came of a try.
+/// The result of a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// The receiver does not want this event.
+    /// The receiver refuses this event.
     Rejected,
-    /// The receiver could not deal with it.
+    /// The receiver failed on this event.
     Broken,
-    /// There was no answer of the receiver.
+    /// The receiver did not answer.
     Absent,
 }
 
 impl Answer {
-    /// What a status says that is no success.
+    /// The result that an unsuccessful status means.
     pub(super) fn of(status: Option<StatusCode>) -> Self {
         match status {
             Some(
@@ -104,7 +104,7 @@ impl Tries {
         }
     }
 
-    /// How long until the next try; there is none when the event is to be put aside.
+    /// The wait before the next try; `None` if the event has to be put aside.
     pub(super) fn again(&mut self, answer: Answer, now: Timestamp) -> Option<Duration> {
         let tried = now.since(self.began);
         let over = match answer {
@@ -124,10 +124,11 @@ impl Tries {
     }
 }
 
-/// Keeps an event that is told no more, a line of JSON each; says whether there was room.
+/// Stores an event that is no longer sent, one line of JSON each. Returns false if there was no
+/// room.
 ///
 /// # Errors
-/// The file cannot be written.
+/// When the file cannot be written.
 pub(super) fn put_aside(
     file: &Path,
     (id, body): (&str, &str),
@@ -158,7 +159,7 @@ mod tests {
 
     const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
-    /// How often an event is told whose receiver always answers like this, and for how long.
+    /// How often, and for how long, an event is sent to a receiver that always answers in this way.
     fn told(answer: Answer) -> (u32, Duration) {
         let (mut tries, mut now, mut told) = (Tries::begin(START), START, 1);
         while let Some(wait) = tries.again(answer, now) {
