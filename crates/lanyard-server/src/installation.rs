@@ -29,14 +29,14 @@ use self::users::User;
 
 pub(crate) use self::pieces::{LIST, write_new};
 
-/// How long the certificate is good: no longer is believed on every platform.
+/// The lifetime of the certificate, in days. Some platforms accept no longer one.
 const CERTIFICATE_DAYS: i32 = 825;
 const AUDIENCE: &str = "lanyard";
 const AGENTS: &str = "https://agents.lanyard.invalid";
 const PEOPLE: &str = "https://people.lanyard.invalid";
 /// The context and the subject of the first agent.
 const AGENT: (&str, &str) = ("agent", "ticket-router");
-/// Where the Debian package has its unit.
+/// The path of the Debian package's systemd unit.
 const PACKAGED_UNIT: &str = "/usr/lib/systemd/system/lanyardd.service";
 
 /// What to make.
@@ -61,10 +61,10 @@ pub(crate) struct Init {
     user: Option<String>,
 }
 
-/// Makes it, and says what was made and what comes next.
+/// Creates the installation, and prints what was made and what comes next.
 ///
 /// # Errors
-/// When something is in the way or cannot be made: then it is not done, and can be repeated.
+/// When something is in the way or cannot be created. The command can be repeated then.
 pub(crate) fn run(asked: Init) -> Result<()> {
     let mut people = asked.people;
     if people.is_empty() {
@@ -105,7 +105,7 @@ pub(crate) fn run(asked: Init) -> Result<()> {
     Ok(())
 }
 
-/// Another user than the one who runs this.
+/// The daemon's user, if it is not the one who runs this command.
 fn daemon_user(name: Option<&str>) -> Result<Option<User>> {
     let Some(name) = name else {
         return Ok(None);
@@ -123,7 +123,7 @@ fn daemon_user(name: Option<&str>) -> Result<Option<User>> {
     Ok(Some(user))
 }
 
-/// The names and addresses that the daemon is reached by, the first of which is in the contexts.
+/// The names and addresses of the daemon; contexts contain the first.
 fn hosts(asked: Vec<Host>, listen: SocketAddr) -> Result<Vec<Host>> {
     if listen.port() == 0 {
         bail!("`{listen}` has no port: name one, as 127.0.0.1:7070");
@@ -147,11 +147,11 @@ fn hosts(asked: Vec<Host>, listen: SocketAddr) -> Result<Vec<Host>> {
     Ok(known)
 }
 
-/// An installation, as it is to be.
+/// An installation to create.
 struct Made {
     root: PathBuf,
     data_dir: PathBuf,
-    /// Whether the data directory is not in the installation.
+    /// True if the data directory is outside of the installation.
     is_apart: bool,
     listen: SocketAddr,
     hosts: Vec<Host>,
@@ -172,7 +172,7 @@ impl Made {
             .unwrap_or_default()
     }
 
-    /// Everything, the configuration last: until then no daemon starts from here.
+    /// All files, the configuration last: no daemon starts from here before.
     fn pieces(&self) -> Result<Vec<Piece>> {
         use Readers::{Daemon, DaemonAlone, Nobody};
         let hosts: Vec<_> = self.hosts.iter().map(|host| host.0.clone()).collect();
@@ -256,14 +256,15 @@ impl Made {
         Ok(runs.unit())
     }
 
-    /// Whether the package's unit is about this installation.
+    /// True if the package's unit is for this installation.
     fn has_packaged_unit(&self) -> bool {
         let config = self.root.join("lanyardd.yaml");
         std::fs::read_to_string(PACKAGED_UNIT)
             .is_ok_and(|unit| unit.contains(&format!("--config {}\n", config.display())))
     }
 
-    /// What was made, and the next three commands. The directory is named as it was on the command line.
+    /// The report of what was made, with the next three commands. The directory is named as on the
+    /// command line.
     fn told(&self, dir: &Path) -> String {
         let people = self.people.iter().map(|person| {
             let roles: Vec<_> = person.roles.iter().map(|role| Role::word(*role)).collect();
@@ -335,7 +336,7 @@ impl Made {
     }
 }
 
-/// As a shell reads it.
+/// Quotes a path for a shell.
 fn word(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);

@@ -1,5 +1,6 @@
-//! Plans are read and judged here, off the threads that serve. What policies are asked about is an agent's, and the policies
-//! are a charter's: they are evaluated in a process of its own, which may run out of time, memory or stack.
+//! Reads and judges plans on other threads than those that serve. Agents write the plans and
+//! charter authors the policies, so policies run in a process of their own, which may exceed its
+//! time, memory or stack.
 
 mod process;
 mod turns;
@@ -24,7 +25,7 @@ use crate::plans::{PlanStore, PutError};
 pub(crate) use process::{Judges, answer};
 use turns::Turns;
 
-/// How many judgements are kept.
+/// How many judgements are kept in memory.
 const KEPT_JUDGEMENTS: usize = 256;
 
 /// Judges stored plans.
@@ -32,7 +33,7 @@ pub(crate) struct Assessor {
     plans: PlanStore,
     judges: Judges,
     apart: Arc<Apart>,
-    /// What the policies of a charter have said of a plan before: neither changes.
+    /// Earlier judgements by plan and policies, neither of which changes.
     judged: Mutex<HashMap<(PlanId, Digest), Judgement>>,
     turns: Arc<Turns>,
 }
@@ -48,7 +49,7 @@ impl Assessor {
         }
     }
 
-    /// Runs this in the identity's turn, on a thread that yields to those that serve.
+    /// Runs work in the identity's turn, on a thread of lower priority.
     async fn in_turn<T: Send + 'static>(
         &self,
         who: &Identity,
@@ -64,7 +65,7 @@ impl Assessor {
         done.map_err(|_| Unjudged::Policies("looking at the plan failed".to_owned()))?
     }
 
-    /// The stored bytes of a plan.
+    /// Reads the stored bytes of a plan.
     async fn bytes(&self, plan: &Plan) -> Result<Arc<[u8]>, Unjudged> {
         let read = self.plans.read(plan.digest).await;
         let bytes = read.map_err(|error| Unjudged::Store(error.to_string()))?;

@@ -1,4 +1,5 @@
-//! Kills, told to others as security event tokens of OpenID CAEP 1.0, pushed as RFC 8935 has it.
+//! Kill orders sent to other systems as security event tokens of OpenID CAEP 1.0, pushed by RFC
+//! 8935.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ use crate::wire::Broker;
 /// The media type of a security event token (RFC 8417 section 7.1).
 const MEDIA_TYPE: &str = "application/secevent+jwt";
 
-/// A configured receiver.
+/// A receiver in the configuration.
 #[derive(Debug)]
 pub(crate) struct ReceiverConfig {
     pub(crate) name: Name,
@@ -69,7 +70,7 @@ impl ReceiverConfig {
     }
 }
 
-/// Who is told.
+/// A receiver that is ready to send to.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     audience: String,
@@ -87,11 +88,12 @@ impl Receiver {
         }
     }
 
-    /// A token for everybody whose tasks an order reaches. What an identity provider told this broker is not told
-    /// on: two that tell each other would never end.
+    /// One token for every identity whose tasks a kill order covers. Orders that an identity
+    /// provider caused are not sent on, because two systems that notify each other would never
+    /// stop.
     ///
     /// # Errors
-    /// When the ledger cannot say whose tasks those are.
+    /// When the ledger cannot name the identities.
     pub(crate) async fn events(
         &self,
         broker: &Broker,
@@ -135,7 +137,7 @@ fn iss_sub(identity: &Identity) -> Value {
     json!({"format": "iss_sub", "iss": identity.issuer, "sub": identity.subject})
 }
 
-/// CAEP 1.0 section 2.
+/// The initiating entity of CAEP 1.0 section 2.
 const fn initiating(by: &Actor) -> &'static str {
     match by {
         Actor::Operator(_) | Actor::Ticket { .. } | Actor::BreakGlass { .. } | Actor::Local => {

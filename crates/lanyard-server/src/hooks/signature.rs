@@ -23,7 +23,7 @@ const MAX_MESSAGE_AGE: Duration = Duration::from_secs(300);
 /// The shortest secret, in bytes.
 const SHORTEST: usize = 24;
 
-/// What both sides know.
+/// The secret shared with the other side.
 pub(crate) struct Secret(Key);
 
 impl std::fmt::Debug for Secret {
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
-    /// From a file: base 64, with or without `whsec_`.
+    /// Loads a secret from a file, in base 64 with or without `whsec_`.
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let text = read_word(path, Origin::Configured)?;
         Self::parse(&text).with_context(|| format!("`{}` holds no secret", path.display()))
@@ -49,7 +49,7 @@ impl Secret {
         Ok(Self(Key::new(HMAC_SHA256, &bytes)))
     }
 
-    /// The value of the signature's header.
+    /// Computes the value of the signature header.
     pub(crate) fn sign(&self, id: &str, at: u64, body: &[u8]) -> String {
         let tag = sign(&self.0, &signed(id, at, body));
         format!("v1,{}", STANDARD.encode(tag))
@@ -62,7 +62,7 @@ fn signed(id: &str, at: u64, body: &[u8]) -> Vec<u8> {
     signed
 }
 
-/// The headers of a message that came in.
+/// The headers of an incoming message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Signed<'a> {
     pub(crate) id: &'a str,
@@ -71,7 +71,7 @@ pub(crate) struct Signed<'a> {
 }
 
 impl Signed<'_> {
-    /// Whether one of its signatures is of this secret, over this body, and not long ago.
+    /// True if one of the message's signatures is of this secret over this body, and recent.
     pub(crate) fn is_of(&self, secret: &Secret, body: &[u8], now: Timestamp) -> bool {
         let Ok(at) = self.at.parse::<u64>() else {
             return false;

@@ -1,4 +1,4 @@
-//! Asking STS who signed a request, and the section `aws_identities` of the configuration.
+//! Asks AWS STS who signed a request, and reads the section `aws_identities` of the configuration.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -60,7 +60,7 @@ const MAX_CALLS_TO_STS_PER_PEER: usize = 8;
 /// - test: `t10_a_redirect_is_not_followed_and_an_endless_answer_not_read`
 const MAX_STS_ANSWER_BYTES: usize = 16 * 1024;
 
-/// Which AWS workloads may call.
+/// The AWS workloads that may call.
 #[derive(Debug)]
 pub(crate) struct AwsIdentityConfig {
     server_id: ServerId,
@@ -95,7 +95,7 @@ pub(crate) fn config(f: &Findings, node: &Node, base: &Path) -> Option<AwsIdenti
     })
 }
 
-/// One entry at least, and no fault in any.
+/// Reads a list with at least one entry and no faults.
 fn set<T: Ord + FromStr<Err: std::fmt::Display>>(f: &Findings, node: &Node) -> Option<BTreeSet<T>> {
     let items = f.list(node);
     if items.is_empty() {
@@ -106,7 +106,8 @@ fn set<T: Ord + FromStr<Err: std::fmt::Display>>(f: &Findings, node: &Node) -> O
     items.iter().map(|item| f.parsed(item)).collect()
 }
 
-/// A stand-in for STS, on this machine only: it would decide who everybody is.
+/// Reads the endpoint of a stand-in for STS. Only this machine is allowed, because the endpoint
+/// decides who everybody is.
 fn endpoint(f: &Findings, node: &Node) -> Option<Url> {
     let url: Url = f.parsed(node)?;
     let here = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
@@ -119,7 +120,7 @@ fn endpoint(f: &Findings, node: &Node) -> Option<Url> {
 }
 
 impl AwsIdentityConfig {
-    /// Ready to ask. These are the roles of the targets, which the broker itself hands out.
+    /// Prepares the calls. `roles` are the targets' roles, which the broker itself hands out.
     pub(crate) fn open<'a>(
         &self,
         lease_roles: impl IntoIterator<Item = &'a str>,
@@ -149,24 +150,24 @@ impl AwsIdentityConfig {
     }
 }
 
-/// Why STS did not say who it is. Callers are told nothing of this.
+/// Why STS named no caller. Callers are not told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
-    /// As many as may be are under way.
+    /// As many calls as allowed are under way.
     #[error("{MAX_CALLS_TO_STS} requests to STS are under way")]
     Busy,
-    /// No answer, or not a whole one.
+    /// STS did not answer, or not completely.
     #[error("STS does not answer")]
     Unreachable(#[source] reqwest::Error),
-    /// More than any answer has.
+    /// The answer is larger than any answer of STS.
     #[error("STS answers with more than {MAX_STS_ANSWER_BYTES} bytes")]
     Size,
-    /// An answer that names nobody.
+    /// The answer names nobody.
     #[error(transparent)]
     Answer(#[from] RejectedAnswer),
 }
 
-/// Asks STS.
+/// The client of STS.
 #[derive(Debug)]
 pub(crate) struct AwsIdentities {
     callers: AwsCallers,
@@ -176,7 +177,7 @@ pub(crate) struct AwsIdentities {
     by_peer: Mutex<HashMap<Option<IpAddr>, usize>>,
 }
 
-/// A place among the requests that one address has under way.
+/// One of the calls that an address may have under way.
 struct Place<'a>(&'a AwsIdentities, Option<IpAddr>);
 
 impl Drop for Place<'_> {
@@ -192,7 +193,7 @@ impl Drop for Place<'_> {
 }
 
 impl AwsIdentities {
-    /// A place for a request from this address, unless it has as many as it may.
+    /// Reserves a call for this address, unless it has used all of its calls.
     fn place_of(&self, peer: Option<IpAddr>) -> Option<Place<'_>> {
         let mut by_peer = self.by_peer.lock();
         let count = by_peer.entry(peer).or_default();
@@ -204,12 +205,12 @@ impl AwsIdentities {
         Some(Place(self, peer))
     }
 
-    /// What requests are held against.
+    /// The rules that requests are checked against.
     pub(crate) const fn callers(&self) -> &AwsCallers {
         &self.callers
     }
 
-    /// Sends the request, once, and reads the answer. Whether it was used before is not looked at here.
+    /// Sends the request once and reads the answer. The replay cache is checked elsewhere.
     pub(crate) async fn ask(
         &self,
         request: &CallerIdentityRequest,
@@ -233,7 +234,7 @@ impl AwsIdentities {
 }
 
 impl Doors {
-    /// Who STS says signed this.
+    /// The identity that STS names for the request.
     pub(super) async fn by_aws(
         &self,
         peer: Option<IpAddr>,
@@ -295,7 +296,7 @@ impl Doors {
     }
 }
 
-/// Whose signature it says that it is, for the limits on what is asked of STS.
+/// The access key that the request names, by which calls to STS are limited.
 fn access_key(request: &CallerIdentityRequest) -> &str {
     let mut headers = request.headers();
     let header = headers.find(|(name, _)| *name == "authorization");

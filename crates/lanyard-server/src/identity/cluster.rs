@@ -1,5 +1,6 @@
-//! Service accounts of a Kubernetes cluster: its API server is asked about each token. Where it does not answer, the cluster's keys
-//! are enough for a while: they know nothing of a pod that was deleted meanwhile.
+//! Service accounts of a Kubernetes cluster. The broker asks the cluster's API server about each
+//! token. While the API server does not answer, the cluster's keys suffice for a limited time,
+//! because keys do not show that a pod was deleted.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,9 +16,9 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// How long the keys alone are enough after the API server last answered.
+/// How long the keys alone suffice after the API server last answered.
 const BELIEVED: Duration = Duration::from_secs(300);
-/// How many questions are under way at once.
+/// How many questions may be under way at once.
 const ASKED: usize = 64;
 
 /// How long setting up a connection may take: a credential plugin is a program of somebody else's.
@@ -28,17 +29,17 @@ const ASKED: usize = 64;
 /// - beyond: agents of that cluster are kept out, and connecting is tried again every five seconds
 /// - test: `a_cluster_whose_configuration_is_missing_keeps_its_agents_out_and_is_tried_again`
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long after a failure it is tried again.
+/// The wait after a failed connection.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where a cluster is.
+/// The location of a cluster.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) context: Option<String>,
 }
 
-/// One cluster.
+/// A cluster with its connection.
 pub(crate) struct ClusterDoor {
     place: Place,
     connection: tokio::sync::Mutex<Connection>,
@@ -47,8 +48,8 @@ pub(crate) struct ClusterDoor {
     places: Semaphore,
 }
 
-/// Set up when somebody first needs it: a cluster whose configuration cannot be read keeps its own agents out, and nobody
-/// else.
+/// The connection to a cluster, made on first use: a cluster whose configuration cannot be read
+/// keeps out its own agents alone.
 enum Connection {
     Is(Arc<Cluster>),
     FailedAt(Instant),
@@ -66,12 +67,12 @@ impl ClusterDoor {
         }
     }
 
-    /// Why the cluster cannot be asked, where that is its configuration.
+    /// Why the cluster cannot be asked, if its configuration is at fault.
     pub(crate) fn problem(&self) -> Option<String> {
         self.problem.lock().clone()
     }
 
-    /// The connection, tried again from time to time where it could not be set up.
+    /// The connection; a failed one is tried again after a wait.
     pub(crate) async fn connected(&self) -> Result<Arc<Cluster>, ReviewError> {
         let unanswered = ReviewError::Unanswered("its configuration cannot be used");
         let mut connection = self.connection.lock().await;
@@ -106,7 +107,7 @@ impl ClusterDoor {
         Err(unanswered)
     }
 
-    /// How the cluster stands for the service account that this token named, and what the API server says besides.
+    /// The cluster's answer about the service account of a token, with the API server's details.
     pub(crate) async fn stand_for(
         &self,
         subject: &str,
@@ -147,7 +148,7 @@ impl ClusterDoor {
         }
     }
 
-    /// The keys of its tokens.
+    /// The keys of the cluster's tokens.
     pub(crate) async fn keys(&self) -> Result<Vec<u8>, ReviewError> {
         self.connected().await?.service_account_keys().await
     }

@@ -1,4 +1,4 @@
-//! What the configuration says of identities: who is believed, by what, and how long that lasts.
+//! The configuration of identities: trusted issuers, their verification, and how long it holds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -37,24 +37,24 @@ const MAX_SESSION_LIFE: Ttl = Ttl::at_least_a_second(12 * 3600);
 /// - test: `times_of_the_configuration_have_bounds`
 const MAX_FRESH_LOGIN: Ttl = Ttl::at_least_a_second(24 * 3600);
 
-/// Who is believed, and how.
+/// The trusted issuers, and how their tokens are verified.
 #[derive(Debug)]
 pub(crate) struct IdentityConfig {
     pub(crate) issuers: Vec<IssuerConfig>,
     pub(crate) lifetimes: Lifetimes,
     pub(crate) fresh: FreshLogin,
     pub(crate) quotas: QuotaConfig,
-    /// Under which schemes and authorities the broker is reached, besides the address that it listens on.
+    /// The schemes and authorities that the broker is reached by, besides its listen address.
     pub(crate) origins: Vec<String>,
-    /// AWS workloads.
+    /// The AWS workloads.
     pub(crate) aws: Option<AwsIdentityConfig>,
-    /// People with a key that engages kills: the name, and the key in base64url.
+    /// The people with break-glass keys: their names, and the keys in base64url.
     break_glass: Vec<(String, String)>,
-    /// The names of agents, by their identities.
+    /// The names of agents, by identity.
     pub(crate) agents: BTreeMap<Identity, AgentName>,
 }
 
-/// Where identities come from.
+/// An issuer in the configuration.
 #[derive(Debug)]
 pub(crate) struct IssuerConfig {
     pub(crate) name: String,
@@ -69,26 +69,26 @@ pub(crate) struct IssuerConfig {
     login: Option<LoginConfig>,
 }
 
-/// Where the keys of an issuer are.
+/// The location of an issuer's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KeySource {
-    /// In a file.
+    /// A file.
     File(PathBuf),
-    /// Where its OpenID configuration says, under its own name; believed by this authority, where one is named.
+    /// The issuer's OpenID configuration, over TLS with this authority if one is named.
     Discovery { ca_file: Option<PathBuf> },
-    /// At the API server of a cluster, which is asked about each token besides; in this pod's own cluster, where no
-    /// kubeconfig is named.
+    /// The API server of a cluster, which is also asked about each token; the pod's own cluster if
+    /// no kubeconfig is named.
     Cluster {
         kubeconfig: Option<PathBuf>,
         context: Option<String>,
     },
-    /// In the bundle of a SPIFFE trust domain, which somebody renews.
+    /// The bundle of a SPIFFE trust domain, in a file that something else renews.
     BundleFile(PathBuf),
-    /// Where a federated trust domain serves its bundle (SPIFFE_Federation, profile https_web).
+    /// The bundle endpoint of a federated trust domain (SPIFFE_Federation, profile https_web).
     BundleEndpoint { url: Url, ca_file: Option<PathBuf> },
 }
 
-/// Reads all of it.
+/// Reads the configuration of identities.
 pub(crate) fn identities(f: &Findings, top: &Fields<'_>, base: &Path) -> Option<IdentityConfig> {
     let issuers = top.required("issuers").map(|node| {
         let items = f.list(node).iter();
@@ -220,7 +220,7 @@ fn issuer(f: &Findings, node: &Node, base: &Path) -> Option<IssuerConfig> {
     })
 }
 
-/// `groups_claim: groups`, the name of a claim with every dot and slash in it; or `[realm_access, roles]`, what lies in one.
+/// Reads a claim: `groups`, the exact name of a claim, or `[realm_access, roles]`, a path into one.
 fn claim_path(f: &Findings, node: &Node) -> Option<ClaimPath> {
     if node.is_text() {
         return f.text(node).map(ClaimPath::from);
@@ -238,7 +238,7 @@ fn claim_path(f: &Findings, node: &Node) -> Option<ClaimPath> {
     path
 }
 
-/// Exactly one of the places that keys can be in.
+/// Reads exactly one location of keys.
 fn source(
     f: &Findings,
     (node, fields): (&Node, &Fields<'_>),
@@ -274,7 +274,7 @@ fn source(
     }
 }
 
-/// `discovery: {}`, or with a `ca_file`.
+/// Reads `discovery: {}`, optionally with a `ca_file`.
 fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> Option<KeySource> {
     let fields = f.map(node)?;
     let ca_file = fields.optional("ca_file").and_then(|node| f.text(node));
@@ -289,7 +289,7 @@ fn discovered(f: &Findings, node: &Node, issuer: Option<&str>, base: &Path) -> O
     })
 }
 
-/// `kubernetes: {}` in a pod, or with a `kubeconfig` and a `context`.
+/// Reads `kubernetes: {}` in a pod, or one with a `kubeconfig` and a `context`.
 fn cluster(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
     let fields = f.map(node)?;
     let kubeconfig = fields.optional("kubeconfig").and_then(|node| f.text(node));
@@ -301,7 +301,7 @@ fn cluster(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
     })
 }
 
-/// A bundle is of a trust domain, by whose name the issuer goes.
+/// Checks that a bundle's issuer is named after its trust domain.
 fn bundle(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<()> {
     let is_domain = |issuer: &str| spiffe::trust_domain(&format!("{issuer}/x")).is_some();
     if issuer.is_some_and(is_domain) {
@@ -312,7 +312,8 @@ fn bundle(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<()> {
     None
 }
 
-/// `bundle_endpoint: {url: …}`, with a `ca_file` where the system's authorities do not know it.
+/// Reads `bundle_endpoint: {url: …}`, with a `ca_file` if the system's authorities do not know the
+/// endpoint.
 fn endpoint(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
     let fields = f.map(node)?;
     let url = fields.required("url").and_then(|node| hook_url(f, node));
@@ -324,7 +325,7 @@ fn endpoint(f: &Findings, node: &Node, base: &Path) -> Option<KeySource> {
     })
 }
 
-/// `login: {client_id: …}`, with the scopes that are asked for.
+/// Reads `login: {client_id: …}`, with the scopes to request.
 fn login(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<LoginConfig> {
     let fields = f.map(node)?;
     let client = fields.required("client_id").and_then(|node| f.text(node));
@@ -340,7 +341,7 @@ fn login(f: &Findings, node: &Node, issuer: Option<&str>) -> Option<LoginConfig>
     })
 }
 
-/// `role: [group, …]` in the file; by group here.
+/// Reads `role: [group, …]`; the result is indexed by group.
 fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<OperatorRole>> {
     let words = [
         ("viewer", OperatorRole::Viewer),
@@ -360,8 +361,8 @@ fn roles(f: &Findings, fields: &Fields<'_>) -> BTreeMap<String, BTreeSet<Operato
     roles
 }
 
-/// `role: [system:serviceaccount:namespace:name, …]`: the service accounts of a cluster that people act as. These look and
-/// stop; what people decide together with others takes a login of their own.
+/// Reads `role: [system:serviceaccount:namespace:name, …]`: service accounts that people act as.
+/// They may read and stop; decisions that need several people need logins.
 fn service_accounts(
     f: &Findings,
     node: &Node,
@@ -486,7 +487,7 @@ fn quotas(f: &Findings, node: &Node) -> Option<QuotaConfig> {
     })
 }
 
-/// A scheme and an authority, and nothing more.
+/// Reads an origin: a scheme and an authority, nothing more.
 fn origin(f: &Findings, node: &Node) -> Option<String> {
     let text = f.text(node)?;
     let url: Url = f.parsed(node)?;
@@ -524,7 +525,7 @@ fn break_glass(f: &Findings, node: &Node) -> Option<(String, String)> {
 }
 
 impl IdentityConfig {
-    /// Where people log in.
+    /// The issuers at which people log in.
     pub(crate) fn logins(&self) -> Vec<LoginConfig> {
         let logins = self.issuers.iter().map(|issuer| issuer.login.clone());
         logins.flatten().collect()
@@ -543,7 +544,7 @@ impl IdentityConfig {
 }
 
 impl IssuerConfig {
-    /// The issuer. Where its keys cannot be read, its tokens are refused.
+    /// Opens the issuer. Its tokens are refused if its keys cannot be read.
     pub(crate) fn open(&self) -> (Issuer, Result<()>) {
         let mut readable = Ok(());
         let (keys, method) = match &self.keys {

@@ -1,5 +1,5 @@
-//! Enrolled agents: each call carries an assertion that the agent's own key signed (RFC 7523), and a key is enrolled by
-//! answering a challenge.
+//! Enrolled agents: each call carries an assertion signed by the agent's own key (RFC 7523), and a
+//! key is enrolled by answering a challenge.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use serde_json::json;
 
 use super::Found;
 
-/// What the subjects of enrolled agents begin with.
+/// The prefix of enrolled agents' subjects.
 pub(crate) const SUBJECT: &str = "enrolled:";
-/// The claim that names the key that an agent was proved by.
+/// The claim that names the key that proved an agent.
 const KEY: &str = "enrolled_key";
 /// How long an assertion may be good, from its issue to its end.
 ///
@@ -42,7 +42,7 @@ const MAX_ASSERTION_LIFE: Duration = Duration::from_secs(300);
 /// - beyond: the answer is refused, and another challenge can be had
 /// - test: `t44_a_challenge_is_answered_within_two_minutes`
 const CHALLENGE_TIMEOUT: Duration = Duration::from_secs(120);
-/// What an answer to a challenge begins with, so that it is a signature of nothing else.
+/// The prefix of what answers to a challenge sign, so that such a signature means nothing else.
 pub(crate) const CHALLENGE: &[u8] = b"lanyard enrolment v1\0";
 
 #[derive(Deserialize)]
@@ -63,10 +63,10 @@ pub(crate) fn identity(broker: &str, agent: &Name) -> Identity {
     }
 }
 
-/// A key as it is kept.
+/// Parses a public key.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the key.
 pub(crate) fn key(x: &str) -> Result<(AgentKey, PublicKey), &'static str> {
     let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": x});
     let public = PublicKey::parse(&jwk)?;
@@ -77,7 +77,8 @@ pub(crate) fn key(x: &str) -> Result<(AgentKey, PublicKey), &'static str> {
     Ok((kept, public))
 }
 
-/// Whether the key that a session began with is still the agent's: it ends when that is replaced or removed.
+/// True if the key that a session began with is still the agent's. The session ends when the key is
+/// replaced or removed.
 pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
     let name = caller.identity.subject.strip_prefix(SUBJECT);
     let name = name.and_then(|name| name.parse::<Name>().ok());
@@ -85,13 +86,13 @@ pub(super) fn still_holds(state: &State, caller: &Caller) -> bool {
     known.map(|known| &known.key.thumbprint) == caller.evidence.claims.get(KEY)
 }
 
-/// Which agent an assertion says that it is of; nothing in it is believed yet.
+/// The agent that an assertion names, before the assertion is verified.
 pub(super) fn named(claimed: &Claimed) -> Result<Name, RejectedToken> {
     let name = claimed.subject.strip_prefix(SUBJECT).unwrap_or_default();
     name.parse().map_err(|_| RejectedToken::Claims)
 }
 
-/// The assertion of this agent, whose key and whose sponsor these are.
+/// Verifies the assertion of an agent with this key and sponsor.
 pub(super) fn verified(
     (name, known, sponsor): (&Name, &AgentKey, Sponsor),
     (token, key): (&str, Option<&Confirmation>),
@@ -142,27 +143,28 @@ pub(super) fn verified(
     })
 }
 
-/// Challenges that say themselves whether they are good: nothing is kept of one until it is answered.
+/// Challenges that carry their own proof, so that the broker keeps nothing of one until it is
+/// answered.
 pub(crate) struct Challenges(hmac::Key);
 
 impl Challenges {
-    /// Of this process: those of another one are not good.
+    /// Prepares the challenges of this process. Those of another process are refused.
     ///
     /// # Errors
-    /// When the system gives no random bits.
+    /// When the operating system gives no random bits.
     pub(crate) fn new() -> Result<Self, ring::error::Unspecified> {
         let random = ring::rand::SystemRandom::new();
         hmac::Key::generate(hmac::HMAC_SHA256, &random).map(Self)
     }
 
-    /// A challenge for whoever shows this.
+    /// Makes a challenge to the holder of `about`.
     pub(crate) fn put(&self, about: &str, now: Timestamp) -> String {
         let until = (now + CHALLENGE_TIMEOUT).as_secs();
         let tag = hmac::sign(&self.0, format!("{until} {about}").as_bytes());
         format!("{until}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 
-    /// Whether it was put, about this, and not too long ago.
+    /// True if this process made the challenge about this, not too long ago.
     pub(crate) fn is_ours(&self, challenge: &str, about: &str, now: Timestamp) -> bool {
         let Some((until, tag)) = challenge.split_once('.') else {
             return false;

@@ -1,5 +1,5 @@
-//! The token endpoint: from any accepted identity to a session, or to a credential under a grant (RFC 8693); and what it
-//! says of itself (RFC 8414).
+//! The token endpoint (RFC 8693), which turns any accepted identity into a session or into a
+//! credential under a grant, and its metadata (RFC 8414).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,10 +35,11 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const AWS_CREDENTIALS: &str = "urn:lanyard:params:oauth:token-type:aws-credentials";
 const KUBERNETES_TOKEN: &str = "urn:lanyard:params:oauth:token-type:kubernetes-token";
 const VAULT_TOKEN: &str = "urn:lanyard:params:oauth:token-type:vault-token";
-/// A JSON object of the secret's fields.
+/// The token type of a dynamic secret: a JSON object of its fields.
 const VAULT_SECRET: &str = "urn:lanyard:params:oauth:token-type:vault-secret";
 const GITHUB_TOKEN: &str = "urn:lanyard:params:oauth:token-type:github-token";
-/// What a subject token can be said to be. Nothing is believed for it: each token says itself what it is.
+/// The accepted types of a subject token. The type is not relied on: each token is recognized by
+/// its content.
 const SUBJECTS: &[&str] = &[
     "urn:ietf:params:oauth:token-type:jwt",
     "urn:ietf:params:oauth:token-type:id_token",
@@ -47,10 +48,11 @@ const SUBJECTS: &[&str] = &[
     SESSION,
 ];
 
-/// What would narrow the answer, and is refused therefore where it is given. What else is not known is ignored (RFC 6749 section 3.2).
+/// Parameters that would narrow the answer, and are refused for that reason. Other unknown
+/// parameters are ignored (RFC 6749 section 3.2).
 const NARROWING: &[&str] = &["scope", "resource", "audience", "actor_token"];
 
-/// `POST /oauth2/token`
+/// Handles `POST /oauth2/token`.
 pub(crate) async fn token(
     State(broker): State<Arc<Broker>>,
     Extension(presented): Extension<Presented>,
@@ -97,7 +99,7 @@ async fn exchanged(
     }
 }
 
-/// The token that the request is about. None: a client certificate is the identity.
+/// The subject token of the request; `None` if a client certificate is the identity.
 fn subject(asked: &OAuthForm) -> Result<Option<&str>, Status> {
     let missing = |field: &str| refusal::invalid(field, "must be given");
     if let Some(field) = NARROWING.iter().find(|name| asked.given(name).is_some()) {
@@ -149,7 +151,7 @@ const fn token_type(key: Option<&Confirmation>) -> &'static str {
     }
 }
 
-/// A credential under a grant, in the task that is named or in one of its own.
+/// Issues a credential under a grant, in the named task or in a new one.
 async fn credential(
     broker: &Arc<Broker>,
     caller: Caller,
@@ -266,7 +268,7 @@ fn answer(body: &Value) -> impl IntoResponse {
     (no_store(), Json(body.clone()))
 }
 
-/// `GET /.well-known/oauth-authorization-server`
+/// Handles `GET /.well-known/oauth-authorization-server`.
 pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
     let issuer = broker.issuer.trim_end_matches('/');
     Json(json!({
@@ -288,7 +290,7 @@ pub(crate) async fn metadata(State(broker): State<Arc<Broker>>) -> Response {
 }
 
 impl Broker {
-    /// The key that a request shows, without a token.
+    /// The key whose possession a request without a token proves.
     fn key_shown(&self, presented: &Presented) -> Result<Option<Confirmation>, Status> {
         let now = self.engine.system_time();
         let shown = self.doors.shown(presented, None, now);
@@ -296,7 +298,7 @@ impl Broker {
         Ok(key)
     }
 
-    /// Whether a request with this token in its header shows this key, which is remembered.
+    /// True if the request proves possession of this key. The proof is added to the replay cache.
     pub(crate) async fn holds(
         &self,
         presented: &Presented,

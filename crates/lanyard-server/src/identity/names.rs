@@ -1,4 +1,4 @@
-//! The names of agents: each over all the identities that one agent has (S32).
+//! The names of agents, each for all identities of one agent (S32).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use lanyard_core::document::{Code, Diagnostic, Findings, Node, escaped};
 use lanyard_core::identity::Identity;
 use lanyard_core::scope::AgentName;
 
-/// `agents`: a name each, and its identities.
+/// Reads `agents`: names with their identities.
 pub(super) fn agents(f: &Findings, node: &Node) -> BTreeMap<Identity, AgentName> {
     let (mut named, mut names) = (BTreeMap::new(), BTreeSet::new());
     for item in f.list(node) {
@@ -41,7 +41,7 @@ pub(super) fn agents(f: &Findings, node: &Node) -> BTreeMap<Identity, AgentName>
     named
 }
 
-/// `{issuer: …, subject: …}`, or `{spiffe: spiffe://…}`, exactly.
+/// Reads `{issuer: …, subject: …}` or `{spiffe: spiffe://…}`, exactly.
 fn identity(f: &Findings, node: &Node) -> Option<Identity> {
     let fields = f.map(node)?;
     let read = match fields.optional("spiffe") {

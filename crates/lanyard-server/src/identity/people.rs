@@ -1,5 +1,5 @@
-//! What the configuration says of people at several issuers: which accounts can be one person's, and whose people an
-//! agents' issuer names as sponsors.
+//! The configuration of people at several issuers: which accounts may belong to one person, and
+//! whose people an agents' issuer names as sponsors.
 
 use lanyard_core::charter::Name;
 use lanyard_core::document::{Code, Diagnostic, Fields, Findings, Node, escaped};
@@ -8,7 +8,7 @@ use lanyard_identity::verifier::{PeopleRule, SPONSOR_CLAIM, SponsorBy, SponsorRu
 
 use super::config::IssuerConfig;
 
-/// `directory` and `person_claim` of an operators' issuer.
+/// Reads `directory` and `person_claim` of an operators' issuer.
 pub(super) fn rule(f: &Findings, fields: &Fields<'_>) -> Option<PeopleRule> {
     let directory = fields.optional("directory");
     let directory = directory.map(|node| f.parsed::<Name>(node));
@@ -25,7 +25,7 @@ pub(super) fn rule(f: &Findings, fields: &Fields<'_>) -> Option<PeopleRule> {
     })
 }
 
-/// `sponsor: {issuer: …}` of an agents' issuer, with the claim, and by what it names a person.
+/// Reads `sponsor: {issuer: …}` of an agents' issuer: the claim, and how it names a person.
 pub(super) fn sponsor(f: &Findings, node: &Node) -> Option<SponsorRule> {
     let fields = f.map(node)?;
     let claim = fields.optional("claim");
@@ -43,7 +43,7 @@ pub(super) fn sponsor(f: &Findings, node: &Node) -> Option<SponsorRule> {
     })
 }
 
-/// Whether what is said of one issuer holds together with what is said of the others.
+/// Checks that the rules of all issuers are consistent.
 pub(super) fn check(f: &Findings, issuers: &[IssuerConfig], nodes: &[Node]) {
     let fault = |node: &Node, message: String, help: &str| {
         f.add(Diagnostic::new(Code::Issuer, node.span, message).help(help));
@@ -128,7 +128,7 @@ fn sponsored(
     }
 }
 
-/// What the operators should know of whom the configuration tells apart, in a sentence for each issuer.
+/// One sentence for each issuer whose accounts the configuration does not tell apart.
 pub(crate) fn doubts(issuers: &[IssuerConfig]) -> Vec<String> {
     let people = issuers
         .iter()

@@ -1,4 +1,4 @@
-//! What a request shows of its caller, taken from it before anything is decided.
+//! The proofs of identity in a request, taken from it before anything is decided.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -26,17 +26,18 @@ use crate::tls::PeerCertificates;
 
 /// The header with a proof of possession (RFC 9449 section 4).
 const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// What the names of methods begin with that change nothing.
+/// The name prefixes of methods that change nothing.
 const LOOKING: &[&str] = &[
     "Get", "List", "Watch", "Read", "Query", "Tail", "WhoAmI", "Inspect",
 ];
 
-/// What the names of methods begin with whose answers go on.
+/// The name prefixes of methods whose answers are streams.
 const LASTING: &[&str] = &["Watch", "Tail"];
-/// The largest piece of an answer that is handed to the connection, in bytes: what is not handed over yet is held by the turn.
+/// The largest piece of an answer given to the connection, in bytes. The turn holds what is not
+/// given yet.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// What one request shows.
+/// The proofs of identity in one request.
 #[derive(Clone)]
 pub(crate) struct Presented(Arc<Shown>);
 
@@ -48,19 +49,19 @@ struct Shown {
     certificates: Option<PeerCertificates>,
     peer: Option<IpAddr>,
     standing: Option<Standing>,
-    /// The turn of the identity, once it is known.
+    /// The identity's turn, once the identity is known.
     turn: Mutex<Option<Turn>>,
 }
 
-/// Where a token stands in the `authorization` header.
+/// The scheme of the token in the `authorization` header.
 pub(crate) enum Scheme {
-    /// RFC 6750.
+    /// A bearer token (RFC 6750).
     Bearer,
-    /// RFC 9449.
+    /// A token bound to a key (RFC 9449).
     Dpop,
 }
 
-/// Puts it into the request, for whatever handles that.
+/// Adds the proofs to the request, for its handler.
 pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     let shown = Shown {
@@ -84,7 +85,8 @@ pub(crate) async fn presented(mut request: Request, next: Next) -> Response {
     }
 }
 
-/// The one value of a header. Two of them, or one that is no text, are a value that nothing accepts.
+/// The only value of a header. Several values, or one that is no text, become a value that nothing
+/// accepts.
 fn only(headers: &HeaderMap, name: &HeaderName) -> Option<Secret<String>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -93,7 +95,7 @@ fn only(headers: &HeaderMap, name: &HeaderName) -> Option<Secret<String>> {
 }
 
 impl Presented {
-    /// The token, and how it is presented.
+    /// The token with its scheme.
     pub(crate) fn token(&self) -> Option<(Scheme, &str)> {
         let header = self.0.authorization.as_ref()?.expose();
         let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
@@ -126,22 +128,22 @@ impl Presented {
         self.0.peer
     }
 
-    /// Its connection need not wait for the turns of those whom nobody knows.
+    /// Lets the connection pass the turns for unknown callers.
     pub(super) fn vouch(&self) {
         if let Some(standing) = &self.0.standing {
             standing.vouch();
         }
     }
 
-    /// Whoever is known on its connection says so again.
+    /// Makes the connection wait for those turns again, until its caller is known again.
     pub(super) fn disown(&self) {
         if let Some(standing) = &self.0.standing {
             standing.lose();
         }
     }
 
-    /// Waits for the turn of this identity, which the request then has until its answer was taken: so many of one identity are
-    /// served at a time, and whoever asks for more waits for itself.
+    /// Waits for the identity's turn, which the request holds until its answer was taken. One
+    /// identity has a limited number of turns, so that it delays only itself.
     pub(super) async fn wait(&self, turns: &Lanes<Identity>, whose: &Identity) {
         if self.0.turn.lock().is_some() {
             return;
@@ -150,13 +152,14 @@ impl Presented {
         *self.0.turn.lock() = Some(turn);
     }
 
-    /// Whether the answer goes on for as long as its reader likes.
+    /// True if the answer is a stream.
     fn lasts(&self) -> bool {
         let method = self.0.path.rsplit('/').next().unwrap_or_default();
         LASTING.iter().any(|name| method.starts_with(name))
     }
 
-    /// What it is for, by the name of the method. What is not known to look changes something.
+    /// The purpose of the request, by the name of its method. A method that is not known to read
+    /// counts as changing something.
     pub(crate) fn purpose(&self) -> Purpose {
         let method = self.0.path.rsplit('/').next().unwrap_or_default();
         let rpc = self.0.path.starts_with("/lanyard.v1.");
@@ -167,13 +170,15 @@ impl Presented {
         }
     }
 
-    /// Whether it may go on where no disk takes what was used: what lifts the damage of that disk has to.
+    /// True if the request may go on although the replay cache cannot be written, because accepting
+    /// that damage must be possible.
     pub(crate) fn is_acceptance(&self) -> bool {
         self.0.path == "/lanyard.v1.AuditService/AcceptReason"
     }
 }
 
-/// The body of an answer, in pieces, with the turn that it was made in: it ends when the peer has taken nearly all of it.
+/// The body of an answer in pieces, with its turn, which ends when the peer has taken nearly all of
+/// it.
 struct InTurn {
     body: Body,
     rest: Bytes,
@@ -189,7 +194,7 @@ impl InTurn {
         }
     }
 
-    /// The next piece of what came already.
+    /// The next piece of the data at hand.
     fn piece(&mut self) -> Option<Frame<Bytes>> {
         if self.rest.is_empty() {
             return None;

@@ -1,4 +1,5 @@
-//! A certificate authority that signs one certificate. The authority's own key is forgotten: nobody signs with it again.
+//! A certificate authority for one certificate. The authority's key is discarded, so nothing is
+//! signed with it again.
 
 use anyhow::{Context as _, Result};
 use lanyard_core::time::Timestamp;
@@ -8,14 +9,14 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-/// A server certificate with its key, and the authority that vouches for it, in PEM.
+/// A server certificate with its key and its authority, in PEM.
 pub(crate) struct Signed {
     pub(crate) authority: String,
     pub(crate) certificate: String,
     pub(crate) key: Zeroizing<String>,
 }
 
-/// The days between which a certificate is good, both included.
+/// The first and last day of a certificate.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Validity {
     from: jiff::civil::Date,
@@ -23,7 +24,7 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// From the day before, for clocks that are behind, for so many days.
+    /// The validity from yesterday, for clocks that are behind, for this many days.
     pub(crate) fn of_days(now: Timestamp, days: i32) -> Result<Self> {
         let seconds = i64::try_from(now.as_secs())?;
         let today = jiff::Timestamp::from_second(seconds)?;
@@ -45,10 +46,11 @@ impl Validity {
     }
 }
 
-/// Makes an authority of this name, and has it sign a certificate for these hosts: names or addresses.
+/// Creates an authority of this name and a certificate for these hosts, which are names or
+/// addresses.
 ///
 /// # Errors
-/// When a host is neither, or the system gives no random bits.
+/// When a host is neither, or the operating system gives no random bits.
 pub(crate) fn sign(name: &str, hosts: &[String], validity: Validity) -> Result<Signed> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

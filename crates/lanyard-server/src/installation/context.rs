@@ -1,8 +1,8 @@
-//! A context whose identity is signed with an issuer's key file: docs/contexts.md.
+//! Contexts whose identity an issuer's key file signs: docs/contexts.md.
 
 use serde_json::json;
 
-/// Where the broker is, and what vouches for callers there. Files are relative to the context.
+/// The broker's address, and the issuer's key. Files are relative to the context.
 pub(crate) struct Caller<'a> {
     pub(crate) endpoint: &'a str,
     pub(crate) ca_file: &'a str,
@@ -13,7 +13,7 @@ pub(crate) struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    /// The context of a subject with these groups.
+    /// Writes the context of a subject with these groups.
     pub(crate) fn context(&self, subject: &str, groups: &[&str]) -> String {
         let mut identity = json!({
             "key_file": self.key_file,

@@ -1,4 +1,4 @@
-//! An issuer that is a key file: whoever holds the key vouches for every subject of the issuer.
+//! An issuer that is a key file: the holder of the key vouches for every subject of the issuer.
 
 use anyhow::{Result, bail};
 use base64::Engine as _;
@@ -10,13 +10,15 @@ use zeroize::Zeroizing;
 /// An Ed25519 key in PKCS#8.
 pub(crate) struct SigningKey {
     pub(crate) pkcs8: Zeroizing<Vec<u8>>,
-    /// The public half.
+    /// The public key.
     x: String,
 }
 
 impl SigningKey {
+    /// Generates a key.
+    ///
     /// # Errors
-    /// When the system gives no random bits.
+    /// When the operating system gives no random bits.
     pub(crate) fn generate() -> Result<Self> {
         let Ok(pkcs8) = Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()) else {
             bail!("the system gives no random bits")
@@ -24,6 +26,8 @@ impl SigningKey {
         Self::of(Zeroizing::new(pkcs8.as_ref().to_vec()))
     }
 
+    /// Reads a key.
+    ///
     /// # Errors
     /// When these bytes are no key.
     pub(crate) fn of(pkcs8: Zeroizing<Vec<u8>>) -> Result<Self> {
@@ -34,7 +38,7 @@ impl SigningKey {
         Ok(Self { pkcs8, x })
     }
 
-    /// The JWK set of the public half.
+    /// The JWK set with the public key.
     pub(crate) fn jwks(&self, kid: &str) -> String {
         let key = json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": kid, "x": self.x});
         format!("{:#}\n", json!({"keys": [key]}))

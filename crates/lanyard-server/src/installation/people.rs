@@ -1,11 +1,11 @@
-//! The first people of an installation, and the names that the command line is given.
+//! The first people of an installation, and the hosts named on the command line.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use anyhow::{Result, anyhow, bail};
 
-/// What somebody may do, and the group that says so.
+/// A person's role, and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Viewer,
@@ -26,7 +26,7 @@ impl Role {
         }
     }
 
-    /// The group in the configuration that has this role.
+    /// The group that has this role in the configuration.
     pub(super) const fn group(self) -> &'static str {
         match self {
             Self::Viewer => "viewers",
@@ -37,7 +37,7 @@ impl Role {
     }
 }
 
-/// A person and what they may do: `alice:approver,on-call`.
+/// A person with roles: `alice:approver,on-call`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Person {
     pub(super) name: String,
@@ -45,7 +45,7 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Two of them, because it takes two to lift a kill.
+    /// Two people by default, because lifting a kill order takes two.
     pub(super) fn usual() -> Vec<Self> {
         let person = |name: &str, roles: &[Role]| Self {
             name: name.to_owned(),
@@ -85,7 +85,7 @@ impl FromStr for Person {
     }
 }
 
-/// A name of DNS, or an address, that a certificate can be for.
+/// A DNS name or an address that a certificate can be for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Host(pub(super) String);
 
@@ -111,7 +111,7 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// As it stands in a URL.
+    /// The host as a URL contains it.
     pub(super) fn in_url(&self) -> String {
         match self.0.parse() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),

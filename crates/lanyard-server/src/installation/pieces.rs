@@ -15,12 +15,13 @@ use zeroize::Zeroizing;
 
 use super::users::User;
 
-/// The list. A daemon that is started from a directory with it finds no configuration, which is made last.
+/// The list. A daemon started from a directory with the list finds no configuration, which is
+/// created last.
 pub(crate) const LIST: &str = ".lanyardd-init";
 
-/// A file or a directory of an installation.
+/// A file or directory of an installation.
 pub(super) struct Piece {
-    /// Relative to the installation.
+    /// The path, relative to the installation.
     path: String,
     content: Content,
     readers: Readers,
@@ -31,14 +32,14 @@ enum Content {
     File(Zeroizing<Vec<u8>>),
 }
 
-/// Who reads a piece besides whoever makes the installation.
+/// The readers of a piece besides the user who creates the installation.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Readers {
-    /// Nobody.
+    /// No other user.
     Nobody,
-    /// The daemon, which changes nothing there.
+    /// The daemon, which does not change the piece.
     Daemon,
-    /// The daemon, whose own it is.
+    /// The daemon, which owns the piece.
     DaemonAlone,
 }
 
@@ -79,10 +80,10 @@ impl Piece {
     }
 }
 
-/// Makes all pieces in this directory, which is a new or an empty one, or one that an interrupted run has left.
+/// Creates all pieces in a directory that is new, empty or left by an interrupted run.
 ///
 /// # Errors
-/// When something is in the way, or cannot be made.
+/// When something is in the way or cannot be created.
 pub(super) fn make(root: &Path, pieces: &[Piece], daemon: Option<User>) -> Result<()> {
     let shown = root.display();
     match DirBuilder::new().mode(0o700).create(root) {
@@ -136,7 +137,8 @@ fn in_the_way(root: &Path, name: &OsString) -> String {
     )
 }
 
-/// What the directory holds; the list before anything else, so that an interrupted run is recognized.
+/// The first entry of the directory: the list before any other, so that an interrupted run is
+/// recognized.
 fn first(root: &Path) -> Result<Option<OsString>> {
     let entries = fs::read_dir(root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.with_context(|| format!("cannot read `{}`", root.display()))?;
@@ -145,7 +147,7 @@ fn first(root: &Path) -> Result<Option<OsString>> {
     Ok(names.into_iter().next())
 }
 
-/// Writes the list, before anything that is on it, and holds it against another run.
+/// Writes the list before any piece, and locks out another run.
 fn begin(list: &Path, pieces: &[Piece]) -> Result<File> {
     let mut text = "# `lanyardd init` was interrupted here. Run it again: it removes these, and makes them anew.\n".to_owned();
     for piece in pieces {
@@ -174,7 +176,7 @@ fn hold(list: &Path) -> Result<File> {
     }
 }
 
-/// Removes what an interrupted run has made, by its list.
+/// Removes the pieces of an interrupted run, by its list.
 fn clear(root: &Path, list: &Path) -> Result<()> {
     let text = lanyard_secret_file::read_plain_text(list)?;
     // What is in a directory comes after the directory.
@@ -208,7 +210,7 @@ fn clear(root: &Path, list: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file that nobody else reads, where there is none.
+/// Writes a file that no other user can read, if it does not exist.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::options()
         .write(true)
@@ -224,7 +226,8 @@ fn sync(directory: &Path) -> Result<()> {
     synced.with_context(|| format!("cannot sync `{}`", directory.display()))
 }
 
-/// Lets the daemon's user in, where that is another one. What the daemon only reads stays root's, and its group reads it.
+/// Gives the daemon's user access. What the daemon only reads stays root's, readable by the
+/// daemon's group.
 fn share(path: &Path, readers: Readers, daemon: Option<User>) -> Result<()> {
     let is_directory = path.is_dir();
     let (owner, mode) = match (readers, daemon) {
@@ -241,10 +244,10 @@ fn share(path: &Path, readers: Readers, daemon: Option<User>) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).with_context(shown)
 }
 
-/// The data directory of an installation that is elsewhere: a new or an empty one.
+/// Creates a data directory outside of the installation, new or empty.
 ///
 /// # Errors
-/// When it holds anything, or cannot be made.
+/// When the directory contains anything, or cannot be created.
 pub(super) fn data_directory(path: &Path, daemon: Option<User>) -> Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -257,7 +260,7 @@ pub(super) fn data_directory(path: &Path, daemon: Option<User>) -> Result<()> {
     share(path, Readers::DaemonAlone, daemon)
 }
 
-/// The path as it will be from anywhere.
+/// The absolute path.
 pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("`{}` is no path", path.display()))
 }

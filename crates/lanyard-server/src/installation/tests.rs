@@ -1,4 +1,4 @@
-//! What `lanyardd init` makes, refuses and repeats.
+//! Tests of what `lanyardd init` creates, refuses and repeats.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,10 +1,10 @@
-//! The unit for systemd of an installation. The Debian package has the same one, for its own paths.
+//! The systemd unit of an installation. The Debian package has the same unit for its own paths.
 
 use std::path::{Component, Path};
 
 const TEMPLATE: &str = include_str!("lanyardd.service");
 
-/// What the unit runs. All paths are absolute.
+/// The paths that the unit runs with, all absolute.
 pub(super) struct Runs<'a> {
     pub(super) user: &'a str,
     pub(super) program: &'a Path,
@@ -32,7 +32,8 @@ impl Runs<'_> {
             .replacen("CONDITION", &config.replace('%', "%%"), 1)
     }
 
-    /// A directory below `/var/lib` is made and given to the user by systemd; another one is there already.
+    /// The directives for writing. systemd creates a directory below `/var/lib`; any other must
+    /// exist.
     fn writes(&self) -> String {
         let below = self.data_dir.strip_prefix("/var/lib").ok();
         let own = below.and_then(|below| below.components().next());
@@ -57,7 +58,7 @@ fn is_in_a_home(path: &Path) -> bool {
         .any(|home| path.starts_with(home))
 }
 
-/// As systemd reads a word: specifiers and variables are not for paths, and a space ends no word in quotes.
+/// Quotes a word for systemd, without specifiers and variables.
 fn quoted(text: &str) -> String {
     let text = text.replace('%', "%%").replace('$', "$$");
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-%$+,:@".contains(c);

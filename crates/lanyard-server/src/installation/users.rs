@@ -1,10 +1,10 @@
-//! Users of this machine, by `/etc/passwd`.
+//! The users of this machine, from `/etc/passwd`.
 
 use anyhow::{Context as _, Result};
 
 const PASSWD: &str = "/etc/passwd";
 
-/// A user of the system, and its own group.
+/// A user with its own group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct User {
     pub(super) id: u32,
@@ -25,7 +25,7 @@ pub(super) fn named(name: &str) -> Result<User> {
     Ok(user)
 }
 
-/// The name of this user; the number where it has none.
+/// The user's name, or its number if it has none.
 pub(super) fn name_of(id: u32) -> String {
     let known = std::fs::read_to_string(PASSWD).unwrap_or_default();
     let found = entries(&known).find(|(_, user)| user.id == id);

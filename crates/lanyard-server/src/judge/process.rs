@@ -1,5 +1,6 @@
-//! One judgement in a process of its own: `lanyardd judge`, which is told everything on its standard input and answers in one
-//! line. Whatever ends it (the deadline, its memory, its stack, a fault of the engine) denies the plan and touches nothing else.
+//! Judges one plan in a process of its own: `lanyardd judge` reads everything from standard input
+//! and answers in one line. Whatever ends the process (deadline, memory, stack, a fault of the
+//! policy engine) denies the plan and affects nothing else.
 
 use std::io::{self, BufRead as _, Read as _, Write as _};
 use std::path::PathBuf;
@@ -33,14 +34,15 @@ const MAX_JUDGE_MEMORY: u64 = 512 << 20;
 /// - beyond: the plan is denied: its policies could not be evaluated
 /// - test: `s19_a_judge_that_says_too_much_or_nothing_denies`
 const MAX_ANSWER_BYTES: u64 = 1 << 20;
-/// How much longer than the policies the process may take: to start, to read the plan, to say what came of it.
+/// How much longer than its policies the process may run, to start, to read the plan and to answer.
 const GRACE: Duration = Duration::from_secs(5);
 /// The stack that policies are evaluated on, in bytes.
 const STACK: usize = 64 << 20;
-/// The files that the process may have open: its three, and none that a policy could read.
+/// How many files the process may have open: its three standard streams, and none that a policy
+/// could read.
 const FILES: u64 = 3;
 
-/// Starts judges.
+/// Starts judging processes.
 #[derive(Debug, Clone)]
 pub(crate) struct Judges {
     program: PathBuf,
@@ -48,7 +50,7 @@ pub(crate) struct Judges {
     deadline: Duration,
 }
 
-/// What a judge is told before the bytes of the plan.
+/// The part of the question that precedes the plan's bytes.
 #[derive(Serialize, Deserialize)]
 struct Question {
     policies: Vec<Text>,
@@ -63,7 +65,7 @@ struct Text {
     text: String,
 }
 
-/// What a judge says.
+/// The answer of a judging process.
 #[derive(Serialize, Deserialize)]
 enum Answer {
     Judged(Judgement),
@@ -71,7 +73,7 @@ enum Answer {
 }
 
 impl Judges {
-    /// This program, as it runs, whatever its file has become since.
+    /// Starts this program's own image, whatever happened to its file since.
     pub(crate) fn of_this_program() -> Self {
         Self {
             program: PathBuf::from("/proc/self/exe"),
@@ -80,10 +82,10 @@ impl Judges {
         }
     }
 
-    /// What the policies of this charter say of the plan.
+    /// Evaluates the policies of this charter on the plan.
     ///
     /// # Errors
-    /// When no judge can be started, or the bytes are not in the form that the plan has.
+    /// When no process can be started, or the bytes are not in the plan's format.
     pub(super) async fn judge(
         &self,
         (charter, task): (&Charter, &Task),
@@ -166,8 +168,8 @@ async fn asked(mut judge: Child, told: &[u8], content: &[u8]) -> Result<Answer, 
     serde_json::from_slice(&said).map_err(|error| format!("the judge said no judgement: {error}"))
 }
 
-/// `lanyardd judge`: one question, one answer. It has nothing that its policies could use: no environment, no further files,
-/// no more memory and time than one plan may take.
+/// Runs `lanyardd judge`: one question, one answer. The process has no environment, no further
+/// files, and no more memory and time than one plan may take.
 pub(crate) fn answer() -> Result<()> {
     let no_more = |resource, most| {
         let limit = Rlimit {

@@ -1,4 +1,5 @@
-//! With requests that the real client signs: against moto, which checks signatures, and against servers that misbehave.
+//! Tests with requests that the real client signs: against moto, which checks signatures, and
+//! against misbehaving servers.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -68,7 +69,7 @@ fn made_up(asked: &AwsIdentities) -> CallerIdentityRequest {
     parsed(asked, &evidence)
 }
 
-/// The evidence with something in it replaced after it was signed.
+/// The evidence with a text replaced after it was signed.
 fn changed(evidence: &str, from: &str, to: &str) -> String {
     let json = URL_SAFE_NO_PAD
         .decode(&evidence["lanyard-aws.".len()..])
@@ -192,7 +193,7 @@ async fn what_is_changed_after_it_was_signed_is_refused_by_sts() {
     }
 }
 
-/// A server that answers every request so.
+/// A server that gives every request this answer.
 async fn server(router: Router) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
