@@ -1,5 +1,6 @@
-//! The kill plane: an address on a thread of its own, which nothing else can keep busy (T48). While nobody can be reached
-//! there, nothing is issued: what is issued has to be stopped by it.
+//! The kill plane: an address served by a thread of its own, which nothing else can occupy (T48).
+//! Nothing is issued while the kill plane cannot be reached, because what is issued has to be
+//! stopped by it.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -11,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::plane::Plane;
 
-/// Serves until told to close. The address is taken, or the reason why not is raised, before this returns.
+/// Serves until told to close. On return the address is open, or the reason why not is raised.
 ///
 /// # Errors
 /// When there is no thread for it.
@@ -32,7 +33,7 @@ pub(crate) async fn begin(plane: Plane, closing: watch::Receiver<bool>) -> Resul
     })?)
 }
 
-/// Dropped when the thread ends, by a panic too.
+/// Raises a reason when it is dropped, which happens also if the thread panics.
 struct Fallen {
     engine: Arc<Engine>,
     address: String,

@@ -1,5 +1,5 @@
-//! Who waits for whom: so many turns at a time for everybody, so many of them for one owner, each in the order of asking. It
-//! knows nothing of what is done in a turn.
+//! Fair turns: a bounded number for all owners, a bounded number for each, in the order of asking.
+//! The module does not know what is done in a turn.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,10 +8,10 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Owners whose lanes are kept before those that nobody is in are looked for.
+/// How many owners' lanes are kept before empty ones are dropped.
 const KEPT_LANES: usize = 1024;
 
-/// The turns.
+/// The turns of all owners.
 #[derive(Debug)]
 pub(crate) struct Lanes<K> {
     all: Arc<Semaphore>,

@@ -22,7 +22,7 @@ use crate::newcomers::Newcomers;
 use crate::tls::{Renewal, TlsFiles};
 use places::{Places, network};
 
-/// How long what is being answered may take when the daemon is told to end: whoever watches comes again.
+/// How long answers under way may take when the daemon ends. Watchers reconnect elsewhere.
 const DRAIN: Duration = Duration::from_secs(5);
 /// The time until TLS is set up.
 ///
@@ -98,46 +98,47 @@ const MAX_CONNECTION_AGE: Duration = Duration::from_secs(4 * 3600);
 /// - beyond: the connection is closed
 /// - test: `t43_a_connection_grows_only_so_old`
 const FINISHING_TIMEOUT: Duration = Duration::from_secs(600);
-/// After an error of accept itself (no descriptors, say), the time until the next.
+/// The wait after an error of accept itself, such as a lack of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a request comes from; each has one among its extensions.
+/// The address of a request's peer, among the request's extensions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 impl PeerAddress {
-    /// The address, or for IPv6 the /64 that it is in: whoever has one address of it has all of them.
+    /// The address, or for IPv6 its /64, because whoever has one address of a /64 has all of them.
     pub(crate) fn network(&self) -> IpAddr {
         network(self.0.ip())
     }
 }
 
-/// What a connection may take. What the protocols bound by themselves is beside their builders.
+/// The limits of a connection. Those that the protocols enforce stand beside their builders.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Until TLS is set up.
+    /// The time until TLS is set up.
     handshake: Duration,
-    /// From there to the head of the first request.
+    /// The time from there to the head of the first request.
     first: Duration,
-    /// For the head of a request over HTTP/1, and there for the pause before it.
+    /// The time for the head of a request over HTTP/1, with the pause before it.
     head: Duration,
-    /// Without a request.
+    /// The time without a request.
     idle: Duration,
-    /// After which a silent peer of HTTP/2 is asked whether it is there.
+    /// The time after which a silent peer of HTTP/2 is pinged.
     ping: Duration,
-    /// Until it has said so.
+    /// The time until its answer.
     pong: Duration,
-    /// Until a peer takes more of an answer that is there for it.
+    /// The time until a peer takes more of an answer.
     stalled: Duration,
-    /// What the body of a request may keep its reader waiting, beyond a second for each KiB of it.
+    /// The time that a request's body may keep its reader waiting, beyond a second for each KiB.
     body: Duration,
-    /// A connection's; up to a quarter more, so that not all of them come again at once.
+    /// The age of a connection, and up to a quarter more, so that not all peers reconnect at once.
     age: Duration,
-    /// What is in the middle of something when its connection is too old: a watch comes again by then or is cut off.
+    /// The time for requests under way when their connection is too old. A watch reconnects by then
+    /// or is cut off.
     finishing: Duration,
-    /// To say goodbye when nothing is in the middle of anything.
+    /// The time to close a connection without requests under way.
     closing: Duration,
-    /// How often all these are looked at.
+    /// How often these limits are checked.
     look: Duration,
 }
 
@@ -167,17 +168,17 @@ struct Door {
     newcomers: Option<Newcomers>,
 }
 
-/// An address that is listened at, by nobody yet.
+/// An open listener that is not served yet.
 pub(crate) struct Listener {
     tcp: std::net::TcpListener,
     tls: Option<(TlsAcceptor, Renewal)>,
 }
 
 impl Listener {
-    /// Listens at this address.
+    /// Opens a listener.
     ///
     /// # Errors
-    /// When nobody can listen there, or the certificate cannot be read.
+    /// When the address cannot be opened, or the certificate cannot be read.
     pub(crate) async fn open(address: SocketAddr, tls: Option<&TlsFiles>) -> Result<Self> {
         let tcp = TcpListener::bind(address)
             .await
@@ -189,11 +190,11 @@ impl Listener {
         })
     }
 
-    /// Serves until told to close, and then for a moment what is being answered. Where there are turns for newcomers, new connections
-    /// wait for theirs.
+    /// Serves until told to close, and then briefly what is under way. New connections wait for
+    /// turns if there are any for newcomers.
     ///
     /// # Errors
-    /// When the runtime does not take the socket.
+    /// When the runtime does not accept the socket.
     pub(crate) async fn serve(
         self,
         router: axum::Router,

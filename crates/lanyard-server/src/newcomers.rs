@@ -75,12 +75,14 @@ const MAX_WAITING: u64 = 8_192;
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_bodies_of_strangers_wait_in_a_bounded_part_of_the_memory`
 const MAX_WAITING_BYTES: u64 = 16 * 1024 * 1024;
-/// How much of a request is received before it has a turn, in bytes: the largest message, and its frame.
+/// How much of a request is received before it has a turn, in bytes: the largest message, and its
+/// frame.
 ///
 /// # No limit
 /// A longer request is received further once it has its turn.
 const MAX_RECEIVED_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
-/// The method whose request is a stream: its caller is asked after before any of that is read, so none of it is received ahead.
+/// The method whose request is a stream. Its caller is verified before any of the stream is read,
+/// so nothing is received ahead.
 const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 /// How long a request may take to be received and to have its turn.
 ///
@@ -90,24 +92,26 @@ const STREAMED: &str = "/lanyard.v1.PlanService/SubmitPlan";
 /// - beyond: the request is refused with `RESOURCE_EXHAUSTED` (HTTP 429)
 /// - test: `t43_a_request_waits_for_its_turn_only_so_long`
 const WAIT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a request keeps its turn that takes longer to be answered: its identity may have to wait, or another system be asked.
+/// How long a request keeps its turn at most, because its identity may have to wait or another
+/// system may be asked.
 const HELD_FOR: Duration = Duration::from_secs(3);
-/// How long a request waits for its refusal for which there is no room.
+/// How long a request without room waits for its refusal.
 const TURNED_AWAY_AFTER: Duration = Duration::from_secs(5);
-/// How long a request of a stranger keeps its turn after its end, and a handshake after which nobody known was heard of.
+/// How long a stranger's request keeps its turn after its end, and a handshake after which no known
+/// caller came.
 const REFUSED_FOR: Duration = Duration::from_secs(1);
-/// How long the request for a page keeps its turn after its end that anybody may have.
+/// How long a request for a public page keeps its turn after its end.
 const ANSWERED_FOR: Duration = Duration::from_millis(50);
-/// What a field of a head takes in memory besides its name and its value, in bytes.
+/// What a header field takes in memory besides its name and value, in bytes.
 const FIELD_BYTES: usize = 100;
-/// Pages for probes, which cost no more than a refusal and wait for nobody.
+/// Pages for probes, which cost no more than a refusal and need no turn.
 const PROBES: &[&str] = &["/livez", "/readyz", "/readyz/kill"];
-/// What gives kill orders.
+/// Paths that give kill orders.
 const KILLS: &[&str] = &["/lanyard.v1.KillService/EngageKill", "/v1/kill"];
-/// Where the paths of alerts and security events begin, which may give kill orders.
+/// The prefix of the paths of alerts and security events, which may give kill orders.
 const SIGNALS: &str = "/v1/hooks/";
 
-/// Whether somebody known has called on a connection; among the extensions of its requests.
+/// Whether a known caller has called on a connection; among its requests' extensions.
 #[derive(Debug, Clone)]
 pub(crate) struct Standing {
     known: watch::Sender<bool>,
@@ -124,13 +128,13 @@ impl Default for Standing {
 }
 
 impl Standing {
-    /// Somebody known has called.
+    /// Notes that a known caller has called.
     pub(crate) fn vouch(&self) {
         self.known
             .send_if_modified(|known| !std::mem::replace(known, true));
     }
 
-    /// Somebody has called who is not known, or was not accepted: whoever is known says so again.
+    /// Notes that an unknown or refused caller has called. Known callers have to be heard of again.
     pub(crate) fn lose(&self) {
         self.known
             .send_if_modified(|known| std::mem::replace(known, false));
@@ -140,7 +144,7 @@ impl Standing {
         *self.known.borrow()
     }
 
-    /// Waits for this, or until somebody known has called.
+    /// Waits for this, or until a known caller has called.
     async fn unless_known<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let mut known = self.known.subscribe();
         tokio::select! {
@@ -151,8 +155,8 @@ impl Standing {
     }
 }
 
-/// The turn of one request or handshake. It comes back once somebody known is heard of on the connection, and `keeps` after this is
-/// dropped otherwise, whoever ends the request.
+/// The turn of one request or handshake. It ends once a known caller is heard of on the connection,
+/// and otherwise `keeps` after this is dropped, whatever ended the request.
 struct Taken {
     turn: Option<(Option<OwnedSemaphorePermit>, Turn)>,
     standing: Standing,
@@ -177,12 +181,12 @@ impl Drop for Taken {
 #[derive(Debug, Clone)]
 pub(crate) struct Newcomers {
     handshakes: Arc<Lanes<Option<IpAddr>>>,
-    /// Kill orders and what gives them wait for nobody who wants something else.
+    /// The turns of kill orders and signals, which wait for no other requests.
     kills: Turns,
     others: Turns,
 }
 
-/// The turns of requests, and what waits for them.
+/// The turns of requests, with the requests that wait.
 #[derive(Debug, Clone)]
 struct Turns {
     requests: Arc<Lanes<Option<IpAddr>>>,
@@ -201,7 +205,7 @@ impl Default for Newcomers {
 }
 
 impl Newcomers {
-    /// One address, which may be a proxy that many come through, gets its part.
+    /// Makes the turns. One address, which may be a proxy for many, gets a part of them.
     fn new(handshakes: usize, requests: usize, (waiting, bytes): (u64, u64)) -> Self {
         let turns = || Turns {
             requests: Arc::new(Lanes::new(requests, requests / 16)),
@@ -215,7 +219,8 @@ impl Newcomers {
         }
     }
 
-    /// Waits until a connection of this peer may begin. Its turn ends once somebody known has called on it.
+    /// Waits until a connection of this peer may begin. Its turn ends once a known caller has
+    /// called on it.
     pub(crate) async fn admit(&self, peer: PeerAddress, standing: &Standing) {
         let turn = self.handshakes.take(&Some(peer.network())).await;
         drop(Taken {
@@ -266,7 +271,7 @@ impl Turns {
     }
 }
 
-/// What the head of a request takes in memory, in bytes.
+/// The memory that a request's head takes, in bytes.
 fn size_of_head(request: &Request) -> u64 {
     let fields = request.headers().iter();
     let bytes: usize = fields
@@ -275,7 +280,7 @@ fn size_of_head(request: &Request) -> u64 {
     bytes as u64
 }
 
-/// Lets a request on a new connection wait for its turn.
+/// Makes a request on a new connection wait for its turn.
 pub(crate) async fn paced(
     State(newcomers): State<Newcomers>,
     mut request: Request,
@@ -331,17 +336,17 @@ pub(crate) async fn paced(
     response
 }
 
-/// The body of a request, of which the beginning was received already.
+/// The body of a request whose beginning was received already.
 struct Received {
-    /// In one piece: frames of a byte each would take a hundred times as much.
+    /// The beginning in one piece: frames of a byte each would take a hundred times as much memory.
     beginning: Bytes,
-    /// What came after that and is no data: trailers, or why no more comes.
+    /// What followed and is not data: trailers, or why no more comes.
     then: Option<Result<Frame<Bytes>, axum::Error>>,
     rest: Body,
 }
 
 impl Received {
-    /// Receives a body to its end, or as much as there is of a message.
+    /// Receives a body to its end, or one message of it.
     async fn of(body: &mut Body, share: &mut Share<Option<IpAddr>>) -> Result<Self, Full> {
         let (mut beginning, mut then) = (BytesMut::new(), None);
         while beginning.len() <= MAX_RECEIVED_BYTES
@@ -398,12 +403,12 @@ impl http_body::Body for Received {
     }
 }
 
-/// What came of a request, as its answer tells.
+/// The result of a request, by its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Answered,
     Refused,
-    /// Nobody was accepted as its caller.
+    /// The caller was not accepted.
     NotAccepted,
 }
 
@@ -446,8 +451,8 @@ mod tests {
         PeerAddress(SocketAddr::from(([192, 0, 2, last], 1)))
     }
 
-    /// `/known` is called by somebody known, `/stranger` is refused, `/forged` is not accepted, `/page` is for anybody, and `/slow` is
-    /// answered after a minute.
+    /// A router for tests: `/known` is called by a known caller, `/stranger` is refused, `/forged`
+    /// is not accepted, `/page` is public, and `/slow` is answered after a minute.
     fn router(newcomers: Newcomers) -> Router {
         let known = |Extension(standing): Extension<Standing>| async move { standing.vouch() };
         let slow = || tokio::time::sleep(Duration::from_secs(60));

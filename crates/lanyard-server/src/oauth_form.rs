@@ -1,5 +1,5 @@
-//! The forms of the OAuth endpoints (RFC 6749 section 3.2): a parameter without a value counts as left out, and no parameter
-//! stands there twice.
+//! The forms of the OAuth endpoints (RFC 6749 section 3.2): an empty parameter counts as absent,
+//! and no parameter may appear twice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +17,10 @@ use crate::refusal;
 
 const URL_ENCODED: &str = "application/x-www-form-urlencoded";
 
-/// The parameters that have a value, each once.
+/// The parameters with a value.
 pub(crate) struct OAuthForm(BTreeMap<String, String>);
 
-/// The names alone: values are tokens (T49).
+/// Prints the names alone, because values are tokens (T49).
 impl fmt::Debug for OAuthForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
@@ -47,12 +47,12 @@ impl OAuthForm {
         Ok(Self(parameters))
     }
 
-    /// A parameter, where it has a value.
+    /// A parameter, if it has a value.
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// A parameter that has to have a value.
+    /// A parameter that must have a value.
     pub(crate) fn needed(&self, name: &str) -> Result<&str, Status> {
         let given = self.given(name);
         given.ok_or_else(|| refusal::invalid(name, "must be given"))
@@ -83,12 +83,12 @@ impl<S: Send + Sync> FromRequest<S> for OAuthForm {
     }
 }
 
-/// What may not be kept by anybody on the way (RFC 6749 section 5.1).
+/// The header that forbids caches to store the answer (RFC 6749 section 5.1).
 pub(crate) const fn no_store() -> [(header::HeaderName, &'static str); 1] {
     [(header::CACHE_CONTROL, "no-store")]
 }
 
-/// RFC 6749 section 5.2, with the reason that gRPC gives.
+/// The error response of RFC 6749 section 5.2, with the reason of the gRPC status.
 pub(crate) fn failed(status: &Status) -> Response {
     let (code, error) = match status.code() {
         Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "invalid_client"),
@@ -117,7 +117,7 @@ pub(crate) fn failed(status: &Status) -> Response {
     response
 }
 
-/// By the parameter that is at fault (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
+/// The error code, by the parameter at fault (RFC 6749 section 5.2, RFC 8693 section 2.2.2).
 fn invalid(status: &Status) -> &'static str {
     let faults = status.get_details_bad_request();
     let faults = faults

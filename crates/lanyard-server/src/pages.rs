@@ -1,4 +1,4 @@
-//! What the daemon's command line says of itself, for packages: manual pages, and completions of shells.
+//! Manual pages and shell completions of the daemon's command line, for packages.
 
 use std::fs;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use clap::Command;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-/// Writes a page for the daemon, and one for each of its commands.
+/// Writes a page for the daemon and one for each of its commands.
 ///
 /// # Errors
 /// When the directory or a page cannot be written.
@@ -33,10 +33,10 @@ pub(crate) fn manual(mut command: Command, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Prints what this shell needs.
+/// Prints the completions for a shell.
 ///
 /// # Errors
-/// When nobody takes it.
+/// When stdout is closed.
 pub(crate) fn completion(mut command: Command, shell: Shell) -> Result<()> {
     let name = command.get_name().to_owned();
     let mut script = Vec::new();

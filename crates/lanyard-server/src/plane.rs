@@ -16,10 +16,10 @@ use crate::listen::Listener;
 use crate::newcomers::Newcomers;
 use crate::tls::TlsFiles;
 
-/// How long after a failure the address is tried again.
+/// The wait before a failed address is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// For whom an address is, and so what follows while nobody is served there.
+/// The purpose of an address, and so the consequence while it is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// `listen`: nothing is issued.
@@ -60,30 +60,31 @@ impl Purpose {
     }
 }
 
-/// What is served at an address. What it takes is read with every try: files that are missing may come.
+/// Makes what is served at an address. Called for each try, because missing files may come.
 pub(crate) type Router = Box<dyn Fn() -> Result<axum::Router> + Send + Sync>;
 
-/// What is served, and where.
+/// An address with what is served there.
 pub(crate) struct Plane {
     pub(crate) purpose: Purpose,
     pub(crate) address: SocketAddr,
     pub(crate) tls: Option<TlsFiles>,
     pub(crate) router: Router,
-    /// Whom strangers wait for. A kill, and whoever scrapes metrics, waits for no stranger of the same address.
+    /// The turns of new connections. Kill orders and metrics do not wait for strangers of the same
+    /// address.
     pub(crate) newcomers: Option<Newcomers>,
     pub(crate) engine: Arc<Engine>,
-    /// Why nobody is served there, as it was said last.
+    /// Why the address is not served, as it was last logged.
     pub(crate) said: Mutex<Option<String>>,
 }
 
-/// Both halves of what can be served.
+/// An open listener with its router.
 pub(crate) type Opened = (Listener, axum::Router);
 
 impl Plane {
-    /// Takes the address, or raises the reason why not.
+    /// Opens the address, or raises the reason why not.
     ///
     /// # Errors
-    /// When the address, the certificate or what is served there cannot be had now.
+    /// When the address, the certificate or what is served cannot be had now.
     pub(crate) async fn open(&self) -> Result<Opened> {
         let opened = async {
             let router = (self.router)()?;
@@ -95,7 +96,7 @@ impl Plane {
         opened
     }
 
-    /// Raises why nobody is served, or lowers it.
+    /// Raises the reason why the address is not served, or lowers it.
     pub(crate) fn say(&self, why: Option<String>) {
         let mut said = self.said.lock();
         if *said == why {
@@ -113,7 +114,7 @@ impl Plane {
         }
     }
 
-    /// Serves what was opened first, and whatever can be opened after that, until told to close.
+    /// Serves what was opened first, and what can be opened later, until told to close.
     pub(crate) async fn serve(self, first: Result<Opened>, mut closing: watch::Receiver<bool>) {
         let mut next = Some(first);
         while !*closing.borrow() {
@@ -168,7 +169,7 @@ pub(crate) mod tests {
         (plane, engine)
     }
 
-    /// An address that is free for now, and held until the listener is dropped.
+    /// A free address, held until the listener is dropped.
     pub(crate) fn taken() -> (std::net::TcpListener, SocketAddr) {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
@@ -180,7 +181,7 @@ pub(crate) mod tests {
         reasons.iter().map(Reason::kind).collect()
     }
 
-    /// Served until something mends it, and then reached.
+    /// Serves an address that fails until something repairs it, and reaches it then.
     async fn served_once_mended(
         (plane, engine): (Plane, Arc<Engine>),
         kind: Kind,

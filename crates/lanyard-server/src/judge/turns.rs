@@ -1,4 +1,5 @@
-//! Whose plan is looked at: so many at once, one of each identity, and none whose identity has had its time.
+//! Turns for judging plans: a bounded number at once, one of each identity, and none for an
+//! identity that has used up its time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,9 +28,9 @@ const MAX_PLANS_AT_ONCE: usize = 2;
 /// - beyond: a further plan is refused with `RESOURCE_EXHAUSTED` until the minute is over
 /// - test: `s19_an_identity_that_had_its_time_waits_for_the_next_minute_and_nobody_else_does`
 const MAX_JUDGE_TIME_PER_IDENTITY: Duration = Duration::from_secs(30);
-/// Over what time that is counted.
+/// The window in which an identity's time is counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Identities whose time is counted at once; beyond that the windows that are over go.
+/// How many windows are kept before ended ones are dropped.
 const KEPT_WINDOWS: usize = 4096;
 
 /// The turns.
@@ -38,14 +39,14 @@ pub(super) struct Turns {
     spent: Mutex<HashMap<Identity, Spent>>,
 }
 
-/// Since when a window is open, and what was spent in it.
+/// The start of a window, and the time spent in it.
 #[derive(Clone, Copy)]
 struct Spent {
     since: Instant,
     time: Duration,
 }
 
-/// One turn, until it is dropped; how long that was is charged to the identity.
+/// One turn, until it is dropped. Its duration is charged to the identity.
 pub(super) struct Turn {
     turns: Arc<Turns>,
     who: Identity,
@@ -66,7 +67,7 @@ impl Turns {
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`Unjudged::TooMuch`], when this identity has had its time.
+    /// [`Unjudged::TooMuch`] when the identity has used up its time.
     pub(super) async fn take(self: &Arc<Self>, who: &Identity) -> Result<Turn, Unjudged> {
         let turn = self.lanes.take(who).await;
         self.may(who)?;

@@ -1,4 +1,4 @@
-//! Bodies on their way: what comes from a peer has to come, and what goes to it has to be taken.
+//! Bodies under way: peers must send what they announced, and take what they asked for.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::traffic::{Exchange, Traffic};
 
-/// So much of a body earns a second more.
+/// The part of a body that earns another second, in bytes.
 const SECOND: usize = 1024;
 
-/// Why no more comes of a request.
+/// Why the rest of a request's body does not come.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     #[error("the body of the request came too slowly")]
@@ -25,7 +25,8 @@ pub(super) enum BodyError {
     Broken(#[source] hyper::Error),
 }
 
-/// The body of a request. It may keep its reader waiting so long in all, and longer while it comes.
+/// The body of a request. It may keep its reader waiting for a bounded time, which grows with what
+/// arrives.
 pub(super) struct Received {
     body: Incoming,
     traffic: Arc<Traffic>,
@@ -45,7 +46,7 @@ impl Received {
         }
     }
 
-    /// What was waited counts, and what came makes up for it.
+    /// Credits what arrived against the time waited.
     fn came(&mut self, bytes: usize) {
         if let Some((_, since)) = self.waiting.take() {
             self.left = self.left.saturating_sub(since.elapsed());
@@ -89,7 +90,8 @@ impl http_body::Body for Received {
     }
 }
 
-/// The body of an answer. While it is not asked for more, although there is some, its peer is what it waits for.
+/// The body of an answer. While data is there and nobody asks for it, the answer waits for its
+/// peer.
 pub(super) struct Answered {
     body: Body,
     exchange: Exchange,

@@ -145,7 +145,7 @@ impl Door {
     }
 }
 
-/// What becomes of the requests of one connection.
+/// The requests of one connection.
 struct Requests {
     service: TowerToHyperService<axum::Router>,
     peer: PeerAddress,
@@ -203,12 +203,12 @@ impl Requests {
     }
 }
 
-/// Up to a quarter more for some than for others, by the port of the peer.
+/// The age limit of this connection: up to a quarter more than the usual one, by the peer's port.
 fn aged(limits: &Limits, peer: PeerAddress) -> Duration {
     limits.age + limits.age / 4 * u32::from(peer.0.port()) / u32::from(u16::MAX)
 }
 
-/// What speaks the protocol, with its limits.
+/// The protocol's implementation, with its limits.
 fn spoken(protocol: Protocol, limits: &Limits) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -257,7 +257,8 @@ impl Service<Request<Incoming>> for Requests {
     }
 }
 
-/// A stream whose peer is cut off when it sends much that no request asked for: pings, settings, priorities.
+/// A stream that cuts off a peer which sends too much that no request asked for: pings, settings,
+/// priorities.
 struct Metered<S> {
     stream: S,
     traffic: Arc<Traffic>,

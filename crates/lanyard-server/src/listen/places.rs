@@ -1,4 +1,4 @@
-//! How many connections there are, in all and of each peer.
+//! The number of connections, in all and for each peer.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,12 +15,14 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// - beyond: the connection is closed at once
 /// - test: `t43_a_peer_has_so_many_connections_and_no_more`
 const MAX_CONNECTIONS: usize = 4096;
-/// How many file descriptors are asked of the system: enough for the listeners, the journal and the providers.
+/// The number of file descriptors asked of the operating system: enough for the listeners, the
+/// journal and the providers.
 const DESCRIPTORS: u64 = 32 * 1024;
-/// A listener takes this part of the descriptors at most. There are three, and the journal needs some as well.
+/// The fraction of the descriptors that one listener takes at most. There are three listeners, and
+/// the journal needs some too.
 const PART: u64 = 4;
 
-/// The places at a listener.
+/// The connections of a listener, counted.
 #[derive(Clone)]
 pub(super) struct Places {
     most: usize,
@@ -35,14 +37,15 @@ struct Taken {
     refused: u64,
 }
 
-/// One connection's place, until it is dropped.
+/// One counted connection, until it is dropped.
 pub(super) struct Place {
     places: Places,
     peer: IpAddr,
 }
 
 impl Places {
-    /// As many as this process has descriptors for. One peer, which may be a proxy that many come through, gets half.
+    /// As many connections as the process has descriptors for. One peer, which may be a proxy for
+    /// many, gets half.
     pub(super) fn of_process() -> Self {
         let most = descriptors().map_or(MAX_CONNECTIONS, |most| {
             usize::try_from(most / PART).map_or(MAX_CONNECTIONS, |part| part.min(MAX_CONNECTIONS))
@@ -58,7 +61,7 @@ impl Places {
         }
     }
 
-    /// A place for a connection of this peer, if there is one.
+    /// Counts a connection of this peer, if there is room.
     pub(super) fn take(&self, peer: IpAddr) -> Option<Place> {
         let peer = network(peer);
         let mut taken = self.taken.lock();
@@ -97,7 +100,7 @@ impl Drop for Place {
     }
 }
 
-/// Whoever has one address of IPv6 has all of its /64.
+/// The address, or for IPv6 its /64, because whoever has one address of a /64 has all of them.
 pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -105,7 +108,7 @@ pub(super) fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-/// How many descriptors this process may have, after it was given as many as it may ask for.
+/// The number of descriptors of this process, after asking for as many as allowed.
 fn descriptors() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(DESCRIPTORS, |maximum| maximum.min(DESCRIPTORS));

@@ -1,4 +1,4 @@
-//! What goes on at one connection, and whether that may go on.
+//! The traffic of one connection, and whether the connection may go on.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,26 +18,29 @@ use super::connection::{MAX_HEAD_BYTES, MAX_UNREAD_BYTES_PER_STREAM};
 /// - beyond: the connection is closed
 /// - test: `t43_what_no_request_asked_for_is_taken_only_so_long`
 const MAX_UNASKED_BYTES: usize = 512 * 1024;
-/// How fast that comes back, in bytes a second: window updates and answers to pings are some hundred.
+/// How fast that quota grows again, in bytes a second: window updates and answers to pings take
+/// some hundred.
 const RATE: usize = 8 * 1024;
-/// What a request may take that nobody reads, in bytes: its head, and what is sent of a body before the refusal comes.
+/// What an unread request may take, in bytes: its head, and what is sent of a body before the
+/// refusal arrives.
 const REQUEST: usize = (MAX_HEAD_BYTES + MAX_UNREAD_BYTES_PER_STREAM) as usize;
-/// What a frame of a body may take apart from its content, in bytes.
+/// What a frame of a body may take besides its content, in bytes.
 const FRAME: usize = 64;
 
-/// Of one connection.
+/// The traffic of one connection.
 pub(super) struct Traffic(Mutex<Counts>);
 
 struct Counts {
     begun: Instant,
-    /// Requests, ever.
+    /// The number of requests ever.
     requests: u64,
     open: usize,
-    /// Since when none is open.
+    /// The time since when no request is open.
     quiet: Instant,
-    /// Since when the peer has not taken what is there, by request.
+    /// The requests whose peer does not take what is there, with the time since when.
     waiting: BTreeMap<u64, Instant>,
-    /// What may still be sent that no request asked for, and when that was counted.
+    /// The remaining quota of bytes that no request asked for, and the time at which it was
+    /// counted.
     spare: (usize, Instant),
 }
 
@@ -45,7 +48,7 @@ struct Counts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     GoOn,
-    /// It is told to end, and has so long for what is in the middle of something.
+    /// The connection is told to end, and has this long for requests under way.
     End(&'static str, Duration),
     Cut(&'static str),
 }
@@ -62,7 +65,7 @@ impl Traffic {
         })))
     }
 
-    /// A request has come.
+    /// Notes a new request.
     pub(super) fn opened(self: &Arc<Self>) -> Exchange {
         let mut counts = self.0.lock();
         counts.requests += 1;
@@ -78,14 +81,14 @@ impl Traffic {
         }
     }
 
-    /// A frame of a body was wanted.
+    /// Notes that a frame of a body was wanted.
     pub(super) fn asked_for(&self, bytes: usize) {
         let mut counts = self.0.lock();
         let spare = counts.spare.0.saturating_add(bytes).saturating_add(FRAME);
         counts.spare.0 = spare.min(MAX_UNASKED_BYTES);
     }
 
-    /// So much came; whether the peer may send that.
+    /// Notes received bytes; returns false if the peer may not send them.
     pub(super) fn received(&self, bytes: usize, now: Instant) -> bool {
         let mut counts = self.0.lock();
         let (spare, since) = counts.spare;
@@ -116,20 +119,20 @@ impl Traffic {
     }
 }
 
-/// A request and its answer, until both are through.
+/// A request and its answer, until both are complete.
 pub(super) struct Exchange {
     traffic: Arc<Traffic>,
     number: u64,
 }
 
 impl Exchange {
-    /// There is something for the peer.
+    /// Notes that data waits for the peer.
     pub(super) fn waits_for_peer(&self) {
         let mut counts = self.traffic.0.lock();
         counts.waiting.insert(self.number, Instant::now());
     }
 
-    /// The peer has taken everything.
+    /// Notes that the peer has taken everything.
     pub(super) fn waits_for_us(&self) {
         self.traffic.0.lock().waiting.remove(&self.number);
     }

@@ -1,4 +1,4 @@
-//! Certificates of clients: who shows one, and who holds its key.
+//! Tests of client certificates: who shows one, and who holds its key.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use super::{PATIENT, listening};
 use crate::tls::TlsFiles;
 
-/// A listener's certificate in a folder, and what believes it.
+/// A listener's certificate in a folder, with the roots that trust it.
 pub(super) fn shown() -> (TlsAcceptor, RootCertStore) {
     let folder = tempfile::tempdir().unwrap();
     let own = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -82,7 +82,7 @@ fn client(
     TlsConnector::from(Arc::new(config))
 }
 
-/// Who the listener says that this is, and how the handshake went.
+/// The caller as the listener sees it, and the result of the handshake.
 async fn asked(
     client: &TlsConnector,
     address: SocketAddr,

@@ -1,4 +1,4 @@
-//! Peers that keep a connection busy with nothing (T43).
+//! Tests of peers that keep a connection busy with nothing (T43).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,10 +9,11 @@ use tokio::net::TcpStream;
 use super::super::Limits;
 use super::{PATIENT, SHORT, listening};
 
-/// When a test gives up.
+/// The time after which a test gives up.
 const AT_LAST: Duration = Duration::from_secs(20);
 
-/// How HTTP/2 begins, with these settings, each an identifier and a value (RFC 9113 sections 3.4 and 6.5).
+/// The connection preface of HTTP/2 with these settings, each an identifier and a value (RFC 9113
+/// sections 3.4 and 6.5).
 fn preface(settings: &[(u16, u32)]) -> Vec<u8> {
     let pairs = settings.iter().flat_map(|(of, value)| {
         let pair = [&of.to_be_bytes()[..], &value.to_be_bytes()];
@@ -28,7 +29,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream, payload].concat()
 }
 
-/// `GET` of a path, ended, on the first stream.
+/// A complete `GET` of a path, on the first stream.
 fn asking(path: &str) -> Vec<u8> {
     // Method and scheme of the static table, then the path as a literal (RFC 7541 appendix A and section 6.2.2).
     let length = u8::try_from(path.len()).unwrap();
@@ -36,7 +37,7 @@ fn asking(path: &str) -> Vec<u8> {
     frame(1, 0b101, 1, &head)
 }
 
-/// Everything that comes until the listener closes, which it has to.
+/// Sends bytes, and returns what arrives until the listener closes, as it must.
 async fn until_closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     let closed = tokio::time::timeout(AT_LAST, closed(address, sent));
     closed.await.expect("the connection was kept")
@@ -60,7 +61,7 @@ async fn closed(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     came
 }
 
-/// The kinds of the frames of HTTP/2 that came.
+/// The types of the HTTP/2 frames received.
 fn kinds(mut came: &[u8]) -> Vec<u8> {
     let mut kinds = Vec::new();
     while let [a, b, c, kind, ..] = came {

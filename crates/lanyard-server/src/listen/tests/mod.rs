@@ -18,9 +18,9 @@ use super::places::Places;
 use super::{Door, Limits, PeerAddress, serve};
 use crate::tls::PeerCertificates;
 
-/// So long that no test waits for it.
+/// A limit so long that no test reaches it.
 const LONG: Duration = Duration::from_secs(3600);
-/// So short that a test does.
+/// A limit so short that a test reaches it.
 const SHORT: Duration = Duration::from_millis(50);
 
 const PATIENT: Limits = Limits {
@@ -38,7 +38,7 @@ const PATIENT: Limits = Limits {
     look: Duration::from_millis(5),
 };
 
-/// The address and the certificates of whoever asks.
+/// The address and certificates of the caller.
 async fn who(
     Extension(peer): Extension<PeerAddress>,
     certificates: Option<Extension<PeerCertificates>>,
@@ -59,7 +59,7 @@ fn router() -> Router {
         .route("/endless", get(endless))
 }
 
-/// Where it listens, until the second is dropped.
+/// The address of a listener that runs until the second value is dropped.
 async fn listening(
     limits: Limits,
     tls: Option<TlsAcceptor>,
