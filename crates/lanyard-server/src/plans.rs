@@ -39,10 +39,10 @@ const MAX_PLAN_BYTES: u64 = 4 << 30;
 /// - beyond: a plan of that identity is refused with `RESOURCE_EXHAUSTED`
 /// - test: `s18_one_identity_has_a_share_of_the_store_and_all_have_a_bound`
 const MAX_PLAN_BYTES_PER_IDENTITY: u64 = 256 << 20;
-/// How often plans that nothing refers to are looked for, and how long ago one has to have been stored.
+/// How often unreferenced plans are removed, and the age from which they are.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(600);
 
-/// Why a plan is not stored.
+/// Why a plan cannot be stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PutError {
     #[error(
@@ -61,7 +61,7 @@ pub(crate) enum PutError {
 /// The extension of a file that is being written.
 const UNFINISHED: &str = "unfinished";
 
-/// A directory of sealed plans. A file's name is the digest of what it says.
+/// A directory of sealed plans. A file's name is the digest of its content.
 #[derive(Debug, Clone)]
 pub(crate) struct PlanStore(Arc<Inner>);
 
@@ -74,7 +74,7 @@ struct Inner {
     books: Mutex<Books>,
 }
 
-/// What is stored, and whom it is charged to.
+/// The stored plans, and the identity that each is charged to.
 #[derive(Debug, Default)]
 struct Books {
     all: u64,
@@ -83,16 +83,16 @@ struct Books {
     written: u64,
 }
 
-/// One plan of the books.
+/// One stored plan.
 #[derive(Debug)]
 struct Entry {
     bytes: u64,
     owner: Digest,
-    /// How many are writing it at this moment.
+    /// How many callers are writing the plan.
     writers: u32,
-    /// Whether it was written once.
+    /// True once the plan was written.
     stored: bool,
-    /// When it was last brought.
+    /// The time at which the plan was last submitted.
     brought: Instant,
 }
 
@@ -103,7 +103,8 @@ impl Books {
         self.plans.insert(digest, entry);
     }
 
-    /// Takes in what a start finds: a plan, what a crash left of one, or something of somebody else's.
+    /// Adds a file found at the start: a plan, the remains of one after a crash, or something
+    /// foreign.
     fn enter(&mut self, path: &Path) -> io::Result<()> {
         if let Some(digest) = named(path) {
             let found = fs::metadata(path)?;
@@ -141,8 +142,9 @@ impl Books {
 }
 
 impl PlanStore {
-    /// Opens the store of this data directory. The keys that seal are in this file, or where none is named in one of the
-    /// data directory. Where the directory cannot be used the store is empty, takes nothing, and says why.
+    /// Opens the store of a data directory. The sealing keys are in the given file, or else in the
+    /// data directory. If the directory cannot be used, the store is empty, accepts nothing and
+    /// says why.
     pub(crate) fn open(data_dir: &Path, keys: Option<&Path>) -> (Self, io::Result<()>) {
         let bounds = (MAX_PLAN_BYTES, MAX_PLAN_BYTES_PER_IDENTITY);
         match Self::with_bounds(data_dir, keys, bounds) {
@@ -186,7 +188,7 @@ impl PlanStore {
         self.0.directory.join(name(digest))
     }
 
-    /// Stores the bytes for this identity; on return they survive a crash.
+    /// Stores bytes for this identity. On return they survive a crash.
     ///
     /// # Errors
     /// When there is no room, or they cannot be written.
@@ -262,7 +264,7 @@ impl PlanStore {
         File::open(&self.0.directory)?.sync_all()
     }
 
-    /// As [`PlanStore::get`], off the threads that serve.
+    /// Reads a plan as [`PlanStore::get`] does, on other threads than those that serve.
     ///
     /// # Errors
     /// As of [`PlanStore::get`].
@@ -272,7 +274,7 @@ impl PlanStore {
         read.map_err(io::Error::other)?
     }
 
-    /// The bytes, if they are still what was stored (T18).
+    /// Reads a plan's bytes and checks that they are what was stored (T18).
     pub(crate) fn get(&self, digest: Digest) -> io::Result<Vec<u8>> {
         let file = read_plain_up_to(&self.path(digest), MAX_PLAN_BYTES_PER_IDENTITY)?;
         let content = match sealed::parsed(&file) {
@@ -289,8 +291,8 @@ impl PlanStore {
         }
     }
 
-    /// Seals what an earlier version stored in clear. What is not what its name says is no plan any more, and is set aside
-    /// under another name.
+    /// Seals plans that an earlier version stored in clear. A file whose content does not match its
+    /// name is renamed and no longer a plan.
     fn seal_old(&self) -> io::Result<()> {
         let digests: Vec<Digest> = self.0.books.lock().plans.keys().copied().collect();
         for digest in digests {
@@ -324,8 +326,8 @@ impl PlanStore {
         Ok(())
     }
 
-    /// Removes what is old and what nobody refers to: plans that were refused, and those of tasks that ended long ago.
-    /// Whatever is brought after `kept` was put together is not old.
+    /// Removes old plans that nothing refers to: refused plans, and those of tasks that ended long
+    /// ago. A plan submitted after `kept` was collected is not old.
     fn sweep(&self, kept: &HashSet<Digest>, age: Duration) -> io::Result<()> {
         let candidates: Vec<Digest> = {
             let books = self.0.books.lock();
@@ -349,7 +351,7 @@ impl PlanStore {
         Ok(())
     }
 
-    /// Seals what is in clear, then sweeps now and then, until told to stop.
+    /// Seals plans stored in clear, then removes old plans from time to time, until told to stop.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let store = self.clone();
         let sealed = tokio::task::spawn_blocking(move || store.seal_old()).await;
@@ -384,7 +386,8 @@ fn named(path: &Path) -> Option<Digest> {
     name.replacen('-', ":", 1).parse().ok()
 }
 
-/// What plans refer to. A plan that is submitted during the pass is younger than what a sweep removes.
+/// The digests that plans refer to. A plan submitted during the pass is younger than what a sweep
+/// removes.
 fn referred(engine: &Engine) -> Option<HashSet<Digest>> {
     let mut found = HashSet::new();
     let answered = engine.pages(|state, after| {

@@ -62,7 +62,7 @@ const MAX_READ_BYTES_OF_PEOPLE: u64 = 32 << 20;
 /// - test: `s07_people_read_plans_whatever_agents_hold`
 const MAX_READ_BYTES_PER_PERSON: u64 = 8 << 20;
 
-/// What is being read.
+/// The readings under way.
 pub(crate) struct Readings {
     apart: Arc<Apart>,
     agents: Kind,
@@ -97,10 +97,10 @@ impl Readings {
         }
     }
 
-    /// Reads in the reader's turn; for agents on the threads that yield to those that serve.
+    /// Reads in the reader's turn; for agents on threads of lower priority.
     ///
     /// # Errors
-    /// `INTERNAL`, when the work panics.
+    /// `INTERNAL` when the work panics.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         reader: &Verified,
@@ -119,10 +119,10 @@ impl Readings {
         read.map_err(|_| Status::internal("what was asked for could not be read"))
     }
 
-    /// The memory for so many bytes of a plan, until the reader has taken them.
+    /// Reserves memory for this many bytes of a plan, until the reader has taken them.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED`, when this reader or all of its kind have as many as they may.
+    /// `RESOURCE_EXHAUSTED` when the reader, or all readers of its kind, have used up their share.
     pub(crate) fn hold(&self, reader: &Verified, bytes: u64) -> Result<Share<Identity>, Status> {
         let held = self.of(reader).bytes.take(reader.identity().clone(), bytes);
         held.map_err(|full| refusal::full("bytes of plans that are being read", full))

@@ -56,17 +56,17 @@ pub(crate) struct BodyBudget {
 }
 
 impl BodyBudget {
-    /// The usual one.
+    /// The budget of an ordinary listener.
     pub(crate) fn of_all() -> Self {
         Self::new(MAX_BODY_BYTES, MAX_REQUESTS)
     }
 
-    /// The kill plane's.
+    /// The budget of the kill plane.
     pub(crate) fn of_kills() -> Self {
         Self::new(MAX_KILL_BODY_BYTES, MAX_REQUESTS)
     }
 
-    /// One address, which may be a proxy that many come through, gets half, as of the connections.
+    /// Makes a budget. One address, which may be a proxy for many, gets half, as with connections.
     fn new(bytes: u64, requests: u64) -> Self {
         Self {
             bytes: Shares::new(bytes, bytes / 2),
@@ -75,15 +75,15 @@ impl BodyBudget {
     }
 }
 
-/// The bytes of one request. They count until the request is answered and its body is dropped: until then the handler may
-/// hold them.
+/// The bytes of one request. They count until the request is answered and its body is dropped,
+/// because the handler may hold them until then.
 #[derive(Debug)]
 struct Held {
     share: Share<Option<IpAddr>>,
     refused: bool,
 }
 
-/// Counts the body of a request while it is read, and breaks it off where there is no room.
+/// Counts the body of a request while it is read, and ends it if there is no room.
 pub(crate) async fn metered(
     State(budget): State<BodyBudget>,
     request: Request,
@@ -116,7 +116,7 @@ pub(crate) async fn metered(
     response
 }
 
-/// A refusal before anything of a request was looked at.
+/// The refusal of a request that nothing was read of.
 pub(crate) fn refused(why: &Status, is_grpc: bool) -> Response {
     if is_grpc {
         why.clone().into_http()
@@ -125,7 +125,7 @@ pub(crate) fn refused(why: &Status, is_grpc: bool) -> Response {
     }
 }
 
-/// The size of a body that comes after so many bytes.
+/// The size of a body that follows this many bytes.
 pub(crate) fn size_after(bytes: usize, body: &SizeHint) -> SizeHint {
     let bytes = bytes as u64;
     let mut hint = SizeHint::new();
@@ -136,7 +136,7 @@ pub(crate) fn size_after(bytes: usize, body: &SizeHint) -> SizeHint {
     hint
 }
 
-/// Whether a message of these headers is one of gRPC.
+/// True if these headers are those of a gRPC message.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE);
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
@@ -199,7 +199,7 @@ mod tests {
 
     type Chunks = Sender<Result<Frame<Bytes>, axum::Error>>;
 
-    /// A body whose frames come when the test sends them.
+    /// A body whose frames arrive when the test sends them.
     struct Sent(Receiver<Result<Frame<Bytes>, axum::Error>>);
 
     impl http_body::Body for Sent {
@@ -222,7 +222,7 @@ mod tests {
         (sender, request)
     }
 
-    /// Answers with the length of a body.
+    /// A service that answers with the length of a body.
     fn service(budget: &BodyBudget) -> TowerToHyperService<Router> {
         let router = Router::new()
             .route(

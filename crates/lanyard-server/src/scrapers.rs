@@ -1,5 +1,5 @@
-//! Who may read the metrics: whoever shows the bearer token of a file, or a client certificate of an authority. With
-//! neither configured the metrics are served on loopback alone, to everybody there.
+//! Access to the metrics: by a bearer token from a file, or by a client certificate of an
+//! authority. With neither configured, metrics are served on loopback alone, to everybody there.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use rustls::server::danger::ClientCertVerifier;
 
 use crate::identity::Presented;
 
-/// The fewest characters of a bearer token: what nobody guesses.
+/// The least number of characters of a bearer token.
 const TOKEN_CHARACTERS_MIN: usize = 32;
 
-/// What the configuration says of those who read the metrics.
+/// The configuration of access to the metrics.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ScraperConfig {
     bearer_file: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub(crate) struct ScraperConfig {
 }
 
 impl ScraperConfig {
-    /// `metrics_bearer_file` and `metrics_client_ca`.
+    /// Reads `metrics_bearer_file` and `metrics_client_ca`.
     pub(crate) fn read(f: &Findings, top: &Fields<'_>, base: &Path) -> Self {
         let path = |name| {
             let node = top.optional(name)?;
@@ -50,7 +50,7 @@ impl ScraperConfig {
         }
     }
 
-    /// The address, unless that is off loopback and nobody is asked there for anything (S40).
+    /// The address, unless it is off loopback and no proof is demanded (S40).
     pub(crate) fn asked_at(
         &self,
         f: &Findings,
@@ -67,7 +67,7 @@ impl ScraperConfig {
         None
     }
 
-    /// Each file by its field, and why it cannot be used.
+    /// Checks each file; the results are named by field.
     pub(crate) fn look(&self) -> [(&'static str, Result<()>); 2] {
         let (bearer_file, client_ca) = (self.bearer_file.as_deref(), self.client_ca.as_deref());
         [
@@ -85,7 +85,7 @@ impl ScraperConfig {
     /// Reads the files.
     ///
     /// # Errors
-    /// Which of them does not hold what it should.
+    /// Which file does not contain what it should.
     pub(crate) fn open(&self) -> Result<Scrapers> {
         Ok(Scrapers {
             bearer: self.bearer_file.as_deref().map(bearer).transpose()?,
@@ -117,10 +117,10 @@ fn authority(path: &Path) -> Result<Arc<dyn ClientCertVerifier>> {
     verifier.with_context(|| format!("`{shown}` holds no certificate of an authority"))
 }
 
-/// Those who may read the metrics.
+/// The proofs that give access to the metrics.
 #[derive(Clone)]
 pub(crate) struct Scrapers {
-    /// SHA-256 of the token: comparing digests tells nothing of it.
+    /// SHA-256 of the token. Comparing digests reveals nothing of the token.
     bearer: Option<Vec<u8>>,
     authority: Option<Arc<dyn ClientCertVerifier>>,
 }
@@ -151,7 +151,7 @@ impl Scrapers {
     }
 }
 
-/// Lets through whoever may read the metrics.
+/// Lets requests with a proof through.
 pub(crate) async fn admitted(
     State(scrapers): State<Scrapers>,
     request: Request,
@@ -184,7 +184,7 @@ mod tests {
         path
     }
 
-    /// The certificate of an authority, in PEM, and that of a client of it.
+    /// The certificate of an authority, in PEM, and that of one of its clients.
     fn authority() -> (String, CertificateDer<'static>) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

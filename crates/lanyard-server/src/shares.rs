@@ -1,5 +1,5 @@
-//! An amount that several owners draw from: how much there is in all, and how much of it one owner may hold at once.
-//! What is held is given back when its holder is dropped. It knows nothing of what is counted.
+//! An amount shared by several owners, with a limit for all and one for each. A share is given back
+//! when it is dropped. The module does not know what is counted.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// Why an owner gets no more.
+/// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Full {
     #[error("the caller already holds its share of {0}")]
@@ -16,7 +16,7 @@ pub(crate) enum Full {
     All(u64),
 }
 
-/// The amount, and who holds how much of it.
+/// The amount, and how much of it each owner holds.
 #[derive(Debug)]
 pub(crate) struct Shares<K> {
     all: u64,
@@ -52,7 +52,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         }
     }
 
-    /// Nothing yet; [`Share::grow`] takes more.
+    /// An empty share, which [`Share::grow`] enlarges.
     pub(crate) fn of(&self, owner: K) -> Share<K> {
         Share {
             shares: self.clone(),
@@ -61,10 +61,10 @@ impl<K: Hash + Eq + Clone> Shares<K> {
         }
     }
 
-    /// So much at once.
+    /// Takes this amount at once.
     ///
     /// # Errors
-    /// Whose bound is reached; nothing is taken then.
+    /// The limit that is reached. Nothing is taken then.
     pub(crate) fn take(&self, owner: K, amount: u64) -> Result<Share<K>, Full> {
         let mut share = self.of(owner);
         share.grow(amount)?;
@@ -72,7 +72,7 @@ impl<K: Hash + Eq + Clone> Shares<K> {
     }
 }
 
-/// What one holder has, until it is dropped.
+/// The amount that one holder has, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Share<K: Hash + Eq + Clone> {
     shares: Shares<K>,
@@ -81,16 +81,16 @@ pub(crate) struct Share<K: Hash + Eq + Clone> {
 }
 
 impl<K: Hash + Eq + Clone> Share<K> {
-    /// How much all shares of this owner hold together.
+    /// The amount that all shares of this owner hold.
     pub(crate) fn of_owner(&self) -> u64 {
         let held = self.shares.held.lock();
         held.by.get(&self.owner).copied().unwrap_or(0)
     }
 
-    /// Takes so much more.
+    /// Takes this much more.
     ///
     /// # Errors
-    /// Whose bound is reached; what was held before is still held.
+    /// The limit that is reached. The share keeps what it held.
     pub(crate) fn grow(&mut self, more: u64) -> Result<(), Full> {
         let mut held = self.shares.held.lock();
         let of_owner = held.by.get(&self.owner).copied().unwrap_or(0);

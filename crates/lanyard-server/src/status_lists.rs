@@ -1,4 +1,4 @@
-//! Serving Token Status Lists: made from the leases, kept for a moment.
+//! Token Status Lists, made from the leases and kept briefly.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use tokio::sync::Mutex;
 
 use crate::wire::Broker;
 
-/// How old a list may be when it is served.
+/// The greatest age of a list when it is served.
 const FRESH: Duration = Duration::from_millis(250);
-/// How many leases are looked at without a pause.
+/// How many leases are read without a pause.
 const CHUNK: usize = 4096;
 
-/// The lists as they were served last. One is made at a time: whoever waits gets the same.
+/// The lists as last served. One is made at a time, and everybody who waits gets it.
 #[derive(Debug, Default)]
 pub(crate) struct StatusLists(Mutex<BTreeMap<String, (Timestamp, String)>>);
 
-/// `GET /oauth2/status-lists/{list}`: for everybody, as the keys are.
+/// Handles `GET /oauth2/status-lists/{list}`, for everybody, like the keys.
 pub(crate) async fn status_list(
     State(broker): State<Arc<Broker>>,
     Path(list): Path<String>,

@@ -1,4 +1,4 @@
-//! The section `targets` of the configuration, and the providers that it comes to.
+//! The section `targets` of the configuration, and the providers made from it.
 
 mod github;
 mod unusable;
@@ -23,26 +23,26 @@ use self::github::GitHubConfig;
 use self::unusable::Unusable;
 use self::vault::VaultConfig;
 
-/// One target, as it is configured.
+/// A target in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TargetConfig {
     /// Lanyard's own tokens.
     Token,
-    /// An AWS account.
+    /// An AWS account with its roles.
     Aws {
         target: AwsTarget,
         access: Box<Access>,
     },
-    /// A Kubernetes cluster.
+    /// A Kubernetes cluster and its namespaces.
     Kubernetes {
         target: KubernetesTarget,
         /// The broker's own access; in a pod, its service account.
         kubeconfig: Option<PathBuf>,
         context: Option<String>,
-        /// A namespace of the target that the canary of a drill gets its role in.
+        /// The namespace in which the canary of a drill gets its role.
         drill_namespace: Option<Name>,
     },
-    /// A Vault or an OpenBao.
+    /// A Vault or OpenBao server.
     Vault(Box<VaultConfig>),
     /// The installation of a GitHub App.
     GitHub(Box<GitHubConfig>),
@@ -59,7 +59,7 @@ impl TargetConfig {
         }
     }
 
-    /// The number of the account, of AWS.
+    /// The account number of an AWS target.
     pub(crate) fn account(&self) -> Option<String> {
         match self {
             Self::Aws { target, .. } => account_of(&target.plan_role),
@@ -74,7 +74,7 @@ impl TargetConfig {
         }
     }
 
-    /// Where the service accounts of its leases live, of Kubernetes.
+    /// The namespace with the service accounts of leases, of a Kubernetes target.
     pub(crate) fn lease_namespace(&self) -> Option<&str> {
         match self {
             Self::Kubernetes { target, .. } => Some(&target.namespace),
@@ -82,7 +82,7 @@ impl TargetConfig {
         }
     }
 
-    /// The roles whose sessions it hands out, of AWS.
+    /// The roles whose sessions an AWS target hands out.
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> {
         let roles = match self {
             Self::Aws { target, .. } => [Some(&target.plan_role), Some(&target.apply_role)],
@@ -93,10 +93,10 @@ impl TargetConfig {
         roles.into_iter().flatten().map(String::as_str)
     }
 
-    /// Reads what the target needs on this machine, and calls nobody.
+    /// Checks what the target needs on this machine, and calls nobody.
     ///
     /// # Errors
-    /// When something is not there, or not as it has to be.
+    /// When something is missing or unsuitable.
     pub(crate) async fn look(&self) -> Result<()> {
         match self {
             Self::Token | Self::Aws { .. } => Ok(()),
@@ -110,7 +110,7 @@ impl TargetConfig {
         }
     }
 
-    /// Whether the principal that mints also revokes, of AWS.
+    /// True if the AWS principal that mints also revokes.
     pub(crate) fn has_one_principal(&self) -> bool {
         match self {
             Self::Aws { access, .. } => access.minter_profile == access.revoker_profile,
@@ -118,8 +118,8 @@ impl TargetConfig {
         }
     }
 
-    /// The provider of this target. A target that cannot be reached, or cannot be used for what is on this machine, is no
-    /// error here: its credentials are then refused one by one, and the kill switch is up.
+    /// Makes the target's provider. A target that cannot be reached or used is no error here: its
+    /// credentials are refused one by one, and the kill switch works.
     pub(crate) async fn provider(
         &self,
         name: &Name,
@@ -251,7 +251,7 @@ fn aws(f: &Findings, fields: &Fields<'_>, name: &Name) -> Option<TargetConfig> {
     })
 }
 
-/// `arn:partition:iam::account:role/path/name`.
+/// Reads a role's ARN: `arn:partition:iam::account:role/path/name`.
 fn role(f: &Findings, node: &Node) -> Option<(String, Span)> {
     let text = f.text(node)?;
     let parts: Vec<&str> = text.split(':').collect();

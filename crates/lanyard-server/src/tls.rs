@@ -1,4 +1,4 @@
-//! TLS of the listeners: their certificate, read again when its files change, and what their peers show of themselves.
+//! TLS of the listeners: certificates, reloaded when their files change, and client certificates.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{
     ServerConnection, SignatureScheme,
 };
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK: Duration = Duration::from_secs(30);
 /// The most certificates that a client may show: its own, and what leads from there to an authority.
 ///
@@ -40,18 +40,18 @@ const MAX_CLIENT_CERTIFICATES: usize = 5;
 /// - beyond: the handshake is refused
 /// - test: `t43_a_chain_is_so_long_at_most`
 const MAX_CLIENT_CERTIFICATE_BYTES: usize = 16 * 1024;
-/// What is offered to clients, as ALPN names it (RFC 7301).
+/// The protocol offered to clients, by its ALPN name (RFC 7301).
 const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Where the certificate and its key are, in PEM.
+/// The files of a certificate and its key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
 }
 
-/// The certificate that is shown now.
+/// The certificate in use.
 #[derive(Debug)]
 struct Current {
     files: TlsFiles,
@@ -89,10 +89,10 @@ impl TlsFiles {
         modified(&self.certificate).max(modified(&self.key))
     }
 
-    /// What accepts connections with this certificate, now and as it is renewed.
+    /// Makes an acceptor with this certificate, and what keeps it renewed.
     ///
     /// # Errors
-    /// When one of the files cannot be read, or they do not belong together.
+    /// When a file cannot be read, or certificate and key do not belong together.
     pub(crate) fn acceptor(&self) -> Result<(TlsAcceptor, Renewal)> {
         let current = Arc::new(Current {
             files: self.clone(),
@@ -109,11 +109,11 @@ impl TlsFiles {
     }
 }
 
-/// What keeps the certificate of a listener as new as its files.
+/// Keeps a listener's certificate as new as its files.
 pub(crate) struct Renewal(Arc<Current>);
 
 impl Renewal {
-    /// Never ends. A pair that cannot be read leaves the one before it in use.
+    /// Reloads the certificate for ever. A pair that cannot be read leaves the previous one in use.
     pub(crate) async fn follow(self) {
         self.0.follow().await;
     }
@@ -141,8 +141,8 @@ impl Current {
     }
 }
 
-/// Asks for a client's certificate, and proves that the client holds its key. Whom it stands for, and whether an authority
-/// says so, is judged with each request that rests on it.
+/// Asks for a client certificate and verifies that the client holds its key. Each request that
+/// relies on the certificate checks its subject and its authority.
 #[derive(Debug)]
 struct Holders(WebPkiSupportedAlgorithms);
 
@@ -193,12 +193,14 @@ impl ClientCertVerifier for Holders {
     }
 }
 
-/// What a client has shown of itself and holds the key of, its own certificate first. No authority was asked yet.
+/// The certificates that a client showed, its own first, whose key it holds. No authority was
+/// checked yet.
 #[derive(Debug, Clone)]
 pub(crate) struct PeerCertificates(pub(crate) Arc<[CertificateDer<'static>]>);
 
 impl PeerCertificates {
-    /// Also of a resumed session, which keeps what its first handshake showed.
+    /// The certificates of a session, also of a resumed one, which keeps those of its first
+    /// handshake.
     pub(crate) fn of(session: &ServerConnection) -> Option<Self> {
         let chain = session.peer_certificates()?;
         let chain = chain.iter().map(|it| it.clone().into_owned());
@@ -206,17 +208,17 @@ impl PeerCertificates {
     }
 }
 
-/// How a connection speaks HTTP.
+/// The version of HTTP on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Http1,
     Http2,
-    /// Nothing was agreed on: by its first bytes.
+    /// No version was agreed on: the first bytes decide.
     AsItBegins,
 }
 
 impl Protocol {
-    /// As the handshake agreed on.
+    /// The version that the handshake agreed on.
     pub(crate) fn of(session: &ServerConnection) -> Self {
         match session.alpn_protocol() {
             Some(HTTP2) => Self::Http2,

@@ -1,15 +1,15 @@
-//! Parts of the broker that cannot be used at a start. None of them keeps a kill from anybody: each is a reason to issue
-//! nothing, and whatever belongs to it is refused.
+//! Components that cannot be used at a start. None of them disables the kill switch: each is a
+//! reason to issue nothing, and requests that need it are refused.
 
 use lanyard_core::condition::Reason;
 use lanyard_engine::Engine;
 
-/// What was found so far.
+/// The reasons found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Unusable(Vec<Reason>);
 
 impl Unusable {
-    /// The part, or none where it cannot be used.
+    /// Returns the component; `None`, with a reason, if it cannot be used.
     pub(crate) fn note<T, E: Into<anyhow::Error>>(
         &mut self,
         what: &str,
@@ -25,12 +25,12 @@ impl Unusable {
             .ok()
     }
 
-    /// What cannot be used, and why.
+    /// The reasons.
     pub(crate) fn into_reasons(self) -> Vec<Reason> {
         self.0
     }
 
-    /// Stops issuing for all of them.
+    /// Stops issuing for all reasons.
     pub(crate) fn raise(self, engine: &Engine) {
         for reason in self.0 {
             engine.conditions().raise(reason);

@@ -42,7 +42,7 @@ const MAX_WATCHES_PER_PERSON: u64 = 64;
 /// - test: `s07_watches_are_bounded_by_identity_and_in_all_and_agents_take_none_of_the_peoples`
 const MAX_WATCHES_OF_PEOPLE: u64 = 1_024;
 
-/// The watches that are open.
+/// The open watches.
 pub(crate) struct Watches {
     agents: Shares<Identity>,
     people: Shares<Identity>,
@@ -61,30 +61,31 @@ impl Default for Watches {
 }
 
 impl Watches {
-    /// A place for a watch of an agent.
+    /// Opens a watch of an agent.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED`, when this agent or all of them have as many as they may.
+    /// `RESOURCE_EXHAUSTED` when the agent, or all agents, have as many as they may.
     pub(crate) fn of_agent(&self, agent: &Identity) -> Result<Watch, Status> {
         taken(&self.agents, agent)
     }
 
-    /// A place for a watch of a person.
+    /// Opens a watch of a person.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED`, when this person or all of them have as many as they may.
+    /// `RESOURCE_EXHAUSTED` when the person, or all people, have as many as they may.
     pub(crate) fn of_person(&self, person: &Identity) -> Result<Watch, Status> {
         taken(&self.people, person)
     }
 }
 
-/// How long a watch waits between two looks at the state, where its owner has a few.
+/// The interval between two readings of a watch whose owner has few.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
-/// Watches of one owner that look that often. Each look is at all of a task, and everything that happens in the broker is a
-/// reason for one: whoever has more watches looks less often by each, and takes no more of a core.
+/// How many watches of one owner read at that interval. Each reading covers a whole task, and every
+/// event in the broker causes one: an owner with more watches reads less often by each, and takes
+/// no more of a core.
 const WATCHES_AT_FULL_RATE: u64 = 8;
 
-/// How long this watch waits until it looks again.
+/// The interval between two readings of this watch.
 pub(crate) fn look_interval(watch: &Watch) -> Duration {
     let times = watch.of_owner().div_ceil(WATCHES_AT_FULL_RATE).max(1);
     LOOK_INTERVAL * u32::try_from(times).unwrap_or(u32::MAX)

@@ -1,19 +1,19 @@
-//! S52: the memory of this process, searched for a secret that was freed.
+//! Tests S52: searches the memory of this process for a secret that was freed.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
-/// How much of the memory is read at once, in bytes.
+/// How much memory is read at once, in bytes.
 const READ_AT_ONCE: usize = 1 << 20;
 
-/// A secret that is nowhere in the binary, and is never twice in memory but where it is copied.
+/// A secret that is not in the binary, and is in memory only once unless it is copied.
 fn secret() -> Vec<u8> {
     (0..48_u8)
         .map(|place| place.wrapping_mul(7) ^ 0xA5)
         .collect()
 }
 
-/// How often it is in what this process can write to. The search itself holds no copy of it.
+/// How often the secret is in writable memory. The search itself holds no copy of it.
 fn copies() -> usize {
     let is_secret = |bytes: &[u8]| {
         let wanted = (0..48_u8).map(|place| place.wrapping_mul(7) ^ 0xA5);

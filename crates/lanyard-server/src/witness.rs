@@ -1,5 +1,5 @@
-//! Files that remember how far the journal is: one that is configured, best on another disk, and one of the data directory
-//! itself, which knows of a journal that is gone while the rest is there.
+//! Checkpoint files of the journal: one that is configured, best on another disk, and one in the
+//! data directory, which detects that the journal alone is gone.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,29 +12,29 @@ use lanyard_disk::{Disk as _, SystemDisk, replace};
 use lanyard_engine::Engine;
 use tokio::sync::watch;
 
-/// How often it is brought up to date.
+/// How often the file is updated.
 const EVERY: Duration = Duration::from_secs(2);
-/// The data directory's own witness.
+/// The file in the data directory.
 const OWN: &str = "journal-witness.json";
-/// Where the data directory remembers which witness file it has written.
+/// The file in the data directory that names the configured checkpoint file once it was written.
 const WRITTEN: &str = "witness-written";
 
-/// The file.
+/// A checkpoint file.
 #[derive(Debug, Clone)]
 pub(crate) struct WitnessFile {
     path: PathBuf,
-    /// Holds the path once the file was written: a file that is gone then is not one that was never there.
+    /// The path, once the file was written. A file that is missing then was removed.
     written: Option<PathBuf>,
 }
 
 impl WitnessFile {
-    /// The file of the configuration.
+    /// The configured file.
     pub(crate) fn configured(path: PathBuf, data_dir: &Path) -> Self {
         let written = Some(data_dir.join(WRITTEN));
         Self { path, written }
     }
 
-    /// The data directory's own.
+    /// The data directory's own file.
     pub(crate) fn own(data_dir: &Path) -> Self {
         Self {
             path: data_dir.join(OWN),
@@ -42,7 +42,7 @@ impl WitnessFile {
         }
     }
 
-    /// Whether anything is in the file's place.
+    /// True if anything is at the file's path.
     pub(crate) fn is_there(&self) -> bool {
         match SystemDisk.read(&self.path) {
             Ok(_) => true,
@@ -50,7 +50,7 @@ impl WitnessFile {
         }
     }
 
-    /// What it remembers; nothing before the first start.
+    /// The checkpoint in the file; `None` before the first start.
     fn read(&self) -> io::Result<Option<Witness>> {
         match SystemDisk.read(&self.path) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
@@ -79,7 +79,7 @@ impl WitnessFile {
         }
     }
 
-    /// People have given it up: what cannot be read stays beside it, for whoever looks into it.
+    /// Keeps a file that cannot be read beside it, for investigation, after people gave it up.
     fn set_aside(&self) {
         if self.read().is_ok() {
             return;
@@ -94,8 +94,8 @@ impl WitnessFile {
         }
     }
 
-    /// Before anything is issued: holds the journal against it, and says whether everything was stopped. One that cannot be
-    /// read may have seen anything.
+    /// Compares the journal with the checkpoint before anything is issued, and returns true if
+    /// everything was stopped. A checkpoint that cannot be read may have seen anything.
     pub(crate) async fn heed(&self, engine: &Engine) -> bool {
         match self.read() {
             Ok(None) => false,
@@ -117,8 +117,8 @@ impl WitnessFile {
         }
     }
 
-    /// Whether nobody has said yet that the journal is right: what is written then would be the only proof of it at the next
-    /// start.
+    /// True while nobody has confirmed that the journal is right. Writing the checkpoint then would
+    /// make the next start believe the journal.
     fn is_doubted(&self, engine: &Engine) -> bool {
         let file = self.path.display().to_string();
         let reasons = engine.conditions().reasons();
@@ -128,7 +128,7 @@ impl WitnessFile {
         })
     }
 
-    /// Brings the file up to date, unless it is so already or what the journal is is in doubt.
+    /// Updates the file, unless it is up to date or the journal is in doubt.
     pub(crate) async fn note(&self, engine: &Engine, last: &mut Option<Witness>) {
         if self.is_doubted(engine) {
             return;
@@ -148,7 +148,7 @@ impl WitnessFile {
         }
     }
 
-    /// Keeps it up to date, until told to stop.
+    /// Updates the file until told to stop.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let mut last = None;
         loop {

@@ -1,4 +1,4 @@
-//! The plan store on a folder of its own.
+//! Tests of the plan store on a folder of its own.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -27,7 +27,7 @@ fn used(store: &PlanStore) -> (u64, usize, usize) {
     (books.all, books.of.len(), books.plans.len())
 }
 
-/// As much as one plan of this length takes.
+/// The bytes that a plan of this length takes.
 fn taken(length: usize) -> u64 {
     let (_folder, store) = store(u64::MAX, u64::MAX);
     store.put(&who("a"), &vec![0; length]).unwrap();
@@ -145,7 +145,7 @@ fn s18_a_start_leaves_alone_what_it_does_not_know_and_what_it_cannot_read() {
     assert!(dangling.is_symlink());
 }
 
-/// Everything that lies beneath a folder, in one piece.
+/// The contents of all files below a folder, joined.
 fn everything(folder: &Path) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

@@ -1,4 +1,4 @@
-//! The drills of KillService.
+//! The drills of `KillService`.
 
 use lanyard_core::charter::Name;
 use lanyard_core::drill::{Drill, DrillOutcome, Drills as Known};
@@ -12,7 +12,7 @@ use crate::drill::Drills;
 use crate::refusal;
 use crate::wire::Broker;
 
-/// Holds them, and shows what came of it.
+/// Holds drills and returns their results.
 pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Drill>, Status> {
     let drills = drills(broker)?;
     let mut targets = Vec::with_capacity(asked.len());
@@ -53,7 +53,7 @@ pub(super) async fn hold(broker: &Broker, asked: &[String]) -> Result<Vec<v1::Dr
     Ok(shown)
 }
 
-/// The last ones.
+/// The newest drills.
 pub(super) async fn list(broker: &Broker) -> Result<Vec<v1::Drill>, Status> {
     let now = broker.engine.now();
     let known = broker.engine.query(|state| state.drills().clone()).await;

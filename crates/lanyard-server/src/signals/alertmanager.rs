@@ -1,4 +1,5 @@
-//! Alerts of Prometheus that engage a kill: the webhook of Alertmanager, version 4 of its message.
+//! Prometheus alerts that give kill orders, sent by Alertmanager's webhook in version 4 of its
+//! message.
 //!
 //! <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>
 
@@ -44,7 +45,7 @@ pub(crate) struct AlertConfig {
     rules: Vec<Rule>,
 }
 
-/// What an alert with these labels stops.
+/// The scope that alerts with these labels stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Rule {
     labels: Labels,
@@ -108,10 +109,10 @@ impl AlertConfig {
     }
 }
 
-/// Whose alerts are heeded, and how.
+/// The sender's secret, and the rules.
 #[derive(Debug)]
 pub(crate) struct Alerts {
-    /// SHA-256 of what the sender shows: comparing digests tells nothing of the secret.
+    /// SHA-256 of the sender's secret. Comparing digests reveals nothing of the secret.
     secret: Vec<u8>,
     rules: Vec<Rule>,
 }
@@ -125,7 +126,7 @@ impl Alerts {
         shown.is_some_and(|shown| digest(&SHA256, shown.as_bytes()).as_ref() == self.secret)
     }
 
-    /// The first rule that the labels meet.
+    /// The first rule that matches the labels.
     fn rule(&self, labels: &Labels) -> Option<&Rule> {
         self.rules.iter().find(|rule| {
             let mut wanted = rule.labels.iter();
@@ -134,7 +135,7 @@ impl Alerts {
     }
 }
 
-/// A message; what a later version adds to it is not looked at.
+/// A message. Fields that later versions add are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Message {
@@ -177,7 +178,7 @@ impl Alert {
     }
 }
 
-/// RFC 3339.
+/// Reads a time in RFC 3339.
 fn moment<'de, D: Deserializer<'de>>(text: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(text)?;
     let at: jiff::Timestamp = text.parse().map_err(D::Error::custom)?;
@@ -185,7 +186,8 @@ fn moment<'de, D: Deserializer<'de>>(text: D) -> Result<Timestamp, D::Error> {
     Ok(Timestamp::from_millis(millis))
 }
 
-/// `POST /v1/hooks/alertmanager`. Firing alerts engage; `resolved` changes nothing.
+/// Handles `POST /v1/hooks/alertmanager`. Firing alerts give kill orders; `resolved` changes
+/// nothing.
 pub(crate) async fn alerts(
     State(broker): State<Arc<Broker>>,
     headers: HeaderMap,
@@ -240,7 +242,8 @@ fn bad(faults: &[String]) -> Response {
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }
 
-/// One signal a scope, since when the first of its alerts fires; and what could not be understood.
+/// The signals of a message, one for each scope since its first alert fires, and what could not be
+/// understood.
 fn signals(alerts: &Alerts, message: &Message) -> (Vec<Signal>, Vec<String>) {
     let mut found: BTreeMap<(Scope, RoleFilter), Signal> = BTreeMap::new();
     let mut faults = Vec::new();

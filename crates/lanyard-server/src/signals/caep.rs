@@ -1,4 +1,4 @@
-//! Events of an identity provider that engage a kill: OpenID CAEP 1.0, pushed as RFC 8935 has it.
+//! Events of an identity provider that give kill orders: OpenID CAEP 1.0, pushed by RFC 8935.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use super::{Heard, Signal, bounded, heed};
 use crate::config::keys;
 use crate::wire::Broker;
 
-/// Whose events are counted that are refused: nothing in them is believed, not even who sent them.
+/// The transmitter under which refused events are counted, because nothing in them is believed, not
+/// even their sender.
 const UNKNOWN: &str = "";
 
-/// A configured transmitter.
+/// A transmitter in the configuration.
 #[derive(Debug)]
 pub(crate) struct TransmitterConfig {
     pub(super) name: Name,
@@ -64,8 +65,8 @@ impl TransmitterConfig {
     }
 }
 
-/// `POST /v1/hooks/caep`: a security event token as the body. A session that is revoked is a kill of its subject, which
-/// is an agent by its identity.
+/// Handles `POST /v1/hooks/caep` with a security event token as the body. A revoked session stops
+/// its subject, which is an agent by its identity.
 pub(crate) async fn event(State(broker): State<Arc<Broker>>, body: bytes::Bytes) -> Response {
     let token = std::str::from_utf8(&body).unwrap_or_default().trim();
     // All that is judged by time is that the event is not of the future: a clock that is behind takes no kill away.

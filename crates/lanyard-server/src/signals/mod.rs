@@ -1,4 +1,5 @@
-//! Systems that may engage a kill, and do nothing else: a monitoring system's alerts, an identity provider's events.
+//! Systems that may give kill orders and do nothing else: a monitoring system's alerts, an identity
+//! provider's events.
 
 pub(crate) mod alertmanager;
 pub(crate) mod caep;
@@ -22,7 +23,7 @@ use crate::rpc::engage;
 use crate::unusable::Unusable;
 use crate::wire::Broker;
 
-/// What is configured of them.
+/// The configuration of signals.
 #[derive(Debug)]
 pub(crate) struct SignalConfig {
     alertmanager: Option<AlertConfig>,
@@ -57,7 +58,7 @@ impl SignalConfig {
     }
 }
 
-/// Who may engage.
+/// The systems that may give kill orders.
 #[derive(Debug)]
 pub(crate) struct Signals {
     alerts: Option<Alerts>,
@@ -65,7 +66,7 @@ pub(crate) struct Signals {
     heard: Mutex<BTreeMap<(String, Heard), u64>>,
 }
 
-/// What became of a security event.
+/// The result of a security event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Heard {
     SessionRevoked,
@@ -91,7 +92,7 @@ impl Signals {
         *counts.entry((transmitter.to_owned(), heard)).or_default() += 1;
     }
 
-    /// How many security events came since the start: the transmitter, what became of them, and the number.
+    /// How many security events came since the start, by transmitter and result.
     pub(crate) fn heard(&self) -> Vec<(String, Heard, u64)> {
         let counts = self.heard.lock();
         let each = counts
@@ -101,20 +102,21 @@ impl Signals {
     }
 }
 
-/// What a signal asks for.
+/// The kill order that a signal asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Signal {
     scope: Scope,
     roles: RoleFilter,
     reason: String,
     by: Actor,
-    /// What the sender calls it: the same signal is the same order.
+    /// The sender's key. The same signal is the same order.
     key: String,
-    /// Since when it is so: people who lifted the order later than that knew.
+    /// The time since when the cause holds. People who lifted the order later knew of it.
     since: Timestamp,
 }
 
-/// Engages what a signal asks for, unless an order stands that it asked for before, or people have lifted one since.
+/// Gives the kill order of a signal, unless an earlier order of it stands, or people have lifted
+/// one since.
 async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
     let given = broker.engine.query(|state| {
         let last = state.kills().numbered(&signal.key).last().cloned();
@@ -140,7 +142,7 @@ async fn heed(broker: &Broker, signal: Signal) -> Result<Fenced, Status> {
     Ok(fenced)
 }
 
-/// Texts from outside that become a reason: of a bounded length.
+/// Cuts a foreign text that becomes a reason.
 fn bounded(text: &str) -> String {
     /// Characters of a text from outside that become a reason.
     ///

@@ -1,4 +1,4 @@
-//! What an alert is about: a scope that the configuration makes of its labels.
+//! The scopes of alerts, which the configuration derives from their labels.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use lanyard_core::scope::{AgentName, Scope};
 /// The labels of an alert.
 pub(crate) type Labels = BTreeMap<String, String>;
 
-/// A scope whose name may be a label's value.
+/// A scope whose name may come from a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Mapped {
     All,
@@ -64,10 +64,10 @@ impl Mapped {
     }
 }
 
-/// A scope of one kind.
+/// A constructor of scopes of one kind.
 type Make = fn(Value) -> Mapped;
 
-/// `all`, or one field such as `agent: {label: agent}` or `environment: production`.
+/// Reads `all`, or one field such as `agent: {label: agent}` or `environment: production`.
 pub(crate) fn mapped(f: &Findings, node: &Node) -> Option<Mapped> {
     if node.is_text() {
         return f.one_of(node, &[("all", ())]).map(|()| Mapped::All);

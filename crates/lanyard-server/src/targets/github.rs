@@ -14,7 +14,7 @@ use url::Url;
 const HOST: &str = "https://github.com";
 const API: &str = "https://api.github.com";
 
-/// One installation.
+/// The configuration of one installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GitHubConfig {
     target: GitHubTarget,
@@ -23,7 +23,7 @@ pub(crate) struct GitHubConfig {
     private_key: PathBuf,
     owner: String,
     sealing_keys: PathBuf,
-    /// The repository that the canary of a drill may read the metadata of.
+    /// The repository whose metadata the canary of a drill may read.
     pub(crate) drill_repository: Option<String>,
 }
 
@@ -84,7 +84,7 @@ fn name(f: &Findings, node: &Node, what: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// A URL over TLS, or on this machine, without a user, a query or a slash at its end.
+/// Reads a URL over TLS, or on this machine, without user, query and trailing slash.
 fn origin(f: &Findings, node: &Node) -> Option<String> {
     let text = f.text(node)?;
     let well = text.parse::<Url>().is_ok_and(|url| {

@@ -1,5 +1,5 @@
-//! A target that cannot be used for what is on this machine: a key that is missing, a file that cannot be read. The others, and the
-//! kill switch, are up all the same (T75).
+//! A target that this machine cannot use: a key is missing, or a file cannot be read. Other targets
+//! and the kill switch work all the same (T75).
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use lanyard_core::provider::{
     ProviderError, Revocability, Revocation, RevocationReport,
 };
 
-/// It refuses everything, with the reason.
+/// A provider that refuses everything with the reason.
 pub(super) struct Unusable {
     pub(super) provider: &'static str,
     pub(super) why: String,

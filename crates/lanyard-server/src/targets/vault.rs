@@ -1,4 +1,4 @@
-//! Targets of kind `vault`: Vault, or OpenBao.
+//! Targets of kind `vault`: Vault or OpenBao.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) struct VaultConfig {
 }
 
 impl VaultConfig {
-    /// Reads the authority and what the broker logs in with.
+    /// Reads the certificate authority and the broker's login.
     pub(super) fn look(&self) -> Result<()> {
         self.connect()?;
         match &self.login {
@@ -95,7 +95,7 @@ enum Method {
     Jwt,
 }
 
-/// How the broker logs in.
+/// Reads how the broker logs in.
 fn login(f: &Findings, node: &Node, base: &Path) -> Option<Login> {
     let methods = [
         ("approle", Method::AppRole),
@@ -161,7 +161,7 @@ fn mount_path(f: &Findings, node: &Node) -> Option<String> {
     named(f, node, |text| text.split('/').all(plain))
 }
 
-/// A path that an operator vouches for, so no pattern.
+/// Reads a path that an operator vouches for, which therefore is no pattern.
 fn exact_path(f: &Findings, node: &Node) -> Option<String> {
     let text = f.text(node)?;
     if text.split('/').all(plain) {
@@ -172,7 +172,7 @@ fn exact_path(f: &Findings, node: &Node) -> Option<String> {
     None
 }
 
-/// What goes into the path of a request.
+/// Reads a name that becomes part of a request's path.
 fn named(f: &Findings, node: &Node, is_well: impl Fn(&str) -> bool) -> Option<String> {
     let text = f.text(node)?;
     if !is_well(text) {
