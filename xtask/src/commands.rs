@@ -27,7 +27,7 @@ struct Group {
 }
 
 const TIMES: &str = "Times: two cores, everything compiled, the servers of the tests installed. The first compilation
-takes 5 minutes; the servers take 15 more, once for each machine (kept in ~/.cache/lanyard).
+takes 4 minutes; the servers take 15 more, once for each machine (kept in ~/.cache/lanyard).
 `cargo xtask COMMAND --help` shows what a command accepts.
 ";
 
@@ -38,7 +38,7 @@ const GROUPS: [Group; 5] = [
             name: "demo",
             arguments: "[--servers]",
             what: "Play the product's story on this machine",
-            takes: "10 s",
+            takes: "2 s",
             run: demo::run,
         }],
     },
@@ -77,7 +77,7 @@ const GROUPS: [Group; 5] = [
                 name: "pods",
                 arguments: "[COMMAND [ARGUMENT…]]",
                 what: "Run the tests, or a command, on a cluster with pods",
-                takes: "3 min",
+                takes: "2 min",
                 run: pods::run,
             },
             Command {
