@@ -102,7 +102,7 @@ const GROUPS: [Group; 5] = [
             Command {
                 name: "tidy",
                 arguments: "",
-                what: "Check file headers, citations and links",
+                what: "Check file headers, citations, links and decisions",
                 takes: "2 s",
                 run: |arguments| without(arguments, tidy::run),
             },

@@ -6,6 +6,7 @@ mod chart;
 mod citations;
 mod commands;
 mod conformance;
+mod decisions;
 mod demo;
 mod dist;
 mod docs;
