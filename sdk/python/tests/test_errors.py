@@ -53,6 +53,25 @@ def test_the_facts_of_an_error_are_its_attributes() -> None:
     assert (str(taken), taken.reason, taken.facts) == (str(error), error.reason, error.facts)
 
 
+def test_u22_a_refusal_for_now_ends_when_the_fake_allows(lanyard_agent: FakeAgent) -> None:
+    lanyard_agent.give_token("read-tickets")
+    lanyard_agent.refuse_for_now("read-tickets", retry_after=12.5)
+    with lanyard.task("ticket-router", environment="staging", reason="test") as task:
+        with pytest.raises(lanyard.RefusedForNow, match=r"limits\.live_leases is reached") as raised:
+            task.token("read-tickets")
+        refused = raised.value
+        assert (refused.retry_after, refused.limit, refused.reason) == (13.0, "limits.live_leases", "QUOTA")
+        assert refused.retry_at is not None
+        assert refused.retry_at.endswith("Z")
+        assert refused.decision_id is not None
+        lanyard_agent.refuse_for_now("read-tickets", reason="PAUSED", retry_after=None)
+        with pytest.raises(lanyard.RefusedForNow) as raised:
+            task.token("read-tickets")
+        assert (raised.value.retry_after, raised.value.limit) == (None, None)
+        lanyard_agent.allow("read-tickets")
+        assert task.token("read-tickets")
+
+
 def test_u22_a_refusal_for_now_says_when_to_ask_again() -> None:
     facts = {"retry_after_seconds": "90", "retry_after": "2027-01-15T08:00:00Z", "limit": "limits.live_leases"}
     error = lanyard.RefusedForNow("five leases", reason="QUOTA", facts=facts)

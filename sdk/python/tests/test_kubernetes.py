@@ -45,6 +45,29 @@ def test_every_request_goes_with_the_token_of_that_time(agent: FakeAgent, record
     assert all(value.startswith("Bearer fake-token-") for value in shown(recorder))
 
 
+def test_b33_a_cluster_is_reached_by_the_name_and_the_proxy_of_its_credential(agent: FakeAgent, recorder: Recorder) -> None:
+    agent.give_kubernetes("read-pods", "http://cluster.invalid", tls_server_name="api.cluster.example", proxy_url=recorder.url)
+    with opened() as task:
+        client = task.kubernetes.client("read-pods")
+        assert client.configuration.tls_server_name == "api.cluster.example"
+        blocking.CoreV1Api(client).list_namespaced_pod("default")
+    assert recorder.requests[0]["host"] == "cluster.invalid"
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+def test_a_cluster_is_reached_through_the_proxy_of_the_environment(
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "http://proxy.corp.example:3128")
+    agent.give_kubernetes("read-pods", "https://cluster.example")
+    agent.give_kubernetes("read-more", "https://cluster.example", proxy_url="http://other.corp.example:3128")
+    with opened() as task:
+        assert task.kubernetes.client("read-pods").configuration.proxy == "http://proxy.corp.example:3128"
+        assert task.kubernetes.client("read-more").configuration.proxy == "http://other.corp.example:3128"
+
+
 def test_a_kill_stops_the_next_request(agent: FakeAgent, recorder: Recorder) -> None:
     with pytest.raises(lanyard.Killed), opened() as task:
         pods = blocking.CoreV1Api(task.kubernetes.client("read-pods"))

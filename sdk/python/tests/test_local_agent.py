@@ -87,6 +87,31 @@ def test_a_running_agent_is_used(lanyard_agent: FakeAgent, monkeypatch: pytest.M
         assert lanyard_agent.tasks
 
 
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "grpc_proxy"])
+def test_no_proxy_stands_before_the_local_agent(lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    lanyard_agent.give_token("read-tickets")
+    # Nobody listens there.
+    monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    with opened() as task:
+        assert task.token("read-tickets")
+
+
+def test_a_local_agent_that_goes_away_under_a_task_is_started_again_by_its_watch(
+    lanyard_agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = tmp_path / "started"
+    _script(tmp_path / "lanyard", f"import pathlib; pathlib.Path({str(started)!r}).touch()")
+    monkeypatch.setenv("LANYARD_BIN", str(tmp_path / "lanyard"))
+    with pytest.raises(lanyard.Killed), opened() as task:
+        lanyard_agent.stop()
+        # Nobody asks for anything meanwhile.
+        while not started.exists():
+            assert not task.stopped.is_set()
+        lanyard_agent.start()
+        lanyard_agent.kill(task.id)
+        assert task.stopped.wait(20)
+
+
 def _script(path: Path, text: str) -> None:
     path.write_text(f"#!{sys.executable}\n{text}")
     path.chmod(0o755)

@@ -46,7 +46,7 @@ class Connection:
         except grpc.RpcError as failure:
             if not is_without_answer(failure):
                 raise error_of(failure) from None
-        self._leave(channel)
+        self.leave()
         try:
             return self._once(self._open(), call, request)
         except grpc.RpcError as failure:
@@ -68,7 +68,15 @@ class Connection:
 
         Raises AgentUnavailable.
         """
-        return self._open().unary_stream(call.path, call.encode, call.decode)(request, metadata=self._metadata)
+        many = self._open().unary_stream(call.path, call.encode, call.decode)
+        # A stream that fails while it is being connected can leave its reader waiting for good, in grpc itself: this one is begun
+        # once somebody listens.
+        return many(request, metadata=self._metadata, wait_for_ready=True)
+
+    def leave(self) -> None:
+        """The next call makes another channel, and starts the local agent if it is gone; calls that run keep their channel."""
+        with self._lock:
+            self._channel = None
 
     def close(self) -> None:
         """Gives the connection up. A later call makes another one."""
@@ -80,12 +88,6 @@ class Connection:
     def _once(self, channel: grpc.Channel, call: Call[Request, Answer], request: Request) -> Answer:
         one = channel.unary_unary(call.path, call.encode, call.decode)
         return one(request, timeout=CALL_SECONDS, metadata=self._metadata)
-
-    def _leave(self, channel: grpc.Channel) -> None:
-        """The next call makes another channel; those that run on this one keep it."""
-        with self._lock:
-            if self._channel is channel:
-                self._channel = None
 
     def _open(self) -> grpc.Channel:
         with self._lock:

@@ -43,13 +43,19 @@ class AwsKeys:
 
 @dataclass(frozen=True)
 class KubernetesToken:
-    """A service-account token, and the cluster that it is for. `certificate_authority` is PEM; empty for the system's own."""
+    """A service-account token, and the cluster that it is for.
+
+    `certificate_authority` is PEM, and empty for the system's own. `tls_server_name` is the name that the cluster's certificate
+    is for, and `proxy_url` the proxy on the way to the cluster; both are empty where the server's address is enough.
+    """
 
     lease: Lease
     server: str
     certificate_authority: str
     namespace: str
     token: Secret
+    tls_server_name: str = ""
+    proxy_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,15 @@ def credential_of(answer: agent_pb2.GetCredentialResponse) -> Credential:
         return AwsKeys(lease, aws.access_key_id, Secret(aws.secret_access_key), Secret(aws.session_token), aws.region)
     if kind == "kubernetes":
         cluster = answer.credential.kubernetes
-        return KubernetesToken(lease, cluster.server, cluster.certificate_authority, cluster.namespace, Secret(cluster.token))
+        return KubernetesToken(
+            lease,
+            cluster.server,
+            cluster.certificate_authority,
+            cluster.namespace,
+            Secret(cluster.token),
+            tls_server_name=cluster.tls_server_name,
+            proxy_url=cluster.proxy_url,
+        )
     if kind == "vault":
         vault = answer.credential.vault
         return VaultToken(lease, vault.address, vault.namespace, vault.certificate_authority, Secret(vault.token))

@@ -16,11 +16,12 @@ from lanyard.errors import AgentUnavailable
 
 OPTIONS = (
     ("grpc.default_authority", "localhost"),
+    ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
-"""For the channel: without a name it would go by the path of the socket, which is no name of a host; and an agent that is there
-again is found within a second."""
+"""For the channel: without a name it would go by the path of the socket, which is no name of a host; no proxy leads to a socket
+of this machine; and an agent that is there again is found within a second."""
 START_SECONDS = 10.0
 """How long a started agent may take until it listens."""
 _LOOK_SECONDS = 0.02

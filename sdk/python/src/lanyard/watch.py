@@ -71,6 +71,8 @@ class Watch:
             if stop is not None:
                 self._finish(stop)
                 return
+            # The local agent may be gone: the next stream looks, and starts it.
+            self._connection.leave()
             self._closing.wait(random.uniform(*AGAIN_SECONDS))  # noqa: S311 - spreads calls, and hides nothing
 
     def _follow(self) -> LanyardError | None:

@@ -23,6 +23,9 @@ async def client_of(source: AsyncSource, grant: str, plan: PlanRef) -> client.Ap
         api_key={"authorization": first.token.expose()},
         api_key_prefix={"authorization": "Bearer"},
         ca_cert_data=first.certificate_authority or None,
+        tls_server_name=first.tls_server_name or None,
+        # Without one, the client goes by HTTPS_PROXY and NO_PROXY, in upper and in lower case.
+        proxy=first.proxy_url or None,
     )
     configuration.refresh_api_key_hook = refresh
     return client.ApiClient(configuration)

@@ -37,9 +37,7 @@ class Connection:
         except grpc.aio.AioRpcError as failure:
             if not is_without_answer(failure):
                 raise error_of(failure) from None
-        if self._channel is channel:
-            self._left.append(channel)
-            self._channel = None
+        self._leave(channel)
         try:
             return await self._once(await self._open(), call, request)
         except grpc.aio.AioRpcError as failure:
@@ -62,11 +60,22 @@ class Connection:
         Raises what the last one comes to, or AgentUnavailable.
         """
         channel = await self._open()
+        many = channel.unary_stream(call.path, call.encode, call.decode)
         try:
-            async for answer in channel.unary_stream(call.path, call.encode, call.decode)(request, metadata=self._metadata):
+            # As in the blocking form: begun once somebody listens.
+            async for answer in many(request, metadata=self._metadata, wait_for_ready=True):
                 yield answer
         except grpc.aio.AioRpcError as failure:
             raise error_of(failure) from None
+        finally:
+            # The local agent may be gone: the next stream looks, and starts it.
+            self._leave(channel)
+
+    def _leave(self, channel: grpc.aio.Channel) -> None:
+        """The next call makes another channel, and starts the local agent if it is gone; calls that run keep their channel."""
+        if self._channel is channel:
+            self._left.append(channel)
+            self._channel = None
 
     async def close(self) -> None:
         """Gives the connection up. A later call makes another one."""

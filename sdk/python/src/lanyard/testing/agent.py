@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -110,6 +112,8 @@ class FakeAgent:
         *,
         certificate_authority: str = "",
         namespace: str = "default",
+        tls_server_name: str = "",
+        proxy_url: str = "",
         lifetime: float = 300.0,
     ) -> None:
         """The grant gives a service-account token for this cluster."""
@@ -119,6 +123,8 @@ class FakeAgent:
                 server=server,
                 certificate_authority=certificate_authority,
                 namespace=namespace,
+                tls_server_name=tls_server_name,
+                proxy_url=proxy_url,
                 token=token or f"fake-token-{count}-{secrets.token_hex(8)}",
             )
             return credential_pb2.Credential(kubernetes=cluster)
@@ -199,6 +205,35 @@ class FakeAgent:
         facts = {"charter": "fake", "rule": "grants", "decision_id": decision}
         code = grpc.StatusCode.PERMISSION_DENIED
         self.refuse(grant, Refusal(code, f"{message} [{decision}]", "CHARTER_DENIED", facts))
+
+    def refuse_for_now(
+        self,
+        grant: str,
+        *,
+        retry_after: float | None = 30.0,
+        reason: str = "QUOTA",
+        limit: str = "limits.live_leases",
+    ) -> None:
+        """The grant is refused for now, until `allow`: as at a limit that frees after so many seconds.
+
+        Without a `retry_after` only people can say when, as with the reasons `PAUSED` and `FROZEN`, which have no limit.
+        """
+        message = f"grant {grant} is refused for now"
+        facts = {"charter": "fake", "decision_id": self._books.next_id("D")}
+        if reason == "QUOTA":
+            message, facts["limit"] = f"{message}: {limit} is reached", limit
+        if retry_after is not None:
+            at = datetime.now(timezone.utc) + timedelta(seconds=retry_after)
+            facts["retry_after_seconds"] = str(math.ceil(retry_after))
+            facts["retry_after"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        codes = grpc.StatusCode
+        code = codes.RESOURCE_EXHAUSTED if reason == "QUOTA" else codes.FAILED_PRECONDITION
+        self.refuse(grant, Refusal(code, f"{message} [{facts['decision_id']}]", reason, facts))
+
+    def allow(self, grant: str) -> None:
+        """The grant is refused no more, and gives what it gave before."""
+        with self._books.changed:
+            self._books.rules.setdefault(grant, Rule()).refusal = None
 
     def refuse_tasks(self, refusal: Refusal | None) -> None:
         """Opening a task is answered with this; None lets tasks be opened again."""

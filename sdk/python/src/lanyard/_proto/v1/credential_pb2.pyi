@@ -49,18 +49,20 @@ class IssueCredentialRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., grant: _Optional[str] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., plan_id: _Optional[str] = ..., request_id: _Optional[str] = ..., validate_only: bool = ...) -> None: ...
 
 class IssueCredentialResponse(_message.Message):
-    __slots__ = ("lease_id", "expire_time", "revocability", "credential", "lifetime")
+    __slots__ = ("lease_id", "expire_time", "revocability", "credential", "lifetime", "record")
     LEASE_ID_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     REVOCABILITY_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     LIFETIME_FIELD_NUMBER: _ClassVar[int]
+    RECORD_FIELD_NUMBER: _ClassVar[int]
     lease_id: str
     expire_time: _timestamp_pb2.Timestamp
     revocability: Revocability
     credential: Credential
     lifetime: _duration_pb2.Duration
-    def __init__(self, lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revocability: _Optional[_Union[Revocability, _Mapping]] = ..., credential: _Optional[_Union[Credential, _Mapping]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    record: int
+    def __init__(self, lease_id: _Optional[str] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revocability: _Optional[_Union[Revocability, _Mapping]] = ..., credential: _Optional[_Union[Credential, _Mapping]] = ..., lifetime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., record: _Optional[int] = ...) -> None: ...
 
 class Revocability(_message.Message):
     __slots__ = ("mechanism", "worst_case", "source")

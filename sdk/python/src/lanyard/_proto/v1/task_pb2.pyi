@@ -126,16 +126,18 @@ class WatchTaskRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class WatchTaskResponse(_message.Message):
-    __slots__ = ("task", "live_lease_ids", "orders", "next_within")
+    __slots__ = ("task", "live_lease_ids", "orders", "next_within", "next_record")
     TASK_FIELD_NUMBER: _ClassVar[int]
     LIVE_LEASE_IDS_FIELD_NUMBER: _ClassVar[int]
     ORDERS_FIELD_NUMBER: _ClassVar[int]
     NEXT_WITHIN_FIELD_NUMBER: _ClassVar[int]
+    NEXT_RECORD_FIELD_NUMBER: _ClassVar[int]
     task: Task
     live_lease_ids: _containers.RepeatedScalarFieldContainer[str]
     orders: _containers.RepeatedCompositeFieldContainer[_kill_pb2.KillOrder]
     next_within: _duration_pb2.Duration
-    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., live_lease_ids: _Optional[_Iterable[str]] = ..., orders: _Optional[_Iterable[_Union[_kill_pb2.KillOrder, _Mapping]]] = ..., next_within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    next_record: int
+    def __init__(self, task: _Optional[_Union[Task, _Mapping]] = ..., live_lease_ids: _Optional[_Iterable[str]] = ..., orders: _Optional[_Iterable[_Union[_kill_pb2.KillOrder, _Mapping]]] = ..., next_within: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., next_record: _Optional[int] = ...) -> None: ...
 
 class GetTaskTimelineRequest(_message.Message):
     __slots__ = ("id",)
