@@ -8,7 +8,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use lanyard_client::{Client, ClientError, Task, v1};
+use lanyard_client::{Client, ClientError, Stop, Task, v1};
 use lanyard_proto::v1::credential_service_server::{CredentialService, CredentialServiceServer};
 use lanyard_proto::v1::task_service_server::{TaskService, TaskServiceServer};
 use tokio::sync::mpsc;
@@ -165,8 +165,10 @@ async fn stage(directory: &tempfile::TempDir) -> (Task, Words) {
     (task, words)
 }
 
-fn state(live: &[&str], closed: bool) -> Told {
+/// A message that knows the journal up to this record.
+fn state(live: &[&str], closed: bool, next_record: u64) -> Told {
     Ok(v1::WatchTaskResponse {
+        next_record,
         task: Some(v1::Task {
             id: "T-1".into(),
             closed,
@@ -177,12 +179,13 @@ fn state(live: &[&str], closed: bool) -> Told {
     })
 }
 
-fn issued(lease: &str) -> Answer {
+fn issued(lease: &str, record: u64) -> Answer {
     let token = v1::TokenCredential {
         jwt: "secret".into(),
     };
     Ok(v1::IssueCredentialResponse {
         lease_id: lease.into(),
+        record,
         lifetime: Some(lanyard_client::Span {
             seconds: 300,
             nanos: 0,
@@ -213,12 +216,86 @@ async fn an_answer_that_comes_after_the_end_of_the_task_is_given_back() {
     let (task, mut words) = stage(&directory).await;
     let asking = ask(&task);
     words.asked.recv().await.unwrap();
-    words.tell.send(state(&[], true)).await.unwrap();
+    words.tell.send(state(&[], true, 9)).await.unwrap();
     heard(&task).await;
-    words.answer.send(issued("L-1")).await.unwrap();
+    words.answer.send(issued("L-1", 7)).await.unwrap();
     let refused = asking.await.unwrap().unwrap_err().to_string();
     assert_eq!(refused, "T-1 ended while a credential of it was issued");
     assert_eq!(words.released.recv().await.unwrap(), "L-1");
+    assert!(task.held().is_empty());
+}
+
+/// A message that brings news of an order over another lease, so that a test can wait until it has been read.
+fn with_order(told: Told, id: &str) -> Told {
+    let mut message = told?;
+    message.orders.push(v1::KillOrder {
+        id: id.into(),
+        ..Default::default()
+    });
+    Ok(message)
+}
+
+/// Until the message with this order has been read.
+async fn read(task: &Task, order: &str) {
+    let is_it = |stop: &Option<Stop>| matches!(stop, Some(Stop::Killed { kill_id, .. }) if kill_id == order);
+    task.stops().wait_for(is_it).await.unwrap();
+}
+
+// The message was put together before the lease began, and arrives after the lease is kept.
+#[tokio::test]
+async fn a_message_that_does_not_know_a_lease_yet_takes_nothing_away() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    words.tell.send(state(&[], false, 6)).await.unwrap();
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    words.answer.send(issued("L-1", 7)).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    let older = with_order(state(&[], false, 7), "K-1");
+    words.tell.send(older).await.unwrap();
+    read(&task, "K-1").await;
+    let held: Vec<_> = task.held().into_iter().map(|(_, held)| held).collect();
+    assert_eq!(held.len(), 1);
+    // A second one would be issued at once: the lease that is kept is the one that is handed out.
+    words.answer.send(issued("L-2", 8)).await.unwrap();
+    assert_eq!(ask(&task).await.unwrap().unwrap(), "L-1");
+    // A message that knows the lease, and does not list it, ends it.
+    let newer = with_order(state(&[], false, 8), "K-2");
+    words.tell.send(newer).await.unwrap();
+    read(&task, "K-2").await;
+    assert!(task.held().is_empty());
+    assert!(words.released.try_recv().is_err(), "nobody gave it back");
+}
+
+#[tokio::test]
+async fn a_lease_that_a_newer_message_does_not_list_is_given_back_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    words.tell.send(state(&[], false, 6)).await.unwrap();
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    // The lease ended while its answer was under way.
+    let newer = with_order(state(&[], false, 9), "K-1");
+    words.tell.send(newer).await.unwrap();
+    read(&task, "K-1").await;
+    words.answer.send(issued("L-1", 7)).await.unwrap();
+    let refused = asking.await.unwrap().unwrap_err().to_string();
+    assert_eq!(refused, "T-1 ended while a credential of it was issued");
+    assert_eq!(words.released.recv().await.unwrap(), "L-1");
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_say_what_a_message_knows_is_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (task, mut words) = stage(&directory).await;
+    let asking = ask(&task);
+    words.asked.recv().await.unwrap();
+    words.answer.send(issued("L-1", 0)).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), "L-1");
+    words.tell.send(state(&["L-1"], false, 0)).await.unwrap();
+    let next = with_order(state(&[], false, 0), "K-1");
+    words.tell.send(next).await.unwrap();
+    read(&task, "K-1").await;
     assert!(task.held().is_empty());
 }
 
@@ -229,13 +306,13 @@ async fn a_lease_that_was_told_of_before_its_answer_is_kept_until_it_is_told_of_
     let asking = ask(&task);
     words.asked.recv().await.unwrap();
     // The first message was put together before the lease was there, the second one after it.
-    words.tell.send(state(&[], false)).await.unwrap();
-    words.tell.send(state(&["L-1"], false)).await.unwrap();
-    words.answer.send(issued("L-1")).await.unwrap();
+    words.tell.send(state(&[], false, 7)).await.unwrap();
+    words.tell.send(state(&["L-1"], false, 8)).await.unwrap();
+    words.answer.send(issued("L-1", 7)).await.unwrap();
     assert_eq!(asking.await.unwrap().unwrap(), "L-1");
     assert_eq!(ask(&task).await.unwrap().unwrap(), "L-1");
     // It ends; the next who asks has the broker asked.
-    words.tell.send(state(&[], false)).await.unwrap();
+    words.tell.send(state(&[], false, 9)).await.unwrap();
     while !task.held().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -13,7 +13,7 @@ use lanyard_core::decide::{
 };
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::Caller;
-use lanyard_core::lease::StopCause;
+use lanyard_core::lease::{Seq, StopCause};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
 use lanyard_core::plan::{Plan, Unjudged};
@@ -35,6 +35,8 @@ pub use crate::issue::{Ask, IssueError};
 pub struct Issued {
     /// Which lease.
     pub lease: LeaseId,
+    /// The record of its intent.
+    pub intent: Seq,
     /// When it ends.
     pub expires: Timestamp,
     /// How it can be revoked.
@@ -117,7 +119,7 @@ impl Engine {
         ask: Ask,
     ) -> Result<Issued, IssueError> {
         let caller = caller.into();
-        let (cleared, minting) = match self.begun(&caller, &ask).await {
+        let (cleared, intent, minting) = match self.begun(&caller, &ask).await {
             Ok(begun) => begun,
             Err(error) => {
                 let asked = (ask.task, &ask.grant, ask.asked());
@@ -147,6 +149,7 @@ impl Engine {
             .unwrap_or(Err(IssueError::Closed(Closed::Unknown)))?;
         Ok(Issued {
             lease,
+            intent,
             expires,
             revocability,
             credential,
@@ -159,7 +162,7 @@ impl Engine {
         self: &Arc<Self>,
         caller: &Caller,
         ask: &Ask,
-    ) -> Result<(Cleared, Minting), IssueError> {
+    ) -> Result<(Cleared, Seq, Minting), IssueError> {
         let cleared = match self.clear(caller, ask).await {
             Ok(cleared) => cleared,
             Err(error) => return Err(self.settled(error).await),
@@ -169,9 +172,9 @@ impl Engine {
         self.meter(&caller.identity, &begin)?;
         // Before the intent is in the ledger, so that a revocation never sees the lease without its mint.
         let minting = Minting::begin(self, cleared.intent.lease);
-        self.commit(begin).await.map_err(IssueError::Commit)?;
+        let intent = self.commit(begin).await.map_err(IssueError::Commit)?;
         self.decided.count(Some(&cleared.request.charter), ALLOWED);
-        Ok((cleared, minting))
+        Ok((cleared, intent, minting))
     }
 
     /// Decides without minting (AIP-163).

@@ -116,8 +116,7 @@ async fn listen(shared: &Shared, mut messages: TaskWatch, stops: &mut Stops) -> 
             .next_within
             .and_then(|next| next.try_into().ok())
             .unwrap_or(NEXT);
-        let live: BTreeSet<&str> = message.live_lease_ids.iter().map(String::as_str).collect();
-        shared.told(&live);
+        shared.told(&message);
         shared.hear();
         match stops.news(&message) {
             Some(Stop::Closed) if shared.stop.borrow().is_some() => {}

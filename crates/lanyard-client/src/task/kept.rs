@@ -24,6 +24,8 @@ pub struct Held {
     pub lease_id: String,
     /// The secret. It is not to be kept: ask the task again.
     pub credential: v1::Credential,
+    /// The record of the journal that the lease began with.
+    pub(crate) record: u64,
     pub(crate) ends: Moment,
     pub(crate) renew: Moment,
     spent: Moment,
@@ -55,6 +57,7 @@ impl Held {
         Some(Self {
             lease_id: issued.lease_id,
             credential,
+            record: issued.record,
             ends,
             renew,
             spent: ends.before(LEAST.min(life / 10)),

@@ -36,8 +36,6 @@ use kept::{Backoff, Worth};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most places that hold nothing.
 const SLOTS: usize = 100;
-/// How long a message is waited for that lists a new lease; the broker says something every five seconds.
-const LISTED: Duration = Duration::from_secs(6);
 /// How long until it is asked again whether a lease has ended.
 const BUSY: Duration = Duration::from_millis(100);
 
@@ -91,23 +89,25 @@ pub(crate) struct Shared {
     pub(crate) stop: watch::Sender<Option<Stop>>,
 }
 
-/// What the broker has told of the task's leases.
+/// What the broker has told of the task's leases. A message and the answer to a mint come by two ways, so that a message which
+/// was put together before the lease began can arrive after the lease is kept.
 #[derive(Default)]
 struct Told {
-    messages: u64,
     live: BTreeSet<String>,
+    /// The first record of the journal that the last message does not know; nothing was told yet where it is absent.
+    next_record: Option<u64>,
     /// The task is closed, or is being closed here: nothing more is kept of it.
     over: bool,
 }
 
-/// What is known of a lease that was just issued.
-enum Standing {
-    /// Nothing was told since it was asked for, or it was told of as live.
-    Live,
-    /// What was told does not list it: perhaps it was told before the lease was there.
-    Unlisted,
-    /// The task is over.
-    Over,
+impl Told {
+    /// Whether the broker has said that the lease has ended.
+    fn has_ended(&self, lease: &Held) -> bool {
+        // A broker that does not say what a message knows is believed at once: that ends a lease too early, and none too late.
+        let knows = |next: u64| next == 0 || next > lease.record;
+        let is_known = self.next_record.is_some_and(knows);
+        self.over || (is_known && !self.live.contains(&lease.lease_id))
+    }
 }
 
 /// The place of one credential.
@@ -353,7 +353,7 @@ impl Shared {
             plan_id: need.plan.clone().unwrap_or_default(),
             ..Default::default()
         };
-        let (asked, before) = (Moment::now(), locked(&self.told).messages);
+        let asked = Moment::now();
         let answer = self.client.clone().issue_credential(request).await;
         let issued = match answer {
             Ok(issued) => issued,
@@ -370,7 +370,7 @@ impl Shared {
             ClientError::refused("the broker issued something without a credential or a lifetime")
         })?;
         let held = Arc::new(held);
-        if !self.is_live(&held.lease_id, before).await {
+        if !self.keep(slot, &held) {
             let request = v1::ReleaseLeaseRequest {
                 id: held.lease_id.clone(),
             };
@@ -379,39 +379,19 @@ impl Shared {
             let line = format!("{} ended while a credential of it was issued", self.id);
             return Err(ClientError::refused(line));
         }
-        *locked(&slot.held) = Some(Arc::clone(&held));
         self.hear();
         Ok(held)
     }
 
-    /// Whether nothing has ended a lease that was asked for when so many messages had come: where one came meanwhile and does
-    /// not list it, the next one says.
-    async fn is_live(&self, lease: &str, before: u64) -> bool {
-        let mut heard = self.heard.subscribe();
-        let listed = async {
-            loop {
-                match self.standing(lease, before) {
-                    Standing::Live => return true,
-                    Standing::Over => return false,
-                    Standing::Unlisted => {}
-                }
-                if heard.changed().await.is_err() {
-                    return false;
-                }
-            }
-        };
-        tokio::time::timeout(LISTED, listed).await.unwrap_or(false)
-    }
-
-    fn standing(&self, lease: &str, before: u64) -> Standing {
+    /// Keeps a credential, unless its lease has ended meanwhile. The lock on what was told is held until the credential is in
+    /// its place: a message that ends the lease finds it there.
+    fn keep(&self, slot: &Slot, lease: &Arc<Held>) -> bool {
         let told = locked(&self.told);
-        if told.over {
-            Standing::Over
-        } else if told.messages == before || told.live.contains(lease) {
-            Standing::Live
-        } else {
-            Standing::Unlisted
+        let lives = !told.has_ended(lease);
+        if lives {
+            *locked(&slot.held) = Some(Arc::clone(lease));
         }
+        lives
     }
 
     /// The same, right after the end of the one before: the broker may take a moment to see that end.
@@ -462,28 +442,28 @@ impl Shared {
         locked(&self.contact).lose(why);
     }
 
-    /// Takes what the broker has told: drops what is not among these leases.
-    pub(crate) fn told(&self, live: &BTreeSet<&str>) {
+    /// Takes what the broker has told: drops each lease that the message knows and does not list.
+    pub(crate) fn told(&self, message: &v1::WatchTaskResponse) {
         let mut told = locked(&self.told);
-        told.messages = told.messages.wrapping_add(1);
-        told.live = live.iter().map(|id| (*id).to_owned()).collect();
-        drop(told);
-        self.keep_only(live);
+        told.live = message.live_lease_ids.iter().cloned().collect();
+        told.next_record = Some(message.next_record);
+        self.drop_ended(&told);
     }
 
     /// Nothing is kept of it from now on.
     pub(crate) fn end(&self) {
-        locked(&self.told).over = true;
-        self.keep_only(&BTreeSet::new());
+        let mut told = locked(&self.told);
+        told.over = true;
+        self.drop_ended(&told);
+        drop(told);
         self.heard
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    fn keep_only(&self, live: &BTreeSet<&str>) {
+    fn drop_ended(&self, told: &Told) {
         for slot in locked(&self.slots).values() {
             let mut held = locked(&slot.held);
-            let listed = |held: &Arc<Held>| live.contains(held.lease_id.as_str());
-            if !held.as_ref().is_some_and(listed) {
+            if held.as_ref().is_some_and(|held| told.has_ended(held)) {
                 *held = None;
             }
         }

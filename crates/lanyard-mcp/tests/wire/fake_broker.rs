@@ -105,6 +105,7 @@ impl TaskService for Fake {
             live_lease_ids,
             orders: kept.killed.map(order).into_iter().collect(),
             next_within: None,
+            next_record: 0,
         };
         Ok(Response::new(Box::pin(tokio_stream::once(Ok(state)))))
     }

@@ -52,6 +52,7 @@ impl CredentialService for Services {
             expire_time: time(issued.expires),
             revocability: Some(revocability(issued.revocability)),
             credential: Some(credential(&issued.credential)),
+            record: issued.intent.0,
         });
         response.extensions_mut().insert(Gated::new(issued.release));
         Ok(response)

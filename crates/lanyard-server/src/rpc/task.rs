@@ -203,7 +203,7 @@ impl TaskService for Services {
                     Err(error) => Err(refusal::commit(error)),
                 };
                 let last = event.as_ref().map_or(true, is_over);
-                if quiet || shown.as_ref() != event.as_ref().ok() {
+                if quiet || is_news(shown.as_ref(), event.as_ref().ok()) {
                     shown = event.as_ref().ok().cloned();
                     if events.send_timeout(event, UNREAD).await.is_err() || last {
                         return;
@@ -358,7 +358,20 @@ fn watched(
             .collect(),
         orders,
         next_within: duration(AGAIN + UNREAD),
+        next_record: state.next_seq().0,
     })
+}
+
+/// Whether two messages differ. Every record of the broker moves `next_record`, and is no news to whoever watches one task.
+fn is_news(shown: Option<&v1::WatchTaskResponse>, found: Option<&v1::WatchTaskResponse>) -> bool {
+    let (Some(shown), Some(found)) = (shown, found) else {
+        return shown.is_some() || found.is_some();
+    };
+    let as_shown = v1::WatchTaskResponse {
+        next_record: shown.next_record,
+        ..found.clone()
+    };
+    *shown != as_shown
 }
 
 /// Whether nothing more can become of the task.
@@ -455,5 +468,32 @@ fn message(task: &Task, standing: Standing, engine: &Engine) -> v1::Task {
         open_time: time(task.opened),
         expire_time: time(task.expires),
         closed: standing.closed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_another_task_is_no_news_to_whoever_watches_one() {
+        let shown = v1::WatchTaskResponse {
+            live_lease_ids: vec!["L-1".into()],
+            next_record: 7,
+            ..Default::default()
+        };
+        let later = v1::WatchTaskResponse {
+            next_record: 9,
+            ..shown.clone()
+        };
+        assert!(!is_news(Some(&shown), Some(&later)));
+        let ended = v1::WatchTaskResponse {
+            live_lease_ids: Vec::new(),
+            ..later
+        };
+        assert!(is_news(Some(&shown), Some(&ended)));
+        assert!(is_news(None, Some(&shown)));
+        assert!(is_news(Some(&shown), None));
+        assert!(!is_news(None, None));
     }
 }
