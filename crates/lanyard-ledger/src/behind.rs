@@ -1,5 +1,6 @@
-//! The threads behind the writer, one that writes snapshots and one that keeps the history. The writer never waits for them,
-//! and they do not wait for each other: an index in doubt must not cost the snapshots.
+//! The two threads that follow the writer: one writes snapshots, the other keeps the history. The
+//! writer never waits for either thread, and neither waits for the other: rebuilding a suspect
+//! index must not delay the snapshots.
 
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -20,101 +21,107 @@ use parking_lot::Mutex;
 use crate::Shared;
 use crate::history::History;
 
-/// What comes within this time is taken in together, which costs far less than one by one.
-const TOGETHER: Duration = Duration::from_millis(100);
-/// How far the history stays behind where nobody wants to read it: sled writes a page anew for every few entries of it, so
-/// that records that are taken in one by one cost several times their own bytes on the disk.
-pub(crate) const LAG: Duration = Duration::from_secs(10);
-/// The same while agents want to read it: they ask as often as they like, and must not choose what that costs.
-pub(crate) const LAG_FOR_AGENTS: Duration = Duration::from_secs(5);
+/// Pause after each round of work. Records that arrive within the pause are indexed together, which
+/// costs far less than one by one.
+const COALESCE_INTERVAL: Duration = Duration::from_millis(100);
+/// Time by which the history may lag behind the journal while nobody reads the history. sled
+/// rewrites a page for every few entries, so indexing records one by one writes several times their
+/// own bytes to the disk.
+pub(crate) const HISTORY_LAG: Duration = Duration::from_secs(10);
+/// The lag while only agents read the history. Agents may query as often as they like, and their
+/// queries must not decide how often sled rewrites its pages.
+pub(crate) const HISTORY_LAG_FOR_AGENTS: Duration = Duration::from_secs(5);
 
-/// Rings when something became durable.
+/// Wakes one follower thread when the writer has made records durable.
 #[derive(Debug, Clone)]
-pub(crate) struct Bell {
-    ring: SyncSender<()>,
+pub(crate) struct Notifier {
+    wake: SyncSender<()>,
     _alive: SyncSender<()>,
 }
 
-/// The other end of the bell.
-pub(crate) struct Rung {
-    rung: Receiver<()>,
+/// The receiving half of a [`Notifier`], held by the follower thread.
+pub(crate) struct Notified {
+    woken: Receiver<()>,
     gone: Receiver<()>,
 }
 
-impl Bell {
-    pub(crate) fn new() -> (Self, Rung) {
-        let (ring, rung) = sync_channel(1);
+impl Notifier {
+    pub(crate) fn new() -> (Self, Notified) {
+        let (wake, woken) = sync_channel(1);
         let (alive, gone) = sync_channel(0);
-        let bell = Self {
-            ring,
+        let notifier = Self {
+            wake,
             _alive: alive,
         };
-        (bell, Rung { rung, gone })
+        (notifier, Notified { woken, gone })
     }
 
-    pub(crate) fn ring(&self) {
-        // Otherwise it rings already, or nobody listens any more.
-        self.ring.try_send(()).ok();
+    pub(crate) fn notify(&self) {
+        // A full channel means that a wake-up is pending already; a disconnected one, that the
+        // thread has ended. Neither is an error of the writer's.
+        self.wake.try_send(()).ok();
     }
 }
 
-impl Rung {
-    /// Waits for the next ring; false once the bell is gone.
-    fn next(&self) -> bool {
-        self.rung.recv().is_ok()
+impl Notified {
+    /// Waits for the next notification; returns false once the notifier is dropped.
+    fn wait(&self) -> bool {
+        self.woken.recv().is_ok()
     }
 
-    fn is_gone(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.gone.try_recv() == Err(TryRecvError::Disconnected)
     }
 
-    /// Waits a moment, or until the bell is gone.
-    fn rest(&self) {
-        // Nothing is ever sent: this ends by the time or by the bell's end.
-        self.gone.recv_timeout(TOGETHER).ok();
+    /// Waits for [`COALESCE_INTERVAL`], or until the notifier is dropped.
+    fn coalesce(&self) {
+        // No message is ever sent on this channel: the wait ends by its time limit, or at once when
+        // the notifier is dropped, so that a shutdown does not wait.
+        self.gone.recv_timeout(COALESCE_INTERVAL).ok();
     }
 }
 
-/// What is wrong with a thread of the ledger.
+/// The health of one ledger thread: a problem that may pass, or the panic that ended the thread.
 #[derive(Debug, Default)]
-pub(crate) struct Trouble {
-    now: Mutex<Option<String>>,
-    ended: Mutex<Option<String>>,
+pub(crate) struct ThreadHealth {
+    problem: Mutex<Option<String>>,
+    panicked: Mutex<Option<String>>,
 }
 
-impl Trouble {
-    pub(crate) fn note(&self, why: Option<String>) {
-        *self.now.lock() = why;
+impl ThreadHealth {
+    pub(crate) fn set_problem(&self, why: Option<String>) {
+        *self.problem.lock() = why;
     }
 
-    pub(crate) fn get(&self) -> Option<String> {
-        self.now.lock().clone()
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.lock().clone()
     }
 
-    /// The last words of a thread that has ended by itself.
-    pub(crate) fn ended(&self) -> Option<String> {
-        self.ended.lock().clone()
+    /// The panic message of a thread that has panicked.
+    pub(crate) fn panicked(&self) -> Option<String> {
+        self.panicked.lock().clone()
     }
 }
 
-/// Runs a thread to its end. One that panics is told of, and not begun again: what it left is not known.
-pub(crate) fn supervised(name: &str, trouble: &Trouble, run: impl FnOnce()) {
+/// Runs a thread's work and records a panic. The thread is not restarted, because a panic may have
+/// left the thread's data half changed.
+pub(crate) fn supervised(name: &str, health: &ThreadHealth, run: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(run)) {
-        let why = words(panic.as_ref());
+        let why = panic_text(panic.as_ref());
         tracing::error!(
             thread = name,
             why,
-            "a thread of the ledger has ended by itself: nothing is issued until a restart"
+            "a thread of the ledger panicked: the broker issues nothing until a restart"
         );
-        *trouble.ended.lock() = Some(why.to_owned());
+        *health.panicked.lock() = Some(why.to_owned());
     }
 }
 
-/// The last words of a thread.
-pub(crate) fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+/// The text of a panic payload.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without words")
+    text.unwrap_or("a panic without a message")
 }
 
 #[expect(
@@ -125,50 +132,52 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// Keeps the history.
+/// Keeps the history up to date, on the thread `history`.
 pub(crate) struct Projector {
     pub(crate) shared: Arc<Shared>,
     pub(crate) history: Arc<History>,
 }
 
 impl Projector {
-    pub(crate) fn run(self, rung: &Rung) {
-        // A start does not wait for it.
+    pub(crate) fn run(self, notified: &Notified) {
+        // Here and not in `Embedded::open`: opening sled may read every page, and a start must not
+        // wait for that.
         self.history.prepare();
         loop {
             let durable = self.shared.durable.borrow().next.0;
-            // An end does not wait for it either: the next start goes on where this one stopped.
-            while !rung.is_gone() && self.history.catch_up(durable) {}
+            // A shutdown does not wait for the history to catch up: the next start resumes at the
+            // last indexed record.
+            while !notified.is_closed() && self.history.catch_up(durable) {}
             let caught_up = now();
-            if !rung.next() {
+            if !notified.wait() {
                 break;
             }
-            rung.rest();
-            while !rung.is_gone() && self.history.may_stay_behind(now() - caught_up) {
-                rung.rest();
+            notified.coalesce();
+            while !notified.is_closed() && self.history.may_stay_behind(now() - caught_up) {
+                notified.coalesce();
             }
         }
         self.history.close();
     }
 }
 
-/// Writes snapshots.
+/// Writes snapshots, on the thread `snapshots`.
 pub(crate) struct Compactor {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) trouble: Arc<Trouble>,
+    pub(crate) health: Arc<ThreadHealth>,
     pub(crate) disk: Files,
     pub(crate) directory: PathBuf,
-    /// After how many records another one is written.
-    pub(crate) every: u64,
-    /// How many records the last one stands for.
-    pub(crate) snapped: u64,
+    /// Number of records that follow a snapshot before the next one is written.
+    pub(crate) interval_records: u64,
+    /// Number of records that the last snapshot covers.
+    pub(crate) last_snapshot: u64,
 }
 
 impl Compactor {
-    pub(crate) fn run(mut self, rung: &Rung) {
-        while rung.next() {
+    pub(crate) fn run(mut self, notified: &Notified) {
+        while notified.wait() {
             self.snapshot();
-            rung.rest();
+            notified.coalesce();
         }
         self.snapshot();
     }
@@ -178,37 +187,42 @@ impl Compactor {
             let now = self.shared.durable.borrow();
             (now.next.0, now.failed.is_some())
         };
-        // A snapshot of a journal that is damaged would stand for records that cannot be read.
-        if failed || durable.saturating_sub(self.snapped) < self.every {
+        // A snapshot is never written over a failed journal: the snapshot would stand for records
+        // that cannot be read, and the next start would skip the damage.
+        if failed || durable.saturating_sub(self.last_snapshot) < self.interval_records {
             return;
         }
         let written = compact(&self.disk, &self.directory, durable);
-        let trouble = written.err().map(|error| error.to_string());
-        if let Some(error) = &trouble {
+        let problem = written.err().map(|error| error.to_string());
+        if let Some(error) = &problem {
             tracing::error!(
                 error,
-                "no snapshot was written: the next start takes longer"
+                "cannot write a snapshot: the next start takes longer"
             );
         }
-        let trouble = trouble.map(|error| format!("no snapshot was written: {error}"));
-        self.trouble.note(trouble);
-        // After a failure, not again for every record.
-        self.snapped = durable;
+        let problem = problem.map(|error| format!("cannot write a snapshot: {error}"));
+        self.health.set_problem(problem);
+        // Advances after a failure as well: otherwise every new record would retry a write that has
+        // just failed.
+        self.last_snapshot = durable;
     }
 }
 
-/// The state that the records up to `until` add up to, from the newest snapshot on, written as another one.
+/// Computes the state of the first `until` records from the newest snapshot and the journal, and
+/// writes that state as a new snapshot. Writes nothing when a record cannot be parsed.
 fn compact(disk: &Files, directory: &Path, until: u64) -> Result<(), OpenError> {
+    // Replayed from disk instead of read from the writer's state, so that the writer never waits for
+    // a snapshot.
     let (mut state, mut frontier) = start(disk.as_ref(), directory)?;
-    let mut bad = false;
+    let mut is_unreadable = false;
     Cursor::on(disk, directory, frontier.size()).read(until, |entry| {
         frontier.push(entry.record);
         match serde_json::from_slice::<Record>(entry.record) {
             Ok(record) => drop(state.apply(&record)),
-            Err(_) => bad = true,
+            Err(_) => is_unreadable = true,
         }
     })?;
-    if bad {
+    if is_unreadable {
         return Ok(());
     }
     let mut payload = Vec::new();
@@ -219,7 +233,8 @@ fn compact(disk: &Files, directory: &Path, until: u64) -> Result<(), OpenError> 
     Ok(Snapshot { frontier, payload }.write(disk.as_ref(), directory)?)
 }
 
-/// The state of the newest snapshot that can be used, and the tree that it stands for; both empty without one.
+/// The state and the Merkle frontier of the newest usable snapshot; both are empty where no
+/// snapshot is usable.
 pub(crate) fn start(disk: &dyn Disk, directory: &Path) -> Result<(State, Frontier), OpenError> {
     let found = match Snapshot::all(disk, directory) {
         Ok(found) => found,
@@ -237,13 +252,14 @@ pub(crate) fn start(disk: &dyn Disk, directory: &Path) -> Result<(State, Frontie
         }
         tracing::warn!(
             records = snapshot.frontier.size(),
-            "a snapshot is of another version: an earlier one is used, or the whole journal is read"
+            "skipping a snapshot of another version: this start takes longer"
         );
     }
     Ok((State::default(), Frontier::default()))
 }
 
-/// Takes in an image. While a piece of it is taken in, the next ones are parsed. Says whether all of it was taken.
+/// Restores an image line by line and returns whether every line was accepted. Later pieces are
+/// parsed on other threads while earlier ones are applied, so that a start uses every core.
 fn restore(state: &mut State, image: &[u8]) -> bool {
     let at_once = std::thread::available_parallelism().map_or(1, NonZero::get);
     std::thread::scope(|scope| {
@@ -269,11 +285,14 @@ fn restore(state: &mut State, image: &[u8]) -> bool {
     })
 }
 
-/// How many bytes of an image are parsed together: whole lines.
+/// The length in bytes of the next piece to parse, which ends at a line's end.
 fn piece(image: &[u8]) -> usize {
-    const AT_LEAST: usize = 4 << 20;
-    let end = image.iter().skip(AT_LEAST).position(|byte| *byte == b'\n');
-    end.map_or(image.len(), |end| AT_LEAST + end + 1)
+    const MIN_PIECE_BYTES: usize = 4 << 20;
+    let end = image
+        .iter()
+        .skip(MIN_PIECE_BYTES)
+        .position(|byte| *byte == b'\n');
+    end.map_or(image.len(), |end| MIN_PIECE_BYTES + end + 1)
 }
 
 fn parse(lines: &[u8]) -> Option<Vec<Image>> {
@@ -290,10 +309,10 @@ mod tests {
 
     #[test]
     fn s48_the_last_words_of_a_thread_are_told() {
-        let trouble = Trouble::default();
-        supervised("history", &trouble, || {});
-        assert_eq!(trouble.ended(), None);
-        supervised("history", &trouble, || panic!("page {} is torn", 7));
-        assert_eq!(trouble.ended().as_deref(), Some("page 7 is torn"));
+        let health = ThreadHealth::default();
+        supervised("history", &health, || {});
+        assert_eq!(health.panicked(), None);
+        supervised("history", &health, || panic!("page {} is torn", 7));
+        assert_eq!(health.panicked().as_deref(), Some("page 7 is torn"));
     }
 }

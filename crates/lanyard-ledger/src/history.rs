@@ -1,15 +1,17 @@
-//! What happened, to be asked about: a projection of the journal into sled, by what each record mentions.
+//! The history: an index in sled that says which records mention an id or a name, or are of a kind.
 //!
-//! It can be deleted at any time. Whatever is doubtful about it is: then it is made again from the journal.
-//! It says where records are; their bytes are in the journal alone.
+//! The index holds positions only; the records' bytes stay in the journal. So the index is never
+//! needed: it may be deleted at any time, and the history rebuilds it from the journal whenever its
+//! content is in doubt.
 //!
 //! ```text
-//! b first                -> segment offset     where a batch of the journal begins: one every 16 KiB
-//! k kind 0 first         -> index*             the records of a kind, from this one on
-//! m mention 0 first      -> index*             the records that mention something
-//! applied, root                                how many records were taken in, and the tree over them
+//! b first                -> segment offset     where a batch begins: one entry every 16 KiB
+//! k kind 0 first         -> index*             the records of a kind, from `first` on
+//! m mention 0 first      -> index*             the records that mention something, from `first` on
+//! applied, root                                how many records are indexed, and their Merkle root
 //! ```
-//! Numbers are of 64 bits, big-endian. A list holds what was taken in together.
+//! Numbers are big-endian and have 64 bits. One list entry holds the records that were indexed
+//! together.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -26,21 +28,26 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use sled::{Batch, Db};
 
-use crate::behind::{LAG, LAG_FOR_AGENTS, Trouble, words};
+use crate::behind::{HISTORY_LAG, HISTORY_LAG_FOR_AGENTS, ThreadHealth, panic_text};
 
-/// How many records one write takes in.
-const BATCH: u64 = 8192;
-/// How much memory sled may keep pages in, in bytes.
-const CACHE: u64 = 32 << 20;
-/// How often sled writes out, in milliseconds: seldom, since the journal waits for the same disk.
-const FLUSH: u64 = 10_000;
-/// How often it is made again in one process before it is given up: a disk that breaks it every time is not mended by it.
-const REBUILDS: u32 = 3;
-/// The file that says that the last process ended in order; its absence, that a page may be torn.
+/// Number of records that one write to sled indexes.
+const RECORDS_PER_WRITE: u64 = 8192;
+/// Size of sled's page cache, in bytes.
+const CACHE_BYTES: u64 = 32 << 20;
+/// Interval between sled's flushes, in milliseconds. Flushes are rare because the journal syncs on
+/// the same disk.
+const FLUSH_INTERVAL_MS: u64 = 10_000;
+/// Number of times that one process rebuilds the index before it gives up: a disk that corrupts the
+/// index each time is not repaired by another rebuild.
+const REBUILD_ATTEMPTS: u32 = 3;
+/// A file that exists while the index is closed in order. A start that does not find it checks
+/// every page, since a page may be torn.
 const CLEAN: &str = "clean";
-/// How far the batches are apart, in bytes, whose places are kept: the others are found by reading on from there.
-const APART: u64 = 16 << 10;
-/// The most records of one answer.
+/// Distance in bytes between the batches whose positions are indexed; the batches between are found
+/// by reading on. One position per batch would cost
+/// more disk writes, since sled rewrites a page for every few entries.
+const POSITION_SPACING_BYTES: u64 = 16 << 10;
+/// The most records that one query returns.
 ///
 /// # Limit
 /// - for: a query of the history
@@ -49,50 +56,53 @@ const APART: u64 = 16 << 10;
 /// - test: `an_answer_of_the_history_has_so_many_records_and_no_more`
 pub const MAX_RECORDS_PER_ANSWER: usize = 1000;
 
-/// What is asked for.
+/// Selects records of the history. Both filters have to match; without filters every record
+/// matches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
-    /// An id, or a name of an agent, a person, a charter, a target, an environment or a grant.
+    /// An id, or the name of an agent, a person, a charter, a target, an environment or a grant.
     pub mentions: Option<String>,
-    /// A kind of record.
+    /// The record's kind, as `type` stands in the journal.
     pub kind: Option<String>,
-    /// The first record.
+    /// Index of the first record that may be returned.
     pub from: u64,
-    /// How many at most.
+    /// The most records to return; clamped to 1..=[`MAX_RECORDS_PER_ANSWER`].
     pub limit: usize,
 }
 
-/// How far it is.
+/// Progress of the index through the journal.
 #[derive(Debug)]
 struct Progress {
     cursor: Cursor,
-    /// The tree over what was taken in.
+    /// The Merkle frontier of the indexed records.
     tree: Frontier,
-    /// How often it was made again since the start.
+    /// Number of times that this process has rebuilt the index.
     rebuilds: u32,
 }
 
-/// The projection.
+/// The index of one journal; see the module's page.
 #[derive(Debug)]
 pub struct History {
     disk: Files,
     journal: PathBuf,
     path: PathBuf,
+    /// `None` until [`History::prepare`] has run, and while the index is closed or given up.
     db: RwLock<Option<Db>>,
-    /// A person waits for it to be up to date; an agent does.
+    /// A person waits for the index to be current (`wanted`), or an agent does (`wanted_by_agent`).
     wanted: AtomicBool,
     wanted_by_agent: AtomicBool,
-    /// Somebody met a page that cannot be read.
-    doubted: AtomicBool,
-    /// The disk had no space for it: it is not in doubt, and is opened again.
-    starved: AtomicBool,
-    trouble: Trouble,
-    /// A tree over the journal's first records.
-    known: Frontier,
-    taken: Mutex<Progress>,
+    /// A query hit a page that cannot be read: the next [`History::catch_up`] rebuilds the index.
+    is_suspect: AtomicBool,
+    /// sled failed for want of space. The index itself is sound, and the next [`History::catch_up`]
+    /// reopens it.
+    out_of_space: AtomicBool,
+    health: ThreadHealth,
+    /// The Merkle frontier at which a start began to read the journal.
+    start: Frontier,
+    progress: Mutex<Progress>,
 }
 
-/// Where a list begins, without its first record.
+/// The key prefix of a list: everything but the number of its first record.
 fn list(letter: u8, of: &str) -> Vec<u8> {
     let mut key = vec![letter];
     key.extend_from_slice(of.as_bytes());
@@ -109,7 +119,8 @@ const BATCH_AT: u8 = b'b';
 const MENTION: u8 = b'm';
 const KIND: u8 = b'k';
 const APPLIED: &[u8] = b"applied";
-/// The number is that of the format: another one is a history of another kind.
+/// The number is the version of the key layout: an index of another version has no root here and is
+/// rebuilt.
 const ROOT: &[u8] = b"root/4";
 
 impl Progress {
@@ -123,116 +134,122 @@ impl Progress {
 }
 
 impl History {
-    /// The history of a journal, in this folder; empty until it is prepared. `from` is a tree over the journal's first
-    /// records that is known already.
+    /// The history of the journal in `journal`, stored in `path`; empty until [`History::prepare`]
+    /// has run. `from` is the Merkle frontier that the start took from a snapshot.
     pub(crate) fn new(disk: &Files, journal: &Path, path: &Path, from: Frontier) -> Self {
         Self {
             disk: Files::clone(disk),
             journal: journal.to_path_buf(),
             path: path.to_path_buf(),
             db: RwLock::new(None),
-            doubted: AtomicBool::new(false),
+            is_suspect: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             wanted_by_agent: AtomicBool::new(false),
-            starved: AtomicBool::new(false),
-            trouble: Trouble::default(),
-            taken: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
-            known: from,
+            out_of_space: AtomicBool::new(false),
+            health: ThreadHealth::default(),
+            progress: Mutex::new(Progress::at((disk, journal), from.clone(), 0)),
+            start: from,
         }
     }
 
-    /// Opens it. What cannot be opened, is not of this journal by its tree, or has a page that cannot be read, is made
-    /// again.
+    /// Opens the index. An index that cannot be opened, that belongs to another journal, or that
+    /// has an unreadable page is rebuilt.
     pub(crate) fn prepare(&self) {
         let ended_in_order = std::fs::remove_file(self.path.join(CLEAN)).is_ok();
-        let opened = match guarded(|| open(&self.path)) {
-            Ok(Err(error)) if is_space(&error) => return self.starve(),
+        let opened = match catch_panic(|| open(&self.path)) {
+            Ok(Err(error)) if is_space(&error) => return self.close_until_space(),
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
         let sound = opened.and_then(|db| {
-            // Where a loss of power left it, every page is read once: sled finds a torn one when it needs it, and not before.
-            let sound = guarded(|| self.fits(&db) && (ended_in_order || is_whole(&db)));
+            // sled notices a torn page when the page is used, and panics then. After an unclean end
+            // every page is therefore read once before anybody queries the index.
+            let sound = catch_panic(|| self.fits(&db) && (ended_in_order || is_whole(&db)));
             match sound {
                 Ok(true) => Ok(db),
-                Ok(false) => Err("it is not of this journal, or not whole".to_owned()),
+                Ok(false) => {
+                    Err("the index belongs to another journal, or a page is unreadable".to_owned())
+                }
                 Err(why) => {
-                    // Not in the guard: a panic while another one is under way would be the end of the process.
-                    guarded(|| drop(db)).ok();
+                    // Dropped under a guard of its own: a panic in `drop` while another panic
+                    // unwinds aborts the process.
+                    catch_panic(|| drop(db)).ok();
                     Err(why)
                 }
             }
         });
         match sound {
             Ok(db) => *self.db.write() = Some(db),
-            Err(why) => self.again(&why),
+            Err(why) => self.rebuild(&why),
         }
     }
 
-    /// Ends in order: everything is on the disk, and the next start knows it.
+    /// Closes the index in order: flushes sled, then leaves the file [`CLEAN`] for the next start.
     pub(crate) fn close(&self) {
         let db = self.db.write().take();
-        let is_doubted = self.doubted.load(Ordering::SeqCst) || self.trouble.get().is_some();
-        let Some(db) = db.filter(|_| !is_doubted) else {
+        let is_suspect = self.is_suspect.load(Ordering::SeqCst) || self.health.problem().is_some();
+        let Some(db) = db.filter(|_| !is_suspect) else {
             return;
         };
-        let flushed = guarded(|| db.flush().map_err(|error| error.to_string()));
-        let closed = guarded(|| drop(db));
+        let flushed = catch_panic(|| db.flush().map_err(|error| error.to_string()));
+        let closed = catch_panic(|| drop(db));
         if matches!(flushed, Ok(Ok(_))) && closed.is_ok() {
-            // Without it, the next start reads every page: no more than that.
+            // Best effort: without the file the next start reads every page, and is slower for it.
             std::fs::write(self.path.join(CLEAN), "").ok();
         }
     }
 
-    /// Closes it until there is space: sled takes nothing more once a write of it failed.
-    fn starve(&self) {
+    /// Closes the index until there is space: after a failed write, sled accepts no further one.
+    fn close_until_space(&self) {
         let db = self.db.write().take();
-        guarded(|| drop(db)).ok();
-        self.starved.store(true, Ordering::SeqCst);
+        catch_panic(|| drop(db)).ok();
+        self.out_of_space.store(true, Ordering::SeqCst);
         let why = "the disk is full";
-        if self.trouble.get().as_deref() != Some(why) {
-            tracing::error!(path = %self.path.display(), why, "the history stays behind");
+        if self.health.problem().as_deref() != Some(why) {
+            tracing::error!(path = %self.path.display(), why, "the history cannot be updated until the disk has space");
         }
-        self.trouble.note(Some(why.to_owned()));
+        self.health.set_problem(Some(why.to_owned()));
     }
 
-    /// Why it is not kept, where that is so.
-    pub(crate) const fn trouble(&self) -> &Trouble {
-        &self.trouble
+    /// The index's problem, and the panic that ended its thread.
+    pub(crate) const fn health(&self) -> &ThreadHealth {
+        &self.health
     }
 
-    /// Has it brought up to date at once, for a person who reads it.
+    /// Asks for an update at once, because a person is about to read. The request holds until the
+    /// next update begins.
     pub fn want(&self) {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Has it brought up to date soon, for an agent that reads it.
+    /// Asks for an update within [`HISTORY_LAG_FOR_AGENTS`], because an agent is about to read.
     pub fn want_soon(&self) {
         self.wanted_by_agent.store(true, Ordering::Relaxed);
     }
 
-    /// Whether what is new can wait, so long after it was up to date.
+    /// Returns whether the next update can still wait, `behind` after the last one.
     pub(crate) fn may_stay_behind(&self, behind: Duration) -> bool {
         let lag = if self.wanted.load(Ordering::Relaxed) {
             Duration::ZERO
         } else if self.wanted_by_agent.load(Ordering::Relaxed) {
-            LAG_FOR_AGENTS
+            HISTORY_LAG_FOR_AGENTS
         } else {
-            LAG
+            HISTORY_LAG
         };
         behind < lag
     }
 
-    /// How many records it has taken in.
+    /// The number of indexed records.
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.db.read().as_ref().map_or(0, applied)
     }
 
-    /// Whether it was made from this journal: the root that it keeps is that of the journal's first records.
+    /// Checks that the index belongs to this journal: the root that the index holds must be that of
+    /// as many records of the journal.
     fn fits(&self, db: &Db) -> bool {
-        let (applied, mut taken) = (applied(db), self.taken.lock());
-        let Progress { cursor, tree, .. } = &mut *taken;
+        let (applied, mut progress) = (applied(db), self.progress.lock());
+        let Progress { cursor, tree, .. } = &mut *progress;
         let read = cursor.read(applied, |entry| tree.push(entry.record));
         let kept = db.get(ROOT).ok().flatten();
         let same = kept.is_some_and(|kept| *kept == tree.root());
@@ -240,124 +257,132 @@ impl History {
         empty || (read.is_ok() && tree.size() == applied && same)
     }
 
-    /// Deletes it and begins again.
-    fn again(&self, why: &str) {
-        let rebuilds = self.taken.lock().rebuilds + 1;
+    /// Deletes the index and begins a new one at the journal's first record that is still there.
+    fn rebuild(&self, why: &str) {
+        let rebuilds = self.progress.lock().rebuilds + 1;
         let old = self.db.write().take();
-        guarded(|| drop(old)).ok();
-        if rebuilds > REBUILDS {
-            let why = format!("it was made again {REBUILDS} times and is in doubt again: {why}");
-            tracing::error!(path = %self.path.display(), why, "the history is given up until a restart");
-            self.trouble.note(Some(why));
+        catch_panic(|| drop(old)).ok();
+        if rebuilds > REBUILD_ATTEMPTS {
+            let why =
+                format!("the index is suspect again after {REBUILD_ATTEMPTS} rebuilds: {why}");
+            tracing::error!(path = %self.path.display(), why, "giving up the history until a restart: audit queries fail, issuing goes on");
+            self.health.set_problem(Some(why));
             return;
         }
-        tracing::warn!(path = %self.path.display(), why, "the history is made again from the journal");
+        tracing::warn!(path = %self.path.display(), why, "rebuilding the history from the journal");
         if let Err(error) = std::fs::remove_dir_all(&self.path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::error!(%error, "the old history cannot be removed");
+            tracing::error!(%error, "cannot remove the old history");
         }
         let mut from = Frontier::default();
         if !Cursor::on(&self.disk, &self.journal, 0).is_there() {
-            from = self.known.clone();
+            from = self.start.clone();
             tracing::warn!(
                 from = from.size(),
-                "the journal's first segments are not there: the history begins behind them"
+                "the journal's first segments are missing: the history begins behind them"
             );
         }
-        let opened = guarded(|| {
+        let opened = catch_panic(|| {
             let db = open(&self.path)?;
-            db.apply_batch(Taken::default().into_batch(&from))?;
+            db.apply_batch(IndexUpdate::default().into_batch(&from))?;
             Ok::<_, sled::Error>(db)
         });
-        *self.taken.lock() = Progress::at((&self.disk, &self.journal), from, rebuilds);
-        self.doubted.store(false, Ordering::SeqCst);
+        *self.progress.lock() = Progress::at((&self.disk, &self.journal), from, rebuilds);
+        self.is_suspect.store(false, Ordering::SeqCst);
         let opened = match opened {
-            Ok(Err(error)) if is_space(&error) => return self.starve(),
+            Ok(Err(error)) if is_space(&error) => return self.close_until_space(),
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(why) => Err(why),
         };
         match opened {
             Ok(db) => {
                 *self.db.write() = Some(db);
-                self.trouble.note(None);
+                self.health.set_problem(None);
             }
             Err(why) => {
-                tracing::error!(path = %self.path.display(), why, "the history cannot be made");
-                self.trouble.note(Some(why));
+                tracing::error!(path = %self.path.display(), why, "cannot rebuild the history: audit queries fail");
+                self.health.set_problem(Some(why));
             }
         }
     }
 
-    /// Takes in some of what is new, up to `until`; says whether there is more. A journal that cannot be read leaves it
-    /// behind; where sled does not take it, or panics, it is made again.
+    /// Indexes up to [`RECORDS_PER_WRITE`] further records, at most to `until`; returns whether
+    /// more are left. A journal that cannot be read leaves the index as it is; an index that sled
+    /// cannot write, or panics at, is rebuilt.
     pub(crate) fn catch_up(&self, until: u64) -> bool {
-        // Whoever wants more from here on says so again.
+        // Cleared before the update, not after: a request that arrives meanwhile may want records
+        // that this update does not see.
         self.wanted.store(false, Ordering::Relaxed);
         self.wanted_by_agent.store(false, Ordering::Relaxed);
-        if self.doubted.load(Ordering::SeqCst) {
-            self.again("a page of it could not be read");
+        if self.is_suspect.load(Ordering::SeqCst) {
+            self.rebuild("a page of the index is unreadable");
         }
-        if self.starved.swap(false, Ordering::SeqCst) {
-            let rebuilds = self.taken.lock().rebuilds;
-            *self.taken.lock() =
-                Progress::at((&self.disk, &self.journal), self.known.clone(), rebuilds);
+        if self.out_of_space.swap(false, Ordering::SeqCst) {
+            let rebuilds = self.progress.lock().rebuilds;
+            *self.progress.lock() =
+                Progress::at((&self.disk, &self.journal), self.start.clone(), rebuilds);
             self.prepare();
         }
         if self.db.read().is_none() {
             return false;
         }
-        let mut taken = self.taken.lock();
-        let Progress { cursor, tree, .. } = &mut *taken;
+        let mut progress = self.progress.lock();
+        let Progress { cursor, tree, .. } = &mut *progress;
         if cursor.index() >= until {
             return false;
         }
-        let (mut new, mut grown) = (Taken::default(), tree.clone());
-        let to = until.min(cursor.index() + BATCH);
+        let (mut new, mut grown) = (IndexUpdate::default(), tree.clone());
+        let to = until.min(cursor.index() + RECORDS_PER_WRITE);
         let read = cursor.read(to, |entry| {
             grown.push(entry.record);
-            new.take_in(entry);
+            new.add(entry);
         });
         if let Err(error) = read {
-            let why = format!("it stays behind: {error}");
-            if self.trouble.get().is_none() {
-                tracing::error!(why, "the history is not kept");
+            let why = format!("cannot read the journal: {error}");
+            if self.health.problem().is_none() {
+                tracing::error!(why, "cannot update the history");
             }
-            self.trouble.note(Some(why));
+            self.health.set_problem(Some(why));
             *cursor = Cursor::on(&self.disk, &self.journal, tree.size());
             return false;
         }
         let batch = new.into_batch(&grown);
-        let written = guarded(|| match self.db.read().as_ref() {
+        let written = catch_panic(|| match self.db.read().as_ref() {
             Some(db) => db.apply_batch(batch),
             None => Ok(()),
         });
         let doubt = match written {
             Ok(Ok(())) => None,
             Ok(Err(error)) if is_space(&error) => {
-                drop(taken);
-                self.starve();
+                drop(progress);
+                self.close_until_space();
                 return false;
             }
             Ok(Err(error)) => Some(error.to_string()),
             Err(why) => Some(why),
         };
         if let Some(why) = doubt {
-            drop(taken);
-            self.again(&why);
+            drop(progress);
+            self.rebuild(&why);
             return true;
         }
         *tree = grown;
-        self.trouble.note(None);
+        self.health.set_problem(None);
         cursor.index() < until
     }
 
-    /// The records that are asked for, oldest first, and where to go on after them.
+    /// Records that match, oldest first with their indices, and the index to continue from where
+    /// more may match.
+    ///
+    /// # Panics
+    /// When sled finds an unreadable page. The history notes the page and rebuilds the index first.
     #[must_use]
     pub fn query(&self, query: &Query) -> (Vec<(u64, Vec<u8>)>, Option<u64>) {
         catch_unwind(AssertUnwindSafe(|| self.answer(query))).unwrap_or_else(|panic| {
-            // The thread that keeps it makes it again before it takes in the next record.
-            self.doubted.store(true, Ordering::SeqCst);
+            // Only a flag here: the projector's thread owns the rebuild, since a query runs on a
+            // thread that serves.
+            self.is_suspect.store(true, Ordering::SeqCst);
             resume_unwind(panic)
         })
     }
@@ -374,10 +399,10 @@ impl History {
             (None, Some(kind)) => Box::new(listed(db, list(KIND, kind), query.from)),
             (None, None) => Box::new(query.from..applied),
         };
-        let mut held = Held::default();
+        let mut cache = RecordCache::default();
         let mut found = Vec::new();
         for index in indices {
-            let Some(record) = held.record((&self.disk, &self.journal), db, index) else {
+            let Some(record) = cache.record((&self.disk, &self.journal), db, index) else {
                 continue;
             };
             let wanted = query.kind.as_deref().is_none_or(|kind| {
@@ -396,29 +421,30 @@ impl History {
     }
 }
 
-/// The indices of a list from this one on.
+/// The record numbers of a list, from `from` on.
 fn listed(db: &Db, prefix: Vec<u8>, from: u64) -> impl Iterator<Item = u64> + use<> {
-    // The entry that begins before it may reach behind it.
+    // The entry whose first record lies before `from` may hold later records as well.
     let before = db.get_lt(key(prefix.clone(), from)).ok().flatten();
     let length = prefix.len() + 8;
     let before = before.filter(|(key, _)| key.starts_with(&prefix) && key.len() == length);
     let begin = before.map_or_else(|| key(prefix.clone(), from), |(found, _)| found.to_vec());
     db.range(begin..=key(prefix, u64::MAX))
         .flatten()
-        // A mention may hold a zero, and so begin as this list's keys do.
+        // A mention may hold a zero byte, so its keys can begin with this list's prefix; their
+        // length differs.
         .filter(move |(key, _)| key.len() == length)
         .flat_map(|(_, indices)| indices.chunks_exact(8).map(number).collect::<Vec<_>>())
         .filter(move |index| *index >= from)
 }
 
-/// What was read last, from a known place on: the next record is often in it.
+/// The records read last. Queries ask in rising order, so the next record is often among them.
 #[derive(Default)]
-struct Held {
+struct RecordCache {
     first: u64,
     records: Vec<Vec<u8>>,
 }
 
-impl Held {
+impl RecordCache {
     fn record(&mut self, (disk, journal): (&Files, &Path), db: &Db, index: u64) -> Option<&[u8]> {
         let within = |first: u64| usize::try_from(index.checked_sub(first)?).ok();
         if within(self.first).is_none_or(|at| at >= self.records.len()) {
@@ -426,12 +452,13 @@ impl Held {
             (self.first, self.records) = (place.first, Vec::new());
             let records = &mut self.records;
             let read = Cursor::at_batch(disk, journal, place).map_err(OpenError::from);
-            // To the end of the record's own batch: the next record is often in the same.
+            // Reads to the end of the record's batch, because the next record is often in the same
+            // batch.
             let read = read.and_then(|mut cursor| {
                 cursor.read(index + 1, |entry| records.push(entry.record.to_vec()))
             });
             if let Err(error) = read {
-                tracing::warn!(%error, index, "a record cannot be read from the journal");
+                tracing::warn!(%error, index, "cannot read a record from the journal");
                 return None;
             }
         }
@@ -439,7 +466,7 @@ impl Held {
     }
 }
 
-/// Where the batch of a record begins.
+/// The position of the nearest indexed batch at or before a record.
 fn place(db: &Db, index: u64) -> Option<Place> {
     let end = key(vec![BATCH_AT], index.checked_add(1)?);
     let (found, at) = db.get_lt(end).ok().flatten()?;
@@ -463,39 +490,41 @@ fn number(bytes: &[u8]) -> u64 {
 fn open(path: &Path) -> sled::Result<Db> {
     sled::Config::new()
         .path(path)
-        .cache_capacity(CACHE)
-        .flush_every_ms(Some(FLUSH))
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(Some(FLUSH_INTERVAL_MS))
         .open()
 }
 
-/// Whether there is only no space for it.
+/// Tells a full disk from sled's other errors.
 fn is_space(error: &sled::Error) -> bool {
     matches!(error, sled::Error::Io(error) if is_full(error))
 }
 
-/// Whether every page can be read.
+/// Reads every page; false when sled cannot read one.
 fn is_whole(db: &Db) -> bool {
     db.iter().all(|item| item.is_ok())
 }
 
-/// Does something with sled, which panics where a page does not hold what it should.
-fn guarded<R>(with: impl FnOnce() -> R) -> Result<R, String> {
-    catch_unwind(AssertUnwindSafe(with)).map_err(|panic| words(panic.as_ref()).to_owned())
+/// Runs `with` and returns a panic's text as an error, since sled panics at a page that does not
+/// hold what it should.
+fn catch_panic<R>(with: impl FnOnce() -> R) -> Result<R, String> {
+    catch_unwind(AssertUnwindSafe(with)).map_err(|panic| panic_text(panic.as_ref()).to_owned())
 }
 
-/// What some records add.
+/// The index entries that a run of records adds.
 #[derive(Default)]
-struct Taken {
+struct IndexUpdate {
     batch: Batch,
     lists: BTreeMap<Vec<u8>, Vec<u64>>,
     last: Option<Place>,
 }
 
-impl Taken {
-    fn take_in(&mut self, entry: Entry<'_>) {
+impl IndexUpdate {
+    fn add(&mut self, entry: Entry<'_>) {
         let place = entry.batch;
         let is_near = |last: Place| {
-            last.segment == place.segment && place.offset.saturating_sub(last.offset) < APART
+            last.segment == place.segment
+                && place.offset.saturating_sub(last.offset) < POSITION_SPACING_BYTES
         };
         if !self.last.is_some_and(is_near) {
             self.last = Some(place);
@@ -509,7 +538,7 @@ impl Taken {
         if let Some(kind) = kind_of(&parsed) {
             self.note(list(KIND, kind), entry.index);
         }
-        // A record of a later version is found by its kind alone.
+        // A record of a later version does not parse: only its kind is indexed.
         if let Ok(record) = serde_json::from_value::<Record>(parsed) {
             for reference in references(&record.command) {
                 self.note(list(MENTION, &reference), entry.index);
@@ -537,7 +566,7 @@ impl Taken {
     }
 }
 
-/// The kind of a record, as the journal writes it.
+/// The kind of a record: `command.type` of its JSON.
 #[must_use]
 pub fn kind_of(record: &Value) -> Option<&str> {
     record.get("command")?.get("type")?.as_str()
@@ -555,13 +584,13 @@ mod tests {
         let history = History::new(&disk, &journal, &path, Frontier::default());
         let soon = Duration::from_millis(1);
         assert!(history.may_stay_behind(soon));
-        assert!(!history.may_stay_behind(LAG));
+        assert!(!history.may_stay_behind(HISTORY_LAG));
         history.want_soon();
         assert!(history.may_stay_behind(soon));
-        assert!(!history.may_stay_behind(LAG_FOR_AGENTS));
+        assert!(!history.may_stay_behind(HISTORY_LAG_FOR_AGENTS));
         history.want();
         assert!(!history.may_stay_behind(Duration::ZERO));
         assert!(!history.catch_up(0));
-        assert!(history.may_stay_behind(LAG_FOR_AGENTS));
+        assert!(history.may_stay_behind(HISTORY_LAG_FOR_AGENTS));
     }
 }

@@ -1,7 +1,8 @@
-//! The one writer: admits commands, makes them durable, and publishes them.
+//! The ledger: the one writer that admits commands, makes them durable, and publishes them.
 //!
-//! [`Embedded`] keeps the journal in a directory of its own. Commands are admitted in order against
-//! everything admitted before; a batch of them is made durable by one fsync; only then are they answered.
+//! [`Embedded`] keeps the journal in a local directory. The writer admits each command against
+//! everything admitted before; one fsync makes a batch of commands durable; only then are their
+//! callers answered.
 
 mod behind;
 pub mod history;
@@ -27,58 +28,64 @@ use lanyard_journal::{Cursor, Fault, Journal, Loss, OpenError, Options, Recovery
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use behind::{Bell, Compactor, Projector, supervised};
+use behind::{Compactor, Notifier, Projector, ThreadHealth, supervised};
 use history::History;
 use queue::Queue;
 use store::Store;
 use writer::Writer;
 
-/// Why the ledger does not open.
+/// The reason why [`Embedded::open`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The journal does not open.
+    /// The journal does not open: another process holds its lock, or a newer version wrote it.
     #[error(transparent)]
     Journal(#[from] OpenError),
-    /// The writer's thread does not start.
-    #[error("the ledger's writer does not start")]
+    /// The operating system refused to start one of the ledger's threads.
+    #[error("cannot start a thread of the ledger")]
     Thread(#[source] std::io::Error),
 }
 
-/// The clock that stamps records.
+/// The clock that stamps records; injected, so that a test decides the time.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A ledger in a directory of this machine.
+/// A ledger on a local disk: the writer's thread, the journal's, and those that write snapshots and
+/// the history.
 pub struct Embedded {
     shared: Arc<Shared>,
     history: Arc<History>,
-    writer: Arc<behind::Trouble>,
-    snapshots: Arc<behind::Trouble>,
+    writer: Arc<ThreadHealth>,
+    snapshots: Arc<ThreadHealth>,
     damage: Option<Fault>,
     disk: Files,
     directory: PathBuf,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// How a ledger is kept.
+/// The ledger's files, and when it writes snapshots.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where the journal and the snapshots are kept.
+    /// The file operations under the journal and the snapshots: the system's, or a simulated disk.
     pub disk: Files,
-    /// Of the journal.
+    /// Segment and reserve sizes of the journal.
     pub journal: Options,
-    /// Where the history is.
+    /// The folder of the history's index.
     pub history: PathBuf,
-    /// After how many records another snapshot is written.
+    /// Number of records that follow a snapshot before the next one is written.
     pub snapshot_every: u64,
-    /// After how long a disk that has not answered hangs: what stops things is then in effect without it.
-    pub disk_patience: Duration,
+    /// Time that one disk operation may take before the ledger goes on without the disk: kills and
+    /// revocations are then in effect in memory alone.
+    pub disk_timeout: Duration,
 }
 
-/// How long a disk may take for one write before it hangs.
-pub const DISK_PATIENCE: Duration = Duration::from_secs(3);
+/// Default of [`Settings::disk_timeout`]. Three seconds is far above a slow fsync and short enough
+/// for a kill to wait.
+///
+/// # No limit
+/// The operation is not given up: the disk may still finish it, and what waits is written then.
+pub const DISK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Settings {
-    /// The usual ones, with the history in this folder.
+    /// Default settings on the system's disk, with the history's index in `history`.
     #[must_use]
     pub fn with_history(history: PathBuf) -> Self {
         Self {
@@ -86,12 +93,12 @@ impl Settings {
             journal: Options::default(),
             history,
             snapshot_every: 100_000,
-            disk_patience: DISK_PATIENCE,
+            disk_timeout: DISK_TIMEOUT,
         }
     }
 }
 
-/// What the writer and the readers share.
+/// State that the writer and the readers share.
 pub(crate) struct Shared {
     pub(crate) state: RwLock<State>,
     pub(crate) queue: Queue,
@@ -99,41 +106,50 @@ pub(crate) struct Shared {
     pub(crate) root: RwLock<(u64, [u8; 32])>,
 }
 
-/// How far the journal is durable.
+/// The journal's state, as the writer published it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Durable {
+    /// Number of the first record that is not durable.
     pub(crate) next: Seq,
-    /// Why there will be no more.
+    /// The failure after which the journal accepts nothing until a restart.
     pub(crate) failed: Option<String>,
-    /// Only what stops things is admitted.
+    /// Only kills, revocations and other stops are admitted: there is no space for ordinary
+    /// records.
     pub(crate) full: bool,
-    /// Why nothing can be set aside for that, where it is not for want of space.
+    /// The failure to allocate the reserve, if the cause is another one than a full disk.
     pub(crate) unreserved: Option<String>,
-    /// The disk has not answered for so long that nobody waits for it.
+    /// The disk has not answered within the timeout, and the writer goes on without it.
     pub(crate) stalled: bool,
-    /// Something is in effect that is not durable before there is space again, or the disk answers.
+    /// Some records are in effect and not durable; they are written once the disk has space, or
+    /// answers.
     pub(crate) waiting: bool,
 }
 
 impl Embedded {
-    /// Opens the ledger in this directory: the newest snapshot, then the journal behind it.
+    /// Opens the ledger in `directory`: restores the newest snapshot, then replays the journal
+    /// behind it.
     ///
-    /// A journal that is damaged, or cannot be written, opens with all that can be read. It then admits what stops things,
-    /// in this process alone, and nothing else: [`Ledger::faults`] says why.
+    /// A damaged or unwritable journal opens with every record that can be read. The ledger then
+    /// admits only kills, revocations and other stops, in memory alone, and [`Ledger::faults`] says
+    /// why.
     ///
     /// # Errors
-    /// See [`StartError`]. A journal that has lost something opens; the caller looks at the recovery.
+    /// See [`StartError`]. A journal that has lost acknowledged records opens; the caller has to
+    /// look at [`Recovery::loss`].
     pub fn open(
         directory: &Path,
         settings: &Settings,
         now: Now,
     ) -> Result<(Self, Recovery), StartError> {
         let disk = &settings.disk;
-        // A directory that cannot be listed has no snapshot either: the journal says what is wrong with it.
+        // Where the directory cannot be listed the snapshots are skipped without an error:
+        // `Journal::open` meets the same fault and names it.
         let (mut state, from) = behind::start(disk.as_ref(), directory).unwrap_or_default();
-        let (snapped, known) = (from.size(), from.clone());
+        let (last_snapshot, known) = (from.size(), from.clone());
         let mut unreadable = Vec::new();
         let opened = Journal::open(disk, directory, settings.journal, from, |index, bytes| {
+            // Before and after `apply`: the state counts every record of the journal, also one that
+            // this version cannot read, so that later records keep their numbers.
             state.pass_over(Seq(index));
             match serde_json::from_slice::<Record>(bytes) {
                 Ok(record) => drop(state.apply(&record)),
@@ -175,30 +191,31 @@ impl Embedded {
         };
         let compactor = Compactor {
             shared: Arc::clone(&shared),
-            trouble: Arc::clone(&ledger.snapshots),
+            health: Arc::clone(&ledger.snapshots),
             disk: Files::clone(disk),
             directory: directory.to_path_buf(),
-            every: settings.snapshot_every,
-            snapped,
+            interval_records: settings.snapshot_every,
+            last_snapshot,
         };
-        ledger.begin((journal, settings.disk_patience), now, compactor)?;
+        ledger.begin((journal, settings.disk_timeout), now, compactor)?;
         Ok((ledger, recovery))
     }
 
     fn begin(
         &self,
-        (journal, patience): (Journal, Duration),
+        (journal, disk_timeout): (Journal, Duration),
         now: Now,
         compactor: Compactor,
     ) -> Result<(), StartError> {
-        let (for_snapshots, snapshots_rung) = Bell::new();
-        let (for_history, history_rung) = Bell::new();
-        // A start that finds much behind the snapshot does not wait for the next record with another one.
-        for_snapshots.ring();
-        let bells = vec![for_snapshots, for_history];
-        let store = Store::new(journal, patience, Arc::clone(&self.writer));
+        let (for_snapshots, snapshots_notified) = Notifier::new();
+        let (for_history, history_notified) = Notifier::new();
+        // Notifies once at the start: where the last snapshot is far behind, a new one must not
+        // wait for the next record.
+        for_snapshots.notify();
+        let notifiers = vec![for_snapshots, for_history];
+        let store = Store::new(journal, disk_timeout, Arc::clone(&self.writer));
         let store = store.map_err(StartError::Thread)?;
-        let writer = Writer::new(store, Arc::clone(&self.shared), now, bells);
+        let writer = Writer::new(store, Arc::clone(&self.shared), now, notifiers);
         let projector = Projector {
             shared: Arc::clone(&self.shared),
             history: Arc::clone(&self.history),
@@ -211,13 +228,14 @@ impl Embedded {
         };
         let history = Arc::clone(&self.history);
         let snapshots = Arc::clone(&self.snapshots);
-        let (trouble, shared) = (Arc::clone(&self.writer), Arc::clone(&self.shared));
+        let (health, shared) = (Arc::clone(&self.writer), Arc::clone(&self.shared));
         let write = move || {
-            supervised("ledger", &trouble, || writer.run());
-            // After a panic nobody writes any more: whoever waits, or comes, is told so.
+            supervised("ledger", &health, || writer.run());
+            // After a panic of the writer nobody answers commands any more: those that wait, and
+            // those that come, get an error instead of waiting for ever.
             shared.queue.end();
             shared.durable.send_modify(|durable| {
-                let why = trouble.ended();
+                let why = health.panicked();
                 durable.failed = durable.failed.take().or(why);
             });
         };
@@ -225,49 +243,56 @@ impl Embedded {
         spawn(
             "snapshots",
             Box::new(move || {
-                supervised("snapshots", &snapshots, || compactor.run(&snapshots_rung))
+                supervised("snapshots", &snapshots, || {
+                    compactor.run(&snapshots_notified)
+                })
             }),
         )?;
         spawn(
             "history",
             Box::new(move || {
-                supervised("history", history.trouble(), || {
-                    projector.run(&history_rung)
+                supervised("history", history.health(), || {
+                    projector.run(&history_notified)
                 })
             }),
         )
     }
 
-    /// What does not work as it should and keeps nothing from being issued: what is asked of the history cannot be answered,
-    /// or a start will take longer.
+    /// Problems that do not keep the broker from issuing: history queries cannot be answered, or
+    /// the next start takes longer.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
-        let history = self.history.trouble().get();
+        let history = self.history.health().problem();
         let history = history.map(|why| format!("the history is not kept: {why}"));
-        history.into_iter().chain(self.snapshots.get()).collect()
+        history
+            .into_iter()
+            .chain(self.snapshots.problem())
+            .collect()
     }
 
-    /// Forgets that records were lost: what has to follow from it is durable.
+    /// Forgets a loss of records. The caller has made durable what has to follow from the loss (a
+    /// kill of everything).
     ///
     /// # Errors
-    /// As of the file system: the loss is then found again at the next start.
+    /// When the loss file cannot be removed: the next start finds the loss again.
     pub fn loss_answered(&self) -> std::io::Result<()> {
         Loss::answered(self.disk.as_ref(), &self.directory)
     }
 
-    /// What happened, to be asked about.
+    /// The history, which answers queries by id, name and kind.
     #[must_use]
     pub fn history(&self) -> &Arc<History> {
         &self.history
     }
 
-    /// The records from this one on, as they stand in the journal.
+    /// A cursor over the journal, before record `from`.
     #[must_use]
     pub fn records(&self, from: u64) -> Cursor {
         Cursor::on(&self.disk, &self.directory, from)
     }
 
-    /// How many records are durable, once that is more than `beyond`; `None` when there will be no more.
+    /// Waits until more than `beyond` records are durable and returns their number; `None` when the
+    /// journal has failed or the ledger has closed, so that no more will come.
     pub async fn grown(&self, beyond: u64) -> Option<u64> {
         let mut durable = self.shared.durable.subscribe();
         let grown = durable
@@ -277,36 +302,38 @@ impl Embedded {
         (grown.next.0 > beyond).then_some(grown.next.0)
     }
 
-    /// How many records are durable, and the root of the tree over them.
+    /// The number of durable records and the Merkle root over them, as `lanyard audit verify`
+    /// compares them.
     #[must_use]
     pub fn tree(&self) -> (u64, [u8; 32]) {
         *self.shared.root.read()
     }
 
-    /// Why the ledger takes nothing more, where that is so.
+    /// The failure after which the journal accepts nothing more; `None` while it works.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.shared.durable.borrow().failed.clone()
     }
 
-    /// Writes what waits, then ends the writer and what follows it.
+    /// Writes what waits, then ends the ledger's threads. Idempotent.
     pub fn close(&self) {
         self.shared.queue.close();
         for thread in self.threads.lock().drain(..) {
             if thread.join().is_err() {
-                tracing::error!("a thread of the ledger ended by itself");
+                tracing::error!("a thread of the ledger panicked");
             }
         }
     }
 }
 
-/// A record that this version does not know, or whose bytes were changed together with their checksum.
+/// The fault of a record that does not parse: a later version wrote it, or somebody changed its
+/// bytes together with the checksum.
 fn unknown_record(index: u64, source: &serde_json::Error) -> Fault {
     Fault {
         segment: "the journal".to_owned(),
         offset: 0,
         index,
-        what: format!("record {index} cannot be read: {source}"),
+        what: format!("cannot parse record {index}: {source}"),
     }
 }
 
@@ -373,12 +400,12 @@ impl Ledger for Embedded {
         let threads = [
             ("ledger", &*self.writer),
             ("snapshots", &*self.snapshots),
-            ("history", self.history.trouble()),
+            ("history", self.history.health()),
         ];
-        let ended = threads.into_iter().filter_map(|(thread, trouble)| {
+        let ended = threads.into_iter().filter_map(|(thread, health)| {
             let thread = thread.to_owned();
-            trouble
-                .ended()
+            health
+                .panicked()
                 .map(|why| Reason::ThreadEnded { thread, why })
         });
         journal.into_iter().chain(ended).collect()

@@ -1,4 +1,5 @@
-//! What waits for the writer: kill orders first, then everything in the order it came.
+//! The queue in front of the writer: kill orders first, then everything else in the order it
+//! arrived.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::sync::{Condvar, Mutex};
 
-/// The answer to one command.
+/// The channel by which the writer answers one command.
 pub(crate) type Answer = oneshot::Sender<Result<Seq, CommitError>>;
 
 /// Commands that wait for the writer; kill orders are not counted.
@@ -30,12 +31,12 @@ const MAX_QUEUED_COMMANDS: usize = 65_536;
 /// - test: `a_batch_takes_every_kill_and_so_many_others`
 const MAX_COMMANDS_PER_BATCH: usize = 2048;
 
-/// What the writer takes at once.
+/// The commands that the writer processes together.
 #[derive(Default)]
 pub(crate) struct Batch {
-    /// Kill orders: they wait for nothing.
+    /// Kill orders; the writer commits them by themselves, before `others`.
     pub(crate) kills: Vec<(Command, Answer)>,
-    /// Everything else, in the order it came.
+    /// All other commands, in the order they arrived.
     pub(crate) others: Vec<(Command, Answer)>,
 }
 
@@ -46,11 +47,12 @@ struct Waiting {
     closed: bool,
 }
 
-/// Between the callers and the writer.
+/// Hands commands from any number of callers to the one writer.
 #[derive(Default)]
 pub(crate) struct Queue {
+    /// Signalled when a command arrives and when the queue closes.
     waiting: Mutex<Waiting>,
-    something: Condvar,
+    nonempty: Condvar,
 }
 
 impl Queue {
@@ -63,21 +65,24 @@ impl Queue {
         if queue.closed {
             return Err(CommitError::Unavailable("the ledger is closed".to_owned()));
         }
+        // A kill is never refused for want of space in the queue: whoever fills the queue must not
+        // be able to keep a kill out.
         if matches!(command, Command::Kill(_)) {
             queue.kills.push_back((command, answer));
         } else if queue.others.len() >= MAX_QUEUED_COMMANDS {
             return Err(CommitError::Unavailable(
-                "too many commands wait for the ledger".to_owned(),
+                "the ledger's queue is full: retry later".to_owned(),
             ));
         } else {
             queue.others.push_back((command, answer));
         }
         drop(queue);
-        self.something.notify_one();
+        self.nonempty.notify_one();
         Ok(waiting)
     }
 
-    /// The next batch; `None` once the queue is closed and empty. With a wait, an empty batch once so long nothing came.
+    /// Waits for commands and returns the next batch; `None` once the queue is closed and empty.
+    /// With `wait`, the batch is empty when no command arrived in that time.
     pub(crate) fn next_batch(&self, wait: Option<Duration>) -> Option<Batch> {
         let mut queue = self.waiting.lock();
         while queue.kills.is_empty() && queue.others.is_empty() {
@@ -85,13 +90,15 @@ impl Queue {
                 return None;
             }
             match wait {
-                None => self.something.wait(&mut queue),
+                None => self.nonempty.wait(&mut queue),
                 Some(wait) => {
-                    self.something.wait_for(&mut queue, wait);
+                    self.nonempty.wait_for(&mut queue, wait);
                     break;
                 }
             }
         }
+        // Every kill that waits goes into this batch, beyond the batch's limit too; ordinary
+        // commands fill what is left.
         let kills: Vec<_> = queue.kills.drain(..).collect();
         let room = MAX_COMMANDS_PER_BATCH
             .saturating_sub(kills.len())
@@ -100,7 +107,8 @@ impl Queue {
         Some(Batch { kills, others })
     }
 
-    /// Nobody takes anything more: what waits is given up, which tells whoever waits for it.
+    /// Closes the queue and drops the commands that wait, whose callers then get an error. For a
+    /// writer that has panicked.
     pub(crate) fn end(&self) {
         let mut queue = self.waiting.lock();
         queue.closed = true;
@@ -110,7 +118,7 @@ impl Queue {
 
     pub(crate) fn close(&self) {
         self.waiting.lock().closed = true;
-        self.something.notify_one();
+        self.nonempty.notify_one();
     }
 }
 
@@ -220,10 +228,12 @@ mod model {
         }
     }
 
-    /// No wake-up is lost, nothing is taken twice, and every kill of a batch comes before the rest of it.
+    /// No wake-up is lost, nothing is taken twice, and every kill of a batch comes before the rest
+    /// of it.
     #[test]
     fn the_writer_gets_everything_once_and_kills_first() {
-        // Each of the three threads may be interrupted, and all of them twice: more takes minutes and finds no more.
+        // Each of the three threads may be interrupted, and all of them twice: more takes minutes
+        // and finds no more.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(2);
         model.check(|| {

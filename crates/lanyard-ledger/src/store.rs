@@ -1,4 +1,5 @@
-//! The journal, on a thread of its own: a disk that hangs holds up that thread and nothing else.
+//! The journal on a thread of its own, so that a disk that hangs blocks that thread and not the
+//! writer.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
@@ -8,32 +9,33 @@ use std::time::Duration;
 use lanyard_journal::merkle::Hash;
 use lanyard_journal::{AppendError, Journal};
 
-use crate::behind::{Trouble, supervised};
+use crate::behind::{ThreadHealth, supervised};
 
-/// What a job came to.
+/// The outcome of one job on the journal.
 #[derive(Debug)]
-pub(crate) enum Done {
-    /// These records were to be written, of the reserve where `of_reserve` says so.
+pub(crate) enum JobOutcome {
+    /// An append of `records`; `of_reserve` says that the ordinary append found the disk full and
+    /// the reserve was used.
     Appended {
         records: Vec<Vec<u8>>,
         of_reserve: bool,
         written: Result<(), AppendError>,
     },
-    /// There is room, or there is none.
+    /// An allocation of blocks for ordinary records ([`Journal::make_room`]).
     Room(Result<(), AppendError>),
-    /// The reserve has grown, or why it has not.
+    /// An allocation of the reserve ([`Journal::set_aside`]).
     SetAside(std::io::Result<()>),
 }
 
-/// The journal after the last job.
+/// The journal's state after the last job that came back.
 #[derive(Debug, Clone)]
 pub(crate) struct Status {
     pub(crate) len: u64,
     pub(crate) root: Hash,
     pub(crate) failure: Option<String>,
-    /// See [`Journal::room`].
+    /// See [`Journal::room`]; in bytes.
     pub(crate) room: u64,
-    /// See [`Journal::covered`].
+    /// See [`Journal::covered`]; in bytes.
     pub(crate) covered: Option<u64>,
 }
 
@@ -49,25 +51,25 @@ impl Status {
     }
 }
 
-type Job = Box<dyn FnOnce(&mut Journal) -> Done + Send>;
+type Job = Box<dyn FnOnce(&mut Journal) -> JobOutcome + Send>;
 
-/// The other end of the thread that has the journal.
+/// The writer's handle of the journal's thread. At most one job is under way at a time.
 pub(crate) struct Store {
     jobs: Option<Sender<Job>>,
-    results: Receiver<(Done, Status)>,
+    results: Receiver<(JobOutcome, Status)>,
     status: Status,
-    /// A job was given to the disk, and the disk has not answered.
-    is_away: bool,
-    patience: Duration,
+    /// The last job has not come back within the timeout.
+    is_stalled: bool,
+    timeout: Duration,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Store {
-    /// Begins the thread. After `patience` a disk that has not answered hangs.
+    /// Starts the thread. A job that takes longer than `timeout` counts as stalled.
     pub(crate) fn new(
         mut journal: Journal,
-        patience: Duration,
-        trouble: Arc<Trouble>,
+        timeout: Duration,
+        health: Arc<ThreadHealth>,
     ) -> std::io::Result<Self> {
         let (jobs, todo) = channel::<Job>();
         let (answer, results) = channel();
@@ -75,19 +77,19 @@ impl Store {
         let work = move || {
             while let Ok(job) = todo.recv() {
                 let done = job(&mut journal);
-                // Nobody waits any more where the writer has given up on the disk.
+                // The receiver is gone when the writer was dropped while the disk hung.
                 drop(answer.send((done, Status::of(&journal))));
             }
         };
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || supervised("journal", &trouble, work))?;
+            .spawn(move || supervised("journal", &health, work))?;
         Ok(Self {
             jobs: Some(jobs),
             results,
             status,
-            is_away: false,
-            patience,
+            is_stalled: false,
+            timeout,
             thread: Some(thread),
         })
     }
@@ -96,53 +98,55 @@ impl Store {
         &self.status
     }
 
-    /// Whether the disk hangs: it takes nothing until [`Store::returned`] has given what the last job came to.
-    pub(crate) const fn is_away(&self) -> bool {
-        self.is_away
+    /// True while the disk hangs. No job is accepted until [`Store::poll`] has returned the outcome
+    /// of the last one.
+    pub(crate) const fn is_stalled(&self) -> bool {
+        self.is_stalled
     }
 
-    /// Does this with the journal. None where the disk hangs, or the thread has ended.
+    /// Runs `job` on the journal's thread and waits for its outcome. `None` when the disk hangs or
+    /// the thread has ended; a job that was sent may still complete.
     pub(crate) fn run(
         &mut self,
-        job: impl FnOnce(&mut Journal) -> Done + Send + 'static,
-    ) -> Option<Done> {
-        if self.is_away {
+        job: impl FnOnce(&mut Journal) -> JobOutcome + Send + 'static,
+    ) -> Option<JobOutcome> {
+        if self.is_stalled {
             return None;
         }
         if self.jobs.as_ref()?.send(Box::new(job)).is_err() {
-            return self.ended();
+            return self.mark_panicked();
         }
-        self.is_away = true;
+        self.is_stalled = true;
         self.wait()
     }
 
-    /// Waits for a disk that hangs, as long as for any job.
-    pub(crate) fn wait(&mut self) -> Option<Done> {
-        match self.results.recv_timeout(self.patience) {
-            Ok(result) => Some(self.heard(result)),
+    /// Waits once more, for as long as the timeout, for a job that is under way.
+    pub(crate) fn wait(&mut self) -> Option<JobOutcome> {
+        match self.results.recv_timeout(self.timeout) {
+            Ok(result) => Some(self.accept(result)),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => self.ended(),
+            Err(RecvTimeoutError::Disconnected) => self.mark_panicked(),
         }
     }
 
-    /// What the job that the disk hung at came to, once the disk has answered.
-    pub(crate) fn returned(&mut self) -> Option<Done> {
+    /// The outcome of the job that stalled, if the disk has answered since.
+    pub(crate) fn poll(&mut self) -> Option<JobOutcome> {
         match self.results.try_recv() {
-            Ok(result) => Some(self.heard(result)),
+            Ok(result) => Some(self.accept(result)),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => self.ended(),
+            Err(TryRecvError::Disconnected) => self.mark_panicked(),
         }
     }
 
-    fn heard(&mut self, (done, status): (Done, Status)) -> Done {
-        (self.is_away, self.status) = (false, status);
+    fn accept(&mut self, (done, status): (JobOutcome, Status)) -> JobOutcome {
+        (self.is_stalled, self.status) = (false, status);
         done
     }
 
-    /// The thread has panicked: nothing is written any more.
-    fn ended(&mut self) -> Option<Done> {
-        self.is_away = false;
-        let why = || "the thread that writes the journal has ended by itself".to_owned();
+    /// Marks the journal as failed after a panic of its thread.
+    fn mark_panicked(&mut self) -> Option<JobOutcome> {
+        self.is_stalled = false;
+        let why = || "the thread that writes the journal panicked".to_owned();
         self.status.failure.get_or_insert_with(why);
         None
     }
@@ -151,8 +155,9 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        // A disk that hangs holds up no end: what it was given may still be written, and was called volatile.
-        if let Some(thread) = self.thread.take().filter(|_| !self.is_away) {
+        // A hanging disk does not hold up a shutdown. Its records were answered as volatile, so
+        // nobody relies on them, and they may still be written.
+        if let Some(thread) = self.thread.take().filter(|_| !self.is_stalled) {
             thread.join().ok();
         }
     }

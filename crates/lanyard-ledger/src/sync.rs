@@ -1,5 +1,5 @@
-//! The locks of the writer's queue: those of every day, and under the feature `model` those of loom, which tries every
-//! order in which threads can meet at them.
+//! The locks of the writer's queue: parking_lot's, and under the feature `model` those of loom,
+//! which tries every order in which threads can meet at them.
 
 #[cfg(feature = "model")]
 pub(crate) use model::{Condvar, Mutex};
@@ -46,7 +46,8 @@ mod model {
             guard.0 = self.0.wait(guard.0.take().unwrap()).ok();
         }
 
-        /// The model has no time: nothing in it waits for an end of it.
+        /// Waits without a time limit: loom has no clock, and no modelled thread relies on the
+        /// limit.
         pub(crate) fn wait_for<T>(&self, guard: &mut Guard<'_, T>, _: Duration) {
             self.wait(guard);
         }

@@ -1,4 +1,4 @@
-//! The writer: the only place that changes the state and the journal.
+//! The writer, on the thread `ledger`: nothing else changes the state and the journal.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,100 +9,117 @@ use lanyard_core::ledger::CommitError;
 use lanyard_disk::is_full;
 use lanyard_journal::AppendError;
 
-use crate::behind::Bell;
+use crate::behind::Notifier;
 use crate::queue::Answer;
-use crate::store::{Done, Store};
+use crate::store::{JobOutcome, Store};
 use crate::{Durable, Now, Shared};
 
+/// Admits commands in order, applies them in memory, appends them to the journal, and answers their
+/// callers.
 pub(crate) struct Writer {
     store: Store,
     shared: Arc<Shared>,
     now: Now,
-    bells: Vec<Bell>,
-    /// Records that are in effect and that the disk has no space for, or does not answer about, in order. They go before
-    /// anything else.
+    notifiers: Vec<Notifier>,
+    /// Records that are in effect and not yet on disk, in order: the disk is full or hangs. They
+    /// are written before any later record, so that the journal keeps the order of admission.
     backlog: Vec<Vec<u8>>,
-    /// Nothing but what stops things is admitted until there is space.
+    /// The disk is full: only critical commands are admitted until [`Writer::recheck_space`] finds
+    /// space.
     full: bool,
-    /// Why nothing can be set aside for that, where it is not for want of space.
+    /// The failure to allocate the reserve, if the cause is another one than a full disk.
     unreserved: Option<String>,
 }
 
-/// What the records of one lease's end take, in bytes: measured at a kill of a million, they were 200.
+/// Reserve per lease, in bytes, for the records of the lease's end; 200 were measured at a kill of
+/// a million leases.
 const LEASE_END_BYTES: u64 = 256;
-/// What a batch takes besides its records, in bytes, and what a record takes besides itself: no less than the journal needs.
+/// Space that a batch takes besides its records, and a record besides its own bytes. An upper
+/// bound: the journal's headers take 56 and 4.
 const OVERHEAD_BYTES: u64 = 64;
-/// How much space for ordinary records there has to be before they are admitted again, in bytes.
+/// Free space for ordinary records, in bytes, that must exist before a full disk counts as usable
+/// again.
 const ROOM_BYTES: u64 = 64 << 10;
-/// How often a full disk is looked at again.
+/// Interval at which the writer checks a full disk for space.
 const SPACE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a disk that hangs is looked at again.
+/// Interval at which the writer checks whether a hanging disk has answered.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(50);
-/// What is said to whoever is refused on a full disk.
+/// The reason given to callers that are refused on a full disk.
 const FULL: &str = "the disk is full";
-/// What is said to whoever is refused on a disk that hangs.
+/// The reason given to callers that are refused while the disk hangs.
 const STALLED: &str = "the disk does not answer";
 
 type Pending = (Answer, Result<Seq, CommitError>);
 
 impl Writer {
-    pub(crate) fn new(store: Store, shared: Arc<Shared>, now: Now, bells: Vec<Bell>) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        shared: Arc<Shared>,
+        now: Now,
+        notifiers: Vec<Notifier>,
+    ) -> Self {
         let mut writer = Self {
             store,
             shared,
             now,
-            bells,
+            notifiers,
             backlog: Vec::new(),
             full: false,
             unreserved: None,
         };
-        writer.look_for_space();
+        // A start on a full disk must know before the first command that the disk is full.
+        writer.recheck_space();
         writer
     }
 
     pub(crate) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        while let Some(batch) = shared.queue.next_batch(self.pause()) {
-            self.heed_disk();
-            // Kills first and by themselves: neither the look for space nor an ordinary record stands before them.
-            self.take(batch.kills);
+        while let Some(batch) = shared.queue.next_batch(self.poll_interval()) {
+            self.resume_after_stall();
+            // Kills first and in a batch of their own: neither the space check nor an ordinary
+            // record may delay them.
+            self.process(batch.kills);
             if self.full {
-                self.look_for_space();
+                self.recheck_space();
             } else if !batch.others.is_empty() {
-                self.set_aside(batch.others.len());
+                // Before admission, not after: every lease that is admitted must be stoppable on a
+                // full disk, so its share of the reserve is allocated first.
+                self.top_up_reserve(batch.others.len());
             }
-            self.take(batch.others);
+            self.process(batch.others);
         }
-        // The last chance of what waits for the disk: the next process knows of it only by the spool.
-        if self.store.is_away() {
+        // The last chance to write what the disk holds up. The next process learns of it from the
+        // spool only.
+        if self.store.is_stalled() {
             let done = self.store.wait();
-            self.heed(done);
+            self.apply_outcome(done);
         }
         self.append(Vec::new());
         self.publish();
     }
 
-    /// How long the next batch is waited for before the disk is looked at again.
-    fn pause(&self) -> Option<Duration> {
+    /// Time to wait for commands before the disk is checked again; `None` on a healthy disk.
+    fn poll_interval(&self) -> Option<Duration> {
         let full = self.full.then_some(SPACE_CHECK_INTERVAL);
-        let stalled = self.store.is_away().then_some(STALL_CHECK_INTERVAL);
+        let stalled = self.store.is_stalled().then_some(STALL_CHECK_INTERVAL);
         stalled.or(full)
     }
 
-    /// A disk that hung may have answered: what was put in effect meanwhile is written then.
-    fn heed_disk(&mut self) {
-        if !self.store.is_away() {
+    /// Resumes after a stall: once the disk has answered, the records that took effect meanwhile
+    /// are written.
+    fn resume_after_stall(&mut self) {
+        if !self.store.is_stalled() {
             return;
         }
-        let done = self.store.returned();
-        self.heed(done);
-        if !self.store.is_away() {
+        let done = self.store.poll();
+        self.apply_outcome(done);
+        if !self.store.is_stalled() {
             self.append(Vec::new());
         }
         self.publish();
     }
 
-    fn take(&mut self, commands: Vec<(Command, Answer)>) {
+    fn process(&mut self, commands: Vec<(Command, Answer)>) {
         if commands.is_empty() {
             return;
         }
@@ -112,8 +129,9 @@ impl Writer {
         self.answer(answers);
     }
 
-    /// Sets aside what every lease, and so many more, need to be stopped on a full disk: before another one is asked for.
-    fn set_aside(&mut self, more: usize) {
+    /// Grows the reserve until it covers the end of every lease and of `more` leases that are about
+    /// to be admitted.
+    fn top_up_reserve(&mut self, more: usize) {
         let leases = self.shared.state.read().leases().len() + more;
         let bytes = u64::try_from(leases).unwrap_or(u64::MAX);
         let needed = bytes.saturating_mul(LEASE_END_BYTES);
@@ -122,29 +140,30 @@ impl Writer {
         if status.failure.is_none() && !is_covered {
             let done = self
                 .store
-                .run(move |journal| Done::SetAside(journal.set_aside(needed)));
-            self.heed(done);
+                .run(move |journal| JobOutcome::SetAside(journal.set_aside(needed)));
+            self.apply_outcome(done);
         }
     }
 
-    /// Takes in what a job of the disk came to.
-    fn heed(&mut self, done: Option<Done>) {
+    /// Applies the outcome of a job on the journal to the writer's view of the disk.
+    fn apply_outcome(&mut self, done: Option<JobOutcome>) {
         match done {
-            Some(Done::SetAside(Ok(()))) => {}
-            Some(Done::SetAside(Err(error))) => {
+            Some(JobOutcome::SetAside(Ok(()))) => {}
+            Some(JobOutcome::SetAside(Err(error))) => {
                 self.full = true;
                 if !is_full(&error) {
                     self.unreserved = Some(error.to_string());
                 }
             }
-            Some(Done::Room(made)) => self.full |= made == Err(AppendError::Full),
-            Some(Done::Appended {
+            Some(JobOutcome::Room(made)) => self.full |= made == Err(AppendError::Full),
+            Some(JobOutcome::Appended {
                 mut records,
                 of_reserve,
                 written,
             }) => {
                 self.full |= of_reserve;
-                // A journal that failed is never written again: nothing waits for it.
+                // Back to the front of the backlog, because the order of admission must hold. After
+                // any other failure the journal is never written again, so nothing is kept.
                 if written == Err(AppendError::Full) {
                     records.append(&mut self.backlog);
                     self.backlog = records;
@@ -154,21 +173,25 @@ impl Writer {
         }
     }
 
-    /// Whether there is space again, or still: for what waits to be written, for the reserve, and for ordinary records.
-    fn look_for_space(&mut self) {
+    /// Checks a full disk for space: first for the backlog, then for the reserve, then for ordinary
+    /// records.
+    fn recheck_space(&mut self) {
         self.append(Vec::new());
-        if self.store.status().failure.is_some() || self.store.is_away() || !self.backlog.is_empty()
+        if self.store.status().failure.is_some()
+            || self.store.is_stalled()
+            || !self.backlog.is_empty()
         {
             self.publish();
             return;
         }
         (self.full, self.unreserved) = (false, None);
-        self.set_aside(0);
+        self.top_up_reserve(0);
         self.make_room(ROOM_BYTES).ok();
         self.publish();
     }
 
-    /// Admits and applies each command, so that the next one sees it; renders those that were admitted.
+    /// Admits and applies the commands one by one, so that each sees the effect of those before it;
+    /// renders the admitted ones.
     fn admit(&mut self, batch: Vec<(Command, Answer)>) -> (Vec<Vec<u8>>, Vec<Pending>) {
         let mut records = Vec::with_capacity(batch.len());
         let mut answers = Vec::with_capacity(batch.len());
@@ -197,9 +220,11 @@ impl Writer {
         let rendered = serde_json::to_vec(&record).map_err(unavailable)?;
         let grown = *bytes + rendered.len() as u64 + OVERHEAD_BYTES;
         if !critical {
-            // Before it is in effect: the reserve is not for records like this one, and what is in effect must be written.
+            // Before the command is in effect. Ordinary records must not use the reserve, and a
+            // record that is in effect has to be written.
             self.has_room(grown)?;
         }
+        // Admission and application under one lock: no reader sees a state between them.
         let mut state = self.shared.state.write();
         state.admit(&record.command, record.at)?;
         let seq = state.apply(&record);
@@ -210,7 +235,7 @@ impl Writer {
 
     fn has_room(&mut self, bytes: u64) -> Result<(), CommitError> {
         let made = self.make_room(bytes);
-        let why = if self.store.is_away() {
+        let why = if self.store.is_stalled() {
             STALLED.to_owned()
         } else if let Some(why) = &self.unreserved {
             why.clone()
@@ -225,7 +250,7 @@ impl Writer {
         Err(CommitError::Unavailable(why))
     }
 
-    /// Allocates blocks for so many bytes, unless the disk is known to be full.
+    /// Allocates blocks for `bytes` of ordinary records, unless the disk is known to be full.
     fn make_room(&mut self, bytes: u64) -> Result<(), String> {
         let status = self.store.status();
         if let Some(why) = &status.failure {
@@ -236,20 +261,20 @@ impl Writer {
         }
         let done = self
             .store
-            .run(move |journal| Done::Room(journal.make_room(bytes)));
-        self.heed(done);
+            .run(move |journal| JobOutcome::Room(journal.make_room(bytes)));
+        self.apply_outcome(done);
         self.store.status().failure.clone().map_or(Ok(()), Err)
     }
 
-    /// What was admitted has to become durable. On a full disk it takes of the reserve; where that is used up, or the disk
-    /// hangs, it waits, in order, ahead of everything that comes.
+    /// Appends admitted records after the backlog. On a full disk the records use the reserve;
+    /// where the reserve is used up or the disk hangs, they stay in the backlog, in order.
     fn append(&mut self, records: Vec<Vec<u8>>) {
         self.backlog.extend(records);
         if self.store.status().failure.is_some() {
             self.backlog.clear();
             return;
         }
-        if self.store.is_away() {
+        if self.store.is_stalled() {
             return;
         }
         let records = std::mem::take(&mut self.backlog);
@@ -261,19 +286,19 @@ impl Writer {
             } else {
                 written
             };
-            Done::Appended {
+            JobOutcome::Appended {
                 records,
                 of_reserve,
                 written: written.map(drop),
             }
         });
-        self.heed(done);
+        self.apply_outcome(done);
     }
 
-    /// Why what is in effect is not durable, where that is so.
-    fn volatile(&self) -> Option<String> {
+    /// The reason why admitted records are not durable yet; `None` when they are.
+    fn why_volatile(&self) -> Option<String> {
         let failed = self.store.status().failure.clone();
-        let stalled = || self.store.is_away().then(|| STALLED.to_owned());
+        let stalled = || self.store.is_stalled().then(|| STALLED.to_owned());
         let full = || (!self.backlog.is_empty()).then(|| FULL.to_owned());
         failed.or_else(stalled).or_else(full)
     }
@@ -285,39 +310,39 @@ impl Writer {
             failed: status.failure.clone(),
             full: self.full,
             unreserved: self.unreserved.clone(),
-            stalled: self.store.is_away(),
-            waiting: self.store.is_away() || !self.backlog.is_empty(),
+            stalled: self.store.is_stalled(),
+            waiting: self.store.is_stalled() || !self.backlog.is_empty(),
         };
         *self.shared.root.write() = (status.len, status.root);
         let before = self.shared.durable.send_replace(now.clone());
         if let Some(why) = now.failed.filter(|_| before.failed.is_none()) {
             tracing::error!(
                 why,
-                "the journal failed: nothing is issued until a restart; kills and revocations go on"
+                "the journal failed: the broker issues nothing until a restart; kills and revocations go on"
             );
         }
         if now.full != before.full && now.full {
             tracing::error!(
                 unreserved = now.unreserved,
-                "the disk of the journal is full: nothing is issued; kills and revocations go on"
+                "the journal's disk is full: the broker issues nothing; kills and revocations go on"
             );
         } else if now.full != before.full {
-            tracing::info!("the disk of the journal has space again");
+            tracing::info!("the journal's disk has space again");
         }
         if now.stalled != before.stalled && now.stalled {
             tracing::error!(
-                "the disk of the journal does not answer: nothing is issued; kills and revocations go on"
+                "the journal's disk does not answer: the broker issues nothing; kills and revocations go on"
             );
         } else if now.stalled != before.stalled {
-            tracing::info!("the disk of the journal answers again");
+            tracing::info!("the journal's disk answers again");
         }
         if now.next != before.next {
-            self.bells.iter().for_each(Bell::ring);
+            self.notifiers.iter().for_each(Notifier::notify);
         }
     }
 
     fn answer(&self, answers: Vec<Pending>) {
-        let volatile = self.volatile();
+        let volatile = self.why_volatile();
         for (answer, outcome) in answers {
             let outcome = match (&volatile, outcome) {
                 (Some(why), Ok(seq)) => Err(CommitError::Volatile {
@@ -326,13 +351,14 @@ impl Writer {
                 }),
                 (_, outcome) => outcome,
             };
-            // Who does not wait any more does not want to know.
+            // The receiver is gone when the caller has given up waiting.
             drop(answer.send(outcome));
         }
     }
 }
 
-/// What takes effect on a full disk, of the reserve, and without a disk: whatever stops something, or records a stop.
+/// Decides whether a command is admitted on a full or hanging disk: it stops something, or records
+/// a stop.
 const fn is_critical(command: &Command) -> bool {
     matches!(
         command,

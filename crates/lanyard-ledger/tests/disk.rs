@@ -64,7 +64,7 @@ impl Stage {
         self.open_as(&Settings {
             disk: self.files(),
             journal: OPTIONS,
-            disk_patience: Duration::from_millis(100),
+            disk_timeout: Duration::from_millis(100),
             ..Settings::with_history(self.history.path().join("history"))
         })
     }
@@ -408,7 +408,7 @@ async fn s48_snapshots_are_written_without_a_history_and_what_is_wrong_is_told()
     );
 }
 
-/// How often each order stands in the journal.
+/// Counts the records of each order in the journal.
 fn times_journaled(disk: &Arc<SimulatedDisk>, kills: &[u128]) -> Vec<usize> {
     let files: Files = Arc::<SimulatedDisk>::clone(&disk.after_a_crash());
     let mut found = Vec::new();
@@ -427,7 +427,7 @@ fn times_journaled(disk: &Arc<SimulatedDisk>, kills: &[u128]) -> Vec<usize> {
     kills.iter().map(times).collect()
 }
 
-/// Until everything is durable and nothing keeps the broker from issuing.
+/// Waits until everything is durable and nothing keeps the broker from issuing.
 async fn sound(ledger: &Embedded) {
     while ledger.settle().await.is_err() || !ledger.faults().is_empty() {
         tokio::task::yield_now().await;
@@ -439,7 +439,8 @@ async fn t59_a_disk_that_hangs_holds_up_no_kill_and_every_order_is_durable_once_
     let (stage, ids) = (Stage::new(), Ids::seeded(3));
     let ledger = stage.open_impatient();
     let first = world::task(&ids, NOW);
-    // A machine under load may be slower than this ledger is patient: whatever is told of it, it is in the books then.
+    // A machine under load may be slower than this ledger is patient: whatever is told of it, it is
+    // in the books then.
     ledger.commit(in_force(&first)).await.ok();
     sound(&ledger).await;
 
@@ -464,7 +465,8 @@ async fn t59_a_disk_that_hangs_holds_up_no_kill_and_every_order_is_durable_once_
     sound(&ledger).await;
 }
 
-/// The write that the disk hangs at is an ordinary one: a kill that comes behind it is in effect all the same.
+/// The disk hangs at the write of an ordinary record: a kill that comes behind it is in effect all
+/// the same.
 #[tokio::test]
 async fn t59_a_kill_behind_a_write_that_hangs_is_in_effect_and_what_stops_leases_goes_on() {
     let (stage, ids) = (Stage::new(), Ids::seeded(4));
@@ -554,7 +556,7 @@ async fn s09_a_reserve_that_a_copy_left_without_blocks_gets_them_again() {
     assert_eq!(kinds(&ledger), [Kind::DiskFull]);
 }
 
-/// A folder is where the reserve should be.
+/// A folder stands where the reserve should be.
 #[tokio::test]
 async fn a_reserve_that_cannot_be_written_is_not_called_a_full_disk() {
     let (place, ids) = (tempfile::tempdir().unwrap(), Ids::seeded(6));
@@ -576,7 +578,7 @@ async fn a_reserve_that_cannot_be_written_is_not_called_a_full_disk() {
     ledger.commit(in_force(&first)).await.unwrap();
 }
 
-/// The clock of the ledger is what panics in the thread of the writer.
+/// The ledger's clock panics on the writer's thread.
 #[tokio::test]
 async fn a_writer_that_dies_answers_everybody_and_stops_issuing() {
     let stage = Stage::new();

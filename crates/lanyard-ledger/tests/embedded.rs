@@ -388,7 +388,7 @@ async fn t74_an_open_under_a_revision_that_has_moved_is_refused() {
     );
 }
 
-/// What a loss of power may leave of an index: any part of its file is not what was written.
+/// A loss of power may leave any part of an index other than it was written.
 #[tokio::test]
 async fn s48_a_history_with_a_torn_page_is_made_again_and_answers_as_before() {
     let directory = tempfile::tempdir().unwrap();

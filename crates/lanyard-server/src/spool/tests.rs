@@ -257,7 +257,7 @@ async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_
     let spool = open(&disk);
     let settings = Settings {
         disk: Arc::<SimulatedDisk>::clone(&disk),
-        disk_patience: Duration::from_millis(100),
+        disk_timeout: Duration::from_millis(100),
         ..Settings::with_history(nowhere.path().to_path_buf())
     };
     let place = Path::new(PLACE).join("journal");
