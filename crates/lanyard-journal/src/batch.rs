@@ -1,38 +1,40 @@
-//! What a batch of records looks like in a segment, and how one is told from a torn or a damaged one.
+//! The layout of segments and batches, and how a reader tells a whole batch from a torn or damaged
+//! one.
 //!
 //! ```text
 //! segment:  "LANYARDJ" version:u32 crc:u32 first:u64             then batches
 //! batch:    "BTCH" crc:u32 body:u32 count:u32 first:u64 previous root:[32]   then the body
 //! body:     (length:u32 record)*
 //! ```
-//! All numbers are little-endian. The checksum of a batch (CRC-32C) is over everything behind it, that of a segment over
-//! its version and its first record; segments of earlier versions have a zero there. A batch names the size and root of
-//! the tree before it, all of which was durable when the batch was written: a batch of another history does not fit.
+//! All numbers are little-endian. A batch's checksum (CRC-32C) covers everything behind the
+//! checksum; a segment's covers the version and the first record (earlier versions wrote a zero
+//! there). Each batch names the size and the root of the Merkle tree before it, all of which was
+//! durable when the batch was written: a batch of another history does not fit.
 
 use std::ops::Range;
 
 use crate::merkle::Hash;
 
-/// The version of this format.
+/// The version of this layout; a reader refuses a later one.
 pub(crate) const VERSION: u32 = 1;
-/// Bytes before the first batch of a segment.
+/// Size of a segment's header, in bytes.
 pub(crate) const SEGMENT_HEADER: usize = 24;
-/// Bytes before the body of a batch.
+/// Size of a batch's header, in bytes.
 pub(crate) const BATCH_HEADER: usize = 56;
 const SEGMENT_MAGIC: &[u8; 8] = b"LANYARDJ";
 const BATCH_MAGIC: &[u8; 4] = b"BTCH";
 
-/// Where the journal is not as it was written.
+/// A place where the journal differs from what was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("segment {segment}, byte {offset}, after record {index}: {what}")]
 pub struct Fault {
-    /// The file's name.
+    /// Name of the segment's file.
     pub segment: String,
-    /// Where in it the batch begins.
+    /// Byte offset of the damaged batch in the file.
     pub offset: u64,
-    /// How many records before it are good.
+    /// The number of whole records before the fault.
     pub index: u64,
-    /// What is wrong.
+    /// The kind of damage, in words.
     pub what: String,
 }
 
@@ -49,7 +51,8 @@ fn header_checksum(version: u32, first: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&version.to_le_bytes()), &first.to_le_bytes())
 }
 
-/// The version and the first index that a segment's header names; `None` where it is not as it was written.
+/// The version and first index in a segment's header; `None` for a damaged header. A checksum of
+/// zero is accepted, because earlier versions wrote no checksum.
 pub(crate) fn read_segment_header(bytes: &[u8]) -> Option<(u32, u64)> {
     (bytes.get(..8)? == SEGMENT_MAGIC).then_some(())?;
     let (version, checksum, first) = (u32_at(bytes, 8)?, u32_at(bytes, 12)?, u64_at(bytes, 16)?);
@@ -57,7 +60,8 @@ pub(crate) fn read_segment_header(bytes: &[u8]) -> Option<(u32, u64)> {
     whole.then_some((version, first))
 }
 
-/// Whether a header was being written when it ended: nothing can be behind it then.
+/// Checks whether `bytes` are the begin of a header whose write was cut off. Nothing can follow
+/// such a header.
 pub(crate) fn is_begun_header(bytes: &[u8], first: u64) -> bool {
     let whole = segment_header(first);
     let mut earlier = whole.clone();
@@ -72,7 +76,7 @@ pub(crate) fn is_begun_header(bytes: &[u8], first: u64) -> bool {
             || bytes.iter().all(|it| *it == 0))
 }
 
-/// Renders a batch; `None` when a record or the batch is over 4 GiB.
+/// Renders a batch; `None` when a record or the batch exceeds 4 GiB.
 pub(crate) fn render<R: AsRef<[u8]>>(records: &[R], first: u64, root: &Hash) -> Option<Vec<u8>> {
     let body: usize = records.iter().map(|record| 4 + record.as_ref().len()).sum();
     let mut bytes = Vec::with_capacity(BATCH_HEADER + body);
@@ -93,7 +97,7 @@ pub(crate) fn render<R: AsRef<[u8]>>(records: &[R], first: u64, root: &Hash) -> 
     Some(bytes)
 }
 
-/// One good batch within a segment's bytes.
+/// A whole batch, found within a segment's bytes.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) first: u64,
@@ -102,15 +106,15 @@ pub(crate) struct Batch {
     pub(crate) end: usize,
 }
 
-/// How far a batch reaches, by its header alone.
+/// The size of a batch as its header states it.
 pub(crate) struct Extent {
-    /// From its begin to its end.
+    /// Length of header and body, in bytes.
     pub(crate) bytes: usize,
-    /// The record after its last one.
+    /// Index after the batch's last record.
     pub(crate) until: u64,
 }
 
-/// What a header says, unchecked.
+/// Reads a batch's size from its header alone, without a check of the checksum.
 pub(crate) fn extent(header: &[u8]) -> Option<Extent> {
     (header.get(..4)? == BATCH_MAGIC).then_some(())?;
     let body = usize::try_from(u32_at(header, 8)?).ok()?;
@@ -120,7 +124,7 @@ pub(crate) fn extent(header: &[u8]) -> Option<Extent> {
     })
 }
 
-/// The batch that begins at `start`, when it is whole and its checksum is right.
+/// The batch that begins at `start`, if the batch is whole and its checksum is right.
 pub(crate) fn parse(bytes: &[u8], start: usize) -> Option<Batch> {
     let header = bytes.get(start..start.checked_add(BATCH_HEADER)?)?;
     (header.get(..4)? == BATCH_MAGIC).then_some(())?;
@@ -151,7 +155,8 @@ pub(crate) fn parse(bytes: &[u8], start: usize) -> Option<Batch> {
     })
 }
 
-/// Where the next good batch begins, at or after `start`.
+/// Offset of the next whole batch at or after `start`. Reading resumes there after damage, so that
+/// one bad batch does not hide those behind it.
 pub(crate) fn next_good(bytes: &[u8], start: usize) -> Option<usize> {
     let windows = bytes.get(start..)?.windows(BATCH_MAGIC.len()).enumerate();
     windows

@@ -1,4 +1,4 @@
-//! Reading records again while the journal grows, up to what is known to be durable.
+//! A cursor reads records again while the journal grows, up to the last one known to be durable.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,29 +9,30 @@ use crate::batch::{self, BATCH_HEADER, Batch, Fault, SEGMENT_HEADER};
 use crate::error::OpenError;
 use crate::scan::{first_of, segment_path, segments};
 
-/// Where a batch stands.
+/// Position of a batch in the segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Its first record.
+    /// Index of the batch's first record.
     pub first: u64,
-    /// The first record of its segment, which is the segment's name.
+    /// Index of the segment's first record, which is also the segment's name.
     pub segment: u64,
-    /// Bytes from the segment's begin.
+    /// Byte offset in the segment.
     pub offset: u64,
 }
 
-/// One record, as it was read.
+/// A record of the journal, with its position.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// Its place in the order of records.
+    /// The record's index in the journal, from 0.
     pub index: u64,
-    /// The batch that it is in.
+    /// Position of the batch that holds the record.
     pub batch: Place,
-    /// What was appended.
+    /// The bytes that were appended.
     pub record: &'a [u8],
 }
 
-/// A place in the journal of a directory. It takes no lock.
+/// A read position in a directory's journal. A cursor takes no lock, so that it can read beside the
+/// daemon that writes.
 #[derive(Debug)]
 pub struct Cursor {
     disk: Files,
@@ -44,18 +45,18 @@ pub struct Cursor {
 struct Segment {
     file: Box<dyn OpenFile>,
     first: u64,
-    /// Where the next batch begins.
+    /// Byte offset of the next batch.
     offset: u64,
 }
 
 impl Cursor {
-    /// Before this record of a journal on this machine's file system.
+    /// A cursor before record `index` on the system's disk.
     #[must_use]
     pub fn at(directory: &Path, index: u64) -> Self {
         Self::on(&lanyard_disk::system(), directory, index)
     }
 
-    /// Before this record.
+    /// A cursor before record `index`. The journal is not opened before the first read.
     #[must_use]
     pub fn on(disk: &Files, directory: &Path, index: u64) -> Self {
         Self {
@@ -66,7 +67,7 @@ impl Cursor {
         }
     }
 
-    /// Before a batch that was read earlier.
+    /// A cursor before a batch whose position is known from an earlier read.
     ///
     /// # Errors
     /// When its segment cannot be opened.
@@ -81,22 +82,23 @@ impl Cursor {
         })
     }
 
-    /// The record that comes next.
+    /// Index of the next record.
     #[must_use]
     pub const fn index(&self) -> u64 {
         self.index
     }
 
-    /// Whether the segment of the next record is there: old ones may have been archived.
+    /// Checks that the segment of the next record exists; older segments may have been archived.
     #[must_use]
     pub fn is_there(&mut self) -> bool {
         self.enter().is_ok()
     }
 
-    /// Gives every record from here up to `until`, which has to be durable, and to the end of that one's batch.
+    /// Passes every record up to `until` to `each`, and those behind it in the same batch.
+    /// Everything up to `until` has to be durable.
     ///
     /// # Errors
-    /// When the journal does not hold them. What was given before was whole.
+    /// When a record is missing or damaged. Every record passed before was whole.
     pub fn read(&mut self, until: u64, mut each: impl FnMut(Entry<'_>)) -> Result<(), OpenError> {
         while self.index < until {
             let index = self.index;
@@ -120,7 +122,7 @@ impl Cursor {
         Ok(())
     }
 
-    /// The segment that the next record is in.
+    /// Opens the segment of the next record unless it is open.
     fn enter(&mut self) -> Result<&mut Segment, OpenError> {
         let entered = match self.segment.take() {
             Some(segment) => segment,
@@ -136,12 +138,14 @@ impl Cursor {
         Ok(self.segment.insert(entered))
     }
 
-    /// At the end of a segment: there is another one, or the record is missing.
+    /// Leaves a segment that has ended for the next one; an error when there is no next one.
     fn missing(&mut self) -> Result<(), OpenError> {
         let ended = self.segment.take();
         let (first, offset) = ended.map_or((0, 0), |segment| (segment.first, segment.offset));
         let next = segment_path(&self.directory, self.index);
         let is_there = self.disk.open(&next, Access::Read).is_ok();
+        // A segment that begins with the missing record has no whole batch for it: opening the same
+        // segment again would never end.
         if first == self.index || !is_there {
             return Err(self.fault(offset));
         }
@@ -153,7 +157,7 @@ impl Cursor {
             segment: self.directory.display().to_string(),
             offset,
             index: self.index,
-            what: "the next record is not there".to_owned(),
+            what: "the next record is missing".to_owned(),
         })
     }
 }
@@ -167,7 +171,8 @@ impl Segment {
         })
     }
 
-    /// The next batch that holds this record or a later one; `None` where no whole batch follows.
+    /// The next batch that holds record `index` or a later one; `None` where no whole batch
+    /// follows.
     fn next(&mut self, index: u64) -> io::Result<Option<(Batch, Vec<u8>, Place)>> {
         loop {
             let mut bytes = vec![0; BATCH_HEADER];
@@ -182,7 +187,8 @@ impl Segment {
                 self.offset = end;
                 continue;
             }
-            // A length that is not true must not take all memory.
+            // Checked against the file before the allocation: a damaged length of up to 4 GiB must
+            // not take the memory.
             if end > self.file.length()? {
                 return Ok(None);
             }

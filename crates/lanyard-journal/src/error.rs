@@ -1,41 +1,45 @@
-//! Why the journal cannot be used, and why it takes no records.
+//! The errors of the journal: the reasons why it does not open, and why it takes no records.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::batch::Fault;
 
-/// Why the journal cannot be used.
+/// The reason why a journal cannot be opened, read or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open (T63).
+    /// Another process holds the directory's lock (T63).
     #[error("another process uses the journal `{}`: one daemon at a time; stop that one first", .0.display())]
     Locked(PathBuf),
-    /// A newer version of the software wrote it (T64).
-    #[error("{segment} has format version {found}, and this version reads up to {known}")]
+    /// A later version of Lanyard wrote the segment (T64).
+    #[error(
+        "cannot read segment `{segment}`: its format version is {found}, this build reads up to {known}; start the newer version"
+    )]
     Newer {
-        /// The file's name.
+        /// Name of the segment's file.
         segment: String,
-        /// Its version.
+        /// Format version in the segment's header.
         found: u32,
-        /// The newest that can be read.
+        /// The latest format version that this build reads.
         known: u32,
     },
-    /// A place in it is not as it was written (T58).
+    /// A batch or a header is not as it was written (T58).
     #[error("the journal is damaged: {0}")]
     Damaged(Fault),
-    /// The file system does not do it.
-    #[error("the journal cannot be read: {0}")]
+    /// The file system refused an operation.
+    #[error("cannot read the journal: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Why records were not appended.
+/// The reason why records were not appended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// An earlier write or fsync failed: nothing is appended any more (T59).
+    /// An earlier write or fsync failed, and the journal accepts nothing more (T59). After a failed
+    /// fsync the kernel may drop the pages and report success for the next one, so a retry proves
+    /// nothing.
     #[error("the journal failed and takes nothing more: {0}")]
     Poisoned(String),
-    /// There is no space for them now; the journal is as it was (T60).
+    /// The disk has no space for the batch; the journal is unchanged (T60).
     #[error("the disk is full")]
     Full,
 }

@@ -1,4 +1,4 @@
-//! The journal itself: open, recover, append, make durable.
+//! The journal: open, recover, append, make durable.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,13 @@ use crate::merkle::{Frontier, Hash};
 use crate::reserve::Reserve;
 use crate::scan::{Last, Scan, scan, segment_path};
 
-/// How the journal is kept.
+/// Sizes of segments and reserve.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// A segment that has reached this size, in bytes, is followed by a new one.
+    /// Size in bytes at which a segment is followed by a new one.
     pub segment_bytes: u64,
-    /// Blocks, in bytes, that are set aside for [`Journal::append_critical`]; given up and grown by a sixteenth of it.
+    /// Size in bytes of the reserve for [`Journal::append_critical`]. The reserve shrinks and grows
+    /// in steps of a sixteenth.
     pub reserve_bytes: u64,
 }
 
@@ -30,18 +31,19 @@ impl Default for Options {
     }
 }
 
-/// How many bytes are allocated ahead of what is written.
-const ROOM_BYTES: u64 = 64 << 10;
-/// The name of the mark of what is durable.
+/// Space in bytes that one allocation takes ahead of the last batch. Small, so that a full disk
+/// still has space for logins.
+const ALLOCATE_AHEAD_BYTES: u64 = 64 << 10;
+/// Name of the file that says how many records are durable.
 pub(crate) const MARK: &str = "durable";
 
-/// An open journal.
+/// An open journal, under the directory's lock.
 #[derive(Debug)]
 pub struct Journal {
     disk: Files,
     directory: PathBuf,
     options: Options,
-    /// None on a disk that was full when the first segment was to begin, and in a journal that takes nothing.
+    /// `None` when the disk was too full to begin a segment, and in a journal that accepts nothing.
     current: Option<Current>,
     reserve: Reserve,
     mark: Option<Mark>,
@@ -50,26 +52,27 @@ pub struct Journal {
     _lock: Option<Lock>,
 }
 
-/// The segment that grows.
+/// The last segment, which batches are appended to.
 #[derive(Debug)]
 struct Current {
     file: Box<dyn OpenFile>,
     first: u64,
-    /// Where the next batch begins.
+    /// Byte offset of the next batch.
     written: u64,
-    /// Up to where there are blocks for it.
+    /// Byte offset up to which blocks are allocated; `u64::MAX` where the file system cannot
+    /// allocate ahead.
     allocated: u64,
 }
 
 impl Journal {
-    /// Opens the journal in this directory, or begins one, and gives every record behind `from` to `each`: the
-    /// tree over the records that a snapshot stands for, or an empty one.
+    /// Opens or begins the journal in `directory` and passes every record behind `from` to `each`.
+    /// `from` is the Merkle frontier of the records that a snapshot covers, or an empty one.
     ///
-    /// A journal that is damaged, or that cannot be written, opens all the same, with everything that can be read: it then
-    /// takes nothing more, and says why ([`Journal::failure`]).
+    /// A damaged or unwritable journal opens as well, with every record that can be read. The
+    /// journal then accepts nothing more, and [`Journal::failure`] says why.
     ///
     /// # Errors
-    /// See [`OpenError`]: never [`OpenError::Damaged`].
+    /// See [`OpenError`]; never [`OpenError::Damaged`].
     pub fn open(
         disk: &Files,
         directory: &Path,
@@ -89,7 +92,8 @@ impl Journal {
             Err(error) => Err(io::Error::new(error.kind(), error.to_string()).into()),
         };
         let found = match found {
-            // A directory that cannot be used, or not locked: nothing is written there, and what it holds is not known.
+            // A directory that cannot be used or locked is never written: its content is unknown,
+            // or another process writes there.
             Err(OpenError::Io(error)) => Scan::unreadable(directory, known, &error),
             other => other?,
         };
@@ -110,12 +114,13 @@ impl Journal {
             _lock: lock.ok(),
         };
         if found.faults.is_empty() {
-            // Whatever the disk refuses from here on, this start knows of the loss.
+            // Computed before any write: the start has to know of a loss even if the disk then
+            // refuses to remember the loss.
             let lost = journal.lost(&found);
             recovery.loss = lost.clone().or(recovery.loss);
-            let went_on =
-                created.and_then(|()| journal.go_on(&found, lost.as_ref(), &mut recovery));
-            if let Err(error) = went_on {
+            let prepared = created
+                .and_then(|()| journal.prepare_last_segment(&found, lost.as_ref(), &mut recovery));
+            if let Err(error) = prepared {
                 journal.poison(&error.to_string());
             }
         }
@@ -124,7 +129,7 @@ impl Journal {
         Ok((journal, recovery))
     }
 
-    /// The acknowledged records that the segments do not have any more.
+    /// The loss, if the mark says that more records were acknowledged than the segments hold.
     fn lost(&self, found: &Scan) -> Option<Loss> {
         let mark = Mark::read(self.disk.as_ref(), &self.directory.join(MARK));
         let size = found.frontier.size();
@@ -132,7 +137,8 @@ impl Journal {
             Some(last) => (last.first, last.end),
             None => (size, 0),
         };
-        // Without a mark it is not known what was acknowledged: then whatever was written may have been.
+        // Without a mark nobody knows what was acknowledged: a tail that is not all zeroes may have
+        // been, so it counts as one lost record.
         let acknowledged = match mark {
             Some([acknowledged, ..]) => acknowledged,
             None if offset > 0 && tail(found).iter().any(|byte| *byte != 0) => size + 1,
@@ -146,9 +152,9 @@ impl Journal {
         })
     }
 
-    /// Makes the last segment ready for the next batch: what lies behind the last whole one is cut off, and remembered as a
-    /// loss where it had been acknowledged.
-    fn go_on(
+    /// Prepares the last segment for the next batch. The bytes behind the last whole batch are cut
+    /// off; where they had been acknowledged, the loss is remembered first.
+    fn prepare_last_segment(
         &mut self,
         found: &Scan,
         lost: Option<&Loss>,
@@ -157,20 +163,22 @@ impl Journal {
         let size = found.frontier.size();
         let tail = tail(found);
         if let Some(loss) = lost {
-            // Before anything is cut: the next start must know of it, should this one end here.
+            // Before anything is cut: should this start end here, the next one must still learn of
+            // the loss.
             loss.remember(&self.disk, &self.directory)?;
-            self.keep_aside(loss, tail)?;
+            self.preserve_tail(loss, tail)?;
         }
         match &found.last {
             Some(last) if last.end > 0 && found.end == size => {
                 recovery.cut = tail.len() as u64;
                 self.current = Some(reopen(self.disk.as_ref(), last)?);
             }
-            // A header that was never finished, or a snapshot that reaches behind the segments: a segment of its own.
+            // The header was never finished, or a snapshot reaches further than the segments: a new
+            // segment begins.
             Some(_) | None => {
                 let begun = begin(self.disk.as_ref(), &self.directory, size);
                 let begun = begun.map(|begun| self.current = Some(begun));
-                begun.or_else(only_full)?;
+                begun.or_else(ignore_full)?;
             }
         }
         if let Some(last) = found
@@ -182,11 +190,12 @@ impl Journal {
         }
         let numbers = self.numbers();
         let mark = Mark::begin(&self.disk, self.directory.join(MARK), numbers);
-        mark.map(|mark| self.mark = Some(mark)).or_else(only_full)
+        mark.map(|mark| self.mark = Some(mark)).or_else(ignore_full)
     }
 
-    /// What is cut off although it was acknowledged stays beside the journal, for whoever looks into it.
-    fn keep_aside(&self, loss: &Loss, tail: &[u8]) -> io::Result<()> {
+    /// Saves the acknowledged bytes that are about to be cut in a file beside the journal, for an
+    /// investigation.
+    fn preserve_tail(&self, loss: &Loss, tail: &[u8]) -> io::Result<()> {
         if tail.is_empty() {
             return Ok(());
         }
@@ -194,72 +203,81 @@ impl Journal {
         replace(self.disk.as_ref(), &self.directory.join(name), tail).map(drop)
     }
 
-    /// How many records there are, durable or not.
+    /// The number of records in memory; all of them are durable unless the journal has failed.
     #[must_use]
     pub const fn len(&self) -> u64 {
         self.frontier.size()
     }
 
-    /// Whether there are none.
+    /// True when the journal has no records.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.frontier.size() == 0
     }
 
-    /// The root of the tree over all records.
+    /// The Merkle root over all records.
     #[must_use]
     pub fn root(&self) -> Hash {
         self.frontier.root()
     }
 
-    /// The right edge of the tree.
+    /// The Merkle frontier of all records.
     #[must_use]
     pub const fn frontier(&self) -> &Frontier {
         &self.frontier
     }
 
-    /// Why the journal takes nothing more, where that is so.
+    /// The failure after which the journal accepts nothing more; `None` while it works.
     #[must_use]
     pub fn failure(&self) -> Option<&str> {
         self.poisoned.as_deref()
     }
 
-    /// Appends one batch and makes it durable: when this returns, every record of it survives a crash.
+    /// Appends one batch and makes it durable with one fsync. Returns the index of the batch's
+    /// first record; every record of the batch then survives a crash.
     ///
     /// # Errors
-    /// See [`AppendError`]. After anything but [`AppendError::Full`] the journal takes nothing more.
+    /// See [`AppendError`]. After any error but [`AppendError::Full`] the journal accepts nothing
+    /// more.
     pub fn append<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<u64, AppendError> {
         self.may_write()?;
         self.roll()?;
         self.write(records, false)
     }
 
-    /// As [`Journal::append`], for what must be written when the disk is full: the reserve is given up for it, step by step.
+    /// Appends a batch as [`Journal::append`] does, and gives up the reserve step by step while the
+    /// disk is full. For kills and revocations.
     ///
     /// # Errors
-    /// See [`AppendError`]. [`AppendError::Full`] says that the reserve is used up.
+    /// See [`AppendError`]. [`AppendError::Full`] means that the reserve is used up.
     pub fn append_critical<R: AsRef<[u8]>>(&mut self, records: &[R]) -> Result<u64, AppendError> {
         self.may_write()?;
         self.write(records, true)
     }
 
-    /// Allocates blocks for so many bytes of records, so that appending them takes nothing of the reserve.
+    /// Allocates blocks for `bytes` of records, so that an append of them does not need the
+    /// reserve.
     ///
     /// # Errors
-    /// [`AppendError::Full`] where the disk does not have them. A file system that cannot allocate ahead promises nothing.
+    /// [`AppendError::Full`] when the disk does not have the blocks. On a file system that cannot
+    /// allocate ahead the call succeeds and guarantees nothing.
     pub fn make_room(&mut self, bytes: u64) -> Result<(), AppendError> {
         self.may_write()?;
         self.roll()?;
-        let ahead = ROOM_BYTES.min(self.options.segment_bytes).max(bytes);
+        let ahead = ALLOCATE_AHEAD_BYTES
+            .min(self.options.segment_bytes)
+            .max(bytes);
         let made = self.current().and_then(|current| {
+            // First generously, then exactly: on a disk that is nearly full the exact amount may
+            // still fit.
             current
                 .allocate(bytes, ahead)
-                .or_else(|error| only_full(error).and_then(|()| current.allocate(bytes, bytes)))
+                .or_else(|error| ignore_full(error).and_then(|()| current.allocate(bytes, bytes)))
         });
         self.outcome(made)
     }
 
-    /// For how many bytes [`Journal::make_room`] has nothing to do.
+    /// The number of bytes of records that fit into blocks that are allocated already.
     #[must_use]
     pub fn room(&self) -> u64 {
         let limit = self.options.segment_bytes;
@@ -267,29 +285,29 @@ impl Journal {
         current.map_or(0, |it| it.allocated.saturating_sub(it.written))
     }
 
-    /// For how many bytes [`Journal::set_aside`] has nothing to do; none where some of them were given up.
+    /// The size of the reserve in bytes; `None` while some of it has been given up and not
+    /// regained.
     #[must_use]
     pub fn covered(&self) -> Option<u64> {
         let held = self.reserve.held();
-        (held >= self.reserve.usual()).then_some(held)
+        (held >= self.reserve.high_water()).then_some(held)
     }
 
-    /// Sees to it that at least so many bytes are set aside for [`Journal::append_critical`], and as many as there were before
-    /// some of them had to be given up.
+    /// Grows the reserve to at least `bytes`, and to its size before any of it was given up.
     ///
     /// # Errors
-    /// When the disk does not hold them: what was set aside before still is.
+    /// When the disk does not have the blocks; the reserve keeps its size.
     pub fn set_aside(&mut self, bytes: u64) -> io::Result<()> {
-        self.reserve.grow(bytes.max(self.reserve.usual()))
+        self.reserve.grow(bytes.max(self.reserve.high_water()))
     }
 
-    /// How many bytes are set aside.
+    /// The size of the reserve in bytes.
     #[must_use]
     pub const fn reserved(&self) -> u64 {
         self.reserve.held()
     }
 
-    /// Takes nothing more from now on, and says why.
+    /// Makes the journal refuse everything from now on, with `why` as its failure.
     pub fn stop(&mut self, why: &str) {
         self.poison(why);
     }
@@ -315,13 +333,18 @@ impl Journal {
         let Some(batch) = batch::render(records, first, &self.frontier.root()) else {
             return Err(AppendError::Poisoned(self.poison("a batch over 4 GiB")));
         };
+        // Each round of a critical append gives up part of the reserve, so the loop ends: at the
+        // latest when the reserve is empty.
         loop {
             let put = self.put(&batch);
             match self.outcome(put) {
                 Ok(()) => break,
                 Err(AppendError::Full) => {
-                    let taken_back = self.current.as_mut().map_or(Ok(()), Current::take_back);
-                    if let Err(error) = taken_back {
+                    let truncated = self
+                        .current
+                        .as_mut()
+                        .map_or(Ok(()), Current::truncate_partial_write);
+                    if let Err(error) = truncated {
                         return Err(AppendError::Poisoned(self.poison(&error.to_string())));
                     }
                     if !(critical && self.reserve.give_up(batch.len() as u64)) {
@@ -338,7 +361,8 @@ impl Journal {
         Ok(first)
     }
 
-    /// Has the mark say what is durable now. A disk that was too full for it may have space again.
+    /// Writes the number of durable records to the mark; begins the mark again where a full disk
+    /// had prevented that.
     fn note_durable(&mut self) {
         let numbers = self.numbers();
         match self.mark.as_mut().filter(|mark| !mark.is_lost()) {
@@ -349,6 +373,8 @@ impl Journal {
 
     fn put(&mut self, batch: &[u8]) -> io::Result<()> {
         let current = self.current()?;
+        // One fsync covers the whole batch; `written` moves only after it, so a batch that failed
+        // is overwritten by the next one.
         current.file.write_at(batch, current.written)?;
         current.file.sync()?;
         current.written += batch.len() as u64;
@@ -363,14 +389,14 @@ impl Journal {
         Ok(self.current.insert(current))
     }
 
-    /// Begins another segment where the last one is as large as it should be. On a full disk it grows on: a file more would
-    /// not make room.
+    /// Begins a new segment when the last one has reached its size. On a full disk the last one
+    /// grows on, because another file would not make space.
     fn roll(&mut self) -> Result<(), AppendError> {
         let limit = self.options.segment_bytes;
         let Some(current) = self.current.as_ref().filter(|it| it.written >= limit) else {
             return Ok(());
         };
-        // Gives back what was allocated behind the end; where that fails, it is only that much less space.
+        // Returns the blocks allocated behind the end. A failure only costs that space.
         current.file.set_length(current.written).ok();
         let begun = begin(self.disk.as_ref(), &self.directory, self.frontier.size());
         let begun = begun.map(|begun| self.current = Some(begun));
@@ -380,7 +406,7 @@ impl Journal {
         }
     }
 
-    /// What the mark says: how many records are durable, and where the last of them ends.
+    /// The mark's numbers: durable records, then the last segment and the offset of its end.
     fn numbers(&self) -> [u64; 4] {
         let current = self.current.as_ref();
         let (segment, written) = current.map_or((0, 0), |it| (it.first, it.written));
@@ -393,14 +419,15 @@ impl Journal {
     }
 }
 
-/// What lies behind the last whole batch.
+/// The bytes behind the last whole batch.
 fn tail(found: &Scan) -> &[u8] {
     found.last.as_ref().map_or(&[], |last| &last.tail)
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // After an orderly end the mark is exact, whatever happens to the power then.
+        // The mark is synced at an orderly end only: from then on a loss of power cannot leave a
+        // mark that says too little.
         if let Some(mark) = &self.mark {
             mark.sync();
         }
@@ -408,7 +435,7 @@ impl Drop for Journal {
 }
 
 impl Current {
-    /// Sees to it that there are blocks for `needed` bytes, and asks for `ahead` where there are not.
+    /// Allocates `ahead` bytes behind the last batch, unless `needed` bytes are allocated already.
     fn allocate(&mut self, needed: u64, ahead: u64) -> io::Result<()> {
         if self.allocated >= self.written.saturating_add(needed) {
             return Ok(());
@@ -422,20 +449,21 @@ impl Current {
         Ok(())
     }
 
-    /// Cuts off what a full disk took of a batch.
-    fn take_back(&mut self) -> io::Result<()> {
+    /// Cuts off the part of a batch that a full disk took.
+    fn truncate_partial_write(&mut self) -> io::Result<()> {
         self.file.set_length(self.written)?;
         self.allocated = self.written;
         self.file.sync()
     }
 }
 
-/// A full disk is waited for; any other error is one.
-fn only_full(error: io::Error) -> io::Result<()> {
+/// Turns a full disk into success, since the journal retries later; passes any other error on.
+fn ignore_full(error: io::Error) -> io::Result<()> {
     if is_full(&error) { Ok(()) } else { Err(error) }
 }
 
-/// Begins a segment: aside, synced, renamed, the directory synced. A segment that has its name has its header.
+/// Begins a segment: writes the header to a temporary file, syncs, renames, syncs the directory. A
+/// segment that has its name therefore has its header.
 fn begin(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Current> {
     let file = replace(
         disk,
@@ -453,7 +481,7 @@ fn begin(disk: &dyn Disk, directory: &Path, first: u64) -> io::Result<Current> {
 fn reopen(disk: &dyn Disk, last: &Last) -> io::Result<Current> {
     let file = disk.open(&last.path, Access::Write)?;
     file.set_length(last.end)?;
-    // What was read is relied upon from now on, and may have been in the page cache alone.
+    // The start relies on what it has read, which may have been in the page cache alone.
     file.sync()?;
     Ok(Current {
         file,

@@ -1,7 +1,9 @@
-//! An append-only, fsynced, Merkle-hashed record file. It knows nothing of what the records mean.
+//! An append-only, fsynced, Merkle-hashed journal of records. The journal knows nothing of what the
+//! records mean.
 //!
 //! [`Journal`] appends batches and makes them durable; [`merkle`] is the tree of RFC 6962 over the
-//! records; [`verify()`] reads everything again and says where it is not as it was written.
+//! records; [`verify()`] reads everything again and names the first place that differs from what
+//! was written.
 
 mod batch;
 mod cursor;

@@ -1,5 +1,5 @@
-//! What a journal has lost, remembered until it is answered: a start that cuts off acknowledged records removes the proof of
-//! them, and must not be the only one that knows.
+//! Lost records. A start that cuts off acknowledged records removes the only proof of them, so it
+//! writes the loss to a file first; every start reports the loss until somebody answers for it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,23 +8,23 @@ use lanyard_disk::{Disk, Files, Mark, directory_of};
 
 use crate::batch::Fault;
 
-/// Acknowledged records that the journal does not have any more.
+/// Acknowledged records that the journal no longer has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the journal ends after {found} records at byte {offset} of segment {segment}, and {acknowledged} were acknowledged"
 )]
 pub struct Loss {
-    /// How many records were acknowledged, at least.
+    /// The least number of records that were acknowledged.
     pub acknowledged: u64,
-    /// How many were found when the loss was seen.
+    /// The number of records found by the start that noticed the loss.
     pub found: u64,
-    /// The first record of the segment that was cut, which is its name.
+    /// Index of the first record of the segment that was cut, which is also the segment's name.
     pub segment: u64,
-    /// Where it was cut.
+    /// Byte offset of the cut in that segment.
     pub offset: u64,
 }
 
-/// The name of the file that remembers a loss.
+/// Name of the file that remembers a loss.
 const FILE: &str = "loss";
 
 fn path(directory: &Path) -> PathBuf {
@@ -32,12 +32,13 @@ fn path(directory: &Path) -> PathBuf {
 }
 
 impl Loss {
-    /// The loss that no one has answered yet.
+    /// The loss that an earlier start noticed and nobody has answered yet.
     pub(crate) fn unanswered(disk: &dyn Disk, directory: &Path, found: u64) -> Option<Self> {
         let path = path(directory);
         let is_there = disk.list(directory).is_ok_and(|all| all.contains(&path));
         is_there.then(|| {
-            // One that cannot be read is a loss all the same.
+            // An unreadable file counts as a loss too: a torn write of the file must not hide the
+            // loss.
             let numbers = Mark::read(disk, &path).unwrap_or([found + 1, found, 0, 0]);
             let [acknowledged, found, segment, offset] = numbers;
             Self {
@@ -49,16 +50,17 @@ impl Loss {
         })
     }
 
-    /// Remembers the loss, durably.
+    /// Writes the loss to its file, durable on return.
     pub(crate) fn remember(&self, disk: &Files, directory: &Path) -> io::Result<()> {
         let numbers = [self.acknowledged, self.found, self.segment, self.offset];
         Mark::begin(disk, path(directory), numbers).map(drop)
     }
 
-    /// Forgets the loss in this directory: what has to follow from it is durable.
+    /// Removes the loss file in `directory`. The caller has made durable what has to follow from
+    /// the loss.
     ///
     /// # Errors
-    /// As of the file system: the loss is then found again at the next start.
+    /// When the file cannot be removed: the next start finds the loss again.
     pub fn answered(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
         let path = path(directory);
         disk.remove(&path)?;
@@ -66,17 +68,19 @@ impl Loss {
     }
 }
 
-/// What was found when a journal was opened.
+/// The findings of [`crate::Journal::open`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// How many records there are, those that cannot be read included.
+    /// The number of records, those included that cannot be read.
     pub records: u64,
-    /// How many bytes were cut off the end.
+    /// The number of bytes cut off the end.
     pub cut: u64,
-    /// Acknowledged records that are not there any more; found at every start until it is answered.
+    /// Acknowledged records that are gone; reported at every start until answered.
     pub loss: Option<Loss>,
-    /// Every place that is not as it was written. The journal then takes nothing more, so that nothing is changed.
+    /// Every damaged place. The journal then accepts nothing more, so that the evidence stays as it
+    /// is.
     pub faults: Vec<Fault>,
-    /// Whether a record may be missing at one of them: the header of a segment is none.
+    /// True if records may be missing at a fault. Damage to a segment's header alone loses no
+    /// record.
     pub incomplete: bool,
 }

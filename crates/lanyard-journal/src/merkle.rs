@@ -1,8 +1,9 @@
-//! The Merkle tree of RFC 6962, section 2.1, on SHA-256: only its frontier is kept.
+//! The Merkle tree of RFC 6962, section 2.1, over SHA-256. Only the tree's frontier is kept in
+//! memory.
 
 use ring::digest::{Context, SHA256};
 
-/// A SHA-256 hash.
+/// A SHA-256 digest, as raw bytes.
 pub type Hash = [u8; 32];
 
 fn hash(prefix: u8, parts: &[&[u8]]) -> Hash {
@@ -34,13 +35,14 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// A frontier that was written down earlier; `None` when the parts do not fit each other.
+    /// Builds a frontier from its stored parts; `None` when the number of roots does not fit the
+    /// size.
     #[must_use]
     pub fn from_parts(size: u64, roots: Vec<Hash>) -> Option<Self> {
         (usize::try_from(size.count_ones()).ok()? == roots.len()).then_some(Self { size, roots })
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
@@ -52,7 +54,7 @@ impl Frontier {
         &self.roots
     }
 
-    /// Adds a leaf.
+    /// Appends `record` as the next leaf.
     pub fn push(&mut self, record: &[u8]) {
         let mut hash = leaf(record);
         let mut size = self.size;
@@ -66,7 +68,7 @@ impl Frontier {
         self.size += 1;
     }
 
-    /// The root of the tree; of no leaves, the hash of the empty string.
+    /// The tree's root. An empty tree has the hash of the empty string, as RFC 6962 says.
     #[must_use]
     pub fn root(&self) -> Hash {
         let mut roots = self.roots.iter().rev();

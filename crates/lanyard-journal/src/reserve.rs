@@ -1,28 +1,29 @@
-//! Blocks that are set aside for what must be written on a full disk, and given up in steps.
+//! The reserve: blocks set aside for records that have to be written on a full disk, given up in
+//! steps.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use lanyard_disk::{Access, Files, Length, is_full};
 
-/// The name of the file that holds the blocks.
+/// Name of the file that holds the blocks.
 const FILE: &str = "reserve";
 
-/// The reserve of a directory.
+/// The reserve file of one directory.
 #[derive(Debug)]
 pub(crate) struct Reserve {
     disk: Files,
     path: PathBuf,
-    /// How much is taken and given up at once, in bytes.
+    /// Granularity in bytes: the reserve grows and shrinks in multiples of it.
     step: u64,
     held: u64,
-    /// The most that was held since the start: as much as that is to be held again.
-    usual: u64,
+    /// The largest size since the start, in bytes; the reserve grows back to it.
+    high_water: u64,
 }
 
 impl Reserve {
-    /// Takes over what is held already, and asks for the rest of `bytes`. A disk that does not have them is no error: a
-    /// start must succeed on it, and whoever issues asks for what it needs.
+    /// Opens the reserve that exists and tries to grow it to `bytes`. A disk without the space is
+    /// no error: a start must succeed on a full disk.
     pub(crate) fn open(disk: &Files, directory: &Path, bytes: u64) -> Self {
         let path = directory.join(FILE);
         let held = held_at(disk, &path).unwrap_or_default();
@@ -31,24 +32,25 @@ impl Reserve {
             path,
             step: (bytes / 16).max(1),
             held,
-            usual: held,
+            high_water: held,
         };
-        // What is missing is asked for again by whoever needs it.
+        // Best effort: before anything is issued, the ledger asks for the space again and refuses
+        // without it.
         reserve.grow(bytes).ok();
         reserve
     }
 
-    /// How many bytes are held.
+    /// The reserve's size in bytes.
     pub(crate) const fn held(&self) -> u64 {
         self.held
     }
 
-    /// How many bytes were held at the most.
-    pub(crate) const fn usual(&self) -> u64 {
-        self.usual
+    /// The largest size since the start, in bytes.
+    pub(crate) const fn high_water(&self) -> u64 {
+        self.high_water
     }
 
-    /// Sees to it that at least so many bytes are held.
+    /// Grows the reserve to at least `bytes`; on an error the size stays.
     pub(crate) fn grow(&mut self, bytes: u64) -> io::Result<()> {
         if bytes <= self.held {
             return Ok(());
@@ -63,16 +65,16 @@ impl Reserve {
             })
             .and_then(|()| file.sync());
         if let Err(error) = grown {
-            // What cannot be had whole is left to the records.
+            // Blocks that do not make a whole allocation go back, so that the records can use them.
             file.set_length(self.held)?;
             return Err(error);
         }
         self.held = to;
-        self.usual = self.usual.max(to);
+        self.high_water = self.high_water.max(to);
         Ok(())
     }
 
-    /// Gives up one step, or as much as is needed; says whether there was anything to give.
+    /// Gives up `needed` bytes, at least one step; returns whether anything was given up.
     pub(crate) fn give_up(&mut self, needed: u64) -> bool {
         let less = needed.div_ceil(self.step).max(1).saturating_mul(self.step);
         let left = self.held.saturating_sub(less);
@@ -81,10 +83,10 @@ impl Reserve {
         }
         self.held = left;
         let given = if left == 0 {
-            // The name goes as well: where it is files that have run out, it is one.
+            // The last step removes the file too, for a file system that has run out of inodes.
             self.disk.remove(&self.path)
         } else {
-            // Synced: some file systems give blocks to others only once the change is durable.
+            // Synced, because some file systems free the blocks only once the change is durable.
             let file = self.disk.open(&self.path, Access::Write);
             file.and_then(|file| file.set_length(left).and_then(|()| file.sync()))
         };
@@ -92,8 +94,8 @@ impl Reserve {
     }
 }
 
-/// How many bytes there are blocks for. A copy of the directory may have the length without the blocks: they are allocated
-/// again, which takes nothing where they are there.
+/// The size of an existing reserve. A copy of the directory may have the length without the blocks,
+/// so they are allocated again; that costs nothing where they exist.
 fn held_at(disk: &Files, path: &Path) -> io::Result<u64> {
     let file = disk.open(path, Access::Write)?;
     let length = file.length()?;
@@ -102,11 +104,12 @@ fn held_at(disk: &Files, path: &Path) -> io::Result<u64> {
         file.set_length(0)?;
         return Ok(0);
     }
-    // On a disk that can be read alone, what is there is there.
+    // On a read-only disk the allocation fails for another reason than space, and the blocks stay
+    // as they are.
     Ok(length)
 }
 
-/// Where blocks cannot be allocated, zeroes take them.
+/// Writes zeroes where the file system cannot allocate blocks.
 fn write_zeroes(file: &dyn lanyard_disk::OpenFile, from: u64, to: u64) -> io::Result<()> {
     const CHUNK: usize = 64 << 10;
     let zeroes = vec![0; CHUNK];

@@ -1,5 +1,5 @@
-//! Reading the segments of a directory: every batch that is whole, what lies behind the last one, and every place
-//! that is not as it was written.
+//! Reads a directory's segments: every whole batch, the bytes behind the last one, and every
+//! damaged place.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,44 +10,46 @@ use crate::batch::{self, Batch, Fault, SEGMENT_HEADER};
 use crate::error::OpenError;
 use crate::merkle::Frontier;
 
-/// The most records that may be missing before a batch for the batch to be believed.
+/// The largest gap, in records, before a batch that still counts as part of this journal. The scan
+/// adds an empty leaf for every missing record, so a damaged number must not decide how many.
 const BELIEVABLE_GAP_RECORDS: u64 = 1 << 24;
 
-/// What the segments of a directory hold.
+/// The content of a directory's segments.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The tree over all records. Behind the first fault it is of no use but for its size: a record that is missing stands
-    /// in it as an empty one.
+    /// The Merkle frontier of all records. Behind the first fault only its size is meaningful: each
+    /// missing record stands in it as an empty leaf.
     pub(crate) frontier: Frontier,
-    /// Every place that is not as it was written.
+    /// Every place that differs from what was written.
     pub(crate) faults: Vec<Fault>,
-    /// Whether a record may be missing at one of them.
+    /// True if a record may be missing at one of the faults.
     pub(crate) incomplete: bool,
-    /// The last segment.
+    /// The segment that the next batch goes to, if there is one.
     pub(crate) last: Option<Last>,
-    /// The record that comes next by the segments alone: a snapshot may reach further.
+    /// Index after the last record in the segments; a snapshot may reach further.
     pub(crate) end: u64,
-    /// The size of the tree that the reading began with.
+    /// Size of the tree at which reading began.
     start: u64,
 }
 
-/// The segment that goes on growing.
+/// The last segment, which goes on growing.
 #[derive(Debug)]
 pub(crate) struct Last {
     pub(crate) path: PathBuf,
-    /// Its first record, by its name.
+    /// Index of the segment's first record, taken from its name.
     pub(crate) first: u64,
-    /// Where its last whole batch ends; 0 where it has no whole header.
+    /// Byte offset of the end of the last whole batch; 0 when the header is not whole.
     pub(crate) end: u64,
-    /// What lies behind that.
+    /// The bytes behind `end`.
     pub(crate) tail: Vec<u8>,
 }
 
-/// Reads every segment that holds records behind `from`, and gives each record with its index to `each`.
+/// Reads every segment that holds records behind `from` and passes each record with its index to
+/// `each`.
 ///
 /// # Errors
-/// When the directory cannot be listed, or a newer version wrote one of the segments. A segment that is damaged is no
-/// error: what is readable of it is read.
+/// When the directory cannot be listed, or a later version wrote a segment. Damage is not an error:
+/// the scan reads what it can and lists the faults.
 pub(crate) fn scan(
     disk: &dyn Disk,
     directory: &Path,
@@ -74,13 +76,14 @@ pub(crate) fn scan(
 }
 
 impl Scan {
-    /// What is known of a directory that cannot be read: the tree that the reading would have begun with.
+    /// The result for a directory that cannot be read: the tree at which reading would have begun,
+    /// and one fault.
     pub(crate) fn unreadable(directory: &Path, from: Frontier, error: &io::Error) -> Self {
         let fault = Fault {
             segment: directory.display().to_string(),
             offset: 0,
             index: from.size(),
-            what: format!("the directory cannot be used: {error}"),
+            what: format!("cannot use the directory: {error}"),
         };
         Self {
             start: from.size(),
@@ -102,7 +105,7 @@ impl Scan {
         let bytes = match disk.read(path) {
             Ok(bytes) => bytes,
             Err(error) => {
-                self.fault(path, 0, format!("the segment cannot be read: {error}"));
+                self.fault(path, 0, format!("cannot read the segment: {error}"));
                 return Ok(());
             }
         };
@@ -115,11 +118,13 @@ impl Scan {
                 known: batch::VERSION,
             });
         }
+        // Only the last segment can have an unfinished header; anywhere else records would have
+        // been lost with it.
         let is_begun = is_last && batch::is_begun_header(&bytes, named);
         if named > self.frontier.size() {
             self.fault(path, 0, "a segment before this one is missing".to_owned());
         } else if !is_begun && header.is_none_or(|(_, first)| first != named) {
-            let what = "this is not the header of this segment".to_owned();
+            let what = "the segment's header is damaged, or another segment's".to_owned();
             self.faults.push(self.fault_at(path, 0, what));
         }
         let end = if is_begun {
@@ -139,7 +144,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Takes in every whole batch; says where the last one ends.
+    /// Reads every whole batch of a segment; returns the byte offset of the end of the last one.
     fn batches(
         &mut self,
         (path, is_last): (&Path, bool),
@@ -150,6 +155,8 @@ impl Scan {
         while at < bytes.len() {
             let Some(batch) = batch::parse(bytes, at) else {
                 let next = batch::next_good(bytes, at + 1);
+                // Nothing whole follows in the last segment: a torn write, which recovery cuts off
+                // and checks against the mark. Anywhere else a bad batch is damage.
                 if next.is_none() && is_last {
                     break;
                 }
@@ -174,19 +181,21 @@ impl Scan {
         let size = self.frontier.size();
         let until = batch.first.saturating_add(batch.records.len() as u64);
         if size == self.start && until <= size {
-            // The snapshot stands for this one.
+            // The snapshot covers this batch already.
             self.end = self.end.max(until);
             return;
         }
         let is_next = batch.first == size;
         let fits = is_next && (batch.previous_root == self.frontier.root());
-        // Behind a place where records are missing no root fits.
+        // After missing records the tree is not the one that was written, so no root can fit any
+        // more.
         if !(fits || self.incomplete && is_next) {
             self.fault(path, at, "this batch belongs to another history".to_owned());
         }
         if batch.first < size || batch.first - size > BELIEVABLE_GAP_RECORDS {
             return;
         }
+        // Every missing record takes its number, so that the later ones keep theirs.
         for _ in size..batch.first {
             self.frontier.push(&[]);
         }
@@ -198,6 +207,7 @@ impl Scan {
         self.end = self.frontier.size();
     }
 
+    /// Adds a fault at which records may be missing.
     fn fault(&mut self, path: &Path, offset: usize, what: String) {
         self.incomplete = true;
         self.faults.push(self.fault_at(path, offset, what));
@@ -218,19 +228,19 @@ fn name_of(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The segments, oldest first.
+/// Paths of the segments, oldest first.
 pub(crate) fn segments(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = disk.list(directory)?;
     found.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
     Ok(found)
 }
 
-/// The first record of a segment, by its name.
+/// Index of a segment's first record, from the file's name.
 pub(crate) fn first_of(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// The path of the segment that begins with this record.
+/// Path of the segment whose first record is `first`.
 pub(crate) fn segment_path(directory: &Path, first: u64) -> PathBuf {
     directory.join(format!("{first:020}.seg"))
 }

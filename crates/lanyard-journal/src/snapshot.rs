@@ -1,10 +1,11 @@
-//! Snapshots: what the records before some place add up to, so that a start need not read them again.
+//! Snapshots: the state after some number of records, so that a start need not replay them.
 //!
 //! ```text
 //! "LANYARDS" version:u32 crc:u32 size:u64 roots:u32 [32]*roots length:u64 payload
 //! ```
-//! All numbers are little-endian. The checksum (CRC-32C) is over everything behind it. The roots are the right edge of
-//! the tree over the records before, so that the journal goes on exactly there.
+//! All numbers are little-endian. The checksum (CRC-32C) covers everything behind it. The roots are
+//! the Merkle frontier of the records that the snapshot covers, so that the journal continues
+//! exactly there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,34 +16,36 @@ use crate::merkle::{Frontier, Hash};
 
 const MAGIC: &[u8; 8] = b"LANYARDS";
 const VERSION: u32 = 1;
-/// How many are kept.
-const KEPT: usize = 2;
+/// Number of snapshots that stay on disk. Two, so that a start can use the older one if the newest
+/// is damaged.
+const SNAPSHOTS_KEPT: usize = 2;
 
-/// One snapshot.
+/// The state after some number of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The tree over the records that it stands for.
+    /// The Merkle frontier of the records that the snapshot covers.
     pub frontier: Frontier,
-    /// What they add up to; the journal does not look into it.
+    /// The state, rendered by the ledger; the journal does not interpret the bytes.
     pub payload: Vec<u8>,
 }
 
 impl Snapshot {
-    /// Writes it beside the segments, durable when this returns; older ones but one are removed.
+    /// Writes the snapshot beside the segments, durable on return, and removes all but the newest
+    /// two.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses; the snapshots before are still there.
     pub fn write(&self, disk: &dyn Disk, directory: &Path) -> io::Result<()> {
         let name = format!("{:020}.snapshot", self.frontier.size());
         replace(disk, &directory.join(name), &self.rendered())?;
         let all = snapshots(disk, directory)?;
-        for old in all.iter().rev().skip(KEPT) {
+        for old in all.iter().rev().skip(SNAPSHOTS_KEPT) {
             disk.remove(old)?;
         }
         Ok(())
     }
 
-    /// Those in the directory that are whole, newest first. One that cannot be read, or is not whole, is passed over.
+    /// The directory's whole snapshots, newest first. Unreadable and damaged ones are skipped.
     ///
     /// # Errors
     /// When the directory cannot be listed.
@@ -54,7 +57,7 @@ impl Snapshot {
         Ok(found.filter_map(|path| Self::parsed(&disk.read(&path).ok()?)))
     }
 
-    /// The newest one in the directory that is whole.
+    /// The newest whole snapshot in the directory.
     ///
     /// # Errors
     /// When the directory cannot be listed.
@@ -147,7 +150,7 @@ mod tests {
         }
         assert_eq!(
             snapshots(&SystemDisk, directory.path()).unwrap().len(),
-            KEPT
+            SNAPSHOTS_KEPT
         );
         let newest = Snapshot::newest(&SystemDisk, directory.path()).unwrap();
         assert_eq!(newest, Some(snapshot(9)));

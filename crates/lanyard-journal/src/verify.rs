@@ -1,4 +1,5 @@
-//! Reading everything again: is the journal as it was written, and is it the one that was seen before (T76)?
+//! Verifies a journal from its first record: is every byte as it was written, and is this the
+//! journal that was seen before (T76)?
 
 use std::io;
 use std::path::Path;
@@ -11,30 +12,31 @@ use crate::journal::MARK;
 use crate::merkle::{Frontier, Hash};
 use crate::scan::{scan, segments};
 
-/// A journal that holds together.
+/// The result for a journal without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// How many records there are.
+    /// The number of records.
     pub size: u64,
-    /// The root of the tree over them.
+    /// The Merkle root over all records.
     pub root: Hash,
-    /// The root of the tree over the first records, as many as were asked about; none when there are fewer.
+    /// The Merkle root over the first `size_then` records; `None` when the journal has fewer.
     pub root_then: Option<Hash>,
 }
 
-/// Reads the journal in this directory, which another process may have open.
+/// Reads the whole journal in `directory`; another process may have it open.
 ///
 /// # Errors
-/// Where it is not as it was written.
+/// The first place that differs from what was written, also when the journal ends before its mark.
 pub fn verify(directory: &Path, size_then: u64) -> Result<Verified, OpenError> {
     let disk = SystemDisk;
     if segments(&disk, directory)?.is_empty() {
         return Err(OpenError::Io(io::Error::new(
             io::ErrorKind::NotFound,
-            "there is no journal here",
+            "the directory holds no journal",
         )));
     }
-    // Before the segments: a journal that grows meanwhile is no shorter than its mark was.
+    // The mark is read before the segments: a journal that grows meanwhile is never shorter than
+    // the mark was.
     let mark = Mark::read(&disk, &directory.join(MARK));
     let mut then = Frontier::default();
     let mut each = |index: u64, record: &[u8]| {
@@ -52,7 +54,9 @@ pub fn verify(directory: &Path, size_then: u64) -> Result<Verified, OpenError> {
             segment: directory.display().to_string(),
             offset: 0,
             index: size,
-            what: format!("the journal ends, and {acknowledged} were acknowledged"),
+            what: format!(
+                "the journal ends after {size} records, and {acknowledged} were acknowledged"
+            ),
         }));
     }
     let root_then = (then.size() == size_then).then(|| then.root());

@@ -24,7 +24,7 @@ fn open(disk: &Arc<SimulatedDisk>) -> Result<(Journal, Recovery, Vec<Vec<u8>>), 
     Ok((journal, recovery, records))
 }
 
-/// What is left of the disk is taken by somebody else.
+/// Fills the rest of the disk with a file of somebody else.
 fn fill(disk: &SimulatedDisk) {
     disk.set_capacity(Some(disk.used()));
 }
@@ -75,7 +75,8 @@ fn s49_a_full_disk_when_a_segment_begins_leaves_nothing_in_the_way() {
     fill(&disk);
     disk.remove(&Path::new(PLACE).join("reserve")).unwrap();
     fill(&disk);
-    // The segment is as large as it should be: another one does not fit on the disk, and neither does a batch.
+    // The segment is as large as it should be: another one does not fit on the disk, and neither
+    // does a batch.
     for _ in 0..3 {
         assert_eq!(journal.append(&[[2; 5000]]), Err(AppendError::Full));
         let again = open(&disk.after_a_crash()).unwrap();

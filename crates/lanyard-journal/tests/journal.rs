@@ -82,7 +82,8 @@ fn t64_a_newer_format_is_refused_with_its_version() {
     let path = &segments(directory.path())[0];
     let mut bytes = fs::read(path).unwrap();
     bytes[8] = 9;
-    // As the version would write it whose header that is; versions before this one have no checksum there.
+    // As the version would write it whose header that is; versions before this one have no checksum
+    // there.
     bytes[12..16].copy_from_slice(&[0; 4]);
     fs::write(path, bytes).unwrap();
     assert!(matches!(

@@ -1,4 +1,5 @@
-//! The power goes, after every operation of a history: what was acknowledged is there, and the next start succeeds.
+//! The power goes, after every operation of a history: what was acknowledged is there, and the next
+//! start succeeds.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -13,9 +14,9 @@ use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Journal, Options, Recovery, Snapshot};
 
 const PLACE: &str = "/data/journal";
-/// How many ways to lose what was not synced are tried at each moment.
+/// Number of ways to lose unsynced bytes that are tried at each moment.
 const SEEDS: u64 = 32;
-/// How many cuts there are at the least.
+/// The least number of cuts that the test has to make.
 const CUTS: usize = 10_000;
 
 const OPTIONS: Options = Options {
@@ -27,7 +28,7 @@ fn files(disk: &Arc<SimulatedDisk>) -> Files {
     Arc::<SimulatedDisk>::clone(disk)
 }
 
-/// What a start finds: every record from the newest snapshot and the segments behind it.
+/// The records that a start finds: those of the newest snapshot and of the segments behind it.
 fn start(disk: &Arc<SimulatedDisk>) -> (Journal, Recovery, Vec<Vec<u8>>) {
     let disk = files(disk);
     let place = Path::new(PLACE);
@@ -49,7 +50,7 @@ fn start(disk: &Arc<SimulatedDisk>) -> (Journal, Recovery, Vec<Vec<u8>>) {
     (journal, recovery, records)
 }
 
-/// A history: what it appended, and how much of that was acknowledged at which moment.
+/// A scripted history: the records that it appended, and the number acknowledged at each moment.
 struct History {
     disk: Arc<SimulatedDisk>,
     records: Vec<Vec<u8>>,
@@ -98,7 +99,7 @@ impl History {
         }
     }
 
-    /// How many records were acknowledged when so many operations had happened.
+    /// The number of records acknowledged after so many operations.
     fn acknowledged_at(&self, moment: usize) -> usize {
         let before = self
             .acknowledged

@@ -14,7 +14,7 @@ use lanyard_journal::merkle::Frontier;
 use lanyard_journal::{Journal, Loss, Options, Recovery};
 
 const PLACE: &str = "/data/journal";
-/// What a batch of two records of 20 and 30 bytes takes.
+/// Size of a batch of two records of 20 and 30 bytes.
 const BATCH_BYTES: usize = 56 + 4 + 20 + 4 + 30;
 
 fn open(disk: &Arc<SimulatedDisk>) -> (Journal, Recovery, Vec<Vec<u8>>) {
@@ -30,7 +30,7 @@ fn open(disk: &Arc<SimulatedDisk>) -> (Journal, Recovery, Vec<Vec<u8>>) {
     (journal, recovery, records)
 }
 
-/// So many batches of two records, appended by a process that then died.
+/// Appends so many batches of two records, in a process that then dies.
 fn filled(batches: u8) -> Arc<SimulatedDisk> {
     let disk = SimulatedDisk::shared();
     let (mut journal, ..) = open(&disk);
@@ -44,12 +44,13 @@ fn segment(first: u64) -> PathBuf {
     Path::new(PLACE).join(format!("{first:020}.seg"))
 }
 
-/// As a version before the mark left it.
+/// Removes the mark, as a version before the mark left a journal.
 fn without_mark(disk: &SimulatedDisk) {
     disk.remove(&Path::new(PLACE).join("durable")).unwrap();
 }
 
-/// The header of the segment that begins with this record; without its checksum, as earlier versions wrote it.
+/// The header of the segment that begins with this record; without a checksum, as earlier versions
+/// wrote it.
 fn header(first: u64, with_checksum: bool) -> Vec<u8> {
     let mut bytes = filled(0).read(&segment(0)).unwrap();
     bytes[16..24].copy_from_slice(&first.to_le_bytes());
@@ -141,7 +142,8 @@ fn s15_a_journal_that_was_cut_anywhere_has_lost_something_until_that_is_answered
             (6, records.len() as u64),
             "{cut}"
         );
-        // Whatever is appended since, and however often the journal is opened: the loss stays as it was found.
+        // Whatever is appended since, and however often the journal is opened: the loss stays as it
+        // was found.
         journal.append(&[[1], [2], [3], [4], [5], [6]]).unwrap();
         drop(journal);
         let (journal, recovery, _) = open(&disk);
