@@ -1,8 +1,9 @@
-//! File operations as a seam: whatever must survive a crash is written through a [`Disk`], so that a test can take
-//! the power away after any of them.
+//! File operations as a seam: everything that has to survive a crash is written through a [`Disk`],
+//! so that a test can cut the power after any operation.
 //!
-//! [`SystemDisk`] is the file system. The feature `simulated` adds a disk in memory that remembers what was
-//! synced, fills up, and fails. The crate knows no format but that of a [`Mark`].
+//! [`SystemDisk`] is the real file system. The feature `simulated` adds a disk in memory that
+//! remembers what was synced, fills up, and fails. The crate knows no file format but that of a
+//! [`Mark`].
 
 mod mark;
 #[cfg(feature = "simulated")]
@@ -18,38 +19,38 @@ use std::sync::Arc;
 pub use mark::Mark;
 pub use system::SystemDisk;
 
-/// A disk that several owners of files share.
+/// A shared handle to a disk: the journal, the spool and the replay cache hold one each.
 pub type Files = Arc<dyn Disk>;
 
-/// The file system of this machine.
+/// The file system of this machine, as a shared handle.
 #[must_use]
 pub fn system() -> Files {
     Arc::new(SystemDisk)
 }
 
-/// How a file is opened.
+/// The mode in which a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// An existing file, to read.
+    /// Reads an existing file.
     Read,
-    /// An existing file, to read and write.
+    /// Reads and writes an existing file.
     Write,
-    /// To read and write; an empty file is created where there is none.
+    /// Reads and writes; creates an empty file where none exists.
     Create,
-    /// To read and write; whatever was there is gone.
+    /// Reads and writes; truncates or creates the file.
     Replace,
 }
 
-/// What an allocation does to the length of a file.
+/// The effect of an allocation on the length of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Length {
-    /// The length stays: the blocks lie behind the end.
+    /// The length stays: the allocated blocks lie behind the end.
     Kept,
-    /// The file is as long as what is allocated, with zeroes.
+    /// The file grows to the end of the allocated range, filled with zeroes.
     Grown,
 }
 
-/// Held until dropped.
+/// A directory's lock, released on drop.
 pub struct Lock(
     #[expect(dead_code, reason = "held, not read")] pub(crate) Box<dyn Any + Send + Sync>,
 );
@@ -62,100 +63,105 @@ impl fmt::Debug for Lock {
 
 /// Operations on names.
 ///
-/// A rename, a creation and a removal survive a loss of power once the directory is synced, and not before.
+/// A creation, a rename and a removal survive a loss of power only once the directory is synced.
 pub trait Disk: fmt::Debug + Send + Sync {
     /// Creates a directory and those above it, for the owner alone.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn create_directories(&self, directory: &Path) -> io::Result<()>;
 
     /// Opens a file. A file that is created can be read and written by the directory's owner alone.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn OpenFile>>;
 
-    /// All bytes of a file.
+    /// Reads all bytes of a file.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The paths in a directory, in order.
+    /// The paths in a directory, sorted.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>>;
 
-    /// Gives a file another name within its directory; a file that had that name is gone.
+    /// Renames a file within its directory, and replaces a file of the new name.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file; durable after a sync of the directory.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
 
-    /// Takes the lock of a directory, or says at once that another process has it (`None`).
+    /// Takes a directory's lock without waiting; `None` when another process holds the lock.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>>;
 }
 
 /// Operations on an open file.
 ///
-/// Bytes survive a loss of power once the file is synced; before that any sector of them may be lost.
+/// Bytes survive a loss of power only once the file is synced; before that any sector of them may
+/// be lost.
 pub trait OpenFile: fmt::Debug + Send + Sync {
-    /// How long the file is, in bytes.
+    /// The length in bytes.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn length(&self) -> io::Result<u64>;
 
-    /// Fills `bytes` from this offset on.
+    /// Fills `bytes` from `offset` on.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] where the file is too short; else as of the file system.
+    /// [`io::ErrorKind::UnexpectedEof`] when the file is too short; otherwise when the file system
+    /// refuses.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Writes all of `bytes` from this offset on.
+    /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// As of the file system; some of the bytes may have been written.
+    /// When the file system refuses; some of the bytes may have been written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file, or fills it up with zeroes. Blocks that were allocated behind the new end are given back.
+    /// Truncates the file, or extends it with zeroes. Blocks allocated behind the new end are
+    /// freed.
     ///
     /// # Errors
-    /// As of the file system.
+    /// When the file system refuses.
     fn set_length(&self, length: u64) -> io::Result<()>;
 
-    /// Allocates the blocks of a range, so that a write to it needs no more space. `false` where the file system cannot
-    /// allocate ahead.
+    /// Allocates the blocks of a range, so that a write to the range needs no further space.
+    /// Returns false on a file system that cannot allocate ahead.
     ///
     /// # Errors
-    /// See [`is_full`]; else as of the file system.
+    /// A full disk ([`is_full`]), or another refusal of the file system.
     fn allocate(&self, offset: u64, bytes: u64, length: Length) -> io::Result<bool>;
 
     /// Makes the bytes and the length durable.
     ///
     /// # Errors
-    /// As of the file system. What was written since the last sync may or may not be there then.
+    /// When the file system refuses. Bytes written since the last sync may or may not be on the
+    /// disk then, and a second sync that succeeds does not show that they are.
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Whether an error says that there is no space: on the disk, or in a quota of its user, group or project.
+/// Checks whether an error says that there is no space: on the disk, or in a quota of a user, a
+/// group or a project.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -164,35 +170,38 @@ pub fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Writes a file so that a crash leaves the old one or the new one: aside, synced, renamed, the directory synced.
+/// Replaces a file so that a crash leaves either the old or the new one: writes a temporary file,
+/// syncs, renames, syncs the directory.
 ///
 /// # Errors
-/// As of the file system; the old file is then still there, and what was written aside is no obstacle to another try.
+/// When the file system refuses. The old file then still exists, and the temporary one does not
+/// hinder another try.
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<Box<dyn OpenFile>> {
-    let aside = aside(path);
+    let unfinished = unfinished(path);
     let written = (|| {
-        let file = disk.open(&aside, Access::Replace)?;
+        let file = disk.open(&unfinished, Access::Replace)?;
         file.write_at(bytes, 0)?;
         file.sync()?;
-        disk.rename(&aside, path)?;
+        disk.rename(&unfinished, path)?;
         disk.sync_directory(directory_of(path))?;
         Ok(file)
     })();
     if written.is_err() {
-        // What a full disk took of the bytes is given back at once; where even that fails, the next try truncates it.
-        disk.remove(&aside).ok();
+        // Frees what a full disk took of the bytes. Where the removal fails too, the next try
+        // truncates the file.
+        disk.remove(&unfinished).ok();
     }
     written
 }
 
-/// Where a file is written before it has its name.
-fn aside(path: &Path) -> PathBuf {
+/// The temporary name under which a file is written.
+fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".unfinished");
     path.with_file_name(name)
 }
 
-/// The directory that a file is in.
+/// The directory of a file; `.` for a bare name.
 #[must_use]
 pub fn directory_of(path: &Path) -> &Path {
     let parent = path

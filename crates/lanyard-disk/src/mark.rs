@@ -1,26 +1,28 @@
-//! How much of a file was durable when somebody was told so, kept beside the file.
+//! A mark: a small file beside another one that says how much of that other file was acknowledged
+//! as durable.
 //!
 //! ```text
 //! "MARK" crc:u32 (number:u64)*4
 //! ```
 //! All numbers are little-endian; the checksum (CRC-32C) is over the numbers.
 //!
-//! A mark is written after the sync that it speaks of and is not synced itself: a process that dies leaves it
-//! exact, a loss of power leaves an older one, and no crash leaves one that says too much. So a file that ends
-//! before its mark has lost what was acknowledged, and what lies behind the mark may never have been.
+//! A mark is written after the sync that it speaks of and is not synced itself. A process that dies
+//! leaves an exact mark, a loss of power leaves an older one, and no crash leaves a mark that says
+//! too much. So a file that ends before its mark has lost acknowledged bytes, and bytes behind the
+//! mark may never have been acknowledged.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{Access, Disk, Files, OpenFile, directory_of};
 
-/// How many numbers a mark holds.
-const NUMBERS: usize = 4;
+/// The number of values that a mark holds; their meaning is the caller's.
+const MARK_NUMBERS: usize = 4;
 const MAGIC: &[u8; 4] = b"MARK";
-/// Within one sector, so that a mark is never torn.
-const BYTES: usize = 8 + NUMBERS * 8;
+/// Size of a mark. It fits into one sector, so that a write of it is never torn.
+const MARK_BYTES: usize = 8 + MARK_NUMBERS * 8;
 
-/// An open mark.
+/// An open mark, whose file is `None` after a failed write.
 #[derive(Debug)]
 pub struct Mark {
     disk: Files,
@@ -29,26 +31,26 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// What the mark at this path says; `None` where there is none that is whole.
+    /// Reads the mark at `path`; `None` when the file is missing, torn or damaged.
     #[must_use]
-    pub fn read(disk: &dyn Disk, path: &Path) -> Option<[u64; NUMBERS]> {
+    pub fn read(disk: &dyn Disk, path: &Path) -> Option<[u64; MARK_NUMBERS]> {
         let bytes = disk.read(path).ok()?;
-        let (head, body) = bytes.get(..BYTES)?.split_at_checked(8)?;
+        let (head, body) = bytes.get(..MARK_BYTES)?.split_at_checked(8)?;
         let (magic, checksum) = head.split_at_checked(4)?;
         let whole = magic == MAGIC && checksum == crc32c::crc32c(body).to_le_bytes();
         whole.then_some(())?;
-        let mut numbers = [0; NUMBERS];
+        let mut numbers = [0; MARK_NUMBERS];
         for (number, bytes) in numbers.iter_mut().zip(body.chunks_exact(8)) {
             *number = u64::from_le_bytes(bytes.try_into().ok()?);
         }
         Some(numbers)
     }
 
-    /// Makes the mark say this, durably.
+    /// Creates or overwrites the mark, durable on return.
     ///
     /// # Errors
-    /// As of the file system.
-    pub fn begin(disk: &Files, path: PathBuf, numbers: [u64; NUMBERS]) -> io::Result<Self> {
+    /// When the file system refuses.
+    pub fn begin(disk: &Files, path: PathBuf, numbers: [u64; MARK_NUMBERS]) -> io::Result<Self> {
         let file = disk.open(&path, Access::Create)?;
         file.write_at(&render(numbers), 0)?;
         file.sync()?;
@@ -60,9 +62,9 @@ impl Mark {
         })
     }
 
-    /// Makes the mark say this, for as long as the system runs. Where that fails there is no mark any more: one that
-    /// says too little would have damage taken for what was never acknowledged.
-    pub fn set(&mut self, numbers: [u64; NUMBERS]) {
+    /// Writes new numbers without a sync. A failed write removes the mark: an old mark would say
+    /// too little, and a reader would take lost records for ones that were never acknowledged.
+    pub fn set(&mut self, numbers: [u64; MARK_NUMBERS]) {
         let file = self.file.as_ref();
         let failed = file.is_some_and(|file| file.write_at(&render(numbers), 0).is_err());
         if failed {
@@ -71,22 +73,23 @@ impl Mark {
         }
     }
 
-    /// Whether a write of it failed, so that there is no mark any more.
+    /// True after a failed write, when the mark no longer exists.
     #[must_use]
     pub const fn is_lost(&self) -> bool {
         self.file.is_none()
     }
 
-    /// Makes what the mark says durable.
+    /// Syncs the mark, at an orderly end.
     pub fn sync(&self) {
-        // A mark that stays behind is as good as after a loss of power.
+        // Best effort: without the sync the mark is as old as after a loss of power, which every
+        // reader allows for.
         if let Some(file) = &self.file {
             file.sync().ok();
         }
     }
 }
 
-fn render(numbers: [u64; NUMBERS]) -> Vec<u8> {
+fn render(numbers: [u64; MARK_NUMBERS]) -> Vec<u8> {
     let body: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());

@@ -1,8 +1,10 @@
-//! A disk in memory, for tests: it remembers what was synced, and loses the rest when the power goes.
+//! A disk in memory, for tests: remembers what was synced and loses any part of the rest when the
+//! power is cut.
 //!
-//! What a cut may do is what a disk and a journaling file system may do. Of a file, every sector that was written since the
-//! last sync, and every change of its length, is kept or lost on its own, in any order. Of a directory, the changes
-//! since its last sync are kept up to one of them and lost from there on.
+//! A cut does what real disks and journaling file systems may do. Every sector that was written
+//! since the last sync of its file, and every change of a length, is kept or lost on its own, in
+//! any order. The changes of a directory since its last sync are kept up to one of them and lost
+//! from there on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,58 +15,60 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{Access, Disk, Length, Lock, OpenFile, directory_of};
 
-/// What a disk writes as a whole, in bytes.
-pub const SECTOR: usize = 512;
+/// Size in bytes of the unit that a disk writes as a whole.
+pub const SECTOR_BYTES: usize = 512;
 
-/// A disk in memory.
+/// A disk in memory whose owner decides when it is full, hangs, fails or loses power.
 #[derive(Debug, Default)]
 pub struct SimulatedDisk(Arc<Mutex<Platter>>);
 
-/// What is on it, and what happens to it.
+/// The disk's content and its injected faults.
 #[derive(Debug, Clone, Default)]
 struct Platter {
     nodes: BTreeMap<u64, Arc<Node>>,
     names: BTreeMap<PathBuf, u64>,
     durable_names: BTreeMap<PathBuf, u64>,
-    /// Changes of names since the directory was synced.
+    /// Changes of names since the last sync of their directory.
     changes: Vec<(PathBuf, NameChange)>,
     directories: BTreeSet<PathBuf>,
     locked: BTreeSet<PathBuf>,
     next: u64,
-    trouble: Trouble,
-    /// Rings when syncs that were held are let go.
-    let_go: Arc<Condvar>,
-    /// The platter after every operation so far, while it is recorded.
+    faults: Faults,
+    /// Signalled when held syncs are released.
+    released: Arc<Condvar>,
+    /// A copy of the platter after every operation, while recording is on.
     recorded: Option<Arc<Mutex<Vec<Platter>>>>,
 }
 
+/// Faults that a test has injected.
 #[derive(Debug, Clone, Default)]
-struct Trouble {
-    /// How many bytes of blocks there are.
+struct Faults {
+    /// The disk's size in bytes; `None` is unlimited.
     capacity: Option<u64>,
-    /// What every change fails with.
-    refused: Option<io::ErrorKind>,
-    /// What every sync fails with.
-    unsynced: Option<io::ErrorKind>,
-    /// No sync returns.
-    held: bool,
-    /// How many syncs wait.
-    waiting: usize,
-    /// How many there were.
+    /// The error of every operation that changes something.
+    change_error: Option<io::ErrorKind>,
+    /// The error of every sync.
+    sync_error: Option<io::ErrorKind>,
+    /// Holds every sync, as a disk that hangs does.
+    holds_syncs: bool,
+    /// Number of syncs that are held now.
+    held_syncs: usize,
+    /// Number of syncs so far.
     syncs: usize,
     unreadable: BTreeSet<PathBuf>,
-    /// Blocks cannot be allocated ahead.
+    /// Refuses to allocate blocks ahead.
     unallocatable: bool,
 }
 
 #[derive(Debug, Clone, Default)]
+/// A file's content, in memory and on the disk.
 struct Node {
-    now: Vec<u8>,
+    content: Vec<u8>,
     durable: Vec<u8>,
     changes: Vec<Change>,
-    /// Blocks that were allocated ahead, in bytes from the begin.
+    /// End of the blocks allocated ahead, in bytes from the file's begin.
     allocated: u64,
-    /// What is not allocated has no blocks, whatever the length says.
+    /// Only allocated ranges have blocks, whatever the length says.
     sparse: bool,
 }
 
@@ -81,18 +85,18 @@ enum NameChange {
     Unlink(PathBuf),
 }
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// A deterministic random generator (SplitMix64): the same seed gives the same numbers.
 #[derive(Debug, Clone)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// From a seed.
+    /// A generator with this seed.
     #[must_use]
     pub const fn of(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// A number below this one.
+    /// A number below `most`, and 0 for a `most` of 0.
     pub const fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
@@ -102,12 +106,12 @@ impl Chance {
     }
 }
 
-/// How much of what was not synced a cut keeps.
+/// The share of sync_error changes that a cut keeps.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
     Nothing,
     Everything,
-    /// Each part on its own, in so many of 8 cases.
+    /// Each change with a chance of `n` in 8.
     Some(u64),
 }
 
@@ -122,20 +126,21 @@ impl Kept {
 }
 
 impl SimulatedDisk {
-    /// An empty one, as it is shared.
+    /// An empty disk without a size limit.
     #[must_use]
     pub fn shared() -> Arc<Self> {
         Arc::default()
     }
 
-    /// From now on, every operation that changes something is a moment to cut at.
+    /// Starts recording: each later operation that changes something is a moment for
+    /// [`SimulatedDisk::cut`].
     pub fn record(&self) {
         let mut platter = self.0.lock();
         let begin = platter.clone();
         platter.recorded = Some(Arc::new(Mutex::new(vec![begin])));
     }
 
-    /// How many moments there are so far: one before the first operation, and one after each.
+    /// Number of recorded moments: one before the first operation, and one after each.
     #[must_use]
     pub fn moments(&self) -> usize {
         let platter = self.0.lock();
@@ -143,8 +148,8 @@ impl SimulatedDisk {
         recorded.map_or(0, |recorded| recorded.lock().len())
     }
 
-    /// The disk after a loss of power at a moment; what was not synced is kept or lost by the seed. Seeds 0 and 1 lose and
-    /// keep all of it.
+    /// The disk after a loss of power at `moment`. The seed decides which sync_error changes
+    /// survive: 0 keeps none, 1 keeps all.
     #[must_use]
     pub fn cut(&self, moment: usize, seed: u64) -> Arc<Self> {
         let platter = self.0.lock();
@@ -154,62 +159,62 @@ impl SimulatedDisk {
         Arc::new(Self(Arc::new(Mutex::new(then.without_power(seed)))))
     }
 
-    /// The disk as it is now, after its process died: nothing is lost, and no lock is held.
+    /// The disk after a crash of its process: every write is kept, and no lock is held.
     #[must_use]
     pub fn after_a_crash(&self) -> Arc<Self> {
         let mut platter = self.0.lock().clone();
         (platter.recorded, platter.locked) = (None, BTreeSet::new());
-        (platter.trouble.held, platter.trouble.waiting) = (false, 0);
-        platter.let_go = Arc::default();
+        (platter.faults.holds_syncs, platter.faults.held_syncs) = (false, 0);
+        platter.released = Arc::default();
         Arc::new(Self(Arc::new(Mutex::new(platter))))
     }
 
-    /// So many bytes of blocks and no more; `None` for any number.
+    /// Limits the disk to `bytes` of blocks; `None` removes the limit.
     pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.0.lock().trouble.capacity = bytes;
+        self.0.lock().faults.capacity = bytes;
     }
 
-    /// How many bytes of blocks are taken.
+    /// Number of bytes of blocks in use.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.0.lock().used()
     }
 
-    /// Every change fails with this, or none.
+    /// Makes every change fail with `kind`, or none.
     pub fn refuse(&self, kind: Option<io::ErrorKind>) {
-        self.0.lock().trouble.refused = kind;
+        self.0.lock().faults.change_error = kind;
     }
 
-    /// Every sync fails with this, or none.
+    /// Makes every sync fail with `kind`, or none.
     pub fn refuse_syncs(&self, kind: Option<io::ErrorKind>) {
-        self.0.lock().trouble.unsynced = kind;
+        self.0.lock().faults.sync_error = kind;
     }
 
-    /// From now on no sync returns, as on a disk that hangs; or those that wait are let go.
+    /// Holds every sync from now on, or releases the held ones.
     pub fn hold_syncs(&self, held: bool) {
         let mut platter = self.0.lock();
-        platter.trouble.held = held;
-        platter.let_go.notify_all();
+        platter.faults.holds_syncs = held;
+        platter.released.notify_all();
     }
 
-    /// How many syncs wait to be let go.
+    /// Number of syncs that wait to be released.
     #[must_use]
     pub fn held_syncs(&self) -> usize {
-        self.0.lock().trouble.waiting
+        self.0.lock().faults.held_syncs
     }
 
-    /// How many syncs there were.
+    /// Number of syncs so far.
     #[must_use]
     pub fn syncs(&self) -> usize {
-        self.0.lock().trouble.syncs
+        self.0.lock().faults.syncs
     }
 
-    /// Blocks cannot be allocated ahead, as on file systems that do not know how.
+    /// Refuses allocations from now on, as a file system without `fallocate` does.
     pub fn refuse_allocations(&self) {
-        self.0.lock().trouble.unallocatable = true;
+        self.0.lock().faults.unallocatable = true;
     }
 
-    /// A file of zeroes has no blocks any more, as after a copy that leaves holes.
+    /// Takes the blocks of a file of zeroes, as a copy that leaves holes does.
     pub fn punch(&self, path: &Path) {
         let mut platter = self.0.lock();
         let node = platter.names.get(path).copied();
@@ -219,20 +224,20 @@ impl SimulatedDisk {
         }
     }
 
-    /// This file cannot be read any more.
+    /// Makes every read of `path` fail.
     pub fn make_unreadable(&self, path: &Path) {
         let mut platter = self.0.lock();
-        platter.trouble.unreadable.insert(path.to_path_buf());
+        platter.faults.unreadable.insert(path.to_path_buf());
     }
 
-    /// Changes a file behind everybody's back; durable.
+    /// Changes a file without its owner's knowledge, durably.
     pub fn tamper(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut platter = self.0.lock();
         let node = platter.names.get(path).copied();
         let node = node.and_then(|node| platter.nodes.get_mut(&node));
         if let Some(node) = node.map(Arc::make_mut) {
-            change(&mut node.now);
-            node.durable.clone_from(&node.now);
+            change(&mut node.content);
+            node.durable.clone_from(&node.content);
             node.changes.clear();
         }
     }
@@ -246,10 +251,12 @@ impl Platter {
     }
 
     fn may_change(&self) -> io::Result<()> {
-        self.trouble.refused.map_or(Ok(()), |kind| Err(kind.into()))
+        self.faults
+            .change_error
+            .map_or(Ok(()), |kind| Err(kind.into()))
     }
 
-    fn noted(&mut self) {
+    fn record_moment(&mut self) {
         if let Some(recorded) = &self.recorded {
             let mut now = self.clone();
             now.recorded = None;
@@ -260,7 +267,7 @@ impl Platter {
     fn rename(&mut self, directory: &Path, change: NameChange) {
         change.apply(&mut self.names);
         self.changes.push((directory.to_path_buf(), change));
-        self.noted();
+        self.record_moment();
     }
 
     fn sync_names(&mut self, directory: &Path) {
@@ -272,7 +279,7 @@ impl Platter {
         for (_, change) in synced {
             change.apply(&mut self.durable_names);
         }
-        self.noted();
+        self.record_moment();
     }
 
     fn node(&self, path: &Path) -> io::Result<(u64, &Node)> {
@@ -283,7 +290,7 @@ impl Platter {
 
     fn change(&mut self, id: u64, change: Change) {
         if let Some(node) = self.nodes.get_mut(&id).map(Arc::make_mut) {
-            change.apply(&mut node.now, |_| true);
+            change.apply(&mut node.content, |_| true);
             match &change {
                 Change::Length(length) => {
                     node.allocated = node.allocated.min(blocks(*length as u64));
@@ -297,17 +304,17 @@ impl Platter {
             }
             node.changes.push(change);
         }
-        self.noted();
+        self.record_moment();
     }
 
-    /// How many bytes of a file may be, when `wanted` are asked for.
+    /// The largest end in bytes, up to `wanted`, to which a file can grow.
     fn room(&self, id: u64, wanted: u64) -> u64 {
-        let Some(capacity) = self.trouble.capacity else {
+        let Some(capacity) = self.faults.capacity else {
             return wanted;
         };
         let own = self.nodes.get(&id).map_or(0, |node| node.blocks());
         let free = capacity.saturating_sub(self.used());
-        wanted.min(own + free / SECTOR as u64 * SECTOR as u64)
+        wanted.min(own + free / SECTOR_BYTES as u64 * SECTOR_BYTES as u64)
     }
 
     fn without_power(&self, seed: u64) -> Self {
@@ -320,7 +327,8 @@ impl Platter {
         let mut names = self.durable_names.clone();
         for directory in &self.directories {
             let own = self.changes.iter().filter(|(of, _)| of == directory);
-            // Their order is that of the file system's own journal.
+            // In order: a file system's own journal replays name changes in the order in which they
+            // were made.
             own.take_while(|_| kept.keeps(&mut chance))
                 .for_each(|(_, change)| change.apply(&mut names));
         }
@@ -331,7 +339,7 @@ impl Platter {
             }
             let node = Node {
                 durable: bytes.clone(),
-                now: bytes,
+                content: bytes,
                 ..Node::default()
             };
             (*id, Arc::new(node))
@@ -347,22 +355,22 @@ impl Platter {
     }
 }
 
-/// The platter, once a sync may go on.
-fn syncing(platter: &Mutex<Platter>) -> io::Result<MutexGuard<'_, Platter>> {
+/// Waits while syncs are held, then locks the platter or returns the injected error.
+fn lock_for_sync(platter: &Mutex<Platter>) -> io::Result<MutexGuard<'_, Platter>> {
     let mut platter = platter.lock();
-    let let_go = Arc::clone(&platter.let_go);
-    platter.trouble.waiting += 1;
-    platter.trouble.syncs += 1;
-    let_go.wait_while(&mut platter, |platter| platter.trouble.held);
-    platter.trouble.waiting -= 1;
-    let refused = platter.trouble.unsynced;
+    let released = Arc::clone(&platter.released);
+    platter.faults.held_syncs += 1;
+    platter.faults.syncs += 1;
+    released.wait_while(&mut platter, |platter| platter.faults.holds_syncs);
+    platter.faults.held_syncs -= 1;
+    let refused = platter.faults.sync_error;
     refused.map_or(Ok(()), |kind| Err(io::Error::from(kind)))?;
     platter.may_change()?;
     Ok(platter)
 }
 
 fn blocks(bytes: u64) -> u64 {
-    bytes.next_multiple_of(SECTOR as u64)
+    bytes.next_multiple_of(SECTOR_BYTES as u64)
 }
 
 impl Node {
@@ -370,12 +378,13 @@ impl Node {
         if self.sparse {
             return self.allocated;
         }
-        blocks((self.now.len() as u64).max(self.allocated))
+        blocks((self.content.len() as u64).max(self.allocated))
     }
 }
 
 impl Change {
-    /// Sector by sector; a change of the length as a whole.
+    /// Applies the sectors of a write that `keeps` selects; a change of the length is kept or lost
+    /// as a whole.
     fn apply(&self, bytes: &mut Vec<u8>, mut keeps: impl FnMut(usize) -> bool) {
         match self {
             Self::Length(length) => {
@@ -389,7 +398,8 @@ impl Change {
             } => {
                 let (mut at, mut rest) = (*offset, written.as_slice());
                 while !rest.is_empty() {
-                    let (sector, after) = rest.split_at((SECTOR - at % SECTOR).min(rest.len()));
+                    let (sector, after) =
+                        rest.split_at((SECTOR_BYTES - at % SECTOR_BYTES).min(rest.len()));
                     if keeps(at) {
                         let end = at + sector.len();
                         bytes.resize(bytes.len().max(end), 0);
@@ -432,7 +442,9 @@ impl Disk for SimulatedDisk {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn OpenFile>> {
         let mut platter = self.0.lock();
-        let found = platter.node(path).map(|(id, node)| (id, node.now.len()));
+        let found = platter
+            .node(path)
+            .map(|(id, node)| (id, node.content.len()));
         let id = match (found, access) {
             (Err(error), Access::Read | Access::Write) => return Err(error),
             (Ok((id, _)), Access::Read) => id,
@@ -465,10 +477,10 @@ impl Disk for SimulatedDisk {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let platter = self.0.lock();
-        if platter.trouble.unreadable.contains(path) {
+        if platter.faults.unreadable.contains(path) {
             return Err(io::Error::other("Input/output error"));
         }
-        Ok(platter.node(path)?.1.now.clone())
+        Ok(platter.node(path)?.1.content.clone())
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -499,14 +511,14 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut platter = syncing(&self.0)?;
+        let mut platter = lock_for_sync(&self.0)?;
         platter.sync_names(directory);
         Ok(())
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>> {
         let taken = self.0.lock().locked.insert(directory.to_path_buf());
-        let held = Held {
+        let held = HeldLock {
             platter: Arc::clone(&self.0),
             directory: directory.to_path_buf(),
         };
@@ -514,12 +526,12 @@ impl Disk for SimulatedDisk {
     }
 }
 
-struct Held {
+struct HeldLock {
     platter: Arc<Mutex<Platter>>,
     directory: PathBuf,
 }
 
-impl Drop for Held {
+impl Drop for HeldLock {
     fn drop(&mut self) {
         self.platter.lock().locked.remove(&self.directory);
     }
@@ -546,12 +558,13 @@ fn place(offset: u64) -> io::Result<usize> {
 
 impl OpenFile for SimulatedFile {
     fn length(&self) -> io::Result<u64> {
-        self.with(|node| node.now.len() as u64)
+        self.with(|node| node.content.len() as u64)
     }
 
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let (begin, length) = (place(offset)?, bytes.len());
-        let found = self.with(|node| node.now.get(begin..begin + length).map(<[u8]>::to_vec))?;
+        let found =
+            self.with(|node| node.content.get(begin..begin + length).map(<[u8]>::to_vec))?;
         let found = found.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
         bytes.copy_from_slice(&found);
         Ok(())
@@ -587,7 +600,7 @@ impl OpenFile for SimulatedFile {
     fn allocate(&self, offset: u64, bytes: u64, length: Length) -> io::Result<bool> {
         let mut platter = self.platter.lock();
         platter.may_change()?;
-        if platter.trouble.unallocatable {
+        if platter.faults.unallocatable {
             return Ok(false);
         }
         let end = offset + bytes;
@@ -596,7 +609,7 @@ impl OpenFile for SimulatedFile {
         }
         if let Some(node) = platter.nodes.get_mut(&self.id).map(Arc::make_mut) {
             node.allocated = node.allocated.max(blocks(end));
-            if length == Length::Grown && (node.now.len() as u64) < end {
+            if length == Length::Grown && (node.content.len() as u64) < end {
                 let grown = Change::Length(place(end)?);
                 platter.change(self.id, grown);
             }
@@ -605,12 +618,12 @@ impl OpenFile for SimulatedFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut platter = syncing(&self.platter)?;
+        let mut platter = lock_for_sync(&self.platter)?;
         if let Some(node) = platter.nodes.get_mut(&self.id).map(Arc::make_mut) {
-            node.durable.clone_from(&node.now);
+            node.durable.clone_from(&node.content);
             node.changes.clear();
         }
-        platter.noted();
+        platter.record_moment();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The file system of this machine.
+//! The file system of this machine, on Unix.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -13,9 +13,9 @@ use rustix::io::Errno;
 
 use crate::{Access, Disk, Length, Lock, OpenFile, directory_of};
 
-/// The name of the lock file of a directory.
-const LOCK: &str = "LOCK";
-/// The largest file that is read as a whole: several times what a segment or a snapshot grows to.
+/// Name of the lock file in a directory.
+const LOCK_FILE: &str = "LOCK_FILE";
+/// The largest file that is read as a whole; segments and snapshots stay far below.
 ///
 /// # Limit
 /// - for: a file of the data directory
@@ -24,7 +24,7 @@ const LOCK: &str = "LOCK";
 /// - test: `s16_a_pipe_and_a_file_without_end_are_errors_at_once`
 const MAX_READ_BYTES: u64 = 1 << 30;
 
-/// The file system.
+/// The real file system: files for the owner alone, and no wait at a pipe.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemDisk;
 
@@ -42,11 +42,13 @@ impl Disk for SystemDisk {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             created => created?,
         }
-        // What is acknowledged within it is lost with its name.
+        // Durable at once: whatever is acknowledged inside the directory would be lost with its
+        // name.
         self.sync_directory(above)?;
         let (owner, of) = (fs::metadata(above)?, fs::metadata(directory)?);
         if owner.uid() != of.uid() {
-            // Nobody but root can, and for nobody else is there anything to give.
+            // Best effort: only root can change the owner, and only root makes directories that
+            // belong to somebody else.
             chown(directory, Some(owner.uid()), Some(owner.gid())).ok();
         }
         Ok(())
@@ -70,11 +72,11 @@ impl Disk for SystemDisk {
                 true
             }
         };
-        // A pipe must not keep whoever opens it waiting.
+        // `O_NONBLOCK`, so that opening a FIFO that somebody put here does not wait for a writer.
         options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let file = options.open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no plain file"));
+            return Err(io::Error::other("not a regular file"));
         }
         if created {
             give_to_owner(&file, directory_of(path))?;
@@ -86,7 +88,9 @@ impl Disk for SystemDisk {
         let file = self.open(path, Access::Read)?;
         let length = file.length()?;
         if length > MAX_READ_BYTES {
-            let why = format!("it has {length} bytes, and at most {MAX_READ_BYTES} are read");
+            let why = format!(
+                "the file has {length} bytes, and the largest that is read has {MAX_READ_BYTES}"
+            );
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
@@ -116,9 +120,9 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, directory: &Path) -> io::Result<Option<Lock>> {
-        let path = directory.join(LOCK);
-        // The directory itself, because the file in it can be removed while it is locked; the file as well, for those that
-        // look at nothing else and for file systems that lock no directory.
+        let path = directory.join(LOCK_FILE);
+        // Both locks: the lock file can be removed while it is locked, so the directory is locked
+        // too; older versions and file systems that lock no directory know only the file.
         let itself =
             File::open(directory).and_then(|it| Ok(it.try_lock_exclusive()?.then_some(it)));
         if matches!(itself, Ok(None)) {
@@ -133,7 +137,7 @@ impl Disk for SystemDisk {
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(&path)
             .and_then(|file| give_to_owner(&file, directory).map(|()| file))
-            // Where nothing can be written, the file as it is can be locked still.
+            // On a read-only file system an existing lock file can still be locked.
             .or_else(|_| File::open(&path))
             .and_then(|file| Ok(file.try_lock_exclusive()?.then_some(file)));
         match (itself, file) {
@@ -147,12 +151,12 @@ impl Disk for SystemDisk {
     }
 }
 
-/// A file that root makes in somebody's directory belongs to that somebody: a daemon that is not root has to read what
-/// root left beside it.
+/// Gives a file that root creates to the owner of its directory: a daemon without root has to read
+/// what root leaves there.
 fn give_to_owner(file: &File, directory: &Path) -> io::Result<()> {
     let (of, owner) = (file.metadata()?, fs::metadata(directory)?);
     if of.uid() != owner.uid() {
-        // Whoever is not root has nothing to give, and no right to.
+        // Best effort: a process without root cannot change the owner, and does not have to.
         fchown(file, Some(owner.uid()), Some(owner.gid())).ok();
     }
     Ok(())
@@ -216,7 +220,7 @@ mod tests {
         assert!(made.unwrap().success());
         for access in [Access::Read, Access::Write, Access::Create, Access::Replace] {
             let error = SystemDisk.open(&pipe, access).unwrap_err();
-            assert_eq!(error.to_string(), "it is no plain file");
+            assert_eq!(error.to_string(), "not a regular file");
         }
         assert!(SystemDisk.read(&pipe).is_err());
         assert!(SystemDisk.read(directory.path()).is_err());
@@ -231,7 +235,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let held = SystemDisk.lock(directory.path()).unwrap();
         assert!(held.is_some());
-        let file = directory.path().join(LOCK);
+        let file = directory.path().join(LOCK_FILE);
         fs::remove_file(&file).unwrap();
         assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
         fs::write(&file, "of somebody else").unwrap();

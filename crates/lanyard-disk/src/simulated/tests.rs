@@ -1,4 +1,4 @@
-//! What a cut may lose, and what it may not.
+//! Checks what a cut may lose and what it must keep.
 
 use super::*;
 use crate::replace;
@@ -12,17 +12,21 @@ fn a_cut_keeps_what_was_synced_and_any_part_of_the_rest() {
     let disk = SimulatedDisk::shared();
     disk.create_directories(Path::new("/d")).unwrap();
     let open = disk.open(Path::new("/d/f"), Access::Create).unwrap();
-    open.write_at(&[1; 2 * SECTOR], 0).unwrap();
+    open.write_at(&[1; 2 * SECTOR_BYTES], 0).unwrap();
     open.sync().unwrap();
     assert_eq!(file(&disk.cut(99, 0), "f"), None, "its name was not synced");
     disk.sync_directory(Path::new("/d")).unwrap();
-    open.write_at(&[2; 2 * SECTOR], SECTOR as u64).unwrap();
-    assert_eq!(file(&disk.cut(99, 0), "f"), Some(vec![1; 2 * SECTOR]));
+    open.write_at(&[2; 2 * SECTOR_BYTES], SECTOR_BYTES as u64)
+        .unwrap();
+    assert_eq!(file(&disk.cut(99, 0), "f"), Some(vec![1; 2 * SECTOR_BYTES]));
     let all = file(&disk.cut(99, 1), "f").unwrap();
-    assert_eq!((all[0], all[SECTOR], all.len()), (1, 2, 3 * SECTOR));
+    assert_eq!(
+        (all[0], all[SECTOR_BYTES], all.len()),
+        (1, 2, 3 * SECTOR_BYTES)
+    );
     let torn = (2..64).map(|seed| file(&disk.cut(99, seed), "f").unwrap());
-    let kept: BTreeSet<_> = torn.map(|it| (it[SECTOR], it.len())).collect();
-    let (two, three) = (2 * SECTOR, 3 * SECTOR);
+    let kept: BTreeSet<_> = torn.map(|it| (it[SECTOR_BYTES], it.len())).collect();
+    let (two, three) = (2 * SECTOR_BYTES, 3 * SECTOR_BYTES);
     let expected = [(1, two), (1, three), (2, two), (2, three)];
     assert_eq!(kept, BTreeSet::from(expected), "every sector on its own");
 }
@@ -47,17 +51,17 @@ fn a_rename_is_undone_until_the_directory_is_synced() {
 fn a_full_disk_takes_what_fits_and_says_so() {
     let disk = SimulatedDisk::shared();
     disk.create_directories(Path::new("/d")).unwrap();
-    disk.set_capacity(Some(2 * SECTOR as u64));
+    disk.set_capacity(Some(2 * SECTOR_BYTES as u64));
     let open = disk.open(Path::new("/d/f"), Access::Create).unwrap();
-    let error = open.write_at(&[1; 3 * SECTOR], 0).unwrap_err();
-    assert!(crate::is_full(&error) && open.length().unwrap() == 2 * SECTOR as u64);
+    let error = open.write_at(&[1; 3 * SECTOR_BYTES], 0).unwrap_err();
+    assert!(crate::is_full(&error) && open.length().unwrap() == 2 * SECTOR_BYTES as u64);
     open.set_length(1).unwrap();
-    assert!(open.allocate(1, SECTOR as u64, Length::Kept).unwrap());
+    assert!(open.allocate(1, SECTOR_BYTES as u64, Length::Kept).unwrap());
     assert!(
         disk.open(Path::new("/d/g"), Access::Create)
             .unwrap()
             .write_at(&[1], 0)
             .is_err()
     );
-    open.write_at(&[1; SECTOR], 1).unwrap();
+    open.write_at(&[1; SECTOR_BYTES], 1).unwrap();
 }
