@@ -1,9 +1,10 @@
-//! The one way in which files are read that others put there: secrets (keys, tokens, shared secrets: T51), and what a
-//! configuration names besides them (charters, bundles, certificates). None of it waits for a pipe, and all of it is bounded.
+//! The one way in which Lanyard reads files that others provide: secrets (keys, tokens, shared
+//! secrets: T51), and the other files that a configuration names (charters, bundles, certificates).
+//! No read waits at a pipe, and every read is bounded.
 //!
-//! A file is judged after it was opened, so that nobody can put another one in its place in between. The bytes are read
-//! into room of the right size, because a buffer that grows leaves copies behind, and are zeroized when they are dropped.
-//! What is inside is the business of the caller.
+//! A file is checked after it was opened, so that nobody can swap the file in between. Secrets are
+//! read into a buffer of the right size, because a buffer that grows leaves copies behind, and are
+//! zeroized on drop. The crate does not interpret what it reads.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -14,7 +15,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-/// The largest file of a secret.
+/// The largest file that may hold a secret.
 ///
 /// # Limit
 /// - for: a file of a secret
@@ -22,7 +23,8 @@ use zeroize::Zeroizing;
 /// - beyond: the file is not read, and what needs the secret does not start
 /// - test: `s44_a_pipe_is_not_waited_for_and_a_large_file_not_read`
 pub const MAX_FILE_BYTES: u64 = 64 * 1024;
-/// The largest file that a configuration names and that holds no secret: a bundle, a kubeconfig, a charter.
+/// The largest file that a configuration names and that holds no secret: a bundle, a kubeconfig, a
+/// charter.
 ///
 /// # Limit
 /// - for: a file of the configuration
@@ -31,88 +33,90 @@ pub const MAX_FILE_BYTES: u64 = 64 * 1024;
 /// - test: `s16_a_file_of_the_configuration_is_not_waited_for_and_is_bounded`
 pub const MAX_PLAIN_FILE_BYTES: u64 = 4 << 20;
 
-/// Who put a file there, and so what it may look like.
+/// The party that provides a file, which decides the permissions that the file may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// Lanyard wrote the file: its owner is the user of this process, nobody else may read it, and it is no link.
+    /// Lanyard wrote the file: the owner is this process's user, nobody else may read the file, and
+    /// a link is refused.
     Written,
-    /// An operator named the file. Links are followed, because Kubernetes mounts secrets as links. A file of root's may be
-    /// readable by its group, which Kubernetes makes the group of the pod (`fsGroup`).
+    /// An operator named the file. Links are followed, because Kubernetes mounts secrets as links.
+    /// A file of root may be readable by its group, since Kubernetes gives mounted files to the
+    /// pod's group (`fsGroup`).
     Configured,
-    /// A platform writes the file for this workload alone: the kubelet makes a projected token readable by everybody in
-    /// the pod.
+    /// A platform writes the file for this workload alone. Permissions are not checked: the kubelet
+    /// makes a projected token readable by everybody in the pod.
     Projected,
 }
 
-/// Why a file was not read.
+/// The reason why a file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// The system does not give the file.
+    /// The operating system refused to open or read the file.
     #[error("cannot read `{}`: {source}{}", .path.display(), remedy(source))]
     Read {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A directory where a file was named.
+    /// The path names a directory.
     #[error("`{}` is a directory: name a file in it", .path.display())]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
     },
-    /// A pipe, a device, or a link where none may be.
-    #[error("`{}` is not a plain file", .path.display())]
+    /// The path names a pipe, a device or a socket, or a link where none is allowed.
+    #[error("`{}` is not a plain file: name a regular file", .path.display())]
     NotPlain {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Others could have read or written the secret.
+    /// Others could have read or changed the secret.
     #[error(
         "`{}` has mode {mode:04o}, so that others may read or change it: replace the secret if that may have happened, and set \
          mode 0600 (in Kubernetes, `defaultMode: 0400`)",
         .path.display()
     )]
     Exposed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The permission bits.
+        /// Permission bits of the file.
         mode: u32,
     },
-    /// Somebody else could change the secret.
+    /// The file belongs to another user, who could change the secret.
     #[error("`{}` belongs to user {owner}: it has to belong to root or to the user that reads it", .path.display())]
     Foreign {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The user id of the owner.
+        /// User id of the owner.
         owner: u32,
     },
-    /// Over [`MAX_FILE_BYTES`].
+    /// The secret's file is larger than [`MAX_FILE_BYTES`].
     #[error("`{}` has {size} bytes: a file of a secret has at most {MAX_FILE_BYTES}", .path.display())]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The size in bytes.
+        /// Size of the file in bytes.
         size: u64,
     },
-    /// Over what a file without secrets may have.
-    #[error("`{}` has more than {most} bytes, and no more are read", .path.display())]
+    /// The file without secrets is larger than its limit.
+    #[error("`{}` has more than {limit} bytes, the limit for this kind of file", .path.display())]
     Endless {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The bound in bytes.
-        most: u64,
+        /// The limit in bytes.
+        limit: u64,
     },
-    /// No UTF-8.
+    /// The content is not UTF-8.
     #[error("`{}` is not text", .path.display())]
     NotText {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// Nothing but white space.
+    /// The content is only white space.
     #[error("`{}` is empty", .path.display())]
     Empty {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
@@ -135,14 +139,14 @@ impl From<SecretFileError> for io::Error {
 }
 
 impl SecretFileError {
-    /// Whether there is no such file.
+    /// True when the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// What an operator can do about a file that the system does not give.
+/// Advice for an operator whose file the operating system does not open.
 fn remedy(error: &io::Error) -> String {
     let kind = error.kind();
     if kind == io::ErrorKind::NotFound {
@@ -155,7 +159,7 @@ fn remedy(error: &io::Error) -> String {
     }
 }
 
-/// The bytes of a secret.
+/// Reads a secret's bytes, at most [`MAX_FILE_BYTES`].
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -167,7 +171,7 @@ pub fn read(path: &Path, origin: Origin) -> Result<Zeroizing<Vec<u8>>, SecretFil
         Origin::Configured | Origin::Projected => OFlags::empty(),
     };
     let (file, found) = open(path, links)?;
-    judge(origin, found.uid(), found.mode(), path)?;
+    check_permissions(origin, found.uid(), found.mode(), path)?;
     if found.len() > MAX_FILE_BYTES {
         return Err(SecretFileError::TooLarge {
             path: at(),
@@ -176,18 +180,19 @@ pub fn read(path: &Path, origin: Origin) -> Result<Zeroizing<Vec<u8>>, SecretFil
     }
     let room = usize::try_from(found.len()).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(room));
-    // A file that grows meanwhile is cut, and then holds no secret.
+    // A file that grows meanwhile is cut here. Its content is then no secret, and whoever parses it
+    // refuses it.
     file.take(found.len())
         .read_to_end(&mut bytes)
         .map_err(failed)?;
     Ok(bytes)
 }
 
-/// A plain file, open to be read.
+/// Opens a regular file for reading.
 fn open(path: &Path, links: OFlags) -> Result<(File, Metadata), SecretFileError> {
     let at = || path.to_owned();
     let failed = |source| SecretFileError::Read { path: at(), source };
-    // A pipe must not keep whoever opens it waiting.
+    // `O_NONBLOCK`, so that opening a FIFO does not wait for a writer.
     let flags = (links | OFlags::NONBLOCK).bits();
     let opened = File::options()
         .read(true)
@@ -196,7 +201,7 @@ fn open(path: &Path, links: OFlags) -> Result<(File, Metadata), SecretFileError>
     let odd = [Errno::LOOP, Errno::NXIO].map(|error| Some(error.raw_os_error()));
     let file = match opened {
         Ok(file) => file,
-        // A link where none may be, or a socket.
+        // ELOOP: a link where none is allowed. ENXIO: a socket.
         Err(error) if odd.contains(&error.raw_os_error()) => {
             return Err(SecretFileError::NotPlain { path: at() });
         }
@@ -212,7 +217,7 @@ fn open(path: &Path, links: OFlags) -> Result<(File, Metadata), SecretFileError>
     Ok((file, found))
 }
 
-/// A file that holds no secret, open to be read. Links are followed.
+/// Opens a file that holds no secret. Links are followed.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -220,8 +225,8 @@ pub fn open_plain(path: &Path) -> Result<File, SecretFileError> {
     open(path, OFlags::empty()).map(|(file, _)| file)
 }
 
-/// The bytes of a file that holds no secret, at most [`MAX_PLAIN_FILE_BYTES`]. Links are followed, because Kubernetes mounts
-/// files as links.
+/// Reads a file that holds no secret, at most [`MAX_PLAIN_FILE_BYTES`]. Links are followed, because
+/// Kubernetes mounts files as links.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -229,29 +234,29 @@ pub fn read_plain(path: &Path) -> Result<Vec<u8>, SecretFileError> {
     read_plain_up_to(path, MAX_PLAIN_FILE_BYTES)
 }
 
-/// As [`read_plain`], with another bound in bytes.
+/// Reads a file that holds no secret, with a limit of the caller's in bytes.
 ///
 /// # Errors
 /// See [`SecretFileError`].
-pub fn read_plain_up_to(path: &Path, most: u64) -> Result<Vec<u8>, SecretFileError> {
+pub fn read_plain_up_to(path: &Path, limit: u64) -> Result<Vec<u8>, SecretFileError> {
     let file = open_plain(path)?;
     let mut bytes = Vec::new();
-    // Not by the size that the file says it has: it may be growing.
-    let read = file.take(most.saturating_add(1)).read_to_end(&mut bytes);
+    // Limited by the read and not by the size in the metadata, since the file may be growing.
+    let read = file.take(limit.saturating_add(1)).read_to_end(&mut bytes);
     read.map_err(|source| SecretFileError::Read {
         path: path.to_owned(),
         source,
     })?;
-    if bytes.len() as u64 > most {
+    if bytes.len() as u64 > limit {
         return Err(SecretFileError::Endless {
             path: path.to_owned(),
-            most,
+            limit,
         });
     }
     Ok(bytes)
 }
 
-/// The text of a file that holds no secret.
+/// Reads the text of a file that holds no secret.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -261,7 +266,7 @@ pub fn read_plain_text(path: &Path) -> Result<String, SecretFileError> {
     })
 }
 
-/// The text of a file, as it is.
+/// Reads a secret's text, white space included.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -277,7 +282,8 @@ pub fn read_text(path: &Path, origin: Origin) -> Result<Zeroizing<String>, Secre
         })
 }
 
-/// One word: a token or a shared secret, without the white space around it that editors leave.
+/// Reads a single word, such as a token or a shared secret, without the white space that editors
+/// leave around it.
 ///
 /// # Errors
 /// See [`SecretFileError`].
@@ -292,14 +298,21 @@ pub fn read_word(path: &Path, origin: Origin) -> Result<Zeroizing<String>, Secre
     Ok(Zeroizing::new(word.to_owned()))
 }
 
-fn judge(origin: Origin, owner: u32, mode: u32, path: &Path) -> Result<(), SecretFileError> {
+/// Refuses a secret's file that another user could have read or changed.
+fn check_permissions(
+    origin: Origin,
+    owner: u32,
+    mode: u32,
+    path: &Path,
+) -> Result<(), SecretFileError> {
     let own = rustix::process::geteuid().as_raw();
-    // A process of root's has no group of a pod to share with.
+    // Only for a process without root: root shares no pod's group with anybody.
     let is_of_root = owner == 0 && own != 0;
     if origin == Origin::Projected {
         return Ok(());
     }
-    // Root reads the file of whoever it works for, under sudo: who is root is not protected from its users here.
+    // Root may read the files of other users (sudo): a process of root's is not protected from its
+    // own users here.
     let is_trusted = is_of_root || own == 0;
     if owner != own && !(origin == Origin::Configured && is_trusted) {
         return Err(SecretFileError::Foreign {
@@ -326,7 +339,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
-    const ALL: [Origin; 3] = [Origin::Written, Origin::Configured, Origin::Projected];
+    const ALL_ORIGINS: [Origin; 3] = [Origin::Written, Origin::Configured, Origin::Projected];
 
     fn file(mode: u32, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -339,7 +352,7 @@ mod tests {
     #[test]
     fn s44_only_a_plain_file_of_ones_own_is_read() {
         let (_folder, path) = file(0o600, b"own");
-        for origin in ALL {
+        for origin in ALL_ORIGINS {
             assert_eq!(read(&path, origin).unwrap().as_slice(), b"own");
         }
         let (folder, path) = file(0o604, b"own");
@@ -376,22 +389,22 @@ mod tests {
     fn s44_a_group_reads_what_root_gave_it_and_nothing_else() {
         let path = Path::new("/secret");
         let own = rustix::process::geteuid().as_raw();
-        let shared = judge(Origin::Configured, 0, 0o440, path).is_ok();
+        let shared = check_permissions(Origin::Configured, 0, 0o440, path).is_ok();
         assert_eq!(shared, own != 0);
         for mode in [0o460, 0o444, 0o450] {
             assert!(
-                judge(Origin::Configured, 0, mode, path).is_err(),
+                check_permissions(Origin::Configured, 0, mode, path).is_err(),
                 "{mode:o}"
             );
         }
         let stranger = own + 1;
-        let error = judge(Origin::Written, stranger, 0o600, path).unwrap_err();
+        let error = check_permissions(Origin::Written, stranger, 0o600, path).unwrap_err();
         assert!(matches!(error, SecretFileError::Foreign { .. }), "{error}");
         assert_eq!(
-            judge(Origin::Configured, stranger, 0o600, path).is_ok(),
+            check_permissions(Origin::Configured, stranger, 0o600, path).is_ok(),
             own == 0
         );
-        assert!(judge(Origin::Written, own, 0o640, path).is_err());
+        assert!(check_permissions(Origin::Written, own, 0o640, path).is_err());
     }
 
     #[test]
