@@ -1,9 +1,10 @@
-//! The inline policy that holds a role's revoked sessions, as a pure function of what has to be dead and of
-//! what the role already denies.
+//! The inline policy that denies a role's revoked sessions, as a pure function of the leases that
+//! have to be dead and of what the role denies already.
 //!
-//! A statement names the hour in which its leases are over, so that what an earlier state of the ledger
-//! wrote stays until that hour even where the ledger no longer knows it (rule 11). A cut denies every
-//! session issued before a moment, in constant size; it stands in for what the list cannot hold.
+//! Each statement names the hour in which its leases are over. Entries that an earlier state of the
+//! ledger wrote therefore stay until that hour, even where the ledger no longer knows them (rule
+//! 11). A cut denies every session issued before a moment, in constant size, and replaces a list
+//! that does not fit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,29 +14,31 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::lease::LeaseRef;
 use lanyard_core::time::Timestamp;
 
-/// How long after its intent a session may still be issued: a minute for the mint itself, and the five
-/// for which AWS accepts a signed request.
+/// Time after its intent in which a session may still be issued: one minute for the mint itself,
+/// and the five minutes for which AWS accepts a signed request.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
-const SETTLE: Duration = Duration::from_secs(60 + 300);
-/// How far the clocks of broker and provider may be apart at a cut.
-const SKEW: Duration = Duration::from_secs(60);
-/// The longest session that a role can give: past it, a cut has nothing left to cut.
+const LATEST_ISSUE_AFTER_INTENT: Duration = Duration::from_secs(60 + 300);
+/// Difference that is allowed between the clocks of the broker and of AWS.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+/// The longest session that AWS gives a role; after that time every session that a cut denies has
+/// expired.
 const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
-const HOUR: u64 = 60 * 60;
+const HOUR_SECS: u64 = 60 * 60;
 
-/// The characters of a listed lease: its id, quotes and a comma.
-const ENTRY_SIZE: usize = 31;
-/// At least what a statement takes without its leases.
-const STATEMENT_SIZE: usize = 150;
-/// At least what the document takes with a cut and no other statement.
-const FRAME_SIZE: usize = 200;
+/// Size of a listed lease in characters: its id, two quotes and a comma.
+const ENTRY_CHARS: usize = 31;
+/// Upper bound, in characters, of a statement without its leases.
+const STATEMENT_CHARS: usize = 150;
+/// Upper bound, in characters, of a document that holds only a cut.
+const FRAME_CHARS: usize = 200;
 
-/// Why a lease is on the list.
+/// The reason why a lease is denied by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// A kill order: it holds its slot, or a cut stands in for it.
+    /// A kill order: the lease keeps its slot, or a cut denies it.
     Killed,
-    /// A release, an expiry, a failed mint: it takes a spare slot (rule 12).
+    /// A release, an expiry or a failed mint: the lease gets a slot only where one is free (rule
+    /// 12).
     Ended,
 }
 
@@ -50,7 +53,7 @@ impl Cause {
 
 const CUT_LABEL: &str = "LanyardCut";
 
-/// What one instance denies on one role.
+/// The sessions that one Lanyard instance denies on one role.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DenyPolicy {
     cut: Option<Timestamp>,
@@ -64,25 +67,26 @@ struct Denied {
 }
 
 impl DenyPolicy {
-    /// Sessions issued before this are denied.
+    /// The moment before which every issued session is denied, if there is a cut.
     #[must_use]
     pub const fn cut(&self) -> Option<Timestamp> {
         self.cut
     }
 
-    /// Whether this lease is denied by name.
+    /// Checks whether the policy lists `lease`.
     #[must_use]
     pub fn names(&self, lease: LeaseId) -> bool {
         self.denied.contains_key(&lease)
     }
 
-    /// Whether there is nothing to write: IAM takes no policy without a statement.
+    /// True when nothing is denied: the policy has to be deleted then, because IAM refuses one
+    /// without statements.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.cut.is_none() && self.denied.is_empty()
     }
 
-    /// The document, in a stable order.
+    /// Renders the policy as an IAM document, in a stable order.
     #[must_use]
     pub fn document(&self) -> Document {
         let mut lists: BTreeMap<(Cause, Timestamp), BTreeSet<LeaseId>> = BTreeMap::new();
@@ -110,12 +114,14 @@ impl DenyPolicy {
     pub fn parse(document: &Document) -> Option<Self> {
         let mut policy = Self::default();
         for statement in &document.statement {
-            policy.take(statement)?;
+            policy.read_statement(statement)?;
         }
+        // Rendered again and compared, so that a document with anything beside our statements (an
+        // edit by hand) is not taken for ours.
         (policy.document() == *document).then_some(policy)
     }
 
-    fn take(&mut self, statement: &Statement) -> Option<()> {
+    fn read_statement(&mut self, statement: &Statement) -> Option<()> {
         let sid = statement.sid.as_deref()?;
         let at = |label: &str| {
             let secs = sid.strip_prefix(label)?.parse().ok()?;
@@ -137,29 +143,30 @@ impl DenyPolicy {
     }
 }
 
-/// What has to be dead on one role.
+/// The input of [`compose`]: the leases that have to be dead on one role.
 #[derive(Debug, Clone, Copy)]
 pub struct Demand<'a> {
-    /// Not yet acknowledged.
+    /// Leases whose revocation is not acknowledged yet.
     pub due: &'a [LeaseRef],
-    /// To be kept dead.
+    /// Leases that were revoked before and have to stay denied.
     pub standing: &'a [LeaseRef],
-    /// Everything asked for before this has to die.
+    /// Every session asked for before this moment has to die.
     pub cut: Option<Timestamp>,
-    /// What the role denies at present.
+    /// The policy that the role has now.
     pub present: &'a DenyPolicy,
-    /// The provider's own time.
+    /// The current time by AWS's clock.
     pub now: Timestamp,
-    /// The most characters that the document may take.
+    /// The largest document, in characters.
     pub budget: usize,
 }
 
-/// What to write, and what it leaves out.
+/// The output of [`compose`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Composed {
-    /// What the role has to deny.
+    /// The policy to write to the role.
     pub policy: DenyPolicy,
-    /// Leases that nobody killed and that found no slot: they rest on their time Deny.
+    /// Leases that ended without a kill and found no slot: nothing but the expiry in their session
+    /// policy denies them.
     pub unlisted: BTreeSet<LeaseId>,
 }
 
@@ -167,42 +174,43 @@ pub struct Composed {
 struct Candidate {
     lease: LeaseId,
     denied: Denied,
-    /// The last moment at which the session could have been issued.
+    /// The latest moment at which the session could have been issued.
     issued_by: Timestamp,
-    hold: Hold,
+    priority: Priority,
 }
 
-/// Who goes first when slots are short.
+/// The priority of a lease when slots are short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Hold {
-    /// Listed, or covered by a cut.
-    Must,
-    /// Listed where there is room.
-    May,
+enum Priority {
+    /// The lease must be listed, or a cut must cover it.
+    Required,
+    /// The lease is listed only while the document has room.
+    Optional,
 }
 
-/// Works out what a role has to deny. The cut never moves back, and goes only when nothing that it denies
-/// can live.
+/// Computes the policy that a role needs. A cut never moves back, and is dropped only when every
+/// session that it denies has expired.
 #[must_use]
 pub fn compose(demand: &Demand<'_>) -> Composed {
     let mut cut = standing_cut(demand);
     let mut candidates = candidates(demand);
     candidates.retain(|one| !covered(cut, one));
-    // The newest keep their slots: a cut then reaches as few neighbours as it can.
-    candidates.sort_by_key(|one| (one.hold, std::cmp::Reverse(one.issued_by), one.lease));
+    // The newest leases get the slots: a cut that covers only the older ones reaches fewer sessions
+    // of others.
+    candidates.sort_by_key(|one| (one.priority, std::cmp::Reverse(one.issued_by), one.lease));
     let killed = candidates
         .iter()
         .any(|one| one.denied.cause == Cause::Killed);
-    let mut room = Room::new(demand.budget);
+    let mut budget = Budget::new(demand.budget);
     let mut policy = DenyPolicy::default();
     let mut unlisted = BTreeSet::new();
     for one in &candidates {
         if covered(cut, one) {
             continue;
         }
-        if room.admits(one.denied, one.hold) {
+        if budget.admits(one.denied, one.priority) {
             policy.denied.insert(one.lease, one.denied);
-        } else if one.hold == Hold::Must && killed {
+        } else if one.priority == Priority::Required && killed {
             cut = cut.max(Some(after(one.issued_by)));
         } else {
             unlisted.insert(one.lease);
@@ -212,7 +220,7 @@ pub fn compose(demand: &Demand<'_>) -> Composed {
     Composed { policy, unlisted }
 }
 
-/// The cut that the order asks for, or the one that stands already.
+/// The cut that a kill order demands, or the one that the role has.
 fn standing_cut(demand: &Demand<'_>) -> Option<Timestamp> {
     let present = demand
         .present
@@ -221,13 +229,14 @@ fn standing_cut(demand: &Demand<'_>) -> Option<Timestamp> {
     let Some(order) = demand.cut else {
         return present;
     };
-    // A cut that was made for this order stays as it is: moving it on would reach sessions issued since.
+    // A cut that was made for this order stays where it is: moving it later would kill sessions
+    // issued since.
     present
-        .filter(|cut| *cut >= after(order + SKEW))
-        .or(Some(after(order.max(demand.now) + SKEW)))
+        .filter(|cut| *cut >= after(order + CLOCK_SKEW))
+        .or(Some(after(order.max(demand.now) + CLOCK_SKEW)))
 }
 
-/// The first whole second after this.
+/// The first whole second after `at`, since policy times have no fractions.
 fn after(at: Timestamp) -> Timestamp {
     Timestamp::from_secs(at.as_secs() + 1)
 }
@@ -236,6 +245,8 @@ fn covered(cut: Option<Timestamp>, one: &Candidate) -> bool {
     cut.is_some_and(|cut| one.issued_by < cut)
 }
 
+/// Every lease that may need a slot: those of the ledger, and those that the role lists and the
+/// ledger no longer knows.
 fn candidates(demand: &Demand<'_>) -> Vec<Candidate> {
     let ours = demand.due.iter().chain(demand.standing);
     let known: BTreeSet<LeaseId> = ours.clone().map(|lease| lease.id).collect();
@@ -248,10 +259,10 @@ fn candidates(demand: &Demand<'_>) -> Vec<Candidate> {
         .map(|(lease, denied)| Candidate {
             lease: *lease,
             denied: *denied,
-            issued_by: demand.now + SETTLE,
-            hold: match denied.cause {
-                Cause::Killed => Hold::Must,
-                Cause::Ended => Hold::May,
+            issued_by: demand.now + LATEST_ISSUE_AFTER_INTENT,
+            priority: match denied.cause {
+                Cause::Killed => Priority::Required,
+                Cause::Ended => Priority::Optional,
             },
         });
     ours.filter(|lease| due.contains(&lease.id) || demand.now <= hour_after(lease.worst_expiry))
@@ -266,38 +277,40 @@ fn candidate(lease: &LeaseRef, present: &DenyPolicy) -> Candidate {
     } else {
         Cause::Ended
     };
-    // What was acknowledged once is not taken back for want of a slot.
-    let hold = if cause == Cause::Killed || present.names(lease.id) {
-        Hold::Must
+    // An acknowledged revocation is never taken back for want of a slot.
+    let priority = if cause == Cause::Killed || present.names(lease.id) {
+        Priority::Required
     } else {
-        Hold::May
+        Priority::Optional
     };
     let until = hour_after(lease.worst_expiry);
     Candidate {
         lease: lease.id,
         denied: Denied { cause, until },
-        issued_by: lease.asked + SETTLE,
-        hold,
+        issued_by: lease.asked + LATEST_ISSUE_AFTER_INTENT,
+        priority,
     }
 }
 
-/// The full hour after a lease is over, leaving the clocks their difference.
+/// The full hour after a lease is over by both clocks. Leases of one hour share a statement.
 fn hour_after(worst_expiry: Timestamp) -> Timestamp {
-    let secs = (worst_expiry + SKEW).as_secs();
-    Timestamp::from_secs(secs.saturating_add(HOUR) / HOUR * HOUR)
+    let secs = (worst_expiry + CLOCK_SKEW).as_secs();
+    Timestamp::from_secs(secs.saturating_add(HOUR_SECS) / HOUR_SECS * HOUR_SECS)
 }
 
-/// What is left of the budget, counted so that the document never takes more.
-struct Room {
+/// The remaining characters of the document. Every size is an upper bound, so the document never
+/// exceeds its budget.
+struct Budget {
     left: usize,
-    /// Of that, what leases may take that nobody killed: half of the whole, so that a kill finds room (rule 12).
+    /// The part of `left` that leases without a kill may use: half of the whole, so that a kill
+    /// always finds room (rule 12).
     spare: usize,
     lists: BTreeSet<(Cause, Timestamp)>,
 }
 
-impl Room {
+impl Budget {
     fn new(budget: usize) -> Self {
-        let left = budget.saturating_sub(FRAME_SIZE);
+        let left = budget.saturating_sub(FRAME_CHARS);
         Self {
             left,
             spare: left / 2,
@@ -305,23 +318,23 @@ impl Room {
         }
     }
 
-    fn admits(&mut self, denied: Denied, hold: Hold) -> bool {
+    fn admits(&mut self, denied: Denied, priority: Priority) -> bool {
         let list = (denied.cause, denied.until);
         let opening = if self.lists.contains(&list) {
             0
         } else {
-            STATEMENT_SIZE
+            STATEMENT_CHARS
         };
-        let size = opening + ENTRY_SIZE;
+        let size = opening + ENTRY_CHARS;
         let Some(left) = self.left.checked_sub(size) else {
             return false;
         };
         if denied.cause == Cause::Ended {
-            match (self.spare.checked_sub(size), hold) {
+            match (self.spare.checked_sub(size), priority) {
                 (Some(spare), _) => self.spare = spare,
-                // What was acknowledged once keeps its entry.
-                (None, Hold::Must) => self.spare = 0,
-                (None, Hold::May) => return false,
+                // An acknowledged entry keeps its slot, even beyond the spare half.
+                (None, Priority::Required) => self.spare = 0,
+                (None, Priority::Optional) => return false,
             }
         }
         self.left = left;

@@ -1,7 +1,7 @@
-//! The two policies that Lanyard writes, as pure functions: the session policy of one lease, and the
-//! deny policy of a role. Nothing here calls AWS or reads a clock.
+//! The two IAM policies that Lanyard writes, as pure functions: the session policy of one lease,
+//! and the deny policy of a role. The crate neither calls AWS nor reads a clock.
 
-/// What the provider is called.
+/// The provider's name in charters, errors and metrics.
 pub const PROVIDER: &str = "aws";
 
 mod deny;

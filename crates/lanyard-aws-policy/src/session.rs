@@ -1,4 +1,4 @@
-//! The session policy of one lease, as STS takes it.
+//! The session policy of one lease, which AWS STS attaches to the session.
 
 use lanyard_core::charter::policy::{SESSION_POLICY_LIMIT, session_document};
 use lanyard_core::charter::{
@@ -8,11 +8,12 @@ use lanyard_core::provider::{MintRequest, PrepareError};
 
 use crate::PROVIDER;
 
-/// The policy that goes with this request for `grant`, as compact JSON.
+/// Renders the session policy of `request` under `grant`, as compact JSON.
 ///
 /// # Errors
-/// When the grant holds what this version does not give (rule 10), a value that could reach beyond itself
-/// (T30), or more than STS takes (T32). Nothing is ever left out to make it fit.
+/// When the grant holds something that this version cannot render (rule 10), a value that could
+/// reach beyond itself (T30), or more than STS accepts (T32). Nothing is ever left out to make the
+/// policy fit.
 pub fn session_policy(grant: &AwsGrant, request: &MintRequest) -> Result<String, PrepareError> {
     for statement in &grant.allow {
         check(statement, grant)?;
@@ -42,7 +43,8 @@ fn refuse(what: &str, value: &str, why: &str) -> Result<(), PrepareError> {
     Err(PrepareError::Unsupported(format!("{what} `{value}` {why}")))
 }
 
-/// A charter that parsed passes. The checks stand here as well, since what passes here is a right.
+/// Checks a statement again before it is rendered. A parsed charter passes; the checks are repeated
+/// because whatever passes here becomes a right.
 fn check(statement: &AwsStatement, grant: &AwsGrant) -> Result<(), PrepareError> {
     for pattern in &statement.actions {
         let ActionPattern(action) = pattern;
@@ -68,7 +70,7 @@ fn check(statement: &AwsStatement, grant: &AwsGrant) -> Result<(), PrepareError>
         if text.contains("${") {
             return refuse("resource", text, "holds a policy variable");
         }
-        // The characters that AssumeRole takes in a policy, less the control characters.
+        // The characters that `AssumeRole` accepts in a policy, without the control characters.
         if !text
             .chars()
             .all(|c| (' '..='\u{ff}').contains(&c) && !c.is_control())

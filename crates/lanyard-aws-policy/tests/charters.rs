@@ -1,6 +1,7 @@
-//! What a charter answers is what its session policy means, by an evaluator that is not ours: every good charter of
-//! the corpus, each action that its grants name and some that they do not, with and without the name of what is
-//! destructive. `cargo xtask test` brings iam-simulate; without it, this says that it does not run.
+//! What a charter answers is what its session policy means, by an evaluator that is not ours: every
+//! good charter of the corpus, each action that its grants name and some that they do not, with and
+//! without the name of what is destructive. `cargo xtask test` brings iam-simulate; without it,
+//! this says that it does not run.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
