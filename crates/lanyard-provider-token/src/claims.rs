@@ -1,4 +1,5 @@
-//! What a token says: the claims of RFC 9068 section 2.2 and Lanyard's own. Nothing here signs.
+//! The claims of a token: those of RFC 9068 section 2.2 and Lanyard's own. This module signs
+//! nothing.
 
 use lanyard_core::charter::{Name, Revision, Role, TokenGrant};
 use lanyard_core::id::{LeaseId, TaskId};
@@ -9,64 +10,66 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::Status;
 
-/// The payload of a token. A payload with any other field is not one of ours.
+/// A token's payload. Parsing refuses a payload with any other field, which Lanyard did not sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claims {
     /// The configured issuer, byte for byte.
     pub iss: String,
-    /// On whose behalf: the agent itself, or the one that its task was first delegated by.
+    /// The subject on whose behalf the token acts: the agent itself, or the agent that delegated
+    /// the first task of the lineage.
     pub sub: String,
     /// The grant's audience; exactly one.
     pub aud: String,
     /// The agent's name: an agent is its own client (RFC 9068 section 2.2).
     pub client_id: String,
-    /// Seconds since the epoch.
+    /// Time of issue, in seconds since the epoch.
     pub iat: u64,
-    /// Seconds since the epoch.
+    /// Time of expiry, in seconds since the epoch.
     pub exp: u64,
-    /// The lease's id.
+    /// Id of the token's lease.
     pub jti: LeaseId,
-    /// Scope tokens, in order, with one space between.
+    /// Scope tokens in order, separated by one space (RFC 6749 section 3.3).
     pub scope: String,
     /// The task that the lease belongs to.
     pub task: TaskId,
-    /// The charter's name.
+    /// Name of the charter that the lease rests on.
     pub charter: Name,
-    /// The charter's revision.
+    /// Revision of that charter, at which the decision was made.
     pub revision: Revision,
-    /// The grant's name.
+    /// Name of the charter's grant.
     pub grant: Name,
-    /// plan or apply.
+    /// The lease's role, `plan` or `apply`.
     pub role: Role,
-    /// Where the task runs.
+    /// The environment that the task runs in.
     pub environment: Name,
-    /// SHA-256 of the approved plan, in hex, for an apply.
+    /// SHA-256 of the approved plan, in hex; only on an apply that a plan was approved for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// Where its bit is on a status list.
+    /// The token's place on a status list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
-    /// The key that whoever presents it has to hold (RFC 7800).
+    /// The key that a presenter of the token has to prove possession of (RFC 7800).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
-    /// Who acts for the subject, where that is another (RFC 8693 section 4.1).
+    /// The chain of actors, where the token acts for another subject (RFC 8693 section 4.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Act>>,
 }
 
-/// Who acts: the current one outside, those before it within.
+/// An actor chain: the current actor outermost, earlier ones nested inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// An agent's name.
+    /// The name of the acting agent.
     pub sub: String,
-    /// Who acted before.
+    /// The actor before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Self>>,
 }
 
 impl Act {
-    /// The chain for an agent and those before it, nearest first; the last of them is the subject.
+    /// The actor chain of `agent` and the agents above it, nearest first. The last of them is the
+    /// subject and therefore no actor.
     fn of(agent: &AgentName, behind: &[AgentName]) -> Option<Box<Self>> {
         let (_, between) = behind.split_last()?;
         let chain = std::iter::once(agent).chain(between);
@@ -78,7 +81,7 @@ impl Act {
 }
 
 impl Claims {
-    /// The claims of one lease.
+    /// Builds the claims of one lease.
     pub(crate) fn of(
         issuer: &str,
         grant: &TokenGrant,

@@ -1,5 +1,5 @@
-//! The answer of the introspection endpoint (RFC 7662). Pure: the caller verifies the token and looks
-//! the lease up, in the state that a kill has already fenced.
+//! The answer of the introspection endpoint (RFC 7662), as a pure function: the caller verifies the
+//! token and looks up its lease in the state that a kill has already fenced.
 
 use lanyard_core::id::LeaseId;
 use lanyard_core::identity::Confirmation;
@@ -10,26 +10,29 @@ use serde::Serialize;
 
 use crate::claims::Claims;
 
-/// What the ledger says of a token's lease.
+/// A lease's condition, as the ledger's state has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseView {
-    /// Issued, and nothing has begun to end it.
+    /// The lease is issued, and nothing has begun to end it.
     pub live: bool,
-    /// As that, or still on its way to whoever asked: what a status list shows, since a verifier keeps it for a while.
+    /// The lease is live, or its token is on the way to the agent. A status list shows this and not
+    /// `live`, because a verifier keeps the list for a while.
     pub valid: bool,
-    /// When the broker ends it.
+    /// The time at which the broker ends the lease.
     pub expires: Timestamp,
 }
 
 impl LeaseView {
-    /// What the state says of a lease. From the admission of a kill order on nothing in its reach is live, whether or
-    /// not anything has come round to ending it.
+    /// The view of lease `id`; `None` for an unknown lease. Once a kill order is admitted, nothing
+    /// in its scope is live, even before the sweep reaches the lease.
     #[must_use]
     pub fn of(state: &State, id: LeaseId) -> Option<Self> {
         let lease = state.leases().get(id)?;
+        // By the order and not by the stage: the order holds from its admission, the stage changes
+        // when the sweep comes by.
         let killed = state.kills().killer(&lease.facets(), lease.intent);
         let (live, valid) = match lease.stage {
-            // An intent is not live here: nobody has been handed its token yet.
+            // An intent is not live: no agent has been handed its token yet.
             Stage::Intent => (false, true),
             Stage::Issued { .. } => (true, true),
             Stage::Stopping { .. } => (false, false),
@@ -42,13 +45,13 @@ impl LeaseView {
     }
 }
 
-/// The body of the answer. An inactive one says nothing more than that (RFC 7662 section 2.2).
+/// The body of the answer. An inactive answer gives no reason (RFC 7662 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "Body")]
 pub enum Answer {
-    /// Not ours, expired, revoked, or not known to be live.
+    /// The token is foreign, expired or revoked, or its lease is not known to be live.
     Inactive,
-    /// Live at this moment, with what the token says.
+    /// The token is live now; the answer repeats its claims.
     Active(Box<Claims>),
 }
 
@@ -81,7 +84,8 @@ impl From<Answer> for Body {
     }
 }
 
-/// What to answer about a verified token whose lease is this one, if the ledger knows it.
+/// The answer for a verified token and the lease that its `jti` names. An unknown lease is
+/// inactive.
 #[must_use]
 pub fn answer(claims: Claims, lease: Option<LeaseView>, now: Timestamp) -> Answer {
     let ends = Timestamp::from_secs(claims.exp);

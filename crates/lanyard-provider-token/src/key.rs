@@ -1,5 +1,5 @@
-//! One Ed25519 key: what it is called, how it signs, and its public half as a JWK (RFC 8037). Where it
-//! is kept and when it is used is not known here.
+//! An Ed25519 signing key: its id, its signatures, and its public half as a JWK (RFC 8037). This
+//! module neither stores keys nor chooses among them.
 
 use std::fmt;
 
@@ -13,32 +13,32 @@ use serde::Serialize;
 /// A set of public keys (RFC 7517 section 5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Jwks {
-    /// Oldest first.
+    /// The public keys, the one that retires first in front.
     pub keys: Vec<Jwk>,
 }
 
-/// One public key.
+/// A public key, as the JWKS lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Jwk {
-    /// `OKP`.
+    /// Key type, always `OKP`.
     pub kty: &'static str,
-    /// `Ed25519`.
+    /// Curve of the key, always `Ed25519`.
     pub crv: &'static str,
-    /// The public key, base64url.
+    /// The public key, in base64url.
     pub x: String,
-    /// Its thumbprint (RFC 7638), base64url of SHA-256.
+    /// The key's thumbprint (RFC 7638): SHA-256, in base64url.
     pub kid: String,
-    /// `EdDSA`.
+    /// Signature algorithm, always `EdDSA`.
     pub alg: &'static str,
-    /// `sig`.
+    /// Intended use, always `sig`.
     #[serde(rename = "use")]
     pub usage: &'static str,
 }
 
-/// `typ` of an access token (RFC 9068 section 2.1).
-pub(crate) const ACCESS_TOKEN: &str = "at+jwt";
+/// Header `typ` of an access token (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
-/// A key pair, parsed once, and the time from which it signs.
+/// A parsed key pair and the time from which it signs.
 pub(crate) struct SigningKey {
     pub(crate) not_before: Timestamp,
     pub(crate) kid: String,
@@ -46,7 +46,7 @@ pub(crate) struct SigningKey {
     pair: Ed25519KeyPair,
 }
 
-/// The bytes are not an Ed25519 key in PKCS#8 version 2 (RFC 5958).
+/// Returned for bytes that are not an Ed25519 key in PKCS#8 version 2 (RFC 5958).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotAKey;
 
@@ -59,26 +59,28 @@ impl SigningKey {
         let kid = thumbprint(pair.public_key().as_ref());
         Ok(Self {
             not_before,
-            encoded_header: header(ACCESS_TOKEN, &kid),
+            encoded_header: header(ACCESS_TOKEN_TYPE, &kid),
             kid,
             pair,
         })
     }
 
-    /// An access token over this payload.
+    /// Signs `payload` as an access token.
     pub(crate) fn sign(&self, payload: &[u8]) -> Secret<String> {
         self.sign_under(&self.encoded_header, payload)
     }
 
-    /// Something of another type.
+    /// Signs `payload` as a token of another `typ`, which no access-token check accepts.
     pub(crate) fn sign_as(&self, typ: &str, payload: &[u8]) -> Secret<String> {
         self.sign_under(&header(typ, &self.kid), payload)
     }
 
-    /// A compact JWS over this payload (RFC 7515 section 3.1).
+    /// Renders a compact JWS over `payload` (RFC 7515 section 3.1).
     fn sign_under(&self, encoded_header: &str, payload: &[u8]) -> Secret<String> {
-        const SIGNATURE: usize = 86;
-        let room = encoded_header.len() + 2 + payload.len().div_ceil(3) * 4 + SIGNATURE;
+        // The exact size, so that the buffer never grows: growing would leave copies of the token
+        // in freed memory.
+        const SIGNATURE_CHARS: usize = 86;
+        let room = encoded_header.len() + 2 + payload.len().div_ceil(3) * 4 + SIGNATURE_CHARS;
         let mut token = String::with_capacity(room);
         token.push_str(encoded_header);
         token.push('.');
@@ -89,7 +91,7 @@ impl SigningKey {
         Secret::new(token)
     }
 
-    /// Whether this key made that signature.
+    /// Checks that this key made `signature` over `message`.
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, self.pair.public_key().as_ref())
             .verify(message, signature)
@@ -117,12 +119,13 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The header of a JWS of ours; neither text needs escaping.
+/// Renders a JWS header. Neither text needs escaping: `typ` is a constant, and `kid` is base64url.
 fn header(typ: &str, kid: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!(r#"{{"typ":"{typ}","alg":"EdDSA","kid":"{kid}"}}"#))
 }
 
-/// RFC 7638 with the members that RFC 8037 section 2 requires, in lexicographic order.
+/// The thumbprint of RFC 7638, over the members that RFC 8037 section 2 requires, in lexicographic
+/// order.
 fn thumbprint(public_key: &[u8]) -> String {
     let x = URL_SAFE_NO_PAD.encode(public_key);
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);

@@ -1,5 +1,6 @@
-//! Keys on disk: one file a key, PKCS#8, readable by its owner alone (T51). The time from which a key
-//! signs is in the file's name, so that a key and its time appear in one step. Knows nothing of tokens.
+//! Signing keys on disk: one PKCS#8 file per key, readable by its owner alone (T51). The file's
+//! name holds the time from which the key signs, so that a key and its time appear in one step.
+//! This module knows nothing of tokens.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,40 +14,40 @@ use lanyard_secret_file::{Origin, SecretFileError};
 use crate::key::SigningKey;
 
 const EXTENSION: &str = "pk8";
-const UNFINISHED: &str = "unfinished";
+const UNFINISHED_EXTENSION: &str = "unfinished";
 
-/// Why a key could not be read from disk, or put there.
+/// The reason why a key was not read from disk, or not written.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The directory could not be made, or read.
-    #[error("cannot use key directory {}", .path.display())]
+    /// The directory cannot be created or listed.
+    #[error("cannot use key directory `{}`", .path.display())]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A key file is not one that is read.
+    /// The key's file has wrong permissions, is too large, or cannot be read.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// A key file could not be written, or a retired one removed.
-    #[error("cannot write key {}", .path.display())]
+    /// A new key cannot be written, or a retired one not removed.
+    #[error("cannot write key `{}`", .path.display())]
     Write {
-        /// The file.
+        /// Path of the key's file.
         path: PathBuf,
-        /// Why.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The content or the name is not that of a key.
-    #[error("{} is not a key: expected `<milliseconds>-<kid>.pk8` holding Ed25519 PKCS#8", .path.display())]
+    /// The file's content or name is not a key's.
+    #[error("`{}` is not a key: expected `<milliseconds>-<kid>.pk8` holding Ed25519 PKCS#8", .path.display())]
     Malformed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
 }
 
-/// Makes the directory (0700) if it is not there, and reads every key in it. What cannot be used keeps nobody from using the
-/// rest.
+/// Creates the directory (mode 0700) where it is missing, and reads every key in it. A file that
+/// cannot be used is reported and does not keep the other keys from being used.
 pub(crate) fn read_all(dir: &Path) -> (Vec<SigningKey>, Vec<KeyFileError>) {
     let (mut keys, mut problems) = (Vec::new(), Vec::new());
     match paths(dir) {
@@ -57,8 +58,9 @@ pub(crate) fn read_all(dir: &Path) -> (Vec<SigningKey>, Vec<KeyFileError>) {
                         Ok(key) => keys.push(key),
                         Err(error) => problems.push(error),
                     },
-                    // A crash left it before it had its name; no token was ever signed with it.
-                    Some(UNFINISHED) => drop(fs::remove_file(&path)),
+                    // Left by a crash before its rename. No token was ever signed with this key,
+                    // because a key signs only under its final name.
+                    Some(UNFINISHED_EXTENSION) => drop(fs::remove_file(&path)),
                     _ => {}
                 }
             }
@@ -96,14 +98,14 @@ fn read(path: &Path) -> Result<SigningKey, KeyFileError> {
     }
 }
 
-/// Puts a key on disk under its name: complete and synced, or not there at all.
+/// Writes a key to disk atomically: complete and synced, or not at all.
 pub(crate) fn write(
     dir: &Path,
     key: &SigningKey,
     pkcs8: &Secret<Vec<u8>>,
 ) -> Result<(), KeyFileError> {
     let path = path_of(dir, key);
-    let unfinished = path.with_extension(UNFINISHED);
+    let unfinished = path.with_extension(UNFINISHED_EXTENSION);
     let put = || {
         let mut file = OpenOptions::new()
             .write(true)
@@ -118,7 +120,7 @@ pub(crate) fn write(
     put().map_err(|source| KeyFileError::Write { path, source })
 }
 
-/// Removes a retired key.
+/// Removes the file of a retired key.
 pub(crate) fn delete(dir: &Path, key: &SigningKey) -> Result<(), KeyFileError> {
     remove(&path_of(dir, key))
 }

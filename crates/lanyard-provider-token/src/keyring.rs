@@ -1,8 +1,9 @@
-//! The keys that sign, one after the other, and for how long each stays published.
+//! The signing keys of an issuer, one after another, and the time for which each stays published.
 //!
-//! A key signs from its own time until the next key's. It is published before its time, so that
-//! a verifier's cached JWKS has it, and until the last token that it can have signed has expired.
-//! Both follow from the keys' times alone, so a restart forgets nothing.
+//! A key signs from its own time until that of the next key. Its public half is published before
+//! that time, so that verifiers' cached JWKS have it, and until the last token that the key can
+//! have signed has expired. Both times follow from the keys' own times, so that a restart forgets
+//! nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use ring::signature::Ed25519KeyPair;
 use crate::key::{Jwks, SigningKey};
 use crate::key_file::{self, KeyFileError};
 
-/// The longest life of a token; a key stays published for this long after it last signed.
+/// The longest life of a token, and the time for which a key stays published after it last signed.
 ///
 /// # Limit
 /// - for: a token
@@ -26,10 +27,11 @@ use crate::key_file::{self, KeyFileError};
 /// - test: `what_a_token_cannot_be_is_refused_before_anything_is_signed`
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a new key is published before it signs: what a verifier may cache the JWKS for.
+/// Time for which a new key is published before it signs: the longest that a verifier may cache the
+/// JWKS.
 pub const PUBLISHED_BEFORE_USE: Duration = Duration::from_secs(5 * 60);
 
-/// How far past `exp` a verifier may still accept a token.
+/// Time past `exp` for which a verifier may still accept a token.
 pub(crate) const VERIFIER_LEEWAY: Duration = Duration::from_secs(60);
 
 /// Signing keys that are published at the same time.
@@ -41,42 +43,43 @@ pub(crate) const VERIFIER_LEEWAY: Duration = Duration::from_secs(60);
 /// - test: `rotating_without_end_is_refused`
 const MAX_PUBLISHED_KEYS: usize = 32;
 
-/// Why there is no keyring, or no new key.
+/// The reason why there is no keyring, or no new key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyringError {
-    /// On disk.
+    /// A key cannot be read from disk, or not written.
     #[error(transparent)]
     File(#[from] KeyFileError),
     /// The operating system gave no random bytes.
     #[error("cannot generate a signing key: no random bytes from the system")]
     NoRandomness,
-    /// Rotated too often.
+    /// Keys were rotated faster than old ones retire.
     #[error("{MAX_PUBLISHED_KEYS} signing keys are published already: wait until one retires")]
     TooMany,
 }
 
-/// The keys of one issuer.
+/// The signing keys of one issuer.
 #[derive(Debug)]
 pub struct Keyring {
     dir: PathBuf,
-    /// INVARIANT: in the order of `not_before`, and never empty.
+    /// INVARIANT: sorted by `not_before`, and never empty.
     keys: RwLock<Vec<Arc<SigningKey>>>,
     problems: Vec<KeyFileError>,
 }
 
 impl Keyring {
-    /// Reads the keys in this directory, or makes the first one. A file that is not a key that only its owner can read is
-    /// left alone, and so is a directory that cannot be used: [`Keyring::problems`] names them. Without a key that can be
-    /// used, one of this process alone signs.
+    /// Reads the keys in `dir`, or creates the first one. Files that cannot be used stay where they
+    /// are, as does a directory that cannot be used; [`Keyring::problems`] names them. Without any
+    /// usable key, a key of this process alone signs.
     ///
     /// # Errors
-    /// Without random bytes.
+    /// When the system gives no random bytes.
     pub fn load_or_create(dir: &Path, now: Timestamp) -> Result<Self, KeyringError> {
         let (keys, mut problems) = key_file::read_all(dir);
         let mut keys: Vec<_> = keys.into_iter().map(Arc::new).collect();
         if keys.is_empty() {
             let (key, pkcs8) = generate(now)?;
-            // Beside a key that cannot be read, another one would pass for the only one there ever was.
+            // Never written beside an unreadable key: after a restart the new key would pass for
+            // the only one that ever was, and tokens of the old one would no longer verify.
             if problems.is_empty()
                 && let Err(error) = key_file::write(dir, &key, &pkcs8)
             {
@@ -92,7 +95,7 @@ impl Keyring {
         })
     }
 
-    /// What could not be used when the keys were read.
+    /// The files that could not be used when the keys were read, a sentence each.
     pub fn problems(&self) -> impl Iterator<Item = String> + '_ {
         self.problems.iter().map(|error| {
             let why = std::error::Error::source(error);
@@ -100,16 +103,18 @@ impl Keyring {
         })
     }
 
-    /// Adds a key that signs from [`PUBLISHED_BEFORE_USE`] on, and removes those that have retired.
+    /// Adds a key that signs after [`PUBLISHED_BEFORE_USE`], and removes keys that have retired.
     ///
     /// # Errors
-    /// When the key cannot be put on disk, or too many are published; the others go on as they were.
+    /// When the key cannot be written, or too many are published. The other keys go on as before.
     pub fn rotate(&self, now: Timestamp) -> Result<(), KeyringError> {
         self.retire(now)?;
         if self.keys.read().len() >= MAX_PUBLISHED_KEYS {
             return Err(KeyringError::TooMany);
         }
         let (key, pkcs8) = generate(now + PUBLISHED_BEFORE_USE)?;
+        // On disk before it is published: a verifier must never hold a key that a restart would
+        // forget.
         key_file::write(&self.dir, &key, &pkcs8)?;
         let mut keys = self.keys.write();
         keys.push(Arc::new(key));
@@ -126,7 +131,7 @@ impl Keyring {
         Ok(())
     }
 
-    /// The public keys, from the oldest whose tokens may still be valid.
+    /// The public keys, beginning with the oldest whose tokens may still be valid.
     #[must_use]
     pub fn jwks(&self, now: Timestamp) -> Jwks {
         Jwks {
@@ -136,12 +141,13 @@ impl Keyring {
         }
     }
 
-    /// Signs with the newest key whose time has come. Absent only if there were no key at all.
+    /// Signs with the newest key whose time has come. `None` only without any key.
     pub(crate) fn sign(&self, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
         self.newest(now).map(|key| key.sign(payload))
     }
 
-    /// The same for something that is no access token, and says so by its `typ` (RFC 8725 section 3.11).
+    /// Signs something that is no access token, under its own `typ`, so that neither can be taken
+    /// for the other (RFC 8725 section 3.11).
     #[must_use]
     pub fn sign_as(&self, typ: &str, payload: &[u8], now: Timestamp) -> Option<Secret<String>> {
         self.newest(now).map(|key| key.sign_as(typ, payload))
@@ -149,12 +155,12 @@ impl Keyring {
 
     fn newest(&self, now: Timestamp) -> Option<Arc<SigningKey>> {
         let keys = self.keys.read();
-        // A clock that was set back finds no key whose time has come: the oldest one signs.
+        // After the clock was set back, no key's time may have come: the oldest one signs then.
         let due = keys.iter().rfind(|key| key.not_before <= now);
         due.or_else(|| keys.first()).cloned()
     }
 
-    /// The published key of exactly this name.
+    /// The published key whose id is `kid`.
     pub(crate) fn key(&self, kid: &str, now: Timestamp) -> Option<Arc<SigningKey>> {
         published(&self.keys.read(), now)
             .find(|key| key.kid == kid)
@@ -174,7 +180,8 @@ fn sort(keys: &mut [Arc<SigningKey>]) {
     keys.sort_by(|a, b| (a.not_before, &a.kid).cmp(&(b.not_before, &b.kid)));
 }
 
-/// A key is published until its successor has signed for as long as any token of it can be accepted.
+/// The keys that are published at `now`: a key stays until its successor has signed for as long as
+/// any token of the key can be accepted.
 fn published(keys: &[Arc<SigningKey>], now: Timestamp) -> impl Iterator<Item = &Arc<SigningKey>> {
     let retired = keys
         .iter()
@@ -307,7 +314,10 @@ mod tests {
         std::fs::set_permissions(&damaged, std::fs::Permissions::from_mode(0o600)).expect("chmod");
         let keyring = Keyring::load_or_create(dir.path(), START).expect("keyring");
         let problems: Vec<_> = keyring.problems().collect();
-        assert!(problems[0].contains("1-x.pk8 is not a key"), "{problems:?}");
+        assert!(
+            problems[0].contains("1-x.pk8` is not a key"),
+            "{problems:?}"
+        );
     }
 
     #[test]

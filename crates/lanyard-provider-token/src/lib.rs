@@ -1,10 +1,10 @@
 //! Lanyard's own access tokens: JWTs in the profile of RFC 9068, signed with Ed25519 (RFC 8037).
 //!
-//! The provider keeps no record of what it signed. A token's truth is its lease, which the ledger
-//! holds: [`introspection`] answers from that (RFC 7662), at once and with `active: false` whenever
-//! the lease is not known to be live, and so does its [`status`] list, some seconds later. Whoever verifies
-//! a token from the JWKS alone accepts it until `exp`, whatever was killed since; the mechanism line of the
-//! provider's capabilities says so.
+//! The provider keeps no record of its signatures. The truth about a token is its lease in the
+//! ledger: [`introspection`] answers from the lease at once (RFC 7662), with `active: false` unless
+//! the lease is known to be live; the [`status`] list answers from it some seconds later. A
+//! verifier that uses the JWKS alone accepts a token until `exp`, whatever was killed since; the
+//! provider's `mechanism` line says so.
 
 pub mod introspection;
 pub mod status;

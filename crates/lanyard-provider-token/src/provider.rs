@@ -1,4 +1,4 @@
-//! The token target behind the seam to the providers.
+//! The token target's implementation of [`Provider`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::status::{self, Lists};
 
 const PROVIDER: &str = "token";
 
-/// Signing is local; a mint that takes longer than this has not been scheduled.
+/// Time limit of a mint. Signing is local: a mint that takes longer was not scheduled.
 ///
 /// # No limit
 /// Nothing but signing is done in a mint; the engine bounds every mint by this and by `MINT_TIME`.
 const MINT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How old a list may be when it is served, rounded up.
-const LISTED: Duration = Duration::from_secs(1);
+/// The greatest age of a status list when it is served, rounded up.
+const LIST_AGE_WHEN_SERVED: Duration = Duration::from_secs(1);
 
-/// Lanyard as its own target.
+/// Lanyard as its own target: mints access tokens that other services verify.
 #[derive(Debug, Clone)]
 pub struct TokenProvider {
     issuer: String,
@@ -36,7 +36,8 @@ pub struct TokenProvider {
 }
 
 impl TokenProvider {
-    /// Signs as this issuer (`iss`, byte for byte) with these keys, and gives every token a place on these lists.
+    /// A provider that signs as `issuer` (`iss`, byte for byte) with the keys of `keyring`, and
+    /// gives every token a place on `lists`.
     #[must_use]
     pub const fn new(issuer: String, keyring: Arc<Keyring>, lists: Arc<Lists>) -> Self {
         Self {
@@ -68,13 +69,13 @@ impl Provider for TokenProvider {
             mechanism: "introspection answers inactive from the fence on, and the status list when it is fetched \
                         again; a verifier that asks neither accepts the token until exp"
                 .to_owned(),
-            worst_case: Some(status::TTL + LISTED),
+            worst_case: Some(status::TTL + LIST_AGE_WHEN_SERVED),
             source: "introspection reads the lease itself (RFC 7662 section 2.2); the list's ttl".to_owned(),
         }
     }
 
-    /// The document is the payload, byte for byte as it is signed. The handle is the token's place on a status list;
-    /// the lease's id is its `jti`.
+    /// Renders the payload, byte for byte as it will be signed. The handle is the token's place on
+    /// a status list; the token's `jti` is the lease's id.
     fn prepare(&self, request: &MintRequest) -> Result<Prepared, PrepareError> {
         let grant = match &request.rights {
             Rights::Token(grant) => grant,
@@ -98,7 +99,7 @@ impl Provider for TokenProvider {
         let status = status::claim(&self.issuer, &handle);
         let claims = Claims::of(&self.issuer, grant, request, status);
         let document = serde_json::to_string(&claims)
-            .map_err(|_| PrepareError::Unsupported("claims cannot be written".to_owned()))?;
+            .map_err(|_| PrepareError::Unsupported("cannot render the claims".to_owned()))?;
         Ok(Prepared {
             handle,
             worst_expiry: request.expires,
@@ -112,6 +113,7 @@ impl Provider for TokenProvider {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         let (lease, expires) = (request.lease, request.expires);
+        // Noted before the signature: a token that exists must never be missing from its list.
         self.lists.note(&prepared.handle, lease, expires);
         let jwt = self
             .keyring
@@ -128,8 +130,8 @@ impl Provider for TokenProvider {
         })
     }
 
-    /// Proved at once: a lease that is asked to be revoked is fenced already, and introspection, which
-    /// is this provider's own check, answers from that same lease.
+    /// Reports every lease as proved dead at once. A lease that is to be revoked is fenced already,
+    /// and introspection, which is this provider's own check, answers from that same lease.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         RevocationReport {
             outcomes: revocation
@@ -141,12 +143,12 @@ impl Provider for TokenProvider {
         }
     }
 
-    /// Whether a token is dead is the ledger's to say; this side of the seam keeps no record to ask.
+    /// Cannot tell: only the ledger knows whether a token is dead.
     async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
         Ok(Probe::Unknowable)
     }
 
-    /// A signature leaves nothing behind that could be found.
+    /// Always empty, because a signature leaves nothing behind that could be found.
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
     }

@@ -1,7 +1,8 @@
-//! Token Status Lists (draft-ietf-oauth-status-list): a bit for every token, so that a verifier that asks about none
-//! of them learns of a kill as soon as it fetches the list again.
+//! Token Status Lists (draft-ietf-oauth-status-list): one bit per token, so that a verifier that
+//! does not introspect learns of a kill when it next fetches the list.
 //!
-//! A list is named after the process that filled it, so that no place is ever given twice.
+//! Each list is named after the process that filled it, so that no place is ever given to two
+//! tokens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,36 +17,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::keyring::Keyring;
 
-/// How long a verifier may go on with a list before it fetches it again.
+/// Time after which a verifier has to fetch a list again.
 pub const TTL: Duration = Duration::from_secs(10);
-/// How long a list is believed at all.
-const BELIEVED: Duration = Duration::from_secs(30);
-/// How many tokens a list has places for.
-const PLACES: u64 = 1 << 16;
-/// The compression: the best, as the draft recommends.
-const LEVEL: u8 = 9;
-/// `typ` of a list.
+/// Time after which a list expires and a verifier must not use it.
+const LIST_LIFETIME: Duration = Duration::from_secs(30);
+/// Number of places on one list.
+const PLACES_PER_LIST: u64 = 1 << 16;
+/// ZLIB compression level: the best one, as the draft recommends.
+const ZLIB_LEVEL: u8 = 9;
+/// Header `typ` of a list token.
 const TYPE: &str = "statuslist+jwt";
 
-/// The claim of a token: where its bit is.
+/// The `status` claim of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {
-    /// The list and the place on it.
+    /// The token's list and its place there.
     pub status_list: Place,
 }
 
-/// A place on a list.
+/// A place on a status list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Place {
-    /// The bit's number.
+    /// Number of the token's bit.
     pub idx: u32,
-    /// Where the list is.
+    /// URL of the list.
     pub uri: String,
 }
 
-/// Which lease has which place.
+/// The lists of one process: which lease has which place.
 #[derive(Debug)]
 pub struct Lists {
     process: String,
@@ -54,19 +55,19 @@ pub struct Lists {
 
 type Members = Vec<Member>;
 
-/// A lease on a list.
+/// A lease's place on a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
-    /// The bit's number.
+    /// Number of the token's bit.
     pub index: u32,
-    /// The lease.
+    /// The lease of the token.
     pub lease: LeaseId,
-    /// When its token ends.
+    /// The time at which the token expires.
     pub expires: Timestamp,
 }
 
 impl Lists {
-    /// The lists of a process, which these fresh random bits name.
+    /// The lists of a process. `bits` are fresh random bits that name the process's lists.
     #[must_use]
     pub fn new(bits: u128) -> Self {
         Self {
@@ -75,15 +76,15 @@ impl Lists {
         }
     }
 
-    /// The place of the token with this number: pure.
+    /// The place of token `number`; a pure function of the number.
     pub(crate) fn place(&self, number: u64) -> Handle {
-        let (list, index) = (number / PLACES, number % PLACES);
+        let (list, index) = (number / PLACES_PER_LIST, number % PLACES_PER_LIST);
         Handle(format!("{}-{list:x}/{index}", self.process).into())
     }
 
-    /// Takes down who has a place, so that the list can be made.
+    /// Records the lease of a place, so that the list can be rendered.
     pub fn note(&self, handle: &Handle, lease: LeaseId, expires: Timestamp) {
-        let Some((list, index)) = taken_apart(handle) else {
+        let Some((list, index)) = split_handle(handle) else {
             return;
         };
         let member = Member {
@@ -95,7 +96,7 @@ impl Lists {
         members.entry(list.to_owned()).or_default().push(member);
     }
 
-    /// Who has a place on a list. One on which nobody's token is valid any more is gone.
+    /// The members of a list. Drops every list on which all tokens have expired.
     #[must_use]
     pub fn members(&self, list: &str, now: Timestamp) -> Option<Vec<Member>> {
         let mut all = self.members.lock();
@@ -104,15 +105,15 @@ impl Lists {
     }
 }
 
-/// `list/index`.
-fn taken_apart(handle: &Handle) -> Option<(&str, u32)> {
+/// Splits a handle of the form `list/index`.
+fn split_handle(handle: &Handle) -> Option<(&str, u32)> {
     let (list, index) = handle.0.split_once('/')?;
     Some((list, index.parse().ok()?))
 }
 
-/// The claim for a handle, with lists under this issuer.
+/// The `status` claim for a handle, with the list's URL under `issuer`.
 pub(crate) fn claim(issuer: &str, handle: &Handle) -> Option<Status> {
-    let (list, idx) = taken_apart(handle)?;
+    let (list, idx) = split_handle(handle)?;
     let uri = uri(issuer, list);
     Some(Status {
         status_list: Place { idx, uri },
@@ -141,7 +142,8 @@ struct Encoded {
     lst: String,
 }
 
-/// A list token (section 5.1 of the draft): the bit of every index that is named here is 1, INVALID.
+/// Renders and signs a list token (draft section 5.1). Every index in `invalid` has bit 1, INVALID.
+/// `None` without a key.
 #[must_use]
 pub fn list_token(
     keyring: &Keyring,
@@ -152,7 +154,7 @@ pub fn list_token(
     let claims = ListClaims {
         sub: uri(issuer, list),
         iat: now.as_secs(),
-        exp: (now + BELIEVED).as_secs(),
+        exp: (now + LIST_LIFETIME).as_secs(),
         ttl: TTL.as_secs(),
         status_list: Encoded {
             bits: 1,
@@ -164,9 +166,9 @@ pub fn list_token(
     Some(token.expose().clone())
 }
 
-/// Least significant bit first, in ZLIB (RFC 1950), in base64url.
+/// Packs the bits, least significant first, and encodes them: ZLIB (RFC 1950), then base64url.
 fn encoded(invalid: impl IntoIterator<Item = u32>) -> String {
-    let size = usize::try_from(PLACES / 8).unwrap_or_default();
+    let size = usize::try_from(PLACES_PER_LIST / 8).unwrap_or_default();
     let mut bits = vec![0_u8; size];
     for index in invalid {
         let byte = usize::try_from(index / 8).unwrap_or(usize::MAX);
@@ -174,7 +176,9 @@ fn encoded(invalid: impl IntoIterator<Item = u32>) -> String {
             *byte |= 1 << (index % 8);
         }
     }
-    URL_SAFE_NO_PAD.encode(miniz_oxide::deflate::compress_to_vec_zlib(&bits, LEVEL))
+    URL_SAFE_NO_PAD.encode(miniz_oxide::deflate::compress_to_vec_zlib(
+        &bits, ZLIB_LEVEL,
+    ))
 }
 
 #[cfg(test)]
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn a_list_is_known_while_a_token_on_it_is_valid() {
         let lists = Lists::new(7);
-        let handle = lists.place(PLACES + 3);
+        let handle = lists.place(PLACES_PER_LIST + 3);
         let (lease, ends) = (LeaseId::from_bits(1), Timestamp::from_secs(10));
         lists.note(&handle, lease, ends);
         let list = format!("{:032x}-1", 7);

@@ -1,4 +1,5 @@
-//! Verifies that a token is one of ours: strictly, since nobody else's has to be understood.
+//! Verifies tokens that this issuer signed. The checks are strict, because no foreign token has to
+//! be understood.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,10 +7,10 @@ use lanyard_core::time::Timestamp;
 use serde::Deserialize;
 
 use crate::claims::Claims;
-use crate::key::ACCESS_TOKEN;
+use crate::key::ACCESS_TOKEN_TYPE;
 use crate::keyring::Keyring;
 
-/// The longest token that is looked at; ours take about 900 bytes.
+/// The longest token that is verified; those of this issuer have about 900 bytes.
 ///
 /// # Limit
 /// - for: a token
@@ -18,36 +19,38 @@ use crate::keyring::Keyring;
 /// - test: `a_token_has_so_many_bytes_and_no_more`
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// How far in the future `iat` may lie: clocks of two replicas differ.
-const SKEW_SECS: u64 = 30;
+/// Time by which `iat` may lie in the future, in seconds, since the clocks of two replicas differ.
+const CLOCK_SKEW_SECS: u64 = 30;
 
-/// Why a text is not a valid token of ours. Outside, all of these look the same.
+/// The reason why a text is not a valid token of this issuer. Callers outside see no difference
+/// between the reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
-    /// Not three parts of base64url, or too long.
+    /// The text is not three parts of base64url, or is too long.
     #[error("token is not a compact JWS of at most {MAX_TOKEN_BYTES} bytes")]
     NotCompact,
-    /// Another algorithm or type, or a member that we never write (T1, T4, T5).
+    /// The header has another algorithm or type, or a member that Lanyard never writes (T1, T4,
+    /// T5).
     #[error("token's header is not that of one of our tokens")]
     Header,
-    /// No published key of that name (T3).
+    /// No published key has the header's `kid` (T3).
     #[error("token's key is not known")]
     UnknownKey,
-    /// Not signed by that key.
+    /// The key did not make the signature.
     #[error("token's signature does not verify")]
     Signature,
-    /// Signed by us, but not these claims, or for another issuer.
+    /// The claims are not those of an access token, or are another issuer's.
     #[error("token's claims are not those of one of our tokens")]
     Claims,
-    /// Issued in the future (T13).
+    /// The token was issued in the future (T13).
     #[error("token is issued in the future")]
     NotYet,
-    /// Past its `exp`.
+    /// The token is past its `exp`.
     #[error("token has expired")]
     Expired,
 }
 
-/// Exactly the members that we write: any other one, and any one twice, is an error.
+/// The header members that Lanyard writes. Any other one, and any one twice, is an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Header {
@@ -57,17 +60,17 @@ struct Header {
 }
 
 impl Keyring {
-    /// The claims of a token that this keyring signed for this issuer and that has not expired.
+    /// Verifies an access token of `issuer` and returns its claims.
     ///
     /// # Errors
     /// See [`VerifyError`].
     pub fn verify(&self, token: &str, issuer: &str, now: Timestamp) -> Result<Claims, VerifyError> {
-        let payload = self.verify_as(ACCESS_TOKEN, token, now)?;
+        let payload = self.verify_as(ACCESS_TOKEN_TYPE, token, now)?;
         let claims: Claims = serde_json::from_slice(&payload).map_err(|_| VerifyError::Claims)?;
         check(&claims, issuer, now).map(|()| claims)
     }
 
-    /// The payload of something that this keyring signed with this type; nothing in it is looked at.
+    /// Verifies the signature and the `typ` of a token, and returns its payload unparsed.
     ///
     /// # Errors
     /// See [`VerifyError`].
@@ -80,6 +83,7 @@ impl Keyring {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(VerifyError::NotCompact);
         }
+        // The signature covers the text as it arrived, before anything in it is parsed.
         let (message, signature) = token.rsplit_once('.').ok_or(VerifyError::NotCompact)?;
         let (header, payload) = message.split_once('.').ok_or(VerifyError::NotCompact)?;
         let [header, payload, signature] = [decode(header)?, decode(payload)?, decode(signature)?];
@@ -98,7 +102,7 @@ impl Keyring {
 fn check(claims: &Claims, issuer: &str, now: Timestamp) -> Result<(), VerifyError> {
     if claims.iss != issuer {
         Err(VerifyError::Claims)
-    } else if claims.iat > now.as_secs().saturating_add(SKEW_SECS) {
+    } else if claims.iat > now.as_secs().saturating_add(CLOCK_SKEW_SECS) {
         Err(VerifyError::NotYet)
     } else if Timestamp::from_secs(claims.exp) <= now {
         Err(VerifyError::Expired)

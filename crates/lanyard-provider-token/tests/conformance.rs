@@ -1,5 +1,5 @@
-//! The suite that every provider passes. A token is signed in this process; what becomes of it is asked of introspection,
-//! as a resource server does, over books that fence what is revoked.
+//! The suite that every provider passes. A token is signed in this process; what becomes of it is
+//! asked of introspection, as a resource server does, over books that fence what is revoked.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -30,7 +30,7 @@ const ISSUER: &str = "https://lanyard.acme.example";
 const CALLS_NOBODY: &str =
     "a token is signed in the broker's own process: minting and revoking call nobody";
 
-/// What becomes of a signed token on its way.
+/// The fate of a token after it was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Silence,

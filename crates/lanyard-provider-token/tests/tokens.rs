@@ -1,5 +1,5 @@
-//! Tokens as a resource server meets them: verified by another library from the JWKS, forged in every
-//! way that the header allows, and introspected.
+//! Tokens as a resource server meets them: verified by another library from the JWKS, forged in
+//! every way that the header allows, and introspected.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -129,7 +129,7 @@ static ON_RING: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// What a resource server does that has never heard of Lanyard.
+/// Verifies a token as a resource server does that has never heard of Lanyard.
 fn verify_elsewhere(token: &str, jwks: &Jwks) -> Result<Claims, jsonwebtoken::errors::Error> {
     // A second test of this process has installed it already.
     ON_RING.install_default().ok();
