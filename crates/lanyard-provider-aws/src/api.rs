@@ -1,72 +1,73 @@
-//! The calls to AWS that the provider makes, and nothing else of it.
+//! The seam to AWS: the calls that the provider makes, without the SDK.
 
 use async_trait::async_trait;
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
-/// What is asked of STS AssumeRole.
+/// The parameters of STS `AssumeRole`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AssumeRole {
-    /// The role.
+    /// ARN of the role to assume.
     pub role_arn: String,
-    /// The session's name and its source identity: the lease's id.
+    /// The lease's id, used as session name and as source identity.
     pub lease: String,
-    /// The session policy.
+    /// The session policy, as JSON.
     pub policy: String,
-    /// DurationSeconds.
+    /// `DurationSeconds`: the session's life in seconds.
     pub seconds: i32,
-    /// Session tags.
+    /// Session tags, as key and value.
     pub tags: Vec<(&'static str, String)>,
 }
 
-/// What STS answers.
+/// The session that STS returned.
 #[derive(Debug)]
 pub struct Session {
-    /// Not secret, but identifying.
+    /// The access key's id: not secret, but it identifies the session.
     pub access_key_id: String,
-    /// Secret.
+    /// The secret half of the access key.
     pub secret_access_key: Secret<String>,
-    /// Secret.
+    /// The token that has to accompany the access key.
     pub session_token: Secret<String>,
-    /// When STS ends it.
+    /// The time at which STS ends the session, by AWS's clock.
     pub expires: Timestamp,
-    /// The ARN of the session.
+    /// ARN of the session.
     pub arn: String,
-    /// The source identity that the session carries, where the answer says so.
+    /// The session's source identity, if the answer names one.
     pub source_identity: Option<String>,
 }
 
-/// A session in somebody's hands.
+/// The credentials of an existing session, borrowed for one call.
 #[derive(Debug)]
-pub struct Held<'a> {
-    /// Not secret, but identifying.
+pub struct SessionKeys<'a> {
+    /// The access key's id: not secret, but it identifies the session.
     pub access_key_id: &'a str,
-    /// Secret.
+    /// The secret half of the access key.
     pub secret_access_key: &'a Secret<String>,
-    /// Secret.
+    /// The token that has to accompany the access key.
     pub session_token: &'a Secret<String>,
 }
 
-/// How a role is set up.
+/// A role's configuration at IAM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleFacts {
-    /// The ARN of its permissions boundary.
+    /// ARN of the permissions boundary, if the role has one.
     pub boundary: Option<String>,
-    /// Who may assume it: its trust policy, as JSON.
+    /// The trust policy, as JSON.
     pub trust: String,
 }
 
-/// STS as the minting principal, IAM as the revoking one.
+/// The calls to AWS: STS as the minting principal, IAM as the revoking one.
 #[async_trait]
 pub trait AwsApi: Send + Sync {
-    /// Called once for a lease; never retried.
+    /// Calls `AssumeRole` once. Implementations never retry, since a lost answer may have created a
+    /// session.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn assume_role(&self, ask: &AssumeRole) -> Result<Session, ProviderError>;
 
-    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    /// The time at AWS, from the `Date` header of an answer; `None` when the answer had none.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -74,37 +75,38 @@ pub trait AwsApi: Send + Sync {
         Ok(None)
     }
 
-    /// The inline policy of this name on a role, when there is one.
+    /// Reads the inline policy `policy` of `role`; `None` when there is none.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn role_policy(&self, role: &str, policy: &str) -> Result<Option<String>, ProviderError>;
 
-    /// The names of the inline policies of a role.
+    /// Names of the inline policies of `role`.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn role_policies(&self, role: &str) -> Result<Vec<String>, ProviderError>;
 
-    /// How a role is set up, when there is one.
+    /// Reads the configuration of `role`; `None` when the role does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError>;
 
-    /// Who the holder of a session is, asked with the session itself; nothing where it is refused.
+    /// The ARN of a session's holder, asked with the session's own credentials; `None` when AWS
+    /// refuses them.
     ///
     /// # Errors
     /// See [`ProviderError`].
-    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError>;
+    async fn holder(&self, session: &SessionKeys<'_>) -> Result<Option<String>, ProviderError>;
 
-    /// The ARN of the minting principal.
+    /// The ARN of the minting principal, as STS reports it.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn minter(&self) -> Result<String, ProviderError>;
 
-    /// Writes it, whole.
+    /// Writes the inline policy `policy` of `role`, replacing the whole document.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -115,7 +117,7 @@ pub trait AwsApi: Send + Sync {
         document: &str,
     ) -> Result<(), ProviderError>;
 
-    /// Deletes it; one that is not there is deleted.
+    /// Deletes an inline policy; succeeds when the policy does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].

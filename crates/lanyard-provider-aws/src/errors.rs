@@ -1,23 +1,24 @@
-//! What AWS's refusals mean to whoever runs the broker: the cause, the remedy, and where to read on.
+//! Translates AWS's refusals for the broker's operator: cause, remedy, and the section of the
+//! documentation.
 //!
-//! AWS's texts can echo what was sent, so none of them is repeated (T50): they are looked at for words of AWS's own, and what is said
-//! is said here.
+//! AWS's error texts can echo what was sent, so none of them is repeated (T50). The module searches
+//! them for phrases of AWS's own and answers with sentences of its own.
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use lanyard_core::provider::ProviderError;
 
 use crate::PROVIDER;
 
-/// The page whose sections the messages name.
-const PAGE: &str = "docs/aws-errors.md";
+/// The documentation page whose sections the messages name.
+const DOC_PAGE: &str = "docs/aws-errors.md";
 const ASSUME_ROLE: &str = "sts:AssumeRole";
 
-/// The codes that are passed on: those of AWS in common, and of the calls that are made here. Any other is a text that
-/// somebody chose.
+/// The error codes that are passed on: AWS's common ones, and those of the calls made here. Any
+/// other code is a text that somebody chose and could hold a secret (T50).
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html>
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_PutRolePolicy.html>
-const CODES: &[&str] = &[
+const KNOWN_CODES: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
@@ -69,14 +70,17 @@ pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
-/// What AWS said, by a known code and what the code means here.
-pub(crate) fn mapped<E, R>(operation: &'static str, error: &SdkError<E, R>) -> ProviderError
+/// Converts an SDK error into a [`ProviderError`]: refused, throttled, or ambiguous, with a known
+/// code and its meaning.
+pub(crate) fn provider_error<E, R>(operation: &'static str, error: &SdkError<E, R>) -> ProviderError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     R: std::fmt::Debug + 'static,
 {
     let code = error.code().unwrap_or("unnamed");
     let said = matches!(error, SdkError::ServiceError(_));
+    // AWS's own failures may have been carried out all the same, so they are ambiguous and never a
+    // refusal.
     let broken = code == "unnamed"
         || code.starts_with("Internal")
         || matches!(code, "ServiceFailure" | "ServiceUnavailable");
@@ -86,7 +90,7 @@ where
             operation,
         }
     } else if said && !broken {
-        refused(operation, &explained(operation, code, error.message()))
+        refused(operation, &with_meaning(operation, code, error.message()))
     } else if matches!(error, SdkError::ConstructionFailure(_)) {
         refused(operation, "the request could not be built")
     } else if matches!(error, SdkError::TimeoutError(_)) {
@@ -104,26 +108,26 @@ where
     } else if said {
         ambiguous(operation, "the service failed")
     } else {
-        ambiguous(operation, "half an answer")
+        ambiguous(operation, "incomplete answer")
     }
 }
 
 fn not_reached() -> String {
     format!(
-        "the endpoint was not reached; is the region right, and its endpoint open from here? ({PAGE}#not-reached)"
+        "the endpoint was not reached; is the region right, and its endpoint open from here? ({DOC_PAGE}#not-reached)"
     )
 }
 
 fn no_credentials() -> String {
     format!(
         "not reached, or the broker has no credentials of its own: is there a profile of that name, or a role of this machine? \
-         ({PAGE}#no-credentials)"
+         ({DOC_PAGE}#no-credentials)"
     )
 }
 
-/// The code with what it means; the code alone where that says enough.
-fn explained(operation: &'static str, code: &str, message: Option<&str>) -> String {
-    let Some(known) = CODES.iter().find(|known| **known == code) else {
+/// The code with its meaning; the bare code where no meaning is known.
+fn with_meaning(operation: &'static str, code: &str, message: Option<&str>) -> String {
+    let Some(known) = KNOWN_CODES.iter().find(|known| **known == code) else {
         return "a code that is not known".to_owned();
     };
     match meaning(
@@ -131,7 +135,7 @@ fn explained(operation: &'static str, code: &str, message: Option<&str>) -> Stri
         known,
         &message.unwrap_or_default().to_lowercase(),
     ) {
-        Some((what, section)) => format!("{known}: {what} ({PAGE}#{section})"),
+        Some((what, section)) => format!("{known}: {what} ({DOC_PAGE}#{section})"),
         None => (*known).to_owned(),
     }
 }
@@ -215,7 +219,8 @@ fn meaning(operation: &str, code: &str, said: &str) -> Option<(String, &'static 
     Some((what.to_owned(), section))
 }
 
-/// Which of the policies that have a say denies, as far as AWS says.
+/// The policy that denied the call, as far as AWS's text tells: SCP, boundary, trust policy or the
+/// principal's own.
 fn denied(operation: &str, said: &str) -> (String, &'static str) {
     let has = |words: &str| said.contains(words);
     if has("service control policy") || has("resource control policy") {
@@ -428,10 +433,10 @@ mod tests {
             .map(|(.., section)| (*section).to_owned())
             .collect();
         for (operation, code, text, cause, section) in CASES {
-            let said = explained(operation, code, Some(text));
+            let said = with_meaning(operation, code, Some(text));
             assert!(said.starts_with(&format!("{code}: ")), "{said}");
             assert!(said.contains(cause), "{code} {text}: {said}");
-            assert!(said.ends_with(&format!("({PAGE}#{section})")), "{said}");
+            assert!(said.ends_with(&format!("({DOC_PAGE}#{section})")), "{said}");
             assert!(!said.contains("c4nary"), "{said}");
         }
         let more = ["no-credentials", "not-reached", "throttling"].map(str::to_owned);
@@ -441,11 +446,11 @@ mod tests {
             "the page and the messages name the same sections"
         );
         assert_eq!(
-            explained(ASSUME_ROLE, "Chosen c4nary", None),
+            with_meaning(ASSUME_ROLE, "Chosen c4nary", None),
             "a code that is not known"
         );
         assert_eq!(
-            explained(ASSUME_ROLE, "InvalidAction", Some("c4nary")),
+            with_meaning(ASSUME_ROLE, "InvalidAction", Some("c4nary")),
             "InvalidAction"
         );
     }

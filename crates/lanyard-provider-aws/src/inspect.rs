@@ -1,15 +1,15 @@
-//! Whether a lease role is set up: that it is there, that it lets the minting principal in, and that it has the boundary
-//! without which the revoking principal would be an administrator.
+//! Checks a lease role's setup: the role exists, its trust policy admits the minting principal, and
+//! it has the permissions boundary without which the revoking principal would be an administrator.
 
 use serde_json::Value;
 
 use crate::api::RoleFacts;
 
-/// What an `AssumeRole` with a source identity and tags needs.
+/// The actions that an `AssumeRole` with a source identity and tags needs.
 /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html>
-const NEEDED: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
+const NEEDED_ACTIONS: [&str; 3] = ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"];
 
-/// What is wrong with the role, a line each.
+/// The faults of a role's setup, a sentence each.
 pub(crate) fn faults(
     arn: &str,
     facts: &RoleFacts,
@@ -27,9 +27,9 @@ pub(crate) fn faults(
         (Some(_), _) => {}
     }
     let trust: Value = serde_json::from_str(&facts.trust).unwrap_or_default();
-    for action in NEEDED {
+    for action in NEEDED_ACTIONS {
         let mut statements = listed(trust.get("Statement"));
-        if !statements.any(|statement| lets(statement, action, minter)) {
+        if !statements.any(|statement| allows(statement, action, minter)) {
             faults.push(format!(
                 "the trust policy of role {arn} does not allow {action} to {minter}"
             ));
@@ -38,8 +38,8 @@ pub(crate) fn faults(
     faults
 }
 
-/// Whether a statement lets the principal do this, under whatever condition.
-fn lets(statement: &Value, action: &str, principal: &str) -> bool {
+/// Checks whether a trust statement allows `action` to `principal`, under whatever condition.
+fn allows(statement: &Value, action: &str, principal: &str) -> bool {
     let allow = statement.get("Effect").and_then(Value::as_str) == Some("Allow");
     let is_action = |text: &str| {
         lanyard_core::charter::wildcard_matches(&text.to_lowercase(), &action.to_lowercase())
@@ -55,7 +55,7 @@ fn lets(statement: &Value, action: &str, principal: &str) -> bool {
     allow && actions.any(is_action) && (everybody || principals.any(is_principal))
 }
 
-/// The values of a field that is one or a list.
+/// The values of a policy field that holds one value or a list.
 fn listed(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     let (one, many) = match value {
         Some(Value::Array(many)) => (None, many.as_slice()),
@@ -64,7 +64,7 @@ fn listed(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     one.into_iter().chain(many)
 }
 
-/// The user or role behind a caller's ARN: sessions of a role are the role's.
+/// The IAM principal of a caller's ARN: for a session of a role, the role itself.
 pub(crate) fn principal(caller: &str) -> String {
     let parts: Vec<&str> = caller.split(':').collect();
     match parts.as_slice() {

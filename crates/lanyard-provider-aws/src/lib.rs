@@ -1,8 +1,9 @@
 //! Mints and revokes AWS STS sessions.
 //!
-//! A lease is a session of one of a target's two roles. It is bounded by its session policy, which also ends
-//! it on time, and revoked by an inline policy on the role that denies everything to the sessions that it names
-//! ([`policy`]). Two principals do it: one assumes the roles, the other edits that one policy on them.
+//! A lease is a session of one of the target's two roles. Its session policy bounds it and ends it
+//! on time; an inline policy on the role revokes it by denying everything to the sessions that the
+//! policy names ([`policy`]). Two principals share the work: one assumes the roles, the other edits
+//! that one inline policy.
 
 pub mod api;
 mod errors;

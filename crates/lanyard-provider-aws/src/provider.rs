@@ -1,4 +1,4 @@
-//! One AWS account: a role for plan, a role for apply.
+//! The provider of one AWS account, which has a role for plan and a role for apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,21 +18,23 @@ use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
 use crate::PROVIDER;
-use crate::api::{AssumeRole, AwsApi, Held, Session};
+use crate::api::{AssumeRole, AwsApi, Session, SessionKeys};
 use crate::inspect;
 use crate::policy::{Composed, Demand, DenyPolicy, compose, session_policy};
 
-/// The least that STS gives, in seconds.
-const LEAST_SESSION: u64 = 900;
+/// The shortest session that STS gives, in seconds.
+const SHORTEST_SESSION_SECS: u64 = 900;
 /// The characters that all inline policies of a role share.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
-const INLINE_POLICIES: usize = 10_240;
-/// How long a proof that the revoking principal works is good for (rule 28 of the mint: no revoker, no credential).
-const PROOF: Duration = Duration::from_secs(300);
-/// How long a change of a role's policies is taken to need to reach everywhere.
-const PROPAGATION: Duration = Duration::from_secs(300);
-/// How the inline policies of all writers begin (each writer has its own, and IAM takes the union).
-const DENY: &str = "lanyard-deny-";
+const INLINE_POLICY_CHARS: usize = 10_240;
+/// Time for which a successful read of a role's policies shows that the revoking principal works
+/// (rule 28: no revoker, no credential).
+const REVOKER_CHECK_INTERVAL: Duration = Duration::from_secs(300);
+/// Assumed time until a change of a role's policies holds everywhere; AWS names no bound.
+const PROPAGATION_TIME: Duration = Duration::from_secs(300);
+/// Name prefix of the inline policies of all Lanyard instances. Each instance has its own policy,
+/// and IAM applies the union.
+const POLICY_PREFIX: &str = "lanyard-deny-";
 /// The longest value of a session tag.
 ///
 /// # Limit
@@ -42,69 +44,71 @@ const DENY: &str = "lanyard-deny-";
 /// - test: `a_tag_is_the_value_or_its_digest`
 const MAX_TAG_BYTES: usize = 256;
 
-/// One configured account.
+/// A configured AWS account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsTarget {
-    /// The region that credentials are used in.
+    /// The region in which agents use the credentials.
     pub region: String,
-    /// The ARN of the plan role.
+    /// ARN of the role for plan credentials.
     pub plan_role: String,
-    /// The ARN of the apply role.
+    /// ARN of the role for apply credentials.
     pub apply_role: String,
-    /// The ARN of the permissions boundary that both roles are expected to have, where one is named.
+    /// ARN of the permissions boundary that both roles must have, if the configuration names one.
     pub boundary: Option<String>,
-    /// This writer's name: its inline policy is `lanyard-deny-<instance>`.
+    /// Name of this Lanyard instance, whose inline policy is `lanyard-deny-<instance>`.
     pub instance: String,
 }
 
-/// The provider of one account.
+/// Mints and revokes sessions in one account.
 pub struct AwsProvider<A> {
     target: AwsTarget,
     api: A,
     roles: Arc<Roles>,
-    /// What this process last saw to be written, by role.
+    /// The deny policy that this process last wrote to each role, by ARN; a difference shows an
+    /// edit by somebody else.
     written: Mutex<BTreeMap<String, DenyPolicy>>,
 }
 
-/// What was last seen on roles. Targets that share one share this as well: a cut by either stops the mints of both.
+/// The last observation of each role, by ARN. Targets that share a role share this too, because a
+/// cut by one target has to stop the mints of the other.
 #[derive(Debug, Default)]
-pub struct Roles(Mutex<BTreeMap<String, Seen>>);
+pub struct Roles(Mutex<BTreeMap<String, Observed>>);
 
-/// What was last seen on a role, by the revoking principal.
+/// An observation of a role by the revoking principal.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct Observed {
     at: Timestamp,
-    /// The latest cut of any writer.
+    /// The latest cut in any instance's policy.
     cut: Option<Timestamp>,
 }
 
-/// What stands on a role.
+/// The inline policies of a role, as just read.
 #[derive(Debug, Default)]
-struct Standing {
-    own: Own,
-    /// The latest cut of any writer: roles can be shared.
+struct RolePolicies {
+    own: OwnPolicy,
+    /// The latest cut of any instance, since instances can share a role.
     cut: Option<Timestamp>,
-    /// How many characters the inline policies of others take of what all share.
+    /// Characters that the inline policies of others take from the role's quota.
     others: usize,
 }
 
-/// This writer's own policy.
+/// The deny policy of this instance.
 #[derive(Debug, Default)]
-enum Own {
+enum OwnPolicy {
     #[default]
     None,
-    Whole(DenyPolicy),
-    /// Something that no broker writes.
+    Intact(DenyPolicy),
+    /// A document that no Lanyard instance writes: somebody edited it.
     Edited,
 }
 
-/// What a role denies now.
-struct Denying {
+/// The result of writing a role's deny policy.
+struct DenyOutcome {
     composed: Composed,
     edited: Option<String>,
 }
 
-fn not_ours(operation: &'static str, found: &str) -> ProviderError {
+fn excessive(operation: &'static str, found: &str) -> ProviderError {
     ProviderError::Excessive {
         provider: PROVIDER,
         operation,
@@ -120,13 +124,13 @@ fn refused(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
-/// The name of a role, which is what IAM takes: the last part of its ARN.
+/// The name of a role, which IAM's calls take: the last part of its ARN.
 fn role_name(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
 impl<A: AwsApi> AwsProvider<A> {
-    /// The provider of this account.
+    /// A provider for `target` that shares its roles with no other target.
     #[must_use]
     pub fn new(target: AwsTarget, api: A) -> Self {
         Self {
@@ -137,7 +141,7 @@ impl<A: AwsApi> AwsProvider<A> {
         }
     }
 
-    /// The same, beside others of this process that may use its roles.
+    /// Shares `roles` with the other targets of this process.
     #[must_use]
     pub fn beside(self, roles: Arc<Roles>) -> Self {
         Self { roles, ..self }
@@ -151,26 +155,27 @@ impl<A: AwsApi> AwsProvider<A> {
     }
 
     fn policy_name(&self) -> String {
-        format!("{DENY}{}", self.target.instance)
+        format!("{POLICY_PREFIX}{}", self.target.instance)
     }
 
-    /// What stands on a role, read now by the revoking principal.
-    async fn read(&self, role: &str, now: Timestamp) -> Result<Standing, ProviderError> {
+    /// Reads all inline policies of a role as the revoking principal, and remembers the latest cut.
+    async fn read(&self, role: &str, now: Timestamp) -> Result<RolePolicies, ProviderError> {
         let (name, mine) = (role_name(role), self.policy_name());
-        let mut standing = Standing::default();
+        let mut standing = RolePolicies::default();
         for policy in self.api.role_policies(name).await? {
-            // One that has just gone denies nothing.
+            // Deleted between the list and the read: a policy that is gone denies nothing.
             let Some(text) = self.api.role_policy(name, &policy).await? else {
                 continue;
             };
-            let ours = policy.starts_with(DENY);
+            let ours = policy.starts_with(POLICY_PREFIX);
             let read = ours.then(|| serde_json::from_str(&text).ok());
             let read = read.flatten().and_then(|text| DenyPolicy::parse(&text));
             let cut = read.as_ref().and_then(DenyPolicy::cut);
             standing.cut = standing.cut.max(cut);
             if policy == mine {
-                standing.own = read.map_or(Own::Edited, Own::Whole);
+                standing.own = read.map_or(OwnPolicy::Edited, OwnPolicy::Intact);
             } else {
+                // IAM does not count white space against the quota.
                 standing.others += text.chars().filter(|c| !c.is_whitespace()).count();
             }
         }
@@ -178,31 +183,41 @@ impl<A: AwsApi> AwsProvider<A> {
         self.roles
             .0
             .lock()
-            .insert(role.to_owned(), Seen { at, cut });
+            .insert(role.to_owned(), Observed { at, cut });
         Ok(standing)
     }
 
-    /// A credential is only given while it could be revoked, and not before a cut that would take it along.
+    /// Refuses a mint while the role's credentials could not be revoked, or before a cut that would
+    /// kill the new session too.
     async fn may_mint(&self, role: &str, now: Timestamp) -> Result<(), ProviderError> {
         let seen = self.roles.0.lock().get(role).copied();
         let cut = match seen {
-            Some(seen) if now.since(seen.at) < PROOF => seen.cut,
+            Some(seen) if now.since(seen.at) < REVOKER_CHECK_INTERVAL => seen.cut,
             Some(_) | None => {
                 let standing = self.read(role, now).await?;
-                if matches!(standing.own, Own::Edited) {
+                if matches!(standing.own, OwnPolicy::Edited) {
                     return Err(refused("mint", "somebody else edited the deny policy"));
                 }
                 standing.cut
             }
         };
         match cut {
-            Some(cut) if now <= cut => Err(refused("mint", "the role was cut and settles")),
+            // A session that is issued before the cut is denied by it, so a mint waits until the
+            // cut has passed.
+            Some(cut) if now <= cut => Err(refused(
+                "mint",
+                "the role was cut, and mints wait until the cut has passed",
+            )),
             Some(_) | None => Ok(()),
         }
     }
 
-    /// Brings one role to deny what has to be dead. Read, compose, write, read back.
-    async fn deny(&self, role: &str, revocation: &Revocation) -> Result<Denying, ProviderError> {
+    /// Makes one role deny every session that has to be dead: read, compose, write, read back.
+    async fn deny(
+        &self,
+        role: &str,
+        revocation: &Revocation,
+    ) -> Result<DenyOutcome, ProviderError> {
         let mine = |leases: &[LeaseRef]| -> Vec<LeaseRef> {
             leases
                 .iter()
@@ -214,8 +229,8 @@ impl<A: AwsApi> AwsProvider<A> {
         let read = self.read(role, revocation.now).await?;
         let edited = self.edited(role, &read.own);
         let present = match &read.own {
-            Own::Whole(policy) => policy.clone(),
-            Own::None | Own::Edited => DenyPolicy::default(),
+            OwnPolicy::Intact(policy) => policy.clone(),
+            OwnPolicy::None | OwnPolicy::Edited => DenyPolicy::default(),
         };
         let composed = compose(&Demand {
             due: &due,
@@ -223,17 +238,20 @@ impl<A: AwsApi> AwsProvider<A> {
             cut: revocation.cut,
             present: &present,
             now: revocation.now,
-            budget: INLINE_POLICIES.saturating_sub(read.others),
+            // The quota is shared: what other writers of the role use is not available to this
+            // policy.
+            budget: INLINE_POLICY_CHARS.saturating_sub(read.others),
         });
-        if matches!(read.own, Own::Edited) || composed.policy != present {
+        // An edited policy is written even where nothing has to be denied, which deletes it.
+        if matches!(read.own, OwnPolicy::Edited) || composed.policy != present {
             self.write(role, &composed.policy, revocation.now).await?;
         }
         let written = composed.policy.clone();
         self.written.lock().insert(role.to_owned(), written);
-        Ok(Denying { composed, edited })
+        Ok(DenyOutcome { composed, edited })
     }
 
-    /// Writes it, and believes what is then read.
+    /// Writes the policy and reads it back; only what was read back counts.
     async fn write(
         &self,
         role: &str,
@@ -245,14 +263,14 @@ impl<A: AwsApi> AwsProvider<A> {
             self.api.delete_role_policy(name, &mine).await?;
         } else {
             let document = serde_json::to_string(&policy.document())
-                .map_err(|_| refused("iam:PutRolePolicy", "the document cannot be written"))?;
+                .map_err(|_| refused("iam:PutRolePolicy", "cannot render the document"))?;
             self.api.put_role_policy(name, &mine, &document).await?;
         }
         let there = self.read(role, now).await?.own;
         let same = match &there {
-            Own::None => policy.is_empty(),
-            Own::Whole(there) => there == policy,
-            Own::Edited => false,
+            OwnPolicy::None => policy.is_empty(),
+            OwnPolicy::Intact(there) => there == policy,
+            OwnPolicy::Edited => false,
         };
         if same {
             return Ok(());
@@ -261,21 +279,24 @@ impl<A: AwsApi> AwsProvider<A> {
         Err(refused("iam:PutRolePolicy", what))
     }
 
-    /// What somebody else did to the policy since it was last written.
-    fn edited(&self, role: &str, own: &Own) -> Option<String> {
+    /// Describes how somebody else changed the policy since this process last wrote it.
+    fn edited(&self, role: &str, own: &OwnPolicy) -> Option<String> {
         let written = self.written.lock().get(role).cloned();
         let what = match (own, written) {
-            (Own::Edited, _) => "it does not read as this broker writes it",
-            (Own::None, Some(written)) if !written.is_empty() => "it was deleted",
-            (Own::Whole(there), Some(written)) if *there != written => "its entries were changed",
-            (Own::None | Own::Whole(_), _) => return None,
+            (OwnPolicy::Edited, _) => "it does not read as this broker writes it",
+            (OwnPolicy::None, Some(written)) if !written.is_empty() => "it was deleted",
+            (OwnPolicy::Intact(there), Some(written)) if *there != written => {
+                "its entries were changed"
+            }
+            (OwnPolicy::None | OwnPolicy::Intact(_), _) => return None,
         };
         let policy = self.policy_name();
         Some(format!("inline policy {policy} of role {role}: {what}"))
     }
 }
 
-/// Letters, digits and what AWS allows in a tag; a digest where that is not enough (T39).
+/// A tag value with the characters that AWS allows; any other value is replaced by its digest
+/// (T39).
 fn tag(value: &str) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || "_.:/=+-@ ".contains(c);
     if value.len() <= MAX_TAG_BYTES && value.chars().all(fits) {
@@ -296,15 +317,22 @@ fn seconds(request: &MintRequest) -> i32 {
         .since(request.now)
         .as_millis()
         .div_ceil(1000);
-    i32::try_from(whole.max(u128::from(LEAST_SESSION))).unwrap_or(i32::MAX)
+    // A shorter lease gets the shortest session, and its session policy ends it in time.
+    i32::try_from(whole.max(u128::from(SHORTEST_SESSION_SECS))).unwrap_or(i32::MAX)
 }
 
-fn checked(session: &Session, role: &str, request: &MintRequest) -> Result<(), ProviderError> {
+/// Checks that STS issued the session that was asked for, since a stronger one must never reach the
+/// agent (T79).
+fn check_session(
+    session: &Session,
+    role: &str,
+    request: &MintRequest,
+) -> Result<(), ProviderError> {
     let lease = request.lease.to_string();
     // arn:aws:sts::account:assumed-role/role/session, without the role's path.
     let asked = format!(":assumed-role/{}/{lease}", role_name(role));
     if !session.arn.ends_with(&asked) {
-        return Err(not_ours(
+        return Err(excessive(
             "sts:AssumeRole",
             "a session of another role or name",
         ));
@@ -314,12 +342,12 @@ fn checked(session: &Session, role: &str, request: &MintRequest) -> Result<(), P
         .as_ref()
         .is_some_and(|identity| *identity != lease)
     {
-        return Err(not_ours("sts:AssumeRole", "another source identity"));
+        return Err(excessive("sts:AssumeRole", "another source identity"));
     }
     let asked = request.now + Duration::from_secs(u64::try_from(seconds(request)).unwrap_or(0));
     // STS counts from its own clock, and in whole seconds.
     if request.skew.to_own(session.expires) > asked + Duration::from_secs(60) {
-        return Err(not_ours(
+        return Err(excessive(
             "sts:AssumeRole",
             "a session that is longer than asked for",
         ));
@@ -332,7 +360,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            settles: PROPAGATION,
+            settles: PROPAGATION_TIME,
             at_once: 1000,
             whole: true,
             lists: false,
@@ -361,7 +389,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
             mechanism: "an inline deny on the role names the session; past the lease's end, its own policy denies \
                         everything"
                 .to_owned(),
-            worst_case: Some(PROPAGATION),
+            worst_case: Some(PROPAGATION_TIME),
             source: "assumed: AWS names no bound \
                      (docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html, eventual consistency)"
                 .to_owned(),
@@ -403,8 +431,10 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
                 ],
             })
             .await?;
-        checked(&session, role, request)?;
+        check_session(&session, role, request)?;
         Ok(Minted {
+            // By the broker's clock, and no later than the lease: the session policy denies
+            // everything from then on, whatever STS says.
             expires: request.skew.to_own(session.expires).min(request.expires),
             credential: Credential::Aws {
                 access_key_id: session.access_key_id,
@@ -416,14 +446,16 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         })
     }
 
-    /// The session policy denies everything from the end of the lease on, at AWS and without a call. An entry in the list takes
-    /// up to `PROPAGATION` to hold everywhere: one for less than that is spent for nothing.
+    /// True when the lease ends before a revocation could hold everywhere. The session policy
+    /// denies everything after the lease's end without a call, so a slot on the deny list would be
+    /// wasted.
     fn ends_itself(&self, lease: &LeaseRef, now: Timestamp) -> bool {
-        lease.kill.is_none() && lease.worst_expiry <= now + PROPAGATION
+        lease.kill.is_none() && lease.worst_expiry <= now + PROPAGATION_TIME
     }
 
-    /// A lease that found no slot and that nobody killed rests on its time Deny: it is not acknowledged. With nothing
-    /// due, both roles are looked at: what is missing is written anew, and what is over is taken out.
+    /// Denies the due leases on their roles. A lease without a kill that found no slot is left to
+    /// its end and not acknowledged. With nothing due, both roles are checked: missing entries are
+    /// written again, and expired ones are removed.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let mut report = RevocationReport::default();
         let roles = BTreeSet::from([&self.target.plan_role, &self.target.apply_role]);
@@ -436,12 +468,12 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         if !revocation.due.is_empty() && revocation.cut.is_none() {
             roles.retain(|(_, due)| !due.is_empty());
         }
-        // At the same time: a role whose calls hang does not hold up the other.
+        // Both roles at once: calls that hang on one role do not delay the other.
         let denied = roles.iter().map(|(role, _)| self.deny(role, revocation));
         let denied = join_all(denied).await;
         for ((role, due), denied) in roles.into_iter().zip(denied) {
             match denied {
-                Ok(Denying { composed, edited }) => {
+                Ok(DenyOutcome { composed, edited }) => {
                     let cut = composed.policy.cut();
                     let handle = Handle(role.as_str().into());
                     report.cuts.extend(cut.map(|cut| (handle, cut)));
@@ -455,7 +487,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
                 }
                 Err(error) => {
                     if due.is_empty() {
-                        tracing::warn!(role, %error, "a role could not be looked at");
+                        tracing::warn!(role, %error, "cannot check the policies of a role");
                     }
                     let failed = due.into_iter().map(|lease| (lease, Err(error.clone())));
                     report.outcomes.extend(failed);
@@ -465,12 +497,14 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         report
     }
 
-    /// No call shows that an STS session is dead: GetCallerIdentity works under any deny.
+    /// Cannot tell: `GetCallerIdentity` succeeds under any deny, and no other call shows that a
+    /// session is dead.
     async fn probe(&self, _lease: &LeaseRef) -> Result<Probe, ProviderError> {
         Ok(Probe::Unknowable)
     }
 
-    /// Shows that a session was made, and nothing about its end: GetCallerIdentity works under any deny.
+    /// Shows that a session exists, and nothing about its end: `GetCallerIdentity` succeeds under
+    /// any deny.
     /// <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>
     async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
         let Credential::Aws {
@@ -482,7 +516,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         else {
             return Ok(None);
         };
-        let session = Held {
+        let session = SessionKeys {
             access_key_id,
             secret_access_key,
             session_token,
@@ -491,7 +525,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         Ok(Some(holder.is_some()))
     }
 
-    /// AWS lists no sessions.
+    /// Checks the role of the request at IAM and returns its faults.
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
         let arn = self.role(request.role);
         let Some(facts) = self.api.role_facts(role_name(arn)).await? else {
@@ -500,15 +534,15 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         let minter = inspect::principal(&self.api.minter().await?);
         let mut faults = inspect::faults(arn, &facts, &minter, self.target.boundary.as_deref());
         let standing = self.read(arn, request.now).await?;
-        if matches!(standing.own, Own::Edited) {
+        if matches!(standing.own, OwnPolicy::Edited) {
             let policy = self.policy_name();
             faults.push(format!(
                 "somebody else edited the inline policy {policy} of role {arn}"
             ));
         }
-        if standing.others > INLINE_POLICIES / 2 {
+        if standing.others > INLINE_POLICY_CHARS / 2 {
             faults.push(format!(
-                "other inline policies of role {arn} take {} of the {INLINE_POLICIES} characters that it has: a kill \
+                "other inline policies of role {arn} take {} of the {INLINE_POLICY_CHARS} characters that it has: a kill \
                  has little room before it has to cut the whole role",
                 standing.others
             ));
@@ -520,6 +554,7 @@ impl<A: AwsApi> Provider for AwsProvider<A> {
         self.api.time().await
     }
 
+    /// Always empty, because AWS lists no sessions.
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
     }

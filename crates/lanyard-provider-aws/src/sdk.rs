@@ -1,4 +1,4 @@
-//! [`AwsApi`] on the AWS SDK, with ring and regional endpoints.
+//! The implementation of [`AwsApi`] on the AWS SDK, with ring and regional endpoints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
-use crate::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
-use crate::errors::{ambiguous, mapped, refused};
+use crate::api::{AssumeRole, AwsApi, RoleFacts, Session, SessionKeys};
+use crate::errors::{ambiguous, provider_error, refused};
 
-/// How long one call may take.
+/// Time limit of one call.
 ///
 /// # Limit
 /// - for: a call of IAM or STS
@@ -31,20 +31,20 @@ use crate::errors::{ambiguous, mapped, refused};
 /// - test: `a_call_of_aws_that_is_not_answered_is_given_up`
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where AWS is, and as whom it is asked.
+/// The endpoint and the two principals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
-    /// The region whose STS is asked.
+    /// Region whose STS endpoint is called.
     pub region: String,
-    /// The profile of the minting principal; the SDK's default chain where absent.
+    /// Profile of the minting principal; without one, the SDK's default chain.
     pub minter_profile: Option<String>,
-    /// The profile of the revoking principal; the SDK's default chain where absent.
+    /// Profile of the revoking principal; without one, the SDK's default chain.
     pub revoker_profile: Option<String>,
-    /// Another endpoint for both services.
+    /// An endpoint that replaces those of STS and IAM.
     pub endpoint: Option<String>,
 }
 
-/// The SDK's clients.
+/// The SDK's clients for STS and IAM.
 #[derive(Debug)]
 pub struct Sdk {
     sts: aws_sdk_sts::Client,
@@ -52,15 +52,16 @@ pub struct Sdk {
 }
 
 impl Sdk {
-    /// Sets the clients up; calls nobody but what the credential chain needs.
+    /// Creates the clients. The only calls are those that the credential chain needs.
     pub async fn connect(access: &Access) -> Self {
-        // A mint is never repeated, and revocations are repeated by the engine.
+        // Without the SDK's retries: a repeated mint could create two sessions, and the engine
+        // repeats revocations.
         let minter = config(access, access.minter_profile.as_deref()).await;
         let revoker = config(access, access.revoker_profile.as_deref()).await;
         Self::of(&minter, &revoker)
     }
 
-    /// The clients of the two principals, by configurations that somebody else made: neither may retry.
+    /// Wraps clients with configurations of the caller's. Neither configuration may retry.
     #[must_use]
     pub fn of(minter: &SdkConfig, revoker: &SdkConfig) -> Self {
         Self {
@@ -84,7 +85,7 @@ async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
                 .build(),
         );
     if let Some(profile) = profile {
-        // Of this profile alone: the usual chain would look at the environment first.
+        // Only this profile: the default chain would prefer credentials from the environment.
         let provided = ProviderConfig::default()
             .with_http_client(http)
             .with_region(Some(Region::new(access.region.clone())));
@@ -99,7 +100,7 @@ async fn config(access: &Access, profile: Option<&str>) -> SdkConfig {
     loader.load().await
 }
 
-/// The `Date` of an answer.
+/// Captures the `Date` header of an answer.
 #[derive(Debug, Clone, Default)]
 struct DateSeen(Arc<Mutex<Option<Timestamp>>>);
 
@@ -145,8 +146,8 @@ impl AwsApi for Sdk {
         let answer = call
             .send()
             .await
-            .map_err(|error| mapped(OPERATION, &error))?;
-        let half = || ambiguous(OPERATION, "half an answer");
+            .map_err(|error| provider_error(OPERATION, &error))?;
+        let half = || ambiguous(OPERATION, "incomplete answer");
         let credentials = answer.credentials.ok_or_else(half)?;
         let arn = answer.assumed_role_user.ok_or_else(half)?.arn;
         Ok(Session {
@@ -165,7 +166,7 @@ impl AwsApi for Sdk {
         let seen = DateSeen::default();
         let call = self.sts.get_caller_identity().customize();
         let answer = call.interceptor(seen.clone()).send().await;
-        answer.map_err(|error| mapped("sts:GetCallerIdentity", &error))?;
+        answer.map_err(|error| provider_error("sts:GetCallerIdentity", &error))?;
         Ok(*seen.0.lock())
     }
 
@@ -179,15 +180,15 @@ impl AwsApi for Sdk {
             .send()
             .await;
         match answer {
-            // What stands between may have kept an answer to somebody else.
+            // A proxy or cache may have answered with another caller's document.
             Ok(found) if found.role_name != role || found.policy_name != policy => {
                 Err(ambiguous(OPERATION, "the answer about another policy"))
             }
-            Ok(found) => unescaped(&found.policy_document)
+            Ok(found) => percent_decoded(&found.policy_document)
                 .map(Some)
                 .ok_or_else(|| ambiguous(OPERATION, "not UTF-8")),
             Err(error) if error.code() == Some("NoSuchEntity") => Ok(None),
-            Err(error) => Err(mapped(OPERATION, &error)),
+            Err(error) => Err(provider_error(OPERATION, &error)),
         }
     }
 
@@ -195,7 +196,7 @@ impl AwsApi for Sdk {
         let pages = self.iam.list_role_policies().role_name(role);
         let names = pages.into_paginator().items().send();
         let names: Result<Vec<String>, _> = names.collect().await;
-        names.map_err(|error| mapped("iam:ListRolePolicies", &error))
+        names.map_err(|error| provider_error("iam:ListRolePolicies", &error))
     }
 
     async fn role_facts(&self, role: &str) -> Result<Option<RoleFacts>, ProviderError> {
@@ -203,7 +204,7 @@ impl AwsApi for Sdk {
         let found = match self.iam.get_role().role_name(role).send().await {
             Ok(answer) => answer.role,
             Err(error) if error.code() == Some("NoSuchEntity") => None,
-            Err(error) => return Err(mapped(OPERATION, &error)),
+            Err(error) => return Err(provider_error(OPERATION, &error)),
         };
         let Some(found) = found else { return Ok(None) };
         let trust = found.assume_role_policy_document.unwrap_or_default();
@@ -211,11 +212,11 @@ impl AwsApi for Sdk {
             boundary: found
                 .permissions_boundary
                 .and_then(|attached| attached.permissions_boundary_arn),
-            trust: unescaped(&trust).ok_or_else(|| ambiguous(OPERATION, "not UTF-8"))?,
+            trust: percent_decoded(&trust).ok_or_else(|| ambiguous(OPERATION, "not UTF-8"))?,
         }))
     }
 
-    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError> {
+    async fn holder(&self, session: &SessionKeys<'_>) -> Result<Option<String>, ProviderError> {
         const OPERATION: &str = "sts:GetCallerIdentity";
         let credentials = aws_sdk_sts::config::Credentials::new(
             session.access_key_id,
@@ -226,9 +227,10 @@ impl AwsApi for Sdk {
         );
         let own = aws_sdk_sts::config::Builder::new().credentials_provider(credentials);
         let asked = self.sts.get_caller_identity().customize();
+        // Overridden for this call alone; the client goes on as the minting principal.
         match asked.config_override(own).send().await {
             Ok(answer) => Ok(Some(answer.arn.unwrap_or_default())),
-            Err(error) => match mapped(OPERATION, &error) {
+            Err(error) => match provider_error(OPERATION, &error) {
                 ProviderError::Refused { .. } => Ok(None),
                 error @ (ProviderError::Throttled { .. }
                 | ProviderError::Ambiguous { .. }
@@ -241,7 +243,7 @@ impl AwsApi for Sdk {
     async fn minter(&self) -> Result<String, ProviderError> {
         const OPERATION: &str = "sts:GetCallerIdentity";
         let answer = self.sts.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| mapped(OPERATION, &error))?;
+        let answer = answer.map_err(|error| provider_error(OPERATION, &error))?;
         answer.arn.ok_or_else(|| ambiguous(OPERATION, "no ARN"))
     }
 
@@ -260,7 +262,7 @@ impl AwsApi for Sdk {
         call.send()
             .await
             .map(drop)
-            .map_err(|error| mapped("iam:PutRolePolicy", &error))
+            .map_err(|error| provider_error("iam:PutRolePolicy", &error))
     }
 
     async fn delete_role_policy(&self, role: &str, policy: &str) -> Result<(), ProviderError> {
@@ -269,14 +271,14 @@ impl AwsApi for Sdk {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some("NoSuchEntity") => Ok(()),
-            Err(error) => Err(mapped("iam:DeleteRolePolicy", &error)),
+            Err(error) => Err(provider_error("iam:DeleteRolePolicy", &error)),
         }
     }
 }
 
-/// IAM answers documents percent-encoded (RFC 3986).
+/// Decodes a document that IAM has percent-encoded (RFC 3986).
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetRolePolicy.html>
-fn unescaped(text: &str) -> Option<String> {
+fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -327,10 +329,10 @@ mod tests {
     #[test]
     fn documents_are_read_as_they_were_written() {
         assert_eq!(
-            unescaped("%7B%22a%22%3A1%7D+").as_deref(),
+            percent_decoded("%7B%22a%22%3A1%7D+").as_deref(),
             Some("{\"a\":1}+")
         );
-        assert_eq!(unescaped("%7"), None);
-        assert_eq!(unescaped("%ff"), None);
+        assert_eq!(percent_decoded("%7"), None);
+        assert_eq!(percent_decoded("%ff"), None);
     }
 }

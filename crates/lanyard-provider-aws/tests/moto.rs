@@ -1,6 +1,7 @@
 //! The provider on the real SDK against moto: the wire protocol, not what the policies mean.
 //!
-//! `cargo xtask test` starts moto and names it in `LANYARD_MOTO_URL`; without that, this says that it does not run.
+//! `cargo xtask test` starts moto and names it in `LANYARD_MOTO_URL`; without that, this says that
+//! it does not run.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -89,8 +90,9 @@ fn request(seed: u64) -> MintRequest {
     world::request(TargetKind::Aws, lease, &world::task(&ids, now), now)
 }
 
-/// moto's sessions do not end, so that its clock may be taken to run ahead by less than a session has to spare.
-const AHEAD: Duration = Duration::from_secs(240);
+/// moto's sessions do not end, so that its clock may be taken to run ahead by less than a session
+/// has to spare.
+const CLOCK_AHEAD: Duration = Duration::from_secs(240);
 
 struct OnMoto {
     provider: AwsProvider<Sdk>,
@@ -123,7 +125,7 @@ impl Subject for OnMoto {
 
     async fn pass(&self, until: Timestamp) -> Result<(), Played> {
         let ahead = until.since(now());
-        if ahead > AHEAD {
+        if ahead > CLOCK_AHEAD {
             return Err(Played::NotHere("moto does not end sessions"));
         }
         let mut before = self.ahead.lock();
@@ -237,7 +239,9 @@ async fn a_kill_of_the_target_cuts_both_roles_and_they_settle_before_they_mint()
     assert!(cut > order);
     let refused = provider.mint(&request, &prepared).await.unwrap_err();
     assert!(
-        refused.to_string().contains("the role was cut and settles"),
+        refused
+            .to_string()
+            .contains("the role was cut, and mints wait"),
         "{refused}"
     );
     let mut later = request;

@@ -1,7 +1,8 @@
 //! What the documents mean that were really sent to STS and IAM, by another evaluator than ours.
 //!
-//! moto takes the requests and a relay before it keeps them; iam-simulate, in a process of its own, says what AWS
-//! would make of them. `cargo xtask test` starts moto; without it, this says that it does not run.
+//! moto takes the requests and a relay before it keeps them; iam-simulate, in a process of its own,
+//! says what AWS would make of them. `cargo xtask test` starts moto; without it, this says that it
+//! does not run.
 #![expect(
     clippy::unwrap_used,
     reason = "a test stops where its footing gives way"
@@ -181,7 +182,7 @@ fn check(cases: Vec<(Value, &str)>) {
     }
 }
 
-/// T33, T34
+/// T33, T34: judged by the policy simulator.
 #[tokio::test]
 async fn t34_a_session_does_what_was_granted_until_it_ends_and_never_reaches_sts_or_iam() {
     let Some(sent) = sent("session").await else {
@@ -285,8 +286,9 @@ async fn a_cut_denies_every_session_before_it_and_none_after_it() {
     ]);
 }
 
-/// T33: a resource policy that names the session itself passes by what is not allowed, as AWS's page on session policies
-/// says (this evaluator lets none pass); what is denied explicitly stays denied.
+/// T33: a resource policy that names the session itself passes by what is not allowed, as AWS's
+/// page on session policies says (this evaluator lets none pass); what is denied explicitly stays
+/// denied.
 #[tokio::test]
 async fn iam10_a_resource_policy_that_names_the_session_passes_no_explicit_deny() {
     let Some(sent) = sent("named-session").await else {

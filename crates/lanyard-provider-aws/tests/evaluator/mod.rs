@@ -1,5 +1,5 @@
-//! A small evaluator of the policies that Lanyard writes, made apart from the code that writes them: it
-//! reads the JSON, matches by recursion, and fails on whatever it does not know.
+//! A small evaluator of the policies that Lanyard writes, made apart from the code that writes
+//! them: it reads the JSON, matches by recursion, and fails on whatever it does not know.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub(crate) struct Request<'a> {
     pub(crate) source_identity: &'a str,
 }
 
-/// Whether one policy allows, denies, or says nothing.
+/// The answer of one policy: allow, deny, or nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Allowed,

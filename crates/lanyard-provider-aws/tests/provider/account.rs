@@ -1,5 +1,5 @@
-//! A fake of STS and IAM. It takes what AWS takes, keeps what was made, and reads the policies as IAM does, as far as
-//! Lanyard writes them; what it cannot read stops the test.
+//! A fake of STS and IAM. It takes what AWS takes, keeps what was made, and reads the policies as
+//! IAM does, as far as Lanyard writes them; what it cannot read stops the test.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use lanyard_core::id::LeaseId;
 use lanyard_core::provider::{Credential, ProviderError};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
-use lanyard_provider_aws::api::{AssumeRole, AwsApi, Held, RoleFacts, Session};
+use lanyard_provider_aws::api::{AssumeRole, AwsApi, RoleFacts, Session, SessionKeys};
 use lanyard_provider_aws::policy::{Document, Effect, Statement};
 use lanyard_provider_aws::{AwsProvider, AwsTarget, Sdk};
 use lanyard_testkit::clock::ManualClock;
@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 
 pub(crate) const ROLE: &str = "arn:aws:iam::111122223333:role/lanyard/plan";
 
-/// What goes wrong with the next call that it can befall.
+/// The fault that befalls the next call that it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -68,7 +68,7 @@ pub(crate) fn down() -> ProviderError {
 }
 
 impl Account {
-    /// Whether this goes wrong now; it does so once.
+    /// Takes the fault if it is this one; a fault befalls one call only.
     fn takes(&self, wrong: Wrong) -> bool {
         let mut queue = self.wrong.lock();
         let next = queue.front() == Some(&wrong);
@@ -123,8 +123,8 @@ impl Account {
         })
     }
 
-    /// Whether a session may read an object that its policy allows: by its expiry, and by the explicit denies of its own
-    /// policy and of the role's.
+    /// Decides whether a session may read an object that its policy allows: by its expiry, and by
+    /// the explicit denies of its own policy and of the role's.
     pub(crate) fn allows(&self, token: &str) -> bool {
         let made = self.made.lock();
         let Some(made) = made.iter().find(|made| made.token == token) else {
@@ -143,7 +143,7 @@ impl Account {
     }
 }
 
-/// Whether a statement denies `s3:GetObject` to a session.
+/// Checks whether a statement denies `s3:GetObject` to a session.
 fn denies(statement: &Statement, made: &Made, now: Timestamp) -> bool {
     let actions = statement.action.as_slice();
     let of_it = |action: &String| action == "*" || action.starts_with("s3:");
@@ -167,7 +167,8 @@ fn denies(statement: &Statement, made: &Made, now: Timestamp) -> bool {
     })
 }
 
-/// The real client, against a server that refuses everything and repeats a secret wherever there is room for text.
+/// The real client, against a server that refuses everything and repeats a secret wherever there is
+/// room for text.
 fn refused_aloud() -> Sdk {
     let body = format!(
         "<ErrorResponse><Error><Type>Sender</Type><Code>{CANARY}</Code><Message>no {CANARY}</Message></Error>\
@@ -255,7 +256,7 @@ impl AwsApi for Fake {
         }))
     }
 
-    async fn holder(&self, session: &Held<'_>) -> Result<Option<String>, ProviderError> {
+    async fn holder(&self, session: &SessionKeys<'_>) -> Result<Option<String>, ProviderError> {
         let token = session.session_token.expose();
         let made = self.0.made.lock();
         let made = made.iter().find(|made| made.token == *token);

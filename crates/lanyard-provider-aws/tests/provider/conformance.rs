@@ -43,7 +43,7 @@ impl Subject for Faked {
         Ok(())
     }
 
-    /// Of the other role: the revocations of one are one document.
+    /// A lease on the other role, since the revocations of one role are one document.
     fn fit_apart(&self, mut request: MintRequest) -> MintRequest {
         request.role = Role::Apply;
         request

@@ -85,8 +85,8 @@ async fn a_session_is_named_after_its_lease_and_told_to_end_with_it() {
     assert!(asked.policy.contains(&request.expires.to_string()));
 }
 
-// AWS compares the keys of session tags without regard to case: two that differ by case alone are one tag, and the
-// denial of a kill order would look at the wrong value.
+// AWS compares the keys of session tags without regard to case: two that differ by case alone are
+// one tag, and the denial of a kill order would look at the wrong value.
 #[tokio::test]
 async fn t39_tags_of_a_session_have_one_case_and_one_prefix() {
     let (provider, account) = provider();
@@ -279,7 +279,8 @@ async fn two_targets_on_one_role_keep_each_their_own_list_and_share_a_cut() {
     revoke(&one, vec![lease(1)]).await;
     revoke(&other, vec![lease(2)]).await;
     assert_eq!(account.policies.lock().len(), 2);
-    // A kill of the first target reaches every session of the role, and stops the mints of both until it settles.
+    // A kill of the first target reaches every session of the role, and stops the mints of both
+    // until it settles.
     let revocation = Revocation {
         now: NOW,
         cut: Some(NOW),
@@ -292,7 +293,7 @@ async fn two_targets_on_one_role_keep_each_their_own_list_and_share_a_cut() {
         .await
         .unwrap_err()
         .to_string();
-    assert!(refused.contains("was cut and settles"), "{refused}");
+    assert!(refused.contains("was cut, and mints wait"), "{refused}");
     // What the other one writes later leaves the cut alone.
     revoke(&other, vec![lease(3)]).await;
     assert!(deny_policy(&account).contains("aws:TokenIssueTime"));
@@ -330,7 +331,8 @@ async fn s26_a_release_on_a_full_list_is_left_to_its_end_and_not_called_acknowle
     );
 }
 
-/// Beyond the minute that is forgiven, every session of an account that is ahead looked longer than was asked for.
+/// Beyond the minute that is forgiven, every session of an account that is ahead looked longer than
+/// was asked for.
 #[tokio::test]
 async fn s27_a_session_is_as_long_as_asked_by_whichever_clock() {
     let (provider, account) = provider();
