@@ -1,7 +1,9 @@
-//! Which answers of a server count. Between the broker and an API server stand load balancers, gateways and proxies, which
-//! answer in its place when they like: an answer counts only if it is the API server's own, and about what was asked.
+//! Decides which answers count. Load balancers, gateways and proxies between the broker and an API
+//! server answer in the server's place when they like, so an answer counts only if it is the API
+//! server's own and about the object that was asked for.
 //!
-//! That is a JSON document of the kind and name that were asked for, or a `Status` with the code of the response.
+//! Such an answer is a JSON document of the requested kind and name, or a `Status` whose code is
+//! that of the response.
 //! <https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/>
 
 use std::time::Duration;
@@ -17,9 +19,9 @@ use zeroize::Zeroizing;
 
 use crate::PROVIDER;
 
-/// How long one call may take, its whole answer included.
-pub(crate) const CALL: Duration = Duration::from_secs(10);
-/// The largest answer of an API server that is read: a page of a list holds 500 objects.
+/// Time limit of one call, its whole answer included.
+pub(crate) const CALL_TIME: Duration = Duration::from_secs(10);
+/// The largest answer of an API server that is read; a page of a list holds 500 objects.
 ///
 /// # Limit
 /// - for: a call to a cluster
@@ -28,20 +30,20 @@ pub(crate) const CALL: Duration = Duration::from_secs(10);
 /// - test: `s47_an_answer_without_end_is_cut_off`
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
-/// What was asked for.
+/// The object, or the kind of object, that a call is about.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
     pub(crate) api_version: String,
     pub(crate) kind: String,
-    /// The resource, as a `Status` names it.
+    /// The plural name of the kind, as a `Status` has it.
     pub(crate) plural: String,
-    /// The object's name, where there is one before the call.
+    /// The object's name, where the call knows it.
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<String>,
 }
 
 impl Subject {
-    /// Objects of this kind.
+    /// Objects of kind `K`.
     pub(crate) fn of<K>() -> Self
     where
         K: kube::Resource,
@@ -57,7 +59,7 @@ impl Subject {
         }
     }
 
-    /// One of them.
+    /// Narrows the subject to the object `name`.
     pub(crate) fn named(self, name: &str) -> Self {
         Self {
             name: Some(name.to_owned()),
@@ -65,7 +67,7 @@ impl Subject {
         }
     }
 
-    /// In this namespace.
+    /// Narrows the subject to `namespace`.
     pub(crate) fn within(self, namespace: &str) -> Self {
         Self {
             namespace: Some(namespace.to_owned()),
@@ -73,7 +75,7 @@ impl Subject {
         }
     }
 
-    /// A list of them.
+    /// The list kind of these objects.
     fn listed(&self) -> Self {
         Self {
             kind: format!("{}List", self.kind),
@@ -83,8 +85,8 @@ impl Subject {
         }
     }
 
-    /// Whether a document is this, by all that it says of itself.
-    fn is(&self, head: &Head) -> bool {
+    /// Checks that a document is this subject, by kind, version, name and namespace.
+    fn matches(&self, head: &Head) -> bool {
         let metadata = head.metadata.as_ref();
         let same = |wanted: &Option<String>, found: Option<&String>| {
             wanted.is_none() || wanted.as_ref() == found
@@ -98,8 +100,8 @@ impl Subject {
             )
     }
 
-    /// Whether a `Status` is about this.
-    fn is_meant_by(&self, status: &Status) -> bool {
+    /// Checks that a `Status` is about this object.
+    fn is_subject_of(&self, status: &Status) -> bool {
         let details = status.details.as_ref();
         details.is_some_and(|details| {
             self.name
@@ -110,7 +112,8 @@ impl Subject {
     }
 }
 
-/// What a document says of itself. The rest of it, which can hold a token, is not copied for this.
+/// A document's own kind, name and namespace. Only these are parsed, since the rest can hold a
+/// token that must not be copied.
 #[derive(Debug, Deserialize)]
 struct Head {
     #[serde(default, rename = "apiVersion")]
@@ -126,41 +129,41 @@ struct HeadMetadata {
     namespace: Option<String>,
 }
 
-/// A list has items: a document without them is something else, and no empty list.
+/// The items of a list. A document without them is not an empty list but something else.
 #[derive(Deserialize)]
 struct Items {
     #[serde(rename = "items")]
     _items: Vec<IgnoredAny>,
 }
 
-/// Why a call did not come to what was asked for.
+/// The reason why a call did not return the document that was asked for.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The API server says no.
+    /// The API server refused, with a `Status` of its own.
     Status(Box<Status>),
-    /// Nothing came back, or half of something.
+    /// No answer arrived, or only a part of one.
     Lost(&'static str),
-    /// Too many calls. Its answer is plain text where the server's own limit is met.
+    /// The API server throttles the broker; the server's own limit answers with plain text.
     Throttled,
-    /// Something came back that is not the API server's own, or not about this.
+    /// The answer is not the API server's, or is about another object.
     Foreign(String),
 }
 
 impl Fault {
-    /// Whether the API server says that there is none.
+    /// True when the API server says that the subject does not exist.
     pub(crate) fn is_missing(&self, subject: &Subject) -> bool {
         matches!(self, Self::Status(status)
-            if status.code == 404 && status.reason == "NotFound" && subject.is_meant_by(status))
+            if status.code == 404 && status.reason == "NotFound" && subject.is_subject_of(status))
     }
 
-    /// Whether the API server says that there is one already.
-    pub(crate) fn is_there(&self, subject: &Subject) -> bool {
+    /// True when the API server says that the subject exists already.
+    pub(crate) fn exists_already(&self, subject: &Subject) -> bool {
         matches!(self, Self::Status(status)
-            if status.code == 409 && status.reason == "AlreadyExists" && subject.is_meant_by(status))
+            if status.code == 409 && status.reason == "AlreadyExists" && subject.is_subject_of(status))
     }
 }
 
-/// One answer, read to its end.
+/// An answer that was read to its end.
 struct Answer {
     code: u16,
     json: bool,
@@ -173,7 +176,7 @@ async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<Answer
         let response = response.map_err(|_| Fault::Lost("not reached"))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-        let body = body.map_err(|_| Fault::Lost("half an answer, or one that is too large"))?;
+        let body = body.map_err(|_| Fault::Lost("incomplete answer, or one that is too large"))?;
         let content = head.headers.get(http::header::CONTENT_TYPE);
         let content = content.and_then(|it| it.to_str().ok()).unwrap_or_default();
         let media = content.split(';').next().unwrap_or_default().trim();
@@ -183,12 +186,12 @@ async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Result<Answer
             body: Zeroizing::new(body.to_bytes().to_vec()),
         })
     };
-    let in_time = tokio::time::timeout(CALL, answered).await;
+    let in_time = tokio::time::timeout(CALL_TIME, answered).await;
     in_time.unwrap_or(Err(Fault::Lost("no answer in time")))
 }
 
 impl Answer {
-    /// What the document says of itself, where the call was carried out.
+    /// The head of the document that the call returned, or the fault that the answer stands for.
     fn head(&self) -> Result<Head, Fault> {
         if self.code == 429 {
             return Err(Fault::Throttled);
@@ -231,35 +234,35 @@ impl Answer {
     }
 }
 
-/// Asks for one document.
+/// Sends a request that returns one document.
 pub(crate) async fn document<T: DeserializeOwned>(
     client: &Client,
     request: http::Request<Vec<u8>>,
     subject: &Subject,
 ) -> Result<T, Fault> {
     let answer = send(client, request).await?;
-    if !subject.is(&answer.head()?) {
+    if !subject.matches(&answer.head()?) {
         return Err(answer.foreign());
     }
     answer.read().ok_or_else(|| answer.foreign())
 }
 
-/// Asks for a page of a list.
+/// Sends a request that returns a page of a list.
 pub(crate) async fn page<T: DeserializeOwned>(
     client: &Client,
     request: http::Request<Vec<u8>>,
     subject: &Subject,
 ) -> Result<T, Fault> {
     let answer = send(client, request).await?;
-    let is_list = subject.listed().is(&answer.head()?) && answer.read::<Items>().is_some();
+    let is_list = subject.listed().matches(&answer.head()?) && answer.read::<Items>().is_some();
     if !is_list {
         return Err(answer.foreign());
     }
     answer.read().ok_or_else(|| answer.foreign())
 }
 
-/// Has one object deleted: taken when the API server says so of this very object, or gives the object back, which may
-/// still have to go.
+/// Sends a request that deletes one object. The order counts as accepted when the API server names
+/// this very object in a success, or returns the object, which may still exist.
 pub(crate) async fn delete(
     client: &Client,
     request: http::Request<Vec<u8>>,
@@ -269,18 +272,18 @@ pub(crate) async fn delete(
     let head = answer.head()?;
     let said = answer.status(&head);
     let success = said.is_some_and(|status| {
-        status.status == Some(StatusSummary::Success) && subject.is_meant_by(&status)
+        status.status == Some(StatusSummary::Success) && subject.is_subject_of(&status)
     });
-    if success || subject.is(&head) {
+    if success || subject.matches(&head) {
         Ok(())
     } else {
         Err(answer.foreign())
     }
 }
 
-/// The reasons that are passed on. Any other is a text that somebody chose.
+/// The reasons that are passed on. Any other reason is a text that somebody chose.
 /// <https://pkg.go.dev/k8s.io/apimachinery/pkg/apis/meta/v1#StatusReason>
-const REASONS: &[&str] = &[
+const KNOWN_REASONS: &[&str] = &[
     "AlreadyExists",
     "BadRequest",
     "Conflict",
@@ -318,7 +321,7 @@ pub(crate) fn ambiguous(operation: &'static str, code: impl Into<String>) -> Pro
 }
 
 fn of_status(operation: &'static str, status: &Status) -> ProviderError {
-    let known = REASONS.iter().find(|known| **known == status.reason);
+    let known = KNOWN_REASONS.iter().find(|known| **known == status.reason);
     let code = match known {
         Some(reason) => format!("{} {reason}", status.code),
         None => status.code.to_string(),
@@ -333,8 +336,9 @@ fn of_status(operation: &'static str, status: &Status) -> ProviderError {
     }
 }
 
-/// What the API server says by a known reason alone: its messages can echo what was sent (T50).
-pub(crate) fn mapped(operation: &'static str, fault: &Fault) -> ProviderError {
+/// Converts a fault into a [`ProviderError`] that holds at most a known reason, because the API
+/// server's messages can echo what was sent (T50).
+pub(crate) fn provider_error(operation: &'static str, fault: &Fault) -> ProviderError {
     match fault {
         Fault::Status(status) => of_status(operation, status),
         Fault::Throttled => ProviderError::Throttled {
@@ -346,9 +350,10 @@ pub(crate) fn mapped(operation: &'static str, fault: &Fault) -> ProviderError {
     }
 }
 
-/// As [`mapped`], with the message: where no secret was sent, it says what the broker itself may not do.
-pub(crate) fn explained(operation: &'static str, fault: &Fault) -> ProviderError {
-    match (mapped(operation, fault), fault) {
+/// Converts a fault as [`provider_error`] does, and keeps the API server's message. Only for calls
+/// that send no secret: the message names the right that the broker lacks.
+pub(crate) fn provider_error_with_message(operation: &'static str, fault: &Fault) -> ProviderError {
+    match (provider_error(operation, fault), fault) {
         (ProviderError::Refused { code, .. }, Fault::Status(status)) => {
             let message: String = status
                 .message

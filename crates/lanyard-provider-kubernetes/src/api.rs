@@ -1,4 +1,4 @@
-//! The calls to a cluster that the provider makes, and nothing else of it.
+//! The seam to a cluster: the calls that the provider makes, without the kube crate.
 
 use std::collections::BTreeMap;
 
@@ -10,119 +10,122 @@ use lanyard_core::time::Timestamp;
 
 pub use crate::objects::{Marks, Question};
 
-/// Where the API server is, as its users see it.
+/// The API server's address, as agents use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its URL.
+    /// URL of the API server.
     pub server: String,
-    /// Its certificate authorities, PEM; empty where the system's roots serve.
+    /// Certificate authorities in PEM; empty where the system's roots apply.
     pub certificate_authority: String,
-    /// The name that its certificate is for, where that is not the host of the URL; else empty.
+    /// Host name of the certificate, if it differs from the URL's host; empty otherwise.
     pub tls_server_name: String,
-    /// The proxy that the kubeconfig names on the way there, without a login; empty where it names none.
+    /// Proxy that the kubeconfig names, without its login; empty without a proxy.
     pub proxy_url: String,
 }
 
-/// One object.
+/// The kind, namespace and name of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object<'a> {
-    /// What it is.
+    /// Kind of the object.
     pub kind: Kind,
-    /// Where.
+    /// Namespace of the object.
     pub namespace: &'a str,
-    /// Its name.
+    /// Name of the object.
     pub name: &'a str,
 }
 
-/// The kinds that the broker makes.
+/// The kinds of objects that the broker creates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// rbac.authorization.k8s.io/v1
+    /// A `Role` of `rbac.authorization.k8s.io/v1`.
     Role,
-    /// rbac.authorization.k8s.io/v1
+    /// A `RoleBinding` of `rbac.authorization.k8s.io/v1`.
     RoleBinding,
-    /// v1
+    /// A `Secret` of `v1`.
     Secret,
-    /// v1
+    /// A `ServiceAccount` of `v1`.
     ServiceAccount,
 }
 
-/// What a RoleBinding refers to.
+/// The role that a RoleBinding refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RoleRef {
-    /// A Role in the same namespace.
+    /// A Role in the binding's namespace, by name.
     Role(String),
-    /// A ClusterRole.
+    /// A ClusterRole, by name.
     ClusterRole(String),
 }
 
-/// A ClusterRole as it stands.
+/// The rules of an existing ClusterRole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterRole {
-    /// Its rules on resources.
+    /// The rules on resources.
     pub rules: Vec<PolicyRule>,
-    /// Whether its rules are gathered from other ClusterRoles by label.
+    /// The rules are aggregated from other ClusterRoles by label.
     pub aggregated: bool,
-    /// Whether it also has rules on URLs.
+    /// The role has rules on URLs too.
     pub urls: bool,
 }
 
-/// What a user may do in a namespace, as the API server says.
+/// The rights of a user in a namespace, as the API server lists them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
-    /// Rules on resources.
+    /// The rules on resources.
     pub rules: Vec<PolicyRule>,
-    /// Whether an authorizer could not list its part.
+    /// An authorizer could not list its rules, so the list is incomplete.
     pub incomplete: bool,
 }
 
-/// A token, as the API server gave it.
+/// A token from the TokenRequest API.
 #[derive(Debug)]
 pub struct Token {
-    /// The secret.
+    /// The bearer token itself.
     pub token: Secret<String>,
-    /// status.expirationTimestamp, which is what holds.
+    /// The token's expiry, from `status.expirationTimestamp`; it may differ from what was asked
+    /// for.
     pub expires: Timestamp,
 }
 
-/// What is asked of TokenRequest.
+/// The parameters of a TokenRequest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenAsk<'a> {
-    /// The namespace of both.
+    /// Namespace of the ServiceAccount and the Secret.
     pub namespace: &'a str,
-    /// The name of both the ServiceAccount and the Secret.
+    /// Name of both the ServiceAccount and the Secret.
     pub name: &'a str,
-    /// The Secret's uid.
+    /// The uid of the Secret that the token is bound to.
     pub bound_to: &'a str,
-    /// spec.expirationSeconds.
+    /// `spec.expirationSeconds`: the token's life in seconds.
     pub seconds: i64,
 }
 
-/// Something in the cluster that carries the broker's marks.
+/// An object in the cluster that carries the broker's labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marked {
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its annotations.
+    /// Annotations of the object.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What the API server says of an object that is to be deleted.
+/// The API server's answer to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// The API server took the order. Something may still keep the object: a finalizer.
+    /// The API server accepted the order. A finalizer may still keep the object.
     Taken,
-    /// The API server has none of this name: asked again after it took the order, it reads back what was done.
+    /// No object of this name exists. After an accepted order, this answer to a second one shows
+    /// that the first was carried out.
     Gone,
 }
 
-/// The API server, as the broker's own user. No call is ever repeated.
+/// The calls to the API server, as the broker's own user. Implementations never repeat a call.
 #[async_trait]
 pub trait KubernetesApi: Send + Sync {
-    /// Where agents find it.
+    /// The address that agents reach the API server by.
     fn endpoint(&self) -> Endpoint;
 
-    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    /// The time at the API server, from the `Date` header of an answer; `None` when the answer had
+    /// none.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -130,26 +133,26 @@ pub trait KubernetesApi: Send + Sync {
         Ok(None)
     }
 
-    /// A ClusterRole, when there is one.
+    /// Reads a ClusterRole; `None` when it does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError>;
 
-    /// What the API server would make of an object in this namespace; nothing changes.
+    /// Returns what the API server would make of `object` in `namespace`, and changes nothing.
     ///
     /// # Errors
-    /// See [`ProviderError`]; what the broker itself may not do is named.
+    /// See [`ProviderError`]; the error names the right that the broker lacks.
     async fn rehearse(
         &self,
         namespace: &str,
         object: &serde_json::Value,
     ) -> Result<Rehearsed, ProviderError>;
 
-    /// Makes a Role; where one of this name is there already, its rules come back.
+    /// Creates a Role. When one of this name exists, its rules are returned instead.
     ///
     /// # Errors
-    /// See [`ProviderError`]; what the broker itself may not do is named.
+    /// See [`ProviderError`]; the error names the right that the broker lacks.
     async fn create_role(
         &self,
         namespace: &str,
@@ -158,7 +161,7 @@ pub trait KubernetesApi: Send + Sync {
         rules: &[PolicyRule],
     ) -> Result<Option<Vec<PolicyRule>>, ProviderError>;
 
-    /// Makes a ServiceAccount that no pod mounts.
+    /// Creates a ServiceAccount whose token no pod mounts.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -169,7 +172,7 @@ pub trait KubernetesApi: Send + Sync {
         marks: &Marks,
     ) -> Result<(), ProviderError>;
 
-    /// Makes an empty Secret; its uid.
+    /// Creates an empty Secret and returns its uid.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -180,7 +183,8 @@ pub trait KubernetesApi: Send + Sync {
         marks: &Marks,
     ) -> Result<String, ProviderError>;
 
-    /// Binds a role in a namespace to the ServiceAccount of the same name in another.
+    /// Binds `role` in the binding's namespace to the ServiceAccount of the same name in namespace
+    /// `home`.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -192,13 +196,13 @@ pub trait KubernetesApi: Send + Sync {
         home: &str,
     ) -> Result<(), ProviderError>;
 
-    /// A token of a ServiceAccount, bound to a Secret.
+    /// Requests a token of a ServiceAccount, bound to a Secret.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn request_token(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError>;
 
-    /// What the holder of this token may do in a namespace, asked with the token itself.
+    /// The rights of a token's holder in `namespace`, asked with the token itself.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -208,7 +212,7 @@ pub trait KubernetesApi: Send + Sync {
         namespace: &str,
     ) -> Result<Allowed, ProviderError>;
 
-    /// Whether a user may do this in a namespace.
+    /// Asks the authorizer whether `user` has the right in `namespace`.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -219,13 +223,13 @@ pub trait KubernetesApi: Send + Sync {
         question: &Question,
     ) -> Result<bool, ProviderError>;
 
-    /// Has an object deleted; one that is not there is deleted.
+    /// Deletes an object; succeeds when the object does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn delete(&self, object: Object<'_>) -> Result<Deleted, ProviderError>;
 
-    /// The data of a ConfigMap, when there is one.
+    /// Reads the data of a ConfigMap; `None` when it does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -235,7 +239,7 @@ pub trait KubernetesApi: Send + Sync {
         name: &str,
     ) -> Result<Option<BTreeMap<String, String>>, ProviderError>;
 
-    /// Makes a ConfigMap, or gives the one that is there this data.
+    /// Creates a ConfigMap, or replaces the data of the existing one.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -246,7 +250,8 @@ pub trait KubernetesApi: Send + Sync {
         data: BTreeMap<String, String>,
     ) -> Result<(), ProviderError>;
 
-    /// The Roles or ServiceAccounts with this broker's marks in a namespace.
+    /// Lists the objects of `kind` in `namespace` that carry the labels of the broker whose
+    /// namespace is `home`.
     ///
     /// # Errors
     /// See [`ProviderError`].

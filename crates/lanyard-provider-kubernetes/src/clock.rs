@@ -1,4 +1,4 @@
-//! What time it is at an API server.
+//! The API server's clock.
 
 use kube::Client;
 use kube::client::Body;
@@ -7,7 +7,7 @@ use lanyard_core::time::Timestamp;
 
 use crate::answer::ambiguous;
 
-/// By the `Date` of an answer that every identity may have.
+/// Reads the `Date` header of an answer that every identity may have (`/version`).
 pub(crate) async fn time(client: &Client) -> Result<Option<Timestamp>, ProviderError> {
     let silent = |code: &str| ambiguous("ask for the time", code);
     let request = http::Request::get("/version").body(Body::empty());

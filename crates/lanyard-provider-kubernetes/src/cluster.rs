@@ -1,4 +1,4 @@
-//! [`KubernetesApi`] on the kube crate.
+//! The implementation of [`KubernetesApi`] on the kube crate.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,35 +21,37 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_secret_file::{SecretFileError, open_plain, read_plain, read_plain_text};
 
-use crate::answer::{self, CALL, Fault, Subject, ambiguous, explained, mapped};
+use crate::answer::{
+    self, CALL_TIME, Fault, Subject, ambiguous, provider_error, provider_error_with_message,
+};
 use crate::api::{
     Allowed, ClusterRole, Deleted, Endpoint, Kind, KubernetesApi, Marked, Marks, Object, Question,
     RoleRef, Token, TokenAsk,
 };
-use crate::objects::{HOME, MANAGED_BY};
+use crate::objects::{HOME_LABEL, MANAGED_BY};
 
-/// How many objects a page of a list holds.
-const PAGE: u32 = 500;
+/// Number of objects on one page of a list.
+const OBJECTS_PER_PAGE: u32 = 500;
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// A cluster could not be set up.
+/// The reason why a cluster cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The kubeconfig file.
+    /// The kubeconfig is invalid.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// No kubeconfig is named, and this is no pod.
+    /// No kubeconfig is named, and the process does not run in a pod.
     #[error("no kubeconfig is named, and this is no pod of a cluster: {0}")]
     InCluster(#[from] kube::config::InClusterError),
-    /// The client.
+    /// The HTTP client cannot be created.
     #[error("the client cannot be set up: {0}")]
     Client(#[from] kube::Error),
-    /// A file that is named, here or by the kubeconfig.
+    /// A file cannot be read: the kubeconfig, or one that it names.
     #[error(transparent)]
     File(#[from] SecretFileError),
 }
 
-/// A client of one cluster's API server.
+/// A client of one cluster's API server, as the broker's own user.
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
@@ -58,8 +60,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// As the user of this kubeconfig and context; without one, as the service account of this pod. Calls nobody
-    /// but what the credential plugin of the kubeconfig needs.
+    /// Connects as the user of `kubeconfig` and `context`; without a kubeconfig, as this pod's
+    /// service account. The only call is that of the kubeconfig's credential plugin.
     ///
     /// # Errors
     /// When there is no usable configuration.
@@ -68,10 +70,11 @@ impl Cluster {
         context: Option<&str>,
     ) -> Result<Self, ConnectError> {
         let (mut config, proxy_url) = configured(kubeconfig, context).await?;
-        config.connect_timeout = Some(CALL);
-        config.read_timeout = Some(CALL);
-        config.write_timeout = Some(CALL);
-        // A mint is never repeated, and revocations are repeated by the engine.
+        config.connect_timeout = Some(CALL_TIME);
+        config.read_timeout = Some(CALL_TIME);
+        config.write_timeout = Some(CALL_TIME);
+        // A mint is never repeated, since a lost answer may have created the object, and the engine
+        // repeats revocations.
         config.default_retry = false;
         let authority = match (&config.root_cert, &config.root_cert_file) {
             (Some(certificates), _) => certificates.iter().map(|der| pem(der)).collect(),
@@ -90,14 +93,14 @@ impl Cluster {
         })
     }
 
-    /// The client itself, for what is no credential's.
+    /// The underlying client, for callers that watch charters or review tokens.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// Makes an object; what the API server made of it.
-    async fn made<K>(&self, namespace: &str, object: &K) -> Result<K, Fault>
+    /// Creates an object and returns the API server's version of it.
+    async fn create<K>(&self, namespace: &str, object: &K) -> Result<K, Fault>
     where
         K: Kubernetes,
     {
@@ -106,18 +109,18 @@ impl Cluster {
             Some(name) => subject.named(name),
             None => subject,
         };
-        let data = serde_json::to_vec(object).map_err(|_| UNBUILT)?;
+        let data = serde_json::to_vec(object).map_err(|_| NOT_BUILT)?;
         let request = path::<K>(namespace).create(&PostParams::default(), data);
-        answer::document(&self.client, request.map_err(|_| UNBUILT)?, &subject).await
+        answer::document(&self.client, request.map_err(|_| NOT_BUILT)?, &subject).await
     }
 
-    async fn found<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Fault>
+    async fn find<K>(&self, namespace: &str, name: &str) -> Result<Option<K>, Fault>
     where
         K: Kubernetes,
     {
         let subject = Subject::of::<K>().within(namespace).named(name);
         let request = path::<K>(namespace).get(name, &GetParams::default());
-        let found = answer::document(&self.client, request.map_err(|_| UNBUILT)?, &subject).await;
+        let found = answer::document(&self.client, request.map_err(|_| NOT_BUILT)?, &subject).await;
         match found {
             Err(fault) if fault.is_missing(&subject) => Ok(None),
             found => found.map(Some),
@@ -128,11 +131,13 @@ impl Cluster {
     where
         K: Kubernetes,
     {
-        let selector = format!("{}={},{HOME}={home}", MANAGED_BY.0, MANAGED_BY.1);
-        let mut page = ListParams::default().labels(&selector).limit(PAGE);
+        let selector = format!("{}={},{HOME_LABEL}={home}", MANAGED_BY.0, MANAGED_BY.1);
+        let mut page = ListParams::default()
+            .labels(&selector)
+            .limit(OBJECTS_PER_PAGE);
         let mut found = Vec::new();
         loop {
-            let request = path::<K>(namespace).list(&page).map_err(|_| UNBUILT)?;
+            let request = path::<K>(namespace).list(&page).map_err(|_| NOT_BUILT)?;
             let subject = Subject::of::<K>();
             let listed: ObjectList<K> = answer::page(&self.client, request, &subject).await?;
             for object in listed.items {
@@ -149,16 +154,17 @@ impl Cluster {
         }
     }
 
-    async fn gone<K>(&self, object: Object<'_>) -> Result<Deleted, Fault>
+    async fn delete_object<K>(&self, object: Object<'_>) -> Result<Deleted, Fault>
     where
         K: Kubernetes,
     {
         let subject = Subject::of::<K>()
             .within(object.namespace)
             .named(object.name);
+        // Without a grace period, during which the API server would keep accepting the token.
         let parameters = DeleteParams::default().grace_period(0);
         let request = path::<K>(object.namespace).delete(object.name, &parameters);
-        let deleted = answer::delete(&self.client, request.map_err(|_| UNBUILT)?, &subject).await;
+        let deleted = answer::delete(&self.client, request.map_err(|_| NOT_BUILT)?, &subject).await;
         match deleted {
             Err(fault) if fault.is_missing(&subject) => Ok(Deleted::Gone),
             deleted => deleted.map(|()| Deleted::Taken),
@@ -166,7 +172,7 @@ impl Cluster {
     }
 }
 
-/// What the broker makes in a namespace.
+/// A namespaced object that the broker creates.
 trait Kubernetes:
     kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
     + Clone
@@ -189,9 +195,8 @@ impl<K> Kubernetes for K where
 {
 }
 
-/// The kubeconfig at this path. Its client opens the files itself that it names, and would wait for a pipe among them.
-/// Reads the kubeconfig, or without one what this pod has, as [`Cluster::connect`] does. Starts no credential plugin and calls
-/// nobody.
+/// Checks the kubeconfig, or without one this pod's configuration, as [`Cluster::connect`] does.
+/// Starts no credential plugin and makes no call.
 ///
 /// # Errors
 /// When there is no usable configuration.
@@ -199,7 +204,8 @@ pub async fn look(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<()
     configured(kubeconfig, context).await.map(drop)
 }
 
-/// The configuration, and the proxy that the kubeconfig names. One that the broker's own environment names is the broker's own.
+/// The client's configuration and the proxy that the kubeconfig names. A proxy of the broker's own
+/// environment is not handed to agents.
 async fn configured(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
@@ -217,7 +223,7 @@ async fn configured(
     Ok((config, proxy_url))
 }
 
-/// The proxy of a context, without the login of the broker, which is no agent's.
+/// The proxy URL of a context without its login, which is the broker's and must not reach agents.
 fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     let name = context.or(kubeconfig.current_context.as_deref())?;
     let context = kubeconfig.contexts.iter().find(|it| it.name == name)?;
@@ -230,6 +236,8 @@ fn proxy_url(kubeconfig: &Kubeconfig, context: Option<&str>) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
+/// Reads a kubeconfig and checks the files that it names: the kube client opens those itself, and
+/// would wait at a FIFO.
 fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
     read_plain(path)?;
     let read = Kubeconfig::read_from(path)?;
@@ -241,7 +249,7 @@ fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
         .filter_map(|it| it.auth_info.as_ref());
     let of_users = users.flat_map(|it| [&it.client_certificate, &it.client_key, &it.token_file]);
     for named in authorities.chain(of_users.flatten()) {
-        // A file of another context may be missing.
+        // A missing file is no error here, because the file may belong to another context.
         if let Err(error @ SecretFileError::NotPlain { .. }) = open_plain(Path::new(named)) {
             return Err(error.into());
         }
@@ -249,25 +257,26 @@ fn read_kubeconfig(path: &Path) -> Result<Kubeconfig, ConnectError> {
     Ok(read)
 }
 
-const UNBUILT: Fault = Fault::Lost("the request cannot be built");
+const NOT_BUILT: Fault = Fault::Lost("the request cannot be built");
 
 fn path<K: Kubernetes>(namespace: &str) -> Request {
     Request::new(K::url_path(&(), Some(namespace)))
 }
 
-/// Asks for a review, which has no name and is in no namespace.
-async fn reviewed<K>(client: &Client, review: &K) -> Result<K, Fault>
+/// Sends a review, which has neither a name nor a namespace.
+async fn send_review<K>(client: &Client, review: &K) -> Result<K, Fault>
 where
     K: kube::Resource<DynamicType = ()> + serde::Serialize + serde::de::DeserializeOwned,
 {
-    let data = serde_json::to_vec(review).map_err(|_| UNBUILT)?;
+    let data = serde_json::to_vec(review).map_err(|_| NOT_BUILT)?;
     let request = Request::new(K::url_path(&(), None)).create(&PostParams::default(), data);
-    let request = request.map_err(|_| UNBUILT)?;
+    let request = request.map_err(|_| NOT_BUILT)?;
     answer::document(client, request, &Subject::of::<K>()).await
 }
 
-/// What a review is about: the API server leaves out what is empty.
-fn asked(spec: &authorization::SubjectAccessReviewSpec) -> [&str; 7] {
+/// The subject of a review, for comparison. Empty fields count as absent, because the API server
+/// leaves them out.
+fn subject_of_review(spec: &authorization::SubjectAccessReviewSpec) -> [&str; 7] {
     fn text(text: Option<&String>) -> &str {
         text.map_or("", String::as_str)
     }
@@ -308,7 +317,7 @@ fn metadata(name: &str, marks: &Marks) -> ObjectMeta {
     }
 }
 
-fn written(rule: &PolicyRule) -> rbac::PolicyRule {
+fn to_rbac_rule(rule: &PolicyRule) -> rbac::PolicyRule {
     let list =
         |texts: &std::collections::BTreeSet<String>| texts.iter().cloned().collect::<Vec<_>>();
     rbac::PolicyRule {
@@ -320,7 +329,7 @@ fn written(rule: &PolicyRule) -> rbac::PolicyRule {
     }
 }
 
-fn read(rule: rbac::PolicyRule) -> PolicyRule {
+fn from_rbac_rule(rule: rbac::PolicyRule) -> PolicyRule {
     let set = |texts: Option<Vec<String>>| texts.into_iter().flatten().collect();
     PolicyRule {
         api_groups: set(rule.api_groups),
@@ -341,7 +350,7 @@ impl KubernetesApi for Cluster {
         namespace: &str,
         object: &serde_json::Value,
     ) -> Result<Rehearsed, ProviderError> {
-        crate::rehearse::one(self.client.clone(), namespace, object).await
+        crate::rehearse::rehearse(self.client.clone(), namespace, object).await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
@@ -351,21 +360,23 @@ impl KubernetesApi for Cluster {
     async fn cluster_role(&self, name: &str) -> Result<Option<ClusterRole>, ProviderError> {
         let subject = Subject::of::<rbac::ClusterRole>().named(name);
         let path = Request::new(<rbac::ClusterRole as kube::Resource>::url_path(&(), None));
-        let request = path.get(name, &GetParams::default()).map_err(|_| UNBUILT);
+        let request = path.get(name, &GetParams::default()).map_err(|_| NOT_BUILT);
         let found: Result<rbac::ClusterRole, Fault> = match request {
             Ok(request) => answer::document(&self.client, request, &subject).await,
             Err(fault) => Err(fault),
         };
         let role = match found {
             Err(fault) if fault.is_missing(&subject) => return Ok(None),
-            found => found.map_err(|fault| explained("get clusterrole", &fault))?,
+            found => {
+                found.map_err(|fault| provider_error_with_message("get clusterrole", &fault))?
+            }
         };
         let rules = role.rules.unwrap_or_default();
         let (urls, rules): (Vec<_>, Vec<_>) = rules
             .into_iter()
             .partition(|rule| rule.non_resource_urls.is_some());
         Ok(Some(ClusterRole {
-            rules: rules.into_iter().map(read).collect(),
+            rules: rules.into_iter().map(from_rbac_rule).collect(),
             aggregated: role.aggregation_rule.is_some(),
             urls: !urls.is_empty(),
         }))
@@ -382,18 +393,19 @@ impl KubernetesApi for Cluster {
         let subject = Subject::of::<rbac::Role>().within(namespace).named(name);
         let role = rbac::Role {
             metadata: metadata(name, marks),
-            rules: Some(rules.iter().map(written).collect()),
+            rules: Some(rules.iter().map(to_rbac_rule).collect()),
         };
-        match self.made(namespace, &role).await {
+        match self.create(namespace, &role).await {
             Ok(_) => Ok(None),
-            Err(fault) if fault.is_there(&subject) => {
-                let there = self.found::<rbac::Role>(namespace, name).await;
-                let there = there.map_err(|fault| explained("get role", &fault))?;
-                let gone = || ambiguous(OPERATION, "it was there, and is gone");
+            Err(fault) if fault.exists_already(&subject) => {
+                let there = self.find::<rbac::Role>(namespace, name).await;
+                let there =
+                    there.map_err(|fault| provider_error_with_message("get role", &fault))?;
+                let gone = || ambiguous(OPERATION, "the role existed, and is gone");
                 let rules = there.ok_or_else(gone)?.rules.unwrap_or_default();
-                Ok(Some(rules.into_iter().map(read).collect()))
+                Ok(Some(rules.into_iter().map(from_rbac_rule).collect()))
             }
-            Err(fault) => Err(explained(OPERATION, &fault)),
+            Err(fault) => Err(provider_error_with_message(OPERATION, &fault)),
         }
     }
 
@@ -402,8 +414,8 @@ impl KubernetesApi for Cluster {
         namespace: &str,
         name: &str,
     ) -> Result<Option<BTreeMap<String, String>>, ProviderError> {
-        let found = self.found::<ConfigMap>(namespace, name).await;
-        let found = found.map_err(|fault| explained("get configmap", &fault))?;
+        let found = self.find::<ConfigMap>(namespace, name).await;
+        let found = found.map_err(|fault| provider_error_with_message("get configmap", &fault))?;
         Ok(found.map(|found| found.data.unwrap_or_default()))
     }
 
@@ -422,13 +434,13 @@ impl KubernetesApi for Cluster {
             data: Some(data),
             ..ConfigMap::default()
         };
-        let made = match self.made(namespace, &map).await {
-            Err(fault) if fault.is_there(&subject) => {
-                let data = serde_json::to_vec(&map).map_err(|_| UNBUILT);
+        let made = match self.create(namespace, &map).await {
+            Err(fault) if fault.exists_already(&subject) => {
+                let data = serde_json::to_vec(&map).map_err(|_| NOT_BUILT);
                 let replace = |data| {
                     let replaced =
                         path::<ConfigMap>(namespace).replace(name, &PostParams::default(), data);
-                    replaced.map_err(|_| UNBUILT)
+                    replaced.map_err(|_| NOT_BUILT)
                 };
                 match data.and_then(replace) {
                     Ok(request) => answer::document(&self.client, request, &subject).await,
@@ -438,7 +450,7 @@ impl KubernetesApi for Cluster {
             made => made,
         };
         made.map(drop)
-            .map_err(|fault| explained("put configmap", &fault))
+            .map_err(|fault| provider_error_with_message("put configmap", &fault))
     }
 
     async fn create_service_account(
@@ -449,12 +461,13 @@ impl KubernetesApi for Cluster {
     ) -> Result<(), ProviderError> {
         let account = ServiceAccount {
             metadata: metadata(name, marks),
+            // The account is for one lease's token alone, so no pod may mount another one.
             automount_service_account_token: Some(false),
             ..ServiceAccount::default()
         };
-        let made = self.made(namespace, &account).await;
+        let made = self.create(namespace, &account).await;
         made.map(drop)
-            .map_err(|fault| explained("create serviceaccount", &fault))
+            .map_err(|fault| provider_error_with_message("create serviceaccount", &fault))
     }
 
     async fn create_secret(
@@ -469,8 +482,8 @@ impl KubernetesApi for Cluster {
             immutable: Some(true),
             ..SecretObject::default()
         };
-        let made = self.made(namespace, &secret).await;
-        let made = made.map_err(|fault| explained(OPERATION, &fault))?;
+        let made = self.create(namespace, &secret).await;
+        let made = made.map_err(|fault| provider_error_with_message(OPERATION, &fault))?;
         made.metadata
             .uid
             .ok_or_else(|| ambiguous(OPERATION, "no uid"))
@@ -501,9 +514,9 @@ impl KubernetesApi for Cluster {
                 ..rbac::Subject::default()
             }]),
         };
-        let made = self.made(binding.namespace, &object).await;
+        let made = self.create(binding.namespace, &object).await;
         made.map(drop)
-            .map_err(|fault| explained("create rolebinding", &fault))
+            .map_err(|fault| provider_error_with_message("create rolebinding", &fault))
     }
 
     async fn request_token(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError> {
@@ -523,15 +536,15 @@ impl KubernetesApi for Cluster {
             },
             status: None,
         };
-        let failed = |fault: Fault| mapped(OPERATION, &fault);
-        let data = serde_json::to_vec(&request).map_err(|_| failed(UNBUILT))?;
+        let failed = |fault: Fault| provider_error(OPERATION, &fault);
+        let data = serde_json::to_vec(&request).map_err(|_| failed(NOT_BUILT))?;
         let request = path::<ServiceAccount>(ask.namespace).create_subresource(
             "token",
             ask.name,
             &PostParams::default(),
             data,
         );
-        let request = request.map_err(|_| failed(UNBUILT))?;
+        let request = request.map_err(|_| failed(NOT_BUILT))?;
         let subject = Subject {
             kind: "TokenRequest".to_owned(),
             api_version: "authentication.k8s.io/v1".to_owned(),
@@ -540,7 +553,7 @@ impl KubernetesApi for Cluster {
         let answer: TokenRequest = answer::document(&self.client, request, &subject)
             .await
             .map_err(failed)?;
-        let half = || ambiguous(OPERATION, "half an answer");
+        let half = || ambiguous(OPERATION, "incomplete answer");
         let status = answer.status.ok_or_else(half)?;
         let token = Secret::new(status.token);
         if answer.spec.bound_object_ref != Some(bound) || token.expose().is_empty() {
@@ -559,7 +572,8 @@ impl KubernetesApi for Cluster {
         namespace: &str,
     ) -> Result<Allowed, ProviderError> {
         const OPERATION: &str = "create selfsubjectrulesreviews";
-        // A client of its own: the broker's certificate must not answer for the token.
+        // A separate client without the broker's certificate, which the API server would otherwise
+        // accept in the token's place.
         let mut config = self.config.clone();
         config.auth_info = AuthInfo {
             token: Some(token.expose().clone().into()),
@@ -573,12 +587,12 @@ impl KubernetesApi for Cluster {
             },
             ..authorization::SelfSubjectRulesReview::default()
         };
-        let answer = reviewed(&client, &review).await;
-        let answer = answer.map_err(|fault| mapped(OPERATION, &fault))?;
-        // No status is half of an answer, and no token without rights.
+        let answer = send_review(&client, &review).await;
+        let answer = answer.map_err(|fault| provider_error(OPERATION, &fault))?;
+        // An answer without a status is incomplete, and must not pass for a token without rights.
         let status = answer
             .status
-            .ok_or_else(|| ambiguous(OPERATION, "half an answer"))?;
+            .ok_or_else(|| ambiguous(OPERATION, "incomplete answer"))?;
         let set = |texts: Option<Vec<String>>| texts.into_iter().flatten().collect();
         let rules = status.resource_rules.into_iter().map(|rule| PolicyRule {
             api_groups: set(rule.api_groups),
@@ -621,10 +635,11 @@ impl KubernetesApi for Cluster {
             },
             ..authorization::SubjectAccessReview::default()
         };
-        let answer = reviewed(&self.client, &review).await;
-        let answer = answer.map_err(|fault| explained(OPERATION, &fault))?;
-        // What stands between may have kept an answer about another user, or another right of this one.
-        let same = asked(&answer.spec) == asked(&review.spec);
+        let answer = send_review(&self.client, &review).await;
+        let answer = answer.map_err(|fault| provider_error_with_message(OPERATION, &fault))?;
+        // A cache in between may have answered about another user, or about another right of this
+        // user.
+        let same = subject_of_review(&answer.spec) == subject_of_review(&review.spec);
         match answer.status.filter(|_| same) {
             Some(status) => Ok(status.allowed),
             None => Err(ambiguous(OPERATION, "an answer about something else")),
@@ -633,12 +648,12 @@ impl KubernetesApi for Cluster {
 
     async fn delete(&self, object: Object<'_>) -> Result<Deleted, ProviderError> {
         let deleted = match object.kind {
-            Kind::Role => self.gone::<rbac::Role>(object).await,
-            Kind::RoleBinding => self.gone::<rbac::RoleBinding>(object).await,
-            Kind::Secret => self.gone::<SecretObject>(object).await,
-            Kind::ServiceAccount => self.gone::<ServiceAccount>(object).await,
+            Kind::Role => self.delete_object::<rbac::Role>(object).await,
+            Kind::RoleBinding => self.delete_object::<rbac::RoleBinding>(object).await,
+            Kind::Secret => self.delete_object::<SecretObject>(object).await,
+            Kind::ServiceAccount => self.delete_object::<ServiceAccount>(object).await,
         };
-        deleted.map_err(|fault| mapped("delete", &fault))
+        deleted.map_err(|fault| provider_error("delete", &fault))
     }
 
     async fn marked(
@@ -653,6 +668,6 @@ impl KubernetesApi for Cluster {
             Kind::Secret => self.listed::<SecretObject>(namespace, home).await,
             Kind::ServiceAccount => self.listed::<ServiceAccount>(namespace, home).await,
         };
-        listed.map_err(|fault| mapped("list", &fault))
+        listed.map_err(|fault| provider_error("list", &fault))
     }
 }

@@ -1,8 +1,9 @@
 //! Mints and revokes Kubernetes service-account tokens.
 //!
-//! A lease is a ServiceAccount and a Secret of its own in the broker's namespace, a RoleBinding in the namespace
-//! that the charter names, and one token that is bound to the Secret. Deleting the RoleBinding ends what the
-//! token may do; deleting the Secret and the ServiceAccount ends the token
+//! A lease consists of a ServiceAccount and a Secret in the broker's namespace, a RoleBinding in
+//! the namespace that the charter names, and one token that is bound to the Secret. Deleting the
+//! RoleBinding ends the token's rights; deleting the Secret and the ServiceAccount ends the token
+//! itself
 //! (<https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens>).
 
 mod answer;
@@ -25,5 +26,5 @@ pub use provider::{DRILLED, KubernetesProvider, KubernetesTarget};
 pub use review::{ReviewError, Reviewed};
 pub use rules::{digest, exceeding};
 
-/// The name in errors and reports.
+/// The provider's name in errors and reports.
 const PROVIDER: &str = "kubernetes";

@@ -1,4 +1,4 @@
-//! How what belongs to a lease is named and marked in the cluster.
+//! Names, labels and annotations of a lease's objects in the cluster.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +9,42 @@ use lanyard_core::provider::MintRequest;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
-/// On everything that the broker made.
+/// Label of every object that the broker created.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "lanyardd");
-/// The broker's namespace, which tells two brokers on one cluster apart.
-pub(crate) const HOME: &str = "lanyard.dev/home";
-/// The lease's id, as annotation.
-pub(crate) const LEASE: &str = "lanyard.dev/lease";
-/// What the lease is revoked by.
-pub(crate) const HANDLE: &str = "lanyard.dev/handle";
-/// When the first lease that uses a Role was asked for, in milliseconds.
-pub(crate) const ASKED: &str = "lanyard.dev/asked-ms";
+/// Label with the broker's namespace, which tells two brokers on one cluster apart.
+pub(crate) const HOME_LABEL: &str = "lanyard.dev/home";
+/// Annotation with the lease's id.
+pub(crate) const LEASE_ANNOTATION: &str = "lanyard.dev/lease";
+/// Annotation with the lease's handle, by which it is revoked.
+pub(crate) const HANDLE_ANNOTATION: &str = "lanyard.dev/handle";
+/// Annotation with the time at which the first lease of a Role was asked for, in milliseconds.
+pub(crate) const ASKED_ANNOTATION: &str = "lanyard.dev/asked-ms";
 
-/// Labels and annotations of one object.
+/// The labels and annotations of one object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// What is selected by; values are truncated digests or ids.
+    /// Labels, for selection. Their values are truncated digests or ids, since labels are short.
     pub labels: BTreeMap<String, String>,
-    /// The whole of it.
+    /// Annotations, with the full values.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// One thing that a credential may do: asked about, to show that it no longer may.
+/// A right that a credential has, used to show later that the credential has lost it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
-    /// `get`, …
+    /// The verb, such as `get`.
     pub verb: String,
-    /// The empty group is `""`.
+    /// The API group; `""` is the core group.
     pub group: String,
-    /// With its subresource after a slash.
+    /// The resource, with its subresource after a slash.
     pub resource: String,
-    /// The object; empty for any.
+    /// The object's name; empty for any object.
     pub name: String,
 }
 
 impl Question {
-    /// Something that these rules allow.
+    /// Picks one right that the grant's rules allow; `None` for a ClusterRole, whose rules are not
+    /// known here.
     pub(crate) fn about(rights: &KubernetesRights) -> Option<Self> {
         let KubernetesRights::Rules(rules) = rights else {
             return None;
@@ -58,21 +59,21 @@ impl Question {
     }
 }
 
-/// Everything that a revocation needs to know; the text of the lease's handle.
+/// Everything that a revocation needs. Its JSON is the text of the lease's handle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
-    /// Where the ServiceAccount and the Secret are.
+pub(crate) struct LeaseHandle {
+    /// Namespace of the ServiceAccount and the Secret.
     pub(crate) home: String,
-    /// Where the rights are bound.
+    /// Namespace of the RoleBinding.
     pub(crate) namespace: String,
-    /// What shows that they are not any more.
+    /// The right whose loss shows that the lease is dead.
     pub(crate) ask: Option<Question>,
-    /// The shared Role that they are in; nothing where the charter names a ClusterRole, and in handles of earlier versions.
+    /// Name of the shared Role; `None` for a ClusterRole, and in handles of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) role: Option<String>,
 }
 
-impl Held {
+impl LeaseHandle {
     pub(crate) fn new(home: &str, request: &MintRequest, grant: &KubernetesGrant) -> Self {
         let role = match &grant.rights {
             KubernetesRights::Rules(rules) => Some(role_name(home, request, rules)),
@@ -95,12 +96,13 @@ impl Held {
     }
 }
 
-/// The name of every object of a lease; 63 characters at most, lower case.
+/// The name of every object of a lease: lower case and at most 63 characters, as DNS labels
+/// require.
 pub(crate) fn name(lease: LeaseId) -> String {
     format!("lanyard-{}", lease.to_string().to_ascii_lowercase())
 }
 
-/// The user that a lease's token authenticates as, and its groups.
+/// The user and the groups as which a lease's token authenticates.
 pub(crate) fn user(home: &str, lease: LeaseId) -> (String, Vec<String>) {
     let groups = [
         "system:serviceaccounts".to_owned(),
@@ -113,8 +115,9 @@ pub(crate) fn user(home: &str, lease: LeaseId) -> (String, Vec<String>) {
     )
 }
 
-/// A user like that of a lease, in the same groups, that no lease stands for.
-pub(crate) fn nobody(home: &str) -> (String, Vec<String>) {
+/// A user in the same groups as leases' users who never has a lease; rights of this user are
+/// everybody's.
+pub(crate) fn user_without_lease(home: &str) -> (String, Vec<String>) {
     let (_, groups) = user(home, LeaseId::from_bits(0));
     (
         format!("system:serviceaccount:{home}:lanyard-nobody"),
@@ -122,8 +125,8 @@ pub(crate) fn nobody(home: &str) -> (String, Vec<String>) {
     )
 }
 
-/// The Role that the leases of one grant share: another one for other rules, another charter revision, and
-/// after a kill.
+/// The name of the Role that a grant's leases share. Other rules, another charter revision and a
+/// later kill order each give another name.
 pub(crate) fn role_name(home: &str, request: &MintRequest, rules: &[PolicyRule]) -> String {
     let of = serde_json::json!([
         home,
@@ -136,7 +139,7 @@ pub(crate) fn role_name(home: &str, request: &MintRequest, rules: &[PolicyRule])
     format!("lanyard-{}", short(&of.to_string()))
 }
 
-/// 128 bits of SHA-256, in hex: what fits into a label.
+/// The first 128 bits of SHA-256 in hex, which fit into a label.
 fn short(text: &str) -> String {
     let hash = digest(&SHA256, text.as_bytes());
     hash.as_ref()
@@ -153,29 +156,30 @@ fn texts(pairs: Vec<(&str, String)>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Of a Role.
+/// Labels and annotations of a shared Role.
 pub(crate) fn role_marks(home: &str, request: &MintRequest) -> Marks {
     let mut marks = marks(home, request);
-    marks
-        .annotations
-        .insert(ASKED.to_owned(), request.now.as_millis().to_string());
+    marks.annotations.insert(
+        ASKED_ANNOTATION.to_owned(),
+        request.now.as_millis().to_string(),
+    );
     marks
 }
 
-/// Of what belongs to one lease.
+/// Labels and annotations of an object that belongs to one lease.
 pub(crate) fn lease_marks(home: &str, request: &MintRequest, handle: &Handle) -> Marks {
     let mut marks = marks(home, request);
     let lease = request.lease.to_string();
     marks
         .labels
-        .insert(LEASE.to_owned(), lease.to_ascii_lowercase());
+        .insert(LEASE_ANNOTATION.to_owned(), lease.to_ascii_lowercase());
     marks.labels.insert(
         "lanyard.dev/task".to_owned(),
         request.task.to_string().to_ascii_lowercase(),
     );
     let more = [
-        (LEASE, lease),
-        (HANDLE, handle.0.to_string()),
+        (LEASE_ANNOTATION, lease),
+        (HANDLE_ANNOTATION, handle.0.to_string()),
         ("lanyard.dev/task", request.task.to_string()),
         ("lanyard.dev/agent", request.agent.0.clone()),
         ("lanyard.dev/expires", request.expires.to_string()),
@@ -188,7 +192,7 @@ fn marks(home: &str, request: &MintRequest) -> Marks {
     Marks {
         labels: texts(vec![
             (MANAGED_BY.0, MANAGED_BY.1.to_owned()),
-            (HOME, home.to_owned()),
+            (HOME_LABEL, home.to_owned()),
             ("lanyard.dev/charter", short(request.charter.as_str())),
         ]),
         annotations: texts(vec![

@@ -1,4 +1,4 @@
-//! One cluster: what a lease is there, and how it ends.
+//! The provider of one cluster: creates a lease's objects and deletes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -24,58 +24,66 @@ use tokio::time::{Instant, timeout_at};
 use crate::PROVIDER;
 use crate::answer::ambiguous;
 use crate::api::{Kind, KubernetesApi, Marked, Object, RoleRef, TokenAsk};
-use crate::finalizers::Kept;
-use crate::objects::{HANDLE, Held, LEASE, lease_marks, name, role_marks, role_name};
+use crate::finalizers::KeptByFinalizer;
+use crate::objects::{
+    HANDLE_ANNOTATION, LEASE_ANNOTATION, LeaseHandle, lease_marks, name, role_marks, role_name,
+};
 use crate::rules::{digest, exceeding};
 use crate::shared_roles::Roles;
 
-/// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease itself.
+/// The shortest life that TokenRequest gives, in seconds; the broker ends a shorter lease by
+/// itself.
 /// <https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/>
-const LEAST_LIFE: u64 = 600;
-/// This very number makes some servers extend a token to a year (the kubelet's legacy).
-const EXTENDED: u64 = 3607;
-/// How long an API server goes on accepting a token that it has cached after its bound object is gone.
+const SHORTEST_TOKEN_LIFE_SECS: u64 = 600;
+/// A life in seconds that must not be asked for: some servers take exactly this number for a
+/// kubelet's legacy request and extend the token to a year.
+const LEGACY_EXTENDED_LIFE_SECS: u64 = 3607;
+/// Time for which an API server accepts a cached token after the bound object is gone.
 const AUTHENTICATION_CACHE: Duration = Duration::from_secs(10);
-/// How long an API server works on a request at most (`--request-timeout`, a minute), with some seconds for the way.
+/// The longest time for which an API server works on a request (`--request-timeout`, one minute),
+/// with some seconds for the network.
 /// <https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/>
-const LATE_REQUESTS: Duration = Duration::from_secs(70);
-/// How long past its expiry a token is accepted: the leeway of a minute, and the cache.
-const LEEWAY: Duration = Duration::from_secs(70);
-/// What the server's clock and rounding may add to an expiry without it being another one.
-const ROUNDING: Duration = Duration::from_secs(5);
-/// The object, of no namespace in use, that the canary of a drill may read.
+const LATE_REQUEST_TIME: Duration = Duration::from_secs(70);
+/// Time past its expiry for which a token is accepted: one minute of leeway, and the authentication
+/// cache.
+const EXPIRY_LEEWAY: Duration = Duration::from_secs(70);
+/// Tolerance for an expiry that differs from the requested one by the server's clock and rounding.
+const EXPIRY_ROUNDING: Duration = Duration::from_secs(5);
+/// Name of the object that a drill's canary may read, in a namespace of its own.
 pub const DRILLED: &str = "lanyard-drill";
-/// Where the cluster remembers how far the journal is.
-const WITNESS: &str = "lanyard-witness";
-const JOURNAL: &str = "journal";
-/// How many leases are revoked at the same time.
-const AT_ONCE: usize = 16;
-/// How long one revocation of leases, and one proof, may take: what was done in this time is told, before the whole call is
-/// given up.
-const ALL: Duration = Duration::from_secs(20);
-/// How long shared Roles may take to be found and deleted: the leases in them are ended one by one all the same.
-const CUT: Duration = Duration::from_secs(5);
-/// How often, and how many times, it is asked whether a change of RBAC has arrived: half a second in all.
-pub(crate) const ASK_EVERY: Duration = Duration::from_millis(10);
-pub(crate) const ASK_TIMES: u32 = 50;
+/// Name of the ConfigMap in which the cluster remembers the journal's length.
+const WITNESS_CONFIG_MAP: &str = "lanyard-witness";
+const WITNESS_KEY: &str = "journal";
+/// Number of leases that are revoked concurrently.
+const CONCURRENT_REVOCATIONS: usize = 16;
+/// Time limit of one round of revocations or proofs. The round reports what it finished in this
+/// time, before the engine gives up the whole call.
+const ROUND_TIME: Duration = Duration::from_secs(20);
+/// Time limit for deleting shared Roles at a kill. The leases are ended one by one as well, so a
+/// hanging list costs only this.
+const CUT_TIME: Duration = Duration::from_secs(5);
+/// Interval and number of checks whether a change of RBAC has taken effect: half a second together.
+pub(crate) const RBAC_CHECK_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const RBAC_CHECKS: u32 = 50;
 
-/// One configured cluster.
+/// A configured Kubernetes cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubernetesTarget {
-    /// The broker's namespace: ServiceAccounts and Secrets of leases, and nothing else.
+    /// The broker's namespace, which holds nothing but the ServiceAccounts and Secrets of leases.
     pub namespace: String,
-    /// The ClusterRoles that a charter may name, each pinned to the digest of its rules.
+    /// The ClusterRoles that charters may name, each with the digest of the rules that it must
+    /// have.
     pub cluster_roles: BTreeMap<String, String>,
-    /// What every authenticated user of the cluster may do besides asking about itself, as whoever runs the target declares:
-    /// OpenShift gives each of them some rights. It is no more than was granted.
+    /// Rights that every authenticated user of this cluster has, as the operator declares them
+    /// (OpenShift gives some). They do not count as exceeding a grant.
     pub baseline: Vec<PolicyRule>,
 }
 
-/// The provider of one cluster.
+/// Mints and revokes leases in one cluster.
 pub struct KubernetesProvider<A> {
     pub(crate) target: KubernetesTarget,
     pub(crate) api: A,
-    pub(crate) kept: Kept,
+    pub(crate) kept: KeptByFinalizer,
     pub(crate) roles: Roles,
 }
 
@@ -108,12 +116,18 @@ fn seconds(request: &MintRequest) -> u64 {
         .since(request.now)
         .as_millis()
         .div_ceil(1000);
-    let whole = u64::try_from(whole).unwrap_or(u64::MAX).max(LEAST_LIFE);
-    if whole == EXTENDED { whole + 1 } else { whole }
+    let whole = u64::try_from(whole)
+        .unwrap_or(u64::MAX)
+        .max(SHORTEST_TOKEN_LIFE_SECS);
+    if whole == LEGACY_EXTENDED_LIFE_SECS {
+        whole + 1
+    } else {
+        whole
+    }
 }
 
 fn worst_expiry(request: &MintRequest) -> Timestamp {
-    request.now + Duration::from_secs(seconds(request)) + ROUNDING
+    request.now + Duration::from_secs(seconds(request)) + EXPIRY_ROUNDING
 }
 
 fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
@@ -124,12 +138,12 @@ fn grant(request: &MintRequest) -> Option<&KubernetesGrant> {
 }
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
-    /// The provider of this cluster.
+    /// A provider for `target`, with `api` as the way to the cluster.
     pub fn new(target: KubernetesTarget, api: A) -> Self {
         Self {
             target,
             api,
-            kept: Kept::default(),
+            kept: KeptByFinalizer::default(),
             roles: Roles::default(),
         }
     }
@@ -138,16 +152,18 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         &self.target.namespace
     }
 
-    /// The lease that an object with the broker's marks says that it is of.
+    /// The lease that a marked object claims to belong to.
     fn found(&self, object: &Marked) -> Option<(LeaseId, Handle)> {
-        let handle = Handle(object.annotations.get(HANDLE)?.as_str().into());
-        // Only what is where this target puts it.
-        Held::read(&handle).filter(|held| held.home == self.home())?;
-        let lease: LeaseId = object.annotations.get(LEASE)?.parse().ok()?;
+        let handle = Handle(object.annotations.get(HANDLE_ANNOTATION)?.as_str().into());
+        // Only an object with the name and place that this target gives: anybody may copy labels
+        // and annotations.
+        LeaseHandle::read(&handle).filter(|held| held.home == self.home())?;
+        let lease: LeaseId = object.annotations.get(LEASE_ANNOTATION)?.parse().ok()?;
         (name(lease) == object.name).then_some((lease, handle))
     }
 
-    /// The rules that the lease gets, and what its binding refers to.
+    /// Creates or reads the role of the lease; returns the reference for the binding, and the
+    /// rules.
     async fn role(
         &self,
         request: &MintRequest,
@@ -177,8 +193,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
     }
 
-    /// A ClusterRole belongs to others: it is only bound while it is what the configuration pins, and within
-    /// what a charter's own rules may hold.
+    /// Checks a ClusterRole, which belongs to others: it must have the pinned digest, and hold no
+    /// more than a charter's own rules may.
     async fn cluster_role(
         &self,
         request: &MintRequest,
@@ -222,9 +238,10 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         Ok(found.rules)
     }
 
-    /// Nothing beyond the grant may show (rule 19 of a mint: it is asked with the token itself); and the agent
-    /// gets its token when the grant has arrived, not before it.
-    async fn checked(
+    /// Checks with the token itself that it has no right beyond the grant (rule 19), and waits
+    /// until the granted rights have taken effect, so that the agent never gets a token without
+    /// them.
+    async fn check_rights(
         &self,
         token: &Secret<String>,
         namespace: &str,
@@ -232,7 +249,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
     ) -> Result<(), ProviderError> {
         const OPERATION: &str = "create selfsubjectrulesreviews";
         let expected = [granted, &self.target.baseline].concat();
-        for _ in 0..ASK_TIMES {
+        for _ in 0..RBAC_CHECKS {
             let allowed = self.api.rules_of(token, namespace).await?;
             if let Some(more) = exceeding(&allowed.rules, &expected) {
                 return Err(excessive(
@@ -245,17 +262,17 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             if allowed.incomplete {
                 tracing::warn!(
                     namespace,
-                    "an authorizer of the cluster does not list its rules"
+                    "an authorizer of the cluster does not list its rules, so the check of the rights is incomplete"
                 );
             }
             if exceeding(granted, &allowed.rules).is_none() {
                 return Ok(());
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(RBAC_CHECK_INTERVAL).await;
         }
         tracing::warn!(
             namespace,
-            "the rights of a lease had not arrived when it was issued"
+            "issuing a lease whose rights have not taken effect yet"
         );
         Ok(())
     }
@@ -272,8 +289,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             lists: true,
             proves: true,
             mint_timeout: Duration::from_secs(20),
-            late_requests: LATE_REQUESTS,
-            leeway: LEEWAY,
+            late_requests: LATE_REQUEST_TIME,
+            leeway: EXPIRY_LEEWAY,
         }
     }
 
@@ -281,7 +298,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         let streams = match rights {
             Rights::Kubernetes(grant) => match &grant.rights {
                 KubernetesRights::Rules(rules) => rules.iter().any(PolicyRule::opens_streams),
-                // What it holds is only known at the mint.
+                // Unknown before the mint, so the worst is assumed.
                 KubernetesRights::ClusterRole(_) => true,
             },
             Rights::Token(_) | Rights::Aws(_) | Rights::Vault(_) | Rights::GitHub(_) => false,
@@ -318,7 +335,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             KubernetesRights::ClusterRole(name) => serde_json::json!({"clusterRole": name}),
         };
         Ok(Prepared {
-            handle: Held::new(self.home(), request, grant).handle(),
+            handle: LeaseHandle::new(self.home(), request, grant).handle(),
             worst_expiry: worst_expiry(request),
             document: document.to_string(),
         })
@@ -334,7 +351,8 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         };
         let (home, name) = (self.home(), name(request.lease));
         let marks = lease_marks(home, request, &prepared.handle);
-        // From before the Role is there until it is bound: meanwhile nobody deletes it as one that nothing uses.
+        // LeaseHandle from before the Role exists until it is bound: `delete_unused` must not
+        // delete it in between.
         let _role = match &grant.rights {
             KubernetesRights::Rules(rules) => {
                 let role = role_name(home, request, rules);
@@ -361,11 +379,11 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
             seconds: i64::try_from(seconds(request)).unwrap_or(i64::MAX),
         };
         let token = self.api.request_token(&ask).await?;
-        self.checked(&token.token, &grant.namespace, &granted)
+        self.check_rights(&token.token, &grant.namespace, &granted)
             .await?;
         let endpoint = self.api.endpoint();
         Ok(Minted {
-            // The engine refuses one past the worst that was prepared for (T79).
+            // The engine refuses an expiry later than the prepared worst case (T79).
             expires: request.skew.to_own(token.expires),
             credential: Credential::Kubernetes {
                 server: endpoint.server,
@@ -380,23 +398,26 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
-        // Beside what is done lease by lease: a list that hangs holds up no lease.
+        // Beside the leases and not before them, so that a list that hangs delays no lease.
         let cut = async {
             if let Some(at) = revocation.cut {
-                let cut = tokio::time::timeout(CUT, self.cut(revocation, at)).await;
+                let cut = tokio::time::timeout(CUT_TIME, self.cut(revocation, at)).await;
                 cut.unwrap_or_else(|_| {
-                    tracing::warn!("the shared roles could not be deleted in time")
+                    tracing::warn!(
+                        "cannot delete the shared roles in time; the leases are revoked one by one"
+                    )
                 });
             }
         };
-        // Nothing but the bindings: that is what kills, and no lease's proof keeps another's end waiting.
-        let until = Instant::now() + ALL;
+        // Only the bindings, which carry the rights. Proofs come later, so that no lease waits for
+        // another one's proof.
+        let until = Instant::now() + ROUND_TIME;
         let outcomes = stream::iter(revocation.due.clone())
             .map(|lease| async move {
                 let unbound = timeout_at(until, self.unbind(&lease)).await;
                 (lease.id, unbound.unwrap_or_else(|_| Err(late())))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_REVOCATIONS)
             .collect();
         let (outcomes, ()) = join(outcomes, cut).await;
         RevocationReport {
@@ -406,20 +427,21 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
-        let until = Instant::now() + ALL;
+        let until = Instant::now() + ROUND_TIME;
         stream::iter(leases.to_vec())
             .map(|lease| async move {
                 let ended = timeout_at(until, self.end(&lease)).await;
                 (lease.id, ended.unwrap_or_else(|_| Err(late())))
             })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(CONCURRENT_REVOCATIONS)
             .collect()
             .await
     }
 
-    /// Asks the authorizer, for the user that the token stands for: no token is kept to try.
+    /// Asks the authorizer about the token's user. The token itself is not kept and cannot be
+    /// tried.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
-        self.probed(lease).await
+        self.probe_rights(lease).await
     }
 
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
@@ -451,7 +473,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         Ok(rehearsed)
     }
 
-    /// Asks with the token itself whether it may do anything beyond what everybody may.
+    /// Asks with the token itself whether it has the drill's right.
     async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
         let Credential::Kubernetes {
             namespace, token, ..
@@ -474,21 +496,28 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
     }
 
     async fn recall(&self) -> Result<Option<Witness>, ProviderError> {
-        let Some(data) = self.api.config_map(self.home(), WITNESS).await? else {
+        let Some(data) = self.api.config_map(self.home(), WITNESS_CONFIG_MAP).await? else {
             return Ok(None);
         };
         let read = data
-            .get(JOURNAL)
+            .get(WITNESS_KEY)
             .and_then(|text| serde_json::from_str(text).ok());
-        let unreadable = || refused("get configmap", format!("{WITNESS} does not read"));
+        let unreadable = || {
+            refused(
+                "get configmap",
+                format!("ConfigMap `{WITNESS_CONFIG_MAP}` is not a witness of this broker"),
+            )
+        };
         read.map(Some).ok_or_else(unreadable)
     }
 
     async fn remember(&self, witness: &Witness) -> Result<(), ProviderError> {
         let text = serde_json::to_string(witness)
-            .map_err(|_| refused("put configmap", "the witness cannot be written"))?;
-        let data = [(JOURNAL.to_owned(), text)].into();
-        self.api.put_config_map(self.home(), WITNESS, data).await
+            .map_err(|_| refused("put configmap", "cannot render the witness"))?;
+        let data = [(WITNESS_KEY.to_owned(), text)].into();
+        self.api
+            .put_config_map(self.home(), WITNESS_CONFIG_MAP, data)
+            .await
     }
 
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
@@ -498,7 +527,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
         let accounts = accounts.await?.into_iter();
         let mut found: BTreeMap<LeaseId, Handle> =
             accounts.filter_map(|it| self.found(&it)).collect();
-        // A binding that was made late stands without its ServiceAccount.
+        // A binding whose creation arrived late can exist without its ServiceAccount.
         for namespace in self.roles.namespaces() {
             let bindings = self.api.marked(Kind::RoleBinding, &namespace, self.home());
             match bindings.await {
@@ -508,7 +537,7 @@ impl<A: KubernetesApi> Provider for KubernetesProvider<A> {
                     }
                 }
                 Err(error @ ProviderError::Refused { .. }) => {
-                    tracing::debug!(%error, namespace, "the role bindings of a namespace cannot be listed");
+                    tracing::debug!(%error, namespace, "cannot list the role bindings of a namespace");
                 }
                 Err(error) => return Err(error),
             }

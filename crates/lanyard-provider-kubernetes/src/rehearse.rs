@@ -1,4 +1,5 @@
-//! Rehearsals: what the API server would make of an object, by a server-side apply with `dryRun=All`.
+//! Rehearsals: asks the API server what it would make of an object, with a server-side apply and
+//! `dryRun=All`.
 //!
 //! <https://kubernetes.io/docs/reference/using-api/api-concepts/#dry-run>
 
@@ -9,14 +10,14 @@ use kube::discovery::pinned_kind;
 use lanyard_core::provider::{ProviderError, Rehearsed};
 use serde_json::Value;
 
-use crate::answer::{self, Fault, Subject, explained, refused};
+use crate::answer::{self, Fault, Subject, provider_error_with_message, refused};
 
 const OPERATION: &str = "rehearsal";
-/// Whose fields the rehearsed apply would be.
-const MANAGER: &str = "lanyard-rehearsal";
+/// Field manager of the rehearsed apply.
+const FIELD_MANAGER: &str = "lanyard-rehearsal";
 
-/// What is there now, and what would be. Nothing changes.
-pub(crate) async fn one(
+/// The object as it is now and as it would be; nothing changes.
+pub(crate) async fn rehearse(
     client: Client,
     namespace: &str,
     object: &Value,
@@ -35,11 +36,11 @@ pub(crate) async fn one(
     let kind = kind.map_err(|_| odd("the object's apiVersion cannot be read"))?;
     let (resource, _) = pinned_kind(&client, &kind).await.map_err(|error| {
         if let kube::Error::Api(status) = error {
-            return explained(OPERATION, &Fault::Status(status));
+            return provider_error_with_message(OPERATION, &Fault::Status(status));
         }
-        explained(
+        provider_error_with_message(
             OPERATION,
-            &Fault::Lost("the kinds of the cluster cannot be read"),
+            &Fault::Lost("cannot read the kinds of the cluster"),
         )
     })?;
     let subject = Subject {
@@ -49,7 +50,7 @@ pub(crate) async fn one(
         name: Some(name.to_owned()),
         namespace: Some(namespace.to_owned()),
     };
-    let failed = |fault: Fault| explained(OPERATION, &fault);
+    let failed = |fault: Fault| provider_error_with_message(OPERATION, &fault);
     let unbuilt = |_| odd("the request cannot be built");
     let path = Request::new(DynamicObject::url_path(&resource, Some(namespace)));
     let request = path.get(name, &GetParams::default()).map_err(unbuilt)?;
@@ -57,7 +58,7 @@ pub(crate) async fn one(
         Err(fault) if fault.is_missing(&subject) => None,
         found => Some(found.map_err(failed)?),
     };
-    let dry = PatchParams::apply(MANAGER).force().dry_run();
+    let dry = PatchParams::apply(FIELD_MANAGER).force().dry_run();
     let request = path.patch(name, &dry, &Patch::Apply(object));
     let request = request.map_err(unbuilt)?;
     let after = answer::document::<DynamicObject>(&client, request, &subject).await;
@@ -67,7 +68,7 @@ pub(crate) async fn one(
     })
 }
 
-/// Without what the API server keeps for itself.
+/// Removes the fields that the API server maintains itself.
 fn plain(object: DynamicObject) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
     if let Some(top) = value.as_object_mut() {

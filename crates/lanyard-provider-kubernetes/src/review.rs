@@ -1,4 +1,4 @@
-//! Whether a service-account token stands for whom it says, by the API server of its cluster
+//! Verifies service-account tokens of agents with the API server of their cluster
 //! (<https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1/>).
 
 use std::collections::BTreeMap;
@@ -19,38 +19,39 @@ use crate::Cluster;
 /// - test: `t44_the_keys_of_a_cluster_have_a_bound`
 const MAX_KEY_SET_BYTES: usize = 256 * 1024;
 
-/// What the API server says of a token that it accepts.
+/// The identity behind a token that the API server accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reviewed {
-    /// `system:serviceaccount:<namespace>:<name>`.
+    /// The user name, `system:serviceaccount:<namespace>:<name>`.
     pub username: String,
-    /// What else it says: `uid` of the service account, `pod`, `pod_uid`, `node`, where the token is bound to those.
+    /// Further claims: the service account's `uid`, and `pod`, `pod_uid` and `node` where the token
+    /// is bound to them.
     pub claims: BTreeMap<String, String>,
 }
 
-/// Why there is no such answer.
+/// The reason why a token has no reviewed identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ReviewError {
     /// The API server does not accept the token.
     #[error("the API server does not accept it")]
     Refused,
-    /// It accepts it, for somebody else than the broker.
+    /// The API server accepts the token, but for another audience than the broker.
     #[error("the API server accepts it for another audience")]
     Audience,
-    /// It gives no answer, or does not let the broker ask.
+    /// The API server gives no answer, or forbids the broker to ask.
     #[error("the API server does not say: {0}")]
     Unanswered(&'static str),
 }
 
-/// The members of `user.extra` that are taken over, and as what.
-const EXTRA: &[(&str, &str)] = &[
+/// Members of `user.extra` that become claims, and the claims' names.
+const EXTRA_CLAIMS: &[(&str, &str)] = &[
     ("authentication.kubernetes.io/pod-name", "pod"),
     ("authentication.kubernetes.io/pod-uid", "pod_uid"),
     ("authentication.kubernetes.io/node-name", "node"),
 ];
 
 impl Cluster {
-    /// Lets the API server look at a token that is meant for this audience.
+    /// Asks the API server whether it accepts `token` for `audience`.
     ///
     /// # Errors
     /// See [`ReviewError`].
@@ -73,7 +74,7 @@ impl Cluster {
         if status.authenticated != Some(true) || status.error.is_some_and(|it| !it.is_empty()) {
             return Err(ReviewError::Refused);
         }
-        // A server that does not know of audiences leaves them out, and has checked none.
+        // A server that knows no audiences leaves the field out and has checked none.
         let audiences = status.audiences.unwrap_or_default();
         if !audiences.iter().any(|one| one == audience) {
             return Err(ReviewError::Audience);
@@ -115,7 +116,7 @@ fn unanswered(error: &kube::Error) -> ReviewError {
 fn reviewed(user: UserInfo) -> Option<Reviewed> {
     let username = user.username.filter(|name| !name.is_empty())?;
     let extra = user.extra.unwrap_or_default();
-    let of_extra = EXTRA.iter().filter_map(|(name, claim)| {
+    let of_extra = EXTRA_CLAIMS.iter().filter_map(|(name, claim)| {
         let value = extra.get(*name)?.first()?;
         Some(((*claim).to_owned(), value.clone()))
     });

@@ -1,5 +1,6 @@
-//! How leases end, and how that is shown. A deletion counts when the API server took it, and is read back by asking for it
-//! again: the answer is then that there is nothing of this name. No right but that of deleting is needed for that.
+//! Ends leases and proves it. A deletion counts once the API server accepted it, and is read back
+//! by a second deletion, whose answer is then that no such object exists. So the broker needs no
+//! right but that to delete.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +11,13 @@ use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
 use lanyard_core::time::Timestamp;
 
 use crate::api::{Deleted, Kind, KubernetesApi, Object};
-use crate::objects::{ASKED, Held, name, nobody, user};
-use crate::provider::{ASK_EVERY, ASK_TIMES, KubernetesProvider, refused};
+use crate::objects::{ASKED_ANNOTATION, LeaseHandle, name, user, user_without_lease};
+use crate::provider::{KubernetesProvider, RBAC_CHECK_INTERVAL, RBAC_CHECKS, refused};
 
 const OPERATION: &str = "revoke";
 type Outcome = Result<Revoked, ProviderError>;
 
-/// What is left of the objects of a lease.
+/// The state of a lease's objects after their deletion.
 struct Remains {
     binding: Deleted,
     secret: Deleted,
@@ -38,10 +39,10 @@ fn kept_by_finalizer(what: &str, lease: LeaseId, namespace: &str) -> ProviderErr
 }
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
-    async fn give_up(
+    async fn delete_object(
         &self,
         lease: LeaseId,
-        held: &Held,
+        held: &LeaseHandle,
         kind: Kind,
     ) -> Result<Deleted, ProviderError> {
         let name = name(lease);
@@ -59,28 +60,30 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             .await
     }
 
-    /// Ends what the token may do.
+    /// Deletes a lease's RoleBinding, which ends the token's rights.
     pub(crate) async fn unbind(&self, lease: &LeaseRef) -> Outcome {
-        let held = Held::read(&lease.handle).ok_or_else(unreadable)?;
-        let unbound = self.give_up(lease.id, &held, Kind::RoleBinding).await;
+        let held = LeaseHandle::read(&lease.handle).ok_or_else(unreadable)?;
+        let unbound = self.delete_object(lease.id, &held, Kind::RoleBinding).await;
         if let Err(ProviderError::Refused { .. }) = &unbound {
-            // Where the broker may not delete the binding, the token can end all the same: what it is bound to goes.
+            // Without the right to delete bindings, the broker can still end the token by deleting
+            // what it is bound to.
             let bound_to = join(
-                self.give_up(lease.id, &held, Kind::Secret),
-                self.give_up(lease.id, &held, Kind::ServiceAccount),
+                self.delete_object(lease.id, &held, Kind::Secret),
+                self.delete_object(lease.id, &held, Kind::ServiceAccount),
             );
             let (secret, account) = bound_to.await;
             if let Some(error) = secret.err().or(account.err()) {
-                tracing::debug!(%error, lease = %lease.id, "nor could all that its token is bound to be deleted");
+                tracing::debug!(%error, lease = %lease.id, "cannot delete the objects that the token is bound to either");
             }
         }
         unbound.map(|_| Revoked::Acknowledged)
     }
 
-    /// Ends the token itself, reads back what was deleted, and asks whether its rights are gone.
+    /// Deletes the objects that the token is bound to, reads the deletions back, and asks whether
+    /// the rights are gone.
     pub(crate) async fn end(&self, lease: &LeaseRef) -> Outcome {
-        let held = Held::read(&lease.handle).ok_or_else(unreadable)?;
-        let remains = self.remains(lease.id, &held).await?;
+        let held = LeaseHandle::read(&lease.handle).ok_or_else(unreadable)?;
+        let remains = self.delete_objects(lease.id, &held).await?;
         let is_gone = |left: Deleted| left == Deleted::Gone;
         let token_ended = is_gone(remains.secret) && is_gone(remains.account);
         if token_ended {
@@ -99,7 +102,8 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
         match self.rights(lease.id, &held).await? {
             Probe::Dead => Ok(Revoked::ProvedDead),
-            // The objects are gone, and with them the token, once the server's cache of authentications has ended.
+            // The objects are gone, and the token with them once the server's authentication cache
+            // has expired; nothing shows that moment.
             Probe::Unknowable => Ok(Revoked::Acknowledged),
             Probe::Live => Err(refused(
                 OPERATION,
@@ -112,14 +116,20 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         }
     }
 
-    /// Deletes what belongs to a lease, until the API server says that there is nothing of it, or that something keeps it.
-    async fn remains(&self, lease: LeaseId, held: &Held) -> Result<Remains, ProviderError> {
-        // All of them, whatever becomes of one: the token ends with either of the first two.
+    /// Deletes a lease's objects until the API server says that they are gone, or that something
+    /// keeps them.
+    async fn delete_objects(
+        &self,
+        lease: LeaseId,
+        held: &LeaseHandle,
+    ) -> Result<Remains, ProviderError> {
+        // All three, whatever becomes of one: the token ends when either the Secret or the
+        // ServiceAccount does.
         let (secret, account, binding) = join3(
-            self.give_up(lease, held, Kind::Secret),
-            self.give_up(lease, held, Kind::ServiceAccount),
-            // A mint that was under way may have bound it again.
-            self.give_up(lease, held, Kind::RoleBinding),
+            self.delete_object(lease, held, Kind::Secret),
+            self.delete_object(lease, held, Kind::ServiceAccount),
+            // Again, because a mint that was under way may have created the binding after `unbind`.
+            self.delete_object(lease, held, Kind::RoleBinding),
         )
         .await;
         let mut remains = Remains {
@@ -127,7 +137,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
             account: account?,
             binding: binding?,
         };
-        for _ in 0..ASK_TIMES {
+        for _ in 0..RBAC_CHECKS {
             let mut all = true;
             for (kind, left) in [
                 (Kind::Secret, &mut remains.secret),
@@ -135,33 +145,38 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 (Kind::RoleBinding, &mut remains.binding),
             ] {
                 if *left == Deleted::Taken {
-                    *left = self.give_up(lease, held, kind).await?;
+                    *left = self.delete_object(lease, held, kind).await?;
                     all &= *left == Deleted::Gone;
                 }
             }
             if all {
                 break;
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(RBAC_CHECK_INTERVAL).await;
         }
         Ok(remains)
     }
 
-    /// Whether the user of a lease has its rights. A change of RBAC takes a moment to arrive at the authorizer.
-    async fn rights(&self, lease: LeaseId, held: &Held) -> Result<Probe, ProviderError> {
+    /// Asks whether a lease's user still has its rights. Repeats the question, because a change of
+    /// RBAC takes a moment to reach the authorizer.
+    async fn rights(&self, lease: LeaseId, held: &LeaseHandle) -> Result<Probe, ProviderError> {
         let Some(question) = &held.ask else {
             return Ok(Probe::Unknowable);
         };
         let (user, namespace) = (user(&held.home, lease), &held.namespace);
-        for _ in 0..ASK_TIMES {
+        for _ in 0..RBAC_CHECKS {
             if !self.api.allows(&user, namespace, question).await? {
                 return Ok(Probe::Dead);
             }
-            tokio::time::sleep(ASK_EVERY).await;
+            tokio::time::sleep(RBAC_CHECK_INTERVAL).await;
         }
-        // A right that every service account of this namespace has, one that is none as well, says nothing of this one.
-        let nobody = nobody(&held.home);
-        let anybody = self.api.allows(&nobody, namespace, question).await?;
+        // A right that every service account of the namespace has, one without a lease too, shows
+        // nothing about this lease.
+        let user_without_lease = user_without_lease(&held.home);
+        let anybody = self
+            .api
+            .allows(&user_without_lease, namespace, question)
+            .await?;
         Ok(if anybody {
             Probe::Unknowable
         } else {
@@ -169,9 +184,10 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         })
     }
 
-    /// Asks the authorizer once, for the user that the token stands for: no token is kept to try.
-    pub(crate) async fn probed(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
-        let held = Held::read(&lease.handle);
+    /// Asks the authorizer once about the token's user. The token itself is not kept and cannot be
+    /// tried.
+    pub(crate) async fn probe_rights(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
+        let held = LeaseHandle::read(&lease.handle);
         let Some((held, question)) = held.as_ref().and_then(|it| Some((it, it.ask.as_ref()?)))
         else {
             return Ok(Probe::Unknowable);
@@ -181,22 +197,23 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         Ok(if live { Probe::Live } else { Probe::Dead })
     }
 
-    /// A kill of the whole target: each shared Role is one write for all of its leases. What is left of
-    /// it is deleted with each lease.
+    /// Kills the target's shared Roles issued before `at`: one deletion per Role ends the rights of
+    /// all its leases. The objects of each lease are deleted one by one as well.
     pub(crate) async fn cut(&self, revocation: &Revocation, at: Timestamp) {
         let namespaces: BTreeSet<String> = revocation
             .due
             .iter()
-            .filter_map(|lease| Some(Held::read(&lease.handle)?.namespace))
+            .filter_map(|lease| Some(LeaseHandle::read(&lease.handle)?.namespace))
             .collect();
         for namespace in namespaces {
             let roles = self.api.marked(Kind::Role, &namespace, self.home()).await;
             for role in roles.unwrap_or_default() {
                 let asked = role
                     .annotations
-                    .get(ASKED)
+                    .get(ASKED_ANNOTATION)
                     .and_then(|text| text.parse().ok());
-                // The mints after a re-arm use other Roles: their names hold the newest order.
+                // Mints after a re-arm use other Roles, since a Role's name holds the newest kill
+                // order.
                 if asked.is_some_and(|asked| Timestamp::from_millis(asked) <= at) {
                     let object = Object {
                         kind: Kind::Role,
@@ -204,7 +221,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                         name: &role.name,
                     };
                     if let Err(error) = self.api.delete(object).await {
-                        tracing::warn!(%error, role = role.name, "a shared role could not be deleted");
+                        tracing::warn!(%error, role = role.name, "cannot delete a shared role; its leases are revoked one by one");
                     }
                 }
             }

@@ -1,11 +1,11 @@
-//! Comparing what a credential may do with what it was meant to do.
+//! Compares the rights that a credential has with those that were granted.
 
 use std::collections::BTreeSet;
 
 use lanyard_core::charter::PolicyRule;
 use ring::digest::SHA256;
 
-/// What every authenticated user of a cluster may do: ask about itself.
+/// Rights of every authenticated user of a cluster: questions about the user itself.
 /// <https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles>
 fn is_baseline(group: &str, resource: &str, verb: &str) -> bool {
     const ABOUT_ITSELF: &[(&str, &str)] = &[
@@ -30,8 +30,8 @@ fn names_within(found: &BTreeSet<String>, granted: &BTreeSet<String>) -> bool {
     granted.is_empty() || (!found.is_empty() && found.is_subset(granted))
 }
 
-/// The first thing that `found` allows and `granted` does not. Sound: what two granted rules allow only
-/// together counts as exceeding.
+/// The first right in `found` that `granted` does not have. Sound: a right that two granted rules
+/// give only together counts as exceeding.
 #[must_use]
 pub fn exceeding(found: &[PolicyRule], granted: &[PolicyRule]) -> Option<String> {
     found.iter().find_map(|rule| {
@@ -49,7 +49,7 @@ pub fn exceeding(found: &[PolicyRule], granted: &[PolicyRule]) -> Option<String>
     })
 }
 
-/// SHA-256 over these rules, whatever their order: what a configuration pins a ClusterRole to.
+/// SHA-256 over the rules in a canonical order, to which a configuration pins a ClusterRole.
 #[must_use]
 pub fn digest(rules: &[PolicyRule]) -> String {
     let sorted: BTreeSet<&PolicyRule> = rules.iter().collect();

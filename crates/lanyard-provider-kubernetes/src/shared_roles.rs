@@ -1,4 +1,4 @@
-//! Roles that leases share: which of them mints are about to bind, and which are being deleted.
+//! The Roles that leases share: those that mints are about to bind, and those that are being deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::PROVIDER;
 
-/// Namespaces in which shared Roles and bindings without a lease are looked for.
+/// Namespaces that are searched for unused Roles and stray bindings.
 ///
 /// # Limit
 /// - for: a cluster
@@ -16,65 +16,67 @@ use crate::PROVIDER;
 /// - beyond: what is left in another namespace stays; leases there are revoked like any other
 /// - test: `s21_namespaces_beyond_the_bound_are_not_looked_through`
 const MAX_NAMESPACES: usize = 1000;
-/// How long a mint waits for the deletion of a Role of its name.
-const WAIT: Duration = Duration::from_secs(5);
-/// How often it is asked whether a Role is deleted.
-const ASK_EVERY: Duration = Duration::from_millis(10);
+/// Time for which a mint waits until a Role of its name has been deleted.
+const DELETION_WAIT: Duration = Duration::from_secs(5);
+/// Interval at which a mint checks whether a Role has been deleted.
+const DELETION_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A namespace and the name of a Role.
-pub(crate) type Key = (String, String);
+/// Namespace and name of a Role.
+pub(crate) type RoleKey = (String, String);
 
-/// Which shared Roles mints of this process are about to bind, and which are being deleted: never both.
+/// The shared Roles that mints of this process are about to bind, and those that are being deleted.
+/// No Role is ever both.
 #[derive(Default)]
 pub(crate) struct Roles {
-    state: Mutex<BTreeMap<Key, Use>>,
-    /// The Roles that mints have used since the last pass asked which are in use.
-    since: Mutex<BTreeSet<Key>>,
-    /// Where Roles and bindings of leases can be.
+    state: Mutex<BTreeMap<RoleKey, RoleUse>>,
+    /// Roles that mints have used since the last pass asked the ledger which are in use.
+    used_since_pass: Mutex<BTreeSet<RoleKey>>,
+    /// Namespaces that can hold Roles and bindings of leases.
     namespaces: Mutex<BTreeSet<String>>,
 }
 
-enum Use {
+enum RoleUse {
     Minting(usize),
     Deleting,
 }
 
-/// A Role that is used by a mint, or that is being deleted, until this is dropped.
-pub(crate) struct Holds<'a> {
+/// Keeps a Role in use by a mint, or under deletion, until dropped.
+pub(crate) struct RoleReservation<'a> {
     roles: &'a Roles,
-    key: Key,
+    key: RoleKey,
 }
 
-impl Drop for Holds<'_> {
+impl Drop for RoleReservation<'_> {
     fn drop(&mut self) {
         let mut state = self.roles.state.lock();
         match state.get_mut(&self.key) {
-            Some(Use::Minting(count)) if *count > 1 => *count -= 1,
-            Some(Use::Minting(_) | Use::Deleting) | None => drop(state.remove(&self.key)),
+            Some(RoleUse::Minting(count)) if *count > 1 => *count -= 1,
+            Some(RoleUse::Minting(_) | RoleUse::Deleting) | None => drop(state.remove(&self.key)),
         }
     }
 }
 
 impl Roles {
-    fn try_mint(&self, key: &Key) -> Option<Holds<'_>> {
+    fn try_mint(&self, key: &RoleKey) -> Option<RoleReservation<'_>> {
         let mut state = self.state.lock();
-        match state.entry(key.clone()).or_insert(Use::Minting(0)) {
-            Use::Minting(count) => *count += 1,
-            Use::Deleting => return None,
+        match state.entry(key.clone()).or_insert(RoleUse::Minting(0)) {
+            RoleUse::Minting(count) => *count += 1,
+            RoleUse::Deleting => return None,
         }
-        self.since.lock().insert(key.clone());
+        self.used_since_pass.lock().insert(key.clone());
         let key = key.clone();
-        Some(Holds { roles: self, key })
+        Some(RoleReservation { roles: self, key })
     }
 
-    /// For a mint, from before the Role is made until it is bound and the lease is in the books.
-    pub(crate) async fn minting(&self, key: Key) -> Result<Holds<'_>, ProviderError> {
+    /// Reserves a Role for a mint: from before the Role is created until it is bound and its lease
+    /// is in the ledger. Waits while the Role is being deleted.
+    pub(crate) async fn minting(&self, key: RoleKey) -> Result<RoleReservation<'_>, ProviderError> {
         let held = async {
             loop {
                 if let Some(held) = self.try_mint(&key) {
                     return held;
                 }
-                tokio::time::sleep(ASK_EVERY).await;
+                tokio::time::sleep(DELETION_CHECK_INTERVAL).await;
             }
         };
         let late = |_| ProviderError::Pending {
@@ -82,21 +84,23 @@ impl Roles {
             operation: "create role",
             code: "the Role of an earlier kill order is being deleted".to_owned(),
         };
-        tokio::time::timeout(WAIT, held).await.map_err(late)
+        tokio::time::timeout(DELETION_WAIT, held)
+            .await
+            .map_err(late)
     }
 
-    /// From now on is noted anew which Roles mints use.
+    /// Begins anew to note the Roles that mints use.
     pub(crate) fn forget_uses(&self) {
-        self.since.lock().clear();
+        self.used_since_pass.lock().clear();
     }
 
-    pub(crate) fn deleting(&self, key: Key) -> Option<Holds<'_>> {
+    pub(crate) fn deleting(&self, key: RoleKey) -> Option<RoleReservation<'_>> {
         let mut state = self.state.lock();
-        if state.contains_key(&key) || self.since.lock().contains(&key) {
+        if state.contains_key(&key) || self.used_since_pass.lock().contains(&key) {
             return None;
         }
-        state.insert(key.clone(), Use::Deleting);
-        Some(Holds { roles: self, key })
+        state.insert(key.clone(), RoleUse::Deleting);
+        Some(RoleReservation { roles: self, key })
     }
 
     pub(crate) fn namespaces(&self) -> Vec<String> {

@@ -1,5 +1,6 @@
-//! What leases share in a cluster and none uses any more: a Role is made for each charter revision, grant and kill order, and
-//! goes when the last lease that was bound to it has left the books.
+//! Deletes shared Roles that no lease uses any more. The broker creates a Role for each charter
+//! revision, grant and kill order, and deletes it after the last lease that was bound to it has
+//! left the ledger.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use lanyard_core::charter::Rights;
 use lanyard_core::provider::{InUse, ProviderError};
 
 use crate::api::{Deleted, Kind, KubernetesApi, Object};
-use crate::objects::Held;
+use crate::objects::LeaseHandle;
 use crate::provider::KubernetesProvider;
-use crate::shared_roles::Key;
+use crate::shared_roles::RoleKey;
 
-/// Shared Roles without a lease that one pass deletes.
+/// Unused shared Roles that one pass deletes.
 ///
 /// # Limit
 /// - for: a cluster
@@ -21,7 +22,7 @@ use crate::shared_roles::Key;
 const MAX_DELETED_AT_ONCE: usize = 200;
 
 impl<A: KubernetesApi> KubernetesProvider<A> {
-    /// Deletes the Roles of this broker that no lease is in; how many those were.
+    /// Deletes this broker's Roles that no lease uses; returns their number.
     pub(crate) async fn delete_unused(
         &self,
         grants: &[Rights],
@@ -32,7 +33,7 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                 self.roles.know(&grant.namespace);
             }
         }
-        let mut listed: BTreeSet<Key> = BTreeSet::new();
+        let mut listed: BTreeSet<RoleKey> = BTreeSet::new();
         for namespace in self.roles.namespaces() {
             let roles = self.api.marked(Kind::Role, &namespace, self.home()).await;
             match roles {
@@ -40,9 +41,10 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
                     let found = roles.into_iter().map(|role| (namespace.clone(), role.name));
                     listed.extend(found);
                 }
-                // One namespace that is gone, or closed to the broker, leaves the others.
+                // A namespace that is gone or closed to the broker must not stop the pass over the
+                // others.
                 Err(error @ ProviderError::Refused { .. }) => {
-                    tracing::debug!(%error, namespace, "the shared roles of a namespace cannot be listed");
+                    tracing::debug!(%error, namespace, "cannot list the shared roles of a namespace");
                 }
                 Err(error) => return Err(error),
             }
@@ -50,18 +52,19 @@ impl<A: KubernetesApi> KubernetesProvider<A> {
         if listed.is_empty() {
             return Ok(0);
         }
-        // After the list, and before the books are looked at: a lease that is not in them has its mint before it, and is
-        // noted here.
+        // Cleared after the list and before the ledger is read: a lease that the ledger does not
+        // show then still has its mint before it, and that mint notes the Role again.
         self.roles.forget_uses();
         let Some(handles) = in_use() else {
             return Ok(0);
         };
-        let mut used: BTreeSet<Key> = BTreeSet::new();
-        for held in handles.iter().filter_map(Held::read) {
+        let mut used: BTreeSet<RoleKey> = BTreeSet::new();
+        for held in handles.iter().filter_map(LeaseHandle::read) {
             self.roles.know(&held.namespace);
             match held.role {
                 Some(role) => drop(used.insert((held.namespace, role))),
-                // A lease of an earlier version does not say which Role it is in.
+                // Handles of earlier versions do not name the Role, so every Role of the namespace
+                // may be in use.
                 None => listed.retain(|(namespace, _)| *namespace != held.namespace),
             }
         }

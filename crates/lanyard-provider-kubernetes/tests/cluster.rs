@@ -147,7 +147,7 @@ impl Subject for Real {
     }
 
     async fn pass(&self, until: Timestamp) -> Result<(), Played> {
-        if until.since(self.now()) > SOON {
+        if until.since(self.now()) > POLLING_TIME {
             return Err(Played::NotHere(
                 "the shortest token lives ten minutes, and nobody moves the server's clock",
             ));
@@ -172,7 +172,7 @@ impl Subject for Real {
 }
 
 /// For how long the server is asked what time it is.
-const SOON: Duration = Duration::from_secs(5);
+const POLLING_TIME: Duration = Duration::from_secs(5);
 
 #[tokio::test]
 async fn it_does_what_every_provider_does() {
@@ -246,7 +246,7 @@ async fn t79_more_than_was_granted_is_refused() {
     assert!(why.contains("more than was granted: get secrets"), "{why}");
 }
 
-/// What the broker needs for a ClusterRole: the right to bind that one.
+/// Gives the broker what a ClusterRole needs: the right to bind that one.
 const MAY_BIND: &str = "apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: lanyardd-binds-readers}

@@ -13,7 +13,7 @@ fn pipe(path: &Path) {
     assert!(made.unwrap().success());
 }
 
-/// Nobody ever writes to any of them.
+/// The test never writes to its pipes.
 #[tokio::test]
 async fn s16_a_pipe_in_the_place_of_a_kubeconfig_or_of_what_one_names_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();

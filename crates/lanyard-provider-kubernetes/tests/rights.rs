@@ -1,5 +1,5 @@
-//! What a charter answers is what the API server allows: every good charter of the corpus, minted on a real server, and what
-//! `kubectl auth can-i --list` says with its token.
+//! What a charter answers is what the API server allows: every good charter of the corpus, minted
+//! on a real server, and what `kubectl auth can-i --list` says with its token.
 //!
 //! `cargo xtask test` starts a server; without it, this says that it does not run.
 #![expect(
@@ -63,7 +63,7 @@ fn charters() -> Vec<Charter> {
         .collect()
 }
 
-/// One line of `kubectl auth can-i --list`.
+/// A line of `kubectl auth can-i --list`.
 struct Row {
     resource: String,
     names: BTreeSet<String>,
@@ -71,7 +71,8 @@ struct Row {
 }
 
 impl Row {
-    /// `deployments.apps   []   [api worker]   [get patch]`; none of the head, and of lines about URLs.
+    /// `deployments.apps   []   [api worker]   [get patch]`; none of the head, and of lines about
+    /// URLs.
     fn of(line: &str) -> Option<Self> {
         let (resource, rest) = line.split_once('[')?;
         let mut groups = rest
@@ -113,7 +114,7 @@ struct Real {
 }
 
 impl Real {
-    /// What the API server says that a lease of this grant may do.
+    /// The rights that the API server lists for a lease of this grant.
     async fn rows(&self, mut request: MintRequest) -> Vec<Row> {
         if let Rights::Kubernetes(grant) = &mut request.rights {
             self.namespace.clone_into(&mut grant.namespace);

@@ -1,4 +1,5 @@
-//! S47: answers that are not the API server's own, given by whatever stands between, to the real client.
+//! S47: answers that are not the API server's own, given by whatever stands between, to the real
+//! client.
 
 use std::collections::BTreeMap;
 
@@ -175,10 +176,10 @@ async fn s47_no_lease_is_acknowledged_or_dead_by_what_stands_between() {
 
 #[tokio::test]
 async fn s47_an_answer_without_end_is_cut_off() {
-    const MOST: usize = 16 * 1024 * 1024;
+    const ANSWER_BYTES: usize = 16 * 1024 * 1024;
     let own = status(404, "NotFound", "lanyard-one", "rolebindings");
     for (more, counts) in [(0, true), (1, false)] {
-        let body = format!("{own}{}", " ".repeat(MOST - own.len() + more));
+        let body = format!("{own}{}", " ".repeat(ANSWER_BYTES - own.len() + more));
         let cluster = answered("404 Not Found", "application/json", body).await;
         let deleted = cluster.delete(BINDING).await;
         assert_eq!(deleted.is_ok(), counts, "{deleted:?}");

@@ -1,4 +1,5 @@
-//! A fake of an API server: objects, RBAC and bound tokens, as far as a lease has any. It fails where it is told to.
+//! A fake of an API server: objects, RBAC and bound tokens, as far as a lease has any. It fails
+//! where it is told to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 
 pub(crate) type Key = (Kind, String, String);
 
-/// What the server holds.
+/// The objects of the fake server.
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) maps: BTreeMap<String, BTreeMap<String, String>>,
@@ -33,11 +34,11 @@ pub(crate) struct Held {
     /// Given to every service account.
     pub(crate) extra: Vec<PolicyRule>,
     pub(crate) failing: BTreeSet<&'static str>,
-    /// What somebody's finalizer keeps.
+    /// Objects that a foreign finalizer keeps.
     pub(crate) kept: BTreeSet<Kind>,
-    /// What somebody else bound to single users.
+    /// Rights that somebody else bound to single users.
     pub(crate) bound: BTreeMap<String, Vec<PolicyRule>>,
-    /// What goes wrong with the next call that it can befall.
+    /// The fault that befalls the next call that it can.
     pub(crate) wrong: Option<Wrong>,
 }
 
@@ -67,7 +68,7 @@ struct Server {
     silent: Notify,
 }
 
-/// What goes wrong with the next call that it can befall.
+/// The fault that befalls the next call that it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -106,7 +107,7 @@ impl Fake {
         })
     }
 
-    /// Whether a token may read deployments now.
+    /// Decides whether a token may read deployments now.
     pub(crate) fn allows(&self, token: &str, namespace: &str) -> bool {
         let held = self.held();
         let Some(of) = held.authenticated(token, self.clock().now()) else {
@@ -119,7 +120,8 @@ impl Fake {
     }
 }
 
-/// The real client, against a server that refuses everything and repeats a secret wherever there is room for text.
+/// The real client, against a server that refuses everything and repeats a secret wherever there is
+/// room for text.
 async fn refused_aloud() -> Cluster {
     let body = serde_json::json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 403,
@@ -159,7 +161,7 @@ fn key(kind: Kind, namespace: &str, name: &str) -> Key {
 }
 
 impl Held {
-    /// Whether this goes wrong now; it does so once.
+    /// Takes the fault if it is this one; a fault befalls one call only.
     fn takes(&mut self, wrong: Wrong) -> bool {
         let now = self.wrong == Some(wrong);
         if now {
@@ -224,7 +226,7 @@ impl Held {
             .collect()
     }
 
-    /// As an API server does it, with its leeway of a minute.
+    /// Authenticates a token as an API server does, with its leeway of a minute.
     fn authenticated(&self, token: &str, now: Timestamp) -> Option<TokenOf> {
         let (_, of) = self.tokens.iter().find(|(text, _)| text == token)?;
         if now > of.expires + Duration::from_secs(60) {

@@ -434,7 +434,8 @@ async fn s21_one_pass_deletes_so_many_roles_and_the_next_goes_on() {
     assert_eq!(faked.provider.tidy(&grants, &nothing).await, Ok(1));
 }
 
-/// A broker that is behind its cluster gets tokens that end later by its own clock than it asked for.
+/// A broker that is behind its cluster gets tokens that end later by its own clock than it asked
+/// for.
 #[tokio::test]
 async fn s27_an_expiry_is_said_by_the_clock_of_the_broker() {
     let faked = faked();
