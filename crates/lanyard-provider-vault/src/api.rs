@@ -1,4 +1,4 @@
-//! The calls to a Vault or OpenBao that the provider makes, and nothing else of it.
+//! The seam to a Vault or OpenBao server: the calls that the provider makes, without HTTP.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,112 +10,119 @@ use lanyard_core::time::Timestamp;
 
 pub use crate::policy::Mounts;
 
-/// Where the server is, as its users see it.
+/// The server's address, as agents use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its URL.
+    /// URL of the server.
     pub address: String,
-    /// The namespace; empty for the root's.
+    /// Vault namespace; empty for the root namespace.
     pub namespace: String,
-    /// Its certificate authorities, PEM; empty where the system's roots serve.
+    /// Certificate authorities in PEM; empty where the system's roots apply.
     pub certificate_authority: String,
 }
 
-/// What is asked of `auth/token/create/:role`: a service token, not renewable, without the policy `default`.
+/// The parameters of `auth/token/create/:role`: a service token that is not renewable and lacks the
+/// policy `default`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenAsk<'a> {
-    /// The token role.
+    /// Name of the token role.
     pub role: &'a str,
-    /// Its policies.
+    /// Policies of the token.
     pub policies: Vec<String>,
-    /// Its whole life.
+    /// Whole life of the token (`explicit_max_ttl`).
     pub life: Duration,
-    /// How often it can be used, where that is bounded.
+    /// Number of uses; `None` for any number.
     pub uses: Option<u32>,
-    /// What is written on it, for whoever looks it up.
+    /// Metadata of the token, by which the broker recognises its own tokens.
     pub meta: BTreeMap<String, String>,
 }
 
-/// A token as the server gave it.
+/// A token that the server created.
 #[derive(Debug)]
 pub struct Token {
-    /// The secret.
+    /// The secret token itself.
     pub token: Secret<String>,
-    /// What it is looked up and revoked by.
+    /// The accessor, by which the broker looks the token up and revokes it.
     pub accessor: String,
-    /// All its policies, by whichever way it has them.
+    /// All policies of the token, those of its identity included.
     pub policies: Vec<String>,
-    /// `service` or `batch`.
+    /// Token type, `service` or `batch`.
     pub kind: String,
-    /// Whether nothing above it takes it along when it ends.
+    /// The token has no parent whose end would end it.
     pub orphan: bool,
-    /// How long it lives from now on.
+    /// Remaining life of the token.
     pub life: Duration,
-    /// Whether that can be made longer.
+    /// The token's life can be extended.
     pub renewable: bool,
-    /// How often it can be used; nothing for any number.
+    /// Number of uses left; `None` for any number.
     pub uses: Option<u32>,
 }
 
-/// What can be learned of a token by its accessor.
+/// A token's properties, as found by its accessor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFacts {
-    /// How it was made: `auth/token/create/ROLE`. The server writes it, not who asked.
+    /// The path that created the token, `auth/token/create/ROLE`. The server writes the path, so no
+    /// caller can forge it.
     pub path: String,
-    /// What is written on it.
+    /// Metadata of the token, which whoever created it chose.
     pub meta: BTreeMap<String, String>,
 }
 
-/// What the server says of an accessor.
+/// The result of looking up an accessor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Looked {
-    /// There is a token.
+    /// The token exists and has these properties.
     There(TokenFacts),
-    /// There is no such accessor.
+    /// No token has this accessor.
     Gone,
-    /// Denied in the words of a missing right that the broker has. The server says so of an accessor that was left
-    /// behind without its token; but a rule that cannot be seen from here could say it of one that works.
+    /// The server denied the look-up although the broker has the right to it. The server does so
+    /// for an accessor that was left behind without its token; a rule that the broker cannot see
+    /// could also deny it for a token that works.
     Denied,
 }
 
-/// The settings of a token role that matter here.
+/// The settings of a token role that the provider checks.
 /// <https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role>
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenRole {
-    /// Whether its tokens outlive who made them.
+    /// Tokens of the role have no parent.
     pub orphan: bool,
-    /// Whether its tokens can be renewed.
+    /// Tokens of the role can be renewed.
     pub renewable: bool,
-    /// `service`, `default-service`, …
+    /// Token type, such as `service` or `default-service`.
     pub token_type: String,
-    /// Seconds; not zero for tokens that can be renewed for ever.
+    /// Period in seconds; above zero, tokens can be renewed for ever.
     pub period: u64,
-    /// Whether its tokens are kept from having the policy `default`.
+    /// Tokens of the role never get the policy `default`.
     pub no_default_policy: bool,
-    /// What its tokens may carry; all that who asks has, where both are empty.
+    /// Policies that tokens may have. Where both lists are empty, tokens may have all policies of
+    /// their creator.
     pub allowed_policies: Vec<String>,
-    /// The same, with wildcards.
+    /// Patterns of policies that tokens may have.
     pub allowed_policies_glob: Vec<String>,
 }
 
-/// A secret that was made for whoever read it.
+/// A dynamic secret, which an engine created for the token that read it.
 #[derive(Debug)]
 pub struct Dynamic {
-    /// What it is revoked by; empty where it is no such secret.
+    /// The server's lease id, by which the secret is revoked; empty for a secret that is not
+    /// dynamic.
     pub lease: String,
-    /// How long it lives.
+    /// Life of the secret.
     pub life: Duration,
-    /// Its fields.
+    /// Fields of the secret, by name.
     pub data: BTreeMap<String, Secret<String>>,
 }
 
-/// The server, as the broker. No call that makes something is ever repeated.
+/// The calls to the server, as the broker. Implementations never repeat a call that creates
+/// something.
 #[async_trait]
 pub trait VaultApi: Send + Sync {
-    /// Where agents find it.
+    /// The address that agents reach the server by.
     fn endpoint(&self) -> Endpoint;
 
-    /// What time it is there, by the `Date` of an answer; nothing where none was given.
+    /// The time at the server, from the `Date` header of an answer; `None` when the answer had
+    /// none.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -123,13 +130,13 @@ pub trait VaultApi: Send + Sync {
         Ok(None)
     }
 
-    /// Makes a token, with the broker's own token.
+    /// Creates a parent token with the broker's own token.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn create_parent(&self, ask: &TokenAsk<'_>) -> Result<Token, ProviderError>;
 
-    /// Makes a token, with this one.
+    /// Creates a lease's token with the parent token.
     ///
     /// # Errors
     /// See [`ProviderError`].
@@ -139,67 +146,70 @@ pub trait VaultApi: Send + Sync {
         ask: &TokenAsk<'_>,
     ) -> Result<Token, ProviderError>;
 
-    /// The accessors of all tokens that there are.
+    /// Lists the accessors of all tokens.
     ///
     /// # Errors
-    /// See [`ProviderError`]; a list without the broker's own is not all there is.
+    /// See [`ProviderError`]. A list without the accessor of the broker's own token is incomplete
+    /// and an error.
     async fn accessors(&self) -> Result<Vec<String>, ProviderError>;
 
-    /// What there is of a token.
+    /// Looks a token up by its accessor.
     ///
     /// # Errors
-    /// See [`ProviderError`]; a refusal for want of rights is no answer.
+    /// See [`ProviderError`]. A denial for want of the broker's own rights is an error and no
+    /// result.
     async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError>;
 
-    /// Ends a token and all that it made; one that is not there has ended.
+    /// Revokes a token, its children and their secrets; succeeds when the token does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn revoke_accessor(&self, accessor: &str) -> Result<(), ProviderError>;
 
-    /// Whether a token is accepted, by the token itself.
+    /// Asks with the token itself whether the server accepts it.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn accepted(&self, token: &Secret<String>) -> Result<bool, ProviderError>;
 
-    /// Reads a path with a token of a lease.
+    /// Reads `path` with a lease's token.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn read(&self, token: &Secret<String>, path: &str) -> Result<Dynamic, ProviderError>;
 
-    /// Ends a dynamic secret, and answers when its engine has ended it; one that is not there has ended.
+    /// Revokes a dynamic secret and waits until its engine has ended it; succeeds when the secret
+    /// does not exist.
     ///
     /// # Errors
-    /// See [`ProviderError`]; whatever the engine says of it is no end.
+    /// See [`ProviderError`]. An error of the engine never counts as an end.
     async fn revoke_lease(&self, lease: &str) -> Result<(), ProviderError>;
 
-    /// Whether the server still holds a dynamic secret.
+    /// Asks whether the server still holds a dynamic secret.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn lease_exists(&self, lease: &str) -> Result<bool, ProviderError>;
 
-    /// The text of a policy, when there is one.
+    /// Reads a policy's text; `None` when the policy does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn policy(&self, name: &str) -> Result<Option<String>, ProviderError>;
 
-    /// What is mounted where.
+    /// The mounted engines, by path.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn mounts(&self) -> Result<Mounts, ProviderError>;
 
-    /// A token role, when there is one.
+    /// Reads a token role; `None` when the role does not exist.
     ///
     /// # Errors
     /// See [`ProviderError`].
     async fn token_role(&self, name: &str) -> Result<Option<TokenRole>, ProviderError>;
 
-    /// What the broker's own token may do on these paths.
+    /// The capabilities of the broker's own token on `paths`, by path.
     ///
     /// # Errors
     /// See [`ProviderError`].

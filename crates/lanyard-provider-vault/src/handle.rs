@@ -1,4 +1,4 @@
-//! What a lease is revoked by, and what is written on its token.
+//! The handle that a lease is revoked by, and the metadata of its token.
 
 use std::collections::BTreeMap;
 
@@ -7,28 +7,30 @@ use lanyard_core::lease::Handle;
 use lanyard_core::provider::MintRequest;
 use serde::{Deserialize, Serialize};
 
-/// What is written on a lease's token.
-const LEASE: &str = "lanyard-lease";
-const PARENT: &str = "lanyard-parent";
-const READS: &str = "lanyard-reads";
+/// Metadata keys of a lease's token.
+const LEASE_META: &str = "lanyard-lease";
+const PARENT_META: &str = "lanyard-parent";
+const READS_META: &str = "lanyard-reads";
 
-/// The text of a lease's handle. Accessors and the ids of leases open nothing: they are looked up and revoked by.
+/// The text of a lease's handle. Accessors and lease ids give no access: they only look up and
+/// revoke.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Held {
-    /// The parent's accessor.
+pub(crate) struct LeaseHandle {
+    /// Accessor of the parent token.
     pub(crate) parent: String,
-    /// The token's, once the server has said it.
+    /// Accessor of the lease's token, once the server has returned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) accessor: Option<String>,
-    /// The path that the token reads for the agent, where it is not for the agent itself.
+    /// Path of the secret that the token reads on the agent's behalf; `None` where the agent gets
+    /// the token itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reads: Option<String>,
-    /// The id of the lease that the server gave for that.
+    /// The server's lease id of that secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) secret: Option<String>,
 }
 
-impl Held {
+impl LeaseHandle {
     pub(crate) fn handle(&self) -> Handle {
         Handle(serde_json::json!(self).to_string().into())
     }
@@ -37,11 +39,11 @@ impl Held {
         serde_json::from_str(&handle.0).ok()
     }
 
-    /// What is written on the token of this lease.
+    /// Metadata for the token of this lease.
     pub(crate) fn meta(&self, request: &MintRequest) -> BTreeMap<String, String> {
         let mut meta: BTreeMap<String, String> = [
-            (LEASE, request.lease.to_string()),
-            (PARENT, self.parent.clone()),
+            (LEASE_META, request.lease.to_string()),
+            (PARENT_META, self.parent.clone()),
             ("lanyard-task", request.task.to_string()),
             ("lanyard-charter", request.charter.to_string()),
             ("lanyard-grant", request.grant.to_string()),
@@ -50,18 +52,18 @@ impl Held {
         .map(|(key, value)| (key.to_owned(), value))
         .into();
         if let Some(path) = &self.reads {
-            meta.insert(READS.to_owned(), path.clone());
+            meta.insert(READS_META.to_owned(), path.clone());
         }
         meta
     }
 
-    /// The lease that a token is of, by what is written on it.
+    /// The lease of a token, read back from its metadata.
     pub(crate) fn of(accessor: &str, meta: &BTreeMap<String, String>) -> Option<(LeaseId, Self)> {
-        let lease = meta.get(LEASE)?.parse().ok()?;
+        let lease = meta.get(LEASE_META)?.parse().ok()?;
         let held = Self {
-            parent: meta.get(PARENT)?.clone(),
+            parent: meta.get(PARENT_META)?.clone(),
             accessor: Some(accessor.to_owned()),
-            reads: meta.get(READS).cloned(),
+            reads: meta.get(READS_META).cloned(),
             secret: None,
         };
         Some((lease, held))

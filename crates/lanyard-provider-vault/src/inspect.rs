@@ -1,4 +1,4 @@
-//! What at the server stands in the way of a lease, and how that is mended. Nothing is made.
+//! Checks the server's configuration for a grant, and names what to change. Creates nothing.
 
 use lanyard_core::charter::VaultGrant;
 use lanyard_core::provider::{MintRequest, ProviderError};
@@ -6,8 +6,8 @@ use lanyard_core::provider::{MintRequest, ProviderError};
 use crate::api::{TokenRole, VaultApi};
 use crate::provider::{VaultProvider, grant};
 
-/// What the broker has to be allowed, by its policy.
-const RIGHTS: [(&str, &[&str]); 6] = [
+/// The capabilities that the broker's policy must give, by path.
+const NEEDED_CAPABILITIES: [(&str, &[&str]); 6] = [
     ("auth/token/accessors", &["list", "sudo"]),
     ("auth/token/lookup-accessor", &["update"]),
     ("auth/token/revoke-accessor", &["update"]),
@@ -17,7 +17,7 @@ const RIGHTS: [(&str, &[&str]); 6] = [
 ];
 
 impl<A: VaultApi> VaultProvider<A> {
-    pub(crate) async fn look_over(
+    pub(crate) async fn check_setup(
         &self,
         request: &MintRequest,
     ) -> Result<Vec<String>, ProviderError> {
@@ -25,35 +25,39 @@ impl<A: VaultApi> VaultProvider<A> {
             return Ok(Vec::new());
         };
         let mut lines = self.rights().await?;
-        let parent_role = said(
+        let parent_role = or_line(
             &mut lines,
             self.api.token_role(&self.target.parent_role).await,
         )?;
         if let Some(role) = parent_role {
-            lines.extend(parents(&self.target.parent_role, role.as_ref()));
+            lines.extend(parent_role_faults(&self.target.parent_role, role.as_ref()));
         }
-        let lease_role = said(
+        let lease_role = or_line(
             &mut lines,
             self.api.token_role(&self.target.token_role).await,
         )?;
         if let Some(role) = lease_role {
-            lines.extend(children(&self.target.token_role, role.as_ref(), grant));
+            lines.extend(lease_role_faults(
+                &self.target.token_role,
+                role.as_ref(),
+                grant,
+            ));
         }
-        if let Some(mounts) = said(&mut lines, self.api.mounts().await)? {
+        if let Some(mounts) = or_line(&mut lines, self.api.mounts().await)? {
             let judged = self.judge(request, grant, &mounts).await;
-            said(&mut lines, judged)?;
+            or_line(&mut lines, judged)?;
         }
         Ok(lines)
     }
 
-    /// What the broker's policy lacks.
+    /// The capabilities that the broker's policy lacks, a sentence each.
     async fn rights(&self) -> Result<Vec<String>, ProviderError> {
         let create = format!("auth/token/create/{}", self.target.parent_role);
-        let mut needed = RIGHTS.to_vec();
+        let mut needed = NEEDED_CAPABILITIES.to_vec();
         needed.push((&create, &["update"]));
         let paths: Vec<&str> = needed.iter().map(|(path, _)| *path).collect();
         let mut lines = Vec::new();
-        let Some(held) = said(&mut lines, self.api.rights(&paths).await)? else {
+        let Some(held) = or_line(&mut lines, self.api.rights(&paths).await)? else {
             return Ok(lines);
         };
         for (path, rights) in needed {
@@ -80,8 +84,9 @@ impl<A: VaultApi> VaultProvider<A> {
     }
 }
 
-/// A refusal is something to say; that the server cannot be asked is not.
-fn said<T>(
+/// Turns a refusal into a line of the report; passes on any error that says nothing about the
+/// configuration.
+fn or_line<T>(
     lines: &mut Vec<String>,
     answer: Result<T, ProviderError>,
 ) -> Result<Option<T>, ProviderError> {
@@ -95,13 +100,13 @@ fn said<T>(
     }
 }
 
-fn parents(name: &str, role: Option<&TokenRole>) -> Vec<String> {
+fn parent_role_faults(name: &str, role: Option<&TokenRole>) -> Vec<String> {
     let Some(role) = role else {
         return vec![format!(
             "there is no token role {name}: docs/vault/parent-role.json"
         )];
     };
-    let mut lines = both(name, role);
+    let mut lines = common_faults(name, role);
     if !role.orphan {
         lines.push(format!(
             "{name}: parents end with the broker's token: orphan=true"
@@ -115,13 +120,13 @@ fn parents(name: &str, role: Option<&TokenRole>) -> Vec<String> {
     lines
 }
 
-fn children(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -> Vec<String> {
+fn lease_role_faults(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -> Vec<String> {
     let Some(role) = role else {
         return vec![format!(
             "there is no token role {name}: docs/vault/lease-role.json"
         )];
     };
-    let mut lines = both(name, role);
+    let mut lines = common_faults(name, role);
     if role.orphan {
         lines.push(format!(
             "{name}: tokens would outlive their parent: orphan=false"
@@ -131,7 +136,7 @@ fn children(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -> Vec<Str
         let globbed = role
             .allowed_policies_glob
             .iter()
-            .any(|glob| globs(glob, policy));
+            .any(|glob| glob_matches(glob, policy));
         if !globbed && !role.allowed_policies.contains(policy) {
             lines.push(format!(
                 "{name}: it does not allow {policy}: allowed_policies"
@@ -141,7 +146,7 @@ fn children(name: &str, role: Option<&TokenRole>, grant: &VaultGrant) -> Vec<Str
     lines
 }
 
-fn both(name: &str, role: &TokenRole) -> Vec<String> {
+fn common_faults(name: &str, role: &TokenRole) -> Vec<String> {
     let mut lines = Vec::new();
     if !matches!(
         role.token_type.as_str(),
@@ -164,8 +169,8 @@ fn both(name: &str, role: &TokenRole) -> Vec<String> {
     lines
 }
 
-/// As the server reads it: any number of `*`.
-fn globs(glob: &str, text: &str) -> bool {
+/// Matches a policy name as the server does, with any number of `*`.
+fn glob_matches(glob: &str, text: &str) -> bool {
     let mut parts = glob.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

@@ -1,8 +1,9 @@
-//! Vault and OpenBao: child service tokens of a parent token per epoch, and dynamic secrets that end with them.
+//! The Vault and OpenBao provider: service tokens under a parent token per epoch, and dynamic
+//! secrets that end with those tokens.
 //!
-//! A lease is a service token that the broker has a parent token make. The parent is an orphan, one for each kill
-//! order in the books; its accessor is in every handle, so in the journal before it has a child: revoking it ends
-//! every lease of its time, known or not
+//! A lease is a service token that a parent token created. Parents are orphans, one for each kill
+//! order in the ledger. A parent's accessor is in every handle, and so in the journal before the
+//! parent has a child: revoking the parent ends every lease of its epoch, known or not
 //! (<https://developer.hashicorp.com/vault/docs/concepts/tokens#token-hierarchies-and-orphan-tokens>).
 
 pub mod api;
@@ -26,5 +27,5 @@ pub use provider::{VaultProvider, VaultTarget};
 pub use server::Server;
 pub use transport::ConnectError;
 
-/// The name in errors and reports.
+/// The provider's name in errors and reports.
 const PROVIDER: &str = "vault";

@@ -1,4 +1,5 @@
-//! The broker's own token: logged in for when it is first needed, renewed in time, logged in anew when it is refused.
+//! The broker's own token: logs in at the first use, renews the token in time, and logs in again
+//! when the server refuses it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,49 +18,52 @@ use vaultrs::api::token::requests::RenewTokenSelfRequest;
 
 use crate::transport::{Answer, Transport, refused};
 
-/// A token that is left with less than this is not renewed: its role lets it live no longer.
-const SHORTEST: Duration = Duration::from_secs(60);
+/// The shortest life for which a renewed token is kept. With less, the token's role lets it live no
+/// longer, and a login follows.
+const SHORTEST_RENEWED_LIFE: Duration = Duration::from_secs(60);
 
-/// How the broker logs in. Files are read again at each login.
+/// The broker's login method. Files are read again at each login, so that a rotated secret needs no
+/// restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Login {
     /// `auth/approle`: a role id, and a file with the secret id.
     AppRole {
-        /// Where the method is mounted.
+        /// Mount path of the method.
         mount: String,
-        /// Not secret.
+        /// Role id; not secret.
         role_id: String,
-        /// The secret id, and nothing else; no other user may read it.
+        /// File with the secret id alone; no other user may read it.
         secret_id_file: PathBuf,
     },
     /// `auth/kubernetes`: a file with the service account's token.
     Kubernetes {
-        /// Where the method is mounted.
+        /// Mount path of the method.
         mount: String,
-        /// The role at the method.
+        /// Role of the method.
         role: String,
-        /// The token, and nothing else.
+        /// File with the token alone.
         token_file: PathBuf,
     },
     /// `auth/jwt`: a file with a token of an issuer that the server trusts.
     Jwt {
-        /// Where the method is mounted.
+        /// Mount path of the method.
         mount: String,
-        /// The role at the method.
+        /// Role of the method.
         role: String,
-        /// The token, and nothing else.
+        /// File with the token alone.
         token_file: PathBuf,
     },
 }
 
-/// The token, between its logins.
+/// The broker's current token, shared by all calls.
 pub(crate) struct Session {
     login: Login,
-    /// Held while a login is under way: whoever else needs the token waits for that one.
-    held: Mutex<Option<Held>>,
+    /// Locked during a login, so that concurrent calls wait for that login instead of starting
+    /// their own.
+    held: Mutex<Option<CurrentToken>>,
 }
 
-struct Held {
+struct CurrentToken {
     token: Arc<Secret<String>>,
     accessor: String,
     renew: Instant,
@@ -68,7 +72,7 @@ struct Held {
 }
 
 #[derive(Deserialize)]
-struct Given {
+struct LoginAnswer {
     auth: Auth,
 }
 
@@ -91,7 +95,8 @@ impl Session {
         }
     }
 
-    /// A token that is good for a while.
+    /// Returns a token that is valid for a while: the current one, renewed or replaced where
+    /// necessary.
     pub(crate) async fn token(
         &self,
         transport: &Transport,
@@ -114,13 +119,13 @@ impl Session {
         Ok(token)
     }
 
-    /// The accessor of the token that is held.
+    /// The accessor of the current token.
     pub(crate) async fn accessor(&self) -> Option<String> {
         let held = self.held.lock().await;
         held.as_ref().map(|held| held.accessor.clone())
     }
 
-    /// Forgets a token that was refused, unless another one has taken its place.
+    /// Drops a token that the server refused, unless another one has replaced it already.
     pub(crate) async fn forget(&self, refused: &Arc<Secret<String>>) {
         let mut held = self.held.lock().await;
         if held
@@ -131,7 +136,7 @@ impl Session {
         }
     }
 
-    async fn log_in(&self, transport: &Transport) -> Result<Held, ProviderError> {
+    async fn log_in(&self, transport: &Transport) -> Result<CurrentToken, ProviderError> {
         const OPERATION: &str = "login";
         let unbuilt = || refused(OPERATION, "the request cannot be built");
         let now = Instant::now();
@@ -173,8 +178,9 @@ impl Session {
                 transport.call(OPERATION, None, login).await?
             }
         };
-        // A login makes nothing that a lease hangs on: whatever became of it, it is tried again.
-        let auth = answer.read::<Given>(OPERATION)?.auth;
+        // No lease depends on a login, so a lost answer is harmless and the next call logs in
+        // again.
+        let auth = answer.read::<LoginAnswer>(OPERATION)?.auth;
         if auth.token_type == "batch" {
             let why = "its role gives batch tokens, which cannot make tokens: token_type=service";
             return Err(refused(OPERATION, why));
@@ -183,13 +189,13 @@ impl Session {
     }
 }
 
-fn held(auth: Auth, now: Instant) -> Held {
-    // A token without an end is looked at again in a day.
+fn held(auth: Auth, now: Instant) -> CurrentToken {
+    // A token without an expiry (`lease_duration` 0) is renewed after most of a day all the same.
     let life = match auth.lease_duration {
         0 => Duration::from_secs(24 * 60 * 60),
         seconds => Duration::from_secs(seconds.min(1 << 32)),
     };
-    Held {
+    CurrentToken {
         token: Arc::new(Secret::new(auth.client_token)),
         accessor: auth.accessor,
         renew: now + life * 3 / 5,
@@ -198,26 +204,26 @@ fn held(auth: Auth, now: Instant) -> Held {
     }
 }
 
-/// The token with a new life; nothing where it did not get one that is worth it.
-async fn renewed(transport: &Transport, old: Held, now: Instant) -> Option<Held> {
+/// Renews the token; `None` where the server refused, or gave too short a life.
+async fn renewed(transport: &Transport, old: CurrentToken, now: Instant) -> Option<CurrentToken> {
     const OPERATION: &str = "renew the broker's token";
     let renew = RenewTokenSelfRequest::builder().build().ok()?;
     let answer = transport.call(OPERATION, Some(&old.token), renew).await;
     let auth = match answer {
-        Ok(answer @ Answer::Good(_)) => answer.read::<Given>(OPERATION).ok()?.auth,
+        Ok(answer @ Answer::Good(_)) => answer.read::<LoginAnswer>(OPERATION).ok()?.auth,
         Ok(Answer::Bad(_)) | Err(_) => return None,
     };
     let mut renewed = held(auth, now);
     renewed.token = old.token;
-    (renewed.ends.duration_since(now) >= SHORTEST).then_some(renewed)
+    (renewed.ends.duration_since(now) >= SHORTEST_RENEWED_LIFE).then_some(renewed)
 }
 
-/// What a file holds, without the newline at its end.
+/// Reads the word in a secret's file, without white space around it.
 async fn secret(file: &Path, origin: Origin) -> Result<Secret<String>, ProviderError> {
     let path = file.to_owned();
-    // A file may lie on a disk that does not answer.
+    // On a thread for blocking work, because a disk that hangs must not hold up the runtime.
     let read = tokio::task::spawn_blocking(move || read_word(&path, origin)).await;
-    let read = read.map_err(|_| refused("login", "reading the secret was broken off"))?;
+    let read = read.map_err(|_| refused("login", "reading the secret's file was aborted"))?;
     let mut word = read.map_err(|error| refused("login", &error.to_string()))?;
     Ok(Secret::new(std::mem::take(&mut *word)))
 }

@@ -1,4 +1,4 @@
-//! How a lease's token is made, and what is checked of it.
+//! Creates a lease's token, and checks it against what was asked for.
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,17 @@ use lanyard_core::provider::{Credential, MintRequest, Minted, Prepared, Provider
 
 use crate::PROVIDER;
 use crate::api::{Dynamic, Token, TokenAsk, VaultApi};
-use crate::handle::Held;
+use crate::handle::LeaseHandle;
 use crate::policy::{Mounts, parse};
 use crate::provider::{VaultProvider, grant, life};
 use crate::rules::{Bounds, check, check_name, check_secret};
 use crate::transport::{ambiguous, refused};
 
-/// Why nothing comes of a mint.
-const ENDED: &str = "its lease was ended meanwhile";
+/// The reason why a mint gives nothing although the server would.
+const LEASE_ENDED: &str = "its lease was ended meanwhile";
 
 impl TokenAsk<'_> {
-    /// What bounds the token, as it is asked for.
+    /// The request as JSON, without secrets, for the journal.
     pub(crate) fn document(&self) -> String {
         let document = serde_json::json!({
             "role": self.role,
@@ -46,7 +46,7 @@ impl<A: VaultApi> VaultProvider<A> {
         &self,
         request: &MintRequest,
         grant: &VaultGrant,
-        held: &Held,
+        held: &LeaseHandle,
     ) -> TokenAsk<'_> {
         TokenAsk {
             role: &self.target.token_role,
@@ -54,7 +54,8 @@ impl<A: VaultApi> VaultProvider<A> {
             life: life(request),
             uses: match grant.gives {
                 VaultGives::Token { uses } => uses,
-                // Its last use would take the secret along.
+                // Unlimited uses here: the end of the token's last use would end the secret as
+                // well.
                 VaultGives::Secret { .. } => None,
             },
             meta: held.meta(request),
@@ -67,22 +68,26 @@ impl<A: VaultApi> VaultProvider<A> {
         prepared: &Prepared,
     ) -> Result<Minted, ProviderError> {
         const OPERATION: &str = "create a token";
-        // Until this returns, nobody says of the lease that it came to nothing.
+        // Dropped at the return: until then a search must not conclude that the lease has no token.
         let _under_way = self.mints.begin(request.lease);
         let grant = grant(request).ok_or_else(|| refused("mint", "a request of another kind"))?;
-        let mut held = Held::read(&prepared.handle)
+        let mut held = LeaseHandle::read(&prepared.handle)
             .ok_or_else(|| refused("mint", "the handle cannot be read"))?;
         let gone = || refused(OPERATION, "its parent token is held no more: ask again");
         let parent = self.parents.named(&held.parent, request).ok_or_else(gone)?;
         let mounts = self.api.mounts().await?;
         self.judge(request, grant, &mounts).await?;
+        // Checked before and after each call that creates something: a revocation that found no
+        // token has marked the lease as lost, and this mint has to end what it made.
         if self.search.is_lost(request.lease) {
-            return Err(refused("mint", ENDED));
+            return Err(refused("mint", LEASE_ENDED));
         }
         let ask = self.ask(request, grant, &held);
         let token = match self.api.create_child(&parent.token, &ask).await {
             Ok(token) => token,
             Err(refusal @ ProviderError::Refused { .. }) => {
+                // The refusal may only mean that a kill has revoked the parent; a new parent is
+                // then created at the next request.
                 if matches!(self.api.accepted(&parent.token).await, Ok(false)) {
                     self.parents.forget(&parent.accessor);
                     return Err(refused(OPERATION, "its parent token is revoked: ask again"));
@@ -92,13 +97,13 @@ impl<A: VaultApi> VaultProvider<A> {
             Err(error) => return Err(error),
         };
         held.accessor = Some(token.accessor.clone());
-        if let Err(found) = as_asked(&token, &ask) {
-            self.give_up(&held).await?;
+        if let Err(found) = check_token(&token, &ask) {
+            self.end_unused(&held).await?;
             return Err(excessive(OPERATION, found));
         }
         if self.search.is_lost(request.lease) {
-            self.give_up(&held).await?;
-            return Err(refused("mint", ENDED));
+            self.end_unused(&held).await?;
+            return Err(refused("mint", LEASE_ENDED));
         }
         let expires = request.now + token.life;
         match &grant.gives {
@@ -118,8 +123,8 @@ impl<A: VaultApi> VaultProvider<A> {
             VaultGives::Secret { path } => {
                 let read = self.read_for(&token, &mut held, path, &ask).await?;
                 if self.search.is_lost(request.lease) {
-                    self.give_up(&held).await?;
-                    return Err(refused("mint", ENDED));
+                    self.end_unused(&held).await?;
+                    return Err(refused("mint", LEASE_ENDED));
                 }
                 let credential = Credential::VaultSecret {
                     path: path.clone(),
@@ -134,11 +139,11 @@ impl<A: VaultApi> VaultProvider<A> {
         }
     }
 
-    /// The secret, read by the token that it then hangs on.
+    /// Reads the secret with the lease's own token, so that the secret ends with the token.
     async fn read_for(
         &self,
         token: &Token,
-        held: &mut Held,
+        held: &mut LeaseHandle,
         path: &str,
         ask: &TokenAsk<'_>,
     ) -> Result<Dynamic, ProviderError> {
@@ -146,12 +151,12 @@ impl<A: VaultApi> VaultProvider<A> {
         let read = match self.api.read(&token.token, path).await {
             Ok(read) => read,
             Err(error) => {
-                self.give_up(held).await?;
+                self.end_unused(held).await?;
                 return Err(error);
             }
         };
         if read.lease.is_empty() {
-            self.give_up(held).await?;
+            self.end_unused(held).await?;
             return Err(refused(
                 OPERATION,
                 "what the path gives has no lease: nothing would end it",
@@ -159,7 +164,7 @@ impl<A: VaultApi> VaultProvider<A> {
         }
         held.secret = Some(read.lease.clone());
         if read.life > ask.life {
-            self.give_up(held).await?;
+            self.end_unused(held).await?;
             let found = format!(
                 "a secret for {} s where {} s were asked for: lower the default_ttl of its role",
                 read.life.as_secs(),
@@ -170,14 +175,14 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(read)
     }
 
-    /// Ends what was made for a lease that comes to nothing; where that is not known to be done, nothing is known of
-    /// the lease either.
-    async fn give_up(&self, held: &Held) -> Result<(), ProviderError> {
+    /// Ends what a failed mint created. When that fails, the mint's result is ambiguous, because
+    /// something may live.
+    async fn end_unused(&self, held: &LeaseHandle) -> Result<(), ProviderError> {
         let ended = self.end_held(held).await;
         ended.map_err(|_| ambiguous("mint", "what was made for it could not be revoked yet"))
     }
 
-    /// Whether these policies, as they are in this moment, are given to a lease (T37).
+    /// Checks the grant's policies as they are at this moment (T37).
     pub(crate) async fn judge(
         &self,
         request: &MintRequest,
@@ -204,8 +209,8 @@ impl<A: VaultApi> VaultProvider<A> {
     }
 }
 
-/// Whether a token is what was asked for, and no more (T79).
-fn as_asked(token: &Token, ask: &TokenAsk<'_>) -> Result<(), String> {
+/// Checks that a token is what was asked for and no more (T79).
+fn check_token(token: &Token, ask: &TokenAsk<'_>) -> Result<(), String> {
     let asked: BTreeSet<&str> = ask.policies.iter().map(String::as_str).collect();
     let given: BTreeSet<&str> = token.policies.iter().map(String::as_str).collect();
     if asked != given {

@@ -1,16 +1,18 @@
-//! The mints that are under way in this process.
+//! The mints under way in this process. A search for a lease's token must not conclude anything
+//! about them.
 
 use std::collections::BTreeSet;
 
 use lanyard_core::id::LeaseId;
 use parking_lot::Mutex;
 
+/// The leases that a mint is working on.
 #[derive(Default)]
 pub(crate) struct Mints {
     under_way: Mutex<BTreeSet<LeaseId>>,
 }
 
-/// One mint; dropped with it, whatever becomes of it.
+/// A mint under way, from its creation until it is dropped.
 pub(crate) struct UnderWay<'a> {
     mints: &'a Mints,
     lease: LeaseId,

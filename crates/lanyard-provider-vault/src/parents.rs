@@ -1,5 +1,5 @@
-//! The parent tokens that leases hang on: in memory alone. After a restart of the broker there is a new one, and the
-//! old ones are revoked by their accessors, which are in the handles.
+//! The parent tokens of leases, kept in memory alone. After a restart the broker creates a new
+//! parent; the old ones are revoked by their accessors, which are in the handles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,17 +14,18 @@ use parking_lot::Mutex;
 use crate::api::{Token, TokenAsk, VaultApi};
 use crate::transport::refused;
 
-/// How long a parent lives, at least: its children end with it.
-pub(crate) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// By how much it outlives the last of its children: what a mint takes, and what clocks differ by.
-const OUTLIVES: Duration = Duration::from_secs(120);
-/// How many are held. An older one is only needed by a mint that is still under way.
-const HELD: usize = 16;
+/// The shortest life of a parent, since its children end with it.
+pub(crate) const PARENT_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time by which a parent must outlive its children: the length of a mint and the difference of
+/// clocks.
+const PARENT_MARGIN: Duration = Duration::from_secs(120);
+/// Number of parents kept in memory. Only a mint that is under way needs an older one.
+const PARENTS_HELD: usize = 16;
 const OPERATION: &str = "create the parent token";
-/// What a parent carries: the newest kill order before it.
-pub(crate) const EPOCH: &str = "lanyard-epoch";
+/// Metadata key of a parent: the newest kill order before it.
+pub(crate) const EPOCH_META: &str = "lanyard-epoch";
 
-/// One parent.
+/// A parent token of this process.
 #[derive(Debug, Clone)]
 pub(crate) struct Parent {
     pub(crate) accessor: String,
@@ -36,21 +37,22 @@ pub(crate) struct Parent {
 #[derive(Default)]
 pub(crate) struct Parents {
     held: Mutex<Vec<Parent>>,
-    /// Held while one is made: one at a time.
+    /// Locked while a parent is created, so that concurrent mints share one.
     pub(crate) making: tokio::sync::Mutex<()>,
 }
 
 impl Parents {
-    /// The one that a lease of this request hangs on: never one from before the newest kill order.
+    /// The parent for a lease of this request; never one from before the newest kill order, which
+    /// may be revoked.
     pub(crate) fn of(&self, request: &MintRequest) -> Option<Parent> {
-        let until = request.expires + OUTLIVES;
+        let until = request.expires + PARENT_MARGIN;
         let held = self.held.lock();
         let mut fit = held.iter().rev();
         fit.find(|parent| parent.epoch == request.epoch && parent.ends >= until)
             .cloned()
     }
 
-    /// The one with this accessor, for a lease of this request.
+    /// The parent with this accessor, if it fits a lease of this request.
     pub(crate) fn named(&self, accessor: &str, request: &MintRequest) -> Option<Parent> {
         let held = self.held.lock();
         let mut named = held.iter();
@@ -59,20 +61,20 @@ impl Parents {
             .cloned()
     }
 
-    /// Those that a mint may hang a lease on.
+    /// Accessors of the parents that a mint may use.
     pub(crate) fn accessors(&self) -> BTreeSet<String> {
         let held = self.held.lock();
         held.iter().map(|parent| parent.accessor.clone()).collect()
     }
 
-    /// It is revoked, or was refused: nothing hangs on it any more.
+    /// Drops a parent that was revoked or refused, so that no mint uses it.
     pub(crate) fn forget(&self, accessor: &str) {
         self.held
             .lock()
             .retain(|parent| parent.accessor != accessor);
     }
 
-    /// Sees to it that there is one for this request.
+    /// Creates a parent for this request unless one exists.
     pub(crate) async fn ready(
         &self,
         api: &dyn VaultApi,
@@ -83,23 +85,24 @@ impl Parents {
             return Ok(());
         }
         let _making = self.making.lock().await;
+        // Again under the lock: another mint may have created the parent meanwhile.
         if self.of(request).is_some() {
             return Ok(());
         }
-        let needed = (request.expires + OUTLIVES).since(request.now);
+        let needed = (request.expires + PARENT_MARGIN).since(request.now);
         let ask = TokenAsk {
             role,
-            // What the role allows, all of it.
+            // Empty: the token gets every policy that its role allows.
             policies: Vec::new(),
-            life: LIFE.max(needed * 2),
+            life: PARENT_LIFE.max(needed * 2),
             uses: None,
-            meta: BTreeMap::from([(EPOCH.to_owned(), request.epoch.0.to_string())]),
+            meta: BTreeMap::from([(EPOCH_META.to_owned(), request.epoch.0.to_string())]),
         };
         let token = api.create_parent(&ask).await?;
         if let Err(why) = usable(&token, needed) {
-            // Nothing hangs on it, and nobody has it.
+            // No lease has this parent yet, so its revocation harms nobody.
             if let Err(error) = api.revoke_accessor(&token.accessor).await {
-                tracing::warn!(%error, "a parent token that is of no use could not be revoked");
+                tracing::warn!(%error, "cannot revoke a parent token that fits no lease");
             }
             return Err(refused(OPERATION, &format!("the role {role} {why}")));
         }
@@ -111,7 +114,7 @@ impl Parents {
         };
         let mut held = self.held.lock();
         held.retain(|parent| parent.ends > request.now);
-        if held.len() >= HELD {
+        if held.len() >= PARENTS_HELD {
             held.remove(0);
         }
         held.push(parent);

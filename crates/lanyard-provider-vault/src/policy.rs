@@ -1,4 +1,4 @@
-//! What an ACL policy of Vault comes to, as far as Lanyard has to know: which paths, and what may be done there.
+//! Parses ACL policies of Vault into paths and capabilities.
 //! <https://developer.hashicorp.com/vault/docs/concepts/policies>
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,8 @@ use hcl::{Block, BlockLabel, Body, Expression, Structure};
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-/// What the stanza of a path may hold besides what it allows: these only take away.
-const NARROWING: [&str; 11] = [
+/// Attributes of a path's stanza that only narrow it, and can therefore be ignored.
+const NARROWING_ATTRIBUTES: [&str; 11] = [
     "min_wrapping_ttl",
     "max_wrapping_ttl",
     "allowed_parameters",
@@ -23,44 +23,44 @@ const NARROWING: [&str; 11] = [
     "list_scan_response_keys_filter_path",
 ];
 
-/// One path of a policy.
+/// A path of a policy, with its capabilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stanza {
-    /// The path, without a slash in front: `+` stands for one segment, a `*` at the end for any rest.
+    /// The path without a leading slash; `+` stands for one segment, a trailing `*` for any rest.
     pub path: String,
-    /// What may be done there.
+    /// The capabilities on that path.
     pub capabilities: BTreeSet<Capability>,
 }
 
-/// What a policy can allow.
+/// A capability that a policy can allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
-    /// Nothing; it dominates every other.
+    /// Denies everything; overrides every other capability.
     Deny,
-    /// GET.
+    /// Allows GET on the path.
     Read,
-    /// LIST.
+    /// Allows LIST on the path.
     List,
-    /// SCAN: LIST with everything below (OpenBao).
+    /// Allows SCAN, which lists everything below (OpenBao).
     Scan,
-    /// POST of what is not there.
+    /// Allows POST to a path that does not exist.
     Create,
-    /// POST of what is.
+    /// Allows POST to a path that exists.
     Update,
-    /// PATCH.
+    /// Allows PATCH on the path.
     Patch,
-    /// DELETE.
+    /// Allows DELETE on the path.
     Delete,
-    /// What Vault protects further.
+    /// Allows paths that Vault reserves for root.
     Sudo,
-    /// Events.
+    /// Allows subscriptions to events.
     Subscribe,
-    /// Recovering from a snapshot.
+    /// Allows recovery from a snapshot.
     Recover,
 }
 
 impl Capability {
-    /// Whether it changes nothing.
+    /// True for capabilities that change nothing.
     pub(crate) const fn only_reads(self) -> bool {
         matches!(self, Self::Deny | Self::Read | Self::List | Self::Scan)
     }
@@ -101,24 +101,25 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Why a policy cannot be understood: then nothing is given by it.
+/// The reason why a policy is not understood. A policy that is not understood is never given to a
+/// lease.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// Neither HCL of the form that the documentation shows, nor JSON.
+    /// The text is neither HCL of the documented form nor JSON.
     #[error("it is not written as path \"…\" {{ capabilities = […] }}, in HCL or JSON")]
     Form,
-    /// Something that is not known to only take away.
+    /// The policy has an attribute that is not known to only narrow it.
     #[error("it holds {0}, which Lanyard does not know")]
     Unknown(String),
-    /// It depends on who asks.
+    /// The path depends on the identity that uses the policy.
     #[error("the path {0} is a template")]
     Template(String),
 }
 
-/// The stanzas of a policy.
+/// Parses the stanzas of a policy, in HCL or JSON.
 ///
 /// # Errors
-/// When it cannot be read to the last word.
+/// When any part of the policy is not understood.
 pub fn parse(text: &str) -> Result<Vec<Stanza>, PolicyError> {
     if text.trim_start().starts_with('{') {
         return json(text);
@@ -160,7 +161,8 @@ fn stanza(block: Block) -> Result<Stanza, PolicyError> {
     Stanza::new(&path, rights)
 }
 
-/// A text, or a list of texts; nothing where it is anything else, which may be right for what only takes away.
+/// The text, or list of texts, of an expression; `None` for anything else, which a narrowing
+/// attribute may hold.
 fn written(expression: Expression) -> Option<Vec<String>> {
     if let Expression::Array(entries) = expression {
         return entries.into_iter().map(one).collect();
@@ -192,7 +194,7 @@ impl Stanza {
                 }
                 ("policy", Some(texts)) => capabilities.extend(legacy(&texts)?),
                 ("capabilities" | "policy", None) => return Err(PolicyError::Form),
-                (key, _) if NARROWING.contains(&key) => {}
+                (key, _) if NARROWING_ATTRIBUTES.contains(&key) => {}
                 (key, _) => return Err(unknown(key)),
             }
         }
@@ -206,7 +208,7 @@ impl Stanza {
     }
 }
 
-/// `policy = "write"`, as it was written before there were capabilities.
+/// The capabilities of `policy = "write"`, the form that was used before capabilities existed.
 fn legacy(texts: &[String]) -> Result<Vec<Capability>, PolicyError> {
     use Capability::{Create, Delete, Deny, List, Patch, Read, Sudo, Update};
     let [text] = texts else {
@@ -221,7 +223,7 @@ fn legacy(texts: &[String]) -> Result<Vec<Capability>, PolicyError> {
     })
 }
 
-/// The same in JSON. A path that stands there twice counts twice, as it does in Vault.
+/// Parses a policy in JSON. A path that occurs twice counts twice, as in Vault.
 fn json(text: &str) -> Result<Vec<Stanza>, PolicyError> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -262,7 +264,7 @@ fn json(text: &str) -> Result<Vec<Stanza>, PolicyError> {
     Ok(stanzas)
 }
 
-/// An object with every pair that stands there, doubled keys too.
+/// A JSON object as a list of pairs, duplicate keys included.
 struct Pairs<V>(Vec<(String, V)>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
@@ -287,10 +289,10 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     }
 }
 
-/// What is mounted where: the path with a slash at the end, and the engine's type.
+/// Mounted engines: path with a trailing slash, and type of the engine.
 pub type Mounts = BTreeMap<String, String>;
 
-/// Whether some path below this one (which ends with a slash) matches the pattern of a stanza.
+/// Checks whether a stanza's pattern matches some path below `below`, which ends with a slash.
 pub(crate) fn reaches(pattern: &str, below: &str) -> bool {
     let mut rest = below;
     let mut segments = pattern.split('/').peekable();

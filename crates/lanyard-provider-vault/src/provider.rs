@@ -1,4 +1,4 @@
-//! One server as a target: what a lease is there, and how it ends.
+//! The provider of one server, or of one namespace of it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,37 +15,42 @@ use lanyard_core::time::Timestamp;
 
 use crate::PROVIDER;
 use crate::api::VaultApi;
-use crate::handle::Held;
+use crate::handle::LeaseHandle;
 use crate::mints::Mints;
 use crate::parents::Parents;
 use crate::rules::check_name;
 use crate::seen::Search;
 
-/// How long a server works on a request at most, unless it is configured otherwise: a token whose answer was lost is
-/// there by then, or never. <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
+/// The longest time for which a server works on a request, unless configured otherwise. A token
+/// whose answer was lost exists by then, or never will.
+/// <https://developer.hashicorp.com/vault/docs/configuration#default_max_request_duration>
 pub(crate) const SERVER_REQUEST_TIME: Duration = Duration::from_secs(90);
-/// How long after a mint was given up its token may come to be, with some seconds for the way to the server.
-const LATE_REQUESTS: Duration = Duration::from_secs(SERVER_REQUEST_TIME.as_secs() + 10);
-/// How long a mint may take, and so how much later than asked for a token's life can begin.
-pub(crate) const MINT: Duration = Duration::from_secs(20);
-/// What rounding to whole seconds adds.
-const ROUNDING: Duration = Duration::from_secs(2);
-/// From a kill to the end of a thousand tokens under one parent, with room to spare over what was measured.
-const KILL: Duration = Duration::from_secs(30);
+/// Time after an abandoned mint in which its token may still come to exist, with some seconds for
+/// the network.
+const LATE_REQUEST_TIME: Duration = Duration::from_secs(SERVER_REQUEST_TIME.as_secs() + 10);
+/// Time limit of a mint, and so the longest delay with which a token's life can begin.
+pub(crate) const MINT_TIME: Duration = Duration::from_secs(20);
+/// Time that rounding to whole seconds adds.
+const EXPIRY_ROUNDING: Duration = Duration::from_secs(2);
+/// Bound from a kill to the end of a thousand tokens under one parent; with room above the measured
+/// 5 s.
+const KILL_TIME: Duration = Duration::from_secs(30);
 
-/// One configured server, or one namespace of it.
+/// A configured server, or one namespace of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultTarget {
-    /// The token role of leases. No two brokers share one: what it made is taken for this broker's.
+    /// Token role of leases. No two brokers may share it, because the broker takes every token of
+    /// the role for its own.
     pub token_role: String,
-    /// The token role of their parents.
+    /// Token role of parents.
     pub parent_role: String,
-    /// The exact paths that policies may reach although they give credentials: the operator vouches that what they
-    /// give ends with the token that read it, and for plans that it only reads. A pattern is no exact path.
+    /// Exact paths that policies may reach although they give credentials. The operator vouches
+    /// that those credentials end with the token that read them, and for plan roles that they only
+    /// read. A pattern does not count as an exact path.
     pub reading: BTreeSet<String>,
 }
 
-/// The provider of one server.
+/// Mints and revokes leases on one server.
 pub struct VaultProvider<A> {
     pub(crate) target: VaultTarget,
     pub(crate) api: A,
@@ -61,7 +66,7 @@ pub(crate) fn grant(request: &MintRequest) -> Option<&VaultGrant> {
     }
 }
 
-/// The life of a lease's token: whole seconds, no less than the lease's.
+/// The life of a lease's token: whole seconds, and no shorter than the lease.
 pub(crate) fn life(request: &MintRequest) -> Duration {
     let millis = request.expires.since(request.now).as_millis();
     let seconds = u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX);
@@ -69,7 +74,7 @@ pub(crate) fn life(request: &MintRequest) -> Duration {
 }
 
 impl<A: VaultApi> VaultProvider<A> {
-    /// The provider of this server.
+    /// A provider for `target`, with `api` as the way to the server.
     pub fn new(target: VaultTarget, api: A) -> Self {
         Self {
             target,
@@ -91,9 +96,9 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
             whole: false,
             lists: true,
             proves: true,
-            mint_timeout: MINT,
-            late_requests: LATE_REQUESTS,
-            leeway: MINT + ROUNDING,
+            mint_timeout: MINT_TIME,
+            late_requests: LATE_REQUEST_TIME,
+            leeway: MINT_TIME + EXPIRY_ROUNDING,
         }
     }
 
@@ -113,8 +118,8 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
                  leases since the last kill hang on, which lives at most a day or twice the lease"
                     .to_owned()
             },
-            // How long an engine takes to take a secret back is the engine's business.
-            worst_case: (!secret).then_some(KILL),
+            // No bound for a secret: how long its engine takes to revoke it depends on the engine.
+            worst_case: (!secret).then_some(KILL_TIME),
             source: if secret {
                 "nothing bounds how long the engine takes; measured with Vault 1.21 and OpenBao 2.6: a user of PostgreSQL \
                  is dropped when the call returns"
@@ -153,7 +158,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
             let why = "there is no parent token for it: the target was not made ready".to_owned();
             return Err(PrepareError::Unsupported(why));
         };
-        let held = Held {
+        let held = LeaseHandle {
             parent: parent.accessor,
             accessor: None,
             reads: match &grant.gives {
@@ -165,9 +170,11 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
         Ok(Prepared {
             handle: held.handle(),
             worst_expiry: match grant.gives {
-                VaultGives::Token { .. } => request.now + life(request) + MINT + ROUNDING,
-                // Its lease ends with the token, but an engine that fails then leaves the secret as it is: only a
-                // revocation that was taken ends it.
+                VaultGives::Token { .. } => {
+                    request.now + life(request) + MINT_TIME + EXPIRY_ROUNDING
+                }
+                // The server's lease ends with the token, but an engine that fails at that moment
+                // leaves the secret alive: only an acknowledged revocation ends it.
                 VaultGives::Secret { .. } => Timestamp::NEVER,
             },
             document: self.ask(request, grant, &held).document(),
@@ -200,7 +207,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
     async fn try_out(&self, credential: &Credential) -> Result<Option<bool>, ProviderError> {
         match credential {
             Credential::Vault { token, .. } => self.api.accepted(token).await.map(Some),
-            // Only what it is for can say whether it is accepted.
+            // Only the system that the secret is for can say whether it accepts it.
             Credential::VaultSecret { .. }
             | Credential::Token { .. }
             | Credential::Aws { .. }
@@ -210,7 +217,7 @@ impl<A: VaultApi> Provider for VaultProvider<A> {
     }
 
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
-        self.look_over(request).await
+        self.check_setup(request).await
     }
 
     async fn tidy(&self, _grants: &[Rights], in_use: InUse<'_>) -> Result<usize, ProviderError> {

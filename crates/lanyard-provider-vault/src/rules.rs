@@ -1,4 +1,4 @@
-//! Which policies are handed on, and which are refused before anything is made (T37).
+//! Decides which policies a lease may have; a refusal comes before anything is created (T37).
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,13 @@ use lanyard_core::charter::Role;
 
 use crate::policy::{Capability, Mounts, Stanza, reaches};
 
-/// Names that no token of a lease carries.
-const NAMES: [&str; 4] = ["root", "default", "response-wrapping", ""];
-/// Where Vault keeps who may do what. Nothing of it is reached by a wildcard, and nothing of it is changed.
-const POWER: [&str; 3] = ["sys/", "auth/", "identity/"];
-/// What a token does with itself, and what changes nothing.
-const HARMLESS: [&str; 8] = [
+/// Policies that no lease's token may have.
+const FORBIDDEN_POLICIES: [&str; 4] = ["root", "default", "response-wrapping", ""];
+/// Paths under which Vault keeps its access rules. No wildcard may reach them, and no lease may
+/// change them.
+const ACCESS_RULE_PATHS: [&str; 3] = ["sys/", "auth/", "identity/"];
+/// Paths that concern the token itself, or change nothing.
+const HARMLESS_PATHS: [&str; 8] = [
     "auth/token/lookup-self",
     "auth/token/renew-self",
     "auth/token/revoke-self",
@@ -21,9 +22,9 @@ const HARMLESS: [&str; 8] = [
     "sys/wrapping/unwrap",
     "sys/tools/hash",
 ];
-/// What tells how the server is, and nothing more; with a slash at the end, everything below. What else can be read
+/// Paths that only describe the server; a trailing slash includes everything below. Other reads
 /// there can give a credential (`identity/oidc/token`) or everything (`sys/storage/raft/snapshot`).
-const TELLING: [&str; 15] = [
+const DESCRIPTIVE_PATHS: [&str; 15] = [
     "sys/auth",
     "sys/ha-status",
     "sys/health",
@@ -40,43 +41,43 @@ const TELLING: [&str; 15] = [
     "sys/seal-status",
     "sys/version-history",
 ];
-/// The engines that make no credentials.
-const LASTING: [&str; 4] = ["kv", "generic", "cubbyhole", "transit"];
-/// Reads of transit that give a key.
-const KEYS: [&str; 3] = ["export/", "byok-export/", "backup/"];
-/// The engines whose revocation ends what they gave.
+/// Engine types that create no credentials.
+const STATIC_ENGINES: [&str; 4] = ["kv", "generic", "cubbyhole", "transit"];
+/// Paths of transit whose reads give a key.
+const TRANSIT_KEY_PATHS: [&str; 3] = ["export/", "byok-export/", "backup/"];
+/// Engine types whose revocation ends the secrets that they gave.
 /// <https://developer.hashicorp.com/vault/docs/secrets>
-const REVOCABLE: [&str; 5] = ["consul", "database", "ldap", "nomad", "rabbitmq"];
+const REVOCABLE_ENGINES: [&str; 5] = ["consul", "database", "ldap", "nomad", "rabbitmq"];
 
-/// What a policy is judged against.
+/// The facts that a policy is checked against.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds<'a> {
-    /// plan or apply.
+    /// Role of the lease, plan or apply.
     pub role: Role,
-    /// What is mounted.
+    /// Mounted engines of the server.
     pub mounts: &'a Mounts,
-    /// The exact paths that the operator vouches for: of a plan, that what they give only reads; of both, that it ends
-    /// with the token.
+    /// Exact paths that the operator vouches for: their secrets end with the token, and for a plan
+    /// role they only read.
     pub reading: &'a BTreeSet<String>,
 }
 
-/// Why no token with a policy of this name is made.
+/// Refuses names of policies that no lease may have.
 ///
 /// # Errors
-/// In words for the operator.
+/// A sentence for the operator.
 pub fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let named = NAMES.contains(&name.to_ascii_lowercase().as_str());
+    let named = FORBIDDEN_POLICIES.contains(&name.to_ascii_lowercase().as_str());
     if named || !name.chars().all(plain) || name.len() > 128 || name.starts_with('.') {
         return Err(format!("the policy {name:?} is never given to a lease"));
     }
     Ok(())
 }
 
-/// Why a policy with these stanzas is not given to a lease.
+/// Refuses a policy with these stanzas if a lease may not have it.
 ///
 /// # Errors
-/// In words for the operator.
+/// A sentence for the operator.
 pub fn check(stanzas: &[Stanza], bounds: &Bounds<'_>) -> Result<(), String> {
     stanzas
         .iter()
@@ -94,15 +95,18 @@ fn check_one(stanza: &Stanza, bounds: &Bounds<'_>) -> Result<(), String> {
     if path.is_empty() {
         return Err("it holds a path that is empty".to_owned());
     }
-    if let Some(power) = POWER.iter().find(|power| sweeps(path, power)) {
+    if let Some(power) = ACCESS_RULE_PATHS.iter().find(|power| sweeps(path, power)) {
         return Err(format!("{path} reaches over {power}"));
     }
-    if HARMLESS.contains(&path) {
+    if HARMLESS_PATHS.contains(&path) {
         return Ok(());
     }
     let changes = held.iter().find(|it| !it.only_reads());
     let vouched = is_exact(path) && bounds.reading.contains(path);
-    if let Some(power) = POWER.iter().find(|power| path.starts_with(*power)) {
+    if let Some(power) = ACCESS_RULE_PATHS
+        .iter()
+        .find(|power| path.starts_with(*power))
+    {
         return match changes {
             Some(changes) => Err(format!(
                 "it holds {changes} on {path}: what is below {power} hands on power"
@@ -140,7 +144,7 @@ fn check_one(stanza: &Stanza, bounds: &Bounds<'_>) -> Result<(), String> {
     })
 }
 
-/// Whether a path stands for itself alone.
+/// True for a path that matches only itself.
 fn is_exact(path: &str) -> bool {
     !path.contains('*')
         && !path
@@ -150,10 +154,13 @@ fn is_exact(path: &str) -> bool {
 
 fn tells(path: &str) -> bool {
     let below = |told: &str| told.ends_with('/') && path.starts_with(told);
-    TELLING.iter().any(|told| path == *told || below(told))
+    DESCRIPTIVE_PATHS
+        .iter()
+        .any(|told| path == *told || below(told))
 }
 
-/// Whether a wildcard among the first two segments of a path makes it match more than one place there.
+/// True when a wildcard among a path's first two segments makes it match several places under
+/// `power`.
 fn sweeps(path: &str, power: &str) -> bool {
     let literal = path.strip_prefix(power);
     match literal {
@@ -172,9 +179,9 @@ fn reached<'a>(path: &str, mounts: &'a Mounts) -> Vec<(&'a str, &'a str)> {
     mounts.filter(|(mount, _)| reaches(path, mount)).collect()
 }
 
-/// Whether what an engine gives to a token ends when that token is revoked.
+/// Checks that secrets of this engine end when their token is revoked.
 fn ends(path: &str, mount: &str, kind: &str) -> Result<(), String> {
-    if LASTING.contains(&kind) || REVOCABLE.contains(&kind) {
+    if STATIC_ENGINES.contains(&kind) || REVOCABLE_ENGINES.contains(&kind) {
         return Ok(());
     }
     Err(format!(
@@ -185,7 +192,8 @@ fn ends(path: &str, mount: &str, kind: &str) -> Result<(), String> {
 
 fn readable(path: &str, mount: &str, kind: &str) -> Result<(), String> {
     let keys = |rest| reaches(path, &format!("{mount}{rest}"));
-    if !LASTING.contains(&kind) || (kind == "transit" && KEYS.iter().any(keys)) {
+    if !STATIC_ENGINES.contains(&kind) || (kind == "transit" && TRANSIT_KEY_PATHS.iter().any(keys))
+    {
         return Err(format!(
             "{path} reaches {mount}, an engine of type {kind}, whose reads can give credentials: a plan may read it \
              where the target's `reading` names the exact path"
@@ -194,10 +202,10 @@ fn readable(path: &str, mount: &str, kind: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a read of this path gives a secret that revoking its lease ends, and that this role may have.
+/// Checks that a read of `path` gives a secret that revocation ends, and that the role may have.
 ///
 /// # Errors
-/// In words for the operator.
+/// A sentence for the operator.
 pub fn check_secret(path: &str, bounds: &Bounds<'_>) -> Result<(), String> {
     if !is_exact(path) {
         return Err(format!("{path:?} is no path of a secret"));
@@ -207,10 +215,10 @@ pub fn check_secret(path: &str, bounds: &Bounds<'_>) -> Result<(), String> {
     let Some((mount, kind)) = below.max_by_key(|(mount, _)| mount.len()) else {
         return Err(format!("{path} is below no engine that is mounted here"));
     };
-    if !REVOCABLE.contains(&kind.as_str()) {
+    if !REVOCABLE_ENGINES.contains(&kind.as_str()) {
         return Err(format!(
             "{mount} is an engine of type {kind}: revoking what it gives is not known to end it, as it is for {}",
-            REVOCABLE.join(", ")
+            REVOCABLE_ENGINES.join(", ")
         ));
     }
     if bounds.role == Role::Plan && !bounds.reading.contains(path) {

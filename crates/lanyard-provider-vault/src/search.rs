@@ -1,4 +1,5 @@
-//! Finding leases by what is written on their tokens: those whose answer was lost, and everything there is.
+//! Finds leases by the metadata of their tokens: those whose answer was lost, and all of this
+//! broker's.
 
 use std::collections::BTreeSet;
 
@@ -7,27 +8,28 @@ use futures_util::stream;
 use lanyard_core::provider::{Found, InUse, ProviderError};
 
 use crate::api::{Looked, VaultApi};
-use crate::handle::Held;
-use crate::parents::EPOCH;
+use crate::handle::LeaseHandle;
+use crate::parents::EPOCH_META;
 use crate::provider::VaultProvider;
 use crate::seen::{Known, Tokens};
 use crate::transport::ambiguous;
 
-/// How many tokens are looked up at the same time.
-const AT_ONCE: usize = 16;
-/// How many tokens that were not seen before are looked up in one go: seconds. The next go continues.
-const LOOKED_UP: usize = 10_000;
+/// Number of tokens that are looked up concurrently.
+const CONCURRENT_LOOKUPS: usize = 16;
+/// Number of new tokens that one search looks up, which takes seconds; the next search continues.
+const LOOKED_UP_PER_SEARCH: usize = 10_000;
 /// Parent tokens without a lease that one pass revokes.
 ///
 /// # Limit
 /// - for: a Vault
 /// - unit: tokens
-/// - beyond: the next pass goes on, five minutes later; a parent ends by itself within a day or twice its longest lease
+/// - beyond: the next pass goes on, five minutes later; a parent ends by itself within a day or
+///   twice its longest lease
 /// - test: `s21_one_pass_revokes_so_many_parents_and_the_next_goes_on`
 const MAX_PARENTS_REVOKED_AT_ONCE: usize = 200;
 
 impl<A: VaultApi> VaultProvider<A> {
-    /// The tokens of all leases of this broker, none left out.
+    /// Finds the tokens of all leases of this broker; an error when any token is still unknown.
     pub(crate) async fn find(&self) -> Result<Tokens, ProviderError> {
         let left = self.look_up_new().await?;
         if left > 0 {
@@ -38,7 +40,8 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(self.known())
     }
 
-    /// Lists, and looks up what is new, so many in one go; how many are left.
+    /// Lists the accessors and looks up new ones, up to [`LOOKED_UP_PER_SEARCH`]; returns how many
+    /// are left.
     async fn look_up_new(&self) -> Result<usize, ProviderError> {
         let listed: BTreeSet<String> = self.api.accessors().await?.into_iter().collect();
         let (now, left) = {
@@ -49,20 +52,25 @@ impl<A: VaultApi> VaultProvider<A> {
             backlog.retain(|accessor| listed.contains(accessor) && !known.contains_key(accessor));
             let later = listed.iter().filter(|it| !backlog.contains(*it));
             let later = later.filter(|it| !known.contains_key(*it));
-            // What was there at the start first: a server on which tokens are made faster than they are looked up is
-            // looked through all the same.
+            // The first listing's tokens go first, so that the search ends even on a server where
+            // tokens are created faster than they can be looked up.
             let new: Vec<String> = backlog.iter().chain(later).cloned().collect();
-            let left = new.len().saturating_sub(LOOKED_UP);
-            (new.into_iter().take(LOOKED_UP).collect::<Vec<_>>(), left)
+            let left = new.len().saturating_sub(LOOKED_UP_PER_SEARCH);
+            (
+                new.into_iter()
+                    .take(LOOKED_UP_PER_SEARCH)
+                    .collect::<Vec<_>>(),
+                left,
+            )
         };
         let mut lookups = stream::iter(now)
             .map(|accessor| async move {
                 let facts = self.api.lookup(&accessor).await;
                 (accessor, facts)
             })
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(CONCURRENT_LOOKUPS);
         while let Some((accessor, looked)) = lookups.next().await {
-            let known = self.meaning(&accessor, looked?);
+            let known = self.classify(&accessor, looked?);
             if let Some(backlog) = self.search.backlog.lock().as_mut() {
                 backlog.remove(&accessor);
             }
@@ -71,10 +79,11 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(left)
     }
 
-    /// Anybody can write what they like on a token, but not by which role it was made.
-    fn meaning(&self, accessor: &str, looked: Looked) -> Known {
+    /// Decides whose token it is. The path proves the role, since the server writes it; metadata
+    /// alone proves nothing, since anybody can write any.
+    fn classify(&self, accessor: &str, looked: Looked) -> Known {
         let facts = match looked {
-            // It has ended since the listing.
+            // The token has ended since the listing.
             Looked::Gone => return Known::Other,
             Looked::Denied => return Known::Denied,
             Looked::There(facts) => facts,
@@ -85,11 +94,11 @@ impl<A: VaultApi> VaultProvider<A> {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         if made_by(&self.target.token_role)
-            && let Some((lease, held)) = Held::of(accessor, &facts.meta)
+            && let Some((lease, held)) = LeaseHandle::of(accessor, &facts.meta)
         {
             return Known::Lease(lease, held);
         }
-        if made_by(&self.target.parent_role) && facts.meta.contains_key(EPOCH) {
+        if made_by(&self.target.parent_role) && facts.meta.contains_key(EPOCH_META) {
             return Known::Parent;
         }
         Known::Other
@@ -107,7 +116,7 @@ impl<A: VaultApi> VaultProvider<A> {
         tokens
     }
 
-    /// Revokes the parents that no lease hangs on and that no mint is about to use; how many those were.
+    /// Revokes parents that no lease depends on and no mint is about to use; returns their number.
     pub(crate) async fn revoke_unused(&self, in_use: InUse<'_>) -> Result<usize, ProviderError> {
         let parents: BTreeSet<String> = {
             let known = self.search.known.lock();
@@ -117,7 +126,8 @@ impl<A: VaultApi> VaultProvider<A> {
         if parents.is_empty() {
             return Ok(0);
         }
-        // A parent that is being made is held before the next one is looked for.
+        // Under the lock that creates parents, so that a new parent is in `accessors` before it can
+        // look unused.
         let _making = self.parents.making.lock().await;
         let Some(handles) = in_use() else {
             return Ok(0);
@@ -126,7 +136,7 @@ impl<A: VaultApi> VaultProvider<A> {
         used.extend(
             handles
                 .iter()
-                .filter_map(|handle| Some(Held::read(handle)?.parent)),
+                .filter_map(|handle| Some(LeaseHandle::read(handle)?.parent)),
         );
         let mut revoked = 0;
         for parent in parents.difference(&used).take(MAX_PARENTS_REVOKED_AT_ONCE) {
@@ -137,7 +147,8 @@ impl<A: VaultApi> VaultProvider<A> {
         Ok(revoked)
     }
 
-    /// Of what the server does not say, what was about to end is not listed any more.
+    /// Lists again and drops the tokens that the server did not describe and that have ended
+    /// meanwhile.
     async fn resolve(&self) -> Result<(), ProviderError> {
         let denied = |known: &Known| matches!(known, Known::Denied);
         if !self.search.known.lock().values().any(denied) {
@@ -159,15 +170,16 @@ impl<A: VaultApi> VaultProvider<A> {
         self.resolve().await?;
         let mut found = Vec::new();
         for (lease, held) in self.known().leases {
-            // A mint that is under way gives up what it made by itself.
+            // A mint under way ends what it made by itself.
             if self.search.is_lost(lease) && !self.mints.under_way().contains(&lease) {
-                // It came after all, and nobody has it.
+                // The token came to exist after its lease was given up, and nobody has it.
                 match self.end_held(&held).await {
                     Ok(()) => continue,
-                    // One that is in the way hides no other: it is listed, and so revoked as a stray.
+                    // A failure of this one lease hides no other: the lease is listed, and revoked
+                    // as a stray.
                     Err(error) if error.is_of_provider() => return Err(error),
                     Err(error) => {
-                        tracing::warn!(%lease, %error, "a token that came late could not be ended yet")
+                        tracing::warn!(%lease, %error, "cannot end a token that came to exist late; the next search tries again")
                     }
                 }
             }

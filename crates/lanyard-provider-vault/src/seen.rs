@@ -1,47 +1,47 @@
-//! What is known of the tokens of a server.
+//! The broker's knowledge of a server's tokens, as earlier searches left it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use lanyard_core::id::LeaseId;
 use parking_lot::Mutex;
 
-use crate::handle::Held;
+use crate::handle::LeaseHandle;
 
-/// How many leases are remembered whose tokens were looked for and not found.
-const LOST: usize = 10_000;
+/// Number of leases remembered whose tokens were searched and not found.
+const LOST_LEASES_REMEMBERED: usize = 10_000;
 
-/// The tokens of one server, as they were seen.
+/// The broker's knowledge of the server's tokens.
 #[derive(Default)]
 pub(crate) struct Search {
-    /// Every accessor of the last listing.
+    /// Every accessor of the last listing that was looked up.
     pub(crate) known: Mutex<BTreeMap<String, Known>>,
-    /// What the first listing showed and has not been looked up: only these can be of leases that this process knows
-    /// nothing of. Nothing before the first listing.
+    /// Accessors of the first listing that were not looked up yet; only these can belong to leases
+    /// that this process knows nothing of. `None` before the first listing.
     pub(crate) backlog: Mutex<Option<BTreeSet<String>>>,
-    /// They were to be revoked, and their handles did not name them: a request whose answer was lost may still be
-    /// carried out, and a mint that is under way may still send one.
+    /// Leases that were revoked without a token in their handle. A request whose answer was lost
+    /// may still be carried out, and a mint that is under way may still send one.
     lost: Mutex<VecDeque<LeaseId>>,
 }
 
-/// What an accessor is of.
+/// The owner of an accessor.
 #[derive(Clone)]
 pub(crate) enum Known {
-    /// The token of a lease.
-    Lease(LeaseId, Held),
+    /// A token of a lease of this broker.
+    Lease(LeaseId, LeaseHandle),
     /// A parent token of this broker.
     Parent,
-    /// Something else.
+    /// A token of somebody else.
     Other,
-    /// The server does not say.
+    /// The server does not describe the token.
     Denied,
 }
 
-/// What there is.
+/// The tokens of this broker, as a search found them.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    /// Of this broker, by lease.
-    pub(crate) leases: BTreeMap<LeaseId, Held>,
-    /// Whether there is more, of which the server does not say what it is.
+    /// Tokens of leases, by lease.
+    pub(crate) leases: BTreeMap<LeaseId, LeaseHandle>,
+    /// Further tokens exist that the server does not describe.
     pub(crate) denied: bool,
 }
 
@@ -49,7 +49,7 @@ impl Search {
     pub(crate) fn lose(&self, lease: LeaseId) {
         let mut lost = self.lost.lock();
         if !lost.contains(&lease) {
-            if lost.len() >= LOST {
+            if lost.len() >= LOST_LEASES_REMEMBERED {
                 lost.pop_front();
             }
             lost.push_back(lease);

@@ -1,4 +1,4 @@
-//! [`VaultApi`] on a real server: vaultrs' requests, over [`Transport`].
+//! The implementation of [`VaultApi`] on a real server: vaultrs' requests over [`Transport`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,9 +22,11 @@ use crate::api::{
     Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use crate::login::{Login, Session};
-use crate::transport::{Answer, Call, ConnectError, Said, Transport, ambiguous, pending, refused};
+use crate::transport::{
+    Answer, Call, ConnectError, Failure, Transport, ambiguous, pending, refused,
+};
 
-/// One server, or one namespace of it, with the broker's own token.
+/// A server, or one namespace of it, with the broker's own token.
 pub struct Server {
     endpoint: Endpoint,
     transport: Transport,
@@ -32,10 +34,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Nothing is called before it is needed.
+    /// Prepares the connection; makes no call.
     ///
     /// # Errors
-    /// When there can be no such server.
+    /// When the address, the namespace or the certificate authority is not usable.
     pub fn new(endpoint: Endpoint, login: Login) -> Result<Self, ConnectError> {
         let transport = Transport::new(
             &endpoint.address,
@@ -49,8 +51,9 @@ impl Server {
         })
     }
 
-    /// A call with the broker's token: once more with a new one, where the server no longer knows the old one. What
-    /// was refused for that was not done.
+    /// Makes a call with the broker's token, and repeats it once with a new token when the server
+    /// no longer knows the old one. The repeat is safe, because a call that was refused for its
+    /// token was not carried out.
     async fn as_broker<E: Request>(
         &self,
         operation: &'static str,
@@ -87,9 +90,9 @@ impl Server {
         let request = request.map_err(|_| refused(OPERATION, "the request cannot be built"))?;
         match self.transport.call(OPERATION, Some(token), request).await? {
             good @ Answer::Good(_) => good.read::<Data<IgnoredAny>>(OPERATION).map(|_| true),
-            // A token without the right to look itself up is told so by the same words as one that is not known:
-            // whoever asks gives it that right.
-            Answer::Bad(Said {
+            // A token without the right to look itself up is refused in the same words as an
+            // unknown one; callers ask only for tokens that have the right.
+            Answer::Bad(Failure {
                 status: 403,
                 own: true,
                 ..
@@ -212,8 +215,8 @@ struct Mount {
     r#type: String,
 }
 
-impl Said {
-    /// Whether what was asked about is not there, in the words of either product for this call.
+impl Failure {
+    /// True when the subject of the call does not exist, in the words of either product.
     fn is_gone(&self, words: &[&str]) -> bool {
         self.own
             && matches!(self.status, 400 | 403 | 404)
@@ -257,7 +260,8 @@ impl VaultApi for Server {
         let request = || ListAccessorRequest::builder().build().ok();
         let answer = self.as_broker(OPERATION, request).await?;
         let keys = answer.read::<Data<Keys>>(OPERATION)?.data.keys;
-        // The broker's own token is always one of them: a list without it is that of another place, or half of one.
+        // The broker's own token is always in a complete list; a list without it is another
+        // server's, or incomplete.
         match self.session.accessor().await {
             Some(own) if keys.contains(&own) => Ok(keys),
             Some(_) | None => Err(ambiguous(OPERATION, "a list without the broker's own")),
@@ -300,7 +304,8 @@ impl VaultApi for Server {
         };
         match self.as_broker(OPERATION, request).await? {
             done @ Answer::Good(_) => done.done(OPERATION),
-            // It was done before. The second is said of an accessor without its token.
+            // The token was revoked before. The server says the second phrase of an accessor that
+            // was left without its token.
             Answer::Bad(said) if said.is_gone(&["invalid accessor", "token not found"]) => Ok(()),
             Answer::Bad(said) => Err(said.error(OPERATION)),
         }
@@ -341,11 +346,11 @@ impl VaultApi for Server {
             })
         };
         match self.as_broker(OPERATION, request).await? {
-            // Also for a secret that is not there.
+            // The server answers this for a secret that does not exist, too.
             done @ Answer::Good(_) => done.done(OPERATION),
-            // The engine failed, in words of its own, which can be those of the server for something else: it may
-            // not fail the next time, and the server itself is well.
-            Answer::Bad(Said {
+            // The engine failed, in words that can be the server's own for something else. The next
+            // try may succeed, and the server itself is well.
+            Answer::Bad(Failure {
                 status: status @ (400 | 500),
                 own: true,
                 ..

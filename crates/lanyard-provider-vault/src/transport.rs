@@ -1,5 +1,6 @@
-//! One call over HTTP: the requests are vaultrs' endpoints, the connection is ours. Its own client follows
-//! redirects, reads answers without end and logs what a server says.
+//! HTTP for single calls: the requests are vaultrs' endpoints, the client is reqwest's own.
+//! vaultrs' client follows redirects, reads answers without a bound, and logs the server's words,
+//! which can hold secrets.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::PROVIDER;
 
-/// How long one call may take.
+/// Time limit of one call.
 ///
 /// # Limit
 /// - for: a call of Vault or OpenBao
@@ -25,12 +26,12 @@ use crate::PROVIDER;
 /// - beyond: the call is given up; what it did not confirm is asked for again
 /// - test: `a_call_of_vault_that_is_not_answered_is_given_up`
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long until a connection stands.
+/// Time limit for connecting.
 ///
 /// # No limit
 /// A connection stands within the time of its call, which is the bound.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest answer: the accessors of half a million tokens.
+/// The largest answer that is read; the accessors of half a million tokens fit.
 ///
 /// # Limit
 /// - for: an answer of Vault
@@ -38,9 +39,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// - beyond: the answer counts as lost
 /// - test: `t44_an_answer_of_vault_has_so_many_bytes`
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// What a server may say, and nothing else of it: an error can hold what was sent (T50).
+/// Phrases of the server that are passed on. Nothing else of an error is, because it can echo what
+/// was sent (T50).
 /// <https://developer.hashicorp.com/vault/api-docs#error-response>
-const KNOWN: [&str; 20] = [
+const KNOWN_PHRASES: [&str; 20] = [
     "permission denied",
     "invalid accessor",
     "bad token",
@@ -63,49 +65,49 @@ const KNOWN: [&str; 20] = [
     "no handler for route",
 ];
 
-/// Why a server cannot be talked to at all.
+/// The reason why no connection to the server is possible.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Not a URL of a server.
+    /// The address is not the URL of a server.
     #[error("{0} is not the address of a server: https://HOST:PORT")]
     Address(String),
-    /// Plain HTTP, to another machine.
+    /// The address uses plain HTTP to another machine.
     #[error("{0} is not https: plain http is for a server on this machine")]
     Plain(String),
-    /// No certificates in it.
+    /// The certificate authority holds no PEM certificate.
     #[error("the certificate authority is not PEM")]
     Authority,
-    /// A header or the TLS set-up.
+    /// A header value or the TLS configuration is invalid.
     #[error("the client cannot be set up")]
     Client,
 }
 
-/// The connection to one server and namespace.
+/// The HTTP client of one server and namespace.
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: String,
     namespace: Option<HeaderValue>,
 }
 
-/// What a server said to one call.
+/// The answer to one call.
 pub(crate) enum Answer {
-    /// Done, and the body, in the server's own form; empty where the server has nothing to say (204).
+    /// A success and its body, in the server's own form; the body is empty for status 204.
     Good(Secret<Vec<u8>>),
-    /// Anything else.
-    Bad(Said),
+    /// A refusal, a failure, or an answer that is not the server's.
+    Bad(Failure),
 }
 
-/// A refusal or a failure of a server.
+/// The parts of a refusal that may be passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct Failure {
     pub(crate) status: u16,
-    /// Of its errors, those that are known.
+    /// The known phrases among the answer's errors.
     pub(crate) known: Vec<&'static str>,
-    /// Whether the server itself said so, and not something that stands between.
+    /// The server itself answered, and not something in between.
     pub(crate) own: bool,
 }
 
-/// Every answer of the API but an empty one: a form that no proxy or gateway gives by itself.
+/// The form of every answer of the API with a body. No proxy or gateway gives it by itself.
 /// <https://developer.hashicorp.com/vault/api-docs#http-status-codes>
 #[derive(Deserialize)]
 struct Form {
@@ -113,13 +115,13 @@ struct Form {
     request_id: String,
 }
 
-/// Every error of the API.
+/// The form of every error of the API.
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<String>,
 }
 
-/// What an answer to a revocation holds: nothing.
+/// The form of an answer to a revocation, whose parts have to be empty.
 #[derive(Deserialize)]
 struct Nothing {
     data: Option<IgnoredAny>,
@@ -161,7 +163,8 @@ impl Transport {
             }
             http = http.tls_certs_only(roots);
         } else if url.scheme() == "http" {
-            // Nothing is looked for on this machine that no connection needs.
+            // An empty set of roots: plain HTTP needs none, and looking for the system's costs a
+            // start.
             http = http.tls_certs_only(Vec::new());
         }
         let namespace = match namespace.trim_matches('/') {
@@ -175,7 +178,7 @@ impl Transport {
         })
     }
 
-    /// By the `Date` of an answer that takes no token, whatever else it says.
+    /// Reads the `Date` header of an answer that needs no token, whatever its status.
     pub(crate) async fn time(&self) -> Result<Option<Timestamp>, ProviderError> {
         let asked = self.http.get(format!("{}/v1/sys/health", self.base)).send();
         let answer = asked.await;
@@ -185,7 +188,7 @@ impl Transport {
         Ok(date.and_then(Timestamp::from_http_date))
     }
 
-    /// One call with this token, whatever comes of it.
+    /// Makes one call with `token` and returns whatever the server answers.
     pub(crate) async fn call<E: Endpoint>(
         &self,
         operation: &'static str,
@@ -204,8 +207,9 @@ impl Transport {
             namespace: self.namespace.clone(),
         };
         let answer = endpoint.with_middleware(&headers).exec(self).await;
-        // It may have been carried out all the same.
-        let answer = answer.map_err(|_| ambiguous(operation, "not reached, or no whole answer"))?;
+        // Ambiguous, never a refusal: the server may have carried out the call.
+        let answer =
+            answer.map_err(|_| ambiguous(operation, "not reached, or an incomplete answer"))?;
         let (head, body) = answer.response.into_parts();
         let body = Secret::new(body);
         let json = is_json(&head.headers);
@@ -223,10 +227,10 @@ impl Transport {
         let errors = json.then(|| serde_json::from_slice::<Errors>(body.expose()).ok());
         let errors = errors.flatten().filter(|_| !head.status.is_success());
         let said = errors.as_ref().map_or(&[][..], |it| &it.errors);
-        let known = KNOWN
+        let known = KNOWN_PHRASES
             .into_iter()
             .filter(|known| said.iter().any(|text| text.contains(known)));
-        Ok(Answer::Bad(Said {
+        Ok(Answer::Bad(Failure {
             status,
             known: known.collect(),
             own: errors.is_some(),
@@ -242,19 +246,19 @@ fn is_json(headers: &http::HeaderMap) -> bool {
 }
 
 impl Answer {
-    /// What was asked for.
+    /// Parses the body of a success; turns any other answer into its error.
     pub(crate) fn read<T: DeserializeOwned>(
         self,
         operation: &'static str,
     ) -> Result<T, ProviderError> {
         match self {
             Self::Good(body) => serde_json::from_slice(body.expose())
-                .map_err(|_| ambiguous(operation, "half an answer")),
+                .map_err(|_| ambiguous(operation, "incomplete answer")),
             Self::Bad(said) => Err(said.error(operation)),
         }
     }
 
-    /// That something was done, of which there is nothing to tell.
+    /// Checks a success that must say nothing; a body with data is the answer to another call.
     pub(crate) fn done(self, operation: &'static str) -> Result<(), ProviderError> {
         if matches!(&self, Self::Good(body) if body.expose().is_empty()) {
             return Ok(());
@@ -266,13 +270,13 @@ impl Answer {
         Err(ambiguous(operation, "the answer to something else"))
     }
 
-    /// The same, or nothing where there is none.
+    /// Parses the body of a success; `None` when the server says that the subject does not exist.
     pub(crate) fn found<T: DeserializeOwned>(
         self,
         operation: &'static str,
     ) -> Result<Option<T>, ProviderError> {
         match self {
-            Self::Bad(Said {
+            Self::Bad(Failure {
                 status: 404,
                 own: true,
                 ..
@@ -282,12 +286,12 @@ impl Answer {
     }
 }
 
-impl Said {
+impl Failure {
     pub(crate) fn says(&self, what: &str) -> bool {
         self.known.contains(&what)
     }
 
-    /// A refusal only where the server is sure that nothing was done.
+    /// The error of this answer: a refusal only where the server is certain that nothing was done.
     pub(crate) fn error(&self, operation: &'static str) -> ProviderError {
         let code = match self.known.first() {
             Some(known) => format!("{} {known}", self.status),
@@ -298,7 +302,8 @@ impl Said {
                 provider: PROVIDER,
                 operation,
             },
-            // 412: this node has not seen yet what another wrote. 472, 473: it is no node that serves.
+            // 412: this node has not yet seen a write of another one. 472, 473: a node that serves
+            // no requests.
             412 | 472 | 473 => ambiguous(operation, &code),
             _ if !self.own => {
                 let code = format!("{code}: not the server's own answer");
@@ -326,7 +331,7 @@ pub(crate) fn ambiguous(operation: &'static str, code: &str) -> ProviderError {
     }
 }
 
-/// For one lease alone: the server is well.
+/// An error that concerns one lease alone, while the server is well.
 pub(crate) fn pending(operation: &'static str, code: &str) -> ProviderError {
     ProviderError::Pending {
         provider: PROVIDER,
@@ -341,7 +346,7 @@ impl Client for Transport {
         &self.base
     }
 
-    /// Every answer is one: that a token is gone is nothing that rustify should log as an error.
+    /// Returns every answer as a success, so that rustify does not log a missing token as an error.
     async fn execute(
         &self,
         request: http::Request<Vec<u8>>,
@@ -371,7 +376,7 @@ impl Client for Transport {
     }
 }
 
-/// What every request carries.
+/// The headers of every request.
 struct Headers {
     token: Option<HeaderValue>,
     namespace: Option<HeaderValue>,
@@ -388,7 +393,7 @@ impl MiddleWare for Headers {
             .path_and_query()
             .map_or("", |path| path.as_str());
         let mut parts = request.uri().clone().into_parts();
-        // The paths of endpoints begin after the version of the API.
+        // Endpoints' paths begin after the API's version.
         let path = format!("/v1/{}", path.trim_start_matches('/'));
         parts.path_and_query = path.parse().ok();
         if let Ok(uri) = http::Uri::from_parts(parts) {
@@ -414,7 +419,7 @@ impl MiddleWare for Headers {
     }
 }
 
-/// A call that vaultrs has no endpoint for.
+/// A call for which vaultrs has no endpoint.
 pub(crate) struct Call {
     pub(crate) method: RequestMethod,
     pub(crate) path: String,

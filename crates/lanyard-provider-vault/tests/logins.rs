@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::real::{Real, shared};
 
-/// Whom the service account's token is for.
+/// Audience of the service account's token.
 const AUDIENCE: &str = "https://kubernetes.invalid";
 
 /// The accessors of what this broker logged in for.
@@ -80,7 +80,8 @@ async fn a_token_that_was_revoked_is_logged_in_for_again() {
     assert_ne!(sessions(&real, "refused"), before);
 }
 
-/// Its role lets it live two seconds, and six at most: it is renewed, and then logged in for again.
+/// The role lets the token live two seconds, and six at most: the session renews the token, and
+/// then logs in again.
 #[tokio::test]
 async fn a_token_is_renewed_and_never_runs_out() {
     let Some(real) = shared("renewed") else {
@@ -95,7 +96,8 @@ async fn a_token_is_renewed_and_never_runs_out() {
     }
 }
 
-/// A secret id that was exchanged for another is read at the next login; a wrong one is said, and not shown.
+/// A secret id that was exchanged for another is read at the next login; a wrong one is said, and
+/// not shown.
 #[tokio::test]
 async fn t49_the_secret_file_is_read_at_each_login() {
     let Some(real) = shared("files") else { return };
@@ -228,8 +230,8 @@ async fn a_broker_of_a_namespace_stays_in_it() {
     assert_eq!(real.prove(&[&lease]).await.len(), 1);
 }
 
-/// The server's certificate is held to the authority that the target names: an API server stands in for any server
-/// with TLS, and knows no such login.
+/// The server's certificate is held to the authority that the target names: an API server stands in
+/// for any server with TLS, and knows no such login.
 #[tokio::test]
 async fn a_server_is_known_by_the_authority_that_the_target_names() {
     let Some(cluster) = Cluster::shared() else {
@@ -258,7 +260,8 @@ async fn a_server_is_known_by_the_authority_that_the_target_names() {
         Server::new(endpoint, login)
     };
     let error = server(&authority).unwrap().accessors().await.unwrap_err();
-    // The API server answers, which is no Vault: the connection stands, and the answer counts for nothing.
+    // The API server answers, which is no Vault: the connection stands, and the answer counts for
+    // nothing.
     assert!(error.to_string().contains("403"), "{error:?}");
     let error = server("").unwrap().accessors().await.unwrap_err();
     assert!(

@@ -49,7 +49,7 @@ impl Database {
             .secret(seed, &format!("payments-{name}"), &self.path)
     }
 
-    /// Whether the database lets its user in.
+    /// Tries to log in to the database with a secret's user.
     fn lets_in(&self, credential: &Credential) -> bool {
         let Credential::VaultSecret { data, path } = credential else {
             unreachable!("a credential of another kind")
@@ -69,7 +69,7 @@ impl Database {
         answer.code == 0
     }
 
-    /// How many users there are whose names hold this.
+    /// Counts the database's users whose names contain this.
     fn users(&self, named: &str) -> String {
         let [owner, password] = PostgreSql::owner();
         let count = format!("select count(*) from pg_roles where rolname like '%{named}%'");
@@ -184,7 +184,8 @@ async fn t37_a_plan_has_the_secrets_that_the_target_names() {
     database.real.revoke(&[&lease], None).await;
 }
 
-/// The engine cannot reach its database in the middle of a revocation: that is said, and done later.
+/// The engine cannot reach its database in the middle of a revocation: that is said, and done
+/// later.
 #[tokio::test]
 async fn t66_a_secret_whose_engine_fails_is_pending_until_it_is_gone() {
     let Some(database) = database("fails", 600) else {

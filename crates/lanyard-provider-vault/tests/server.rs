@@ -146,7 +146,8 @@ async fn marks_that_others_write_are_not_believed() {
     assert_eq!(listed[0].handle, lease.handle);
 }
 
-/// An operator revoked the parent by hand: the next request says so, and the one after it has a new one.
+/// An operator revoked the parent by hand: the next request says so, and the one after it has a new
+/// one.
 #[tokio::test]
 async fn a_parent_that_somebody_revoked_is_made_anew() {
     let Some(real) = shared("orphaned") else {

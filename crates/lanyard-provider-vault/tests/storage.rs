@@ -53,7 +53,8 @@ fn all(outcomes: &BTreeMap<LeaseId, Result<Revoked, ProviderError>>, what: Revok
     true
 }
 
-/// T54: the server and the broker both end between a mint and its record: what is in the journal finds it.
+/// T54: the server and the broker both end between a mint and its record: what is in the journal
+/// finds it.
 #[tokio::test]
 async fn t54_a_token_is_found_after_a_restart_of_both() {
     for storage in [Storage::File, Storage::Raft] {
@@ -91,7 +92,8 @@ async fn t54_a_token_is_found_after_a_restart_of_both() {
     }
 }
 
-/// T66: sealed in the middle of a kill of the target: what was not revoked is reported, and is when it is unsealed.
+/// T66: sealed in the middle of a kill of the target: what was not revoked is reported, and is when
+/// it is unsealed.
 #[tokio::test]
 async fn t66_a_kill_that_meets_a_sealed_server_is_finished_when_it_is_unsealed() {
     for storage in [Storage::Memory, Storage::File, Storage::Raft] {
@@ -186,8 +188,8 @@ fn stored(vault: &Vault) -> BTreeSet<String> {
     keys.map(str::to_owned).collect()
 }
 
-/// A server can lose a token and keep its accessor. It answers for that as for a missing right, and it is neither
-/// taken for one nor does it keep the target from being looked through.
+/// A server can lose a token and keep its accessor. It answers for that as for a missing right, and
+/// it is neither taken for one nor does it keep the target from being looked through.
 #[tokio::test]
 async fn an_accessor_that_was_left_behind_is_a_dead_token() {
     let directory = tempfile::tempdir().unwrap();

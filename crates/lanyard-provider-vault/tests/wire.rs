@@ -19,7 +19,7 @@ const LOGIN: &str = r#"{"request_id": "1", "auth": {"client_token": "hvs.broker"
 
 const LIST: &str = r#"{"request_id": "2", "data": {"keys": ["other", "own"]}}"#;
 
-/// What was asked: the request line and the headers, in lower case, and the body.
+/// The requests that arrived: request line and headers in lower case, and the body.
 type Asked = Arc<Mutex<Vec<String>>>;
 
 /// Answers logins well, and everything else with this.
@@ -311,7 +311,8 @@ async fn s47_an_answer_that_is_not_the_servers_own_ends_nothing_and_shows_nothin
             assert!(server.accessors().await.is_err(), "{told}");
             assert!(server.policy("p").await.is_err(), "{told}");
             assert!(server.create_child(&token, &ask()).await.is_err(), "{told}");
-            // Another object of the server's own is no answer for a token; it says nothing bad of it.
+            // Another object of the server's own is no answer for a token; it says nothing bad of
+            // it.
             assert!(server.accepted(&token).await != Ok(false), "{told}");
             assert!(server.lease_exists("l").await != Ok(false), "{told}");
         }

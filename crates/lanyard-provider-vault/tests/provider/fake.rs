@@ -1,4 +1,5 @@
-//! A strict fake of a server: tokens with parents, roles that are held to, a clock that is set, and faults.
+//! A strict fake of a server: tokens with parents, roles that are held to, a clock that is set, and
+//! faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use lanyard_testkit::conformance::refuser::{self, CANARY};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// What goes wrong with the next call that it can befall.
+/// The fault that befalls the next call that it can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrong {
     Silence,
@@ -42,13 +43,13 @@ pub(crate) enum Wrong {
     LostSecret,
     /// The read of a secret is refused.
     NoSecret,
-    /// What the path gives has no lease.
+    /// The path gives a secret without a lease.
     NoLease,
     /// The secret lives longer than the token.
     LongerSecret,
 }
 
-/// One token.
+/// A token of the fake server.
 #[derive(Debug, Clone)]
 pub(crate) struct Held {
     secret: String,
@@ -59,7 +60,7 @@ pub(crate) struct Held {
     ends: Timestamp,
 }
 
-/// What the server holds.
+/// The content of the fake server.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) tokens: BTreeMap<String, Held>,
@@ -225,7 +226,7 @@ impl Fake {
         last.map(|token| credential(&token))
     }
 
-    /// Whether a token reads what the policy `payments-read` is for.
+    /// Decides whether a token reads the path that the policy `payments-read` is for.
     pub(crate) fn allows(&self, token: &str) -> bool {
         let found = self.state().by_secret(token, self.clock.now());
         found.is_some_and(|(_, held)| held.policies.iter().any(|it| it == "payments-read"))

@@ -53,8 +53,8 @@ async fn t55_a_lease_that_was_ended_is_not_minted_any_more() {
     assert_eq!(faked.children(), 0);
 }
 
-/// T55: a request whose answer was lost may still be carried out for as long as the server works on one, which is for the
-/// broker to wait for.
+/// T55: a request whose answer was lost may still be carried out for as long as the server works on
+/// one, which is for the broker to wait for.
 #[tokio::test]
 async fn t55_what_was_not_found_is_dead_when_it_cannot_come_any_more() {
     let faked = faked();
@@ -91,7 +91,8 @@ async fn a_token_that_comes_late_is_revoked_when_it_is_seen() {
     }));
 }
 
-/// What the server does not tell of could be the token that was looked for: that it is dead is not claimed.
+/// A token that the server does not describe could be the one that was searched: the lease is not
+/// called proved dead.
 #[tokio::test]
 async fn what_the_server_does_not_tell_of_is_not_proved_dead() {
     let faked = faked();
@@ -110,7 +111,8 @@ async fn what_the_server_does_not_tell_of_is_not_proved_dead() {
     assert_eq!(faked.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// A token of which the server does not tell is dead once its own revocation was taken, and not before.
+/// A token of which the server does not tell is dead once its own revocation was taken, and not
+/// before.
 #[tokio::test]
 async fn a_token_that_is_not_told_of_has_to_be_revoked_first() {
     let faked = faked();

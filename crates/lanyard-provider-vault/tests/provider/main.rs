@@ -115,7 +115,7 @@ impl Faked {
         proved.pop().unwrap().1
     }
 
-    /// How many tokens of leases live.
+    /// Counts the live tokens of leases.
     fn children(&self) -> usize {
         let parents = self.fake.live();
         let all = parents.len();
@@ -149,7 +149,8 @@ async fn t79_what_is_more_than_was_asked_for_is_revoked_and_refused() {
     }
 }
 
-/// T79: the token that is too much cannot be revoked in that moment: it is not said that nothing is there.
+/// T79: the token that is too much cannot be revoked in that moment: it is not said that nothing is
+/// there.
 #[tokio::test]
 async fn t79_what_could_not_be_given_up_may_still_be_there() {
     let faked = faked();
@@ -256,8 +257,8 @@ async fn t66_a_hanging_engine_does_not_keep_parents_alive() {
     assert!(faked.fake.live().is_empty());
 }
 
-/// T67: that an engine does not end a secret is said of that lease alone, while the server is well. Mints at the target
-/// stop when the server as a whole does not do as it is asked.
+/// T67: that an engine does not end a secret is said of that lease alone, while the server is well.
+/// Mints at the target stop when the server as a whole does not do as it is asked.
 #[tokio::test(start_paused = true)]
 async fn t67_a_secret_that_its_engine_does_not_end_is_no_fault_of_the_server() {
     let faked = faked();
@@ -335,7 +336,8 @@ async fn nothing_is_rendered_without_a_parent() {
     assert_eq!(faked.children(), 0);
 }
 
-/// T66: the kill of a target meets a server that does not answer: what it could not name is pending, not done.
+/// T66: the kill of a target meets a server that does not answer: what it could not name is
+/// pending, not done.
 #[tokio::test]
 async fn t66_a_kill_that_was_not_answered_is_pending() {
     let faked = faked();
@@ -360,7 +362,7 @@ async fn t66_a_kill_that_was_not_answered_is_pending() {
     assert!(faked.fake.live().is_empty());
 }
 
-/// What is known of a token does not change: each is looked up once.
+/// Facts of a token never change, so each is looked up once.
 #[tokio::test]
 async fn tokens_are_looked_up_once() {
     let faked = faked();

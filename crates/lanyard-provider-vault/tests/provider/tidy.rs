@@ -1,4 +1,5 @@
-//! What is collected of parents, and a server that is too large or too busy to be looked through at once.
+//! What is collected of parents, and a server that is too large or too busy to be looked through at
+//! once.
 
 use lanyard_core::charter::Rights;
 use lanyard_core::lease::Handle;

@@ -28,7 +28,7 @@ use lanyard_testkit::ids::Ids;
 use lanyard_testkit::world;
 use serde_json::Value;
 
-/// What may be read by the policy `payments-read`.
+/// A path that the policy `payments-read` allows to read.
 pub(crate) const PATH: &str = "kv/data/payments";
 const READ: &str = "path \"kv/data/payments\" {\n  capabilities = [\"read\"]\n}\n";
 
@@ -137,7 +137,7 @@ impl Real {
         self.provider.prove(&leases).await.into_iter().collect()
     }
 
-    /// What the server says to a token at a path.
+    /// The server's answer to a token at a path.
     pub(crate) fn get(&self, token: &str, path: &str) -> (u16, Value) {
         self.vault.call("GET", path, Some(token), None).unwrap()
     }
@@ -251,7 +251,7 @@ impl Subject for Real {
     }
 
     async fn pass(&self, until: Timestamp) -> Result<(), Played> {
-        if until.since(self.now()) > SOON {
+        if until.since(self.now()) > POLLING_TIME {
             return Err(Played::NotHere(
                 "a test of its own waits until the server ends a token",
             ));
@@ -276,4 +276,4 @@ impl Subject for Real {
 }
 
 /// For how long the server is asked what time it is.
-const SOON: Duration = Duration::from_secs(5);
+const POLLING_TIME: Duration = Duration::from_secs(5);
