@@ -1,5 +1,5 @@
-//! What GitHub answered, and what that comes to. Its own words are never passed on (T50): a status and the beginning of a
-//! message that is known here become a code.
+//! Interprets GitHub's answers. GitHub's own words are never passed on (T50): the status, and the
+//! beginning of a message that is known here, become a code.
 
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::PROVIDER;
 
-/// How long to wait where a limit is met and no time is said: a minute, by the page «Rate limits for the REST API».
-const UNSAID: Duration = Duration::from_secs(60);
-/// The longest wait that is believed: that of the primary limit.
+/// The wait for a rate limit without a time: one minute, by the page «Rate limits for the REST
+/// API».
+const DEFAULT_WAIT: Duration = Duration::from_secs(60);
+/// The longest wait that is accepted, that of the primary rate limit.
 ///
 /// # Limit
 /// - for: a limit that GitHub says
@@ -24,7 +25,8 @@ const UNSAID: Duration = Duration::from_secs(60);
 /// - test: `t46_a_limit_says_how_long_it_lasts`
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
-/// How the messages begin that say more than their status, and what an operator can do about it.
+/// Messages that say more than their status: status, beginning of the message, and remedy for the
+/// operator.
 const MESSAGES: &[(u16, &str, &str)] = &[
     (
         401,
@@ -68,31 +70,31 @@ const MESSAGES: &[(u16, &str, &str)] = &[
         "a repository of the grant does not exist or is not among those of the installation",
     ),
 ];
-const LIMITS: &[&str] = &[
+const RATE_LIMIT_MESSAGES: &[&str] = &[
     "You have exceeded a secondary rate limit",
     "API rate limit exceeded",
 ];
 
-/// How long nothing but revocations should be asked.
+/// The time for which the provider sends nothing but revocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wait {
     For(Duration),
     Until(Timestamp),
 }
 
-/// An answer.
+/// An answer of GitHub's, or of something in between.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// GitHub's clock.
+    /// The time by GitHub's clock.
     pub(crate) date: Option<Timestamp>,
     wait: Option<Wait>,
     body: Zeroizing<Vec<u8>>,
-    /// Whether GitHub gave it, and not a proxy or gateway on the way. Nothing else counts.
+    /// The answer is GitHub's own, and not that of a proxy or gateway. No other answer counts.
     own: bool,
 }
 
-/// On every answer of the API, whatever its status (page «Troubleshooting the REST API»).
-const REQUEST_ID: &str = "x-github-request-id";
+/// Header of every answer of the API, whatever its status (page «Troubleshooting the REST API»).
+const REQUEST_ID_HEADER: &str = "x-github-request-id";
 
 #[derive(Deserialize)]
 struct Message {
@@ -106,7 +108,7 @@ impl Answer {
         let empty = status == StatusCode::NO_CONTENT && body.is_empty();
         let form = empty || media.eq_ignore_ascii_case("application/json");
         let redirect = status.is_redirection();
-        let named = text(headers, REQUEST_ID).is_some_and(|id| !id.is_empty());
+        let named = text(headers, REQUEST_ID_HEADER).is_some_and(|id| !id.is_empty());
         let mut answer = Self {
             status,
             date: text(headers, DATE.as_str()).and_then(Timestamp::from_http_date),
@@ -118,7 +120,7 @@ impl Answer {
         answer
     }
 
-    /// Whether GitHub gave it.
+    /// True when GitHub itself gave the answer.
     pub(crate) const fn is_own(&self) -> bool {
         self.own
     }
@@ -128,7 +130,8 @@ impl Answer {
         read.map(|read| read.message).unwrap_or_default()
     }
 
-    /// «Rate limits for the REST API»: 403 or 429, and one of three ways of saying how long.
+    /// The rate limit of an answer, in one of the three forms of «Rate limits for the REST API»:
+    /// status 403 or 429, with a header or a message.
     fn limit(&self, headers: &HeaderMap) -> Option<Wait> {
         if !matches!(self.status.as_u16(), 403 | 429) {
             return None;
@@ -139,14 +142,16 @@ impl Answer {
         }
         if number("x-ratelimit-remaining") == Some(0) {
             let reset = number("x-ratelimit-reset").map(Timestamp::from_secs);
-            return Some(reset.map_or(Wait::For(UNSAID), Wait::Until));
+            return Some(reset.map_or(Wait::For(DEFAULT_WAIT), Wait::Until));
         }
         let message = self.message();
-        let said = LIMITS.iter().any(|limit| message.starts_with(limit));
-        (said || self.status.as_u16() == 429).then_some(Wait::For(UNSAID))
+        let said = RATE_LIMIT_MESSAGES
+            .iter()
+            .any(|limit| message.starts_with(limit));
+        (said || self.status.as_u16() == 429).then_some(Wait::For(DEFAULT_WAIT))
     }
 
-    /// Until when nothing but revocations should be asked.
+    /// The time until which the provider may send nothing but revocations; `None` without a limit.
     pub(crate) fn quiet_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = match self.wait? {
             Wait::For(span) => now + span.min(MAX_WAIT),
@@ -155,7 +160,7 @@ impl Answer {
         Some(until)
     }
 
-    /// The body, where the answer is of this status.
+    /// Parses the body of an answer with the expected status; any other answer becomes an error.
     pub(crate) fn read<T: DeserializeOwned>(
         &self,
         operation: &'static str,
@@ -171,8 +176,8 @@ impl Answer {
         })
     }
 
-    /// What such an answer means where another was hoped for. After [`ProviderError::Refused`] and
-    /// [`ProviderError::Throttled`] nothing was done.
+    /// The error that this answer means to a call that hoped for another. After
+    /// [`ProviderError::Refused`] and [`ProviderError::Throttled`], GitHub has done nothing.
     pub(crate) fn failure(&self, operation: &'static str) -> ProviderError {
         let status = self.status.as_u16();
         if self.wait.is_some() {
@@ -233,7 +238,7 @@ mod tests {
 
     fn answer(status: u16, headers: &[(&'static str, &str)], message: &str) -> Answer {
         let mut map = HeaderMap::new();
-        map.insert(REQUEST_ID, "0A1B:2C3D".parse().unwrap());
+        map.insert(REQUEST_ID_HEADER, "0A1B:2C3D".parse().unwrap());
         let media = "application/json; charset=utf-8".parse().unwrap();
         map.insert(CONTENT_TYPE, media);
         for (name, value) in headers {
@@ -277,7 +282,7 @@ mod tests {
         }
     }
 
-    /// T50
+    /// T50: no words of GitHub's reach an error.
     #[test]
     fn t50_words_of_github_are_not_passed_on() {
         let canary = "ghs_canary";

@@ -1,19 +1,20 @@
-//! What a token is asked for, and whether that is what was given.
+//! The request for a token, and the check of the token that GitHub gave.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lanyard_core::charter::GitHubGrant;
 use lanyard_core::time::Timestamp;
 
-use crate::client::Given;
+use crate::client::GivenToken;
 
-/// What a token is asked for; both members always (T38).
-pub(crate) struct Asked<'a> {
+/// The repositories and permissions of a request. Both always stand in it, because GitHub takes a
+/// missing one for all (T38).
+pub(crate) struct TokenRequest<'a> {
     repositories: &'a BTreeSet<String>,
     permissions: BTreeMap<String, String>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> TokenRequest<'a> {
     pub(crate) fn of(grant: &'a GitHubGrant) -> Self {
         let permissions = grant.permissions.iter();
         Self {
@@ -24,7 +25,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// For looking at branch rules, and nothing else.
+    /// A request for a token that can only read branch rules.
     pub(crate) fn metadata(repositories: &'a BTreeSet<String>) -> Self {
         Self {
             repositories,
@@ -40,11 +41,11 @@ impl<'a> Asked<'a> {
         body.to_string()
     }
 
-    /// When a token ends that is what was asked for; else in what way it is not (T79).
-    pub(crate) fn checked(
+    /// Checks the token against the request (T79). Returns its expiry, or how it differs.
+    pub(crate) fn check(
         &self,
         owner: &str,
-        given: &Given,
+        given: &GivenToken,
         latest: Timestamp,
     ) -> Result<Timestamp, String> {
         let no = |how: &str| Err(how.to_owned());
@@ -53,7 +54,8 @@ impl<'a> Asked<'a> {
             Some(expires) => return Err(format!("a token that lives until {expires}")),
             None => return no("a token that has no end"),
         };
-        // `metadata: read` comes with every permission on a repository (page «Permissions required for GitHub Apps»).
+        // GitHub adds `metadata: read` to every permission on a repository (page «Permissions
+        // required for GitHub Apps»).
         let mut with_metadata = self.permissions.clone();
         let metadata = with_metadata.entry("metadata".to_owned());
         metadata.or_insert_with(|| "read".to_owned());
@@ -67,7 +69,7 @@ impl<'a> Asked<'a> {
         }
         let found = given.repositories.iter().flatten();
         let ours = found.clone().all(|(of, _)| of.eq_ignore_ascii_case(owner));
-        // GitHub's names are the same in upper and lower case.
+        // GitHub's names are case-insensitive.
         let names: BTreeSet<_> = found.map(|(_, name)| name.to_ascii_lowercase()).collect();
         let asked = self.repositories.iter();
         let asked: BTreeSet<_> = asked.map(|name| name.to_ascii_lowercase()).collect();
@@ -94,8 +96,8 @@ mod tests {
             .collect()
     }
 
-    fn given(change: impl FnOnce(&mut Given)) -> Given {
-        let mut given = Given {
+    fn given(change: impl FnOnce(&mut GivenToken)) -> GivenToken {
+        let mut given = GivenToken {
             token: Secret::new("ghs_canary".to_owned()),
             expires: Some(END),
             permissions: Some(texts(&[("contents", "read"), ("metadata", "read")])),
@@ -114,8 +116,8 @@ mod tests {
             permissions: [("contents".to_owned(), Access::Read)].into(),
             proposes: false,
         };
-        let asked = Asked::of(&grant);
-        let checked = |given: Given| asked.checked("acme", &given, END);
+        let asked = TokenRequest::of(&grant);
+        let checked = |given: GivenToken| asked.check("acme", &given, END);
         assert_eq!(checked(given(|_| {})), Ok(END));
         let bare = given(|it| it.permissions = Some(texts(&[("contents", "read")])));
         assert_eq!(checked(bare), Ok(END));

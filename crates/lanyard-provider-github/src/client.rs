@@ -1,4 +1,4 @@
-//! The calls to GitHub that the provider makes, and nothing else of it. No call is ever repeated.
+//! The calls to GitHub that the provider makes. No call is ever repeated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::PROVIDER;
 use crate::answer::{Answer, refused};
 use crate::key::AppKey;
 
-/// How long one call may take.
-const CALL: Duration = Duration::from_secs(10);
-/// The largest answer that is read, in bytes: one that describes 500 repositories in full.
+/// Time limit of one call.
+const CALL_TIME: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes; one that describes 500 repositories in full fits.
 ///
 /// # Limit
 /// - for: an answer of GitHub
@@ -28,10 +28,10 @@ const CALL: Duration = Duration::from_secs(10);
 /// - test: `an_answer_without_end_is_a_lost_one`
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// The oldest version of the API, which GitHub Enterprise Server has as well (page «API Versions»).
-const VERSION: &str = "2022-11-28";
-const JSON: &str = "application/vnd.github+json";
-const US: &str = concat!("lanyard/", env!("CARGO_PKG_VERSION"));
-/// What an owner and a repository can be called at most.
+const API_VERSION: &str = "2022-11-28";
+const MEDIA_TYPE: &str = "application/vnd.github+json";
+const USER_AGENT_NAME: &str = concat!("lanyard/", env!("CARGO_PKG_VERSION"));
+/// The longest name of an owner or a repository.
 ///
 /// # Limit
 /// - for: the name of an owner or a repository
@@ -39,38 +39,39 @@ const US: &str = concat!("lanyard/", env!("CARGO_PKG_VERSION"));
 /// - beyond: the mint is refused before GitHub is asked
 /// - test: `names_that_would_leave_their_place_in_a_path_are_none`
 const MAX_NAME_BYTES: usize = 100;
-/// The code of an error where nothing was sent.
+/// The code of an error after which nothing was sent.
 const NOT_REACHED: &str = "not reached";
 
-/// A client could not be set up.
+/// The reason why a client cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address is none, or not of https, or says more than where. Plain http is for loopback alone.
+    /// The address is no URL, uses plain HTTP to another machine, or has a query, a fragment or a
+    /// login.
     #[error(
         "the address of the API is not `https://` and a place (`http://` is for loopback alone)"
     )]
     Address,
-    /// No such account can be.
+    /// The name cannot be that of an account.
     #[error("{0} is not the name of an account at GitHub")]
     Owner(String),
-    /// The HTTP client.
+    /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be set up")]
     Http(#[source] reqwest::Error),
 }
 
-/// One app at GitHub, and the account that it is installed on.
+/// A GitHub App, and the account that it is installed on.
 pub struct Client {
     http: reqwest::Client,
-    /// Without a slash at the end.
+    /// URL of the API, without a trailing slash.
     api: String,
     key: AppKey,
     owner: String,
     installation: Mutex<Option<u64>>,
-    /// Nothing but revocations before this.
+    /// Before this time the client sends nothing but revocations.
     quiet_until: Mutex<Timestamp>,
 }
 
-/// An installation, as GitHub says that it is.
+/// An installation, as GitHub describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Installation {
     pub(crate) id: u64,
@@ -85,19 +86,19 @@ struct Account {
     login: String,
 }
 
-/// An access token, as GitHub gave it. What is missing was not said.
+/// An access token, as GitHub gave it; an absent field was absent in the answer.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct GivenToken {
     pub(crate) token: Secret<String>,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) permissions: Option<BTreeMap<String, String>>,
     pub(crate) selection: Option<String>,
-    /// Owner and name.
+    /// Owner and name of each repository.
     pub(crate) repositories: Option<Vec<(String, String)>>,
 }
 
 #[derive(Deserialize)]
-struct RawGiven {
+struct RawGivenToken {
     token: String,
     expires_at: Option<String>,
     permissions: Option<BTreeMap<String, String>>,
@@ -112,19 +113,19 @@ struct RawRepository {
     default_branch: Option<String>,
 }
 
-/// What GitHub said to a token.
+/// GitHub's verdict about a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Said {
-    /// It is good, or was until it was ended by this very call.
-    Yes,
-    /// It is nobody's (401).
-    No {
-        /// When, by GitHub's clock.
+pub(crate) enum TokenVerdict {
+    /// The token is valid, or was until this very call ended it.
+    Valid,
+    /// The token is nobody's (status 401).
+    Unknown {
+        /// The time of the answer, by GitHub's clock.
         at: Option<Timestamp>,
     },
 }
 
-/// A rule on a branch, as far as it matters here.
+/// A rule on a branch, with the fields that matter here.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct BranchRule {
     #[serde(rename = "type")]
@@ -145,7 +146,7 @@ struct Ruleset {
     current_user_can_bypass: Option<String>,
 }
 
-/// Whether nothing can have been made at GitHub by a call that ended so.
+/// True when a call that ended with this error cannot have created anything at GitHub.
 pub(crate) fn made_nothing(error: &ProviderError) -> bool {
     match error {
         ProviderError::Refused { .. } | ProviderError::Throttled { .. } => true,
@@ -154,14 +155,14 @@ pub(crate) fn made_nothing(error: &ProviderError) -> bool {
     }
 }
 
-/// Whether this can be the name of an account or a repository: it goes into a path as it is.
+/// Checks that `name` can be an account's or a repository's: it goes into a path without escaping.
 pub(crate) fn is_name(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let dots = name.chars().all(|c| c == '.');
     !dots && name.len() <= MAX_NAME_BYTES && name.chars().all(plain)
 }
 
-/// RFC 3986: everything but what is unreserved.
+/// Percent-encodes everything but the unreserved characters (RFC 3986).
 fn escaped(segment: &str) -> String {
     segment.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -198,8 +199,8 @@ fn no_answer(operation: &'static str, error: &reqwest::Error) -> ProviderError {
 }
 
 impl Client {
-    /// The client of this app at the API of this address (`https://api.github.com`), for its installation on an account.
-    /// Calls nobody.
+    /// A client of the app for its installation on `owner`, at the API of this address
+    /// (`https://api.github.com`). Makes no call.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -214,16 +215,21 @@ impl Client {
             return Err(ConnectError::Owner(owner.to_owned()));
         }
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static(JSON));
-        headers.insert(USER_AGENT, HeaderValue::from_static(US));
-        headers.insert("x-github-api-version", HeaderValue::from_static(VERSION));
-        // reqwest takes the process's provider, and panics where there is none. Of two that set it at the same time, one
-        // comes too late, and both have it.
+        headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_NAME));
+        headers.insert(
+            "x-github-api-version",
+            HeaderValue::from_static(API_VERSION),
+        );
+        // reqwest takes the process's default provider and panics without one. When two clients
+        // install it at once, one call fails, and both have the provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut http = reqwest::Client::builder()
             .https_only(!plain)
+            // GitHub redirects the names of renamed owners and repositories: the answer would be
+            // about another place than the grant names.
             .redirect(Policy::none())
-            .timeout(CALL)
+            .timeout(CALL_TIME)
             .default_headers(headers);
         if plain {
             http = http.no_proxy();
@@ -239,12 +245,12 @@ impl Client {
         })
     }
 
-    /// Where the API is, as the holder of a token reaches it.
+    /// URL of the API, as the holder of a token reaches it.
     pub(crate) fn api(&self) -> &str {
         &self.api
     }
 
-    /// Whose installation it is.
+    /// Name of the account that the app is installed on.
     pub(crate) fn owner(&self) -> &str {
         &self.owner
     }
@@ -278,8 +284,13 @@ impl Client {
         Ok(Answer::new(response.status(), response.headers(), read))
     }
 
-    /// Nothing is asked while GitHub wants to be left alone (T46). Revocations do not come by here.
-    fn heeded(&self, operation: &'static str, now: Timestamp) -> Result<(), ProviderError> {
+    /// Refuses a call while GitHub's rate limit lasts (T46). Revocations are sent without this
+    /// check.
+    fn check_rate_limit(
+        &self,
+        operation: &'static str,
+        now: Timestamp,
+    ) -> Result<(), ProviderError> {
         if now >= *self.quiet_until.lock() {
             return Ok(());
         }
@@ -289,7 +300,7 @@ impl Client {
         })
     }
 
-    fn heed(&self, answer: Answer, now: Timestamp) -> Answer {
+    fn note_rate_limit(&self, answer: Answer, now: Timestamp) -> Answer {
         if let Some(until) = answer.quiet_until(now) {
             let mut quiet = self.quiet_until.lock();
             *quiet = until.max(*quiet);
@@ -304,11 +315,11 @@ impl Client {
         body: Option<&str>,
         now: Timestamp,
     ) -> Result<Answer, ProviderError> {
-        self.heeded(operation, now)?;
+        self.check_rate_limit(operation, now)?;
         let jwt = self.key.jwt(now);
         let jwt = jwt.ok_or_else(|| refused(operation, "the app's token cannot be signed"))?;
         let answer = self.send(operation, request, &jwt, body).await?;
-        Ok(self.heed(answer, now))
+        Ok(self.note_rate_limit(answer, now))
     }
 
     async fn with_token(
@@ -318,14 +329,15 @@ impl Client {
         token: &Secret<String>,
         now: Timestamp,
     ) -> Result<Answer, ProviderError> {
-        self.heeded(operation, now)?;
+        self.check_rate_limit(operation, now)?;
         let request = (Method::GET, path);
         let answer = self.send(operation, request, token, None).await?;
-        Ok(self.heed(answer, now))
+        Ok(self.note_rate_limit(answer, now))
     }
 
-    /// The installation on the account, whether that is an organization or a user; nothing where there is none.
-    pub(crate) async fn look_up(
+    /// Reads the installation on the account, an organization's or a user's; `None` when there is
+    /// none.
+    pub(crate) async fn find_installation(
         &self,
         now: Timestamp,
     ) -> Result<Option<Installation>, ProviderError> {
@@ -336,7 +348,8 @@ impl Client {
                 .as_app(OPERATION, (Method::GET, &path), None, now)
                 .await?;
             let failure = answer.failure(OPERATION);
-            // No app of this id is a 404 too.
+            // A 404 with a known message means that the app itself does not exist, and says nothing
+            // about the account.
             let code = matches!(&failure, ProviderError::Refused { code, .. } if code == "404");
             if answer.status == StatusCode::NOT_FOUND && code {
                 continue;
@@ -351,25 +364,25 @@ impl Client {
         Ok(None)
     }
 
-    /// The id of the installation: asked for once, and again after it was not found.
+    /// The id of the installation: looked up once, and again after GitHub no longer found it.
     pub(crate) async fn installation(&self, now: Timestamp) -> Result<u64, ProviderError> {
         const OPERATION: &str = "get installation";
         let cached = *self.installation.lock();
         if let Some(id) = cached {
             return Ok(id);
         }
-        let found = self.look_up(now).await?.ok_or_else(|| {
+        let found = self.find_installation(now).await?.ok_or_else(|| {
             let what = format!("the app is not installed on {}", self.owner);
             refused(OPERATION, what)
         })?;
         if found.is_suspended() {
-            return Err(refused(OPERATION, found.suspended()));
+            return Err(refused(OPERATION, found.suspension()));
         }
         *self.installation.lock() = Some(found.id);
         Ok(found.id)
     }
 
-    /// Whether a repository is among those of an installation.
+    /// Asks whether a repository belongs to the installation.
     pub(crate) async fn has_repository(
         &self,
         installation: u64,
@@ -387,27 +400,29 @@ impl Client {
         Ok(found.id == installation)
     }
 
-    /// Makes an access token by this body, as it is.
+    /// Creates an access token with `body` as the request, unchanged.
     pub(crate) async fn create_token(
         &self,
         installation: u64,
         body: &str,
         now: Timestamp,
-    ) -> Result<Given, ProviderError> {
+    ) -> Result<GivenToken, ProviderError> {
         const OPERATION: &str = "create access token";
         let path = format!("/app/installations/{installation}/access_tokens");
         let request = (Method::POST, path.as_str());
         let answer = self.as_app(OPERATION, request, Some(body), now).await?;
         if answer.status == StatusCode::NOT_FOUND {
+            // The app may have been installed anew under another id, so the next mint looks the id
+            // up.
             *self.installation.lock() = None;
         }
-        let raw: RawGiven = answer.read(OPERATION, StatusCode::CREATED)?;
+        let raw: RawGivenToken = answer.read(OPERATION, StatusCode::CREATED)?;
         let expires = raw.expires_at.and_then(|text| {
             let at = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
             u64::try_from(at).ok().map(Timestamp::from_millis)
         });
         let named = |it: RawRepository| (it.owner.map_or_else(String::new, |it| it.login), it.name);
-        Ok(Given {
+        Ok(GivenToken {
             token: Secret::new(raw.token),
             expires,
             permissions: raw.permissions,
@@ -418,20 +433,23 @@ impl Client {
         })
     }
 
-    /// Ends a token, with itself. Asked whatever limits there are.
-    pub(crate) async fn end(&self, token: &Secret<String>) -> Result<Said, ProviderError> {
+    /// Ends a token with the token itself. Sent even while a rate limit lasts.
+    pub(crate) async fn end(&self, token: &Secret<String>) -> Result<TokenVerdict, ProviderError> {
         const OPERATION: &str = "delete access token";
         let request = (Method::DELETE, "/installation/token");
         let answer = self.send(OPERATION, request, token, None).await?;
-        said(&answer, StatusCode::NO_CONTENT, OPERATION)
+        verdict(&answer, StatusCode::NO_CONTENT, OPERATION)
     }
 
-    /// Uses a token for what needs no permission. Asked whatever limits there are.
-    pub(crate) async fn try_token(&self, token: &Secret<String>) -> Result<Said, ProviderError> {
+    /// Uses a token for a call that needs no permission. Sent even while a rate limit lasts.
+    pub(crate) async fn try_token(
+        &self,
+        token: &Secret<String>,
+    ) -> Result<TokenVerdict, ProviderError> {
         const OPERATION: &str = "use access token";
         let request = (Method::GET, "/installation/repositories?per_page=1");
         let answer = self.send(OPERATION, request, token, None).await?;
-        said(&answer, StatusCode::OK, OPERATION)
+        verdict(&answer, StatusCode::OK, OPERATION)
     }
 
     /// The default branch of a repository; needs `metadata: read`.
@@ -449,7 +467,8 @@ impl Client {
         branch.ok_or_else(|| refused(OPERATION, format!("{repository} has no default branch")))
     }
 
-    /// The first hundred rules on a branch; needs `metadata: read` (page «REST API endpoints for rules»).
+    /// The first hundred rules on a branch; needs `metadata: read` (page «REST API endpoints for
+    /// rules»).
     pub(crate) async fn branch_rules(
         &self,
         token: &Secret<String>,
@@ -466,8 +485,8 @@ impl Client {
         answer.read(OPERATION, StatusCode::OK)
     }
 
-    /// Whether the app may pass a ruleset by, where GitHub says so; needs `metadata: read`.
-    pub(crate) async fn passes_by(
+    /// Asks whether the app may bypass a ruleset, as far as GitHub says so; needs `metadata: read`.
+    pub(crate) async fn may_bypass_ruleset(
         &self,
         token: &Secret<String>,
         (repository, ruleset): (&str, u64),
@@ -487,16 +506,20 @@ impl Installation {
         self.suspended_at.is_some()
     }
 
-    pub(crate) const fn suspended(&self) -> &'static str {
+    pub(crate) const fn suspension(&self) -> &'static str {
         "the installation is suspended: it is lifted as it was made, by an owner in its settings or by the app's API"
     }
 }
 
-fn said(answer: &Answer, good: StatusCode, operation: &'static str) -> Result<Said, ProviderError> {
+fn verdict(
+    answer: &Answer,
+    good: StatusCode,
+    operation: &'static str,
+) -> Result<TokenVerdict, ProviderError> {
     match answer.status {
         _ if !answer.is_own() => Err(answer.failure(operation)),
-        status if status == good => Ok(Said::Yes),
-        StatusCode::UNAUTHORIZED => Ok(Said::No { at: answer.date }),
+        status if status == good => Ok(TokenVerdict::Valid),
+        StatusCode::UNAUTHORIZED => Ok(TokenVerdict::Unknown { at: answer.date }),
         _ => Err(answer.failure(operation)),
     }
 }

@@ -1,4 +1,4 @@
-//! What a lease's handle holds: nothing before GitHub has answered, the sealed token after.
+//! The handle of a lease: empty until GitHub has answered, then the sealed token.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,24 +7,25 @@ use lanyard_core::lease::Handle;
 
 use crate::seal::{KeyId, Sealed};
 
-/// Before the answer. No token is known, and none can be found out later.
-const UNANSWERED: &str = "v1";
+/// Version of the handle, and its whole text before the answer: no token is known then, and none can
+/// be found later.
+const HANDLE_VERSION: &str = "v1";
 
-/// A handle, read.
+/// The parsed text of a handle.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
-    /// The mint was not answered, as far as the journal knows.
+pub(crate) enum LeaseHandle {
+    /// The journal knows no answer to the mint.
     Unanswered,
-    /// The token, sealed: `v1.<key>.<base64url>`.
+    /// The sealed token: `v1.<key>.<base64url>`.
     Sealed(Sealed),
 }
 
-impl Held {
+impl LeaseHandle {
     pub(crate) fn handle(&self) -> Handle {
         let text = match self {
-            Self::Unanswered => UNANSWERED.to_owned(),
+            Self::Unanswered => HANDLE_VERSION.to_owned(),
             Self::Sealed(Sealed { key, bytes }) => {
-                format!("{UNANSWERED}.{key}.{}", URL_SAFE_NO_PAD.encode(bytes))
+                format!("{HANDLE_VERSION}.{key}.{}", URL_SAFE_NO_PAD.encode(bytes))
             }
         };
         Handle(text.into())
@@ -32,7 +33,7 @@ impl Held {
 
     pub(crate) fn read(handle: &Handle) -> Option<Self> {
         let mut parts = handle.0.split('.');
-        if parts.next() != Some(UNANSWERED) {
+        if parts.next() != Some(HANDLE_VERSION) {
             return None;
         }
         match (parts.next(), parts.next(), parts.next()) {
@@ -46,7 +47,8 @@ impl Held {
     }
 }
 
-/// What a token is sealed for: this lease and no other.
+/// The purpose that a token is sealed for, so that the token of one lease does not open for
+/// another.
 pub(crate) fn purpose(lease: LeaseId) -> Vec<u8> {
     format!("lanyard github token {lease}").into_bytes()
 }

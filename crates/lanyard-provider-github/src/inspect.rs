@@ -1,4 +1,4 @@
-//! What at GitHub stands in the way of a grant, a line each with what to do about it.
+//! Checks the installation at GitHub for a grant; each fault is a line with its remedy.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use lanyard_core::provider::ProviderError;
 use lanyard_core::time::Timestamp;
 
 use crate::client::{Client, Installation};
-use crate::reviews::AT_ONCE;
+use crate::reviews::CONCURRENT_CHECKS;
 
-/// The rank of an access among those of one permission; what is not known is below all of them.
+/// The rank of an access level; an unknown level ranks below all known ones.
 fn rank(access: &str) -> u8 {
     match access {
         "read" => 1,
@@ -20,14 +20,14 @@ fn rank(access: &str) -> u8 {
     }
 }
 
-/// The installation, or why there is none to use.
+/// Reads the installation, or returns the line that says why there is none to use.
 pub(crate) async fn installation(
     client: &Client,
     now: Timestamp,
 ) -> Result<Result<Installation, String>, ProviderError> {
     let owner = client.owner();
-    Ok(match client.look_up(now).await {
-        Ok(Some(found)) if found.is_suspended() => Err(found.suspended().to_owned()),
+    Ok(match client.find_installation(now).await {
+        Ok(Some(found)) if found.is_suspended() => Err(found.suspension().to_owned()),
         Ok(Some(found)) => Ok(found),
         Ok(None) => Err(format!(
             "the app is not installed on {owner}: an owner installs it, on the repositories of the grant"
@@ -37,7 +37,7 @@ pub(crate) async fn installation(
     })
 }
 
-/// The permissions that the app lacks.
+/// Lines about permissions of the grant that the app lacks.
 pub(crate) fn lacking(granted: &BTreeMap<String, String>, grant: &GitHubGrant) -> Vec<String> {
     let lacks = grant.permissions.iter().filter_map(|(name, access)| {
         let (has, needs) = (granted.get(name), access.to_string());
@@ -53,7 +53,7 @@ pub(crate) fn lacking(granted: &BTreeMap<String, String>, grant: &GitHubGrant) -
     lacks.collect()
 }
 
-/// The repositories that are not of the installation.
+/// Lines about repositories of the grant that the installation lacks.
 pub(crate) async fn outside(
     client: &Client,
     installation: u64,
@@ -71,7 +71,7 @@ pub(crate) async fn outside(
                 )
             }))
         })
-        .buffered(AT_ONCE);
+        .buffered(CONCURRENT_CHECKS);
     let found: Vec<Option<String>> = asked.try_collect().await?;
     Ok(found.into_iter().flatten().collect())
 }

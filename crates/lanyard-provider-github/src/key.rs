@@ -1,5 +1,5 @@
-//! The app's own key, and the JSON web tokens that the app shows itself with
-//! (page «Generating a JSON Web Token (JWT) for a GitHub App»).
+//! The app's private key, and the JSON web tokens by which the app authenticates (page «Generating
+//! a JSON Web Token (JWT) for a GitHub App»).
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,12 +16,13 @@ use rustls_pki_types::pem::PemObject as _;
 
 use crate::key_file::{self, KeyFileError};
 
-/// How far back `iat` is, against clocks that differ: what the page recommends.
-const BACK: Duration = Duration::from_secs(60);
-/// How far ahead `exp` is. The page allows 10 minutes, by GitHub's clock and not by ours.
-const AHEAD: Duration = Duration::from_secs(8 * 60);
+/// Time by which `iat` lies in the past, against clocks that differ; the page's recommendation.
+const ISSUED_BEFORE: Duration = Duration::from_secs(60);
+/// Time by which `exp` lies in the future. The page allows 10 minutes by GitHub's clock, so less is
+/// used by this one.
+const EXPIRES_AFTER: Duration = Duration::from_secs(8 * 60);
 
-/// An app and its private key.
+/// A GitHub App's id and private key.
 pub struct AppKey {
     id: String,
     pair: KeyPair,
@@ -36,8 +37,8 @@ impl std::fmt::Debug for AppKey {
 }
 
 impl AppKey {
-    /// Reads the key of the app with this id, or client id: an RSA key in PEM, PKCS#1 as GitHub gives it or PKCS#8, which
-    /// only its owner may read.
+    /// Reads the key of the app with this id or client id: an RSA key in PEM, in PKCS#1 as GitHub
+    /// gives it or in PKCS#8. Only the file's owner may read it.
     ///
     /// # Errors
     /// See [`KeyFileError`].
@@ -60,11 +61,12 @@ impl AppKey {
         })
     }
 
-    /// A token that the app shows itself with, good for some minutes; nothing where the machine has no randomness.
+    /// A token by which the app authenticates for some minutes; `None` where the machine has no
+    /// randomness.
     pub(crate) fn jwt(&self, now: Timestamp) -> Option<Secret<String>> {
         let claims = serde_json::json!({
-            "iat": now.before(BACK).as_secs(),
-            "exp": (now + AHEAD).as_secs(),
+            "iat": now.before(ISSUED_BEFORE).as_secs(),
+            "exp": (now + EXPIRES_AFTER).as_secs(),
             "iss": self.id,
         });
         let mut jwt = format!(

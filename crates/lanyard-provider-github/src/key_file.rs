@@ -1,27 +1,27 @@
-//! Files with keys in them, and what they have to hold.
+//! Reads files with keys, and names what is wrong with one.
 
 use std::path::{Path, PathBuf};
 
 use lanyard_core::secret::Secret;
 use lanyard_secret_file::{Origin, SecretFileError, read_text};
 
-/// Why there is no key in a file.
+/// The reason why a file gave no key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file.
+    /// The file has wrong permissions, is too large, or cannot be read.
     #[error(transparent)]
     File(#[from] SecretFileError),
-    /// The file does not hold what it has to.
+    /// The file's content is not a key of the expected form.
     #[error("`{}` {what}", .path.display())]
     Malformed {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault, as the end of a sentence about the file.
         what: &'static str,
     },
 }
 
-/// The text of a file that the configuration names.
+/// Reads the text of a key file that the configuration names.
 pub(crate) fn read(path: &Path) -> Result<Secret<String>, KeyFileError> {
     let mut text = read_text(path, Origin::Configured)?;
     Ok(Secret::new(std::mem::take(&mut *text)))

@@ -1,5 +1,6 @@
-//! What this process knows of leases that the journal does not: none of it has to survive a restart. Without it, a lease
-//! whose mint was refused would look like one whose answer was lost, until its worst expiry.
+//! Knowledge of this process about leases that the journal lacks and that need not survive a
+//! restart. Without it, a lease whose mint GitHub refused would look like one whose answer was
+//! lost, until its worst expiry.
 
 use std::collections::BTreeMap;
 
@@ -8,31 +9,33 @@ use lanyard_core::lease::Handle;
 use lanyard_core::time::Timestamp;
 use parking_lot::Mutex;
 
-/// The most leases that are known of; what comes after is not remembered.
+/// The most leases that are remembered.
 ///
 /// # Limit
 /// - for: a target
 /// - unit: leases
-/// - beyond: what comes later is not remembered: an answer that the journal did not take is then pending until its worst expiry
+/// - beyond: what comes later is not remembered: an answer that the journal did not take is then
+///   pending until its worst expiry
 /// - test: `so_many_leases_are_known_and_no_more`
 const MAX_KNOWN_LEASES: usize = 65_536;
 
-/// What is known of one.
+/// The fate of a lease's token, as this process saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Known {
-    /// GitHub refused to make its token, or was never asked.
+    /// GitHub refused to create the token, or was never asked.
     Nothing,
-    /// Its token was made.
+    /// GitHub created the token.
     Made(Handle),
-    /// Its token was made, and GitHub took its end.
+    /// GitHub created the token and accepted its end.
     Ended(Handle),
 }
 
+/// The remembered leases, each with its worst expiry.
 #[derive(Debug, Default)]
 pub(crate) struct Memory(Mutex<BTreeMap<LeaseId, (Timestamp, Known)>>);
 
 impl Memory {
-    /// Remembers until its worst expiry.
+    /// Remembers the lease's token until the lease's worst expiry.
     pub(crate) fn keep(&self, lease: LeaseId, (now, until): (Timestamp, Timestamp), known: Known) {
         let mut held = self.0.lock();
         if held.len() >= MAX_KNOWN_LEASES {

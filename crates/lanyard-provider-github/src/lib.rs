@@ -1,11 +1,12 @@
 //! Mints and revokes GitHub App installation tokens.
 //!
-//! A lease is one installation access token for named repositories and permissions. GitHub has no way to end one token but
-//! with the token itself (`DELETE /installation/token`), so the lease's handle holds the token sealed: a journal that is
-//! stolen gives nobody a token, and one that is kept can end every token whose mint was answered
-//! (page «REST API endpoints for GitHub App installations» of docs.github.com).
+//! A lease is one installation access token for named repositories and permissions. GitHub ends a
+//! single token only with the token itself (`DELETE /installation/token`), so the lease's handle
+//! holds the token, sealed. A stolen journal gives nobody a token, and an intact one can end every
+//! token whose mint was answered (page «REST API endpoints for GitHub App installations» of
+//! docs.github.com).
 //!
-//! What is here rests on GitHub's public documentation alone, and was never tried on the real GitHub.
+//! The crate rests on GitHub's public documentation alone and was never tried on the real GitHub.
 
 mod answer;
 mod asked;
@@ -28,5 +29,5 @@ pub use provider::{BranchRules, GitHubProvider, GitHubTarget};
 pub use seal::{KeyId, SealError, Sealed, Sealer};
 pub use sealing_keys::{SealingKeys, SealingKeysError};
 
-/// The name in errors and reports.
+/// The provider's name in errors and reports.
 const PROVIDER: &str = "github";

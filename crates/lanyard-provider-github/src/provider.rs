@@ -1,4 +1,4 @@
-//! One installation of one app: what a lease is there, and how it ends.
+//! The provider of one installation of one app.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +19,22 @@ use serde::Deserialize;
 
 use crate::PROVIDER;
 use crate::answer::refused;
-use crate::asked::Asked;
-use crate::client::{Client, Given, Said, is_name, made_nothing};
-use crate::handle::{Held, purpose};
+use crate::asked::TokenRequest;
+use crate::client::{Client, GivenToken, TokenVerdict, is_name, made_nothing};
+use crate::handle::{LeaseHandle, purpose};
 use crate::known::{Known, Memory};
 use crate::seal::{SealError, Sealed, Sealer};
 use crate::{inspect, reviews};
 
-/// How long every token lives: nothing shorter can be asked for
-/// (page «Generating an installation access token for a GitHub App»).
-const LIFE: Duration = Duration::from_secs(3600);
-/// How long a mint may take: every call of it at its slowest, the looks at branch rules included.
-const MINT: Duration = Duration::from_secs(90);
-/// How long the looks at branch rules may take together.
-const LOOKS: Duration = Duration::from_secs(20);
-/// How far GitHub's clock and ours may differ.
-const SKEW: Duration = Duration::from_secs(60);
+/// The life of every token. GitHub gives no shorter one (page «Generating an installation access
+/// token for a GitHub App»).
+const TOKEN_LIFE: Duration = Duration::from_secs(3600);
+/// Time limit of a mint: all of its calls at their slowest, the checks of branch rules included.
+const MINT_TIME: Duration = Duration::from_secs(90);
+/// Time limit for all checks of branch rules of one mint.
+const BRANCH_RULES_TIME: Duration = Duration::from_secs(20);
+/// Difference that is allowed between GitHub's clock and the broker's.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// The most repositories of one token (page «REST API endpoints for GitHub Apps»).
 ///
 /// # Limit
@@ -43,7 +43,7 @@ const SKEW: Duration = Duration::from_secs(60);
 /// - beyond: the mint is refused before GitHub is asked
 /// - test: `t38_what_would_be_everything_is_not_rendered`
 const MAX_REPOSITORIES: usize = 500;
-/// The most of them where each is asked for its branch rules first.
+/// The most repositories of a token whose branch rules are checked first.
 ///
 /// # Limit
 /// - for: a proposal
@@ -51,35 +51,37 @@ const MAX_REPOSITORIES: usize = 500;
 /// - beyond: the mint is refused before GitHub is asked
 /// - test: `t38_what_would_be_everything_is_not_rendered`
 const MAX_PROPOSED_REPOSITORIES: usize = 50;
-/// How long a token that was just made may be answered with 401 although it is good. GitHub's own client tries again for
-/// five seconds, and for a minute in an earlier version; no page says how long (octokit/auth-app.js, issues 65 and 589).
-const REPLICATION: Duration = Duration::from_secs(60);
-/// How many tokens are ended by one call of [`Provider::revoke`], and how many at the same time. GitHub counts a DELETE for
-/// five points of 900 a minute (page «Rate limits for the REST API»).
-const AT_ONCE: usize = 100;
-const IN_FLIGHT: usize = 8;
+/// Time for which GitHub may answer 401 to a new token that is valid. GitHub's own client retries
+/// for five seconds, an earlier version for a minute; no page names a bound (octokit/auth-app.js,
+/// issues 65 and 589).
+const REPLICATION_TIME: Duration = Duration::from_secs(60);
+/// Number of tokens that one call of [`Provider::revoke`] ends, and number that are ended
+/// concurrently. GitHub counts a DELETE as five points of 900 a minute (page «Rate limits for the
+/// REST API»).
+const TOKENS_PER_REVOCATION: usize = 100;
+const CONCURRENT_REVOCATIONS: usize = 8;
 
-/// Whether profile `propose` insists on a rule that demands reviews.
+/// The operator's choice whether profile `propose` needs a rule that demands reviews.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BranchRules {
-    /// The default branch of each repository has to demand at least one approving review.
+    /// The default branch of each repository must demand at least one approving review.
     #[default]
     Required,
-    /// Whoever runs the target answers for it that a proposal cannot merge itself.
+    /// The operator vouches that a proposal cannot merge itself.
     NotChecked,
 }
 
-/// One configured target.
+/// A configured GitHub target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GitHubTarget {
-    /// Where git clones from: `https://github.com`.
+    /// Host that git clones from, such as `https://github.com`.
     pub host: String,
-    /// What profile `propose` insists on.
+    /// The check that profile `propose` makes before a mint.
     pub branch_rules: BranchRules,
 }
 
-/// The provider of one installation.
+/// Mints and revokes tokens of one installation.
 pub struct GitHubProvider {
     target: GitHubTarget,
     client: Client,
@@ -103,7 +105,7 @@ fn grant(request: &MintRequest) -> Option<&GitHubGrant> {
 }
 
 impl GitHubProvider {
-    /// The provider of this installation.
+    /// A provider for `target`; `sealer` seals the tokens that go into handles.
     pub fn new(target: GitHubTarget, client: Client, sealer: Arc<dyn Sealer>) -> Self {
         Self {
             target,
@@ -113,6 +115,7 @@ impl GitHubProvider {
         }
     }
 
+    /// Refuses a request that GitHub would take for more than it says, or that no token can fulfil.
     fn check(&self, request: &MintRequest, grant: &GitHubGrant) -> Result<(), String> {
         let count = grant.repositories.len();
         if count == 0 || grant.permissions.is_empty() {
@@ -133,7 +136,7 @@ impl GitHubProvider {
         if let Some(name) = grant.repositories.iter().find(|name| !is_name(name)) {
             return Err(format!("{name} is not the name of a repository"));
         }
-        if request.expires > request.now + LIFE {
+        if request.expires > request.now + TOKEN_LIFE {
             return Err("a token lives for one hour: no lease can be longer".to_owned());
         }
         Ok(())
@@ -143,32 +146,33 @@ impl GitHubProvider {
         grant.proposes && self.target.branch_rules == BranchRules::Required
     }
 
-    /// A token of `metadata: read` looks at the rules, and is ended.
+    /// Reads the branch rules with a token of `metadata: read`, which is then ended.
     async fn unreviewed(
         &self,
         grant: &GitHubGrant,
         now: Timestamp,
     ) -> Result<Vec<String>, ProviderError> {
-        let asked = Asked::metadata(&grant.repositories);
+        let asked = TokenRequest::metadata(&grant.repositories);
         let installation = self.client.installation(now).await?;
         let body = asked.body();
         let given = self.client.create_token(installation, &body, now).await?;
-        let latest = now + LIFE + MINT + SKEW;
-        let found = match asked.checked(self.client.owner(), &given, latest) {
+        let latest = now + TOKEN_LIFE + MINT_TIME + CLOCK_SKEW;
+        let found = match asked.check(self.client.owner(), &given, latest) {
             Ok(_) => {
-                let looks = reviews::missing(&self.client, &given.token, &grant.repositories, now);
-                let found = tokio::time::timeout(LOOKS, looks).await;
+                let checks = reviews::missing(&self.client, &given.token, &grant.repositories, now);
+                let found = tokio::time::timeout(BRANCH_RULES_TIME, checks).await;
                 found.unwrap_or_else(|_| Err(refused("check branch rules", "it takes too long")))
             }
             Err(how) => Err(excessive(how)),
         };
         if let Err(error) = self.client.end(&given.token).await {
-            tracing::warn!(%error, "a token that reads metadata was not ended, and lives for an hour");
+            tracing::warn!(%error, "cannot end a token that reads metadata; it expires within an hour");
         }
         found
     }
 
-    /// Profile `propose` is worth nothing where a proposal can merge itself.
+    /// Refuses a proposal where it could merge itself, which would make profile `propose`
+    /// worthless.
     async fn reviews_are_demanded(
         &self,
         grant: &GitHubGrant,
@@ -184,25 +188,28 @@ impl GitHubProvider {
         &self,
         request: &MintRequest,
         prepared: &Prepared,
-    ) -> Result<Given, ProviderError> {
+    ) -> Result<GivenToken, ProviderError> {
         let (body, now) = (prepared.document.as_str(), request.now);
         let installation = self.client.installation(now).await?;
         self.client.create_token(installation, body, now).await
     }
 
-    /// A token was made: it is sealed before all else, so that it can be ended whatever comes now.
-    async fn taken(
+    /// Seals a token that GitHub has created, then checks it. Sealed before all else, so that the
+    /// token can be ended whatever the checks say.
+    async fn seal_and_check(
         &self,
         request: &MintRequest,
         grant: &GitHubGrant,
-        given: Given,
+        given: GivenToken,
         latest: Timestamp,
     ) -> Result<Minted, ProviderError> {
         let (lease, until) = (request.lease, (request.now, latest));
-        let checked = Asked::of(grant).checked(self.client.owner(), &given, latest);
+        let checked = TokenRequest::of(grant).check(self.client.owner(), &given, latest);
         let sealed = self.sealer.seal(&given.token, &purpose(lease)).await;
-        let sealed = sealed.map(|sealed| Held::Sealed(sealed).handle());
+        let sealed = sealed.map(|sealed| LeaseHandle::Sealed(sealed).handle());
         if let Ok(handle) = &sealed {
+            // Remembered here too: should the journal not take the answer, this process can still
+            // end the token.
             let made = Known::Made(handle.clone());
             self.memory.keep(lease, until, made);
         }
@@ -210,12 +217,12 @@ impl GitHubProvider {
             (Ok(expires), Ok(handle)) => (expires, handle),
             (Err(how), sealed) => {
                 let handle = sealed.unwrap_or_default();
-                self.give_up((lease, until), &given.token, handle).await;
+                self.end_unused((lease, until), &given.token, handle).await;
                 return Err(excessive(how));
             }
             (Ok(_), Err(error)) => {
                 let handle = Handle::default();
-                self.give_up((lease, until), &given.token, handle).await;
+                self.end_unused((lease, until), &given.token, handle).await;
                 return Err(refused("seal access token", error.to_string()));
             }
         };
@@ -232,30 +239,32 @@ impl GitHubProvider {
         })
     }
 
-    /// Ends a token that nobody gets. Where that fails, it is ended by the lease's revocation as long as this process lives.
-    async fn give_up(
+    /// Ends a token that no agent gets. When that fails, the lease's revocation ends the token
+    /// while this process lives.
+    async fn end_unused(
         &self,
         (lease, until): (LeaseId, (Timestamp, Timestamp)),
         token: &Secret<String>,
         handle: Handle,
     ) {
         match self.client.end(token).await {
-            Ok(Said::Yes) => self.memory.keep(lease, until, Known::Ended(handle)),
-            Ok(Said::No { .. }) | Err(_) => {
-                tracing::error!(%lease, "a token that nobody gets was not ended yet");
+            Ok(TokenVerdict::Valid) => self.memory.keep(lease, until, Known::Ended(handle)),
+            Ok(TokenVerdict::Unknown { .. }) | Err(_) => {
+                tracing::error!(%lease, "cannot end a token that no agent got; the lease's revocation tries again");
             }
         }
     }
 
-    /// What a lease is ended by, as far as that is known; `None` where no token is.
+    /// The sealed token of a lease, from its handle or this process's memory; `None` when no token
+    /// exists.
     fn held(&self, lease: &LeaseRef) -> Result<Option<Sealed>, ProviderError> {
-        let read = |handle| match Held::read(handle) {
-            Some(Held::Sealed(sealed)) => Some(sealed),
-            Some(Held::Unanswered) | None => None,
+        let read = |handle| match LeaseHandle::read(handle) {
+            Some(LeaseHandle::Sealed(sealed)) => Some(sealed),
+            Some(LeaseHandle::Unanswered) | None => None,
         };
-        match Held::read(&lease.handle) {
-            Some(Held::Sealed(sealed)) => return Ok(Some(sealed)),
-            Some(Held::Unanswered) => {}
+        match LeaseHandle::read(&lease.handle) {
+            Some(LeaseHandle::Sealed(sealed)) => return Ok(Some(sealed)),
+            Some(LeaseHandle::Unanswered) => {}
             None => return Err(refused("end access token", "the handle cannot be read")),
         }
         let lost = || {
@@ -298,45 +307,47 @@ impl GitHubProvider {
         })
     }
 
-    /// Ends one token.
+    /// Ends the token of one lease.
     async fn end(&self, lease: &LeaseRef, now: Timestamp) -> Result<Revoked, ProviderError> {
         let Some(sealed) = self.held(lease)? else {
             return Ok(Revoked::ProvedDead);
         };
         let token = self.token(lease, &sealed).await?;
         match self.client.end(&token).await? {
-            Said::Yes => {
-                let known = Known::Ended(Held::Sealed(sealed).handle());
+            TokenVerdict::Valid => {
+                let known = Known::Ended(LeaseHandle::Sealed(sealed).handle());
                 self.memory.keep(lease.id, (now, lease.worst_expiry), known);
                 Ok(Revoked::Acknowledged)
             }
-            // The very token, as it was sealed, is nobody's: it has ended. Only a token that was just made may be answered
-            // so before it works everywhere, unless its end was taken before.
-            Said::No { .. } if self.is_settled(lease, now) => Ok(Revoked::ProvedDead),
-            // Of this lease alone, and no sign that GitHub is down: an agent that ends its own token gets here too.
-            Said::No { .. } => Err(refused(
+            // The sealed token itself is nobody's, so it has ended. Only a token that was just
+            // created may get this answer before it is known everywhere, unless its end was
+            // accepted before.
+            TokenVerdict::Unknown { .. } if self.is_settled(lease, now) => Ok(Revoked::ProvedDead),
+            // A refusal of this lease alone, which does not count as GitHub being down: an agent
+            // that ends its own token gets here too.
+            TokenVerdict::Unknown { .. } => Err(refused(
                 "delete access token",
                 "401 for a token of less than a minute, which may not be known everywhere: tried again",
             )),
         }
     }
 
-    /// Whether 401 for the token of this lease means that it has ended.
+    /// True when status 401 for the lease's token means that the token has ended.
     fn is_settled(&self, lease: &LeaseRef, now: Timestamp) -> bool {
         let ended = matches!(self.memory.of(lease.id), Some(Known::Ended(_)));
-        // It was made while its mint was under way.
-        ended || now >= lease.asked + MINT + REPLICATION
+        // Counted from the latest moment at which the mint can have created the token.
+        ended || now >= lease.asked + MINT_TIME + REPLICATION_TIME
     }
 
-    /// Uses a token whose end GitHub took.
+    /// Uses a token whose end GitHub accepted, to show that it is dead.
     async fn proved(&self, lease: &LeaseRef) -> Result<Revoked, ProviderError> {
         let Some(sealed) = self.held(lease)? else {
             return Ok(Revoked::ProvedDead);
         };
         let token = self.token(lease, &sealed).await?;
         match self.client.try_token(&token).await? {
-            Said::No { .. } => Ok(Revoked::ProvedDead),
-            Said::Yes => Err(refused(
+            TokenVerdict::Unknown { .. } => Ok(Revoked::ProvedDead),
+            TokenVerdict::Valid => Err(refused(
                 "use access token",
                 "GitHub took the end of a token, and still accepts it",
             )),
@@ -349,22 +360,23 @@ impl Provider for GitHubProvider {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             provider: PROVIDER,
-            // No page says when the end of a token holds everywhere: only the end of its life is sure.
-            settles: LIFE,
-            at_once: AT_ONCE,
+            // No page names the time until an end holds everywhere; only the end of the token's
+            // life is certain.
+            settles: TOKEN_LIFE,
+            at_once: TOKENS_PER_REVOCATION,
             whole: false,
             lists: false,
             proves: true,
-            mint_timeout: MINT,
+            mint_timeout: MINT_TIME,
             late_requests: Duration::ZERO,
-            leeway: SKEW,
+            leeway: CLOCK_SKEW,
         }
     }
 
     fn revocability(&self, _rights: &Rights) -> Revocability {
         Revocability {
             mechanism: "its token ends itself (DELETE /installation/token), and is tried once more".to_owned(),
-            worst_case: Some(LIFE),
+            worst_case: Some(TOKEN_LIFE),
             source: "unmeasured: GitHub's page «REST API endpoints for GitHub App installations» names no time, at once is \
                      expected; a token whose mint was not answered lives out its hour"
                 .to_owned(),
@@ -381,10 +393,10 @@ impl Provider for GitHubProvider {
         self.check(request, grant)
             .map_err(PrepareError::Unsupported)?;
         Ok(Prepared {
-            handle: Held::Unanswered.handle(),
-            // An answer that is lost leaves a token that nobody can end.
-            worst_expiry: request.now + LIFE + MINT + SKEW,
-            document: Asked::of(grant).body(),
+            handle: LeaseHandle::Unanswered.handle(),
+            // When the answer is lost, nobody has the token and nobody can end it.
+            worst_expiry: request.now + TOKEN_LIFE + MINT_TIME + CLOCK_SKEW,
+            document: TokenRequest::of(grant).body(),
         })
     }
 
@@ -397,8 +409,11 @@ impl Provider for GitHubProvider {
             return Err(refused("mint", "a request of another kind"));
         };
         let until = (request.now, prepared.worst_expiry);
+        // Without this note, a refused lease would look like one whose answer was lost, and be
+        // pending for an hour.
         let nothing = || self.memory.keep(request.lease, until, Known::Nothing);
-        // What comes of the token that looks at the rules says nothing of the lease's own, which is not asked for yet.
+        // The outcome of the token that reads branch rules says nothing about the lease's own
+        // token, which is not requested yet.
         let reviewed = self.reviews_are_demanded(grant, request.now).await;
         reviewed.inspect_err(|_| nothing())?;
         let given = self.given(request, prepared).await;
@@ -407,16 +422,17 @@ impl Provider for GitHubProvider {
                 nothing();
             }
         })?;
-        self.taken(request, grant, given, prepared.worst_expiry)
+        self.seal_and_check(request, grant, given, prepared.worst_expiry)
             .await
     }
 
-    /// A kill of the whole target is the same: GitHub has nothing that ends all tokens of an installation but suspending it.
+    /// Ends the due tokens one by one, also at a kill of the whole target: GitHub can end all
+    /// tokens of an installation only by suspending it.
     async fn revoke(&self, revocation: &Revocation) -> RevocationReport {
         let now = revocation.now;
         let outcomes = stream::iter(revocation.due.clone())
             .map(|lease| async move { (lease.id, self.end(&lease, now).await) })
-            .buffered(IN_FLIGHT)
+            .buffered(CONCURRENT_REVOCATIONS)
             .collect()
             .await;
         RevocationReport {
@@ -428,12 +444,12 @@ impl Provider for GitHubProvider {
     async fn prove(&self, leases: &[LeaseRef]) -> Vec<(LeaseId, Result<Revoked, ProviderError>)> {
         stream::iter(leases.to_vec())
             .map(|lease| async move { (lease.id, self.proved(&lease).await) })
-            .buffered(IN_FLIGHT)
+            .buffered(CONCURRENT_REVOCATIONS)
             .collect()
             .await
     }
 
-    /// Uses the token itself.
+    /// Uses the token itself, opened from the handle.
     async fn probe(&self, lease: &LeaseRef) -> Result<Probe, ProviderError> {
         let sealed = match self.held(lease) {
             Ok(Some(sealed)) => sealed,
@@ -442,9 +458,11 @@ impl Provider for GitHubProvider {
         };
         let token = self.token(lease, &sealed).await?;
         Ok(match self.client.try_token(&token).await? {
-            Said::Yes => Probe::Live,
-            Said::No { at } if self.is_settled(lease, at.unwrap_or_default()) => Probe::Dead,
-            Said::No { .. } => Probe::Unknowable,
+            TokenVerdict::Valid => Probe::Live,
+            TokenVerdict::Unknown { at } if self.is_settled(lease, at.unwrap_or_default()) => {
+                Probe::Dead
+            }
+            TokenVerdict::Unknown { .. } => Probe::Unknowable,
         })
     }
 
@@ -452,7 +470,9 @@ impl Provider for GitHubProvider {
         let Credential::GitHub { token, .. } = credential else {
             return Ok(None);
         };
-        Ok(Some(self.client.try_token(token).await? == Said::Yes))
+        Ok(Some(
+            self.client.try_token(token).await? == TokenVerdict::Valid,
+        ))
     }
 
     async fn inspect(&self, request: &MintRequest) -> Result<Vec<String>, ProviderError> {
@@ -484,7 +504,7 @@ impl Provider for GitHubProvider {
         Ok(lines)
     }
 
-    /// GitHub lists no tokens.
+    /// Always empty, because GitHub lists no tokens.
     async fn list(&self) -> Result<Vec<Found>, ProviderError> {
         Ok(Vec::new())
     }

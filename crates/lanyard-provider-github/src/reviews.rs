@@ -1,5 +1,6 @@
-//! Whether what an agent proposes has to be reviewed. `contents: write` is what a push of a branch needs, and it is all that
-//! a merge needs too (page «Permissions required for GitHub Apps»): only a rule on the branch keeps the two apart.
+//! Checks that proposals have to be reviewed. A push of a branch needs `contents: write`, and a
+//! merge needs no more (page «Permissions required for GitHub Apps»): only a rule on the branch
+//! keeps the two apart.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,34 +11,34 @@ use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 
 use crate::answer::refused;
-use crate::client::{Client, Said};
+use crate::client::{Client, TokenVerdict};
 
-/// How many repositories are asked about at the same time.
-pub(crate) const AT_ONCE: usize = 8;
-/// How often, and how many times, it is asked whether a new token is known: for the five seconds that GitHub's own client
-/// waits (octokit/auth-app.js).
-const ASK_EVERY: Duration = Duration::from_millis(250);
-const ASK_TIMES: u32 = 20;
-/// How many repositories an error names.
+/// Number of repositories that are checked concurrently.
+pub(crate) const CONCURRENT_CHECKS: usize = 8;
+/// Interval and number of checks whether a new token is known: five seconds together, as GitHub's
+/// own client waits (octokit/auth-app.js).
+const TOKEN_CHECK_INTERVAL: Duration = Duration::from_millis(250);
+const TOKEN_CHECKS: u32 = 20;
+/// Number of repositories that an error names.
 const NAMED_REPOSITORIES: usize = 5;
 const OPERATION: &str = "check branch rules";
 
-/// What is missing, of each of these repositories.
+/// Lines about repositories whose branch rules are missing or can be bypassed.
 pub(crate) async fn missing(
     client: &Client,
     token: &Secret<String>,
     repositories: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Vec<String>, ProviderError> {
-    arrived(client, token).await?;
+    wait_until_known(client, token).await?;
     let asked = stream::iter(repositories.clone())
         .map(|name| async move { one(client, token, &name, now).await })
-        .buffered(AT_ONCE);
+        .buffered(CONCURRENT_CHECKS);
     let found: Vec<Option<String>> = asked.try_collect().await?;
     Ok(found.into_iter().flatten().collect())
 }
 
-/// An error out of what is missing.
+/// Turns the lines into a refusal; no lines are a success.
 pub(crate) fn required(mut missing: Vec<String>) -> Result<(), ProviderError> {
     if missing.is_empty() {
         return Ok(());
@@ -50,13 +51,13 @@ pub(crate) fn required(mut missing: Vec<String>) -> Result<(), ProviderError> {
     Err(refused(OPERATION, missing.join("; ")))
 }
 
-/// A token that was just made may be answered with 401 for some seconds.
-async fn arrived(client: &Client, token: &Secret<String>) -> Result<(), ProviderError> {
-    for _ in 0..ASK_TIMES {
-        if client.try_token(token).await? == Said::Yes {
+/// Waits until GitHub knows the token, since a new one may be answered with 401 for some seconds.
+async fn wait_until_known(client: &Client, token: &Secret<String>) -> Result<(), ProviderError> {
+    for _ in 0..TOKEN_CHECKS {
+        if client.try_token(token).await? == TokenVerdict::Valid {
             return Ok(());
         }
-        tokio::time::sleep(ASK_EVERY).await;
+        tokio::time::sleep(TOKEN_CHECK_INTERVAL).await;
     }
     Err(refused(
         OPERATION,
@@ -64,6 +65,7 @@ async fn arrived(client: &Client, token: &Secret<String>) -> Result<(), Provider
     ))
 }
 
+/// Checks one repository; `None` when a rule demands reviews and the app cannot bypass it.
 async fn one(
     client: &Client,
     token: &Secret<String>,
@@ -78,7 +80,7 @@ async fn one(
     let mut passed_by = false;
     for rule in demands {
         let passes = match rule.ruleset_id {
-            Some(ruleset) => may_pass_by(client, token, (name, ruleset), now).await?,
+            Some(ruleset) => may_bypass(client, token, (name, ruleset), now).await?,
             None => false,
         };
         if !passes {
@@ -100,14 +102,15 @@ async fn one(
     }))
 }
 
-/// A ruleset of the organization may not be for the app to see: then nothing says that the app may pass it by.
-async fn may_pass_by(
+/// Asks whether the app may bypass a ruleset. The app may not be allowed to see an organization's
+/// ruleset; then nothing says that it can.
+async fn may_bypass(
     client: &Client,
     token: &Secret<String>,
     ruleset: (&str, u64),
     now: Timestamp,
 ) -> Result<bool, ProviderError> {
-    match client.passes_by(token, ruleset, now).await {
+    match client.may_bypass_ruleset(token, ruleset, now).await {
         Err(ProviderError::Refused { code, .. }) if code == "404" => Ok(false),
         said => said,
     }

@@ -1,11 +1,12 @@
-//! Sealing: what turns a token into bytes that the journal may hold (T52). A key service can stand behind the seam.
+//! Sealing: turns a token into bytes that the journal may hold (T52). A key service can implement
+//! [`Sealer`].
 
 use std::fmt;
 
 use async_trait::async_trait;
 use lanyard_core::secret::Secret;
 
-/// The longest name of a key.
+/// The longest name of a sealing key.
 ///
 /// # Limit
 /// - for: a file of sealing keys
@@ -19,7 +20,7 @@ const MAX_KEY_NAME_BYTES: usize = 64;
 pub struct KeyId(String);
 
 impl KeyId {
-    /// This name, where it can be one.
+    /// A key id from `name`; `None` for a name with other characters or of a wrong length.
     #[must_use]
     pub fn new(name: &str) -> Option<Self> {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
@@ -27,7 +28,7 @@ impl KeyId {
         good.then(|| Self(name.to_owned()))
     }
 
-    /// The name.
+    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -40,39 +41,40 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Something sealed, and the key that opens it.
+/// Sealed bytes, and the key that opens them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// The key.
+    /// Name of the key.
     pub key: KeyId,
-    /// What it comes to, in a form of the sealer's own.
+    /// The sealed bytes, in the sealer's own form.
     pub bytes: Vec<u8>,
 }
 
-/// Why something was not sealed, or not opened.
+/// The reason why sealing or opening failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// The key is not among those that there are.
+    /// No key of this name exists.
     #[error("there is no sealing key {0}")]
     NoKey(KeyId),
-    /// It was changed, or belongs to another lease.
+    /// The bytes were changed, or sealed for another lease.
     #[error("it does not open with sealing key {0}: it was changed, or is of another lease")]
     Changed(KeyId),
-    /// The sealer does not work now.
+    /// The sealer does not work at present.
     #[error("the sealing keys cannot be used: {0}")]
     Unavailable(&'static str),
 }
 
-/// Seals and opens, each time bound to what it is for: what was sealed for one lease does not open for another.
+/// Seals and opens secrets, each bound to a purpose: bytes sealed for one lease do not open for
+/// another.
 #[async_trait]
 pub trait Sealer: Send + Sync {
-    /// Seals for this purpose with the newest key.
+    /// Seals `secret` for `purpose` with the newest key.
     ///
     /// # Errors
     /// [`SealError::Unavailable`].
     async fn seal(&self, secret: &Secret<String>, purpose: &[u8]) -> Result<Sealed, SealError>;
 
-    /// Opens what was sealed for this purpose.
+    /// Opens bytes that were sealed for `purpose`.
     ///
     /// # Errors
     /// See [`SealError`].

@@ -1,7 +1,8 @@
-//! How a plan lies on the disk: a line that names the key and the identity that it is charged to, then the sealed bytes.
+//! The file format of a stored plan: a line with the key's name and the identity that the plan is
+//! charged to, then the sealed bytes.
 //!
-//! The line is bound to the bytes: a file that was given another name, or another owner, does not open. Before plans were
-//! sealed a file was the bytes alone, under their digest.
+//! The line is bound to the bytes, so that a file with another name or another owner does not open.
+//! Earlier versions stored the plan's bytes unsealed, under their digest.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -14,46 +15,47 @@ use crate::seal::{KeyId, Sealed};
 use crate::sealing_keys::SealingKeys;
 use parking_lot::Mutex;
 
-/// What the first line begins with.
-const MARK: &str = "lanyard-plan-1 ";
-/// The longest first line, in bytes: the mark, the name of a key, a digest.
-const HEAD_BYTES: u64 = 256;
-/// The file with the keys, where the configuration names none.
-const KEYS: &str = "plan-sealing-keys";
-/// The name of the first key in it.
+/// Beginning of the first line.
+const FIRST_LINE_PREFIX: &str = "lanyard-plan-1 ";
+/// The longest first line, in bytes: the beginning, a key's name, a digest.
+const FIRST_LINE_BYTES: u64 = 256;
+/// Name of the key file in the data directory, used when the configuration names none.
+const KEY_FILE: &str = "plan-sealing-keys";
+/// Name of the first key in that file.
 const FIRST_KEY: &str = "plans-1";
 
-/// Whom plans of earlier versions are charged to: an owner of its own, the same for all of them.
+/// The owner that plans of earlier versions are charged to.
 #[must_use]
 pub fn nobody() -> Digest {
     Digest::of(b"")
 }
 
-/// What seals and opens plans. The keys are read when they are first needed: a kill from the data directory needs none.
+/// Seals and opens plans. Reads the keys at the first use, because a local kill in the data
+/// directory needs none.
 #[derive(Debug)]
 pub struct Seals {
     path: PathBuf,
-    /// The file is made where it is not there.
+    /// The key file belongs to the data directory and is created when missing.
     own: bool,
     keys: Mutex<Option<Arc<SealingKeys>>>,
 }
 
-/// A file, read.
+/// A parsed file with a sealed plan.
 #[derive(Debug)]
 pub struct SealedPlan {
     owner: Digest,
     sealed: Sealed,
 }
 
-/// The bytes of a file of an earlier version.
+/// An unsealed plan of an earlier version.
 #[derive(Debug)]
 pub struct Plain(
-    /// The plan, in clear.
+    /// The plan's bytes, unsealed.
     pub Vec<u8>,
 );
 
 impl Plain {
-    /// The file, unless it is sealed.
+    /// Wraps the content of a file; `None` when the file is sealed.
     #[must_use]
     pub fn of(file: Vec<u8>) -> Option<Self> {
         parsed(&file).is_none().then_some(Self(file))
@@ -61,11 +63,11 @@ impl Plain {
 }
 
 impl Seals {
-    /// The seals of a data directory, with the keys of this file or of the directory itself.
+    /// The seals of a data directory, with keys from `keys` or from the directory's own file.
     #[must_use]
     pub fn new(data_dir: &Path, keys: Option<&Path>) -> Self {
         Self {
-            path: keys.map_or_else(|| data_dir.join(KEYS), Path::to_path_buf),
+            path: keys.map_or_else(|| data_dir.join(KEY_FILE), Path::to_path_buf),
             own: keys.is_none(),
             keys: Mutex::new(None),
         }
@@ -86,18 +88,18 @@ impl Seals {
         Ok(read)
     }
 
-    /// The file for these bytes.
+    /// Renders the file for a plan's bytes.
     ///
     /// # Errors
     /// When there are no keys, or no random bits.
     pub fn seal(&self, digest: Digest, owner: Digest, content: &[u8]) -> io::Result<Vec<u8>> {
         let sealed = self.keys()?.seal_bytes(content, &purpose(digest, owner));
         let sealed = sealed.map_err(io::Error::other)?;
-        let line = format!("{MARK}{} {owner}\n", sealed.key);
+        let line = format!("{FIRST_LINE_PREFIX}{} {owner}\n", sealed.key);
         Ok([line.as_bytes(), &sealed.bytes].concat())
     }
 
-    /// What was sealed under this digest.
+    /// Opens a plan that was sealed under `digest`.
     ///
     /// # Errors
     /// When there are no keys, or the bytes were not sealed under this digest and owner.
@@ -113,10 +115,10 @@ fn purpose(digest: Digest, owner: Digest) -> Vec<u8> {
     format!("plan {digest} of {owner}").into_bytes()
 }
 
-/// The sealed plan in a file; nothing where the file is of an earlier version.
+/// Parses a file; `None` when the file is of an earlier version, and unsealed.
 #[must_use]
 pub fn parsed(file: &[u8]) -> Option<SealedPlan> {
-    let rest = file.strip_prefix(MARK.as_bytes())?;
+    let rest = file.strip_prefix(FIRST_LINE_PREFIX.as_bytes())?;
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let (line, bytes) = rest.split_at(end);
     let (key, owner) = std::str::from_utf8(line).ok()?.split_once(' ')?;
@@ -129,13 +131,13 @@ pub fn parsed(file: &[u8]) -> Option<SealedPlan> {
     })
 }
 
-/// Whom the plan in this file is charged to.
+/// Reads the owner of a stored plan from the first line of its file.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn owner_of(path: &Path) -> io::Result<Digest> {
     let mut head = Vec::new();
     let file = open_plain(path)?;
-    file.take(HEAD_BYTES).read_to_end(&mut head)?;
+    file.take(FIRST_LINE_BYTES).read_to_end(&mut head)?;
     Ok(parsed(&head).map_or_else(nobody, |plan| plan.owner))
 }

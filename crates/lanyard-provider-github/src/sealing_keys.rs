@@ -1,8 +1,8 @@
-//! Sealing with keys from a file: AES-256-GCM (NIST SP 800-38D) under a random 96-bit nonce, which comes first.
+//! Seals with keys from a file: AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce in front.
 //!
-//! A line a key, its name and 32 bytes in base64. The first seals and all of them open, so that a new key is put on top and
-//! an old one taken out when nothing sealed with it can live. Of one key 2^32 nonces may be drawn; that many leases take
-//! a hundred years at one a second.
+//! Each line holds a key's name and 32 bytes in base64. The first key seals and every key opens: a
+//! new key goes on top, and an old one leaves when nothing sealed with it can live. One key allows
+//! 2^32 random nonces, enough for a hundred years at one lease a second.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -21,24 +21,24 @@ use zeroize::Zeroizing;
 use crate::key_file::{self, KeyFileError};
 use crate::seal::{KeyId, SealError, Sealed, Sealer};
 
-/// Why there are no such keys.
+/// The reason why sealing keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingKeysError {
-    /// The file.
+    /// The file cannot be read.
     #[error(transparent)]
     File(#[from] KeyFileError),
-    /// A line is no key.
+    /// A line does not hold a key.
     #[error("line {0} of the sealing keys is not `<name> <32 bytes in base64>`")]
     Line(usize),
-    /// Two keys have one name.
+    /// Two keys have the same name.
     #[error("line {0} of the sealing keys has the name of another key")]
     Twice(usize),
-    /// There is none.
+    /// The file has no key.
     #[error("the file of sealing keys has no key")]
     Empty,
 }
 
-/// Keys from a file.
+/// The sealing keys of one file.
 pub struct SealingKeys {
     newest: KeyId,
     keys: BTreeMap<KeyId, LessSafeKey>,
@@ -55,7 +55,8 @@ impl std::fmt::Debug for SealingKeys {
 }
 
 impl SealingKeys {
-    /// Reads them from a file that only its owner may read. Empty lines and those after `#` are passed over.
+    /// Reads the keys of a file that only its owner may read. Empty lines and lines that begin with
+    /// `#` are skipped.
     ///
     /// # Errors
     /// See [`SealingKeysError`].
@@ -77,17 +78,18 @@ impl SealingKeys {
         Ok(Self { newest, keys })
     }
 
-    /// Writes a file with one new key, which nobody but its owner may read: complete and synced, or not there at all.
+    /// Writes a file with one new key atomically, readable by its owner alone.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be written, or the system gives no random bytes.
     pub fn create(path: &Path, name: &KeyId) -> io::Result<()> {
         let mut key = Zeroizing::new([0; 32]);
         let drawn = SystemRandom::new().fill(key.as_mut_slice());
         drawn.map_err(|_| io::Error::other("the system gives no random bits"))?;
         let line = Zeroizing::new(format!("{name} {}\n", STANDARD.encode(key.as_slice())));
         let unfinished = path.with_extension("unfinished");
-        // What a crash left of an earlier attempt has sealed nothing.
+        // A file left by a crash has sealed nothing, because keys are read under the final name
+        // only.
         match fs::remove_file(&unfinished) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -105,7 +107,7 @@ impl SealingKeys {
             .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
-    /// Seals bytes for this purpose with the newest key.
+    /// Seals bytes for `purpose` with the newest key.
     ///
     /// # Errors
     /// [`SealError::Unavailable`].
@@ -130,7 +132,7 @@ impl SealingKeys {
         })
     }
 
-    /// Opens bytes that were sealed for this purpose.
+    /// Opens bytes that were sealed for `purpose`.
     ///
     /// # Errors
     /// See [`SealError`].

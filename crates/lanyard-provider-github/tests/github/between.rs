@@ -1,4 +1,5 @@
-//! What stands between the broker and GitHub breaks, throttles and answers in its place: to everything, and to one method.
+//! What stands between the broker and GitHub breaks, throttles and answers in its place: to
+//! everything, and to one method.
 
 use lanyard_core::provider::{Provider as _, Revoked};
 use lanyard_testkit::conformance::between::{Answer, Between, Fault, Rule};

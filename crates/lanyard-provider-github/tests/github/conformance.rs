@@ -14,8 +14,8 @@ use lanyard_testkit::conformance::{self, Fault, Given, Played, Subject, Verdict}
 
 use crate::target::Target;
 
-/// How long the stand-in asks to wait, in seconds.
-const WAIT: u64 = 120;
+/// Time that the stand-in asks to wait, in seconds.
+const RETRY_AFTER_SECS: u64 = 120;
 
 struct Faked {
     target: Target,
@@ -56,7 +56,8 @@ impl Subject for Faked {
 
     fn now(&self) -> Timestamp {
         if self.later.swap(false, Ordering::Relaxed) {
-            self.github().set_clock(self.github().now() + WAIT);
+            self.github()
+                .set_clock(self.github().now() + RETRY_AFTER_SECS);
         }
         Timestamp::from_secs(self.github().now())
     }

@@ -49,7 +49,8 @@ async fn t46_mints_wait_as_long_as_github_says_and_revocations_do_not() {
     }
 }
 
-/// T46: a revocation that meets a limit is told to come again, and is tried again whenever that is asked for.
+/// T46: a revocation that meets a limit is told to come again, and is tried again whenever that is
+/// asked for.
 #[tokio::test]
 async fn t46_a_revocation_is_always_tried() {
     let target = Target::start();

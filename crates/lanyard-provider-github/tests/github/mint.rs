@@ -71,7 +71,8 @@ async fn t38_repositories_and_permissions_are_always_sent() {
     assert_eq!(sent, expected);
 }
 
-/// T38: a body that leaves a member out, or empty, gives everything here as at GitHub; and that is seen.
+/// T38: a body that leaves a member out, or empty, gives everything here as at GitHub; and that is
+/// seen.
 #[tokio::test]
 async fn t38_a_token_of_everything_is_seen_and_ended() {
     let documents = [
@@ -95,7 +96,7 @@ async fn t38_a_token_of_everything_is_seen_and_ended() {
     }
 }
 
-/// T38, T79
+/// T38, T79: GitHub is never asked for a token that would have everything.
 #[tokio::test]
 async fn t38_what_would_be_everything_is_not_rendered() {
     let target = Target::start();
@@ -160,7 +161,8 @@ async fn t79_more_than_was_asked_for_is_ended_and_refused() {
     }
 }
 
-/// T79: where it cannot be ended at once, it is ended by what was prepared as long as the process lives.
+/// T79: where it cannot be ended at once, it is ended by what was prepared as long as the process
+/// lives.
 #[tokio::test]
 async fn t79_more_than_was_asked_for_is_not_forgotten_while_it_lives() {
     let target = Target::start();
@@ -222,7 +224,7 @@ async fn a_suspended_installation_is_called_that() {
     assert!(error.to_string().contains("is suspended"), "{error}");
 }
 
-/// What GitHub refuses is told by a code with what to do about it, and leaves nothing to be revoked.
+/// A refusal of GitHub's becomes a code with a remedy, and leaves nothing to be revoked.
 #[tokio::test]
 async fn what_github_refuses_is_told_and_leaves_nothing() {
     let target = Target::start();

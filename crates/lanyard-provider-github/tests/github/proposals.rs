@@ -9,7 +9,7 @@ use crate::target::{Target, provider, token};
 const PULLS: (&str, &str) = ("POST", "/repos/acme/payments/pulls");
 const MERGE: (&str, &str) = ("PUT", "/repos/acme/payments/pulls/1/merge");
 
-/// Where a review is demanded, a proposal is opened and cannot merge itself.
+/// A proposal is opened where a review is demanded, and cannot merge itself.
 #[tokio::test]
 async fn a_proposal_is_opened_and_cannot_be_merged_by_its_token() {
     let target = Target::start();
@@ -32,8 +32,8 @@ async fn a_proposal_is_opened_and_cannot_be_merged_by_its_token() {
     assert_eq!(pushed.0, 201);
 }
 
-/// The token that looks at the rules may read metadata alone, of these repositories alone, and is ended before another is
-/// made.
+/// The token that looks at the rules may read metadata alone, of these repositories alone, and is
+/// ended before another is made.
 #[tokio::test]
 async fn the_rules_are_looked_at_with_a_token_of_metadata_that_is_ended() {
     let target = Target::start();
@@ -53,7 +53,8 @@ async fn the_rules_are_looked_at_with_a_token_of_metadata_that_is_ended() {
     assert!(place("DELETE") < place("POST"));
 }
 
-/// Where nothing demands a review, the token of the lease is not even asked for; the message says what to set.
+/// Without a rule that demands reviews the token of the lease is not even requested; the message
+/// says what to set.
 #[tokio::test]
 async fn without_a_rule_nothing_is_minted() {
     let cases = [
@@ -126,7 +127,7 @@ async fn t79_a_look_with_more_than_metadata_is_refused() {
     assert_eq!(revoked, Ok(Revoked::ProvedDead));
 }
 
-/// Whoever runs the target can answer for it: then nothing is looked at.
+/// The operator can vouch for the target: then no branch rule is read.
 #[tokio::test]
 async fn what_is_not_checked_is_minted_without_a_look() {
     let target = Target::start();
@@ -137,7 +138,7 @@ async fn what_is_not_checked_is_minted_without_a_look() {
     assert_eq!(target.github.tokens().len(), 1);
 }
 
-/// What comes of the first token says nothing of the lease's own, which was not asked for.
+/// The outcome of the first token says nothing about the lease's own, which was not requested.
 #[tokio::test]
 async fn a_look_that_is_lost_leaves_nothing_of_the_lease() {
     let target = Target::start();

@@ -93,7 +93,8 @@ async fn t55_a_lost_answer_is_pending_until_its_worst_expiry_and_said_to_be() {
     assert!(lease.worst_expiry >= NOW + Duration::from_secs(3600));
 }
 
-/// T54: where the journal does not take the answer, this process still knows the token; a later one says that it cannot.
+/// T54: where the journal does not take the answer, this process still knows the token; a later one
+/// says that it cannot.
 #[tokio::test]
 async fn t54_an_answer_that_was_not_journaled_is_known_as_long_as_the_process_lives() {
     let target = Target::start();
@@ -167,7 +168,7 @@ async fn a_young_token_that_is_not_known_everywhere_is_not_called_dead() {
     assert_eq!(target.prove(&lease).await, Ok(Revoked::ProvedDead));
 }
 
-/// One that its own holder ended is dead, once it is old enough for 401 to mean that.
+/// A token that its own holder ended is dead, once it is old enough for 401 to mean that.
 #[tokio::test]
 async fn a_token_that_its_holder_ended_is_dead() {
     let target = Target::start();
@@ -197,7 +198,7 @@ async fn an_end_that_was_taken_and_is_none_is_found_out() {
     assert_eq!(target.provider.probe(&lease).await, Ok(Probe::Live));
 }
 
-/// T67
+/// T67: each token is ended by a call of its own.
 #[tokio::test]
 async fn t67_one_that_fails_does_not_hold_up_the_rest() {
     let target = Target::start();

@@ -15,7 +15,8 @@ use lanyard_secret_file::SecretFileError;
 
 use crate::target::{KEY, NOW, OTHER_KEY, Target, client, revoke, token, write};
 
-/// T52: the token is neither in the handle nor in anything that is shown, and its bytes are not in the handle either.
+/// T52: the token is neither in the handle nor in anything that is shown, and its bytes are not in
+/// the handle either.
 #[tokio::test]
 async fn t52_a_handle_holds_sealed_bytes_alone() {
     let target = Target::start();
@@ -99,7 +100,7 @@ impl Sealer for Away {
     }
 }
 
-/// What cannot be sealed is ended at once; what cannot be opened now is tried again.
+/// A token that cannot be sealed is ended at once; one that cannot be opened now is tried again.
 #[tokio::test]
 async fn without_its_sealer_a_token_is_ended_and_a_lease_waits() {
     let target = Target::start();
@@ -162,7 +163,7 @@ async fn the_same_token_is_sealed_otherwise_each_time() {
     assert!(!format!("{keys:?}").contains("MDEy"));
 }
 
-/// T51
+/// T51: key files that others may read are refused.
 #[test]
 fn t51_a_file_of_keys_that_others_can_read_is_refused() {
     let target = Target::start();

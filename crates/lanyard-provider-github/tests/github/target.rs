@@ -56,12 +56,12 @@ impl Target {
         self.folder.path().join("sealing.keys")
     }
 
-    /// As a daemon that starts again has it.
+    /// The provider of a daemon that starts again.
     pub(crate) fn restarted(&self) -> GitHubProvider {
         provider(&self.github, &self.keys(), BranchRules::Required)
     }
 
-    /// The same app, asking at another address.
+    /// The provider of the same app at another address.
     pub(crate) fn behind(&self, address: std::net::SocketAddr) -> GitHubProvider {
         let target = GitHubTarget {
             host: "https://github.com".to_owned(),
@@ -144,7 +144,7 @@ impl Target {
         self.github.call(request, token, None).unwrap().0
     }
 
-    /// How often a request of this method was made for something that ends so.
+    /// Counts the requests of this method whose path ends so.
     pub(crate) fn asked(&self, method: &str, end: &str) -> usize {
         let asked = self.github.asked();
         let such =
