@@ -1,4 +1,4 @@
-//! What is known of a request that was let through.
+//! The facts about a request that a verifier has accepted.
 
 use std::collections::BTreeSet;
 
@@ -12,43 +12,44 @@ use lanyard_vocabulary::revision::Revision;
 use lanyard_vocabulary::role::Role;
 use lanyard_vocabulary::time::Timestamp;
 
-/// Whose request it is, and what it may do: what the token said. It stands in the extensions of the request. The secret is
-/// not in it.
+/// The token's claims, which a verifier puts into the extensions of an accepted request. The token
+/// itself is not among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
-    /// On whose behalf: the agent itself, or the one that its task was first delegated by.
+    /// The subject on whose behalf the token acts: the agent itself, or the agent that delegated
+    /// the first task of the lineage.
     pub subject: String,
     /// The agent that asked for the token.
     pub agent: AgentName,
-    /// Who acts for the subject, nearest first; nobody where the agent acts for itself.
+    /// The agents that act for the subject, nearest first; empty where the agent acts for itself.
     pub acting: Vec<AgentName>,
-    /// The task: what journals of a tool's own should name.
+    /// The task of the token, which a tool's own logs should name.
     pub task: TaskId,
-    /// The lease.
+    /// The lease of the token.
     pub lease: LeaseId,
-    /// The charter's name.
+    /// Name of the charter that the lease rests on.
     pub charter: Name,
-    /// The charter's revision.
+    /// Revision of that charter.
     pub revision: Revision,
-    /// The grant's name.
+    /// Name of the charter's grant.
     pub grant: Name,
-    /// plan or apply.
+    /// The lease's role, `plan` or `apply`.
     pub role: Role,
-    /// Where the task runs.
+    /// The environment that the task runs in.
     pub environment: Name,
     /// SHA-256 of the approved plan, in hex, for an apply.
     pub plan: Option<String>,
-    /// What the token may do, in the words of the tool.
+    /// The scopes of the token, in the tool's own words.
     pub scopes: BTreeSet<String>,
-    /// When it ends.
+    /// The time at which the token expires.
     pub expires: Timestamp,
-    /// The key that was shown with it, where it is bound to one.
+    /// The key whose possession the caller proved, if the token is bound to one.
     pub key: Option<Confirmation>,
 }
 
 impl Accepted {
-    /// Whether the token gives all of these scopes, each compared byte for byte.
+    /// Returns true when the token has all of these scopes, compared byte for byte.
     #[must_use]
     pub fn gives<'a>(&self, scopes: impl IntoIterator<Item = &'a str>) -> bool {
         let mut scopes = scopes.into_iter();
@@ -56,20 +57,20 @@ impl Accepted {
     }
 }
 
-/// The certificate that the client showed in the TLS handshake. Whoever ends TLS puts it into the extensions of each request
-/// of that connection; nothing in a request's headers may become one.
+/// The client certificate of a TLS connection. The server that ends TLS puts it into the extensions
+/// of each request of the connection; a request header must never become one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificate(String);
 
 impl ClientCertificate {
-    /// The leaf, in DER.
+    /// Takes the leaf certificate in DER.
     #[must_use]
     pub fn of(der: &[u8]) -> Self {
         let digest = ring::digest::digest(&ring::digest::SHA256, der);
         Self(URL_SAFE_NO_PAD.encode(digest.as_ref()))
     }
 
-    /// Its fingerprint, as `cnf` has it (RFC 8705 section 3.1).
+    /// The certificate's SHA-256 thumbprint in base64url, as `cnf` has it (RFC 8705 section 3.1).
     #[must_use]
     pub fn fingerprint(&self) -> &str {
         &self.0

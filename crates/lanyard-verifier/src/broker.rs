@@ -1,13 +1,13 @@
-//! Which broker is believed: its name in tokens, and where its documents are.
+//! The broker that a verifier trusts: its name in tokens, and the addresses of its documents.
 
 use reqwest::Url;
 
-/// Where the broker's status lists are, below its issuer.
-const LISTS: &str = "/oauth2/status-lists/";
-/// The longest name of a list, in bytes.
-const LIST_NAME: usize = 128;
+/// Path of the broker's status lists, below its issuer.
+const LISTS_PATH: &str = "/oauth2/status-lists/";
+/// The longest name of a status list, in bytes.
+const LIST_NAME_BYTES: usize = 128;
 
-/// A text is not an address of a broker.
+/// Returned for a text that cannot be a broker's address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not an address: https, without user, query and fragment (http on loopback alone)", .0.escape_debug())]
 pub struct AddressError(String);
@@ -21,10 +21,11 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// By its `issuer`, byte for byte as its configuration has it, under which its documents are.
+    /// The broker whose tokens have this `issuer`, byte for byte as in its configuration. Its
+    /// documents are below the issuer's URL.
     ///
     /// # Errors
-    /// See [`AddressError`].
+    /// When the issuer is not an https URL (http on loopback alone).
     pub fn named(issuer: &str) -> Result<Self, AddressError> {
         Ok(Self {
             base: base(issuer)?,
@@ -33,16 +34,17 @@ impl Broker {
         })
     }
 
-    /// The documents are fetched from here: an address inside a cluster, say. The name stays what it is.
+    /// Fetches the broker's documents from `url`, such as an address inside the cluster. The issuer
+    /// stays unchanged.
     ///
     /// # Errors
-    /// See [`AddressError`].
+    /// When the address is not an https URL (http on loopback alone).
     pub fn reached_at(self, url: &str) -> Result<Self, AddressError> {
         let base = base(url)?;
         Ok(Self { base, ..self })
     }
 
-    /// Its certificate is by one of these roots (PEM), and of no other.
+    /// Trusts only these root certificates (PEM) for the broker's own certificate.
     #[must_use]
     pub fn trusting(self, roots: Vec<u8>) -> Self {
         let authority = Some(roots);
@@ -61,17 +63,18 @@ impl Broker {
         format!("{}/.well-known/jwks.json", self.base)
     }
 
-    /// Where the list of that name in a token is fetched; none where it is not one of this broker's.
+    /// URL of the status list that a token names; `None` for a list of another issuer, which is
+    /// never fetched.
     pub(crate) fn list(&self, uri: &str) -> Option<String> {
         let path = uri.strip_prefix(self.issuer.trim_end_matches('/'))?;
-        let name = path.strip_prefix(LISTS)?;
+        let name = path.strip_prefix(LISTS_PATH)?;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        let fits = !name.is_empty() && name.len() <= LIST_NAME && name.bytes().all(plain);
+        let fits = !name.is_empty() && name.len() <= LIST_NAME_BYTES && name.bytes().all(plain);
         fits.then(|| format!("{}{path}", self.base))
     }
 }
 
-/// Without the slash at its end.
+/// Checks a URL and removes its trailing slash.
 fn base(text: &str) -> Result<String, AddressError> {
     let bad = || AddressError(text.to_owned());
     let url: Url = text.parse().map_err(|_| bad())?;

@@ -1,23 +1,25 @@
-//! The time, as the verifier needs it: of day for what tokens say, and running for how long something was kept.
+//! The two clocks of a verifier: the time of day for claims, and a monotonic clock for the age of
+//! what is cached.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lanyard_vocabulary::time::Timestamp;
 
-/// Two clocks: nobody makes a kept list younger by setting one of them back.
+/// A source of both times. The age of a cached list comes from the monotonic clock, so that setting
+/// the system's clock back makes no list younger.
 pub trait Clock: Send + Sync {
-    /// The time of day.
+    /// The time of day, for `iat`, `nbf` and `exp`.
     fn now(&self) -> Timestamp;
-    /// How long this clock has been running; never less than before.
+    /// The time since this clock started; monotonic.
     fn running(&self) -> Duration;
 }
 
-/// The clocks of the system.
+/// The operating system's clocks.
 #[derive(Debug)]
 pub struct SystemClock(Instant);
 
 impl SystemClock {
-    /// Running from here on.
+    /// Starts the monotonic clock at zero.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub fn start() -> Self {

@@ -1,4 +1,5 @@
-//! Getting the broker's documents: one GET, capped in size and time, and no redirect is followed (T10).
+//! Fetches the broker's documents: one GET each, limited in size and time, and without redirects
+//! (T10).
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use async_trait::async_trait;
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Url};
 
-/// How long one document may take.
+/// Time limit of fetching one document.
 ///
 /// # Limit
 /// - for: a document of the broker
@@ -15,60 +16,60 @@ use reqwest::{Certificate, Client, Url};
 /// - test: `t10_who_says_nothing_is_not_waited_for`
 const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why a document is not there.
+/// The reason why a document was not fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The certificates to trust are none, or there is no TLS.
+    /// The trusted certificates are unusable, or TLS cannot be set up.
     #[error("the client for the broker cannot be set up")]
     Client(#[source] reqwest::Error),
-    /// Nobody answers in time, or it is somebody else.
+    /// The server gave no answer in time, or is another server by its certificate.
     #[error("{url} does not answer: {why}")]
     Silent {
-        /// Where.
+        /// URL of the document.
         url: String,
-        /// The last cause.
+        /// The innermost cause of the failure.
         why: String,
     },
-    /// An answer that is no document: a redirect is one of these.
+    /// The server answered with another status than 200; redirects count as such.
     #[error("{url} answers {status}")]
     Status {
-        /// Where.
+        /// URL of the document.
         url: String,
-        /// The HTTP status.
+        /// HTTP status of the answer.
         status: u16,
     },
-    /// More than it may be.
+    /// The document is larger than its limit.
     #[error("{url} answers with more than {most} bytes")]
     Size {
-        /// Where.
+        /// URL of the document.
         url: String,
-        /// The bound, in bytes.
+        /// The limit in bytes.
         most: usize,
     },
 }
 
-/// Whoever fetches: over HTTPS, or whatever a test has in its place.
+/// A way to fetch documents: HTTPS, or a test's own.
 #[async_trait]
 pub trait Fetch: Send + Sync {
-    /// What is at this address, if that is no more than `most` bytes.
+    /// Fetches the document at `url`, which may have at most `most` bytes.
     ///
     /// # Errors
     /// See [`FetchError`].
     async fn fetch(&self, url: &str, most: usize) -> Result<Vec<u8>, FetchError>;
 }
 
-/// Over HTTPS.
+/// Fetches documents over HTTPS.
 #[derive(Debug)]
 pub struct Https(Client);
 
 impl Https {
-    /// Believes these roots alone (PEM); those of the system where there are none.
+    /// Trusts only `authority` (PEM), or the system's roots without one.
     ///
     /// # Errors
-    /// [`FetchError::Client`].
+    /// [`FetchError::Client`] when a certificate cannot be parsed.
     pub fn trusting(authority: Option<&[u8]>) -> Result<Self, FetchError> {
-        // reqwest takes the process's provider, and panics where there is none. Of two that set it at the same time, one
-        // comes too late, and both have it.
+        // reqwest takes the process's default provider and panics without one. When two clients
+        // install it at once, one call fails, and both have the provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let builder = Client::builder()
             .redirect(Policy::none())

@@ -1,4 +1,4 @@
-//! Something of the broker's that is kept for a while and fetched again, by one request at a time.
+//! A cached document of the broker, fetched again by one request at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,33 +7,35 @@ use parking_lot::Mutex;
 
 use crate::clock::Clock;
 
-/// What is kept, and when it was last asked for.
+/// A cached value, and the time of the last attempt to fetch it.
 #[derive(Debug)]
-pub(crate) struct Kept<T> {
-    held: Mutex<Held<T>>,
-    /// Whoever fetches has it; all others wait for what comes of that.
+pub(crate) struct Cached<T> {
+    held: Mutex<CachedValue<T>>,
+    /// Locked by the request that fetches; the others wait for its result instead of fetching
+    /// themselves.
     flight: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Held<T> {
+struct CachedValue<T> {
     value: Option<Arc<T>>,
     asked: Option<Duration>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for Cached<T> {
     fn default() -> Self {
         let (value, asked) = (None, None);
         Self {
-            held: Mutex::new(Held { value, asked }),
+            held: Mutex::new(CachedValue { value, asked }),
             flight: tokio::sync::Mutex::default(),
         }
     }
 }
 
-impl<T> Kept<T> {
-    /// What is kept, where that will do. Else it is fetched again, unless that was tried less than a `pause` ago; and where
-    /// it could not be, what is kept is given all the same: how old it may be, the caller decides.
+impl<T> Cached<T> {
+    /// Returns the cached value if `will_do` accepts it. Otherwise fetches it again, unless the
+    /// last attempt is less than `pause` ago. Where fetching fails, the old value is returned, and
+    /// the caller decides whether it is too old.
     pub(crate) async fn get<F>(
         &self,
         clock: &dyn Clock,
@@ -49,6 +51,7 @@ impl<T> Kept<T> {
             return Some(value);
         }
         let _flight = self.flight.lock().await;
+        // Again under the lock: the request before may have fetched the value.
         let before = held();
         if let Some(value) = before.clone().filter(|value| will_do(value)) {
             return Some(value);
@@ -59,7 +62,8 @@ impl<T> Kept<T> {
         }
         let fetched = fetch(before).await;
         let mut held = self.held.lock();
-        // From the answer on, so that those who waited for it do not each wait as long.
+        // The time of the answer and not of the request, so that requests which waited for this one
+        // do not each fetch as well.
         held.asked = Some(clock.running());
         if let Some(value) = fetched {
             held.value = Some(Arc::new(value));

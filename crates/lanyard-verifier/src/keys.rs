@@ -1,4 +1,5 @@
-//! The broker's public keys: fetched when they are needed, again for a name that is not known, and not believed for ever.
+//! The broker's public keys: fetched at the first use, fetched again for an unknown key id, and
+//! trusted for a limited time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use lanyard_identity::RejectedToken;
 use lanyard_identity::jwks::{Algorithm, Jwks};
 use lanyard_identity::jws::Jws;
 
-use crate::kept::Kept;
+use crate::kept::Cached;
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 
-/// After how long they are fetched again.
-const FRESH: Duration = Duration::from_secs(5 * 60);
-/// For how long they are believed while they cannot be fetched (T11).
+/// Age at which the keys are fetched again.
+const KEYS_FRESH_TIME: Duration = Duration::from_secs(5 * 60);
+/// The age up to which cached keys are trusted while the broker cannot be reached (T11).
 ///
 /// # Limit
 /// - for: the keys of the broker
@@ -21,15 +22,17 @@ const FRESH: Duration = Duration::from_secs(5 * 60);
 /// - beyond: nothing is accepted until keys are fetched again
 /// - test: `t11_keys_that_cannot_be_fetched_are_believed_for_an_hour`
 const KEYS_BELIEVED: Duration = Duration::from_secs(60 * 60);
-/// How often they are fetched at most for a key that is not among them (T11).
-const PAUSE: Duration = Duration::from_secs(10);
-/// How often it is tried while there are none.
-const RETRY: Duration = Duration::from_secs(1);
-/// The largest set, in bytes.
-const SIZE: usize = 64 * 1024;
+/// The shortest time between two fetches that an unknown key id causes, so that callers cannot make
+/// the verifier flood the broker (T11).
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(10);
+/// The shortest time between two attempts while there are no keys.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// The largest key set that is read, in bytes.
+const KEY_SET_BYTES: usize = 64 * 1024;
 
+/// The cached key set.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(Kept<KeySet>);
+pub(crate) struct Keys(Cached<KeySet>);
 
 #[derive(Debug)]
 struct KeySet {
@@ -38,12 +41,12 @@ struct KeySet {
 }
 
 impl Keys {
-    /// Whether a key of the broker's signed it.
+    /// Checks that a key of the broker's made the signature.
     pub(crate) async fn check(&self, jws: &Jws<'_>, sources: &Sources) -> Result<(), Refusal> {
         if jws.algorithm == Algorithm::Rs256 {
             return Err(Refusal::Forged(RejectedToken::Header));
         }
-        // The broker names the key of everything that it signs.
+        // The broker writes `kid` into everything that it signs, so a token without one is foreign.
         let kid = jws.kid.as_deref();
         let kid = kid.ok_or(Refusal::Forged(RejectedToken::Header))?;
         let set = self.set(kid, sources).await?;
@@ -56,8 +59,14 @@ impl Keys {
 
     async fn set(&self, kid: &str, sources: &Sources) -> Result<Arc<KeySet>, Refusal> {
         let age = |set: &KeySet| sources.clock.running().saturating_sub(set.fetched);
-        let will_do = |set: &KeySet| set.keys.knows(kid) && age(set) < FRESH;
-        let pause = |set: Option<&KeySet>| if set.is_some() { PAUSE } else { RETRY };
+        let will_do = |set: &KeySet| set.keys.knows(kid) && age(set) < KEYS_FRESH_TIME;
+        let pause = |set: Option<&KeySet>| {
+            if set.is_some() {
+                UNKNOWN_KEY_INTERVAL
+            } else {
+                RETRY_INTERVAL
+            }
+        };
         let set = self
             .0
             .get(&*sources.clock, pause, will_do, |_| fetch(sources))
@@ -69,9 +78,10 @@ impl Keys {
 
 async fn fetch(sources: &Sources) -> Option<KeySet> {
     let url = sources.broker.keys();
-    // Before the question: what is answered may change right after.
+    // Taken before the request: the set may change right after the answer, so its age counts from
+    // here.
     let fetched = sources.clock.running();
-    let bytes = match sources.fetch.fetch(&url, SIZE).await {
+    let bytes = match sources.fetch.fetch(&url, KEY_SET_BYTES).await {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::warn!(%error, "the broker's keys cannot be fetched");

@@ -1,4 +1,5 @@
-//! The middleware around a service: a request gets through with [`Accepted`] in its extensions, and without its secret.
+//! The tower middleware: an accepted request goes on with [`Accepted`] in its extensions and
+//! without its token.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,13 +12,13 @@ use tower_service::Service;
 use crate::refusal::Refusal;
 use crate::verifier::{DPOP, Verifier};
 
-/// Puts [`Verified`] around a service.
+/// A layer that wraps a service in [`Verified`].
 #[derive(Debug, Clone)]
 pub struct VerifierLayer(Verifier);
 
 impl Verifier {
-    /// The middleware that lets through what is accepted. It goes around the whole service, so that it sees the path that
-    /// the caller asked for.
+    /// The middleware that admits accepted requests. Put it around the whole service, so that it
+    /// sees the path that the caller asked for.
     #[must_use]
     pub fn layer(&self) -> VerifierLayer {
         VerifierLayer(self.clone())
@@ -33,8 +34,8 @@ impl<S> Layer<S> for VerifierLayer {
     }
 }
 
-/// A service that is asked by accepted callers alone. What it is asked with has neither `Authorization` nor `DPoP`: nothing
-/// behind it can log a token, or hand one on.
+/// A service that only accepted callers reach. The request that it gets has neither `Authorization`
+/// nor `DPoP`, so that nothing behind it can log a token or pass one on.
 #[derive(Debug, Clone)]
 pub struct Verified<S> {
     verifier: Verifier,
@@ -57,7 +58,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The one that is ready, and not its clone.
+        // Takes the service that `poll_ready` has made ready; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let verifier = self.verifier.clone();
@@ -76,7 +77,8 @@ where
     }
 }
 
-/// The answer; why, with all that is known of it, is in the log.
+/// Builds the answer to a refused request, and logs the reason with its source, which the caller is
+/// not told.
 pub(crate) fn refused<R: From<String>>(refusal: &Refusal) -> Response<R> {
     let source = std::error::Error::source(refusal);
     let source = source.map(tracing::field::display);

@@ -1,9 +1,11 @@
-//! For wrappers of tools: an HTTP service that stands in front of a tool, and lets in whoever has a token of Lanyard for it.
+//! For wrappers of tools: an HTTP service in front of a tool that admits callers with a token of
+//! Lanyard for that tool.
 //!
-//! A token says for which tool it is, what it may do there, for which task and under which charter, and where the broker
-//! publishes that it was revoked. [`Verifier`] checks all of that with each request, without asking the broker each time: its
-//! keys and its status lists are kept for as long as it says itself. **What cannot be known is refused**: a status list that
-//! is older than [`MAX_LIST_AGE`] lets nobody in, so that a kill ends a token here whether or not the broker can be reached.
+//! A token names its tool, its scopes, its task and charter, and the status list on which the
+//! broker publishes its revocation. [`Verifier`] checks all of that for each request without a call
+//! to the broker each time: keys and status lists are cached for as long as the broker allows.
+//! **What cannot be checked is refused**: a status list older than [`MAX_LIST_AGE`] admits nobody,
+//! so that a kill ends a token here whether or not the broker can be reached.
 //!
 //! ```
 //! use axum::routing::get;
@@ -26,11 +28,13 @@
 //! # }
 //! ```
 //!
-//! A token that is bound to a key is accepted with that key alone: with a proof of possession (DPoP, RFC 9449), which is good
-//! once in this process, or on a connection with the client certificate, which the server puts into the request's extensions
-//! as a [`ClientCertificate`]. [`Demands::bound`] refuses the others.
+//! A token that is bound to a key is accepted with that key alone: with a proof of possession
+//! (DPoP, RFC 9449), which this process accepts once, or on a connection with the client
+//! certificate, which the server puts into the request's extensions as a [`ClientCertificate`].
+//! [`Demands::bound`] refuses tokens that are not bound.
 //!
-//! The answers are 401 with `WWW-Authenticate`, 403 for a scope that is missing, and 503 where nobody can know.
+//! Refusals are 401 with `WWW-Authenticate`, 403 for a missing scope, and 503 when the check itself
+//! is not possible.
 
 mod accepted;
 mod broker;

@@ -1,4 +1,4 @@
-//! One Token Status List (draft-ietf-oauth-status-list): what it has to say of itself to be believed, and its bits.
+//! A Token Status List (draft-ietf-oauth-status-list): the checks of its claims, and its bits.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use lanyard_identity::jws::Jws;
 use lanyard_vocabulary::time::Timestamp;
 use serde::Deserialize;
 
-use crate::token::SKEW;
+use crate::token::CLOCK_SKEW;
 
-/// `typ` of a list.
-const TYPE: &str = "statuslist+jwt";
-/// The largest list as it is fetched, in bytes.
-pub(crate) const SIZE: usize = 256 * 1024;
-/// The largest list as it is kept: a million places.
+/// Header `typ` of a list.
+const LIST_TYPE: &str = "statuslist+jwt";
+/// The largest list that is fetched, in bytes.
+pub(crate) const LIST_BYTES: usize = 256 * 1024;
+/// The largest unpacked list; a million places fit.
 ///
 /// # Limit
 /// - for: a status list
@@ -23,10 +23,10 @@ pub(crate) const SIZE: usize = 256 * 1024;
 /// - beyond: the list is refused
 /// - test: `t44_a_list_that_unpacks_to_more_than_its_bound_is_none`
 const MAX_UNPACKED_BYTES: usize = 128 * 1024;
-/// The longest that a list is not fetched again, whatever it says.
-const FRESHEST: Duration = Duration::from_secs(60);
+/// The longest time for which a list is not fetched again, whatever its `ttl` says.
+const TTL_CEILING: Duration = Duration::from_secs(60);
 
-/// A list is not to be believed.
+/// The reason why a list is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadList {
     #[error("it is not a status list in a JWT of a bounded size")]
@@ -60,27 +60,28 @@ struct Packed {
     lst: String,
 }
 
-/// A list whose signature was checked.
+/// A list whose signature and claims were checked.
 #[derive(Debug)]
 pub(crate) struct List {
-    /// When the broker made it.
+    /// The time at which the broker made the list.
     pub(crate) made: Timestamp,
-    /// Until when it is to be believed.
+    /// The time at which the list expires.
     ends: Timestamp,
-    /// For how long it need not be fetched again.
+    /// Time for which the list need not be fetched again.
     pub(crate) ttl: Duration,
-    /// When it was asked for, by the running clock.
+    /// Time of the request for the list, by the monotonic clock.
     pub(crate) fetched: Duration,
+    /// The bits, one for each token.
     bits: Vec<u8>,
 }
 
-/// Takes a list apart; its signature is checked by the caller.
+/// Splits a list token; the caller checks the signature.
 pub(crate) fn parse(text: &str) -> Result<Jws<'_>, RejectedToken> {
-    Jws::parse_within(text, TYPE, SIZE)
+    Jws::parse_within(text, LIST_TYPE, LIST_BYTES)
 }
 
 impl List {
-    /// What the list of this name says, fetched then.
+    /// Checks the claims of the list `uri`, which was requested at `fetched`, and unpacks its bits.
     pub(crate) fn of(
         jws: &Jws<'_>,
         uri: &str,
@@ -98,7 +99,7 @@ impl List {
         let list = Self {
             made: Timestamp::from_secs(claims.iat),
             ends: Timestamp::from_secs(claims.exp.ok_or(BadList::Claims)?),
-            ttl: ttl.min(FRESHEST),
+            ttl: ttl.min(TTL_CEILING),
             fetched,
             bits: unpacked(&claims.status_list.lst)?,
         };
@@ -109,18 +110,18 @@ impl List {
         }
     }
 
-    /// Whether its own times hold.
+    /// Checks the list's `iat` and `exp` against the time of day.
     pub(crate) fn is_of_now(&self, now: Timestamp) -> bool {
-        self.made <= now + SKEW && now < self.ends
+        self.made <= now + CLOCK_SKEW && now < self.ends
     }
 
-    /// How old it is: by the time of day that it was made at, or since it was fetched if that is longer ago.
+    /// The list's age: by its `iat`, or since it was fetched, whichever is more.
     pub(crate) fn age(&self, now: Timestamp, running: Duration) -> Duration {
         now.since(self.made)
             .max(running.saturating_sub(self.fetched))
     }
 
-    /// The bit at a place; none where it has no such place.
+    /// The bit at `index`; `None` when the list has no such place.
     pub(crate) fn is_set(&self, index: u64) -> Option<bool> {
         let byte = self.bits.get(usize::try_from(index / 8).ok()?)?;
         Some(byte >> (index % 8) & 1 == 1)
@@ -143,7 +144,7 @@ mod tests {
         let list = List {
             made: Timestamp::EPOCH,
             ends: Timestamp::NEVER,
-            ttl: FRESHEST,
+            ttl: TTL_CEILING,
             fetched: Duration::ZERO,
             bits: unpacked("eNrbuRgAAhcBXQ").unwrap(),
         };

@@ -1,4 +1,4 @@
-//! The status lists that are kept: fetched again when their ttl has passed, and refused once they are too old.
+//! The cached status lists: fetched again after their `ttl`, and refused when too old.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::kept::Kept;
+use crate::kept::Cached;
 use crate::keys::Keys;
 use crate::list::{self, BadList, List};
 use crate::refusal::Refusal;
 use crate::sources::Sources;
 use crate::token::Place;
 
-/// How many lists are kept: each has places for 65,536 tokens.
+/// Status lists that are cached; each has places for 65,536 tokens.
 ///
 /// # Limit
 /// - for: a verifier
@@ -21,14 +21,15 @@ use crate::token::Place;
 /// - beyond: another list goes, and is fetched again when a token names it
 /// - test: `so_many_lists_are_kept_and_another_takes_the_place_of_one`
 const MAX_LISTS: usize = 64;
-/// How often a list is asked for at most while it cannot be had.
-const RETRY: Duration = Duration::from_secs(1);
+/// The shortest time between two attempts while a list cannot be fetched.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The cached lists, by their URI in tokens.
 #[derive(Debug, Default)]
-pub(crate) struct Lists(Mutex<BTreeMap<String, Arc<Kept<List>>>>);
+pub(crate) struct Lists(Mutex<BTreeMap<String, Arc<Cached<List>>>>);
 
 impl Lists {
-    /// That the token at this place was not revoked, by a list that is no older than this.
+    /// Checks that the token at `place` is not revoked, by a list that is at most `oldest` old.
     pub(crate) async fn check(
         &self,
         place: &Place,
@@ -46,7 +47,7 @@ impl Lists {
             kept_for < list.ttl.min(oldest) && list.is_of_now(clock.now())
         };
         let fetch = |before| fetched(&place.uri, url, before, keys, sources);
-        let list = kept.get(&**clock, |_| RETRY, will_do, fetch).await;
+        let list = kept.get(&**clock, |_| RETRY_INTERVAL, will_do, fetch).await;
         let (now, running) = (clock.now(), clock.running());
         let believed = |list: &Arc<List>| list.is_of_now(now) && list.age(now, running) <= oldest;
         let Some(list) = list.filter(believed) else {
@@ -54,13 +55,15 @@ impl Lists {
         };
         match list.is_set(place.idx) {
             Some(false) => Ok(()),
-            // A place that the list does not have is nobody's.
+            // A place beyond the list's end belongs to no token, so a token that names it is
+            // refused.
             Some(true) | None => Err(Refusal::Revoked),
         }
     }
 
-    /// The list of this name. Where there are too many, any other one goes: it can be fetched again.
-    fn kept(&self, uri: &str) -> Arc<Kept<List>> {
+    /// The cache of list `uri`. When there are too many, another list is dropped, since any can be
+    /// fetched again.
+    fn kept(&self, uri: &str) -> Arc<Cached<List>> {
         let mut lists = self.0.lock();
         if let Some(kept) = lists.get(uri) {
             return Arc::clone(kept);
@@ -68,7 +71,7 @@ impl Lists {
         while lists.len() >= MAX_LISTS {
             lists.pop_first();
         }
-        let kept = Arc::new(Kept::default());
+        let kept = Arc::new(Cached::default());
         lists.insert(uri.to_owned(), Arc::clone(&kept));
         kept
     }
@@ -81,9 +84,10 @@ async fn fetched(
     keys: &Keys,
     sources: &Sources,
 ) -> Option<List> {
-    // Before the question: what is answered may change right after.
+    // Taken before the request: the list may change right after the answer, so its age counts from
+    // here.
     let fetched = sources.clock.running();
-    let bytes = match sources.fetch.fetch(&url, list::SIZE).await {
+    let bytes = match sources.fetch.fetch(&url, list::LIST_BYTES).await {
         Ok(bytes) => bytes,
         Err(error) => {
             tracing::warn!(%error, "a status list cannot be fetched");
@@ -92,6 +96,7 @@ async fn fetched(
     };
     let list = read(uri, &bytes, fetched, keys, sources).await;
     let list = list.and_then(|list| match before {
+        // A replayed older list could show a revoked token as valid.
         Some(before) if list.made < before.made => Err(BadList::Older),
         Some(_) | None => Ok(list),
     });

@@ -1,4 +1,5 @@
-//! That whoever shows a token holds its key: proofs of possession, each good once (RFC 9449), and client certificates.
+//! Checks that a caller holds the token's key: proofs of possession, each accepted once (RFC 9449),
+//! and client certificates.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::refusal::Refusal;
 
-/// Proofs of possession that are remembered until they end.
+/// Proofs of possession that are remembered until they expire.
 ///
 /// # Limit
 /// - for: a verifier
@@ -19,7 +20,7 @@ use crate::refusal::Refusal;
 /// - beyond: a proof is refused as busy until another has ended
 /// - test: `a_verifier_that_remembers_all_it_can_takes_no_more`
 const MAX_PROOFS: usize = 200_000;
-/// Proofs of possession of one key that are remembered until they end.
+/// Proofs of possession of one key that are remembered until they expire.
 ///
 /// # Limit
 /// - for: a key
@@ -28,19 +29,19 @@ const MAX_PROOFS: usize = 200_000;
 /// - test: `one_key_does_not_use_up_the_room_of_the_others`
 const MAX_PROOFS_PER_KEY: u32 = 20_000;
 
-/// The proofs that were shown, for as long as they could be accepted (T12).
+/// The replay cache: proofs that were shown, for as long as they could be accepted again (T12).
 #[derive(Debug, Default)]
-pub(crate) struct Proofs(Mutex<Shown>);
+pub(crate) struct Proofs(Mutex<SeenProofs>);
 
 #[derive(Debug, Default)]
-struct Shown {
+struct SeenProofs {
     known: HashMap<ProofId, Confirmation>,
     ends: BTreeSet<(Timestamp, ProofId)>,
     of_key: HashMap<Confirmation, u32>,
 }
 
 impl Proofs {
-    /// That this proof is of this request, this token and this key, and was not shown before.
+    /// Checks that `proof` is for this request, token and key, and was not shown before.
     pub(crate) fn check(
         &self,
         proof: &str,
@@ -56,7 +57,7 @@ impl Proofs {
     }
 }
 
-impl Shown {
+impl SeenProofs {
     fn remember(&mut self, proof: Proof, now: Timestamp) -> Result<(), Refusal> {
         self.forget(now);
         if self.known.contains_key(&proof.id) {
@@ -72,7 +73,8 @@ impl Shown {
         Ok(())
     }
 
-    /// What could not be accepted any more. A proof is good up to and with its last moment.
+    /// Drops proofs that could not be accepted any more. A proof is valid up to and including its
+    /// last moment.
     fn forget(&mut self, now: Timestamp) {
         while let Some((until, id)) = self.ends.first().copied() {
             if until >= now {
@@ -109,7 +111,7 @@ mod tests {
     // T12
     #[test]
     fn t12_a_proof_is_good_once_until_it_could_not_be_accepted_any_more() {
-        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        let (mut shown, now) = (SeenProofs::default(), Timestamp::from_secs(100));
         let until = now + Duration::from_secs(90);
         let one = || proof("a", 1, until);
         assert_eq!(shown.remember(one(), now), Ok(()));
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_verifier_that_remembers_all_it_can_takes_no_more() {
-        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        let (mut shown, now) = (SeenProofs::default(), Timestamp::from_secs(100));
         for number in 0..u32::try_from(MAX_PROOFS).unwrap() {
             let key = (number / MAX_PROOFS_PER_KEY).to_string();
             assert_eq!(shown.remember(proof(&key, number, now), now), Ok(()));
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn one_key_does_not_use_up_the_room_of_the_others() {
-        let (mut shown, now) = (Shown::default(), Timestamp::from_secs(100));
+        let (mut shown, now) = (SeenProofs::default(), Timestamp::from_secs(100));
         for id in 0..MAX_PROOFS_PER_KEY {
             assert_eq!(shown.remember(proof("a", id, now), now), Ok(()));
         }

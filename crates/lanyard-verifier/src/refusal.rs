@@ -1,4 +1,4 @@
-//! Why a request does not get through, and what is answered to it (RFC 6750 section 3, RFC 9449 section 7).
+//! The reasons to refuse a request, and the answers (RFC 6750 section 3, RFC 9449 section 7).
 
 use std::time::Duration;
 
@@ -6,83 +6,84 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AU
 use http::{Response, StatusCode};
 use lanyard_identity::RejectedToken;
 
-/// After how many seconds a caller may ask again.
-const AGAIN: HeaderValue = HeaderValue::from_static("1");
-/// The algorithms of proofs of possession.
-const ALGORITHMS: &str = r#"algs="EdDSA ES256""#;
+/// `Retry-After` of a 503, in seconds.
+const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
+/// Signature algorithms of proofs of possession, as the DPoP challenge lists them.
+const PROOF_ALGORITHMS: &str = r#"algs="EdDSA ES256""#;
 
-/// Why a request does not get through. The text is what the caller reads; the source is for the log.
+/// The reason why a request is refused. The caller reads the message; the source is for the log
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No `Authorization` header with a scheme that is known here.
+    /// The request has no `Authorization` header with a known scheme.
     #[error("an access token of Lanyard is needed")]
     Absent,
-    /// Several `Authorization` or `DPoP` headers.
+    /// The request has several `Authorization` or `DPoP` headers.
     #[error("the request shows more than one token, or more than one proof")]
     Ambiguous,
-    /// Not a token that the broker signed (T1 to T5).
+    /// The broker did not sign the token (T1 to T5).
     #[error("the token is not one of the broker's")]
     Forged(#[source] RejectedToken),
-    /// A key of the broker's signed it for another issuer (T9).
+    /// The broker's key signed the token for another issuer (T9).
     #[error("the token is of another issuer")]
     Issuer,
-    /// It is for another tool (T8).
+    /// The token is for another tool (T8).
     #[error("the token is for another audience")]
     Audience,
-    /// Issued in the future (T13).
+    /// The token was issued in the future (T13).
     #[error("the token is not good yet: do the clocks agree?")]
     NotYet,
-    /// Past its `exp`.
+    /// The token is past its `exp`.
     #[error("the token has expired")]
     Expired,
-    /// Nobody could learn of its end.
+    /// The token names no status list, so its revocation could not be noticed.
     #[error("the token names no status list")]
     NoStatus,
-    /// Its status list would be somebody else's (T10).
+    /// The token's status list is not below the broker's issuer (T10).
     #[error("the token's status list is not one of the broker's")]
     ForeignList,
-    /// Killed, released or ended.
+    /// The token's lease was killed, released or has ended.
     #[error("the token was revoked")]
     Revoked,
-    /// This tool demands a binding, and the token has none.
+    /// The tool demands tokens that are bound to a key, and this one is not.
     #[error("the token is bound to no key, and this tool demands that")]
     Unbound,
-    /// A bound token without its proof, or one that is not bound with a proof.
+    /// A bound token came without its proof, or an unbound one with a proof.
     #[error(
         "a token that is bound to a key goes with the DPoP scheme and a proof, and no other does"
     )]
     Scheme,
-    /// The proof of possession is missing, is for another request, or of another key.
+    /// The proof of possession is missing, for another request, or of another key.
     #[error("the proof of possession is not of this request and of the token's key")]
     Proof(#[source] RejectedToken),
-    /// The proof was used (T12).
+    /// The proof was used before (T12).
     #[error("the proof of possession was shown before")]
     Replayed,
-    /// Another client certificate, or none.
+    /// The connection shows another client certificate, or none.
     #[error("the token is bound to a client certificate that this connection does not show")]
     Certificate,
-    /// It does not do for this route.
+    /// The token lacks a scope that the route needs.
     #[error("the token does not give the scope that this needs")]
     Scope {
-        /// All that is needed, with one space between.
+        /// All scopes that the route needs, separated by one space.
         needed: String,
     },
-    /// The keys could never be fetched, or not for too long (T11).
+    /// The broker's keys were never fetched, or are too old (T11).
     #[error("tokens cannot be checked now: the broker's keys cannot be fetched")]
     NoKeys,
-    /// The status list is too old, or there is none.
+    /// The status list is too old, or was never fetched.
     #[error("whether the token was revoked cannot be known now: there is no status list of the last {} s from the broker", .oldest.as_secs())]
     Stale {
-        /// How old it may be.
+        /// The greatest accepted age.
         oldest: Duration,
     },
-    /// As many proofs are remembered as there is room for.
+    /// The replay cache is full.
     #[error("too many proofs of possession were shown lately")]
     Busy,
 }
 
-/// What of the specifications a refusal is.
+/// The HTTP status and the error code of a refusal.
 struct Kind {
     status: StatusCode,
     error: Option<&'static str>,
@@ -116,13 +117,13 @@ impl Refusal {
         Kind { status, error }
     }
 
-    /// The HTTP status.
+    /// HTTP status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.kind().status
     }
 
-    /// The answer: `{"error", "error_description"}`, and the challenges that go with it.
+    /// Builds the answer: `{"error", "error_description"}` as body, and the challenges.
     #[must_use]
     pub fn response<B: From<String>>(&self) -> Response<B> {
         let Kind { status, error } = self.kind();
@@ -136,7 +137,7 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, AGAIN);
+            headers.insert(RETRY_AFTER, RETRY_AFTER_SECS);
             return response;
         }
         for challenge in self.challenges(error) {
@@ -145,7 +146,7 @@ impl Refusal {
         response
     }
 
-    /// One for each scheme, as either may be tried again.
+    /// A challenge for each scheme, since the caller may retry with either.
     fn challenges(&self, error: Option<&str>) -> impl Iterator<Item = HeaderValue> {
         let mut said = Vec::new();
         if let Some(error) = error {
@@ -156,9 +157,10 @@ impl Refusal {
             said.push(format!(r#"scope="{needed}""#));
         }
         let bearer = ["Bearer".to_owned(), said.join(", ")].join(" ");
-        said.push(ALGORITHMS.to_owned());
+        said.push(PROOF_ALGORITHMS.to_owned());
         let dpop = format!("DPoP {}", said.join(", "));
-        // What cannot stand in a header is a scope that no token has: then there is no challenge that would help.
+        // A scope that cannot stand in a header is one that no token has, so no challenge would
+        // help.
         let challenges = [bearer, dpop].into_iter();
         challenges.filter_map(|text| HeaderValue::from_str(text.trim_end()).ok())
     }

@@ -1,4 +1,4 @@
-//! What a route demands beyond an accepted token: scopes.
+//! Scopes that a route demands of an accepted token.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,14 +11,14 @@ use crate::accepted::Accepted;
 use crate::layer::refused;
 use crate::refusal::Refusal;
 
-/// A route for tokens that give all of these scopes. The verifier's own layer goes around it: a request that it has not
-/// accepted is refused here too.
+/// A layer for a route whose callers need all of these scopes. The verifier's own layer goes around
+/// it; a request that the verifier has not accepted is refused here too.
 #[must_use]
 pub fn require_scopes<T: Into<String>>(scopes: impl IntoIterator<Item = T>) -> RequireScopes {
     RequireScopes(scopes.into_iter().map(Into::into).collect())
 }
 
-/// Puts [`Scoped`] around a service.
+/// A layer that wraps a service in [`Scoped`].
 #[derive(Debug, Clone)]
 pub struct RequireScopes(Arc<[String]>);
 
@@ -31,7 +31,7 @@ impl<S> Layer<S> for RequireScopes {
     }
 }
 
-/// A service that is asked by callers with some scopes alone.
+/// A service that only callers with certain scopes reach.
 #[derive(Debug, Clone)]
 pub struct Scoped<S> {
     scopes: Arc<[String]>,

@@ -1,5 +1,5 @@
-//! What a token of the broker's says (RFC 9068), once its signature was checked. Claims that are not known here are left
-//! alone: a broker may say more than this wrapper understands.
+//! The claims of a broker's token (RFC 9068), after its signature was checked. Unknown claims are
+//! ignored, because a newer broker may send more than this version knows.
 
 use std::time::Duration;
 
@@ -15,16 +15,18 @@ use serde::Deserialize;
 use crate::accepted::Accepted;
 use crate::refusal::Refusal;
 
-/// How far the clocks of the broker and of a wrapper may differ (T13).
-pub(crate) const SKEW: Duration = Duration::from_secs(5);
-/// `typ` of an access token (RFC 9068 section 2.1).
-pub(crate) const TYPE: &str = "at+jwt";
+/// Difference that is allowed between the clocks of the broker and of the verifier (T13).
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5);
+/// Header `typ` of an access token (RFC 9068 section 2.1).
+pub(crate) const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 
+/// The claims of an access token.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Claims {
     iss: String,
     sub: String,
-    /// One text: a token for several audiences is not one of the broker's (T8).
+    /// A single audience: a token with a list of audiences is not the broker's and does not parse
+    /// (T8).
     aud: String,
     client_id: String,
     iat: u64,
@@ -49,7 +51,7 @@ struct Status {
     status_list: Place,
 }
 
-/// A place on a status list.
+/// The token's place on a status list.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Place {
     pub(crate) idx: u64,
@@ -63,7 +65,7 @@ struct Act {
 }
 
 impl Claims {
-    /// That the token is by this issuer, for this audience, at this time.
+    /// Checks issuer, audience and times.
     pub(crate) fn check(
         &self,
         issuer: &str,
@@ -75,16 +77,16 @@ impl Claims {
             Err(Refusal::Issuer)
         } else if self.aud != audience {
             Err(Refusal::Audience)
-        } else if Timestamp::from_secs(from) > now + SKEW {
+        } else if Timestamp::from_secs(from) > now + CLOCK_SKEW {
             Err(Refusal::NotYet)
-        } else if now >= Timestamp::from_secs(self.exp) + SKEW {
+        } else if now >= Timestamp::from_secs(self.exp) + CLOCK_SKEW {
             Err(Refusal::Expired)
         } else {
             Ok(())
         }
     }
 
-    /// Where it says that its status is.
+    /// The token's place on a status list; a token without one is refused.
     pub(crate) fn place(&self) -> Result<&Place, Refusal> {
         let status = self.status.as_ref().ok_or(Refusal::NoStatus)?;
         Ok(&status.status_list)

@@ -1,4 +1,4 @@
-//! Judging one request: the token, the key that it is bound to, and whether it was revoked.
+//! Verifies a request: the token, its revocation, and the key that it is bound to.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::lists::Lists;
 use crate::proofs::Proofs;
 use crate::refusal::Refusal;
 use crate::sources::Sources;
-use crate::token::{Claims, TYPE};
+use crate::token::{ACCESS_TOKEN_TYPE, Claims};
 
-/// The header with a proof of possession (RFC 9449 section 4).
+/// Header with a proof of possession (RFC 9449 section 4).
 pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
-/// How old a status list may be, where nothing else is said. The broker itself says 30 s as well.
+/// The default for the greatest age of a status list. The broker's lists expire after 30 s as well.
 ///
 /// # Limit
 /// - for: a status list
@@ -33,7 +33,7 @@ pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// - test: `without_the_broker_nothing_is_accepted_once_the_list_is_stale`
 pub const MAX_LIST_AGE: Duration = Duration::from_secs(30);
 
-/// What a wrapper demands of tokens.
+/// A tool's demands on tokens.
 #[derive(Debug, Clone)]
 pub struct Demands {
     audience: String,
@@ -42,17 +42,17 @@ pub struct Demands {
     bound: Bound,
 }
 
-/// Of which tokens a key has to be shown.
+/// The tokens that have to come with proof of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Bound {
-    /// Of those that are bound to one.
+    /// Only tokens that are bound to a key.
     Some,
-    /// Of all: others are refused.
+    /// All tokens: unbound ones are refused.
     All,
 }
 
 impl Demands {
-    /// Tokens for this audience, the tool's own, as the charters' grants have it.
+    /// Demands tokens for the tool's own audience, as the charters' grants name it.
     #[must_use]
     pub fn audience(audience: &str) -> Self {
         Self {
@@ -63,23 +63,24 @@ impl Demands {
         }
     }
 
-    /// The tool is reached here: `https://tickets.example`, with a path where a proxy takes one away. Proofs of possession
-    /// name it; without one, no token that is bound to a key by DPoP is accepted. A request's `Host` is not asked: whoever
-    /// relays a proof chooses it.
+    /// Adds an origin under which callers reach the tool, such as `https://tickets.example`, with a
+    /// path where a proxy removes one. Proofs of possession name the origin; without one, tokens
+    /// bound to a key by DPoP are refused. The `Host` header is not used, because whoever relays a
+    /// proof chooses it.
     #[must_use]
     pub fn reached_at(mut self, origin: &str) -> Self {
         self.origins.push(origin.trim_end_matches('/').to_owned());
         self
     }
 
-    /// Every token is bound to a key that is shown with it: one that was stolen is of no use.
+    /// Demands that every token is bound to a key, so that a stolen token is useless.
     #[must_use]
     pub fn bound(self) -> Self {
         let bound = Bound::All;
         Self { bound, ..self }
     }
 
-    /// A status list is too old beyond this, and then nothing is accepted. Never more than [`MAX_LIST_AGE`].
+    /// Refuses everything once the status list is older than `oldest`; at most [`MAX_LIST_AGE`].
     #[must_use]
     pub fn revoked_within(self, oldest: Duration) -> Self {
         let oldest = oldest.min(MAX_LIST_AGE);
@@ -87,10 +88,11 @@ impl Demands {
     }
 }
 
-/// Judges requests to one tool. A clone is the same verifier.
+/// Verifies requests to one tool. Clones share caches.
 #[derive(Clone)]
 pub struct Verifier(Arc<Judge>);
 
+/// The state of a verifier.
 struct Judge {
     demands: Demands,
     sources: Sources,
@@ -108,18 +110,18 @@ impl std::fmt::Debug for Verifier {
     }
 }
 
-/// How a token was shown.
+/// The scheme of the `Authorization` header.
 enum Scheme<'a> {
     Bearer,
-    /// With this proof.
+    /// DPoP, with this proof.
     Dpop(&'a str),
 }
 
 impl Verifier {
-    /// Of this broker's tokens. Nothing is fetched before the first request.
+    /// A verifier of this broker's tokens. Fetches nothing before the first request.
     ///
     /// # Errors
-    /// [`FetchError::Client`].
+    /// [`FetchError::Client`] when the broker's root certificates cannot be parsed.
     pub fn new(broker: Broker, demands: Demands) -> Result<Self, FetchError> {
         let fetch = Https::trusting(broker.authority())?;
         let clock = SystemClock::start();
@@ -130,7 +132,7 @@ impl Verifier {
         ))
     }
 
-    /// The same with another way to fetch and another clock, for tests.
+    /// A verifier with another way to fetch and another clock, for tests.
     #[must_use]
     pub fn with(
         broker: Broker,
@@ -151,13 +153,13 @@ impl Verifier {
         }))
     }
 
-    /// Judges a request by its head: what [`Verifier::layer`] does, for servers without tower.
+    /// Verifies a request by its head, as [`Verifier::layer`] does, for servers without tower.
     ///
     /// # Errors
     /// See [`Refusal`].
     pub async fn accept(&self, request: &Parts) -> Result<Accepted, Refusal> {
         let judge = &*self.0;
-        let (scheme, token) = shown(&request.headers)?;
+        let (scheme, token) = token_of(&request.headers)?;
         let claims = judge.claims(token).await?;
         judge
             .lists
@@ -168,15 +170,15 @@ impl Verifier {
                 &judge.sources,
             )
             .await?;
-        // Last, so that nobody else's proofs take room.
-        judge.held(request, (&scheme, token), &claims)?;
+        // Last, so that only callers with a valid token can take space in the replay cache.
+        judge.check_possession(request, (&scheme, token), &claims)?;
         Ok(claims.accepted())
     }
 }
 
 impl Judge {
     async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
-        let jws = Jws::parse_as(token, TYPE).map_err(Refusal::Forged)?;
+        let jws = Jws::parse_as(token, ACCESS_TOKEN_TYPE).map_err(Refusal::Forged)?;
         self.keys.check(&jws, &self.sources).await?;
         let claims: Claims = jws.claims().map_err(Refusal::Forged)?;
         let (issuer, now) = (self.sources.broker.issuer(), self.sources.clock.now());
@@ -184,8 +186,8 @@ impl Judge {
         Ok(claims)
     }
 
-    /// That the key which the token is bound to is held.
-    fn held(
+    /// Checks that the caller holds the key that the token is bound to.
+    fn check_possession(
         &self,
         request: &Parts,
         (scheme, token): (&Scheme<'_>, &str),
@@ -216,8 +218,8 @@ impl Judge {
     }
 }
 
-/// The token of a request, and how it was shown.
-fn shown(headers: &HeaderMap) -> Result<(Scheme<'_>, &str), Refusal> {
+/// The request's token, and the scheme in which it was shown.
+fn token_of(headers: &HeaderMap) -> Result<(Scheme<'_>, &str), Refusal> {
     let value = only(headers, &AUTHORIZATION)?.ok_or(Refusal::Absent)?;
     let (scheme, token) = value.split_once(' ').ok_or(Refusal::Absent)?;
     let token = token.trim_start_matches(' ');
@@ -232,7 +234,8 @@ fn shown(headers: &HeaderMap) -> Result<(Scheme<'_>, &str), Refusal> {
     }
 }
 
-/// The one header of that name; two are one too many.
+/// The only header of this name; a second one is an error, since two parties could each read
+/// another one.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {

@@ -21,16 +21,16 @@ use serde_json::{Value, json};
 pub(crate) const ISSUER: &str = "https://lanyard.example";
 pub(crate) const LIST: &str = "https://lanyard.example/oauth2/status-lists/0f-0";
 pub(crate) const KEYS: &str = "https://lanyard.example/.well-known/jwks.json";
-/// When it all begins.
+/// The time at which each test begins.
 pub(crate) const START: u64 = 1_800_000_000;
-/// How many places a list of the tests has.
-const PLACES: usize = 64;
+/// Number of places on a list of the tests.
+const LIST_PLACES: usize = 64;
 
 pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// An Ed25519 key.
+/// An Ed25519 key of the fake broker.
 pub(crate) struct Key {
     pub(crate) kid: String,
     pair: Ed25519KeyPair,
@@ -118,12 +118,12 @@ impl Clock for Time {
     }
 }
 
-/// What the broker has at its addresses, and how often it was asked.
+/// The documents at the broker's addresses, and the number of requests for each.
 #[derive(Default)]
 pub(crate) struct Documents {
     pub(crate) at: Mutex<BTreeMap<String, Vec<u8>>>,
     asked: Mutex<BTreeMap<String, usize>>,
-    /// Nobody is answered before this many are there.
+    /// Number of requests that have to arrive before any is answered.
     pub(crate) held_back: Mutex<Option<Arc<tokio::sync::Barrier>>>,
 }
 
@@ -199,7 +199,7 @@ impl Scene {
     }
 
     pub(crate) fn list_claims(&self, revoked: &[usize]) -> Value {
-        let mut bits = vec![0_u8; PLACES / 8];
+        let mut bits = vec![0_u8; LIST_PLACES / 8];
         for place in revoked {
             bits[place / 8] |= 1 << (place % 8);
         }
@@ -221,7 +221,7 @@ impl Scene {
         })
     }
 
-    /// The same with other members; null takes one away.
+    /// The claims with other members; null removes one.
     pub(crate) fn claims_with(&self, changes: &Value) -> Value {
         let mut claims = self.claims();
         for (name, value) in changes.as_object().unwrap() {

@@ -66,7 +66,8 @@ async fn a_wrapper_may_demand_a_younger_list_and_never_an_older_one() {
     assert_eq!(scene.shows(&scene.token()).await, Err(STALE));
 }
 
-// A list that was true once does not become true by coming again: somebody in between may have kept it.
+// A list that was true once does not become true by coming again: somebody in between may have kept
+// it.
 #[tokio::test]
 async fn a_list_is_as_old_as_it_says_and_never_goes_back() {
     let scene = Scene::set();
