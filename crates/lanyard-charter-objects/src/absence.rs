@@ -1,29 +1,32 @@
-//! What is known of the objects of one namespace, and whether something that is not in a list is gone.
+//! The known objects of one namespace, and the decision whether an object that a list lacks was
+//! deleted.
 //!
-//! A charter is withdrawn when a complete list of a definition that is there, and is not being deleted, has not had it for a
-//! while. An API server that does not answer, refuses, or has no definition any more says nothing about charters.
+//! A charter is withdrawn when a complete list has lacked it for a while, and its definition exists
+//! and is not being deleted. An API server that does not answer, refuses, or has no definition any
+//! more says nothing about charters.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::object::Object;
 
-/// Deletions that are believed, however many objects there are.
-const FEW_DELETIONS: usize = 3;
+/// Number of deletions that are believed at once, however many objects exist.
+const DELETIONS_BELIEVED: usize = 3;
 
-/// The times that the books go by.
+/// The periods that decide about staleness and deletion.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
-    /// How long what is known stays in force while the API server cannot be read.
+    /// Time for which known charters stay in force while the API server cannot be read.
     pub stale_after: Duration,
-    /// How long an object has to be missing, with no other one that goes missing, before it counts as deleted.
+    /// Time for which an object has to be missing, with no further one going missing, before it
+    /// counts as deleted.
     pub settle: Duration,
-    /// Deletions within this time count as made at once.
+    /// Deletions within this period count as made together.
     pub at_once: Duration,
 }
 
 impl Times {
-    /// With everything but `stale_after` as it usually is.
+    /// The usual periods, with this `stale_after`.
     #[must_use]
     pub const fn of(stale_after: Duration) -> Self {
         Self {
@@ -34,70 +37,72 @@ impl Times {
     }
 }
 
-/// Why a namespace is not read.
+/// A namespace that is not read at present.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// For how long.
+    /// Time since the last read.
     pub for_time: Duration,
-    /// What the API server says, or that it says nothing.
+    /// The API server's words, or that it says nothing.
     pub why: String,
-    /// Whether its charters are still in force.
+    /// The gap exceeds `stale_after`, so the charters are out of force.
     pub is_stale: bool,
 }
 
 #[derive(Debug)]
 struct Known {
     object: Object,
-    /// Since when a list has not had it.
+    /// Time at which a list first lacked the object.
     missing: Option<Duration>,
-    /// The object is missing together with so many others that an operator has to confirm the deletion.
+    /// The object went missing together with so many others that an operator has to confirm the
+    /// deletion.
     is_held: bool,
 }
 
-/// The objects of one namespace. Times are counted from the start of the process.
+/// The known objects of one namespace. Times are counted from the start of the process.
 #[derive(Debug, Default)]
 pub struct Books {
-    /// By uid.
+    /// Known objects by uid, so that a new object of an old name is another one.
     known: BTreeMap<String, Known>,
-    /// When the API server last said something.
+    /// Time of the API server's last answer.
     read: Option<Duration>,
     failure: Option<String>,
-    /// When deletions were believed.
+    /// Times of believed deletions, within [`Times::at_once`].
     deleted: VecDeque<Duration>,
 }
 
 impl Books {
-    /// The objects that count now, those that are held among them.
+    /// All objects whose charters count, the held ones included.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.known.values().map(|known| &known.object)
     }
 
-    /// The object of this uid.
+    /// Looks an object up by its uid.
     #[must_use]
     pub fn object(&self, uid: &str) -> Option<&Object> {
         self.known.get(uid).map(|known| &known.object)
     }
 
-    /// The names of what is gone with so many others at once that it stays in force until an operator says so.
+    /// Names of the held objects: missing together with so many others that they stay in force
+    /// until an operator confirms.
     pub fn held(&self) -> impl Iterator<Item = &str> {
         let held = self.known.values().filter(|known| known.is_held);
         held.map(|known| known.object.origin.name.as_str())
     }
 
-    /// Whether a list has ever been complete.
+    /// True once a complete list was read.
     #[must_use]
     pub const fn was_read(&self) -> bool {
         self.read.is_some()
     }
 
-    /// Whether there are objects that the last list has not had, and that are not believed to be gone yet.
+    /// True while the last list lacked objects that do not count as deleted yet.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         let mut known = self.known.values();
         known.any(|known| known.missing.is_some() && !known.is_held)
     }
 
-    /// Whether this list lacks anything that is known and not held.
+    /// Checks whether `listed` lacks an object that is known and not held.
     #[must_use]
     pub fn lacks(&self, listed: &[Object]) -> bool {
         let has = |uid: &str| listed.iter().any(|object| object.origin.uid == uid);
@@ -105,9 +110,11 @@ impl Books {
         known.any(|(uid, known)| !known.is_held && !has(uid))
     }
 
-    /// A complete list of a definition that is there. Whether anything has changed.
+    /// Takes in a complete list, read while the definition existed. Returns whether anything
+    /// changed.
     pub fn listed(&mut self, listed: Vec<Object>, now: Duration, times: &Times) -> bool {
         self.read = Some(now);
+        // The end of a failure is a change too, because the gap is reported.
         let mut changed = self.failure.take().is_some();
         let uids: std::collections::BTreeSet<String> = listed
             .iter()
@@ -117,7 +124,8 @@ impl Books {
             let name = &object.origin.name;
             listed.iter().any(|other| other.origin.name == *name)
         };
-        // One that was made anew under its name is no deletion.
+        // An object that was deleted and created again under its name is a replacement, and no
+        // deletion.
         let before = self.known.len();
         self.known
             .retain(|uid, known| uids.contains(uid) || !replaced(&known.object));
@@ -141,26 +149,27 @@ impl Books {
         changed | self.settle(now, times)
     }
 
-    /// The API server said that nothing has changed.
+    /// Notes that the API server reported no change.
     pub fn unchanged(&mut self, now: Duration) {
         self.read = Some(now);
     }
 
-    /// Nothing could be read. Whether that is new.
+    /// Notes a failed read. Returns whether the reason is new.
     pub fn failed(&mut self, why: String) -> bool {
         let is_new = self.failure.as_ref() != Some(&why);
         self.failure = Some(why);
         is_new
     }
 
-    /// An operator says that what is held is gone. Whether anything was.
+    /// Deletes the held objects, after an operator's confirmation. Returns whether there were any.
     pub fn believe(&mut self) -> bool {
         let before = self.known.len();
         self.known.retain(|_, known| !known.is_held);
         self.known.len() != before
     }
 
-    /// Since when, and why, nothing is read; counted from the start of the process where nothing ever was.
+    /// Describes the current gap, if the namespace is not read; counted from the start of the
+    /// process when nothing was ever read.
     #[must_use]
     pub fn gap(&self, now: Duration, times: &Times) -> Option<Gap> {
         let for_time = now.saturating_sub(self.read.unwrap_or_default());
@@ -178,7 +187,8 @@ impl Books {
         })
     }
 
-    /// Believes what has been missing for long enough, or holds it where it is too much at once.
+    /// Deletes objects that have been missing long enough, or holds them where too many went
+    /// missing together.
     fn settle(&mut self, now: Duration, times: &Times) -> bool {
         let missing = |known: &Known| known.missing.filter(|_| !known.is_held);
         let latest = self.known.values().filter_map(missing).max();
@@ -201,7 +211,9 @@ impl Books {
         let at_once = gone + self.deleted.len();
         let held = self.known.values().filter(|known| known.is_held).count();
         let before = self.known.len() - held + self.deleted.len();
-        if at_once >= FEW_DELETIONS && at_once * 2 > before {
+        // More than half of the namespace at once looks like an accident (a pruned folder),
+        // so an operator has to confirm it.
+        if at_once >= DELETIONS_BELIEVED && at_once * 2 > before {
             for known in self.known.values_mut() {
                 known.is_held |= known.missing.is_some();
             }

@@ -1,4 +1,4 @@
-//! Admission reviews: what the API server asks before it stores a charter, and what it is told.
+//! Admission reviews: the API server's question before it stores a charter, and the answer.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::finding::Finding;
 use crate::object::Object;
 
-/// The largest review: an object, and the one that was there before.
+/// The largest review; it holds the new object and the old one.
 ///
 /// # Limit
 /// - for: a call of the admission webhook
@@ -16,23 +16,23 @@ use crate::object::Object;
 /// - beyond: the call is refused with 413
 /// - test: `a_hostile_review_is_refused`
 pub const MAX_REVIEW_BYTES: usize = 8 << 20;
-/// Warnings that the API server hands on to whoever applies.
-const SHOWN_WARNINGS: usize = 20;
-/// The longest warning, in characters: the API server cuts what is longer than 256 bytes.
+/// Number of warnings in an answer, which the API server shows to the applying user.
+const WARNINGS_SHOWN: usize = 20;
+/// The longest warning, in characters; the API server truncates warnings at 256 bytes.
 const WARNING_CHARACTERS: usize = 200;
 /// The longest refusal, in characters.
 const REFUSAL_CHARACTERS: usize = 8000;
 
-/// A body that is no review of a charter.
+/// Returned for a body that is not an admission review of a charter.
 #[derive(Debug, thiserror::Error)]
 #[error("not an AdmissionReview of a Charter: {0}")]
 pub struct Malformed(String);
 
-/// One question of the API server.
+/// An admission review of one charter.
 #[derive(Debug)]
 pub struct Review {
     uid: String,
-    /// What would be stored.
+    /// The object that would be stored.
     pub object: Object,
 }
 
@@ -63,10 +63,10 @@ struct Resource {
     resource: String,
 }
 
-/// Reads the body of a call.
+/// Parses the body of a webhook call.
 ///
 /// # Errors
-/// When it is not about a charter that is made or changed.
+/// When the call is not about the creation or update of a charter.
 pub fn reviewed(body: &[u8]) -> Result<Review, Malformed> {
     let not = |why: &dyn std::fmt::Display| Malformed(why.to_string());
     let raw: Raw<'_> = serde_json::from_slice(body).map_err(|error| not(&error))?;
@@ -87,7 +87,8 @@ pub fn reviewed(body: &[u8]) -> Result<Review, Malformed> {
     let mut object = Object::read(raw.request.object).map_err(|error| not(&error))?;
     object.origin.namespace = raw.request.namespace;
     if raw.request.operation == "CREATE" {
-        // Two of one second have no order of their own: what is there already is older.
+        // Timestamps have seconds, so two objects of one second have no order. The one that exists
+        // counts as older.
         object.created = i64::MAX;
     }
     Ok(Review {
@@ -97,16 +98,16 @@ pub fn reviewed(body: &[u8]) -> Result<Review, Malformed> {
 }
 
 impl Review {
-    /// The charter may be stored.
+    /// Renders the answer that the charter may be stored, with warnings.
     #[must_use]
     pub fn allowed(&self, warnings: &[Finding]) -> Value {
-        let warnings = warnings.iter().take(SHOWN_WARNINGS);
+        let warnings = warnings.iter().take(WARNINGS_SHOWN);
         let warnings = warnings.map(|it| cut(&it.to_string(), WARNING_CHARACTERS));
         let warnings: Vec<String> = warnings.collect();
         self.answer(json!({"uid": self.uid, "allowed": true, "warnings": warnings}))
     }
 
-    /// The charter may not be stored, for these findings.
+    /// Renders the answer that the charter may not be stored, because of these findings.
     #[must_use]
     pub fn refused(&self, findings: &[Finding]) -> Value {
         let name = &self.object.origin.name;

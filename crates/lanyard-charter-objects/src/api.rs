@@ -1,5 +1,5 @@
-//! Calls to the API server: each has an end, each answer a largest size, and an answer counts only if the API server itself
-//! gave it about what was asked for.
+//! Calls to the API server. Each call has a time limit and each answer a size limit, and an answer
+//! counts only if the API server itself gave it about what was asked for.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +17,11 @@ use serde_json::value::RawValue;
 use crate::object::{Object, Origin};
 
 const API_VERSION: &str = "lanyard.dev/v1";
-/// Who writes the status, as the API server records it.
+/// Field manager under which the API server records writes of the status.
 const FIELD_MANAGER: &str = "lanyardd";
-/// Objects that a page of a list holds: an object can have 1.5 MiB, and a page is in memory whole.
-const PAGE: u32 = 20;
+/// Number of objects on a page of a list. An object can have 1.5 MiB, and a whole page is held in
+/// memory.
+const OBJECTS_PER_PAGE: u32 = 20;
 /// The largest answer of an API server that is read about charters.
 ///
 /// # Limit
@@ -29,7 +30,7 @@ const PAGE: u32 = 20;
 /// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
 /// - test: `an_answer_without_end_is_cut_off`
 const MAX_ANSWER_BYTES: usize = 40 << 20;
-/// Objects in one namespace.
+/// Charter objects that are read in one namespace.
 ///
 /// # Limit
 /// - for: a namespace of `charter_objects`
@@ -38,45 +39,45 @@ const MAX_ANSWER_BYTES: usize = 40 << 20;
 /// - test: `a_namespace_holds_so_many_objects_and_no_more`
 const MAX_OBJECTS_PER_NAMESPACE: usize = 2000;
 
-/// Nothing was read. The text is for operators.
+/// The reason why nothing was read, in words for operators.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unread {
-    /// Nothing came back in time.
+    /// No answer came in time.
     #[error("the API server does not answer: {0}")]
     Silent(String),
-    /// The API server says no.
+    /// The API server refused the call.
     #[error("the API server answers {code}: {message}")]
     Refused {
-        /// As of HTTP.
+        /// HTTP status of the answer.
         code: u16,
-        /// Its words.
+        /// Message of the API server's `Status`.
         message: String,
     },
-    /// Something else answered.
+    /// The answer is not the API server's, or is about something else.
     #[error("the answer is not the API server's own, or not about this: {0}")]
     Foreign(String),
     /// The definition of charters is being deleted.
     #[error("the CustomResourceDefinition `charters.lanyard.dev` is gone, or being deleted")]
     NoDefinition,
-    /// There is more than is read.
+    /// The namespace has more objects than are read.
     #[error("there are more than {MAX_OBJECTS_PER_NAMESPACE} Charter objects in the namespace")]
     TooMany,
 }
 
 impl Unread {
-    /// Whether the API server says that there is no such thing.
+    /// True when the API server says that the object does not exist.
     #[must_use]
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { code: 404, .. })
     }
 
-    /// Whether the API server says that somebody else has changed the object.
+    /// True when the API server says that somebody else has changed the object.
     pub(crate) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { code: 409, .. })
     }
 }
 
-/// The API server, as this broker's own user.
+/// The API server, called as this broker's own user.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
@@ -132,12 +133,12 @@ struct ConfigMap {
     data: BTreeMap<String, String>,
 }
 
-/// How a watch came to its end.
+/// The end of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// Something happened: a list says what.
+    /// An event arrived; only a list tells which.
     Changed,
-    /// Nothing did, for as long as was asked.
+    /// No event arrived within the window.
     Unchanged,
 }
 
@@ -152,13 +153,13 @@ fn unbuilt(error: impl std::fmt::Display) -> Unread {
 }
 
 impl Api {
-    /// Over this client; each call has so long.
+    /// Wraps a client; `call` is the time limit of each call.
     #[must_use]
     pub const fn new(client: Client, call: Duration) -> Self {
         Self { client, call }
     }
 
-    /// The body of an answer of 200 to 299.
+    /// Sends a request and returns the body of a success.
     async fn answer(&self, request: http::Request<Vec<u8>>) -> Result<Vec<u8>, Unread> {
         let answered = async {
             let response = self.client.send(request.map(Body::from)).await;
@@ -180,12 +181,12 @@ impl Api {
         in_time.unwrap_or_else(|_| Err(Unread::Silent(format!("not in {:?}", self.call))))
     }
 
-    /// Every Charter object of a namespace, and the version of the list.
+    /// Lists every Charter object of a namespace; returns them with the list's resource version.
     ///
     /// # Errors
-    /// When the list is not complete.
+    /// When any page is missing: an incomplete list could pass for deletions.
     pub(crate) async fn list(&self, namespace: &str) -> Result<(Vec<Object>, String), Unread> {
-        let mut page = ListParams::default().limit(PAGE);
+        let mut page = ListParams::default().limit(OBJECTS_PER_PAGE);
         let mut objects = Vec::new();
         loop {
             let request = charters(namespace).list(&page).map_err(unbuilt)?;
@@ -200,6 +201,7 @@ impl Api {
                     Object::read(item).map_err(|error| Unread::Foreign(error.to_string()))?;
                 objects.push(object);
             }
+            // An error and not a shorter list: objects beyond the bound would count as deleted.
             if objects.len() > MAX_OBJECTS_PER_NAMESPACE {
                 return Err(Unread::TooMany);
             }
@@ -210,10 +212,11 @@ impl Api {
         }
     }
 
-    /// Whether new charters could be made: while their definition is being deleted, its objects vanish from lists.
+    /// Asks whether Charter objects can be created. While their definition is being deleted, its
+    /// objects vanish from lists.
     ///
     /// # Errors
-    /// When nobody says so.
+    /// When the API server gives no usable answer.
     pub(crate) async fn takes_charters(&self) -> Result<bool, Unread> {
         let request = http::Request::get(format!("/apis/{API_VERSION}")).body(Vec::new());
         let body = match self.answer(request.map_err(unbuilt)?).await {
@@ -230,10 +233,10 @@ impl Api {
         Ok(charters.is_some_and(|it| it.verbs.iter().any(|verb| verb == "create")))
     }
 
-    /// Waits until something happens to a Charter object of the namespace, for so long.
+    /// Waits up to `window` for an event about a Charter object of the namespace.
     ///
     /// # Errors
-    /// When the watch breaks, or the version is too old for one.
+    /// When the watch breaks, or `version` is too old for one.
     pub(crate) async fn watch(
         &self,
         namespace: &str,
@@ -255,7 +258,7 @@ impl Api {
                 let message = "the watch is refused".to_owned();
                 return Err(Unread::Refused { code, message });
             }
-            // Whatever comes, an error among it, is looked up in a list.
+            // The content of the event does not matter, an error's neither: a list follows.
             match response.into_body().into_data_stream().next().await {
                 Some(Ok(_)) => Ok(Watched::Changed),
                 Some(Err(error)) => Err(Unread::Silent(error.to_string())),
@@ -266,10 +269,10 @@ impl Api {
         in_time.unwrap_or_else(|_| Err(Unread::Silent("the watch does not end".to_owned())))
     }
 
-    /// The texts of a ConfigMap; none where there is none.
+    /// Reads the texts of a ConfigMap; `None` when it does not exist.
     ///
     /// # Errors
-    /// When nobody says so.
+    /// When the API server gives no usable answer.
     pub(crate) async fn config_map(
         &self,
         namespace: &str,
@@ -289,16 +292,18 @@ impl Api {
         Ok(Some(found.data))
     }
 
-    /// Writes what became of a charter, as it was at this version: one that has changed since is not written to.
+    /// Writes the status of a charter's object, if the object still has this resource version.
     ///
     /// # Errors
-    /// When the API server does not take it.
+    /// When the API server refuses the write, a conflict included.
     pub(crate) async fn write_status(
         &self,
         (origin, version): (&Origin, &str),
         status: &Value,
     ) -> Result<(), Unread> {
         let patch = Patch::Merge(serde_json::json!({
+            // With the resource version, so that a verdict about an older object never lands on a
+            // newer one.
             "metadata": {"resourceVersion": version},
             "status": status,
         }));

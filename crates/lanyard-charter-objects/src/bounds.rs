@@ -1,7 +1,7 @@
-//! What a charter may name, by the namespace that its object is in.
+//! Limits of what charters in a namespace may name.
 //!
-//! Whoever may write a Charter object writes a charter: without a bound, that person gives any agent of the broker any right
-//! on any target.
+//! Whoever may write a Charter object writes a charter. Without a limit, that person could give any
+//! agent of the broker any right on any target.
 
 use std::collections::BTreeSet;
 
@@ -10,32 +10,32 @@ use lanyard_core::document::{Code, escaped};
 
 use crate::finding::Finding;
 
-/// Agents that a charter may name.
+/// A set of agents that charters may name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentBound {
-    /// Whose; any issuer's when absent.
+    /// Issuer of the agents; `None` for any issuer.
     pub issuer: Option<String>,
-    /// Which.
+    /// Subjects of the agents.
     pub subject: SubjectPattern,
 }
 
-/// One namespace that objects are read in.
+/// A namespace in which Charter objects are read, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceRule {
-    /// The namespace.
+    /// Name of the namespace.
     pub namespace: Name,
-    /// What the names of charters there begin with.
+    /// Prefix of the names of charters there.
     pub names: Option<String>,
-    /// The targets that their grants may be on.
+    /// Targets that grants there may name; `None` for all.
     pub targets: Option<BTreeSet<Name>>,
-    /// The environments that they may name.
+    /// Environments that charters there may name; `None` for all.
     pub environments: Option<BTreeSet<Name>>,
-    /// The agents that they may name.
+    /// Agents that charters there may name.
     pub agents: Vec<AgentBound>,
 }
 
 impl AgentBound {
-    /// The service accounts of this namespace, known by this issuer.
+    /// The service accounts of `namespace`, as `issuer` knows them.
     #[must_use]
     pub fn service_accounts(issuer: String, namespace: &Name) -> Self {
         Self {
@@ -44,13 +44,14 @@ impl AgentBound {
         }
     }
 
-    /// Whether whoever meets the rule is one of these.
+    /// Checks that every agent which the rule admits is within the bound.
     fn holds(&self, rule: &AgentRule) -> bool {
         let of_issuer = self.issuer.as_ref().is_none_or(|own| *own == rule.issuer);
         let of_subject = match (&self.subject, &rule.subject) {
             (SubjectPattern::Prefix(all), _) if all.is_empty() => true,
             (own, SubjectPattern::Exact(named)) => own.matches(named),
-            // A pattern is about the last segment alone, so one holds another only where they are the same.
+            // Patterns match the last segment only, so one contains another only where both are
+            // equal.
             (own, SubjectPattern::Prefix(_)) => *own == rule.subject,
         };
         of_issuer && of_subject
@@ -58,14 +59,15 @@ impl AgentBound {
 }
 
 impl NamespaceRule {
-    /// Whether a charter of this name may be there at all. One that may not holds no name against others.
+    /// Checks whether a charter of this name may be in the namespace. One that may not holds its
+    /// name against nobody.
     #[must_use]
     pub fn admits(&self, name: &str) -> bool {
         let prefix = self.names.as_ref();
         prefix.is_none_or(|prefix| name.starts_with(prefix.as_str()))
     }
 
-    /// What the charter names beyond its bounds.
+    /// The parts of a charter that exceed the namespace's limits.
     #[must_use]
     pub fn beyond(&self, charter: &Charter) -> Vec<Finding> {
         let namespace = &self.namespace;

@@ -1,30 +1,30 @@
-//! Findings of an object: what lint says, with field paths in place of lines.
+//! Findings about an object: those of lint, with field paths in place of line numbers.
 
 use std::fmt;
 
 use lanyard_core::charter::{Charter, Parsed, PolicyFiles, World, parse_with};
 use lanyard_core::document::{Code, Diagnostic, Severity, path_of, read};
 
-/// A fault or an oddity of an object, with its place.
+/// A fault or an oddity of an object, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What kind of finding.
+    /// The lint code of the finding.
     pub code: Code,
-    /// The field; empty for the object itself.
+    /// Path of the field; empty for the object itself.
     pub path: String,
-    /// The fault in words, with what would help.
+    /// The fault in words, with the remedy.
     pub message: String,
 }
 
 impl Finding {
-    /// Says whether the finding keeps the charter out of force.
+    /// True when the finding keeps the charter out of force.
     #[must_use]
     pub const fn is_error(&self) -> bool {
         matches!(self.code.severity(), Severity::Error)
     }
 }
 
-/// `spec.grants[0].role: error[LC015]: message`.
+/// Renders a finding as `spec.grants[0].role: error[LC015]: message`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
@@ -40,7 +40,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What lint says of this text, with field paths.
+/// Converts lint's diagnostics of a text into findings with field paths.
 #[must_use]
 pub fn found(text: &str, diagnostics: &[Diagnostic]) -> Vec<Finding> {
     let root = read(text).ok();
@@ -48,7 +48,7 @@ pub fn found(text: &str, diagnostics: &[Diagnostic]) -> Vec<Finding> {
         let path = root.as_ref().map(|root| path_of(root, diagnostic.span));
         let help = diagnostic.help.as_deref();
         let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
-        // Tools that read YAML as it was before 2009 write `true` where a person wrote `on`.
+        // YAML 1.1 parsers, kubectl's among them, turn an unquoted `on` into `true`.
         let turned = diagnostic.code == Code::UnknownField && diagnostic.message.contains("`true`");
         let turned = if turned {
             "; kubectl reads `on` without quotes as true: write \"on\""
@@ -64,10 +64,10 @@ pub fn found(text: &str, diagnostics: &[Diagnostic]) -> Vec<Finding> {
     diagnostics.iter().map(finding).collect()
 }
 
-/// A charter from the canonical text of an object.
+/// Parses and lints a charter from an object's canonical text.
 ///
 /// # Errors
-/// Every finding; at least one is an error.
+/// All findings, at least one of which is an error.
 pub fn of_charter(
     text: &str,
     world: &World,

@@ -1,7 +1,7 @@
-//! Reading: each namespace by itself, for as long as the daemon runs.
+//! Follows the API server: one task per namespace, for as long as the daemon runs.
 //!
-//! A list is the truth; a watch says only that there is a new one. Nobody waits for any of this: whoever wants to know asks
-//! [`Source`] what was read last.
+//! A list is the truth; a watch only says that there is a new one. No request waits for a read:
+//! [`Source`] answers with what was read last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -20,7 +20,7 @@ use crate::api::{Api, Unread, Watched};
 use crate::object::Content;
 use crate::policies::{ConfigMaps, Missing, policy_keys};
 
-/// How long one call may take; a quarter of `stale_after` where that is less.
+/// Time limit of one call; a quarter of `stale_after` if that is less.
 ///
 /// # Limit
 /// - for: a call to the API server whose charters are read
@@ -28,16 +28,17 @@ use crate::policies::{ConfigMaps, Missing, policy_keys};
 /// - beyond: the namespace is not read, and what is in force stays so for `stale_after`
 /// - test: `what_cannot_be_read_is_not_gone`
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one watch lasts; ConfigMaps are read again after each.
+/// Duration of one watch. ConfigMaps are read again after each.
 const WATCH_WINDOW: Duration = Duration::from_secs(5);
-/// After a change, how long others are waited for: a tool applies many objects, and each of our own answers is a change.
-const GATHERING: Duration = Duration::from_millis(200);
-/// How often a list is asked for though a watch says that nothing has changed.
+/// Wait after an event before the next list. Tools apply many objects at once, and each status that
+/// this broker writes is an event too.
+const GATHER_TIME: Duration = Duration::from_millis(200);
+/// Interval at which a list is read although the watch reports no change.
 const RELIST_INTERVAL: Duration = Duration::from_secs(300);
-/// The first pause after a failure; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LAST_PAUSE: Duration = Duration::from_secs(15);
-/// ConfigMaps that the charters of one namespace name.
+/// The first pause after a failure; each further failure doubles it up to [`LAST_RETRY_INTERVAL`].
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_millis(500);
+const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(15);
+/// ConfigMaps that the charters of one namespace may name.
 ///
 /// # Limit
 /// - for: a namespace of `charter_objects`
@@ -46,14 +47,14 @@ const LAST_PAUSE: Duration = Duration::from_secs(15);
 /// - test: `so_many_config_maps_are_read_and_no_more`
 pub(crate) const MAX_CONFIG_MAPS_PER_NAMESPACE: usize = 100;
 
-/// The objects and the policies of one namespace, as they were read last.
+/// The objects and policies of one namespace, as read last.
 #[derive(Debug, Default)]
 struct Known {
     books: Books,
     policies: ConfigMaps,
 }
 
-/// What was read last, of every namespace.
+/// The last reading of every namespace.
 pub struct Source {
     started: Instant,
     times: Times,
@@ -63,7 +64,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// A source over these namespaces that has read nothing yet.
+    /// A source for these namespaces that has read nothing yet.
     #[must_use]
     pub fn new(namespaces: impl IntoIterator<Item = Name>, stale_after: Duration) -> Self {
         let known = namespaces.into_iter().map(|name| (name, Mutex::default()));
@@ -76,13 +77,13 @@ impl Source {
         }
     }
 
-    /// Counts the changes.
+    /// A counter of changes, to wait on.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// Looks at each namespace: its objects, their policies, and why it is not read.
+    /// Passes each namespace to `each`: its objects, their policies, and its gap.
     pub fn look(&self, mut each: impl FnMut(&Name, &Books, &ConfigMaps, Option<Gap>)) {
         let now = self.started.elapsed();
         for (namespace, known) in &self.known {
@@ -92,7 +93,7 @@ impl Source {
         }
     }
 
-    /// An operator says that what is held in this namespace is gone.
+    /// Deletes the held objects of a namespace, after an operator's confirmation.
     pub fn believe(&self, namespace: &Name) {
         let known = self.known.get(namespace);
         if known.is_some_and(|known| known.lock().books.believe()) {
@@ -100,7 +101,7 @@ impl Source {
         }
     }
 
-    /// The API server, once there is a connection.
+    /// The connection to the API server; `None` until one was made.
     pub(crate) fn api(&self) -> Option<Api> {
         self.api.read().clone()
     }
@@ -118,22 +119,23 @@ impl Source {
             return;
         };
         if known.lock().books.failed(why.to_owned()) {
-            tracing::warn!(%namespace, why, "charters of a namespace are not read");
+            tracing::warn!(%namespace, why, "cannot read the charters of a namespace; those in force stay so for `stale_after`");
             self.note();
         }
     }
 
-    /// One list, and then watches until it is time for the next.
+    /// Reads one list, then watches until the next list is due.
     async fn round(&self, api: &Api, namespace: &Name) -> Result<(), Unread> {
         let Some(known) = self.known.get(namespace) else {
             return Ok(());
         };
         let begun = Instant::now();
         let (objects, version) = api.list(namespace.as_str()).await?;
-        // A namespace that changes without end is listed for a third of the time at the most.
-        let gathering = GATHERING.max(begun.elapsed() * 2);
+        // At least twice the time of the list, so that a namespace that changes all the time is
+        // listed for at most a third of it.
+        let gathering = GATHER_TIME.max(begun.elapsed() * 2);
         let lacks = known.lock().books.lacks(&objects);
-        // Asked after the list: a definition that is whole now was whole then.
+        // Asked after the list: a definition that still exists now existed during the list as well.
         if lacks && !api.takes_charters().await? {
             return Err(Unread::NoDefinition);
         }
@@ -176,7 +178,7 @@ impl Source {
         Ok(())
     }
 
-    /// Reads the ConfigMaps that charters name. Whether any of them is new.
+    /// Reads the ConfigMaps that charters name; returns whether any of them changed.
     async fn read_policies(&self, api: &Api, namespace: &Name, named: &BTreeSet<String>) -> bool {
         let mut changed = false;
         for name in named.iter().take(MAX_CONFIG_MAPS_PER_NAMESPACE) {
@@ -199,15 +201,14 @@ impl Source {
     }
 }
 
-/// Reads every namespace until told to stop. The connection is made by this function, and tried again for as long as there is
-/// none.
+/// Reads every namespace until `stop` is true. Calls `connect` until it gives a client.
 pub async fn follow<C, F>(source: Arc<Source>, connect: C, stop: watch::Receiver<bool>)
 where
     C: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Result<Client, String>> + Send,
 {
     let reads = async {
-        let mut pause = FIRST_PAUSE;
+        let mut pause = FIRST_RETRY_INTERVAL;
         let api = loop {
             let connected = tokio::time::timeout(CALL_TIMEOUT, connect()).await;
             match connected.unwrap_or_else(|_| Err("no connection in time".to_owned())) {
@@ -218,7 +219,7 @@ where
                 }
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
+            pause = (pause * 2).min(LAST_RETRY_INTERVAL);
         };
         *source.api.write() = Some(api.clone());
         source.note();
@@ -231,21 +232,22 @@ where
     };
     tokio::select! {
         () = reads => {}
-        () = told(stop) => {}
+        () = stopped(stop) => {}
     }
 }
 
-pub(crate) async fn told(mut stop: watch::Receiver<bool>) {
-    // Nobody can say stop any more where nobody holds the other end.
+/// Completes when `stop` is true.
+pub(crate) async fn stopped(mut stop: watch::Receiver<bool>) {
+    // A dropped sender counts as a stop, since nobody could send one any more.
     drop(stop.wait_for(|stop| *stop).await);
 }
 
 async fn follow_one(source: Arc<Source>, api: Api, namespace: Name) {
-    let most = LAST_PAUSE.min(source.times.stale_after / 4);
-    let mut pause = FIRST_PAUSE;
+    let most = LAST_RETRY_INTERVAL.min(source.times.stale_after / 4);
+    let mut pause = FIRST_RETRY_INTERVAL;
     loop {
         match source.round(&api, &namespace).await {
-            Ok(()) => pause = FIRST_PAUSE,
+            Ok(()) => pause = FIRST_RETRY_INTERVAL,
             Err(error) => {
                 source.failed(&namespace, &error.to_string());
                 tokio::time::sleep(pause).await;

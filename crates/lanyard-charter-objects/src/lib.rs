@@ -1,9 +1,10 @@
 //! Charters as Kubernetes objects.
 //!
-//! An object is the same document as a charter's file, and goes through the same reader. What is decided here is decided by
-//! pure functions: what of an object is the charter ([`Object`]), what a namespace may name ([`NamespaceRule`]), whose a name
-//! is ([`owners`]), and whether something that is not in a list is gone ([`Books`]). [`follow`] reads the API server and
-//! [`StatusWriter`] answers to it; the kill switch waits for neither.
+//! An object is the same document as a charter's file and goes through the same parser. Pure
+//! functions decide: which part of an object is the charter ([`Object`]), what a namespace may name
+//! ([`NamespaceRule`]), who owns a name ([`owners`]), and whether an object that a list lacks was
+//! deleted ([`Books`]). [`follow`] reads the API server and [`StatusWriter`] writes statuses to it;
+//! the kill switch waits for neither.
 
 mod absence;
 mod admission;

@@ -1,24 +1,25 @@
-//! Whose a name is: the charter directory's before any object's, and the older object's before the younger's.
+//! Ownership of charter names: the charter directory comes before any object, and an older object
+//! before a younger one.
 //!
-//! The order is computed from what is there, and from nothing that the daemon remembers: a restart, a restored data directory
-//! or another order of reading changes no owner. Whoever can only make objects can therefore take a name from nobody who has
-//! it: the API server says when an object was made.
+//! The order follows from what exists and from nothing that the daemon remembers, so a restart, a
+//! restored data directory or another order of reading changes no owner. Whoever can only create
+//! objects can therefore take a name from nobody: the API server dates each object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::object::{Object, Origin};
 
-/// Who has a name.
+/// The owner of a charter's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// A file of the charter directory, or the broker itself.
     Directory,
-    /// An object.
+    /// An object of the API server.
     Object(Origin),
 }
 
-/// By name, who has it among these. An object holds its name whatever is wrong with it: a charter that somebody has just
-/// broken is out of force, and nobody else's charter comes in its place.
+/// The owner of each name. An object owns its name whatever is wrong with it: a charter that
+/// somebody has just broken is out of force, and no other charter takes its place.
 #[must_use]
 pub fn owners<'a>(
     directory: &BTreeSet<String>,
@@ -39,7 +40,7 @@ pub fn owners<'a>(
     let of_files = directory
         .iter()
         .map(|name| (name.clone(), Holder::Directory));
-    // What comes later in a collection stays.
+    // A later entry of the same name replaces an earlier one, so files win.
     of_objects.chain(of_files).collect()
 }
 

@@ -1,7 +1,8 @@
 //! An object of the API server, and the charter's document in it.
 //!
-//! The charter is `apiVersion`, `kind`, the name and the `spec`, in one canonical text; whatever else the API server keeps of
-//! an object (labels, `managedFields`, `status`) is not the charter's and changes no revision.
+//! The charter consists of `apiVersion`, `kind`, the name and the `spec`, in one canonical text.
+//! Everything else that the API server keeps (labels, `managedFields`, `status`) is not part of it
+//! and changes no revision.
 
 use std::sync::Arc;
 
@@ -12,40 +13,40 @@ use serde_json::{Map, Value};
 
 use crate::finding::Finding;
 
-/// Which object.
+/// The identity of an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin {
-    /// Its namespace.
+    /// Namespace of the object.
     pub namespace: String,
-    /// Its name, which is the charter's.
+    /// Name of the object, which is the charter's name.
     pub name: String,
-    /// What tells it from an object of before with the same name.
+    /// The object's uid, which differs from that of an earlier object of the same name.
     pub uid: String,
 }
 
-/// The charter in an object.
+/// The charter's document in an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// The canonical text.
+    /// The document as canonical text.
     Text(Arc<str>),
-    /// What keeps it from being read at all.
+    /// A document that cannot be read, with the reason.
     Unreadable(Finding),
 }
 
-/// One object, as the API server has it.
+/// A Charter object, as the API server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Object {
-    /// Which.
+    /// Identity of the object.
     pub origin: Origin,
-    /// When it was made, in seconds; by the API server's clock.
+    /// Time of creation in seconds since the epoch, by the API server's clock.
     pub created: i64,
-    /// Counts the changes of the spec.
+    /// Generation, which the API server counts up with each change of the spec.
     pub generation: i64,
-    /// Changes with every write to it.
+    /// Resource version, which differs after each write.
     pub version: String,
-    /// The charter.
+    /// The charter's document in the object.
     pub content: Content,
-    /// What is written there of the charter now.
+    /// The status that the object has now.
     pub status: Value,
 }
 
@@ -73,11 +74,11 @@ struct Metadata {
 }
 
 impl Object {
-    /// Reads one item of a list, or the object of an admission request. An object whose charter is too large or too deep is an
-    /// object all the same: it has a name, and a finding.
+    /// Parses an item of a list, or the object of an admission review. An object whose charter is
+    /// too large or too deep still has a name, and a finding.
     ///
     /// # Errors
-    /// When it has no metadata of an object.
+    /// When the item lacks an object's metadata.
     pub fn read(item: &RawValue) -> Result<Self, serde_json::Error> {
         let raw: Raw<'_> = serde_json::from_str(item.get())?;
         let Metadata {
@@ -113,11 +114,11 @@ impl Object {
     }
 }
 
-/// The charter's document: fields in order, each value on a line of its own. Fields beside `spec` that are nobody's are kept,
-/// so that the reader refuses them.
+/// Renders the charter's document: fields in order, each value on a line of its own, so that
+/// findings have places. Unknown fields beside `spec` are kept, so that the parser refuses them.
 ///
 /// # Errors
-/// When it is larger or deeper than a charter may be.
+/// When the document is larger or deeper than a charter may be.
 pub fn canonical(item: &RawValue, name: &str) -> Result<Arc<str>, Finding> {
     let refused = |code, message| Finding {
         code,
@@ -144,7 +145,7 @@ pub fn canonical(item: &RawValue, name: &str) -> Result<Arc<str>, Finding> {
             return Err(too_large(raw.get().len()));
         }
         let value = serde_json::from_str::<Value>(raw.get());
-        // Nothing else of what the API server has parsed already can be wrong with it.
+        // The API server has parsed this text already, so nothing but its depth can be wrong.
         let value = value.map_err(|_| {
             let message = format!("nested deeper than {MAX_DOCUMENT_DEPTH} levels");
             refused(Code::TooDeep, message)
@@ -161,7 +162,7 @@ pub fn canonical(item: &RawValue, name: &str) -> Result<Arc<str>, Finding> {
     Ok(text.into())
 }
 
-/// JSON that is YAML too: whatever stands on a line of its own has a place of its own.
+/// Writes JSON that is YAML as well, with each value on a line of its own.
 fn write(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

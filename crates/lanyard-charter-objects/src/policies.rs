@@ -1,4 +1,5 @@
-//! Policies of charters that are objects: keys of ConfigMaps in the same namespace, named as `CONFIGMAP/KEY.rego` with a digest.
+//! Policies of charters that are objects: keys of ConfigMaps in the same namespace, named
+//! `CONFIGMAP/KEY.rego` with a digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,27 +10,28 @@ use lanyard_core::document::{Node, Value, read};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ConfigMaps(BTreeMap<String, Result<BTreeMap<String, Arc<str>>, Missing>>);
 
-/// Why a ConfigMap has no texts.
+/// The reason why a ConfigMap has no texts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// There is none of that name.
+    /// No ConfigMap has this name.
     #[error("there is no ConfigMap `{0}` in the namespace")]
     Absent(String),
-    /// Nobody says what is in it.
+    /// The API server does not give the ConfigMap.
     #[error("ConfigMap `{name}` cannot be read: {why}")]
     Unread {
-        /// Which.
+        /// Name of the ConfigMap.
         name: String,
-        /// Why not.
+        /// The API server's reason.
         why: String,
     },
-    /// Nobody looked yet.
+    /// The ConfigMap was not read since the start.
     #[error("ConfigMap `{0}` was not read yet")]
     NotYet(String),
 }
 
 impl ConfigMaps {
-    /// Puts down what was read of one; whether that is new. A ConfigMap that cannot be read just now is as it was.
+    /// Records what was read of a ConfigMap; returns whether anything changed. A ConfigMap that
+    /// cannot be read just now keeps its texts.
     pub(crate) fn note(
         &mut self,
         name: &str,
@@ -44,15 +46,15 @@ impl ConfigMaps {
         true
     }
 
-    /// Forgets what no charter names any more.
+    /// Drops ConfigMaps that no charter names any more.
     pub(crate) fn keep(&mut self, named: &BTreeSet<String>) {
         self.0.retain(|name, _| named.contains(name));
     }
 
-    /// The text of a policy, by `CONFIGMAP/KEY.rego`.
+    /// Returns the text of a policy, named `CONFIGMAP/KEY.rego`.
     ///
     /// # Errors
-    /// Why there is none.
+    /// A sentence for the operator.
     pub fn text(&self, path: &str) -> Result<Arc<str>, String> {
         let Some((name, key)) = path.split_once('/') else {
             return Err(format!(
@@ -70,10 +72,10 @@ impl ConfigMaps {
     }
 }
 
-/// The ConfigMaps that a charter names, by its canonical text.
+/// Names of the ConfigMaps that a charter's canonical text mentions.
 #[must_use]
 pub fn policy_keys(text: &str) -> BTreeSet<String> {
-    // Most charters have no policies, and need not be read for them.
+    // A cheap test first, because most charters have no policies.
     if !text.contains("\"policies\"") {
         return BTreeSet::new();
     }

@@ -1,4 +1,4 @@
-//! What became of an object, as its status says it.
+//! The status of an object: whether its charter is in force, and why.
 
 use lanyard_core::charter::Revision;
 use serde_json::{Value, json};
@@ -6,27 +6,27 @@ use serde_json::{Value, json};
 use crate::finding::Finding;
 use crate::object::Origin;
 
-/// Findings that a status names one by one; all of them are counted.
+/// Number of findings that a status lists; all of them are counted.
 const SHOWN_FINDINGS: usize = 20;
-/// The longest message of a condition, and of a finding, in characters.
+/// The longest message of a condition and of a finding, in characters.
 const MESSAGE_CHARACTERS: usize = 2000;
 
-/// Why a charter is in force, or is not, in one word.
+/// The reason of the condition `InForce`, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// Nothing keeps it from that.
+    /// The charter is in force.
     Accepted,
-    /// Lint refuses it.
+    /// Lint found errors in the charter.
     Refused,
-    /// It names what its namespace is not for.
+    /// The charter exceeds the limits of its namespace.
     BeyondBounds,
-    /// Another charter has its name.
+    /// Another charter owns the name.
     NameTaken,
-    /// A policy is not there, or is another one.
+    /// A policy is missing, or has another digest.
     PolicyUnusable,
-    /// The journal or the disk does not take the change.
+    /// The journal or the disk did not accept the change.
     NotRecorded,
-    /// The charters of the namespace have changed too often.
+    /// The charters of the namespace change too often.
     TooManyChanges,
 }
 
@@ -44,25 +44,26 @@ impl Reason {
     }
 }
 
-/// What became of one object.
+/// The verdict about one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// Of which.
+    /// The object that the verdict is about.
     pub origin: Origin,
-    /// Of which generation of it.
+    /// Generation of the object that was judged.
     pub generation: i64,
-    /// In one word.
+    /// The reason, in one word.
     pub reason: Reason,
-    /// In a sentence; where there are findings, they say it.
+    /// The reason in a sentence; the findings replace it where there are any.
     pub message: String,
-    /// What was read, where it could be.
+    /// Revision of the charter, where it could be parsed.
     pub revision: Option<Revision>,
-    /// What lint says.
+    /// Findings of lint, warnings included.
     pub findings: Vec<Finding>,
 }
 
 impl Verdict {
-    /// The status, with the times of the one that is there where nothing changed; none where that one says the same.
+    /// Renders the status. Keeps the transition time of the present status where the condition is
+    /// unchanged; `None` when the present status says the same.
     pub(crate) fn status(&self, now: &str, there: &Value) -> Option<Value> {
         let is_in_force = if self.reason == Reason::Accepted {
             "True"
@@ -106,7 +107,7 @@ impl Verdict {
     }
 }
 
-/// A field that is null is not there after the write.
+/// Compares two statuses; a null field equals an absent one, since the API server drops nulls.
 fn says_the_same(status: &Value, there: &Value) -> bool {
     let Value::Object(fields) = status else {
         return false;

@@ -1,4 +1,5 @@
-//! Answering: what became of each charter, written to the status of its object. Nothing waits for it, and nothing depends on it.
+//! Writes the verdict about each charter to its object's status. Nothing waits for a write, and
+//! nothing depends on one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,24 +8,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::api::Unread;
-use crate::follow::{Source, told};
+use crate::follow::{Source, stopped};
 use crate::object::Origin;
 use crate::status::Verdict;
 
-/// The first pause after a failure; it doubles up to the longest.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LAST_PAUSE: Duration = Duration::from_secs(60);
+/// The first pause after a failure; each further failure doubles it up to [`LAST_RETRY_INTERVAL`].
+const FIRST_RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const LAST_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Writes verdicts to the objects that they are about.
+/// Writes verdicts to the statuses of their objects.
 pub struct StatusWriter {
     source: Arc<Source>,
     verdicts: watch::Receiver<Arc<Vec<Verdict>>>,
-    /// By uid, the version that was written to: until the object is read again, it still looks as before.
+    /// The resource version that was last written to, by uid. Until the object is read again, its
+    /// status looks unwritten.
     written: BTreeMap<String, String>,
 }
 
 impl StatusWriter {
-    /// Of these verdicts, whenever there are new ones.
+    /// A writer of these verdicts, which writes whenever they change.
     #[must_use]
     pub const fn new(source: Arc<Source>, verdicts: watch::Receiver<Arc<Vec<Verdict>>>) -> Self {
         Self {
@@ -34,20 +36,20 @@ impl StatusWriter {
         }
     }
 
-    /// Writes until told to stop.
+    /// Writes until `stop` is true.
     pub async fn follow(mut self, stop: watch::Receiver<bool>) {
         let mut changes = self.source.changes();
         let writes = async {
-            let mut pause = FIRST_PAUSE;
+            let mut pause = FIRST_RETRY_INTERVAL;
             loop {
                 changes.mark_unchanged();
                 if let Err(error) = self.write_all().await {
-                    tracing::warn!(%error, "the status of charters is not written: tried again");
+                    tracing::warn!(%error, "cannot write the status of charters; trying again");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_PAUSE);
+                    pause = (pause * 2).min(LAST_RETRY_INTERVAL);
                     continue;
                 }
-                pause = FIRST_PAUSE;
+                pause = FIRST_RETRY_INTERVAL;
                 tokio::select! {
                     Ok(()) = self.verdicts.changed() => {}
                     Ok(()) = changes.changed() => {}
@@ -57,14 +59,14 @@ impl StatusWriter {
         };
         tokio::select! {
             () = writes => {}
-            () = told(stop) => {}
+            () = stopped(stop) => {}
         }
     }
 
-    /// Every status that says something else than it should.
+    /// Writes every status that differs from its verdict.
     ///
     /// # Errors
-    /// The first that could not be written; all are tried.
+    /// The first failure, after all writes were tried.
     async fn write_all(&mut self) -> Result<(), Unread> {
         let verdicts = Arc::clone(&self.verdicts.borrow_and_update());
         let Some(api) = self.source.api() else {
@@ -77,7 +79,7 @@ impl StatusWriter {
             };
             let of = (&verdict.origin, version.as_str());
             match api.write_status(of, &status).await {
-                // What has changed, or is gone, is read again and judged again.
+                // An object that was changed or deleted meanwhile is read and judged again.
                 Err(error) if error.is_conflict() || error.is_missing() => {}
                 Err(error) => {
                     first = first.and(Err(error));
@@ -92,7 +94,7 @@ impl StatusWriter {
         first
     }
 
-    /// What has to be written for this verdict, and to which version of the object.
+    /// The status to write for a verdict, and the resource version to write it to.
     fn due(&self, verdict: &Verdict) -> Option<(String, serde_json::Value)> {
         let Origin { namespace, uid, .. } = &verdict.origin;
         let mut due = None;
