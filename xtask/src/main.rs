@@ -14,6 +14,7 @@ mod edges;
 mod fuzz;
 mod iam_data;
 mod image;
+mod language;
 mod limits;
 mod links;
 mod package;

@@ -1,11 +1,11 @@
-//! The house rules that no compiler knows: file headers, citations and links that lead to a page,
-//! and the form of decisions.
+//! The house rules that no compiler knows: file headers, the language of comments, citations and
+//! links that lead to a page, and the form of decisions.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{citations, decisions, links};
+use crate::{citations, decisions, language, links};
 
 /// Looks at every source of the workspace.
 pub(crate) fn run() -> Result<()> {
@@ -21,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     faults.extend(citations::faults(&files)?);
+    faults.extend(language::faults(&files)?);
     faults.extend(links::faults()?);
     faults.extend(decisions::faults()?);
     if !faults.is_empty() {
