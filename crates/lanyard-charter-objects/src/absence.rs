@@ -49,7 +49,7 @@ pub struct Gap {
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownObject {
     object: Object,
     /// Time at which a list first lacked the object.
     missing: Option<Duration>,
@@ -60,9 +60,9 @@ struct Known {
 
 /// The known objects of one namespace. Times are counted from the start of the process.
 #[derive(Debug, Default)]
-pub struct Books {
+pub struct KnownObjects {
     /// Known objects by uid, so that a new object of an old name is another one.
-    known: BTreeMap<String, Known>,
+    known: BTreeMap<String, KnownObject>,
     /// Time of the API server's last answer.
     read: Option<Duration>,
     failure: Option<String>,
@@ -70,7 +70,7 @@ pub struct Books {
     deleted: VecDeque<Duration>,
 }
 
-impl Books {
+impl KnownObjects {
     /// All objects whose charters count, the held ones included.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.known.values().map(|known| &known.object)
@@ -132,12 +132,12 @@ impl Books {
         changed |= self.known.len() != before;
         for object in listed {
             let uid = object.origin.uid.clone();
-            let known = Known {
+            let known = KnownObject {
                 object,
                 missing: None,
                 is_held: false,
             };
-            let same = |before: &Known| before.object == known.object && !before.is_held;
+            let same = |before: &KnownObject| before.object == known.object && !before.is_held;
             changed |= !self.known.get(&uid).is_some_and(same);
             self.known.insert(uid, known);
         }
@@ -162,7 +162,7 @@ impl Books {
     }
 
     /// Deletes the held objects, after an operator's confirmation. Returns whether there were any.
-    pub fn believe(&mut self) -> bool {
+    pub fn confirm_deletions(&mut self) -> bool {
         let before = self.known.len();
         self.known.retain(|_, known| !known.is_held);
         self.known.len() != before
@@ -190,7 +190,7 @@ impl Books {
     /// Deletes objects that have been missing long enough, or holds them where too many went
     /// missing together.
     fn settle(&mut self, now: Duration, times: &Times) -> bool {
-        let missing = |known: &Known| known.missing.filter(|_| !known.is_held);
+        let missing = |known: &KnownObject| known.missing.filter(|_| !known.is_held);
         let latest = self.known.values().filter_map(missing).max();
         let Some(latest) = latest else {
             return false;
@@ -241,57 +241,60 @@ mod tests {
         names.iter().map(of).collect()
     }
 
-    fn names(books: &Books) -> Vec<&str> {
-        let objects = books.objects();
+    fn names(known_objects: &KnownObjects) -> Vec<&str> {
+        let objects = known_objects.objects();
         objects.map(|object| object.origin.name.as_str()).collect()
     }
 
-    fn with(count: u32) -> Books {
-        let mut books = Books::default();
+    fn with(count: u32) -> KnownObjects {
+        let mut known_objects = KnownObjects::default();
         let all: Vec<u32> = (0..count).collect();
-        books.listed(some(&all), at(0), &TIMES);
-        books
+        known_objects.listed(some(&all), at(0), &TIMES);
+        known_objects
     }
 
     #[test]
     fn what_a_complete_list_has_not_had_for_a_while_is_gone() {
-        let mut books = with(2);
-        assert!(books.lacks(&some(&[0])));
-        books.listed(some(&[0]), at(1), &TIMES);
-        assert!(books.is_unsettled());
-        assert_eq!(names(&books), ["c0", "c1"]);
+        let mut known_objects = with(2);
+        assert!(known_objects.lacks(&some(&[0])));
+        known_objects.listed(some(&[0]), at(1), &TIMES);
+        assert!(known_objects.is_unsettled());
+        assert_eq!(names(&known_objects), ["c0", "c1"]);
         // One that comes back was never gone.
-        books.listed(some(&[0, 1]), at(2), &TIMES);
-        assert!(!books.is_unsettled());
-        books.listed(some(&[0]), at(3), &TIMES);
-        assert!(books.listed(some(&[0]), at(5), &TIMES));
-        assert_eq!(names(&books), ["c0"]);
+        known_objects.listed(some(&[0, 1]), at(2), &TIMES);
+        assert!(!known_objects.is_unsettled());
+        known_objects.listed(some(&[0]), at(3), &TIMES);
+        assert!(known_objects.listed(some(&[0]), at(5), &TIMES));
+        assert_eq!(names(&known_objects), ["c0"]);
     }
 
     #[test]
     fn one_that_is_made_anew_takes_the_place_of_the_other_at_once() {
-        let mut books = with(1);
+        let mut known_objects = with(1);
         let again = object("n", "c0", (2, "new"));
-        assert!(books.listed(vec![again], at(1), &TIMES));
-        let uids: Vec<_> = books.objects().map(|it| it.origin.uid.as_str()).collect();
+        assert!(known_objects.listed(vec![again], at(1), &TIMES));
+        let uids: Vec<_> = known_objects
+            .objects()
+            .map(|it| it.origin.uid.as_str())
+            .collect();
         assert_eq!(uids, ["new"]);
-        assert!(!books.is_unsettled());
+        assert!(!known_objects.is_unsettled());
     }
 
     #[test]
     fn an_error_says_nothing_about_charters() {
-        let mut books = with(4);
-        assert!(books.failed("403".to_owned()));
-        assert!(!books.failed("403".to_owned()));
-        assert_eq!(books.objects().count(), 4);
-        let gap = books.gap(at(599), &TIMES).unwrap();
+        let mut known_objects = with(4);
+        assert!(known_objects.failed("403".to_owned()));
+        assert!(!known_objects.failed("403".to_owned()));
+        assert_eq!(known_objects.objects().count(), 4);
+        let gap = known_objects.gap(at(599), &TIMES).unwrap();
         assert!(!gap.is_stale);
-        let gap = books.gap(at(600), &TIMES).unwrap();
+        let gap = known_objects.gap(at(600), &TIMES).unwrap();
         assert!(gap.is_stale && gap.why == "403", "{gap:?}");
-        assert!(books.listed(some(&[0, 1, 2, 3]), at(700), &TIMES));
-        assert_eq!(books.gap(at(701), &TIMES), None);
+        assert!(known_objects.listed(some(&[0, 1, 2, 3]), at(700), &TIMES));
+        assert_eq!(known_objects.gap(at(701), &TIMES), None);
         // What was never read is not read since the start.
-        let fresh = Books::default();
+        let fresh = KnownObjects::default();
         assert!(!fresh.gap(at(10), &TIMES).unwrap().is_stale);
         assert!(fresh.gap(at(600), &TIMES).unwrap().is_stale);
         // An API server of which nothing is heard at all is no better.
@@ -300,54 +303,54 @@ mod tests {
 
     #[test]
     fn more_than_half_at_once_stay_until_an_operator_says_so() {
-        let mut books = with(6);
+        let mut known_objects = with(6);
         // One after the other, as a person deletes them: all of them are waited for.
         for (second, left) in [(1, &[0, 1, 2, 3, 4][..]), (2, &[0, 1, 2]), (3, &[0])] {
-            books.listed(some(left), at(second), &TIMES);
+            known_objects.listed(some(left), at(second), &TIMES);
         }
-        assert!(books.is_unsettled());
-        assert!(books.listed(some(&[0]), at(5), &TIMES));
-        assert_eq!(books.objects().count(), 6);
-        assert_eq!(books.held().count(), 5);
-        assert!(!books.is_unsettled() && !books.lacks(&some(&[0])));
+        assert!(known_objects.is_unsettled());
+        assert!(known_objects.listed(some(&[0]), at(5), &TIMES));
+        assert_eq!(known_objects.objects().count(), 6);
+        assert_eq!(known_objects.held().count(), 5);
+        assert!(!known_objects.is_unsettled() && !known_objects.lacks(&some(&[0])));
         // One that comes back is an object like any other.
-        books.listed(some(&[0, 1]), at(6), &TIMES);
-        assert_eq!(books.held().count(), 4);
-        assert!(books.believe() && !books.believe());
-        assert_eq!(names(&books), ["c0", "c1"]);
+        known_objects.listed(some(&[0, 1]), at(6), &TIMES);
+        assert_eq!(known_objects.held().count(), 4);
+        assert!(known_objects.confirm_deletions() && !known_objects.confirm_deletions());
+        assert_eq!(names(&known_objects), ["c0", "c1"]);
     }
 
     #[test]
     fn deletions_that_follow_each_other_count_together() {
-        let mut books = with(6);
+        let mut known_objects = with(6);
         for (second, left) in [
             (1, &[0, 1, 2, 3, 4][..]),
             (11, &[0, 1, 2, 3]),
             (21, &[0, 1, 2]),
         ] {
-            books.listed(some(left), at(second), &TIMES);
-            books.listed(some(left), at(second + 2), &TIMES);
-            assert_eq!(books.objects().count(), left.len());
+            known_objects.listed(some(left), at(second), &TIMES);
+            known_objects.listed(some(left), at(second + 2), &TIMES);
+            assert_eq!(known_objects.objects().count(), left.len());
         }
-        books.listed(some(&[0, 1]), at(31), &TIMES);
-        books.listed(some(&[0, 1]), at(33), &TIMES);
-        assert_eq!(books.held().collect::<Vec<_>>(), ["c2"]);
+        known_objects.listed(some(&[0, 1]), at(31), &TIMES);
+        known_objects.listed(some(&[0, 1]), at(33), &TIMES);
+        assert_eq!(known_objects.held().collect::<Vec<_>>(), ["c2"]);
         // After a while they are forgotten.
-        let mut books = with(6);
+        let mut known_objects = with(6);
         for left in [5, 4, 3, 2, 1] {
             let left: Vec<u32> = (0..left).collect();
             let second = 1000 * (6 - left.len() as u64);
-            books.listed(some(&left), at(second), &TIMES);
-            books.listed(some(&left), at(second + 2), &TIMES);
-            assert_eq!(books.objects().count(), left.len());
+            known_objects.listed(some(&left), at(second), &TIMES);
+            known_objects.listed(some(&left), at(second + 2), &TIMES);
+            assert_eq!(known_objects.objects().count(), left.len());
         }
     }
 
     #[test]
     fn few_are_believed() {
-        let mut books = with(2);
-        books.listed(Vec::new(), at(1), &TIMES);
-        books.listed(Vec::new(), at(3), &TIMES);
-        assert_eq!(books.objects().count(), 0);
+        let mut known_objects = with(2);
+        known_objects.listed(Vec::new(), at(1), &TIMES);
+        known_objects.listed(Vec::new(), at(3), &TIMES);
+        assert_eq!(known_objects.objects().count(), 0);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::absence::{Books, Gap, Times};
+use crate::absence::{Gap, KnownObjects, Times};
 use crate::api::{Api, Unread, Watched};
 use crate::object::Content;
 use crate::policies::{ConfigMaps, Missing, policy_keys};
@@ -49,8 +49,8 @@ pub(crate) const MAX_CONFIG_MAPS_PER_NAMESPACE: usize = 100;
 
 /// The objects and policies of one namespace, as read last.
 #[derive(Debug, Default)]
-struct Known {
-    books: Books,
+struct NamespaceState {
+    objects: KnownObjects,
     policies: ConfigMaps,
 }
 
@@ -58,7 +58,7 @@ struct Known {
 pub struct Source {
     started: Instant,
     times: Times,
-    known: BTreeMap<Name, Mutex<Known>>,
+    known: BTreeMap<Name, Mutex<NamespaceState>>,
     changes: watch::Sender<u64>,
     api: RwLock<Option<Api>>,
 }
@@ -84,19 +84,19 @@ impl Source {
     }
 
     /// Passes each namespace to `each`: its objects, their policies, and its gap.
-    pub fn look(&self, mut each: impl FnMut(&Name, &Books, &ConfigMaps, Option<Gap>)) {
+    pub fn look(&self, mut each: impl FnMut(&Name, &KnownObjects, &ConfigMaps, Option<Gap>)) {
         let now = self.started.elapsed();
         for (namespace, known) in &self.known {
             let known = known.lock();
-            let gap = known.books.gap(now, &self.times);
-            each(namespace, &known.books, &known.policies, gap);
+            let gap = known.objects.gap(now, &self.times);
+            each(namespace, &known.objects, &known.policies, gap);
         }
     }
 
     /// Deletes the held objects of a namespace, after an operator's confirmation.
-    pub fn believe(&self, namespace: &Name) {
+    pub fn confirm_deletions(&self, namespace: &Name) {
         let known = self.known.get(namespace);
-        if known.is_some_and(|known| known.lock().books.believe()) {
+        if known.is_some_and(|known| known.lock().objects.confirm_deletions()) {
             self.note();
         }
     }
@@ -118,7 +118,7 @@ impl Source {
         let Some(known) = self.known.get(namespace) else {
             return;
         };
-        if known.lock().books.failed(why.to_owned()) {
+        if known.lock().objects.failed(why.to_owned()) {
             tracing::warn!(%namespace, why, "cannot read the charters of a namespace; those in force stay so for `stale_after`");
             self.note();
         }
@@ -134,7 +134,7 @@ impl Source {
         // At least twice the time of the list, so that a namespace that changes all the time is
         // listed for at most a third of it.
         let gathering = GATHER_TIME.max(begun.elapsed() * 2);
-        let lacks = known.lock().books.lacks(&objects);
+        let lacks = known.lock().objects.lacks(&objects);
         // Asked after the list: a definition that still exists now existed during the list as well.
         if lacks && !api.takes_charters().await? {
             return Err(Unread::NoDefinition);
@@ -148,9 +148,9 @@ impl Source {
         let is_unsettled = {
             let mut known = known.lock();
             let now = self.started.elapsed();
-            changed |= known.books.listed(objects, now, &self.times);
+            changed |= known.objects.listed(objects, now, &self.times);
             known.policies.keep(&named);
-            known.books.is_unsettled()
+            known.objects.is_unsettled()
         };
         if changed {
             self.note();
@@ -168,7 +168,7 @@ impl Source {
                     return Ok(());
                 }
                 Watched::Unchanged => {
-                    known.lock().books.unchanged(self.started.elapsed());
+                    known.lock().objects.unchanged(self.started.elapsed());
                     if self.read_policies(api, namespace, &named).await {
                         self.note();
                     }

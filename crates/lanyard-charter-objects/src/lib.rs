@@ -3,7 +3,7 @@
 //! An object is the same document as a charter's file and goes through the same parser. Pure
 //! functions decide: which part of an object is the charter ([`Object`]), what a namespace may name
 //! ([`NamespaceRule`]), who owns a name ([`owners`]), and whether an object that a list lacks was
-//! deleted ([`Books`]). [`follow`] reads the API server and [`StatusWriter`] writes statuses to it;
+//! deleted ([`KnownObjects`]). [`follow`] reads the API server and [`StatusWriter`] writes statuses to it;
 //! the kill switch waits for neither.
 
 mod absence;
@@ -18,7 +18,7 @@ mod policies;
 mod status;
 mod write;
 
-pub use absence::{Books, Gap, Times};
+pub use absence::{Gap, KnownObjects, Times};
 pub use admission::{MAX_REVIEW_BYTES, Malformed, Review, reviewed};
 pub use api::{Api, Unread};
 pub use bounds::{AgentBound, NamespaceRule};

@@ -376,7 +376,7 @@ impl History {
     /// more may match.
     ///
     /// # Panics
-    /// When sled finds an unreadable page. The history notes the page and rebuilds the index first.
+    /// When sled finds an unreadable page; the next update then rebuilds the index.
     #[must_use]
     pub fn query(&self, query: &Query) -> (Vec<(u64, Vec<u8>)>, Option<u64>) {
         catch_unwind(AssertUnwindSafe(|| self.answer(query))).unwrap_or_else(|panic| {

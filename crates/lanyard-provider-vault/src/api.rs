@@ -70,9 +70,9 @@ pub struct TokenFacts {
 
 /// The result of looking up an accessor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Looked {
+pub enum AccessorLookup {
     /// The token exists and has these properties.
-    There(TokenFacts),
+    Found(TokenFacts),
     /// No token has this accessor.
     Gone,
     /// The server denied the look-up although the broker has the right to it. The server does so
@@ -158,7 +158,7 @@ pub trait VaultApi: Send + Sync {
     /// # Errors
     /// See [`ProviderError`]. A denial for want of the broker's own rights is an error and no
     /// result.
-    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError>;
+    async fn lookup(&self, accessor: &str) -> Result<AccessorLookup, ProviderError>;
 
     /// Revokes a token, its children and their secrets; succeeds when the token does not exist.
     ///

@@ -10,7 +10,7 @@ use lanyard_core::lease::LeaseRef;
 use lanyard_core::provider::{Probe, ProviderError, Revocation, Revoked};
 use tokio::time::{Instant, timeout_at};
 
-use crate::api::{Looked, VaultApi};
+use crate::api::{AccessorLookup, VaultApi};
 use crate::handle::LeaseHandle;
 use crate::provider::VaultProvider;
 use crate::seen::Tokens;
@@ -280,8 +280,10 @@ impl<A: VaultApi> VaultProvider<A> {
         };
         match (self.api.lookup(accessor).await?, told) {
             // A token that was just revoked can leave its accessor behind.
-            (Looked::Gone, _) | (Looked::Denied, LastOrder::Revoked) => {}
-            (Looked::There(_), _) | (Looked::Denied, LastOrder::Nothing) => return Ok(Probe::Live),
+            (AccessorLookup::Gone, _) | (AccessorLookup::Denied, LastOrder::Revoked) => {}
+            (AccessorLookup::Found(_), _) | (AccessorLookup::Denied, LastOrder::Nothing) => {
+                return Ok(Probe::Live);
+            }
         }
         match (&held.secret, &held.reads) {
             (Some(secret), _) if self.api.lease_exists(secret).await? => Ok(Probe::Live),

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use lanyard_core::provider::{Found, InUse, ProviderError};
 
-use crate::api::{Looked, VaultApi};
+use crate::api::{AccessorLookup, VaultApi};
 use crate::handle::LeaseHandle;
 use crate::parents::EPOCH_META;
 use crate::provider::VaultProvider;
@@ -81,12 +81,12 @@ impl<A: VaultApi> VaultProvider<A> {
 
     /// Decides whose token it is. The path proves the role, since the server writes it; metadata
     /// alone proves nothing, since anybody can write any.
-    fn classify(&self, accessor: &str, looked: Looked) -> Known {
+    fn classify(&self, accessor: &str, looked: AccessorLookup) -> Known {
         let facts = match looked {
             // The token has ended since the listing.
-            Looked::Gone => return Known::Other,
-            Looked::Denied => return Known::Denied,
-            Looked::There(facts) => facts,
+            AccessorLookup::Gone => return Known::Other,
+            AccessorLookup::Denied => return Known::Denied,
+            AccessorLookup::Found(facts) => facts,
         };
         let made_by = |role: &str| {
             let path = format!("auth/token/create/{role}");

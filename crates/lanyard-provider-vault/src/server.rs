@@ -19,7 +19,7 @@ use vaultrs::api::token::requests::{
 };
 
 use crate::api::{
-    Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
+    AccessorLookup, Dynamic, Endpoint, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use crate::login::{Login, Session};
 use crate::transport::{
@@ -268,27 +268,27 @@ impl VaultApi for Server {
         }
     }
 
-    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError> {
+    async fn lookup(&self, accessor: &str) -> Result<AccessorLookup, ProviderError> {
         const OPERATION: &str = "look a token up";
         let request = || {
             let mut request = LookupTokenAccessorRequest::builder();
             request.accessor(accessor).build().ok()
         };
         match self.as_broker(OPERATION, request).await? {
-            Answer::Bad(said) if said.is_gone(&["invalid accessor"]) => Ok(Looked::Gone),
+            Answer::Bad(said) if said.is_gone(&["invalid accessor"]) => Ok(AccessorLookup::Gone),
             Answer::Bad(said)
                 if said.status == 403
                     && said.says("permission denied")
                     && self.may_look_up().await? =>
             {
-                Ok(Looked::Denied)
+                Ok(AccessorLookup::Denied)
             }
             answer @ (Answer::Good(_) | Answer::Bad(_)) => {
                 let facts = answer.read::<Data<Facts>>(OPERATION)?.data;
                 if facts.accessor != accessor {
                     return Err(ambiguous(OPERATION, "the answer for another token"));
                 }
-                Ok(Looked::There(TokenFacts {
+                Ok(AccessorLookup::Found(TokenFacts {
                     path: facts.path,
                     meta: facts.meta.unwrap_or_default(),
                 }))

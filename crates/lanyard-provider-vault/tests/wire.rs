@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use lanyard_core::provider::ProviderError;
 use lanyard_core::secret::Secret;
-use lanyard_provider_vault::api::{Endpoint, Looked, VaultApi as _};
+use lanyard_provider_vault::api::{AccessorLookup, Endpoint, VaultApi as _};
 use lanyard_provider_vault::{ConnectError, Login, Server};
 use parking_lot::Mutex;
 
@@ -236,7 +236,7 @@ async fn t55_what_something_else_refuses_is_not_gone() {
         let server = connect(&format!("http://{address}"), "").unwrap();
         let looked = server.lookup("a").await;
         assert_eq!(
-            matches!(looked, Ok(Looked::Gone)),
+            matches!(looked, Ok(AccessorLookup::Gone)),
             gone,
             "{head} {words}: {looked:?}"
         );

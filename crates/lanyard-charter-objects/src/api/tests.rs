@@ -154,7 +154,7 @@ async fn a_definition_that_is_being_deleted_takes_no_charters() {
 /// Waits until what is known of the one namespace is so.
 async fn until<T>(
     source: &Source,
-    mut so: impl FnMut(&crate::Books, Option<Gap>) -> Option<T>,
+    mut so: impl FnMut(&crate::KnownObjects, Option<Gap>) -> Option<T>,
 ) -> T {
     let mut changes = source.changes();
     loop {

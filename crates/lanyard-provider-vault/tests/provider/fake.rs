@@ -11,7 +11,7 @@ use lanyard_core::provider::{Credential, ProviderError};
 use lanyard_core::secret::Secret;
 use lanyard_core::time::Timestamp;
 use lanyard_provider_vault::api::{
-    Dynamic, Endpoint, Looked, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
+    AccessorLookup, Dynamic, Endpoint, Mounts, Token, TokenAsk, TokenFacts, TokenRole, VaultApi,
 };
 use lanyard_provider_vault::{Login, Server};
 use lanyard_testkit::clock::ManualClock;
@@ -373,22 +373,25 @@ impl VaultApi for Fake {
         Ok(all)
     }
 
-    async fn lookup(&self, accessor: &str) -> Result<Looked, ProviderError> {
+    async fn lookup(&self, accessor: &str) -> Result<AccessorLookup, ProviderError> {
         let mut state = self.state();
         state.call("lookup")?;
         state.lookups += 1;
         if state.denied.contains(accessor) {
-            return Ok(Looked::Denied);
+            return Ok(AccessorLookup::Denied);
         }
         if !state.lives(accessor, self.clock.now()) {
-            return Ok(Looked::Gone);
+            return Ok(AccessorLookup::Gone);
         }
-        Ok(state.tokens.get(accessor).map_or(Looked::Gone, |held| {
-            Looked::There(TokenFacts {
-                path: held.path.clone(),
-                meta: held.meta.clone(),
-            })
-        }))
+        Ok(state
+            .tokens
+            .get(accessor)
+            .map_or(AccessorLookup::Gone, |held| {
+                AccessorLookup::Found(TokenFacts {
+                    path: held.path.clone(),
+                    meta: held.meta.clone(),
+                })
+            }))
     }
 
     async fn revoke_accessor(&self, accessor: &str) -> Result<(), ProviderError> {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lanyard_charter_objects::{
-    Books, ConfigMaps, Content, Finding, Gap, Holder, NamespaceRule, Object, Origin, Reason as Why,
-    Source, Verdict, of_charter, owners, policy_keys,
+    ConfigMaps, Content, Finding, Gap, Holder, KnownObjects, NamespaceRule, Object, Origin,
+    Reason as Why, Source, Verdict, of_charter, owners, policy_keys,
 };
 use lanyard_core::charter::{Charter, Name, PolicyFiles, World};
 use lanyard_core::condition::Reason;
@@ -173,7 +173,7 @@ impl Objects {
             }
         });
         for namespace in meant {
-            self.source.believe(&namespace);
+            self.source.confirm_deletions(&namespace);
         }
     }
 
@@ -423,7 +423,7 @@ impl Objects {
 }
 
 /// The objects of a namespace whose deletion an operator has to confirm.
-fn deleted(namespace: &Name, books: &Books) -> Option<Reason> {
+fn deleted(namespace: &Name, books: &KnownObjects) -> Option<Reason> {
     let mut held: Vec<&str> = books.held().collect();
     held.sort_unstable();
     (!held.is_empty()).then(|| Reason::ChartersDeleted {
