@@ -211,8 +211,8 @@ impl Compactor {
 /// Computes the state of the first `until` records from the newest snapshot and the journal, and
 /// writes that state as a new snapshot. Writes nothing when a record cannot be parsed.
 fn compact(disk: &Files, directory: &Path, until: u64) -> Result<(), OpenError> {
-    // Replayed from disk instead of read from the writer's state, so that the writer never waits for
-    // a snapshot.
+    // Replayed from disk instead of read from the writer's state, so that the writer never waits
+    // for a snapshot.
     let (mut state, mut frontier) = start(disk.as_ref(), directory)?;
     let mut is_unreadable = false;
     Cursor::on(disk, directory, frontier.size()).read(until, |entry| {

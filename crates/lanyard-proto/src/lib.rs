@@ -20,7 +20,7 @@ pub mod v1 {
 
 /// The generated messages, client and server of the local agent.
 pub mod agent {
-    /// Version 1.
+    /// Version 1 of the package `lanyard.agent`.
     #[expect(
         clippy::allow_attributes_without_reason,
         missing_docs,

@@ -1,5 +1,5 @@
-//! Leases whose objects a foreign finalizer keeps, and the time after which their tokens are refused
-//! all the same.
+//! Leases whose objects a foreign finalizer keeps, and the time after which their tokens are
+//! refused all the same.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Time for which an API server accepts a token whose Secret or ServiceAccount is marked as deleted
-/// and kept by a finalizer: one minute, then the authentication cache, and some seconds for the clock.
-/// <https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go>
+/// and kept by a finalizer: one minute, then the authentication cache, and some seconds for the
+/// clock. <https://github.com/kubernetes/kubernetes/blob/master/pkg/serviceaccount/claims.go>
 const ACCEPTED_WHILE_KEPT_TIME: Duration = Duration::from_secs(60 + 10 + 5);
 
 /// Leases whose Secret or ServiceAccount a finalizer keeps, and the time at which that was first

@@ -1,4 +1,5 @@
-//! The Roles that leases share: those that mints are about to bind, and those that are being deleted.
+//! The Roles that leases share: those that mints are about to bind, and those that are being
+//! deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -2,7 +2,8 @@
 //!
 //!     cargo run -p lanyard-verifier --example tickets -- ISSUER [ADDRESS [CA-FILE [LISTEN]]]
 //!
-//! ISSUER is the broker's name in its tokens; ADDRESS is where the broker is reached, if elsewhere, and CA-FILE its authority.
+//! ISSUER is the broker's name in its tokens; ADDRESS is where the broker is reached, if elsewhere,
+//! and CA-FILE its authority.
 
 use std::error::Error;
 
