@@ -30,7 +30,7 @@ const MAX_REPORT_LINES: usize = 1000;
 pub struct KillReport {
     /// The order, and how far people have lifted it.
     pub engaged: EngagedOrder,
-    /// The leases one by one, furthest from dead first, at most [`MAX_REPORT_LINES`].
+    /// The leases one by one, furthest from dead first, at most `MAX_REPORT_LINES`.
     pub lines: Vec<KillLine>,
     /// The number of leases in scope that the sweep has not reached.
     pub unswept: usize,
