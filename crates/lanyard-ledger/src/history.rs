@@ -222,7 +222,7 @@ impl History {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// Asks for an update within [`HISTORY_LAG_FOR_AGENTS`], because an agent is about to read.
+    /// Asks for an update within `HISTORY_LAG_FOR_AGENTS`, because an agent is about to read.
     pub fn want_soon(&self) {
         self.wanted_by_agent.store(true, Ordering::Relaxed);
     }
