@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use crate::{Access, Disk, Length, Lock, OpenFile, directory_of};
 
 /// Name of the lock file in a directory.
-const LOCK_FILE: &str = "LOCK_FILE";
+const LOCK_FILE: &str = "LOCK";
 /// The largest file that is read as a whole; segments and snapshots stay far below.
 ///
 /// # Limit
@@ -235,7 +235,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let held = SystemDisk.lock(directory.path()).unwrap();
         assert!(held.is_some());
-        let file = directory.path().join(LOCK_FILE);
+        // By the name and not by the constant: daemons of every version have to lock the same file.
+        let file = directory.path().join("LOCK");
         fs::remove_file(&file).unwrap();
         assert!(SystemDisk.lock(directory.path()).unwrap().is_none());
         fs::write(&file, "of somebody else").unwrap();
