@@ -498,7 +498,8 @@ pub(crate) fn commit(error: CommitError) -> Status {
         }
         Refusal::Consent(_) => plain(Code::PermissionDenied, "CONSENT_REFUSED"),
         Refusal::LeaseMoved(_) => plain(Code::FailedPrecondition, "LEASE_ENDED"),
-        Refusal::Rearm(_) | Refusal::RearmVoid(_) | Refusal::Soaking { .. } => {
+        Refusal::Soaking { .. } => plain(Code::FailedPrecondition, "COOLING_DOWN"),
+        Refusal::Rearm(_) | Refusal::RearmVoid(_) => {
             plain(Code::FailedPrecondition, "REARM_REFUSED")
         }
     }

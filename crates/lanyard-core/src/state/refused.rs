@@ -68,7 +68,8 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Timestamp> {
         if let Self::TooManyReports { until, .. }
         | Self::TooManyMessages { until }
-        | Self::TooManyReportsOfAgent { until, .. } = self
+        | Self::TooManyReportsOfAgent { until, .. }
+        | Self::Soaking { until } = self
         {
             return Some(*until);
         }
