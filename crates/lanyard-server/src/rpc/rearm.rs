@@ -1,5 +1,6 @@
 //! The proposals to re-arm, as the second person reads them.
 
+use lanyard_core::document::escaped;
 use lanyard_core::id::{KillId, RearmId};
 use lanyard_core::kill::{REARM_PROPOSAL_LIFE, RearmStage};
 use lanyard_engine::Engine;
@@ -7,7 +8,7 @@ use lanyard_engine::rearm::ProposedRearm;
 use lanyard_proto::v1;
 use tonic::Status;
 
-use super::{kill, parsed, time};
+use super::{kill, time};
 use crate::refusal;
 
 /// Those of a kill order, of one proposal, or every one where no id is given.
@@ -16,7 +17,10 @@ pub(super) async fn list(engine: &Engine, id: &str) -> Result<Vec<v1::Rearm>, St
         ("", _) => None,
         (_, Ok(rearm)) => Some((KillId::from_bits(0), rearm)),
         (id, Err(_)) => {
-            let order: KillId = parsed("id", id)?;
+            let order: KillId = id.parse().map_err(|_| {
+                let what = "has to be a kill order (`K-…`) or a proposal to re-arm (`R-…`)";
+                refusal::invalid("id", format!("`{}` {what}", escaped(id)))
+            })?;
             let known = engine.in_effect(|state| state.kills().get(order).is_some());
             if !known.await.map_err(refusal::commit)? {
                 return Err(refusal::not_found("kill order"));
@@ -25,6 +29,12 @@ pub(super) async fn list(engine: &Engine, id: &str) -> Result<Vec<v1::Rearm>, St
         }
     };
     let found = engine.rearms(of).await.map_err(refusal::commit)?;
+    let is_of_one = of.is_some_and(|(order, _)| order == KillId::from_bits(0));
+    if is_of_one && found.is_empty() {
+        return Err(refusal::not_found(
+            "proposal to re-arm: `lanyard rearm show` names those that wait",
+        ));
+    }
     Ok(found.into_iter().map(rearm).collect())
 }
 
