@@ -46,7 +46,6 @@ mod witness;
 #[cfg(test)]
 mod wiped;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -175,11 +174,9 @@ fn run(command: Command) -> Result<ExitCode> {
 
 /// A daemon logs in JSON. Whoever types a command reads what became of it, and not the log of a daemon.
 fn log(command: &Command) {
-    let at_a_terminal = std::io::stderr().is_terminal();
     let (level, by_hand) = match command {
         Command::Serve { .. } | Command::Dev { .. } | Command::Judge => ("info", false),
-        Command::Kill { .. } if at_a_terminal => ("error", true),
-        Command::Kill { .. } => ("info", false),
+        Command::Kill { .. } => ("error", true),
         Command::Check { .. }
         | Command::Init(_)
         | Command::Man { .. }
