@@ -26,6 +26,18 @@ impl AgentRule {
         self.issuer == identity.issuer && self.subject.matches(&identity.subject)
     }
 
+    /// The one identity that the rule names, if the subject is exact.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        match &self.subject {
+            SubjectPattern::Exact(subject) => Some(Identity {
+                issuer: self.issuer.clone(),
+                subject: subject.clone(),
+            }),
+            SubjectPattern::Prefix(_) => None,
+        }
+    }
+
     /// True if the rule names the identity and the evidence has every claim. A claim without proof
     /// counts as absent.
     #[must_use]

@@ -188,8 +188,8 @@ pub enum Command {
         /// The reason, in that identity's words.
         reason: String,
     },
-    /// An earlier approver's groups or roles changed, so the approver's approvals are counted again
-    /// (T22).
+    /// The groups and roles that a person's login carries: the first that are known, or others than
+    /// before. The person's approvals are counted again (T22).
     Recognize(Box<Operator>),
     /// A kill order.
     Kill(KillOrder),

@@ -15,7 +15,7 @@ use crate::id::{KillId, RearmId};
 use crate::identity::Identity;
 use crate::lease::{Lease, Seq};
 use crate::person::Person;
-use crate::scope::{Facets, RoleFilter, Scope};
+use crate::scope::{AgentName, Facets, RoleFilter, Scope};
 use crate::task::{Above, Task};
 use crate::time::Timestamp;
 
@@ -51,6 +51,13 @@ pub struct KillOrder {
     /// given. The order covers them under whatever name their tasks were opened.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub identities: BTreeSet<Identity>,
+    /// True if a person typed the name of the agent. The order then covers every identity that the
+    /// name can mean ([`AgentName::can_mean`]), those that come later among them: no look-alike of a
+    /// name escapes an order or takes the order away from another agent.
+    ///
+    /// [`AgentName::can_mean`]: crate::scope::AgentName::can_mean
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_typed: bool,
     /// True if nothing had the name of the scope when the order was given. One person may lift such
     /// an order. The flag is fixed at that time, because a charter that is out of force today must
     /// not become liftable by one person.
@@ -85,9 +92,41 @@ impl KillOrder {
     }
 
     fn names(&self, identity: &Identity, lineage: &[Above]) -> bool {
-        let is = |identity: &Identity| self.identities.contains(identity);
-        let mut above = lineage.iter().filter_map(|above| above.identity.as_ref());
-        !self.identities.is_empty() && (is(identity) || above.any(is))
+        if self.identities.is_empty() && !self.as_typed {
+            return false;
+        }
+        let mut above = lineage.iter().filter_map(Above::run_by);
+        self.names_identity(identity) || above.any(|identity| self.names_identity(&identity))
+    }
+
+    /// True if the order is over an agent and lists this identity, or has a typed name that can mean
+    /// it.
+    #[must_use]
+    pub fn names_identity(&self, identity: &Identity) -> bool {
+        let can_mean = || match &self.scope {
+            Scope::Agent(name) => self.as_typed && name.can_mean(identity),
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Task(_)
+            | Scope::Lease(_) => false,
+        };
+        self.identities.contains(identity) || can_mean()
+    }
+
+    /// True if one agent can be covered by both orders, which are over these names.
+    #[must_use]
+    pub fn shares_an_agent(&self, name: &AgentName, (other, others): (&Self, &AgentName)) -> bool {
+        let by_name = match self.as_typed || other.as_typed {
+            true => name.can_mean_one_with(others),
+            false => name == others,
+        };
+        let names = |one: &Self, two: &Self| {
+            let mut identities = two.identities.iter();
+            identities.any(|identity| one.scope.is_agent(identity) || one.names_identity(identity))
+        };
+        by_name || names(self, other) || names(other, self)
     }
 
     /// True if the scope and the roles cover something with these facts, whatever its age.
@@ -143,6 +182,22 @@ pub enum Actor {
     },
     /// The broker itself.
     Broker,
+}
+
+impl Actor {
+    /// True if a person typed the names in an order. The broker itself names agents exactly.
+    #[must_use]
+    pub const fn types_names(&self) -> bool {
+        match self {
+            Self::Operator(_)
+            | Self::Agent(_)
+            | Self::Ticket { .. }
+            | Self::BreakGlass { .. }
+            | Self::Local
+            | Self::Signal { .. } => true,
+            Self::Breaker { .. } | Self::Broker => false,
+        }
+    }
 }
 
 impl fmt::Display for Actor {
@@ -299,6 +354,7 @@ mod tests {
             evidence: Vec::new(),
             key: None,
             identities: BTreeSet::new(),
+            as_typed: false,
             reaches_nothing: false,
         }
     }

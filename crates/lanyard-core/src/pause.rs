@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::charter::{Name, Role};
 use crate::id::{PauseId, TaskId};
+use crate::identity::Identity;
 use crate::kill::Actor;
 use crate::lease::Seq;
 use crate::scope::{AgentName, Facets, Scope};
-use crate::task::Task;
+use crate::task::{Above, Task};
 use crate::time::Timestamp;
 
 /// A pause, from its record to its end.
@@ -61,6 +62,10 @@ pub struct Reach {
     /// The agent to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// True if a person typed the name of the agent: the pause covers every identity that the name
+    /// can mean, as a kill order does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_typed: bool,
     /// The task to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
@@ -79,8 +84,19 @@ impl Reach {
             && is(&self.environment, facets.environment)
             && is(&self.target, facets.target)
             && covers(self.charter.clone().map(Scope::Charter))
-            && covers(self.agent.clone().map(Scope::Agent))
+            && self
+                .agent
+                .as_ref()
+                .is_none_or(|name| self.names(name, facets))
             && covers(self.task.map(Scope::Task))
+    }
+
+    fn names(&self, agent: &AgentName, facets: &Facets<'_>) -> bool {
+        let mut above = facets.lineage.iter().filter_map(Above::run_by);
+        let can_mean = |identity: &Identity| self.as_typed && agent.can_mean(identity);
+        Scope::Agent(agent.clone()).covers(facets)
+            || can_mean(facets.identity)
+            || above.any(|identity| can_mean(&identity))
     }
 
     /// True if the pause covers the task with everything in it, whichever targets the task uses.

@@ -252,13 +252,21 @@ pub fn near_names<'a>(
     most: usize,
 ) -> Vec<&'a str> {
     const SHORTEST_PART: usize = 3;
+    const MOST_BYTES_OF_A_LETTER: usize = 4;
     let found = found.trim().to_lowercase();
     let distance = |name: &str| {
         let name = name.to_lowercase();
         let is_part = found.len().min(name.len()) >= SHORTEST_PART
             && (name.contains(&found) || found.contains(&name));
+        let most = found.len().min(name.len()).max(3) / 3 + 1;
+        // Most names are out of question by their length: nothing is measured that can be neither near nor a part.
+        if !is_part
+            && found.len().abs_diff(name.len()) > most.saturating_mul(MOST_BYTES_OF_A_LETTER)
+        {
+            return None;
+        }
         let distance = strsim::damerau_levenshtein(&name, &found);
-        let is_near = distance <= found.len().min(name.len()).max(3) / 3 + 1;
+        let is_near = distance <= most;
         // A part is nearer than a slip: a name is shortened more often than mistyped.
         (is_part || is_near).then_some((!is_part, distance))
     };

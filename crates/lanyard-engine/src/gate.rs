@@ -135,6 +135,7 @@ mod tests {
             evidence: Vec::new(),
             key: None,
             identities: Default::default(),
+            as_typed: false,
             reaches_nothing: false,
         }
     }

@@ -58,6 +58,7 @@ impl Engine {
             evidence: Vec::new(),
             key: None,
             identities: BTreeSet::new(),
+            as_typed: false,
             reaches_nothing: false,
         })
     }
@@ -71,15 +72,13 @@ impl Engine {
             at: order.at.min(self.now()),
             ..order
         };
-        // What was named is fenced before anything is looked for: which agent an end of a name means can take a look over
-        // all open tasks.
-        self.gate.raise(&order);
         let order = self.with_identities(order);
+        // What was named is fenced before anything is looked for.
+        self.gate.raise(&order);
         let order = KillOrder {
             reaches_nothing: !self.names_something(&order),
             ..order
         };
-        self.gate.raise(&order);
         let not_durable = Reason::OrderNotDurable { order: order.id };
         let outcome = self.commit(Command::Kill(order.clone())).await;
         let seq = match outcome {

@@ -6,6 +6,7 @@
 
 mod acceptance;
 pub mod actions;
+mod agents;
 pub mod charters;
 mod clear;
 pub mod clock;

@@ -35,7 +35,10 @@ impl Engine {
         let unavailable = |error: NoRandomness| CommitError::Unavailable(error.to_string());
         let pause = Pause {
             id: PauseId::from_bits(self.draw().map_err(unavailable)?),
-            reach: asked.reach,
+            reach: Reach {
+                as_typed: by.types_names(),
+                ..asked.reach
+            },
             demand: asked.demand,
             reason: asked.reason,
             by,
@@ -96,6 +99,7 @@ impl Engine {
                     evidence: trip.evidence.clone(),
                     key: None,
                     identities: std::collections::BTreeSet::new(),
+                    as_typed: false,
                     reaches_nothing: false,
                 })
                 .await;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Name, SubjectPattern};
+use lanyard_core::charter::{Charter, Name};
 use lanyard_core::command::Command;
 use lanyard_core::document::near_names;
 use lanyard_core::id::{KillId, LeaseId, TaskId};
@@ -11,8 +11,9 @@ use lanyard_core::identity::Identity;
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder};
 use lanyard_core::lease::{Lease, Stage};
 use lanyard_core::ledger::CommitError;
+use lanyard_core::pause::Reach;
 use lanyard_core::person::Person;
-use lanyard_core::scope::{AgentName, RoleFilter, Scope};
+use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_core::state::{Refusal, State};
 use lanyard_core::time::Timestamp;
 
@@ -22,9 +23,7 @@ use crate::pass::MAX_LEASES_PER_LOOK;
 /// So many names are listed beside one that nothing has.
 const NAMES_LISTED: usize = 10;
 /// So many near names are told.
-const NEAR_NAMES: usize = 3;
-/// A name of an agent is shortened that is longer.
-const SHORT_NAME_BYTES: usize = 32;
+pub(crate) const NEAR_NAMES: usize = 3;
 /// In how many digits an id may differ that is called near.
 const NEAR_DIGITS: u32 = 2;
 
@@ -52,6 +51,12 @@ impl BlastRadius {
     }
 }
 
+/// A name that nothing has.
+struct Unknown {
+    said: String,
+    near: Vec<String>,
+}
+
 /// What there is of the kind of a scope.
 #[derive(Default)]
 struct Known {
@@ -63,7 +68,7 @@ struct Known {
     near: Vec<String>,
     /// How a name of this kind is written, where none is near.
     form: &'static str,
-    /// What follows the near names.
+    /// What the order stops all the same.
     besides: &'static str,
     /// What else is known of the one thing that the scope names.
     note: Option<String>,
@@ -88,7 +93,7 @@ impl Engine {
             return BlastRadius::default();
         };
         let mut radius = BlastRadius {
-            identities: order.identities.clone(),
+            identities: self.identities_named(&order),
             ..BlastRadius::default()
         };
         let mut has_leases = false;
@@ -104,11 +109,22 @@ impl Engine {
         if !radius.leases.is_empty() {
             return radius;
         }
-        let known = self.known(&order.scope);
-        if has_leases || self.names_something(&order) || self.covers_an_open_task(&order) {
-            radius.note = known.note;
-            return radius;
+        match self.unknown(&order).filter(|_| !has_leases) {
+            Some(unknown) => {
+                radius.unknown_name = Some(unknown.said);
+                radius.near = unknown.near;
+            }
+            None => radius.note = self.known(&order.scope).note,
         }
+        radius
+    }
+
+    /// What is said of an order whose name nothing has: neither the configuration, nor a charter, nor the books.
+    fn unknown(&self, order: &KillOrder) -> Option<Unknown> {
+        if self.names_something(order) || self.covers_an_open_task(order) {
+            return None;
+        }
+        let known = self.known(&order.scope);
         let near = match known.near.is_empty() {
             false => known.near.clone(),
             true => {
@@ -117,9 +133,41 @@ impl Engine {
                 near.map(str::to_owned).collect()
             }
         };
-        radius.unknown_name = Some(known.said(&near));
-        radius.near = near;
+        let said = known.said(&near);
+        Some(Unknown { said, near })
+    }
+
+    /// What a pause would be about. Names that nothing has are told as those of a kill order are; every open task may be looked at.
+    #[must_use]
+    pub fn pause_radius(&self, reach: &Reach) -> BlastRadius {
+        let scopes = [
+            reach.environment.clone().map(Scope::Environment),
+            reach.target.clone().map(Scope::Target),
+            reach.charter.clone().map(Scope::Charter),
+            reach.agent.clone().map(Scope::Agent),
+            reach.task.map(Scope::Task),
+        ];
+        let mut radius = BlastRadius::default();
+        let mut said = Vec::new();
+        for order in scopes
+            .iter()
+            .flatten()
+            .filter_map(|scope| self.order_over(scope))
+        {
+            radius.identities.extend(self.identities_named(&order));
+            if let Some(unknown) = self.unknown(&order) {
+                said.push(unknown.said);
+                radius.near.extend(unknown.near);
+            }
+        }
+        radius.unknown_name = (!said.is_empty()).then(|| said.join("; "));
         radius
+    }
+
+    /// Whether nothing went by the name of an order when the order was given, and nothing does now.
+    #[must_use]
+    pub fn reaches_nothing(&self, order: &KillOrder) -> bool {
+        order.reaches_nothing && !self.names_something(order)
     }
 
     /// An order over both roles of a scope that nobody gives: what an order over that scope would cover.
@@ -131,57 +179,11 @@ impl Engine {
             String::new(),
             Actor::Broker,
         );
-        draft.ok().map(|order| self.with_identities(order))
-    }
-
-    /// The shortest name of each of these agents that an order takes for this agent alone: the end of its subject, the subject,
-    /// or else all of the identity.
-    #[must_use]
-    pub fn short_names(&self, identities: &BTreeSet<Identity>) -> BTreeMap<Identity, String> {
-        let known: BTreeSet<Identity> =
-            self.identities_known().union(identities).cloned().collect();
-        let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
-        for identity in &known {
-            for end in ends_of(&identity.subject) {
-                *ends.entry(end).or_default() += 1;
-            }
-        }
-        let names: BTreeSet<&str> = self.agents().values().map(|name| name.0.as_str()).collect();
-        let short = |identity: &Identity| {
-            let is_own = |end: &&str| ends.get(end) == Some(&1) && !names.contains(end);
-            let mut own = ends_of(&identity.subject).filter(is_own);
-            let first = own.next();
-            // The whole subject is what people know, where it is short.
-            let fits = first.filter(|end| end.len() <= SHORT_NAME_BYTES);
-            fits.or(own.next_back()).or(first).map(str::to_owned)
-        };
-        let of_each = identities.iter();
-        let of_each = of_each.map(|identity| {
-            let name = short(identity).unwrap_or_else(|| identity.to_string());
-            (identity.clone(), name)
-        });
-        of_each.collect()
-    }
-
-    /// The order with the identities that the configuration has under its agent's name: tasks that were opened before the
-    /// name was configured go by another one (S32). A name that no agent has is the end of the one identity that ends so.
-    pub(crate) fn with_identities(&self, order: KillOrder) -> KillOrder {
-        let Scope::Agent(name) = &order.scope else {
-            return order;
-        };
-        let named = self.parts.agents.iter().filter(|(_, agent)| *agent == name);
-        let mut identities = order.identities.clone();
-        identities.extend(named.map(|(identity, _)| identity.clone()));
-        if identities.is_empty() && !self.is_agent(name) {
-            let ends = self.ending_with(&name.0);
-            if ends.len() == 1 {
-                identities.extend(ends);
-            }
-        }
-        KillOrder {
-            identities,
+        let order = draft.ok()?;
+        Some(self.with_identities(KillOrder {
+            as_typed: true,
             ..order
-        }
+        }))
     }
 
     /// Lifts an order that reaches nothing, on the word of one person.
@@ -205,7 +207,7 @@ impl Engine {
         let reaches_nothing = looked.await.is_ok_and(|radius| radius.is_nothing());
         if !reaches_nothing {
             return Err(CommitError::Refused(Refusal::Rearm(
-                "this kill order reaches something that is known: lifting it takes a re-arm by two people",
+                "this kill order reaches something that is known: lifting it takes two people: `lanyard rearm K-… --reason …`",
             )));
         }
         let by = by.clone();
@@ -213,72 +215,6 @@ impl Engine {
             .await?;
         let lifted = self.query(|state| state.kills().get(kill).cloned()).await?;
         lifted.ok_or_else(unknown)
-    }
-
-    /// Whether an agent goes by exactly this name.
-    fn is_agent(&self, name: &AgentName) -> bool {
-        let identity = split(&name.0);
-        if self.agents().values().any(|known| known == name)
-            || identity.is_some_and(|identity| self.knows(&identity))
-        {
-            return true;
-        }
-        let mut is_of_task = false;
-        self.pages(|state, after| {
-            let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
-            let seen = open.map(|(place, entry)| {
-                is_of_task |= Scope::Agent(name.clone()).covers_task(&entry.task.facets());
-                place
-            });
-            seen.collect()
-        });
-        is_of_task
-    }
-
-    /// Every identity of an agent that is known by name: configured, exactly named by a charter, or with an open task.
-    fn identities_known(&self) -> BTreeSet<Identity> {
-        let mut known: BTreeSet<Identity> = self.parts.agents.keys().cloned().collect();
-        for charter in self.charters().known() {
-            for rule in &charter.agents {
-                if let SubjectPattern::Exact(subject) = &rule.subject {
-                    known.insert(Identity {
-                        issuer: rule.issuer.clone(),
-                        subject: subject.clone(),
-                    });
-                }
-            }
-        }
-        self.pages(|state, after| {
-            let open = state.open_tasks(after).take(MAX_LEASES_PER_LOOK);
-            let seen = open.map(|(place, entry)| {
-                known.insert(entry.task.identity.clone());
-                place
-            });
-            seen.collect()
-        });
-        known
-    }
-
-    /// The identities whose subject is this text, or ends with it behind a `:` or a `/`; of any case where none has that case.
-    fn ending_with(&self, text: &str) -> BTreeSet<Identity> {
-        let text = text.trim();
-        if text.is_empty() {
-            return BTreeSet::new();
-        }
-        let known = self.identities_known();
-        let of = |same: &dyn Fn(&str) -> String| -> BTreeSet<Identity> {
-            let wanted = same(text);
-            let ends = known.iter().filter(|identity| {
-                same(&identity.to_string()) == wanted || is_end(&same(&identity.subject), &wanted)
-            });
-            ends.cloned().collect()
-        };
-        let exact = of(&str::to_owned);
-        if exact.is_empty() {
-            of(&str::to_lowercase)
-        } else {
-            exact
-        }
     }
 
     fn covers_an_open_task(&self, order: &KillOrder) -> bool {
@@ -311,7 +247,7 @@ impl Engine {
                 of_charters(&|charter| charter.environments.contains_key(name))
             }
             Scope::Charter(name) => of_charters(&|charter| charter.name == *name),
-            Scope::Agent(agent) => !order.identities.is_empty() || self.is_agent(agent),
+            Scope::Agent(agent) => self.names_an_agent(order, agent),
             Scope::Task(id) => of_state(&|state| state.task(*id).is_some()),
             Scope::Lease(id) => of_state(&|state| state.leases().get(*id).is_some()),
         }
@@ -345,55 +281,22 @@ impl Engine {
                 let names = in_force.iter().map(|charter| charter.name.to_string());
                 Known::named("charter", name, names.collect())
             }
-            Scope::Agent(agent) => self.known_agent(agent),
+            Scope::Agent(agent) => Known {
+                what: "agent",
+                name: agent.to_string(),
+                near: self.near_agents(agent),
+                form: "; an agent has a name of the configuration, or an issuer and a subject as in `https://issuer.example#subject`",
+                besides: match self.lets_in_by_pattern() {
+                    true => {
+                        "; one that a pattern of a charter lets in and that ends so is stopped when it comes"
+                    }
+                    false => "",
+                },
+                note: Some(fenced("agent", agent)),
+                ..Known::default()
+            },
             Scope::Task(id) => self.known_task(*id),
             Scope::Lease(id) => self.known_lease(*id),
-        }
-    }
-
-    fn known_agent(&self, agent: &AgentName) -> Known {
-        let identities = self.identities_known();
-        let several = self.ending_with(&agent.0);
-        let configured = self.agents().values().map(|name| name.0.clone());
-        let mut names: BTreeSet<String> = configured.collect();
-        names.extend(identities.iter().map(Identity::to_string));
-        // What people remember of an agent is the end of its subject.
-        let mut parts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for identity in &identities {
-            let subject = &identity.subject;
-            let last = subject.rsplit([':', '/']).next().unwrap_or(subject);
-            for part in [subject.as_str(), last] {
-                let whole = parts.entry(part.to_owned()).or_default();
-                whole.insert(identity.to_string());
-            }
-        }
-        let of_names = near_names(&agent.0, names.iter().map(String::as_str), NEAR_NAMES);
-        let of_parts = near_names(&agent.0, parts.keys().map(String::as_str), NEAR_NAMES);
-        let mut near: Vec<String> = several.iter().map(Identity::to_string).collect();
-        near.extend(of_names.into_iter().map(str::to_owned));
-        near.extend(
-            of_parts
-                .into_iter()
-                .filter_map(|part| parts.get(part))
-                .flatten()
-                .cloned(),
-        );
-        let mut seen = BTreeSet::new();
-        near.retain(|name| seen.insert(name.clone()));
-        near.truncate(NEAR_NAMES.max(several.len()).min(NAMES_LISTED));
-        let besides = if several.len() > 1 {
-            " several identities end so, and none of them is stopped: name one in full"
-        } else {
-            ""
-        };
-        Known {
-            what: "agent",
-            name: agent.to_string(),
-            names: BTreeSet::new(),
-            near,
-            form: "; an agent has a name of the configuration, or an issuer and a subject as in `https://issuer.example#subject`",
-            besides,
-            note: Some(fenced("agent", agent)),
         }
     }
 
@@ -473,9 +376,10 @@ impl Known {
         let mut said = format!("no {what} `{name}` is known");
         if !near.is_empty() {
             let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
-            return format!("{said}; did you mean {}?{besides}", near.join(" or "));
+            return format!("{said}{besides}; did you mean {}?", near.join(" or "));
         }
         said.push_str(form);
+        said.push_str(besides);
         let mut listed: Vec<&str> = self
             .names
             .iter()
@@ -509,30 +413,6 @@ fn of_lease(lease: &Lease, now: Timestamp) -> String {
         }
         Stage::Intent | Stage::Issued { .. } => fenced("lease", &id),
     }
-}
-
-/// An identity in its one form.
-fn split(text: &str) -> Option<Identity> {
-    let (issuer, subject) = text.split_once('#')?;
-    Some(Identity {
-        issuer: issuer.to_owned(),
-        subject: subject.to_owned(),
-    })
-}
-
-/// A subject, and what is left of it behind each of its separators: the longest first.
-fn ends_of(subject: &str) -> impl DoubleEndedIterator<Item = &str> {
-    let behind = subject.match_indices([':', '/']);
-    let behind = behind.map(|(at, separator)| at + separator.len());
-    let behind: Vec<usize> = std::iter::once(0).chain(behind).collect();
-    let ends = behind.into_iter().filter_map(|at| subject.get(at..));
-    ends.filter(|end| !end.is_empty())
-}
-
-/// Whether a subject is this text, or ends with it behind a separator.
-fn is_end(subject: &str, text: &str) -> bool {
-    let before = subject.strip_suffix(text);
-    before.is_some_and(|before| before.is_empty() || before.ends_with([':', '/']))
 }
 
 /// The id, where it differs from what was asked for in a digit or two: somebody read it aloud.

@@ -1,9 +1,10 @@
 //! Lifting a kill order: two people, a step at a time, plan before apply.
 
-use lanyard_core::charter::{AgentRule, Role};
+use std::sync::Arc;
+
+use lanyard_core::charter::{Charter, Name, Role};
 use lanyard_core::command::Command;
-use lanyard_core::id::{KillId, RearmId};
-use lanyard_core::identity::Identity;
+use lanyard_core::id::{KillId, RearmId, TaskId};
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, RearmProposal, RearmStage};
 use lanyard_core::ledger::CommitError;
 use lanyard_core::person::Person;
@@ -182,33 +183,20 @@ impl Engine {
         if !order.roles.reaches(role) {
             return vec![format!("nothing: the order does not stop the {role} role")];
         }
-        let mut opens = Vec::new();
-        let of_task = match &order.scope {
+        match &order.scope {
             Scope::Lease(id) => return vec![format!("nothing: lease {id} stays dead")],
-            Scope::Task(id) => {
-                let charter = |state: &State| Some(state.task(*id)?.task.charter.clone());
-                match self.peek(charter).flatten() {
-                    Some(charter) => Some(charter),
-                    None => return vec![format!("nothing: task {id} is gone")],
-                }
+            Scope::Task(id) if self.charter_of(*id).is_none() => {
+                return vec![format!("nothing: task {id} is gone")];
             }
             Scope::All
             | Scope::Environment(_)
             | Scope::Target(_)
             | Scope::Charter(_)
-            | Scope::Agent(_) => None,
-        };
-        for charter in self.charters().all() {
-            let is_within = match &order.scope {
-                Scope::All | Scope::Target(_) => true,
-                Scope::Environment(name) => charter.environments.contains_key(name),
-                Scope::Charter(name) => charter.name == *name,
-                Scope::Agent(name) => charter.agents.iter().any(|rule| {
-                    let mut identities = order.identities.iter();
-                    identities.any(|identity| rule.names(identity)) || names(rule, &name.0)
-                }),
-                Scope::Task(_) | Scope::Lease(_) => of_task.as_ref() == Some(&charter.name),
-            };
+            | Scope::Agent(_)
+            | Scope::Task(_) => {}
+        }
+        let mut opens = Vec::new();
+        for charter in self.charters_within(order) {
             let grants = charter.grants.values().filter(|grant| {
                 let is_there = match &order.scope {
                     Scope::Target(name) => grant.target == *name,
@@ -224,7 +212,7 @@ impl Engine {
                 grant.role == role && is_there
             });
             let grants: Vec<&str> = grants.map(|grant| grant.name.as_str()).collect();
-            if is_within && !grants.is_empty() {
+            if !grants.is_empty() {
                 opens.push(format!("charter {}: {}", charter.name, grants.join(", ")));
             }
         }
@@ -240,13 +228,47 @@ impl Engine {
         }
         opens
     }
-}
 
-/// Whether a rule of a charter is about the identity that is written like this.
-fn names(rule: &AgentRule, written: &str) -> bool {
-    let identity = written.split_once('#').map(|(issuer, subject)| Identity {
-        issuer: issuer.to_owned(),
-        subject: subject.to_owned(),
-    });
-    identity.is_some_and(|identity| rule.names(&identity))
+    /// The charter of a task that is not forgotten.
+    fn charter_of(&self, task: TaskId) -> Option<Name> {
+        let charter = |state: &State| Some(state.task(task)?.task.charter.clone());
+        self.peek(charter).flatten()
+    }
+
+    /// The charters in force under which an order can stop something.
+    fn charters_within(&self, order: &KillOrder) -> Vec<Arc<Charter>> {
+        let mut named = self.identities_named(order);
+        let mut of_task = None;
+        match &order.scope {
+            Scope::Agent(name) => named.extend(name.identity()),
+            Scope::Task(id) => of_task = self.charter_of(*id),
+            Scope::All
+            | Scope::Environment(_)
+            | Scope::Target(_)
+            | Scope::Charter(_)
+            | Scope::Lease(_) => {}
+        }
+        let mut charters = self.charters().all();
+        charters.retain(|charter| match &order.scope {
+            Scope::All | Scope::Target(_) => true,
+            Scope::Environment(name) => charter.environments.contains_key(name),
+            Scope::Charter(name) => charter.name == *name,
+            Scope::Agent(_) => {
+                let mut rules = charter.agents.iter();
+                rules.any(|rule| named.iter().any(|identity| rule.names(identity)))
+            }
+            Scope::Task(_) => of_task.as_ref() == Some(&charter.name),
+            Scope::Lease(_) => false,
+        });
+        charters
+    }
+
+    /// The charters in force that an order is about in particular: none where the order is over a place that many share.
+    #[must_use]
+    pub fn charters_of(&self, order: &KillOrder) -> Vec<Arc<Charter>> {
+        match &order.scope {
+            Scope::Charter(_) | Scope::Agent(_) | Scope::Task(_) => self.charters_within(order),
+            Scope::All | Scope::Environment(_) | Scope::Target(_) | Scope::Lease(_) => Vec::new(),
+        }
+    }
 }

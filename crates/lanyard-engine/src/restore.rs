@@ -45,6 +45,7 @@ impl Engine {
         self.engage(KillOrder {
             key: Some(key),
             identities: std::collections::BTreeSet::new(),
+            as_typed: false,
             reaches_nothing: false,
             ..order
         })

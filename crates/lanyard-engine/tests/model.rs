@@ -127,6 +127,7 @@ fn order() -> KillOrder {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        as_typed: false,
         reaches_nothing: false,
     }
 }

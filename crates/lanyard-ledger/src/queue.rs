@@ -142,6 +142,7 @@ mod tests {
             evidence: Vec::new(),
             key: None,
             identities: std::collections::BTreeSet::new(),
+            as_typed: false,
             reaches_nothing: false,
         })
     }
@@ -218,6 +219,7 @@ mod model {
             evidence: Vec::new(),
             key: None,
             identities: std::collections::BTreeSet::new(),
+            as_typed: false,
             reaches_nothing: false,
         })
     }

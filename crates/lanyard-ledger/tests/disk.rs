@@ -102,6 +102,7 @@ fn kill(bits: u128) -> Command {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        as_typed: false,
         reaches_nothing: false,
     })
 }

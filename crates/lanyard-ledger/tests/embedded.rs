@@ -309,6 +309,7 @@ fn order(bits: u128) -> KillOrder {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        as_typed: false,
         reaches_nothing: false,
     }
 }

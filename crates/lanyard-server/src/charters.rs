@@ -140,6 +140,17 @@ impl CharterBook {
         self.kept.remember(&self.engine)
     }
 
+    /// Learns the names in the charter directory, and puts nothing in force: a process that only stops things has to know what
+    /// there is to stop.
+    pub(crate) fn learn(&self) {
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        for charter in directory.parsed(&self.kept.world) {
+            self.engine.charters().remember(charter);
+        }
+    }
+
     /// An operator says that the objects which are held are gone, as these reasons name them; all, where none are named.
     pub(crate) fn believe_deletions(&self, reasons: &[String]) {
         if let Some((objects, _)) = &self.objects {

@@ -23,7 +23,7 @@ use crate::issuing::Issuing;
 use crate::oauth_form::{OAuthForm, failed, no_store};
 use crate::refusal;
 use crate::rpc::action::{Said, report, report_once};
-use crate::rpc::{AskedScope, engage, reached, text};
+use crate::rpc::{AskedScope, engage, identities, reached, text};
 use crate::signals::{alertmanager, caep};
 use crate::status_lists::status_list;
 use crate::wire::Broker;
@@ -317,7 +317,8 @@ async fn kill(
                 "reaches_nothing": radius.is_nothing(),
                 "unknown_name": radius.unknown_name,
                 "near_names": radius.near,
-                "identities": radius.identities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "identities": identities(&radius),
+                "identity_count": radius.identities.len(),
                 "live_leases": radius.leases,
                 "note": radius.note,
                 "fenced": true,

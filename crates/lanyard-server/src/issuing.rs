@@ -117,6 +117,7 @@ fn is_of_everything(reach: &Reach, role: Role) -> bool {
         target,
         charter,
         agent,
+        as_typed: _,
         task,
         role: of,
     } = reach;

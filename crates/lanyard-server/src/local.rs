@@ -8,16 +8,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lanyard_core::document::escaped;
+use lanyard_core::document::{escaped, visible};
 use lanyard_core::id::KillId;
 use lanyard_core::kill::{Actor, KillOrder};
 use lanyard_core::lease::Progress;
 use lanyard_core::scope::{RoleFilter, Scope};
 use lanyard_engine::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
+use lanyard_engine::reach::BlastRadius;
 use lanyard_engine::report::KillReport;
 use lanyard_journal::OpenError;
 use lanyard_ledger::StartError;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::config::Config;
 use crate::rpc::AskedScope;
@@ -29,6 +30,10 @@ const TAKEN_OVER: Duration = Duration::from_secs(10);
 /// How long revocations are followed.
 const FOLLOWED: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// Identities of an agent's name that are told one by one.
+const IDENTITIES_SHOWN: usize = 10;
+/// How long the charter directory has to be read.
+const LEARNED: Duration = Duration::from_secs(2);
 
 /// What to stop.
 #[derive(Args)]
@@ -118,6 +123,7 @@ pub(crate) async fn run(config: &Config, kill: LocalKill) -> Result<Ended> {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        as_typed: false,
         reaches_nothing: false,
     };
     let disk = lanyard_disk::system();
@@ -233,25 +239,58 @@ async fn taken_over(spool: &Spool, order: &KillOrder) -> Result<Ended> {
     Ok(Ended::Unconfirmed)
 }
 
+/// Lines for the identities that a name means, where it does not say so itself.
+fn reached_by_name(order: &KillOrder, radius: &BlastRadius) -> Vec<String> {
+    let others = radius.identities.iter();
+    let others = others.filter(|identity| !order.scope.is_agent(identity));
+    let mut lines: Vec<String> = others
+        .map(|identity| format!("it reaches {identity}"))
+        .collect();
+    let more = lines.len().saturating_sub(IDENTITIES_SHOWN);
+    lines.truncate(IDENTITIES_SHOWN);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
+}
+
 /// The last word about an order that reaches nothing.
 fn nothing(order: &KillOrder, why: &str) {
     let id = order.id;
     eprintln!(
         "{id} is engaged and REACHES NOTHING: {}\nkill again with the right name; lift this one with: lanyard kill withdraw {id} --reason …",
-        escaped(why)
+        visible(why)
     );
 }
 
 /// No daemon runs: this process revokes, and issues nothing.
 async fn carry_out(broker: Arc<Broker>, order: &KillOrder, kept: bool) -> Result<Ended> {
     let engine = Arc::clone(&broker.engine);
+    // What the names of charters, environments and agents are, also where no daemon has run yet. A directory that hangs keeps no
+    // credential alive.
+    let (charters, (done, learned)) = (Arc::clone(&broker.charters), oneshot::channel());
+    // A thread of its own: this process ends without it.
+    std::thread::spawn(move || {
+        charters.learn();
+        done.send(()).ok();
+    });
+    if tokio::time::timeout(LEARNED, learned).await.is_err() {
+        eprintln!("the charter directory does not answer: which names there are is not known here");
+    }
     wire::begin(&broker).await?;
     if !kept {
         // What is kept was taken over from the spool.
         engine.engage(order.clone()).await;
     }
     eprintln!("FENCED {}: no daemon runs, this process revokes", order.id);
-    let radius = engine.blast_radius(&order.scope, order.roles, Some(order.id));
+    let (looking, given) = (Arc::clone(&engine), order.clone());
+    let looked = tokio::task::spawn_blocking(move || {
+        looking.blast_radius(&given.scope, given.roles, Some(given.id))
+    });
+    let radius = looked.await?;
+    for identity in reached_by_name(order, &radius) {
+        eprintln!("{}", visible(&identity));
+    }
     let unknown = radius.unknown_name;
     let (stop, stopping) = watch::channel(false);
     let runs = tokio::spawn(Arc::clone(&engine).run(stopping));

@@ -67,6 +67,15 @@ pub(crate) fn bounded(reason: String) -> String {
     cut
 }
 
+/// Whether whoever kept an order is told what the order reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tell {
+    /// Nothing: not all names are known yet.
+    Nothing,
+    /// Why it reaches nothing, where that is so.
+    Reach,
+}
+
 /// The directory of orders.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
@@ -235,21 +244,35 @@ impl Spool {
     }
 
     /// Tells whoever kept an order on this machine that it reaches nothing. Without space the order is in effect all the same.
-    async fn tell_reach(&self, engine: &Engine, order: &KillOrder) {
-        if order.by != Actor::Local {
+    /// Every lease is looked at, on another thread.
+    async fn tell_reach(&self, engine: &Arc<Engine>, order: &KillOrder) {
+        if order.by != Actor::Local || !order.reaches_nothing {
             return;
         }
-        let radius = engine.blast_radius(&order.scope, order.roles, Some(order.id));
-        let Some(said) = radius.unknown_name else {
-            return;
-        };
-        let (path, id) = (self.reach(order.id), order.id);
+        let (path, order, engine) = (self.reach(order.id), order.clone(), Arc::clone(engine));
         self.off_thread(move |spool| {
+            let (scope, id) = (&order.scope, order.id);
+            let radius = engine.blast_radius(scope, order.roles, Some(id));
+            let Some(said) = radius.unknown_name else {
+                return;
+            };
             if let Err(error) = replace(spool.disk.as_ref(), &path, said.as_bytes()) {
                 tracing::warn!(%error, kill = %id, "nobody beside this process learns that the order reaches nothing");
             }
         })
         .await;
+    }
+
+    /// Removes what nobody read who kept an order: those that were there at the sweep before. Says which are there now.
+    fn sweep_unread(&self, before: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+        let there = self.disk.list(&self.directory).unwrap_or_default();
+        let is_unread = |path: &PathBuf| path.extension().is_some_and(|end| end == "nothing");
+        let unread = there.into_iter().filter(is_unread);
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) = unread.partition(|path| before.contains(path));
+        for path in old {
+            self.disk.remove(&path).ok();
+        }
+        new
     }
 
     /// The orders that wait, and why the others of them cannot be read.
@@ -281,7 +304,7 @@ impl Spool {
 
     /// Engages what waits. An order that becomes durable in the journal leaves the spool; one that cannot be read holds up
     /// no other, and stops all issuing for as long as it is there: it may be about anything.
-    pub(crate) async fn take_over(&self, engine: &Engine) {
+    pub(crate) async fn take_over(&self, engine: &Arc<Engine>, tell: Tell) {
         // Away from the threads that serve: a disk that hangs must not stop one of them.
         let looking = self.clone();
         let looked = tokio::task::spawn_blocking(move || looking.waiting()).await;
@@ -319,7 +342,9 @@ impl Spool {
             let mut done = Vec::new();
             for (path, order, fenced) in join_all(engaged).await {
                 if stops_the_same(&fenced.order, order) {
-                    self.tell_reach(engine, &fenced.order).await;
+                    if tell == Tell::Reach {
+                        self.tell_reach(engine, &fenced.order).await;
+                    }
                     done.push((path.clone(), order.id, fenced.seq.is_some()));
                 } else {
                     faults.push(of_another(path, order));
@@ -378,13 +403,18 @@ impl Spool {
     /// Takes over what comes, until told to stop. While an order cannot be read, nothing is issued, and it is looked at again.
     pub(crate) async fn follow(self, engine: Arc<Engine>, mut stop: watch::Receiver<bool>) {
         let mut looks = 0_u32;
+        let mut unread = BTreeSet::new();
         while !*stop.borrow() {
-            self.take_over(&engine).await;
+            self.take_over(&engine, Tell::Reach).await;
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(LOOKS_BETWEEN_REFILLS) {
-                let spool = self.clone();
-                // A disk that is full still is looked at again.
-                drop(tokio::task::spawn_blocking(move || spool.refill()).await);
+                let (spool, before) = (self.clone(), std::mem::take(&mut unread));
+                let swept = tokio::task::spawn_blocking(move || {
+                    // A disk that is full still is looked at again.
+                    drop(spool.refill());
+                    spool.sweep_unread(&before)
+                });
+                unread = swept.await.unwrap_or_default();
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_INTERVAL) => {}

@@ -49,7 +49,7 @@ use crate::readings::Readings;
 use crate::rpc::submitted_bytes;
 use crate::shares::Shares;
 use crate::signals::Signals;
-use crate::spool::Spool;
+use crate::spool::{Spool, Tell};
 use crate::status_lists::StatusLists;
 use crate::targets::TargetConfig;
 use crate::unusable::Unusable;
@@ -262,7 +262,8 @@ pub(crate) async fn begin(broker: &Broker) -> Result<()> {
     };
     go_on_unwritten(engine.record(started).await.map(drop))?;
     engine.note_clock().await;
-    broker.spool.take_over(engine).await;
+    // The charters are not read yet, and no order waits for them.
+    broker.spool.take_over(engine, Tell::Nothing).await;
     broker.raise_lost_uses();
     broker.tell_of_memory();
     if let Some(loss) = &broker.recovery.loss

@@ -19,3 +19,4 @@ pub mod secret;
 pub mod seq;
 pub mod text;
 pub mod time;
+pub mod typed_name;

@@ -1,5 +1,7 @@
 //! The lineage of a task: the tasks above it, by what scopes name of them.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentName;
@@ -19,4 +21,14 @@ pub struct Above {
     /// The identity that runs the task; absent in records of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+}
+
+impl Above {
+    /// The identity that runs the task. Records of older versions have the identity in the agent's
+    /// name alone, if no other name was configured.
+    #[must_use]
+    pub fn run_by(&self) -> Option<Cow<'_, Identity>> {
+        let identity = self.identity.as_ref().map(Cow::Borrowed);
+        identity.or_else(|| self.agent.identity().map(Cow::Owned))
+    }
 }

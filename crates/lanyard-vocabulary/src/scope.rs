@@ -107,6 +107,20 @@ pub struct TaskFacets<'a> {
 }
 
 impl Scope {
+    /// True if the scope is an agent that is called by this identity.
+    #[must_use]
+    pub fn is_agent(&self, identity: &Identity) -> bool {
+        match self {
+            Self::Agent(name) => name.is(identity),
+            Self::All
+            | Self::Environment(_)
+            | Self::Target(_)
+            | Self::Charter(_)
+            | Self::Task(_)
+            | Self::Lease(_) => false,
+        }
+    }
+
     /// True if the scope covers something with these facts.
     #[must_use]
     pub fn covers(&self, facets: &Facets<'_>) -> bool {

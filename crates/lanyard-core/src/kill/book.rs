@@ -446,6 +446,8 @@ mod tests {
             (0..3u8).prop_map(|it| Scope::Charter(name(it))),
             (0..3u8).prop_map(|it| Scope::Agent(agent(it))),
             (0..3u8).prop_map(|it| Scope::Agent(AgentName(identity(it).to_string()))),
+            (0..3u8).prop_map(|it| Scope::Agent(AgentName(format!("AGENT:{it}")))),
+            (0..3u8).prop_map(|it| Scope::Agent(AgentName(it.to_string()))),
             (0..3u128).prop_map(|it| Scope::Task(TaskId::from_bits(it))),
             (0..3u128).prop_map(|it| Scope::Lease(LeaseId::from_bits(it))),
         ]
@@ -466,7 +468,7 @@ mod tests {
                 let order = KillOrder {
                     id, scope, roles, reason: String::new(), by: Actor::Local, at: Timestamp::EPOCH,
                     evidence: Vec::new(), key: None,
-                    identities: (named < 3).then(|| identity(named)).into_iter().collect(), reaches_nothing: false,
+                    identities: (named < 3).then(|| identity(named)).into_iter().collect(), as_typed: named.is_multiple_of(2), reaches_nothing: false,
                 };
                 book.engage(order, Seq(seq), false);
                 for stage in [RearmStage::Plan, RearmStage::Apply].into_iter().take(lifted.into()) {
@@ -517,6 +519,7 @@ mod tests {
                 evidence: Vec::new(),
                 key: Some(key.to_owned()),
                 identities: BTreeSet::new(),
+                as_typed: false,
                 reaches_nothing: false,
             };
             book.engage(order, Seq(bits), false);

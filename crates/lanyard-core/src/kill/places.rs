@@ -10,6 +10,7 @@ use crate::kill::KillOrder;
 use crate::lease::Seq;
 use crate::scope::{AgentName, Facets, Scope};
 use crate::task::{Above, Task};
+use crate::typed_name::{Ends, keys};
 
 /// The records of kill orders, by scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub(super) struct Places {
     agents: BTreeMap<AgentName, BTreeSet<Seq>>,
     /// The orders over agents that are called by their only identity.
     called: BTreeMap<String, BTreeSet<Seq>>,
+    /// The orders over agents as a person typed the name, by the keys of that name.
+    typed: BTreeMap<String, BTreeSet<Seq>>,
     /// The orders that list identities besides the agent's name.
     identities: BTreeMap<Identity, BTreeSet<Seq>>,
     tasks: HashMap<TaskId, BTreeSet<Seq>>,
@@ -38,6 +41,9 @@ impl Places {
         {
             let of_name = self.called.entry(name.0.clone());
             of_name.or_default().insert(seq);
+        }
+        for key in typed_keys(order) {
+            self.typed.entry(key).or_default().insert(seq);
         }
         let places = match &order.scope {
             Scope::All => &mut self.all,
@@ -57,6 +63,9 @@ impl Places {
         }
         if let Scope::Agent(name) = &order.scope {
             ordered(&mut self.called, &name.0, seq);
+        }
+        for key in typed_keys(order) {
+            ordered(&mut self.typed, &key, seq);
         }
         match &order.scope {
             Scope::All => {
@@ -115,10 +124,8 @@ impl Places {
         (charter, agent, identity, task): (&Name, &AgentName, &Identity, TaskId),
         lineage: &'a [Above],
     ) -> impl Iterator<Item = &'a BTreeSet<Seq>> {
-        let [named, called] = self.of_identity(identity);
+        let named = self.of_identity(identity);
         let own = [
-            named,
-            called,
             (!self.all.is_empty()).then_some(&self.all),
             self.environments.get(environment),
             self.charters.get(charter),
@@ -126,28 +133,45 @@ impl Places {
             self.tasks.get(&task),
         ];
         let above = lineage.iter().flat_map(|above| {
-            let identity = above.identity.as_ref();
-            let [named, called] = identity.map_or([None; 2], |it| self.of_identity(it));
-            [
-                named,
-                called,
+            let identity = above.run_by();
+            let named = identity.map(|it| self.of_identity(&it)).unwrap_or_default();
+            let own = [
                 self.charters.get(&above.charter),
                 self.agents.get(&above.agent),
                 self.tasks.get(&above.task),
-            ]
+            ];
+            own.into_iter().flatten().chain(named)
         });
-        own.into_iter().chain(above).flatten()
+        own.into_iter().flatten().chain(named).chain(above)
     }
 }
 
 impl Places {
-    /// The orders that list this identity, or an agent that is called by it.
-    fn of_identity(&self, identity: &Identity) -> [Option<&BTreeSet<Seq>>; 2] {
-        let called = match self.called.is_empty() {
-            true => None,
-            false => self.called.get(&identity.to_string()),
-        };
-        [self.identities.get(identity), called]
+    /// The orders that list this identity, an agent that is called by it, or a name that can mean it.
+    fn of_identity(&self, identity: &Identity) -> Vec<&BTreeSet<Seq>> {
+        let mut found: Vec<_> = self.identities.get(identity).into_iter().collect();
+        if !self.called.is_empty() {
+            found.extend(self.called.get(&identity.to_string()));
+        }
+        if !self.typed.is_empty() {
+            let ends = Ends::of(identity);
+            found.extend(ends.keys().filter_map(|key| self.typed.get(key)));
+        }
+        found
+    }
+}
+
+/// The keys of the name that a person typed for the order, if there is one.
+fn typed_keys(order: &KillOrder) -> BTreeSet<String> {
+    match &order.scope {
+        Scope::Agent(name) if order.as_typed => keys(name),
+        Scope::All
+        | Scope::Environment(_)
+        | Scope::Target(_)
+        | Scope::Charter(_)
+        | Scope::Agent(_)
+        | Scope::Task(_)
+        | Scope::Lease(_) => BTreeSet::new(),
     }
 }
 

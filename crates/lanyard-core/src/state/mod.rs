@@ -19,9 +19,11 @@ use crate::kill::{KillBook, KillOrder, RearmProposal, Tally};
 use crate::lease::{Lease, Seq};
 use crate::pause::{Demand, Pause};
 use crate::plan::Plan;
+use crate::scope::AgentName;
 use crate::scope::Facets;
 use crate::time::{BootClock, Timestamp};
 use crate::trip::Trip;
+use crate::typed_name::Identities;
 use crate::witness::Witness;
 
 mod admit;
@@ -146,6 +148,18 @@ impl State {
     /// Every task that has not been forgotten.
     pub fn tasks(&self) -> impl Iterator<Item = &TaskEntry> {
         self.tasks.iter()
+    }
+
+    /// Whose tasks there are, ended ones that are not forgotten among them: found by the names that people type.
+    #[must_use]
+    pub const fn identities(&self) -> &Identities {
+        self.tasks.identities()
+    }
+
+    /// Whether a task that is not forgotten was opened under this agent's name.
+    #[must_use]
+    pub fn has_agent(&self, name: &AgentName) -> bool {
+        self.tasks.has_agent(name)
     }
 
     /// The open tasks of a charter.

@@ -54,7 +54,12 @@ impl State {
             return false;
         };
         let (inner, outer) = (&other.order, &engaged.order);
-        let scope = outer.scope == Scope::All || outer.scope == inner.scope;
+        // Of the same name, one order can mean more identities than another.
+        let means_more = inner.as_typed && !outer.as_typed;
+        let is_same = outer.scope == inner.scope
+            && !means_more
+            && inner.identities.is_subset(&outer.identities);
+        let scope = outer.scope == Scope::All || is_same;
         let roles = outer.roles == RoleFilter::Both || outer.roles == inner.roles;
         let collateral = self.tallies(id).any(|(_, tally)| tally.collateral > 0);
         other.seq < engaged.seq && scope && roles && !collateral

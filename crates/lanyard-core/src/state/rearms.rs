@@ -48,12 +48,12 @@ impl State {
         }
         if !engaged.order.reaches_nothing {
             return Err(Refusal::Rearm(
-                "this kill order named something that was known when it was given: lifting it takes a re-arm by two people",
+                "this kill order named something that was known when it was given: lifting it takes two people: `lanyard rearm K-… --reason …`",
             ));
         }
         if self.tallies(kill).any(|(_, tally)| tally.all() > 0) {
             return Err(Refusal::Rearm(
-                "this kill order has stopped leases: lifting it takes a re-arm by two people",
+                "this kill order has stopped leases: lifting it takes two people: `lanyard rearm K-… --reason …`",
             ));
         }
         Ok(())
@@ -170,7 +170,7 @@ impl State {
             | (Scope::Target(first), Scope::Target(second))
             | (Scope::Charter(first), Scope::Charter(second)) => first == second,
             (Scope::Agent(first), Scope::Agent(second)) => {
-                first == second || !one.identities.is_disjoint(&other.identities)
+                one.shares_an_agent(first, (other, second))
             }
             (
                 Scope::Environment(_) | Scope::Target(_) | Scope::Charter(_) | Scope::Agent(_),

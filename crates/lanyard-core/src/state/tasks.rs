@@ -15,8 +15,10 @@ use crate::charter::Name;
 use crate::digest::Digest;
 use crate::id::TaskId;
 use crate::identity::Identity;
+use crate::scope::AgentName;
 use crate::task::Task;
 use crate::time::Timestamp;
+use crate::typed_name::Identities;
 
 /// How long an ended task stays in memory with its plans and approvals, once no lease of it is in
 /// the books.
@@ -153,6 +155,11 @@ pub(super) struct Tasks {
     used: HashSet<TaskId>,
     /// The ended tasks kept for late reports alone, ordered by their end.
     late: BTreeSet<(Timestamp, TaskId)>,
+    /// The identities that run the tasks, ended ones included: a task stays while a lease of it is in
+    /// the books.
+    identities: Identities,
+    /// The number of tasks of each agent, by the name that the agent had when the task was opened.
+    agents: BTreeMap<AgentName, usize>,
     requests: HashMap<RequestKey, TaskId>,
     /// The requests of ended tasks, ordered by the time at which they may be forgotten.
     request_endings: BTreeSet<(Timestamp, RequestKey)>,
@@ -189,6 +196,16 @@ impl Tasks {
         let own = self.open_of.get(asker).into_iter();
         let places = own.flat_map(move |own| own.range(behind(after)));
         places.filter_map(|place| Some((*place, self.all.get(&place.1)?)))
+    }
+
+    /// The identities that run the tasks.
+    pub(super) const fn identities(&self) -> &Identities {
+        &self.identities
+    }
+
+    /// True if a task was opened under this agent's name.
+    pub(super) fn has_agent(&self, name: &AgentName) -> bool {
+        self.agents.contains_key(name)
     }
 
     /// The open tasks of a charter.
@@ -245,6 +262,8 @@ impl Tasks {
             of_charter.or_default().insert(id);
         }
         let ends = entry.ends();
+        self.identities.insert(&entry.task.identity);
+        *self.agents.entry(entry.task.agent.clone()).or_default() += 1;
         self.all.insert(id, entry);
         self.endings.insert((ends + ENDED_TASK_REMEMBERED, id));
     }
@@ -362,6 +381,13 @@ impl Tasks {
         let Some(entry) = self.all.remove(&id) else {
             return Vec::new();
         };
+        self.identities.remove(&entry.task.identity);
+        if let Some(count) = self.agents.get_mut(&entry.task.agent) {
+            *count -= 1;
+            if *count == 0 {
+                self.agents.remove(&entry.task.agent);
+            }
+        }
         self.used.remove(&id);
         self.late
             .remove(&(entry.ends() + REPORTED_TASK_REMEMBERED, id));

@@ -146,6 +146,7 @@ impl Books {
             evidence: Vec::new(),
             key: None,
             identities: Default::default(),
+            as_typed: false,
             reaches_nothing: false,
         };
         let id = order.id;

@@ -126,6 +126,7 @@ async fn happens(
                 evidence: Vec::new(),
                 key: None,
                 identities: std::collections::BTreeSet::new(),
+                as_typed: false,
                 reaches_nothing: false,
             };
             assert!(engine.engage(order).await.is_durable());

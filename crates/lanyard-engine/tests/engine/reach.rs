@@ -138,26 +138,6 @@ async fn u01_an_agent_is_stopped_by_the_end_of_its_subject() {
 }
 
 #[tokio::test]
-async fn u01_an_end_that_several_agents_have_stops_none_and_names_them() {
-    let more = "      subject: agent:terraformer
-    - issuer: https://other.acme.example
-      subject: agent:terraformer
-";
-    let text = world::CHARTER.replace("      subject: agent:terraformer\n", more);
-    let bench = bench(&text).await;
-    let lease = mint_own(&bench).await.unwrap();
-    let found = radius(&bench, &agent("terraformer"));
-    assert_eq!(found.near.len(), 2, "{found:?}");
-    let said = found.unknown_name.unwrap();
-    assert!(said.contains("several identities end so"), "{said}");
-    kill(&bench, agent("terraformer")).await;
-    assert!(is_live(&bench, lease).await);
-    // The full form is one agent's.
-    kill(&bench, agent(&world::agent().to_string())).await;
-    assert!(!is_live(&bench, lease).await);
-}
-
-#[tokio::test]
 async fn u01_a_task_or_a_lease_that_is_none_is_told_with_the_id_that_was_read_wrong() {
     let bench = bench(world::CHARTER).await;
     let lease = mint_own(&bench).await.unwrap();

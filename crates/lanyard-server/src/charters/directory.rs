@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lanyard_core::charter::{Charter, Name, PolicyFiles, is_charter_file, parse_with};
+use lanyard_core::charter::{Charter, Name, PolicyFiles, World, is_charter_file, parse_with};
 use lanyard_core::document::{MAX_DOCUMENT_BYTES, Severity, Value, read};
 use lanyard_plan::PolicyFolder;
 use lanyard_secret_file::read_plain_up_to;
@@ -141,6 +141,16 @@ impl Directory {
             }
         }
         self.parse_all(found, kept)
+    }
+
+    /// The charters of the folder that hold, whether or not they are in force or kept.
+    pub(super) fn parsed(&self, world: &World) -> Vec<Charter> {
+        let files = self.seen_now(std::iter::empty()).charters;
+        let policies = PolicyFolder::at(self.folder.clone());
+        let contents = files.values().filter_map(|content| content.as_ref().ok());
+        let texts = contents.filter_map(|bytes| std::str::from_utf8(bytes).ok());
+        let parsed = texts.filter_map(|text| parse_with(text, world, &policies).ok());
+        parsed.map(|parsed| parsed.charter).collect()
     }
 
     fn parse_all(&self, files: Seen, kept: &Kept) -> (Read, Seen) {

@@ -1,10 +1,11 @@
 //! KillService, and the engaging that the HTTP door shares with it.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lanyard_core::charter::Charter;
+use lanyard_core::charter::{Charter, Name};
 use lanyard_core::id::KillId;
 use lanyard_core::identity::{Caller, Identity, Operator, OperatorRole};
 use lanyard_core::kill::{Actor, EngagedOrder, KillOrder, Lifted, RearmStage, Spread, Tally};
@@ -20,11 +21,12 @@ use lanyard_engine::report::{KillLine, KillReport};
 use lanyard_identity::Verified;
 use lanyard_proto::v1;
 use lanyard_proto::v1::kill_service_server::KillService;
-use serde::Deserialize;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use super::asked::scope;
+use super::decision::owners;
 use super::{
     Next, Services, credential, drill, duration, next, parsed, presented, rearm, text, time,
 };
@@ -38,6 +40,10 @@ const UNREAD: Duration = Duration::from_secs(30);
 const LINES: usize = 1000;
 /// How long nothing is recorded before the reader is looked for again.
 const AGAIN: Duration = Duration::from_secs(5);
+/// Identities of an agent's name that are told one by one.
+const IDENTITIES_TOLD: usize = 100;
+/// Charters whose owners a report names.
+const CHARTERS_TOLD: usize = 20;
 /// The least time between two reports.
 const BETWEEN: Duration = Duration::from_millis(100);
 
@@ -88,9 +94,10 @@ impl KillService for Services {
                     .map(|(name, count)| (name.to_string(), *count as u64))
                     .collect(),
                 reaches_nothing: radius.is_nothing(),
+                identity_count: radius.identities.len() as u64,
+                identities: identities(&radius),
                 unknown_name: radius.unknown_name.unwrap_or_default(),
                 near_names: radius.near,
-                identities: radius.identities.iter().map(Identity::to_string).collect(),
                 note: radius.note.unwrap_or_default(),
                 ..Default::default()
             }
@@ -106,13 +113,16 @@ impl KillService for Services {
         let counted = reached(Some(fenced.order.id)).await;
         Ok(Response::new(v1::EngageKillResponse {
             durable: fenced.is_durable(),
-            order: Some(order(&EngagedOrder {
-                order: fenced.order,
-                seq: fenced.seq.unwrap_or_default(),
-                lifted: Lifted::Nothing,
-                lifted_at: None,
-                idle_since: None,
-            })),
+            order: Some(v1::KillOrder {
+                reaches_nothing: counted.reaches_nothing,
+                ..order(&EngagedOrder {
+                    order: fenced.order,
+                    seq: fenced.seq.unwrap_or_default(),
+                    lifted: Lifted::Nothing,
+                    lifted_at: None,
+                    idle_since: None,
+                })
+            }),
             fenced_in: duration(took),
             ..counted
         }))
@@ -128,8 +138,10 @@ impl KillService for Services {
                 let passed = self
                     .0
                     .engine
-                    .pass_orders(|_, engaged| all.push(order(engaged)));
-                passed.await.map(|()| all)
+                    .pass_orders(|_, engaged| all.push(engaged.clone()));
+                let engine = &self.0.engine;
+                let told = |engaged: &EngagedOrder| order_now(engine, engaged);
+                passed.await.map(|()| all.iter().map(told).collect())
             }
             other @ Verified::Operator(..) => return Err(not_for(&other)),
             Verified::Agent(caller) => {
@@ -182,7 +194,7 @@ impl KillService for Services {
             loop {
                 changes.mark_unchanged();
                 let (event, last) = match engine.kill_report(id).await {
-                    Ok(Some(report)) => (Ok(message(&report)), report.is_confirmed()),
+                    Ok(Some(report)) => (Ok(message(&engine, &report)), report.is_confirmed()),
                     Ok(None) => (Err(refusal::not_found("kill order")), true),
                     Err(error) => (Err(refusal::commit(error)), true),
                 };
@@ -386,7 +398,7 @@ impl Named {
             Scope::Charter(name) => any(&|charter| charter.name == *name),
             Scope::Agent(name) => {
                 let order = &engaged.order;
-                let raw = name.is(&self.identity) || order.identities.contains(&self.identity);
+                let raw = name.is(&self.identity) || order.names_identity(&self.identity);
                 raw || *name == self.agent
             }
             Scope::Task(id) => state.task(*id).is_some_and(|entry| runs(&entry.task)),
@@ -398,49 +410,11 @@ impl Named {
     }
 }
 
-fn scope(scope: Option<v1::Scope>) -> Result<Scope, Status> {
-    use v1::scope::Kind;
-    let asked = match scope.and_then(|scope| scope.kind) {
-        Some(Kind::All(true)) => AskedScope::All,
-        Some(Kind::All(false)) | None => return Err(refusal::invalid("scope", "must be given")),
-        Some(Kind::Environment(name)) => AskedScope::Environment(name),
-        Some(Kind::Target(name)) => AskedScope::Target(name),
-        Some(Kind::Charter(name)) => AskedScope::Charter(name),
-        Some(Kind::Agent(name)) => AskedScope::Agent(name),
-        Some(Kind::TaskId(id)) => AskedScope::Task(id),
-        Some(Kind::LeaseId(id)) => AskedScope::Lease(id),
-    };
-    asked.scope()
-}
-
-/// A scope as somebody in a hurry writes it: whatever names have no capitals and no spaces, and can mean one thing alone.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum AskedScope {
-    All,
-    Environment(String),
-    Target(String),
-    Charter(String),
-    Agent(String),
-    Task(String),
-    Lease(String),
-}
-
-impl AskedScope {
-    pub(crate) fn scope(self) -> Result<Scope, Status> {
-        let name = |field: &str, name: &str| parsed(field, &name.trim().to_ascii_lowercase());
-        Ok(match self {
-            Self::All => Scope::All,
-            Self::Environment(asked) => Scope::Environment(name("scope.environment", &asked)?),
-            Self::Target(asked) => Scope::Target(name("scope.target", &asked)?),
-            Self::Charter(asked) => Scope::Charter(name("scope.charter", &asked)?),
-            Self::Agent(asked) => {
-                let asked = text("scope.agent", asked)?;
-                Scope::Agent(AgentName(asked.trim().to_owned()))
-            }
-            Self::Task(id) => Scope::Task(parsed("scope.task_id", id.trim())?),
-            Self::Lease(id) => Scope::Lease(parsed("scope.lease_id", id.trim())?),
-        })
+/// An order, and whether anything has the name that the order is over.
+fn order_now(engine: &Engine, engaged: &EngagedOrder) -> v1::KillOrder {
+    v1::KillOrder {
+        reaches_nothing: engine.reaches_nothing(&engaged.order),
+        ..order(engaged)
     }
 }
 
@@ -474,6 +448,7 @@ pub(super) fn order(engaged: &EngagedOrder) -> v1::KillOrder {
         lifted: lifted.to_owned(),
         evidence: engaged.order.evidence.iter().map(|seq| seq.0).collect(),
         drill: engaged.order.is_drill(),
+        reaches_nothing: false,
     }
 }
 
@@ -492,10 +467,11 @@ fn key(
     )))
 }
 
-fn message(report: &KillReport) -> v1::WatchKillResponse {
+fn message(engine: &Engine, report: &KillReport) -> v1::WatchKillResponse {
     let targets = report.targets.iter();
     v1::WatchKillResponse {
-        order: Some(order(&report.engaged)),
+        order: Some(order_now(engine, &report.engaged)),
+        charters: charters(engine, report),
         lines: report.lines.iter().map(line).collect(),
         unswept: report.unswept as u64,
         confirmed: report.is_confirmed(),
@@ -513,6 +489,37 @@ fn message(report: &KillReport) -> v1::WatchKillResponse {
             .collect(),
         total: Some(tally(&report.total)),
     }
+}
+
+/// Who answers for what the order stops: the owners of the charters of its leases, and of those that the scope itself is about.
+fn charters(engine: &Engine, report: &KillReport) -> Vec<v1::StoppedCharter> {
+    let in_force = engine.charters();
+    let of_lease = |line: &KillLine| {
+        (
+            line.task.charter.clone(),
+            in_force.revision(&line.task.charter, &line.task.revision),
+        )
+    };
+    let mut found: BTreeMap<Name, Option<Arc<Charter>>> =
+        report.lines.iter().map(of_lease).collect();
+    for charter in engine.charters_of(&report.engaged.order) {
+        found.insert(charter.name.clone(), Some(charter));
+    }
+    let found = found.into_iter().take(CHARTERS_TOLD);
+    let found = found.filter_map(|(name, charter)| {
+        let owners = owners(&in_force.in_force(&name).or(charter)?.owners);
+        Some(v1::StoppedCharter {
+            charter: name.to_string(),
+            owners: Some(owners),
+        })
+    });
+    found.collect()
+}
+
+/// The identities of a name, as many as are told one by one.
+pub(crate) fn identities(radius: &BlastRadius) -> Vec<String> {
+    let identities = radius.identities.iter().take(IDENTITIES_TOLD);
+    identities.map(Identity::to_string).collect()
 }
 
 fn tally(tally: &Tally) -> v1::TargetReport {

@@ -14,7 +14,7 @@ use lanyard_engine::Engine;
 use lanyard_proto::v1;
 use tonic::Status;
 
-use super::kill::AskedScope;
+use super::asked::AskedScope;
 use super::{credential, time};
 use crate::refusal;
 
@@ -56,7 +56,7 @@ pub(super) async fn list(
     let is_all = after.is_none() && next.is_none();
     // An agent is not told which names there are (T15).
     let unknown_names = if is_all && leases.is_empty() && whose.is_none() {
-        asked.unknown(engine)
+        asked.unknown(engine).await
     } else {
         Vec::new()
     };
@@ -105,14 +105,18 @@ impl Asked {
         !(self.live_only && is_dead(lease)) && self.within.iter().all(|order| order.covers(lease))
     }
 
-    /// Why nothing is found, where that is for a name that nothing has.
-    fn unknown(&self, engine: &Engine) -> Vec<String> {
-        let orders = self.within.iter();
-        let unknown = orders.filter_map(|order| {
-            let radius = engine.blast_radius(&order.scope, order.roles, None);
-            radius.unknown_name
+    /// Why nothing is found, where that is for a name that nothing has. Every lease is looked at, on another thread.
+    async fn unknown(self, engine: &Arc<Engine>) -> Vec<String> {
+        let engine = Arc::clone(engine);
+        let looked = tokio::task::spawn_blocking(move || {
+            let orders = self.within.iter();
+            let unknown = orders.filter_map(|order| {
+                let radius = engine.blast_radius(&order.scope, order.roles, None);
+                radius.unknown_name
+            });
+            unknown.collect()
         });
-        unknown.collect()
+        looked.await.unwrap_or_default()
     }
 }
 

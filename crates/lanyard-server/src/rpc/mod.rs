@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 mod approval;
+mod asked;
 mod audit;
 mod charter;
 mod credential;
@@ -49,7 +50,8 @@ use crate::refusal;
 use crate::request_bodies::{self, BodyBudget};
 use crate::wire::Broker;
 
-pub(crate) use kill::{AskedScope, engage, reached};
+pub(crate) use asked::AskedScope;
+pub(crate) use kill::{engage, identities, reached};
 pub(crate) use plan::submitted_bytes;
 
 /// The longest reason, summary or comment, in characters.

@@ -1,8 +1,9 @@
 //! PauseService.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lanyard_core::charter::Role;
+use lanyard_core::charter::{Name, Role};
 use lanyard_core::identity::OperatorRole;
 use lanyard_core::kill::Actor;
 use lanyard_core::pause::{Demand, Pause, Reach};
@@ -13,6 +14,7 @@ use lanyard_proto::v1;
 use lanyard_proto::v1::pause_service_server::PauseService;
 use tonic::{Request, Response, Status};
 
+use super::kill::identities;
 use super::{Services, parsed, text, time};
 use crate::refusal;
 
@@ -44,9 +46,18 @@ impl PauseService for Services {
             reason: text("reason", request.reason)?,
         };
         let by = Actor::Operator(operator.identity);
-        let pause = self.0.engine.pause(asked, by).await;
+        let engine = &self.0.engine;
+        let pause = engine.pause(asked, by).await.map_err(refusal::commit)?;
+        // The pause is not kept waiting for what it reaches to be looked up.
+        let (looking, reach) = (Arc::clone(engine), pause.reach.clone());
+        let looked = tokio::task::spawn_blocking(move || looking.pause_radius(&reach));
+        let radius = looked.await.unwrap_or_default();
         Ok(Response::new(v1::CreatePauseResponse {
-            pause: Some(message(&pause.map_err(refusal::commit)?)),
+            pause: Some(message(&pause)),
+            reaches_nothing: radius.is_nothing(),
+            identities: identities(&radius),
+            unknown_name: radius.unknown_name.unwrap_or_default(),
+            near_names: radius.near,
         }))
     }
 
@@ -103,13 +114,19 @@ fn reach(named: v1::Reach) -> Result<Reach, Status> {
         }
         read(&text).map(Some)
     }
+    // As a kill takes names: they have no capitals and no spaces, and can mean one thing alone.
+    let name = |field: &'static str| {
+        move |name: &str| parsed::<Name>(field, &name.trim().to_ascii_lowercase())
+    };
     Ok(Reach {
-        environment: given(named.environment, |name| parsed("reach.environment", name))?,
-        target: given(named.target, |name| parsed("reach.target", name))?,
-        charter: given(named.charter, |name| parsed("reach.charter", name))?,
+        environment: given(named.environment, name("reach.environment"))?,
+        target: given(named.target, name("reach.target"))?,
+        charter: given(named.charter, name("reach.charter"))?,
         agent: given(named.agent, |name| {
-            text("reach.agent", name.to_owned()).map(AgentName)
+            let name = text("reach.agent", name.to_owned())?;
+            Ok(AgentName(name.trim().to_owned()))
         })?,
+        as_typed: true,
         task: given(named.task_id, |id| parsed("reach.task_id", id))?,
         role: given(named.role, |role| match role {
             "plan" => Ok(Role::Plan),

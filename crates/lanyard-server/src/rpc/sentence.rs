@@ -6,7 +6,7 @@ use lanyard_core::command::{Command, Intent, Observation};
 use lanyard_core::drill::{Drill, DrillOutcome};
 use lanyard_core::enrolment::EnrolmentStep;
 use lanyard_core::id::LeaseId;
-use lanyard_core::identity::Identity;
+use lanyard_core::identity::{Identity, Operator};
 use lanyard_core::kill::{Actor, KillOrder, RearmProposal, RearmStage};
 use lanyard_core::lease::Progress;
 use lanyard_core::pause::{Demand, Pause};
@@ -113,10 +113,7 @@ pub(super) fn of(command: &Command, task: Option<&Task>) -> String {
             by,
             reason,
         } => format!("{} took the yes to {approval} back: {reason}", known(by)),
-        Command::Recognize(operator) => format!(
-            "{} came with other groups or roles than before",
-            known(&operator.identity)
-        ),
+        Command::Recognize(operator) => seen(operator),
         Command::Kill(order) => killed(order),
         Command::WithdrawKill { kill, by, reason } => format!(
             "{} withdrew kill order {kill}, which reached nothing: {reason}",
@@ -314,13 +311,28 @@ fn killed(order: &KillOrder) -> String {
         RoleFilter::ApplyOnly => ", the apply role",
     };
     let evidence = records(&order.evidence);
+    let nothing = match order.reaches_nothing {
+        true => "; nothing went by that name, so that the order REACHES NOTHING",
+        false => "",
+    };
     format!(
-        "{} killed {}{roles}: {} [{}]{evidence}",
+        "{} killed {}{roles}: {} [{}]{evidence}{nothing}",
         actor(&order.by),
         order.scope,
         order.reason,
         order.id
     )
+}
+
+/// What a login says of a person. The record does not tell whether that was otherwise before.
+fn seen(operator: &Operator) -> String {
+    let roles: Vec<&str> = operator.roles.iter().map(|role| role.name()).collect();
+    let roles = match roles.as_slice() {
+        [] => "no role".to_owned(),
+        [one] => format!("the role {one}"),
+        some => format!("the roles {}", some.join(", ")),
+    };
+    format!("{} was seen with {roles}", known(&operator.identity))
 }
 
 /// The records that something rests on, in the form that `lanyard audit show` takes.

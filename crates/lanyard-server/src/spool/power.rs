@@ -53,7 +53,7 @@ impl Process {
             spool: Spool::open(&files, place),
             memory: Memory::open(&files, &place.join("used-proofs"), NOW, false).unwrap(),
         };
-        process.spool.take_over(&process.engine).await;
+        process.spool.take_over(&process.engine, Tell::Reach).await;
         (process, recovery)
     }
 }
@@ -151,7 +151,7 @@ impl Told {
                 0 => {
                     process.spool.keep(&order).unwrap();
                     self.note(Acknowledged::Ordered(order.id));
-                    process.spool.take_over(&process.engine).await;
+                    process.spool.take_over(&process.engine, Tell::Reach).await;
                 }
                 1 => {
                     let fenced = process.spool.engage(&process.engine, order).await;
@@ -162,7 +162,7 @@ impl Told {
                     self.disk.set_capacity(Some(self.disk.used()));
                     process.spool.keep(&order).unwrap();
                     self.note(Acknowledged::Ordered(order.id));
-                    process.spool.take_over(&process.engine).await;
+                    process.spool.take_over(&process.engine, Tell::Reach).await;
                     self.disk.set_capacity(None);
                 }
             }

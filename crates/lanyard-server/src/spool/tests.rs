@@ -31,6 +31,7 @@ pub(super) fn order(bits: u128) -> KillOrder {
         evidence: Vec::new(),
         key: None,
         identities: std::collections::BTreeSet::new(),
+        as_typed: false,
         reaches_nothing: false,
     }
 }
@@ -142,7 +143,7 @@ async fn s09_an_order_that_is_taken_over_leaves_its_blocks_to_the_next() {
     disk.set_capacity(Some(disk.used()));
     for bits in 0..3 * MAX_ORDERS_ON_FULL_DISK as u128 {
         spool.keep(&order(bits)).unwrap();
-        spool.take_over(&engine).await;
+        spool.take_over(&engine, Tell::Reach).await;
         assert!(!spool.waits(order(bits).id));
     }
     assert_eq!(in_effect(&engine).len(), 3 * MAX_ORDERS_ON_FULL_DISK);
@@ -170,7 +171,7 @@ async fn s10_an_unreadable_order_holds_up_no_other_is_named_and_is_looked_at_aga
     let bad = spool.file(order(2).id);
     let whole = disk.read(&bad).unwrap();
     disk.tamper(&bad, |bytes| bytes.truncate(10));
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     assert_eq!(
         in_effect(&engine),
         BTreeSet::from([order(1).id, order(3).id])
@@ -180,7 +181,7 @@ async fn s10_an_unreadable_order_holds_up_no_other_is_named_and_is_looked_at_aga
         matches!(&reasons[..], [Reason::SpoolUnreadable { file, .. }] if *file == bad.display().to_string())
     );
     disk.tamper(&bad, |bytes| *bytes = whole);
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     assert_eq!(in_effect(&engine).len(), 3);
     assert_eq!(engine.conditions().reasons(), []);
     assert_eq!(kept(&spool).len(), 0);
@@ -203,7 +204,7 @@ async fn the_reason_of_an_order_that_nobody_bounded_is_cut_and_says_so() {
         };
         spool.keep(&order).unwrap();
     }
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     let kept = |bits| {
         let of = |state: &lanyard_core::state::State| {
             Some(state.kills().get(order(bits).id)?.order.reason.clone())
@@ -289,7 +290,7 @@ async fn t59_a_disk_that_hangs_keeps_no_order_and_whoever_gave_it_is_told_so_in_
     }
     // What the disk took late is an order that the journal has.
     while !kept(&spool).is_empty() {
-        spool.take_over(&engine).await;
+        spool.take_over(&engine, Tell::Reach).await;
     }
     let fenced = spool.engage(&engine, order(1)).await;
     assert!(fenced.seq.is_some());
@@ -327,7 +328,7 @@ async fn s46_an_order_of_a_known_id_over_something_else_is_no_order_that_was_tak
         ..order(1)
     };
     spool.keep(&narrow).unwrap();
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     assert!(!spool.waits(narrow.id));
     for other in [
         order(1),
@@ -337,7 +338,7 @@ async fn s46_an_order_of_a_known_id_over_something_else_is_no_order_that_was_tak
         },
     ] {
         spool.keep(&other).unwrap();
-        spool.take_over(&engine).await;
+        spool.take_over(&engine, Tell::Reach).await;
         assert!(spool.waits(other.id));
         let kinds: Vec<_> = engine
             .conditions()
@@ -349,7 +350,7 @@ async fn s46_an_order_of_a_known_id_over_something_else_is_no_order_that_was_tak
     }
     // The same order again changes nothing.
     spool.keep(&narrow).unwrap();
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     assert!(!spool.waits(narrow.id));
     assert_eq!(engine.conditions().reasons(), []);
 }
@@ -362,12 +363,12 @@ async fn s46_a_daemon_whose_journal_takes_nothing_says_that_the_order_is_in_effe
     assert!(!spool.is_taken(order(1).id));
     ledger.die();
     for _ in 0..2 {
-        spool.take_over(&engine).await;
+        spool.take_over(&engine, Tell::Reach).await;
         assert!(spool.waits(order(1).id), "the next start needs it");
         assert!(spool.is_taken(order(1).id));
     }
     let (next, _) = self::engine();
-    spool.take_over(&next).await;
+    spool.take_over(&next, Tell::Reach).await;
     assert!(!spool.waits(order(1).id) && !spool.is_taken(order(1).id));
 }
 
@@ -394,7 +395,7 @@ async fn s10_thousands_of_orders_are_taken_over_together() {
     let ledger = Arc::new(ledger);
     let engine = engine_over(Arc::clone(&ledger) as _);
     let before = disk.syncs();
-    spool.take_over(&engine).await;
+    spool.take_over(&engine, Tell::Reach).await;
     let syncs = disk.syncs() - before;
     assert_eq!(in_effect(&engine).len() as u128, ORDERS);
     assert_eq!(kept(&spool), BTreeSet::new());
@@ -421,7 +422,7 @@ async fn s46_of_two_orders_of_an_id_that_come_together_neither_is_lost() {
     file.write_at(&serde_json::to_vec(&order(1)).unwrap(), 0)
         .unwrap();
     for _ in 0..2 {
-        spool.take_over(&engine).await;
+        spool.take_over(&engine, Tell::Reach).await;
         assert_eq!(in_effect(&engine), BTreeSet::from([order(1).id]));
         let (waits, _) = spool.waiting();
         assert_eq!(
@@ -433,4 +434,45 @@ async fn s46_of_two_orders_of_an_id_that_come_together_neither_is_lost() {
         let kinds: Vec<_> = reasons.iter().map(Reason::kind).collect();
         assert_eq!(kinds, [Kind::SpoolUnreadable]);
     }
+}
+
+/// An order over a charter that nothing has, kept on this machine.
+fn mistyped(bits: u128) -> KillOrder {
+    KillOrder {
+        scope: Scope::Charter("shp".parse().unwrap()),
+        ..order(bits)
+    }
+}
+
+#[tokio::test]
+async fn u01_whoever_kept_an_order_is_told_once_that_it_reaches_nothing() {
+    let spool = open(&SimulatedDisk::shared());
+    let (engine, _) = engine();
+    for (bits, tell) in [(1, Tell::Nothing), (2, Tell::Reach)] {
+        let order = mistyped(bits);
+        spool.keep(&order).unwrap();
+        spool.take_over(&engine, tell).await;
+        assert!(!spool.waits(order.id));
+        let said = spool.reaches_nothing(order.id);
+        assert_eq!(said.is_some(), tell == Tell::Reach, "{said:?}");
+        assert_eq!(spool.reaches_nothing(order.id), None);
+    }
+    assert_eq!(in_effect(&engine).len(), 2);
+}
+
+#[tokio::test]
+async fn u01_what_nobody_read_about_an_order_leaves_the_spool() {
+    let spool = open(&SimulatedDisk::shared());
+    let (engine, _) = engine();
+    let order = mistyped(1);
+    spool.keep(&order).unwrap();
+    spool.take_over(&engine, Tell::Reach).await;
+    let unread = spool.sweep_unread(&BTreeSet::new());
+    assert_eq!(
+        unread.len(),
+        1,
+        "whoever kept the order has not read it yet"
+    );
+    assert_eq!(spool.sweep_unread(&unread), BTreeSet::new());
+    assert_eq!(spool.reaches_nothing(order.id), None);
 }
